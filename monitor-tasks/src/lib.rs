@@ -3,15 +3,19 @@
 //! Nothing here reads a clock, a file or a database: whoever calls says what time it is.
 
 pub mod book;
+pub mod crontab;
 pub mod definition;
 pub mod duration;
 pub mod exit;
+pub mod explain;
 pub mod ledger;
 mod near;
 pub mod plan;
 pub mod policy;
+pub mod rehearse;
 pub mod rule;
 pub mod run;
+mod simulate;
 pub mod zone;
 
 pub use book::{Book, Paused, Place, Task};

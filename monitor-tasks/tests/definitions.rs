@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use monitor_tasks::definition::{Definition, Meaning, Missed, MissedPolicy, Overlap, Program, Retry, Target, Variable, check_book};
+use monitor_tasks::definition::{
+    Definition, Hooks, Keep, Limits, Meaning, Missed, MissedPolicy, Overlap, Program, Retry, Target, Variable, check_agents, check_book,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -28,6 +30,9 @@ lock = "db"
 exit = { "24" = "warn", "75" = "retry" }
 expect = { min-duration = "20s", published = 1, output-lacks = "ERROR" }
 then = { success = ["load"], fail = ["clean-up"] }
+limits = { memory = "512M", cpu = "1h", nice = 10 }
+hooks = { before = ["./prepare", "--all"], after = ["./tidy"] }
+retention = { logs = { age = "30d", size = "1G", count = 1000 }, history = { count = 50 } }
 publish.prod = { folder = "/srv/resources/autostatic/gold" }
 publish.pre = { command = ["rsync", "-a"] }
 
@@ -47,6 +52,10 @@ fn every_key_is_read() {
     assert_eq!(task.missed, Missed { policy: MissedPolicy::All, within: Duration::from_secs(86_400), cap: Some(10) });
     assert_eq!((task.overlap, task.retry), (Overlap::Queue(3), Some(Retry { times: 3, backoff: Duration::from_secs(60) })));
     assert_eq!((task.exit[&24], task.exit[&75]), (Meaning::Warn, Meaning::Retry));
+    assert_eq!(task.limits, Limits { memory: Some(512 << 20), cpu: Some(Duration::from_secs(3_600)), nice: Some(10) });
+    assert_eq!(task.hooks, Hooks { before: ["./prepare", "--all"].map(str::to_owned).to_vec(), after: vec!["./tidy".to_owned()] });
+    assert_eq!(task.retention.logs, Keep { age: Some(Duration::from_secs(30 * 86_400)), size: Some(1 << 30), count: Some(1000) });
+    assert_eq!(task.retention.history, Keep { count: Some(50), ..Keep::default() });
     assert_eq!(task.env["DB_PASSWORD"], Variable::File { file: "/etc/gold/pw".to_owned() });
     assert_eq!(task.publish["prod"], Target::Folder("/srv/resources/autostatic/gold".to_owned()));
     assert_eq!(Value::Object(task.config_for(None)), json!({ "rows": 100, "kind": "small" }));
@@ -222,5 +231,35 @@ proptest! {
         if let Err(mistakes) = Definition::from_toml(&text) {
             prop_assert!(!mistakes.is_empty() && mistakes.iter().all(|mistake| mistake.line.is_some() && mistake.column.is_some()));
         }
+    }
+}
+
+#[test]
+fn an_agent_that_is_not_there_is_told() {
+    let task = Definition::from_toml("name = \"gold\"\non = [\"db-1\", \"bd-2\"]").expect("no mistakes");
+    let found = check_agents(&[task], &["db-1", "db-2"]);
+    assert_eq!(found, [(0, "/on/1".to_owned(), "there is no agent bd-2; did you mean db-2?".to_owned())]);
+}
+
+#[test]
+fn wrong_limits_hooks_and_retention_are_told() {
+    for (text, expected) in [
+        ("limits = { memory = \"0\" }", "limits.memory: \"0\": expected a number of bytes"),
+        ("limits = { memory = \"5 parsecs\" }", "limits.memory: "),
+        ("limits = { memory = \"99999999999T\" }", "limits.memory: "),
+        ("limits = { memory = \"-1K\" }", "limits.memory: "),
+        ("limits = { memory = 512 }", "limits.memory: a text is expected"),
+        ("limits = { nice = -5 }", "limits.nice: a whole number from 0 to 19"),
+        ("limits = { cpus = 2 }", "limits.cpus: there is no such key; did you mean cpu?"),
+        ("hooks = { before = \"./prepare\" }", "hooks.before: a list is expected"),
+        ("hooks = { before = [] }", "hooks.before: a program is missing"),
+        ("hooks = { around = [\"x\"] }", "hooks.around: there is no such key"),
+        ("retention = { logs = { age = \"soon\" } }", "retention.logs.age: \"soon\": expected a duration"),
+        ("retention = { logs = { count = 0 } }", "retention.logs.count: a whole number from 1"),
+        ("retention = \"30d\"", "retention: a table is expected"),
+    ] {
+        let mistakes = Definition::from_toml(&format!("name = \"gold\"\n{text}")).expect_err(text);
+        let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|told| told.contains(expected)), "{text}: {told:?}");
     }
 }

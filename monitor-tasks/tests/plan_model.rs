@@ -228,8 +228,14 @@ fn story(seed: u64, begin: i64, end: i64) -> Story {
 }
 
 impl Story {
+    /// The jump in which a time lies.
+    fn jump(&self, at: i64) -> Option<&(i64, i64, i64)> {
+        let before = self.jumps.partition_point(|(from, ..)| *from <= at);
+        self.jumps[..before].last().filter(|(_, to, _)| at < *to)
+    }
+
     fn offset(&self, at: i64) -> i64 {
-        self.jumps.iter().find(|(from, to, _)| (*from..*to).contains(&at)).map_or(0, |(.., offset)| *offset)
+        self.jump(at).map_or(0, |(.., offset)| *offset)
     }
 
     fn wall(&self, at: i64) -> i64 {
@@ -237,11 +243,24 @@ impl Story {
     }
 
     fn unsure(&self, at: i64) -> Option<i64> {
-        self.jumps.iter().find(|(from, to, _)| (*from..*to).contains(&at)).map(|(from, ..)| at - from)
+        self.jump(at).map(|(from, ..)| at - from)
+    }
+
+    /// The last kill until then.
+    fn kill(&self, at: i64) -> Option<&(i64, i64)> {
+        self.down[..self.down.partition_point(|(from, _)| *from <= at)].last()
     }
 
     fn is_down(&self, at: i64) -> bool {
-        self.down.iter().any(|(from, to)| *from < at && at < *to)
+        self.kill(at).is_some_and(|(from, to)| *from < at && at < *to)
+    }
+
+    fn is_kill(&self, at: i64) -> bool {
+        self.kill(at).is_some_and(|(from, _)| *from == at)
+    }
+
+    fn is_back(&self, at: i64) -> bool {
+        self.kill(at).is_some_and(|(_, to)| *to == at)
     }
 
     /// True times at which something happens to the agent or its clock.
@@ -282,7 +301,7 @@ fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told
                 assert!(ledger.ended(&id, Timestamp::from_second(story.wall(end)).expect("a time"), outcome), "{id}");
             }
         }
-        if story.down.iter().any(|(_, back)| *back == at) {
+        if story.is_back(at) {
             ledger = serde_json::from_str(&serde_json::to_string(&ledger).expect("JSON")).expect("a ledger");
             let starting: Vec<_> =
                 ledger.runs().filter(|run| matches!(run.state, State::Starting { .. })).map(|run| run.id.clone()).collect();
@@ -299,7 +318,7 @@ fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told
         let plan = plan(&Now { time, clock, boot: None }, &book, &ledger);
         assert!(plan.wake_at.is_none_or(|wake_at| wake_at > time), "{time}: {:?}", plan.wake_at);
         ledger.apply(&plan);
-        let is_killed = story.down.iter().any(|(from, _)| *from == at);
+        let is_killed = story.is_kill(at);
         for action in &plan.actions {
             let (task, line) = line(action);
             told.entry(task).or_default().push((at, line));
@@ -320,7 +339,7 @@ fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told
                 _ => {}
             }
         }
-        if let Some((_, back)) = story.down.iter().find(|(from, _)| *from == at) {
+        if let Some((_, back)) = story.kill(at).filter(|_| is_killed) {
             at = *back;
             continue;
         }
@@ -368,6 +387,7 @@ struct Waiting {
 struct Open {
     due: i64,
     part: u32,
+    trigger: &'static str,
     /// True time of the end, and how. None: it was told to start, and the agent was killed.
     end: Option<(i64, Outcome)>,
     is_killed: bool,
@@ -426,9 +446,12 @@ impl Model<'_> {
 
     fn look(&mut self, at: i64) {
         self.at = at;
+        if self.story.unsure(at).is_some_and(|since| since < 300) {
+            return;
+        }
         let now = self.story.wall(at);
         let mut ended = Vec::new();
-        let is_back = self.story.down.iter().any(|(_, back)| *back == at);
+        let is_back = self.story.is_back(at);
         let mut open = std::mem::take(&mut self.open);
         open.retain(|run| match run.end {
             Some((end, outcome)) if end <= at => {
@@ -438,8 +461,7 @@ impl Model<'_> {
             None if is_back => {
                 let id: RunId = self.id(run.due, run.part).parse().expect("an id");
                 if !is_lost(self.seed, &id) {
-                    let (due, part) = (run.due, run.part);
-                    let trigger = if part > 1 { "retry" } else { "" };
+                    let (due, part, trigger) = (run.due, run.part, run.trigger);
                     self.waiting.push(Waiting {
                         due,
                         part,
@@ -454,14 +476,6 @@ impl Model<'_> {
             _ => true,
         });
         self.open = open;
-        if self.story.unsure(at).is_some_and(|since| since < 300) {
-            // Nothing is decided; what has ended is looked at afterwards.
-            for (due, part, end, outcome, is_killed) in ended {
-                let end = self.story_true(end, at);
-                self.open.push(Open { due, part, end: Some((end, outcome)), is_killed });
-            }
-            return;
-        }
         ended.sort_unstable_by_key(|(due, part, ..)| (*due, *part));
         for (due, part, end, outcome, is_killed) in ended {
             if outcome == Outcome::Retry && part <= self.task.retries.max(if self.task.retries == 0 { 3 } else { 0 }) && !is_killed {
@@ -474,11 +488,6 @@ impl Model<'_> {
         }
         self.decide(now);
         self.start(now);
-    }
-
-    /// The true time of an end that was seen at `at`: the clock has not changed since.
-    fn story_true(&self, wall: i64, at: i64) -> i64 {
-        (self.story.begin..=at).rev().take(400_000).find(|true_time| self.story.wall(*true_time) == wall).expect("an end")
     }
 
     fn decide(&mut self, now: i64) {
@@ -603,18 +612,18 @@ impl Model<'_> {
 
     fn begin(&mut self, run: &Waiting) {
         let id = self.id(run.due, run.part);
-        let trigger = if run.part > 1 { "retry" } else { run.trigger };
+        let trigger = run.trigger;
         self.tell(format!("start {id} {trigger}"));
         let (long, outcome) = self.task.run(self.seed, &id.parse().expect("an id"));
-        let is_killed = self.story.down.iter().any(|(from, _)| *from == self.at);
+        let is_killed = self.story.is_kill(self.at);
         let end = (!is_killed).then_some((self.at + long.max(1), outcome));
-        self.open.push(Open { due: run.due, part: run.part, end, is_killed: false });
+        self.open.push(Open { due: run.due, part: run.part, trigger, end, is_killed: false });
     }
 }
 
 /// The wall time at which the agent was killed that is back at `back`.
 fn now_of_kill(story: &Story, back: i64) -> i64 {
-    let (from, _) = story.down.iter().find(|(_, to)| *to == back).expect("a kill");
+    let (from, _) = story.kill(back).expect("a kill");
     story.wall(*from)
 }
 

@@ -33,6 +33,19 @@ pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
     mistakes
 }
 
+/// Checks that the agents which definitions name are there. Each mistake comes with the place of its definition in `book` and the JSON
+/// pointer of the name.
+pub fn check_agents(book: &[Definition], agents: &[&str]) -> Vec<(usize, String, String)> {
+    let mut mistakes = Vec::new();
+    for (index, definition) in book.iter().enumerate() {
+        for (nth, agent) in definition.on.iter().enumerate().filter(|(_, agent)| !agents.contains(&agent.as_str())) {
+            let hint = if mistakes.len() < MOST_HINTS { did_you_mean(agent, agents.iter().copied()) } else { String::new() };
+            mistakes.push((index, format!("/on/{nth}"), format!("there is no agent {agent}{hint}")));
+        }
+    }
+    mistakes
+}
+
 /// Tasks that a definition starts, with the pointers of their names.
 fn followers(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
     let lists = [("success", &definition.then.success), ("fail", &definition.then.fail)];

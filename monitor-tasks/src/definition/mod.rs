@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use book::check_book;
+pub use book::{check_agents, check_book};
 pub use mistake::Mistake;
 
 use crate::duration;
@@ -82,6 +82,15 @@ pub struct Definition {
     /// Tasks that start when this one has ended.
     #[serde(skip_serializing_if = "Then::is_empty")]
     pub then: Then,
+    /// What a run may use.
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
+    /// Commands before and after each run.
+    #[serde(skip_serializing_if = "Hooks::is_none")]
+    pub hooks: Hooks,
+    /// How long logs and published files are kept.
+    #[serde(skip_serializing_if = "Retention::is_none")]
+    pub retention: Retention,
     /// Targets that its files are published to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub publish: BTreeMap<String, Target>,
@@ -105,6 +114,11 @@ impl Definition {
     /// All mistakes, each with its JSON pointer.
     pub fn from_json(value: Value) -> Result<Self, Vec<Mistake>> {
         source::json(value).read()
+    }
+
+    /// The definition as a file: [`from_toml`](Self::from_toml) reads the same from it.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a definition is a table")
     }
 
     /// The settings of an agent with this profile: those of the profile's table over those beside the tables.
@@ -256,6 +270,80 @@ pub struct Then {
 impl Then {
     fn is_empty(&self) -> bool {
         self.success.is_empty() && self.fail.is_empty()
+    }
+}
+
+/// What a run may use. A run that exceeds it is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Limits {
+    /// Bytes of memory of all its processes together.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_bytes")]
+    pub memory: Option<u64>,
+    /// Time on processors of all its processes together.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
+    pub cpu: Option<Duration>,
+    /// Niceness, from 0 to 19: the larger, the less it is in the way of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nice: Option<u8>,
+}
+
+impl Limits {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Commands around each run, which get the run as JSON on their standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Hooks {
+    /// Before the command. If it fails, the command doesn't start.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
+    /// After the command, whatever its end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
+impl Hooks {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How long files of a task are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Retention {
+    /// Logs of runs.
+    #[serde(skip_serializing_if = "Keep::is_all")]
+    pub logs: Keep,
+    /// Published files of earlier runs.
+    #[serde(skip_serializing_if = "Keep::is_all")]
+    pub history: Keep,
+}
+
+impl Retention {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What is kept: whatever exceeds one of these goes, the oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Keep {
+    /// So old at most.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
+    pub age: Option<Duration>,
+    /// So many bytes at most.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_bytes")]
+    pub size: Option<u64>,
+    /// So many runs at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+}
+
+impl Keep {
+    fn is_all(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::mistake::Mistake;
 use super::source::Source;
 use super::values::{Found, Reader, Table};
-use super::{Definition, Expect, Meaning, Missed, MissedPolicy, Overlap, Program, Retry, Target, Then, Variable};
+use super::{
+    Definition, Expect, Hooks, Keep, Limits, Meaning, Missed, MissedPolicy, Overlap, Program, Retention, Retry, Target, Then, Variable,
+};
 use crate::near::{did_you_mean, shown};
 use crate::{Rule, zone};
 
@@ -55,6 +57,9 @@ impl<'a> Reader<'a> {
             exit: self.exit(table.get("exit")),
             expect: table.get("expect").and_then(|found| self.expect(found)),
             then: table.get("then").and_then(|found| self.then(found)).unwrap_or_default(),
+            limits: table.get("limits").and_then(|found| self.limits(found)).unwrap_or_default(),
+            hooks: table.get("hooks").and_then(|found| self.hooks(found)).unwrap_or_default(),
+            retention: table.get("retention").and_then(|found| self.retention(found)).unwrap_or_default(),
             publish: self.publish(table.get("publish")),
             config: table
                 .get("config")
@@ -289,6 +294,53 @@ impl<'a> Reader<'a> {
         let then = Then { success: self.names(table.get("success")), fail: self.names(table.get("fail")) };
         self.end(&table);
         Some(then)
+    }
+
+    fn limits(&mut self, found: Found<'a>) -> Option<Limits> {
+        let mut table = self.table(found)?;
+        let limits = Limits {
+            memory: self.bytes(table.get("memory")),
+            cpu: self.duration(table.get("cpu")),
+            nice: table.get("nice").and_then(|found| self.nice(found)),
+        };
+        self.end(&table);
+        Some(limits)
+    }
+
+    fn nice(&mut self, (path, value): Found<'a>) -> Option<u8> {
+        let nice = value.as_u64().filter(|nice| *nice <= 19);
+        if nice.is_none() {
+            self.wrong(&path, "a whole number from 0 to 19 is expected");
+        }
+        nice.map(|nice| nice as u8)
+    }
+
+    fn hooks(&mut self, found: Found<'a>) -> Option<Hooks> {
+        let mut table = self.table(found)?;
+        let (before, after) = (table.get("before"), table.get("after"));
+        let mut command = |found: Option<Found<'a>>| found.map(|found| self.command(found)).unwrap_or_default();
+        let hooks = Hooks { before: command(before), after: command(after) };
+        self.end(&table);
+        Some(hooks)
+    }
+
+    fn retention(&mut self, found: Found<'a>) -> Option<Retention> {
+        let mut table = self.table(found)?;
+        let (logs, history) = (table.get("logs"), table.get("history"));
+        let retention = Retention { logs: self.keep(logs), history: self.keep(history) };
+        self.end(&table);
+        Some(retention)
+    }
+
+    fn keep(&mut self, found: Option<Found<'a>>) -> Keep {
+        let Some(mut table) = found.and_then(|found| self.table(found)) else { return Keep::default() };
+        let keep = Keep {
+            age: self.duration(table.get("age")),
+            size: self.bytes(table.get("size")),
+            count: table.get("count").and_then(|found| self.number(found, 1)),
+        };
+        self.end(&table);
+        keep
     }
 
     fn publish(&mut self, found: Option<Found<'a>>) -> BTreeMap<String, Target> {

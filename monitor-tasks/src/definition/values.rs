@@ -129,6 +129,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A number of bytes such as `64K`, `500M` or `2G`.
+    pub(super) fn bytes(&mut self, found: Option<Found<'a>>) -> Option<u64> {
+        let found = found?;
+        let path = found.0.clone();
+        let text = self.text(found)?;
+        let bytes = read_bytes(text);
+        if bytes.is_none() {
+            self.wrong(&path, format!("{:?}: expected a number of bytes such as 500M or 2G", short(text)));
+        }
+        bytes
+    }
+
     /// One of several words.
     pub(super) fn word<T: Copy>(&mut self, found: Found<'a>, words: &[(&'static str, T)]) -> Option<T> {
         let path = found.0.clone();
@@ -153,6 +165,28 @@ impl<'a> Reader<'a> {
         self.wrong(path, format!("{what} is expected, and not {found}"));
         None
     }
+}
+
+/// Units of bytes, from the largest to the smallest.
+const UNITS: [(&str, u32); 4] = [("T", 40), ("G", 30), ("M", 20), ("K", 10)];
+
+/// Reads whole numbers of bytes: `500000`, `64K`, `500M`, `2GiB`.
+fn read_bytes(text: &str) -> Option<u64> {
+    let plain = text.strip_suffix("iB").or_else(|| text.strip_suffix('B')).unwrap_or(text);
+    let unit = UNITS.iter().find_map(|(unit, bits)| Some((plain.strip_suffix(unit)?, *bits)));
+    let (number, bits) = unit.unwrap_or((plain, 0));
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse::<u64>().ok().filter(|number| is_number && *number > 0)?.checked_mul(1 << bits)
+}
+
+fn write_bytes(bytes: u64) -> String {
+    let unit = UNITS.iter().find(|(_, bits)| bytes.is_multiple_of(1 << bits));
+    unit.map_or_else(|| bytes.to_string(), |(unit, bits)| format!("{}{unit}", bytes >> bits))
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+pub(super) fn maybe_bytes<S: Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&value.map(write_bytes).unwrap_or_default())
 }
 
 pub(super) fn shown<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {

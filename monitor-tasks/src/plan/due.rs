@@ -18,27 +18,34 @@ const ON_TIME_LATEST: SignedDuration = SignedDuration::from_secs(60);
 /// Most missed due times that are made up for, unless the definition says how many.
 const DEFAULT_CAP: u32 = 100;
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Decides on all due times until now, and on the start of the machine.
     pub(super) fn decide_due(&mut self) {
-        let now = self.now.time;
         let is_new_boot = self.now.boot.as_ref().filter(|boot| self.ledger.boot.as_ref() != Some(&boot.id));
-        for (name, task) in &self.book.tasks {
-            let is_known =
-                self.seen(name).map(|known| (known.next.version == (task.version, task.since), known.until <= now, known.next.due));
-            match is_known {
-                Some((true, true, next)) if next.is_none_or(|due| due > now) => {}
-                _ => self.decide(name, task),
-            }
-            if let Some(boot) = is_new_boot
-                && task.policy.is_at_boot()
-                && task.since <= boot.at
-            {
+        for (name, task) in self.undecided() {
+            self.decide(name, task);
+        }
+        if let Some(boot) = is_new_boot {
+            for (name, task) in self.book.tasks.iter().filter(|(_, task)| task.policy.is_at_boot() && task.since <= boot.at) {
                 let run = self.task_mut(name).new_run(task, boot.at, Trigger::Boot, State::Asked);
                 self.admit(task, run);
             }
         }
         self.plan.boot = is_new_boot.map(|boot| boot.id.clone());
+    }
+
+    /// Tasks that are due, new or changed, or whose due times were decided under a clock that was ahead.
+    fn undecided(&self) -> Vec<(&'a String, &'a Task)> {
+        let now = self.now.time;
+        // Both are sorted by name. No plan changes what is decided before it comes here.
+        let mut known = self.ledger.tasks.iter().peekable();
+        let is_undecided = |(name, task): &(&'a String, &'a Task)| {
+            while known.next_if(|(other, _)| other < name).is_some() {}
+            known.peek().filter(|(other, _)| other == name).is_none_or(|(_, known)| {
+                known.next.version != (task.version, task.since) || known.until > now || known.next.due.is_some_and(|due| due <= now)
+            })
+        };
+        self.book.tasks.iter().filter(is_undecided).collect()
     }
 
     fn decide(&mut self, name: &str, task: &Task) {
@@ -54,7 +61,7 @@ impl Planner<'_> {
         let (mut late, mut paused, mut quiet) = (Late::default(), None, None);
         for (after, to, is_old) in self.segments(task, from) {
             let known = self.seen(name).expect("it was just looked at");
-            let most = if is_old { 1 } else { late.most(task) };
+            let most = if is_old { 1 } else { Late::most(task) };
             let found = dues::find(&task.policy, after, to, most, |due| known.has_run(due));
             if self.pause_at(task, to) {
                 paused = joined(joined(paused, found.plain), found.quiet);
@@ -161,7 +168,7 @@ struct Late {
 
 impl Late {
     /// Number of the latest due times that may be wanted: those that are made up for, those on time, and the one before.
-    fn most(&self, task: &Task) -> usize {
+    fn most(task: &Task) -> usize {
         let on_time = ON_TIME.as_secs() as usize + 2;
         match task.policy.missed.policy {
             MissedPolicy::All => task.policy.missed.cap.unwrap_or(DEFAULT_CAP) as usize + on_time,

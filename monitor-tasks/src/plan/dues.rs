@@ -51,7 +51,7 @@ fn tail(policy: &Policy, after: Timestamp, to: Timestamp, most: usize) -> Timest
         if dues.filter(|due| policy.quiet_until(*due).is_none()).take(most).count() == most {
             return from;
         }
-        window = window * 2;
+        window *= 2;
     }
 }
 

@@ -45,7 +45,7 @@ struct Planner<'a> {
     plan: Plan,
 }
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     fn tell(&mut self, action: Action) {
         self.plan.actions.push(action);
     }
@@ -75,7 +75,12 @@ impl<'a> Planner<'a> {
 
     /// All runs, as this plan has changed them.
     fn runs(&self) -> impl Iterator<Item = &Run> {
-        let unchanged = self.ledger.tasks.iter().filter(|(name, _)| !self.plan.tasks.contains_key(*name)).map(|(_, task)| task);
+        let unchanged = self
+            .ledger
+            .tasks
+            .iter()
+            .filter(|(name, task)| !task.runs.is_empty() && !self.plan.tasks.contains_key(*name))
+            .map(|(_, task)| task);
         unchanged.chain(self.plan.tasks.values()).flat_map(|task| &task.runs)
     }
 
@@ -113,7 +118,16 @@ impl<'a> Planner<'a> {
     /// The next time at which something is due, a waiting run may start or has waited for too long, or a running one runs for too long.
     fn wake_at(&self) -> Option<Timestamp> {
         let now = self.now.time;
-        let due = self.book.tasks.keys().filter_map(|name| self.seen(name)?.next.due);
+        let unchanged = self.ledger.tasks.iter().filter(|(name, _)| !self.plan.tasks.contains_key(*name));
+        let mut due: Option<Timestamp> = None;
+        for (name, task) in unchanged.chain(&self.plan.tasks) {
+            // Tasks that are not in the book are few, and looking for each takes long.
+            if let Some(next) = task.next.due.filter(|next| due.is_none_or(|due| *next < due))
+                && self.book.tasks.contains_key(name)
+            {
+                due = Some(next);
+            }
+        }
         let runs = self.runs().filter_map(|run| {
             let policy = &self.book.tasks.get(&run.id.task)?.policy;
             let at = |since: Timestamp, limit: Option<Duration>| limit.and_then(|limit| after(since, limit)).filter(|at| *at > now);
@@ -124,19 +138,18 @@ impl<'a> Planner<'a> {
                         .flatten()
                         .min()
                 }
-                State::Running { since } => {
+                State::Starting { since } | State::Running { since } => {
                     let told = at(since, policy.timeout).filter(|_| !run.is_overtime);
                     [told, at(since, policy.kill_after).filter(|_| !run.is_killed)].into_iter().flatten().min()
                 }
-                // What was just decided is not yet in the ledger of whoever made this plan.
-                _ => None,
+                State::Asked | State::Ended { .. } => None,
             }
         });
-        due.chain(runs).min()
+        due.into_iter().chain(runs).min()
     }
 }
 
 /// The time so long after another.
-fn after(at: Timestamp, duration: Duration) -> Option<Timestamp> {
+pub(crate) fn after(at: Timestamp, duration: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(duration).ok()?).ok()
 }
