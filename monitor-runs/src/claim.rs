@@ -92,6 +92,11 @@ impl Steps {
         &self.folder
     }
 
+    /// The furthest step that the run has come to.
+    pub fn step(&self) -> steps::Step {
+        steps::last(&self.folder)
+    }
+
     /// The attempt is about to be started. Without this step it must not be.
     ///
     /// # Errors

@@ -57,7 +57,7 @@ pub enum RunError {
         id: String,
     },
     /// An id can't be one.
-    #[error("{id:?} can't be the id of a run: 1 to 100 letters, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`")]
+    #[error("{id:?} can't be the id of a run: 1 to 150 letters, digits, `-`, `_`, `.` and `@`, beginning with a letter, a digit or `_`")]
     BadId {
         /// As it was given.
         id: String,
@@ -65,6 +65,12 @@ pub enum RunError {
     /// Another launcher has taken the run.
     #[error("the run in {folder} was taken by another launcher before")]
     Claimed {
+        /// Folder of the run.
+        folder: PathBuf,
+    },
+    /// The launcher of a run was killed before it had started the command.
+    #[error("the launcher of the run in {folder} was killed before it had started the command")]
+    LauncherKilled {
         /// Folder of the run.
         folder: PathBuf,
     },

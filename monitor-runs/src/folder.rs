@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::error::RunError;
 
 /// Longest id that a caller may give.
-const LONGEST_ID: usize = 100;
+const LONGEST_ID: usize = 150;
 
 /// Where runs are kept: `MONITOR_RUNS_DIR`, or `monitor/runs` in the user's folder for state.
 pub fn default_dir() -> Option<PathBuf> {
@@ -47,10 +47,23 @@ pub(crate) fn create(runs: &Path, id: Option<&str>) -> Result<PathBuf, RunError>
     unreachable!("there are more ids than folders")
 }
 
+/// Removes the folder of an id whose caller was killed before it had said what is to be run. Only for whoever alone starts the runs of
+/// this folder: [`ask`](crate::ask) of another may be at it.
+///
+/// # Errors
+/// When it can't be removed.
+pub fn forget_unasked(runs: &Path, id: &str) -> io::Result<()> {
+    let folder = runs.join(id);
+    if check_id(id).is_err() || !folder.is_dir() || folder.join("spec.json").exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(folder)
+}
+
 /// An id is the name of a folder: no path, nothing hidden, and nothing that a terminal or a shell would read as something else.
 fn check_id(id: &str) -> Result<(), RunError> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let is_good = (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_plain) && !id.starts_with(['.', '-']);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.@".contains(c);
+    let is_good = (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_plain) && !id.starts_with(['.', '-', '@']);
     if is_good { Ok(()) } else { Err(RunError::BadId { id: id.to_owned() }) }
 }
 
@@ -110,10 +123,10 @@ mod tests {
     #[test]
     fn an_id_is_one_plain_word_and_is_given_once() {
         let runs = tempfile::tempdir().unwrap();
-        for id in ["", ".", "..", ".hidden", "-rf", "a/b", "../a", "a b", "a\nb", "ü", "a\0", &"x".repeat(101)] {
+        for id in ["", ".", "..", ".hidden", "-rf", "a/b", "../a", "a b", "a\nb", "ü", "a\0", "@a", &"x".repeat(151)] {
             assert!(matches!(create(runs.path(), Some(id)), Err(RunError::BadId { .. })), "{id:?}");
         }
-        for id in ["a", "nightly-2026.11.20_1", &"x".repeat(100)] {
+        for id in ["a", "nightly-2026.11.20_1", "gold@20261121T023000Z.1", &"x".repeat(150)] {
             assert_eq!(create(runs.path(), Some(id)).unwrap(), runs.path().join(id));
             assert!(matches!(create(runs.path(), Some(id)), Err(RunError::Exists { .. })), "{id:?}");
         }

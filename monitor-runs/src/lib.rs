@@ -24,7 +24,7 @@ pub mod tree;
 
 pub use claim::{Claim, Steps};
 pub use error::RunError;
-pub use folder::default_dir;
+pub use folder::{default_dir, forget_unasked};
 pub use follow::Follower;
 pub use identity::{Identity, Stat};
 pub use outcome::{Outcome, Waiting};
@@ -33,5 +33,5 @@ pub use run::{Life, Run, State, find, list};
 pub use secret::Secret;
 pub use signals::{end_tree, kill, kill_tree, signal_by_file};
 pub use spec::{CLEAN, Inject, Link, OnDeath, ProcessIds, Spec, Verdict};
-pub use start::start;
+pub use start::{ask, launch, start};
 pub use steps::Step;

@@ -21,6 +21,7 @@ use crate::outcome::{Outcome, Waiting};
 use crate::output::{self, Origin};
 use crate::spec::Spec;
 use crate::steps::{self, Step, Taken};
+use crate::tree;
 
 /// Reason of a run whose end nobody saw.
 const LOST: &str = "lost";
@@ -188,6 +189,27 @@ impl Run {
         let is_over = matches!(self.life(), Life::Ended(_) | Life::Lost);
         let text = output::read(&self.folder, position, origin)?;
         Ok(if text.is_empty() && is_over { None } else { Some(text) })
+    }
+
+    /// Lets another launcher take the run, if the one that had taken it is gone and nothing was started. Returns true if [`launch`](crate::launch)
+    /// may start it. Only for whoever alone starts the runs of this folder.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn give_back(&self) -> io::Result<bool> {
+        let is_unstarted = || self.step() <= Step::Claimed;
+        // A helper is forked by its launcher and has the same command line, also before anybody has written down who it is.
+        if !is_unstarted() || tree::is_launched(&self.folder) {
+            return Ok(false);
+        }
+        // It may have gone on between both looks.
+        if !is_unstarted() {
+            return Ok(false);
+        }
+        match fs::remove_file(self.folder.join(steps::CLAIMED)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(true),
+        }
     }
 
     /// Forgets it.

@@ -89,6 +89,8 @@ pub struct Spec {
     pub log_bytes: u64,
     /// What becomes of it when the launcher is killed.
     pub on_launcher_death: OnDeath,
+    /// If the launcher is killed before it has started the command, nobody says how the run ended: whoever asked for it starts it again.
+    pub start_again: bool,
     /// What is made to tell of itself.
     pub inject: Vec<Inject>,
     /// Names the functions of [`Inject::Python`]; else `monitor-python.toml` where the command runs.
@@ -187,6 +189,7 @@ impl Default for Spec {
             log_dir: None,
             log_bytes: 100 << 20,
             on_launcher_death: OnDeath::Continue,
+            start_again: false,
             inject: Vec::new(),
             inject_config: None,
         }

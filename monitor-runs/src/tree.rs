@@ -94,6 +94,15 @@ impl Marked {
     }
 }
 
+/// Returns true while a launcher of the run of this folder lives, or its helper, which has its command line. This looks at each process of
+/// the machine.
+pub(crate) fn is_launched(folder: &Path) -> bool {
+    let end = [b"\0run\0--from\0", folder.as_os_str().as_bytes(), b"\0"].concat();
+    let own = std::process::id();
+    let mut alive = identity::all().into_iter().filter(|stat| !stat.is_dead() && stat.pid != own);
+    alive.any(|stat| fs::read(format!("/proc/{}/cmdline", stat.pid)).is_ok_and(|line| line.ends_with(&end)))
+}
+
 /// Sends a signal to each of them.
 pub fn signal(top: u32, signal: i32) {
     for stat in descendants(top) {

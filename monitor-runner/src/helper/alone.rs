@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use monitor_runs::{OnDeath, Outcome, end_tree, kill_tree, tree};
+use monitor_runs::{OnDeath, Outcome, Step, end_tree, kill_tree, tree};
 use rustix::event::{PollFd, PollFlags};
 
 use super::{Helper, Work, wait_for};
@@ -32,6 +32,9 @@ impl Helper {
     pub(super) fn go_on_alone(mut self, work: &mut Work) -> i32 {
         self.theirs = [None, None, None];
         self.terminal = None;
+        if self.spec.start_again && self.steps.as_ref().is_some_and(|steps| steps.step() <= Step::Claimed) {
+            return 0;
+        }
         let mut conclusion =
             Conclusion { is_told: self.steps.as_ref().is_some_and(|steps| steps.outcome().is_some()), ..Conclusion::default() };
         if self.spec.on_launcher_death == OnDeath::Kill {

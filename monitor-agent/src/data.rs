@@ -1,0 +1,408 @@
+//! The agent's database: its tasks, what it has decided, its runs, and what it is asked to do.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use serde::Serialize;
+
+use crate::error::AgentError;
+use crate::folder::{DATABASE, open_private};
+use crate::judge::Judged;
+use crate::request::{Answer, Request};
+
+/// `PMag`.
+const APPLICATION: i64 = 0x504d_6167;
+const VERSION: i64 = 1;
+/// Decisions are forgotten beyond so many.
+const MOST_DECISIONS: i64 = 100_000;
+
+/// The database of an agent's folder.
+#[derive(Debug)]
+pub struct Database {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// A task of the agent as its database has it.
+#[derive(Debug, Clone)]
+pub struct TaskRow {
+    /// The file that defines it.
+    pub file: String,
+    /// Number of this version.
+    pub version: u64,
+    /// Since when it holds.
+    pub since: Timestamp,
+    /// It is paused.
+    pub paused: Option<Paused>,
+    /// Its definition.
+    pub definition: Definition,
+}
+
+/// A run as the database has it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: String,
+    /// Name of its task.
+    pub task: String,
+    /// When it was due, in Unix microseconds.
+    pub due_us: i64,
+    /// Version of its task.
+    pub version: i64,
+    /// What started it, in one word.
+    pub trigger: String,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// When its command was started, in Unix microseconds.
+    pub started_us: Option<i64>,
+    /// When it ended, in Unix microseconds.
+    pub ended_us: Option<i64>,
+    /// How it ended: `ok`, `warn`, `fail`, `retry`, `idle`.
+    pub outcome: Option<String>,
+    /// The command's own exit code.
+    pub exit_code: Option<i32>,
+    /// The result code of the run.
+    pub result_code: Option<i32>,
+    /// Signal that ended the command.
+    pub signal: Option<i32>,
+    /// Why it ended so, in one word.
+    pub reason: Option<String>,
+    /// Why it ended so.
+    pub words: Option<String>,
+}
+
+/// All that an agent goes on with after a restart.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) tasks: Vec<TaskRow>,
+    pub(crate) ledger: Ledger,
+    pub(crate) paused: Option<Paused>,
+}
+
+impl Database {
+    /// Opens the database of an agent's folder, made if need be.
+    ///
+    /// # Errors
+    /// When it can't be used, or is no agent's.
+    pub(crate) fn open(data: &Path) -> Result<Self, AgentError> {
+        let path = data.join(DATABASE);
+        open_private(&path).map_err(AgentError::disk("open", &path))?;
+        Self::connect(path)
+    }
+
+    /// Opens the database of an agent, to ask that agent or to look.
+    ///
+    /// # Errors
+    /// When there is none, it can't be used, or is no agent's.
+    pub fn existing(data: &Path) -> Result<Self, AgentError> {
+        let path = data.join(DATABASE);
+        if path.is_file() { Self::connect(path) } else { Err(AgentError::NoAgent { path: data.to_owned() }) }
+    }
+
+    fn connect(path: PathBuf) -> Result<Self, AgentError> {
+        let foreign = |why: &str| AgentError::Foreign { path: path.clone(), why: why.to_owned() };
+        let failed = |source| AgentError::Database { path: path.clone(), source };
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;")
+            .map_err(|error| if is_no_database(&error) { foreign("is no database") } else { failed(error) })?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
+        let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(failed)?.is_none();
+        if is_empty {
+            transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
+            transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+            transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+        } else if pragma("application_id")? != APPLICATION {
+            return Err(foreign("is the database of another program"));
+        } else if pragma("user_version")? > VERSION {
+            return Err(foreign("was written by a newer version of the agent"));
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(Self { connection, path })
+    }
+
+    fn failed(&self) -> impl Fn(rusqlite::Error) -> AgentError + use<> {
+        let path = self.path.clone();
+        move |source| AgentError::Database { path: path.clone(), source }
+    }
+
+    /// Reads.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, AgentError> {
+        read(&self.connection).map_err(self.failed())
+    }
+
+    /// Writes in one transaction, which is on the disk at its end.
+    pub(crate) fn write<T>(&mut self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, AgentError> {
+        let failed = self.failed();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let written = write(&transaction).map_err(&failed)?;
+        transaction.commit().map_err(&failed)?;
+        Ok(written)
+    }
+
+    /// All that the agent goes on with. What can't be read any more is told and left out.
+    pub(crate) fn load(&self) -> Result<Stored, AgentError> {
+        let tasks = self.tasks()?;
+        self.read(|connection| {
+            let mut ledger = Ledger { boot: value(connection, "boot")?, ..Ledger::default() };
+            let mut rows = connection.prepare("SELECT task, state FROM ledger")?;
+            let mut rows = rows.query([])?;
+            while let Some(row) = rows.next()? {
+                let (task, state): (String, String) = (row.get(0)?, row.get(1)?);
+                match serde_json::from_str(&state) {
+                    Ok(state) => drop(ledger.tasks.insert(task, state)),
+                    Err(error) => tracing::error!(task, %error, "what was decided of a task can't be read: it is begun anew"),
+                }
+            }
+            let paused = value(connection, "paused")?.and_then(|paused| serde_json::from_str(&paused).ok());
+            Ok(Stored { tasks, ledger, paused })
+        })
+    }
+
+    /// All tasks, by name.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn tasks(&self) -> Result<Vec<TaskRow>, AgentError> {
+        let sql = "SELECT t.name, t.file, t.version, t.since_us, t.paused_from_us, t.paused_until_us, v.definition
+                   FROM task t JOIN version v ON v.task = t.name AND v.version = t.version ORDER BY t.name";
+        self.read(|connection| {
+            let mut rows = connection.prepare(sql)?;
+            let rows = rows.query_map([], |row| {
+                let name: String = row.get(0)?;
+                let Some(definition) = definition(&name, &row.get::<_, String>(6)?) else { return Ok(None) };
+                let paused = row.get::<_, Option<i64>>(4)?.map(time);
+                let until = row.get::<_, Option<i64>>(5)?.map(time);
+                Ok(Some(TaskRow {
+                    file: row.get(1)?,
+                    version: row.get::<_, i64>(2)? as u64,
+                    since: time(row.get(3)?),
+                    paused: paused.map(|from| Paused { from, until }),
+                    definition,
+                }))
+            })?;
+            rows.filter_map(Result::transpose).collect()
+        })
+    }
+
+    /// The definition that a task had in this version.
+    pub(crate) fn definition(&self, task: &str, version: u64) -> Result<Option<Definition>, AgentError> {
+        let sql = "SELECT definition FROM version WHERE task = ? AND version = ?";
+        let text = self.read(|connection| {
+            connection.prepare_cached(sql)?.query_row(params![task, version as i64], |row| row.get::<_, String>(0)).optional()
+        })?;
+        Ok(text.and_then(|text| definition(task, &text)))
+    }
+
+    /// The newest runs, newest first; only those of one task if `task` is given.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn runs(&self, task: Option<&str>, limit: u32) -> Result<Vec<RunRow>, AgentError> {
+        let sql = "SELECT id, task, due_us, version, cause, attempt, started_us, ended_us, outcome, exit_code, result_code, signal, reason, words
+                   FROM run WHERE ?1 IS NULL OR task = ?1 ORDER BY told_us DESC, rowid DESC LIMIT ?2";
+        self.read(|connection| connection.prepare(sql)?.query_map(params![task, limit], run_row)?.collect())
+    }
+
+    /// Asks the agent for something, until this time. Returns the number by which [`answer`](Self::answer) knows it.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn ask(&mut self, by: &str, request: &Request, until: Timestamp) -> Result<i64, AgentError> {
+        let request = serde_json::to_string(request).unwrap_or_default();
+        self.write(|transaction| {
+            transaction.execute("INSERT INTO request(until_us, by, request) VALUES(?, ?, ?)", params![us(until), by, request])?;
+            Ok(transaction.last_insert_rowid())
+        })
+    }
+
+    /// The agent's answer to a request; none until it has one.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn answer(&self, number: i64) -> Result<Option<Answer>, AgentError> {
+        let sql = "SELECT answer FROM request WHERE number = ?";
+        let answer = self.read(|connection| connection.query_row(sql, [number], |row| row.get::<_, Option<String>>(0)).optional())?;
+        Ok(answer.flatten().and_then(|answer| serde_json::from_str(&answer).ok()))
+    }
+
+    /// Takes back a request that nobody has answered. Returns false if it has an answer.
+    ///
+    /// # Errors
+    /// When the database can't be written.
+    pub fn take_back(&mut self, number: i64) -> Result<bool, AgentError> {
+        let sql = "DELETE FROM request WHERE number = ? AND answer IS NULL";
+        self.write(|transaction| Ok(transaction.execute(sql, [number])? > 0))
+    }
+
+    /// A number that differs whenever another program has written.
+    pub(crate) fn others_version(&self) -> Result<i64, AgentError> {
+        self.read(|connection| connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))
+    }
+
+    /// Requests that have no answer.
+    pub(crate) fn requests(&self) -> Result<Vec<(i64, Timestamp, String, String)>, AgentError> {
+        let sql = "SELECT number, until_us, by, request FROM request WHERE answer IS NULL ORDER BY number";
+        self.read(|connection| {
+            let mut rows = connection.prepare_cached(sql)?;
+            rows.query_map([], |row| Ok((row.get(0)?, time(row.get(1)?), row.get(2)?, row.get(3)?)))?.collect()
+        })
+    }
+}
+
+/// Writes what a plan has decided.
+pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, ledger: &Ledger, now: Timestamp) -> rusqlite::Result<()> {
+    write_ledger(transaction, ledger, plan.tasks.keys().map(String::as_str))?;
+    if let Some(boot) = &plan.boot {
+        set(transaction, "boot", boot)?;
+    }
+    for action in &plan.actions {
+        let mut decide = |what, task: &str, version: u64, dues: &Dues, reason: &str, run: Option<&RunId>, blocked_by: Option<&RunId>| {
+            let sql = "INSERT INTO decision(time_us, task, version, what, reason, first_due_us, last_due_us, count, run, blocked_by)
+                       VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            let (run, blocked_by) = (run.map(RunId::to_string), blocked_by.map(RunId::to_string));
+            let dues = (us(dues.first), us(dues.last), dues.count);
+            let row = params![us(now), task, version as i64, what, reason, dues.0, dues.1, dues.2, run, blocked_by];
+            transaction.prepare_cached(sql)?.execute(row)?;
+            transaction.execute("DELETE FROM decision WHERE number <= ?", [transaction.last_insert_rowid() - MOST_DECISIONS])?;
+            rusqlite::Result::Ok(())
+        };
+        match action {
+            Action::Start { run } => {
+                let sql = "INSERT INTO run(id, task, due_us, version, cause, attempt, told_us) VALUES(?, ?, ?, ?, ?, ?, ?)
+                           ON CONFLICT DO UPDATE SET told_us = excluded.told_us";
+                let cause = serde_json::to_string(&run.trigger).unwrap_or_default();
+                let row = params![run.id.to_string(), run.id.task, us(run.id.due), run.version as i64, cause, run.attempt, us(now)];
+                transaction.prepare_cached(sql)?.execute(row)?;
+            }
+            Action::Skip { task, version, dues, reason, blocked_by, run } => {
+                decide("skipped", task, *version, dues, reason.word(), run.as_ref(), blocked_by.as_ref())?;
+            }
+            Action::Missed { task, version, dues, reason, run } => {
+                decide("missed", task, *version, dues, reason.word(), run.as_ref(), None)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes what is decided of these tasks; tasks that the ledger has forgotten are removed.
+pub(crate) fn write_ledger<'a>(
+    transaction: &Transaction<'_>,
+    ledger: &Ledger,
+    tasks: impl Iterator<Item = &'a str>,
+) -> rusqlite::Result<()> {
+    for name in tasks {
+        if let Some(state) = ledger.tasks.get(name) {
+            let state = serde_json::to_string(state).unwrap_or_default();
+            let sql = "INSERT INTO ledger(task, state) VALUES(?, ?) ON CONFLICT DO UPDATE SET state = excluded.state";
+            transaction.prepare_cached(sql)?.execute(params![name, state])?;
+        } else {
+            transaction.execute("DELETE FROM ledger WHERE task = ?", [name])?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes that the command of a run was started.
+pub(crate) fn write_started(transaction: &Transaction<'_>, run: &RunId, at: Timestamp) -> rusqlite::Result<()> {
+    let sql = "UPDATE run SET started_us = ? WHERE id = ? AND started_us IS NULL";
+    transaction.prepare_cached(sql)?.execute(params![us(at), run.to_string()]).map(drop)
+}
+
+/// Writes how a run ended.
+pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timestamp, judged: &Judged) -> rusqlite::Result<()> {
+    let Judged { outcome, exit_code, result_code, signal, reason, words, started_us, publication } = judged;
+    let sql = "UPDATE run SET ended_us = ?, outcome = ?, exit_code = ?, result_code = ?, signal = ?, reason = ?, words = ?,
+               started_us = coalesce(started_us, ?), publication = ? WHERE id = ?";
+    let started = started_us.map(|at| at as i64);
+    let row = params![us(at), outcome.word(), exit_code, result_code, signal, reason, words, started, publication, run.to_string()];
+    transaction.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+/// Writes a new version of a task. Returns the version's number.
+pub(crate) fn write_task(transaction: &Transaction<'_>, file: &str, definition: &Definition, now: Timestamp) -> rusqlite::Result<u64> {
+    let name = &definition.name;
+    let sql = "SELECT coalesce(max(version), 0) + 1 FROM version WHERE task = ?";
+    let version: i64 = transaction.prepare_cached(sql)?.query_row([name], |row| row.get(0))?;
+    let text = serde_json::to_string(definition).unwrap_or_default();
+    let sql = "INSERT INTO version(task, version, time_us, definition) VALUES(?, ?, ?, ?)";
+    transaction.prepare_cached(sql)?.execute(params![name, version, us(now), text])?;
+    let sql = "INSERT INTO task(name, file, version, since_us) VALUES(?, ?, ?, ?)
+               ON CONFLICT DO UPDATE SET file = excluded.file, version = excluded.version, since_us = excluded.since_us";
+    transaction.prepare_cached(sql)?.execute(params![name, file, version, us(now)])?;
+    Ok(version as u64)
+}
+
+/// Writes whether a task is paused.
+pub(crate) fn write_paused(transaction: &Transaction<'_>, task: &str, paused: Option<Paused>) -> rusqlite::Result<()> {
+    let from = paused.map(|paused| us(paused.from));
+    let until = paused.and_then(|paused| paused.until).map(us);
+    let sql = "UPDATE task SET paused_from_us = ?, paused_until_us = ? WHERE name = ?";
+    transaction.execute(sql, params![from, until, task]).map(drop)
+}
+
+/// Writes the answer to a request, and forgets older ones.
+pub(crate) fn write_answer(transaction: &Transaction<'_>, number: i64, answer: &Answer) -> rusqlite::Result<()> {
+    let answer = serde_json::to_string(answer).unwrap_or_default();
+    transaction.execute("UPDATE request SET answer = ? WHERE number = ?", params![answer, number])?;
+    transaction.execute("DELETE FROM request WHERE answer IS NOT NULL AND number <= ?", [number - 1_000]).map(drop)
+}
+
+/// Writes a value that belongs to no task.
+pub(crate) fn set(transaction: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO agent(key, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
+    transaction.execute(sql, [key, value]).map(drop)
+}
+
+fn value(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM agent WHERE key = ?", [key], |row| row.get(0)).optional()
+}
+
+fn definition(task: &str, text: &str) -> Option<Definition> {
+    let read = serde_json::from_str(text).map_err(|error| error.to_string());
+    let read = read.and_then(|value| {
+        let told = |mistakes: Vec<_>| mistakes.first().map(ToString::to_string).unwrap_or_default();
+        Definition::from_json(value).map_err(|mistakes: Vec<monitor_tasks::Mistake>| told(mistakes))
+    });
+    read.inspect_err(|error| tracing::error!(task, %error, "the definition of a task can't be read any more: it is left out")).ok()
+}
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let cause: String = row.get(4)?;
+    let trigger = serde_json::from_str::<monitor_tasks::Trigger>(&cause).map_or("", |trigger| trigger.word()).to_owned();
+    Ok(RunRow {
+        id: row.get(0)?,
+        task: row.get(1)?,
+        due_us: row.get(2)?,
+        version: row.get(3)?,
+        trigger,
+        attempt: row.get(5)?,
+        started_us: row.get(6)?,
+        ended_us: row.get(7)?,
+        outcome: row.get(8)?,
+        exit_code: row.get(9)?,
+        result_code: row.get(10)?,
+        signal: row.get(11)?,
+        reason: row.get(12)?,
+        words: row.get(13)?,
+    })
+}
+
+fn is_no_database(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
+}
+
+fn us(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+fn time(us: i64) -> Timestamp {
+    Timestamp::from_microsecond(us).unwrap_or_default()
+}

@@ -1,0 +1,73 @@
+//! The agent's folder: readable by its owner alone, and held by one agent.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+
+use crate::error::AgentError;
+
+/// Name of the database in an agent's folder.
+pub const DATABASE: &str = "agent.db";
+const LOCK: &str = "agent.lock";
+
+/// Folder of an agent that is told no other: `MONITOR_AGENT_DATA`, or `monitor/agent` in the user's folder for state.
+pub fn default_data() -> Option<PathBuf> {
+    if let Some(data) = std::env::var_os("MONITOR_AGENT_DATA").filter(|data| !data.is_empty()) {
+        return std::path::absolute(PathBuf::from(data)).ok();
+    }
+    let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("monitor").join("agent"))
+}
+
+/// Returns true while an agent works with this folder.
+pub fn is_running(data: &Path) -> bool {
+    File::open(data.join(LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Held as long as the agent works. The system lets go of it when the agent dies.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// Makes the folder if need be and locks it.
+pub(crate) fn lock(data: &Path) -> Result<Lock, AgentError> {
+    create_private(data).map_err(AgentError::disk("create the folder", data))?;
+    let path = data.join(LOCK);
+    let file = open_private(&path).map_err(AgentError::disk("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(AgentError::Locked { path: data.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(AgentError::disk("lock", &path)(source)),
+    }
+}
+
+/// Opens a file, made if need be, that its owner alone can read.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+}
+
+/// Makes a folder that its owner alone can enter, unless it is there.
+pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_agent_is_refused_until_the_first_has_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("agent");
+        assert!(!is_running(&data));
+        let first = lock(&data).unwrap();
+        assert!(is_running(&data));
+        assert!(lock(&data).unwrap_err().to_string().contains("another agent works with"));
+        drop(first);
+        assert!(!is_running(&data) && lock(&data).is_ok());
+    }
+}

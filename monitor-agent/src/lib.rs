@@ -1,0 +1,31 @@
+//! The one on each machine that starts the commands of batch tasks: it decides by [`monitor_tasks::plan()`], writes down what it has decided,
+//! starts runs by [`monitor_runs`], and sees each to its end.
+//!
+//! ```text
+//! files of tasks ─► book ─┐
+//! requests ───────────────┼─► plan ─► database ─► act: claim and start, end, tell
+//! ends of runs ─► ledger ─┘
+//! ```
+//! One thread decides. What it has decided is on the disk before it acts, and each run has a folder that can be made only once, so that
+//! whoever comes after a crash finds out what has become of each decision. Each run has a thread that starts it and waits for its end.
+#![cfg(target_os = "linux")]
+
+mod agent;
+mod clock;
+mod data;
+mod error;
+mod files;
+mod folder;
+mod follow;
+mod judge;
+mod publish;
+mod recover;
+mod request;
+mod spec;
+mod tell;
+
+pub use agent::{Agent, Config};
+pub use data::{Database, RunRow, TaskRow};
+pub use error::AgentError;
+pub use folder::{DATABASE, default_data, is_running};
+pub use request::{Answer, Request};

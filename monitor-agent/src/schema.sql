@@ -1,0 +1,68 @@
+-- Tasks that the agent has, and since when.
+CREATE TABLE task (
+    name TEXT PRIMARY KEY,
+    -- The file that defines it.
+    file TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    since_us INTEGER NOT NULL,
+    paused_from_us INTEGER,
+    paused_until_us INTEGER
+) STRICT;
+-- Each definition that a task ever had, as JSON.
+CREATE TABLE version (
+    task TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    time_us INTEGER NOT NULL,
+    definition TEXT NOT NULL,
+    PRIMARY KEY (task, version)
+) STRICT;
+-- What is decided of each task, as `monitor_tasks::TaskLedger` is written.
+CREATE TABLE ledger (task TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+-- What belongs to no task.
+CREATE TABLE agent (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+-- Each run that was told to start.
+CREATE TABLE run (
+    id TEXT PRIMARY KEY,
+    task TEXT NOT NULL,
+    due_us INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    -- As `monitor_tasks::Trigger` is written.
+    cause TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    told_us INTEGER NOT NULL,
+    started_us INTEGER,
+    ended_us INTEGER,
+    outcome TEXT,
+    exit_code INTEGER,
+    result_code INTEGER,
+    signal INTEGER,
+    reason TEXT,
+    words TEXT,
+    -- Its files are moved to this folder of history.
+    publication TEXT
+) STRICT;
+CREATE INDEX run_by_time ON run (told_us);
+CREATE INDEX run_by_task ON run (task, due_us);
+-- Due times at which nothing was started, and why.
+CREATE TABLE decision (
+    number INTEGER PRIMARY KEY,
+    time_us INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    what TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    first_due_us INTEGER NOT NULL,
+    last_due_us INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    run TEXT,
+    blocked_by TEXT
+) STRICT;
+CREATE INDEX decision_by_task ON decision (task, first_due_us);
+-- What a person or program asks of the agent, as JSON, and its answer.
+CREATE TABLE request (
+    number INTEGER PRIMARY KEY,
+    until_us INTEGER NOT NULL,
+    by TEXT NOT NULL,
+    request TEXT NOT NULL,
+    answer TEXT
+) STRICT;

@@ -1,0 +1,197 @@
+//! A run of a task as a command: what is run, where, with what in its environment, and under which ids it is recorded.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use monitor_runs::{Link, ProcessIds, Secret, Spec};
+use monitor_tasks::definition::{Meaning, Program, Variable};
+use monitor_tasks::{Definition, RunId, Trigger, ledger};
+
+use crate::publish;
+
+/// Programs that a task's folder may begin with, and what runs them.
+const ENTRIES: [(&str, Option<&str>); 3] = [("index.js", Some("node")), ("main.py", Some("python3")), ("run.sh", Some("sh"))];
+/// File of a run's folder that has the task's own settings.
+pub(crate) const CONFIG: &str = "config.json";
+
+/// The command of a run. `home` has the tasks' folders, `runs` those of the runs.
+///
+/// # Errors
+/// When nothing says what is to be run.
+pub(crate) fn spec(definition: &Definition, run: &ledger::Run, home: &Path, runs: &Path) -> Result<Spec, String> {
+    let folder = publish::folder(home, &definition.name);
+    let (mut command, cwd) = match &definition.program {
+        Program::Command { command } => (command.iter().map(OsString::from).collect(), own_or(home, &folder)),
+        Program::Shell { shell } => (["sh", "-c", shell, "sh"].map(OsString::from).to_vec(), own_or(home, &folder)),
+        // As `node task/gold/index.js` in the folder above.
+        Program::Folder {} => (entry(&folder)?, home.to_owned()),
+    };
+    if let Trigger::Request { args, .. } = &run.trigger {
+        command.extend(args.iter().map(OsString::from));
+    }
+    let id = run.id.to_string();
+    let mut env: BTreeMap<String, OsString> = BTreeMap::new();
+    let mut secrets = BTreeMap::new();
+    for (name, variable) in &definition.env {
+        match variable {
+            Variable::Value(value) => drop(env.insert(name.clone(), value.into())),
+            Variable::File { file } => drop(secrets.insert(name.clone(), Secret::File(file.into()))),
+            Variable::Env { env } => drop(secrets.insert(name.clone(), Secret::Env(env.clone()))),
+        }
+    }
+    let own: [(&str, OsString); 7] = [
+        ("MONITOR_TASK_NAME", definition.name.as_str().into()),
+        ("MONITOR_TASK_CONFIG", runs.join(&id).join(CONFIG).into()),
+        ("MONITOR_RUN_ID", id.as_str().into()),
+        ("MONITOR_RUN_DUE", run.id.due.to_string().into()),
+        ("MONITOR_RUN_TRIGGER", run.trigger.word().into()),
+        ("MONITOR_PUBLISH_DIR", folder.join("publish").into()),
+        ("MONITOR_LOG_DIR", folder.join("logs").into()),
+    ];
+    env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    let mut fields = BTreeMap::from([
+        ("task.name".to_owned(), definition.name.clone()),
+        ("task.version".to_owned(), run.version.to_string()),
+        ("task.due_us".to_owned(), run.id.due.as_microsecond().to_string()),
+        ("task.trigger".to_owned(), run.trigger.word().to_owned()),
+        ("task.run".to_owned(), id.clone()),
+    ]);
+    fields.extend(run.trigger.by().map(|by| ("task.by".to_owned(), by.to_owned())));
+    fields.extend(definition.owner.iter().map(|owner| ("task.owner".to_owned(), owner.clone())));
+    let verdict = |meaning| match meaning {
+        Meaning::Ok | Meaning::Warn | Meaning::Idle => monitor_runs::Verdict::Ok,
+        Meaning::Fail | Meaning::Retry => monitor_runs::Verdict::Failed,
+    };
+    let relation = if matches!(run.trigger, Trigger::Retry { .. }) { "retry_of" } else { "triggered_by" };
+    let links = run.trigger.run().map(|other| {
+        let ProcessIds { root_id, process_id } = ids(other);
+        Link { root_id, process_id, relation: relation.to_owned() }
+    });
+    Ok(Spec {
+        id: Some(id),
+        process: Some(ids(&run.id)),
+        name: Some(definition.name.clone()),
+        kind: Some("run".to_owned()),
+        fields,
+        links: links.into_iter().collect(),
+        cwd: Some(cwd),
+        user: definition.user.clone(),
+        clean_env: true,
+        env: env.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        secrets,
+        timeout: definition.kill_after,
+        warn_after: definition.timeout,
+        exits: definition.exit.iter().map(|(code, meaning)| (*code, verdict(*meaning))).collect(),
+        capture: true,
+        log_dir: Some(home.join("task")),
+        start_again: true,
+        ..Spec::new(command)
+    })
+}
+
+/// The ids that a run's process is recorded under.
+pub(crate) fn ids(run: &RunId) -> ProcessIds {
+    ProcessIds { root_id: format!("{:032x}", run.root_id()), process_id: format!("{:016x}", run.process_id()) }
+}
+
+/// The task's own folder, or the one above if it has none.
+fn own_or(home: &Path, folder: &Path) -> PathBuf {
+    if folder.is_dir() { folder.to_owned() } else { home.to_owned() }
+}
+
+/// What a task's folder begins with: one of [`ENTRIES`], or the only executable.
+fn entry(folder: &Path) -> Result<Vec<OsString>, String> {
+    let known = ENTRIES.iter().map(|(file, program)| (folder.join(file), *program)).find(|(path, _)| path.is_file());
+    if let Some((path, program)) = known {
+        return Ok(program.map(OsString::from).into_iter().chain([path.into_os_string()]).collect());
+    }
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_executable = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    let executables: Vec<PathBuf> = entries.filter(is_executable).collect();
+    match &executables[..] {
+        [one] => Ok(vec![one.into()]),
+        _ => Err(format!(
+            "there is nothing to run: the task names no command, and {} has no index.js, main.py, run.sh or single executable",
+            folder.display()
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use monitor_tasks::ledger::State;
+
+    use super::*;
+
+    fn run(trigger: Trigger) -> ledger::Run {
+        ledger::Run {
+            id: "gold@20261121T023000Z.1".parse().unwrap(),
+            version: 3,
+            trigger,
+            attempt: 1,
+            step: 1,
+            lock: None,
+            chain: Vec::new(),
+            state: State::Asked,
+            is_overtime: false,
+            is_killed: false,
+            is_unstarted: false,
+        }
+    }
+
+    fn definition(more: &str) -> Definition {
+        Definition::from_toml(&format!("name = \"gold\"\n{more}")).unwrap()
+    }
+
+    #[test]
+    fn a_run_says_who_it_is_and_keeps_secrets_where_they_are() {
+        let home = tempfile::tempdir().unwrap();
+        let text = "command = [\"node\", \"x.js\"]\nowner = \"ada\"\nenv = { MODE = \"fast\", PW = { file = \"/etc/pw\" }, T = { env = \"TOKEN\" } }";
+        let request = Trigger::Request { by: "ada".to_owned(), args: vec!["--all".to_owned()] };
+        let spec = spec(&definition(text), &run(request), home.path(), Path::new("/runs")).unwrap();
+        assert!(spec.check().is_ok());
+        assert_eq!(spec.command, ["node", "x.js", "--all"]);
+        let ids = spec.process.as_ref().unwrap();
+        assert_eq!((ids.root_id.as_str(), ids.process_id.as_str()), ("01a1fbf06c40144b9ffc2b705e272c4e", "9ffc2b705e272c4e"));
+        let env: BTreeMap<_, _> = spec.env.iter().map(|(name, value)| (name.to_str().unwrap(), value.to_str().unwrap())).collect();
+        assert_eq!((env["MODE"], env["MONITOR_RUN_ID"]), ("fast", "gold@20261121T023000Z.1"));
+        assert_eq!((env["MONITOR_RUN_DUE"], env["MONITOR_RUN_TRIGGER"]), ("2026-11-21T02:30:00Z", "request"));
+        assert_eq!(env["MONITOR_TASK_CONFIG"], "/runs/gold@20261121T023000Z.1/config.json");
+        assert_eq!(spec.secrets["PW"], Secret::File("/etc/pw".into()));
+        assert_eq!(spec.secrets["T"], Secret::Env("TOKEN".to_owned()));
+        assert_eq!((spec.fields["task.by"].as_str(), spec.fields["task.due_us"].as_str()), ("ada", "1795228200000000"));
+    }
+
+    #[test]
+    fn a_run_that_follows_another_is_linked_to_it() {
+        let other: RunId = "load@20261121T022900Z.1".parse().unwrap();
+        for (trigger, relation) in [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone() }, "retry_of")] {
+            let spec = spec(&definition("shell = \"true\""), &run(trigger), Path::new("/nowhere"), Path::new("/runs")).unwrap();
+            assert_eq!((spec.links[0].relation.as_str(), &spec.links[0].process_id), (relation, &ids(&other).process_id));
+        }
+    }
+
+    #[test]
+    fn a_folder_begins_with_what_it_has() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("task/gold");
+        fs::create_dir_all(&folder).unwrap();
+        let words = || spec(&definition(""), &run(Trigger::Time), home.path(), Path::new("/runs")).map(|spec| spec.command);
+        assert!(words().unwrap_err().contains("has no index.js, main.py, run.sh"));
+        let make = |name: &str, mode: u32| {
+            fs::write(folder.join(name), "").unwrap();
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        make("README", 0o644);
+        make("go", 0o755);
+        assert_eq!(words().unwrap(), [folder.join("go").into_os_string()]);
+        for (name, program) in [("run.sh", "sh"), ("main.py", "python3"), ("index.js", "node")] {
+            make(name, 0o644);
+            assert_eq!(words().unwrap(), [OsString::from(program), folder.join(name).into_os_string()]);
+        }
+    }
+}
