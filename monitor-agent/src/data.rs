@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId};
+use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId, TaskLedger};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
@@ -204,7 +204,8 @@ impl Database {
     /// # Errors
     /// When the database can't be read.
     pub fn runs(&self, task: Option<&str>, limit: u32) -> Result<Vec<RunRow>, AgentError> {
-        let sql = "SELECT id, task, due_us, version, cause, attempt, started_us, ended_us, outcome, exit_code, result_code, signal, reason, words
+        let sql =
+            "SELECT id, task, due_us, version, cause, attempt, started_us, ended_us, outcome, exit_code, result_code, signal, reason, words
                    FROM run WHERE ?1 IS NULL OR task = ?1 ORDER BY told_us DESC, rowid DESC LIMIT ?2";
         self.read(|connection| connection.prepare(sql)?.query_map(params![task, limit], run_row)?.collect())
     }
@@ -256,22 +257,14 @@ impl Database {
 }
 
 /// Writes what a plan has decided.
-pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, ledger: &Ledger, now: Timestamp) -> rusqlite::Result<()> {
-    write_ledger(transaction, ledger, plan.tasks.keys().map(String::as_str))?;
+pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, now: Timestamp) -> rusqlite::Result<()> {
+    for (name, state) in &plan.tasks {
+        write_state(transaction, name, state)?;
+    }
     if let Some(boot) = &plan.boot {
         set(transaction, "boot", boot)?;
     }
     for action in &plan.actions {
-        let mut decide = |what, task: &str, version: u64, dues: &Dues, reason: &str, run: Option<&RunId>, blocked_by: Option<&RunId>| {
-            let sql = "INSERT INTO decision(time_us, task, version, what, reason, first_due_us, last_due_us, count, run, blocked_by)
-                       VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-            let (run, blocked_by) = (run.map(RunId::to_string), blocked_by.map(RunId::to_string));
-            let dues = (us(dues.first), us(dues.last), dues.count);
-            let row = params![us(now), task, version as i64, what, reason, dues.0, dues.1, dues.2, run, blocked_by];
-            transaction.prepare_cached(sql)?.execute(row)?;
-            transaction.execute("DELETE FROM decision WHERE number <= ?", [transaction.last_insert_rowid() - MOST_DECISIONS])?;
-            rusqlite::Result::Ok(())
-        };
         match action {
             Action::Start { run } => {
                 let sql = "INSERT INTO run(id, task, due_us, version, cause, attempt, told_us) VALUES(?, ?, ?, ?, ?, ?, ?)
@@ -281,15 +274,39 @@ pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, ledger: &Le
                 transaction.prepare_cached(sql)?.execute(row)?;
             }
             Action::Skip { task, version, dues, reason, blocked_by, run } => {
-                decide("skipped", task, *version, dues, reason.word(), run.as_ref(), blocked_by.as_ref())?;
+                let decision = Decision { task, version: *version, what: "skipped", reason: reason.word(), dues, run: run.as_ref() };
+                decision.write(transaction, now, blocked_by.as_ref())?;
             }
             Action::Missed { task, version, dues, reason, run } => {
-                decide("missed", task, *version, dues, reason.word(), run.as_ref(), None)?;
+                let decision = Decision { task, version: *version, what: "missed", reason: reason.word(), dues, run: run.as_ref() };
+                decision.write(transaction, now, None)?;
             }
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Due times at which nothing was started.
+struct Decision<'a> {
+    task: &'a str,
+    version: u64,
+    what: &'static str,
+    reason: &'static str,
+    dues: &'a Dues,
+    run: Option<&'a RunId>,
+}
+
+impl Decision<'_> {
+    fn write(&self, transaction: &Transaction<'_>, now: Timestamp, blocked_by: Option<&RunId>) -> rusqlite::Result<()> {
+        let sql = "INSERT INTO decision(time_us, task, version, what, reason, first_due_us, last_due_us, count, run, blocked_by)
+                   VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let (run, blocked_by) = (self.run.map(RunId::to_string), blocked_by.map(RunId::to_string));
+        let Dues { first, last, count } = *self.dues;
+        let row = params![us(now), self.task, self.version as i64, self.what, self.reason, us(first), us(last), count, run, blocked_by];
+        transaction.prepare_cached(sql)?.execute(row)?;
+        transaction.execute("DELETE FROM decision WHERE number <= ?", [transaction.last_insert_rowid() - MOST_DECISIONS]).map(drop)
+    }
 }
 
 /// Writes what is decided of these tasks; tasks that the ledger has forgotten are removed.
@@ -300,14 +317,18 @@ pub(crate) fn write_ledger<'a>(
 ) -> rusqlite::Result<()> {
     for name in tasks {
         if let Some(state) = ledger.tasks.get(name) {
-            let state = serde_json::to_string(state).unwrap_or_default();
-            let sql = "INSERT INTO ledger(task, state) VALUES(?, ?) ON CONFLICT DO UPDATE SET state = excluded.state";
-            transaction.prepare_cached(sql)?.execute(params![name, state])?;
+            write_state(transaction, name, state)?;
         } else {
             transaction.execute("DELETE FROM ledger WHERE task = ?", [name])?;
         }
     }
     Ok(())
+}
+
+fn write_state(transaction: &Transaction<'_>, task: &str, state: &TaskLedger) -> rusqlite::Result<()> {
+    let state = serde_json::to_string(state).unwrap_or_default();
+    let sql = "INSERT INTO ledger(task, state) VALUES(?, ?) ON CONFLICT DO UPDATE SET state = excluded.state";
+    transaction.prepare_cached(sql)?.execute(params![task, state]).map(drop)
 }
 
 /// Writes that the command of a run was started.

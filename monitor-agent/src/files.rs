@@ -95,8 +95,7 @@ impl Files {
         }
         self.read = Some(stamps);
         let mut mistakes: Vec<String> = self.known.values().flat_map(|file| file.mistakes.clone()).collect();
-        let (names, book): (Vec<_>, Vec<_>) =
-            self.known.iter().filter_map(|(name, file)| Some((name.clone(), file.good.clone()?))).unzip();
+        let (names, book): (Vec<_>, Vec<_>) = self.known.iter().filter_map(|(name, file)| Some((name.clone(), file.good.clone()?))).unzip();
         let together = check_book(&book);
         let is_whole = together.is_empty();
         for (index, path, message) in together {
@@ -149,8 +148,7 @@ fn read(path: &Path) -> Result<Definition, Vec<String>> {
         }
     };
     let definition = if path.extension().is_some_and(|extension| extension == "json") {
-        let value =
-            serde_json::from_str(&text).map_err(|error| vec![format!("{shown}:{}:{}: {error}", error.line(), error.column())])?;
+        let value = serde_json::from_str(&text).map_err(|error| vec![format!("{shown}:{}:{}: {error}", error.line(), error.column())])?;
         Definition::from_json(value)
     } else {
         Definition::from_toml(&text)

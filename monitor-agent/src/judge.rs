@@ -1,7 +1,7 @@
 //! How a run went: its command's exit code, what the definition makes of it, and what was expected of it.
 
-use std::io::{self, BufRead as _, BufReader};
 use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 use std::time::Duration;
 

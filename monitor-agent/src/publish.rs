@@ -11,6 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
+use serde::{Deserialize, Serialize};
+
+/// File of a run's folder that says where its files are kept.
+const NOTE: &str = "publication.json";
 
 /// The folder of a task.
 pub(crate) fn folder(home: &Path, task: &str) -> PathBuf {
@@ -35,25 +39,48 @@ pub(crate) fn count(folder: &Path) -> u32 {
     entries.map(|entry| if entry.file_type().is_ok_and(|kind| kind.is_dir()) { count(&entry.path()) } else { 1 }).sum()
 }
 
-/// Moves what a run has left to the history. Returns the folder there, or None if there was nothing.
-pub(crate) fn keep(folder: &Path, ended: &Zoned) -> io::Result<Option<PathBuf>> {
-    let publish = folder.join("publish");
-    let is_empty = match fs::read_dir(&publish) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        entries => entries?.next().is_none(),
+/// What a run has left, and where it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// Number of files.
+    pub(crate) files: u32,
+    /// The folder of history; none if there was nothing.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+/// Moves what a run has left to the history. What is about to be moved is noted in the run's own folder first, so that an agent that is
+/// killed in between goes on with it.
+pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept> {
+    let (publish, note) = (folder.join("publish"), run.join(NOTE));
+    let noted = fs::read(&note).ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
+    let kept = match noted {
+        Some(kept) => kept,
+        None => {
+            let files = count(&publish);
+            let is_empty = match fs::read_dir(&publish) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                entries => entries?.next().is_none(),
+            };
+            let kept = Kept { files, folder: if is_empty { None } else { Some(free_name(folder, ended)?) } };
+            fs::write(&note, serde_json::to_vec(&kept)?)?;
+            kept
+        }
     };
-    if is_empty {
-        return Ok(None);
+    if let Some(to) = kept.folder.as_ref().filter(|to| fs::symlink_metadata(to).is_err()) {
+        fs::rename(&publish, to)?;
     }
+    Ok(kept)
+}
+
+/// A folder of history that is not there yet.
+fn free_name(folder: &Path, ended: &Zoned) -> io::Result<PathBuf> {
     let month = folder.join("history").join(ended.strftime("%Y%m").to_string());
     fs::create_dir_all(&month)?;
     let name = ended.strftime("%d_%H%M%S").to_string();
-    let names = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
-    let mut free = names.map(|name| month.join(name)).filter(|kept| fs::symlink_metadata(kept).is_err());
-    let kept = free.next().unwrap_or_else(|| month.join(name));
-    fs::rename(&publish, &kept)?;
-    fs::create_dir(&publish)?;
-    Ok(Some(kept))
+    let is_free = |name: &str| fs::symlink_metadata(month.join(name)).is_err();
+    let numbered = (2..=u32::MAX).map(|number| format!("{name}-{number}"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| is_free(name));
+    Ok(month.join(free.unwrap_or(name)))
 }
 
 #[cfg(test)]
@@ -65,16 +92,23 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let task = folder(home.path(), "gold");
         let at: Zoned = "2017-11-23T21:38:54+08:00[Asia/Shanghai]".parse().unwrap();
-        assert_eq!(keep(&task, &at).unwrap(), None);
         for (text, kept) in [("1", "201711/23_213854"), ("2", "201711/23_213854-2"), ("3", "201711/23_213854-3")] {
+            let run = tempfile::tempdir().unwrap();
             prepare(&task).unwrap();
-            assert_eq!(keep(&task, &at).unwrap(), None, "nothing was published");
             fs::create_dir(task.join("publish/day")).unwrap();
             fs::write(task.join("publish/price.json"), text).unwrap();
             fs::write(task.join("publish/day/a"), text).unwrap();
-            assert_eq!(count(&task.join("publish")), 2);
-            assert_eq!(keep(&task, &at).unwrap(), Some(task.join("history").join(kept)));
+            let expected = Kept { files: 2, folder: Some(task.join("history").join(kept)) };
+            assert_eq!(keep(&task, run.path(), &at).unwrap(), expected);
+            assert_eq!(keep(&task, run.path(), &at).unwrap(), expected, "an agent that was killed asks again");
             assert_eq!(fs::read_to_string(task.join("history").join(kept).join("price.json")).unwrap(), text);
+        }
+        for is_there in [false, true] {
+            let run = tempfile::tempdir().unwrap();
+            if is_there {
+                prepare(&task).unwrap();
+            }
+            assert_eq!(keep(&task, run.path(), &at).unwrap(), Kept::default(), "nothing was published");
         }
         fs::write(home.path().join("precious"), "").unwrap();
         std::os::unix::fs::symlink(home.path(), task.join("publish/link")).unwrap();

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
 pub enum Request {
+    /// Answer: it is asked whether the loop that decides goes round.
+    Ping,
     /// Start a run of a task now.
     Run {
         /// Name of the task.

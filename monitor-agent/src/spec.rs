@@ -169,7 +169,9 @@ mod tests {
     #[test]
     fn a_run_that_follows_another_is_linked_to_it() {
         let other: RunId = "load@20261121T022900Z.1".parse().unwrap();
-        for (trigger, relation) in [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone() }, "retry_of")] {
+        for (trigger, relation) in
+            [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone() }, "retry_of")]
+        {
             let spec = spec(&definition("shell = \"true\""), &run(trigger), Path::new("/nowhere"), Path::new("/runs")).unwrap();
             assert_eq!((spec.links[0].relation.as_str(), &spec.links[0].process_id), (relation, &ids(&other).process_id));
         }

@@ -29,6 +29,8 @@ struct Cli {
 enum Command {
     Server(commands::server::Args),
     #[cfg(target_os = "linux")]
+    Agent(commands::agent::Args),
+    #[cfg(target_os = "linux")]
     Run(Box<commands::run::Args>),
     #[cfg(target_os = "linux")]
     Runs(commands::runs::Args),
@@ -70,6 +72,8 @@ fn main() -> std::process::ExitCode {
     };
     let result = match cli.command {
         Command::Server(args) => commands::server::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Agent(args) => commands::agent::run(args),
         #[cfg(target_os = "linux")]
         Command::Run(args) => return commands::run::run(*args),
         #[cfg(target_os = "linux")]

@@ -1,6 +1,8 @@
 //! One file per subcommand.
 
 mod access_folder;
+#[cfg(target_os = "linux")]
+pub(crate) mod agent;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;

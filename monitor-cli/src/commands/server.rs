@@ -139,7 +139,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Done after so many signals to stop.
 #[cfg(unix)]
-fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("could not wait for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
@@ -177,7 +177,7 @@ fn hangup_is_ignored() -> bool {
 
 /// Done after so many signals to stop.
 #[cfg(not(unix))]
-fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
     Ok(async move {
         for _ in 0..count {
             if tokio::signal::ctrl_c().await.is_err() {

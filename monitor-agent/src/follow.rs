@@ -1,0 +1,222 @@
+//! A run in the hands of the agent: a thread that starts it and waits for its end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use monitor_runs::{Follower, Life, Run, RunError, Step};
+use monitor_tasks::{Definition, RunId, ledger};
+
+use crate::judge::{self, Judged};
+use crate::{publish, spec};
+
+/// Stack of a run's thread.
+const STACK: usize = 256 << 10;
+/// Between two looks at a run that nobody may follow: its launcher is just beginning or ending.
+const LOOK: Duration = Duration::from_millis(50);
+/// A launcher that is killed before it has started the command is replaced no sooner than so.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A launcher ends what runs for too long itself; it has so long.
+const LAUNCHERS_TIME: Duration = Duration::from_secs(1);
+
+/// What the deciding thread is told.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The command of a run runs.
+    Started { run: RunId, at: Timestamp },
+    /// A run has ended.
+    Ended { run: RunId, at: Timestamp, judged: Box<Judged> },
+    /// A run was never started, and nobody is about to.
+    Unstarted { run: RunId },
+    /// The agent is to end.
+    Stop,
+}
+
+/// What starting a run takes.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    /// The program `monitor`.
+    pub(crate) monitor: PathBuf,
+    /// The folder of the tasks' folders.
+    pub(crate) home: PathBuf,
+    /// The folder of the runs' folders.
+    pub(crate) runs: PathBuf,
+    pub(crate) profile: Option<String>,
+    pub(crate) server: Option<String>,
+    pub(crate) zone: TimeZone,
+    pub(crate) news: Sender<News>,
+}
+
+impl Runner {
+    /// Starts a run, and tells what becomes of it.
+    pub(crate) fn start(self: &Arc<Self>, run: ledger::Run, definition: Arc<Definition>) {
+        let id = run.id.clone();
+        self.spawn(id, move |runner| runner.begin(&run, &definition));
+    }
+
+    /// Tells what becomes of a run that was told to start before this agent began.
+    pub(crate) fn follow(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>) {
+        self.spawn(run.clone(), move |runner| runner.see_through(&run, definition.as_deref()));
+    }
+
+    /// Ends a run.
+    pub(crate) fn kill(self: &Arc<Self>, run: &RunId, now: bool, is_by_launcher: bool) {
+        let folder = self.runs.join(run.to_string());
+        let kill = move || {
+            let Ok(run) = Run::open(folder) else { return };
+            let mut follower = Follower::new(&run);
+            let begun = Instant::now();
+            while is_by_launcher && run.life() == Life::Running && begun.elapsed() < LAUNCHERS_TIME {
+                follower.wait(Some(LAUNCHERS_TIME - begun.elapsed()));
+            }
+            if let Err(error) = run.kill(now) {
+                tracing::error!(run = run.id(), %error, "a run can't be ended");
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().stack_size(STACK).spawn(kill) {
+            tracing::error!(%run, %error, "a run can't be ended");
+        }
+    }
+
+    /// Forgets a run that was told to start and is given up.
+    pub(crate) fn forget(&self, run: &RunId) {
+        let folder = self.runs.join(run.to_string());
+        let is_unstarted = |run: &Run| run.step() == Step::Asked;
+        if let Ok(run) = Run::open(folder)
+            && is_unstarted(&run)
+            && let Err(error) = run.remove()
+        {
+            tracing::warn!(run = run.id(), %error, "the folder of a run that was given up can't be removed");
+        }
+    }
+
+    fn spawn(self: &Arc<Self>, run: RunId, work: impl FnOnce(&Self) -> News + Send + 'static) {
+        let runner = self.clone();
+        let spawned = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+            let news = work(&runner);
+            // The agent may have ended.
+            let _ = runner.news.send(news);
+        });
+        if let Err(error) = spawned {
+            let judged = Judged::not_started(format!("the agent has no thread for it: {error}"), 125);
+            let _ = self.news.send(News::Ended { run, at: Timestamp::now(), judged: Box::new(judged) });
+        }
+    }
+
+    fn begin(&self, run: &ledger::Run, definition: &Definition) -> News {
+        let error = match self.claim_and_launch(run, definition) {
+            Ok(()) | Err(Unable::Launcher(RunError::LauncherKilled { .. })) => return self.see_through(&run.id, Some(definition)),
+            Err(Unable::Launcher(error)) => error,
+            Err(Unable::Words(words)) => return self.not_started(&run.id, words, 125),
+        };
+        // Another launcher may have it, or this one has written down why it failed.
+        let folder = self.folder(&run.id);
+        match Run::open(folder).map(|run| run.life()) {
+            Ok(Life::Running | Life::Unwatched | Life::Ended(_)) => self.see_through(&run.id, Some(definition)),
+            _ => {
+                let code = if let RunError::NotStarted { code, .. } = &error { (*code).into() } else { 125 };
+                self.not_started(&run.id, words(&error), code)
+            }
+        }
+    }
+
+    fn claim_and_launch(&self, run: &ledger::Run, definition: &Definition) -> Result<(), Unable> {
+        let id = run.id.to_string();
+        let folder = self.folder(&run.id);
+        let unable = |what: &str, error: std::io::Error| Unable::Words(format!("{what}: {error}"));
+        monitor_runs::forget_unasked(&self.runs, &id).map_err(|error| unable("the folder of the run can't be made anew", error))?;
+        if !folder.join("spec.json").exists() {
+            let spec = spec::spec(definition, run, &self.home, &self.runs).map_err(Unable::Words)?;
+            monitor_runs::ask(&self.runs, &spec).map_err(Unable::Launcher)?;
+        }
+        let own = publish::folder(&self.home, &definition.name);
+        publish::prepare(&own).map_err(|error| unable("the folder that the run publishes into can't be emptied", error))?;
+        let config = serde_json::Value::Object(definition.config_for(self.profile.as_deref()));
+        fs::write(folder.join(spec::CONFIG), format!("{config:#}\n"))
+            .map_err(|error| unable("the task's settings can't be written", error))?;
+        monitor_runs::launch(&self.monitor, &folder, self.server.as_deref()).map(drop).map_err(Unable::Launcher)
+    }
+
+    /// Waits for the end of a run.
+    fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> News {
+        let folder = self.folder(id);
+        let Ok(run) = Run::open(folder.clone()) else {
+            let judged = Judged::lost("its folder was removed, so how it ended is unknown");
+            return News::Ended { run: id.clone(), at: Timestamp::now(), judged: Box::new(judged) };
+        };
+        let mut follower = Follower::new(&run);
+        let mut is_told = false;
+        loop {
+            match run.life() {
+                Life::Ended(outcome) => return self.ended(id, &folder, definition, &outcome),
+                Life::Asked | Life::Lost if run.step() <= Step::Claimed => {
+                    if !folder.exists() {
+                        let judged = Judged::lost("its folder was removed while it ran");
+                        return News::Ended { run: id.clone(), at: Timestamp::now(), judged: Box::new(judged) };
+                    }
+                    if run.give_back().unwrap_or(false) {
+                        std::thread::sleep(PAUSE);
+                        return News::Unstarted { run: id.clone() };
+                    }
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+                Life::Lost => {
+                    let judged = Judged::lost("it runs no more, and nobody saw how it ended: its launcher and helper were killed");
+                    return News::Ended { run: id.clone(), at: Timestamp::now(), judged: Box::new(judged) };
+                }
+                Life::Asked | Life::Running | Life::Unwatched if !is_told && run.step() > Step::Claimed => {
+                    is_told = true;
+                    let started_us = Run::open(folder.clone()).map_or(0, |run| run.state.started_us);
+                    let at = Timestamp::from_microsecond(started_us as i64).unwrap_or_default();
+                    let _ = self.news.send(News::Started { run: id.clone(), at });
+                }
+                Life::Asked | Life::Running | Life::Unwatched => {}
+            }
+            follower.wait(None);
+        }
+    }
+
+    fn ended(&self, id: &RunId, folder: &Path, definition: Option<&Definition>, outcome: &monitor_runs::Outcome) -> News {
+        let at = Timestamp::from_microsecond(outcome.ended_us as i64).unwrap_or_default();
+        let at = if outcome.ended_us == 0 { Timestamp::now() } else { at };
+        let own = publish::folder(&self.home, &id.task);
+        let kept = publish::keep(&own, folder, &Zoned::new(at, self.zone.clone())).unwrap_or_else(|error| {
+            tracing::error!(run = %id, %error, "what the run has published can't be moved to the history");
+            publish::Kept { files: publish::count(&own.join("publish")), folder: None }
+        });
+        let mut judged = judge::judge(definition, outcome, folder, kept.files);
+        judged.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
+        News::Ended { run: id.clone(), at, judged: Box::new(judged) }
+    }
+
+    fn not_started(&self, run: &RunId, words: String, code: i32) -> News {
+        News::Ended { run: run.clone(), at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code)) }
+    }
+
+    fn folder(&self, run: &RunId) -> PathBuf {
+        self.runs.join(run.to_string())
+    }
+}
+
+/// Why a run could not be started.
+enum Unable {
+    /// What the launcher, or whoever starts it, says.
+    Launcher(RunError),
+    Words(String),
+}
+
+/// An error with its causes.
+fn words(error: &RunError) -> String {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}

@@ -1,0 +1,41 @@
+//! What an agent does about the runs that it finds when it begins.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use monitor_tasks::{RunId, State};
+
+use crate::agent::Agent;
+use crate::error::AgentError;
+use crate::follow::News;
+use crate::judge::Judged;
+
+impl Agent {
+    /// Follows the runs that were told to start before. One whose folder was never made was not started; what has become of the others
+    /// their folders say.
+    pub(crate) fn recover(&mut self) -> Result<(), AgentError> {
+        let open: Vec<_> =
+            self.ledger.runs().filter(|run| run.is_open()).map(|run| (run.id.clone(), run.version, run.state.clone())).collect();
+        for (id, version, state) in open {
+            if self.runner.runs.join(id.to_string()).join("spec.json").exists() {
+                let definition = self.definition(&id, version)?;
+                tracing::info!(run = %id, "follows a run of before");
+                self.runner.follow(id, definition);
+            } else if matches!(state, State::Starting { .. }) {
+                self.hear(News::Unstarted { run: id });
+            } else {
+                let judged = Judged::lost("its folder was removed while no agent was there");
+                self.hear(News::Ended { run: id, at: Timestamp::now(), judged: Box::new(judged) });
+            }
+        }
+        Ok(())
+    }
+
+    /// The definition that a run was told to start with.
+    fn definition(&self, run: &RunId, version: u64) -> Result<Option<Arc<monitor_tasks::Definition>>, AgentError> {
+        match self.book.tasks.get(&run.task) {
+            Some(task) if task.version == version => Ok(Some(task.definition.clone())),
+            _ => Ok(self.database.definition(&run.task, version)?.map(Arc::new)),
+        }
+    }
+}

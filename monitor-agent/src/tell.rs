@@ -1,0 +1,54 @@
+//! Tells of what was decided, and of what became of it.
+
+use monitor_tasks::plan::KillReason;
+use monitor_tasks::{Action, Dues, RunId};
+
+use crate::judge::Judged;
+
+/// Tells of an action.
+pub(crate) fn action(action: &Action) {
+    match action {
+        Action::Start { run } => tracing::info!(run = %run.id, trigger = run.trigger.word(), attempt = run.attempt, "starts a run"),
+        Action::Queue { run, reason, not_before, blocked_by } => {
+            let blocked_by = blocked_by.as_ref().map(RunId::to_string);
+            tracing::info!(run = %run.id, reason = reason.word(), %not_before, blocked_by, "a run waits");
+        }
+        Action::Retry { of, run, not_before } => {
+            tracing::info!(run = %run.id, %of, attempt = run.attempt, %not_before, "a run is tried again");
+        }
+        Action::Kill { run, reason, replaced_by } => {
+            let replaced_by = replaced_by.as_ref().map(RunId::to_string);
+            tracing::warn!(%run, reason = reason.word(), replaced_by, "ends a run");
+        }
+        Action::Overtime { run, since } => tracing::warn!(%run, %since, "a run takes longer than its timeout, and runs on"),
+        Action::Skip { task, version, dues, reason, blocked_by, .. } => {
+            let Dues { first, last, count } = dues;
+            let blocked_by = blocked_by.as_ref().map(RunId::to_string);
+            tracing::warn!(task, version, %first, %last, count, reason = reason.word(), blocked_by, "due times are skipped");
+        }
+        Action::Missed { task, version, dues, reason, run } => {
+            let Dues { first, last, count } = dues;
+            let run = run.as_ref().map(RunId::to_string);
+            tracing::warn!(task, version, %first, %last, count, reason = reason.word(), run, "due times were missed");
+        }
+    }
+}
+
+/// Tells how a run ended.
+pub(crate) fn ended(run: &RunId, judged: &Judged) {
+    let (outcome, result_code) = (judged.outcome.word(), judged.result_code);
+    match &judged.words {
+        None => tracing::info!(%run, outcome, result_code, "a run has ended"),
+        Some(words) => tracing::warn!(%run, outcome, result_code, reason = judged.reason, why = visible(words), "a run has failed"),
+    }
+}
+
+/// Returns true if a run that was asked to end ends because it took too long: its launcher sees to that itself, as long as it lives.
+pub(crate) fn is_by_launcher(reason: KillReason) -> bool {
+    reason == KillReason::KillAfter
+}
+
+/// What a command has written is shown without its control characters.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

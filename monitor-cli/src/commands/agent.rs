@@ -1,0 +1,109 @@
+//! `monitor agent`
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use monitor_agent::{Agent, Config};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::server::stop_signals;
+
+const HELP: &str = "\
+Examples:
+  monitor agent --tasks /etc/monitor/tasks        starts what the files of this folder define
+  monitor agent --tasks tasks --data /tmp/trial   in a folder of its own
+  monitor task check tasks/*.toml                 are the files right?
+
+It decides by its own database, whether the server is there or not, and goes on where it was after
+a restart: what it had started is followed, and nothing is started twice. Runs have launchers of
+their own and outlive it. The files are looked at every second; a broken one changes nothing.
+Its log goes to stderr; RUST_LOG says how much (info by default). It ends on Ctrl-C and SIGTERM.
+
+Exit codes:
+  0  it was stopped
+  1  it failed, for example because another agent works in its folder
+  2  the command line is wrong";
+
+/// Runs the agent: starts batch tasks on this machine when they are due
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct Args {
+    /// A folder of files that define tasks, in TOML, or in JSON if they are called so
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_TASKS")]
+    tasks: Option<PathBuf>,
+    /// Its folder: database, runs, and `task/NAME` of each task [default: monitor/agent in the user's folder for state]
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_DATA")]
+    data: Option<PathBuf>,
+    /// The folder that has `task/NAME` of each task: programs, publish, history, logs [default: that of --data]
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_HOME")]
+    home: Option<PathBuf>,
+    /// Its name, which tasks have in `on` [default: the machine's]
+    #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_NAME")]
+    name: Option<String>,
+    /// The table of tasks' settings that holds here, as in `[config.production]`
+    #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_PROFILE")]
+    profile: Option<String>,
+    /// Most runs at the same time
+    #[arg(long, value_name = "N", env = "MONITOR_AGENT_MAX_RUNS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_runs: u32,
+    /// The server's address
+    #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
+    server: Option<Url>,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .init();
+    let agent = Agent::open(config(args)?)?;
+    end_on_signals(agent.stopper())?;
+    let mut out = anstream::stdout().lock();
+    // An agent whose output nobody reads still works.
+    let _ = writeln!(out, "has {} tasks", agent.tasks()).and_then(|()| out.flush());
+    drop(out);
+    Ok(agent.run()?)
+}
+
+fn config(args: Args) -> anyhow::Result<Config> {
+    let absolute = |path: PathBuf| std::path::absolute(&path).with_context(|| format!("{} can't be used", path.display()));
+    let name = args.name.or_else(|| Some(rustix::system::uname().nodename().to_str().ok()?.to_owned()));
+    Ok(Config {
+        name: name.context("this machine has no name: give one by --name")?,
+        data: data(args.data)?,
+        tasks: args.tasks.map(absolute).transpose()?,
+        home: args.home.map(absolute).transpose()?,
+        profile: args.profile,
+        max_runs: args.max_runs,
+        server: args.server.map(|server| server.to_string()),
+        monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
+    })
+}
+
+/// The folder of the agent that is meant.
+pub(crate) fn data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let data = data.or_else(monitor_agent::default_data).context("there is no home folder: name a folder by --data")?;
+    std::path::absolute(&data).with_context(|| format!("{} can't be used", data.display()))
+}
+
+/// Stops it as a server is stopped.
+fn end_on_signals(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("could not start the runtime")?;
+    let stopped = {
+        let _within = runtime.enter();
+        stop_signals(1)?
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(stopped);
+            stop();
+        })
+        .context("could not start a thread")?;
+    Ok(())
+}
