@@ -1,6 +1,7 @@
 //! The deciding loop.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use monitor_tasks::{Action, Book, Definition, Ledger, Now, Paused, Place, RunId, Task, plan};
+use monitor_api::Client;
+use monitor_tasks::{Action, Book, Clock, Definition, Ledger, Now, Paused, Place, RunId, Task, plan};
 use sd_notify::NotifyState;
 
 use crate::clock;
@@ -18,6 +20,8 @@ use crate::files::Files;
 use crate::folder::{self, Lock};
 use crate::follow::{News, Runner};
 use crate::judge::Judged;
+use crate::outbox::{HEARTBEAT_MS, Teller};
+use crate::report::Reporter;
 use crate::request::{Answer, Request};
 use crate::tell;
 
@@ -39,8 +43,10 @@ pub struct Config {
     pub profile: Option<String>,
     /// Most runs at the same time.
     pub max_runs: u32,
-    /// The server's address, for the launchers of runs.
-    pub server: Option<String>,
+    /// What the launchers of runs have in their environment besides: where the server is, and the token for it.
+    pub env: Vec<(&'static str, OsString)>,
+    /// What the server is told by.
+    pub client: Client,
     /// The program `monitor`, which launches runs.
     pub monitor: PathBuf,
 }
@@ -57,7 +63,11 @@ pub struct Agent {
     clock: clock::Watch,
     zone: TimeZone,
     news: Receiver<News>,
-    teller: Sender<News>,
+    sender: Sender<News>,
+    teller: Teller,
+    reporter: Reporter,
+    /// When the server was told last how far the agent has decided.
+    told_decided: Option<Instant>,
     /// What was heard and is not in the database yet.
     unwritten: Vec<News>,
     /// Tasks whose part of the ledger is not in the database yet.
@@ -80,20 +90,22 @@ impl Agent {
         let database = Database::open(&config.data)?;
         let stored = database.load()?;
         let zone = TimeZone::system();
-        let (teller, news) = mpsc::channel();
+        let (sender, news) = mpsc::channel();
         let runner = Arc::new(Runner {
             monitor: config.monitor.clone(),
             home: config.home.clone().unwrap_or_else(|| config.data.clone()),
             runs: config.data.join("runs"),
             profile: config.profile.clone(),
-            server: config.server.clone(),
+            env: config.env.clone(),
             zone: zone.clone(),
-            news: teller.clone(),
+            news: sender.clone(),
         });
         let files = config.tasks.as_ref().map(|folder| {
             let before = stored.tasks.iter().map(|task| (task.file.clone(), task.definition.clone()));
             Files::new(folder, before)
         });
+        let teller = Teller::new(&config.name, gethostname::gethostname().to_string_lossy().into_owned());
+        let reporter = Reporter::start(config.data.clone(), config.client.clone())?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
         for row in stored.tasks {
             let name = row.definition.name.clone();
@@ -112,7 +124,10 @@ impl Agent {
             clock: clock::Watch::default(),
             zone,
             news,
+            sender,
             teller,
+            reporter,
+            told_decided: None,
             unwritten: Vec::new(),
             dirty: BTreeSet::new(),
             others: None,
@@ -129,8 +144,8 @@ impl Agent {
 
     /// A function that ends the agent. Runs go on.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
-        let teller = self.teller.clone();
-        move || drop(teller.send(News::Stop))
+        let sender = self.sender.clone();
+        move || drop(sender.send(News::Stop))
     }
 
     /// Decides and starts runs until it is stopped.
@@ -138,6 +153,8 @@ impl Agent {
     /// # Errors
     /// When what it finds at the beginning can't be read.
     pub fn run(mut self) -> Result<(), AgentError> {
+        let (teller, begun) = (&self.teller, Timestamp::now());
+        self.database.write(|transaction| teller.online(transaction, begun))?;
         self.recover()?;
         self.look();
         notify(NotifyState::Ready);
@@ -149,6 +166,7 @@ impl Agent {
             }
             let now = self.clock.now();
             let wake_at = self.decide(&now);
+            self.tell_decided(&now);
             notify(NotifyState::Watchdog);
             let left = wake_at.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
             let longest = LOOK.saturating_sub(looked.elapsed());
@@ -156,7 +174,23 @@ impl Agent {
         }
         notify(NotifyState::Stopping);
         self.write();
+        let (teller, ended) = (&self.teller, Timestamp::now());
+        self.database.write(|transaction| teller.offline(transaction, ended))?;
+        self.reporter.wake();
         Ok(())
+    }
+
+    /// Tells the server now and then how far the agent has decided: what it is not told of by then was not due.
+    fn tell_decided(&mut self, now: &Now) {
+        let is_due = self.told_decided.is_none_or(|told| told.elapsed() >= Duration::from_millis(HEARTBEAT_MS));
+        if is_due && now.clock == Clock::Steady && self.unwritten.is_empty() {
+            let teller = &self.teller;
+            let written = self.database.write(|transaction| teller.decided(transaction, now.time));
+            if self.is_done(written).is_some() {
+                self.told_decided = Some(Instant::now());
+                self.reporter.wake();
+            }
+        }
     }
 
     /// Waits for news, but no longer than so.
@@ -226,9 +260,14 @@ impl Agent {
         if plan.actions.is_empty() && plan.tasks.is_empty() && plan.boot.is_none() {
             return plan.wake_at;
         }
-        let written = self.database.write(|transaction| data::write_plan(transaction, &plan, now.time));
+        let teller = &self.teller;
+        let written = self.database.write(|transaction| {
+            teller.plan(transaction, &plan, now.time)?;
+            data::write_plan(transaction, &plan, now.time)
+        });
         self.is_done(written)?;
         self.ledger.apply(&plan);
+        self.reporter.wake();
         for action in plan.actions {
             self.act(action);
         }
@@ -283,11 +322,19 @@ impl Agent {
         let now = self.clock.now();
         self.decide(&now);
         let now = now.time;
+        let (teller, book) = (&self.teller, &self.book);
         let written = self.database.write(|transaction| {
             for name in &gone {
-                transaction.execute("DELETE FROM task WHERE name = ?", [name])?;
+                data::remove_task(transaction, name)?;
+                teller.gone(transaction, name, book.tasks[name].version, "file", now)?;
             }
-            changed.iter().map(|(file, definition)| data::write_task(transaction, file, definition, now)).collect::<Result<Vec<_>, _>>()
+            let change = |(file, definition): &&(String, Definition)| {
+                let version = data::write_task(transaction, file, definition, now)?;
+                let paused = book.tasks.get(&definition.name).and_then(|task| task.paused);
+                teller.task(transaction, (definition, version), paused, file, now)?;
+                Ok(version)
+            };
+            changed.iter().map(change).collect::<Result<Vec<_>, _>>()
         });
         let Some(versions) = self.is_done(written) else {
             // The files are looked at again as if they were new.
@@ -324,17 +371,20 @@ impl Agent {
         let requests = self.database.requests();
         let Some(requests) = self.is_done(requests) else { return };
         for (number, until, by, request) in requests {
-            let answer = match serde_json::from_str::<Request>(&request) {
+            let request = serde_json::from_str::<Request>(&request);
+            let is_pause = matches!(request, Ok(Request::Pause { .. } | Request::Resume { .. }));
+            let answer = match request {
                 Err(error) => refused(format!("this agent doesn't know what is asked: {error}")),
                 Ok(_) if until < Timestamp::now() => refused("nobody was there to do it in time".to_owned()),
                 Ok(request) => self.answer(&by, request),
             };
-            let (ledger, dirty, book) = (&self.ledger, &self.dirty, &self.book);
+            let (ledger, dirty, book, teller) = (&self.ledger, &self.dirty, &self.book, &self.teller);
             let written = self.database.write(|transaction| {
                 data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))?;
                 for (name, task) in &book.tasks {
-                    if dirty.contains(name) {
+                    if is_pause && dirty.contains(name) {
                         data::write_paused(transaction, name, task.paused)?;
+                        teller.task(transaction, (&task.definition, task.version), task.paused, &by, Timestamp::now())?;
                     }
                 }
                 data::set(transaction, "paused", &serde_json::to_string(&book.paused).unwrap_or_default())?;

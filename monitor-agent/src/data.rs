@@ -361,6 +361,11 @@ pub(crate) fn write_task(transaction: &Transaction<'_>, file: &str, definition: 
     Ok(version as u64)
 }
 
+/// Removes a task. Its versions stay.
+pub(crate) fn remove_task(transaction: &Transaction<'_>, task: &str) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM task WHERE name = ?", [task]).map(drop)
+}
+
 /// Writes whether a task is paused.
 pub(crate) fn write_paused(transaction: &Transaction<'_>, task: &str, paused: Option<Paused>) -> rusqlite::Result<()> {
     let from = paused.map(|paused| us(paused.from));

@@ -1,5 +1,6 @@
 //! A run in the hands of the agent: a thread that starts it and waits for its end.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -46,7 +47,8 @@ pub(crate) struct Runner {
     /// The folder of the runs' folders.
     pub(crate) runs: PathBuf,
     pub(crate) profile: Option<String>,
-    pub(crate) server: Option<String>,
+    /// What launchers have in their environment besides.
+    pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) zone: TimeZone,
     pub(crate) news: Sender<News>,
 }
@@ -138,7 +140,9 @@ impl Runner {
         let config = serde_json::Value::Object(definition.config_for(self.profile.as_deref()));
         fs::write(folder.join(spec::CONFIG), format!("{config:#}\n"))
             .map_err(|error| unable("the task's settings can't be written", error))?;
-        monitor_runs::launch(&self.monitor, &folder, self.server.as_deref()).map(drop).map_err(Unable::Launcher)
+        monitor_runs::launch(&self.monitor, &folder, self.env.iter().map(|(name, value)| (*name, value)))
+            .map(drop)
+            .map_err(Unable::Launcher)
     }
 
     /// Waits for the end of a run.

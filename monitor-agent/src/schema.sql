@@ -66,3 +66,15 @@ CREATE TABLE request (
     request TEXT NOT NULL,
     answer TEXT
 ) STRICT;
+-- Events that the server has not taken yet.
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Who tells, as `monitor_wire::WorkerRef` is written.
+    worker TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    -- It may have reached the server: it stays as it is.
+    is_sent INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- Number of the last event of each who tells.
+CREATE TABLE teller (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;

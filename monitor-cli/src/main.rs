@@ -50,6 +50,8 @@ enum Command {
     Restore(commands::restore::Args),
     Salvage(commands::salvage::Args),
     Check(commands::check::Args),
+    #[cfg(target_os = "linux")]
+    CheckAlive(commands::task::CheckAlive),
     Token(commands::token::Args),
     User(commands::user::Args),
     Open(commands::open::Args),
@@ -94,6 +96,8 @@ fn main() -> std::process::ExitCode {
         Command::Restore(args) => commands::restore::run(&args),
         Command::Salvage(args) => commands::salvage::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::CheckAlive(args) => commands::task::check_alive(&args),
         Command::Token(args) => commands::token::run(args),
         Command::User(args) => commands::user::run(args),
         Command::Open(args) => commands::open::run(&args),

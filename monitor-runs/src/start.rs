@@ -1,5 +1,6 @@
 //! Starting a run that outlives whoever asks for it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -26,7 +27,7 @@ pub(crate) const STARTED: [u8; 8] = *b"started\n";
 /// When the run's id was given before, the folder can't be made, or the command not be started: then the launcher's exit code comes along.
 pub fn start(monitor: &Path, runs: &Path, spec: &Spec, server: Option<&str>) -> Result<Run, RunError> {
     let folder = ask(runs, spec)?;
-    launch(monitor, &folder, server).inspect_err(|_| {
+    launch(monitor, &folder, server.map(|server| ("MONITOR_SERVER_URL", server))).inspect_err(|_| {
         if spec.id.is_none() {
             // An id that was given stays given: whoever asks for it again is not to start it twice.
             let _ = fs::remove_dir_all(&folder);
@@ -51,21 +52,20 @@ pub fn ask(runs: &Path, spec: &Spec) -> Result<PathBuf, RunError> {
     Ok(folder)
 }
 
-/// Starts a launcher, which is the program `monitor`, for a run that was asked for; returns when the command runs.
+/// Starts a launcher, which is the program `monitor`, for a run that was asked for; returns when the command runs. `env` is
+/// what the launcher itself has in its environment besides.
 ///
 /// # Errors
 /// When another launcher has taken the run, the launcher was killed, or the command can't be started: then the launcher's exit code comes
 /// along.
-pub fn launch(monitor: &Path, folder: &Path, server: Option<&str>) -> Result<Run, RunError> {
+pub fn launch<'a>(monitor: &Path, folder: &Path, env: impl IntoIterator<Item = (&'a str, impl AsRef<OsStr>)>) -> Result<Run, RunError> {
     let unusable = |source| RunError::runs_folder(folder, source);
     let log = output::open(folder, LOG).map_err(unusable)?;
     let (mut said, says) = io::pipe().map_err(RunError::system("start the launcher"))?;
     let mut launcher = Command::new(monitor);
     launcher.arg("run").arg("--from").arg(folder).env(DETACHED, "1").env_remove(FOLDER);
     launcher.stdin(Stdio::from(says)).stdout(log.try_clone().map_err(unusable)?).stderr(log);
-    if let Some(server) = server {
-        launcher.env("MONITOR_SERVER_URL", server);
-    }
+    launcher.envs(env);
     #[allow(unsafe_code, reason = "a launcher that is to stay has a session of its own")]
     // SAFETY: one system call.
     unsafe {

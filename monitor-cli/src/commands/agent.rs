@@ -1,10 +1,12 @@
 //! `monitor agent`
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use monitor_agent::{Agent, Config};
+use monitor_api::{Client, DEFAULT_URL, Settings, Token};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
+    /// The file whose first line is the token that the server is shown [default: that of `MONITOR_TOKEN` or `MONITOR_TOKEN_FILE`]
+    #[arg(long, value_name = "FILE", env = "MONITOR_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -73,14 +78,29 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 fn config(args: Args) -> anyhow::Result<Config> {
     let absolute = |path: PathBuf| std::path::absolute(&path).with_context(|| format!("{} can't be used", path.display()));
     let name = args.name.or_else(|| Some(rustix::system::uname().nodename().to_str().ok()?.to_owned()));
+    let url = match &args.server {
+        Some(url) => url.clone(),
+        None => crate::client::read_url(DEFAULT_URL).map_err(anyhow::Error::msg)?,
+    };
+    let token = match (&args.token_file, std::env::var("MONITOR_TOKEN")) {
+        (Some(file), _) => Some(Token::from_file(file)?),
+        (None, Ok(token)) => Some(Token::new(&token)?),
+        (None, Err(_)) => None,
+    };
+    let settings = Settings::for_url(url);
+    let client = Client::new(if let Some(token) = token { settings.token(token) } else { settings });
+    let mut env: Vec<(&str, OsString)> = Vec::new();
+    env.extend(args.server.map(|server| ("MONITOR_SERVER_URL", server.as_str().into())));
+    env.extend(args.token_file.map(absolute).transpose()?.map(|file| ("MONITOR_TOKEN_FILE", file.into())));
     Ok(Config {
+        client,
         name: name.context("this machine has no name: give one by --name")?,
         data: data(args.data)?,
         tasks: args.tasks.map(absolute).transpose()?,
         home: args.home.map(absolute).transpose()?,
         profile: args.profile,
         max_runs: args.max_runs,
-        server: args.server.map(|server| server.to_string()),
+        env,
         monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
     })
 }

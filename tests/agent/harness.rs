@@ -1,0 +1,154 @@
+//! `monitor agent` as a child process, on a folder of its own.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use monitor_tests::{Finished, Server, command, run, wait_for};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// An agent on a folder of its own. It ends with the test, and its runs with it.
+pub(crate) struct Agent {
+    child: Option<Child>,
+    folder: TempDir,
+    env: Vec<(&'static str, OsString)>,
+}
+
+impl Agent {
+    /// An agent that has these tasks, each a name and the rest of its definition.
+    pub(crate) fn start(tasks: &[(&str, &str)]) -> Self {
+        Self::start_with(tasks, Vec::new())
+    }
+
+    pub(crate) fn start_for(server: &Server, tasks: &[(&str, &str)]) -> Self {
+        Self::start_with(tasks, vec![("MONITOR_SERVER_URL", server.url().into()), ("MONITOR_SPOOL_DIR", server.spool().into())])
+    }
+
+    pub(crate) fn start_with(tasks: &[(&str, &str)], env: Vec<(&'static str, OsString)>) -> Self {
+        let mut env = env;
+        if !env.iter().any(|(name, _)| *name == "MONITOR_SERVER_URL") {
+            // Nobody is there.
+            env.push(("MONITOR_SERVER_URL", "http://127.0.0.1:1".into()));
+        }
+        let mut agent = Self { child: None, folder: tempfile::tempdir().expect("a folder"), env };
+        fs::create_dir(agent.path("tasks")).expect("a folder");
+        for (name, rest) in tasks {
+            agent.define(name, rest);
+        }
+        agent.start_again();
+        agent
+    }
+
+    /// Writes the file of a task as an editor does: whole.
+    pub(crate) fn define(&self, name: &str, rest: &str) {
+        self.write_file(name, &format!("name = \"{name}\"\n{rest}\n"));
+    }
+
+    pub(crate) fn write_file(&self, name: &str, text: &str) {
+        let (new, file) = (self.path("new"), self.path("tasks").join(format!("{name}.toml")));
+        fs::write(&new, text).and_then(|()| fs::rename(new, file)).expect("a file");
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a file");
+        let mut agent = self.command(&["agent", "--tasks"]);
+        agent.arg(self.path("tasks")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.child = Some(agent.spawn().expect("the agent starts"));
+    }
+
+    /// Kills it, as SIGKILL does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().and_then(|()| child.wait()).expect("it was there");
+        }
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = command("monitor");
+        command.args(args).env("MONITOR_AGENT_DATA", self.path("data")).env("TZ", "UTC").envs(self.env.iter().cloned());
+        command
+    }
+
+    /// Runs `monitor task …` to its end.
+    pub(crate) fn ask(&self, args: &[&str]) -> Finished {
+        run(self.command(&[&["task"], args].concat()))
+    }
+
+    /// Runs `monitor task …`, which must do it; its output.
+    pub(crate) fn done(&self, args: &[&str]) -> String {
+        let finished = self.ask(args);
+        assert_eq!(finished.code, Some(0), "{args:?}: {}\n{}", finished.stderr, self.log());
+        finished.stdout.trim().to_owned()
+    }
+
+    /// Runs of a task, the first one first.
+    pub(crate) fn runs(&self, task: &str) -> Vec<Value> {
+        let finished = self.ask(&["runs", task, "-n", "10000", "--json"]);
+        // The database is made by the agent.
+        let answer: Value = if finished.code == Some(0) { serde_json::from_str(&finished.stdout).expect("JSON") } else { Value::Null };
+        let mut runs = answer["runs"].as_array().cloned().unwrap_or_default();
+        runs.reverse();
+        runs
+    }
+
+    /// Runs of a task, once there are so many and all of them have ended.
+    pub(crate) fn ended(&self, task: &str, count: usize) -> Vec<Value> {
+        wait_for("runs to end", || {
+            let runs = self.runs(task);
+            (runs.len() >= count && runs.iter().all(|run| run["ended_us"].is_i64())).then_some(runs)
+        })
+    }
+
+    /// Decisions of a kind about a task: reason, and first and last due time in whole seconds, and how many.
+    pub(crate) fn decisions(&self, what: &str, task: &str) -> Vec<(String, i64, i64, i64)> {
+        let Ok(database) = rusqlite::Connection::open(self.path("data/agent.db")) else { return Vec::new() };
+        let sql = "SELECT reason, first_due_us / 1000000, last_due_us / 1000000, count FROM decision WHERE what = ? AND task = ?";
+        let Ok(mut rows) = database.prepare(sql) else { return Vec::new() };
+        let rows = rows.query_map([what, task], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        rows.expect("rows").map(|row| row.expect("a row")).collect()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Waits until the log has this.
+    pub(crate) fn wait_for_log(&self, words: &str) {
+        wait_for(words, || self.log().contains(words).then_some(()));
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Lines that commands have written to a file of the agent's folder.
+    pub(crate) fn lines(&self, name: &str) -> Vec<String> {
+        fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Pids of the launchers and helpers of this agent's runs.
+    pub(crate) fn launchers(&self) -> Vec<i32> {
+        let runs = format!("--from\0{}", self.path("data/runs").display());
+        let pids = fs::read_dir("/proc").expect("a system with it").flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let is_ours = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&runs));
+        pids.filter(is_ours).collect()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.kill();
+        for entry in fs::read_dir(self.path("data/runs")).into_iter().flatten().flatten() {
+            if !entry.path().join("outcome.json").exists() {
+                let mut kill = self.command(&["runs", "kill", "--now"]);
+                kill.arg(entry.file_name()).env("MONITOR_RUNS_DIR", self.path("data/runs"));
+                run(kill);
+            }
+        }
+        if std::thread::panicking() {
+            eprint!("{}", self.log());
+        }
+    }
+}

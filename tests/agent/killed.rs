@@ -1,0 +1,80 @@
+//! SIGKILL of the agent and of launchers: none missed, none doubled, and the true exit code.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use monitor_tests::{rounds, wait_for};
+
+use crate::harness::Agent;
+
+/// Kills the agent so many milliseconds after each start, and lets it come back.
+#[test]
+fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
+    let task = "shell = \"echo $MONITOR_RUN_DUE >> ../../../ran; exit 7\"\nrules = [\"* * * * * *\"]\noverlap = \"allow 100\"\nmissed = { policy = \"all\", cap = 1000 }";
+    let mut agent = Agent::start(&[("each", task)]);
+    std::fs::create_dir_all(agent.path("data/task/each")).unwrap();
+    agent.wait_for_log("a task is new or has changed");
+    let first = agent.ended("each", 1)[0]["due_us"].as_i64().unwrap();
+    for round in 0..rounds(8) {
+        agent.kill();
+        agent.start_again();
+        // Not a condition: any moment will do, and each is another step of some run.
+        std::thread::sleep(Duration::from_millis(u64::from(round) * 137 % 1_100));
+    }
+    agent.kill();
+    agent.start_again();
+    let count = agent.runs("each").len() + 2;
+    wait_for("later runs", || (agent.runs("each").len() >= count).then_some(()));
+    agent.define("each", &task.replace("* * * * * *", "@yearly"));
+    wait_for("the end of the rule", || {
+        agent.log().rsplit("a task is new or has changed").next().filter(|_| agent.log().contains("version=2")).map(drop)
+    });
+    let runs = agent.ended("each", count);
+    let mut ran: BTreeMap<String, u32> = BTreeMap::new();
+    for due in agent.lines("ran") {
+        *ran.entry(due).or_default() += 1;
+    }
+    assert!(ran.values().all(|times| *times == 1), "none doubled: {ran:?}");
+    assert_eq!(ran.len(), runs.len(), "what is told to have run has run");
+    let dues: Vec<i64> = runs.iter().map(|run| run["due_us"].as_i64().unwrap() / 1_000_000).collect();
+    let (from, to) = (first / 1_000_000, *dues.iter().max().unwrap());
+    let told: Vec<(i64, i64)> =
+        ["missed", "skipped"].iter().flat_map(|what| agent.decisions(what, "each")).map(|told| (told.1, told.2)).collect();
+    for due in from..=to {
+        let is_told = dues.contains(&due) || told.iter().any(|(first, last)| (first..=last).contains(&&due));
+        assert!(is_told, "{due} is missed without a word: {dues:?} {told:?}");
+    }
+    assert!(told.is_empty(), "all could be made up for: {told:?}");
+    assert!(runs.iter().all(|run| run["exit_code"] == 7 && run["result_code"] == 7), "{runs:?}");
+}
+
+/// Kills launchers as soon as they are seen: before they have begun, or later.
+#[test]
+fn a_killed_launcher_changes_no_exit_code_and_starts_nothing_twice() {
+    let task = "shell = \"echo $MONITOR_RUN_ID >> ../../../ran; sleep 0.2; exit 7\"\noverlap = \"allow 100\"";
+    let agent = Agent::start(&[("each", task)]);
+    std::fs::create_dir_all(agent.path("data/task/each")).unwrap();
+    agent.wait_for_log("a task is new or has changed");
+    let count = rounds(8) as usize;
+    for round in 0..count {
+        let known = agent.launchers();
+        agent.done(&["run", "each"]);
+        let launcher = wait_for("a launcher", || {
+            // It may have ended before it was seen.
+            let ended = agent.runs("each").get(round).is_some_and(|run| run["ended_us"].is_i64());
+            agent.launchers().into_iter().filter(|pid| !known.contains(pid)).min().map(Some).or(ended.then_some(None))
+        });
+        if let Some(launcher) = launcher {
+            std::thread::sleep(Duration::from_millis(round as u64 * 7));
+            // It may be gone by now.
+            let _ = Command::new("kill").args(["-9", &launcher.to_string()]).status();
+        }
+    }
+    let runs = agent.ended("each", count);
+    let mut ran = agent.lines("ran");
+    ran.sort();
+    ran.dedup();
+    assert_eq!((ran.len(), agent.lines("ran").len()), (count, count), "each ran once: {runs:?}");
+    assert!(runs.iter().all(|run| run["exit_code"] == 7), "{runs:?}");
+}

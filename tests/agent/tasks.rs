@@ -1,0 +1,160 @@
+//! What tasks do, on the clock of the system.
+
+use std::fs;
+
+use monitor_tests::{Server, run, wait_for};
+use serde_json::json;
+
+use crate::harness::Agent;
+
+#[test]
+fn a_run_is_a_tree_and_knows_who_it_is() {
+    let server = Server::start();
+    let gold = r#"
+command = ["sh", "-c", "env > env; cat $MONITOR_TASK_CONFIG > config; echo hello; echo $1 >&2; echo 1 > $MONITOR_PUBLISH_DIR/price.json; exit 24", "sh"]
+exit = { 24 = "warn" }
+owner = "ada@example.org"
+env = { MODE = "fast", PASSWORD = { file = "pw" } }
+config = { rows = 100, production = { rows = 5000 } }
+"#;
+    let agent = Agent::start_for(&server, &[]);
+    fs::create_dir_all(agent.path("data/task/gold")).unwrap();
+    fs::write(agent.path("pw"), "hush hush\n").unwrap();
+    agent.define("gold", &gold.replace("\"pw\"", &format!("{:?}", agent.path("pw"))));
+    agent.wait_for_log("a task is new or has changed");
+    let id = agent.done(&["run", "gold", "--", "loud"]);
+    let runs = agent.ended("gold", 1);
+    assert_eq!(runs[0]["id"], json!(id));
+    assert_eq!((&runs[0]["outcome"], &runs[0]["exit_code"], &runs[0]["trigger"]), (&json!("warn"), &json!(24), &json!("request")));
+
+    let root = server.finished_root();
+    assert_eq!((&root["name"], &root["kind"]), (&json!("gold"), &json!("run")), "{root}");
+    let process = server.tree(&root)[0].clone();
+    assert_eq!(process["fields"]["task.name"], "gold");
+    assert_eq!((&process["fields"]["task.trigger"], &process["fields"]["task.version"]), (&json!("request"), &json!("1")));
+    assert_eq!(process["state"], "succeeded", "a warning is no failure");
+    let run: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(agent.path("data/runs").join(&id).join("spec.json")).unwrap()).unwrap();
+    assert_eq!(run["process"]["root_id"], root["root_id"], "its ids follow from its own");
+
+    let folder = agent.path("data/task/gold");
+    let env = fs::read_to_string(folder.join("env")).unwrap();
+    for line in
+        ["MONITOR_TASK_NAME=gold", &format!("MONITOR_RUN_ID={id}"), "MONITOR_RUN_TRIGGER=request", "MODE=fast", "PASSWORD=hush hush"]
+    {
+        assert!(env.lines().any(|there| there == line), "{line} in {env}");
+    }
+    assert!(!env.contains("MONITOR_TOKEN="));
+    assert_eq!(fs::read_to_string(folder.join("config")).unwrap(), "{\n  \"rows\": 100\n}\n");
+    let kept = find(&folder.join("history"), "price.json");
+    assert_eq!(fs::read_to_string(kept).unwrap(), "1\n");
+    assert_eq!(fs::read_dir(folder.join("publish")).map_or(0, Iterator::count), 0, "moved, not copied");
+    let log = fs::read_to_string(find(&folder.join("logs"), ".log")).unwrap();
+    assert!(log.contains("hello") && log.contains("loud"), "{log}");
+    assert!(!everything_in(&agent.path("data")).contains("hush hush\n\""), "no secret stands in what the agent keeps");
+}
+
+/// Text of the agent's own files.
+fn everything_in(folder: &std::path::Path) -> String {
+    let read = |path: std::path::PathBuf| {
+        if path.is_dir() { String::new() } else { String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned() }
+    };
+    fs::read_dir(folder).unwrap().flatten().map(|entry| read(entry.path())).collect()
+}
+
+/// The file below a folder whose name ends so.
+fn find(folder: &std::path::Path, end: &str) -> std::path::PathBuf {
+    let mut todo = vec![folder.to_owned()];
+    while let Some(folder) = todo.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.path().is_dir() {
+                todo.push(entry.path());
+            } else if entry.file_name().to_string_lossy().ends_with(end) {
+                return entry.path();
+            }
+        }
+    }
+    panic!("no {end} below {}", folder.display());
+}
+
+#[test]
+fn a_broken_file_changes_nothing_and_is_told_by_its_place() {
+    let agent = Agent::start(&[("gold", "shell = \"echo one >> $OUT\"")]);
+    agent.wait_for_log("a task is new or has changed");
+    agent.write_file("gold", "name = \"gold\"\nshell = \"true\"\nrulse = [\"@daily\"]\n");
+    agent.wait_for_log("gold.toml:3:1: rulse: there is no such key; did you mean rules?");
+    assert!(agent.done(&["list"]).starts_with("gold"));
+    agent.define("gold", "shell = \"true\"\nrules = [\"@daily\"]");
+    agent.wait_for_log("the files of tasks have no mistakes any more");
+    assert!(agent.done(&["list"]).contains("gold   next "));
+    fs::remove_file(agent.path("tasks/gold.toml")).unwrap();
+    agent.wait_for_log("a task is gone");
+    assert_eq!(agent.done(&["list"]), "");
+    assert!(agent.ask(&["run", "gold"]).stderr.contains("there is no task \"gold\""));
+}
+
+#[test]
+fn a_second_agent_is_refused_and_a_stopped_one_is_not_asked() {
+    let mut agent = Agent::start(&[]);
+    wait_for("the agent", || (run(agent.command(&["check-alive"])).code == Some(0)).then_some(()));
+    let second = run(agent.command(&["agent"]));
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("another agent works with"), "{}", second.stderr);
+    agent.kill();
+    let alive = run(agent.command(&["check-alive"]));
+    assert!(alive.code == Some(1) && alive.stderr.contains("no agent works with"), "{}", alive.stderr);
+}
+
+#[test]
+fn what_follows_is_started_and_what_fails_is_tried_again() {
+    let agent = Agent::start(&[
+        (
+            "load",
+            "shell = \"test -e ../../../ready || { touch ../../../ready; exit 3; }\"\nretry = { times = 2, backoff = \"10ms\" }\nthen = { success = [\"sum\"], fail = [\"clean\"] }",
+        ),
+        ("sum", "shell = \"exit 5\"\nthen = { fail = [\"clean\"] }"),
+        ("clean", "shell = \"true\""),
+    ]);
+    fs::create_dir_all(agent.path("data/task/load")).unwrap();
+    agent.wait_for_log("a task is new or has changed");
+    let first = agent.done(&["run", "load"]);
+    let clean = agent.ended("clean", 1);
+    let (load, sum) = (agent.runs("load"), agent.runs("sum"));
+    let outcomes: Vec<_> =
+        load.iter().map(|run| (run["outcome"].as_str().unwrap(), run["exit_code"].as_i64(), run["attempt"].as_i64())).collect();
+    assert_eq!(outcomes, [("retry", Some(3), Some(1)), ("ok", Some(0), Some(2))], "{first}");
+    assert_eq!((&sum[0]["trigger"], &sum[0]["exit_code"]), (&json!("then"), &json!(5)));
+    assert_eq!((&clean[0]["trigger"], &clean[0]["outcome"]), (&json!("then"), &json!("ok")));
+    assert_eq!((load.len(), sum.len(), clean.len()), (2, 1, 1));
+}
+
+#[test]
+fn a_run_is_skipped_while_another_runs_and_ends_when_it_is_to() {
+    let agent = Agent::start(&[
+        ("long", "shell = \"trap '' TERM; touch ../../../here; sleep 1000 & wait; wait\"\nrules = []"),
+        ("short", "command = [\"sleep\", \"1000\"]\nkill-after = \"100ms\""),
+        ("missing", "command = [\"/no/such/program\"]"),
+        ("secret", "shell = \"true\"\nenv = { PW = { file = \"/no/such/file\" } }"),
+    ]);
+    fs::create_dir_all(agent.path("data/task/long")).unwrap();
+    agent.wait_for_log("a task is new or has changed");
+    let run = agent.done(&["run", "long"]);
+    wait_for("the command", || agent.path("here").exists().then_some(()));
+    agent.done(&["run", "long"]);
+    wait_for("the second to be skipped", || (!agent.decisions("skipped", "long").is_empty()).then_some(()));
+    assert_eq!(agent.decisions("skipped", "long")[0].0, "overlap");
+    assert_eq!(agent.done(&["kill", "long", "--now"]), run);
+    let long = agent.ended("long", 1);
+    assert_eq!((long.len(), &long[0]["result_code"], &long[0]["reason"]), (1, &json!(92), &json!("killed")));
+    assert!(agent.ask(&["kill", "long"]).stderr.contains("no run of \"long\" runs"));
+    for (task, code, reason) in [("short", 93, "kill-after"), ("missing", 127, "not-found"), ("secret", 125, "not-started")] {
+        agent.done(&["run", task]);
+        let runs = agent.ended(task, 1);
+        assert_eq!(
+            (&runs[0]["result_code"], &runs[0]["reason"], &runs[0]["outcome"]),
+            (&json!(code), &json!(reason), &json!("fail")),
+            "{}",
+            runs[0]
+        );
+    }
+}
