@@ -120,7 +120,7 @@ impl Runner {
         match Run::open(folder).map(|run| run.life()) {
             Ok(Life::Running | Life::Unwatched | Life::Ended(_)) => self.see_through(&run.id, Some(definition)),
             _ => {
-                let code = if let RunError::NotStarted { code, .. } = &error { (*code).into() } else { 125 };
+                let code = if let RunError::NotStarted { code, .. } = &error { *code } else { 125 };
                 self.not_started(&run.id, words(&error), code)
             }
         }
@@ -198,7 +198,7 @@ impl Runner {
         News::Ended { run: id.clone(), at, judged: Box::new(judged) }
     }
 
-    fn not_started(&self, run: &RunId, words: String, code: i32) -> News {
+    fn not_started(&self, run: &RunId, words: String, code: u8) -> News {
         News::Ended { run: run.clone(), at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code)) }
     }
 
