@@ -1,6 +1,6 @@
 //! The deciding loop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_api::Client;
+use monitor_tasks::plan::KillReason;
 use monitor_tasks::{Action, Book, Clock, Definition, Ledger, Now, Paused, Place, RunId, Task, plan};
 use sd_notify::NotifyState;
 
@@ -27,6 +28,9 @@ use crate::tell;
 
 /// The clock, the files and the requests are looked at so often at least.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Old runs are tidied up so often.
+const TIDY: Duration = Duration::from_secs(60);
 
 /// How an agent works.
 #[derive(Debug, Clone)]
@@ -68,6 +72,7 @@ pub struct Agent {
     reporter: Reporter,
     /// When the server was told last how far the agent has decided.
     told_decided: Option<Instant>,
+    tidied: Option<Instant>,
     /// What was heard and is not in the database yet.
     unwritten: Vec<News>,
     /// Tasks whose part of the ledger is not in the database yet.
@@ -76,6 +81,10 @@ pub struct Agent {
     others: Option<i64>,
     /// What the database said when it failed, so that it is told once.
     failure: Option<String>,
+    /// Answers to requests that are not in the database yet.
+    answers: BTreeMap<i64, Answer>,
+    /// Runs that are ended because they ran for too long.
+    too_long: BTreeSet<RunId>,
     is_stopping: bool,
     _lock: Lock,
 }
@@ -110,7 +119,10 @@ impl Agent {
         for row in stored.tasks {
             let name = row.definition.name.clone();
             match Task::new(row.definition, row.version, row.since, &zone) {
-                Ok(task) => book.put(Task { paused: row.paused, ..task }),
+                Ok(task) => {
+                    let place = Place::find(&task.definition.on, &config.name).unwrap_or_default();
+                    book.put(Task { paused: row.paused, place, ..task });
+                }
                 Err(error) => tracing::error!(task = name, error, "a task can't be used any more: it is left out"),
             }
         }
@@ -128,10 +140,13 @@ impl Agent {
             teller,
             reporter,
             told_decided: None,
+            tidied: None,
             unwritten: Vec::new(),
             dirty: BTreeSet::new(),
             others: None,
             failure: None,
+            answers: BTreeMap::new(),
+            too_long: BTreeSet::new(),
             is_stopping: false,
             _lock: lock,
         })
@@ -205,7 +220,12 @@ impl Agent {
     }
 
     /// Notes what has become of a run.
-    pub(crate) fn hear(&mut self, news: News) {
+    pub(crate) fn hear(&mut self, mut news: News) {
+        if let News::Ended { run, judged, .. } = &mut news
+            && self.too_long.remove(run)
+        {
+            judged.was_too_long();
+        }
         let (run, is_new) = match &news {
             News::Stop => {
                 self.is_stopping = true;
@@ -284,7 +304,13 @@ impl Agent {
                     self.hear(News::Ended { run: run.id, at: Timestamp::now(), judged: Box::new(judged) });
                 }
             },
-            Action::Kill { run, reason, .. } => self.runner.kill(&run, false, tell::is_by_launcher(reason)),
+            Action::Kill { run, reason, .. } => {
+                let is_too_long = reason == KillReason::KillAfter;
+                self.runner.kill(&run, false, is_too_long);
+                if is_too_long {
+                    self.too_long.insert(run);
+                }
+            }
             Action::Skip { run: Some(run), .. } | Action::Missed { run: Some(run), .. } => self.runner.forget(&run),
             Action::Queue { .. } | Action::Retry { .. } | Action::Overtime { .. } | Action::Skip { .. } | Action::Missed { .. } => {}
         }
@@ -305,6 +331,26 @@ impl Agent {
             }
         }
         self.answer_requests();
+        if self.tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY) {
+            self.tidied = Some(Instant::now());
+            self.tidy();
+        }
+    }
+
+    /// Removes the folders of runs that have ended long ago.
+    fn tidy(&mut self) {
+        let found = self.database.runs_to_forget();
+        let Some((runs, Some(last))) = self.is_done(found) else { return };
+        for run in &runs {
+            let folder = self.runner.runs.join(run);
+            if let Err(error) = std::fs::remove_dir_all(&folder)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(run, %error, "the folder of an old run can't be removed");
+            }
+        }
+        let written = self.database.write(|transaction| data::write_forgotten(transaction, last));
+        self.is_done(written);
     }
 
     /// Takes over the tasks of the files.
@@ -321,6 +367,10 @@ impl Agent {
         // What was due until now is the older versions'.
         let now = self.clock.now();
         self.decide(&now);
+        if now.clock != Clock::Steady || self.failure.is_some() {
+            self.look_again();
+            return;
+        }
         let now = now.time;
         let (teller, book) = (&self.teller, &self.book);
         let written = self.database.write(|transaction| {
@@ -337,8 +387,7 @@ impl Agent {
             changed.iter().map(change).collect::<Result<Vec<_>, _>>()
         });
         let Some(versions) = self.is_done(written) else {
-            // The files are looked at again as if they were new.
-            self.files = self.config.tasks.as_ref().map(|folder| Files::new(folder, []));
+            self.look_again();
             return;
         };
         for name in gone {
@@ -361,6 +410,13 @@ impl Agent {
         self.ledger.forget(&self.book);
     }
 
+    /// What the files say is not taken over yet.
+    fn look_again(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.again();
+        }
+    }
+
     /// Does what the agent is asked to do.
     fn answer_requests(&mut self) {
         let version = self.database.others_version();
@@ -373,7 +429,9 @@ impl Agent {
         for (number, until, by, request) in requests {
             let request = serde_json::from_str::<Request>(&request);
             let is_pause = matches!(request, Ok(Request::Pause { .. } | Request::Resume { .. }));
+            let done_before = self.answers.remove(&number);
             let answer = match request {
+                _ if done_before.is_some() => done_before.unwrap_or_else(|| refused(String::new())),
                 Err(error) => refused(format!("this agent doesn't know what is asked: {error}")),
                 Ok(_) if until < Timestamp::now() => refused("nobody was there to do it in time".to_owned()),
                 Ok(request) => self.answer(&by, request),
@@ -391,6 +449,8 @@ impl Agent {
                 data::write_answer(transaction, number, &answer)
             });
             if self.is_done(written).is_none() {
+                // It is done once, and only its answer is written later.
+                self.answers.insert(number, answer);
                 return;
             }
         }

@@ -19,6 +19,13 @@ const VERSION: i64 = 1;
 /// Decisions are forgotten beyond so many.
 const MOST_DECISIONS: i64 = 100_000;
 
+/// Folders of older runs are removed. What is known of them stays in the database, and their output in the logs of their tasks.
+const KEPT_FOLDERS: i64 = 1_000;
+/// Runs are forgotten beyond so many.
+const MOST_RUNS: i64 = 1_000_000;
+/// Key of the time up to which the folders of runs are removed.
+const FORGOTTEN: &str = "folders-removed-us";
+
 /// The database of an agent's folder.
 #[derive(Debug)]
 pub struct Database {
@@ -241,6 +248,21 @@ impl Database {
         self.write(|transaction| Ok(transaction.execute(sql, [number])? > 0))
     }
 
+    /// Ended runs older than the newest [`KEPT_FOLDERS`] whose folders are still there, the oldest first, and when the last was told to start.
+    pub(crate) fn runs_to_forget(&self) -> Result<(Vec<String>, Option<i64>), AgentError> {
+        let sql = "SELECT id, told_us FROM run
+                   WHERE ended_us IS NOT NULL AND told_us > ?1 AND told_us < (SELECT told_us FROM run ORDER BY told_us DESC LIMIT 1 OFFSET ?2)
+                   ORDER BY told_us LIMIT 1000";
+        self.read(|connection| {
+            let forgotten: i64 = value(connection, FORGOTTEN)?.and_then(|told| told.parse().ok()).unwrap_or(0);
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows: Vec<(String, i64)> =
+                statement.query_map([forgotten, KEPT_FOLDERS], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+            let last = rows.last().map(|(_, told_us)| *told_us);
+            Ok((rows.into_iter().map(|(id, _)| id).collect(), last))
+        })
+    }
+
     /// A number that differs whenever another program has written.
     pub(crate) fn others_version(&self) -> Result<i64, AgentError> {
         self.read(|connection| connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))
@@ -366,6 +388,12 @@ pub(crate) fn remove_task(transaction: &Transaction<'_>, task: &str) -> rusqlite
     transaction.execute("DELETE FROM task WHERE name = ?", [task]).map(drop)
 }
 
+/// Writes that the folders of runs which were told to start until then are removed.
+pub(crate) fn write_forgotten(transaction: &Transaction<'_>, told_us: i64) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM run WHERE rowid <= (SELECT max(rowid) FROM run) - ?", [MOST_RUNS])?;
+    set(transaction, FORGOTTEN, &told_us.to_string())
+}
+
 /// Writes whether a task is paused.
 pub(crate) fn write_paused(transaction: &Transaction<'_>, task: &str, paused: Option<Paused>) -> rusqlite::Result<()> {
     let from = paused.map(|paused| us(paused.from));
@@ -431,4 +459,49 @@ fn us(at: Timestamp) -> i64 {
 
 fn time(us: i64) -> Timestamp {
     Timestamp::from_microsecond(us).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_agents_database_is_left_alone() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(DATABASE);
+        let refused = || Database::existing(data.path()).unwrap_err().to_string();
+        assert!(refused().contains("there is no agent in"));
+        std::fs::write(&path, "no database at all, but long enough to be looked at as if it were one".repeat(100)).unwrap();
+        assert!(refused().contains("is no database"), "{}", refused());
+        std::fs::remove_file(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE a(x)").unwrap();
+        assert!(refused().contains("of another program"), "{}", refused());
+        std::fs::remove_file(&path).unwrap();
+        drop(Database::open(data.path()).unwrap());
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+        assert!(refused().contains("newer version"), "{}", refused());
+    }
+
+    #[test]
+    fn a_task_has_versions_and_a_request_is_answered_once() {
+        let data = tempfile::tempdir().unwrap();
+        let mut database = Database::open(data.path()).unwrap();
+        let definition = |shell: &str| Definition::from_toml(&format!("name = \"gold\"\nshell = \"{shell}\"")).unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (version, shell) in [(1, "a"), (2, "b")] {
+            assert_eq!(database.write(|to| write_task(to, "gold.toml", &definition(shell), at(1))).unwrap(), version);
+        }
+        database.write(|to| remove_task(to, "gold")).unwrap();
+        assert!(database.tasks().unwrap().is_empty());
+        assert_eq!(database.definition("gold", 1).unwrap(), Some(definition("a")), "older versions stay");
+        assert_eq!(database.write(|to| write_task(to, "gold.toml", &definition("c"), at(2))).unwrap(), 3, "no number comes twice");
+        let mut asking = Database::existing(data.path()).unwrap();
+        let before = database.others_version().unwrap();
+        let number = asking.ask("ada", &Request::Ping, at(9)).unwrap();
+        assert_ne!(database.others_version().unwrap(), before);
+        assert_eq!(database.requests().unwrap().len(), 1);
+        database.write(|to| write_answer(to, number, &Answer::Done { runs: Vec::new() })).unwrap();
+        assert_eq!(asking.answer(number).unwrap(), Some(Answer::Done { runs: Vec::new() }));
+        assert!(!asking.take_back(number).unwrap() && database.requests().unwrap().is_empty());
+    }
 }

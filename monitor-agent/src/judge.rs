@@ -38,6 +38,14 @@ impl Judged {
         Self::failed("lost", words.to_owned(), monitor_tasks::exit::LOST)
     }
 
+    /// Somebody ended the run, and it was the agent, for it ran for too long.
+    pub(crate) fn was_too_long(&mut self) {
+        if self.result_code == monitor_tasks::exit::KILLED {
+            self.result_code = monitor_tasks::exit::KILL_AFTER;
+            self.reason = Some("kill-after".to_owned());
+        }
+    }
+
     fn failed(reason: &str, words: String, result_code: u8) -> Self {
         Self {
             outcome: Outcome::Fail,

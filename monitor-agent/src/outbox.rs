@@ -204,3 +204,61 @@ fn random_id() -> WorkerId {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().replace('-', "");
     text.trim().parse().unwrap_or_else(|_| WorkerId::new(u128::from(std::process::id()) + 1).expect("more than zero"))
 }
+
+#[cfg(test)]
+mod tests {
+    use monitor_tasks::Dues;
+    use monitor_tasks::plan::MissedReason;
+
+    use super::*;
+    use crate::data::Database;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn types(waiting: &Waiting) -> Vec<&str> {
+        waiting.events.iter().map(Event::type_name).collect()
+    }
+
+    #[test]
+    fn events_wait_in_order_until_they_are_taken_and_keep_their_numbers() {
+        let data = tempfile::tempdir().unwrap();
+        let mut database = Database::open(data.path()).unwrap();
+        let missed = |count| Plan {
+            actions: vec![Action::Missed {
+                task: "gold".to_owned(),
+                version: 2,
+                dues: Dues { first: at(1), last: at(9), count },
+                reason: MissedReason::AgentDown,
+                run: None,
+            }],
+            ..Plan::default()
+        };
+        let first = Teller::new("db-1", "host".to_owned());
+        assert!(database.read(take).unwrap().is_none());
+        database.write(|transaction| first.online(transaction, at(10))).unwrap();
+        database.write(|transaction| first.plan(transaction, &missed(9), at(10))).unwrap();
+        for second in 11..20 {
+            database.write(|transaction| first.decided(transaction, at(second))).unwrap();
+        }
+        let waiting = database.read(take).unwrap().unwrap();
+        assert_eq!((waiting.sequence, types(&waiting)), (1, vec!["worker-online", "run-missed", "agent-decided"]));
+        let text = serde_json::to_string(&waiting.events).unwrap();
+        assert!(text.contains("\"reason\":\"agent-down\"") && text.contains("\"until_us\":19000000"), "{text}");
+        // It may have reached the server: what is told now is another event.
+        database.write(|transaction| first.decided(transaction, at(20))).unwrap();
+        assert_eq!(database.read(take).unwrap().unwrap().events.len(), 4, "nobody has taken any");
+        database.read(|connection| forget(connection, waiting.last)).unwrap();
+        let waiting = database.read(take).unwrap().unwrap();
+        assert_eq!((waiting.sequence, types(&waiting)), (4, vec!["agent-decided"]));
+        // The agent begins anew, and another worker tells.
+        let second = Teller::new("db-1", "host".to_owned());
+        database.write(|transaction| second.online(transaction, at(30))).unwrap();
+        let waiting = database.read(take).unwrap().unwrap();
+        assert_eq!((waiting.worker.id, waiting.events.len()), (first.worker.id, 1), "one worker at a time");
+        database.read(|connection| forget(connection, waiting.last)).unwrap();
+        let waiting = database.read(take).unwrap().unwrap();
+        assert_eq!((waiting.worker.id, waiting.sequence), (second.worker.id, 1));
+    }
+}

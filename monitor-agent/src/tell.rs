@@ -1,6 +1,5 @@
 //! Tells of what was decided, and of what became of it.
 
-use monitor_tasks::plan::KillReason;
 use monitor_tasks::{Action, Dues, RunId};
 
 use crate::judge::Judged;
@@ -41,11 +40,6 @@ pub(crate) fn ended(run: &RunId, judged: &Judged) {
         None => tracing::info!(%run, outcome, result_code, "a run has ended"),
         Some(words) => tracing::warn!(%run, outcome, result_code, reason = judged.reason, why = visible(words), "a run has failed"),
     }
-}
-
-/// Returns true if a run that was asked to end ends because it took too long: its launcher sees to that itself, as long as it lives.
-pub(crate) fn is_by_launcher(reason: KillReason) -> bool {
-    reason == KillReason::KillAfter
 }
 
 /// What a command has written is shown without its control characters.
