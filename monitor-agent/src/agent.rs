@@ -297,13 +297,14 @@ impl Agent {
     fn act(&mut self, action: Action) {
         tell::action(&action);
         match action {
-            Action::Start { run } => match self.book.tasks.get(&run.id.task) {
-                Some(task) => self.runner.start(run, task.definition.clone()),
-                None => {
+            Action::Start { run } => {
+                if let Some(task) = self.book.tasks.get(&run.id.task) {
+                    self.runner.start(run, task.definition.clone());
+                } else {
                     let judged = Judged::not_started("its task is gone".to_owned(), 125);
                     self.hear(News::Ended { run: run.id, at: Timestamp::now(), judged: Box::new(judged) });
                 }
-            },
+            }
             Action::Kill { run, reason, .. } => {
                 let is_too_long = reason == KillReason::KillAfter;
                 self.runner.kill(&run, false, is_too_long);

@@ -73,7 +73,7 @@ impl Runner {
             let mut follower = Follower::new(&run);
             let begun = Instant::now();
             while is_by_launcher && run.life() == Life::Running && begun.elapsed() < LAUNCHERS_TIME {
-                follower.wait(Some(LAUNCHERS_TIME - begun.elapsed()));
+                follower.wait(Some(LAUNCHERS_TIME.saturating_sub(begun.elapsed())));
             }
             if let Err(error) = run.kill(now) {
                 tracing::error!(run = run.id(), %error, "a run can't be ended");
@@ -113,17 +113,15 @@ impl Runner {
         let error = match self.claim_and_launch(run, definition) {
             Ok(()) | Err(Unable::Launcher(RunError::LauncherKilled { .. })) => return self.see_through(&run.id, Some(definition)),
             Err(Unable::Launcher(error)) => error,
-            Err(Unable::Words(words)) => return self.not_started(&run.id, words, 125),
+            Err(Unable::Words(words)) => return not_started(&run.id, words, 125),
         };
         // Another launcher may have it, or this one has written down why it failed.
         let folder = self.folder(&run.id);
-        match Run::open(folder).map(|run| run.life()) {
-            Ok(Life::Running | Life::Unwatched | Life::Ended(_)) => self.see_through(&run.id, Some(definition)),
-            _ => {
-                let code = if let RunError::NotStarted { code, .. } = &error { *code } else { 125 };
-                self.not_started(&run.id, words(&error), code)
-            }
+        if let Ok(Life::Running | Life::Unwatched | Life::Ended(_)) = Run::open(folder).map(|run| run.life()) {
+            return self.see_through(&run.id, Some(definition));
         }
+        let code = if let RunError::NotStarted { code, .. } = &error { *code } else { 125 };
+        not_started(&run.id, words(&error), code)
     }
 
     fn claim_and_launch(&self, run: &ledger::Run, definition: &Definition) -> Result<(), Unable> {
@@ -198,13 +196,13 @@ impl Runner {
         News::Ended { run: id.clone(), at, judged: Box::new(judged) }
     }
 
-    fn not_started(&self, run: &RunId, words: String, code: u8) -> News {
-        News::Ended { run: run.clone(), at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code)) }
-    }
-
     fn folder(&self, run: &RunId) -> PathBuf {
         self.runs.join(run.to_string())
     }
+}
+
+fn not_started(run: &RunId, words: String, code: u8) -> News {
+    News::Ended { run: run.clone(), at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code)) }
 }
 
 /// Why a run could not be started.

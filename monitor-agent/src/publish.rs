@@ -53,18 +53,16 @@ pub(crate) struct Kept {
 pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept> {
     let (publish, note) = (folder.join("publish"), run.join(NOTE));
     let noted = fs::read(&note).ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
-    let kept = match noted {
-        Some(kept) => kept,
-        None => {
-            let files = count(&publish);
-            let is_empty = match fs::read_dir(&publish) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-                entries => entries?.next().is_none(),
-            };
-            let kept = Kept { files, folder: if is_empty { None } else { Some(free_name(folder, ended)?) } };
-            fs::write(&note, serde_json::to_vec(&kept)?)?;
-            kept
-        }
+    let kept = if let Some(noted) = noted {
+        noted
+    } else {
+        let is_empty = match fs::read_dir(&publish) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            entries => entries?.next().is_none(),
+        };
+        let kept = Kept { files: count(&publish), folder: if is_empty { None } else { Some(free_name(folder, ended)?) } };
+        fs::write(&note, serde_json::to_vec(&kept)?)?;
+        kept
     };
     if let Some(to) = kept.folder.as_ref().filter(|to| fs::symlink_metadata(to).is_err()) {
         fs::rename(&publish, to)?;
