@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
 use monitor_wire::{Event, StreamMessage};
+use tokio::time::Instant;
 
 use super::part::{Frame, with_root_alone};
 use super::{Extent, LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};

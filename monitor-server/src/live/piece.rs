@@ -267,6 +267,7 @@ mod tests {
     use super::super::Wanted;
     use super::*;
     use crate::store::Changes;
+    use crate::store::memory::{Memory, MemoryStore};
 
     /// Events of about so many bytes each.
     fn changes(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Changes {
@@ -346,5 +347,47 @@ mod tests {
         held.pop_front();
         held.pop_front();
         assert!(next(after).await.is_some(), "what was sent makes room");
+    }
+
+    /// Ends of processes of 40 trees.
+    fn ends(seqs: std::ops::RangeInclusive<u64>) -> Changes {
+        let message = |seq: u64| {
+            let (root, id) = (format!("{:032x}", 1 + seq % 40), format!("{seq:016x}"));
+            let event = serde_json::json!({"type": "process-ended", "root_id": root, "id": id, "time_us": 1, "outcome": "succeeded"});
+            StreamMessage { event: serde_json::from_value(event).unwrap(), root: None, process: None, worker: None, log: None, as_of: 0 }
+        };
+        Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
+    }
+
+    /// While many events come in, a reader of roots rests after each piece. What comes while it rests is told afterwards, though nothing
+    /// follows that would call the reader.
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_while_a_reader_of_roots_rests_is_told_afterwards() {
+        const CROWD: u64 = 30_000;
+        let live = Live::new(0, usize::MAX, 9).with_past(Arc::new(MemoryStore::open(&Memory::default())));
+        let mut reader = live.subscribe(Wanted { each_root: true, ..Wanted::default() });
+        let (mut after, mut rests) = (0, 0);
+        for round in 1..=10 {
+            let last = round * (CROWD + 1);
+            live.publish(ends(last - CROWD..=last - 1));
+            tokio::time::advance(Duration::from_millis(250)).await;
+            let (begun, made) = (tokio::time::Instant::now(), live.pieces_written());
+            let one_more = async {
+                while live.pieces_written() == made {
+                    tokio::task::yield_now().await;
+                }
+                // The piece is written and not sent.
+                live.publish(ends(last..=last));
+            };
+            let (first, ()) = tokio::join!(piece(&live, &reader, after, Format::Lines), one_more);
+            rests += u32::from(begun.elapsed() > Duration::ZERO);
+            assert_eq!(first.until(), last - 1);
+            assert_eq!(live.skip(first.until(), &mut reader), None, "there is more");
+            let second = piece(&live, &reader, first.until(), Format::Lines).await;
+            assert!(second.text.contains(&format!("\"id\":{last},")), "{}", second.text);
+            after = second.until();
+            assert_eq!(live.skip(after, &mut reader), Some(last), "that was all");
+        }
+        assert!(rests > 0, "so many events came that readers rest");
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use monitor_server::Config;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -225,7 +226,7 @@ async fn a_long_past_is_told_in_order_from_the_log_and_then_from_memory() {
 
 #[tokio::test]
 async fn what_is_older_than_the_log_or_no_number_of_it_is_one_reset() {
-    let keep = |config: &mut monitor_server::Config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(20_000));
+    let keep = |config: &mut Config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(20_000));
     let server = TestServer::with(keep).await;
     for number in 0..100 {
         let id = format!("{:016x}", number + 1);
@@ -323,6 +324,42 @@ async fn whoever_shows_a_list_is_told_of_each_tree_once_and_in_full_of_those_tha
     server.send(&batch(7, &[started(absent, PROCESS, None, "late")])).await;
     let mut reader = Reader::open(server.get(&format!("/api/v1/stream?after={last}&subject=roots&root={absent}"))).await;
     assert_eq!(reader.next().await.data["process"]["name"], "late", "a tree that came after it was named");
+}
+
+/// While many events come in, a reader of roots rests between pieces. The end of a tree that comes while it rests must be told though
+/// nothing follows that would wake the reader.
+#[tokio::test]
+async fn the_last_event_is_told_to_whoever_wants_roots_though_nothing_follows() {
+    // From memory, and by a reader who has to be told from the log of events.
+    for buffer_bytes in [64 << 20, 1] {
+        let change = |config: &mut Config| {
+            (config.stream_buffer_bytes, config.stream_heartbeat) = (buffer_bytes, Duration::from_millis(100));
+        };
+        let server = TestServer::with(change).await;
+        let mut reader = Reader::open(server.get("/api/v1/stream?subject=roots")).await;
+        let mut sequence = 1;
+        for round in 1..=8_u64 {
+            let root = |number: u64| format!("0199a3ce929d0e0e47360199{:08x}", round << 16 | number);
+            for crowd in 0..3 {
+                let id = |number: u64| format!("{:016x}", 1 + round << 32 | crowd << 16 | number);
+                let starts = (0..5_000).map(|number| started(&root(number % 40), &id(number), Some(PROCESS), "one of many"));
+                server.send(&batch(sequence, &starts.collect::<Vec<_>>())).await;
+                sequence += 5_000;
+            }
+            let last = root(round % 40);
+            server.send(&batch(sequence, &[started(&last, PROCESS, None, "the last"), failed(&last, PROCESS, "the end")])).await;
+            sequence += 2;
+            let newest = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+            loop {
+                let block = reader.block().await.expect("no end");
+                if block.contains(&last) && block.contains("process-ended") {
+                    break;
+                }
+                let id = block.lines().find_map(|line| line.strip_prefix("id: ")?.parse::<u64>().ok()).unwrap();
+                assert!(id < newest, "round {round}, {buffer_bytes} bytes of memory: told up to {id} without the end of {last}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
