@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::access::{Peer, client, cookie, origin, peer, session};
+use super::plain::Text;
 use super::problem::ApiError;
 use crate::access::{Deed, How};
 
@@ -255,7 +256,7 @@ impl Words {
 }
 
 fn page(status: StatusCode, words: Words, problem: Option<fn(&Words) -> &'static str>, user: &str, next: &str) -> Response {
-    let (user, next) = (escape(user), escape(local(next)));
+    let (user, next) = (Text(user), Text(local(next)));
     let Words { lang, title, hint, log_in, .. } = words;
     let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", problem(&words))).unwrap_or_default();
     let (other, other_name) = words.other;
@@ -277,10 +278,6 @@ fn page(status: StatusCode, words: Words, problem: Option<fn(&Words) -> &'static
     let mut response = (status, Html(html)).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]

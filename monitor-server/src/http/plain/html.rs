@@ -9,7 +9,7 @@ use monitor_wire::{Counts, State};
 use super::words::Words;
 
 /// A text as HTML shows it; fit for attributes too.
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(in crate::http) struct Text<'a>(pub(in crate::http) &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

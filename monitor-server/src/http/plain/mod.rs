@@ -10,7 +10,8 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, Uri, header};
 use monitor_wire::{Error, Process, ProcessId, RootsPage, State, TreePage};
 
-use self::html::{Text, counts, document, duration, link, moment};
+pub(super) use self::html::Text;
+use self::html::{counts, document, duration, link, moment};
 use self::words::Words;
 use super::App;
 use super::params::RootName;
