@@ -101,10 +101,18 @@ impl Server {
 
     /// The most memory that it had so far.
     pub(crate) fn peak_rss_mib(&self) -> Result<f64> {
+        Ok(self.memory_kib("VmHWM:")? / 1024.0)
+    }
+
+    /// The memory that it has now.
+    pub(crate) fn rss_kib(&self) -> Result<f64> {
+        self.memory_kib("VmRSS:")
+    }
+
+    fn memory_kib(&self, name: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("no /proc here")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak in /proc")?;
-        let kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
-        Ok(kib / 1024.0)
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in /proc"))?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
     }
 
     /// Seconds of processor time that it took so far.

@@ -27,6 +27,13 @@ pub(crate) fn post(address: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// JSON for a path of the API as it goes into the socket, with these lines in its head besides.
+pub(crate) fn request(address: &str, path: &str, lines: &str, body: &serde_json::Value) -> Vec<u8> {
+    let body = body.to_string();
+    let head = format!("POST /api/v1/{path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{lines}");
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
 impl Connection {
     /// To a server by its address, without a scheme.
     pub(crate) fn open(address: &str) -> Result<Self> {
@@ -48,6 +55,12 @@ impl Connection {
             }
         }
         unreachable!("the loop ends by itself")
+    }
+
+    /// Sends a request once.
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Answer> {
+        self.reader.get_mut().write_all(request)?;
+        self.read()
     }
 
     /// The body of a page of the API.

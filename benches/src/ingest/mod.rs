@@ -3,6 +3,7 @@
 //! The server is the real binary with its own settings; the load comes from the same cores. Whatever was sent is checked afterwards.
 
 mod caps;
+mod commands;
 mod dropping;
 mod duties;
 mod http;
@@ -69,6 +70,8 @@ pub(crate) enum Measurement {
     Live,
     /// What 2,000 readers of the stream cost, half of them slow.
     Readers,
+    /// 2,000 workers with a channel each: how soon all answer a ping, and the memory of an idle channel.
+    Commands,
     /// On a file of many processes: ingest, start-up, and what reading takes meanwhile.
     Grown,
 }
@@ -85,6 +88,7 @@ impl Measurement {
             Self::Caps => caps::measure(options),
             Self::Live => live::measure(options),
             Self::Readers => readers::measure(options),
+            Self::Commands => commands::measure(options),
             Self::Grown => reads::grown(options),
         }
     }
