@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
 /// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
 const WALLS: &[(&str, &[&str])] = &[
@@ -15,7 +15,7 @@ const WALLS: &[(&str, &[&str])] = &[
         "monitor-spool",
         &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "flate2", "libc", "ruzstd", "serde", "serde_json", "zstd"],
     ),
-    ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool"]),
+    ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool", "libc"]),
     ("cargo-monitor", &["monitor-wire", "monitor-api", "monitor-spool", "*"]),
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
@@ -143,6 +143,16 @@ fn a_monitored_program_compiles_none_of_the_server() {
 }
 
 /// A library leaves recording, sending and all that these need to the program.
+/// A feature costs those who build: TLS stands behind one of the client's own.
+#[test]
+fn the_http_client_of_a_monitored_program_has_no_feature_that_is_not_used() {
+    let packages = packages();
+    let is_client = |d: &&Dependency| d.name == "reqwest" && d.kind == DependencyKind::Normal;
+    for client in packages["monitor-client"].dependencies.iter().filter(is_client) {
+        assert!(!client.uses_default_features && client.features.is_empty(), "{client:?}");
+    }
+}
+
 #[test]
 fn without_default_features_a_program_compiles_the_attributes_and_the_core_alone() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");

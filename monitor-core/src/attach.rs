@@ -3,7 +3,7 @@
 use crate::context::{Attached, Context};
 use crate::record::{Attachment, Origin};
 use crate::warn::{Warning, Warnings};
-use crate::{current, home, ids, strays, trees};
+use crate::{current, home, ids, starter, strays, trees};
 
 /// How a new process is to find its parent.
 pub(crate) enum Bond {
@@ -15,8 +15,9 @@ pub(crate) enum Bond {
     Root,
     /// Below what is current, or else below the one tree that is alive in this program.
     CrossThread,
-    /// Below what is current, or else below the one tree that is alive by now; where there is none it begins a tree: for functions that
-    /// nobody chose, in a program that carries no contexts. With the name that it will have.
+    /// Below what is current, or else below the call that started the thread, while that runs, or below the one tree that is alive by
+    /// now; where there is none it begins a tree: for functions that nobody chose, in a program that carries no contexts. With the name
+    /// that it will have.
     Woven(&'static str),
     /// Below a process of another program.
     Remote(Remote),
@@ -54,7 +55,7 @@ pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
         Bond::Normal => below_known().map_or_else(strays::place, Some)?,
         Bond::Root => below_current(true),
         Bond::CrossThread => below_known_tree(trees::the_one_of_this_thread).unwrap_or_else(|| astray(origin)),
-        Bond::Woven(name) => at_home(name).or_else(|| below_known_tree(trees::the_one)).unwrap_or(Attached {
+        Bond::Woven(name) => below_starter().or_else(|| at_home(name)).or_else(|| below_known_tree(trees::the_one)).unwrap_or(Attached {
             parent: None,
             attachment: Attachment::Explicit,
             entry: true,
@@ -71,6 +72,11 @@ fn below_current(root: bool) -> Attached {
         None => current::inherited().map_or((None, true), |inherited| (Some(inherited), root)),
     };
     Attached { parent, attachment: Attachment::Explicit, entry }
+}
+
+fn below_starter() -> Option<Attached> {
+    let starter = starter::of_this_thread().filter(|_| current::local().is_none())?;
+    Some(Attached { parent: Some(starter), attachment: Attachment::Inferred, entry: false })
 }
 
 fn at_home(name: &str) -> Option<Attached> {

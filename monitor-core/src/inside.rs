@@ -23,12 +23,14 @@ pub fn stay() {
 
 /// Inside until it is dropped.
 #[inline]
-pub(crate) fn enter() -> Inside {
+pub fn enter() -> Inside {
     Inside { before: INSIDE.replace(true), thread_bound: PhantomData }
 }
 
+/// Proof of being inside the recorder, until it is dropped.
 #[must_use = "the recorder is left as soon as it is dropped"]
-pub(crate) struct Inside {
+#[derive(Debug)]
+pub struct Inside {
     before: bool,
     thread_bound: PhantomData<*mut ()>,
 }

@@ -24,6 +24,8 @@ pub mod process;
 pub mod record;
 #[doc(hidden)]
 pub mod span;
+#[doc(hidden)]
+pub mod starter;
 pub mod strays;
 pub mod switch;
 pub mod warn;

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 14] = [
     &["ring"],
     &["sending"],
     &["current", "log", "queue_folds"],
-    &["enrich", "progress"],
+    &["enrich", "progress", "starter"],
     &["drain", "live"],
     &["future", "home", "strays"],
     &["attach", "exit", "fork"],

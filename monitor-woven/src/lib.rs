@@ -6,6 +6,7 @@
 
 mod remote;
 mod tests;
+mod threads;
 mod to_json;
 mod writer;
 

@@ -18,7 +18,7 @@ use monitor_spool::settings::{FOLD_BELOW, Log, Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 
-use crate::{tests, to_json};
+use crate::{tests, threads, to_json};
 
 /// For so long nothing is made but what the first call needs.
 const FIRST: Duration = Duration::from_millis(20);
@@ -93,6 +93,7 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     let (marks, heartbeat) = (program.marks(), settings.heartbeat);
     let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat, has_warned: false };
     exit::register(at_exit);
+    threads::follow();
     let runs_tests = tests::expect();
     switch::turn_on();
     let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {

@@ -83,3 +83,20 @@ fn a_burst_that_the_spool_has_no_room_for_keeps_its_root() {
     assert!(dropped.as_array().unwrap().iter().any(|drop| drop["reason"] == "spool"), "{dropped}");
     assert!(dropped.as_array().unwrap().iter().all(is_known), "what was given up is known by kind: {dropped}");
 }
+
+/// The end writes nothing that has room in the spool, so that it doesn't matter how long it may take. Nobody ships meanwhile.
+#[test]
+fn a_burst_is_kept_whole_however_long_its_end_may_take() {
+    let project = Project::of("whole", "", BRIEF);
+    good(run(project.monitor("build", None)));
+    for wait in ["0s", "20ms", "1h"] {
+        let server = Server::start();
+        let mut burst = by_hand("whole", &["5000"], &server);
+        burst.env("MONITOR_SPOOL_BYTES", "512MiB").env("MONITOR_BUFFER_BYTES", "256MiB").env("MONITOR_EXIT_TIMEOUT", wait);
+        assert_eq!(good(run(burst)).stdout, "5000\n");
+        ship_by_hand(&server);
+        let root = server.finished_root();
+        assert_eq!((&root["name"], &root["counts"]["failed"]), (&"whole::main".into(), &5_000.into()), "{wait}: {root}");
+        assert_eq!(server.get("/status")["dropped"], serde_json::json!([]), "{wait}");
+    }
+}

@@ -90,3 +90,34 @@ fn a_woven_program_is_given_six_times_the_stack_as_far_as_the_system_allows() {
         assert_eq!(woven, ((6 * before).min(hard), hard, Some(least)));
     }
 }
+
+/// Goes as deep on other threads as a plain debug build bears it, the second one with a stack of a size of its own.
+const ROOMY: &str = "
+fn main() {
+    println!(\"{}\", std::thread::spawn(|| sum(15_000)).join().unwrap());
+    let small = std::thread::Builder::new().stack_size(1 << 20);
+    println!(\"{}\", small.spawn(|| sum(7_500)).unwrap().join().unwrap());
+}
+
+fn sum(n: u64) -> u64 {
+    if n == 0 {
+        return 0;
+    }
+    let sum = sum(n - 1);
+    sum + n
+}
+";
+
+/// Nobody is there who would give its threads more room, recorded or not.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_woven_program_that_is_started_by_hand_goes_as_deep_on_other_threads_as_a_plain_one() {
+    let (server, project) = (Server::start(), Project::of("roomy", "", ROOMY));
+    let plain = good(run(project.cargo("run -q"))).stdout;
+    good(run(project.monitor("build", None)));
+    for enabled in ["0", "1"] {
+        let mut by_hand = Command::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/woven/monitor/build/debug/roomy"));
+        by_hand.env("MONITOR_SPOOL_DIR", server.spool()).env("MONITOR_ENABLED", enabled).env_remove("RUST_MIN_STACK");
+        assert_eq!(good(run(by_hand)).stdout, plain, "MONITOR_ENABLED={enabled}");
+    }
+}

@@ -183,3 +183,101 @@ fn a_crate_without_std_is_woven_all_the_same() {
     assert!(finished.stderr.contains("2 functions woven in 1 crate\n"), "{}", finished.stderr);
     assert_eq!(tree(&server, "bare::main"), "bare::main\n  bare::twice\n    bare::grow\n");
 }
+
+/// A library that isn't woven, and starts threads for others.
+const THREADS: &str = "
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+pub fn on_another<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    thread::spawn(work).join().unwrap()
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// One thread, that does what it is told.
+pub struct Pool(Mutex<Sender<Work>>, Mutex<Receiver<()>>);
+
+impl Pool {
+    pub fn new() -> Self {
+        let ((send, receive), (done, is_done)) = (channel::<Work>(), channel());
+        thread::spawn(move || {
+            for work in receive {
+                work();
+                done.send(()).unwrap();
+            }
+        });
+        Pool(Mutex::new(send), Mutex::new(is_done))
+    }
+
+    pub fn does(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.lock().unwrap().send(Box::new(work)).unwrap();
+        self.1.lock().unwrap().recv().unwrap();
+    }
+}
+";
+
+/// None of these closures is given to what the weaver knows: the system alone sees which call starts the thread.
+const STARTERS: &str = "
+fn main() {
+    by_a_library(1);
+    by_name();
+    let pool = starts_a_pool();
+    uses_it(&pool);
+}
+
+fn by_a_library(number: u64) {
+    println!(\"{}\", threads::on_another(move || work(number)));
+}
+
+fn by_name() {
+    let named = more;
+    std::thread::spawn(named).join().unwrap();
+}
+
+fn more() {
+    println!(\"{}\", work(2));
+}
+
+fn starts_a_pool() -> threads::Pool {
+    let pool = threads::Pool::new();
+    pool.does(|| println!(\"{}\", work(3)));
+    pool
+}
+
+fn uses_it(pool: &threads::Pool) {
+    pool.does(|| println!(\"{}\", work(4)));
+}
+
+fn work(number: u64) -> u64 {
+    number.pow(1)
+}
+";
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_thread_that_nobody_has_carried_anything_to_belongs_to_the_call_that_started_it() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(elsewhere.path().join("src")).unwrap();
+    fs::write(elsewhere.path().join("Cargo.toml"), "[package]\nname = \"threads\"\nedition = \"2021\"\n[workspace]\n").unwrap();
+    fs::write(elsewhere.path().join("src/lib.rs"), THREADS).unwrap();
+    let (server, project) = (Server::start(), Project::of("starters", &format!("threads.path = {:?}\n", elsewhere.path()), STARTERS));
+    let plain = good(run(project.cargo("run")));
+    let woven = good(run(project.monitor("run", Some(&server))));
+    assert_eq!(woven.stdout, plain.stdout);
+    // The thread of a pool outlives the call that has started it, and belongs to the tree from then on.
+    expect![[r#"
+        starters::main
+          starters::by_a_library
+            starters::work [inferred]
+          starters::by_name
+            starters::more [inferred]
+              starters::work
+          starters::starts_a_pool
+            starters::work [inferred]
+          starters::uses_it
+          starters::work [inferred]
+    "#]]
+    .assert_eq(&tree(&server, "starters::main"));
+}
