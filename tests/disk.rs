@@ -388,22 +388,24 @@ fn chain(sender: u64, number: u64, processes: u64) -> String {
     format!(r#"{{"version":1,"worker":{worker},"sequence":{sequence},"sent_us":0,"events":[{}]}}"#, events.join(","))
 }
 
-#[test]
-fn the_caps_hold_however_much_comes_in() {
+/// Number of processes of a [`chain`] by which caps are exceeded.
+const LONG: u64 = 400;
+
+/// Sends many trees to a server with this setting. Returns the server, a connection to its database, and the most processes that were
+/// there at once.
+fn exceed(setting: &'static str, cap: String) -> (Server, rusqlite::Connection, u64) {
     const SENDERS: u64 = 4;
     const TREES: u64 = 300;
-    const PROCESSES: u64 = 400;
-    const CAP: u64 = 20;
-    let server = Server::start_with(vec![("MONITOR_RETENTION_COUNT", CAP.to_string().into())]);
+    let server = Server::start_with(vec![(setting, cap.into())]);
     let database = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
     // All that is on the disk: of trees that are kept, and of those that are dropped and not yet deleted.
-    let held = || database.query_row("SELECT count(*) FROM process", [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+    let held = || figure(&database, "SELECT count(*) FROM process");
     let most = std::thread::scope(|scope| {
         let send = |sender| {
             let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
             let url = format!("{}/api/v1/events", server.url());
             for number in 0..TREES {
-                let batch = chain(sender, number, PROCESSES);
+                let batch = chain(sender, number, LONG);
                 wait_for("the batch to be taken", || {
                     let request = client.post(&url).header("content-type", "application/json").body(batch.clone());
                     request.send().is_ok_and(|answer| answer.status() == 200).then_some(())
@@ -418,10 +420,36 @@ fn the_caps_hold_however_much_comes_in() {
         }
         most
     });
-    let (all, cap) = (SENDERS * TREES * PROCESSES, CAP * PROCESSES);
-    println!("{most} processes were there at once, of {all} with a cap of {cap}");
-    assert!(most > cap, "they send faster than it is looked what is due");
-    assert!(most < all / 2, "{most} processes were there at once, of {all} with a cap of {cap}");
+    let all = SENDERS * TREES * LONG;
+    println!("{setting}: {most} processes of {all} were there at once");
+    assert!(most < all / 2, "{setting}: {most} processes of {all} were there at once");
+    (server, database, most)
+}
+
+fn figure(database: &rusqlite::Connection, query: &str) -> u64 {
+    database.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap() as u64
+}
+
+#[test]
+fn the_cap_of_the_count_holds_however_much_comes_in() {
+    const CAP: u64 = 20;
+    let (_server, database, most) = exceed("MONITOR_RETENTION_COUNT", CAP.to_string());
+    assert!(most > CAP * LONG, "they send faster than it is looked what is due");
     // So many events as 50 of these trees have are looked at once a minute.
-    wait_for("all above the cap to go", || (held() <= cap + 50 * PROCESSES).then_some(()));
+    wait_for("all above the cap to go", || (figure(&database, "SELECT count(*) FROM process") <= (CAP + 50) * LONG).then_some(()));
+}
+
+#[test]
+fn the_cap_of_the_size_holds_however_much_comes_in() {
+    const CAP: u64 = 12 << 20;
+    let (server, database, most) = exceed("MONITOR_RETENTION_SIZE", CAP.to_string());
+    let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    // As above: 50 of these trees may be there beyond the cap, for as long as a minute, and take less than this.
+    wait_for("what is in use to fit into the cap", || (figure(&database, used) <= CAP + 50 * LONG * 400).then_some(()));
+    assert!(most > 0 && !server.roots().is_empty(), "the newest trees stay");
+    // The file itself gets smaller, too.
+    wait_for("the file to be cut", || {
+        let status = server.get("/status");
+        (status["database_bytes"].as_u64().unwrap() <= 2 * (CAP + 50 * LONG * 400)).then_some(())
+    });
 }

@@ -19,6 +19,7 @@ mod spans;
 mod startup;
 mod weight;
 mod work;
+mod woven;
 
 use std::path::PathBuf;
 
@@ -84,6 +85,8 @@ enum Measurement {
     Burst,
     /// What a cold build, its crates and the program weigh.
     Weight,
+    /// What weaving adds to a program that ends at once.
+    Woven,
 }
 
 impl Measurement {
@@ -96,6 +99,7 @@ impl Measurement {
             Self::Compile => compile::measure(options),
             Self::Burst => burst::measure(options),
             Self::Weight => weight::measure(options),
+            Self::Woven => woven::measure(options),
         }
     }
 }

@@ -292,3 +292,102 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     }
     address
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::store::{MAX_READERS, RootKey};
+    use crate::support::script::parse;
+
+    const BATCH: &str = r#"{"version": 1, "worker": {"id": "00000000000000000000000000000007", "hostname": "h", "pid": 1, "program": "p"},
+        "sequence": 1, "sent_us": 0, "events": [{"type": "process-started", "root_id": "00000000000000000000000000000007",
+        "id": "0000000000000001", "kind": "root", "name": "step", "time_us": 1763600000000000}]}"#;
+
+    async fn ask(address: SocketAddr, path: &str) -> TcpStream {
+        say(address, &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")).await
+    }
+
+    async fn post(address: SocketAddr) -> TcpStream {
+        let head = "content-type: application/json\r\nconnection: close\r\ncontent-length";
+        say(address, &format!("POST /api/v1/events HTTP/1.1\r\nhost: {address}\r\n{head}: {}\r\n\r\n{BATCH}", BATCH.len())).await
+    }
+
+    async fn say(address: SocketAddr, request: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket
+    }
+
+    async fn status(mut socket: TcpStream) -> String {
+        let mut answer = [0; "HTTP/1.1 200".len()];
+        let answered = tokio::time::timeout(Duration::from_secs(60), socket.read_exact(&mut answer)).await;
+        answered.expect("an answer").unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn health_is_told_and_batches_are_stored_while_searches_wait_for_the_readers() {
+        const SEARCHES: usize = 32;
+        let folder = tempfile::tempdir().unwrap();
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::bind(Config {
+            listen,
+            max_requests_per_second: 1_000_000,
+            max_connections_per_client: 1_000,
+            ..Config::new(folder.path())
+        })
+        .await
+        .unwrap();
+        let (address, store) = (server.local_addr(), server.store.clone());
+        let batches: Vec<_> = parse("started 1").into_iter().map(|batch| Arc::new(batch.into())).collect();
+        store.append(&batches, 0).unwrap();
+        // Each reader is held in the middle of an answer.
+        let (begun, mut all_begun) = tokio::sync::mpsc::unbounded_channel();
+        let hold = || {
+            let (gate, closed) = mpsc::channel::<()>();
+            let (store, begun) = (store.clone(), begun.clone());
+            let wait = move || {
+                begun.send(()).unwrap();
+                let _ = closed.recv();
+            };
+            std::thread::spawn(move || store.read_tree(RootKey::Number(1), 1, None, &mut |_, _| wait()).unwrap());
+            gate
+        };
+        let gates: Vec<_> = (0..MAX_READERS).map(|_| hold()).collect();
+        for _ in 0..MAX_READERS {
+            all_begun.recv().await.unwrap();
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
+        // What systemd is told waits for a reader: here it would begin the server anew if that took longer than it allows.
+        let (told, queries) = (Ingest::start(store.clone(), |_| ()), store.clone());
+        let works = tokio::spawn(async move { watchdog::works(&told, &(queries as Arc<dyn Queries>)).await });
+        let mut searches = Vec::new();
+        for _ in 0..SEARCHES {
+            searches.push(ask(address, "/api/v1/processes?root=1&q=step").await);
+        }
+        for _ in 0..SEARCHES {
+            assert_eq!(status(ask(address, "/healthz").await).await, "HTTP/1.1 200");
+        }
+        assert_eq!(status(post(address).await).await, "HTTP/1.1 200");
+        for search in &searches {
+            let answered = search.try_read(&mut [0]);
+            assert!(answered.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "{answered:?}");
+        }
+        assert!(!works.is_finished(), "a server whose readers are stuck doesn't work");
+        drop(gates);
+        assert!(works.await.unwrap());
+        for search in searches {
+            assert_eq!(status(search).await, "HTTP/1.1 200");
+        }
+        stop.send(()).unwrap();
+        running.await.unwrap().unwrap();
+    }
+}

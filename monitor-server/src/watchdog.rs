@@ -44,7 +44,7 @@ pub(crate) async fn run(ingest: &Ingest, store: Arc<dyn Queries>, clock: &Clock,
 }
 
 /// Waits until the writer and a reader have answered; false if one of them never will.
-async fn works(ingest: &Ingest, store: &Arc<dyn Queries>) -> bool {
+pub(crate) async fn works(ingest: &Ingest, store: &Arc<dyn Queries>) -> bool {
     let store = store.clone();
     // A database that fails is told by `/healthz`: to begin anew would not mend it.
     let read = tokio::task::spawn_blocking(move || store.workers(1, None).map(drop));

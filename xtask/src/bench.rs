@@ -11,7 +11,7 @@ use crate::demo::Server;
 use crate::run::{cargo, command, target, workspace};
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
-    run(&mut cargo(&["build", "--release", "-p", "monitor-cli"]))?;
+    run(&mut cargo(&["build", "--release", "-p", "monitor-cli", "-p", "cargo-monitor"]))?;
     if let Some(("page", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return page(rest);
     }

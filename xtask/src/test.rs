@@ -33,6 +33,7 @@ pub(crate) fn test() -> Result<()> {
     // In a folder of its own, or all would be built anew each time.
     let mut model = cargo(&["test", "--release", "--package", "monitor-core", "--features", "record", "--lib", "model"]);
     step("concurrency, with loom", model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom")))?;
+    step("compression by zstd", &mut cargo(&["test", "--package", "monitor-spool", "--features", "zstd"]))?;
     step("https of the client", &mut cargo(&["test", "--package", "monitor-client", "--features", "tls", "--test", "tls"]))?;
     step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
 }

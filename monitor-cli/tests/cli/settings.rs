@@ -1,7 +1,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::support::monitor;
+use crate::support::{TestServer, monitor};
 
 fn folder(settings: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -99,4 +99,26 @@ fn help_shows_every_setting() {
         assert!(help.contains(&flag) && is_there, "{} is not in {help}", setting.key());
     }
     assert!(help.contains("--config <FILE>") && help.contains("--profile <NAME>") && help.contains("[default: 127.0.0.1:60010]"), "{help}");
+}
+
+/// The file that packages install as /etc/monitor/server.toml.
+#[test]
+fn the_packaged_file_is_taken_without_a_complaint() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/server.toml");
+    for (args, settings) in [
+        (&[][..], ["listen = \"127.0.0.1:60010\"", "retention-age = \"90d\"", "retention-size = \"20GiB\""]),
+        (&["--profile", "production"], ["listen = \"0.0.0.0:60010\"", "retention-size = \"20GiB\"", "max-connections = 16384"]),
+    ] {
+        let output = monitor(&["server", "--print-settings", "--config", path]).args(args).assert().success().get_output().clone();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        for setting in settings {
+            let line = printed.lines().find(|line| line.starts_with(&format!("{setting} ")));
+            assert!(line.is_some_and(|line| line.contains("server.toml:")), "{setting} is not in\n{printed}");
+        }
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // It is not only read: a server starts by it, but for the port, which another one may have.
+    let data = tempfile::tempdir().unwrap();
+    let server = TestServer::with(&["--config", path, "--listen", "127.0.0.1:0"], data);
+    assert_eq!(server.json(&["status"])["keeps_bytes"], 20_u64 << 30);
 }

@@ -11,7 +11,16 @@ fn a_command_is_recorded_with_all_that_is_known_of_it() {
     let house = House::new();
     let run = house.run(
         &["--name", "sort it", "--batch", "b7", "--mask", "key"],
-        &["sh", "-c", "head -c 100000 /dev/zero | wc -c; echo one >&2; echo two >&2; exit 3", "x", "--key=sesame", "--password", "hunter2"],
+        &[
+            "sh",
+            "-c",
+            "head -c 100000 /dev/zero | wc -c; echo one >&2; echo two >&2; exit 3",
+            "x",
+            "https://ada:lovelace@host/a?token=byron",
+            "--key=sesame",
+            "--password",
+            "hunter2",
+        ],
     );
     let out = output(run, b"");
     assert_eq!((out.status.code(), &*out.stdout, &*out.stderr), (Some(3), &b"100000\n"[..], &b"one\ntwo\n"[..]));
@@ -23,7 +32,7 @@ fn a_command_is_recorded_with_all_that_is_known_of_it() {
     assert_eq!(process["error"]["tail"], "one\ntwo");
     let fields = &process["fields"];
     let command = fields["command"].as_str().expect("text");
-    assert!(command.starts_with("sh -c ") && command.ends_with("x --key=*** --password ***"), "{command}");
+    assert!(command.starts_with("sh -c ") && command.ends_with("x https://ada:***@host/a?token=*** --key=*** --password ***"), "{command}");
     assert_eq!(fields["cwd"], house.folder.path().canonicalize().unwrap().to_str().unwrap());
     assert!(fields["pid"].as_u64() > Some(1) && fields["host"].as_str().is_some_and(|host| !host.is_empty()), "{fields}");
     assert!(fields["peak_memory_bytes"].as_u64() > Some(100_000) && fields["cpu_ms"].as_u64().is_some(), "{fields}");

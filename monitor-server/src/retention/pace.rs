@@ -138,6 +138,8 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -157,5 +159,49 @@ mod tests {
         assert_eq!(pace.step(), step, "until it is made up for");
         pace.begin();
         assert_eq!(pace.step().pause(LONGEST), 2 * LONGEST);
+    }
+
+    /// The lines that `work` logs.
+    fn logged(work: impl FnOnce()) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(file.reopen().unwrap())).finish();
+        tracing::subscriber::with_default(subscriber, work);
+        std::fs::read_to_string(file.path()).unwrap()
+    }
+
+    #[test]
+    fn a_pass_that_takes_long_and_batches_that_wait_are_logged() {
+        let pace = Pace::default();
+        let has_taken_long = || {
+            let mut state = pace.lock();
+            let before = Instant::now().checked_sub(LONG).expect("the machine has run for longer");
+            (state.begun, state.said) = (before, before);
+        };
+        let brief = logged(|| {
+            pace.begin();
+            pace.look(1_000, 250);
+            pace.look(900, 500);
+            pace.end(500);
+        });
+        assert!(brief.lines().count() == 1 && brief.contains("dropped what is no longer kept trees=500"), "{brief}");
+        let long = logged(|| {
+            pace.begin();
+            pace.look(1_000, 0);
+            has_taken_long();
+            pace.look(1_100, 250);
+            pace.look(1_200, 260);
+            has_taken_long();
+            pace.look(1_300, 270);
+            has_taken_long();
+            pace.end(300);
+        });
+        let lines: Vec<_> = long.lines().collect();
+        let [waits, first, second, end] = lines[..] else { panic!("{long}") };
+        assert!(waits.contains(" WARN ") && waits.contains("batches wait longer"), "{waits}");
+        for (line, trees, held) in [(first, 250, 1_100), (second, 270, 1_300)] {
+            assert!(line.contains(&format!("still drops what is no longer kept seconds=10 trees={trees} held={held} share=")), "{line}");
+        }
+        assert!(end.contains("which took long trees=300 seconds=10"), "{end}");
+        assert!(!logged(|| pace.look(1_400, 270)).contains("batches wait"), "it is not said again within a minute");
     }
 }

@@ -27,6 +27,8 @@ pub use self::queries::{
     CausesQuery, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort, RootsQuery,
     SeriesQuery, Standing, StatsQuery, StatsSort,
 };
+#[cfg(test)]
+pub(crate) use self::sqlite::MAX_READERS;
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup, check, restore, salvage};
 pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
 

@@ -54,6 +54,8 @@ use self::failed::{failed, failed_to_open, is_damage};
 pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
 use self::house::{DropTrees, House};
 use self::mark::{Files, Mark};
+#[cfg(test)]
+pub(crate) use self::pool::MAX_READERS;
 use self::pool::{Pool, Snapshot};
 pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};

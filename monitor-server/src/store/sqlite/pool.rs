@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, Result, Transaction};
 use super::dictionary::{Dictionary, MAX_READER_BYTES};
 
 /// At most so many questions are answered at a time; more wait.
-pub(super) const MAX_READERS: usize = 8;
+pub(crate) const MAX_READERS: usize = 8;
 
 pub(super) struct Pool {
     path: PathBuf,
