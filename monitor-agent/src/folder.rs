@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy as _;
 
@@ -12,6 +13,10 @@ use crate::error::AgentError;
 /// Name of the database in an agent's folder.
 pub const DATABASE: &str = "agent.db";
 const LOCK: &str = "agent.lock";
+/// A launcher that an agent was just starting when it was killed holds the agent's lock until it runs.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks at the lock.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Folder of an agent that is told no other: `MONITOR_AGENT_DATA`, or `monitor/agent` in the user's folder for state.
 pub fn default_data() -> Option<PathBuf> {
@@ -38,10 +43,14 @@ pub(crate) fn lock(data: &Path) -> Result<Lock, AgentError> {
     create_private(data).map_err(AgentError::disk("create the folder", data))?;
     let path = data.join(LOCK);
     let file = open_private(&path).map_err(AgentError::disk("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(AgentError::Locked { path: data.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(AgentError::disk("lock", &path)(source)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => return Err(AgentError::Locked { path: data.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(AgentError::disk("lock", &path)(source)),
+        }
     }
 }
 
