@@ -28,8 +28,8 @@ config = { rows = 100, production = { rows = 5000 } }
     assert_eq!((&runs[0]["outcome"], &runs[0]["exit_code"], &runs[0]["trigger"]), (&json!("warn"), &json!(24), &json!("request")));
 
     let root = server.finished_root();
-    assert_eq!((&root["name"], &root["kind"]), (&json!("gold"), &json!("run")), "{root}");
     let process = server.tree(&root)[0].clone();
+    assert_eq!((&process["name"], &process["kind"]), (&json!("gold"), &json!("run")), "{process}");
     assert_eq!(process["fields"]["task.name"], "gold");
     assert_eq!((&process["fields"]["task.trigger"], &process["fields"]["task.version"]), (&json!("request"), &json!("1")));
     assert_eq!(process["state"], "succeeded", "a warning is no failure");
