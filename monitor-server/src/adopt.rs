@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use monitor_spool::{Answer, Head, Replay, Spool, SpoolError};
-use monitor_wire::WorkerId;
+use monitor_spool::{Answer, Answered, Head, Next, Parcel, Replay, Sent, Settled, Spool, SpoolError, Way, send_all};
+use monitor_wire::{Batch, WorkerId};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -87,44 +87,57 @@ impl Taker {
     }
 
     fn take(&self, replay: &mut Replay) -> Option<Taken> {
-        let (worker, runtime) = (replay.worker().clone(), Handle::current());
-        loop {
-            let dropped = replay.dropped();
-            let Some(parcel) = replay.next() else {
-                let dropped = dropped.iter().map(|dropped| dropped.count).sum();
-                return Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped });
-            };
-            let head = Head { worker: &worker, sent_us: self.clock.wall_us(), dropped: &dropped, lost: true };
-            let sent = parcel.sent();
-            let answer = match parcel.batch(&head) {
-                Err(error) => Answer::unreadable(sent, error.event_number, error.to_string()),
-                Ok(batch) => match runtime.block_on(self.ingest.accept(batch)) {
-                    Ok(_) => Answer::Accepted,
-                    Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
-                    Err(IngestError::Busy) if !self.stopping.is_cancelled() => {
-                        std::thread::sleep(PAUSE);
-                        continue;
-                    }
-                    Err(IngestError::Busy | IngestError::Shut(_) | IngestError::Stopped) => return None,
-                    Err(IngestError::Store(error)) if error.is_passing() => return None,
-                    Err(error @ IngestError::Store(_)) => Answer::Refused { why: error.to_string() },
-                },
-            };
-            let is_settled = replay.settle(&answer);
+        let worker = replay.worker().id;
+        let then = async |_: &mut Replay, Answered { answer, settled, .. }: Answered<'_>| {
             match answer {
                 Answer::Unreadable { number, why } => {
-                    tracing::warn!(%worker.id, number, "an event that a dead program had left can't be read, it is dropped: {why}");
+                    tracing::warn!(%worker, number, "an event that a dead program had left can't be read, it is dropped: {why}");
                 }
                 // What nobody will ever read is given up.
-                Answer::Refused { why } if !is_settled => {
-                    tracing::warn!(%worker.id, "what a dead program had left is not taken in now: {why}");
-                    return None;
+                Answer::Refused { why } if settled == Settled::Waits => {
+                    tracing::warn!(%worker, "what a dead program had left is not taken in now: {why}");
+                    return Next::Stop;
                 }
-                _ => {}
+                Answer::Busy { .. } => _ = self.stopping.run_until_cancelled(self.clock.sleep(PAUSE)).await,
+                Answer::Away { .. } => return Next::Stop,
+                Answer::Accepted | Answer::TooLarge { .. } | Answer::Refused { .. } => {}
             }
-            if self.stopping.is_cancelled() {
-                return None;
-            }
+            if self.stopping.is_cancelled() { Next::Stop } else { Next::GoOn }
+        };
+        if !Handle::current().block_on(send_all(replay, self, then)) {
+            return None;
+        }
+        let dropped = replay.dropped().iter().map(|dropped| dropped.count).sum();
+        Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped })
+    }
+}
+
+/// The way to the writer.
+impl Way for Taker {
+    /// The batch; an answer if it can't be read.
+    type Request = Result<Batch, Answer>;
+
+    fn now_us(&self) -> u64 {
+        self.clock.wall_us()
+    }
+
+    fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
+        parcel.batch(head).map_err(|error| Answer::unreadable(parcel.sent(), error.event_number, error.to_string()))
+    }
+
+    async fn send(&self, request: Self::Request) -> Answer {
+        let batch = match request {
+            Ok(batch) => batch,
+            Err(answer) => return answer,
+        };
+        let sent = Sent { first: batch.sequence, last: batch.last_number(), is_small: false };
+        match self.ingest.accept(batch).await {
+            Ok(_) => Answer::Accepted,
+            Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
+            Err(error @ IngestError::Busy) => Answer::Busy { why: error.to_string(), retry_after: None },
+            Err(error @ (IngestError::Shut(_) | IngestError::Stopped)) => Answer::Away { why: error.to_string() },
+            Err(IngestError::Store(error)) if error.is_passing() => Answer::Away { why: error.to_string() },
+            Err(error @ IngestError::Store(_)) => Answer::Refused { why: error.to_string() },
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::found::{Life, life};
 use crate::journal::{self, LONGEST_FILE, Meta};
 use crate::parcel::Parcel;
 use crate::program::{self, About};
+use crate::sending::{Batches, Settled};
 use crate::sys::{self, Dir};
-use crate::{Spool, SpoolError};
+use crate::{Answer, Head, Spool, SpoolError};
 
 /// Events, and bytes as they are kept, of one request.
 const EVENTS: u64 = 5_000;
@@ -28,8 +29,9 @@ pub struct Follower {
     at: u64,
     /// Bytes of the file when it was last looked at.
     seen: u64,
-    /// Where the batch ends that is next.
+    /// Where the batch ends that is next, and the number of its last event.
     end: u64,
+    last: u64,
     /// Number of the last event that the server has.
     acknowledged: u64,
     dropped: Vec<Dropped>,
@@ -59,7 +61,7 @@ impl Spool {
             dir => dir?,
         };
         let about = crate::found::about(&dir, worker);
-        Ok(about.map(|about| Follower { dir, about, file: 0, at: 0, seen: 0, end: 0, acknowledged: 0, dropped: Vec::new() }))
+        Ok(about.map(|about| Follower { dir, about, file: 0, at: 0, seen: 0, end: 0, last: 0, acknowledged: 0, dropped: Vec::new() }))
     }
 }
 
@@ -79,12 +81,7 @@ impl Follower {
         self.acknowledged
     }
 
-    /// What was dropped, as it goes with the batch that is next.
-    pub fn dropped(&self) -> &[Dropped] {
-        &self.dropped
-    }
-
-    /// The batch that is next. Until it is [`accepted`](Self::accepted) it begins with the same event, and may come to hold more;
+    /// The batch that is next. Until it is accepted it begins with the same event, and may come to hold more;
     /// `None` while nothing is written.
     #[allow(clippy::should_implement_trait, reason = "the same one until it is accepted")]
     pub fn next(&mut self) -> Option<Parcel> {
@@ -101,9 +98,9 @@ impl Follower {
         }
     }
 
-    /// The server has what was next.
-    pub fn accepted(&mut self, parcel: &Parcel) {
-        self.acknowledged = self.acknowledged.max(parcel.last());
+    /// The server has what was next, up to the event of this number.
+    fn accepted(&mut self, last: u64) {
+        self.acknowledged = self.acknowledged.max(last);
         self.at = self.end;
         // Without it the program may count as given up what the server has.
         let _ = program::follow(&self.dir, self.acknowledged);
@@ -159,5 +156,22 @@ impl Follower {
             }
         }
         Parcel::joined(&parcels)
+    }
+}
+
+impl Batches for Follower {
+    fn request<T>(&mut self, sent_us: u64, make: impl FnOnce(&Parcel, &Head<'_>) -> T) -> Option<T> {
+        let parcel = self.next()?;
+        self.last = parcel.last();
+        Some(make(&parcel, &Head { worker: &self.about.worker, sent_us, dropped: &self.dropped, lost: false }))
+    }
+
+    /// A batch that isn't stored as it is waits until the program is dead, and is taken apart then.
+    fn settle(&mut self, answer: &Answer) -> Settled {
+        if *answer != Answer::Accepted {
+            return Settled::Waits;
+        }
+        self.accepted(self.last);
+        Settled::Taken
     }
 }

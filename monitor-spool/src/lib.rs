@@ -10,7 +10,7 @@
 //!    └─ journal-…           what is numbered and not yet acknowledged
 //! ```
 //! The writing side is [`Spool::begin`] and the [`Begun`] parts; the reading side [`Spool::list`], [`Spool::claim`] and
-//! [`Replay`]. `docs/spool.md` has the formats, and when what is lost. What a recording program is told by its environment, this
+//! [`Replay`], and what sends both is [`send_all`]. `docs/spool.md` has the formats, and when what is lost. What a recording program is told by its environment, this
 //! folder among it, is read in [`settings`].
 //!
 //! Without the feature `read` this is the writing side alone, which needs nothing but std and libc.
@@ -55,6 +55,8 @@ mod found;
 mod reader;
 #[cfg(feature = "read")]
 mod replay;
+#[cfg(feature = "read")]
+mod sending;
 
 pub use error::SpoolError;
 pub use fold::{Folds, fold_id};
@@ -89,6 +91,8 @@ pub use found::{Found, Life};
 pub use reader::fuzz;
 #[cfg(feature = "read")]
 pub use replay::Replay;
+#[cfg(feature = "read")]
+pub use sending::{Answered, Batches, Next, Settled, Way, send_all};
 
 /// How rings lie in memory in this build: rings of another layout are left to their own.
 pub const LAYOUT: u64 = monitor_core::image::LAYOUT as u64;

@@ -12,16 +12,17 @@ use crate::journal::{Journal, Meta, Stage, merged};
 use crate::parcel::Parcel;
 use crate::program::{OTHER, Program, TYPES};
 use crate::reader::{Estate, Events};
-use crate::{Answer, SpoolError};
+use crate::sending::{Batches, Settled};
+use crate::{Answer, Head, SpoolError};
 
 /// Events of a batch that is put together here.
 const BATCH: usize = 5_000;
 /// The heartbeat that a program is taken to have had that never told.
 const HEARTBEAT_MS: u64 = 10_000;
 
-/// Sends what a dead program left: what was numbered before as it was, then the rest, numbered behind it. Whoever has it posts
-/// what is [`next`](Self::next) and tells what became of it by [`settle`](Self::settle), until there is nothing; then
-/// [`finish`](Self::finish) removes the folder. Dropped before that, the rest stays for another time.
+/// Sends what a dead program left: what was numbered before as it was, then the rest, numbered behind it. [`send_all`](crate::send_all)
+/// posts what is [`next`](Self::next) and tells what became of it, until there is nothing; then [`finish`](Self::finish) removes the
+/// folder. Dropped before that, the rest stays for another time.
 #[derive(Debug)]
 pub struct Replay {
     folder: Arc<Folder>,
@@ -46,6 +47,8 @@ pub struct Replay {
     accepted: u64,
     /// What stands in rings and lane is for another version of this.
     is_foreign: bool,
+    /// The program said no goodbye: what it left open is lost.
+    is_lost: bool,
 }
 
 impl Replay {
@@ -73,6 +76,7 @@ impl Replay {
             damaged: estate.damaged(),
             accepted: 0,
             is_foreign: estate.is_foreign,
+            is_lost: ended_us.is_none(),
             folder,
         };
         replay.move_over(&estate, ended_us.or(estate.program.ended_us));
@@ -161,41 +165,6 @@ impl Replay {
         self.parts.front()
     }
 
-    /// What the server answered to the batch that was [`next`](Self::next). Returns false if that is neither taken nor given up by it,
-    /// but stays the next one.
-    pub fn settle(&mut self, answer: &Answer) -> bool {
-        let Some(parcel) = self.parts.pop_front() else { return false };
-        match answer {
-            Answer::Accepted => {
-                self.told = Some(sum(&self.dropped()));
-                self.accepted += parcel.count();
-            }
-            Answer::TooLarge { .. } => match parcel.halve() {
-                Some((before, behind)) => self.put_back(Some(before), Some(behind)),
-                None => self.journal.reject_all(&parcel),
-            },
-            Answer::Unreadable { number, .. } => match parcel.without(*number) {
-                Some((before, rejected, behind)) => {
-                    self.journal.reject(rejected);
-                    self.put_back(before, behind);
-                }
-                None => self.journal.count_damaged(parcel.count()),
-            },
-            // Whatever is changed at the server, it can't be read there either.
-            Answer::Refused { .. } if parcel.is_damaged() => self.journal.count_damaged(parcel.count()),
-            Answer::Refused { .. } | Answer::Busy { .. } | Answer::Away { .. } => {
-                self.parts.push_front(parcel);
-                return false;
-            }
-        }
-        if self.parts.is_empty() {
-            self.settled();
-        } else if let (Answer::Accepted, Some(program)) = (answer, &mut self.program) {
-            program.acknowledge(parcel.last());
-        }
-        true
-    }
-
     /// All parts of a batch are stored or given up.
     fn settled(&mut self) {
         if let Some(program) = &mut self.program {
@@ -240,6 +209,60 @@ impl Replay {
             self.folder.remove(name, 0);
         }
         Ok(())
+    }
+}
+
+impl Batches for Replay {
+    fn request<T>(&mut self, sent_us: u64, make: impl FnOnce(&Parcel, &Head<'_>) -> T) -> Option<T> {
+        let (worker, dropped, lost) = (self.worker.clone(), self.dropped(), self.is_lost);
+        let parcel = self.next()?;
+        Some(make(parcel, &Head { worker: &worker, sent_us, dropped: &dropped, lost }))
+    }
+
+    fn settle(&mut self, answer: &Answer) -> Settled {
+        let Some(parcel) = self.parts.pop_front() else { return Settled::Waits };
+        let settled = match answer {
+            Answer::Accepted => {
+                self.told = Some(sum(&self.dropped()));
+                self.accepted += parcel.count();
+                Settled::Taken
+            }
+            Answer::TooLarge { .. } => match parcel.halve() {
+                Some((before, behind)) => {
+                    self.put_back(Some(before), Some(behind));
+                    Settled::Taken
+                }
+                None => {
+                    self.journal.reject_all(&parcel);
+                    Settled::GivenUp
+                }
+            },
+            Answer::Unreadable { number, .. } => {
+                match parcel.without(*number) {
+                    Some((before, rejected, behind)) => {
+                        self.journal.reject(rejected);
+                        self.put_back(before, behind);
+                    }
+                    None => self.journal.count_damaged(parcel.count()),
+                }
+                Settled::GivenUp
+            }
+            // Whatever is changed at the server, it can't be read there either.
+            Answer::Refused { .. } if parcel.is_damaged() => {
+                self.journal.count_damaged(parcel.count());
+                Settled::GivenUp
+            }
+            Answer::Refused { .. } | Answer::Busy { .. } | Answer::Away { .. } => {
+                self.parts.push_front(parcel);
+                return Settled::Waits;
+            }
+        };
+        if self.parts.is_empty() {
+            self.settled();
+        } else if let (Answer::Accepted, Some(program)) = (answer, &mut self.program) {
+            program.acknowledge(parcel.last());
+        }
+        settled
     }
 }
 

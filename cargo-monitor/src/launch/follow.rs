@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use monitor_spool::{Answer, Backoff, Follower, Head, Life, Spool};
+use monitor_spool::{Backoff, Follower, Life, Spool};
 use monitor_wire::WorkerId;
 
-use super::post::Post;
+use super::post::{Post, Sent};
 use super::unsent::Unsent;
 
 /// Between two looks, while there is something to be seen, and when there was nothing for long.
@@ -58,7 +58,7 @@ fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
                 if !followers.contains_key(&worker) {
                     followers.extend(spool.follow(worker)?.map(|follower| (worker, follower)));
                 }
-                followers.get_mut(&worker).map_or_else(Shipped::default, |follower| ship_living(&post, follower))
+                followers.get_mut(&worker).map(|follower| post.send_all(follower)).unwrap_or_default()
             } else {
                 let acknowledged = followers.remove(&worker).map_or(0, |follower| follower.acknowledged());
                 ship_dead(&post, &spool, worker, acknowledged)?
@@ -86,44 +86,14 @@ fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
     }
 }
 
-#[derive(Default)]
-struct Shipped {
-    is_any: bool,
-    /// The answer after which the rest waits.
-    refusal: Option<Answer>,
-}
-
-fn ship_living(post: &Post, follower: &mut Follower) -> Shipped {
-    let mut is_any = false;
-    while let Some(parcel) = follower.next() {
-        let head = Head { worker: follower.worker(), sent_us: now_us(), dropped: follower.dropped(), lost: false };
-        match post.send(&parcel, &head) {
-            Answer::Accepted => follower.accepted(&parcel),
-            // It is taken apart when the program is gone.
-            Answer::TooLarge { why } | Answer::Unreadable { why, .. } => return Shipped { is_any, refusal: Some(Answer::Refused { why }) },
-            refusal => return Shipped { is_any, refusal: Some(refusal) },
-        }
-        is_any = true;
-    }
-    Shipped { is_any, refusal: None }
-}
-
-fn ship_dead(post: &Post, spool: &Spool, worker: WorkerId, acknowledged: u64) -> anyhow::Result<Shipped> {
-    let Some(mut replay) = spool.claim_behind(worker, acknowledged)? else { return Ok(Shipped::default()) };
-    let of = replay.worker().clone();
-    let mut is_any = false;
-    loop {
-        let dropped = replay.dropped();
-        let Some(parcel) = replay.next() else { break };
-        let answer = post.send(parcel, &Head { worker: &of, sent_us: now_us(), dropped: &dropped, lost: true });
-        replay.settle(&answer);
-        if matches!(answer, Answer::Busy { .. } | Answer::Refused { .. } | Answer::Away { .. }) {
-            return Ok(Shipped { is_any, refusal: Some(answer) });
-        }
-        is_any = true;
+fn ship_dead(post: &Post, spool: &Spool, worker: WorkerId, acknowledged: u64) -> anyhow::Result<Sent> {
+    let Some(mut replay) = spool.claim_behind(worker, acknowledged)? else { return Ok(Sent::default()) };
+    let sent = post.send_all(&mut replay);
+    if sent.refusal.is_some() {
+        return Ok(sent);
     }
     replay.finish()?;
-    Ok(Shipped { is_any: true, refusal: None })
+    Ok(Sent { is_any: true, refusal: None })
 }
 
 /// A process, told apart from a later one of its number.
@@ -185,8 +155,4 @@ fn detach() -> bool {
 #[cfg(not(unix))]
 fn detach() -> bool {
     true
-}
-
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

@@ -1,9 +1,9 @@
-//! One request: a batch out, the server's word back.
+//! The way of batches to the server.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monitor_api::{BatchAnswer, Client, Error, Settings};
-use monitor_spool::{Answer, Head, Parcel, content_encoding};
+use monitor_spool::{Answer, Answered, Batches, Head, Next, Parcel, Settled, Way, content_encoding};
 use tokio::runtime::Runtime;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,14 +22,52 @@ impl Post {
         Ok(Self { client, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? })
     }
 
-    /// Sends a batch once.
-    pub(crate) fn send(&self, parcel: &Parcel, head: &Head<'_>) -> Answer {
-        let body = parcel.body(head);
+    /// Sends what waits until the server doesn't take a batch.
+    pub(crate) fn send_all<B: Batches>(&self, batches: &mut B) -> Sent {
+        let mut sent = Sent { is_any: false, refusal: None };
+        let once = async |_: &mut B, Answered { answer, settled, .. }: Answered<'_>| {
+            if settled != Settled::Waits {
+                sent.is_any = true;
+                return Next::GoOn;
+            }
+            sent.refusal = Some(match answer.clone() {
+                // Of a living program: the batch is taken apart when that one is gone.
+                Answer::TooLarge { why } | Answer::Unreadable { why, .. } => Answer::Refused { why },
+                answer => answer,
+            });
+            Next::Stop
+        };
+        self.runtime.block_on(monitor_spool::send_all(batches, self, once));
+        sent
+    }
+}
+
+impl Way for Post {
+    type Request = (Vec<u8>, monitor_spool::Sent);
+
+    fn now_us(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64)
+    }
+
+    fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
+        (parcel.body(head), parcel.sent())
+    }
+
+    async fn send(&self, (body, sent): Self::Request) -> Answer {
         let encoding = content_encoding(&body);
-        match self.runtime.block_on(self.client.post_batch(body, encoding)) {
-            Ok(BatchAnswer { status, retry_after, body }) => Answer::of(parcel.sent(), status, retry_after, &body),
+        match self.client.post_batch(body, encoding).await {
+            Ok(BatchAnswer { status, retry_after, body }) => Answer::of(sent, status, retry_after, &body),
             Err(error @ Error::Setting(_)) => Answer::Refused { why: error.to_string() },
             Err(error) => Answer::Away { why: error.causes() },
         }
     }
+}
+
+/// What came of sending.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// The server took some of it.
+    pub(crate) is_any: bool,
+    /// The answer after which the rest waits.
+    pub(crate) refusal: Option<Answer>,
 }

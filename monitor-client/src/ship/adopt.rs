@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use monitor_spool::{Answer, Backoff, Head, Replay, Spool, SpoolError};
+use monitor_spool::{Answered, Next, Replay, Spool, SpoolError, send_all};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::outbox::Request;
 use super::post::Post;
-use super::{now_us, shipper::Shared};
+use super::shipper::Shared;
 use crate::report;
 
 /// Of all programs' folders together it keeps so many times the bytes of one.
@@ -42,28 +41,16 @@ pub(super) fn keep_within(dir: &Path, one_bytes: u64) {
 }
 
 async fn ship(post: &Post, mut replay: Replay) {
-    let mut backoff = Backoff::default();
-    loop {
-        let begun = Instant::now();
-        let Some(answer) = step(post, &mut replay, true).await else { break };
+    let mut begun = Instant::now();
+    let beside = async |_: &mut Replay, answered: Answered<'_>| {
         // After one that was taken as long again, for those who have something new.
-        let wait = backoff.after(&answer).unwrap_or_else(|| begun.elapsed().min(Duration::from_secs(1)));
-        sleep(wait).await;
-    }
+        sleep(answered.wait.unwrap_or_else(|| begun.elapsed().min(Duration::from_secs(1)))).await;
+        begun = Instant::now();
+        Next::GoOn
+    };
+    send_all(&mut replay, post, beside).await;
     let (events, pid) = (replay.accepted(), replay.worker().pid);
     if spawn_blocking(move || replay.finish()).await.is_ok_and(|finished| finished.is_ok()) && events > 0 {
         report::info(&format!("{events} events were shipped that process {pid} had left"));
     }
-}
-
-/// Sends what is next, and settles it as the server answers; `None` when nothing is left. A program that `is_lost` has
-/// what is open then for lost: one that says goodbye may have told of its end further on.
-pub(super) async fn step(post: &Post, replay: &mut Replay, is_lost: bool) -> Option<Answer> {
-    let worker = replay.worker().clone();
-    let dropped = replay.dropped();
-    let parcel = replay.next()?;
-    let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: is_lost });
-    let answer = post.send(&Request { body, sent: parcel.sent() }).await;
-    replay.settle(&answer);
-    Some(answer)
 }

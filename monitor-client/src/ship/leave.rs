@@ -5,12 +5,11 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use monitor_spool::{Answer, Backoff, Spool};
+use monitor_spool::{Answer, Answered, Next, Replay, Spool, send_all};
 use monitor_wire::WorkerId;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::adopt::step;
 use super::post::Post;
 use super::{Command, Handle, SHIPPER, exit, now_us};
 use crate::settings::Settings;
@@ -88,15 +87,16 @@ impl Left {
             Spool::existing(self.dir.as_ref()).ok().flatten().and_then(|spool| spool.claim_ended(self.worker, self.ended_us).ok());
         // Somebody else may have been faster.
         let Some(mut replay) = claimed.flatten() else { return false };
-        let (begun, mut backoff) = (Instant::now(), Backoff::default());
-        while let Some(answer) = step(post, &mut replay, false).await {
-            match (backoff.after(&answer), answer) {
+        let begun = Instant::now();
+        let once = async |_: &mut Replay, Answered { answer, wait, .. }: Answered<'_>| {
+            match (wait, answer) {
                 (None, _) => {}
                 (Some(wait), Answer::Busy { .. }) if begun.elapsed() < LONGEST => sleep(wait.min(LONGEST)).await,
-                (Some(_), _) => return false,
+                (Some(_), _) => return Next::Stop,
             }
-        }
-        replay.finish().is_ok()
+            Next::GoOn
+        };
+        send_all(&mut replay, post, once).await && replay.finish().is_ok()
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use monitor_core::queue::{self, Clock, Taken};
-use monitor_spool::{Answer, Head, Lost, Parcel, Rejected, Sent};
+use monitor_spool::{Answer, Batches, Head, Lost, Parcel, Rejected, Sent, Settled};
 use monitor_wire::{Dropped, Event, RootId, WorkerId, WorkerRef};
 
 use super::now_us;
@@ -38,6 +38,12 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
     /// What the rule of [answers](Answer) needs to know of it.
     pub(super) sent: Sent,
+}
+
+impl Request {
+    pub(super) fn of(parcel: &Parcel, head: &Head<'_>) -> Self {
+        Self { body: parcel.body(head), sent: parcel.sent() }
+    }
 }
 
 impl Outbox {
@@ -119,42 +125,7 @@ impl Outbox {
         if let Some(slot) = &mut self.slot {
             slot.advance(self.next_number);
         }
-        Some(self.request(&parcel))
-    }
-
-    /// The request that is next, if there is one: the same one until [`settle`](Self::settle) is told of an answer that takes it, or
-    /// a part of it, away.
-    pub(super) fn next(&mut self) -> Option<Request> {
-        if self.parts.is_empty()
-            && let Some(parcel) = self.slot.as_mut().and_then(SpoolSlot::front)
-        {
-            self.end = parcel.last();
-            self.parts.push_back(parcel);
-        }
-        self.parts.front().or(self.parcels.front()).map(|parcel| self.request(parcel))
-    }
-
-    /// What the server answered to what was next. Returns true if an event was given up by it.
-    pub(super) fn settle(&mut self, answer: &Answer) -> bool {
-        let Some(parcel) = self.first() else { return false };
-        let (given_up, left) = match answer {
-            Answer::Accepted => (Vec::new(), [None, None]),
-            Answer::TooLarge { .. } => match parcel.halve() {
-                Some((before, behind)) => (Vec::new(), [Some(before), Some(behind)]),
-                None => (parcel.kinds(), [None, None]),
-            },
-            Answer::Unreadable { number, .. } => match parcel.without(*number) {
-                Some((before, rejected, behind)) => (vec![rejected], [before, behind]),
-                None => (parcel.kinds(), [None, None]),
-            },
-            Answer::Busy { .. } | Answer::Refused { .. } | Answer::Away { .. } => return false,
-        };
-        let is_any = !given_up.is_empty();
-        for event in given_up {
-            self.lost.add(event, "rejected", 1);
-        }
-        self.replace(left);
-        is_any
+        Some(Request::of(&parcel, &self.head(now_us(), &self.all_dropped())))
     }
 
     /// Counts an event that the end of the program had no time for.
@@ -235,15 +206,54 @@ impl Outbox {
         self.events += parcel.count();
     }
 
-    fn request(&self, parcel: &Parcel) -> Request {
+    fn head<'a>(&'a self, sent_us: u64, dropped: &'a [Dropped]) -> Head<'a> {
+        Head { worker: &self.worker, sent_us, dropped, lost: false }
+    }
+
+    /// What was dropped by this program, and what was lost on the way through the spool.
+    fn all_dropped(&self) -> Vec<Dropped> {
         let mut dropped = self.dropped();
         dropped.extend(self.slot.as_ref().map(SpoolSlot::dropped).unwrap_or_default());
-        let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped, lost: false });
-        Request { body, sent: parcel.sent() }
+        dropped
     }
 
     pub(super) fn dropped(&self) -> Vec<Dropped> {
         dropped(&self.lost)
+    }
+}
+
+impl Batches for Outbox {
+    fn request<T>(&mut self, sent_us: u64, make: impl FnOnce(&Parcel, &Head<'_>) -> T) -> Option<T> {
+        if self.parts.is_empty()
+            && let Some(parcel) = self.slot.as_mut().and_then(SpoolSlot::front)
+        {
+            self.end = parcel.last();
+            self.parts.push_back(parcel);
+        }
+        let dropped = self.all_dropped();
+        self.first().map(|parcel| make(parcel, &self.head(sent_us, &dropped)))
+    }
+
+    fn settle(&mut self, answer: &Answer) -> Settled {
+        let Some(parcel) = self.first() else { return Settled::Waits };
+        let (given_up, left) = match answer {
+            Answer::Accepted => (Vec::new(), [None, None]),
+            Answer::TooLarge { .. } => match parcel.halve() {
+                Some((before, behind)) => (Vec::new(), [Some(before), Some(behind)]),
+                None => (parcel.kinds(), [None, None]),
+            },
+            Answer::Unreadable { number, .. } => match parcel.without(*number) {
+                Some((before, rejected, behind)) => (vec![rejected], [before, behind]),
+                None => (parcel.kinds(), [None, None]),
+            },
+            Answer::Busy { .. } | Answer::Refused { .. } | Answer::Away { .. } => return Settled::Waits,
+        };
+        let settled = if given_up.is_empty() { Settled::Taken } else { Settled::GivenUp };
+        for event in given_up {
+            self.lost.add(event, "rejected", 1);
+        }
+        self.replace(left);
+        settled
     }
 }
 
@@ -281,6 +291,10 @@ mod tests {
         Answer::Unreadable { number, why: String::new() }
     }
 
+    fn next(outbox: &mut Outbox) -> Option<Request> {
+        outbox.request(now_us(), Request::of)
+    }
+
     /// As the server reads it.
     fn batch(request: &Request) -> Batch {
         let mut json = Vec::new();
@@ -296,12 +310,12 @@ mod tests {
 
     /// Numbers of the batches that are left, first to last.
     fn ranges(mut outbox: Outbox) -> Vec<(u64, u64)> {
-        let next = || {
-            let batch = batch(&outbox.next()?);
+        let one = || {
+            let batch = batch(&next(&mut outbox)?);
             outbox.settle(&Answer::Accepted);
             Some((batch.sequence, batch.last_number()))
         };
-        std::iter::from_fn(next).collect()
+        std::iter::from_fn(one).collect()
     }
 
     #[test]
@@ -316,7 +330,7 @@ mod tests {
     #[test]
     fn a_batch_that_is_kept_or_halved_keeps_its_numbers() {
         let mut outbox = outbox(5);
-        assert_eq!(batch(&outbox.next().unwrap()).events, batch(&outbox.next().unwrap()).events);
+        assert_eq!(batch(&next(&mut outbox).unwrap()).events, batch(&next(&mut outbox).unwrap()).events);
         outbox.settle(&too_large());
         assert_eq!(ranges(outbox), [(1, 2), (3, 5)]);
     }
@@ -325,7 +339,7 @@ mod tests {
     fn an_unreadable_event_is_counted_and_the_rest_is_sent() {
         for (number, left) in [(1, vec![(2, 5)]), (3, vec![(1, 2), (4, 5)]), (5, vec![(1, 4)])] {
             let mut outbox = outbox(5);
-            assert!(outbox.settle(&unreadable(number)));
+            assert_eq!(outbox.settle(&unreadable(number)), Settled::GivenUp);
             let rejected = outbox.lost.count_for("rejected");
             assert_eq!((ranges(outbox), rejected), (left, 1), "{number}");
         }
@@ -339,13 +353,13 @@ mod tests {
         let slot = SpoolSlot::begin(&settings, &worker).unwrap();
         let mut outbox = Outbox::new(worker, slot);
         outbox.put(&(0..5).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
-        outbox.next().unwrap();
+        next(&mut outbox).unwrap();
         outbox.settle(&unreadable(2));
         // Not taken the first time.
-        outbox.next().unwrap();
-        assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).last_number()), (0, 1));
+        next(&mut outbox).unwrap();
+        assert_eq!((outbox.settled(), batch(&next(&mut outbox).unwrap()).last_number()), (0, 1));
         outbox.settle(&Answer::Accepted);
-        assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).sequence), (2, 3));
+        assert_eq!((outbox.settled(), batch(&next(&mut outbox).unwrap()).sequence), (2, 3));
         outbox.settle(&Answer::Accepted);
         assert_eq!((outbox.settled(), outbox.last(), outbox.is_empty()), (5, 5, true));
         assert_eq!(outbox.lost.count_for("rejected"), 1);
@@ -354,7 +368,7 @@ mod tests {
     #[test]
     fn one_event_that_can_not_be_halved_is_given_up() {
         let mut outbox = outbox(1);
-        assert!(outbox.settle(&too_large()));
+        assert_eq!(outbox.settle(&too_large()), Settled::GivenUp);
         assert!(outbox.is_empty());
         let dropped = batch(&outbox.aside(worker::heartbeat()).unwrap()).dropped;
         assert_eq!((&*dropped[0].reason, &*dropped[0].event_type, dropped[0].count), ("rejected", "worker-heartbeat", 1));

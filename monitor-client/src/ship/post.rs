@@ -3,10 +3,11 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use monitor_spool::{Answer, Sent, certificate_hint, content_encoding};
+use monitor_spool::{Answer, Head, Parcel, Sent, Way, certificate_hint, content_encoding};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response};
 
+use super::now_us;
 use super::outbox::Request;
 use crate::settings::Settings;
 
@@ -60,7 +61,7 @@ impl Post {
     }
 
     /// A request to another path of the server's API, like `["commands", id, "replies"]`.
-    pub(super) fn request(&self, method: Method, path: &[&str], query: Option<&str>) -> Result<RequestBuilder, reqwest::Error> {
+    pub(super) fn call(&self, method: Method, path: &[&str], query: Option<&str>) -> Result<RequestBuilder, reqwest::Error> {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop().extend(path);
@@ -72,21 +73,31 @@ impl Post {
             None => request,
         })
     }
+}
 
-    /// Sends a batch once.
-    pub(super) async fn send(&self, request: &Request) -> Answer {
-        let Request { body, sent } = request;
+impl Way for Post {
+    type Request = Request;
+
+    fn now_us(&self) -> u64 {
+        now_us()
+    }
+
+    fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Request {
+        Request::of(parcel, head)
+    }
+
+    async fn send(&self, Request { body, sent }: Request) -> Answer {
         let client = match self.client() {
             Ok(client) => client,
             Err(error) => return Answer::Refused { why: causes(error) },
         };
         let mut request =
-            client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, content_encoding(body));
+            client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, content_encoding(&body));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        match request.body(body.clone()).send().await {
-            Ok(response) => answer(response, *sent).await,
+        match request.body(body).send().await {
+            Ok(response) => answer(response, sent).await,
             Err(error) => Answer::Away { why: causes(error) },
         }
     }

@@ -1,9 +1,8 @@
 //! Sends what is in the outbox, one request after the other, and again until the server has it.
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use monitor_spool::{Answer, Backoff};
+use monitor_spool::{Answer, Answered, Next, Settled, send_all};
 use tokio::time::timeout;
 
 use super::shipper::Shared;
@@ -12,7 +11,6 @@ use crate::report::{self, Said};
 /// Runs beside the one who gathers.
 pub(super) struct Sender {
     shared: Rc<Shared>,
-    backoff: Backoff,
     /// Somebody has answered before.
     was_reached: bool,
     /// It was said that the server is there.
@@ -22,36 +20,29 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, backoff: Backoff::default(), was_reached: false, has_greeted: false, said: Said::default() }
+        Self { shared, was_reached: false, has_greeted: false, said: Said::default() }
     }
 
     /// Runs until the program ends.
     pub(super) async fn run(mut self) {
+        let shared = self.shared.clone();
         loop {
-            let Some(request) = self.shared.outbox.borrow_mut().next() else {
-                self.shared.sent.notify_one();
-                self.shared.filled.notified().await;
-                continue;
-            };
-            let answer = self.shared.post.send(&request).await;
-            if let Some(wait) = self.settle(&answer) {
-                if self.shared.is_in_vain.get() {
-                    self.shared.sent.notify_one();
-                }
-                // Less if somebody is in a hurry.
-                if timeout(wait, self.shared.hurry.notified()).await.is_ok() {
-                    self.backoff.reset();
-                }
-            }
+            send_all(&mut &shared.outbox, &shared.post, async |_, answered| self.settled(answered).await).await;
+            shared.sent.notify_one();
+            shared.filled.notified().await;
         }
     }
 
-    /// Settles the first parcel by the server's answer. Returns how long to wait if it is to be sent again.
-    fn settle(&mut self, answer: &Answer) -> Option<Duration> {
-        let has_given_up = self.shared.outbox.borrow_mut().settle(answer);
-        self.say(answer, has_given_up);
+    /// Tells those who wait how far the server is, and waits itself if the batch is to be sent again.
+    async fn settled(&mut self, Answered { answer, settled, wait }: Answered<'_>) -> Next {
+        self.say(answer, settled == Settled::GivenUp);
         self.shared.waiters.sent(self.shared.outbox.borrow().settled());
-        self.backoff.after(answer)
+        let Some(wait) = wait else { return Next::GoOn };
+        if self.shared.is_in_vain.get() {
+            self.shared.sent.notify_one();
+        }
+        // Less if somebody is in a hurry.
+        if timeout(wait, self.shared.hurry.notified()).await.is_ok() { Next::GoOnAfresh } else { Next::GoOn }
     }
 
     /// Says once what somebody may want to change, and notes whether it is in vain to try on.
@@ -88,7 +79,6 @@ impl Sender {
     }
 
     fn reached(&mut self) {
-        self.backoff.reset();
         self.said.over("away");
         self.said.over("busy");
         self.said.over("refused");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use monitor_core::queue::{self, Receiver};
 use monitor_core::{Running, fork};
-use monitor_spool::{Folds, SpoolKeeper};
+use monitor_spool::{Folds, SpoolKeeper, Way as _};
 use monitor_wire::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot, watch};
@@ -126,7 +126,7 @@ async fn beat(interval: Duration, shared: Rc<Shared>) {
         sleep(interval).await;
         let request = shared.outbox.borrow_mut().aside(worker::heartbeat());
         if let Some(request) = request {
-            let _ = timeout(interval, shared.post.send(&request)).await;
+            let _ = timeout(interval, shared.post.send(request)).await;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_spool::{Answer, Meta, Parcel};
+use monitor_spool::{Answer, Batches, Meta, Parcel};
 use monitor_wire::{Dropped, Event, RootId};
 
 use crate::support::{TestSpool, drain, journal, lane, processes};

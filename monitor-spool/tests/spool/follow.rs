@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use monitor_spool::{About, Begun, Follower, Life, Parcel};
+use monitor_spool::{About, Answer, Batches, Begun, Follower, Life, Parcel, Settled};
+use monitor_wire::Dropped;
 
 use crate::support::{TestSpool, about, begin_as, drain, file, journal, processes};
 
@@ -29,11 +30,14 @@ fn next(follower: &mut Follower) -> Vec<u64> {
 
 /// The same, and the server takes them.
 fn take(follower: &mut Follower) -> Vec<u64> {
-    let next = follower.next();
-    if let Some(parcel) = &next {
-        follower.accepted(parcel);
-    }
-    next.as_ref().map(numbers).unwrap_or_default()
+    take_told(follower).map(|(numbers, _)| numbers).unwrap_or_default()
+}
+
+/// As [`take`], and what was dropped until then.
+fn take_told(follower: &mut Follower) -> Option<(Vec<u64>, Vec<Dropped>)> {
+    let taken = follower.request(0, |parcel, head| (numbers(parcel), head.dropped.to_vec()))?;
+    assert_eq!(follower.settle(&Answer::Accepted), Settled::Taken);
+    Some(taken)
 }
 
 /// The numbers of the journal's files.
@@ -207,11 +211,14 @@ fn what_was_given_up_is_passed_over_and_told() {
         end += 3;
     }
     let first = next(&mut follower)[0];
-    let found = std::iter::repeat_with(|| take(&mut follower)).take_while(|taken| !taken.is_empty()).flatten();
-    assert!(found.eq(first..end));
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    while let Some((numbers, dropped)) = take_told(&mut follower) {
+        found.extend(numbers);
+        told = dropped;
+    }
+    assert!(found.into_iter().eq(first..end));
     // And nothing of what the server has.
     let lost = first - 1 - before.last().unwrap();
-    let told = follower.dropped();
     assert!(lost > 0 && told.iter().map(|dropped| dropped.count).sum::<u64>() == lost, "{lost}: {told:?}");
     assert!(told.iter().all(|dropped| dropped.reason == "spool"), "{told:?}");
 }

@@ -1,10 +1,16 @@
 //! What a dead program left comes out once, in order.
 
+use std::cell::{Cell, RefCell};
 use std::io::Read;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use monitor_core::image::made;
 use monitor_core::keep::Piece;
-use monitor_spool::{Answer, Calibration, ClockSample, Entry, Head, Life, Meta, Parcel};
+use monitor_spool::{
+    Answer, Answered, Batches, Calibration, ClockSample, Entry, Head, Life, Meta, Next, Parcel, Replay, Settled, Way, send_all,
+};
 use monitor_wire::{Batch, Dropped, Event, RootId};
 
 use crate::support::{LIMIT, TestSpool, about, child, drain, event, journal, lane, processes, say, sites};
@@ -82,6 +88,83 @@ fn times_are_filled_in_by_the_programs_clock() {
     assert_eq!((started.time_us, ended.time_us, ended.elapsed_ns), (1_999_999_996, 2_000_000_020, Some(20_000)));
 }
 
+/// Takes all events but 2 and 4: numbers of those that it took.
+struct Server(RefCell<Vec<u64>>);
+
+impl Way for Server {
+    /// The first and the last number, and how many.
+    type Request = (u64, u64, u64);
+
+    fn now_us(&self) -> u64 {
+        0
+    }
+
+    fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
+        assert!(head.lost, "it said no goodbye");
+        (parcel.first(), parcel.last(), parcel.count())
+    }
+
+    async fn send(&self, request: Self::Request) -> Answer {
+        match request {
+            (1, _, 7) => Answer::Unreadable { number: 2, why: String::new() },
+            (4, _, 1) => Answer::TooLarge { why: String::new() },
+            (first, _, count) if first <= 4 && count > 1 => Answer::TooLarge { why: String::new() },
+            (first, last, _) => {
+                self.0.borrow_mut().extend(first..=last);
+                Answer::Accepted
+            }
+        }
+    }
+}
+
+/// What comes of work that waits for nothing.
+fn at_once<T>(work: impl Future<Output = T>) -> T {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// A server that takes a batch only when it is asked again.
+struct Busy(Cell<u32>);
+
+impl Way for Busy {
+    type Request = u64;
+
+    fn now_us(&self) -> u64 {
+        0
+    }
+
+    fn request(&self, parcel: &Parcel, _: &Head<'_>) -> u64 {
+        parcel.first()
+    }
+
+    async fn send(&self, _: u64) -> Answer {
+        let asked = self.0.replace(self.0.get() + 1);
+        if asked < 3 { Answer::Busy { why: String::new(), retry_after: Some(Duration::from_secs(7)) } } else { Answer::Accepted }
+    }
+}
+
+#[test]
+fn what_is_not_taken_is_the_next_again_and_waits_as_the_server_says() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    journal(&mut begun, 1, 5);
+    drop(begun);
+    let mut replay = test.replay(worker);
+    let (server, mut waits) = (Busy(Cell::new(0)), Vec::new());
+    let stopped = async |_: &mut Replay, answered: Answered<'_>| {
+        waits.push((answered.settled, answered.wait));
+        if waits.len() == 2 { Next::Stop } else { Next::GoOn }
+    };
+    assert!(!at_once(send_all(&mut replay, &server, stopped)), "the rest is left");
+    assert_eq!(waits, [(Settled::Waits, Some(Duration::from_secs(7))); 2]);
+    assert!(replay.waiting() > 0 && replay.accepted() == 0);
+    assert!(at_once(send_all(&mut replay, &server, async |_: &mut Replay, _: Answered<'_>| Next::GoOnAfresh)));
+    assert_eq!(replay.accepted(), 5);
+}
+
 #[test]
 fn what_the_server_can_not_take_is_given_up_alone() {
     let test = TestSpool::new();
@@ -91,20 +174,15 @@ fn what_the_server_can_not_take_is_given_up_alone() {
     journal(&mut begun, 6, 2);
     drop(begun);
     let mut replay = test.replay(worker);
-    let mut taken = Vec::new();
-    while let Some(parcel) = replay.next() {
-        let answer = match (parcel.first(), parcel.count()) {
-            (1, 7) => Answer::Unreadable { number: 2, why: String::new() },
-            (4, 1) => Answer::TooLarge { why: String::new() },
-            (first, count) if first <= 4 && count > 1 => Answer::TooLarge { why: String::new() },
-            _ => {
-                taken.extend(parcel.first()..=parcel.last());
-                Answer::Accepted
-            }
-        };
-        replay.settle(&answer);
-    }
-    assert_eq!(taken, [1, 3, 5, 6, 7]);
+    let server = Server(RefCell::default());
+    let mut given_up = 0;
+    let then = async |_: &mut Replay, answered: Answered<'_>| {
+        given_up += u32::from(answered.settled == Settled::GivenUp);
+        assert_eq!(answered.wait, None, "the next one is sent at once");
+        Next::GoOn
+    };
+    assert!(at_once(send_all(&mut replay, &server, then)));
+    assert_eq!((server.0.take(), given_up), (vec![1, 3, 5, 6, 7], 2));
     let dropped = replay.dropped();
     assert_eq!(dropped.len(), 1);
     assert_eq!((dropped[0].event_type.as_str(), dropped[0].reason.as_str(), dropped[0].count), ("process-started", "rejected", 2));

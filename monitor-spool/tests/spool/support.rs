@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use monitor_spool::{About, Answer, Begun, ClockSample, Entry, Meta, Parcel, Replay, Spool};
+use monitor_spool::{About, Answer, Batches, Begun, ClockSample, Entry, Meta, Parcel, Replay, Spool};
 use monitor_wire::{Event, Kind, Registered, Source, WorkerId, WorkerRef};
 use tempfile::TempDir;
 

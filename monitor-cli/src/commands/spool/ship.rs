@@ -1,9 +1,10 @@
 //! `monitor spool ship`
 
+use std::cell::Cell;
 use std::io::{IsTerminal, Write as _};
 
-use monitor_api::BatchAnswer;
-use monitor_spool::{Answer, Backoff, Found, Head, Life, Replay, content_encoding};
+use monitor_api::{BatchAnswer, Client};
+use monitor_spool::{Answer, Answered, Found, Head, Life, Next, Parcel, Replay, Sent, Settled, Way, content_encoding, send_all};
 use monitor_wire::Dropped;
 use serde::Serialize;
 use serde_json::json;
@@ -84,30 +85,60 @@ pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
 
 /// Sends all that one program left, and says how far it is.
 fn send(replay: &mut Replay, title: &str, connection: &Connection) -> anyhow::Result<()> {
-    let worker = replay.worker().clone();
-    let mut backoff = Backoff::default();
-    let mut progress = Progress { title, total: replay.waiting() };
-    loop {
-        progress.show(replay.accepted());
-        let dropped = replay.dropped();
-        let Some(parcel) = replay.next() else { break };
-        let sent = parcel.sent();
-        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: true });
-        let encoding = content_encoding(&body);
-        let (answer, error) = match connection.wait(connection.client()?.post_batch(body, encoding)) {
-            Ok(BatchAnswer { status, retry_after, body }) => (Answer::of(sent, status, retry_after, &body), None),
-            Err(error) => (Answer::Away { why: error.to_string() }, Some(error)),
-        };
-        // What nobody will ever read is given up, and all else that is refused is left for another time.
-        let is_settled = replay.settle(&answer);
-        match (&answer, error) {
-            (_, Some(error)) => return Err(error.into()),
-            (Answer::Refused { why }, None) if !is_settled => anyhow::bail!("{why}"),
-            _ => std::thread::sleep(backoff.after(&answer).unwrap_or_default()),
+    let way = ToServer { client: connection.client()?, error: Cell::new(None) };
+    let (mut progress, mut refusal) = (Progress { title, total: replay.waiting() }, None);
+    progress.show(0);
+    let once = async |replay: &mut Replay, Answered { answer, settled, wait }: Answered<'_>| {
+        if let Some(error) = way.error.take() {
+            refusal = Some(error.into());
+            return Next::Stop;
         }
+        // What nobody will ever read is given up, and all else that is refused is left for another time.
+        if let (Answer::Refused { why }, Settled::Waits) = (answer, settled) {
+            refusal = Some(anyhow::anyhow!("{why}"));
+            return Next::Stop;
+        }
+        tokio::time::sleep(wait.unwrap_or_default()).await;
+        progress.show(replay.accepted());
+        Next::GoOn
+    };
+    connection.wait(async { Ok(send_all(replay, &way, once).await) })?;
+    if let Some(error) = refusal {
+        return Err(error);
     }
     progress.end(replay);
     Ok(())
+}
+
+/// The way of batches to the server.
+struct ToServer<'a> {
+    client: &'a Client,
+    /// Why there was no answer to the last batch.
+    error: Cell<Option<monitor_api::Error>>,
+}
+
+impl Way for ToServer<'_> {
+    type Request = (Vec<u8>, Sent);
+
+    fn now_us(&self) -> u64 {
+        now_us()
+    }
+
+    fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
+        (parcel.body(head), parcel.sent())
+    }
+
+    async fn send(&self, (body, sent): Self::Request) -> Answer {
+        let encoding = content_encoding(&body);
+        match self.client.post_batch(body, encoding).await {
+            Ok(BatchAnswer { status, retry_after, body }) => Answer::of(sent, status, retry_after, &body),
+            Err(error) => {
+                let why = error.to_string();
+                self.error.set(Some(error));
+                Answer::Away { why }
+            }
+        }
+    }
 }
 
 /// One line per program on stderr; it moves where somebody looks at it.

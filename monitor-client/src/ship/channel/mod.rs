@@ -118,7 +118,7 @@ impl Listener {
         let refused = |error: reqwest::Error| Answer::Refused { why: causes(error) };
         let query = format!("methods={}", methods.join(","));
         let path = ["workers", &self.worker.to_string(), "commands"];
-        let request = self.shared.post.request(Method::GET, &path, Some(&query)).map_err(refused)?;
+        let request = self.shared.post.call(Method::GET, &path, Some(&query)).map_err(refused)?;
         let request = request.header(CHANNEL_KEY, &self.key).timeout(NEVER);
         let response = timeout(SILENCE, request.send()).await.map_err(|_| Answer::Away { why: "it said nothing".to_owned() })?;
         let response = response.map_err(|error| Answer::Away { why: causes(error) })?;
@@ -175,7 +175,7 @@ impl Listener {
     /// Posts a reply once. Returns what the server answered if it has not taken it.
     async fn post(&self, id: CommandId, reply: &CommandReply) -> Result<(), Answer> {
         let refused = |error: reqwest::Error| Answer::Refused { why: causes(error) };
-        let request = self.shared.post.request(Method::POST, &["commands", &id.to_string(), "replies"], None).map_err(refused)?;
+        let request = self.shared.post.call(Method::POST, &["commands", &id.to_string(), "replies"], None).map_err(refused)?;
         let body = serde_json::to_vec(reply).map_err(|error| Answer::Refused { why: error.to_string() })?;
         let request = request.header(CHANNEL_KEY, &self.key).header(CONTENT_TYPE, "application/json").body(body);
         let response = request.send().await.map_err(|error| Answer::Away { why: causes(error) })?;
