@@ -669,7 +669,7 @@ fn agrees(seed: u64, tasks: u64, days: u64) {
             let definition = serde_json::to_string(&task.definition()).expect("JSON");
             panic!("seed {seed}, {definition}\nplanned:\n{}model:\n{}", shown(&found), shown(&expected));
         }
-        // Nothing starts twice.
+        // The model remembers what ran, so that whatever agrees with it starts nothing twice.
         let ids: Vec<&str> = found.iter().filter_map(|(_, line)| line.strip_prefix("start ")?.split(' ').next()).collect();
         starts += ids.len();
         lines += found.len();

@@ -73,6 +73,13 @@ enum Only {
         #[arg(long, default_value_t = 200)]
         seeds: u32,
     },
+    /// A simulated year of a thousand batch tasks, with an agent that is killed and a clock that jumps: what is planned agrees with a model.
+    /// `MONITOR_TASKS_SEED` repeats one.
+    Tasks {
+        /// For how long.
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
     /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
     Peers,
     /// A real nginx and a real Caddy before the server, as `docs/operations.md` has them.
@@ -101,6 +108,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Api { seconds }), .. } => soak::api(seconds),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
         Chore::Soak { only: Some(Only::Proxies), .. } => soak::proxies(),
+        Chore::Soak { only: Some(Only::Tasks { days }), .. } => soak::tasks(days),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
         Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),

@@ -29,6 +29,22 @@ pub(crate) fn simulation(seeds: u32) -> Result<()> {
     step("simulated networks", test.env("MONITOR_SOAK_ROUNDS", seeds.to_string()))
 }
 
+/// In a release build, for the model walks seconds.
+pub(crate) fn tasks(days: u32) -> Result<()> {
+    let mut test = cargo(&[
+        "test",
+        "--release",
+        "-p",
+        "monitor-tasks",
+        "--test",
+        "plan_model",
+        "--",
+        "--nocapture",
+        "a_walk_of_a_thousand_tasks_agrees",
+    ]);
+    step("a year of batch tasks", test.env("MONITOR_TASKS_DAYS", days.to_string()))
+}
+
 /// In a release build, for it tells what it costs.
 pub(crate) fn away(minutes: u64) -> Result<()> {
     let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);

@@ -1,6 +1,7 @@
 //! `monitor task`
 
 mod check;
+mod import_crontab;
 #[cfg(target_os = "linux")]
 mod local;
 mod next;
@@ -19,6 +20,7 @@ Examples:
   monitor task run gold --wait -- --all    now, with an argument
   monitor task pause gold --until 2h
   monitor task runs gold
+  crontab -l | monitor task import-crontab - --print
 
 `monitor agent --tasks FOLDER` starts tasks when they are due.";
 
@@ -39,6 +41,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    ImportCrontab(import_crontab::Args),
     Next(next::Args),
     #[cfg(target_os = "linux")]
     List(local::List),
@@ -65,6 +68,7 @@ struct Wrong(String);
 pub(crate) fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
         Command::Check(args) => check::run(args),
+        Command::ImportCrontab(args) => import_crontab::run(args),
         Command::Next(args) => next::run(args),
         #[cfg(target_os = "linux")]
         Command::List(args) => local::list(args),
