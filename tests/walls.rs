@@ -20,7 +20,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
     ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "*"]),
-    ("monitor-server", &["monitor-wire", "monitor-spool", "monitor-state", "monitor-web", "*"]),
+    ("monitor-server", &["monitor-wire", "monitor-spool", "monitor-state", "monitor-tasks", "monitor-web", "*"]),
     ("monitor-runs", &["etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
     ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),

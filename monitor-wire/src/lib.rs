@@ -17,6 +17,7 @@ mod model;
 mod retry;
 mod stats;
 mod status;
+mod task;
 mod task_event;
 mod unplaced;
 mod words;
@@ -41,6 +42,11 @@ pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
+pub use task::{
+    AgentBook, BatchApplied, BatchApply, BatchDecision, BatchExplained, BatchExplanation, BatchKillRequest, BatchMark, BatchPause,
+    BatchRun, BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage, BatchVersion, BatchVersions, BookTask, NextDue,
+    NextDues,
+};
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;
 pub use words::{

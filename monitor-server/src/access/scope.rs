@@ -8,6 +8,8 @@ use std::str::FromStr;
 pub enum Scope {
     /// Send events.
     Ingest,
+    /// Be an agent: send events, and get its own book and commands.
+    Agent,
     /// Read all there is.
     Read,
     /// Change what is recorded, and start what can be started; includes reading.
@@ -22,16 +24,17 @@ pub struct Scopes(u8);
 
 /// No word for a scope.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no scope: there are `ingest`, `read`, `operate` and `admin`")]
+#[error("{0:?} is no scope: there are `ingest`, `agent`, `read`, `operate` and `admin`")]
 pub struct InvalidScope(String);
 
 impl Scope {
-    const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Operate, Self::Admin];
+    const ALL: [Self; 5] = [Self::Ingest, Self::Agent, Self::Read, Self::Operate, Self::Admin];
 
     /// Its word.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
+            Self::Agent => "agent",
             Self::Read => "read",
             Self::Operate => "operate",
             Self::Admin => "admin",
@@ -40,10 +43,11 @@ impl Scope {
 
     fn bits(self) -> u8 {
         match self {
-            Self::Ingest => 0b0001,
-            Self::Read => 0b0010,
-            Self::Operate => 0b0110,
-            Self::Admin => 0b1111,
+            Self::Ingest => 0b0_0001,
+            Self::Agent => 0b1_0001,
+            Self::Read => 0b0_0010,
+            Self::Operate => 0b0_0110,
+            Self::Admin => 0b1_1111,
         }
     }
 }
@@ -149,7 +153,8 @@ mod tests {
             ("operate", "read operate", Some(Role::Operator), "operate"),
             ("ingest, operate", "ingest read operate", Some(Role::Operator), "ingest,operate"),
             ("read,ingest", "ingest read", Some(Role::Viewer), "ingest,read"),
-            ("admin,read", "ingest read operate admin", Some(Role::Admin), "admin"),
+            ("agent", "ingest agent", None, "agent"),
+            ("admin,read", "ingest agent read operate admin", Some(Role::Admin), "admin"),
             ("", "", None, ""),
         ] {
             let scopes: Scopes = text.parse().unwrap();

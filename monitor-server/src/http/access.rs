@@ -254,6 +254,9 @@ fn wanted(scope: Scope) -> &'static str {
             "to record here takes a token: make one on the server's machine with `monitor token create NAME --scope ingest`, and set \
              MONITOR_TOKEN to it where the program runs"
         }
+        Scope::Agent => {
+            "an agent takes a token of its own name: make one on the server's machine with `monitor token create NAME --scope agent`"
+        }
         Scope::Read => {
             "to read here takes a token or a login: log in at /login, or send `Authorization: Bearer TOKEN` with one of `monitor token \
              create NAME --scope read` (MONITOR_TOKEN of the command line)"

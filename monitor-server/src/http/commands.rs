@@ -29,7 +29,7 @@ const MAX_KEY_BYTES: usize = 255;
 const AUDITED: usize = 300;
 
 /// A body of JSON of at most so many bytes.
-pub(super) struct Small<T, const LIMIT: usize>(T);
+pub(super) struct Small<T, const LIMIT: usize>(pub(super) T);
 
 impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Small<T, LIMIT> {
     type Rejection = ApiError;
@@ -231,7 +231,7 @@ fn channel_key(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
     headers.get(CHANNEL_KEY).and_then(|key| key_hash(key.as_bytes())).ok_or_else(wrong)
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let detail = format!("the header `Idempotency-Key` has 1 to {MAX_KEY_BYTES} visible characters of ASCII");
     let wrong = || ApiError::Parameter { name: "Idempotency-Key".to_owned(), detail };
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };

@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod backup;
+mod batch;
 mod body;
 mod clock;
 mod commands;
@@ -65,13 +66,13 @@ use crate::duties::Board;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::retention::AgeClock;
-use crate::store::{Queries, RootKey, Store, StoreError};
+use crate::store::{RootKey, Store, StoreError};
 pub use connections::TlsError;
 pub(crate) use connections::{Room, Tls, revoked, serve};
 pub(crate) use params::read_queries;
 use params::{PathParts, RootName};
 use problem::ApiError;
-use routes::{ADMIN, INGEST, PAGE, PUBLIC, READ, Routes, change};
+use routes::{ADMIN, AGENT, INGEST, PAGE, PUBLIC, READ, Routes, change};
 
 /// What every handler may use: shared, since each request takes a clone.
 #[derive(Clone)]
@@ -183,10 +184,7 @@ impl App {
     }
 
     /// Asks the store where blocking is allowed.
-    async fn ask<T: Send + 'static>(
-        &self,
-        ask: impl FnOnce(&dyn Queries) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, ApiError> {
+    async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, ApiError> {
         let store = self.store.clone();
         let turn = self.asking.clone().acquire_owned().await;
         let answered = tokio::task::spawn_blocking(move || {
@@ -200,7 +198,7 @@ impl App {
     async fn ask_root<T: Send + 'static>(
         &self,
         path: &PathParts,
-        ask: impl FnOnce(&dyn Queries, RootKey) -> Result<Option<T>, StoreError> + Send + 'static,
+        ask: impl FnOnce(&dyn Store, RootKey) -> Result<Option<T>, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let RootName(root) = path.read("root")?;
         match self.ask(move |store| ask(store, root)).await? {
@@ -213,7 +211,7 @@ impl App {
     async fn ask_process<T: Send + 'static>(
         &self,
         path: &PathParts,
-        ask: impl FnOnce(&dyn Queries, RootKey, ProcessId) -> Result<Option<T>, StoreError> + Send + 'static,
+        ask: impl FnOnce(&dyn Store, RootKey, ProcessId) -> Result<Option<T>, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (RootName(root), id) = (path.read("root")?, path.read("id")?);
         match self.ask(move |store| ask(store, root, id)).await? {
@@ -292,6 +290,21 @@ fn routes() -> Routes {
         .add(change(Scope::Read, "a command"), routes!(commands::post_command))
         .add(READ, routes!(commands::get_commands))
         .add(READ, routes!(commands::get_command))
+        .add(READ, routes!(batch::tasks::get_tasks))
+        .add(change(Scope::Admin, "add a batch task"), routes!(batch::tasks::post_task))
+        .add(change(Scope::Admin, "apply batch tasks"), routes!(batch::apply::post_apply))
+        .add(READ, routes!(batch::rules::get_next))
+        .add(READ, routes!(batch::runs::get_runs))
+        .add(READ, routes!(batch::tasks::get_task))
+        .add(change(Scope::Admin, "change a batch task"), routes!(batch::tasks::put_task))
+        .add(change(Scope::Admin, "delete a batch task"), routes!(batch::tasks::delete_task))
+        .add(change(Scope::Operate, "pause a batch task"), routes!(batch::tasks::post_pause))
+        .add(change(Scope::Operate, "resume a batch task"), routes!(batch::tasks::post_resume))
+        .add(change(Scope::Operate, "run a batch task"), routes!(batch::orders::post_run))
+        .add(change(Scope::Operate, "end runs of a batch task"), routes!(batch::orders::post_kill))
+        .add(READ, routes!(batch::tasks::get_versions))
+        .add(READ, routes!(batch::explain::get_explain))
+        .add(AGENT, routes!(batch::book::get_book))
         .add(READ, routes!(stats::get_stats))
         .add(READ, routes!(stats::get_series))
         .add(READ, routes!(stats::get_errors))

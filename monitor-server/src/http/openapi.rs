@@ -26,6 +26,7 @@ use crate::access::Scope;
         (name = "trees", description = "Roots and their processes"),
         (name = "statistics", description = "What became of processes, by name and over time"),
         (name = "workers", description = "Who reports"),
+        (name = "batch tasks", description = "Tasks that agents run by rules of time, and their runs"),
         (name = "commands", description = "What is asked of workers, and what they answer"),
         (name = "stream", description = "What happens, while it happens"),
         (name = "access", description = "Who asks, and who changed what"),
@@ -104,7 +105,7 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
         None => json!([]),
         // From this machine, or with `--insecure`, without anything.
         Some(Scope::Ingest | Scope::Read) => json!([{"token": []}, {"login": []}, {}]),
-        Some(Scope::Operate | Scope::Admin) => json!([{"token": []}, {"login": []}]),
+        Some(Scope::Agent | Scope::Operate | Scope::Admin) => json!([{"token": []}, {"login": []}]),
     };
     let scope = scope.map_or_else(String::new, |scope| format!(" of scope `{}`", scope.as_str()));
     for (status, description) in [
@@ -135,6 +136,8 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
         if parameter["name"] == "root" {
             parameter["schema"]["pattern"] = ROOT.into();
             parameter["example"] = "0199a3ce929d0e0e47360199a3ce929d".into();
+        } else if parameter["name"] == "name" && parameter["in"] == "path" {
+            parameter["example"] = if path.contains("/agents/") { "db-1" } else { "gold" }.into();
         } else if parameter["name"] == "id" {
             let is_worker = path.contains("/workers/");
             parameter["example"] = if is_worker { "5b0c00000000000000000000000000ff" } else { "a3ce929d0e0e4736" }.into();

@@ -67,6 +67,11 @@ pub(crate) fn read_queries(query: &str) {
     fn read<T: DeserializeOwned + IntoParams>(query: &str) {
         let _ = read_query::<T>(query);
     }
+    read::<super::batch::book::BookParams>(query);
+    read::<super::batch::explain::ExplainParams>(query);
+    read::<super::batch::rules::RulesParams>(query);
+    read::<super::batch::runs::RunsParams>(query);
+    read::<super::batch::tasks::TasksParams>(query);
     read::<super::commands::CommandsParams>(query);
     read::<super::commands::OrdersParams>(query);
     read::<super::export::ExportParams>(query);

@@ -71,6 +71,12 @@ pub(super) enum ApiError {
         /// What, and what to do.
         detail: String,
     },
+    /// Somebody else has changed it meanwhile.
+    #[error("{detail}")]
+    Stale {
+        /// What, and what to do.
+        detail: String,
+    },
     /// Something that is named isn't there.
     #[error("{detail}")]
     Missing {
@@ -268,6 +274,7 @@ impl ApiError {
             Self::Missing { .. } => StatusCode::NOT_FOUND,
             Self::Gone { .. } | Self::Late { .. } => StatusCode::GONE,
             Self::Kept { .. } | Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin { .. } | Self::Forbidden { .. } => StatusCode::FORBIDDEN,

@@ -63,7 +63,7 @@ fn is_refused(response: &Response) -> bool {
 
 /// Sends a request to a path whose parameters name nothing that there is.
 fn request(client: &Client, own: &str, method: &str, path: &str) -> RequestBuilder {
-    let path = path.replace("{root}", "999").replace("{id}", "00000000000000c1").replace("{*path}", "999");
+    let path = path.replace("{root}", "999").replace("{id}", "00000000000000c1").replace("{*path}", "999").replace("{name}", "agent");
     client.request(method.parse().unwrap(), format!("{own}{path}"))
 }
 
@@ -101,7 +101,8 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
         ("ingest", [Scope::Ingest].as_slice()),
         ("read", &[Scope::Read]),
         ("operate", &[Scope::Read, Scope::Operate]),
-        ("admin", &[Scope::Ingest, Scope::Read, Scope::Operate, Scope::Admin]),
+        ("agent", &[Scope::Ingest, Scope::Agent]),
+        ("admin", &[Scope::Ingest, Scope::Agent, Scope::Read, Scope::Operate, Scope::Admin]),
     ] {
         let new = NewToken { name: name.to_owned(), scopes: name.parse::<Scopes>().unwrap(), lifetime: None };
         callers.push(Caller { name, scopes, by: By::Token(access.create_token(&new).unwrap()) });
@@ -109,7 +110,7 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
     for (name, role, scopes) in [
         ("a-viewer", Role::Viewer, [Scope::Read].as_slice()),
         ("an-operator", Role::Operator, &[Scope::Read, Scope::Operate]),
-        ("an-admin", Role::Admin, &[Scope::Ingest, Scope::Read, Scope::Operate, Scope::Admin]),
+        ("an-admin", Role::Admin, &[Scope::Ingest, Scope::Agent, Scope::Read, Scope::Operate, Scope::Admin]),
     ] {
         access.add_user(name, role, "correct horse").unwrap();
         callers.push(Caller { name, scopes, by: By::Login });

@@ -9,7 +9,7 @@ use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
 use crate::store::memory::{Memory, MemoryStore};
-use crate::store::{Changes, Intake, Queries, RootKey, StoreError};
+use crate::store::{Changes, Intake, Queries, RootKey, StoreError, TaskChange, TasksChanged};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -36,6 +36,10 @@ impl Intake for Gate {
             return Err(StoreError::Cursor { cursor: "any error".to_owned() });
         }
         self.inner.append(batches, now_us)
+    }
+
+    fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError> {
+        self.inner.change_tasks(changes, now_us)
     }
 
     fn look(&self, is_well: bool) -> Result<(), StoreError> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, RootKey, StoreError};
+use super::{Changes, RootKey, StoreError, TaskChange, TasksChanged};
 use crate::packed::Packed;
 
 /// Takes what happened. Every method blocks, and is durable once it returns. One caller at a time, so that the changes of all are told in
@@ -34,6 +34,9 @@ pub trait Intake: Send + Sync + 'static {
     /// Moves a reader inside the server from one event to another; from none if it is new. False, and nothing is changed, if it isn't
     /// there: another has moved it.
     fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError>;
+
+    /// Changes all of these batch tasks, or none of them if one change is refused.
+    fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError>;
 
     /// Fails while batches can't or must not be stored. `is_well`: none failed since the last look; else it tries to write. To be asked
     /// every second or so.

@@ -1,6 +1,7 @@
-//! What the server keeps: three traits of intentions in plain types, so that another database can take this one's place. What takes
-//! ([`Intake`]), what answers ([`Queries`]), and what keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
+//! What the server keeps: four traits of intentions in plain types, so that another database can take this one's place. What takes
+//! ([`Intake`]), what answers ([`Queries`], and [`BatchQueries`] of batch tasks), and what keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
 
+mod batch;
 mod changes;
 mod columns;
 mod error;
@@ -17,6 +18,9 @@ mod sqlite;
 mod suite;
 mod worker;
 
+pub use self::batch::{
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Expects, Refused, TaskChange, TaskEdit, TasksChanged, diff,
+};
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
 pub use self::error::{Failure, StoreError};
@@ -33,6 +37,6 @@ pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup,
 pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
 
 /// A whole store, for whoever hands out its parts.
-pub trait Store: Intake + Queries + Housekeeping {}
+pub trait Store: Intake + Queries + BatchQueries + Housekeeping {}
 
-impl<S: Intake + Queries + Housekeeping> Store for S {}
+impl<S: Intake + Queries + BatchQueries + Housekeeping> Store for S {}

@@ -1,6 +1,7 @@
 //! The server over real sockets, with its real database.
 
 mod access;
+mod batch;
 mod bodies;
 mod compress;
 #[path = "../../../fuzz/corpus.rs"]

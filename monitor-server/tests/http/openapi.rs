@@ -22,6 +22,21 @@ async fn every_route_is_described() {
         "post /api/v1/clock/confirm",
         "post /api/v1/roots/{root}/pin",
         "get /api/openapi.json",
+        "get /api/v1/agents/{name}/book",
+        "get /api/v1/batch-tasks",
+        "post /api/v1/batch-tasks",
+        "post /api/v1/batch-tasks/apply",
+        "get /api/v1/batch-tasks/rules/next",
+        "get /api/v1/batch-tasks/runs",
+        "get /api/v1/batch-tasks/{name}",
+        "put /api/v1/batch-tasks/{name}",
+        "delete /api/v1/batch-tasks/{name}",
+        "get /api/v1/batch-tasks/{name}/explain",
+        "post /api/v1/batch-tasks/{name}/kill",
+        "post /api/v1/batch-tasks/{name}/pause",
+        "post /api/v1/batch-tasks/{name}/resume",
+        "post /api/v1/batch-tasks/{name}/run",
+        "get /api/v1/batch-tasks/{name}/versions",
         "get /api/v1/audit",
         "get /api/v1/commands",
         "get /api/v1/commands/{id}",
@@ -89,7 +104,7 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
             // Whoever may read may ask workers what changes nothing.
             let is_open = ["/api/v1/events", "/v1/traces", "/v1/logs", "/api/v1/commands", "/api/v1/commands/{id}/replies"];
             let is_change = method != "get" && !is_open.contains(&path.as_str());
-            let is_for_admins = ["/api/v1/audit", "/api/v1/tokens"].contains(&path.as_str());
+            let is_for_admins = ["/api/v1/agents/{name}/book", "/api/v1/audit", "/api/v1/tokens"].contains(&path.as_str());
             let expected = (anybody, !anybody && !is_change && !is_for_admins);
             assert_eq!((wants.is_empty(), open), expected, "{method} {path}: {wants:?}");
         }

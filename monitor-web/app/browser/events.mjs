@@ -158,3 +158,22 @@ export async function history(worker, name, count) {
   await worker.sendAll(trees.flatMap((tree) => [tree.own, tree.end(tree.own, 5)]));
   return trees;
 }
+
+/** A task that an agent has from a file, and five of its runs, of which the second failed. */
+export function batchTask(task, owner) {
+  const agent = "browser-test";
+  const definition = { name: task, command: ["node", "index.js"], rules: ["30 2 * * *"], zone: "Asia/Shanghai", owner };
+  const changed = { type: "batch-task-changed", time_us: nowUs(), task, version: 1, status: "active", who: "/etc/tasks/task.toml", agent, definition };
+  const runs = [1, 2, 3, 4, 5].flatMap((number) => {
+    const dueUs = (Math.floor(Date.now() / 1000) - number * 3600) * 1e6;
+    const due = new Date(dueUs / 1000).toISOString().replace(/[-:]|\.\d+/g, "");
+    const run = { root_id: newRootId(), id: newId(), native_id: `${task}@${due}.1` };
+    const fields = { "task.name": task, "task.version": "1", "task.due_us": String(dueUs), "task.trigger": "time", "task.agent": agent };
+    const error = number === 2 ? { error: { kind: "exit", message: "no prices" } } : {};
+    return [
+      { type: "process-started", ...run, time_us: dueUs + 40_000, kind: "run", name: task, fields },
+      { type: "process-ended", ...run, time_us: dueUs + 42_000_000, elapsed_ns: 41_960_000_000, outcome: number === 2 ? "failed" : "succeeded", exit_code: number === 2 ? 3 : 0, ...error },
+    ];
+  });
+  return [changed, ...runs];
+}

@@ -1,5 +1,5 @@
 /** Every screen with something on it, for what must hold on all of them. All names in it are Chinese, unless `say` translates them. */
-import { server, Tree, Worker } from "./events.mjs";
+import { batchTask, server, Tree, Worker } from "./events.mjs";
 
 const press = (key, ready) => async (page) => {
   await page.keyboard.press(key);
@@ -66,6 +66,8 @@ export async function screens(say = (text) => text) {
   const running = new Tree(say("夜间构建"));
   await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400, error), tree.end(tree.own, 900, error), running.own);
   await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
+  const batch = say("夜间汇总任务").replaceAll(" ", "-");
+  await worker.send(...batchTask(batch, say("负责人")));
   const named = encodeURIComponent(name);
   return [
     { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
@@ -85,6 +87,9 @@ export async function screens(say = (text) => text) {
     { name: "compare two trees", address: `${night.address}?tab=compare&view=tree`, ready: ".pair" },
     { name: "statistics", address: `${server}/tasks/statistics?range=1h&name=${encodeURIComponent(say("读取"))}`, ready: ".heat canvas" },
     { name: "workers", address: `${server}/tasks/workers`, ready: "tr[data-worker]" },
+    { name: "batch tasks", address: `${server}/tasks/batch?q=${encodeURIComponent(batch)}`, ready: "tr[data-task]" },
+    { name: "batch runs", address: `${server}/tasks/batch?tab=runs&task=${encodeURIComponent(batch)}`, ready: "tr[data-run]" },
+    { name: "a batch task", address: `${server}/tasks/batch?task=${encodeURIComponent(batch)}`, ready: "li[data-version]" },
     { name: "about", address: `${server}/tasks/about`, ready: ".about dl" },
     { name: "keys", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: press("?", ".help") },
     { name: "palette", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: find(name) },
@@ -105,6 +110,8 @@ const ENGLISH = {
   没有此表: "no such table",
   批量导入: "bulk import",
   校验一行: "check row",
+  夜间汇总任务: "nightly-summary",
+  负责人: "ada",
   夜间汇总: "nightly summary",
   夜间构建: "nightly build",
   校验和不符: "checksum differs",

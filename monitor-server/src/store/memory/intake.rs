@@ -12,7 +12,7 @@ use monitor_wire::{
 use super::{MemoryStore, Piece, Seen, State, Tree};
 use crate::packed::{Packed, compact};
 use crate::store::event_log::{self, Run};
-use crate::store::{Changes, Intake, RootKey, StoreError, Subject};
+use crate::store::{Changes, Intake, RootKey, StoreError, Subject, TaskChange, TasksChanged};
 
 /// How long a worker that never announced itself may say nothing before it counts as offline.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
@@ -111,6 +111,17 @@ impl Intake for MemoryStore {
         Ok(is_there)
     }
 
+    fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError> {
+        let mut state = self.state();
+        let (changed, events) = state.batch.change(changes, now_us);
+        let told = self.transaction(&mut state, &[], now_us, |transaction| {
+            for event in events {
+                transaction.push(event, Subject::default());
+            }
+        });
+        Ok((changed, told))
+    }
+
     fn look(&self, _is_well: bool) -> Result<(), StoreError> {
         Ok(())
     }
@@ -140,6 +151,7 @@ impl MemoryStore {
             Transaction { state, now_us, keep_logs: self.keep_logs, lines, new_workers, workers_before, processes_before };
         act(&mut transaction);
         transaction.tell_left();
+        transaction.settle_runs();
         let messages = transaction.messages();
         let Transaction { lines, .. } = transaction;
         let first = state.seq + 1;
@@ -223,6 +235,7 @@ impl Transaction<'_> {
             subject = Subject { root_id: Some(about.root_id), process_id: Some(about.id), worker_id: None };
         } else if !matches!(event, Event::Unknown(_)) {
             self.seen(about_worker(event, sender).0);
+            self.state.batch.take(event);
         }
         self.lines.push(Line { event: event.clone(), of: Some(of), sender, about: subject, is_alone: false });
     }
@@ -302,6 +315,12 @@ impl Transaction<'_> {
         fields.insert("type".to_owned(), event_type.into());
         let fields = fields.into_iter().collect::<Fields>();
         self.push(Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields }), about);
+    }
+
+    /// Takes the runs of batch tasks that there are. Those whose trees were dropped stay as they were.
+    fn settle_runs(&mut self) {
+        let runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
+        runs.iter().for_each(|process| self.state.batch.take_process(process));
     }
 
     fn push(&mut self, event: Event, about: Subject) {

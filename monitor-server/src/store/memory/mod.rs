@@ -1,6 +1,7 @@
 //! A store in memory, as simple as it can be: the fold of all that was said, and every answer worked out anew from it. It passes the
 //! suite of all stores, and serves tests of what stands above them.
 
+mod batch;
 mod house;
 mod intake;
 mod logs;
@@ -42,6 +43,7 @@ struct State {
     workers: Vec<Seen>,
     pieces: Vec<Piece>,
     cursors: BTreeMap<String, u64>,
+    batch: batch::Batch,
 }
 
 struct Tree {

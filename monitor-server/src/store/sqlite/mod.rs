@@ -1,5 +1,6 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod batch;
 mod columns;
 mod copies;
 mod dictionary;
@@ -43,8 +44,8 @@ use std::time::Duration;
 
 use foldhash::HashSet;
 use monitor_wire::{
-    CausesPage, ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
-    Worker, WorkerId, WorkersPage,
+    BatchDecision, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion, CausesPage, ErrorsPage, LogsPage, Process, ProcessId,
+    ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Worker, WorkerId, WorkersPage,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
@@ -61,8 +62,9 @@ pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
-    CausesQuery, Changes, Cursor, ErrorsQuery, Intake, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline, ProcessesQuery, Queries,
-    ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TreeColumns,
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, Intake, KeepEvents, Logged, LogsQuery,
+    Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject,
+    TaskChange, TasksChanged, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::store::space::{Outlook, Space};
@@ -302,6 +304,10 @@ impl Intake for SqliteStore {
         self.write("move a cursor", |writer| writer.move_cursor(name, from, to))
     }
 
+    fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError> {
+        self.write("change batch tasks", |writer| writer.change_tasks(changes, now_us))
+    }
+
     fn look(&self, is_well: bool) -> Result<(), StoreError> {
         self.files.check()?;
         if let Some(problem) = self.damage.get() {
@@ -317,6 +323,36 @@ impl Intake for SqliteStore {
             return Err(error);
         }
         if is_well { Ok(()) } else { self.write("write", Writer::try_to_write) }
+    }
+}
+
+impl BatchQueries for SqliteStore {
+    fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError> {
+        self.read("list batch tasks", |snapshot| Ok(batch::tasks(snapshot, query)?))
+    }
+
+    fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError> {
+        self.read("read a batch task", |snapshot| Ok(batch::task(snapshot, name)?))
+    }
+
+    fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError> {
+        self.read("read the versions of a batch task", |snapshot| Ok(batch::versions(snapshot, name)?))
+    }
+
+    fn batch_runs(&self, query: &BatchRunsQuery) -> Result<BatchRunsPage, StoreError> {
+        self.read("list runs", |snapshot| batch::runs(snapshot, query))
+    }
+
+    fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError> {
+        self.read("list decisions", |snapshot| Ok(batch::decisions(snapshot, task, time, limit)?))
+    }
+
+    fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
+        self.read("list changes of batch tasks", |snapshot| Ok(batch::changes(snapshot, after)?))
+    }
+
+    fn batch_agents(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read("list agents", |snapshot| Ok(batch::agents(snapshot)?))
     }
 }
 

@@ -16,7 +16,7 @@ export class ApiError extends Error {
   }
 }
 
-const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
+export const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
 
 async function send(request: Request): Promise<Response> {
   try {
@@ -35,7 +35,7 @@ function logIn(): void {
 }
 
 /** `Body` is the described model as the server writes it: see `types.ts`. */
-async function unwrap<Body>(answer: Promise<{ data?: unknown; error?: Problem | unknown; response: Response }>): Promise<Body> {
+export async function unwrap<Body>(answer: Promise<{ data?: unknown; error?: Problem | unknown; response: Response }>): Promise<Body> {
   const { data, error, response } = await answer;
   if (data !== undefined) return data as Body;
   const problem: Problem = typeof error === "object" ? (error as Problem) : { detail: String(error ?? "") };

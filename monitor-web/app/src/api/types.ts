@@ -80,6 +80,14 @@ export type StatsSeries = Schemas["StatsSeries"];
 export type ErrorsPage = Schemas["ErrorsPage"];
 export type CausesPage = Schemas["CausesPage"];
 
+/** Batch tasks and their runs. */
+export type BatchMark = Schemas["BatchMark"];
+export type BatchTask = With<Schemas["BatchTask"], { definition: Record<string, unknown> }>;
+export type BatchTasksPage = With<Schemas["BatchTasksPage"], { tasks: BatchTask[] }>;
+export type BatchRun = Written<Schemas["BatchRun"]>;
+export type BatchRunsPage = With<Schemas["BatchRunsPage"], { runs: BatchRun[] }>;
+export type BatchVersions = Schemas["BatchVersions"];
+
 /** Whom the server takes the reader for. */
 export type Me = Written<Schemas["Me"]>;
 export type Tokens = Schemas["Tokens"];

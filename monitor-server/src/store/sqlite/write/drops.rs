@@ -209,7 +209,12 @@ impl Transaction<'_> {
     fn push_own(&mut self, event_type: &str, root: u32, fields: serde_json::Value) {
         let serde_json::Value::Object(mut fields) = fields else { unreachable!("events are objects") };
         fields.insert("type".to_owned(), event_type.into());
-        let event = Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields: fields.into_iter().collect::<Fields>() });
+        let fields = fields.into_iter().collect::<Fields>();
+        self.push_event(Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields }), root);
+    }
+
+    /// Like [`Transaction::push_own`], for an event that the wire has a type for.
+    pub(super) fn push_event(&mut self, event: Event, root: u32) {
         self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root, entry: NONE, worker: NONE });
         self.own.push((WorkerId::new(NOBODY).expect("not zero"), event));
     }

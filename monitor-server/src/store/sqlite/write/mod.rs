@@ -4,6 +4,7 @@
 //! a process say is folded, merged with what the file says, and every touched process, root, roll-up and worker is written once, in
 //! the order of its key.
 
+mod batch;
 mod changes;
 pub(super) mod drops;
 mod entries;
@@ -396,7 +397,7 @@ impl Transaction<'_> {
                 let about = about_worker(event, id).0;
                 self.workers.get(self.connection, &mut self.tallies, about)?;
                 self.workers.apply(about, number, id, event);
-                Ok(())
+                self.gather_batch(event)
             }
         }
     }

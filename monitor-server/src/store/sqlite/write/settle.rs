@@ -342,6 +342,9 @@ impl Transaction<'_> {
             let name = self.dictionary.searched_key(self.connection, &view.name)?;
             self.rollups.grow(before.fold.as_ref(), &fold, told_us, name);
         }
+        if let Some(view) = &entry.view {
+            self.settle_run(view)?;
+        }
         let open_at = self.open_at(&entry.known);
         let is_retrying = row.state == code::RETRYING;
         if (open_at.is_empty() || is_retrying) && !before.open_at.is_empty() {

@@ -1,0 +1,76 @@
+//! Changes of tasks: what is asked is checked against all tasks, and done by the writer.
+
+use monitor_tasks::definition::check_book;
+use monitor_tasks::{Definition, Mistake};
+use monitor_wire::{BatchStatus, BatchTask};
+use serde_json::Value;
+
+use super::super::App;
+use super::super::problem::ApiError;
+use super::no_task;
+use crate::access::Principal;
+use crate::store::{Definition as Json, Refused, TaskChange};
+
+/// Names that are parts of paths.
+const RESERVED: [&str; 3] = ["apply", "rules", "runs"];
+
+/// Who asks, as versions and events name it.
+pub(super) fn who(principal: Option<Principal>) -> String {
+    principal.map_or_else(String::new, |principal| principal.name.unwrap_or_else(|| principal.how.as_str().to_owned()))
+}
+
+/// Reads a definition as it was sent. All mistakes are told at once.
+pub(super) fn read(json: &Json) -> Result<Definition, ApiError> {
+    let definition =
+        Definition::from_json(Value::Object(json.clone())).map_err(|mistakes| wrong(mistakes.iter().map(Mistake::to_string)))?;
+    if RESERVED.contains(&definition.name.as_str()) {
+        return Err(wrong([format!("name: {} is part of the API's paths: choose another name", definition.name)]));
+    }
+    Ok(definition)
+}
+
+fn wrong(mistakes: impl IntoIterator<Item = String>) -> ApiError {
+    ApiError::Body { detail: mistakes.into_iter().collect::<Vec<_>>().join("\n") }
+}
+
+/// Fails if these changes make a mistake among tasks that belong together. None stands for a task that is deleted.
+pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Definition>)]) -> Result<(), ApiError> {
+    let there = tasks.iter().filter(|task| task.status != BatchStatus::DELETED);
+    let before: Vec<Definition> = there.filter_map(|task| Definition::from_json(Value::Object(task.definition.clone())).ok()).collect();
+    let others = before.iter().filter(|task| !changed.iter().any(|(name, _)| *name == task.name)).cloned();
+    let after: Vec<Definition> = others.chain(changed.iter().filter_map(|(_, definition)| (*definition).cloned())).collect();
+    let told = |book: &[Definition]| {
+        let mistakes = check_book(book).into_iter();
+        let text = |(index, path, message): (usize, String, String)| {
+            format!("{}: {}: {message}", book[index].name, path.trim_start_matches('/').replace('/', "."))
+        };
+        mistakes.map(text).collect::<Vec<_>>()
+    };
+    // What was wrong before keeps nobody from changing something else.
+    let known = told(&before);
+    let new: Vec<String> = told(&after).into_iter().filter(|mistake| !known.contains(mistake)).collect();
+    if new.is_empty() { Ok(()) } else { Err(wrong(new)) }
+}
+
+impl App {
+    /// All tasks, deleted ones as well.
+    pub(super) async fn all_tasks(&self) -> Result<Vec<BatchTask>, ApiError> {
+        Ok(self.ask(|store| store.batch_changes(0)).await?.into_iter().map(|(_, task)| task).collect())
+    }
+
+    /// Changes tasks, all or none. Returns their versions.
+    pub(super) async fn change_tasks(&self, changes: Vec<TaskChange>) -> Result<Vec<u64>, ApiError> {
+        let clock = self.clock.clone();
+        let changed = self.ingest.change(move |store| store.change_tasks(&changes, clock.wall_us())).await?;
+        changed.map_err(|(name, refused)| match refused {
+            Refused::Missing => no_task(&name),
+            Refused::Exists => ApiError::Conflict { detail: format!("there is a batch task {name:?} already: change it with PUT") },
+            Refused::Version(version) => ApiError::Stale {
+                detail: format!("batch task {name:?} has version {version} by now: read it again, and send `If-Match` with its version"),
+            },
+            Refused::OfAgent(agent) => {
+                ApiError::Conflict { detail: format!("batch task {name:?} is defined by a file of the agent {agent:?}: change that file") }
+            }
+        })
+    }
+}

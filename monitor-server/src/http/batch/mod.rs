@@ -1,0 +1,44 @@
+//! Batch tasks: `/api/v1/batch-tasks` and `/api/v1/agents/{name}/book`. What the server keeps of them, and what it asks of agents; it starts
+//! no command itself.
+
+pub(super) mod apply;
+pub(super) mod book;
+mod change;
+mod dues;
+pub(super) mod explain;
+pub(super) mod orders;
+pub(super) mod rules;
+pub(super) mod runs;
+pub(super) mod tasks;
+
+use monitor_wire::BatchTask;
+
+use super::App;
+use super::problem::ApiError;
+
+/// Name of the agent that runs tasks which name none.
+pub(super) const OWN_AGENT: &str = "local";
+
+/// The agents that a task is for.
+fn agents(task: &BatchTask) -> Vec<String> {
+    if let Some(agent) = &task.agent {
+        return vec![agent.clone()];
+    }
+    let on = task.definition.get("on").and_then(serde_json::Value::as_array);
+    let named: Vec<String> = on.into_iter().flatten().filter_map(|agent| agent.as_str().map(str::to_owned)).collect();
+    if named.is_empty() { vec![OWN_AGENT.to_owned()] } else { named }
+}
+
+fn no_task(name: &str) -> ApiError {
+    let name: String = name.chars().take(100).collect();
+    ApiError::Missing { detail: format!("there is no batch task {name:?}: `GET /api/v1/batch-tasks` lists those that there are") }
+}
+
+impl App {
+    /// A task that is there.
+    async fn batch_task(&self, name: &str) -> Result<BatchTask, ApiError> {
+        let asked = name.to_owned();
+        let task = self.ask(move |store| store.batch_task(&asked)).await?;
+        task.filter(|task| task.status != monitor_wire::BatchStatus::DELETED).ok_or_else(|| no_task(name))
+    }
+}

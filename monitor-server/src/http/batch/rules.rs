@@ -1,0 +1,53 @@
+//! `GET /api/v1/batch-tasks/rules/next`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{NextDues, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::params::{Limit, Strict, TimeUs};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::dues::Dues;
+
+/// Due times that are told unless a number is given.
+const NEXT: usize = 5;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct RulesParams {
+    /// Rules of time, with semicolons between them.
+    #[param(example = "30 2 * * 1-5")]
+    rules: String,
+    /// Zone of the rules, like Europe/Berlin; that of the server's machine if not given.
+    zone: Option<String>,
+    /// Name of the task, which decides what `H` stands for; `task` if not given.
+    name: Option<String>,
+    /// At most so many due times, 1 to 100; 5 if not given.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    limit: Option<Limit<100>>,
+    /// Due times after this one, in Unix microseconds; now if not given.
+    #[param(value_type = Option<u64>)]
+    after: Option<TimeUs>,
+}
+
+/// When rules are due next.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/rules/next",
+    tag = "batch tasks",
+    params(RulesParams),
+    responses(
+        (status = 200, description = "The next due times", body = NextDues),
+        (status = 400, description = "A rule or parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_next(State(app): State<App>, Strict(params): Strict<RulesParams>) -> Answer<NextDues> {
+    let rules: Vec<&str> = params.rules.split(';').map(str::trim).filter(|rule| !rule.is_empty()).collect();
+    let dues = Dues::read(&rules, params.zone.as_deref(), params.name.as_deref().unwrap_or("task"))
+        .map_err(|detail| ApiError::Parameter { name: "rules".to_owned(), detail: format!("parameter `rules`: {detail}") })?;
+    let after_us = params.after.map_or_else(|| app.clock.wall_us(), |after| after.0);
+    let due = dues.after(after_us).take(params.limit.map_or(NEXT, |limit| limit.0)).map(|due| dues.show(due)).collect();
+    Ok(Json(NextDues { zone: dues.zone().to_owned(), due, at_boot: dues.is_at_boot() }))
+}

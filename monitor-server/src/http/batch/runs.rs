@@ -1,0 +1,61 @@
+//! `GET /api/v1/batch-tasks/runs`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{BatchRunsPage, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::params::{Limit, Strict, TimeUs};
+use super::super::{Answer, App};
+use crate::store::BatchRunsQuery;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct RunsParams {
+    /// Only runs of this task.
+    task: Option<String>,
+    /// Only runs that were due then or later, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    from: Option<TimeUs>,
+    /// Only runs that were due before then.
+    #[param(value_type = Option<u64>)]
+    to: Option<TimeUs>,
+    /// Only runs that ended with this exit code.
+    exit_code: Option<i32>,
+    /// Only runs that are so: `succeeded`, `failed`, `cancelled`, `running`, `pending`, `lost`.
+    outcome: Option<String>,
+    /// Only runs of this agent.
+    agent: Option<String>,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// Runs of batch tasks, those that were due last first. They are told for 400 days, also when their trees are no longer kept.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/runs",
+    tag = "batch tasks",
+    params(RunsParams),
+    responses(
+        (status = 200, description = "One page", body = BatchRunsPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_runs(State(app): State<App>, Strict(params): Strict<RunsParams>) -> Answer<BatchRunsPage> {
+    let query = BatchRunsQuery {
+        task: params.task,
+        from_us: params.from.map(|from| from.0),
+        to_us: params.to.map(|to| to.0),
+        exit_code: params.exit_code,
+        outcome: params.outcome.map(Into::into),
+        agent: params.agent,
+        limit: params.limit.0,
+        cursor: params.cursor,
+    };
+    Ok(Json(app.ask(move |store| store.batch_runs(&query)).await?))
+}

@@ -1,0 +1,296 @@
+//! `/api/v1/batch-tasks`, `/{name}`, `/{name}/pause`, `/{name}/resume`, `/{name}/versions`
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{HeaderMap, StatusCode, header};
+use monitor_wire::{BatchPause, BatchTask, BatchTasksPage, BatchVersions, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::access::DeedWords;
+use super::super::commands::Small;
+use super::super::params::{Limit, NoParams, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::change::{check_together, read, who};
+use super::{dues, no_task};
+use crate::access::Principal;
+use crate::store::{BatchTasksQuery, Definition, Expects, TaskChange, TaskEdit, diff};
+
+/// The largest definition, in bytes.
+pub(super) const MAX_DEFINITION_BYTES: usize = 1 << 20;
+/// The next due times of a single task.
+const NEXT: usize = 5;
+/// The audit log has so many characters of what was changed.
+const AUDITED: usize = 500;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct TasksParams {
+    /// Only those whose names contain this.
+    q: Option<String>,
+    /// At most so many, 1 to 200; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Limit<200>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// Batch tasks by name, each with its next due time and its newest runs.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks",
+    tag = "batch tasks",
+    params(TasksParams),
+    responses(
+        (status = 200, description = "One page", body = BatchTasksPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_tasks(State(app): State<App>, Strict(params): Strict<TasksParams>) -> Answer<BatchTasksPage> {
+    let now_us = app.clock.wall_us();
+    let query = BatchTasksQuery { text: params.q, limit: params.limit.0, cursor: params.cursor };
+    let page = app.ask(move |store| {
+        let mut page = store.batch_tasks(&query)?;
+        page.tasks.iter_mut().for_each(|task| dues::fill(task, now_us, 1));
+        Ok(page)
+    });
+    Ok(Json(page.await?))
+}
+
+/// One batch task, with its next five due times. `ETag` is its version, for `If-Match`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/{name}",
+    tag = "batch tasks",
+    params(("name" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "The task", body = BatchTask),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_task(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Result<Response, ApiError> {
+    Ok(shown(task(&app, path.text("name")).await?))
+}
+
+async fn task(app: &App, name: &str) -> Result<BatchTask, ApiError> {
+    let mut task = app.batch_task(name).await?;
+    dues::fill(&mut task, app.clock.wall_us(), NEXT);
+    Ok(task)
+}
+
+fn shown(task: BatchTask) -> Response {
+    ([(header::ETAG, format!("\"{}\"", task.version))], Json(task)).into_response()
+}
+
+/// Adds a batch task. The body is its definition, as docs/batch.md describes it; all that is wrong with it is told at once, a mistake per line.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks",
+    tag = "batch tasks",
+    request_body(content = Object, description = "The definition"),
+    responses(
+        (status = 201, description = "It is there", body = BatchTask),
+        (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is one of this name", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_task(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(definition): Small<Definition, MAX_DEFINITION_BYTES>,
+) -> Result<Response, ApiError> {
+    let read = read(&definition)?;
+    check_together(&app.all_tasks().await?, &[(&read.name, Some(&read))])?;
+    let response = change(&app, principal, &read.name, Expects::New, TaskEdit::Define(definition)).await?;
+    Ok((StatusCode::CREATED, response).into_response())
+}
+
+/// Gives a batch task another definition. `If-Match` names the version that it is a change of; to restore an older version, send that one's
+/// definition.
+#[utoipa::path(
+    put,
+    path = "/api/v1/batch-tasks/{name}",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        ("If-Match" = String, Header, description = "The task's version, like `\"3\"`; or `*` for whichever it is"),
+    ),
+    request_body(content = Object, description = "The definition"),
+    responses(
+        (status = 200, description = "It is so", body = BatchTask),
+        (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "Somebody has changed it meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn put_task(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    headers: HeaderMap,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(definition): Small<Definition, MAX_DEFINITION_BYTES>,
+) -> Result<Response, ApiError> {
+    let name = path.text("name");
+    let before = app.batch_task(name).await?;
+    let expects = if_match(&headers)?.unwrap_or(Expects::Version(before.version));
+    let read = read(&definition)?;
+    if read.name != name {
+        let detail = format!("name: the task is {name}, and the definition names {}: a task can't be renamed", read.name);
+        return Err(ApiError::Body { detail });
+    }
+    check_together(&app.all_tasks().await?, &[(name, Some(&read))])?;
+    change(&app, principal, name, expects, TaskEdit::Define(definition)).await
+}
+
+/// Deletes a batch task. Its runs and versions are still told.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/batch-tasks/{name}",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        ("If-Match" = Option<String>, Header, description = "The task's version, if it is to be that one"),
+    ),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 400, description = "Another task starts it when it has ended", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "Somebody has changed it meanwhile", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn delete_task(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    headers: HeaderMap,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Result<StatusCode, ApiError> {
+    let name = path.text("name");
+    let before = app.batch_task(name).await?;
+    let expects = if headers.contains_key(header::IF_MATCH) { if_match(&headers)? } else { None };
+    check_together(&app.all_tasks().await?, &[(name, None)])?;
+    let expects = expects.unwrap_or(Expects::Version(before.version));
+    let change = TaskChange { name: name.to_owned(), who: who(principal), expects, edit: TaskEdit::Delete };
+    app.change_tasks(vec![change]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Pauses a batch task: its rules start nothing, and each due time is told as skipped.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/{name}/pause",
+    tag = "batch tasks",
+    params(("name" = String, Path, description = "The task")),
+    request_body = BatchPause,
+    responses(
+        (status = 200, description = "It is paused", body = BatchTask),
+        (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_pause(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(pause): Small<BatchPause, 1_024>,
+) -> Result<Response, ApiError> {
+    let now_us = app.clock.wall_us();
+    if let Some(until_us) = pause.until_us.filter(|until| *until <= now_us || *until > monitor_wire::MAX_TIME_US) {
+        return Err(ApiError::Body { detail: format!("until_us: {until_us} is no time to come, in Unix microseconds") });
+    }
+    change(&app, principal, path.text("name"), Expects::Anything, TaskEdit::Pause(pause.until_us)).await
+}
+
+/// Ends the pause of a batch task.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/{name}/resume",
+    tag = "batch tasks",
+    params(("name" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "Its rules start runs", body = BatchTask),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_resume(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Result<Response, ApiError> {
+    change(&app, principal, path.text("name"), Expects::Anything, TaskEdit::Resume).await
+}
+
+/// The newest versions of a batch task, newest first, each with what differs from the one before it. Those of a deleted task as well.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/{name}/versions",
+    tag = "batch tasks",
+    params(("name" = String, Path, description = "The task")),
+    responses(
+        (status = 200, description = "Its versions", body = BatchVersions),
+        (status = 404, description = "There never was such a task", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_versions(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<BatchVersions> {
+    let name = path.text("name").to_owned();
+    let asked = name.clone();
+    let versions = app.ask(move |store| store.batch_versions(&asked)).await?;
+    if versions.is_empty() { Err(no_task(&name)) } else { Ok(Json(BatchVersions { versions })) }
+}
+
+/// Changes a task, and answers with it. The audit log has what differs.
+async fn change(app: &App, principal: Option<Principal>, name: &str, expects: Expects, edit: TaskEdit) -> Result<Response, ApiError> {
+    let what = match &edit {
+        TaskEdit::Define(definition) => {
+            let asked = name.to_owned();
+            let before = app.ask(move |store| store.batch_task(&asked)).await?;
+            diff(before.as_ref().map(|task| &task.definition), definition).join("; ")
+        }
+        TaskEdit::Pause(Some(until_us)) => format!("until {until_us}"),
+        _ => String::new(),
+    };
+    let change = TaskChange { name: name.to_owned(), who: who(principal), expects, edit };
+    let versions = app.change_tasks(vec![change]).await?;
+    let mut response = shown(task(app, name).await?);
+    let version = versions.first().copied().unwrap_or_default();
+    let what = format!("version {version} {}", what.chars().take(AUDITED).collect::<String>()).trim_end().to_owned();
+    response.extensions_mut().insert(DeedWords { what, outcome: "done".to_owned() });
+    Ok(response)
+}
+
+/// The version that a change is of; none for whichever it is.
+fn if_match(headers: &HeaderMap) -> Result<Option<Expects>, ApiError> {
+    let detail = "the header `If-Match` is the task's version, as `GET /api/v1/batch-tasks/{name}` tells it, like \"3\"; or `*`";
+    let wrong = || ApiError::Parameter { name: "If-Match".to_owned(), detail: detail.to_owned() };
+    let text = headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok()).ok_or_else(wrong)?.trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    number.parse().map(|version| Some(Expects::Version(version))).map_err(|_| wrong())
+}

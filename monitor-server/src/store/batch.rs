@@ -1,0 +1,333 @@
+//! Batch tasks: what the store is asked of them, and the rules by which they change, the same for every store.
+
+use monitor_wire::{
+    BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTaskChanged, BatchTasksPage, BatchVersion, Event, Kind,
+    Process, State,
+};
+use serde_json::{Map, Value};
+
+use super::StoreError;
+
+/// A definition of a task, as JSON.
+pub type Definition = Map<String, Value>;
+
+/// So many of a task's newest runs are shown with it.
+pub(super) const MARKS: usize = 30;
+/// So many of a task's newest versions are told.
+pub(super) const VERSIONS: usize = 100;
+/// Runs of a task are kept for so long after they were due, in microseconds: 400 days.
+pub(super) const KEPT_US: u64 = 400 * 86_400 * 1_000_000;
+
+/// Answers questions about batch tasks. Every method blocks; call it where blocking is allowed.
+///
+/// # Errors
+/// Every method fails if the store does; lists also for a cursor that they did not make.
+#[allow(clippy::missing_errors_doc, reason = "said once for all above")]
+pub trait BatchQueries: Send + Sync + 'static {
+    /// One page of the tasks that are not deleted, by name, without their due times.
+    fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError>;
+
+    /// One task, deleted or not, without its due times; none if there never was one.
+    fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError>;
+
+    /// The newest [`VERSIONS`] versions of a task, newest first.
+    fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError>;
+
+    /// One page of runs, those that were due last first.
+    fn batch_runs(&self, query: &BatchRunsQuery) -> Result<BatchRunsPage, StoreError>;
+
+    /// Due times of a task without a run, from the first of these times up to the second, the first due first, at most so many.
+    fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError>;
+
+    /// The tasks that were changed after a revision, the latest change last, with those revisions; deleted ones as well.
+    fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError>;
+
+    /// Until when each agent has decided, by name.
+    fn batch_agents(&self) -> Result<Vec<(String, u64)>, StoreError>;
+}
+
+/// Which tasks are listed.
+#[derive(Debug, Clone, Default)]
+pub struct BatchTasksQuery {
+    /// Those whose name contains this, in any case.
+    pub text: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+    /// Where the page begins.
+    pub cursor: Option<String>,
+}
+
+/// Which runs are listed.
+#[derive(Debug, Clone, Default)]
+pub struct BatchRunsQuery {
+    /// Those of this task.
+    pub task: Option<String>,
+    /// Those that were due then or later.
+    pub from_us: Option<u64>,
+    /// Those that were due before then.
+    pub to_us: Option<u64>,
+    /// Those that ended with this exit code.
+    pub exit_code: Option<i32>,
+    /// Those that ended so, or are so far.
+    pub outcome: Option<State>,
+    /// Those of this agent.
+    pub agent: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+    /// Where the page begins.
+    pub cursor: Option<String>,
+}
+
+/// A change of a task that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct TaskChange {
+    /// Name of the task.
+    pub name: String,
+    /// Who asks.
+    pub who: String,
+    /// What is expected of the task as it is.
+    pub expects: Expects,
+    /// What is to be changed.
+    pub edit: TaskEdit,
+}
+
+/// What somebody who changes a task expects of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expects {
+    /// Nothing.
+    Anything,
+    /// That there is none of its name.
+    New,
+    /// That this is its version.
+    Version(u64),
+}
+
+/// A change of a task.
+#[derive(Debug, Clone)]
+pub enum TaskEdit {
+    /// It has this definition.
+    Define(Definition),
+    /// Its rules start nothing until then, or until it is resumed.
+    Pause(Option<u64>),
+    /// Its rules start runs again.
+    Resume,
+    /// It is gone.
+    Delete,
+}
+
+/// Why a task is not changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// There is none of this name.
+    Missing,
+    /// There is one of this name.
+    Exists,
+    /// Another version is the newest.
+    Version(u64),
+    /// Files of this agent define it.
+    OfAgent(String),
+}
+
+/// What became of changes that were asked for together: each task's version, or the first that was refused; then nothing is changed.
+pub type TasksChanged = Result<Vec<u64>, (String, Refused)>;
+
+/// A task as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct TaskRow {
+    pub(super) name: String,
+    pub(super) version: u64,
+    pub(super) status: BatchStatus,
+    pub(super) until_us: Option<u64>,
+    pub(super) agent: Option<String>,
+    pub(super) changed_us: u64,
+    pub(super) who: Option<String>,
+    pub(super) definition: Definition,
+}
+
+impl TaskRow {
+    /// The task after a change that somebody asks for; none if it is so already.
+    pub(super) fn edited(row: Option<&Self>, change: &TaskChange, now_us: u64) -> Result<Option<Self>, Refused> {
+        let there = row.filter(|row| row.status != BatchStatus::DELETED);
+        if let Some(agent) = there.and_then(|row| row.agent.clone()) {
+            return Err(Refused::OfAgent(agent));
+        }
+        match (change.expects, there) {
+            (Expects::New, Some(_)) => return Err(Refused::Exists),
+            (Expects::Version(_), None) => return Err(Refused::Missing),
+            (Expects::Version(version), Some(row)) if row.version != version => return Err(Refused::Version(row.version)),
+            _ => {}
+        }
+        let is_as = |status: &BatchStatus, until_us| there.is_some_and(|row| row.status == *status && row.until_us == until_us);
+        let new = |row: &Self| Self { changed_us: now_us, who: Some(change.who.clone()), ..row.clone() };
+        Ok(match &change.edit {
+            TaskEdit::Define(definition) if there.is_some_and(|row| row.definition == *definition) => None,
+            TaskEdit::Define(definition) => Some(Self {
+                name: change.name.clone(),
+                version: row.map_or(0, |row| row.version) + 1,
+                // A paused task that is changed stays paused.
+                status: there.map_or(BatchStatus::ACTIVE, |row| row.status.clone()),
+                until_us: there.and_then(|row| row.until_us),
+                agent: None,
+                changed_us: now_us,
+                who: Some(change.who.clone()),
+                definition: definition.clone(),
+            }),
+            TaskEdit::Pause(until_us) if is_as(&BatchStatus::PAUSED, *until_us) => None,
+            TaskEdit::Resume if is_as(&BatchStatus::ACTIVE, None) => None,
+            edit => {
+                let row = there.ok_or(Refused::Missing)?;
+                let (status, until_us, version) = match edit {
+                    TaskEdit::Pause(until_us) => (BatchStatus::PAUSED, *until_us, row.version),
+                    TaskEdit::Delete => (BatchStatus::DELETED, None, row.version + 1),
+                    _ => (BatchStatus::ACTIVE, None, row.version),
+                };
+                Some(Self { status, until_us, version, ..new(row) })
+            }
+        })
+    }
+
+    /// The task after an agent told of it; none if that says nothing new. What the server keeps itself no agent changes.
+    pub(super) fn told(row: Option<&Self>, event: &BatchTaskChanged) -> Option<Self> {
+        let agent = event.agent.clone()?;
+        let is_newer = |row: &Self| match &row.agent {
+            None => row.status == BatchStatus::DELETED && row.changed_us < event.time_us,
+            // In any order: the latest word holds, and of two at the same time that of the greater agent and version.
+            Some(known) => (row.changed_us, known, row.version) < (event.time_us, &agent, event.version),
+        };
+        if !row.is_none_or(is_newer) {
+            return None;
+        }
+        Some(Self {
+            name: event.task.clone(),
+            version: event.version,
+            status: event.status.clone(),
+            until_us: event.until_us,
+            agent: Some(agent),
+            changed_us: event.time_us,
+            who: event.who.clone(),
+            definition: event.definition.clone().or_else(|| row.map(|row| row.definition.clone())).unwrap_or_default(),
+        })
+    }
+
+    /// The event that tells of it.
+    pub(super) fn event(&self) -> BatchTaskChanged {
+        BatchTaskChanged {
+            time_us: self.changed_us,
+            task: self.name.clone(),
+            version: self.version,
+            status: self.status.clone(),
+            who: self.who.clone(),
+            agent: self.agent.clone(),
+            until_us: self.until_us,
+            definition: None,
+        }
+    }
+
+    /// The task as it is shown. `runs`: the newest ones, newest first.
+    pub(super) fn show(self, mut runs: Vec<BatchMark>) -> BatchTask {
+        let ended = runs.iter().filter(|run| ![State::RUNNING, State::PENDING, State::RETRYING].contains(&run.outcome));
+        let failed_in_a_row = ended.take_while(|run| run.outcome == State::FAILED || run.outcome == State::LOST).count() as u64;
+        runs.truncate(MARKS);
+        runs.reverse();
+        let Self { name, version, status, until_us, agent, changed_us, who, definition } = self;
+        BatchTask { name, version, status, until_us, agent, changed_us, who, definition, next_us: Vec::new(), runs, failed_in_a_row }
+    }
+
+    /// It is made or changed so that it gets a version.
+    pub(super) fn is_version_after(&self, row: Option<&Self>) -> bool {
+        row.is_none_or(|row| row.version != self.version || row.agent != self.agent)
+    }
+}
+
+/// The run of a batch task that a process is; none if it is no such process.
+pub(super) fn run_of(process: &Process) -> Option<BatchRun> {
+    if process.kind != Kind::RUN {
+        return None;
+    }
+    let text = |key: &str| process.fields.get(key).and_then(Value::as_str).map(str::to_owned);
+    // Whoever has only texts for fields sends numbers as texts.
+    let number = |key: &str| process.fields.get(key).and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
+    Some(BatchRun {
+        run: process.native_id.clone()?,
+        task: text("task.name")?,
+        due_us: number("task.due_us").filter(|due| i64::try_from(*due).is_ok())?,
+        version: number("task.version").unwrap_or_default(),
+        agent: text("task.agent"),
+        trigger: text("task.trigger").unwrap_or_default(),
+        by: text("task.by"),
+        root_id: process.root_id,
+        process_id: process.id,
+        started_us: process.started_us,
+        ended_us: process.ended_us,
+        elapsed_ns: process.elapsed_ns,
+        outcome: process.state.clone(),
+        exit_code: process.exit_code,
+        result_code: number("task.result_code").and_then(|code| i64::try_from(code).ok()),
+        signal: process.signal,
+        reason: process.reason.clone(),
+        error: process.error.as_ref().map(|error| error.message.clone()),
+    })
+}
+
+/// The due times without a run that an event tells of.
+pub(super) fn decision_of(event: &Event) -> Option<BatchDecision> {
+    Some(match event {
+        Event::RunSkipped(of) => BatchDecision {
+            task: of.task.clone(),
+            agent: of.agent.clone(),
+            version: of.version,
+            first_due_us: of.due_us,
+            last_due_us: of.due_us,
+            count: 1,
+            what: "skipped".to_owned(),
+            reason: of.reason.to_string(),
+            blocked_by: of.blocked_by.clone(),
+        },
+        Event::RunMissed(of) => BatchDecision {
+            task: of.task.clone(),
+            agent: of.agent.clone(),
+            version: of.version,
+            first_due_us: of.first_due_us,
+            last_due_us: of.last_due_us,
+            count: of.count,
+            what: "missed".to_owned(),
+            reason: of.reason.to_string(),
+            blocked_by: None,
+        },
+        _ => return None,
+    })
+}
+
+/// What differs between two definitions: a line for each key, `-` as it was and `+` as it is.
+pub fn diff(before: Option<&Definition>, after: &Definition) -> Vec<String> {
+    let empty = Definition::new();
+    let before = before.unwrap_or(&empty);
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let lines = keys.into_iter().filter(|key| before.get(*key) != after.get(*key)).flat_map(|key| {
+        let line = |sign: char, value: Option<&Value>| value.map(|value| format!("{sign} {key} = {value}"));
+        [line('-', before.get(key)), line('+', after.get(key))]
+    });
+    lines.flatten().collect()
+}
+
+/// Adds to each version, newest first, what differs from the one before it.
+pub(super) fn with_diffs(mut versions: Vec<BatchVersion>) -> Vec<BatchVersion> {
+    for place in 0..versions.len() {
+        versions[place].diff = diff(versions.get(place + 1).map(|version| &version.definition), &versions[place].definition);
+    }
+    versions.truncate(VERSIONS);
+    versions
+}
+
+/// A cursor of a list of runs: the due time and the id of the last run.
+pub(super) fn run_cursor(cursor: &str) -> Option<(u64, &str)> {
+    let (due, run) = cursor.split_once('.')?;
+    Some((due.parse().ok().filter(|due| i64::try_from(*due).is_ok())?, run))
+}
+
+/// The cursor behind a run.
+pub(super) fn cursor_of(run: &BatchRun) -> String {
+    format!("{}.{}", run.due_us, run.run)
+}

@@ -1,0 +1,160 @@
+//! Batch tasks, their runs and what agents told of them.
+
+use std::collections::BTreeMap;
+
+use monitor_wire::{
+    BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, Process,
+};
+
+use super::{MemoryStore, contains};
+use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, cursor_of, decision_of, run_cursor, run_of, with_diffs};
+use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, StoreError, TaskChange, TasksChanged};
+
+/// A decision by its task, first and last due time, agent, and what and why.
+type DecisionKey = (String, u64, u64, String, String, String);
+
+/// All that is kept of batch tasks.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Tasks by name, each with the number of its last change.
+    tasks: BTreeMap<String, (u64, TaskRow)>,
+    versions: BTreeMap<(String, u64), BatchVersion>,
+    runs: BTreeMap<(String, u64, String), BatchRun>,
+    decisions: BTreeMap<DecisionKey, BatchDecision>,
+    agents: BTreeMap<String, u64>,
+}
+
+impl Batch {
+    /// Changes all of these tasks or none. Returns the events that tell of it.
+    pub(super) fn change(&mut self, changes: &[TaskChange], now_us: u64) -> (TasksChanged, Vec<Event>) {
+        let mut edited = Vec::new();
+        for change in changes {
+            match TaskRow::edited(self.tasks.get(&change.name).map(|(_, row)| row), change, now_us) {
+                Ok(new) => edited.push((&change.name, new)),
+                Err(refused) => return (Err((change.name.clone(), refused)), Vec::new()),
+            }
+        }
+        let (mut versions, mut events) = (Vec::new(), Vec::new());
+        for (name, new) in edited {
+            if let Some(new) = new {
+                events.push(Event::BatchTaskChanged(new.event()));
+                self.put(new);
+            }
+            versions.push(self.tasks.get(name).map_or(0, |(_, row)| row.version));
+        }
+        (Ok(versions), events)
+    }
+
+    fn put(&mut self, row: TaskRow) {
+        let revision = self.tasks.values().map(|(revision, _)| *revision).max().unwrap_or(0) + 1;
+        if row.is_version_after(self.tasks.get(&row.name).map(|(_, row)| row)) {
+            let TaskRow { version, changed_us, who, status, definition, .. } = row.clone();
+            let version = BatchVersion { version, time_us: changed_us, who, status, definition, diff: Vec::new() };
+            self.versions.insert((row.name.clone(), version.version), version);
+        }
+        self.tasks.insert(row.name.clone(), (revision, row));
+    }
+
+    /// Takes what an agent tells.
+    pub(super) fn take(&mut self, event: &Event) {
+        match event {
+            Event::BatchTaskChanged(changed) => {
+                if let Some(new) = TaskRow::told(self.tasks.get(&changed.task).map(|(_, row)| row), changed) {
+                    self.put(new);
+                }
+            }
+            Event::AgentDecided(decided) => {
+                let until = self.agents.entry(decided.agent.clone()).or_default();
+                *until = decided.until_us.max(*until);
+            }
+            event => {
+                let Some(of) = decision_of(event) else { return };
+                let from = of.last_due_us.saturating_sub(KEPT_US);
+                let task = of.task.clone();
+                let key = (task.clone(), of.first_due_us, of.last_due_us, of.agent.clone(), of.what.clone(), of.reason.clone());
+                self.decisions.insert(key, of);
+                self.decisions.retain(|key, _| key.0 != task || key.1 >= from);
+            }
+        }
+    }
+
+    /// Takes the run that a process is, if it is one.
+    pub(super) fn take_process(&mut self, process: &Process) {
+        let Some(run) = run_of(process) else { return };
+        let (task, from) = (run.task.clone(), run.due_us.saturating_sub(KEPT_US));
+        self.runs.insert((task.clone(), run.due_us, run.run.clone()), run);
+        self.runs.retain(|key, _| key.0 != task || key.1 >= from);
+    }
+
+    fn show(&self, row: &TaskRow) -> BatchTask {
+        let runs = self.runs.values().rev().filter(|run| run.task == row.name).take(MARKS);
+        let mark_of =
+            |run: &BatchRun| BatchMark { run: run.run.clone(), root_id: run.root_id, due_us: run.due_us, outcome: run.outcome.clone() };
+        row.clone().show(runs.map(mark_of).collect::<Vec<BatchMark>>())
+    }
+}
+
+impl BatchQueries for MemoryStore {
+    fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError> {
+        let state = self.state();
+        let after = query.cursor.as_deref().unwrap_or_default();
+        let is_meant = |row: &&TaskRow| {
+            let is_behind = row.name.as_str() > after && row.status != BatchStatus::DELETED;
+            is_behind && query.text.as_ref().is_none_or(|text| contains(&row.name, text))
+        };
+        let rows: Vec<_> = state.batch.tasks.values().map(|(_, row)| row).filter(is_meant).collect();
+        let tasks: Vec<_> = rows.iter().take(query.limit).map(|row| state.batch.show(row)).collect();
+        let next_cursor = tasks.last().filter(|_| rows.len() > query.limit).map(|task| task.name.clone());
+        Ok(BatchTasksPage { tasks, next_cursor, as_of: state.seq })
+    }
+
+    fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError> {
+        let state = self.state();
+        Ok(state.batch.tasks.get(name).map(|(_, row)| state.batch.show(row)))
+    }
+
+    fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError> {
+        let state = self.state();
+        let versions = state.batch.versions.iter().rev().filter(|((task, _), _)| task == name).map(|(_, version)| version.clone());
+        Ok(with_diffs(versions.take(VERSIONS + 1).collect()))
+    }
+
+    fn batch_runs(&self, query: &BatchRunsQuery) -> Result<BatchRunsPage, StoreError> {
+        let malformed = |cursor: &String| StoreError::Cursor { cursor: cursor.clone() };
+        let behind = query.cursor.as_ref().map(|cursor| run_cursor(cursor).ok_or_else(|| malformed(cursor))).transpose()?;
+        let state = self.state();
+        let is_meant = |run: &&BatchRun| {
+            query.task.as_ref().is_none_or(|task| run.task == *task)
+                && query.from_us.is_none_or(|from| run.due_us >= from)
+                && query.to_us.is_none_or(|to| run.due_us < to)
+                && (query.exit_code.is_none() || run.exit_code == query.exit_code)
+                && query.outcome.as_ref().is_none_or(|outcome| run.outcome == *outcome)
+                && (query.agent.is_none() || run.agent == query.agent)
+                && behind.is_none_or(|place| (run.due_us, run.run.as_str()) < place)
+        };
+        let mut runs: Vec<BatchRun> = state.batch.runs.values().filter(is_meant).cloned().collect();
+        runs.sort_by(|a, b| (b.due_us, &b.run).cmp(&(a.due_us, &a.run)));
+        let is_more = runs.len() > query.limit;
+        runs.truncate(query.limit);
+        let next_cursor = runs.last().filter(|_| is_more).map(cursor_of);
+        Ok(BatchRunsPage { runs, next_cursor, as_of: state.seq })
+    }
+
+    fn batch_decisions(&self, task: &str, (from_us, to_us): (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError> {
+        let state = self.state();
+        let touches = |of: &&BatchDecision| of.task == task && of.first_due_us < to_us && of.last_due_us >= from_us;
+        Ok(state.batch.decisions.values().filter(touches).take(limit).cloned().collect())
+    }
+
+    fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
+        let state = self.state();
+        let newer = state.batch.tasks.values().filter(|(revision, _)| *revision > after);
+        let mut changes: Vec<_> = newer.map(|(revision, row)| (*revision, row.clone().show(Vec::new()))).collect();
+        changes.sort_by_key(|(revision, _)| *revision);
+        Ok(changes)
+    }
+
+    fn batch_agents(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        Ok(self.state().batch.agents.iter().map(|(name, until)| (name.clone(), *until)).collect())
+    }
+}

@@ -1,0 +1,195 @@
+//! Questions about batch tasks.
+
+use monitor_wire::{BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion};
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params, params_from_iter};
+
+use super::{ReadError, as_of};
+use crate::store::batch::{BatchRunsQuery, BatchTasksQuery, Definition, MARKS, TaskRow, VERSIONS, cursor_of, run_cursor, with_diffs};
+
+/// What a task's row is read by.
+pub(super) const TASK: &str = "SELECT name, version, status, until, agent, changed, who, definition, revision FROM batch_task";
+/// The columns of a run.
+pub(super) const RUN_COLUMNS: &str = "task, due, run, version, agent, trigger, who, root, process, started, ended, elapsed, outcome, \
+                                      exit_code, result_code, signal, reason, error";
+/// A page of tasks whose names contain a text.
+pub(super) const TASKS: &str =
+    " WHERE name > ?1 AND status <> 'deleted' AND (?2 IS NULL OR instr(lower(name), lower(?2)) > 0) ORDER BY name LIMIT ?3";
+/// The newest runs of a task.
+pub(super) const NEWEST: &str = "SELECT run, root, due, outcome FROM batch_run WHERE task = ?1 ORDER BY due DESC, run DESC LIMIT ?2";
+/// Due times without a run that touch a time.
+pub(super) const DECISIONS: &str = "SELECT task, agent, version, first, last, count, what, reason, blocked_by FROM batch_decision \
+                                    WHERE task = ?1 AND first < ?3 AND last >= ?2 ORDER BY first LIMIT ?4";
+
+pub(super) fn task_row(row: &Row<'_>) -> Result<TaskRow> {
+    Ok(TaskRow {
+        name: row.get(0)?,
+        version: row.get::<_, i64>(1)? as u64,
+        status: row.get::<_, String>(2)?.into(),
+        until_us: row.get::<_, Option<i64>>(3)?.map(|us| us as u64),
+        agent: row.get(4)?,
+        changed_us: row.get::<_, i64>(5)? as u64,
+        who: row.get(6)?,
+        definition: definition(row, 7)?,
+    })
+}
+
+fn definition(row: &Row<'_>, column: usize) -> Result<Definition> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+pub(super) fn json(definition: &Definition) -> String {
+    serde_json::to_string(definition).expect("plain data with text keys is JSON")
+}
+
+pub(super) fn tasks(connection: &Connection, query: &BatchTasksQuery) -> Result<BatchTasksPage> {
+    let mut statement = connection.prepare_cached(&format!("{TASK}{TASKS}"))?;
+    let after = query.cursor.as_deref().unwrap_or_default();
+    let rows = statement.query_map(params![after, query.text, query.limit as i64 + 1], task_row)?;
+    let mut rows = rows.collect::<Result<Vec<_>>>()?;
+    let is_more = rows.len() > query.limit;
+    rows.truncate(query.limit);
+    let next_cursor = rows.last().filter(|_| is_more).map(|row| row.name.clone());
+    let tasks = rows.into_iter().map(|row| show(connection, row)).collect::<Result<_>>()?;
+    Ok(BatchTasksPage { tasks, next_cursor, as_of: as_of(connection)? })
+}
+
+pub(super) fn task(connection: &Connection, name: &str) -> Result<Option<BatchTask>> {
+    let row = connection.prepare_cached(&format!("{TASK} WHERE name = ?1"))?.query_row([name], task_row).optional()?;
+    row.map(|row| show(connection, row)).transpose()
+}
+
+fn show(connection: &Connection, row: TaskRow) -> Result<BatchTask> {
+    let mut statement = connection.prepare_cached(NEWEST)?;
+    let mark = |row: &Row<'_>| {
+        Ok(BatchMark {
+            run: row.get(0)?,
+            root_id: parsed(row, 1)?,
+            due_us: row.get::<_, i64>(2)? as u64,
+            outcome: row.get::<_, String>(3)?.into(),
+        })
+    };
+    let runs = statement.query_map(params![row.name, MARKS as i64], mark)?.collect::<Result<_>>()?;
+    Ok(row.show(runs))
+}
+
+fn parsed<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(row: &Row<'_>, column: usize) -> Result<T> {
+    row.get_ref(column)?.as_str()?.parse::<T>().map_err(|error| Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+pub(super) fn versions(connection: &Connection, name: &str) -> Result<Vec<BatchVersion>> {
+    let sql = "SELECT version, time, who, status, definition FROM batch_version WHERE task = ?1 ORDER BY version DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let version = |row: &Row<'_>| {
+        Ok(BatchVersion {
+            version: row.get::<_, i64>(0)? as u64,
+            time_us: row.get::<_, i64>(1)? as u64,
+            who: row.get(2)?,
+            status: row.get::<_, String>(3)?.into(),
+            definition: definition(row, 4)?,
+            diff: Vec::new(),
+        })
+    };
+    let rows = statement.query_map(params![name, VERSIONS as i64 + 1], version)?;
+    Ok(with_diffs(rows.collect::<Result<_>>()?))
+}
+
+/// The statement that lists runs, and its values.
+pub(super) fn runs_statement(query: &BatchRunsQuery) -> std::result::Result<(String, Vec<Value>), ReadError> {
+    let mut values = Vec::new();
+    let mut conditions = Vec::new();
+    let mut add = |condition: &str, of: Vec<Value>| {
+        conditions.push(condition.to_owned());
+        values.extend(of);
+    };
+    if let Some(task) = &query.task {
+        add("task = ?", vec![task.clone().into()]);
+    }
+    if let Some(exit_code) = query.exit_code {
+        add("exit_code = ?", vec![exit_code.into()]);
+    }
+    if let Some(outcome) = &query.outcome {
+        add("outcome = ?", vec![outcome.to_string().into()]);
+    }
+    if let Some(agent) = &query.agent {
+        add("agent = ?", vec![agent.clone().into()]);
+    }
+    if let Some(from_us) = query.from_us {
+        add("due >= ?", vec![(from_us.min(i64::MAX as u64) as i64).into()]);
+    }
+    if let Some(to_us) = query.to_us {
+        add("due < ?", vec![(to_us.min(i64::MAX as u64) as i64).into()]);
+    }
+    if let Some(cursor) = &query.cursor {
+        let (due, run) = run_cursor(cursor).ok_or_else(|| ReadError::Cursor(cursor.clone()))?;
+        add("(due, run) < (?, ?)", vec![(due as i64).into(), run.to_owned().into()]);
+    }
+    let wanted = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+    values.push((query.limit as i64 + 1).into());
+    Ok((format!("SELECT {RUN_COLUMNS} FROM batch_run{wanted} ORDER BY due DESC, run DESC LIMIT ?"), values))
+}
+
+pub(super) fn runs(connection: &Connection, query: &BatchRunsQuery) -> std::result::Result<BatchRunsPage, ReadError> {
+    let (sql, values) = runs_statement(query)?;
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut runs = statement.query_map(params_from_iter(values), run)?.collect::<Result<Vec<_>>>()?;
+    let is_more = runs.len() > query.limit;
+    runs.truncate(query.limit);
+    let next_cursor = runs.last().filter(|_| is_more).map(cursor_of);
+    Ok(BatchRunsPage { runs, next_cursor, as_of: as_of(connection)? })
+}
+
+fn run(row: &Row<'_>) -> Result<BatchRun> {
+    let number = |column: usize| Ok::<_, Error>(row.get::<_, Option<i64>>(column)?.map(|number| number as u64));
+    Ok(BatchRun {
+        task: row.get(0)?,
+        due_us: row.get::<_, i64>(1)? as u64,
+        run: row.get(2)?,
+        version: row.get::<_, i64>(3)? as u64,
+        agent: row.get(4)?,
+        trigger: row.get(5)?,
+        by: row.get(6)?,
+        root_id: parsed(row, 7)?,
+        process_id: parsed(row, 8)?,
+        started_us: number(9)?,
+        ended_us: number(10)?,
+        elapsed_ns: number(11)?,
+        outcome: row.get::<_, String>(12)?.into(),
+        exit_code: row.get(13)?,
+        result_code: row.get(14)?,
+        signal: row.get(15)?,
+        reason: row.get(16)?,
+        error: row.get(17)?,
+    })
+}
+
+pub(super) fn decisions(connection: &Connection, task: &str, (from_us, to_us): (u64, u64), limit: usize) -> Result<Vec<BatchDecision>> {
+    let bound = |us: u64| us.min(i64::MAX as u64) as i64;
+    let decision = |row: &Row<'_>| {
+        Ok(BatchDecision {
+            task: row.get(0)?,
+            agent: row.get(1)?,
+            version: row.get::<_, i64>(2)? as u64,
+            first_due_us: row.get::<_, i64>(3)? as u64,
+            last_due_us: row.get::<_, i64>(4)? as u64,
+            count: row.get::<_, i64>(5)? as u64,
+            what: row.get(6)?,
+            reason: row.get(7)?,
+            blocked_by: row.get(8)?,
+        })
+    };
+    let mut statement = connection.prepare_cached(DECISIONS)?;
+    statement.query_map(params![task, bound(from_us), bound(to_us), limit as i64], decision)?.collect()
+}
+
+pub(super) fn changes(connection: &Connection, after: u64) -> Result<Vec<(u64, BatchTask)>> {
+    let mut statement = connection.prepare_cached(&format!("{TASK} WHERE revision > ?1 ORDER BY revision"))?;
+    let rows = statement
+        .query_map([after.min(i64::MAX as u64) as i64], |row| Ok((row.get::<_, i64>(8)? as u64, task_row(row)?.show(Vec::new()))))?;
+    rows.collect()
+}
+
+pub(super) fn agents(connection: &Connection) -> Result<Vec<(String, u64)>> {
+    let mut statement = connection.prepare_cached("SELECT name, until FROM batch_agent ORDER BY name")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
+}

@@ -1,0 +1,123 @@
+//! Batch tasks: changes that somebody asks for, and what agents tell. Runs are written as their processes are.
+
+use monitor_wire::{BatchDecision, BatchTaskChanged, Event, Process};
+use rusqlite::{OptionalExtension as _, Result, params};
+
+use super::changes::NONE;
+use super::{Transaction, Writer};
+use crate::store::Changes;
+use crate::store::batch::{KEPT_US, TaskChange, TaskRow, TasksChanged, decision_of, run_of};
+use crate::store::sqlite::batch::{RUN_COLUMNS, TASK, json, task_row};
+
+impl Writer {
+    /// Changes all of these tasks, or none of them.
+    pub(in super::super) fn change_tasks(&mut self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes)> {
+        let mut changed: TasksChanged = Ok(Vec::new());
+        let told = self.transaction(now_us, |transaction| {
+            let mut edited = Vec::new();
+            for change in changes {
+                let row = transaction.task(&change.name)?;
+                match TaskRow::edited(row.as_ref(), change, now_us) {
+                    Ok(new) => edited.push((row, new)),
+                    Err(refused) => {
+                        changed = Err((change.name.clone(), refused));
+                        return Ok(());
+                    }
+                }
+            }
+            let mut versions = Vec::new();
+            for (row, new) in edited {
+                versions.push(new.as_ref().or(row.as_ref()).map_or(0, |row| row.version));
+                if let Some(new) = new {
+                    transaction.write_task(row.as_ref(), &new)?;
+                    transaction.push_event(Event::BatchTaskChanged(new.event()), NONE);
+                }
+            }
+            changed = Ok(versions);
+            Ok(())
+        })?;
+        Ok((changed, told))
+    }
+}
+
+impl Transaction<'_> {
+    fn task(&self, name: &str) -> Result<Option<TaskRow>> {
+        self.connection.prepare_cached(&format!("{TASK} WHERE name = ?1"))?.query_row([name], task_row).optional()
+    }
+
+    /// Writes a task, and its version if it has got another one.
+    fn write_task(&self, before: Option<&TaskRow>, row: &TaskRow) -> Result<()> {
+        let TaskRow { name, version, status, until_us, agent, changed_us, who, definition } = row;
+        let sql = "INSERT OR REPLACE INTO batch_task(name, version, revision, status, until, agent, changed, who, definition) \
+                   VALUES(?1, ?2, 1 + (SELECT coalesce(max(revision), 0) FROM batch_task), ?3, ?4, ?5, ?6, ?7, ?8)";
+        let definition = json(definition);
+        let (version, until, changed) = (*version as i64, until_us.map(|us| us as i64), *changed_us as i64);
+        self.connection.prepare_cached(sql)?.execute(params![name, version, status.as_str(), until, agent, changed, who, definition])?;
+        if row.is_version_after(before) {
+            let sql = "INSERT OR REPLACE INTO batch_version(task, version, time, who, status, definition) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
+            self.connection.prepare_cached(sql)?.execute(params![name, version, changed, who, status.as_str(), definition])?;
+        }
+        Ok(())
+    }
+
+    /// Takes what an agent tells of its tasks, if the event is of that kind.
+    pub(super) fn gather_batch(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::BatchTaskChanged(changed) => self.told_of_task(changed),
+            Event::AgentDecided(decided) => {
+                let sql = "INSERT INTO batch_agent(name, until) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET until = max(until, ?2)";
+                self.connection.prepare_cached(sql)?.execute(params![decided.agent, decided.until_us as i64]).map(drop)
+            }
+            event => decision_of(event).map_or(Ok(()), |decision| self.write_decision(&decision)),
+        }
+    }
+
+    fn told_of_task(&self, event: &BatchTaskChanged) -> Result<()> {
+        let row = self.task(&event.task)?;
+        match TaskRow::told(row.as_ref(), event) {
+            Some(new) => self.write_task(row.as_ref(), &new),
+            None => Ok(()),
+        }
+    }
+
+    fn write_decision(&self, of: &BatchDecision) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO batch_decision(task, first, last, agent, what, reason, version, count, blocked_by) \
+                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let (first, last) = (of.first_due_us as i64, of.last_due_us as i64);
+        let (version, count) = (of.version.min(i64::MAX as u64) as i64, of.count.min(i64::MAX as u64) as i64);
+        let row = params![of.task, first, last, of.agent, of.what, of.reason, version, count, of.blocked_by];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        let kept_from = of.last_due_us.saturating_sub(KEPT_US) as i64;
+        let sql = "DELETE FROM batch_decision WHERE task = ?1 AND first < ?2";
+        self.connection.prepare_cached(sql)?.execute(params![of.task, kept_from]).map(drop)
+    }
+
+    /// Writes the run that a process is, if it is one.
+    pub(super) fn settle_run(&self, process: &Process) -> Result<()> {
+        let Some(run) = run_of(process) else { return Ok(()) };
+        let sql = format!("INSERT OR REPLACE INTO batch_run({RUN_COLUMNS}) VALUES(?{})", ", ?".repeat(RUN_COLUMNS.split(',').count() - 1));
+        let number = |number: Option<u64>| number.map(|number| number.min(i64::MAX as u64) as i64);
+        self.connection.prepare_cached(&sql)?.execute(params![
+            run.task,
+            number(Some(run.due_us)),
+            run.run,
+            number(Some(run.version)),
+            run.agent,
+            run.trigger,
+            run.by,
+            run.root_id.to_string(),
+            run.process_id.to_string(),
+            number(run.started_us),
+            number(run.ended_us),
+            number(run.elapsed_ns),
+            run.outcome.as_str(),
+            run.exit_code,
+            run.result_code,
+            run.signal,
+            run.reason,
+            run.error,
+        ])?;
+        let sql = "DELETE FROM batch_run WHERE task = ?1 AND due < ?2";
+        self.connection.prepare_cached(sql)?.execute(params![run.task, number(Some(run.due_us.saturating_sub(KEPT_US)))]).map(drop)
+    }
+}

@@ -1,0 +1,191 @@
+//! Batch tasks over the API: definitions, versions, runs, books of agents.
+
+use serde_json::{Value, json};
+
+use crate::stream::Reader;
+use crate::support::{TestServer, batch, read};
+
+/// 2026-11-21T02:30:00Z
+const DUE: u64 = 1_795_228_200_000_000;
+
+async fn ask(server: &TestServer, method: &str, path: &str, if_match: Option<&str>, body: Option<Value>) -> (u16, Value) {
+    let request = server.client.request(method.parse().unwrap(), format!("http://{}/api/v1/{path}", server.address));
+    let request = request.bearer_auth(server.local_token());
+    let request = if_match.into_iter().fold(request, |request, version| request.header("if-match", version));
+    let request = body.into_iter().fold(request, |request, body| request.json(&body));
+    let response = request.send().await.unwrap();
+    if response.status() == 204 { (204, Value::Null) } else { read(response).await }
+}
+
+fn gold() -> Value {
+    json!({"name": "gold", "command": ["node", "index.js"], "rules": ["30 2 * * *"], "zone": "UTC", "on": ["db-1"], "owner": "ada"})
+}
+
+#[tokio::test]
+async fn a_task_is_added_changed_by_its_version_paused_and_deleted_and_each_is_told() {
+    let server = TestServer::start().await;
+    let mut stream = Reader::open(server.get("/api/v1/stream?types=batch-task-changed")).await;
+    let (status, task) = ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
+    assert_eq!((status, &task["version"], task["next_us"].as_array().unwrap().len()), (201, &json!(1), 5), "{task}");
+    let told = stream.next().await.data;
+    assert_eq!(
+        (&told["event"]["task"], &told["event"]["version"], &told["event"]["status"]),
+        (&json!("gold"), &json!(1), &json!("active"))
+    );
+    assert_eq!(ask(&server, "POST", "batch-tasks", None, Some(gold())).await.0, 409);
+    let mut other = gold();
+    other["owner"] = json!("bob");
+    assert_eq!(ask(&server, "PUT", "batch-tasks/gold", None, Some(other.clone())).await.0, 400, "a change wants If-Match");
+    assert_eq!(ask(&server, "PUT", "batch-tasks/gold", Some("\"7\""), Some(other.clone())).await.0, 412);
+    let (status, task) = ask(&server, "PUT", "batch-tasks/gold", Some("\"1\""), Some(other)).await;
+    assert_eq!((status, &task["version"], &task["definition"]["owner"]), (200, &json!(2), &json!("bob")), "{task}");
+    let (_, versions) = ask(&server, "GET", "batch-tasks/gold/versions", None, None).await;
+    assert_eq!(versions["versions"][0]["diff"], json!([r#"- owner = "ada""#, r#"+ owner = "bob""#]), "{versions}");
+    let (status, task) = ask(&server, "POST", "batch-tasks/gold/pause", None, Some(json!({}))).await;
+    assert_eq!((status, &task["status"], &task["next_us"]), (200, &json!("paused"), &json!([])), "{task}");
+    assert_eq!(ask(&server, "POST", "batch-tasks/gold/pause", None, Some(json!({"until_us": 1}))).await.0, 400);
+    assert_eq!(ask(&server, "POST", "batch-tasks/gold/resume", None, None).await.1["status"], "active");
+    assert_eq!(ask(&server, "DELETE", "batch-tasks/gold", None, None).await.0, 204);
+    assert_eq!(ask(&server, "GET", "batch-tasks/gold", None, None).await.0, 404);
+    assert_eq!(ask(&server, "GET", "batch-tasks/gold/versions", None, None).await.1["versions"].as_array().unwrap().len(), 3);
+    let (_, audit) = ask(&server, "GET", "audit", None, None).await;
+    let actions: Vec<_> = audit["entries"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
+    let is_change = |action: &&&str| action.starts_with("PUT") && action.ends_with(r#"version 2 - owner = "ada"; + owner = "bob""#);
+    assert!(actions.iter().any(|action| is_change(&action)), "{actions:#?}");
+}
+
+#[tokio::test]
+async fn mistakes_of_definitions_are_told_at_once_and_by_place() {
+    let server = TestServer::start().await;
+    let wrong = json!({"name": "gold", "command": ["true"], "rules": ["0 25 * * *"], "ownr": "ada"});
+    let (status, problem) = ask(&server, "POST", "batch-tasks", None, Some(wrong)).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(status == 400 && detail.contains("rules.0: hour") && detail.contains("did you mean owner?"), "{problem}");
+    for (definition, words) in [
+        (json!({"name": "runs", "command": ["true"]}), "part of the API's paths"),
+        (json!({"name": "a", "command": ["true"], "then": {"success": ["b"]}}), "there is no task b"),
+        (json!({"name": "a", "command": ["true"], "then": {"success": ["a"]}}), "for ever"),
+        (json!({}), "name"),
+    ] {
+        let (status, problem) = ask(&server, "POST", "batch-tasks", None, Some(definition)).await;
+        assert!(status == 400 && problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    }
+    for body in [json!([]), json!("gold"), json!(null)] {
+        assert_eq!(ask(&server, "POST", "batch-tasks", None, Some(body)).await.0, 400);
+    }
+    // A task that another one starts can't go.
+    let (b, a) = (json!({"name": "b", "command": ["true"]}), json!({"name": "a", "command": ["true"], "then": {"fail": ["b"]}}));
+    assert_eq!(ask(&server, "POST", "batch-tasks/apply", None, Some(json!({"tasks": [a, b]}))).await.0, 200);
+    let (status, problem) = ask(&server, "DELETE", "batch-tasks/b", None, None).await;
+    assert!(status == 400 && problem["detail"].as_str().unwrap().contains("a: then.fail.0: there is no task b"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_folder_is_applied_after_its_plan_all_or_nothing() {
+    let server = TestServer::start().await;
+    ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
+    ask(&server, "POST", "batch-tasks", None, Some(json!({"name": "old", "command": ["true"]}))).await;
+    let mut changed = gold();
+    changed["owner"] = json!("bob");
+    let tasks = json!([changed, {"name": "new", "command": ["true"]}]);
+    let apply = |dry_run: bool| json!({"tasks": tasks, "delete": true, "dry_run": dry_run});
+    let told = |answer: &Value| {
+        let steps = answer["steps"].as_array().unwrap().iter();
+        steps
+            .map(|step| format!("{} {} {}", step["what"].as_str().unwrap(), step["name"].as_str().unwrap(), step["version"]))
+            .collect::<Vec<_>>()
+    };
+    let (_, plan) = ask(&server, "POST", "batch-tasks/apply", None, Some(apply(true))).await;
+    assert_eq!(told(&plan), ["change gold null", "add new null", "delete old null"]);
+    assert_eq!(ask(&server, "GET", "batch-tasks/gold", None, None).await.1["version"], 1, "a plan changes nothing");
+    let (_, done) = ask(&server, "POST", "batch-tasks/apply", None, Some(apply(false))).await;
+    assert_eq!(told(&done), ["change gold 2", "add new 1", "delete old 2"]);
+    let (_, again) = ask(&server, "POST", "batch-tasks/apply", None, Some(apply(false))).await;
+    assert_eq!(told(&again), ["same gold 2", "same new 1"]);
+    let (status, problem) =
+        ask(&server, "POST", "batch-tasks/apply", None, Some(json!({"tasks": [{"name": "ok", "command": ["true"]}, {"name": 7}]}))).await;
+    assert!(status == 400 && problem["detail"].as_str().unwrap().starts_with("tasks.1: "), "{problem}");
+    assert_eq!(ask(&server, "GET", "batch-tasks/ok", None, None).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_agent_gets_its_own_book_as_it_changes() {
+    let server = TestServer::start().await;
+    ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
+    ask(&server, "POST", "batch-tasks", None, Some(json!({"name": "own", "command": ["true"]}))).await;
+    let book = async |name: &str, after: u64| {
+        let (status, book) = ask(&server, "GET", &format!("agents/{name}/book?after={after}"), None, None).await;
+        assert_eq!(status, 200, "{book}");
+        let tasks = book["tasks"].as_array().unwrap().iter();
+        let tasks = tasks.map(|task| format!("{} {}", task["name"].as_str().unwrap(), task["status"].as_str().unwrap()));
+        (book["revision"].as_u64().unwrap(), tasks.collect::<Vec<_>>())
+    };
+    let (revision, tasks) = book("db-1", 0).await;
+    assert_eq!((tasks, book("local", 0).await.1), (vec!["gold active".to_owned()], vec!["own active".to_owned()]));
+    assert_eq!(book("db-1", revision).await, (revision, vec![]));
+    let mut moved = gold();
+    moved["on"] = json!(["db-2"]);
+    ask(&server, "PUT", "batch-tasks/gold", Some("*"), Some(moved)).await;
+    assert_eq!(book("db-1", revision).await.1, ["gold deleted"], "it is another agent's");
+    assert_eq!((book("db-1", 0).await.1, book("db-2", 0).await.1), (vec![], vec!["gold active".to_owned()]));
+}
+
+#[tokio::test]
+async fn runs_are_listed_and_each_due_time_is_explained() {
+    let server = TestServer::start().await;
+    let mut every = gold();
+    every["rules"] = json!(["* * * * *"]);
+    ask(&server, "POST", "batch-tasks", None, Some(every)).await;
+    let of = json!({"root_id": "019f0000000000000000000000000001", "id": "00000000000000c1", "native_id": "gold@20261121T023000Z.1"});
+    let with = |more: Value| {
+        let mut event = of.clone();
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let fields =
+        json!({"task.name": "gold", "task.version": "1", "task.due_us": DUE.to_string(), "task.trigger": "time", "task.agent": "db-1"});
+    let events = [
+        with(json!({"type": "process-started", "time_us": DUE + 5, "kind": "run", "name": "gold", "fields": fields})),
+        with(json!({"type": "process-ended", "time_us": DUE + 9, "outcome": "failed", "exit_code": 3,
+            "error": {"kind": "exit", "message": "no prices"}})),
+        json!({"type": "run-skipped", "time_us": DUE, "task": "gold", "agent": "db-1", "version": 1, "due_us": DUE + 60_000_000,
+            "reason": "overlap", "blocked_by": "gold@20261121T023000Z.1"}),
+        json!({"type": "run-missed", "time_us": DUE, "task": "gold", "agent": "db-1", "version": 1, "first_due_us": DUE + 120_000_000,
+            "last_due_us": DUE + 240_000_000, "count": 3, "reason": "agent-down"}),
+    ];
+    server.send(&batch(1, &events)).await;
+    let runs = server.ask("/api/v1/batch-tasks/runs?task=gold&exit_code=3&outcome=failed&agent=db-1").await;
+    assert_eq!((&runs["runs"][0]["run"], &runs["runs"][0]["error"]), (&json!("gold@20261121T023000Z.1"), &json!("no prices")), "{runs}");
+    assert_eq!(server.ask("/api/v1/batch-tasks/runs?exit_code=4").await["runs"], json!([]));
+    assert_eq!(server.ask("/api/v1/batch-tasks?q=GOL").await["tasks"][0]["runs"][0]["outcome"], "failed");
+    let path = format!("/api/v1/batch-tasks/gold/explain?from={DUE}&to={}", DUE + 240_000_001);
+    let explained = server.ask(&path).await;
+    let told: Vec<_> = explained["due"].as_array().unwrap().iter().map(|due| (due["decision"].clone(), due["reason"].clone())).collect();
+    let expected = [("started", "time"), ("skipped", "overlap"), ("missed", "agent-down")].map(|(what, why)| (json!(what), json!(why)));
+    assert_eq!(told, expected, "{explained}");
+    let next = server
+        .ask("/api/v1/batch-tasks/rules/next?rules=30%202%20*%20*%20*;@hourly&zone=Europe/Berlin&limit=3&after=1774659600000000")
+        .await;
+    assert_eq!(next["due"].as_array().unwrap().len(), 3, "{next}");
+    for wrong in ["rules/next?rules=x", "rules/next?rules=@daily&zone=Nowhere", "runs?cursor=x", "runs?exit_code=x", "runs?nope=1"] {
+        assert_eq!(ask(&server, "GET", &format!("batch-tasks/{wrong}"), None, None).await.0, 400, "{wrong}");
+    }
+    assert_eq!(ask(&server, "GET", "batch-tasks/none/explain", None, None).await.0, 404);
+}
+
+#[tokio::test]
+async fn an_order_is_a_durable_command_for_the_agents_of_the_task() {
+    let server = TestServer::start().await;
+    ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
+    let (status, command) = ask(&server, "POST", "batch-tasks/gold/run", None, Some(json!({"args": ["--again"]}))).await;
+    assert_eq!((status, &command["method"], &command["arguments"]["args"]), (200, &json!("run"), &json!(["--again"])), "{command}");
+    assert_eq!(
+        (&command["lines"][0]["name"], &command["lines"][0]["status"]),
+        (&json!("monitor-agent@db-1"), &json!("waiting")),
+        "{command}"
+    );
+    let (status, problem) = ask(&server, "POST", "batch-tasks/gold/kill", None, Some(json!({"run": "tin@20261121T023000Z.1"}))).await;
+    assert_eq!(status, 400, "{problem}");
+    assert_eq!(ask(&server, "POST", "batch-tasks/gold/kill", None, Some(json!({"now": true}))).await.1["arguments"]["what"], "gold");
+    assert_eq!(ask(&server, "POST", "batch-tasks/tin/run", None, Some(json!({}))).await.0, 404);
+}

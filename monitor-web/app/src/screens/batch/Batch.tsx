@@ -1,0 +1,35 @@
+import { Link } from "@tanstack/react-router";
+import { useEffect } from "react";
+import { t } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { Runs } from "./Runs.tsx";
+import { Task } from "./Task.tsx";
+import { Tasks } from "./Tasks.tsx";
+import { useBatchSearch } from "./useBatchSearch.ts";
+import "./batch.css";
+
+/** Batch tasks: what is to run, what ran, and one task on its own. */
+export default function Batch() {
+  const { task, tab } = useBatchSearch();
+  useEffect(() => {
+    document.title = `${task === undefined ? t("batch.title") : visible(task)} · ${t("app.name")}`;
+  }, [task]);
+  if (task !== undefined && tab !== "runs") return <Task name={task} />;
+  const tabs = [
+    { name: undefined, text: t("batch.tasks") },
+    { name: "runs", text: t("batch.runs") },
+  ];
+  return (
+    <div className="batch">
+      <h1 className="hidden">{t("batch.title")}</h1>
+      <nav className="tabs" aria-label={t("batch.title")}>
+        {tabs.map(({ name, text }) => (
+          <Link key={text} to="/tasks/batch" search={name === undefined ? {} : { tab: name }} className="outlined" aria-current={tab === name ? "page" : undefined}>
+            {text}
+          </Link>
+        ))}
+      </nav>
+      {tab === "runs" ? <Runs /> : <Tasks />}
+    </div>
+  );
+}

@@ -1,0 +1,130 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { type BatchRunsQuery, fetchBatchRuns } from "../../api/batch.ts";
+import type { BatchRun } from "../../api/types.ts";
+import { useAgain } from "../../data/useAgain.ts";
+import { t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateLabel, stateWord } from "../../ui/State.tsx";
+import { Said } from "../../ui/Text.tsx";
+import { Ago, Duration } from "../../ui/Time.tsx";
+import { At, TaskLink } from "./parts.tsx";
+import { dayUs, useBatchSearch } from "./useBatchSearch.ts";
+
+const LIMIT = 100;
+const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "lost"];
+
+/** Runs of all tasks by time, narrowed by task, time, exit code, outcome and agent. */
+export function Runs() {
+  const { task, outcome, exit, agent, from, to, set } = useBatchSearch();
+  const field = (key: "task" | "exit" | "agent", value: string | undefined) => (
+    <input value={value ?? ""} placeholder={t(`batch.filter.${key}`)} aria-label={t(`batch.filter.${key}`)} className={key} onChange={(event) => set({ [key]: event.target.value || undefined })} />
+  );
+  const day = (key: "from" | "to", value: string | undefined) => (
+    <label>
+      <span className="dim">{t(`batch.filter.${key}`)}</span> <input type="date" value={value ?? ""} onChange={(event) => set({ [key]: event.target.value || undefined })} />
+    </label>
+  );
+  return (
+    <>
+      <search className="filters">
+        {field("task", task)}
+        <select value={outcome ?? ""} aria-label={t("batch.filter.outcome")} onChange={(event) => set({ outcome: event.target.value || undefined })}>
+          <option value="">{t("batch.filter.any")}</option>
+          {OUTCOMES.map((state) => (
+            <option key={state} value={state}>
+              {stateWord(state)}
+            </option>
+          ))}
+        </select>
+        {field("exit", exit)}
+        {field("agent", agent)}
+        {day("from", from)}
+        {day("to", to)}
+      </search>
+      <RunList query={{ task, outcome, exit, agent, from, to }} />
+    </>
+  );
+}
+
+type Wanted = Partial<Record<"task" | "outcome" | "exit" | "agent" | "from" | "to", string | undefined>>;
+
+function queryOf({ task, outcome, exit, agent, from, to }: Wanted): BatchRunsQuery {
+  const code = /^-?\d{1,9}$/.test(exit ?? "") ? Number(exit) : undefined;
+  const [fromUs, toUs] = [dayUs(from), dayUs(to, 1)];
+  return { limit: LIMIT, ...(task && { task }), ...(outcome && { outcome }), ...(code !== undefined && { exit_code: code }), ...(agent && { agent }), ...(fromUs && { from: fromUs }), ...(toUs && { to: toUs }) };
+}
+
+/** A list of runs. Each leads to its tree as long as that is kept. */
+export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; isOfTask?: boolean }) {
+  const query = useInfiniteQuery({
+    queryKey: ["batch-runs", wanted],
+    queryFn: ({ pageParam, signal }) => fetchBatchRuns({ ...queryOf(wanted), ...(pageParam && { cursor: pageParam }) }, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor,
+  });
+  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const runs = query.data?.pages.flatMap((page) => page.runs) ?? [];
+  if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
+  if (runs.length === 0) return <p className="notice dim">{t(query.isPending ? "loading" : "batch.no-runs")}</p>;
+  const columns = ["run", "due", "started", "took", "agent", "trigger", "why"] as const;
+  return (
+    <>
+      <table>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <th key={column} scope="col" className={column}>
+                {t(`batch.column.${column}`)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {runs.map((run) => (
+            <Row key={run.run} run={run} isOfTask={isOfTask} />
+          ))}
+        </tbody>
+      </table>
+      {query.hasNextPage && (
+        <p className="more">
+          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+            {t("batch.more")}
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
+function Row({ run, isOfTask }: { run: BatchRun; isOfTask: boolean }) {
+  const timed = { state: run.outcome, started_us: run.started_us, ended_us: run.ended_us, elapsed_ns: run.elapsed_ns };
+  const why = [run.exit_code !== null && run.exit_code !== 0 && t("batch.exit", { code: run.exit_code }), run.error].filter((text) => typeof text === "string");
+  return (
+    <tr data-run={run.run} data-state={run.outcome}>
+      <th scope="row" className="run">
+        <Link to="/tasks/$root" params={{ root: run.root_id }} className="link" title={visible(run.run)}>
+          <StateLabel state={run.outcome} />
+        </Link>{" "}
+        {!isOfTask && <TaskLink name={run.task} />}
+      </th>
+      <td className="due">
+        <At timeUs={run.due_us} />
+      </td>
+      <td className="started dim">
+        <Ago timeUs={run.started_us} />
+      </td>
+      <td className="took">
+        <Duration process={timed} />
+      </td>
+      <td className="agent dim">{visible(run.agent ?? "")}</td>
+      <td className="trigger dim">
+        {wordText("batch.trigger", run.trigger)} {run.by === null ? "" : visible(run.by)}
+      </td>
+      <td className="why">
+        <Said text={why.join(" · ")} />
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,84 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { fetchBatchTasks } from "../../api/batch.ts";
+import { useAgain } from "../../data/useAgain.ts";
+import { t } from "../../i18n.ts";
+import { WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Outcomes } from "./Marks.tsx";
+import { Next, PauseButton, TaskLink, agentsOf, ownerOf } from "./parts.tsx";
+import { useBatchSearch } from "./useBatchSearch.ts";
+
+const LIMIT = 100;
+const COLUMNS = ["task", "next", "outcomes", "owner", "agent", "state"] as const;
+/** Due times move on though nothing is told of them. */
+const AGAIN_MS = 10_000;
+
+/** All tasks: when each is due next, and what became of its runs. */
+export function Tasks() {
+  const { q, set } = useBatchSearch();
+  const query = useInfiniteQuery({
+    queryKey: ["batch-tasks", q],
+    queryFn: ({ pageParam, signal }) => fetchBatchTasks({ limit: LIMIT, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: AGAIN_MS,
+  });
+  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const tasks = query.data?.pages.flatMap((page) => page.tasks) ?? [];
+  return (
+    <>
+      <search className="filters">
+        <input type="search" value={q ?? ""} placeholder={t("batch.filter")} aria-label={t("batch.filter")} onChange={(event) => set({ q: event.target.value || undefined })} />
+        <WhyRefused />
+      </search>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {tasks.length === 0 && !query.error && (
+        <div className="notice dim">
+          <p>{t(query.isPending ? "loading" : q ? "batch.none-so" : "batch.none")}</p>
+          {!query.isPending && !q && <pre className="mono">monitor task add --name gold --rule '30 2 * * 1-5' -- node index.js</pre>}
+        </div>
+      )}
+      {tasks.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col" className={column}>
+                  {t(`batch.column.${column}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {tasks.map((task) => (
+              <tr key={task.name} data-task={task.name} data-status={task.status}>
+                <th scope="row" className="task">
+                  <TaskLink name={task.name} />
+                  {task.failed_in_a_row > 1 && <span className="bad"> {t("batch.in-a-row", { count: task.failed_in_a_row })}</span>}
+                </th>
+                <td className="next">
+                  <Next task={task} />
+                </td>
+                <td className="outcomes">
+                  <Outcomes marks={task.runs} />
+                </td>
+                <td className="owner dim">{ownerOf(task)}</td>
+                <td className="agent dim">{agentsOf(task)}</td>
+                <td className="state">
+                  <PauseButton task={task} onDone={() => void query.refetch()} />
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      {query.hasNextPage && (
+        <p className="more">
+          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+            {t("batch.more")}
+          </button>
+        </p>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,322 @@
+//! Batch tasks as the API shows and takes them. Times are Unix microseconds.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ids::{ProcessId, RootId};
+use crate::words::{BatchStatus, State};
+
+/// A batch task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchTask {
+    /// Its name.
+    pub name: String,
+    /// Number of its newest version, from 1. A change of the task wants it in the header `If-Match`.
+    pub version: u64,
+    /// What it is.
+    pub status: BatchStatus,
+    /// Until when it is paused; none: until somebody resumes it.
+    pub until_us: Option<u64>,
+    /// The agent whose files define it: it can't be changed here. None if the server keeps it.
+    pub agent: Option<String>,
+    /// When it was changed.
+    pub changed_us: u64,
+    /// Who changed it.
+    pub who: Option<String>,
+    /// Its definition, as docs/batch.md describes it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub definition: Map<String, Value>,
+    /// When it is due next, the soonest first: the next one in lists, the next five of a single task. None while it is paused.
+    pub next_us: Vec<u64>,
+    /// Its newest runs, at most 30, the oldest first.
+    pub runs: Vec<BatchMark>,
+    /// How many of its newest runs failed in a row.
+    pub failed_in_a_row: u64,
+}
+
+/// A run as one mark among many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchMark {
+    /// The run.
+    pub run: String,
+    /// Its tree.
+    pub root_id: RootId,
+    /// When it was due.
+    pub due_us: u64,
+    /// What became of it.
+    pub outcome: State,
+}
+
+/// `GET /api/v1/batch-tasks`: tasks by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchTasksPage {
+    /// One page of them.
+    pub tasks: Vec<BatchTask>,
+    /// Where the next page begins; none on the last one.
+    pub next_cursor: Option<String>,
+    /// Number of the newest change that is counted in.
+    pub as_of: u64,
+}
+
+/// A version of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchVersion {
+    /// Its number, from 1.
+    pub version: u64,
+    /// When it was made.
+    pub time_us: u64,
+    /// Who made it.
+    pub who: Option<String>,
+    /// What the task was from then on.
+    pub status: BatchStatus,
+    /// The definition.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub definition: Map<String, Value>,
+    /// Lines that differ from the version before, with `-` and `+` before them.
+    pub diff: Vec<String>,
+}
+
+/// `GET /api/v1/batch-tasks/{name}/versions`: the newest 100 versions of a task, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchVersions {
+    /// The versions.
+    pub versions: Vec<BatchVersion>,
+}
+
+/// A run of a batch task. It is still told when its tree is no longer kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchRun {
+    /// Its id, such as `gold@20261121T023000Z.1`.
+    pub run: String,
+    /// Name of its task.
+    pub task: String,
+    /// When it was due.
+    pub due_us: u64,
+    /// Version of the task's definition.
+    pub version: u64,
+    /// The agent that ran it, if it said so.
+    pub agent: Option<String>,
+    /// What started it: `time`, `missed`, `boot`, `request`, `then`, `retry`.
+    pub trigger: String,
+    /// Who asked for it, if somebody did.
+    pub by: Option<String>,
+    /// Its tree.
+    pub root_id: RootId,
+    /// Its process.
+    pub process_id: ProcessId,
+    /// Its start.
+    pub started_us: Option<u64>,
+    /// Its end.
+    pub ended_us: Option<u64>,
+    /// How long it took.
+    pub elapsed_ns: Option<u64>,
+    /// What became of it.
+    pub outcome: State,
+    /// The exit code of its command.
+    pub exit_code: Option<i32>,
+    /// The result code: the command's own, or what the agent made of it.
+    pub result_code: Option<i64>,
+    /// The signal that ended its command.
+    pub signal: Option<i32>,
+    /// Why it ended so, in one word.
+    pub reason: Option<String>,
+    /// Why it failed, in words.
+    pub error: Option<String>,
+}
+
+/// `GET /api/v1/batch-tasks/runs`: runs, those that were due last first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchRunsPage {
+    /// One page of them.
+    pub runs: Vec<BatchRun>,
+    /// Where the next page begins; none on the last one.
+    pub next_cursor: Option<String>,
+    /// Number of the newest change that is counted in.
+    pub as_of: u64,
+}
+
+/// Due times at which no run started, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchDecision {
+    /// Name of the task.
+    pub task: String,
+    /// The agent that decided.
+    pub agent: String,
+    /// Version of the task's definition.
+    pub version: u64,
+    /// The first of them.
+    pub first_due_us: u64,
+    /// The last of them.
+    pub last_due_us: u64,
+    /// How many there were.
+    pub count: u64,
+    /// What became of them: `skipped` or `missed`.
+    pub what: String,
+    /// Why, as the event `run-skipped` or `run-missed` says it.
+    pub reason: String,
+    /// The run that was in the way.
+    pub blocked_by: Option<String>,
+}
+
+/// One due time and what was decided on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchExplained {
+    /// The due time, or the first of several that have one answer.
+    pub due_us: u64,
+    /// How many due times it stands for.
+    pub count: u64,
+    /// `started`, `skipped`, `missed`, `planned` (it is still to come), `none` (nothing was due by the version that held then), or
+    /// `unknown`: no agent has told what it decided.
+    pub decision: String,
+    /// Why, in one word.
+    pub reason: Option<String>,
+    /// The agent that decided.
+    pub agent: Option<String>,
+    /// Version of the task's definition, if an agent said so.
+    pub version: Option<u64>,
+    /// The run that started, or that was in the way.
+    pub run: Option<String>,
+}
+
+/// `GET /api/v1/batch-tasks/{name}/explain`: the due times of a task, the earliest first, at most 1,000.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchExplanation {
+    /// The due times.
+    pub due: Vec<BatchExplained>,
+    /// There are more up to `to` than are told.
+    pub is_cut: bool,
+}
+
+/// A due time of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NextDue {
+    /// The instant.
+    pub due_us: u64,
+    /// On the clock of the rules' zone, such as `2026-03-29T03:00:00+02:00`.
+    pub local: String,
+    /// What a change of the clock makes of it.
+    pub note: Option<String>,
+}
+
+/// `GET /api/v1/batch-tasks/rules/next`: when rules are due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NextDues {
+    /// The zone that the rules were read in.
+    pub zone: String,
+    /// Due times, the soonest first.
+    pub due: Vec<NextDue>,
+    /// They are also due whenever the machine has started.
+    pub at_boot: bool,
+}
+
+/// A task as an agent gets it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BookTask {
+    /// Its name.
+    pub name: String,
+    /// Number of its version.
+    pub version: u64,
+    /// `deleted`: the agent is to forget it.
+    pub status: BatchStatus,
+    /// Until when it is paused; none: until somebody resumes it.
+    pub until_us: Option<u64>,
+    /// When it became so.
+    pub changed_us: u64,
+    /// Its definition.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub definition: Map<String, Value>,
+}
+
+/// `GET /api/v1/agents/{name}/book`: the tasks of an agent that have changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AgentBook {
+    /// Number of the newest change in it: the next question's `after`.
+    pub revision: u64,
+    /// Tasks that have changed after that, the latest change last. One that is `deleted` no longer is this agent's.
+    pub tasks: Vec<BookTask>,
+}
+
+/// `POST /api/v1/batch-tasks/{name}/pause`: how long.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchPause {
+    /// Until then; without it, until somebody resumes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_us: Option<u64>,
+}
+
+/// `POST /api/v1/batch-tasks/{name}/run`: how it is to be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchRunRequest {
+    /// Arguments that follow the command's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}
+
+/// `POST /api/v1/batch-tasks/{name}/kill`: how runs are to be ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchKillRequest {
+    /// This run alone; else all runs of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// At once, without SIGTERM before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
+}
+
+/// `POST /api/v1/batch-tasks/apply`: the tasks that there are to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchApply {
+    /// Definitions.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub tasks: Vec<Map<String, Value>>,
+    /// Tasks of the server that are not among them are deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete: bool,
+    /// `true` tells what would be done, and does nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What applying does to one task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchStep {
+    /// Name of the task.
+    pub name: String,
+    /// `add`, `change`, `delete` or `same`.
+    pub what: String,
+    /// The version that it has then; none of a plan.
+    pub version: Option<u64>,
+    /// Lines of the definition that differ, with `-` and `+` before them.
+    pub diff: Vec<String>,
+}
+
+/// What applying does, or has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchApplied {
+    /// Each task, by name.
+    pub steps: Vec<BatchStep>,
+}
