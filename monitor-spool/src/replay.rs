@@ -227,16 +227,15 @@ impl Batches for Replay {
                 self.accepted += parcel.count();
                 Settled::Taken
             }
-            Answer::TooLarge { .. } => match parcel.halve() {
-                Some((before, behind)) => {
+            Answer::TooLarge { .. } => {
+                if let Some((before, behind)) = parcel.halve() {
                     self.put_back(Some(before), Some(behind));
                     Settled::Taken
-                }
-                None => {
+                } else {
                     self.journal.reject_all(&parcel);
                     Settled::GivenUp
                 }
-            },
+            }
             Answer::Unreadable { number, .. } => {
                 match parcel.without(*number) {
                     Some((before, rejected, behind)) => {

@@ -5,6 +5,7 @@
 //! `MONITOR_TASKS_DAYS` sets the length of the walk, `MONITOR_TASKS_SEED` repeats one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -122,13 +123,13 @@ impl Drawn {
             self.jitter
         );
         if self.retries > 0 {
-            text += &format!("retry = {{ times = {}, backoff = \"45s\" }}\n", self.retries);
+            writeln!(text, "retry = {{ times = {}, backoff = \"45s\" }}", self.retries).expect("a text takes all");
         }
         if let Some(within) = self.start_within {
-            text += &format!("start-within = \"{within}s\"\n");
+            writeln!(text, "start-within = \"{within}s\"").expect("a text takes all");
         }
         if let Some((from, to)) = self.quiet {
-            text += &format!("quiet = [\"{from:02}:00-{to:02}:00\"]\n");
+            writeln!(text, "quiet = [\"{from:02}:00-{to:02}:00\"]").expect("a text takes all");
         }
         Definition::from_toml(&text).unwrap_or_else(|mistakes| panic!("{text}: {mistakes:?}"))
     }
@@ -664,10 +665,10 @@ fn agrees(seed: u64, tasks: u64, days: u64) {
         if let Some(index) = (0..found.len().max(expected.len())).find(|index| found.get(*index) != expected.get(*index)) {
             let shown = |told: &[Told]| {
                 let near = told.iter().take(index + 3).skip(index.saturating_sub(6));
-                near.map(|(at, line)| format!("  {} (clock {}) {line}\n", stamp(*at), stamp(story.wall(*at)))).collect::<String>()
+                near.map(|(at, line)| format!("  {} (clock {}) {line}", stamp(*at), stamp(story.wall(*at)))).collect::<Vec<_>>().join("\n")
             };
             let definition = serde_json::to_string(&task.definition()).expect("JSON");
-            panic!("seed {seed}, {definition}\nplanned:\n{}model:\n{}", shown(&found), shown(&expected));
+            panic!("seed {seed}, {definition}\nplanned:\n{}\nmodel:\n{}", shown(&found), shown(&expected));
         }
         // The model remembers what ran, so that whatever agrees with it starts nothing twice.
         let ids: Vec<&str> = found.iter().filter_map(|(_, line)| line.strip_prefix("start ")?.split(' ').next()).collect();

@@ -30,7 +30,7 @@ pub trait BatchQueries: Send + Sync + 'static {
     /// One task, deleted or not, without its due times; none if there never was one.
     fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError>;
 
-    /// The newest [`VERSIONS`] versions of a task, newest first.
+    /// The newest hundred versions of a task, newest first.
     fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError>;
 
     /// One page of runs, those that were due last first.
@@ -176,12 +176,12 @@ impl TaskRow {
             TaskEdit::Resume if is_as(&BatchStatus::ACTIVE, None) => None,
             edit => {
                 let row = there.ok_or(Refused::Missing)?;
-                let (status, until_us, version) = match edit {
-                    TaskEdit::Pause(until_us) => (BatchStatus::PAUSED, *until_us, row.version),
-                    TaskEdit::Delete => (BatchStatus::DELETED, None, row.version + 1),
-                    _ => (BatchStatus::ACTIVE, None, row.version),
+                let (version, status, until_us) = match edit {
+                    TaskEdit::Pause(until_us) => (row.version, BatchStatus::PAUSED, *until_us),
+                    TaskEdit::Delete => (row.version + 1, BatchStatus::DELETED, None),
+                    _ => (row.version, BatchStatus::ACTIVE, None),
                 };
-                Some(Self { status, until_us, version, ..new(row) })
+                Some(Self { version, status, until_us, ..new(row) })
             }
         })
     }

@@ -341,7 +341,7 @@ async fn the_last_event_is_told_to_whoever_wants_roots_though_nothing_follows() 
         for round in 1..=8_u64 {
             let root = |number: u64| format!("0199a3ce929d0e0e47360199{:08x}", round << 16 | number);
             for crowd in 0..3 {
-                let id = |number: u64| format!("{:016x}", 1 + round << 32 | crowd << 16 | number);
+                let id = |number: u64| format!("{:016x}", ((1 + round) << 32) | (crowd << 16) | number);
                 let starts = (0..5_000).map(|number| started(&root(number % 40), &id(number), Some(PROCESS), "one of many"));
                 server.send(&batch(sequence, &starts.collect::<Vec<_>>())).await;
                 sequence += 5_000;

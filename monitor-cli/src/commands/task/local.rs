@@ -154,7 +154,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
             if matches!(row.outcome.as_deref(), Some("ok" | "warn" | "idle")) {
                 return Ok(writeln!(anstream::stdout(), "{}", visible(&outcome))?);
             }
-            bail!("{}", outcome);
+            bail!("{outcome}");
         }
         if !is_running(&data) {
             bail!("the agent has ended; the run goes on, and `monitor task runs` shows it when the agent is back");

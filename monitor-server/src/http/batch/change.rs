@@ -61,8 +61,8 @@ impl App {
     /// Changes tasks, all or none. Returns their versions.
     pub(super) async fn change_tasks(&self, changes: Vec<TaskChange>) -> Result<Vec<u64>, ApiError> {
         let clock = self.clock.clone();
-        let changed = self.ingest.change(move |store| store.change_tasks(&changes, clock.wall_us())).await?;
-        changed.map_err(|(name, refused)| match refused {
+        let versions = self.ingest.change(move |store| store.change_tasks(&changes, clock.wall_us())).await?;
+        versions.map_err(|(name, refused)| match refused {
             Refused::Missing => no_task(&name),
             Refused::Exists => ApiError::Conflict { detail: format!("there is a batch task {name:?} already: change it with PUT") },
             Refused::Version(version) => ApiError::Stale {

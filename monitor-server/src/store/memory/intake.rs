@@ -113,13 +113,13 @@ impl Intake for MemoryStore {
 
     fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError> {
         let mut state = self.state();
-        let (changed, events) = state.batch.change(changes, now_us);
+        let (outcome, events) = state.batch.change(changes, now_us);
         let told = self.transaction(&mut state, &[], now_us, |transaction| {
             for event in events {
                 transaction.push(event, Subject::default());
             }
         });
-        Ok((changed, told))
+        Ok((outcome, told))
     }
 
     fn look(&self, _is_well: bool) -> Result<(), StoreError> {
@@ -320,7 +320,9 @@ impl Transaction<'_> {
     /// Takes the runs of batch tasks that there are. Those whose trees were dropped stay as they were.
     fn settle_runs(&mut self) {
         let runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
-        runs.iter().for_each(|process| self.state.batch.take_process(process));
+        for process in &runs {
+            self.state.batch.take_process(process);
+        }
     }
 
     fn push(&mut self, event: Event, about: Subject) {

@@ -26,7 +26,7 @@ fn ask(store: &impl Store, name: &str, expects: Expects, edit: TaskEdit, now_us:
     (changed, told.iter().map(|change| change.message.event.clone()).collect())
 }
 
-fn batch(worker: &str, sequence: u64, events: Value) -> Batch {
+fn batch(worker: &str, sequence: u64, events: &Value) -> Batch {
     let worker = json!({"id": format!("5b0c00000000000000000000000000{worker}"), "hostname": "db-1", "pid": 1, "program": "monitor-agent"});
     let batch = json!({"version": 1, "worker": worker, "sequence": sequence, "sent_us": DUE, "events": events});
     Batch::from_json(batch.to_string().as_bytes()).unwrap()
@@ -103,8 +103,8 @@ fn a_run_is_folded_from_its_events_in_any_order_and_outlives_its_tree<P: Place>(
         let store = place.open();
         let events = run_events(as_text, &failed());
         for number in order {
-            let sent = batch("a1", number as u64 + 1, json!([events[number]]));
-            store.say(&[sent.clone()], DUE).unwrap();
+            let sent = batch("a1", number as u64 + 1, &json!([events[number]]));
+            store.say(std::slice::from_ref(&sent), DUE).unwrap();
             store.say(&[sent], DUE).unwrap();
         }
         found.extend(runs(&store, BatchRunsQuery::default()));
@@ -131,11 +131,11 @@ fn a_run_whose_agent_is_lost_is_lost_until_its_end_comes<P: Place>() {
     let store = place.open();
     let events = run_events(true, &json!({"outcome": "succeeded", "exit_code": 0}));
     let online = json!({"type": "worker-online", "time_us": DUE, "started_us": DUE, "version": "1", "heartbeat_interval_ms": 1_000});
-    store.say(&[batch("a1", 1, json!([online, events[0]]))], DUE).unwrap();
+    store.say(&[batch("a1", 1, &json!([online, events[0]]))], DUE).unwrap();
     assert_eq!(runs(&store, BatchRunsQuery::default())[0].outcome, State::RUNNING);
     store.lose_workers(DUE + 60_000_000, 0).unwrap();
     assert_eq!(runs(&store, BatchRunsQuery::default())[0].outcome, State::LOST);
-    store.say(&[batch("a1", 3, json!([events[1]]))], DUE + 70_000_000).unwrap();
+    store.say(&[batch("a1", 3, &json!([events[1]]))], DUE + 70_000_000).unwrap();
     assert_eq!(runs(&store, BatchRunsQuery::default())[0].outcome, State::SUCCEEDED);
     place.check(&store);
 }
@@ -152,7 +152,7 @@ fn runs_are_filtered_and_paged<P: Place>() {
             event["native_id"] = json!(format!("gold@20261121T02300{number}Z.1"));
         }
         events[0]["fields"]["task.due_us"] = json!((DUE + number * 1_000_000).to_string());
-        store.say(&[batch("a1", 2 * number, events)], DUE).unwrap();
+        store.say(&[batch("a1", 2 * number, &events)], DUE).unwrap();
     }
     let dues = |query: BatchRunsQuery| runs(&store, query).iter().map(|run| (run.due_us - DUE) / 1_000_000).collect::<Vec<_>>();
     let any = BatchRunsQuery::default;
@@ -201,8 +201,8 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         let place = P::new();
         let store = place.open();
         for number in order {
-            let sent = batch("a1", number as u64 + 1, json!([events[number]]));
-            store.say(&[sent.clone()], 9).unwrap();
+            let sent = batch("a1", number as u64 + 1, &json!([events[number]]));
+            store.say(std::slice::from_ref(&sent), 9).unwrap();
             store.say(&[sent], 9).unwrap();
         }
         let task = store.batch_task("tin").unwrap().unwrap();
@@ -216,7 +216,7 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         ask(&store, "gold", Expects::New, definition(1), 10).0.unwrap();
         let mut theirs = file(99, 9, "deleted");
         theirs["task"] = json!("gold");
-        store.say(&[batch("a1", 20, json!([theirs]))], 9).unwrap();
+        store.say(&[batch("a1", 20, &json!([theirs]))], 9).unwrap();
         assert_eq!(store.batch_task("gold").unwrap().unwrap().status, BatchStatus::ACTIVE);
         place.check(&store);
     }

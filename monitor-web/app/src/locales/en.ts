@@ -153,7 +153,7 @@ export const en = {
   "batch.tasks": "Tasks",
   "batch.runs": "Runs",
   "batch.filter": "Task name",
-  "batch.none": "There are no batch tasks yet. Add the first one on the command line:",
+  "batch.none": "There are no batch tasks yet. An agent reads them from a folder of files, one for each task:",
   "batch.none-so": "No task is called so.",
   "batch.no-runs": "no runs yet",
   "batch.paused": "paused",

@@ -155,7 +155,7 @@ export const zh: Messages = {
   "batch.tasks": "任务",
   "batch.runs": "运行",
   "batch.filter": "任务名称",
-  "batch.none": "还没有批跑任务。在命令行添加第一个：",
+  "batch.none": "还没有批跑任务。代理从文件夹读取任务，每个任务一个文件：",
   "batch.none-so": "没有这个名称的任务。",
   "batch.no-runs": "还没有运行",
   "batch.paused": "已暂停",

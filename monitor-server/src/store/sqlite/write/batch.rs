@@ -12,7 +12,7 @@ use crate::store::sqlite::batch::{RUN_COLUMNS, TASK, json, task_row};
 impl Writer {
     /// Changes all of these tasks, or none of them.
     pub(in super::super) fn change_tasks(&mut self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes)> {
-        let mut changed: TasksChanged = Ok(Vec::new());
+        let mut outcome: TasksChanged = Ok(Vec::new());
         let told = self.transaction(now_us, |transaction| {
             let mut edited = Vec::new();
             for change in changes {
@@ -20,7 +20,7 @@ impl Writer {
                 match TaskRow::edited(row.as_ref(), change, now_us) {
                     Ok(new) => edited.push((row, new)),
                     Err(refused) => {
-                        changed = Err((change.name.clone(), refused));
+                        outcome = Err((change.name.clone(), refused));
                         return Ok(());
                     }
                 }
@@ -33,10 +33,10 @@ impl Writer {
                     transaction.push_event(Event::BatchTaskChanged(new.event()), NONE);
                 }
             }
-            changed = Ok(versions);
+            outcome = Ok(versions);
             Ok(())
         })?;
-        Ok((changed, told))
+        Ok((outcome, told))
     }
 }
 

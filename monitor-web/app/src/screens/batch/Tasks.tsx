@@ -9,6 +9,9 @@ import { Next, PauseButton, TaskLink, agentsOf, ownerOf } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
+/** Starts the agent of a machine, which reads its tasks from a folder. */
+const START = "monitor agent --tasks tasks/";
+
 const COLUMNS = ["task", "next", "outcomes", "owner", "agent", "state"] as const;
 /** Due times move on though nothing is told of them. */
 const AGAIN_MS = 10_000;
@@ -35,7 +38,7 @@ export function Tasks() {
       {tasks.length === 0 && !query.error && (
         <div className="notice dim">
           <p>{t(query.isPending ? "loading" : q ? "batch.none-so" : "batch.none")}</p>
-          {!query.isPending && !q && <pre className="mono">monitor task add --name gold --rule '30 2 * * 1-5' -- node index.js</pre>}
+          {!query.isPending && !q && <pre className="mono">{START}</pre>}
         </div>
       )}
       {tasks.length > 0 && (
