@@ -15,6 +15,9 @@ use crate::report::{Bound, Column, Row, Samples, Section, Table, Target};
 const SOURCE: &str = "fn main() {\n    println!(\"{}\", (0..3).map(step).sum::<usize>());\n}\n\n\
                       fn step(n: usize) -> usize {\n    std::env::args().count() + n\n}\n";
 
+/// A name, the program, and what its environment says.
+type Way<'a> = (&'a str, &'a Path, &'a [(&'a str, &'a Path)]);
+
 pub(crate) fn measure(options: &Options) -> Result<Section> {
     let mut section = Section { title: "start of a woven program", ..Section::default() };
     let own = std::env::current_exe().context("this program has no path")?;
@@ -25,7 +28,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     for profile in ["debug", "release"] {
         let (plain, woven) = (build(&folder, None, profile)?, build(&folder, Some(&options.monitor), profile)?);
         let spool = folder.join("spool");
-        let ways: [(&str, &Path, &[(&str, &Path)]); 3] = [
+        let ways: [Way<'_>; 3] = [
             ("plain", plain.as_path(), &[]),
             ("woven, off", woven.as_path(), &[]),
             ("woven, on", woven.as_path(), &[("MONITOR_ENABLED", Path::new("1")), ("MONITOR_SPOOL_DIR", spool.as_path())]),

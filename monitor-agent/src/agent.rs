@@ -101,6 +101,7 @@ impl Agent {
         let zone = TimeZone::system();
         let (sender, news) = mpsc::channel();
         let runner = Arc::new(Runner {
+            agent: config.name.clone(),
             monitor: config.monitor.clone(),
             home: config.home.clone().unwrap_or_else(|| config.data.clone()),
             runs: config.data.join("runs"),

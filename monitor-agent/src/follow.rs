@@ -40,6 +40,8 @@ pub(crate) enum News {
 /// What starting a run takes.
 #[derive(Debug)]
 pub(crate) struct Runner {
+    /// Name of the agent.
+    pub(crate) agent: String,
     /// The program `monitor`.
     pub(crate) monitor: PathBuf,
     /// The folder of the tasks' folders.
@@ -130,7 +132,7 @@ impl Runner {
         let unable = |what: &str, error: std::io::Error| Unable::Words(format!("{what}: {error}"));
         monitor_runs::forget_unasked(&self.runs, &id).map_err(|error| unable("the folder of the run can't be made anew", error))?;
         if !folder.join("spec.json").exists() {
-            let spec = spec::spec(definition, run, &self.home, &self.runs).map_err(Unable::Words)?;
+            let spec = spec::spec(definition, run, &self.agent, &self.home, &self.runs).map_err(Unable::Words)?;
             monitor_runs::ask(&self.runs, &spec).map_err(Unable::Launcher)?;
         }
         let own = publish::folder(&self.home, &definition.name);

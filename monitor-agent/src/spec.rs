@@ -16,11 +16,11 @@ const ENTRIES: [(&str, Option<&str>); 3] = [("index.js", Some("node")), ("main.p
 /// File of a run's folder that has the task's own settings.
 pub(crate) const CONFIG: &str = "config.json";
 
-/// The command of a run. `home` has the tasks' folders, `runs` those of the runs.
+/// The command of a run that the agent of this name starts. `home` has the tasks' folders, `runs` those of the runs.
 ///
 /// # Errors
 /// When nothing says what is to be run.
-pub(crate) fn spec(definition: &Definition, run: &ledger::Run, home: &Path, runs: &Path) -> Result<Spec, String> {
+pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home: &Path, runs: &Path) -> Result<Spec, String> {
     let folder = publish::folder(home, &definition.name);
     let (mut command, cwd) = match &definition.program {
         Program::Command { command } => (command.iter().map(OsString::from).collect(), own_or(home, &folder)),
@@ -57,6 +57,7 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, home: &Path, runs
         ("task.due_us".to_owned(), run.id.due.as_microsecond().to_string()),
         ("task.trigger".to_owned(), run.trigger.word().to_owned()),
         ("task.run".to_owned(), id.clone()),
+        ("task.agent".to_owned(), agent.to_owned()),
     ]);
     fields.extend(run.trigger.by().map(|by| ("task.by".to_owned(), by.to_owned())));
     fields.extend(definition.owner.iter().map(|owner| ("task.owner".to_owned(), owner.clone())));
@@ -152,7 +153,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let text = "command = [\"node\", \"x.js\"]\nowner = \"ada\"\nenv = { MODE = \"fast\", PW = { file = \"/etc/pw\" }, T = { env = \"TOKEN\" } }";
         let request = Trigger::Request { by: "ada".to_owned(), args: vec!["--all".to_owned()] };
-        let spec = spec(&definition(text), &run(request), home.path(), Path::new("/runs")).unwrap();
+        let spec = spec(&definition(text), &run(request), "db-1", home.path(), Path::new("/runs")).unwrap();
         assert!(spec.check().is_ok());
         assert_eq!(spec.command, ["node", "x.js", "--all"]);
         let ids = spec.process.as_ref().unwrap();
@@ -163,6 +164,7 @@ mod tests {
         assert_eq!(env["MONITOR_TASK_CONFIG"], "/runs/gold@20261121T023000Z.1/config.json");
         assert_eq!(spec.secrets["PW"], Secret::File("/etc/pw".into()));
         assert_eq!(spec.secrets["T"], Secret::Env("TOKEN".to_owned()));
+        assert_eq!((spec.fields["task.run"].as_str(), spec.fields["task.agent"].as_str()), ("gold@20261121T023000Z.1", "db-1"));
         assert_eq!((spec.fields["task.by"].as_str(), spec.fields["task.due_us"].as_str()), ("ada", "1795228200000000"));
     }
 
@@ -172,7 +174,7 @@ mod tests {
         for (trigger, relation) in
             [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone() }, "retry_of")]
         {
-            let spec = spec(&definition("shell = \"true\""), &run(trigger), Path::new("/nowhere"), Path::new("/runs")).unwrap();
+            let spec = spec(&definition("shell = \"true\""), &run(trigger), "db-1", Path::new("/nowhere"), Path::new("/runs")).unwrap();
             assert_eq!((spec.links[0].relation.as_str(), &spec.links[0].process_id), (relation, &ids(&other).process_id));
         }
     }
@@ -182,7 +184,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("task/gold");
         fs::create_dir_all(&folder).unwrap();
-        let words = || spec(&definition(""), &run(Trigger::Time), home.path(), Path::new("/runs")).map(|spec| spec.command);
+        let words = || spec(&definition(""), &run(Trigger::Time), "db-1", home.path(), Path::new("/runs")).map(|spec| spec.command);
         assert!(words().unwrap_err().contains("has no index.js, main.py, run.sh"));
         let make = |name: &str, mode: u32| {
             fs::write(folder.join(name), "").unwrap();

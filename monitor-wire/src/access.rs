@@ -12,7 +12,7 @@ pub struct Me {
     pub role: Option<String>,
     /// How that is known: `loopback`, `token`, `session` or `insecure`.
     pub how: String,
-    /// What they may do: `ingest`, `read`, `operate` (includes `read`), `admin` (includes all).
+    /// What they may do: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all).
     pub scopes: Vec<String>,
 }
 

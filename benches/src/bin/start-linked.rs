@@ -1,4 +1,4 @@
-//! A program with the client. StreamItem `moments`, it says how many nanoseconds its first call took, its second, and one after a pause.
+//! A program with the client. With the argument `moments` it says how many nanoseconds its first call took, its second, and one after a pause.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

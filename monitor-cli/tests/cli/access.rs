@@ -41,7 +41,7 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
     let (code, _, message) = run(&server, &["token", "revoke", "build-7"], "");
     assert!(code == 1 && message.contains("monitor token list"), "{message}");
     let (code, _, message) = run(&server, &["token", "create", "a", "--scope", "write"], "");
-    assert!(code == 2 && message.contains("`ingest`, `read`, `operate` and `admin`"), "{message}");
+    assert!(code == 2 && message.contains("`ingest`, `agent`, `read`, `operate` and `admin`"), "{message}");
 }
 
 #[test]

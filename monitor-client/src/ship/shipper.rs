@@ -74,8 +74,9 @@ pub(super) fn run(
 ) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().on_thread_park(fork::asleep).on_thread_unpark(fork::awake);
-    // Names are looked up on threads of their own.
-    runtime.on_thread_start(monitor_core::inside::stay);
+    // Names are looked up, and files read, on threads of their own. They end with their work: where tokio is built with `parking_lot`, one
+    // that waits for more stands in a list of the whole program, in which a forked child would look for it for ever.
+    runtime.on_thread_start(monitor_core::inside::stay).thread_keep_alive(Duration::ZERO);
     let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),

@@ -248,7 +248,8 @@ pub(super) fn run_of(process: &Process) -> Option<BatchRun> {
     // Whoever has only texts for fields sends numbers as texts.
     let number = |key: &str| process.fields.get(key).and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
     Some(BatchRun {
-        run: process.native_id.clone()?,
+        // Our own launchers have no native ids: they say the run as a field.
+        run: process.native_id.clone().or_else(|| text("task.run"))?,
         task: text("task.name")?,
         due_us: number("task.due_us").filter(|due| i64::try_from(*due).is_ok())?,
         version: number("task.version").unwrap_or_default(),

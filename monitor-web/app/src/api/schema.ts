@@ -1653,7 +1653,7 @@ export interface components {
             how: string;
             /** @description `viewer`, `operator` or `admin`; none for those who may not read. */
             role?: string | null;
-            /** @description What they may do: `ingest`, `read`, `operate` (includes `read`), `admin` (includes all). */
+            /** @description What they may do: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all). */
             scopes: string[];
             /** @description A user's or a token's name; none for whoever needs none. */
             user?: string | null;
