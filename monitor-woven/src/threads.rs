@@ -28,8 +28,8 @@ mod followed {
     /// So many times the stack that a plain program's thread has, as in the launcher (`cargo-monitor/src/launch/stack.rs`).
     const STACKS: usize = 6;
 
-    /// What a new thread runs. It may be ended by `pthread_exit`, which unwinds.
-    type Run = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+    /// What a new thread runs. With the ABI `C-unwind` no program that aborts on panic could be woven.
+    type Run = extern "C" fn(*mut c_void) -> *mut c_void;
     type Create = unsafe extern "C" fn(*mut pthread_t, *const pthread_attr_t, Run, *mut c_void) -> c_int;
 
     struct Started {
@@ -99,14 +99,14 @@ mod followed {
         }
     }
 
-    extern "C-unwind" fn begin(started: *mut c_void) -> *mut c_void {
+    extern "C" fn begin(started: *mut c_void) -> *mut c_void {
         let Started { run, arg, by } = {
             let _inside = inside::enter();
             // SAFETY: it was made for this thread alone by `pthread_create`.
             *unsafe { Box::from_raw(started.cast::<Started>()) }
         };
         by.has_started_this_thread();
-        // Nothing of this frame is left to be dropped if this unwinds.
+        // `pthread_exit` passes this frame as one of C: nothing in it is left to be dropped.
         run(arg)
     }
 
