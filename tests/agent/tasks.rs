@@ -33,8 +33,14 @@ config = { rows = 100, production = { rows = 5000 } }
     assert_eq!(process["fields"]["task.name"], "gold");
     assert_eq!((&process["fields"]["task.trigger"], &process["fields"]["task.version"]), (&json!("request"), &json!("1")));
     assert_eq!(process["state"], "succeeded", "a warning is no failure");
-    let task = wait_for("the run below its task", || Some(server.get("/batch-tasks/gold")).filter(|task| task["runs"][0]["outcome"] == "succeeded"));
-    assert_eq!((&task["runs"][0]["run"], &task["agent"]), (&json!(id), &server.get("/batch-tasks/runs?task=gold")["runs"][0]["agent"]), "{task}");
+    let task = wait_for("the run below its task", || {
+        Some(server.get("/batch-tasks/gold")).filter(|task| task["runs"][0]["outcome"] == "succeeded")
+    });
+    assert_eq!(
+        (&task["runs"][0]["run"], &task["agent"]),
+        (&json!(id), &server.get("/batch-tasks/runs?task=gold")["runs"][0]["agent"]),
+        "{task}"
+    );
     let run: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(agent.path("data/runs").join(&id).join("spec.json")).unwrap()).unwrap();
     assert_eq!(run["process"]["root_id"], root["root_id"], "its ids follow from its own");
