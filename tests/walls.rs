@@ -24,7 +24,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-runs", &["etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
     ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),
-    ("monitor-agent", &["monitor-wire", "monitor-api", "monitor-runs", "monitor-tasks", "*"]),
+    ("monitor-agent", &["monitor-wire", "monitor-api", "monitor-runs", "monitor-spool", "monitor-tasks", "*"]),
     (
         "monitor-cli",
         &[

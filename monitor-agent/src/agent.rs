@@ -28,6 +28,8 @@ use crate::tell;
 
 /// The clock, the files and the requests are looked at so often at least.
 const LOOK: Duration = Duration::from_secs(1);
+/// An agent that ends waits for the server no longer than so: what it couldn't tell, the next one tells.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Old runs are tidied up so often.
 const TIDY: Duration = Duration::from_secs(60);
@@ -192,7 +194,7 @@ impl Agent {
         self.write();
         let (teller, ended) = (&self.teller, Timestamp::now());
         self.database.write(|transaction| teller.offline(transaction, ended))?;
-        self.reporter.wake();
+        self.reporter.end(GOODBYE);
         Ok(())
     }
 

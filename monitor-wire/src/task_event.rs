@@ -7,7 +7,7 @@ use crate::event::{Link, WorkerRef, process_event};
 use crate::ids::{ProcessId, RootId};
 use crate::words::{BatchStatus, MissedReason, SkipReason};
 
-/// A run of a batch task was due, and its agent started none on purpose.
+/// Runs of a batch task were due, and its agent started none on purpose. Due times in a row with the same reason are one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunSkipped {
@@ -19,13 +19,28 @@ pub struct RunSkipped {
     pub agent: String,
     /// Version of the task's definition.
     pub version: u64,
-    /// When the run was due, in Unix microseconds.
+    /// When the run was due, in Unix microseconds; of several, the first.
     pub due_us: u64,
+    /// When the last of several was due, in Unix microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_due_us: Option<u64>,
+    /// How many there were.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: u64,
     /// Why it was skipped.
     pub reason: SkipReason,
     /// The run that was in the way, by its native id such as `gold@20261121T023000Z.1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 /// Runs of a batch task were due, and nothing could start them in time. However many there were, they are one event.

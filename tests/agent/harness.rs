@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
-use monitor_tests::{Finished, Server, command, run, wait_for};
+use monitor_tests::{Finished, Server, command, run, terminate, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -63,6 +63,12 @@ impl Agent {
         if let Some(mut child) = self.child.take() {
             child.kill().and_then(|()| child.wait()).expect("it was there");
         }
+    }
+
+    /// SIGTERM, and waits until it has ended well.
+    pub(crate) fn stop(&mut self) {
+        terminate(self.child.as_mut().expect("it runs"));
+        self.child = None;
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> std::process::Command {

@@ -8,6 +8,21 @@ use serde_json::json;
 use crate::harness::Agent;
 
 #[test]
+fn an_agent_that_is_stopped_says_goodbye() {
+    let server = Server::start();
+    let mut agent = Agent::start_for(&server, &[]);
+    let worker = |state: &str| {
+        wait_for(&format!("a worker that is {state}"), || {
+            Some(server.get("/workers")["workers"][0]["state"].clone()).filter(|is| is == state)
+        })
+    };
+    worker("online");
+    agent.stop();
+    worker("offline");
+    assert_eq!(server.get("/workers")["workers"].as_array().map(Vec::len), Some(1), "nothing else reported");
+}
+
+#[test]
 fn a_run_is_a_tree_and_knows_who_it_is() {
     let server = Server::start();
     let gold = r#"

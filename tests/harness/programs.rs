@@ -1,7 +1,7 @@
 //! The programs under test, as they were built.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use crate::Server;
@@ -44,6 +44,16 @@ pub fn worker(server: &Server, what: &[&str]) -> Command {
     let mut command = example("monitor-test-worker", Some(server));
     command.args(what).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Sends SIGTERM to a program, and waits until it has ended well.
+///
+/// # Panics
+/// When it does not.
+pub fn terminate(child: &mut Child) {
+    let told = Command::new("kill").arg(child.id().to_string()).status();
+    assert!(told.expect("every Unix has it").success(), "it runs");
+    assert!(child.wait().expect("it ends").success(), "it stops well");
 }
 
 /// Runs a program to its end.

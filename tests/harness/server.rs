@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{SmallDisk, command, wait_for};
+use crate::{SmallDisk, command, terminate, wait_for};
 
 /// A server on a data folder of its own. It ends with the test.
 #[derive(Debug)]
@@ -121,9 +121,7 @@ impl Server {
     /// # Panics
     /// When it does not.
     pub fn stop(&mut self) {
-        let told = std::process::Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(told.expect("every Unix has it").success(), "the server runs");
-        assert!(self.child.wait().expect("the server ends").success(), "the server stops well");
+        terminate(&mut self.child);
     }
 
     /// What it has in its environment when it is started again.

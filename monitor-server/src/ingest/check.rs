@@ -33,7 +33,7 @@ fn check_event(event: &Event) -> Result<(), String> {
         Event::WorkerHeartbeat(event) => event.time_us,
         Event::WorkerOffline(event) => event.time_us,
         Event::WorkerLost(event) | Event::WorkerFound(event) => event.time_us,
-        Event::RunSkipped(event) => event.time_us.max(event.due_us),
+        Event::RunSkipped(event) => event.time_us.max(event.due_us).max(event.last_due_us.unwrap_or(0)),
         Event::RunMissed(event) => event.time_us.max(event.first_due_us).max(event.last_due_us),
         Event::BatchTaskChanged(event) => event.time_us.max(event.until_us.unwrap_or(0)),
         Event::AgentDecided(event) => event.time_us.max(event.until_us),

@@ -188,6 +188,8 @@ fn runs_are_filtered_and_paged<P: Place>() {
 fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
     let skipped = json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "due_us": 50, "reason": "overlap",
         "blocked_by": "gold@20261121T023000Z.1"});
+    let paused = json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "due_us": 100,
+        "last_due_us": 150, "count": 51, "reason": "paused"});
     let missed = json!({"type": "run-missed", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "first_due_us": 60,
         "last_due_us": 90, "count": 31, "reason": "agent-down"});
     let decided = |until: u64| json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": until});
@@ -195,9 +197,9 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         json!({"type": "batch-task-changed", "time_us": time, "task": "tin", "version": version,
         "status": status, "agent": "db-1", "who": "/etc/tasks/tin.toml", "definition": {"name": "tin", "command": ["true"]}})
     };
-    let events = [skipped, missed, decided(200), decided(100), file(5, 1, "active"), file(6, 2, "active")];
+    let events = [skipped, missed, decided(200), decided(100), file(5, 1, "active"), file(6, 2, "active"), paused];
     let mut kept = Vec::new();
-    for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]] {
+    for order in [[0, 1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1, 0]] {
         let place = P::new();
         let store = place.open();
         for number in order {
@@ -211,6 +213,7 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         assert_eq!(refused, Refused::OfAgent("db-1".to_owned()));
         kept.push((store.batch_decisions("gold", (0, 1_000), 9).unwrap(), store.batch_agents().unwrap(), task));
         assert_eq!(store.batch_decisions("gold", (55, 70), 9).unwrap().len(), 1);
+        assert_eq!(store.batch_decisions("gold", (120, 130), 9).unwrap().len(), 1, "within several");
         assert_eq!(store.batch_decisions("gold", (0, 1_000), 1).unwrap().len(), 1);
         // What the server keeps itself no agent changes.
         ask(&store, "gold", Expects::New, definition(1), 10).0.unwrap();
@@ -223,7 +226,7 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
     assert_eq!(kept[0], kept[1]);
     assert_eq!(kept[0].1, [("db-1".to_owned(), 200)]);
     let told: Vec<_> = kept[0].0.iter().map(|of| (of.first_due_us, of.count, of.what.as_str(), of.reason.as_str())).collect();
-    assert_eq!(told, [(50, 1, "skipped", "overlap"), (60, 31, "missed", "agent-down")]);
+    assert_eq!(told, [(50, 1, "skipped", "overlap"), (60, 31, "missed", "agent-down"), (100, 51, "skipped", "paused")]);
 }
 
 for_each_store!(

@@ -2189,14 +2189,18 @@ export interface components {
             /** @description Version of the task's definition. */
             version: number;
         };
-        /** @description A run of a batch task was due, and its agent started none on purpose. */
+        /** @description Runs of a batch task were due, and its agent started none on purpose. Due times in a row with the same reason are one event. */
         RunSkipped: {
             /** @description Name of the agent. */
             agent: string;
             /** @description The run that was in the way, by its native id such as `gold@20261121T023000Z.1`. */
             blocked_by?: string | null;
-            /** @description When the run was due, in Unix microseconds. */
+            /** @description How many there were. */
+            count?: number;
+            /** @description When the run was due, in Unix microseconds; of several, the first. */
             due_us: number;
+            /** @description When the last of several was due, in Unix microseconds. */
+            last_due_us?: number | null;
             /** @description Why it was skipped. */
             reason: components["schemas"]["SkipReason"];
             /** @description Name of the task. */
