@@ -15,7 +15,8 @@ use crate::request::{Answer, Request};
 
 /// `PMag`.
 const APPLICATION: i64 = 0x504d_6167;
-const VERSION: i64 = 1;
+/// The tables, and each change that they have had since; `user_version` is how many of these a database has seen.
+const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 /// Decisions are forgotten beyond so many.
 const MOST_DECISIONS: i64 = 100_000;
 
@@ -121,14 +122,18 @@ impl Database {
         let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
         let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(failed)?.is_none();
         if is_empty {
-            transaction.execute_batch(include_str!("schema.sql")).map_err(failed)?;
             transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-            transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
         } else if pragma("application_id")? != APPLICATION {
             return Err(foreign("is the database of another program"));
-        } else if pragma("user_version")? > VERSION {
+        }
+        let version = if is_empty { 0 } else { pragma("user_version")? as usize };
+        if version > SCHEMA.len() {
             return Err(foreign("was written by a newer version of the agent"));
         }
+        for step in &SCHEMA[version..] {
+            transaction.execute_batch(step).map_err(failed)?;
+        }
+        transaction.pragma_update(None, "user_version", SCHEMA.len() as i64).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(Self { connection, path })
     }
@@ -478,8 +483,25 @@ mod tests {
         assert!(refused().contains("of another program"), "{}", refused());
         std::fs::remove_file(&path).unwrap();
         drop(Database::open(data.path()).unwrap());
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+        Connection::open(&path).unwrap().pragma_update(None, "user_version", SCHEMA.len() as i64 + 1).unwrap();
         assert!(refused().contains("newer version"), "{}", refused());
+    }
+
+    #[test]
+    fn an_older_database_gets_what_came_since() {
+        let data = tempfile::tempdir().unwrap();
+        let path = data.path().join(DATABASE);
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(SCHEMA[0]).unwrap();
+        old.execute("INSERT INTO teller(worker, last) VALUES('a', 7)", []).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        for _ in 0..2 {
+            let there = Database::existing(data.path()).unwrap();
+            let sql = "SELECT last, dropped FROM teller";
+            let kept = there.read(|from| from.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))));
+            assert_eq!(kept.unwrap(), (7, None));
+        }
     }
 
     #[test]

@@ -76,5 +76,5 @@ CREATE TABLE outbox (
     -- It may have reached the server: it stays as it is.
     is_sent INTEGER NOT NULL DEFAULT 0
 ) STRICT;
--- Number of the last event of each who tells, and what was given up of theirs, as `monitor_wire::Dropped` is written.
-CREATE TABLE teller (worker TEXT PRIMARY KEY, last INTEGER NOT NULL, dropped TEXT) STRICT;
+-- Number of the last event of each who tells.
+CREATE TABLE teller (worker TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT;
