@@ -12,6 +12,7 @@ pub mod ledger;
 mod near;
 pub mod plan;
 pub mod policy;
+pub mod reading;
 pub mod rehearse;
 pub mod rule;
 pub mod run;

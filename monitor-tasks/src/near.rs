@@ -1,7 +1,7 @@
 //! The "did you mean" of an unknown word.
 
 /// Returns `; did you mean WORD?` for the known word that is most like `typed`, or nothing if none is close.
-pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     // A long word is no misspelling, and comparing one takes long.
     if typed.len() > 100 {
         return String::new();
@@ -15,7 +15,7 @@ pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a 
 }
 
 /// A word of the user's as an error repeats it: short, and without control characters.
-pub(crate) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {
         shown.push('…');

@@ -91,7 +91,7 @@ pub struct Quiet {
 
 impl Quiet {
     /// Reads `22:00-06:00`.
-    fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (from, to) = text.split_once('-')?;
         let time = |text: &str| {
             let (hour, minute) = text.split_once(':')?;
@@ -102,7 +102,7 @@ impl Quiet {
     }
 
     /// The end of these hours, if `at` lies within them.
-    fn end(self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    pub fn end(self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let civil = zone.to_datetime(at);
         let time = civil.time();
         let is_over_midnight = self.from > self.to;

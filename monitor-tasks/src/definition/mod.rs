@@ -1,9 +1,7 @@
 //! The definition of a task: one form for files (TOML), and for the page, the API and the command line (JSON).
 
 mod book;
-mod mistake;
 mod read;
-mod source;
 mod values;
 
 use std::collections::BTreeMap;
@@ -12,10 +10,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use book::{check_agents, check_book};
-pub use mistake::Mistake;
-
 use crate::duration;
+pub use crate::reading::Mistake;
+use crate::reading::Source;
+pub use book::{check_agents, check_book};
 
 /// A task as it is defined.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -105,7 +103,7 @@ impl Definition {
     /// # Errors
     /// All mistakes, each with its line and column.
     pub fn from_toml(text: &str) -> Result<Self, Vec<Mistake>> {
-        source::toml(text)?.read()
+        read::definition(&Source::toml(text)?)
     }
 
     /// Reads a definition from JSON.
@@ -113,7 +111,7 @@ impl Definition {
     /// # Errors
     /// All mistakes, each with its JSON pointer.
     pub fn from_json(value: Value) -> Result<Self, Vec<Mistake>> {
-        source::json(value).read()
+        read::definition(&Source::json(value))
     }
 
     /// The definition as a file: [`from_toml`](Self::from_toml) reads the same from it.

@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::mistake::Mistake;
-use super::source::Source;
-use super::values::{Found, Reader, Table};
 use super::{
     Definition, Expect, Hooks, Keep, Limits, Meaning, Missed, MissedPolicy, Overlap, Program, Retention, Retry, Target, Then, Variable,
 };
-use crate::near::{did_you_mean, shown};
-use crate::{Rule, zone};
+use crate::Rule;
+use crate::reading::{Found, Mistake, Reader, Source, Table, did_you_mean, shown};
 
 /// Most rules of one task.
 const MOST_RULES: usize = 100;
@@ -20,11 +17,8 @@ const POLICIES: [(&str, MissedPolicy); 3] = [("skip", MissedPolicy::Skip), ("onc
 
 pub(super) fn definition(source: &Source) -> Result<Definition, Vec<Mistake>> {
     let mut reader = Reader::new(source);
-    let read = reader.table((String::new(), &source.value)).map(|table| reader.definition(table));
-    let mut mistakes = reader.mistakes;
-    // In the order of the file.
-    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
-    read.filter(|_| mistakes.is_empty()).ok_or(mistakes)
+    let read = reader.top().map(|table| reader.definition(table));
+    reader.finish(read)
 }
 
 impl<'a> Reader<'a> {
@@ -76,30 +70,6 @@ impl<'a> Reader<'a> {
         definition
     }
 
-    /// A name that may stand in a path and in an id.
-    fn name(&mut self, found: Found<'a>) -> Option<String> {
-        let path = found.0.clone();
-        let text = self.text(found)?;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if text.len() <= 100 && text.chars().all(is_plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-            return Some(text.to_owned());
-        }
-        self.wrong(
-            &path,
-            format!("{:?} is no name: at most 100 letters, digits, `-`, `_` and `.`, the first a letter or digit", shown(text)),
-        );
-        None
-    }
-
-    fn names(&mut self, found: Option<Found<'a>>) -> Vec<String> {
-        let Some(found) = found else { return Vec::new() };
-        self.list(found).into_iter().filter_map(|item| self.name(item)).collect()
-    }
-
-    fn maybe_text(&mut self, found: Option<Found<'a>>) -> Option<String> {
-        self.text(found?).map(str::to_owned)
-    }
-
     fn program(&mut self, table: &mut Table<'a>) -> Program {
         match (table.get("command"), table.get("shell")) {
             (Some(_), Some((path, _))) => {
@@ -110,20 +80,6 @@ impl<'a> Reader<'a> {
             (None, Some(found)) => self.maybe_text(Some(found)).map_or(Program::Folder {}, |shell| Program::Shell { shell }),
             (None, None) => Program::Folder {},
         }
-    }
-
-    /// A program and its arguments, of which an argument may be empty.
-    fn command(&mut self, found: Found<'a>) -> Vec<String> {
-        let path = found.0.clone();
-        let mut words = Vec::new();
-        for (index, item) in self.list(found).into_iter().enumerate() {
-            let is_empty_argument = index > 0 && item.1.as_str() == Some("");
-            words.extend(if is_empty_argument { Some(String::new()) } else { self.text(item).map(str::to_owned) });
-        }
-        if words.is_empty() {
-            self.wrong(&path, "a program is missing: command = [\"node\", \"index.js\"]");
-        }
-        words
     }
 
     fn rules(&mut self, found: Option<Found<'a>>, name: &str) -> Vec<String> {
@@ -149,13 +105,6 @@ impl<'a> Reader<'a> {
         rules
     }
 
-    fn zone(&mut self, found: Option<Found<'a>>) -> Option<String> {
-        let found = found?;
-        let path = found.0.clone();
-        let text = self.text(found)?;
-        zone::find(text).map(|_| text.to_owned()).map_err(|message| self.wrong(&path, message)).ok()
-    }
-
     fn env(&mut self, found: Option<Found<'a>>) -> BTreeMap<String, Variable> {
         let Some(table) = found.and_then(|found| self.table(found)) else { return BTreeMap::new() };
         let mut variables = BTreeMap::new();
@@ -173,22 +122,6 @@ impl<'a> Reader<'a> {
             }
         }
         variables
-    }
-
-    /// Where a value is read when the run starts.
-    fn reference(&mut self, found: Found<'a>) -> Option<Variable> {
-        let path = found.0.clone();
-        let mut table = self.table(found)?;
-        let (file, env) = (table.get("file"), table.get("env"));
-        self.end(&table);
-        match (file, env) {
-            (Some(file), None) => self.maybe_text(Some(file)).map(|file| Variable::File { file }),
-            (None, Some(env)) => self.maybe_text(Some(env)).map(|env| Variable::Env { env }),
-            _ => {
-                self.wrong(&path, "a text, { file = \"/path\" } or { env = \"NAME\" } is expected");
-                None
-            }
-        }
     }
 
     fn missed(&mut self, found: Found<'a>) -> Option<Missed> {

@@ -1,4 +1,4 @@
-//! A definition before it is read: plain values, and where each of them stands in its file.
+//! What is written in a file before it is read: plain values, and where each of them stands.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,17 +6,15 @@ use std::ops::Range;
 use serde_json::{Map, Number, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::Definition;
 use super::mistake::Mistake;
-use super::read;
 use super::values::MOST_MISTAKES;
 use crate::near::shown;
 
-/// Longest definition, in bytes.
+/// Longest text, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// A definition's values and their places.
-pub(super) struct Source {
+/// Values and their places.
+pub struct Source {
     pub(super) value: Value,
     places: Option<Places>,
 }
@@ -28,31 +26,37 @@ struct Places {
     values: HashMap<String, Range<usize>>,
 }
 
-pub(super) fn json(value: Value) -> Source {
-    Source { value, places: None }
-}
-
-pub(super) fn toml(text: &str) -> Result<Source, Vec<Mistake>> {
-    if text.len() > LONGEST {
-        let message = format!("a definition has at most {LONGEST} bytes, and this one has {}", text.len());
-        return Err(vec![Mistake { path: String::new(), line: Some(1), column: Some(1), message }]);
-    }
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let mistake = |error: toml::de::Error| {
-            let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
-            Mistake { path: String::new(), line: Some(line), column: Some(column), message: shown(error.message()) }
-        };
-        return Err(errors.into_iter().take(MOST_MISTAKES).map(mistake).collect());
-    }
-    let mut places = Places { text: text.to_owned(), keys: HashMap::new(), values: HashMap::new() };
-    let value = places.table("", table.get_ref());
-    Ok(Source { value, places: Some(places) })
-}
-
 impl Source {
-    pub(super) fn read(&self) -> Result<Definition, Vec<Mistake>> {
-        read::definition(self)
+    /// Values without places.
+    pub fn json(value: Value) -> Self {
+        Self { value, places: None }
+    }
+
+    /// The values of a TOML file.
+    ///
+    /// # Errors
+    /// Where it is no TOML, or that it is too long.
+    pub fn toml(text: &str) -> Result<Self, Vec<Mistake>> {
+        if text.len() > LONGEST {
+            let message = format!("at most {LONGEST} bytes are read, and this text has {}", text.len());
+            return Err(vec![Mistake { path: String::new(), line: Some(1), column: Some(1), message }]);
+        }
+        let (table, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            let mistake = |error: toml::de::Error| {
+                let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
+                Mistake { path: String::new(), line: Some(line), column: Some(column), message: shown(error.message()) }
+            };
+            return Err(errors.into_iter().take(MOST_MISTAKES).map(mistake).collect());
+        }
+        let mut places = Places { text: text.to_owned(), keys: HashMap::new(), values: HashMap::new() };
+        let value = places.table("", table.get_ref());
+        Ok(Source { value, places: Some(places) })
+    }
+
+    /// The values.
+    pub fn value(&self) -> &Value {
+        &self.value
     }
 
     /// A mistake in the value at `path`, or in its key, so many characters into its text.

@@ -1,10 +1,10 @@
-//! What is wrong with a definition, and where.
+//! What is wrong with what was written, and where.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A mistake in a definition.
+/// A mistake in a file or in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
     /// The JSON pointer of the value that it is in, such as `/rules/0`.

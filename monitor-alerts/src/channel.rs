@@ -1,0 +1,256 @@
+//! Channels: how somebody is told. They hold references to secrets, and no secret.
+
+use std::collections::BTreeMap;
+
+use monitor_tasks::definition::Variable;
+use monitor_tasks::reading::{Found, Reader};
+
+use crate::cause::words;
+use crate::rule::is_address;
+
+words! {
+    /// Language of messages.
+    Language {
+        /// English.
+        En = "en",
+        /// Chinese.
+        Zh = "zh",
+    }
+}
+
+words! {
+    /// How a connection to a mail server is protected.
+    MailTls {
+        /// The connection begins plain, and is to become TLS before anything else is said.
+        Starttls = "starttls",
+        /// TLS from the beginning.
+        Tls = "tls",
+        /// Nothing protects it.
+        None = "none",
+    }
+}
+
+/// A channel.
+#[derive(Clone, PartialEq)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// How it sends.
+    pub kind: ChannelKind,
+    /// Language of its messages.
+    pub language: Language,
+    /// Most messages in a minute; what is beyond becomes one sum.
+    pub rate: u32,
+    /// It may send to private, link-local and loopback addresses.
+    pub private: bool,
+    /// A template of its messages, in place of the built-in text.
+    pub template: Option<String>,
+}
+
+/// How a channel sends.
+#[derive(Clone, PartialEq)]
+pub enum ChannelKind {
+    /// Mail by SMTP.
+    Mail {
+        /// Host and, if it says one, port of the mail server.
+        server: String,
+        /// How the connection is protected.
+        tls: MailTls,
+        /// Name to log in with.
+        user: Option<String>,
+        /// Password to log in with.
+        password: Option<Variable>,
+        /// The sender's address.
+        from: String,
+        /// Addresses of a message that has none of its own.
+        to: Vec<String>,
+    },
+    /// JSON by POST.
+    Webhook {
+        /// Where to.
+        url: Variable,
+        /// Key of the signature.
+        secret: Option<Variable>,
+        /// Further headers.
+        headers: BTreeMap<String, Variable>,
+    },
+    /// A group robot of `WeCom`.
+    Wecom {
+        /// Address of the robot.
+        url: Variable,
+    },
+    /// A group robot of `DingTalk`.
+    Dingtalk {
+        /// Address of the robot.
+        url: Variable,
+        /// Key of the signature.
+        secret: Option<Variable>,
+    },
+    /// A group robot of Feishu.
+    Feishu {
+        /// Address of the robot.
+        url: Variable,
+        /// Key of the signature.
+        secret: Option<Variable>,
+    },
+    /// An incoming webhook of Slack.
+    Slack {
+        /// Its address.
+        url: Variable,
+    },
+    /// A command on an agent, which gets the message as JSON on its standard input.
+    Command {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// Name of the agent; else the server's own.
+        agent: Option<String>,
+    },
+}
+
+impl ChannelKind {
+    /// Words of the kinds.
+    pub const WORDS: [&str; 7] = ["mail", "webhook", "wecom", "dingtalk", "feishu", "slack", "command"];
+
+    /// Its word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Mail { .. } => "mail",
+            Self::Webhook { .. } => "webhook",
+            Self::Wecom { .. } => "wecom",
+            Self::Dingtalk { .. } => "dingtalk",
+            Self::Feishu { .. } => "feishu",
+            Self::Slack { .. } => "slack",
+            Self::Command { .. } => "command",
+        }
+    }
+}
+
+/// Name and kind alone: an address may be a secret.
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("name", &self.name).field("kind", &self.kind.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// So many messages a minute are sent by a channel that says nothing else.
+const RATE: u32 = 10;
+
+/// Reads the channel of a name.
+pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>) -> Option<Channel> {
+    let path = found.0.clone();
+    let mut table = reader.table(found)?;
+    let kinds = ChannelKind::WORDS.map(|word| (word, word));
+    let kind = if let Some(found) = table.get("kind") {
+        reader.word(found, &kinds)
+    } else {
+        reader.wrong(&path, format!("a kind is missing: one of {}", ChannelKind::WORDS.join(", ")));
+        None
+    };
+    let common = (
+        table.get("language").and_then(|found| reader.word(found, Language::WORDS)).unwrap_or(Language::En),
+        table.get("rate").and_then(|found| reader.number(found, 1)).unwrap_or(RATE),
+        table.get("private").and_then(|found| reader.truth(found)).unwrap_or_default(),
+        reader.maybe_text(table.get("template")),
+    );
+    let needed = |reader: &mut Reader<'a>, found: Option<Found<'a>>, example: &str| {
+        if found.is_none() {
+            reader.wrong(&path, format!("{example} is missing"));
+        }
+        found
+    };
+    let url = |reader: &mut Reader<'a>, found: Option<Found<'a>>| {
+        let found = needed(reader, found, "the address, url = { file = \"/path\" },")?;
+        address(reader, found)
+    };
+    let secret = |reader: &mut Reader<'a>, found: Option<Found<'a>>| reader.reference(found?);
+    let has_kind = kind.is_some();
+    let kind = kind.and_then(|kind| match kind {
+        "mail" => {
+            let server = needed(reader, table.get("server"), "the mail server, server = \"smtp.example.com:587\",");
+            let from = needed(reader, table.get("from"), "the sender's address, from = \"monitor@example.com\",");
+            let to = table.get("to").map(|found| reader.list(found)).unwrap_or_default();
+            Some(ChannelKind::Mail {
+                server: reader.maybe_text(server).unwrap_or_default(),
+                tls: table.get("tls").and_then(|found| reader.word(found, MailTls::WORDS)).unwrap_or(MailTls::Starttls),
+                user: reader.maybe_text(table.get("user")),
+                password: secret(reader, table.get("password")),
+                from: from.and_then(|found| mail_address(reader, found)).unwrap_or_default(),
+                to: to.into_iter().filter_map(|found| mail_address(reader, found)).collect(),
+            })
+        }
+        "webhook" => {
+            let url = url(reader, table.get("url"));
+            let secret = secret(reader, table.get("secret"));
+            let headers = table.get("headers").map(|found| headers(reader, found)).unwrap_or_default();
+            Some(ChannelKind::Webhook { url: url?, secret, headers })
+        }
+        "wecom" => Some(ChannelKind::Wecom { url: url(reader, table.get("url"))? }),
+        "slack" => Some(ChannelKind::Slack { url: url(reader, table.get("url"))? }),
+        "dingtalk" | "feishu" => {
+            let url = url(reader, table.get("url"));
+            let secret = secret(reader, table.get("secret"));
+            let url = url?;
+            Some(if kind == "feishu" { ChannelKind::Feishu { url, secret } } else { ChannelKind::Dingtalk { url, secret } })
+        }
+        _ => {
+            let command = needed(reader, table.get("command"), "the command, command = [\"/usr/local/bin/page\"],")?;
+            let agent = table.get("agent").and_then(|found| reader.name(found));
+            Some(ChannelKind::Command { command: reader.command(command), agent })
+        }
+    });
+    // Without a kind it isn't known which keys there are.
+    if has_kind {
+        reader.end(&table);
+    }
+    let (language, rate, private, template) = common;
+    Some(Channel { name: name.to_owned(), kind: kind?, language, rate, private, template })
+}
+
+/// An address, as it is or where it is read.
+fn address<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<Variable> {
+    if !found.1.is_string() {
+        return reader.reference(found);
+    }
+    let path = found.0.clone();
+    let text = reader.text(found)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.starts_with('/') || text.contains(|c: char| c.is_whitespace() || c.is_control())) {
+        reader.wrong(&path, "an address that begins with https:// or http:// is expected");
+        return None;
+    }
+    Some(Variable::Value(text.to_owned()))
+}
+
+fn mail_address<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<String> {
+    let path = found.0.clone();
+    let text = reader.text(found)?;
+    if !is_address(text) {
+        reader.wrong(&path, "an address such as ops@example.com is expected");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn headers<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> BTreeMap<String, Variable> {
+    let Some(table) = reader.table(found) else { return BTreeMap::new() };
+    let mut headers = BTreeMap::new();
+    for (name, found) in table.all() {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || !name.chars().all(is_plain) {
+            reader.wrong_key(&found.0, "a name of a header is expected: letters, digits, `-` and `_`");
+            continue;
+        }
+        let value = if found.1.is_string() {
+            let path = found.0.clone();
+            let text = reader.text(found);
+            if text.is_some_and(|text| text.contains(char::is_control)) {
+                reader.wrong(&path, "a text without control characters is expected");
+            }
+            text.map(|text| Variable::Value(text.to_owned()))
+        } else {
+            reader.reference(found)
+        };
+        headers.extend(value.map(|value| (name.clone(), value)));
+    }
+    headers
+}

@@ -1,0 +1,18 @@
+//! Alerts as pure words: rules, what they make of signs, and who is told what.
+//!
+//! Nothing here reads a clock, a file or a database: whoever calls says what time it is.
+
+mod cause;
+mod channel;
+mod message;
+mod rule;
+mod settings;
+mod sign;
+
+pub use cause::{Cause, Severity};
+pub use channel::{Channel, ChannelKind, Language, MailTls};
+pub use message::{Message, MessageKind};
+pub use monitor_tasks::definition::{Mistake, Variable};
+pub use rule::{Escalation, Follow, On, Pattern, QuietHours, Rule, Times, To, builtin};
+pub use settings::Settings;
+pub use sign::{Facts, Relief, Sign, Subject, SubjectKind, What};

@@ -1,0 +1,142 @@
+//! `alerts.toml` is read, or all its mistakes are told with their places.
+
+use monitor_alerts::{Cause, ChannelKind, Rule, Settings, Severity, Times, To, Variable, builtin};
+
+const WHOLE: &str = r#"
+[[rule]]
+name = "imports"
+on = { cause = ["failed", "missed"], task = "import-*", tag = "nightly", agent = "db-*" }
+times = 2
+severity = "critical"
+to = ["@owner", "ops", "ada@example.com"]
+repeat = "6h"
+escalate = [{ after = "30m", to = ["lead"] }]
+quiet = "22:00-07:00 Europe/Berlin"
+then = { run = "clean-up", at-most = 2, within = "1h" }
+
+[[rule]]
+name = "workers"
+on = { cause = "failed", name = "worker-*" }
+times = "5 within 10m"
+to = ["hook"]
+then = { retry = true }
+
+[channel.ops]
+kind = "wecom"
+url = { file = "/etc/monitor/ops-url" }
+language = "zh"
+
+[channel.lead]
+kind = "mail"
+server = "smtp.example.com:587"
+user = "monitor"
+password = { env = "SMTP_PASSWORD" }
+from = "monitor@example.com"
+to = ["lead@example.com"]
+
+[channel.hook]
+kind = "webhook"
+url = "http://127.0.0.1:9/hook"
+secret = { file = "/etc/monitor/key" }
+headers = { authorization = { env = "HOOK_TOKEN" } }
+private = true
+rate = 5
+
+[channel.pager]
+kind = "command"
+command = ["/usr/local/bin/page", ""]
+"#;
+
+#[test]
+fn rules_and_channels_are_read() {
+    let settings = Settings::from_toml(WHOLE).unwrap();
+    let rule = &settings.rules[0];
+    assert_eq!((rule.on.cause.as_slice(), rule.times), ([Cause::Failed, Cause::Missed].as_slice(), Times::InARow(2)));
+    assert_eq!(rule.to, [To::Owner, To::Channel("ops".into()), To::Address("ada@example.com".into())]);
+    assert_eq!((rule.severity, rule.escalate[0].after.as_secs()), (Some(Severity::Critical), 1_800));
+    assert_eq!(settings.rules[1].times, Times::Within(5, std::time::Duration::from_secs(600)));
+    assert!(settings.channels["ops"].kind == ChannelKind::Wecom { url: Variable::File { file: "/etc/monitor/ops-url".into() } });
+    assert_eq!((settings.channels["hook"].rate, settings.channels["ops"].rate, settings.warnings.len()), (5, 10, 0));
+    // As JSON a rule is read again as the same.
+    for rule in settings.rules.iter().chain(&builtin()) {
+        let read = Rule::from_json(serde_json::to_value(rule).unwrap(), &settings.channels).unwrap();
+        assert_eq!(Rule { is_builtin: rule.is_builtin, ..read }, *rule);
+    }
+}
+
+#[test]
+fn an_address_is_in_no_debug_output() {
+    let settings = Settings::from_toml(WHOLE).unwrap();
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("127.0.0.1") && !shown.contains("/etc/monitor"), "{shown}");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_with_their_places() {
+    let text = r#"[[rule]]
+name = "a b"
+on = { cause = ["faild"], tsk = "x" }
+times = "0 within 10m"
+to = ["opz", "x@", "a@b.c"]
+quiet = "22-7 Mars/Base"
+repeat = "1s"
+then = { run = "x", retry = true }
+
+[[rule]]
+name = "late"
+
+[channel.ops]
+kind = "wecon"
+
+[channel.hook]
+kind = "webhook"
+url = "ftp://x"
+secret = "plain"
+colour = 1
+"#;
+    let mistakes = Settings::from_toml(text).unwrap_err();
+    let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    for (place, words) in [
+        ("2:8:", "is no name"),
+        ("3:17:", "did you mean failed?"),
+        ("3:27:", "did you mean task?"),
+        ("4:9:", "5 within 10m"),
+        ("5:7:", "there is no channel opz; did you mean ops?"),
+        ("5:14:", "a mail address"),
+        ("5:20:", "no channel of the kind mail"),
+        ("6:9:", "there is no zone Mars/Base"),
+        ("7:10:", "at least 1m"),
+        ("8:8:", "either a task"),
+        ("10:", "it is missing what the rule is for"),
+        ("14:8:", "did you mean wecom?"),
+        ("18:7:", "https:// or http://"),
+        ("19:10:", "a table is expected"),
+        ("20:1:", "no such key"),
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(place) && told.contains(words)), "{place} {words} in {told:#?}");
+    }
+}
+
+#[test]
+fn a_rule_that_is_for_nothing_is_a_warning() {
+    let settings = Settings::from_toml("[[rule]]\nname = \"none\"\non = { cause = [] }\nto = [\"@owner\"]\n").unwrap();
+    assert_eq!(settings.warnings.len(), 1);
+    assert!(settings.warnings[0].to_string().starts_with("3:16: "), "{}", settings.warnings[0]);
+}
+
+#[test]
+fn malformed_and_hostile_files_are_mistakes_with_a_place() {
+    for text in [
+        "[[rule",
+        "rule = 1",
+        "channel = []",
+        "[channel.\"a/b\"]\nkind = \"slack\"",
+        "\0",
+        &"x".repeat(2 << 20),
+        "[[rule]]\nname = \"\u{1b}[31m\"",
+    ] {
+        let mistakes = Settings::from_toml(text).unwrap_err();
+        assert!(mistakes.iter().all(|mistake| mistake.line.is_some() && !mistake.to_string().contains('\u{1b}')), "{mistakes:?}");
+    }
+    assert_eq!(Settings::from_toml("").unwrap(), Settings::default());
+}

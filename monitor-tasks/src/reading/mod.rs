@@ -1,0 +1,14 @@
+//! Reading what people write, TOML or JSON: all mistakes at once, each with its line and column, and with what may be meant.
+
+mod mistake;
+mod source;
+mod values;
+mod words;
+
+pub use mistake::Mistake;
+pub use source::Source;
+pub use values::{Found, Reader, Table};
+
+pub use crate::near::{did_you_mean, shown};
+
+pub(crate) use values::UNITS;

@@ -1,0 +1,71 @@
+//! Values that mean something: names, commands, zones, references.
+
+use super::{Found, Reader, shown};
+use crate::definition::Variable;
+use crate::zone;
+
+impl<'a> Reader<'a> {
+    /// A name that may stand in a path and in an id.
+    pub fn name(&mut self, found: Found<'a>) -> Option<String> {
+        let path = found.0.clone();
+        let text = self.text(found)?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if text.len() <= 100 && text.chars().all(is_plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Some(text.to_owned());
+        }
+        self.wrong(
+            &path,
+            format!("{:?} is no name: at most 100 letters, digits, `-`, `_` and `.`, the first a letter or digit", shown(text)),
+        );
+        None
+    }
+
+    /// A list of names.
+    pub fn names(&mut self, found: Option<Found<'a>>) -> Vec<String> {
+        let Some(found) = found else { return Vec::new() };
+        self.list(found).into_iter().filter_map(|item| self.name(item)).collect()
+    }
+
+    /// A text, if there is one.
+    pub fn maybe_text(&mut self, found: Option<Found<'a>>) -> Option<String> {
+        self.text(found?).map(str::to_owned)
+    }
+
+    /// A program and its arguments, of which an argument may be empty.
+    pub fn command(&mut self, found: Found<'a>) -> Vec<String> {
+        let path = found.0.clone();
+        let mut words = Vec::new();
+        for (index, item) in self.list(found).into_iter().enumerate() {
+            let is_empty_argument = index > 0 && item.1.as_str() == Some("");
+            words.extend(if is_empty_argument { Some(String::new()) } else { self.text(item).map(str::to_owned) });
+        }
+        if words.is_empty() {
+            self.wrong(&path, "a program is missing: command = [\"node\", \"index.js\"]");
+        }
+        words
+    }
+
+    /// A zone of the IANA database, by name.
+    pub fn zone(&mut self, found: Option<Found<'a>>) -> Option<String> {
+        let found = found?;
+        let path = found.0.clone();
+        let text = self.text(found)?;
+        zone::find(text).map(|_| text.to_owned()).map_err(|message| self.wrong(&path, message)).ok()
+    }
+
+    /// Where a value is read when it is used.
+    pub fn reference(&mut self, found: Found<'a>) -> Option<Variable> {
+        let path = found.0.clone();
+        let mut table = self.table(found)?;
+        let (file, env) = (table.get("file"), table.get("env"));
+        self.end(&table);
+        match (file, env) {
+            (Some(file), None) => self.maybe_text(Some(file)).map(|file| Variable::File { file }),
+            (None, Some(env)) => self.maybe_text(Some(env)).map(|env| Variable::Env { env }),
+            _ => {
+                self.wrong(&path, "a text, { file = \"/path\" } or { env = \"NAME\" } is expected");
+                None
+            }
+        }
+    }
+}
