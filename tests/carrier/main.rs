@@ -1,5 +1,6 @@
 //! A monitored program whose work goes to threads, other programs and queues, by the crates that people use for that.
 
+mod amqp;
 mod grpc;
 mod parallel;
 mod redis;
@@ -21,6 +22,8 @@ fn main() {
         ["parallel"] => parallel::run(),
         ["grpc-serve"] => grpc::serve(),
         ["grpc-call", address] => grpc::call(address),
+        ["amqp-send", url] => amqp::send(url),
+        ["amqp-work", url] => amqp::work(url),
         ["redis-send", url] => redis::send(url),
         ["redis-work", url] => redis::work(url),
         other => panic!("{other:?} is not known"),

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use expect_test::expect;
 use monitor_tests::{Server, example, outline, run};
 
-use self::brokers::Redis;
+use self::brokers::{RabbitMq, Redis};
 
 /// The program that does it, told what to do.
 fn carrier(server: &Server, what: &[&str]) -> Command {
@@ -93,6 +93,17 @@ fn a_worker_of_redis_works_for_whoever_sent_the_task() {
     let (redis, server) = (Redis::start(), Server::start());
     let worker = carrier(&server, &["redis-work", redis.url()]).stdin(Stdio::piped()).spawn().expect("the worker starts");
     succeed(carrier(&server, &["redis-send", redis.url()]));
+    ends_well(worker);
+    let (tree, workers) = tree(&server);
+    assert_eq!(tree, worked());
+    assert_eq!(workers, 2);
+}
+
+#[test]
+fn a_worker_of_rabbitmq_works_for_whoever_sent_the_task() {
+    let (broker, server) = (RabbitMq::start(), Server::start());
+    let worker = carrier(&server, &["amqp-work", broker.url()]).stdin(Stdio::piped()).spawn().expect("the worker starts");
+    succeed(carrier(&server, &["amqp-send", broker.url()]));
     ends_well(worker);
     let (tree, workers) = tree(&server);
     assert_eq!(tree, worked());

@@ -1,0 +1,70 @@
+//! A producer and a worker with a queue of RabbitMQ between them.
+
+use futures_util::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use monitor_client::{Context, ContextExt, Process, normal_task, root_task};
+
+use crate::{MESSAGES, handle};
+
+const QUEUE: &str = "tasks";
+
+fn run(work: impl Future<Output = lapin::Result<()>>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(work).expect("a broker");
+}
+
+/// A connection, which is to be kept, and a channel on which the queue is declared.
+async fn connect(url: &str) -> lapin::Result<(Connection, Channel)> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.queue_declare(QUEUE.into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
+    Ok((connection, channel))
+}
+
+pub(crate) fn send(url: &str) {
+    run(produce(url));
+}
+
+#[root_task("produce")]
+async fn produce(url: &str) -> lapin::Result<()> {
+    let (_connection, channel) = connect(url).await?;
+    for message in MESSAGES {
+        enqueue(&channel, message).await?;
+    }
+    publish(&channel, "end", FieldTable::default()).await
+}
+
+#[normal_task]
+async fn enqueue(channel: &Channel, message: &str) -> lapin::Result<()> {
+    let mut headers = FieldTable::default();
+    monitor_client::inject(&mut headers);
+    publish(channel, message, headers).await
+}
+
+async fn publish(channel: &Channel, message: &str, headers: FieldTable) -> lapin::Result<()> {
+    let properties = BasicProperties::default().with_headers(headers);
+    let sent = channel.basic_publish("".into(), QUEUE.into(), BasicPublishOptions::default(), message.as_bytes(), properties).await?;
+    sent.await.map(drop)
+}
+
+/// Works until it is told that this was all.
+pub(crate) fn work(url: &str) {
+    run(async {
+        let (_connection, channel) = connect(url).await?;
+        let mut tasks = channel.basic_consume(QUEUE.into(), "worker".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
+        while let Some(task) = tasks.next().await {
+            let task = task?;
+            let message = String::from_utf8_lossy(&task.data);
+            task.ack(BasicAckOptions::default()).await?;
+            if message == "end" {
+                break;
+            }
+            let headers = task.properties.headers().as_ref().expect("headers");
+            let sender = Context::extract(headers).expect("a sender");
+            let _ = Process::builder("task").kind("task").parent(sender).run(|_| handle(&message));
+        }
+        Ok(())
+    });
+}
