@@ -1,7 +1,7 @@
 //! A producer and a worker with a queue of RabbitMQ between them.
 
 use futures_util::StreamExt;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use monitor_client::{Context, ContextExt, Process, normal_task, root_task};
@@ -15,10 +15,12 @@ fn run(work: impl Future<Output = lapin::Result<()>>) {
     runtime.block_on(work).expect("a broker");
 }
 
-/// A connection, which is to be kept, and a channel on which the queue is declared.
+/// A connection, which is to be kept, and a channel on which the queue is declared and each message is confirmed: a connection that is
+/// dropped sends nothing more.
 async fn connect(url: &str) -> lapin::Result<(Connection, Channel)> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     channel.queue_declare(QUEUE.into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
     Ok((connection, channel))
 }
