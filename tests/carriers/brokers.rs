@@ -48,6 +48,15 @@ const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 impl RabbitMq {
     /// All that it keeps is in its folder, and it listens on ports of its own on this machine alone.
     pub(crate) fn start() -> Self {
+        // Somebody else may take a port between its choice and the broker's start, so that it ends: others are tried then.
+        Self::started()
+            .or_else(|_| Self::started())
+            .or_else(|_| Self::started())
+            .unwrap_or_else(|said| panic!("rabbitmq-server ended:\n{said}"))
+    }
+
+    /// The broker, or what it said before it ended.
+    fn started() -> Result<Self, String> {
         let program = found(&[RABBITMQ], "rabbitmq-server");
         let folder = tempfile::tempdir().expect("a folder");
         let [port, names, nodes] = free_ports();
@@ -71,13 +80,14 @@ impl RabbitMq {
         // The script is the parent of what it starts: all of them end together.
         let mut child = command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("rabbitmq-server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let mut said = Vec::new();
-        let is_ready = lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("Server startup complete"));
         let url = format!("amqp://127.0.0.1:{port}/%2f");
         let rabbit = Self { broker: Broker { child, url, _folder: folder }, names };
-        assert!(is_ready, "rabbitmq-server ended:\n{}", said.join("\n"));
+        let mut said = Vec::new();
+        if !lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("Server startup complete")) {
+            return Err(said.join("\n"));
+        }
         std::thread::spawn(move || lines.for_each(drop));
-        rabbit
+        Ok(rabbit)
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,8 +15,8 @@ const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-expand", "1.0.127"), ("cargo-deny
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 /// Chinese text is part of the tests; without a font for it a screenshot shows boxes.
 const OF_THE_BROWSER: &[&str] = &["chromium", "fonts-noto-cjk"];
-/// Servers that the tests start for themselves; their packages have the same names.
-const BROKERS: &[&str] = &["redis-server"];
+/// Servers that the tests start for themselves; their packages have the same names. That of RabbitMQ brings Erlang along.
+const BROKERS: &[&str] = &["redis-server", "rabbitmq-server"];
 
 /// PATH with the tools in front, everything installed.
 pub(crate) fn install() -> Result<OsString> {
@@ -39,9 +39,11 @@ pub(crate) fn install() -> Result<OsString> {
         install_packages(OF_THE_BROWSER, &by_hand)?;
         browser().map(|_| ()).context(by_hand)?;
     }
-    let has_brokers = || BROKERS.iter().all(|broker| find(broker).is_some());
+    // Not everybody has the folder of servers in PATH.
+    let is_there = |broker: &&str| find(broker).is_some() || Path::new("/usr/sbin").join(broker).is_file();
+    let has_brokers = || BROKERS.iter().all(is_there);
     if !has_brokers() {
-        let by_hand = format!("the tests of queues want Redis: sudo apt-get install {}", BROKERS.join(" "));
+        let by_hand = format!("the tests of queues want Redis and RabbitMQ: sudo apt-get install {}", BROKERS.join(" "));
         install_packages(BROKERS, &by_hand)?;
         ensure!(has_brokers(), by_hand);
     }
