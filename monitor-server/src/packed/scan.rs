@@ -2,11 +2,14 @@
 //! is unusual in an event is left to serde, event by event, and whatever is unusual about the batch to [`monitor_wire::Batch`],
 //! which finds the words for what is wrong. So nothing is taken here that is not taken there.
 
+mod json;
+
 use monitor_wire::{
     Dropped, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessQueued, ProcessStarted, ProcessUpdated, RootId, Source, VERSION,
     WorkerRef,
 };
 
+use self::json::Scan;
 use super::{Ended, Ending, EndingKey, Packed, PackedEvent, Packing, PlainOutcome, Started};
 
 /// The batch in a body; none if it has to be read with care.
@@ -34,11 +37,6 @@ pub(super) fn batch(body: &[u8], max_events: usize) -> Option<Packed> {
 
 /// A usual event is about so long.
 const BYTES_OF_AN_EVENT: usize = 160;
-
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
-}
 
 /// A start, an end, a queueing or an update as it stands there.
 #[derive(Default)]
@@ -103,125 +101,6 @@ mod key {
 }
 
 impl<'a> Scan<'a> {
-    fn peek(&self) -> u8 {
-        // No token is zero.
-        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
-    }
-
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
-            self.at += 1;
-        }
-    }
-
-    fn eat(&mut self, token: u8) -> Option<()> {
-        self.skip_space();
-        let is_there = self.peek() == token;
-        self.at += usize::from(is_there);
-        is_there.then_some(())
-    }
-
-    fn eat_word(&mut self, word: &str) -> Option<()> {
-        self.skip_space();
-        let is_there = self.text.as_bytes()[self.at..].starts_with(word.as_bytes());
-        self.at += if is_there { word.len() } else { 0 };
-        is_there.then_some(())
-    }
-
-    /// The next key of an object, whose value comes next; none at its end.
-    #[allow(clippy::option_option, reason = "the outer one is for `?`: it stops reading")]
-    fn key(&mut self, is_first: &mut bool) -> Option<Option<&'a str>> {
-        if *is_first {
-            self.eat(b'{')?;
-        }
-        if self.eat(b'}').is_some() {
-            return Some(None);
-        }
-        if !std::mem::take(is_first) {
-            self.eat(b',')?;
-        }
-        let key = self.string()?;
-        self.eat(b':')?;
-        Some(Some(key))
-    }
-
-    /// A text without escapes.
-    fn string(&mut self) -> Option<&'a str> {
-        self.eat(b'"')?;
-        let begin = self.at;
-        let bytes = &self.text.as_bytes()[begin..];
-        let mut length = 0;
-        for word in bytes.as_chunks::<8>().0 {
-            let special = special(u64::from_le_bytes(*word));
-            if special != 0 {
-                length += special.trailing_zeros() as usize / 8;
-                return self.close(begin, length);
-            }
-            length += 8;
-        }
-        length += bytes[length..].iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-        self.close(begin, length)
-    }
-
-    fn close(&mut self, begin: usize, length: usize) -> Option<&'a str> {
-        let end = begin + length;
-        self.at = end + 1;
-        (self.text.as_bytes()[end] == b'"').then(|| &self.text[begin..end])
-    }
-
-    /// A whole number, small enough that no sum of digits overflows.
-    fn number(&mut self) -> Option<u64> {
-        self.skip_space();
-        let digits = self.text.as_bytes()[self.at..].iter().take(19).take_while(|byte| byte.is_ascii_digit());
-        let (number, length) = digits.fold((0_u64, 0), |(number, length), digit| (10 * number + u64::from(digit - b'0'), length + 1));
-        if !(1..19).contains(&length) || (length > 1 && self.peek() == b'0') {
-            return None;
-        }
-        self.at += length;
-        Some(number)
-    }
-
-    /// The outer one: whether it can be read; the inner one: whether it is there.
-    #[allow(clippy::option_option, reason = "two different questions")]
-    fn or_null<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        self.skip_space();
-        if self.peek() == b'n' { self.eat_word("null").map(|()| None) } else { read(self).map(Some) }
-    }
-
-    /// The text of a value. It is as long as its brackets say; whoever reads it finds out whether it is JSON.
-    fn value(&mut self) -> Option<&'a str> {
-        self.skip_space();
-        let (begin, bytes) = (self.at, self.text.as_bytes());
-        let mut depth = 0_usize;
-        loop {
-            match *bytes.get(self.at)? {
-                b'"' => {
-                    self.at += 1;
-                    loop {
-                        while let Some(word) = bytes.get(self.at..).and_then(|rest| rest.first_chunk())
-                            && special(u64::from_le_bytes(*word)) == 0
-                        {
-                            self.at += 8;
-                        }
-                        match *bytes.get(self.at)? {
-                            b'"' => break,
-                            b'\\' => self.at += 2,
-                            _ => self.at += 1,
-                        }
-                    }
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' if depth > 0 => depth -= 1,
-                b',' | b'}' | b']' if depth == 0 => return Some(&self.text[begin..self.at]),
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 && matches!(bytes[self.at - 1], b'"' | b'}' | b']') {
-                return Some(&self.text[begin..self.at]);
-            }
-        }
-    }
-
     fn events(&mut self, packing: &mut Packing<'a>, max_events: usize) -> Option<Vec<PackedEvent>> {
         self.eat(b'[')?;
         let about = (self.text.len() - self.at) / BYTES_OF_AN_EVENT;
@@ -358,11 +237,6 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// An exit code or a signal; those below zero are unusual.
-    fn small(&mut self) -> Option<i32> {
-        i32::try_from(self.number()?).ok()
-    }
-
     /// Fields whose values are texts, whole numbers, `true`, `false` or `null`.
     fn fields(&mut self) -> Option<Fields> {
         let (mut fields, mut is_first) = (Fields::new(), true);
@@ -378,16 +252,6 @@ impl<'a> Scan<'a> {
             fields.insert(key.to_owned(), value);
         }
         Some(fields)
-    }
-
-    /// A text, which may have escapes.
-    fn text(&mut self) -> Option<String> {
-        let begin = self.at;
-        if let Some(text) = self.string() {
-            return Some(text.to_owned());
-        }
-        self.at = begin;
-        serde_json::from_str(self.value()?).ok()
     }
 
     fn source(&mut self) -> Option<(&'a str, u32)> {
@@ -543,50 +407,9 @@ impl<'a> Packing<'a> {
     }
 }
 
-/// The top bits of bytes that end a text or its simple part: quotes, backslashes, controls. Above the first such byte there may be more.
-fn special(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    const TOPS: u64 = ONES << 7;
-    let below = |word: u64, bound: u64| word.wrapping_sub(bound * ONES) & !word & TOPS;
-    let is = |byte: u8| below(word ^ (u64::from(byte) * ONES), 1);
-    is(b'"') | is(b'\\') | below(word, 0x20)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_ends_where_it_ends_wherever_that_is() {
-        for length in 0..40 {
-            for (end, is_text) in [("\"", true), ("\\\"", false), ("\n\"", false), ("", false)] {
-                for filler in ['a', '\u{7f}', 'é', '订', '\u{1f600}'] {
-                    let text = format!("\"{}", filler.to_string().repeat(length));
-                    let mut scan = Scan { text: &format!("{text}{end},{:20}", ""), at: 0 };
-                    let expected = is_text.then(|| text[1..].to_owned());
-                    assert_eq!(scan.string().map(str::to_owned), expected, "{:?}", scan.text);
-                    assert!(!is_text || scan.eat(b',').is_some());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_are_whole_and_fit() {
-        for (text, expected) in [
-            ("0", Some(0)),
-            ("7 ", Some(7)),
-            ("999999999999999999", Some(999_999_999_999_999_999)),
-            ("1000000000000000000", None),
-            ("18446744073709551616", None),
-            ("07", None),
-            ("-1", None),
-            ("", None),
-            ("\"7\"", None),
-        ] {
-            assert_eq!(Scan { text, at: 0 }.number(), expected, "{text:?}");
-        }
-    }
 
     /// Events of a queue's tasks are as usual as those of functions: serde sees none of them.
     #[test]
@@ -602,21 +425,6 @@ mod tests {
             let read = Scan { text: &text, at: 0 }.event(&mut Packing::default());
             let Some(PackedEvent::Other(event)) = read else { panic!("{text}: {read:?}") };
             assert_eq!(*event, serde_json::from_str(&text).unwrap());
-        }
-    }
-
-    #[test]
-    fn a_value_is_as_long_as_its_brackets_say() {
-        for (text, expected) in [
-            (r#"{"a":[1,"}\"]"]},"#, Some(r#"{"a":[1,"}\"]"]}"#)),
-            ("12,", Some("12")),
-            (r#""a\\","b""#, Some(r#""a\\""#)),
-            ("null}", Some("null")),
-            (r#"{"a":1"#, None),
-            (r#""a\"#, None),
-            ("", None),
-        ] {
-            assert_eq!(Scan { text, at: 0 }.value(), expected, "{text:?}");
         }
     }
 }
