@@ -23,16 +23,24 @@ const compressed: Plugin = {
   },
 };
 
-/** Has the browser ask for the font of the text while it still reads the page. */
+/** Has the browser ask for the font of the text, the first screen and the texts while it still reads the page. */
 const preloaded: Plugin = {
   name: "preloaded",
   apply: "build",
   transformIndexHtml: {
     order: "post",
     handler(_, { bundle }) {
-      const font = Object.keys(bundle ?? {}).find((name) => /inter-latin-wght-normal.*\.woff2$/.test(name));
-      if (font === undefined) throw new Error("the page has no font to be asked for early");
-      return [{ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${font}` }, injectTo: "head" }];
+      const early = [
+        [/inter-latin-wght-normal.*\.woff2$/, { rel: "preload", as: "font", type: "font/woff2", crossorigin: true }],
+        [/\/Tasks-.*\.js$/, { rel: "modulepreload", crossorigin: true }],
+        [/\/Tasks-.*\.css$/, { rel: "preload", as: "style", crossorigin: true }],
+        [/\/en-.*\.js$/, { rel: "modulepreload", crossorigin: true }],
+      ] as const;
+      return early.map(([pattern, attrs]) => {
+        const file = Object.keys(bundle ?? {}).find((name) => pattern.test(name));
+        if (file === undefined) throw new Error(`the page has no file ${pattern} to be asked for early`);
+        return { tag: "link", attrs: { ...attrs, href: `/${file}` }, injectTo: "head" };
+      });
     },
   },
 };
