@@ -18,9 +18,13 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool", "libc"]),
     ("cargo-monitor", &["monitor-wire", "monitor-api", "monitor-spool", "*"]),
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
+    ("monitor-otlp", &["monitor-wire", "monitor-state", "base64", "http", "percent-encoding", "prost", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
-    ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "*"]),
-    ("monitor-server", &["monitor-wire", "monitor-spool", "monitor-state", "monitor-tasks", "monitor-alerts", "monitor-web", "*"]),
+    ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "monitor-otlp", "*"]),
+    (
+        "monitor-server",
+        &["monitor-wire", "monitor-spool", "monitor-state", "monitor-otlp", "monitor-tasks", "monitor-alerts", "monitor-web", "*"],
+    ),
     ("monitor-runs", &["etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
     ("monitor-alerts", &["monitor-tasks", "jiff", "serde", "serde_json"]),
     ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
@@ -118,8 +122,8 @@ fn every_crate_has_its_walls() {
     assert_eq!(members, WALLS.iter().map(|(name, _)| *name).collect());
 }
 
-/// Crates of the user's, into which monitor-client goes only where the feature of that name is asked for: whoever does has them already.
-const INTEGRATIONS: &[&str] = &["axum", "lapin", "redis", "reqwest-middleware", "tonic"];
+/// What monitor-client brings only where a feature is asked for: crates of the user's, which whoever asks has already, and what makes spans.
+const INTEGRATIONS: &[&str] = &["axum", "lapin", "monitor-otlp", "redis", "reqwest-middleware", "tonic"];
 
 #[test]
 fn a_monitored_program_compiles_none_of_the_server() {
@@ -155,16 +159,30 @@ fn the_http_client_of_a_monitored_program_has_no_feature_that_is_not_used() {
     }
 }
 
-#[test]
-fn without_default_features_a_program_compiles_the_attributes_and_the_core_alone() {
+/// Crates that a program compiles which depends on monitor-client with these arguments.
+fn compiled(arguments: &[&str]) -> BTreeSet<String> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let mut tree = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    tree.args(["tree", "--locked", "--offline", "-p", "monitor-client", "--no-default-features", "-e", "normal", "--prefix", "none"]);
-    let output = tree.args(["--format", "{p}", "--manifest-path", manifest]).output().expect("cargo runs");
+    tree.args(["tree", "--locked", "--offline", "-p", "monitor-client", "-e", "normal", "--prefix", "none", "--format", "{p}"]);
+    let output = tree.args(["--manifest-path", manifest]).args(arguments).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let names: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn spans_for_others_cost_only_those_who_ask_for_them() {
+    let of_otlp = ["monitor-otlp", "monitor-state", "prost", "prost-derive"];
+    let by_default = compiled(&[]);
+    assert!(of_otlp.iter().all(|name| !by_default.contains(*name)), "{by_default:?}");
+    let with_otlp = compiled(&["--features", "otlp"]);
+    assert!(of_otlp.iter().all(|name| with_otlp.contains(*name)), "{with_otlp:?}");
+}
+
+#[test]
+fn without_default_features_a_program_compiles_the_attributes_and_the_core_alone() {
+    let names = compiled(&["--no-default-features"]);
     let ours = ["monitor-client", "monitor-core", "monitor-macros"];
     let of_these = ["libc", "proc-macro2", "quote", "syn", "unicode-ident"];
-    assert_eq!(names, ours.into_iter().chain(of_these).collect());
+    assert_eq!(names, ours.into_iter().chain(of_these).map(str::to_owned).collect());
 }

@@ -55,6 +55,8 @@
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
 //! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr`: there as well; `off`: there not at all | warnings go to stderr where no subscriber listens |
 //! | `MONITOR_TRACING` | which spans and events the layer for `tracing` takes, as `EnvFilter` has it | `info` |
+//! | `MONITOR_OTLP_ENDPOINT` | with the feature `otlp`: what has ended goes as spans to this receiver of OTLP over HTTP, and nothing to a server | none |
+//! | `MONITOR_OTLP_HEADERS` | headers of these requests: `name=value`, `name=file:PATH`, `name=env:VARIABLE`, with commas between them | none |
 //! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
 //!
 //! # Features
@@ -66,6 +68,7 @@
 //! `testing` adds a module of this name, for tests of a program's own instrumentation.
 //! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the
 //! crate of that name: as a [`Carrier`], or by a module of that name here. None is on by default.
+//! `otlp` lets a program send spans to a receiver of OpenTelemetry without a server of ours (docs/otlp.md).
 //! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
 mod carried;

@@ -18,6 +18,9 @@ pub(crate) struct Settings {
     pub(crate) token: Option<String>,
     /// Which commands are done.
     pub(crate) commands: Allowed,
+    /// What has ended goes to a receiver of OTLP at `events_url` instead of to the server, with these headers.
+    #[cfg(feature = "otlp")]
+    pub(crate) otlp: Option<monitor_otlp::OtlpHeaders>,
 }
 
 /// Which commands a program does when it is asked (`MONITOR_COMMANDS`).
@@ -40,6 +43,8 @@ impl Settings {
             events_url: events_url(&Url::parse(SERVER_URL).expect("a constant")),
             token: None,
             commands: Allowed::Read,
+            #[cfg(feature = "otlp")]
+            otlp: None,
         };
         if settings.recording.enabled {
             let wanted = "a URL such as http://127.0.0.1:60010";
@@ -53,9 +58,52 @@ impl Settings {
                 _ => None,
             });
             settings.token = token.filter(|token| !token.is_empty());
+            #[cfg(feature = "otlp")]
+            settings.send_by_otlp(&mut reader);
         }
         (settings, reader.problems())
     }
+
+    /// Returns true if what has ended goes to a receiver of OTLP, and nothing to a server of ours.
+    pub(crate) fn is_otlp(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        return self.otlp.is_some();
+        #[cfg(not(feature = "otlp"))]
+        false
+    }
+}
+
+#[cfg(feature = "otlp")]
+impl Settings {
+    /// Has what has ended sent to the receiver that `MONITOR_OTLP_ENDPOINT` names, if it names one. A spool would keep events for a server,
+    /// and commands come over one: there is neither.
+    fn send_by_otlp(&mut self, reader: &mut Reader<'_>) {
+        use monitor_otlp::OtlpHeaders;
+
+        let wanted =
+            "a URL such as http://127.0.0.1:4318 without a password, which is not that of the Process Monitor server (MONITOR_SERVER_URL)";
+        let server = self.events_url.clone();
+        // Somebody may have put a password into it.
+        let endpoint = reader.secret("MONITOR_OTLP_ENDPOINT", wanted, None, |text| match text.trim() {
+            "" => Some(None),
+            text => url(text).filter(|endpoint| endpoint.password().is_none() && !is_same_place(endpoint, &server)).map(Some),
+        });
+        let wanted = "NAME=VALUE, NAME=file:PATH or NAME=env:VARIABLE, with commas between them";
+        let headers = reader.secret("MONITOR_OTLP_HEADERS", wanted, OtlpHeaders::default(), |text| OtlpHeaders::read(text).ok());
+        let Some(mut endpoint) = endpoint else { return };
+        endpoint.set_path(&monitor_otlp::traces_path(endpoint.path()));
+        endpoint.set_fragment(None);
+        (self.events_url, self.otlp) = (endpoint, Some(headers));
+        (self.token, self.commands, self.recording.spool_dir) = (None, Allowed::Off, None);
+    }
+}
+
+/// Returns true if both lead to the same port of the same host, of which this machine is one by whatever name.
+#[cfg(feature = "otlp")]
+fn is_same_place(one: &Url, other: &Url) -> bool {
+    let host =
+        |url: &Url| url.host_str().map(|host| if monitor_wire::is_loopback(host) { "localhost".to_owned() } else { host.to_owned() });
+    (host(one), one.port_or_known_default()) == (host(other), other.port_or_known_default())
 }
 
 fn url(text: &str) -> Option<Url> {

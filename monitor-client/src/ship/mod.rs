@@ -6,6 +6,8 @@ mod exit;
 mod guard;
 mod late;
 mod leave;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outbox;
 mod post;
 mod sender;
@@ -127,25 +129,33 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
 /// Reads the settings, and says what is wrong with them.
 fn settings() -> Settings {
     let (mut settings, problems) = Settings::read(&|name| std::env::var_os(name));
-    let recording = &mut settings.recording;
-    report::set(recording.log);
+    report::set(settings.recording.log);
     for problem in problems {
         report::warn(&problem);
     }
-    if recording.enabled {
+    if settings.recording.enabled {
         for problem in monitor_spool::settings::unknown(std::env::vars_os().map(|(name, _)| name)) {
             report::warn(&problem);
         }
     }
-    if recording.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
-        report::warn(
-            "MONITOR_SERVER_URL is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored",
-        );
-        recording.enabled = false;
+    if settings.recording.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
+        let url = if settings.is_otlp() { "MONITOR_OTLP_ENDPOINT" } else { "MONITOR_SERVER_URL" };
+        report::warn(&format!(
+            "{url} is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored"
+        ));
+        settings.recording.enabled = false;
     }
-    if recording.enabled {
+    if settings.recording.enabled
+        && !cfg!(feature = "otlp")
+        && std::env::var_os("MONITOR_OTLP_ENDPOINT").is_some_and(|endpoint| !endpoint.is_empty())
+    {
+        report::warn(
+            "MONITOR_OTLP_ENDPOINT is set, but this program was built without the feature `otlp` of monitor-client: what is recorded goes to the server",
+        );
+    }
+    if settings.recording.enabled {
         monitor_core::warn::set(report::warn);
-        if let Some(context) = recording.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
+        if let Some(context) = settings.recording.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
             monitor_core::set_inherited(context);
         }
     }

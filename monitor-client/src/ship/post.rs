@@ -26,13 +26,43 @@ pub(super) struct Post {
     client: OnceCell<Client>,
     url: reqwest::Url,
     authorization: Option<String>,
+    #[cfg(feature = "otlp")]
+    otlp: Option<super::otlp::Otlp>,
 }
 
 impl Post {
     /// Nothing is connected yet.
     pub(super) fn new(settings: &Settings) -> Self {
         let authorization = settings.token.as_ref().map(|token| format!("Bearer {token}"));
-        Self { client: OnceCell::new(), url: settings.events_url.clone(), authorization }
+        Self {
+            client: OnceCell::new(),
+            url: settings.events_url.clone(),
+            authorization,
+            #[cfg(feature = "otlp")]
+            otlp: settings.otlp.clone().map(super::otlp::Otlp::new),
+        }
+    }
+
+    /// Returns true if who takes what is recorded is a receiver of OTLP and no server of ours.
+    pub(super) fn is_otlp(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        return self.otlp.is_some();
+        #[cfg(not(feature = "otlp"))]
+        false
+    }
+
+    /// Returns true if whoever took a batch has answered: of one that makes no spans nobody is told.
+    pub(super) fn is_answered(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        return self.otlp.as_ref().is_none_or(super::otlp::Otlp::is_answered);
+        #[cfg(not(feature = "otlp"))]
+        true
+    }
+
+    /// Who takes what is recorded, in words.
+    pub(super) fn receiver(&self) -> String {
+        let who = if self.is_otlp() { "OTLP receiver" } else { "server" };
+        format!("the {who} at {}", self.address())
     }
 
     fn client(&self) -> Result<&Client, reqwest::Error> {
@@ -83,6 +113,10 @@ impl Way for Post {
     }
 
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Request {
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = &self.otlp {
+            return otlp.request(parcel, head);
+        }
         Request::of(parcel, head)
     }
 
@@ -91,6 +125,10 @@ impl Way for Post {
             Ok(client) => client,
             Err(error) => return Answer::Refused { why: causes(error) },
         };
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = &self.otlp {
+            return otlp.send(client.post(self.url.clone()), body, &self.receiver()).await;
+        }
         let mut request =
             client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, content_encoding(&body));
         if let Some(authorization) = &self.authorization {

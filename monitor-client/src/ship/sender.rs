@@ -47,31 +47,37 @@ impl Sender {
 
     /// Says once what somebody may want to change, and notes whether it is in vain to try on.
     fn say(&mut self, answer: &Answer, has_given_up: bool) {
-        let (shared, address) = (self.shared.clone(), || self.shared.post.address());
+        let (shared, receiver) = (self.shared.clone(), || self.shared.post.receiver());
         match answer {
-            Answer::Accepted => self.reached(),
+            Answer::Accepted if shared.post.is_answered() => self.reached(),
+            Answer::Accepted => {}
             Answer::TooLarge { why } if has_given_up => {
-                self.said.warn_once("large", || format!("an event is too large for the server at {}, it is dropped: {why}", address()));
+                self.said.warn_once("large", || format!("an event is too large for {}, it is dropped: {why}", receiver()));
             }
             Answer::TooLarge { .. } => {}
             Answer::Unreadable { why, .. } => {
                 self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
             }
             Answer::Away { why } => {
-                self.said.warn_once("away", || format!("the server at {} is not reached, what is recorded waits: {why}", address()));
+                self.said.warn_once("away", || format!("{} is not reached, what is recorded waits: {why}", receiver()));
                 // A server that was never there will not come in the last seconds; one that was there may only be restarting,
                 // but if what waits is kept anyway nobody has to wait with it.
                 shared.is_in_vain.set(!self.was_reached || shared.outbox.borrow().kept().is_some());
             }
             Answer::Busy { why, .. } => {
-                self.said.warn_once("busy", || format!("the server at {} asks to wait: {why}", address()));
+                self.said.warn_once("busy", || format!("{} asks to wait: {why}", receiver()));
                 self.was_reached = true;
                 shared.is_in_vain.set(false);
             }
             Answer::Refused { why } => {
                 shared.is_in_vain.set(true);
                 self.said.warn_once("refused", || {
-                    let refuses = format!("the server at {} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?)", address());
+                    let settings = if shared.post.is_otlp() {
+                        "MONITOR_OTLP_ENDPOINT, MONITOR_OTLP_HEADERS"
+                    } else {
+                        "MONITOR_SERVER_URL, MONITOR_TOKEN"
+                    };
+                    let refuses = format!("{} refuses what is recorded ({settings}?)", receiver());
                     format!("{refuses}, which waits and is sent again now and then: {why}")
                 });
             }
@@ -86,7 +92,9 @@ impl Sender {
         self.shared.is_in_vain.set(false);
         if !self.has_greeted {
             self.has_greeted = true;
-            report::info(&format!("the server at {} is reached, see {0}/tasks", self.shared.post.address()));
+            let post = &self.shared.post;
+            let page = if post.is_otlp() { String::new() } else { format!(", see {}/tasks", post.address()) };
+            report::info(&format!("{} is reached{page}", post.receiver()));
             self.shared.reached.send_replace(true);
         }
     }

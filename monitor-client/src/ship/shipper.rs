@@ -97,8 +97,11 @@ pub(super) fn run(
         is_in_vain: Cell::new(false),
     });
     let spool = recording.spool_dir.clone().map(|dir| (dir, recording.spool_bytes));
-    let mut beside: Vec<Pin<Box<dyn Future<Output = ()>>>> =
-        vec![Box::pin(beat(recording.heartbeat, shared.clone())), Box::pin(Sender::new(shared.clone()).run())];
+    let mut beside: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![Box::pin(Sender::new(shared.clone()).run())];
+    if !shared.post.is_otlp() {
+        // OTLP has no word for it.
+        beside.push(Box::pin(beat(recording.heartbeat, shared.clone())));
+    }
     if let Some((dir, bytes)) = spool.clone() {
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
     }
@@ -312,7 +315,7 @@ impl Shipper {
                 }
             }
             None if outbox.borrow().is_empty() => outbox.borrow().remove(),
-            None => report::warn(&format!("the server at {} has not taken what was recorded: it is lost", post.address())),
+            None => report::warn(&format!("{} has not taken what was recorded: it is lost", post.receiver())),
         }
         waiters.exited();
     }

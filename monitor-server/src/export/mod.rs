@@ -4,11 +4,11 @@
 
 mod otlp;
 mod perfetto;
-pub(crate) mod span;
 
 use std::collections::HashSet;
 
-use monitor_wire::{LogEntry, Process, Worker, WorkerId};
+use monitor_otlp::proto::Resource;
+use monitor_wire::{LogEntry, Process, Worker, WorkerId, WorkerRef};
 use serde_json::json;
 
 use crate::store::{LogsQuery, Outline, Queries, RootKey, Standing, StoreError};
@@ -94,6 +94,12 @@ pub(crate) fn write(store: &dyn Queries, outline: &Outline, format: Format, writ
     }
     write(form.end());
     Ok(())
+}
+
+/// A worker as the resource of its spans.
+pub(crate) fn resource(worker: &Worker) -> Resource {
+    let Worker { id, hostname, pid, program, .. } = worker.clone();
+    monitor_otlp::resource(&WorkerRef { id, hostname, pid, program })
 }
 
 fn line(value: &impl serde::Serialize) -> String {

@@ -1,14 +1,6 @@
-//! Spans on their way, in requests of a bounded size.
+//! Spans that were read from the log of events, on their way.
 
-use std::sync::Arc;
-
-use prost::Message as _;
-
-use crate::export::span::SCOPE;
-use crate::otlp::proto::{Resource, ResourceSpans, Scope, ScopeSpans, Span, TracesRequest};
-
-/// The most bytes of spans in a request, unless a single span has more. Receivers commonly take 4 MiB or more.
-const MOST_BYTES: usize = 2 << 20;
+use monitor_otlp::Part;
 
 /// What was read from the log at once.
 #[derive(Debug)]
@@ -18,57 +10,4 @@ pub(super) struct Batch {
     pub(super) next: u64,
     /// There may be more in the log.
     pub(super) is_more: bool,
-}
-
-/// What goes in one request: spans, each with what runs it.
-#[derive(Debug, Default)]
-pub(super) struct Part {
-    spans: Vec<(Arc<Resource>, Span)>,
-}
-
-impl Part {
-    /// Parts of these spans, in their order.
-    pub(super) fn of(spans: Vec<(Arc<Resource>, Span)>) -> Vec<Self> {
-        let (mut parts, mut bytes) = (Vec::<Self>::new(), 0);
-        for (resource, span) in spans {
-            let size = span.encoded_len();
-            if parts.is_empty() || bytes + size > MOST_BYTES {
-                parts.push(Self::default());
-                bytes = 0;
-            }
-            bytes += size;
-            parts.last_mut().expect("one was pushed").spans.push((resource, span));
-        }
-        parts
-    }
-
-    /// Two parts of half as many spans; none if it is one span.
-    pub(super) fn halves(mut self) -> Option<[Self; 2]> {
-        let middle = self.spans.len() / 2;
-        (middle > 0).then(|| {
-            let second = Self { spans: self.spans.split_off(middle) };
-            [self, second]
-        })
-    }
-
-    pub(super) fn count(&self) -> usize {
-        self.spans.len()
-    }
-
-    /// The body of its request.
-    pub(super) fn body(&self) -> Vec<u8> {
-        let mut groups: Vec<(&Arc<Resource>, Vec<Span>)> = Vec::new();
-        for (resource, span) in &self.spans {
-            match groups.iter_mut().find(|(known, _)| Arc::ptr_eq(known, resource)) {
-                Some((_, spans)) => spans.push(span.clone()),
-                None => groups.push((resource, vec![span.clone()])),
-            }
-        }
-        let scope = Scope { name: SCOPE.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-        let of_group = |(resource, spans): (&Arc<Resource>, Vec<Span>)| ResourceSpans {
-            resource: Some((**resource).clone()),
-            scope_spans: vec![ScopeSpans { scope: Some(scope.clone()), spans }],
-        };
-        TracesRequest { resource_spans: groups.into_iter().map(of_group).collect() }.encode_to_vec()
-    }
 }

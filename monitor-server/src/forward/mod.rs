@@ -5,7 +5,6 @@
 
 mod batch;
 mod filter;
-mod headers;
 mod select;
 mod send;
 mod target;
@@ -14,15 +13,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use monitor_otlp::OtlpHeaders;
+use monitor_otlp::{Answer, Part};
 use monitor_wire::Backoff;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use self::batch::{Batch, Part};
+use self::batch::Batch;
 pub use self::filter::OtlpFilter;
-pub use self::headers::OtlpHeaders;
 use self::select::Selector;
-use self::send::{Answer, Sender};
+use self::send::Sender;
 pub(crate) use self::target::Target;
 pub use self::target::TargetError;
 use crate::clock::Clock;
@@ -135,22 +135,26 @@ impl Work<'_> {
         while let Some(part) = left.pop_front() {
             match self.sender.send(&part).await {
                 Answer::Taken => backoff.reset(),
-                Answer::Rejected(why) => {
+                Answer::Rejected { why } => {
                     backoff.reset();
                     refused = Some(why);
                 }
-                Answer::TooLarge(why) => match part.halves() {
+                Answer::TooLarge { why } => match part.halves() {
                     Some(halves) => halves.into_iter().rev().for_each(|half| left.push_front(half)),
                     None => refused = Some(why),
                 },
-                Answer::Later { after, why } => {
-                    left.push_front(part);
-                    let wait = after.map_or_else(|| backoff.next(WAITS.0, WAITS.1), |after| after.max(SHORTEST_WAIT));
-                    self.duty.ran(Err(why), wait + 2 * EVERY);
-                    self.parts.clock.sleep(wait).await;
-                }
+                Answer::Busy { why, retry_after } => self.wait(part, why, retry_after, &mut left, &mut backoff).await,
+                Answer::Refused { why } | Answer::Away { why } => self.wait(part, why, None, &mut left, &mut backoff).await,
             }
         }
         refused
+    }
+
+    /// Lets a part wait for another try.
+    async fn wait(&self, part: Part, why: String, after: Option<Duration>, left: &mut VecDeque<Part>, backoff: &mut Backoff) {
+        left.push_front(part);
+        let wait = after.map_or_else(|| backoff.next(WAITS.0, WAITS.1), |after| after.max(SHORTEST_WAIT));
+        self.duty.ran(Err(why), wait + 2 * EVERY);
+        self.parts.clock.sleep(wait).await;
     }
 }

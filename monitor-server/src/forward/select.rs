@@ -4,21 +4,20 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use monitor_wire::{Event, Process, ProcessId, Root, RootId, State, Worker, WorkerId};
+use monitor_otlp::proto::{Resource, Span};
+use monitor_otlp::{MOST_LINES, Part, has_counted_all, is_over};
+use monitor_wire::{Event, Process, ProcessId, Root, RootId, Worker, WorkerId};
 
 use super::OtlpFilter;
-use super::batch::{Batch, Part};
-use crate::export::span;
+use super::batch::Batch;
+use crate::export::resource;
 use crate::otlp::Receiver;
-use crate::otlp::proto::{Resource, Span};
 use crate::store::{LogsQuery, Models, Queries, RootKey, StoreError, Subject};
 
 /// About so many events that may make a span are taken from the log at once.
 const MOST: usize = 500;
 /// And so many transactions are looked at, so that a server that is to stop doesn't wait for long.
 const MOST_PIECES: usize = 500;
-/// So many lines of a process's log go with its span; others are counted.
-const MOST_LINES: usize = 1_000;
 /// So many spans are remembered as sent, so that what is told twice goes once.
 const REMEMBERED: usize = 1 << 16;
 /// So many folds wait for the ends of their parents; beyond that all of them are forgotten but for what is told of them later.
@@ -77,6 +76,8 @@ impl Selector {
                 is_more = false;
                 break;
             };
+            // A worker that leaves in the transaction in which a process of it began is not told again for that process.
+            let has_left = (0..piece.count()).any(|place| matches!(piece.type_name(place), "worker-offline" | "worker-lost"));
             for place in (next + 1 - piece.first_seq()) as usize..piece.count() {
                 next = piece.first_seq() + place as u64;
                 let what = match piece.type_name(place) {
@@ -86,6 +87,7 @@ impl Selector {
                     },
                     "process-folded" => What::Folded,
                     "worker-offline" | "worker-lost" => What::Left,
+                    "process-started" if has_left => What::Left,
                     _ => continue,
                 };
                 let Subject { root_id: Some(root), process_id: Some(id), .. } = piece.about(place) else { continue };
@@ -203,12 +205,12 @@ impl Selector {
                 Entry::Vacant(unknown) => {
                     let (mut models, _) = store.models(&[Subject { worker_id: process.worker_id, ..Subject::default() }])?;
                     let worker = models.pop().and_then(|models| models.worker);
-                    let resource = worker.as_ref().map(span::resource).unwrap_or_default();
+                    let resource = worker.as_ref().map(resource).unwrap_or_default();
                     unknown.insert((worker, Arc::new(resource)))
                 }
             };
             if self.filter.admits(&process, &root, worker.as_ref()) {
-                let mut span = span::span(&process, times);
+                let mut span = monitor_otlp::span(&process, times);
                 add_lines(store, &process, &mut span)?;
                 spans.push((resource.clone(), span));
             }
@@ -221,33 +223,13 @@ fn subject((root_id, process_id): Key) -> Subject {
     Subject { root_id: Some(root_id), process_id: Some(process_id), worker_id: None }
 }
 
-/// Returns true if nothing more is expected of it.
-fn is_over(process: &Process) -> bool {
-    ![State::PENDING, State::RUNNING, State::RETRYING].contains(&process.state)
-}
-
-fn has_counted_all(fold: &Process) -> bool {
-    fold.fold.as_ref().is_some_and(|counts| counts.running == 0 || fold.state == State::LOST)
-}
-
-/// When its span begins and ends, in Unix nanoseconds; none if nothing is known of either. What was lost ends when its worker was last
-/// heard of.
+/// When its span begins and ends, in Unix nanoseconds. What was lost ends when its worker was last heard of.
 fn times_of(store: &dyn Queries, process: &Process) -> Result<Option<(u64, u64)>, StoreError> {
-    let elapsed_ns = process.elapsed_ns.unwrap_or(0);
-    let last_heard_us = match process.worker_id.filter(|_| process.ended_us.is_none()) {
+    let worker = match process.worker_id.filter(|_| process.ended_us.is_none()) {
         Some(id) => store.models(&[Subject { worker_id: Some(id), ..Subject::default() }])?.0.pop().and_then(|models| models.worker),
         None => None,
     };
-    let ended_us = process.ended_us.or(last_heard_us.map(|worker| worker.last_seen_us));
-    let start = process.started_us.map(|us| us.saturating_mul(1_000));
-    let end = ended_us.map(|us| us.saturating_mul(1_000));
-    Ok(match (start, end) {
-        // The duration was measured by a clock that nobody sets.
-        (Some(start), _) if process.elapsed_ns.is_some() => Some((start, start.saturating_add(elapsed_ns))),
-        (Some(start), end) => Some((start, end.unwrap_or(start).max(start))),
-        (None, Some(end)) => Some((end.saturating_sub(elapsed_ns), end)),
-        (None, None) => None,
-    })
+    Ok(monitor_otlp::times(process, worker.map(|worker| worker.last_seen_us)))
 }
 
 /// Adds the lines of a process's log as events: the first ones, and a count of the others.
@@ -256,7 +238,7 @@ fn add_lines(store: &dyn Queries, process: &Process, span: &mut Span) -> Result<
     let (mut left_out, mut events) = (0_u64, Vec::new());
     while let Some(page) = store.logs(RootKey::Id(process.root_id), &query)? {
         let taken = page.logs.len().min(MOST_LINES - events.len());
-        events.extend(page.logs[..taken].iter().map(span::event));
+        events.extend(page.logs[..taken].iter().map(monitor_otlp::event));
         left_out += (page.logs.len() - taken) as u64;
         query.cursor = page.next_cursor;
         if query.cursor.is_none() {

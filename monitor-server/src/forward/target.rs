@@ -7,9 +7,6 @@ use url::Url;
 use super::{OtlpFilter, OtlpHeaders};
 use crate::config::Config;
 
-/// The path of spans, which is added to an endpoint as OpenTelemetry has it.
-const PATH: &str = "v1/traces";
-
 /// The receiver that spans go to.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -69,10 +66,7 @@ impl Target {
 /// The address of spans at an endpoint.
 fn traces(endpoint: &Url) -> Url {
     let mut url = endpoint.clone();
-    let path = url.path().trim_end_matches('/').to_owned();
-    if !path.ends_with(&format!("/{PATH}")) {
-        url.set_path(&format!("{path}/{PATH}"));
-    }
+    url.set_path(&monitor_otlp::traces_path(endpoint.path()));
     url
 }
 

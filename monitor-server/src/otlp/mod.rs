@@ -5,8 +5,6 @@
 //! same of the same process, and changes nothing; its lines are left out if it is known to have ended.
 
 mod convert;
-mod json;
-pub mod proto;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -17,13 +15,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use monitor_wire::{Batch, Event, ProcessId, RootId, VERSION, WorkerId, WorkerOffline, WorkerRef};
 
-pub(crate) use self::convert::STATE;
 use self::convert::Speaker;
 use self::proto::{LogRecord, Resource, Scope, Span};
 pub use self::read::Form;
 use crate::clock::Clock;
 use crate::ingest::{Ingest, IngestError};
 use crate::packed::{Limits, Packed, fit};
+pub use monitor_otlp::proto;
 
 /// Numbers events as those of one worker, this server.
 pub struct Receiver {

@@ -1,141 +1,19 @@
-//! What has ended goes on by OTLP, to a receiver that decodes with OpenTelemetry's own types and isn't always well.
+//! What has ended goes on by OTLP, from a server or a program, to a receiver that decodes with OpenTelemetry's own types and isn't always
+//! well.
+
+mod alone;
+mod receiver;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use http::{HeaderMap, StatusCode};
 use monitor_tests::{Server, run, wait_for, worker};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value as Of};
-use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
+
+use self::receiver::{Behaviour, Receiver, hex, texts};
 
 const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
 const BEGIN_US: u64 = 1_763_600_000_000_000;
-
-/// A receiver of OTLP. Its memory outlives it.
-struct Receiver {
-    address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-    runtime: Option<Runtime>,
-}
-
-#[derive(Default)]
-struct Seen {
-    /// What it answers next; it takes all when nothing is said.
-    next: VecDeque<Behaviour>,
-    /// What it answers when nothing is said.
-    always: Option<Behaviour>,
-    /// All requests that came, whatever was answered: headers, spans with attributes of their resources.
-    requests: Vec<(HeaderMap, Vec<Taken>)>,
-    /// The spans of those that were answered with 200.
-    taken: Vec<Taken>,
-}
-
-#[derive(Clone, Debug)]
-struct Taken {
-    span: Span,
-    resource: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Copy)]
-enum Behaviour {
-    /// This status; with `Retry-After: 1`.
-    Answers(u16),
-    /// Rejects half of the spans.
-    TakesHalf,
-    /// Takes no more spans at once.
-    TakesAtMost(usize),
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let mut receiver = Self { address: "127.0.0.1:0".parse().unwrap(), seen: Arc::default(), runtime: None };
-        receiver.start_again();
-        receiver
-    }
-
-    /// Listens on the same port.
-    fn start_again(&mut self) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let address = self.address;
-        let bind = || runtime.block_on(tokio::net::TcpListener::bind(address)).ok();
-        let listener = wait_for("the port of the receiver", bind);
-        self.address = listener.local_addr().unwrap();
-        let app = axum::Router::new().route("/v1/traces", post(receive)).with_state(self.seen.clone());
-        runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        self.runtime = Some(runtime);
-    }
-
-    /// Ends with all its connections.
-    fn kill(&mut self) {
-        self.runtime.take().expect("it listens").shutdown_background();
-    }
-
-    fn url(&self) -> OsString {
-        format!("http://{}", self.address).into()
-    }
-
-    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
-        look(&mut self.seen.lock().unwrap())
-    }
-
-    /// The spans that were taken, as soon as there are so many.
-    fn spans(&self, count: usize) -> Vec<Taken> {
-        wait_for("spans", || self.seen(|seen| (seen.taken.len() >= count).then(|| seen.taken.clone())))
-    }
-}
-
-async fn receive(State(seen): State<Arc<Mutex<Seen>>>, headers: HeaderMap, body: Bytes) -> Response {
-    let request = ExportTraceServiceRequest::decode(body).expect("OpenTelemetry's own types");
-    assert_eq!(headers["content-type"], "application/x-protobuf");
-    let mut spans = Vec::new();
-    for group in request.resource_spans {
-        let resource = texts(&group.resource.expect("a resource").attributes);
-        for scope in group.scope_spans {
-            assert_eq!(scope.scope.expect("a scope").name, "process-monitor");
-            spans.extend(scope.spans.into_iter().map(|span| Taken { span, resource: resource.clone() }));
-        }
-    }
-    let mut seen = seen.lock().unwrap();
-    seen.requests.push((headers, spans.clone()));
-    let rejected = match seen.next.pop_front().or(seen.always) {
-        Some(Behaviour::Answers(status)) => {
-            return (StatusCode::from_u16(status).unwrap(), [("retry-after", "1")], "as the test says").into_response();
-        }
-        Some(Behaviour::TakesAtMost(most)) if spans.len() > most => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
-        Some(Behaviour::TakesHalf) => spans.len() as i64 / 2,
-        Some(Behaviour::TakesAtMost(_)) | None => 0,
-    };
-    seen.taken.extend(spans);
-    let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: "no room for half of it".to_owned() };
-    let answer = ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) };
-    ([("content-type", "application/x-protobuf")], answer.encode_to_vec()).into_response()
-}
-
-fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let text = |value: &KeyValue| match value.value.as_ref().and_then(|value| value.value.clone()) {
-        Some(Of::StringValue(text)) => text,
-        Some(Of::IntValue(number)) => number.to_string(),
-        Some(Of::DoubleValue(number)) => number.to_string(),
-        other => format!("{other:?}"),
-    };
-    let texts: BTreeMap<_, _> = attributes.iter().map(|pair| (pair.key.clone(), text(pair))).collect();
-    assert_eq!(texts.len(), attributes.len(), "no key comes twice");
-    texts
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
-}
 
 fn batch(sequence: u64, events: &[Value]) -> Value {
     json!({"version": 1, "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "till-3", "pid": 77, "program": "shop"},
@@ -168,7 +46,10 @@ fn send(server: &Server, batch: &Value) {
 fn server(receiver: &Receiver, more: &[(&'static str, &str)]) -> Server {
     let mut env = vec![("MONITOR_OTLP_ENDPOINT", receiver.url())];
     env.extend(more.iter().map(|(key, value)| (*key, OsString::from(value))));
-    Server::start_with(env)
+    let server = Server::start_with(env);
+    // What ends before it looks for the first time stays here.
+    wait_for("the first run", || duty(&server)["last_us"].is_u64().then_some(()));
+    server
 }
 
 /// How the duty goes.
@@ -264,11 +145,11 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
     let taken = receiver.spans(1).remove(0);
     assert_eq!(finished.stdout.trim(), format!("00-{}-{}-01", hex(&taken.span.trace_id), hex(&taken.span.span_id)));
 
-    let mut many = worker(&server, &["many", "50000"]);
+    let mut burst = worker(&server, &["burst", "20000"]);
     // Sending all takes longer than a program waits at its end, when neither is optimized.
-    many.env("MONITOR_FOLD_AFTER", "10").env("MONITOR_EXIT_TIMEOUT", "60s");
-    assert_eq!(run(many).code, Some(0));
-    let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many" && root["state"] == "succeeded"));
+    burst.env("MONITOR_FOLD_AFTER", "100").env("MONITOR_EXIT_TIMEOUT", "60s");
+    assert_eq!(run(burst).code, Some(0));
+    let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "burst" && root["state"] == "succeeded"));
     let tree = server.tree(&root);
     assert!(tree.iter().any(|process| process["fold"].is_object()), "there are folds");
     let expected: BTreeMap<_, _> = tree.iter().map(|of| (of["id"].as_str().unwrap().to_owned(), of["fold"]["count"].as_u64())).collect();
@@ -365,6 +246,25 @@ fn what_is_lost_goes_on_as_an_error_when_that_is_found() {
     let span = &spans.iter().find(|taken| taken.span.parent_span_id.is_empty()).expect("the root").span;
     assert_eq!((span.status.as_ref().unwrap().code, &*texts(&span.attributes)["process.state"]), (2, "lost"));
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano && span.start_time_unix_nano > 0);
+}
+
+#[test]
+fn what_a_program_left_open_goes_on_though_all_of_it_came_at_once() {
+    let receiver = Receiver::start();
+    let server = server(&receiver, &[]);
+    let goodbye = json!({"type": "worker-offline", "time_us": BEGIN_US + 9_000});
+    send(
+        &server,
+        &batch(1, &[started("00000000000000c1", None, "build"), started("00000000000000c2", Some("00000000000000c1"), "step"), goodbye]),
+    );
+    let spans = receiver.spans(2);
+    for taken in &spans {
+        assert_eq!(
+            (&*texts(&taken.span.attributes)["process.state"], taken.span.end_time_unix_nano),
+            ("cancelled", (BEGIN_US + 9_000) * 1_000)
+        );
+    }
+    assert_eq!(spans.len(), 2);
 }
 
 #[test]

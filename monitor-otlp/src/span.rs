@@ -1,18 +1,20 @@
-//! A process as a span of OpenTelemetry: for exports of trees, and for what is sent on to another receiver.
+//! A process as a span of OpenTelemetry.
 
-use monitor_wire::{Error, Fields, Link, LogEntry, Process, RootId, State, Worker};
+use monitor_wire::{Error, Fields, Link, LogEntry, Process, RootId, State, WorkerRef};
 
-use crate::otlp::STATE;
-use crate::otlp::proto::{AnyValue, ArrayValue, KeyValue, KeyValueList, Resource, Span, SpanEvent, SpanLink, Status, Value};
+use crate::proto::{AnyValue, ArrayValue, KeyValue, KeyValueList, Resource, Span, SpanEvent, SpanLink, Status, Value};
+
+/// The attribute by which a span tells a state that OTLP has no status for.
+pub const STATE: &str = "process.state";
 
 /// The scope of all spans.
-pub(crate) const SCOPE: &str = "process-monitor";
+pub const SCOPE: &str = "process-monitor";
 
 /// Kinds of spans in OTLP's order, from 1; the field `span.kind` names one.
 const KINDS: [&str; 5] = ["internal", "server", "client", "producer", "consumer"];
 
 /// A worker as the resource of its spans.
-pub(crate) fn resource(worker: &Worker) -> Resource {
+pub fn resource(worker: &WorkerRef) -> Resource {
     let attributes = vec![
         text("service.name", &worker.program),
         text("service.instance.id", &worker.id.to_string()),
@@ -23,7 +25,7 @@ pub(crate) fn resource(worker: &Worker) -> Resource {
 }
 
 /// The span of a process that began and ended at these times, in Unix nanoseconds; the end is 0 while it runs.
-pub(crate) fn span(process: &Process, (start, end): (u64, u64)) -> Span {
+pub fn span(process: &Process, (start, end): (u64, u64)) -> Span {
     let kind = process.fields.get("span.kind").and_then(|kind| KINDS.iter().position(|name| Some(*name) == kind.as_str()));
     let mut fields = process.fields.clone();
     if kind.is_some() {
@@ -48,8 +50,33 @@ pub(crate) fn span(process: &Process, (start, end): (u64, u64)) -> Span {
     }
 }
 
+/// Returns true if nothing more is expected of a process.
+pub fn is_over(process: &Process) -> bool {
+    ![State::PENDING, State::RUNNING, State::RETRYING].contains(&process.state)
+}
+
+/// Returns true if no call that a fold counts runs any more.
+pub fn has_counted_all(fold: &Process) -> bool {
+    fold.fold.as_ref().is_some_and(|counts| counts.running == 0 || fold.state == State::LOST)
+}
+
+/// When the span of a process begins and ends, in Unix nanoseconds; none if nothing is known of either. What has no end of its own ends
+/// when its worker was last heard of.
+pub fn times(process: &Process, last_heard_us: Option<u64>) -> Option<(u64, u64)> {
+    let elapsed_ns = process.elapsed_ns.unwrap_or(0);
+    let start = process.started_us.map(|us| us.saturating_mul(1_000));
+    let end = process.ended_us.or(last_heard_us).map(|us| us.saturating_mul(1_000));
+    match (start, end) {
+        // The duration was measured by a clock that nobody sets.
+        (Some(start), _) if process.elapsed_ns.is_some() => Some((start, start.saturating_add(elapsed_ns))),
+        (Some(start), end) => Some((start, end.unwrap_or(start).max(start))),
+        (None, Some(end)) => Some((end.saturating_sub(elapsed_ns), end)),
+        (None, None) => None,
+    }
+}
+
 /// A line of a process's log as an event of its span.
-pub(crate) fn event(line: &LogEntry) -> SpanEvent {
+pub fn event(line: &LogEntry) -> SpanEvent {
     let mut attributes = attributes(&line.fields);
     for (key, value) in [("level", Some(&line.level)), ("target", line.target.as_ref()), ("stream", line.stream.as_ref())] {
         if let Some(value) = value.filter(|_| !line.fields.contains_key(key)) {

@@ -7,10 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 /// Headers, each with its value or the place where that stands. What it shows has no value in it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct OtlpHeaders(Vec<(HeaderName, Place)>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 enum Place {
     Here(HeaderValue),
     File(PathBuf),
@@ -34,7 +34,7 @@ impl OtlpHeaders {
                 name.trim().parse().map_err(|_| format!("header {nth}: its name has characters that names of headers can't have"))?;
             if matches!(name.as_str(), "content-type" | "content-length" | "content-encoding" | "host" | "transfer-encoding" | "connection")
             {
-                return Err(format!("{name}: the server sets this header itself"));
+                return Err(format!("{name}: it is set without being told"));
             }
             let place = match value.trim().split_once(':') {
                 Some(("file", path)) if !path.is_empty() => Place::File(path.into()),
@@ -60,7 +60,10 @@ impl OtlpHeaders {
     }
 
     /// The headers with their values of now.
-    pub(super) fn values(&self) -> Result<HeaderMap, String> {
+    ///
+    /// # Errors
+    /// Says which header has no value, and where that was looked for.
+    pub fn values(&self) -> Result<HeaderMap, String> {
         let mut values = HeaderMap::new();
         for (name, place) in &self.0 {
             let value = match place {
