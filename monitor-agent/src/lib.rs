@@ -14,6 +14,7 @@ mod agent;
 mod clock;
 mod data;
 mod error;
+mod explain;
 mod files;
 mod folder;
 mod follow;

@@ -34,6 +34,7 @@ pub struct Call<T> {
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
     json: Option<Vec<u8>>,
+    header: Option<(&'static str, String)>,
     patience: Duration,
     answer: PhantomData<fn() -> T>,
 }
@@ -52,6 +53,7 @@ impl<T> Clone for Call<T> {
             path: self.path.clone(),
             query: self.query.clone(),
             json: self.json.clone(),
+            header: self.header.clone(),
             patience: self.patience,
             answer: PhantomData,
         }
@@ -62,7 +64,7 @@ impl<T> Call<T> {
     pub(crate) fn new(client: Client, method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
         let patience = client.settings().silence_timeout;
-        Self { client, method, path, query: Vec::new(), json: None, patience, answer: PhantomData }
+        Self { client, method, path, query: Vec::new(), json: None, header: None, patience, answer: PhantomData }
     }
 
     /// Sets a parameter of the query; the last one of a name holds.
@@ -84,6 +86,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Sends this header along.
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.header = Some((name, value.to_owned()));
+        self
+    }
+
     async fn response(&self) -> Result<Response, Error> {
         self.client.answer(self.request()?, self.patience).await
     }
@@ -94,6 +102,7 @@ impl<T> Call<T> {
             url.query_pairs_mut().extend_pairs(&self.query);
         }
         let request = self.client.request(self.method.clone(), url)?;
+        let request = self.header.iter().fold(request, |request, (name, value)| request.header(*name, value));
         Ok(match &self.json {
             Some(json) => request.header("content-type", "application/json").body(json.clone()),
             None => request,

@@ -9,7 +9,7 @@ use monitor_wire::{
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::call::{Call, Download, Page};
+use crate::call::{Call, Download};
 use crate::client::Client;
 
 /// A copy of the database is made before its first byte comes, which may take as long as a disk takes to copy all of it.
@@ -240,11 +240,11 @@ impl Client {
         self.call(Method::POST, &["v1", "traces"]).json_body(json)
     }
 
-    fn get<T>(&self, path: &[&str]) -> Call<T> {
+    pub(crate) fn get<T>(&self, path: &[&str]) -> Call<T> {
         self.v1(Method::GET, path)
     }
 
-    fn v1<T>(&self, method: Method, path: &[&str]) -> Call<T> {
+    pub(crate) fn v1<T>(&self, method: Method, path: &[&str]) -> Call<T> {
         self.call(method, &[&["api", "v1"], path].concat())
     }
 }
@@ -256,7 +256,7 @@ fn joined(words: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 /// Methods that narrow an answer by a parameter of the query, each with a value of this type.
 macro_rules! narrowed {
     ($answer:ty { $($(#[$doc:meta])* $method:ident($parameter:literal: $value:ty);)* }) => {
-        impl Call<$answer> {
+        impl $crate::call::Call<$answer> {
             $($(#[$doc])* pub fn $method(self, value: $value) -> Self { self.parameter($parameter, &value) })*
         }
     };
@@ -371,12 +371,14 @@ narrowed!(CausesPage {
 
 macro_rules! pages {
     ($($page:ty)*) => {
-        $(impl Page for $page {
+        $(impl $crate::call::Page for $page {
             fn next_cursor(&self) -> Option<&str> {
                 self.next_cursor.as_deref()
             }
         })*
     };
 }
+
+pub(crate) use {narrowed, pages};
 
 pages!(AuditPage LogsPage ProcessesPage RootNamesPage RootsPage StatsPage TreePage WorkersPage);

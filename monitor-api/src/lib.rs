@@ -32,6 +32,7 @@
 //! Features: `tls` for https addresses, `stream` for [`Client::stream`]; both are on by default.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod call;
 mod calls;
 mod client;

@@ -1,6 +1,7 @@
 //! The real command against a real server.
 
 mod access;
+mod batch;
 mod copies;
 mod export;
 mod help;

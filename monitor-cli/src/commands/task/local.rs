@@ -1,154 +1,73 @@
-//! The subcommands of `monitor task` that an agent of this machine is asked by: over the database in its folder.
+//! What an agent of this machine is asked, and what its database says.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use monitor_agent::{Answer, Database, Request, RunRow, is_running};
+use monitor_agent::{Answer, Database, Request, RunRow, TaskRow, is_running};
+use monitor_tasks::explain::What;
 use monitor_tasks::rule::next_of;
-use monitor_tasks::{Paused, Policy};
+use monitor_tasks::{Definition, Paused, Policy};
+use monitor_wire::{BatchExplained, BatchExplanation};
 use serde_json::json;
 
+use super::Missing;
 use crate::client::print_json;
 use crate::commands::agent::data;
-use crate::commands::run::duration;
 use crate::text::{moment, visible};
 
 /// An agent looks for requests every second.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks for the answer.
 const LOOK: Duration = Duration::from_millis(20);
+/// Without a time, what was due in the past day is told, and what will be in the next.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// Runs of which those are chosen that are wanted.
+const MOST_RUNS: u32 = 100_000;
 
-/// The agent that is meant.
-#[derive(Debug, clap::Args)]
-pub(super) struct Agent {
-    /// Folder of the agent [default: monitor/agent in the user's folder for state]
-    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_DATA")]
-    data: Option<PathBuf>,
-}
-
-/// Starts a run of a task now, whatever its rules say, also in a pause
-#[derive(Debug, clap::Args)]
-pub(super) struct Run {
-    /// Name of the task
-    task: String,
-    #[command(flatten)]
-    agent: Agent,
-    /// Waits for the end of the run: the exit code is 0 if it went well, else 1
-    #[arg(long)]
-    wait: bool,
-    /// Arguments that follow the command's own
-    #[arg(last = true)]
-    args: Vec<String>,
-}
-
-/// Starts nothing of a task, or nothing at all: due times are skipped, and said to be
-#[derive(Debug, clap::Args)]
-pub(super) struct Pause {
-    /// Name of the task
-    #[arg(required_unless_present = "all")]
-    task: Option<String>,
-    /// The whole agent
-    #[arg(long, conflicts_with = "task")]
-    all: bool,
-    /// For so long, as 2h, or until a time such as 2026-12-24T18:00:00Z [default: until `monitor task resume`]
-    #[arg(long, value_name = "WHEN", value_parser = when)]
-    until: Option<Timestamp>,
-    #[command(flatten)]
-    agent: Agent,
-}
-
-/// Starts again what is due
-#[derive(Debug, clap::Args)]
-pub(super) struct Resume {
-    /// Name of the task
-    #[arg(required_unless_present = "all")]
-    task: Option<String>,
-    /// The whole agent
-    #[arg(long, conflicts_with = "task")]
-    all: bool,
-    #[command(flatten)]
-    agent: Agent,
-}
-
-/// Ends a run, or all runs of a task: SIGTERM, and SIGKILL 5 s later
-#[derive(Debug, clap::Args)]
-pub(super) struct Kill {
-    /// Id of the run, or name of the task
-    what: String,
-    /// SIGKILL at once
-    #[arg(long)]
-    now: bool,
-    #[command(flatten)]
-    agent: Agent,
-}
-
-/// Lists the tasks of an agent, and when each is due next
-#[derive(Debug, clap::Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    agent: Agent,
-    /// Prints JSON instead of text for people
-    #[arg(long)]
-    json: bool,
-}
-
-/// Lists runs of tasks, newest first
-#[derive(Debug, clap::Args)]
-pub(super) struct Runs {
-    /// Only those of this task
-    task: Option<String>,
-    /// How many
-    #[arg(short = 'n', long, default_value_t = 20)]
-    limit: u32,
-    #[command(flatten)]
-    agent: Agent,
-    /// Prints JSON instead of text for people
-    #[arg(long)]
-    json: bool,
-}
-
-impl Agent {
-    fn open(&self) -> anyhow::Result<(Database, PathBuf)> {
-        let data = data(self.data.clone())?;
-        Ok((Database::existing(&data)?, data))
+/// Asks the agent, and waits for its answer: the runs that it names.
+fn ask(data: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
+    let mut database = Database::existing(data)?;
+    if !is_running(data) {
+        bail!("no agent works with {}: start it by `monitor agent`", data.display());
     }
-
-    /// Asks the agent, and waits for its answer: the runs that it names.
-    fn ask(&self, request: &Request) -> anyhow::Result<Vec<String>> {
-        let (mut database, data) = self.open()?;
-        if !is_running(&data) {
-            bail!("no agent works with {}: start it by `monitor agent`", data.display());
-        }
-        let until = Timestamp::now().checked_add(SignedDuration::try_from(PATIENCE)?)?;
-        let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
-        let number = database.ask(&by, request, until)?;
-        let begun = Instant::now();
-        loop {
-            match database.answer(number)? {
-                Some(Answer::Done { runs }) => return Ok(runs),
-                Some(Answer::Refused { why }) => bail!("{why}"),
-                None if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
-                // It may have answered between both looks.
-                None if database.take_back(number)? => bail!("the agent of {} doesn't answer: it has stalled", data.display()),
-                None => {}
-            }
+    let until = Timestamp::now().checked_add(SignedDuration::try_from(PATIENCE)?)?;
+    let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
+    let number = database.ask(&by, request, until)?;
+    let begun = Instant::now();
+    loop {
+        match database.answer(number)? {
+            Some(Answer::Done { runs }) => return Ok(runs),
+            Some(Answer::Refused { why }) => bail!("{why}"),
+            None if begun.elapsed() < PATIENCE => std::thread::sleep(LOOK),
+            // It may have answered between both looks.
+            None if database.take_back(number)? => bail!("the agent of {} doesn't answer: it has stalled", data.display()),
+            None => {}
         }
     }
 }
 
-pub(super) fn run(args: &Run) -> anyhow::Result<()> {
-    let runs = args.agent.ask(&Request::Run { task: args.task.clone(), args: args.args.clone() })?;
+/// Fails if the agent has no such task.
+fn check_task(data: &Path, name: &str) -> anyhow::Result<TaskRow> {
+    let tasks = Database::existing(data)?.tasks()?;
+    let found = tasks.into_iter().find(|row| row.definition.name == name);
+    found.ok_or_else(|| Missing(format!("there is no task {name:?}: `monitor task list` shows those that there are")).into())
+}
+
+pub(super) fn run(data: &Path, task: &str, args: &[String], is_waited_for: bool) -> anyhow::Result<()> {
+    check_task(data, task)?;
+    let runs = ask(data, &Request::Run { task: task.to_owned(), args: args.to_owned() })?;
     say(&runs)?;
-    if !args.wait {
+    if !is_waited_for {
         return Ok(());
     }
-    let (database, data) = args.agent.open()?;
+    let database = Database::existing(data)?;
     let id = runs.first().context("the agent named no run")?;
     loop {
-        let row = database.runs(Some(&args.task), 1_000)?.into_iter().find(|row| row.id == *id);
+        let row = database.runs(Some(task), 1_000)?.into_iter().find(|row| row.id == *id);
         if let Some(row) = row.filter(|row| row.ended_us.is_some()) {
             let outcome = ended(&row);
             if matches!(row.outcome.as_deref(), Some("ok" | "warn" | "idle")) {
@@ -156,43 +75,51 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
             }
             bail!("{outcome}");
         }
-        if !is_running(&data) {
+        if !is_running(data) {
             bail!("the agent has ended; the run goes on, and `monitor task runs` shows it when the agent is back");
         }
         std::thread::sleep(LOOK * 5);
     }
 }
 
-pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
-    args.agent.ask(&Request::Pause { task: args.task.clone(), until: args.until }).map(drop)
+pub(super) fn pause(data: &Path, task: Option<&str>, until: Option<Timestamp>) -> anyhow::Result<()> {
+    task.map(|task| check_task(data, task)).transpose()?;
+    ask(data, &Request::Pause { task: task.map(str::to_owned), until }).map(drop)
 }
 
-pub(super) fn resume(args: &Resume) -> anyhow::Result<()> {
-    args.agent.ask(&Request::Resume { task: args.task.clone() }).map(drop)
+pub(super) fn resume(data: &Path, task: Option<&str>) -> anyhow::Result<()> {
+    task.map(|task| check_task(data, task)).transpose()?;
+    ask(data, &Request::Resume { task: task.map(str::to_owned) }).map(drop)
 }
 
-pub(super) fn kill(args: &Kill) -> anyhow::Result<()> {
-    say(&args.agent.ask(&Request::Kill { what: args.what.clone(), now: args.now })?)
+pub(super) fn kill(data: &Path, what: &str, now: bool) -> anyhow::Result<()> {
+    say(&ask(data, &Request::Kill { what: what.to_owned(), now })?)
 }
 
-pub(super) fn list(args: &List) -> anyhow::Result<()> {
-    let (database, _) = args.agent.open()?;
+/// When a task is due next, or why it is not.
+fn next_due(row: &TaskRow, now: Timestamp) -> anyhow::Result<Option<Timestamp>> {
+    let name = &row.definition.name;
+    let policy = Policy::new(&row.definition, &TimeZone::system()).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+    Ok(next_of(&policy.rules, now, &policy.zone))
+}
+
+pub(super) fn list(data: &Path, containing: Option<&str>, limit: usize, is_json: bool) -> anyhow::Result<()> {
+    let database = Database::existing(data)?;
     let now = Timestamp::now();
-    let zone = jiff::tz::TimeZone::system();
+    let wanted = containing.unwrap_or_default().to_lowercase();
     let mut lines = Vec::new();
-    for row in database.tasks()? {
-        let name = &row.definition.name;
-        let policy = Policy::new(&row.definition, &zone).map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
-        let next = next_of(&policy.rules, now, &policy.zone);
-        let last = database.runs(Some(name), 1)?.pop();
+    for row in database.tasks()?.into_iter().filter(|row| row.definition.name.to_lowercase().contains(&wanted)).take(limit) {
+        let next = next_due(&row, now)?;
+        let last = database.runs(Some(&row.definition.name), 1)?.pop();
         lines.push((row, next, last));
     }
-    if args.json {
+    let whole = database.paused()?.filter(|paused| paused.is_at(now));
+    if is_json {
         let tasks = lines.iter().map(|(row, next, last)| {
             let is_paused = row.paused.is_some_and(|paused| paused.is_at(now));
             json!({ "task": row.definition, "version": row.version, "file": row.file, "next_us": next.map(Timestamp::as_microsecond), "paused": is_paused, "last_run": last })
         });
-        return print_json(&json!({ "tasks": tasks.collect::<Vec<_>>() }));
+        return print_json(&json!({ "tasks": tasks.collect::<Vec<_>>(), "paused": whole.is_some() }));
     }
     let width = lines.iter().map(|(row, ..)| row.definition.name.len()).max().unwrap_or(0);
     let mut out = anstream::stdout().lock();
@@ -204,15 +131,78 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
             (None, None) => "never due".to_owned(),
         };
         let last = last.as_ref().map(|last| format!("   last {} {}", moment(last.due_us as u64), ended(last))).unwrap_or_default();
-        writeln!(out, "{}", visible(&format!("{:width$}   {next:<26}{last}", row.definition.name)).trim_end())?;
+        writeln!(out, "{}", visible(&format!("{:width$}   {next:<32}{last}", row.definition.name)).trim_end())?;
+    }
+    out.flush()?;
+    if let Some(paused) = whole {
+        let until = paused.until.map(|until| format!(" until {}", moment(until.as_microsecond() as u64))).unwrap_or_default();
+        writeln!(anstream::stderr(), "the agent is paused{until}: nothing starts by time")?;
+    }
+    Ok(())
+}
+
+pub(super) fn show(data: &Path, name: &str, is_json: bool) -> anyhow::Result<()> {
+    let row = check_task(data, name)?;
+    let (database, now) = (Database::existing(data)?, Timestamp::now());
+    let next = next_due(&row, now)?;
+    let runs = database.runs(Some(name), 10)?;
+    let is_paused = row.paused.is_some_and(|paused| paused.is_at(now));
+    if is_json {
+        return print_json(&json!({ "task": row.definition, "version": row.version, "file": row.file, "next_us": next.map(Timestamp::as_microsecond), "paused": is_paused, "runs": runs }));
+    }
+    let mut out = anstream::stdout().lock();
+    let (status, since) = (if is_paused { "paused" } else { "active" }, moment(row.since.as_microsecond() as u64));
+    writeln!(out, "{}", visible(&format!("# version {}, {status}, since {since}, from {}", row.version, row.file)))?;
+    for line in row.definition.to_toml().lines() {
+        writeln!(out, "{}", visible(line))?;
+    }
+    if let Some(next) = next {
+        writeln!(out, "# due {}", moment(next.as_microsecond() as u64))?;
+    }
+    for run in &runs {
+        writeln!(out, "{}", visible(&format!("# {}  {}", run.id, ended(run))))?;
     }
     Ok(out.flush()?)
 }
 
-pub(super) fn runs(args: &Runs) -> anyhow::Result<()> {
-    let (database, _) = args.agent.open()?;
-    let runs = database.runs(args.task.as_deref(), args.limit)?;
-    if args.json {
+/// Runs that are wanted.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) task: Option<&'a str>,
+    pub(super) from: Option<Timestamp>,
+    pub(super) to: Option<Timestamp>,
+    pub(super) exit_code: Option<i32>,
+    pub(super) outcome: Option<&'a str>,
+    pub(super) limit: usize,
+}
+
+impl Wanted<'_> {
+    fn is(&self, run: &RunRow) -> bool {
+        self.from.is_none_or(|from| run.due_us >= from.as_microsecond())
+            && self.to.is_none_or(|to| run.due_us < to.as_microsecond())
+            && self.exit_code.is_none_or(|code| run.exit_code == Some(code))
+            && self.outcome.is_none_or(|outcome| outcome == state(run))
+    }
+}
+
+/// How a run is, in the words of the API.
+fn state(run: &RunRow) -> &'static str {
+    match (run.outcome.as_deref(), run.reason.as_deref()) {
+        (None, _) if run.started_us.is_some() => "running",
+        (None, _) => "pending",
+        (Some("ok" | "warn" | "idle"), _) => "succeeded",
+        (Some(_), Some("lost")) => "lost",
+        (Some(_), Some("killed")) => "cancelled",
+        (Some(_), _) => "failed",
+    }
+}
+
+pub(super) fn runs(data: &Path, wanted: &Wanted<'_>, is_json: bool) -> anyhow::Result<()> {
+    let database = Database::existing(data)?;
+    let is_any = wanted.from.is_none() && wanted.to.is_none() && wanted.exit_code.is_none() && wanted.outcome.is_none();
+    let most = if is_any { wanted.limit as u32 } else { MOST_RUNS };
+    let runs: Vec<_> = database.runs(wanted.task, most)?.into_iter().filter(|run| wanted.is(run)).take(wanted.limit).collect();
+    if is_json {
         return print_json(&json!({ "runs": runs }));
     }
     let width = runs.iter().map(|run| run.id.len()).max().unwrap_or(0);
@@ -222,6 +212,42 @@ pub(super) fn runs(args: &Runs) -> anyhow::Result<()> {
         writeln!(out, "{}", visible(&format!("{:width$}   {started:<19}   {:<7}   {}", run.id, run.trigger, ended(run))))?;
     }
     Ok(out.flush()?)
+}
+
+pub(super) fn explain(data: &Path, name: &str, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> anyhow::Result<BatchExplanation> {
+    let now = Timestamp::now();
+    let (from, to) = (from.unwrap_or(now - DAY), to.unwrap_or(now + DAY));
+    let explained = Database::existing(data)?.explain(name, (from, to), now, &TimeZone::system())?;
+    let explained = explained.ok_or_else(|| Missing(format!("there never was a task {name:?}")))?;
+    let is_cut = explained.len() >= monitor_tasks::explain::MOST_EXPLAINED;
+    let due = explained.into_iter().map(|of| {
+        let (decision, reason) = match of.decision {
+            What::WillStart => ("planned", of.reason),
+            What::WillBeSkipped => ("planned", of.reason.or_else(|| Some("skipped".to_owned()))),
+            What::Started => ("started", of.reason),
+            What::Waits => ("waits", of.reason),
+            What::Skipped => ("skipped", of.reason),
+            What::Missed => ("missed", of.reason),
+            What::Unknown => ("unknown", of.reason),
+        };
+        BatchExplained {
+            due_us: of.due.as_microsecond().max(0) as u64,
+            count: 1,
+            decision: decision.to_owned(),
+            reason,
+            agent: None,
+            version: Some(of.version),
+            run: of.run.map(|run| run.to_string()),
+        }
+    });
+    Ok(BatchExplanation { due: due.collect(), is_cut })
+}
+
+pub(super) fn rehearse(data: &Path, definition: &Definition, days: u16) -> anyhow::Result<serde_json::Value> {
+    let now = Timestamp::now();
+    let from = now - SignedDuration::from_hours(24 * i64::from(days));
+    let (rehearsal, durations) = Database::existing(data)?.rehearse(definition, (from, now), &TimeZone::system())?;
+    super::rehearse::answer(&rehearsal, durations)
 }
 
 fn say(runs: &[String]) -> anyhow::Result<()> {
@@ -243,12 +269,6 @@ fn ended(run: &RunRow) -> String {
     format!("{outcome}{code}{reason}{words}")
 }
 
-/// `2h` from now, or a time.
-fn when(text: &str) -> Result<Timestamp, String> {
-    let until = duration(text).ok().and_then(|after| Timestamp::now().checked_add(SignedDuration::try_from(after).ok()?).ok());
-    until.or_else(|| text.parse().ok()).ok_or_else(|| "expected a duration such as 2h, or a time such as 2026-12-24T18:00:00Z".to_owned())
-}
-
 /// Exits with 0 if an agent of this machine works and the loop in which it decides goes round, and else with 1
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckAlive {
@@ -258,5 +278,5 @@ pub(crate) struct CheckAlive {
 }
 
 pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
-    Agent { data: args.data.clone() }.ask(&Request::Ping).map(drop)
+    ask(&data(args.data.clone())?, &Request::Ping).map(drop)
 }

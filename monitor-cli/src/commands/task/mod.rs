@@ -1,36 +1,55 @@
 //! `monitor task`
 
+mod apply;
+mod change;
 mod check;
+mod explain;
 mod import_crontab;
+mod list;
 #[cfg(target_os = "linux")]
 mod local;
 mod next;
+mod orders;
+mod pause;
+mod read;
+mod rehearse;
+mod runs;
+mod versions;
+mod whom;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use monitor_api::Error;
 
 use crate::exit;
+use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor task next \"30 2 * * 1-5\" --zone Europe/Berlin
-  monitor task check tasks/*.toml
-  monitor task list                        when each task of this machine's agent is due
+  monitor task add --name gold --rule \"30 2 * * 1-5\" -- node index.js
+  monitor task list                        when each task is due, and how it went
   monitor task run gold --wait -- --all    now, with an argument
   monitor task pause gold --until 2h
-  monitor task runs gold
+  monitor task explain gold                what became of each due time, and why
+  monitor task apply tasks/                the plan first
+  monitor task check tasks/*.toml
   crontab -l | monitor task import-crontab - --print
 
-`monitor agent --tasks FOLDER` starts tasks when they are due.";
+Who is asked: --data names an agent of this machine, --server a server; else MONITOR_AGENT_DATA, else MONITOR_SERVER_URL, else the
+agent that works here in its usual folder, else the server of this machine. Definitions are kept by a server, and by the files of
+`monitor agent --tasks FOLDER`: add, edit, delete, versions, restore, apply and export always ask a server.";
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it went well
   1  it failed
-  2  the command line is wrong, or a rule or definition is";
+  2  the command line is wrong, or a rule or definition is
+  3  the server was not reached
+  4  what was asked for is not there";
 
-/// Batch tasks: tries rules of time and definitions, shows what this machine's agent does, and asks it
+/// Batch tasks: defines them, shows when they are due and how they went, and runs, pauses and ends them
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct Args {
@@ -40,21 +59,25 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(check::Args),
+    List(list::List),
+    Show(list::Show),
+    Add(Box<change::Add>),
+    Edit(change::Edit),
+    Delete(change::Delete),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Run(orders::Run),
+    Kill(orders::Kill),
+    Runs(Box<runs::Args>),
+    Explain(explain::Args),
+    Rehearse(rehearse::Args),
+    Versions(versions::Versions),
+    Restore(versions::Restore),
+    Apply(apply::Apply),
+    Export(apply::Export),
     ImportCrontab(import_crontab::Args),
+    Check(check::Args),
     Next(next::Args),
-    #[cfg(target_os = "linux")]
-    List(local::List),
-    #[cfg(target_os = "linux")]
-    Runs(local::Runs),
-    #[cfg(target_os = "linux")]
-    Run(local::Run),
-    #[cfg(target_os = "linux")]
-    Kill(local::Kill),
-    #[cfg(target_os = "linux")]
-    Pause(local::Pause),
-    #[cfg(target_os = "linux")]
-    Resume(local::Resume),
 }
 
 #[cfg(target_os = "linux")]
@@ -65,25 +88,61 @@ pub(crate) use local::{CheckAlive, check_alive};
 #[error("{0}")]
 struct Wrong(String);
 
+/// What was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Missing(String);
+
 pub(crate) fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
-        Command::Check(args) => check::run(args),
+        Command::List(args) => list::list(args),
+        Command::Show(args) => list::show(args),
+        Command::Add(args) => change::add(args),
+        Command::Edit(args) => change::edit(args),
+        Command::Delete(args) => change::delete(args),
+        Command::Pause(args) => pause::pause(args),
+        Command::Resume(args) => pause::resume(args),
+        Command::Run(args) => orders::run(args),
+        Command::Kill(args) => orders::kill(args),
+        Command::Runs(args) => runs::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Rehearse(args) => rehearse::run(args),
+        Command::Versions(args) => versions::versions(args),
+        Command::Restore(args) => versions::restore(args),
+        Command::Apply(args) => apply::apply(args),
+        Command::Export(args) => apply::export(args),
         Command::ImportCrontab(args) => import_crontab::run(args),
+        Command::Check(args) => check::run(args),
         Command::Next(args) => next::run(args),
-        #[cfg(target_os = "linux")]
-        Command::List(args) => local::list(args),
-        #[cfg(target_os = "linux")]
-        Command::Runs(args) => local::runs(args),
-        #[cfg(target_os = "linux")]
-        Command::Run(args) => local::run(args),
-        #[cfg(target_os = "linux")]
-        Command::Kill(args) => local::kill(args),
-        #[cfg(target_os = "linux")]
-        Command::Pause(args) => local::pause(args),
-        #[cfg(target_os = "linux")]
-        Command::Resume(args) => local::resume(args),
     };
-    let is_wrong = result.as_ref().err().is_some_and(anyhow::Error::is::<Wrong>);
+    let result = result.map_err(|error| match error.downcast_ref::<Error>().and_then(Error::problem) {
+        // The server tells all mistakes of a definition, a line each.
+        Some(problem) if problem.status == 400 && problem.parameter.is_none() => {
+            let mut lines: Vec<&str> = problem.detail.lines().collect();
+            let last = lines.pop().unwrap_or_default();
+            for line in lines {
+                let _ = writeln!(anstream::stderr(), "{}", visible(line));
+            }
+            Wrong(last.to_owned()).into()
+        }
+        _ => error,
+    });
+    let own = match &result {
+        Err(error) if error.is::<Wrong>() => Some(2),
+        Err(error) if error.is::<Missing>() => Some(4),
+        _ => None,
+    };
     let code = exit::report(result);
-    if is_wrong { ExitCode::from(2) } else { code }
+    own.map_or(code, ExitCode::from)
+}
+
+/// A time as people write it: `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or with its offset.
+fn time(text: &str) -> Result<jiff::Timestamp, String> {
+    let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::system()).ok();
+    let at = text.parse().ok().or_else(|| civil().map(|at| at.timestamp()));
+    at.ok_or_else(|| "expected a time such as 2026-11-21, 2026-11-21T08:00 or 2026-11-21T08:00Z".to_owned())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -1,0 +1,124 @@
+//! Calls about batch tasks.
+
+use monitor_wire::{
+    BatchApplied, BatchApply, BatchExplanation, BatchKillRequest, BatchPause, BatchRunRequest, BatchRunsPage, BatchTask,
+    BatchTasksPage, BatchVersions, Command, NextDues,
+};
+use reqwest::Method;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call::Call;
+use crate::calls::{narrowed, pages};
+use crate::client::Client;
+
+/// Batch tasks and their runs.
+impl Client {
+    /// `GET /api/v1/batch-tasks`: tasks by name.
+    pub fn batch_tasks(&self) -> Call<BatchTasksPage> {
+        self.get(&["batch-tasks"])
+    }
+
+    /// `GET /api/v1/batch-tasks/{name}`
+    pub fn batch_task(&self, name: &str) -> Call<BatchTask> {
+        self.get(&["batch-tasks", name])
+    }
+
+    /// `POST /api/v1/batch-tasks`: adds a task by its definition.
+    pub fn add_batch_task(&self, definition: &Map<String, Value>) -> Call<BatchTask> {
+        self.v1(Method::POST, &["batch-tasks"]).json_body(body(definition))
+    }
+
+    /// `PUT /api/v1/batch-tasks/{name}`: gives a task another definition, unless its version is another one than this.
+    pub fn change_batch_task(&self, name: &str, version: u64, definition: &Map<String, Value>) -> Call<BatchTask> {
+        self.v1(Method::PUT, &["batch-tasks", name]).header("if-match", &format!("\"{version}\"")).json_body(body(definition))
+    }
+
+    /// `DELETE /api/v1/batch-tasks/{name}`
+    pub fn delete_batch_task(&self, name: &str) -> Call<()> {
+        self.v1(Method::DELETE, &["batch-tasks", name])
+    }
+
+    /// `POST /api/v1/batch-tasks/{name}/pause`: its rules start nothing until then, or until it is resumed.
+    pub fn pause_batch_task(&self, name: &str, until_us: Option<u64>) -> Call<BatchTask> {
+        self.v1(Method::POST, &["batch-tasks", name, "pause"]).json_body(body(&BatchPause { until_us }))
+    }
+
+    /// `POST /api/v1/batch-tasks/{name}/resume`
+    pub fn resume_batch_task(&self, name: &str) -> Call<BatchTask> {
+        self.v1(Method::POST, &["batch-tasks", name, "resume"])
+    }
+
+    /// `POST /api/v1/batch-tasks/{name}/run`: asks its agents to run it now. Asked twice, it is run twice.
+    pub fn run_batch_task(&self, name: &str, request: &BatchRunRequest) -> Call<Command> {
+        self.v1(Method::POST, &["batch-tasks", name, "run"]).json_body(body(request))
+    }
+
+    /// `POST /api/v1/batch-tasks/{name}/kill`: asks its agents to end its runs.
+    pub fn kill_batch_task(&self, name: &str, request: &BatchKillRequest) -> Call<Command> {
+        self.v1(Method::POST, &["batch-tasks", name, "kill"]).json_body(body(request))
+    }
+
+    /// `GET /api/v1/batch-tasks/{name}/versions`
+    pub fn batch_versions(&self, name: &str) -> Call<BatchVersions> {
+        self.get(&["batch-tasks", name, "versions"])
+    }
+
+    /// `GET /api/v1/batch-tasks/{name}/explain`: each due time, and what was decided on it.
+    pub fn explain_batch_task(&self, name: &str) -> Call<BatchExplanation> {
+        self.get(&["batch-tasks", name, "explain"])
+    }
+
+    /// `POST /api/v1/batch-tasks/apply`: makes the tasks be as they are told, all or none of them.
+    pub fn apply_batch_tasks(&self, apply: &BatchApply) -> Call<BatchApplied> {
+        self.v1(Method::POST, &["batch-tasks", "apply"]).json_body(body(apply))
+    }
+
+    /// `POST /api/v1/batch-tasks/rehearse`: tries a definition on the durations of past runs.
+    pub fn rehearse_batch_task(&self, request: &[u8]) -> Call<Value> {
+        self.v1(Method::POST, &["batch-tasks", "rehearse"]).json_body(request)
+    }
+
+    /// `GET /api/v1/batch-tasks/runs`: runs, those that were due last first.
+    pub fn batch_runs(&self) -> Call<BatchRunsPage> {
+        self.get(&["batch-tasks", "runs"])
+    }
+
+    /// `GET /api/v1/batch-tasks/rules/next`: when rules are due.
+    pub fn rules_next(&self, rules: &[&str]) -> Call<NextDues> {
+        self.get(&["batch-tasks", "rules", "next"]).parameter("rules", &rules.join(";"))
+    }
+}
+
+fn body(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data with text keys is JSON")
+}
+
+narrowed!(BatchTasksPage {
+    /// With this text in their names, in any case.
+    containing("q": &str);
+});
+
+narrowed!(BatchRunsPage {
+    /// Of this task.
+    task("task": &str);
+    /// Due at this time or later, Unix µs.
+    from_us("from": u64);
+    /// Due before this time, Unix µs.
+    to_us("to": u64);
+    /// That ended with this exit code.
+    exit_code("exit_code": i32);
+    /// That are so, such as `failed`.
+    outcome("outcome": &str);
+    /// Of this agent.
+    agent("agent": &str);
+});
+
+narrowed!(BatchExplanation {
+    /// From this time on, Unix µs.
+    from_us("from": u64);
+    /// Up to this time, Unix µs.
+    to_us("to": u64);
+});
+
+pages!(BatchTasksPage BatchRunsPage);

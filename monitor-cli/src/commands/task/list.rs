@@ -1,0 +1,148 @@
+//! `monitor task list` and `show`
+
+use std::io::Write as _;
+
+use monitor_wire::{BatchStatus, BatchTask};
+
+use super::EXIT_CODES;
+use super::read::to_toml;
+use super::whom::{Meant, Whom};
+use crate::text::{Line, glyph, moment, style, terminal_width, visible, width};
+
+/// So many of a task's newest runs are marked in a list.
+const MARKS: usize = 10;
+
+/// Lists tasks: when each is due next, and how its newest runs went
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct List {
+    /// Only those whose names contain this
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=200))]
+    limit: u16,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(super) fn list(args: &List) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    match args.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => super::local::list(&data, args.q.as_deref(), args.limit.into(), connection.json),
+        Meant::Server => {
+            let mut call = connection.client()?.batch_tasks().limit(args.limit.into());
+            if let Some(text) = &args.q {
+                call = call.containing(text);
+            }
+            connection.show(call, |page| {
+                let mut out = anstream::stdout().lock();
+                out.write_all(render(&page.tasks, terminal_width()).as_bytes())?;
+                out.flush()?;
+                if page.tasks.is_empty() {
+                    writeln!(anstream::stderr(), "no tasks here: `monitor task add --help` tells how to add one")?;
+                } else if page.next_cursor.is_some() {
+                    writeln!(anstream::stderr(), "there are more: see them with --q")?;
+                }
+                Ok(())
+            })
+        }
+    }
+}
+
+fn render(tasks: &[BatchTask], columns: Option<usize>) -> String {
+    let names = tasks.iter().map(|task| width(&visible(&task.name))).max().unwrap_or(0);
+    let mut text = String::new();
+    for task in tasks {
+        let mut line = Line::default();
+        line.text(&visible(&task.name)).column(names + 2).text(&next(task)).column(names + 32);
+        for mark in task.runs.iter().rev().take(MARKS).rev() {
+            line.styled(style(&mark.outcome), glyph(&mark.outcome));
+        }
+        line.column(names + 32 + MARKS + 2).text(&visible(&agents(task)));
+        if let Some(owner) = task.definition.get("owner").and_then(serde_json::Value::as_str) {
+            line.text("  ").text(&visible(owner));
+        }
+        text.push_str(&line.finish(columns));
+    }
+    text
+}
+
+/// When a task is due next, or why it is not.
+fn next(task: &BatchTask) -> String {
+    match (&task.status, task.until_us, task.next_us.first()) {
+        (status, Some(until), _) if *status == BatchStatus::PAUSED => format!("paused to {}", moment(until)),
+        (status, ..) if *status == BatchStatus::PAUSED => "paused".to_owned(),
+        (_, _, Some(next)) => format!("next {}", moment(*next)),
+        _ => "not by time".to_owned(),
+    }
+}
+
+fn agents(task: &BatchTask) -> String {
+    if let Some(agent) = &task.agent {
+        return format!("{agent} (file)");
+    }
+    let on = task.definition.get("on").and_then(serde_json::Value::as_array);
+    on.into_iter().flatten().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(",")
+}
+
+/// Shows a task: its definition, when it is due, and its newest runs
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Show {
+    /// Name of the task
+    name: String,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(super) fn show(args: &Show) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    match args.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => super::local::show(&data, &args.name, connection.json),
+        Meant::Server => connection.show(connection.client()?.batch_task(&args.name), |task| {
+            let mut out = anstream::stdout().lock();
+            let by = task.who.as_deref().filter(|who| !who.is_empty()).map(|who| format!(" by {who}")).unwrap_or_default();
+            let head = format!("# version {}, {}, changed {}{by}", task.version, task.status, moment(task.changed_us));
+            writeln!(out, "{}", visible(&head))?;
+            for line in to_toml(&task.definition)?.lines() {
+                writeln!(out, "{}", visible(line))?;
+            }
+            for due in &task.next_us {
+                writeln!(out, "# due {}", moment(*due))?;
+            }
+            for mark in task.runs.iter().rev().take(MARKS) {
+                let style = style(&mark.outcome);
+                let (glyph, outcome) = (glyph(&mark.outcome), visible(mark.outcome.as_str()));
+                writeln!(out, "# {style}{glyph} {outcome:<10}{style:#} {}", visible(&mark.run))?;
+            }
+            Ok(out.flush()?)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn columns_align_and_names_are_harmless() {
+        let task = |name: &str, status: &str, on: serde_json::Value, outcomes: &[&str]| {
+            let mark = |outcome: &&str| json!({"run": "r", "root_id": "00000000000000000000000000000001", "due_us": 1, "outcome": outcome});
+            let runs: Vec<_> = outcomes.iter().map(mark).collect();
+            let task = json!({"name": name, "version": 1, "status": status, "until_us": null, "agent": null, "changed_us": 1, "who": "ada",
+                "definition": {"on": on, "owner": "ada"}, "next_us": [], "runs": runs, "failed_in_a_row": 0});
+            serde_json::from_value::<BatchTask>(task).unwrap()
+        };
+        let tasks = [task("gold", "paused", json!(["db-1", "db-2"]), &["succeeded"; 30]), task("a\u{1b}[31m", "active", json!([]), &[])];
+        let text = anstream::adapter::strip_str(&render(&tasks, None)).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("gold") && lines[0].contains("paused") && lines[0].ends_with("db-1,db-2  ada"), "{text}");
+        assert_eq!(lines[0].matches(glyph(&monitor_wire::State::SUCCEEDED)).count(), MARKS, "{text}");
+        assert!(lines[1].contains("not by time") && !text.contains('\u{1b}'), "{text}");
+    }
+}

@@ -1,0 +1,142 @@
+//! `monitor task run` and `kill`
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use monitor_wire::{BatchKillRequest, BatchRunRequest, Command, CommandStatus, State};
+
+use super::EXIT_CODES;
+use super::whom::{Meant, Whom};
+use crate::client::Connection;
+use crate::text::{one_line, visible};
+
+/// An order waits so long for its agent, in microseconds.
+pub(super) const WAITS_US: u64 = 600_000_000;
+/// Between two questions about a run that is waited for.
+const LOOK: Duration = Duration::from_millis(300);
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor task run gold
+  monitor task run gold --wait -- --all    with an argument, and its end is waited for";
+
+/// Starts a run of a task now, whatever its rules say, also in a pause
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(super) struct Run {
+    /// Name of the task
+    task: String,
+    /// Waits for the end of the run: the exit code is 0 if it went well, else 1
+    #[arg(long)]
+    wait: bool,
+    /// Arguments that follow the command's own
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(super) fn run(args: &Run) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    match args.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => super::local::run(&data, &args.task, &args.args, args.wait),
+        Meant::Server => {
+            let request = BatchRunRequest { args: args.args.clone() };
+            let call = connection.client()?.run_batch_task(&args.task, &request);
+            if !args.wait {
+                return connection.show(call, |command| tell(&command));
+            }
+            let command = connection.ask(call)?;
+            tell(&command)?;
+            wait(connection, &args.task, &command)
+        }
+    }
+}
+
+/// Waits until all runs have ended that a command has started.
+fn wait(connection: &Connection, task: &str, command: &Command) -> anyhow::Result<()> {
+    let refused = command.lines.iter().filter(|line| line.error.is_some() || line.status == CommandStatus::WAITING).count();
+    if refused > 0 {
+        bail!("{refused} of {} agents have not started it", command.lines.len());
+    }
+    let runs: Vec<&str> = command.lines.iter().flat_map(|line| started(line.value.as_ref())).collect();
+    if runs.is_empty() {
+        bail!("no agent named a run: `monitor task runs {task}` shows what became of it");
+    }
+    let mut failed = 0;
+    for run in &runs {
+        let begun = Instant::now();
+        let ended = loop {
+            let page = connection.ask(connection.client()?.batch_runs().task(task).limit(200))?;
+            let found = page.runs.into_iter().find(|of| of.run == **run);
+            if let Some(found) = found.filter(|found| found.ended_us.is_some()) {
+                break found;
+            }
+            std::thread::sleep(if begun.elapsed() < LOOK * 10 { LOOK } else { LOOK * 5 });
+        };
+        failed += usize::from(ended.outcome != State::SUCCEEDED);
+        let error = ended.error.map(|error| format!(": {}", one_line(&error))).unwrap_or_default();
+        writeln!(anstream::stdout(), "{}", visible(&format!("{run}  {}{error}", ended.outcome)))?;
+    }
+    if failed > 0 {
+        bail!("{failed} of {} runs failed", runs.len());
+    }
+    Ok(())
+}
+
+/// Ids of runs in the answer of an agent.
+fn started(value: Option<&serde_json::Value>) -> Vec<&str> {
+    let runs = value.map(|value| value.get("runs").unwrap_or(value));
+    match runs {
+        Some(serde_json::Value::Array(runs)) => runs.iter().filter_map(serde_json::Value::as_str).collect(),
+        Some(serde_json::Value::String(run)) => vec![run],
+        _ => Vec::new(),
+    }
+}
+
+/// Ends a run, or all runs of a task: SIGTERM, and SIGKILL 5 s later
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Kill {
+    /// Id of the run, such as gold@20261121T023000Z.1, or name of the task
+    what: String,
+    /// SIGKILL at once
+    #[arg(long)]
+    now: bool,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(super) fn kill(args: &Kill) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    match args.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => super::local::kill(&data, &args.what, args.now),
+        Meant::Server => {
+            let (name, run) = match args.what.rsplit_once('@') {
+                Some((name, _)) => (name, Some(args.what.clone())),
+                None => (args.what.as_str(), None),
+            };
+            let request = BatchKillRequest { run, now: args.now };
+            connection.show(connection.client()?.kill_batch_task(name, &request), |command| tell(&command))
+        }
+    }
+}
+
+/// Tells each agent's answer.
+pub(super) fn tell(command: &Command) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for line in &command.lines {
+        let runs = started(line.value.as_ref()).join(" ");
+        let said = match (&line.error, &line.value) {
+            (Some(error), _) => error.clone(),
+            (None, Some(value)) if runs.is_empty() && !value.is_null() && value.get("runs").is_none() => value.to_string(),
+            (None, None) if line.status == CommandStatus::WAITING => "it waits for the agent, ten minutes at most".to_owned(),
+            _ => runs,
+        };
+        writeln!(out, "{}", visible(format!("{}  {}  {}", line.name, line.status, one_line(&said)).trim_end()))?;
+    }
+    Ok(out.flush()?)
+}

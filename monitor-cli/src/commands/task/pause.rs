@@ -1,0 +1,112 @@
+//! `monitor task pause` and `resume`
+
+use jiff::Timestamp;
+use monitor_wire::{CommandRequest, CommandTo};
+use serde_json::json;
+
+use super::change::tell;
+use super::orders::tell as tell_order;
+use super::whom::{Meant, Whom};
+use super::{EXIT_CODES, Wrong};
+use crate::client::Connection;
+use crate::text::now_us;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor task pause gold --until 2h
+  monitor task pause gold --until 2026-12-24T18:00Z
+  monitor task pause --all                the agent of this machine
+  monitor task pause --agent db-1         an agent, by way of the server";
+
+/// Starts nothing of a task, or nothing at all: due times are skipped, and said to be
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(super) struct Pause {
+    #[command(flatten)]
+    what: What,
+    /// For so long, as 2h, or until a time such as 2026-12-24T18:00Z [default: until `monitor task resume`]
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    until: Option<Timestamp>,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// Starts again what is due
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(super) struct Resume {
+    #[command(flatten)]
+    what: What,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+/// What is paused.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct What {
+    /// Name of the task
+    task: Option<String>,
+    /// The whole agent of this machine
+    #[arg(long)]
+    all: bool,
+    /// The whole agent of this name, by way of the server
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+}
+
+pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    let until_us = args.until.map(|until| until.as_microsecond().max(0) as u64);
+    if let Some(agent) = &args.what.agent {
+        return order(connection, agent, "pause", json!({ "until_us": until_us }));
+    }
+    match args.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => super::local::pause(&data, args.what.task.as_deref(), args.until),
+        Meant::Server => {
+            let task = args.what.of_server()?;
+            connection.show(connection.client()?.pause_batch_task(task, until_us), |task| tell("paused", &task))
+        }
+    }
+}
+
+pub(super) fn resume(args: &Resume) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    if let Some(agent) = &args.what.agent {
+        return order(connection, agent, "resume", json!({}));
+    }
+    match args.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => super::local::resume(&data, args.what.task.as_deref()),
+        Meant::Server => {
+            let task = args.what.of_server()?;
+            connection.show(connection.client()?.resume_batch_task(task), |task| tell("resumed", &task))
+        }
+    }
+}
+
+impl What {
+    fn of_server(&self) -> Result<&str, Wrong> {
+        self.task.as_deref().ok_or_else(|| Wrong("--all is the agent of this machine: a server has several, so say --agent NAME".to_owned()))
+    }
+}
+
+/// Orders an agent to do something by itself.
+fn order(connection: &Connection, agent: &str, method: &str, arguments: serde_json::Value) -> anyhow::Result<()> {
+    let request = CommandRequest {
+        method: method.to_owned(),
+        arguments: serde_json::from_value(arguments).unwrap_or_default(),
+        to: CommandTo { workers: vec![format!("monitor-agent@{agent}")], glob: None },
+        until_us: Some(now_us() + super::orders::WAITS_US),
+        ..CommandRequest::default()
+    };
+    connection.show(connection.client()?.command(&request), |command| tell_order(&command))
+}
+
+/// `2h` from now, or a time.
+fn when(text: &str) -> Result<Timestamp, String> {
+    let after = monitor_tasks::duration::read(text).ok().and_then(|after| jiff::SignedDuration::try_from(after).ok());
+    let until = after.and_then(|after| Timestamp::now().checked_add(after).ok());
+    until.map_or_else(|| super::time(text).map_err(|_| "expected a duration such as 2h, or a time such as 2026-12-24T18:00Z".to_owned()), Ok)
+}
