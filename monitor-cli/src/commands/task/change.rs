@@ -51,16 +51,15 @@ pub(super) struct Add {
 }
 
 pub(super) fn add(args: &Add) -> anyhow::Result<()> {
-    let definition = match &args.file {
-        Some(file) => read_one(file)?.json,
-        None => {
-            let mut definition = Map::new();
-            let texts = [("name", &args.name), ("zone", &args.zone), ("owner", &args.owner), ("shell", &args.shell)];
-            definition.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?)))));
-            let lists = [("rules", &args.rules), ("on", &args.on), ("command", &args.command)];
-            definition.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| (key.to_owned(), json!(list))));
-            definition
-        }
+    let definition = if let Some(file) = &args.file {
+        read_one(file)?.json
+    } else {
+        let mut definition = Map::new();
+        let texts = [("name", &args.name), ("zone", &args.zone), ("owner", &args.owner), ("shell", &args.shell)];
+        definition.extend(texts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), json!(value.as_ref()?)))));
+        let lists = [("rules", &args.rules), ("on", &args.on), ("command", &args.command)];
+        definition.extend(lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(key, list)| (key.to_owned(), json!(list))));
+        definition
     };
     args.connection.show(args.connection.client()?.add_batch_task(&definition), |task| tell("added", &task))
 }

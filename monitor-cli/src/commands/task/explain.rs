@@ -54,9 +54,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn show(explanation: &BatchExplanation) -> anyhow::Result<()> {
-    let widest = |text: fn(&monitor_wire::BatchExplained) -> &str| {
-        explanation.due.iter().map(|due| width(&visible(text(due)))).max().unwrap_or(0)
-    };
+    let widest =
+        |text: fn(&monitor_wire::BatchExplained) -> &str| explanation.due.iter().map(|due| width(&visible(text(due)))).max().unwrap_or(0);
     let decisions = 21 + widest(|due| &due.decision) + 2;
     let reasons = decisions + widest(|due| due.reason.as_deref().unwrap_or_default()) + 2;
     let mut out = anstream::stdout().lock();

@@ -148,7 +148,9 @@ pub(super) fn show(data: &Path, name: &str, is_json: bool) -> anyhow::Result<()>
     let runs = database.runs(Some(name), 10)?;
     let is_paused = row.paused.is_some_and(|paused| paused.is_at(now));
     if is_json {
-        return print_json(&json!({ "task": row.definition, "version": row.version, "file": row.file, "next_us": next.map(Timestamp::as_microsecond), "paused": is_paused, "runs": runs }));
+        return print_json(
+            &json!({ "task": row.definition, "version": row.version, "file": row.file, "next_us": next.map(Timestamp::as_microsecond), "paused": is_paused, "runs": runs }),
+        );
     }
     let mut out = anstream::stdout().lock();
     let (status, since) = (if is_paused { "paused" } else { "active" }, moment(row.since.as_microsecond() as u64));

@@ -88,7 +88,9 @@ pub(super) fn resume(args: &Resume) -> anyhow::Result<()> {
 
 impl What {
     fn of_server(&self) -> Result<&str, Wrong> {
-        self.task.as_deref().ok_or_else(|| Wrong("--all is the agent of this machine: a server has several, so say --agent NAME".to_owned()))
+        self.task
+            .as_deref()
+            .ok_or_else(|| Wrong("--all is the agent of this machine: a server has several, so say --agent NAME".to_owned()))
     }
 }
 
@@ -108,5 +110,6 @@ fn order(connection: &Connection, agent: &str, method: &str, arguments: serde_js
 fn when(text: &str) -> Result<Timestamp, String> {
     let after = monitor_tasks::duration::read(text).ok().and_then(|after| jiff::SignedDuration::try_from(after).ok());
     let until = after.and_then(|after| Timestamp::now().checked_add(after).ok());
-    until.map_or_else(|| super::time(text).map_err(|_| "expected a duration such as 2h, or a time such as 2026-12-24T18:00Z".to_owned()), Ok)
+    until
+        .map_or_else(|| super::time(text).map_err(|_| "expected a duration such as 2h, or a time such as 2026-12-24T18:00Z".to_owned()), Ok)
 }

@@ -44,12 +44,12 @@ pub(super) fn read_all(files: &[PathBuf], are_all: bool) -> anyhow::Result<(Vec<
 
 /// Reads one file; its mistakes are told on stderr.
 pub(super) fn read_one(file: &Path) -> anyhow::Result<Task> {
-    read(file)?.or_else(|found| Err(told(found, file)))
+    read(file)?.map_err(|found| told(found, file))
 }
 
 /// Reads TOML as a file of this name; its mistakes are told on stderr.
 pub(super) fn read_text(text: &str, file: &Path) -> anyhow::Result<Task> {
-    from_toml(text).or_else(|found| Err(told(found, file)))
+    from_toml(text).map_err(|found| told(found, file))
 }
 
 /// Tells the mistakes of a file on stderr.
