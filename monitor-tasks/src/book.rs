@@ -29,9 +29,10 @@ impl Book {
         self.tasks.insert(task.definition.name.clone(), task);
     }
 
-    /// The pause that holds for a task: its own or the agent's.
-    pub(crate) fn pauses<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a Paused> {
-        task.paused.iter().chain(&self.paused)
+    /// The pauses that hold for a task: its own, the agent's, and that of its definition.
+    pub(crate) fn pauses(&self, task: &Task) -> impl Iterator<Item = Paused> {
+        let defined = task.policy.is_paused.then_some(Paused { from: task.since, until: None });
+        task.paused.into_iter().chain(self.paused).chain(defined)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct Imported {
 /// Reads a crontab. `taken` are names that its tasks must not have.
 ///
 /// What cron does by itself becomes keys of the definition: `CRON_TZ` is the zone, `MAILTO` the owner, the text after `%` the command's
-/// input. Other variables become the environment's.
+/// input. Other variables become the environment's. Commands run in the user's home folder.
 pub fn read(text: &str, form: Form, taken: &BTreeSet<String>) -> Imported {
     let mut imported = Imported::default();
     if text.len() > LONGEST {
@@ -69,6 +69,26 @@ pub fn read(text: &str, form: Form, taken: &BTreeSet<String>) -> Imported {
         }
     }
     imported
+}
+
+/// Begin of a comment that was a line with a task: behind it stand the task's name, another `#`, and the line.
+const MARK: &str = "#monitor:";
+
+/// The crontab with comments in place of the lines of these numbers, from 1. Each says which task it has become.
+pub fn comment_out(text: &str, tasks: &BTreeMap<usize, String>) -> String {
+    let lines = text.split_inclusive('\n').enumerate();
+    lines
+        .map(|(index, line)| match tasks.get(&(index + 1)) {
+            Some(name) => format!("{MARK}{name}# {line}"),
+            None => line.to_owned(),
+        })
+        .collect()
+}
+
+/// Names of the tasks that lines of this crontab have become.
+pub fn commented_out(text: &str) -> BTreeSet<String> {
+    let marked = text.lines().filter_map(|line| line.trim_start().strip_prefix(MARK)?.split_once('#'));
+    marked.map(|(name, _)| name.to_owned()).collect()
 }
 
 /// `NAME = value`, of which either may stand in quotes.
@@ -108,6 +128,8 @@ fn task(line: &str, form: Form, variables: &BTreeMap<String, String>, taken: &BT
         Some(input) => with_input(&command, &input),
         None => command,
     };
+    // As cron does: in the user's home folder.
+    let script = if script.starts_with("cd ") { script } else { format!("cd; {script}") };
     match variables.get("SHELL").map(String::as_str) {
         None | Some("/bin/sh" | "") => map.insert("shell".to_owned(), json!(script)),
         Some(shell) => map.insert("command".to_owned(), json!([shell, "-c", script])),
@@ -244,11 +266,23 @@ MAILTO=
         );
         assert_eq!(gold.env.keys().collect::<Vec<_>>(), ["PATH"]);
         assert_eq!((boot.rules[0].as_str(), mail.owner.as_deref(), php.rules[0].as_str()), ("@reboot", None, "H(0-29) 4 * * 6"));
-        let script = "{ mail -s 'It\\'s 5%' root\n} <<'END'\nHello\n  you% there\nEND\n";
+        let script = "cd; { mail -s 'It\\'s 5%' root\n} <<'END'\nHello\n  you% there\nEND\n";
         assert_eq!(mail.program, Program::Shell { shell: script.to_owned() });
         for (_, task) in &found.tasks {
             assert_eq!(Definition::from_toml(&task.to_toml()), Ok(task.clone()), "{}", task.to_toml());
         }
+    }
+
+    #[test]
+    fn lines_become_comments_that_name_their_tasks() {
+        let text = "# mine\nMAILTO=x\n30 2 * * * a\r\n\n 0 3 * * * b";
+        let tasks = BTreeMap::from([(3, "gold".to_owned()), (5, "tin".to_owned())]);
+        let commented = comment_out(text, &tasks);
+        assert_eq!(commented, "# mine\nMAILTO=x\n#monitor:gold# 30 2 * * * a\r\n\n#monitor:tin#  0 3 * * * b");
+        assert_eq!(import(&commented, Form::User), Imported::default());
+        assert_eq!(commented_out(&commented), ["gold", "tin"].map(str::to_owned).into());
+        assert!(commented_out(text).is_empty());
+        assert_eq!(comment_out(text, &BTreeMap::new()), text);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::zone;
 /// Rules of time and policies of a task, ready to be used.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// The definition says that nothing is to start by time.
+    pub is_paused: bool,
     /// Rules of time.
     pub rules: Vec<Rule>,
     /// Zone of the rules and of the quiet hours.
@@ -48,6 +50,7 @@ impl Policy {
         let rule = |text: &String| Rule::parse(text, &definition.name).map_err(|error| format!("rule {text:?}: {error}"));
         let quiet = |text: &String| Quiet::parse(text).ok_or_else(|| format!("quiet {text:?}: expected times such as 22:00-06:00"));
         Ok(Self {
+            is_paused: definition.paused,
             rules: definition.rules.iter().map(rule).collect::<Result<_, _>>()?,
             zone: definition.zone.as_deref().map_or_else(|| Ok(agents_zone.clone()), zone::find)?,
             missed: definition.missed,

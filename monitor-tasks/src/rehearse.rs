@@ -70,6 +70,7 @@ pub fn rehearse(task: &Task, durations: &[Duration], others: &Book, from: Timest
     let mut tried = Task { since: from, paused: None, ..task.clone() };
     // What follows is not tried.
     tried.policy.then = crate::definition::Then::default();
+    tried.policy.is_paused = false;
     book.put(tried);
     let mut found = Rehearsal {
         due: 0,

@@ -7,25 +7,25 @@ use serde_json::{Value, json};
 use crate::support::{TestServer, monitor};
 
 /// A server, and commands that find its token.
-struct Tasks(TestServer);
+pub(crate) struct Tasks(TestServer);
 
 impl Tasks {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(TestServer::start())
     }
 
-    fn command(&self, args: &[&str]) -> assert_cmd::Command {
+    pub(crate) fn command(&self, args: &[&str]) -> assert_cmd::Command {
         let mut command = monitor(args);
         command.env("MONITOR_SERVER_URL", &self.0.url).env("MONITOR_DATA", self.0.data.path());
         command
     }
 
     /// Runs a command; what it wrote to stdout.
-    fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         String::from_utf8(self.command(args).assert().success().get_output().stdout.clone()).unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.run(&[args, &["--json"]].concat())).unwrap()
     }
 }
@@ -106,14 +106,14 @@ fn a_folder_is_applied_and_exported_as_it_was() {
 
 /// An agent on a folder of its own, which ends with the test.
 #[cfg(target_os = "linux")]
-struct Agent {
+pub(crate) struct Agent {
     child: std::process::Child,
     folder: tempfile::TempDir,
 }
 
 #[cfg(target_os = "linux")]
 impl Agent {
-    fn start(tasks: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(tasks: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("tasks")).unwrap();
         for (name, rest) in tasks {
@@ -137,18 +137,22 @@ impl Agent {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn data(&self) -> String {
         self.folder.path().join("state/monitor/agent").to_str().unwrap().to_owned()
     }
 
     /// A command of the user whose agent this is.
-    fn command(&self, args: &[&str]) -> assert_cmd::Command {
+    pub(crate) fn command(&self, args: &[&str]) -> assert_cmd::Command {
         let mut command = monitor(args);
         command.env("XDG_STATE_HOME", self.folder.path().join("state"));
         command
     }
 
-    fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         let output = self.command(args).assert().success().get_output().stdout.clone();
         String::from_utf8(output).unwrap()
     }

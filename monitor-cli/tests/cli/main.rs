@@ -3,6 +3,8 @@
 mod access;
 mod batch;
 mod copies;
+#[cfg(unix)]
+mod crontab;
 mod export;
 mod help;
 mod logs;

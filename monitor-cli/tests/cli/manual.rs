@@ -34,8 +34,7 @@ fn a_shell_takes_its_completions() {
         assert!(text.contains(says), "{shell}");
         if shell == "bash" {
             let script = format!("{text}\nCOMP_WORDS=(monitor sp); COMP_CWORD=1; _monitor monitor sp monitor; echo \"${{COMPREPLY[@]}}\"");
-            let out = Command::new("bash").args(["-c", &script]).output().unwrap();
-            assert_eq!(String::from_utf8_lossy(&out.stdout), "spool\n");
+            assert_eq!(in_bash(&script), "spool\n");
             #[cfg(target_os = "linux")]
             for (words, expected) in [
                 ("monitor runs ", "list attach logs kill clear"),
@@ -48,8 +47,7 @@ fn a_shell_takes_its_completions() {
                 let script = format!(
                     "{text}\nCOMP_WORDS=({words} ''); COMP_CWORD={count}; _monitor monitor '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\""
                 );
-                let out = Command::new("bash").args(["-c", &script]).output().unwrap();
-                let offered = String::from_utf8_lossy(&out.stdout).into_owned();
+                let offered = in_bash(&script);
                 let words_of = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
                 let offered = words_of(&offered);
                 assert!(words_of(expected).iter().all(|word| offered.contains(word)), "{words}: {offered:?}");
@@ -58,4 +56,11 @@ fn a_shell_takes_its_completions() {
     }
     let out = monitor(&["completions", "cmd"]).assert().code(2).get_output().stderr.clone();
     assert!(String::from_utf8_lossy(&out).contains("zsh"));
+}
+
+/// What a script prints, which may be longer than an argument.
+fn in_bash(script: &str) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    String::from_utf8(Command::new("bash").arg(file.path()).output().unwrap().stdout).unwrap()
 }

@@ -33,6 +33,9 @@ pub struct Definition {
     /// Agents that each run it; else the server's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<String>,
+    /// Its rules start nothing as long as this version holds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// After so long a run is told of, and runs on.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub timeout: Option<Duration>,

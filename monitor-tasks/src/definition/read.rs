@@ -35,6 +35,7 @@ impl<'a> Reader<'a> {
             name,
             zone: self.zone(table.get("zone")),
             on: self.names(table.get("on")),
+            paused: table.get("paused").and_then(|found| self.truth(found)).unwrap_or_default(),
             timeout: self.duration(table.get("timeout")),
             kill_after: self.duration(table.get("kill-after")),
             start_within: self.duration(table.get("start-within")),

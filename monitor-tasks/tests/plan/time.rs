@@ -137,6 +137,13 @@ fn a_pause_skips_what_is_due_in_it() {
             "start gold@06:00:00.1 missed v1"
         ]
     );
+    // By its definition, as long as that version holds.
+    let mut world = World::new(&[HOURLY]);
+    world.put(&format!("{HOURLY}\npaused = true"), 2, "00:30:00");
+    assert_eq!(world.look("02:00:00"), ["skip gold 01:00:00..02:00:00 x2 paused"]);
+    world.put(HOURLY, 3, "02:30:00");
+    assert_eq!(world.look("03:00:00"), ["start gold@03:00:00.1 time v3"]);
+    world.end("gold", "03:01:00", Outcome::Ok);
     // The whole agent, and nothing is made up for in a pause.
     let mut world = World::new(&[HOURLY]);
     world.pause("gold", "02:30:00", None);

@@ -74,6 +74,7 @@ fn next(task: &BatchTask) -> String {
     match (&task.status, task.until_us, task.next_us.first()) {
         (status, Some(until), _) if *status == BatchStatus::PAUSED => format!("paused to {}", moment(until)),
         (status, ..) if *status == BatchStatus::PAUSED => "paused".to_owned(),
+        _ if task.definition.get("paused") == Some(&true.into()) => "paused by its definition".to_owned(),
         (_, _, Some(next)) => format!("next {}", moment(*next)),
         _ => "not by time".to_owned(),
     }

@@ -88,7 +88,10 @@ pub(super) fn pause(data: &Path, task: Option<&str>, until: Option<Timestamp>) -
 }
 
 pub(super) fn resume(data: &Path, task: Option<&str>) -> anyhow::Result<()> {
-    task.map(|task| check_task(data, task)).transpose()?;
+    let row = task.map(|task| check_task(data, task)).transpose()?;
+    if let Some(row) = row.filter(|row| row.definition.paused && row.paused.is_none()) {
+        bail!("{} is paused by its definition: take `paused = true` out of {}", row.definition.name, row.file);
+    }
     ask(data, &Request::Resume { task: task.map(str::to_owned) }).map(drop)
 }
 
@@ -127,6 +130,7 @@ pub(super) fn list(data: &Path, containing: Option<&str>, limit: usize, is_json:
         let next = match (row.paused.filter(|paused| paused.is_at(now)), next) {
             (Some(Paused { until: None, .. }), _) => "paused".to_owned(),
             (Some(Paused { until: Some(until), .. }), _) => format!("paused until {}", moment(until.as_microsecond() as u64)),
+            (None, _) if row.definition.paused => "paused by its definition".to_owned(),
             (None, Some(next)) => format!("next {}", moment(next.as_microsecond() as u64)),
             (None, None) => "never due".to_owned(),
         };

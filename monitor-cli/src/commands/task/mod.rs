@@ -4,6 +4,7 @@ mod apply;
 mod change;
 mod check;
 mod explain;
+#[cfg(unix)]
 mod import_crontab;
 mod list;
 #[cfg(target_os = "linux")]
@@ -75,6 +76,7 @@ enum Command {
     Restore(versions::Restore),
     Apply(apply::Apply),
     Export(apply::Export),
+    #[cfg(unix)]
     ImportCrontab(import_crontab::Args),
     Check(check::Args),
     Next(next::Args),
@@ -111,6 +113,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Restore(args) => versions::restore(args),
         Command::Apply(args) => apply::apply(args),
         Command::Export(args) => apply::export(args),
+        #[cfg(unix)]
         Command::ImportCrontab(args) => import_crontab::run(args),
         Command::Check(args) => check::run(args),
         Command::Next(args) => next::run(args),

@@ -122,3 +122,11 @@ fn read(file: &Path) -> anyhow::Result<Result<Task, Vec<Mistake>>> {
         }
     })
 }
+
+/// A definition as the server takes it.
+pub(super) fn to_json(definition: &Definition) -> Map<String, Value> {
+    match serde_json::to_value(definition) {
+        Ok(Value::Object(json)) => json,
+        _ => Map::new(),
+    }
+}

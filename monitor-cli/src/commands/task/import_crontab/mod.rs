@@ -1,0 +1,96 @@
+//! `monitor task import-crontab`
+
+mod keeper;
+mod source;
+mod take_over;
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use monitor_tasks::crontab::Imported;
+
+use self::source::Source;
+use super::whom::Whom;
+use super::{EXIT_CODES, Wrong};
+use crate::text::visible;
+
+const EXAMPLES: &str = "\
+Examples:
+  crontab -l | monitor task import-crontab - --print        definitions, and nothing is changed
+  monitor task import-crontab                               your own crontab, as paused tasks of the server
+  monitor task import-crontab --take-over                   and then they run here, and cron no longer runs them
+  monitor task import-crontab /etc/crontab /etc/cron.d --to /etc/monitor/tasks --take-over
+                                                            as files of this machine's agent
+
+What cron does by itself becomes keys of the definition: CRON_TZ the zone, MAILTO the owner, the text after % the input.
+Without --take-over cron goes on, and tasks stay paused by `paused = true`. With it each line becomes a comment,
+`#monitor:NAME# …`, once its task is there, and then the task is resumed. A copy of the old crontab is kept, and named. It may be
+done again at any time, also after it was broken off: what is done is left alone, and what is half done is finished.";
+
+/// Reads crontabs as definitions of tasks, and takes them over from cron
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(super) struct Args {
+    /// Crontabs, and folders of crontabs such as /etc/cron.d; - for the standard input [default: your own, by `crontab -l`]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Prints the definitions and changes nothing
+    #[arg(long)]
+    print: bool,
+    /// Has cron no longer run what has become a task, and resumes the tasks
+    #[arg(long, conflicts_with = "print")]
+    take_over: bool,
+    /// A user stands before each command [default: only in /etc/crontab and folders called cron.d]
+    #[arg(long)]
+    system: bool,
+    /// The folder of files that this machine's agent reads, for the tasks [default: the server gets them]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "print", env = "MONITOR_AGENT_TASKS")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let sources = source::all(&args.files, args.system)?;
+    if args.print {
+        return print(&sources);
+    }
+    if sources.iter().any(|source| matches!(source, Source::Stdin { .. })) {
+        return Err(Wrong("- is the standard input, which can be printed alone: say --print, or name the file".to_owned()).into());
+    }
+    take_over::run(args, &sources)
+}
+
+fn print(sources: &[Source]) -> anyhow::Result<()> {
+    let (mut taken, mut wrong, mut is_first) = (BTreeSet::new(), 0, true);
+    let mut out = anstream::stdout().lock();
+    for source in sources {
+        let Imported { tasks, mistakes } = monitor_tasks::crontab::read(&source.read()?, source.form(), &taken);
+        for (line, task) in &tasks {
+            let gap = if std::mem::take(&mut is_first) { "" } else { "\n" };
+            writeln!(out, "{gap}# {}:{line}, to be saved as {}.toml", visible(&source.shown()), task.name)?;
+            write!(out, "{}", task.to_toml())?;
+            taken.insert(task.name.clone());
+        }
+        wrong += tell(source, &mistakes)?;
+    }
+    out.flush()?;
+    no_tasks(wrong)
+}
+
+/// Tells of lines that are no tasks. Returns their number.
+fn tell(source: &Source, mistakes: &[(usize, String)]) -> anyhow::Result<usize> {
+    for (line, message) in mistakes {
+        writeln!(anstream::stderr(), "{}", visible(&format!("{}:{line}: {message}", source.shown())))?;
+    }
+    Ok(mistakes.len())
+}
+
+fn no_tasks(lines: usize) -> anyhow::Result<()> {
+    match lines {
+        0 => Ok(()),
+        1 => Err(Wrong("1 line is no task".to_owned()).into()),
+        count => Err(Wrong(format!("{count} lines are no tasks")).into()),
+    }
+}
