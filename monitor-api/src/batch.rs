@@ -1,8 +1,8 @@
 //! Calls about batch tasks.
 
 use monitor_wire::{
-    BatchApplied, BatchApply, BatchExplanation, BatchKillRequest, BatchPause, BatchRunRequest, BatchRunsPage, BatchTask,
-    BatchTasksPage, BatchVersions, Command, NextDues,
+    BatchApplied, BatchApply, BatchExplanation, BatchKillRequest, BatchPause, BatchRunRequest, BatchRunsPage, BatchTask, BatchTasksPage,
+    BatchVersions, Command, NextDues,
 };
 use reqwest::Method;
 use serde::Serialize;
