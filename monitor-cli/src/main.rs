@@ -45,6 +45,10 @@ enum Command {
     Unpin(commands::pin::Unpin),
     Delete(commands::delete::Args),
     Task(commands::task::Args),
+    #[cfg(target_os = "linux")]
+    Publish(commands::publish::Args),
+    Notify(commands::notify::Notify),
+    Progress(commands::notify::Progress),
     Spool(commands::spool::Args),
     Backup(commands::backup::Args),
     Restore(commands::restore::Args),
@@ -91,6 +95,10 @@ fn main() -> std::process::ExitCode {
         Command::Unpin(args) => commands::pin::unpin(&args),
         Command::Delete(args) => commands::delete::run(&args),
         Command::Task(args) => return commands::task::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Publish(args) => commands::publish::run(&args),
+        Command::Notify(args) => commands::notify::notify(&args),
+        Command::Progress(args) => commands::notify::progress(&args),
         Command::Spool(args) => commands::spool::run(&args),
         Command::Backup(args) => commands::backup::run(&args),
         Command::Restore(args) => commands::restore::run(&args),

@@ -3,5 +3,6 @@
 
 mod harness;
 mod killed;
+mod publish;
 mod tasks;
 mod time;

@@ -14,8 +14,11 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;
+pub(crate) mod notify;
 pub(crate) mod open;
 pub(crate) mod pin;
+#[cfg(target_os = "linux")]
+pub(crate) mod publish;
 pub(crate) mod restore;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]
@@ -30,3 +33,4 @@ pub(crate) mod task;
 pub(crate) mod token;
 pub(crate) mod tree;
 pub(crate) mod user;
+mod within;

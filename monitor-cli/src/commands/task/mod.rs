@@ -4,6 +4,7 @@ mod apply;
 mod change;
 mod check;
 mod explain;
+mod helper;
 #[cfg(unix)]
 mod import_crontab;
 mod list;
@@ -12,6 +13,8 @@ mod local;
 mod next;
 mod orders;
 mod pause;
+#[cfg(target_os = "linux")]
+mod publications;
 mod read;
 mod rehearse;
 mod runs;
@@ -72,12 +75,19 @@ enum Command {
     Runs(Box<runs::Args>),
     Explain(explain::Args),
     Rehearse(rehearse::Args),
+    #[cfg(target_os = "linux")]
+    Publications(publications::Publications),
+    #[cfg(target_os = "linux")]
+    RestorePublication(publications::RestorePublication),
+    #[cfg(target_os = "linux")]
+    History(publications::History),
     Versions(versions::Versions),
     Restore(versions::Restore),
     Apply(apply::Apply),
     Export(apply::Export),
     #[cfg(unix)]
     ImportCrontab(import_crontab::Args),
+    Helper(helper::Args),
     Check(check::Args),
     Next(next::Args),
 }
@@ -109,12 +119,19 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Runs(args) => runs::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Rehearse(args) => rehearse::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Publications(args) => publications::publications(args),
+        #[cfg(target_os = "linux")]
+        Command::RestorePublication(args) => publications::restore(args),
+        #[cfg(target_os = "linux")]
+        Command::History(args) => publications::history(args),
         Command::Versions(args) => versions::versions(args),
         Command::Restore(args) => versions::restore(args),
         Command::Apply(args) => apply::apply(args),
         Command::Export(args) => apply::export(args),
         #[cfg(unix)]
         Command::ImportCrontab(args) => import_crontab::run(args),
+        Command::Helper(args) => helper::run(args),
         Command::Check(args) => check::run(args),
         Command::Next(args) => next::run(args),
     };

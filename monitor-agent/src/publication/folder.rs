@@ -1,0 +1,197 @@
+//! A folder as a target: a link that leads to the newest of several folders beside it.
+//!
+//! ```text
+//! /srv/gold                      -> .gold.published/gold@20261121T023000Z.1
+//! /srv/.gold.published/ID/       a whole copy, which never changes
+//! ```
+//! The copy is complete and on the disk before the link is replaced by a rename, so that whoever reads finds the old files or the new ones,
+//! whenever this is killed.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// So many of the newest copies are kept, and the one that is linked to.
+const KEPT: usize = 30;
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+/// The copies of a target. Nobody else changes them or the link meanwhile.
+#[derive(Debug)]
+pub(super) struct Copies {
+    target: PathBuf,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Copies {
+    /// Takes hold of a target, whose folder is made if need be.
+    pub(super) fn open(target: &Path) -> io::Result<Self> {
+        if !target.is_absolute() {
+            return Err(io::Error::other("the folder of a target is to be an absolute path, such as /srv/gold"));
+        }
+        let invalid = || io::Error::other("this is no path of a folder");
+        let (parent, name) = (target.parent().ok_or_else(invalid)?, target.file_name().ok_or_else(invalid)?);
+        check(target)?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(".published");
+        let folder = parent.join(hidden);
+        fs::create_dir_all(&folder)?;
+        let lock = File::options().create(true).append(true).open(folder.join(".lock"))?;
+        lock.lock()?;
+        // It may have become one while another had the lock.
+        check(target)?;
+        Ok(Self { target: parent.join(name), folder, _lock: lock })
+    }
+
+    /// Copies `source`, and returns the copy and its size. Nothing leads to it yet.
+    pub(super) fn add(&self, source: &Path, id: &str) -> io::Result<(PathBuf, Size)> {
+        let numbered = (2..).map(|number| format!("{id}-{number}"));
+        let is_free = |name: &String| fs::symlink_metadata(self.folder.join(name)).is_err();
+        let name = std::iter::once(id.to_owned()).chain(numbered).find(is_free).expect("numbers don't end");
+        let part = self.folder.join(".part");
+        // Whoever began it was killed.
+        remove(&part)?;
+        let mut size = Size::default();
+        copy(source, &part, &mut size).inspect_err(|_| drop(remove(&part)))?;
+        let copy = self.folder.join(name);
+        fs::rename(&part, &copy)?;
+        sync(&self.folder)?;
+        Ok((copy, size))
+    }
+
+    /// Makes the target lead to a copy.
+    pub(super) fn switch(&self, copy: &Path) -> io::Result<()> {
+        let relative = copy.strip_prefix(self.target.parent().unwrap_or(&self.target)).unwrap_or(copy);
+        let next = self.folder.join(".next");
+        remove(&next)?;
+        // The link is read from where the target is.
+        symlink(relative, &next)?;
+        fs::rename(&next, &self.target)?;
+        sync(self.target.parent().unwrap_or(&self.folder))
+    }
+
+    /// Removes the oldest copies. Those that can't be removed stay.
+    pub(super) fn tidy(&self) {
+        let now = linked(&self.target);
+        let mut copies: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let is_copy = !entry.file_name().to_string_lossy().starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if let Ok(time) = entry.metadata().and_then(|about| about.modified())
+                && is_copy
+                && Some(entry.path()) != now
+            {
+                copies.push((time, entry.path()));
+            }
+        }
+        copies.sort();
+        let old = copies.len().saturating_sub(KEPT);
+        for (_, copy) in copies.drain(..old) {
+            if let Err(error) = fs::remove_dir_all(&copy) {
+                tracing::warn!(copy = %copy.display(), %error, "an old publication can't be removed");
+            }
+        }
+    }
+}
+
+/// The folder that a target leads to.
+pub(super) fn linked(target: &Path) -> Option<PathBuf> {
+    let link = fs::read_link(target).ok()?;
+    Some(target.parent()?.join(link))
+}
+
+/// Refuses what is no link.
+fn check(target: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(target) {
+        Ok(about) if about.is_symlink() => Ok(()),
+        Ok(about) => {
+            let what = if about.is_dir() { "a real folder" } else { "a file" };
+            Err(io::Error::other(format!("{} is {what}: move it away, so that a link can take its place", target.display())))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Copies a folder with all below it, and has it on the disk. Links are copied as links.
+fn copy(from: &Path, to: &Path, size: &mut Size) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, new, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
+        if kind.is_dir() {
+            copy(&path, &new, size)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&path)?, &new)?;
+            size.files += 1;
+        } else if kind.is_file() {
+            size.bytes += fs::copy(&path, &new)?;
+            size.files += 1;
+            File::open(&new)?.sync_all()?;
+        } else {
+            return Err(io::Error::other(format!("{} is no file, folder or link", path.display())));
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    sync(to)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(about) if about.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_leads_to_the_newest_copy_and_a_real_folder_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let (source, target) = (home.path().join("publish"), home.path().join("srv/gold"));
+        fs::create_dir_all(source.join("day")).unwrap();
+        symlink("day/price", source.join("newest")).unwrap();
+        for text in ["old", "new"] {
+            fs::write(source.join("day/price"), text).unwrap();
+            let copies = Copies::open(&target).unwrap();
+            let (copy, size) = copies.add(&source, "gold@20261121T023000Z.1").unwrap();
+            assert_eq!(size, Size { files: 2, bytes: 3 });
+            copies.switch(&copy).unwrap();
+            assert_eq!(linked(&target), Some(copy));
+            assert_eq!(fs::read_to_string(target.join("newest")).unwrap(), text);
+        }
+        assert!(!fs::read_link(&target).unwrap().is_absolute(), "it may be moved with its folder");
+        // What was broken off is begun anew.
+        fs::create_dir_all(home.path().join("srv/.gold.published/.part/day")).unwrap();
+        symlink("/nowhere", home.path().join("srv/.gold.published/.next")).unwrap();
+        let copies = Copies::open(&target).unwrap();
+        for number in 0..KEPT + 5 {
+            copies.add(&source, &format!("x{number}")).unwrap();
+        }
+        copies.tidy();
+        let left = fs::read_dir(home.path().join("srv/.gold.published")).unwrap().flatten();
+        let left = left.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')).count();
+        assert_eq!((left, fs::read_to_string(target.join("newest")).unwrap()), (KEPT + 1, "new".to_owned()));
+        drop(copies);
+        fs::remove_file(&target).unwrap();
+        fs::create_dir(&target).unwrap();
+        assert!(Copies::open(&target).unwrap_err().to_string().contains("is a real folder: move it away"));
+        assert!(Copies::open(Path::new("srv/gold")).unwrap_err().to_string().contains("absolute"));
+        assert!(Copies::open(Path::new("/")).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! `monitor notify` and `monitor progress`
+
+use serde_json::json;
+
+use super::within::Within;
+use crate::client::Connection;
+use crate::exit;
+
+const NOTIFY_EXAMPLES: &str = "\
+Examples:
+  monitor notify \"3 prices are missing\" --text \"gold, silver, tin\"
+  monitor notify --severity error --key prices \"no prices at all\"
+
+It belongs to the run, or to whatever else has started it below `monitor run`. A server that is away is told later.";
+
+/// Has somebody be told, from within a run
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{NOTIFY_EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Notify {
+    /// What it is about, in a few words
+    title: String,
+    /// The rest
+    #[arg(long)]
+    text: Option<String>,
+    /// How bad it is
+    #[arg(long, default_value = "warn", value_parser = ["error", "warn", "info"])]
+    severity: String,
+    /// Notifications with the same key are about the same thing
+    #[arg(long)]
+    key: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn notify(args: &Notify) -> anyhow::Result<()> {
+    let Notify { title, text, severity, key, connection } = args;
+    let fields = json!({ "severity": severity, "title": title, "text": text, "key": key });
+    Within::find()?.tell(connection, "process-notified", fields)
+}
+
+const PROGRESS_EXAMPLES: &str = "\
+Examples:
+  monitor progress 40/100
+  monitor progress 12 --unit files";
+
+/// Tells how far a run is, from within it
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{PROGRESS_EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Progress {
+    /// How much is done, and of how much, such as 40/100
+    #[arg(value_parser = amount)]
+    done: Amount,
+    /// What is counted
+    #[arg(long)]
+    unit: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Amount {
+    done: f64,
+    total: Option<f64>,
+}
+
+fn amount(text: &str) -> Result<Amount, String> {
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0);
+    let (done, total) = text.split_once('/').map_or((text, None), |(done, total)| (done, Some(total)));
+    let read = number(done).zip(total.map_or(Some(None), |total| number(total).map(Some)));
+    read.map(|(done, total)| Amount { done, total }).ok_or_else(|| "expected numbers such as 40/100 or 40".to_owned())
+}
+
+pub(crate) fn progress(args: &Progress) -> anyhow::Result<()> {
+    let Amount { done, total } = args.done;
+    Within::find()?.tell(&args.connection, "process-progressed", json!({ "done": done, "total": total, "unit": args.unit }))
+}

@@ -1,0 +1,78 @@
+//! `monitor publish`
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use monitor_agent::{Database, Publication, PublishError};
+use serde_json::json;
+
+use super::within::Within;
+use crate::client::Connection;
+use crate::exit;
+use crate::text::{bytes, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor publish prod             to publish.prod of the task's definition
+  monitor publish pre prod         to both, one after the other; what fails ends it
+
+Within a run of a task: what lies in MONITOR_PUBLISH_DIR is published. A folder as a target is a link that is replaced at once, when
+all files are there; a command finds them in MONITOR_PUBLISH_DIR, and the name of the target in MONITOR_PUBLISH_TARGET.
+`monitor task publications TASK` lists what was published, and `monitor task restore-publication` takes it back.";
+
+/// Publishes the files of a run to targets of its task, from within the run
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// Names of targets
+    #[arg(required = true, value_name = "TARGET")]
+    targets: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let variable = |name: &str| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.with_context(|| format!("this is no run of a task: {name} is not set"))
+    };
+    let run = variable("MONITOR_RUN_ID")?.to_string_lossy().into_owned();
+    let (folder, files) = (PathBuf::from(variable("MONITOR_RUN_DIR")?), PathBuf::from(variable("MONITOR_PUBLISH_DIR")?));
+    // A run's folder is `runs/ID` of the agent's.
+    let agent = folder.parent().and_then(|runs| runs.parent()).context("MONITOR_RUN_DIR is no folder of a run")?;
+    let mut database = Database::existing(agent)?;
+    for target in &args.targets {
+        let done = database.publish(&run, target, &files);
+        let words = match &done {
+            Ok(done) => shown(done),
+            Err(error) => format!("failed: {error}"),
+        };
+        // That it is shown is less than that it is published.
+        let told = Within::find().and_then(|within| {
+            let fields = json!({ "fields": { (format!("publish.{target}")): words } });
+            within.tell(&args.connection, "process-updated", fields)
+        });
+        if let Err(error) = told {
+            let text = format!("monitor: the server isn't told of it: {error}");
+            writeln!(anstream::stderr(), "{}", visible(&text))?;
+        }
+        writeln!(anstream::stdout(), "{}", visible(&format!("{target}: {}", shown(&done?))))?;
+    }
+    Ok(())
+}
+
+/// What was published, in words.
+pub(crate) fn shown(of: &Publication) -> String {
+    let files = if of.files == 1 { "1 file".to_owned() } else { format!("{} files", of.files) };
+    let to = of.content.as_ref().map(|content| format!(" in {}", content.display())).unwrap_or_default();
+    format!("{files}, {}{to}", bytes(of.bytes.max(0) as u64))
+}
+
+/// What is asked for is not there.
+pub(crate) fn is_missing(error: &PublishError) -> bool {
+    matches!(
+        error,
+        PublishError::NoPublication { .. } | PublishError::NoTarget { .. } | PublishError::NoRun { .. } | PublishError::Gone { .. }
+    )
+}

@@ -1,0 +1,280 @@
+//! Files of runs at the targets of their tasks, and what runs tell of themselves: the real agent, real commands, real folders.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Stdio;
+
+use monitor_tests::{Server, command, run, wait_for};
+use serde_json::{Value, json};
+
+use crate::harness::Agent;
+
+/// A shell that finds `monitor`, as commands of tasks do that are told to publish.
+fn path() -> String {
+    let monitor = command("monitor");
+    let programs = Path::new(monitor.get_program()).parent().unwrap();
+    format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default())
+}
+
+fn definition(shell: &str, more: &str) -> String {
+    format!("command = [\"sh\", \"-c\", {shell:?}, \"sh\"]\nenv = {{ PATH = {:?} }}\n{more}", path())
+}
+
+fn target(name: &str, folder: &Path) -> String {
+    format!("publish.{name} = {{ folder = {:?} }}\n", folder.to_str().unwrap())
+}
+
+fn json(agent: &Agent, args: &[&str]) -> Value {
+    serde_json::from_str(&agent.done(&[args, &["--json"]].concat())).unwrap()
+}
+
+#[test]
+fn a_run_publishes_to_folders_and_commands_and_what_it_published_is_taken_back() {
+    let server = Server::start();
+    let agent = Agent::start_for(&server, &[]);
+    let (pre, prod, sent) = (agent.path("srv/pre"), agent.path("srv/prod"), agent.path("sent"));
+    let shell = "echo $1 > $MONITOR_PUBLISH_DIR/price.json; mkdir $MONITOR_PUBLISH_DIR/day; echo $1 > $MONITOR_PUBLISH_DIR/day/a; monitor publish pre prod send";
+    let command = format!(
+        "publish.send = {{ command = [\"sh\", \"-c\", {:?}] }}\n",
+        format!("cat price.json >> {}; test ! -e {}", sent.display(), agent.path("refuse").display())
+    );
+    agent.define("gold", &definition(shell, &[target("pre", &pre), target("prod", &prod), command].concat()));
+    agent.wait_for_log("a task is new or has changed");
+    let price = |folder: &Path| fs::read_to_string(folder.join("price.json")).unwrap();
+    for text in ["1", "2"] {
+        assert_eq!(agent.ask(&["run", "gold", "--wait", "--", text]).code, Some(0), "{}", agent.log());
+        assert_eq!((price(&pre), price(&prod)), (format!("{text}\n"), format!("{text}\n")));
+    }
+    assert!(fs::symlink_metadata(&prod).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&sent).unwrap(), "1\n2\n");
+    // It is in the tree of the run.
+    let shown = wait_for("the run's fields", || {
+        let runs = server.get("/batch-tasks/runs?task=gold");
+        let root = runs["runs"][0]["root_id"].as_str()?.to_owned();
+        let fields = server.get(&format!("/roots/{root}/tree"))["processes"][0]["fields"].clone();
+        Some(fields).filter(|fields| fields["publish.send"].is_string())
+    });
+    assert!(shown["publish.prod"].as_str().unwrap().starts_with("2 files, 4 B in "), "{shown}");
+
+    let all = json(&agent, &["publications", "gold"]);
+    let all = all["publications"].as_array().unwrap().clone();
+    let about =
+        |of: &Value| (of["number"].as_i64().unwrap(), of["target"].as_str().unwrap().to_owned(), of["is_current"].as_bool().unwrap());
+    let list: Vec<_> = all.iter().map(about).collect();
+    let named =
+        |list: &[(i64, &str, bool)]| list.iter().map(|(number, target, is)| (*number, (*target).to_owned(), *is)).collect::<Vec<_>>();
+    assert_eq!(
+        list,
+        named(&[(6, "send", true), (5, "prod", true), (4, "pre", true), (3, "send", false), (2, "prod", false), (1, "pre", false)])
+    );
+    agent.done(&["restore-publication", "gold", "2"]);
+    assert_eq!((price(&pre), price(&prod)), ("2\n".to_owned(), "1\n".to_owned()));
+    agent.done(&["restore-publication", "gold", "3"]);
+    assert_eq!(fs::read_to_string(&sent).unwrap(), "1\n2\n1\n");
+    let text = agent.done(&["publications", "gold"]);
+    assert!(text.lines().nth(1).unwrap().contains("2 files") && text.contains(", 2 again, by "), "{text}");
+    assert_eq!(agent.ask(&["restore-publication", "gold", "99"]).code, Some(4));
+    // Copies beside the target may be gone: the history has the files, too.
+    fs::remove_dir_all(agent.path("srv/.prod.published")).unwrap();
+    fs::remove_file(&prod).unwrap();
+    agent.done(&["restore-publication", "gold", "5"]);
+    assert_eq!(price(&prod), "2\n");
+
+    // The history is listed, viewed and compared.
+    let history = json(&agent, &["history", "gold"])["history"].as_array().unwrap().clone();
+    let [newest, oldest] = [0, 1].map(|index: usize| history[index]["folder"].as_str().unwrap().to_owned());
+    assert_eq!(history[0]["files"], 2);
+    assert_eq!(json(&agent, &["history", "gold", &newest])["files"], json!({ "price.json": 2, "day/a": 2 }));
+    assert_eq!(json(&agent, &["history", "gold", &oldest, &newest])["changes"], json!({ "price.json": "changed", "day/a": "changed" }));
+    assert_eq!(json(&agent, &["history", "gold", &newest, &newest])["changes"], json!({}));
+    assert_eq!(agent.ask(&["history", "gold", "../../etc"]).code, Some(4));
+
+    // What can't be published is told, and the target shows what it showed.
+    fs::write(agent.path("refuse"), "").unwrap();
+    let failed = agent.ask(&["run", "gold", "--wait", "--", "3"]);
+    assert_eq!(failed.code, Some(1));
+    assert!(agent.done(&["publications", "gold"]).lines().next().unwrap().contains("failed: sh ended with exit status: 1"));
+}
+
+#[test]
+fn a_real_folder_an_unknown_target_and_nothing_at_all_are_refused_with_words() {
+    let agent = Agent::start(&[]);
+    let real = agent.path("real");
+    fs::create_dir(&real).unwrap();
+    fs::write(real.join("precious"), "").unwrap();
+    let shell = "echo 1 > $MONITOR_PUBLISH_DIR/$2; monitor publish $1";
+    agent.define("gold", &definition(shell, &target("prod", &real)));
+    agent.wait_for_log("a task is new or has changed");
+    let said = |args: &[&str]| {
+        let id = agent.ask(&[&["run", "gold", "--wait", "--"], args].concat()).stdout.trim().to_owned();
+        fs::read_to_string(agent.path("data/runs").join(id).join("output.log")).unwrap()
+    };
+    let words = said(&["prod", "a"]);
+    assert!(words.contains("is a real folder: move it away, so that a link can take its place"), "{words}");
+    let words = said(&["prd", "a"]);
+    assert!(words.contains("gold has no target \"prd\", but prod"), "{words}");
+    let words = said(&["prod"]);
+    assert!(
+        words.contains("there is nothing to publish") || words.contains("is a directory") || words.contains("Is a directory"),
+        "{words}"
+    );
+    assert!(real.join("precious").exists() && fs::read_dir(&real).unwrap().count() == 1);
+    // Elsewhere than in a run.
+    let outside = run(agent_command(&agent, &["publish", "prod"]));
+    assert!(outside.code == Some(1) && outside.stderr.contains("this is no run of a task"), "{}", outside.stderr);
+}
+
+fn agent_command(agent: &Agent, args: &[&str]) -> std::process::Command {
+    let mut command = agent.command(args);
+    for name in ["MONITOR_RUN_ID", "MONITOR_RUN_DIR", "MONITOR_PUBLISH_DIR", "MONITOR_ROOT_ID", "MONITOR_PARENT_ID"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+#[test]
+fn a_publication_that_is_killed_at_any_time_leaves_the_old_files_or_the_new() {
+    const FILES: usize = 60;
+    let agent = Agent::start(&[]);
+    let prod = agent.path("srv/prod");
+    agent.define("gold", &definition("true", &target("prod", &prod)));
+    agent.wait_for_log("a task is new or has changed");
+    let id = agent.done(&["run", "gold", "--wait"]).lines().next().unwrap().to_owned();
+    let files = agent.path("files");
+    let publish = |text: &str| {
+        fs::create_dir_all(&files).unwrap();
+        for number in 0..FILES {
+            fs::write(files.join(number.to_string()), text).unwrap();
+        }
+        let mut command = agent_command(&agent, &["publish", "prod"]);
+        command.env("MONITOR_RUN_ID", &id).env("MONITOR_RUN_DIR", agent.path("data/runs").join(&id)).env("MONITOR_PUBLISH_DIR", &files);
+        command
+    };
+    // All files are there, and all are of one publication.
+    let shown = || {
+        let texts: std::collections::BTreeSet<String> =
+            (0..FILES).map(|number| fs::read_to_string(prod.join(number.to_string())).expect("each file is there")).collect();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        texts.into_iter().next().unwrap()
+    };
+    let begun = std::time::Instant::now();
+    assert_eq!(run(publish("0")).code, Some(0));
+    let whole = begun.elapsed();
+    let (mut before, mut changed) = (shown(), 0);
+    let rounds = 24;
+    for round in 1..=rounds {
+        let mut child = publish(&round.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * round / rounds);
+        let _ = child.kill();
+        child.wait().unwrap();
+        let now = shown();
+        assert!(now == before || now == round.to_string(), "{before} -> {now} in {round}");
+        changed += usize::from(now != before);
+        before = now;
+    }
+    // What was left behind stands in nobody's way, and the newest is shown as what it is.
+    assert_eq!(run(publish("end")).code, Some(0));
+    assert_eq!(shown(), "end");
+    let list = json(&agent, &["publications", "gold", "-n", "100"]);
+    let current: Vec<_> = list["publications"].as_array().unwrap().iter().filter(|of| of["is_current"] == true).collect();
+    assert_eq!((current.len(), &current[0]["state"]), (1, &json!("done")), "{changed} of {rounds} had an effect");
+    assert_eq!(fs::read_dir(agent.path("srv")).unwrap().count(), 2, "the link, and the folder of copies");
+}
+
+#[test]
+fn two_publications_at_once_are_whole_and_a_link_of_somebody_else_is_replaced() {
+    let agent = Agent::start(&[]);
+    let (prod, other) = (agent.path("srv/prod"), agent.path("other"));
+    fs::create_dir_all(&other).unwrap();
+    fs::create_dir_all(agent.path("srv")).unwrap();
+    symlink(&other, &prod).unwrap();
+    let shell =
+        "for n in 1 2 3 4 5 6 7 8; do echo $1 > $MONITOR_PUBLISH_DIR/$n; done; monitor publish prod & monitor publish prod && wait $!";
+    agent.define("gold", &definition(shell, &target("prod", &prod)));
+    agent.wait_for_log("a task is new or has changed");
+    let done = agent.ask(&["run", "gold", "--wait", "--", "x"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(fs::read_dir(&prod).unwrap().count(), 8);
+    assert!(other.is_dir() && fs::read_dir(&other).unwrap().count() == 0, "what the link led to is left alone");
+    assert_eq!(json(&agent, &["publications", "gold"])["publications"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away() {
+    let server = Server::start();
+    let agent = Agent::start_for(&server, &[]);
+    let shell = "monitor progress 40/100 --unit files && monitor notify 'no gold' --severity error --text 'at all' --key prices";
+    agent.define("gold", &definition(shell, ""));
+    agent.wait_for_log("a task is new or has changed");
+    assert_eq!(agent.ask(&["run", "gold", "--wait"]).code, Some(0), "{}", agent.log());
+    let process = wait_for("the progress", || {
+        let runs = server.get("/batch-tasks/runs?task=gold");
+        let root = runs["runs"][0]["root_id"].as_str()?.to_owned();
+        let process = server.get(&format!("/roots/{root}/tree"))["processes"][0].clone();
+        process["progress"].is_object().then_some(process)
+    });
+    assert_eq!((&process["progress"]["done"], &process["progress"]["total"]), (&json!(40.0), &json!(100.0)), "{process}");
+    // The server is away: it is told when somebody ships what was left.
+    let spool = agent.path("left");
+    let mut later = agent_command(&agent, &["progress", "80/100"]);
+    later.env("MONITOR_SPOOL_DIR", &spool).env("MONITOR_SERVER_URL", "http://127.0.0.1:1");
+    later.env("MONITOR_ROOT_ID", process["root_id"].as_str().unwrap()).env("MONITOR_PARENT_ID", process["id"].as_str().unwrap());
+    let later = run(later);
+    assert_eq!((later.code, later.stderr.as_str()), (Some(0), ""));
+    let mut ship = agent_command(&agent, &["spool", "ship", "--server", server.url()]);
+    ship.env("MONITOR_SPOOL_DIR", &spool);
+    let shipped = run(ship);
+    assert_eq!(shipped.code, Some(0), "{}", shipped.stderr);
+    let root = process["root_id"].as_str().unwrap();
+    wait_for("the later progress", || {
+        let process = server.get(&format!("/roots/{root}/tree"))["processes"][0].clone();
+        (process["progress"]["done"] == json!(80.0)).then_some(())
+    });
+    // Elsewhere, nothing is told, and it is said why.
+    for (args, words) in
+        [(&["progress", "1/2"][..], "MONITOR_ROOT_ID"), (&["notify", "x"], "MONITOR_ROOT_ID"), (&["progress", "x"], "40/100")]
+    {
+        let finished = run(agent_command(&agent, args));
+        assert!(finished.code != Some(0) && finished.stderr.contains(words), "{args:?}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_task_of_node_runs_as_it_is_with_the_helper() {
+    let server = Server::start();
+    let agent = Agent::start_for(&server, &[]);
+    let prod = agent.path("srv/gold");
+    for folder in ["data/task/gold", "data/config"] {
+        fs::create_dir_all(agent.path(folder)).unwrap();
+    }
+    fs::write(agent.path("data/helper.js"), agent.done(&["helper"])).unwrap();
+    fs::write(agent.path("data/config/config.js"), "module.exports = { rows: 1, host: 'db-1' };").unwrap();
+    let script = r"
+const { config, task, notifyTaskRTX, caePublish, progress } = require('../../helper.js');
+const fs = require('fs');
+async function main() {
+  fs.writeFileSync(`${task.publishDir}/price.json`, JSON.stringify({ ...config, name: task.name }));
+  await progress(1, 2);
+  await notifyTaskRTX('-- prices --', { missing: ['gold'] }, { severity: 'info', key: 'p' });
+  await caePublish(['prod']);
+  await caePublish('nowhere').catch(error => fs.writeFileSync('refused', error.message));
+}
+main();
+";
+    fs::write(agent.path("data/task/gold/index.js"), script).unwrap();
+    let rest = format!("env = {{ PATH = {:?} }}\nconfig = {{ rows = 100 }}\n{}", path(), target("prod", &prod));
+    agent.define("gold", &rest);
+    agent.wait_for_log("a task is new or has changed");
+    assert_eq!(agent.ask(&["run", "gold", "--wait"]).code, Some(0), "{}", agent.log());
+    let published: Value = serde_json::from_str(&fs::read_to_string(prod.join("price.json")).unwrap()).unwrap();
+    assert_eq!(published, json!({ "rows": 100, "host": "db-1", "name": "gold" }));
+    let refused = fs::read_to_string(agent.path("data/refused")).unwrap();
+    assert!(refused.contains("gold has no target \"nowhere\", but prod"), "{refused}");
+    let process = wait_for("the progress", || {
+        let runs = server.get("/batch-tasks/runs?task=gold");
+        let root = runs["runs"][0]["root_id"].as_str()?.to_owned();
+        Some(server.get(&format!("/roots/{root}/tree"))["processes"][0].clone()).filter(|process| process["progress"].is_object())
+    });
+    assert_eq!(process["progress"]["total"], 2.0);
+}
