@@ -16,7 +16,7 @@ use crate::request::{Answer, Request};
 /// `PMag`.
 const APPLICATION: i64 = 0x504d_6167;
 /// The tables, and each change that they have had since; `user_version` is how many of these a database has seen.
-const SCHEMA: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
+const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 /// Decisions are forgotten beyond so many.
 const MOST_DECISIONS: i64 = 100_000;
 

@@ -75,8 +75,8 @@ impl Client {
     }
 
     /// `POST /api/v1/batch-tasks/rehearse`: tries a definition on the durations of past runs.
-    pub fn rehearse_batch_task(&self, request: &[u8]) -> Call<Value> {
-        self.v1(Method::POST, &["batch-tasks", "rehearse"]).json_body(request)
+    pub fn rehearse_batch_task(&self, definition: &Map<String, Value>) -> Call<Value> {
+        self.v1(Method::POST, &["batch-tasks", "rehearse"]).json_body(body(definition))
     }
 
     /// `GET /api/v1/batch-tasks/runs`: runs, those that were due last first.

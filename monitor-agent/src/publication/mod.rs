@@ -141,12 +141,10 @@ impl Database {
     ///
     /// # Errors
     /// When the database can't be read.
-    pub fn publications(&mut self, task: &str, limit: u32) -> Result<Vec<Publication>, AgentError> {
+    pub fn publications(&self, task: &str, limit: u32) -> Result<Vec<Publication>, AgentError> {
         let sql = format!("SELECT {COLUMNS} FROM publication WHERE task = ? ORDER BY number DESC LIMIT ?");
-        let mut found: Vec<Publication> = self.write(|transaction| {
-            transaction.execute_batch(include_str!("schema.sql"))?;
-            transaction.prepare(&sql)?.query_map(params![task, limit], row)?.collect()
-        })?;
+        let mut found: Vec<Publication> =
+            self.read(|connection| connection.prepare(&sql)?.query_map(params![task, limit], row)?.collect())?;
         let mut told: Vec<String> = Vec::new();
         for of in &mut found {
             of.is_current = match (&of.content, target_of(&of.definition)) {
@@ -192,7 +190,6 @@ impl Database {
     ) -> Result<Publication, PublishError> {
         let definition = serde_json::to_string(target).unwrap_or_default();
         let number = self.write(|transaction| {
-            transaction.execute_batch(include_str!("schema.sql"))?;
             let sql = "INSERT INTO publication(time_us, task, target, definition, run, by, files, bytes, restores, state)
                        VALUES(?, ?, ?, ?, ?, ?, 0, 0, ?, 'begun')";
             let now_us = Timestamp::now().as_microsecond();

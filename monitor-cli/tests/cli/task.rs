@@ -71,7 +71,7 @@ fn check_tells_all_mistakes_by_file_line_and_column_and_ends_with_2() {
         "bad.toml:3:13: rules.0: hour: 25 is not in 0 to 23",
         "bytes.toml:1:9: this is no UTF-8",
         "broken.json:2:2: ",
-        "long.toml:1:1: a definition has at most 1048576 bytes",
+        "long.toml:1:1: at most 1048576 bytes are read",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }

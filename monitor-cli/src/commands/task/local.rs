@@ -253,7 +253,7 @@ pub(super) fn rehearse(data: &Path, definition: &Definition, days: u16) -> anyho
     let now = Timestamp::now();
     let from = now - SignedDuration::from_hours(24 * i64::from(days));
     let (rehearsal, durations) = Database::existing(data)?.rehearse(definition, (from, now), &TimeZone::system())?;
-    super::rehearse::answer(&rehearsal, durations)
+    Ok(super::rehearse::answer(&rehearsal, durations, (from, now)))
 }
 
 fn say(runs: &[String]) -> anyhow::Result<()> {

@@ -59,7 +59,7 @@ pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     let until_us = args.until.map(|until| until.as_microsecond().max(0) as u64);
     if let Some(agent) = &args.what.agent {
-        return order(connection, agent, "pause", json!({ "until_us": until_us }));
+        return order(connection, agent, "pause", json!({ "until": args.until }));
     }
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::whom::{Meant, Whom};
-use super::{EXIT_CODES, counted, read};
+use super::{EXIT_CODES, Wrong, counted, read};
 use crate::client::print_json;
 use crate::text::{duration, moment, visible};
 
@@ -17,6 +17,9 @@ Examples:
 
 Each run takes as long as the real ones of that name took, in their order. Nothing is started or saved.";
 
+/// Without another number, so many days are tried.
+const DAYS: u16 = 30;
+
 /// Tries a definition on the durations of past runs, before it is saved: overlaps, waits, crowded minutes
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
@@ -24,9 +27,9 @@ pub(super) struct Args {
     /// A file with the definition, in TOML, or in JSON if it is called so
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// For so many days, up to now
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=366))]
-    days: u16,
+    /// For so many days, up to now; a server tries 30 [default: 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=366))]
+    days: Option<u16>,
     #[command(flatten)]
     whom: Whom,
 }
@@ -36,12 +39,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     let answer = match args.whom.meant()? {
         #[cfg(target_os = "linux")]
-        Meant::Agent(data) => super::local::rehearse(&data, &task.definition, args.days)?,
+        Meant::Agent(data) => super::local::rehearse(&data, &task.definition, args.days.unwrap_or(DAYS))?,
         Meant::Server => {
-            let to_us = crate::text::now_us();
-            let from_us = to_us.saturating_sub(u64::from(args.days) * 86_400_000_000);
-            let body = json!({ "definition": task.json, "from_us": from_us, "to_us": to_us });
-            connection.wait(connection.client()?.rehearse_batch_task(&serde_json::to_vec(&body)?).json())?
+            if args.days.is_some_and(|days| days != DAYS) {
+                return Err(Wrong(format!("--days: a server tries the past {DAYS} days")).into());
+            }
+            connection.wait(connection.client()?.rehearse_batch_task(&task.json).json())?
         }
     };
     if connection.json {
@@ -50,10 +53,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let number = |key: &str| answer[key].as_u64().unwrap_or_default();
     let mut out = anstream::stdout().lock();
     let runs = answer["durations"].as_u64().map(|of| format!(", on the durations of {}", counted(of as usize, "run"))).unwrap_or_default();
-    writeln!(out, "{} days{runs}", args.days)?;
+    let time = |key: &str| moment(answer[key].as_u64().unwrap_or_default());
+    writeln!(out, "{} to {}{runs}", time("from_us"), time("to_us"))?;
     writeln!(out, "{} due, {}", number("due"), counted(number("starts") as usize, "start"))?;
-    let wait = answer["longest_wait"].as_f64().unwrap_or_default();
-    writeln!(out, "{}, longest wait {}", counted(number("overlaps") as usize, "overlap"), duration((wait * 1e9) as u64))?;
+    writeln!(out, "{}, longest wait {}", counted(number("overlaps") as usize, "overlap"), duration(number("longest_wait_ns")))?;
     for (reason, count) in answer["skipped"].as_object().into_iter().flatten() {
         writeln!(out, "{}", visible(&format!("{count} skipped: {reason}")))?;
     }
@@ -65,17 +68,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     for crowded in answer["crowded"].as_array().into_iter().flatten() {
         writeln!(out, "{}", visible(crowded["hint"].as_str().unwrap_or_default()))?;
     }
-    let cut = answer["cut_at"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    if let Some(at) = cut {
-        writeln!(out, "there was too much to go on after {}", moment(at.as_microsecond().max(0) as u64))?;
-    }
     Ok(out.flush()?)
 }
 
-/// An answer as a value, with the number of durations that were known.
+/// An answer as the server gives it.
 #[cfg(target_os = "linux")]
-pub(super) fn answer(rehearsal: &monitor_tasks::rehearse::Rehearsal, durations: usize) -> anyhow::Result<Value> {
-    let mut answer = serde_json::to_value(rehearsal)?;
-    answer["durations"] = durations.into();
-    Ok(answer)
+pub(super) fn answer(
+    tried: &monitor_tasks::rehearse::Rehearsal,
+    durations: usize,
+    (from, to): (jiff::Timestamp, jiff::Timestamp),
+) -> Value {
+    let wait_ns = u64::try_from(tried.longest_wait.as_nanos()).unwrap_or(u64::MAX);
+    json!({
+        "from_us": from.as_microsecond(), "to_us": tried.cut_at.unwrap_or(to).as_microsecond(), "durations": durations,
+        "due": tried.due, "starts": tried.starts, "overlaps": tried.overlaps, "skipped": tried.skipped, "longest_wait_ns": wait_ns,
+        "overtime": tried.overtime, "killed": tried.killed, "crowded": tried.crowded,
+    })
 }

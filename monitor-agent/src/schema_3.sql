@@ -1,5 +1,5 @@
 -- What was published, the newest last.
-CREATE TABLE IF NOT EXISTS publication (
+CREATE TABLE publication (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     time_us INTEGER NOT NULL,
     task TEXT NOT NULL,
@@ -20,4 +20,4 @@ CREATE TABLE IF NOT EXISTS publication (
     state TEXT NOT NULL,
     error TEXT
 ) STRICT;
-CREATE INDEX IF NOT EXISTS publication_by_task ON publication (task, number);
+CREATE INDEX publication_by_task ON publication (task, number);
