@@ -1,5 +1,6 @@
 /** Batch tasks: the list, runs by what they are asked for, and one task. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { Worker, batchTask, newId, server } from "./events.mjs";
@@ -34,4 +35,54 @@ test("a task is listed with its runs, which are narrowed by what the address say
     await hasText(page.locator("tr[data-run]"), /退出码 3/);
     await hasText(page.getByRole("link", { name: "任务", exact: true }), /任务/);
   }, { locale: "zh-CN" });
+});
+
+const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
+const skip = monitor && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
+
+test("an admin makes a task, is told of mistakes where they are, changes it, restores it, orders a run and deletes it", { skip }, async () => {
+  const [user, password, task] = [`grace-${newId()}`, "correct horse battery", `silver-${newId()}`];
+  const added = spawnSync(monitor, ["user", "add", user, "--role", "admin", "--data", data], { input: `${password}\n` });
+  assert.equal(added.status, 0, added.stderr.toString());
+  const test = async (page) => {
+    const field = (name) => page.getByRole("textbox", { name, exact: true }).or(page.getByRole("combobox", { name, exact: true }));
+    const save = page.getByRole("button", { name: "Save", exact: true });
+    await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
+    await page.locator("input[type=password]").fill(password);
+    await page.locator("form button").first().click();
+    await page.getByRole("link", { name: "New task" }).click();
+    await field("Name").fill(task);
+    await field("Command").fill("echo hello");
+    await field("Rules").fill("30 2 * * *");
+    await field("Time zone").fill("Europe/Berlin");
+    await hasText(page.locator(".edit .next"), /02:30:00 Europe\/Berlin/);
+    await field("Agents").fill("nobody-there");
+    await field("Timeout").fill("30 parsecs");
+    await field("Everything else").fill('{"retri": {"times": 3}}');
+    await save.click();
+    await hasText(page.locator(".field", { has: page.locator("#batch-timeout") }), /expected a duration/);
+    await hasText(page.locator(".edit > .bad"), /did you mean retry\?/);
+    await field("Timeout").fill("30m");
+    await field("Everything else").fill('{"retry": {"times": 3}}');
+    await save.click();
+    await hasText(page.locator("h1"), new RegExp(task));
+    await hasText(page.locator('tr[data-decision="will-start"]'), /will start/);
+
+    await page.getByRole("link", { name: "Edit" }).click();
+    await field("Rules").fill("");
+    await save.click();
+    await hasText(page.locator('li[data-version="2"]'), /30 2/);
+    await page.locator('li[data-version="1"]').getByRole("button", { name: "Restore" }).click();
+    await hasText(page.locator('li[data-version="3"]'), /30 2/);
+
+    await page.getByRole("button", { name: "Run now" }).click();
+    await hasText(page.locator(".said"), /nobody-there/);
+    await page.getByRole("link", { name: "Edit" }).click();
+    page.once("dialog", (dialog) => dialog.accept());
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.waitForURL(/\/tasks\/batch$/);
+    await page.locator("tr[data-task], .notice").first().waitFor();
+    assert.equal(await page.locator(`tr[data-task="${task}"]`).count(), 0);
+  };
+  await onPage(`${server}/login?next=%2Ftasks%2Fbatch`, test, { expected: /status of 400/ });
 });

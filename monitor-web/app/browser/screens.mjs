@@ -90,6 +90,7 @@ export async function screens(say = (text) => text) {
     { name: "batch tasks", address: `${server}/tasks/batch?q=${encodeURIComponent(batch)}`, ready: "tr[data-task]" },
     { name: "batch runs", address: `${server}/tasks/batch?tab=runs&task=${encodeURIComponent(batch)}`, ready: "tr[data-run]" },
     { name: "a batch task", address: `${server}/tasks/batch?task=${encodeURIComponent(batch)}`, ready: "li[data-version]" },
+    { name: "a new batch task", address: `${server}/tasks/batch?tab=edit`, ready: "#batch-name" },
     { name: "about", address: `${server}/tasks/about`, ready: ".about dl" },
     { name: "keys", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: press("?", ".help") },
     { name: "palette", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: find(name) },

@@ -87,6 +87,9 @@ export type BatchTasksPage = With<Schemas["BatchTasksPage"], { tasks: BatchTask[
 export type BatchRun = Written<Schemas["BatchRun"]>;
 export type BatchRunsPage = With<Schemas["BatchRunsPage"], { runs: BatchRun[] }>;
 export type BatchVersions = Schemas["BatchVersions"];
+export type BatchExplained = Written<Schemas["BatchExplained"]>;
+export type BatchExplanation = With<Schemas["BatchExplanation"], { due: BatchExplained[] }>;
+export type NextDues = With<Schemas["NextDues"], { due: Written<Schemas["NextDue"]>[] }>;
 
 /** Whom the server takes the reader for. */
 export type Me = Written<Schemas["Me"]>;

@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Edit } from "./Edit.tsx";
 import { Runs } from "./Runs.tsx";
 import { Task } from "./Task.tsx";
 import { Tasks } from "./Tasks.tsx";
@@ -14,6 +15,7 @@ export default function Batch() {
   useEffect(() => {
     document.title = `${task === undefined ? t("batch.title") : visible(task)} · ${t("app.name")}`;
   }, [task]);
+  if (tab === "edit") return <Edit key={task} name={task} />;
   if (task !== undefined && tab !== "runs") return <Task name={task} />;
   const tabs = [
     { name: undefined, text: t("batch.tasks") },

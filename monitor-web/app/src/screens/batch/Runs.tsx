@@ -1,15 +1,16 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type BatchRunsQuery, fetchBatchRuns } from "../../api/batch.ts";
+import { type BatchRunsQuery, endBatchRun, fetchBatchRuns } from "../../api/batch.ts";
 import type { BatchRun } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
-import { At, TaskLink } from "./parts.tsx";
+import { At, DeedSaid, TaskLink, orderText, useDeed } from "./parts.tsx";
 import { dayUs, useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
@@ -65,12 +66,14 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
     getNextPageParam: (page) => page.next_cursor,
   });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const [said, act] = useDeed(() => void query.refetch());
   const runs = query.data?.pages.flatMap((page) => page.runs) ?? [];
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   if (runs.length === 0) return <p className="notice dim">{t(query.isPending ? "loading" : "batch.no-runs")}</p>;
   const columns = ["run", "due", "started", "took", "agent", "trigger", "why"] as const;
   return (
     <>
+      <DeedSaid said={said} />
       <table>
         <thead>
           <tr>
@@ -83,7 +86,7 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
         </thead>
         <tbody>
           {runs.map((run) => (
-            <Row key={run.run} run={run} isOfTask={isOfTask} />
+            <Row key={run.run} run={run} isOfTask={isOfTask} onEnd={() => act(() => endBatchRun(run.task, run.run).then(orderText))} />
           ))}
         </tbody>
       </table>
@@ -98,7 +101,7 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
   );
 }
 
-function Row({ run, isOfTask }: { run: BatchRun; isOfTask: boolean }) {
+function Row({ run, isOfTask, onEnd }: { run: BatchRun; isOfTask: boolean; onEnd: () => void }) {
   const timed = { state: run.outcome, started_us: run.started_us, ended_us: run.ended_us, elapsed_ns: run.elapsed_ns };
   const why = [run.exit_code !== null && run.exit_code !== 0 && t("batch.exit", { code: run.exit_code }), run.error].filter((text) => typeof text === "string");
   return (
@@ -123,7 +126,13 @@ function Row({ run, isOfTask }: { run: BatchRun; isOfTask: boolean }) {
         {wordText("batch.trigger", run.trigger)} {run.by === null ? "" : visible(run.by)}
       </td>
       <td className="why">
-        <Said text={why.join(" · ")} />
+        {run.outcome === "running" ? (
+          <OperatorButton className="outlined" onClick={onEnd}>
+            {t("batch.end")}
+          </OperatorButton>
+        ) : (
+          <Said text={why.join(" · ")} />
+        )}
       </td>
     </tr>
   );

@@ -1,17 +1,17 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { fetchBatchTask, fetchBatchVersions } from "../../api/batch.ts";
+import { fetchBatchTask, fetchBatchVersions, runBatchTask, saveBatchTask } from "../../api/batch.ts";
 import type { BatchTask } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
-import { absolute } from "../../model/time.ts";
-import { WhyRefused } from "../../ui/OperatorButton.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { Outcomes } from "./Marks.tsx";
 import { RunList } from "./Runs.tsx";
-import { At, PauseButton, agentsOf, ownerOf } from "./parts.tsx";
+import { Dues } from "./Dues.tsx";
+import { At, DeedSaid, PauseButton, agentsOf, inZone, orderText, ownerOf, useDeed } from "./parts.tsx";
 
 const AGAIN_MS = 10_000;
 
@@ -19,6 +19,7 @@ const AGAIN_MS = 10_000;
 export function Task({ name }: { name: string }) {
   const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), refetchInterval: AGAIN_MS });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const [said, act] = useDeed(() => void query.refetch());
   const task = query.data;
   return (
     <div className="batch">
@@ -27,9 +28,22 @@ export function Task({ name }: { name: string }) {
           {t("batch.title")}
         </Link>
         <h1>{visible(name)}</h1>
-        {task && <PauseButton task={task} onDone={() => void query.refetch()} />}
+        {task && (
+          <>
+            <OperatorButton className="outlined" onClick={() => act(() => runBatchTask(name).then(orderText))}>
+              {t("batch.run")}
+            </OperatorButton>
+            <PauseButton task={task} act={act} />
+            {task.agent === null && (
+              <Link to="/tasks/batch" search={{ task: name, tab: "edit" }} className="outlined">
+                {t("batch.edit")}
+              </Link>
+            )}
+          </>
+        )}
         <WhyRefused />
       </header>
+      <DeedSaid said={said} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.isPending && <p className="notice dim">{t("loading")}</p>}
       {task && <Facts task={task} />}
@@ -39,7 +53,8 @@ export function Task({ name }: { name: string }) {
           <RunList query={{ task: name }} isOfTask />
         </section>
       )}
-      {task && <Versions task={task} />}
+      {task && <Dues task={name} />}
+      {task && <Versions task={task} act={act} />}
     </div>
   );
 }
@@ -85,16 +100,7 @@ function Facts({ task }: { task: BatchTask }) {
   );
 }
 
-/** The same time on the clock of the task's zone; nothing if the browser doesn't know that one. */
-function inZone(dueUs: number, zone: string): string {
-  try {
-    return `${absolute(dueUs, zone).slice(0, 19)} ${zone}`;
-  } catch {
-    return "";
-  }
-}
-
-function Versions({ task }: { task: BatchTask }) {
+function Versions({ task, act }: { task: BatchTask; act: (deed: () => Promise<void>) => void }) {
   const query = useQuery({ queryKey: ["batch-versions", task.name, task.version], queryFn: ({ signal }) => fetchBatchVersions(task.name, signal) });
   const versions = query.data?.versions ?? [];
   return (
@@ -107,7 +113,12 @@ function Versions({ task }: { task: BatchTask }) {
             <span>{t("batch.version", { version: version.version })}</span>{" "}
             <span className="dim">
               {visible(version.who ?? "")} <Ago timeUs={version.time_us} />
-            </span>
+            </span>{" "}
+            {task.agent === null && version.version !== task.version && version.definition && (
+              <OperatorButton className="outlined" onClick={() => act(() => saveBatchTask(task.name, version.definition, task.version).then(() => undefined))}>
+                {t("batch.restore")}
+              </OperatorButton>
+            )}
             {version.diff.length > 0 && (
               <pre className="mono">
                 {version.diff.map((line) => (

@@ -1,11 +1,12 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { fetchBatchTasks } from "../../api/batch.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Outcomes } from "./Marks.tsx";
-import { Next, PauseButton, TaskLink, agentsOf, ownerOf } from "./parts.tsx";
+import { DeedSaid, Next, PauseButton, TaskLink, agentsOf, ownerOf, useDeed } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
@@ -27,13 +28,18 @@ export function Tasks() {
     refetchInterval: AGAIN_MS,
   });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const [said, act] = useDeed(() => void query.refetch());
   const tasks = query.data?.pages.flatMap((page) => page.tasks) ?? [];
   return (
     <>
       <search className="filters">
         <input type="search" value={q ?? ""} placeholder={t("batch.filter")} aria-label={t("batch.filter")} onChange={(event) => set({ q: event.target.value || undefined })} />
+        <Link to="/tasks/batch" search={{ tab: "edit" }} className="outlined">
+          {t("batch.new")}
+        </Link>
         <WhyRefused />
       </search>
+      <DeedSaid said={said} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {tasks.length === 0 && !query.error && (
         <div className="notice dim">
@@ -68,7 +74,7 @@ export function Tasks() {
                 <td className="owner dim">{ownerOf(task)}</td>
                 <td className="agent dim">{agentsOf(task)}</td>
                 <td className="state">
-                  <PauseButton task={task} onDone={() => void query.refetch()} />
+                  <PauseButton task={task} act={act} />
                 </td>
               </tr>
             ))}

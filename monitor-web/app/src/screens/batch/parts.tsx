@@ -1,8 +1,9 @@
 import { Link } from "@tanstack/react-router";
-import type { BatchTask } from "../../api/types.ts";
+import { useState } from "react";
+import type { BatchTask, Command } from "../../api/types.ts";
 import { pauseBatchTask } from "../../api/batch.ts";
 import { t } from "../../i18n.ts";
-import { visible } from "../../model/text.ts";
+import { visible, visibleLines } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
 import { announce } from "../../ui/announce.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
@@ -34,6 +35,15 @@ export function Next({ task }: { task: BatchTask }) {
   );
 }
 
+/** The same time on the clock of the task's zone; nothing if the browser doesn't know that one. */
+export function inZone(dueUs: number, zone: string): string {
+  try {
+    return `${absolute(dueUs, zone).slice(0, 19)} ${zone}`;
+  } catch {
+    return "";
+  }
+}
+
 /** A time as it stands on the reader's clock. */
 export function At({ timeUs }: { timeUs: number }) {
   return (
@@ -43,13 +53,51 @@ export function At({ timeUs }: { timeUs: number }) {
   );
 }
 
+/** Does what a button says, and keeps what came of it in words. */
+export function useDeed(onDone?: () => void): [said: Outcome | undefined, act: (deed: () => Promise<string | void>) => void] {
+  const [said, setSaid] = useState<Outcome>();
+  const tell = (text: string, isBad: boolean) => {
+    setSaid({ text, isBad });
+    announce("batch", text);
+  };
+  const act = (deed: () => Promise<string | void>) =>
+    void deed().then(
+      (text) => {
+        if (text) tell(text, false);
+        else setSaid(undefined);
+        onDone?.();
+      },
+      (error: unknown) => tell(problemText(error), true),
+    );
+  return [said, act];
+}
+
+interface Outcome {
+  text: string;
+  isBad: boolean;
+}
+
+/** What came of the last button. */
+export function DeedSaid({ said }: { said: Outcome | undefined }) {
+  return said === undefined ? null : <p className={said.isBad ? "said bad" : "said dim"}>{visibleLines(said.text)}</p>;
+}
+
+/** What the agents said to an order, or that it waits for them. */
+export function orderText({ lines = [], until_us }: Command): string {
+  const text = ({ name, status, value, error }: NonNullable<Command["lines"]>[number]) => {
+    if (status === "ok") return `${visible(name)}: ${typeof value === "string" ? visible(value) : t("batch.order.done")}`;
+    if (status === "waiting") return t("batch.order.waits", { agent: visible(name), until: absolute(until_us ?? 0).slice(11, 19) });
+    return `${visible(name)}: ${visible(error ?? status)}`;
+  };
+  return lines.map(text).join("\n");
+}
+
 /** Pauses a task, or resumes it. A file's task is changed in its file. */
-export function PauseButton({ task, onDone }: { task: BatchTask; onDone: () => void }) {
+export function PauseButton({ task, act }: { task: BatchTask; act: (deed: () => Promise<void>) => void }) {
   const isPaused = task.status === "paused";
-  const change = () => pauseBatchTask(task.name, !isPaused).then(onDone, (error: unknown) => announce("batch", problemText(error)));
   if (task.agent !== null) return <span className="dim" title={visible(task.who ?? "")}>{t("batch.by-file")}</span>;
   return (
-    <OperatorButton className="outlined" aria-pressed={isPaused} onClick={() => void change()}>
+    <OperatorButton className="outlined" aria-pressed={isPaused} onClick={() => act(() => pauseBatchTask(task.name, !isPaused).then(() => undefined))}>
       {t(isPaused ? "batch.resume" : "batch.pause")}
     </OperatorButton>
   );

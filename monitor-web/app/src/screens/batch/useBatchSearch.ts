@@ -2,7 +2,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useMemo } from "react";
 
 interface BatchParams {
-  /** `runs`, or the tasks. */
+  /** `runs`, `edit`, or the tasks. */
   tab?: string | undefined;
   /** One task, opened. */
   task?: string | undefined;

@@ -1,0 +1,80 @@
+/** A definition of a batch task as it is written in a form: what most tasks have has a field, the rest is JSON. */
+
+export type Definition = Record<string, unknown>;
+
+export interface Draft {
+  name: string;
+  /** A line for the shell, or an array of words in JSON. */
+  command: string;
+  /** A rule on each line. */
+  rules: string;
+  zone: string;
+  /** Agents, with commas between them. */
+  on: string;
+  timeout: string;
+  owner: string;
+  /** All else, in JSON. */
+  rest: string;
+}
+
+/** What one may write there. */
+export const EXAMPLES: Partial<Draft> = { name: "gold", command: "node index.js", rules: "30 2 * * 1-5", zone: "Asia/Shanghai", on: "db-1, db-2", timeout: "30m", owner: "ada@example.org" };
+
+const text = (value: unknown) => (typeof value === "string" ? value : "");
+const list = (value: unknown) => (Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : []);
+
+export function draftOf({ name, command, shell, rules, zone, on, timeout, owner, ...rest }: Definition): Draft {
+  return {
+    name: text(name),
+    command: command === undefined ? text(shell) : JSON.stringify(command),
+    rules: list(rules).join("\n"),
+    zone: text(zone),
+    on: list(on).join(", "),
+    timeout: text(timeout),
+    owner: text(owner),
+    rest: Object.keys(rest).length === 0 ? "" : JSON.stringify(rest, null, 2),
+  };
+}
+
+/** Throws an error that names the field, as the server's mistakes do. */
+export function readDraft(draft: Draft): Definition {
+  const words = (written: string, between: RegExp) => written.split(between).map((word) => word.trim()).filter((word) => word !== "");
+  const rest: unknown = draft.rest.trim() === "" ? {} : json("rest", draft.rest);
+  if (typeof rest !== "object" || rest === null || Array.isArray(rest)) throw new Error("rest: not an object such as {\"retry\": {\"times\": 3}}");
+  const command = draft.command.trim();
+  const [rules, on] = [words(draft.rules, /\n/), words(draft.on, /,/)];
+  const line = (key: "zone" | "timeout" | "owner") => (draft[key].trim() === "" ? {} : { [key]: draft[key].trim() });
+  return {
+    ...rest,
+    name: draft.name.trim(),
+    ...(command.startsWith("[") ? { command: json("command", command) } : command !== "" && { shell: command }),
+    ...(rules.length > 0 && { rules }),
+    ...line("zone"),
+    ...(on.length > 0 && { on }),
+    ...line("timeout"),
+    ...line("owner"),
+  };
+}
+
+function json(field: string, written: string): unknown {
+  try {
+    return JSON.parse(written);
+  } catch (error) {
+    throw new Error(`${field}: no JSON: ${(error as Error).message}`);
+  }
+}
+
+const FIELDS: readonly (keyof Draft)[] = ["name", "command", "rules", "zone", "on", "timeout", "owner", "rest"];
+
+/** Mistakes by the field that they are at, a line each as the server tells them: `rules.0: …`. What has no field of its own stands apart. */
+export function mistakesOf(told: string): { fields: Partial<Record<keyof Draft, string>>; others: string[] } {
+  const fields: Partial<Record<keyof Draft, string>> = {};
+  const others: string[] = [];
+  for (const line of told.split("\n").filter((line) => line !== "")) {
+    const [, key = ""] = /^([a-z-]+)(?:[.[][^:]*)?:/.exec(line) ?? [];
+    const field = key === "shell" ? "command" : FIELDS.find((name) => name === key);
+    if (field === undefined) others.push(line);
+    else fields[field] = fields[field] === undefined ? line : `${fields[field]}\n${line}`;
+  }
+  return { fields, others };
+}

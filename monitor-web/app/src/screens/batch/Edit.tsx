@@ -1,0 +1,168 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { type ReactNode, useDeferredValue, useState } from "react";
+import { deleteBatchTask, fetchBatchTask, fetchNextDues, saveBatchTask } from "../../api/batch.ts";
+import type { BatchTask } from "../../api/types.ts";
+import { t } from "../../i18n.ts";
+import { type Draft, EXAMPLES, draftOf, mistakesOf, readDraft } from "../../model/batch-draft.ts";
+import { visible } from "../../model/text.ts";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
+import { At } from "./parts.tsx";
+
+const ZONES = Intl.supportedValuesOf("timeZone");
+
+/** A new task, or another definition of one that there is. */
+export function Edit({ name }: { name: string | undefined }) {
+  const query = useQuery({
+    queryKey: ["batch-edit", name],
+    queryFn: ({ signal }) => fetchBatchTask(name!, signal),
+    enabled: name !== undefined,
+    // What is written must not change below the writer's hands: the version tells whether somebody else was faster.
+    staleTime: Infinity,
+    gcTime: 0,
+    refetchOnWindowFocus: false,
+  });
+  return (
+    <div className="batch">
+      <header className="title">
+        <Link to="/tasks/batch" search={name === undefined ? {} : { task: name }} className="link">
+          {name === undefined ? t("batch.title") : visible(name)}
+        </Link>
+        <h1>{t(name === undefined ? "batch.new" : "batch.edit")}</h1>
+        <WhyRefused />
+      </header>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {(name === undefined || query.data) && <Form task={query.data} />}
+    </div>
+  );
+}
+
+function Form({ task }: { task: BatchTask | undefined }) {
+  const [draft, setDraft] = useState(() => draftOf(task?.definition ?? {}));
+  const [refused, setRefused] = useState<string>();
+  const navigate = useNavigate();
+  const mistakes = mistakesOf(refused ?? "");
+  const change = (key: keyof Draft) => (value: string) => {
+    setDraft({ ...draft, [key]: value });
+    setRefused(undefined);
+  };
+  const save = async () => {
+    try {
+      const definition = readDraft(draft);
+      const saved = await saveBatchTask(task?.name ?? draft.name.trim(), definition, task?.version);
+      await navigate({ to: "/tasks/batch", search: { task: saved.name } });
+    } catch (error) {
+      setRefused(problemText(error));
+    }
+  };
+  const remove = async (gone: BatchTask) => {
+    if (!window.confirm(t("batch.delete.ask", { name: visible(gone.name) }))) return;
+    try {
+      await deleteBatchTask(gone.name, gone.version);
+      await navigate({ to: "/tasks/batch", search: {} });
+    } catch (error) {
+      setRefused(problemText(error));
+    }
+  };
+  const field = (key: keyof Draft, input: (props: { id: string; value: string; onChange: (event: { target: { value: string } }) => void; "aria-invalid": boolean; "aria-describedby": string; placeholder: string | undefined }) => ReactNode) => (
+    <Field name={key} mistake={mistakes.fields[key]}>
+      {input({ id: `batch-${key}`, value: draft[key], onChange: (event) => change(key)(event.target.value), "aria-invalid": mistakes.fields[key] !== undefined, "aria-describedby": `batch-${key}-hint`, placeholder: EXAMPLES[key] })}
+    </Field>
+  );
+  return (
+    <form
+      className="edit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      {task === undefined && field("name", (props) => <input {...props} required autoFocus />)}
+      {field("command", (props) => <textarea {...props} rows={2} className="mono" />)}
+      {field("rules", (props) => <textarea {...props} rows={2} className="mono" />)}
+      {field("zone", (props) => <input {...props} list="batch-zones" />)}
+      <datalist id="batch-zones">
+        {ZONES.map((zone) => (
+          <option key={zone} value={zone} />
+        ))}
+      </datalist>
+      <Preview draft={draft} name={task?.name ?? draft.name} />
+      {field("on", (props) => <input {...props} />)}
+      {field("timeout", (props) => <input {...props} />)}
+      {field("owner", (props) => <input {...props} />)}
+      {field("rest", (props) => <textarea {...props} rows={8} className="mono" spellCheck={false} />)}
+      {mistakes.others.length > 0 && (
+        <p className="bad lines" role="alert">
+          {mistakes.others.map(visible).join("\n")}
+        </p>
+      )}
+      <p className="buttons">
+        <OperatorButton className="outlined" onClick={() => void save()}>
+          {t("batch.save")}
+        </OperatorButton>
+        {task && (
+          <OperatorButton className="outlined danger" onClick={() => void remove(task)}>
+            {t("batch.delete")}
+          </OperatorButton>
+        )}
+      </p>
+    </form>
+  );
+}
+
+/** A label, what is written, what is wrong with it, and what it is for. */
+function Field({ name, mistake, children }: { name: keyof Draft; mistake: string | undefined; children: ReactNode }) {
+  return (
+    <div className="field">
+      <label htmlFor={`batch-${name}`}>{t(`batch.field.${name}`)}</label>
+      <div>
+        {children}
+        {mistake !== undefined && (
+          <p className="bad" role="alert">
+            {visible(mistake)}
+          </p>
+        )}
+        <p id={`batch-${name}-hint`} className="dim hint">
+          {t(`batch.hint.${name}`)}
+        </p>
+      </div>
+    </div>
+  );
+}
+
+/** When these rules are due next, in the task's zone and on the reader's clock. */
+function Preview({ draft, name }: { draft: Draft; name: string }) {
+  const wanted = useDeferredValue([draft.rules, draft.zone, name].join("\0"));
+  const [rules = "", zone = "", task = ""] = wanted.split("\0");
+  const list = rules.split("\n").map((rule) => rule.trim()).filter((rule) => rule !== "").join("; ");
+  const query = useQuery({
+    queryKey: ["batch-rules", list, zone, task],
+    queryFn: ({ signal }) => fetchNextDues({ rules: list, ...(zone.trim() && { zone: zone.trim() }), ...(task.trim() && { name: task.trim() }) }, signal),
+    enabled: list !== "",
+    placeholderData: (before) => before,
+    retry: false,
+  });
+  if (list === "") return null;
+  return (
+    <div className="field" aria-live="polite">
+      <span className="label">{t("batch.next")}</span>
+      {query.error ? (
+        <p className="bad lines">{visible(problemText(query.error))}</p>
+      ) : (
+        <ol className="next">
+          {query.data?.due.map((due) => (
+            <li key={due.due_us}>
+              <span className="mono">
+                {due.local.slice(0, 19).replace("T", " ")} {visible(query.data.zone)}
+              </span>{" "}
+              <span className="dim">
+                <At timeUs={due.due_us} /> {due.note !== null && visible(due.note)}
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </div>
+  );
+}
