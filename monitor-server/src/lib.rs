@@ -14,6 +14,7 @@ mod export;
 mod forward;
 #[doc(hidden)]
 pub mod fuzz;
+mod heartbeats;
 mod http;
 pub mod ingest;
 pub mod live;

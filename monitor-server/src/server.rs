@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::duties::{Board, Duties};
 use crate::forward::{self, Target, TargetError};
 use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
+use crate::heartbeats;
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
 use crate::overdue;
@@ -229,6 +230,14 @@ impl Server {
             });
         }
         {
+            let watch = heartbeats::Watch { store: store.clone(), ingest: ingest.clone(), clock: clock.clone(), since_us: clock.wall_us() };
+            let stopping = stopping.clone();
+            duties.begin("heartbeats", move |duty| {
+                let (watch, stopping) = (watch.clone(), stopping.clone());
+                async move { watch.run(&duty, &stopping).await }
+            });
+        }
+        {
             let (access, room, clock, stopping) = (access, room.clone(), clock.clone(), stopping.clone());
             duties.begin("rights", move |duty| {
                 let (access, room, clock, stopping) = (access.clone(), room.clone(), clock.clone(), stopping.clone());
@@ -256,7 +265,7 @@ impl Server {
                 async move { watchdog::run(&ingest, store, &clock, &duty, &stopping).await }
             });
         }
-        let (changing, otlp) = (app.changing.clone(), app.otlp.clone());
+        let (changing, senders) = (app.changing.clone(), [app.otlp.clone(), app.pings.clone()]);
         let serve = http::serve(listener, http::router(app), &config, room, tls, stopping.clone());
         let stop = async {
             shutdown.await;
@@ -268,7 +277,9 @@ impl Server {
         if tokio::time::timeout(config.stop_timeout, changing.wait()).await.is_err() {
             tracing::warn!("what was to be changed took longer than `stop-timeout`");
         }
-        otlp.leave(&ingest).await;
+        for sender in senders {
+            sender.leave(&ingest).await;
+        }
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }

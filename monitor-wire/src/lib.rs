@@ -11,6 +11,7 @@ mod doctor;
 mod event;
 #[cfg(feature = "openapi")]
 mod event_schema;
+mod heartbeat;
 mod host;
 mod ids;
 mod model;
@@ -31,6 +32,7 @@ pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
     ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, WorkerRef,
 };
+pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
@@ -50,6 +52,6 @@ pub use task::{
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;
 pub use words::{
-    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, Kind, Loss, MissedReason, Outcome, SkipReason, State, WorkerRole, WorkerState,
+    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, HeartbeatState, Kind, Loss, MissedReason, Outcome, SkipReason, State, WorkerRole, WorkerState,
 };
 pub use worker_event::{Registered, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};

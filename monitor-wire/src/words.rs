@@ -269,5 +269,21 @@ open_word!(
         CLOCK = "clock",
         /// More were missed than are made up for.
         CAP = "cap",
+        /// No ping of the heartbeat came.
+        NO_PING = "no-ping",
+    }
+);
+
+open_word!(
+    /// How a heartbeat stands.
+    HeartbeatState {
+        /// No ping ever came, so that none is expected.
+        NEW = "new",
+        /// The last ping came in time.
+        UP = "up",
+        /// The next ping is due, and may still come in time.
+        LATE = "late",
+        /// No ping came in time.
+        MISSED = "missed",
     }
 );

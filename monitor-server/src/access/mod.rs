@@ -26,6 +26,7 @@ pub use self::links::LINK_LIFETIME;
 pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};
 use self::records::Records;
+pub(crate) use self::secret::{hash, random};
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
 use self::sqlite::SqliteRecords;
 pub use self::tokens::{NewToken, Token};

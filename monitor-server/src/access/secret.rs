@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use super::AccessError;
 
 /// So many random bytes as hex digits.
-pub(super) fn random(bytes: usize) -> Result<String, AccessError> {
+pub(crate) fn random(bytes: usize) -> Result<String, AccessError> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer).map_err(AccessError::Random)?;
     Ok(hex(&buffer))
@@ -23,7 +23,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// What is kept of a random word. It can't be guessed, so that a slow hash would gain nothing.
-pub(super) fn hash(secret: &str) -> [u8; 32] {
+pub(crate) fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 

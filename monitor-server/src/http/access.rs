@@ -13,6 +13,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::App;
 use super::connections::Busy;
+use super::ping;
 use super::problem::ApiError;
 use super::routes::{Rules, Wants, is_read};
 use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
@@ -23,6 +24,9 @@ const FAILURES: u32 = 10;
 const FAILURES_PERIOD: Duration = Duration::from_secs(6);
 /// Wrong passwords of an account, from wherever they come, then have this period.
 const ACCOUNT_PERIOD: Duration = Duration::from_secs(60);
+/// Pings of a heartbeat: so many at once, then one per period.
+const PINGS: u32 = 60;
+const PINGS_PERIOD: Duration = Duration::from_secs(1);
 /// What proxies add.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
@@ -41,6 +45,10 @@ pub(super) struct Paces {
     pub(super) failures: Pace<IpAddr>,
     /// Wrong passwords for an account, whether there is one of that name or not, from browsers that it doesn't know.
     pub(super) accounts: Pace<String>,
+    /// Pings of a heartbeat.
+    pub(super) pings: Pace<String>,
+    /// Pings of a client with keys that there are not.
+    pub(super) unknown_pings: Pace<IpAddr>,
     /// Wrong passwords for an account from browsers that have logged in to it before.
     pub(super) devices: Pace<String>,
 }
@@ -54,6 +62,8 @@ impl Paces {
             failures: Pace::new(FAILURES_PERIOD, FAILURES),
             accounts: Pace::new(ACCOUNT_PERIOD, FAILURES),
             devices: Pace::new(FAILURES_PERIOD, FAILURES),
+            pings: Pace::new(PINGS_PERIOD, PINGS),
+            unknown_pings: Pace::new(FAILURES_PERIOD, FAILURES),
         }
     }
 }
@@ -84,7 +94,7 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
             Redirect::to(&format!("/login?{query}")).into_response()
         }
         Ok(Admitted::In(principal)) => {
-            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let (method, path) = (request.method().clone(), ping::shown_path(request.uri()).to_owned());
             let address = origin(&app, peer(&request), request.headers()).map(|address| address.to_string());
             request.extensions_mut().insert(principal.clone());
             let Some(words) = rule.audit else { return next.run(request).await };

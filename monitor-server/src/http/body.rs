@@ -112,6 +112,28 @@ pub(super) async fn small<T: DeserializeOwned>(request: Request, app: &App, limi
     })
 }
 
+/// The first bytes of a body of any type, and whether there were more.
+pub(super) async fn beginning(request: Request, app: &App, limit: usize) -> Result<(Vec<u8>, bool), ApiError> {
+    let (parts, mut stream) = request.into_parts();
+    let mut memory = app.bodies.memory();
+    let mut body = Vec::new();
+    while body.len() <= limit
+        && let Some(frame) = stream.frame().await
+    {
+        let frame = frame.map_err(|error| ApiError::Body { detail: format!("the body broke off after {} bytes: {error}", body.len()) })?;
+        let Some(data) = frame.data_ref() else { continue };
+        let data = &data[..data.len().min(limit + 1 - body.len())];
+        memory.grow(data.len())?;
+        body.extend_from_slice(data);
+    }
+    let is_cut = body.len() > limit;
+    if is_cut {
+        body.truncate(limit);
+        discard(&parts.headers, stream, app).await;
+    }
+    Ok((body, is_cut))
+}
+
 /// The body's type without its parameters.
 pub(super) fn essence(headers: &HeaderMap) -> Option<&str> {
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));

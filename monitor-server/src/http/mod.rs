@@ -17,6 +17,7 @@ mod events;
 mod export;
 mod guard;
 mod health;
+mod heartbeats;
 mod login;
 mod logs;
 mod me;
@@ -26,6 +27,7 @@ mod openapi;
 mod otlp;
 mod page;
 mod params;
+mod ping;
 mod pins;
 mod plain;
 mod problem;
@@ -101,6 +103,8 @@ pub(crate) struct Shared {
     /// A turn each for those who read the stream.
     subscribers: Arc<Semaphore>,
     pub(crate) otlp: Arc<crate::otlp::Receiver>,
+    /// Numbers what heartbeats tell.
+    pub(crate) pings: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
@@ -145,7 +149,8 @@ impl App {
         let Parts { config, store, ingest, live, access, ages, commands, board, stopping, clock } = parts;
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
-        let otlp = Arc::new(crate::otlp::Receiver::new(clock.clone()));
+        let otlp = Arc::new(crate::otlp::Receiver::new(crate::otlp::Receiver::PROGRAM, clock.clone()));
+        let pings = Arc::new(crate::otlp::Receiver::new(ping::PROGRAM, clock.clone()));
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
@@ -167,6 +172,7 @@ impl App {
             bodies,
             subscribers,
             otlp,
+            pings,
             decoding,
             asking,
             changing: TaskTracker::new(),
@@ -305,6 +311,11 @@ fn routes() -> Routes {
         .add(READ, routes!(batch::tasks::get_versions))
         .add(READ, routes!(batch::explain::get_explain))
         .add(AGENT, routes!(batch::book::get_book))
+        .add(READ, routes!(heartbeats::get_heartbeats))
+        .add(change(Scope::Admin, "add a heartbeat"), routes!(heartbeats::post_heartbeat))
+        .add(change(Scope::Admin, "change a heartbeat"), routes!(heartbeats::put_heartbeat))
+        .add(change(Scope::Admin, "delete a heartbeat"), routes!(heartbeats::delete_heartbeat))
+        .add(change(Scope::Admin, "roll the key of a heartbeat"), routes!(heartbeats::post_roll))
         .add(READ, routes!(stats::get_stats))
         .add(READ, routes!(stats::get_series))
         .add(READ, routes!(stats::get_errors))
@@ -327,6 +338,11 @@ fn routes() -> Routes {
         .hidden(PUBLIC, POST, "/login", login::post_login)
         .hidden(PUBLIC, GET, "/login.css", login::get_style)
         .hidden(PUBLIC, POST, "/logout", login::post_logout)
+        // Whoever knows the key may ping.
+        .hidden(PUBLIC, GET, "/ping/{key}", ping::ping)
+        .hidden(PUBLIC, POST, "/ping/{key}", ping::ping)
+        .hidden(PUBLIC, GET, "/ping/{key}/{what}", ping::ping)
+        .hidden(PUBLIC, POST, "/ping/{key}/{what}", ping::ping)
         .hidden(PAGE, GET, "/", page::get_home)
         .hidden(PAGE, GET, "/tasks", page::get_index)
         .hidden(PAGE, GET, "/tasks/", page::get_index)
@@ -351,16 +367,23 @@ pub(crate) fn router(app: App) -> Router {
         .layer(middleware::from_fn(compress::choose))
         .layer(middleware::from_fn(secure))
         // What fails is logged with its cause where it is answered; that the server is busy is no failure.
-        .layer(TraceLayer::new_for_http().on_failure(()))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
         .with_state(app)
 }
 
+/// The span of a request in the log.
+fn span(request: &Request) -> tracing::Span {
+    let (uri, shown) = (request.uri(), ping::shown_path(request.uri()));
+    let query = uri.query().filter(|_| shown == uri.path()).map(|query| format!("?{query}")).unwrap_or_default();
+    tracing::debug_span!("request", method = %request.method(), uri = format!("{shown}{query}"), version = ?request.version())
+}
+
 async fn no_path(uri: Uri) -> ApiError {
-    ApiError::NoPath { path: uri.path().to_owned() }
+    ApiError::NoPath { path: ping::shown_path(&uri).to_owned() }
 }
 
 async fn no_method(method: Method, uri: Uri) -> ApiError {
-    ApiError::Method { method: method.to_string(), path: uri.path().to_owned() }
+    ApiError::Method { method: method.to_string(), path: ping::shown_path(&uri).to_owned() }
 }
 
 /// Keeps other sites from framing, sniffing or embedding what is answered.

@@ -9,7 +9,7 @@ use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
 use crate::store::memory::{Memory, MemoryStore};
-use crate::store::{Changes, Intake, Queries, RootKey, StoreError, TaskChange, TasksChanged};
+use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -40,6 +40,14 @@ impl Intake for Gate {
 
     fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError> {
         self.inner.change_tasks(changes, now_us)
+    }
+
+    fn change_heartbeat(&self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes), StoreError> {
+        self.inner.change_heartbeat(edit, now_us)
+    }
+
+    fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError> {
+        self.inner.miss_pings(missed, now_us)
     }
 
     fn look(&self, is_well: bool) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! OTLP/HTTP: what OpenTelemetry's SDKs send, as events.
 //!
 //! A span comes when it has ended: it becomes a start and an end, its events lines of its log. Whoever sends it numbers nothing, so
-//! the receiver numbers the events as its own and relays them for the workers that the resources name. Taken twice, a span says the
+//! the [`Receiver`] numbers the events as its own and relays them for the workers that the resources name. Taken twice, a span says the
 //! same of the same process, and changes nothing; its lines are left out if it is known to have ended.
 
 mod convert;
@@ -192,13 +192,13 @@ impl Receiver {
     pub const PROGRAM: &str = "OTLP receiver";
 
     /// A worker of its own, new for every server that is started.
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(program: &str, clock: Clock) -> Self {
         // Two hashers seeded by the operating system.
         let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), clock.wall_us())));
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
         Self {
-            worker: WorkerRef { id, hostname, pid: std::process::id(), program: Self::PROGRAM.to_owned() },
+            worker: WorkerRef { id, hostname, pid: std::process::id(), program: program.to_owned() },
             next: AtomicU64::new(1),
             clock,
         }
@@ -226,7 +226,7 @@ impl Receiver {
         if self.next.load(Ordering::Relaxed) > 1 {
             let offline = Event::WorkerOffline(WorkerOffline { time_us: self.clock.wall_us(), worker: None });
             if let Err(error) = self.store(ingest, vec![offline]).await {
-                tracing::warn!(%error, "the receiver of OTLP could not say that it stops");
+                tracing::warn!(%error, "the worker {:?} could not say that it stops", self.worker.program);
             }
         }
     }

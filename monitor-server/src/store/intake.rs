@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, RootKey, StoreError, TaskChange, TasksChanged};
+use super::{Changes, HeartbeatEdit, MissedPing, RootKey, StoreError, TaskChange, TasksChanged};
 use crate::packed::Packed;
 
 /// Takes what happened. Every method blocks, and is durable once it returns. One caller at a time, so that the changes of all are told in
@@ -37,6 +37,12 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Changes all of these batch tasks, or none of them if one change is refused.
     fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError>;
+
+    /// Changes a heartbeat; false if one that is to be new is there already, or another is not.
+    fn change_heartbeat(&self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes), StoreError>;
+
+    /// Tells of pings that did not come, unless they came meanwhile or were told of before.
+    fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError>;
 
     /// Fails while batches can't or must not be stored. `is_well`: none failed since the last look; else it tries to write. To be asked
     /// every second or so.

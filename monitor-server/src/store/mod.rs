@@ -1,11 +1,12 @@
-//! What the server keeps: four traits of intentions in plain types, so that another database can take this one's place. What takes
-//! ([`Intake`]), what answers ([`Queries`], and [`BatchQueries`] of batch tasks), and what keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
+//! What the server keeps: five traits of intentions in plain types, so that another database can take this one's place. What takes
+//! ([`Intake`]), what answers ([`Queries`], [`BatchQueries`] of batch tasks and [`HeartbeatQueries`] of heartbeats), and what keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
 
 mod batch;
 mod changes;
 mod columns;
 mod error;
 mod event_log;
+mod heartbeat;
 mod housekeeping;
 mod intake;
 #[cfg(test)]
@@ -25,6 +26,8 @@ pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
 pub use self::error::{Failure, StoreError};
 pub use self::event_log::{Cursor, KeepEvents, Logged, Models, Subject};
+pub(crate) use self::heartbeat::TRIGGER as PING;
+pub use self::heartbeat::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash, MissedPing};
 pub use self::housekeeping::{Backup, Budget, Chore, Housekeeping, Rules, Tidied, Turn};
 pub use self::intake::Intake;
 pub use self::queries::{
@@ -37,6 +40,6 @@ pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup,
 pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
 
 /// A whole store, for whoever hands out its parts.
-pub trait Store: Intake + Queries + BatchQueries + Housekeeping {}
+pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + Housekeeping {}
 
-impl<S: Intake + Queries + BatchQueries + Housekeeping> Store for S {}
+impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + Housekeeping> Store for S {}

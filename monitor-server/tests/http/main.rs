@@ -9,6 +9,7 @@ mod corpus;
 mod deep;
 mod doctor;
 mod guard;
+mod heartbeats;
 mod lifecycle;
 mod logs;
 mod metrics;

@@ -15,7 +15,7 @@ use crate::store::{Definition as Json, Refused, TaskChange};
 const RESERVED: [&str; 3] = ["apply", "rules", "runs"];
 
 /// Who asks, as versions and events name it.
-pub(super) fn who(principal: Option<Principal>) -> String {
+pub(in super::super) fn who(principal: Option<Principal>) -> String {
     principal.map_or_else(String::new, |principal| principal.name.unwrap_or_else(|| principal.how.as_str().to_owned()))
 }
 

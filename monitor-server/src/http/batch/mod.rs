@@ -13,6 +13,7 @@ pub(super) mod tasks;
 
 use monitor_wire::BatchTask;
 
+pub(super) use self::change::who;
 use super::App;
 use super::problem::ApiError;
 

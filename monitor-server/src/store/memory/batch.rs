@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use monitor_wire::{
-    BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, Process,
+    BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event,
 };
 
 use super::{MemoryStore, contains};
-use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, cursor_of, decision_of, run_cursor, run_of, with_diffs};
+use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, cursor_of, decision_of, run_cursor, with_diffs};
 use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, StoreError, TaskChange, TasksChanged};
 
 /// A decision by its task, first and last due time, agent, and what and why.
@@ -78,9 +78,8 @@ impl Batch {
         }
     }
 
-    /// Takes the run that a process is, if it is one.
-    pub(super) fn take_process(&mut self, process: &Process) {
-        let Some(run) = run_of(process) else { return };
+    /// Takes a run.
+    pub(super) fn take_run(&mut self, run: BatchRun) {
         let (task, from) = (run.task.clone(), run.due_us.saturating_sub(KEPT_US));
         self.runs.insert((task.clone(), run.due_us, run.run.clone()), run);
         self.runs.retain(|key, _| key.0 != task || key.1 >= from);

@@ -11,8 +11,9 @@ use monitor_wire::{
 
 use super::{MemoryStore, Piece, Seen, State, Tree};
 use crate::packed::{Packed, compact};
+use crate::store::batch::run_of;
 use crate::store::event_log::{self, Run};
-use crate::store::{Changes, Intake, RootKey, StoreError, Subject, TaskChange, TasksChanged};
+use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, RootKey, StoreError, Subject, TaskChange, TasksChanged};
 
 /// How long a worker that never announced itself may say nothing before it counts as offline.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
@@ -120,6 +121,21 @@ impl Intake for MemoryStore {
             }
         });
         Ok((outcome, told))
+    }
+
+    fn change_heartbeat(&self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes), StoreError> {
+        Ok((self.state().heartbeats.change(edit, now_us), Changes::none()))
+    }
+
+    fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError> {
+        let mut state = self.state();
+        let events = state.heartbeats.miss(missed, now_us);
+        Ok(self.transaction(&mut state, &[], now_us, |transaction| {
+            for event in events {
+                transaction.state.batch.take(&event);
+                transaction.push(event, Subject::default());
+            }
+        }))
     }
 
     fn look(&self, _is_well: bool) -> Result<(), StoreError> {
@@ -320,8 +336,9 @@ impl Transaction<'_> {
     /// Takes the runs of batch tasks that there are. Those whose trees were dropped stay as they were.
     fn settle_runs(&mut self) {
         let runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
-        for process in &runs {
-            self.state.batch.take_process(process);
+        for run in runs.iter().filter_map(run_of) {
+            self.state.heartbeats.take_run(&run);
+            self.state.batch.take_run(run);
         }
     }
 

@@ -2,6 +2,7 @@
 //! suite of all stores, and serves tests of what stands above them.
 
 mod batch;
+mod heartbeat;
 mod house;
 mod intake;
 mod logs;
@@ -44,6 +45,7 @@ struct State {
     pieces: Vec<Piece>,
     cursors: BTreeMap<String, u64>,
     batch: batch::Batch,
+    heartbeats: heartbeat::Heartbeats,
 }
 
 struct Tree {

@@ -9,6 +9,7 @@ mod expected;
 mod export;
 mod failed;
 mod folder;
+mod heartbeat;
 mod house;
 mod ids;
 mod invariants;
@@ -62,8 +63,8 @@ pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
-    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, Intake, KeepEvents, Logged, LogsQuery,
-    Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject,
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit,
+    HeartbeatQueries, HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery, MissedPing, Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject,
     TaskChange, TasksChanged, TreeColumns,
 };
 use crate::packed::Packed;
@@ -308,6 +309,14 @@ impl Intake for SqliteStore {
         self.write("change batch tasks", |writer| writer.change_tasks(changes, now_us))
     }
 
+    fn change_heartbeat(&self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes), StoreError> {
+        self.write("change a heartbeat", |writer| writer.change_heartbeat(edit, now_us))
+    }
+
+    fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError> {
+        self.write("record missing pings", |writer| writer.miss_pings(missed, now_us))
+    }
+
     fn look(&self, is_well: bool) -> Result<(), StoreError> {
         self.files.check()?;
         if let Some(problem) = self.damage.get() {
@@ -323,6 +332,16 @@ impl Intake for SqliteStore {
             return Err(error);
         }
         if is_well { Ok(()) } else { self.write("write", Writer::try_to_write) }
+    }
+}
+
+impl HeartbeatQueries for SqliteStore {
+    fn heartbeats(&self) -> Result<Vec<HeartbeatRow>, StoreError> {
+        self.read("list heartbeats", |snapshot| Ok(heartbeat::all(snapshot)?))
+    }
+
+    fn heartbeat_of_key(&self, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>, StoreError> {
+        self.read("look for a heartbeat", |snapshot| Ok(heartbeat::of_key(snapshot, hash, now_us)?))
     }
 }
 

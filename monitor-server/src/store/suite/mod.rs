@@ -20,6 +20,7 @@ pub(in crate::store) mod columns;
 mod corpus;
 pub(in crate::store) mod event_log;
 mod found;
+mod heartbeat;
 mod lists;
 mod logs;
 mod lost;

@@ -95,6 +95,7 @@ impl Transaction<'_> {
     /// Writes the run that a process is, if it is one.
     pub(super) fn settle_run(&self, process: &Process) -> Result<()> {
         let Some(run) = run_of(process) else { return Ok(()) };
+        self.settle_ping(&run)?;
         let sql = format!("INSERT OR REPLACE INTO batch_run({RUN_COLUMNS}) VALUES(?{})", ", ?".repeat(RUN_COLUMNS.split(',').count() - 1));
         let number = |number: Option<u64>| number.map(|number| number.min(i64::MAX as u64) as i64);
         self.connection.prepare_cached(&sql)?.execute(params![

@@ -10,6 +10,7 @@ pub(super) mod drops;
 mod entries;
 pub(super) mod event_log;
 mod failures;
+mod heartbeat;
 mod insert;
 mod logs;
 pub(super) mod overdue;

@@ -1,0 +1,198 @@
+//! `/api/v1/heartbeats`, `/{name}`, `/{name}/roll`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use http::StatusCode;
+use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, Problem};
+
+use super::batch::who;
+use super::commands::Small;
+use super::params::{NoParams, PathParts, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::access::{Principal, hash, random};
+use crate::heartbeats::{mistakes, shown};
+use crate::store::HeartbeatEdit;
+
+/// The largest definition, in bytes.
+const MAX_BYTES: usize = 16 << 10;
+/// A rolled key is taken for so long if nothing else is said, in milliseconds: a day.
+const OVERLAP_MS: u64 = 86_400_000;
+/// The longest such time, in milliseconds: 30 days.
+const LONGEST_OVERLAP_MS: u64 = 30 * 86_400_000;
+/// There are at most so many heartbeats.
+const MOST: usize = 10_000;
+
+/// All heartbeats, by name.
+#[utoipa::path(
+    get,
+    path = "/api/v1/heartbeats",
+    tag = "heartbeats",
+    responses((status = 200, description = "All of them", body = Heartbeats))
+)]
+pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Heartbeats> {
+    let now_us = app.clock.wall_us();
+    let rows = app.ask(|store| store.heartbeats()).await?;
+    Ok(Json(Heartbeats { heartbeats: rows.into_iter().map(|row| shown(row, now_us)).collect() }))
+}
+
+/// Adds a heartbeat, and tells its key, this once.
+#[utoipa::path(
+    post,
+    path = "/api/v1/heartbeats",
+    tag = "heartbeats",
+    request_body = HeartbeatDefinition,
+    responses(
+        (status = 201, description = "Its key", body = HeartbeatKey),
+        (status = 400, description = "The definition has mistakes, a line each", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is one of this name", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_heartbeat(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(definition): Small<HeartbeatDefinition, MAX_BYTES>,
+) -> Result<(StatusCode, Json<HeartbeatKey>), ApiError> {
+    check(&definition)?;
+    let (key, name) = (new_key()?, definition.name.clone());
+    let is_task = {
+        let name = name.clone();
+        app.ask(move |store| Ok((store.batch_task(&name)?.is_some(), store.heartbeats()?.len()))).await?
+    };
+    let conflict = |detail| Err(ApiError::Conflict { detail });
+    match is_task {
+        // Their runs would be told as those of one.
+        (true, _) => return conflict(format!("there is, or was, a batch task {name:?}: choose another name")),
+        (_, MOST..) => return conflict(format!("there are {MOST} heartbeats, which is all that there may be: delete one")),
+        _ => {}
+    }
+    let edit = HeartbeatEdit::Add { definition, key_hash: hash(&key), who: who(principal) };
+    if !app.change_heartbeat(edit).await? {
+        return conflict(format!("there is a heartbeat {name:?} already: change it with PUT, or roll its key"));
+    }
+    Ok((StatusCode::CREATED, Json(app.told(name, key, None))))
+}
+
+/// Changes when a heartbeat is expected. Its key and its history stay.
+#[utoipa::path(
+    put,
+    path = "/api/v1/heartbeats/{name}",
+    tag = "heartbeats",
+    params(("name" = String, Path, description = "The heartbeat")),
+    request_body = HeartbeatDefinition,
+    responses(
+        (status = 200, description = "It is so", body = Heartbeat),
+        (status = 400, description = "The definition has mistakes, a line each", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn put_heartbeat(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(definition): Small<HeartbeatDefinition, MAX_BYTES>,
+) -> Answer<Heartbeat> {
+    let name = path.text("name").to_owned();
+    check(&definition)?;
+    if definition.name != name {
+        let detail = format!("name: the heartbeat is {name:?}, and the definition names {:?}: it can't be renamed", definition.name);
+        return Err(ApiError::Body { detail });
+    }
+    if !app.change_heartbeat(HeartbeatEdit::Define(definition)).await? {
+        return Err(none(&name));
+    }
+    let now_us = app.clock.wall_us();
+    let rows = app.ask(|store| store.heartbeats()).await?;
+    let row = rows.into_iter().find(|row| row.definition.name == name).ok_or_else(|| none(&name))?;
+    Ok(Json(shown(row, now_us)))
+}
+
+/// Deletes a heartbeat. Its runs are still told.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/heartbeats/{name}",
+    tag = "heartbeats",
+    params(("name" = String, Path, description = "The heartbeat")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete_heartbeat(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Result<StatusCode, ApiError> {
+    let name = path.text("name").to_owned();
+    let is_done = app.change_heartbeat(HeartbeatEdit::Delete(name.clone())).await?;
+    if is_done { Ok(StatusCode::NO_CONTENT) } else { Err(none(&name)) }
+}
+
+/// Gives a heartbeat another key, and tells it, this once. The key so far is taken a while longer, so that jobs can be given the new one.
+#[utoipa::path(
+    post,
+    path = "/api/v1/heartbeats/{name}/roll",
+    tag = "heartbeats",
+    params(("name" = String, Path, description = "The heartbeat")),
+    request_body = HeartbeatRoll,
+    responses(
+        (status = 200, description = "Its new key", body = HeartbeatKey),
+        (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_roll(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(roll): Small<HeartbeatRoll, 1_024>,
+) -> Answer<HeartbeatKey> {
+    let name = path.text("name").to_owned();
+    let overlap_ms = roll.overlap_ms.unwrap_or(OVERLAP_MS);
+    if overlap_ms > LONGEST_OVERLAP_MS {
+        return Err(ApiError::Body { detail: format!("overlap_ms: {overlap_ms} ms is more than 30 days") });
+    }
+    let (key, until_us) = (new_key()?, app.clock.wall_us() + overlap_ms * 1_000);
+    let edit = HeartbeatEdit::Roll { name: name.clone(), key_hash: hash(&key), until_us };
+    if !app.change_heartbeat(edit).await? {
+        return Err(none(&name));
+    }
+    Ok(Json(app.told(name, key, Some(until_us).filter(|_| overlap_ms > 0))))
+}
+
+fn check(definition: &HeartbeatDefinition) -> Result<(), ApiError> {
+    let mistakes = mistakes(definition);
+    if mistakes.is_empty() { Ok(()) } else { Err(ApiError::Body { detail: mistakes.join("\n") }) }
+}
+
+fn none(name: &str) -> ApiError {
+    let name: String = name.chars().take(100).collect();
+    ApiError::Missing { detail: format!("there is no heartbeat {name:?}: `GET /api/v1/heartbeats` lists those that there are") }
+}
+
+/// 128 random bits, written as a UUID is.
+fn new_key() -> Result<String, ApiError> {
+    let hex = random(16)?;
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+impl App {
+    async fn change_heartbeat(&self, edit: HeartbeatEdit) -> Result<bool, ApiError> {
+        let clock = self.clock.clone();
+        Ok(self.ingest.change(move |store| store.change_heartbeat(edit, clock.wall_us())).await?)
+    }
+
+    /// A key as it is told.
+    fn told(&self, name: String, key: String, old_key_until_us: Option<u64>) -> HeartbeatKey {
+        let path = format!("/ping/{key}");
+        let url = self.config.public_url.as_ref().map(|url| format!("{}{path}", url.as_str().trim_end_matches('/')));
+        HeartbeatKey { name, key, path, url, old_key_until_us }
+    }
+}

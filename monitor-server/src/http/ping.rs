@@ -1,0 +1,394 @@
+//! `/ping/KEY`: jobs that run elsewhere tell that they ran, in the form of Healthchecks. Whoever knows the key may.
+//!
+//! `/ping/KEY` ends a run well, `/start` begins one, `/fail` and `/EXIT-CODE` end it, `/log` adds to its log; with `?rid=UUID` of that run,
+//! without it of the one that was begun last. Each run is a process of kind `run`, told by events as any other.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, Uri, header};
+use jiff::Timestamp;
+use monitor_wire::{
+    BatchRun, Error, ErrorKind, Event, Kind, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted, RootId, State as RunState,
+    WorkerId, WorkerRef,
+};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::App;
+use super::access::{client, origin, peer};
+use super::body::beginning;
+use super::problem::ApiError;
+use crate::access::{hash, random};
+use crate::store::{BatchRunsQuery, HeartbeatRow, PING, RootKey};
+
+/// Program of the workers that heartbeats are told by.
+pub(super) const PROGRAM: &str = "heartbeats";
+/// So much of a body is kept; Healthchecks keeps as much.
+const BODY_BYTES: usize = 100_000;
+/// A body has at most so many lines; of more the first and the last half are kept.
+const LINES: usize = 4_000;
+/// A line has at most so many bytes; what is longer becomes several.
+const LINE_BYTES: usize = 32_000;
+/// A failed run has so many of the last lines of its body with it.
+const TAIL: usize = 20;
+/// An open run is looked for among so many of the newest.
+const RUNS: usize = 30;
+/// The same word about a run of the same `rid` is a repetition within this time, in microseconds.
+const REPEATED_US: u64 = 60_000_000;
+
+/// What a ping says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Success,
+    Start,
+    Fail,
+    Log,
+    Exit(u8),
+}
+
+impl Said {
+    fn read(text: &str) -> Option<Self> {
+        Some(match text {
+            "" => Self::Success,
+            "start" => Self::Start,
+            "fail" => Self::Fail,
+            "log" => Self::Log,
+            code if code.len() <= 3 && code.bytes().all(|b| b.is_ascii_digit()) => Self::Exit(code.parse().ok()?),
+            _ => return None,
+        })
+    }
+
+    fn is_failure(self) -> bool {
+        !matches!(self, Self::Success | Self::Start | Self::Log | Self::Exit(0))
+    }
+}
+
+/// The path of a request as logs may show it: never with the key of a heartbeat, also where it was mistyped.
+pub(super) fn shown_path(uri: &Uri) -> &str {
+    let decoded = percent_decode_str(uri.path()).decode_utf8_lossy().to_ascii_lowercase();
+    if decoded.split('/').any(|part| part == "ping") { "/ping/…" } else { uri.path() }
+}
+
+/// Takes a ping.
+pub(super) async fn ping(State(app): State<App>, request: Request) -> Response {
+    match take(&app, request).await {
+        Ok(()) => (StatusCode::OK, [("ping-body-limit", "100000")], "OK").into_response(),
+        Err(Refused::NoKey) => (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "text/plain")], "not found").into_response(),
+        Err(Refused::Error(error)) => error.into_response(),
+    }
+}
+
+/// Why a ping is not taken.
+enum Refused {
+    /// There is no such key, or it is none, or nothing that can be said with it: that is told apart to nobody.
+    NoKey,
+    Error(ApiError),
+}
+
+impl<E: Into<ApiError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+async fn take(app: &App, request: Request) -> Result<(), Refused> {
+    let now_us = app.clock.wall_us();
+    let path = request.uri().path().to_owned();
+    let mut parts = path.trim_start_matches("/ping/").splitn(2, '/');
+    // Whatever it is: it is looked up by its hash, and takes as long as any other.
+    let key = hash(parts.next().unwrap_or_default());
+    let said = Said::read(parts.next().unwrap_or_default());
+    let found = app.ask(move |store| store.heartbeat_of_key(&key, now_us)).await?;
+    let Some((row, said)) = found.zip(said) else {
+        if let Some(client) = client(app, peer(&request), request.headers()) {
+            let counted = app.paces.unknown_pings.count(client, Instant::now());
+            counted.map_err(|wait| ApiError::TooOften { wait, what: "pings with unknown keys" })?;
+        }
+        return Err(Refused::NoKey);
+    };
+    let counted = app.paces.pings.count(row.definition.name.clone(), Instant::now());
+    counted.map_err(|wait| ApiError::TooOften { wait, what: "pings with this key" })?;
+    let rid = rid(request.uri())?;
+    let from = from(app, &request);
+    let (body, is_cut) = beginning(request, app, BODY_BYTES).await?;
+    let ping = Ping { row, said, rid, from, lines: lines(&body, is_cut), now_us };
+    let events = ping.events(app).await?;
+    if !events.is_empty() {
+        app.pings.store(&app.ingest, events).await?;
+    }
+    Ok(())
+}
+
+/// From where a ping came, as far as that is known.
+fn from(app: &App, request: &Request) -> Option<String> {
+    let headers: &HeaderMap = request.headers();
+    origin(app, peer(request), headers).map(|address| address.to_string())
+}
+
+/// The run that is meant; none if that is not said.
+fn rid(uri: &Uri) -> Result<Option<String>, ApiError> {
+    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let Some((_, rid)) = pairs.into_iter().find(|(name, _)| name == "rid") else { return Ok(None) };
+    let is_digit = |(place, b): (usize, u8)| if [8, 13, 18, 23].contains(&place) { b == b'-' } else { b.is_ascii_hexdigit() };
+    if rid.len() == 36 && rid.bytes().enumerate().all(is_digit) {
+        return Ok(Some(rid.to_ascii_lowercase()));
+    }
+    let detail = "parameter `rid`: expected a UUID, such as 0199a3ce-929d-7e0e-8736-0199a3ce929d, another one for each run".to_owned();
+    Err(ApiError::Parameter { name: "rid".to_owned(), detail })
+}
+
+/// The lines of a body, whatever it holds.
+fn lines(body: &[u8], is_cut: bool) -> Vec<String> {
+    let text = String::from_utf8_lossy(body);
+    let mut lines: Vec<Cow<'_, str>> = Vec::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while rest.len() > LINE_BYTES {
+            let (begin, end) = rest.split_at(rest.floor_char_boundary(LINE_BYTES));
+            lines.push(begin.into());
+            rest = end;
+        }
+        lines.push(rest.into());
+    }
+    if lines.len() > LINES {
+        let left_out = lines.len() - LINES;
+        let said = format!("[{left_out} lines were left out: of a ping {LINES} are kept]");
+        lines.splice(LINES / 2..LINES / 2 + left_out, [said.into()]);
+    }
+    if is_cut {
+        lines.push(format!("[the rest was left out: of a ping {BODY_BYTES} bytes are kept]").into());
+    }
+    lines.into_iter().map(Cow::into_owned).collect()
+}
+
+/// A ping that was read.
+struct Ping {
+    row: HeartbeatRow,
+    said: Said,
+    rid: Option<String>,
+    from: Option<String>,
+    lines: Vec<String>,
+    now_us: u64,
+}
+
+/// A run that a ping is about.
+struct Run {
+    native_id: String,
+    /// When it began, if it is known and has not ended.
+    started_us: Option<u64>,
+}
+
+impl Run {
+    fn new(native_id: String) -> Self {
+        Self { native_id, started_us: None }
+    }
+
+    /// The ids of its tree and its process, which follow from its own.
+    fn ids(&self) -> (RootId, ProcessId) {
+        ids(&self.native_id)
+    }
+}
+
+fn ids(native_id: &str) -> (RootId, ProcessId) {
+    let digest = Sha256::digest([PROGRAM.as_bytes(), native_id.as_bytes()].concat());
+    let (id, rest) = digest.split_first_chunk::<8>().expect("8 of 32 bytes");
+    let (root, _) = rest.split_first_chunk::<16>().expect("16 of 24 bytes");
+    let none_is_zero = "a digest of zeros is not found";
+    (RootId::new(u128::from_be_bytes(*root)).expect(none_is_zero), ProcessId::new(u64::from_be_bytes(*id)).expect(none_is_zero))
+}
+
+impl Ping {
+    fn name(&self) -> &str {
+        &self.row.definition.name
+    }
+
+    /// What happened, as events.
+    async fn events(&self, app: &App) -> Result<Vec<Event>, ApiError> {
+        let mut events = Vec::new();
+        let run = match (&self.rid, self.said) {
+            (Some(rid), _) => match self.run_of(app, format!("{}@{rid}", self.name())).await? {
+                Some(run) => run,
+                // It was said before.
+                None => return Ok(events),
+            },
+            (None, Said::Start) => {
+                if let Some(open) = self.newest(app, |run| run.outcome == RunState::RUNNING).await? {
+                    // Nobody says any more how that one ended.
+                    let (root, id) = ids(&open.run);
+                    let mut ended = ProcessEnded::new(root, id, self.now_us, Outcome::CANCELLED);
+                    (ended.reason, ended.worker) = (Some("started-again".to_owned()), Some(self.worker()));
+                    events.push(Event::ProcessEnded(ended));
+                }
+                self.new_run()?
+            }
+            (None, Said::Log) => {
+                let Some(newest) = self.newest(app, |_| true).await? else {
+                    let detail = "the heartbeat has no run yet to which this could be added: ping its address with /start first".to_owned();
+                    return Err(ApiError::Conflict { detail });
+                };
+                Run { native_id: newest.run, started_us: newest.started_us }
+            }
+            (None, _) => match self.newest(app, |run| run.outcome == RunState::RUNNING).await? {
+                Some(open) => Run { native_id: open.run, started_us: open.started_us },
+                None => self.new_run()?,
+            },
+        };
+        let is_new = run.started_us.is_none();
+        if is_new && self.said != Said::Log {
+            events.push(self.started(&run));
+        }
+        events.extend(self.lines.iter().map(|line| self.logged(&run, line.clone())));
+        if !matches!(self.said, Said::Start | Said::Log) {
+            events.push(self.ended(&run));
+        }
+        Ok(events)
+    }
+
+    fn new_run(&self) -> Result<Run, ApiError> {
+        let time = Timestamp::from_microsecond(self.now_us as i64).unwrap_or_default().strftime("%Y%m%dT%H%M%SZ").to_string();
+        Ok(Run::new(format!("{}@{time}.{}", self.name(), random(4)?)))
+    }
+
+    /// The run of a `rid`; none if what is said of it is a repetition.
+    async fn run_of(&self, app: &App, native_id: String) -> Result<Option<Run>, ApiError> {
+        let (root, id) = ids(&native_id);
+        let Some(known) = app.ask(move |store| store.process(RootKey::Id(root), id)).await? else { return Ok(Some(Run::new(native_id))) };
+        match known.ended_us {
+            None => Ok(Some(Run { native_id, started_us: known.started_us })),
+            Some(_) if self.said == Said::Log => Ok(Some(Run { native_id, started_us: known.started_us })),
+            Some(ended) if self.now_us < ended.saturating_add(REPEATED_US) => Ok(None),
+            // Whoever uses a `rid` again means another run.
+            Some(_) => self.new_run().map(Some),
+        }
+    }
+
+    /// The newest run that was begun without a `rid`, if it is so.
+    async fn newest(&self, app: &App, is_so: fn(&BatchRun) -> bool) -> Result<Option<BatchRun>, ApiError> {
+        let query = BatchRunsQuery { task: Some(self.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
+        let page = app.ask(move |store| store.batch_runs(&query)).await?;
+        let is_without_rid = |run: &BatchRun| run.trigger == PING && run.run.rsplit_once('@').is_some_and(|(_, rest)| rest.contains('.'));
+        Ok(page.runs.into_iter().find(|run| is_without_rid(run) && is_so(run)))
+    }
+
+    /// The machine that speaks, as far as it is known.
+    fn worker(&self) -> WorkerRef {
+        let hostname = self.row.definition.agent.clone().unwrap_or_else(|| "elsewhere".to_owned());
+        let (root, _) = ids(&hostname);
+        WorkerRef { id: WorkerId::new(root.get()).expect("it is no root of zeros"), hostname, pid: 0, program: PROGRAM.to_owned() }
+    }
+
+    fn started(&self, run: &Run) -> Event {
+        let (root, id) = run.ids();
+        let definition = &self.row.definition;
+        let fields = [
+            ("task.name", Some(json!(definition.name))),
+            ("task.version", Some(json!(1))),
+            ("task.due_us", Some(json!(self.now_us))),
+            ("task.trigger", Some(json!(PING))),
+            ("task.agent", definition.agent.as_ref().map(|agent| json!(agent))),
+            ("ping.from", self.from.as_ref().map(|from| json!(from))),
+        ];
+        let mut started = ProcessStarted::new(root, id, self.now_us, Kind::RUN, definition.name.clone());
+        started.fields = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        started.timeout_ms = (self.said == Said::Start).then_some(definition.timeout_ms.unwrap_or(definition.grace_ms));
+        started.native_id = Some(run.native_id.clone());
+        started.worker = Some(self.worker());
+        Event::ProcessStarted(started)
+    }
+
+    fn logged(&self, run: &Run, message: String) -> Event {
+        let (root_id, id) = run.ids();
+        let level = if self.said.is_failure() { "error" } else { "info" }.to_owned();
+        Event::ProcessLogged(ProcessLogged {
+            root_id,
+            id,
+            time_us: self.now_us,
+            level,
+            message,
+            target: None,
+            stream: None,
+            fields: Default::default(),
+            attempt: 1,
+            worker: Some(self.worker()),
+            native_id: None,
+            links: Vec::new(),
+        })
+    }
+
+    fn ended(&self, run: &Run) -> Event {
+        let (root, id) = run.ids();
+        let outcome = if self.said.is_failure() { Outcome::FAILED } else { Outcome::SUCCEEDED };
+        let mut ended = ProcessEnded::new(root, id, self.now_us, outcome);
+        let elapsed_us = self.now_us.saturating_sub(run.started_us.unwrap_or(self.now_us));
+        ended.elapsed_ns = Some(elapsed_us.saturating_mul(1_000));
+        if let Said::Exit(code) = self.said {
+            (ended.exit_code, ended.reason) = (Some(code.into()), Some("exited".to_owned()));
+        }
+        ended.error = self.said.is_failure().then(|| self.error());
+        ended.worker = Some(self.worker());
+        Event::ProcessEnded(ended)
+    }
+
+    fn error(&self) -> Error {
+        let last = self.lines.iter().rev().find(|line| !line.trim().is_empty());
+        let (kind, message) = match self.said {
+            Said::Exit(code) => (ErrorKind::EXIT, format!("exit code {code}")),
+            _ => (ErrorKind::ERROR, last.map_or("the job told that it failed", |line| line.trim()).to_owned()),
+        };
+        let tail = self.lines[self.lines.len().saturating_sub(TAIL)..].join("\n");
+        let tail = Some(tail).filter(|tail| !tail.is_empty());
+        Error { kind, type_name: None, message, chain: Vec::new(), source: None, code: None, tail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_never_has_the_key_of_a_heartbeat() {
+        let shown = |path: &str| shown_path(&path.parse().unwrap()).to_owned();
+        for path in ["/ping/abc", "/ping/abc/start?rid=x", "//ping/abc", "/%70ing/abc", "/api/ping/abc", "/PING/abc", "/ping//abc/1/2"] {
+            assert_eq!(shown(path), "/ping/…", "{path}");
+        }
+        for path in ["/tasks", "/api/v1/heartbeats/ping-1/roll", "/pings"] {
+            assert_eq!(shown(path), path);
+        }
+    }
+
+    #[test]
+    fn a_ping_says_one_of_few_words() {
+        for (text, expected) in [
+            ("", Some(Said::Success)),
+            ("start", Some(Said::Start)),
+            ("fail", Some(Said::Fail)),
+            ("log", Some(Said::Log)),
+            ("0", Some(Said::Exit(0))),
+            ("255", Some(Said::Exit(255))),
+            ("256", None),
+            ("-1", None),
+            ("+1", None),
+            ("0x1", None),
+            ("0000", None),
+            ("Start", None),
+            ("start/", None),
+            ("１", None),
+        ] {
+            assert_eq!(Said::read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_becomes_lines_within_bounds() {
+        assert_eq!(lines(b"one\r\ntwo\n\n\xffthree\0", false), ["one", "two", "", "\u{fffd}three\0"]);
+        assert_eq!(lines(b"", true).len(), 1, "what was left out is said");
+        let many = lines("x\n".repeat(50_000).as_bytes(), false);
+        assert_eq!((many.len(), many[LINES / 2].as_str()), (LINES + 1, "[46000 lines were left out: of a ping 4000 are kept]"));
+        let long = lines("ä".repeat(50_000).as_bytes(), false);
+        assert!(long.len() == 4 && long.iter().all(|line| line.len() <= LINE_BYTES) && long.concat().chars().count() == 50_000);
+    }
+}

@@ -1,0 +1,246 @@
+//! Heartbeats: jobs that run elsewhere ping an address, and each run of theirs is a process like any other.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::stream::Reader;
+use crate::support::{TestServer, read, until};
+
+async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    let request = server.client.request(method.parse().unwrap(), format!("http://{}/api/v1/{path}", server.address));
+    let request = body.into_iter().fold(request.bearer_auth(server.local_token()), |request, body| request.json(&body));
+    let response = request.send().await.unwrap();
+    if response.status() == 204 { (204, Value::Null) } else { read(response).await }
+}
+
+/// Adds a heartbeat that is expected every minute; returns its key.
+async fn add(server: &TestServer, name: &str) -> String {
+    let (status, told) = ask(server, "POST", "heartbeats", Some(json!({"name": name, "every_ms": 60_000, "grace_ms": 30_000}))).await;
+    assert_eq!((status, &told["path"]), (201, &json!(format!("/ping/{}", told["key"].as_str().unwrap()))), "{told}");
+    told["key"].as_str().unwrap().to_owned()
+}
+
+/// Sends a ping as bytes; returns the status line and the body.
+async fn ping(server: &TestServer, method: &str, path: &str, body: &str) -> (u16, String) {
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", server.address, body.len());
+    let answer = server.raw(&format!("{head}{body}")).await;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"));
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+async fn ok(server: &TestServer, path: &str, body: &str) {
+    assert_eq!(ping(server, "POST", path, body).await, (200, "OK".to_owned()), "{path}");
+}
+
+/// The runs of a heartbeat, the newest first.
+async fn runs(server: &TestServer, name: &str) -> Vec<Value> {
+    server.ask(&format!("/api/v1/batch-tasks/runs?task={name}")).await["runs"].as_array().unwrap().clone()
+}
+
+async fn lines(server: &TestServer, run: &Value) -> Vec<String> {
+    let path = format!("/api/v1/roots/{}/logs", run["root_id"].as_str().unwrap());
+    let page = server.ask(&path).await;
+    page["entries"].as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_start_and_its_end_are_one_run_with_its_log_in_the_form_of_healthchecks() {
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    ok(&server, &format!("/ping/{key}/start"), "").await;
+    let run = runs(&server, "nightly").await.remove(0);
+    assert_eq!((&run["outcome"], &run["trigger"]), (&json!("running"), &json!("ping")), "{run}");
+    ok(&server, &format!("/ping/{key}/log"), "reading prices\n\nof today").await;
+    ok(&server, &format!("/ping/{key}/3"), "no prices").await;
+    let run = runs(&server, "nightly").await.remove(0);
+    assert_eq!((&run["outcome"], &run["exit_code"], &run["error"]), (&json!("failed"), &json!(3), &json!("exit code 3")), "{run}");
+    let (started, ended) = (run["started_us"].as_u64().unwrap(), run["ended_us"].as_u64().unwrap());
+    assert_eq!(run["elapsed_ns"].as_u64().unwrap(), (ended - started) * 1_000, "{run}");
+    assert_eq!(lines(&server, &run).await, ["reading prices", "", "of today", "no prices"]);
+    let tree = server.ask(&format!("/api/v1/roots/{}/tree", run["root_id"].as_str().unwrap())).await;
+    let process = &tree["processes"][0];
+    assert_eq!((&process["kind"], &process["name"], &process["error"]["tail"]), (&json!("run"), &json!("nightly"), &json!("no prices")));
+
+    // Without a start it takes no time; by each method, and with an exit code of 0.
+    for (method, path) in [("GET", ""), ("HEAD", ""), ("POST", "/0"), ("GET", "/fail")] {
+        assert_eq!(ping(&server, method, &format!("/ping/{key}{path}"), "").await.0, 200, "{method} {path}");
+    }
+    let runs = runs(&server, "nightly").await;
+    let told: Vec<_> = runs.iter().map(|run| (run["outcome"].as_str().unwrap(), run["exit_code"].as_u64())).collect();
+    assert_eq!(told, [("failed", None), ("succeeded", Some(0)), ("succeeded", None), ("succeeded", None), ("failed", Some(3))]);
+    assert_eq!(runs[0]["error"], "the job told that it failed");
+}
+
+#[tokio::test]
+async fn runs_with_ids_of_their_own_may_overlap_and_a_new_start_ends_the_run_before() {
+    let server = TestServer::start().await;
+    let key = add(&server, "import").await;
+    let rid = |number: u8| format!("0199a3ce-929d-7e0e-8736-0199a3ce92{number:02x}");
+    for (what, number) in [("/start", 1), ("/start", 2), ("", 1), ("/fail", 2), ("/fail", 2), ("", 3)] {
+        ok(&server, &format!("/ping/{key}{what}?rid={}", rid(number)), "").await;
+    }
+    let by_id = |runs: &[Value]| {
+        let of = |run: &Value| (run["run"].as_str().unwrap().to_owned(), run["outcome"].as_str().unwrap().to_owned());
+        runs.iter().map(of).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let told = by_id(&runs(&server, "import").await);
+    let expected = [(1, "succeeded"), (2, "failed"), (3, "succeeded")];
+    assert_eq!(told, expected.map(|(number, outcome)| (format!("import@{}", rid(number)), outcome.to_owned())).into(), "each once");
+    assert_eq!(ping(&server, "GET", &format!("/ping/{key}?rid=7"), "").await.0, 400);
+
+    ok(&server, &format!("/ping/{key}/start"), "").await;
+    ok(&server, &format!("/ping/{key}/start"), "").await;
+    let newest: Vec<_> = runs(&server, "import").await.iter().take(2).map(|run| (run["outcome"].clone(), run["reason"].clone())).collect();
+    assert_eq!(newest, [(json!("running"), Value::Null), (json!("cancelled"), json!("started-again"))]);
+}
+
+#[tokio::test]
+async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    let long = format!("/ping/{}", "a".repeat(2_000));
+    let wrong = format!("/ping/{key}/256");
+    let (other, upper, hostile) = ("/ping/00000000-0000-0000-0000-000000000000", format!("/ping/{}", key.to_uppercase()), "/ping/%00%ff'--");
+    for path in [long.as_str(), &wrong, other, &upper, hostile, "/ping/..%2f..", "/ping/%7B%7Bx%7D%7D", "/ping/x/start"] {
+        assert_eq!(ping(&server, "GET", path, "").await, (404, "not found".to_owned()), "{path}");
+    }
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(ping(&server, "POST", other, "x").await.0);
+    }
+    assert_eq!(statuses, [404, 404, 429, 429], "ten at once, then one in six seconds");
+    ok(&server, &format!("/ping/{key}"), "").await;
+    let mut refused = 0;
+    for _ in 0..70 {
+        refused += u32::from(ping(&server, "GET", &format!("/ping/{key}/log"), "").await.0 == 429);
+    }
+    assert!(refused > 0, "a key is paced, too");
+}
+
+#[tokio::test]
+async fn a_large_or_hostile_body_is_kept_within_bounds_as_data() {
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    let large = format!("first\r\n{}", "x".repeat(1 << 20));
+    ok(&server, &format!("/ping/{key}"), &large).await;
+    let kept = lines(&server, &runs(&server, "nightly").await[0]).await;
+    assert_eq!((kept[0].as_str(), kept.last().unwrap().starts_with("[the rest was left out")), ("first", true), "{kept:?}");
+    assert!(kept.concat().len() < 101_000);
+    let hostile = "<script>alert(1)</script>\u{202e}{{ 7*7 }}\r\nBcc: all@example.com\0";
+    ok(&server, &format!("/ping/{key}/fail"), hostile).await;
+    let run = runs(&server, "nightly").await.remove(0);
+    assert_eq!(lines(&server, &run).await.concat(), hostile.replace("\r\n", ""));
+    // Half a body is no ping.
+    let head = format!("POST /ping/{key} HTTP/1.1\r\nhost: {}\r\ncontent-length: 100\r\n\r\nhalf", server.address);
+    let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
+    drop(socket);
+    ok(&server, &format!("/ping/{key}"), "").await;
+    assert_eq!(runs(&server, "nightly").await.len(), 3);
+}
+
+#[tokio::test]
+async fn keys_are_told_once_rolled_with_an_overlap_and_end_with_the_heartbeat() {
+    let server = TestServer::with(|config| config.public_url = Some("https://monitor.example.com/m/".parse().unwrap())).await;
+    let key = add(&server, "nightly").await;
+    assert_eq!(ask(&server, "POST", "heartbeats", Some(json!({"name": "nightly", "every_ms": 1_000}))).await.0, 409);
+    let (status, rolled) = ask(&server, "POST", "heartbeats/nightly/roll", Some(json!({}))).await;
+    let next = rolled["key"].as_str().unwrap().to_owned();
+    assert_eq!((status, rolled["url"].as_str()), (200, Some(format!("https://monitor.example.com/m/ping/{next}").as_str())), "{rolled}");
+    for key in [&key, &next] {
+        ok(&server, &format!("/ping/{key}"), "").await;
+    }
+    let (_, rolled) = ask(&server, "POST", "heartbeats/nightly/roll", Some(json!({"overlap_ms": 0}))).await;
+    let last = rolled["key"].as_str().unwrap();
+    for (key, status) in [(key.as_str(), 404), (&next, 404), (last, 200)] {
+        assert_eq!(ping(&server, "GET", &format!("/ping/{key}"), "").await.0, status);
+    }
+    let listed = ask(&server, "GET", "heartbeats", None).await.1;
+    let text = listed.to_string();
+    assert!(text.contains(r#""state":"up""#) && ![key.as_str(), &next, last].iter().any(|key| text.contains(key)), "{text}");
+    let slower = json!({"name": "nightly", "rule": "0 3 * * *", "zone": "Europe/Berlin"});
+    let (status, changed) = ask(&server, "PUT", "heartbeats/nightly", Some(slower)).await;
+    assert_eq!((status, &changed["rule"], &changed["grace_ms"]), (200, &json!("0 3 * * *"), &json!(600_000)), "{changed}");
+    assert_eq!(ask(&server, "DELETE", "heartbeats/nightly", None).await.0, 204);
+    assert_eq!(ping(&server, "GET", &format!("/ping/{last}"), "").await.0, 404);
+    for (method, path) in [("DELETE", "heartbeats/nightly"), ("POST", "heartbeats/nightly/roll"), ("PUT", "heartbeats/nightly")] {
+        let body = (method != "DELETE").then(|| if method == "PUT" { json!({"name": "nightly", "every_ms": 1_000}) } else { json!({}) });
+        assert_eq!(ask(&server, method, path, body).await.0, 404, "{method} {path}");
+    }
+    for (body, words) in [
+        (json!({"name": "a b", "every_ms": 5}), "name: \"a b\" can't be a name"),
+        (json!({"name": "a"}), "one of them"),
+        (json!({"name": "a", "rule": "0 25 * * *"}), "rule: "),
+        (json!({"name": "a", "every": 5}), "unknown field"),
+    ] {
+        let (status, problem) = ask(&server, "POST", "heartbeats", Some(body)).await;
+        assert!(status == 400 && problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_ping_that_does_not_come_is_told_once_and_the_next_one_ends_it() {
+    let server = TestServer::start().await;
+    let body = json!({"name": "nightly", "every_ms": 1_000, "grace_ms": 1_000, "agent": "db-1"});
+    let (_, told) = ask(&server, "POST", "heartbeats", Some(body)).await;
+    let key = told["key"].as_str().unwrap();
+    let mut stream = Reader::open(server.get("/api/v1/stream?types=run-missed")).await;
+    ok(&server, &format!("/ping/{key}"), "").await;
+    let event = stream.next().await.data["event"].clone();
+    assert_eq!((&event["task"], &event["agent"], &event["reason"]), (&json!("nightly"), &json!("db-1"), &json!("no-ping")), "{event}");
+    let heartbeat = async || ask(&server, "GET", "heartbeats", None).await.1["heartbeats"][0].clone();
+    let missed = heartbeat().await;
+    assert_eq!((&missed["state"], &missed["missed_us"]), (&json!("missed"), &missed["due_us"]), "{missed}");
+    ok(&server, &format!("/ping/{key}"), "").await;
+    let next = stream.next().await.data["event"].clone();
+    assert!(next["first_due_us"].as_u64() > event["first_due_us"].as_u64(), "another outage, told anew: {next}");
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+#[tokio::test]
+async fn no_log_has_a_key() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    for (method, path) in [("GET", ""), ("POST", "/start"), ("GET", "/nothing"), ("GET", "/a/b"), ("PUT", ""), ("DELETE", "/fail")] {
+        let path = format!("http://{}/ping/{key}{path}?rid={key}", server.address);
+        server.client.request(method.parse().unwrap(), path).bearer_auth(server.local_token()).send().await.unwrap();
+    }
+    until(async || written.text().contains("/ping/…")).await;
+    let audit = ask(&server, "GET", "audit", None).await.1.to_string();
+    drop(server.stop().await);
+    // hyper and reqwest log what they read and write; the server runs without these.
+    let text = written.text();
+    let ours: Vec<_> = text.lines().filter(|line| line.contains("monitor_server") || line.contains("tower_http")).collect();
+    assert!(!ours.is_empty() && !ours.iter().any(|line| line.contains(&key)), "{ours:#?}");
+    assert!(!audit.contains(&key), "{audit}");
+}
