@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, LogsPage, Me, Process, ProcessId,
+    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, LogsPage, Me, Process, ProcessId,
     ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
@@ -99,6 +99,26 @@ impl Client {
     /// `GET /api/v1/tokens`: all tokens, by name.
     pub fn tokens(&self) -> Call<Tokens> {
         self.get(&["tokens"])
+    }
+
+    /// `GET /api/v1/heartbeats`: all heartbeats, by name.
+    pub fn heartbeats(&self) -> Call<Heartbeats> {
+        self.get(&["heartbeats"])
+    }
+
+    /// `POST /api/v1/heartbeats`: adds a heartbeat, and tells its key.
+    pub fn add_heartbeat(&self, definition: &HeartbeatDefinition) -> Call<HeartbeatKey> {
+        self.v1(Method::POST, &["heartbeats"]).json_body(serde_json::to_vec(definition).expect("a definition is JSON"))
+    }
+
+    /// `POST /api/v1/heartbeats/{name}/roll`: gives a heartbeat another key, and tells it.
+    pub fn roll_heartbeat(&self, name: &str, roll: &HeartbeatRoll) -> Call<HeartbeatKey> {
+        self.v1(Method::POST, &["heartbeats", name, "roll"]).json_body(serde_json::to_vec(roll).expect("a request is JSON"))
+    }
+
+    /// `DELETE /api/v1/heartbeats/{name}`: deletes a heartbeat.
+    pub fn delete_heartbeat(&self, name: &str) -> Call<()> {
+        self.v1(Method::DELETE, &["heartbeats", name])
     }
 
     /// `POST /api/v1/clock/confirm`: says that the server's clock is right after it jumped ahead.

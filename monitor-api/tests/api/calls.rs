@@ -55,6 +55,11 @@ async fn every_call_is_answered_as_its_type() {
     assert_eq!(same(client.stats_causes().from_us(from_us).to_us(to_us)).await.causes[0].count, 1);
     assert!(same(client.pin(1)).await.pinned && !same(client.unpin(of)).await.pinned);
     assert_eq!(same(client.confirm_clock()).await.clock_jump, None);
+    let definition = serde_json::from_value(serde_json::json!({"name": "poller", "every_ms": 60_000})).unwrap();
+    assert_eq!(client.add_heartbeat(&definition).await.unwrap().name, "poller");
+    assert!(same(client.roll_heartbeat("poller", &monitor_wire::HeartbeatRoll::default())).await.old_key_until_us.is_some());
+    assert_eq!(same(client.heartbeats()).await.heartbeats.len(), 1);
+    client.delete_heartbeat("poller").await.unwrap();
     let done = same(client.audit().limit(10)).await.entries;
     assert!(done.iter().any(|entry| entry.action.contains("/pin") && entry.outcome == "done"), "{done:?}");
     assert_eq!(same(client.tokens()).await.tokens[0].name, "local");

@@ -11,6 +11,7 @@ pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod heartbeat;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;

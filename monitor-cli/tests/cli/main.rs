@@ -6,6 +6,7 @@ mod copies;
 #[cfg(unix)]
 mod crontab;
 mod export;
+mod heartbeat;
 mod help;
 mod logs;
 mod manual;

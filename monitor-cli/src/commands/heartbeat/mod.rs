@@ -1,0 +1,149 @@
+//! `monitor heartbeat`
+
+mod snippets;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::Subcommand;
+use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
+
+use self::snippets::Snippet;
+use super::access_folder::when;
+use crate::client::Connection;
+use crate::exit;
+use crate::text::visible;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor heartbeat add nightly-backup --rule \"30 2 * * *\" --zone Europe/Berlin --grace 30m
+  monitor heartbeat add poller --every 5m --snippet python
+  monitor heartbeat list
+  monitor heartbeat roll poller --overlap 7d       a new key; the old one is taken for a week more
+  monitor heartbeat delete poller
+
+A job that runs elsewhere pings its address when it has run: /ping/KEY, with /start before it, and /fail or
+/EXIT-CODE if it failed. What doesn't come in time is told as a missed run.";
+
+/// Watches jobs that run elsewhere by the pings that they send
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Adds a heartbeat, and prints its address, this once
+    Add(Add),
+    /// Lists all heartbeats, and how they stand
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Gives a heartbeat another address, and prints it, this once
+    Roll {
+        /// The heartbeat
+        name: String,
+        /// How long the old address is taken, like 12h or 7d; 0s ends it at once
+        #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = monitor_tasks::duration::read)]
+        overlap: Duration,
+        /// Prints what a job has to do, in this language
+        #[arg(long, value_enum)]
+        snippet: Option<Snippet>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Deletes a heartbeat; its runs are still shown
+    Delete {
+        /// The heartbeat
+        name: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("expected").required(true).args(["rule", "every"])))]
+struct Add {
+    /// Its name, like no other's
+    name: String,
+    /// The rule of time by which a ping is expected, such as "30 2 * * *"
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
+    /// Zone of the rule, such as Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE", requires = "rule")]
+    zone: Option<String>,
+    /// A ping is expected so long after the one before it, like 5m or 1d
+    #[arg(long, value_name = "DURATION", value_parser = monitor_tasks::duration::read)]
+    every: Option<Duration>,
+    /// How late a ping may be
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = monitor_tasks::duration::read)]
+    grace: Duration,
+    /// After how long a run that was begun is overdue [default: the grace]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_tasks::duration::read)]
+    timeout: Option<Duration>,
+    /// The agent of the machine on which the job runs, if it has one
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// Prints what the job has to do in this language
+    #[arg(long, value_enum, default_value = "sh")]
+    snippet: Snippet,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Add(add) => self::add(add),
+        Command::List { connection } => connection.show(connection.client()?.heartbeats(), |all| list(&all)),
+        Command::Roll { name, overlap, snippet, connection } => {
+            let roll = HeartbeatRoll { overlap_ms: Some(overlap.as_millis() as u64) };
+            let call = connection.client()?.roll_heartbeat(&name, &roll);
+            connection.show(call, |key| told(&key, &connection, snippet, None))
+        }
+        Command::Delete { name, connection } => {
+            connection.ask(connection.client()?.delete_heartbeat(&name))?;
+            Ok(writeln!(anstream::stdout(), "deleted {}", visible(&name))?)
+        }
+    }
+}
+
+fn add(args: Add) -> anyhow::Result<()> {
+    let Add { name, rule, zone, every, grace, timeout, agent, snippet, connection } = args;
+    let ms = |duration: Duration| duration.as_millis() as u64;
+    let definition =
+        HeartbeatDefinition { name, rule, zone, every_ms: every.map(ms), grace_ms: ms(grace), timeout_ms: timeout.map(ms), agent };
+    let call = connection.client()?.add_heartbeat(&definition);
+    connection.show(call, |key| told(&key, &connection, Some(snippet), definition.rule.as_deref()))
+}
+
+/// Prints an address, and what a job has to do with it.
+fn told(key: &HeartbeatKey, connection: &Connection, snippet: Option<Snippet>, rule: Option<&str>) -> anyhow::Result<()> {
+    let below = || format!("{}{}", connection.server().as_str().trim_end_matches('/'), key.path);
+    let url = key.url.clone().unwrap_or_else(below);
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{}", visible(&url))?;
+    if let Some(until_us) = key.old_key_until_us {
+        writeln!(out, "the old address is taken until {}", when(Some(until_us)))?;
+    }
+    if let Some(snippet) = snippet {
+        write!(out, "\n{}", snippet.text(&visible(&key.name), &url, rule.unwrap_or("30 2 * * *")))?;
+    }
+    Ok(out.flush()?)
+}
+
+fn list(all: &Heartbeats) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for Heartbeat { definition, state, seen_us, due_us, .. } in &all.heartbeats {
+        let (name, state) = (visible(&definition.name), visible(state.as_str()));
+        let expected = match (&definition.rule, definition.every_ms) {
+            (Some(rule), _) => format!("{rule} {}", definition.zone.as_deref().unwrap_or("UTC")),
+            (None, every) => format!("every {}", monitor_tasks::duration::write(Duration::from_millis(every.unwrap_or_default()))),
+        };
+        let (seen, due) = (when(*seen_us), due_us.map_or_else(|| "after the first ping".to_owned(), |due| when(Some(due))));
+        writeln!(out, "{name:<24}{state:<8}{:<34}last {seen}  next {due}", visible(&expected))?;
+    }
+    Ok(out.flush()?)
+}
