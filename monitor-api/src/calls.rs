@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, LogsPage, Me, Process, ProcessId,
-    ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
+    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition, HeartbeatKey,
+    HeartbeatRoll, Heartbeats, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage,
+    StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
 use serde_json::Value;

@@ -11,7 +11,7 @@ use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatState};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::duties::Duty;
+use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
 use crate::store::{HeartbeatRow, MissedPing, Store, StoreError};
 
@@ -113,14 +113,31 @@ pub(crate) fn shown(row: HeartbeatRow, now_us: u64) -> Heartbeat {
     }
 }
 
-/// Looks for pings that don't come.
+/// Parts of the server that looking for missing pings takes.
 #[derive(Clone)]
-pub(crate) struct Watch {
+pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) clock: Clock,
+}
+
+/// Begins to look for pings that don't come.
+pub(crate) fn begin(duties: &mut Duties, Parts { store, ingest, clock }: Parts, stopping: &CancellationToken) {
+    let watch = Watch { since_us: clock.wall_us(), store, ingest, clock };
+    let stopping = stopping.clone();
+    duties.begin("heartbeats", move |duty| {
+        let (watch, stopping) = (watch.clone(), stopping.clone());
+        async move { watch.run(&duty, &stopping).await }
+    });
+}
+
+#[derive(Clone)]
+struct Watch {
+    store: Arc<dyn Store>,
+    ingest: Arc<Ingest>,
+    clock: Clock,
     /// When the server began: pings before that may have found nobody, and will come again.
-    pub(crate) since_us: u64,
+    since_us: u64,
 }
 
 /// Due times that were found, by name, each for a definition and a last ping: to search a rule takes a while.
@@ -128,7 +145,7 @@ type Known = HashMap<String, (HeartbeatDefinition, u64, Option<u64>)>;
 
 impl Watch {
     /// Looks again and again, until it is told to stop.
-    pub(crate) async fn run(&self, duty: &Duty, stopping: &CancellationToken) {
+    async fn run(&self, duty: &Duty, stopping: &CancellationToken) {
         let mut known = Known::new();
         while stopping.run_until_cancelled(self.clock.sleep(EVERY)).await.is_some() {
             match self.look(&mut known).await {
@@ -224,6 +241,8 @@ mod tests {
         }
     }
 
+    const S: u64 = 1_000_000;
+
     #[test]
     fn a_ping_is_missed_once_after_its_grace_and_no_sooner_than_that_after_the_server_began() {
         let row = |seen, missed| HeartbeatRow {
@@ -236,7 +255,6 @@ mod tests {
             missed_us: missed,
         };
         let is_missed = |row: HeartbeatRow, since, now| missed(row, &Known::new(), &mut Known::new(), (since, now)).is_some();
-        const S: u64 = 1_000_000;
         assert!(!is_missed(row(None, None), 0, 999 * S), "none is expected before the first one");
         assert!(!is_missed(row(Some(0), None), 0, 119 * S));
         assert!(is_missed(row(Some(0), None), 0, 120 * S));

@@ -16,8 +16,8 @@ use crate::commands::Commands;
 use crate::config::Config;
 use crate::duties::{Board, Duties};
 use crate::forward::{self, Target, TargetError};
-use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
 use crate::heartbeats;
+use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
 use crate::overdue;
@@ -229,14 +229,7 @@ impl Server {
                 async move { overdue::run(&ingest, &clock, since_us, &duty, &stopping).await }
             });
         }
-        {
-            let watch = heartbeats::Watch { store: store.clone(), ingest: ingest.clone(), clock: clock.clone(), since_us: clock.wall_us() };
-            let stopping = stopping.clone();
-            duties.begin("heartbeats", move |duty| {
-                let (watch, stopping) = (watch.clone(), stopping.clone());
-                async move { watch.run(&duty, &stopping).await }
-            });
-        }
+        heartbeats::begin(&mut duties, heartbeats::Parts { store: store.clone(), ingest: ingest.clone(), clock: clock.clone() }, &stopping);
         {
             let (access, room, clock, stopping) = (access, room.clone(), clock.clone(), stopping.clone());
             duties.begin("rights", move |duty| {

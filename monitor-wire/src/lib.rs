@@ -52,6 +52,7 @@ pub use task::{
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;
 pub use words::{
-    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, HeartbeatState, Kind, Loss, MissedReason, Outcome, SkipReason, State, WorkerRole, WorkerState,
+    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, HeartbeatState, Kind, Loss, MissedReason, Outcome, SkipReason, State,
+    WorkerRole, WorkerState,
 };
 pub use worker_event::{Registered, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};

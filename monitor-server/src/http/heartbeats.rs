@@ -12,7 +12,7 @@ use super::problem::ApiError;
 use super::{Answer, App};
 use crate::access::{Principal, hash, random};
 use crate::heartbeats::{mistakes, shown};
-use crate::store::HeartbeatEdit;
+use crate::store::{HeartbeatEdit, HeartbeatQueries};
 
 /// The largest definition, in bytes.
 const MAX_BYTES: usize = 16 << 10;
@@ -32,7 +32,7 @@ const MOST: usize = 10_000;
 )]
 pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Heartbeats> {
     let now_us = app.clock.wall_us();
-    let rows = app.ask(|store| store.heartbeats()).await?;
+    let rows = app.ask(HeartbeatQueries::heartbeats).await?;
     Ok(Json(Heartbeats { heartbeats: rows.into_iter().map(|row| shown(row, now_us)).collect() }))
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn put_heartbeat(
         return Err(none(&name));
     }
     let now_us = app.clock.wall_us();
-    let rows = app.ask(|store| store.heartbeats()).await?;
+    let rows = app.ask(HeartbeatQueries::heartbeats).await?;
     let row = rows.into_iter().find(|row| row.definition.name == name).ok_or_else(|| none(&name))?;
     Ok(Json(shown(row, now_us)))
 }

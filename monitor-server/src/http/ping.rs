@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 use jiff::Timestamp;
 use monitor_wire::{
-    BatchRun, Error, ErrorKind, Event, Kind, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted, RootId, State as RunState,
-    WorkerId, WorkerRef,
+    BatchRun, Error, ErrorKind, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted, RootId,
+    State as RunState, WorkerId, WorkerRef,
 };
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -148,7 +148,7 @@ fn lines(body: &[u8], is_cut: bool) -> Vec<String> {
     for line in text.lines() {
         let mut rest = line;
         while rest.len() > LINE_BYTES {
-            let (begin, end) = rest.split_at(rest.floor_char_boundary(LINE_BYTES));
+            let (begin, end) = rest.split_at((0..=LINE_BYTES).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or_default());
             lines.push(begin.into());
             rest = end;
         }
@@ -311,7 +311,7 @@ impl Ping {
             message,
             target: None,
             stream: None,
-            fields: Default::default(),
+            fields: Fields::new(),
             attempt: 1,
             worker: Some(self.worker()),
             native_id: None,

@@ -197,11 +197,7 @@ impl Receiver {
         let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), clock.wall_us())));
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
-        Self {
-            worker: WorkerRef { id, hostname, pid: std::process::id(), program: program.to_owned() },
-            next: AtomicU64::new(1),
-            clock,
-        }
+        Self { worker: WorkerRef { id, hostname, pid: std::process::id(), program: program.to_owned() }, next: AtomicU64::new(1), clock }
     }
 
     /// Stores events durably.

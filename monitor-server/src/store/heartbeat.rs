@@ -69,6 +69,16 @@ pub enum HeartbeatEdit {
     Delete(String),
 }
 
+/// What a change makes of a heartbeat.
+pub(super) enum Edited {
+    /// It is so.
+    Is(Box<HeartbeatRow>),
+    /// It is gone.
+    Gone,
+    /// It can't be: it is there already, or is not.
+    Refused,
+}
+
 impl HeartbeatEdit {
     /// The heartbeat that is changed.
     pub(super) fn name(&self) -> &str {
@@ -78,19 +88,25 @@ impl HeartbeatEdit {
         }
     }
 
-    /// The heartbeat after the change; none if it is gone. None outside if the change can't be: it is there already, or is not.
-    pub(super) fn of(self, row: Option<HeartbeatRow>, now_us: u64) -> Option<Option<HeartbeatRow>> {
+    /// The heartbeat after the change.
+    pub(super) fn of(self, row: Option<HeartbeatRow>, now_us: u64) -> Edited {
         match (self, row) {
-            (Self::Add { definition, key_hash, who }, None) => {
-                Some(Some(HeartbeatRow { definition, key_hash, old: None, created_us: now_us, who, seen_us: None, missed_us: None }))
-            }
-            (Self::Define(definition), Some(row)) => Some(Some(HeartbeatRow { definition, ..row })),
+            (Self::Add { definition, key_hash, who }, None) => Edited::Is(Box::new(HeartbeatRow {
+                definition,
+                key_hash,
+                old: None,
+                created_us: now_us,
+                who,
+                seen_us: None,
+                missed_us: None,
+            })),
+            (Self::Define(definition), Some(row)) => Edited::Is(Box::new(HeartbeatRow { definition, ..row })),
             (Self::Roll { key_hash, until_us, .. }, Some(row)) => {
                 let old = Some((row.key_hash, until_us)).filter(|(_, until)| *until > now_us);
-                Some(Some(HeartbeatRow { key_hash, old, ..row }))
+                Edited::Is(Box::new(HeartbeatRow { key_hash, old, ..row }))
             }
-            (Self::Delete(_), Some(_)) => Some(None),
-            _ => None,
+            (Self::Delete(_), Some(_)) => Edited::Gone,
+            _ => Edited::Refused,
         }
     }
 }

@@ -24,7 +24,8 @@ async fn add(server: &TestServer, name: &str) -> String {
 
 /// Sends a ping as bytes; returns the status line and the body.
 async fn ping(server: &TestServer, method: &str, path: &str, body: &str) -> (u16, String) {
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", server.address, body.len());
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", server.address, body.len());
     let answer = server.raw(&format!("{head}{body}")).await;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{answer:?}"));
     (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
@@ -102,7 +103,8 @@ async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
     let key = add(&server, "nightly").await;
     let long = format!("/ping/{}", "a".repeat(2_000));
     let wrong = format!("/ping/{key}/256");
-    let (other, upper, hostile) = ("/ping/00000000-0000-0000-0000-000000000000", format!("/ping/{}", key.to_uppercase()), "/ping/%00%ff'--");
+    let (other, upper, hostile) =
+        ("/ping/00000000-0000-0000-0000-000000000000", format!("/ping/{}", key.to_uppercase()), "/ping/%00%ff'--");
     for path in [long.as_str(), &wrong, other, &upper, hostile, "/ping/..%2f..", "/ping/%7B%7Bx%7D%7D", "/ping/x/start"] {
         assert_eq!(ping(&server, "GET", path, "").await, (404, "not found".to_owned()), "{path}");
     }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_wire::{
-    BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event,
-};
+use monitor_wire::{BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event};
 
 use super::{MemoryStore, contains};
 use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, cursor_of, decision_of, run_cursor, with_diffs};

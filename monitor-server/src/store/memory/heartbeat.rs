@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use monitor_wire::{BatchRun, Event};
 
 use super::MemoryStore;
-use crate::store::heartbeat::ping_of;
+use crate::store::heartbeat::{Edited, ping_of};
 use crate::store::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash, MissedPing, StoreError};
 
 /// All heartbeats, by name.
@@ -17,9 +17,9 @@ impl Heartbeats {
     pub(super) fn change(&mut self, edit: HeartbeatEdit, now_us: u64) -> bool {
         let name = edit.name().to_owned();
         match edit.of(self.0.get(&name).cloned(), now_us) {
-            Some(Some(row)) => drop(self.0.insert(name, row)),
-            Some(None) => drop(self.0.remove(&name)),
-            None => return false,
+            Edited::Is(row) => drop(self.0.insert(name, *row)),
+            Edited::Gone => drop(self.0.remove(&name)),
+            Edited::Refused => return false,
         }
         true
     }

@@ -63,9 +63,9 @@ pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
-    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit,
-    HeartbeatQueries, HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery, MissedPing, Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject,
-    TaskChange, TasksChanged, TreeColumns,
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit, HeartbeatQueries,
+    HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery, MissedPing, Models, NameTotals, Outline, ProcessesQuery, Queries,
+    ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TaskChange, TasksChanged, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::store::space::{Outlook, Space};

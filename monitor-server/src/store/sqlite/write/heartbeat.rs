@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension as _, Result, params};
 
 use super::changes::NONE;
 use super::{Transaction, Writer};
-use crate::store::heartbeat::ping_of;
+use crate::store::heartbeat::{Edited, ping_of};
 use crate::store::sqlite::heartbeat::{HEARTBEAT, row};
 use crate::store::{Changes, HeartbeatEdit, HeartbeatRow, MissedPing};
 
@@ -16,11 +16,12 @@ impl Writer {
         let told = self.transaction(now_us, |transaction| {
             let name = edit.name().to_owned();
             let before = transaction.heartbeat(&name)?;
-            let Some(after) = edit.of(before, now_us) else { return Ok(()) };
-            is_done = true;
+            let after = edit.of(before, now_us);
+            is_done = !matches!(after, Edited::Refused);
             match after {
-                Some(row) => transaction.write_heartbeat(&row),
-                None => transaction.connection.prepare_cached("DELETE FROM heartbeat WHERE name = ?1")?.execute([name]).map(drop),
+                Edited::Refused => Ok(()),
+                Edited::Is(row) => transaction.write_heartbeat(&row),
+                Edited::Gone => transaction.connection.prepare_cached("DELETE FROM heartbeat WHERE name = ?1")?.execute([name]).map(drop),
             }
         })?;
         Ok((is_done, told))
