@@ -5,6 +5,7 @@
 
 pub mod access;
 mod adopt;
+pub mod alerts;
 mod clock;
 mod commands;
 mod config;

@@ -21,6 +21,7 @@ mod status;
 mod task;
 mod task_event;
 mod unplaced;
+mod webhook;
 mod words;
 mod worker_event;
 
@@ -51,6 +52,7 @@ pub use task::{
 };
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;
+pub use webhook::{AlertSubject, AlertWebhook};
 pub use words::{
     Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, HeartbeatState, Kind, Loss, MissedReason, Outcome, SkipReason, State,
     WorkerRole, WorkerState,

@@ -27,7 +27,7 @@ pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};
 use self::records::Records;
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
-pub(crate) use self::secret::{hash, random};
+pub(crate) use self::secret::{hash, hex, random};
 use self::sqlite::SqliteRecords;
 pub use self::tokens::{NewToken, Token};
 pub use self::users::User;

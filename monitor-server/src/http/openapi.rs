@@ -39,6 +39,7 @@ use crate::access::Scope;
         super::roots::Sort,
         super::export::ExportFormat, super::logs::Level,
         super::logs::LogOrder,
+        monitor_wire::AlertWebhook,
         super::stats::By,
         super::stats::StatsOrder
     )),
@@ -56,6 +57,20 @@ pub(super) async fn get_openapi(Extension(description): Extension<Arc<Value>>, S
     Json((*description).clone())
 }
 
+/// What the server asks others: the channels of alerts.
+fn webhooks() -> Value {
+    let header =
+        |name: &str, description: &str| json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"}});
+    let signature = "`t=SECONDS,v1=HEX`: HMAC-SHA256 by the channel's `secret` over `SECONDS`, a dot and the body";
+    json!({"alert": {"post": {
+        "description": "A message about an alert, as a channel of the kind `webhook` posts it.",
+        "tags": ["alerts"],
+        "parameters": [header("Idempotency-Key", "The message's id, the same for each attempt"), header("Monitor-Signature", signature)],
+        "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/AlertWebhook"}}}, "required": true},
+        "responses": {"2XX": {"description": "It is delivered. Any other answer: it is sent again, not before `Retry-After`"}},
+    }}})
+}
+
 /// A root's id, or its number.
 const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
 
@@ -69,6 +84,7 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Va
         "token": {"type": "http", "scheme": "bearer", "description": "One of `monitor token create NAME --scope SCOPE`"},
         "login": {"type": "apiKey", "in": "cookie", "name": SESSION, "description": "From `POST /login`; by https its name begins with `__Host-`"},
     });
+    whole["webhooks"] = webhooks();
     widen(&mut whole["components"]);
     let paths = whole["paths"].as_object_mut().expect("paths");
     for (path, item) in paths {

@@ -1,0 +1,85 @@
+//! Mail by SMTP.
+
+use std::time::Duration;
+
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MessageBuilder};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
+use monitor_alerts::{ChannelKind, MailTls};
+
+use super::{Letter, Undelivered};
+use crate::alerts::text::cut;
+
+/// Each step of the conversation with the mail server may take so long.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The most that a subject may have, in bytes.
+const MOST_SUBJECT: usize = 300;
+
+pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &Letter<'_>) -> Result<String, Undelivered> {
+    let ChannelKind::Mail { server, tls, user, from, to, .. } = kind else { return Err("no channel of mail".to_owned().into()) };
+    let mail = mail(from, to, letter)?;
+    let (host, port) = host_and_port(server, *tls)?;
+    let parameters = || TlsParameters::new(host.to_owned()).map_err(|error| format!("TLS with {host}: {error}"));
+    let tls = match tls {
+        MailTls::Starttls => Tls::Required(parameters()?),
+        MailTls::Tls => Tls::Wrapper(parameters()?),
+        MailTls::None => Tls::None,
+    };
+    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).tls(tls).timeout(Some(TIMEOUT));
+    if let Some(user) = user {
+        transport = transport.credentials(Credentials::new(user.clone(), password.unwrap_or_default()));
+    }
+    match transport.build().send(mail).await {
+        Ok(answer) => Ok(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" "))),
+        Err(error) => Err(format!("{server}: {}", crate::causes(&error)).into()),
+    }
+}
+
+/// Host and port of a mail server; without a port the one that belongs to its protection.
+fn host_and_port(server: &str, tls: MailTls) -> Result<(&str, u16), String> {
+    let usual = match tls {
+        MailTls::Starttls => 587,
+        MailTls::Tls => 465,
+        MailTls::None => 25,
+    };
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, port.parse().map_err(|_| format!("server: {server:?} has no port after its `:`"))?)
+        }
+        _ => (server, usual),
+    };
+    Ok((host.trim_matches(['[', ']']), port))
+}
+
+fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<lettre::Message, String> {
+    let message = letter.message;
+    let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text:?} is no address: {error}"));
+    let sender = address(from)?;
+    let host = sender.domain().to_owned();
+    let to = message.address.as_ref().map_or(to, std::slice::from_ref);
+    if to.is_empty() {
+        return Err("nobody is named whom the mail could go to: the channel has no `to`".to_owned());
+    }
+    // Each attempt is the same mail; all of an alert refer to the same one, which nobody sends, so that they are one thread.
+    let id =
+        |text: &str| format!("<{}@{host}>", text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect::<String>());
+    let mut builder: MessageBuilder = lettre::Message::builder()
+        .from(Mailbox::new(Some("Process Monitor".to_owned()), sender))
+        .message_id(Some(id(&message.id)))
+        .subject(cut(&letter.text.title, MOST_SUBJECT));
+    for to in to {
+        builder = builder.to(Mailbox::new(None, address(to)?));
+    }
+    if message.alert != 0 {
+        let thread = id(&format!("alert-{}", message.alert));
+        builder = builder.in_reply_to(thread.clone()).references(thread);
+    }
+    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
+    builder
+        .raw_header(automatic)
+        .header(ContentType::TEXT_PLAIN)
+        .body(letter.text.plain())
+        .map_err(|error| format!("the mail can't be made: {error}"))
+}

@@ -1,0 +1,36 @@
+//! Incoming webhooks of Slack: <https://api.slack.com/messaging/webhooks>.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::request::{Answer, Post};
+use super::{Letter, Undelivered};
+use crate::alerts::text::cut;
+
+/// The most that a header may have, in bytes: 150 characters.
+const MOST_HEADER: usize = 150;
+/// The most that a section may have, in bytes: 3,000 characters.
+const MOST_SECTION: usize = 3_000;
+
+pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
+    let text = &letter.text;
+    // Words of others stand in plain text: no mentions, links or emoji are made of them.
+    let plain = |text: &str, most: usize| json!({"type": "plain_text", "text": cut(text, most), "emoji": false});
+    let section = |text: &str| json!({"type": "section", "text": plain(text, MOST_SECTION)});
+    let rows: Vec<String> = text.rows.iter().map(|(label, value)| format!("{label}: {value}")).collect();
+    let mut blocks: Vec<Value> = vec![json!({"type": "header", "text": plain(&text.title, MOST_HEADER)})];
+    let sections = [rows.join("\n"), text.output.join("\n"), text.closing.clone().unwrap_or_default()];
+    blocks.extend(sections.iter().filter(|text| !text.trim().is_empty()).map(|text| section(text)));
+    if let Some((label, link)) = &text.link {
+        blocks.push(
+            json!({"type": "section", "text": {"type": "mrkdwn", "text": format!("<{}|{label}>", link.replace(['<', '>', '|'], ""))}}),
+        );
+    }
+    let escaped = text.title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Post::json(url, &json!({"text": cut(&escaped, MOST_SECTION), "blocks": blocks, "unfurl_links": false}))
+}
+
+/// The answer to a message that was taken is the word `ok`.
+pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
+    if answer.status.is_success() && answer.body.trim() == "ok" { Ok(answer.body) } else { Err(answer.failed()) }
+}

@@ -1,0 +1,161 @@
+use expect_test::expect;
+use monitor_alerts::{Severity, Subject};
+
+use super::*;
+
+const DUE: u64 = 1_795_228_200_000_000;
+
+fn message(kind: MessageKind, cause: Cause) -> Message {
+    Message {
+        id: "7-fired-ops".to_owned(),
+        alert: 7,
+        kind,
+        rule: "imports".to_owned(),
+        subject: Subject::new(SubjectKind::Task, "gold"),
+        cause,
+        severity: Severity::Warning,
+        time_us: DUE + 9_000_000,
+        since_us: DUE + 9_000_000,
+        resolved_us: None,
+        count: 1,
+        names: Vec::new(),
+        note: None,
+        facts: Facts {
+            run: Some("gold@20261121T023000Z.1".to_owned()),
+            root_id: Some("019f0000000000000000000000000001".to_owned()),
+            path: vec!["nightly".to_owned(), "gold".to_owned()],
+            machine: Some("db-1".to_owned()),
+            due_us: Some(DUE),
+            started_us: Some(DUE + 1_000_000),
+            ended_us: Some(DUE + 9_000_000),
+            elapsed_ns: Some(8_012_345_678),
+            usual_ns: Some(3_600_000_000_000),
+            exit_code: Some(137),
+            error: Some("no prices".to_owned()),
+            lines: vec!["reading".to_owned(), "no prices".to_owned()],
+            changes: vec!["- config = 1".to_owned(), "+ config = 2".to_owned()],
+            ..Facts::default()
+        },
+        channel: "ops".to_owned(),
+        address: None,
+        to: vec!["@owner".to_owned(), "ops".to_owned()],
+    }
+}
+
+fn words(message: &Message, language: Language) -> Text {
+    let url = "https://monitor.example.com".parse().unwrap();
+    text(message, &Context { language, public_url: Some(&url), zone: TimeZone::UTC, secrets: &["hunter22".to_owned()] })
+}
+
+#[test]
+fn a_message_says_what_is_needed_at_night() {
+    let fired = message(MessageKind::Fired, Cause::Failed);
+    expect![[r#"
+        gold failed
+
+        Task: nightly › gold
+        Run: gold@20261121T023000Z.1
+        Machine: db-1
+        Since: 2026-11-21 02:30:09
+        Due: 2026-11-21 02:30:00
+        Started: 2026-11-21 02:30:01
+        Ended: 2026-11-21 02:30:09
+        Took: 8s (usually 1h)
+        Exit code: 137 (killed by SIGKILL, maybe for want of memory)
+        Why: no prices
+        Changed since the last good run: - config = 1, + config = 2
+        Told: @owner, ops
+        Rule: imports (warning)
+
+          reading
+          no prices
+
+        Open: https://monitor.example.com/tasks/019f0000000000000000000000000001
+        monitor alert ack 7 · monitor alert snooze 7 --for 2h"#]]
+    .assert_eq(&words(&fired, Language::En).plain());
+    expect![[r#"
+        gold 失败
+
+        任务: nightly › gold
+        执行: gold@20261121T023000Z.1
+        机器: db-1
+        自: 2026-11-21 02:30:09
+        应开始于: 2026-11-21 02:30:00
+        开始于: 2026-11-21 02:30:01
+        结束于: 2026-11-21 02:30:09
+        耗时: 8s (通常 1h)
+        退出码: 137 (被 SIGKILL 终止，可能内存不足)
+        原因: no prices
+        自上次成功以来的变化: - config = 1, + config = 2
+        已通知: @owner, ops
+        规则: imports (warning)
+
+          reading
+          no prices
+
+        查看: https://monitor.example.com/tasks/019f0000000000000000000000000001
+        确认：monitor alert ack 7 · 静默：monitor alert snooze 7 --for 2h"#]]
+    .assert_eq(&words(&fired, Language::Zh).plain());
+    let over = Message { resolved_us: Some(DUE + 18_600_000_000), count: 6, ..message(MessageKind::Resolved, Cause::Failed) };
+    assert_eq!(words(&over, Language::En).title, "Over: gold failed 6 times (2026-11-21 02:30:09–07:40:00)");
+    assert_eq!(words(&over, Language::Zh).title, "已恢复：gold 失败 6 次（2026-11-21 02:30:09–07:40:00）");
+}
+
+#[test]
+fn each_kind_and_cause_has_words_in_both_languages() {
+    for (language, has_chinese) in [(Language::En, false), (Language::Zh, true)] {
+        let mut titles = std::collections::BTreeSet::new();
+        for (_, kind) in MessageKind::WORDS {
+            for (_, cause) in Cause::WORDS {
+                let said = words(&message(*kind, *cause), language);
+                let is_chinese = said.title.chars().any(|c| ('\u{4e00}'..'\u{a000}').contains(&c));
+                assert!(!said.title.is_empty() && is_chinese == has_chinese, "{kind} {cause}: {}", said.title);
+                titles.insert(said.title);
+            }
+        }
+        // A sum and a test are of no cause.
+        assert_eq!(titles.len(), (MessageKind::WORDS.len() - 2) * Cause::WORDS.len() + 2);
+    }
+}
+
+#[test]
+fn words_of_a_run_are_data() {
+    let hostile = "a\r\nBcc: all@example.com\0{{ 7*7 }}\u{202e}<script>**b** [x](http://evil) <!channel> @all `c` hunter22";
+    let mut fired = message(MessageKind::Fired, Cause::Failed);
+    fired.subject.name = hostile.to_owned();
+    fired.facts.error = Some(hostile.to_owned());
+    fired.facts.lines = vec![hostile.to_owned(), "x".repeat(1 << 20)];
+    fired.facts.path.clear();
+    fired.facts.link = Some("javascript:alert(1)".to_owned());
+    let said = words(&fired, Language::En);
+    assert_eq!(said.title, "a ⏎ Bcc: all@example.com\\u{0}{{ 7*7 }}\\u{202e}<script>**b** [x](http://evil) <!channel> @all `c` *** failed");
+    let plain = said.plain();
+    assert!(plain.len() < 10_000 && !plain.contains("hunter22") && !plain.contains(['\r', '\0', '\u{202e}']), "{plain}");
+    assert!(plain.lines().all(|line| !line.starts_with("Bcc")));
+    assert_eq!(said.link.as_ref().unwrap().1, "https://monitor.example.com/tasks/019f0000000000000000000000000001", "no other scheme");
+    for most in [4_096, 600, 100, 10, 3, 0] {
+        let markdown = said.markdown(most);
+        assert!(markdown.len() <= most, "{most}: {}", markdown.len());
+        if most < 100 {
+            continue;
+        }
+        // The markup is ours alone.
+        let ours =
+            markdown.replace("### ", "").replace("\n> ", "\n").replace("[Open](https://monitor.example.com/tasks/", "").replace("\n\n", "");
+        assert!(!ours.contains(['<', '[', ']', '*', '`', '#', '@', '\\']), "{most}: {ours}");
+    }
+    let whole = said.markdown(4_096);
+    assert!(whole.starts_with("### a ⏎ Bcc") && whole.contains("monitor alert ack 7"), "what is cut is the middle: {whole}");
+}
+
+#[test]
+fn a_text_is_cut_by_bytes_and_never_within_a_character() {
+    for most in 0..40 {
+        for text in ["金价更新失败了没有价格", "plain words, and more of them to be cut", "a𝄞b𝄞c𝄞d𝄞e𝄞f"] {
+            let short = cut(text, most);
+            assert!(short.len() <= most && (short == text || short.is_empty() || short.ends_with('…')), "{text} {most}: {short}");
+        }
+    }
+    assert_eq!(clean("tab\tline\r\nnext\r\n", 100), "tab line ⏎ next");
+    assert_eq!(clean("abcdef", 3), "abc…");
+}

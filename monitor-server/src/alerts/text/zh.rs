@@ -1,0 +1,86 @@
+//! Chinese.
+
+use monitor_alerts::{Cause, Message, MessageKind};
+
+use super::{Labels, Words};
+
+pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, closing };
+
+const LABELS: Labels = Labels {
+    path: "任务",
+    heartbeat: "心跳",
+    agent: "代理",
+    worker: "工作进程",
+    subject: "对象",
+    run: "执行",
+    machine: "机器",
+    program: "程序",
+    due: "应开始于",
+    started: "开始于",
+    ended: "结束于",
+    took: "耗时",
+    usual: "通常",
+    limit: "上限",
+    exit_code: "退出码",
+    signal: "信号",
+    error: "原因",
+    notice: "内容",
+    changes: "自上次成功以来的变化",
+    times: "次数",
+    names: "涉及",
+    since: "自",
+    until: "至",
+    note: "备注",
+    told: "已通知",
+    rule: "规则",
+    link: "查看",
+};
+
+fn matter(cause: Cause, name: &str, message: &Message) -> String {
+    let often = |what: &str| if message.count > 1 { format!("{name} {what} {} 次", message.count) } else { format!("{name} {what}") };
+    match cause {
+        Cause::Failed => often("失败"),
+        Cause::Timeout => format!("{name} 运行超时"),
+        Cause::Missed => often("到时未执行"),
+        Cause::Unknown => format!("{name} 失去联系"),
+        Cause::Late => format!("{name} 延迟开始"),
+        Cause::Skipped => often("被跳过"),
+        Cause::Deleted => format!("{name} 已被删除或长时间暂停"),
+        Cause::Notified => format!("{name} 发出通知"),
+        Cause::Slow => format!("{name} 运行时间远超平常"),
+        Cause::Fast => format!("{name} 运行时间远短于平常"),
+        Cause::Lost => format!("{name} 的结束无人得知"),
+        Cause::Drops => format!("{name} 的事件有丢失"),
+        Cause::Disk => "监控服务器磁盘已满".to_owned(),
+        Cause::Channel => format!("渠道 {name} 无法送达消息"),
+    }
+}
+
+fn title(message: &Message, matter: &str, outage: &str) -> String {
+    match message.kind {
+        MessageKind::Fired => matter.to_owned(),
+        MessageKind::Updated => format!("更新：{matter}"),
+        MessageKind::Resolved => format!("已恢复：{matter}（{outage}）"),
+        MessageKind::Reminded => format!("仍在持续（自 {outage}）：{matter}"),
+        MessageKind::Escalated => format!("尚无人确认：{matter}"),
+        MessageKind::Sum => format!("另有 {} 条消息被合并", message.count),
+        MessageKind::Test => "测试：Process Monitor 的消息可以送达这里".to_owned(),
+    }
+}
+
+fn exit(code: i64) -> Option<&'static str> {
+    Some(match code {
+        126 => "命令无法执行",
+        127 => "找不到命令",
+        130 => "被 SIGINT 终止",
+        134 => "异常中止",
+        137 => "被 SIGKILL 终止，可能内存不足",
+        139 => "崩溃：SIGSEGV",
+        143 => "被 SIGTERM 终止",
+        _ => return None,
+    })
+}
+
+fn closing(alert: u64) -> String {
+    format!("确认：monitor alert ack {alert} · 静默：monitor alert snooze {alert} --for 2h")
+}
