@@ -931,7 +931,51 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    alert: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A message about an alert, as a channel of the kind `webhook` posts it. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: {
+                    /** @description The message's id, the same for each attempt */
+                    "Idempotency-Key"?: string;
+                    /** @description `t=SECONDS,v1=HEX`: HMAC-SHA256 by the channel's `secret` over `SECONDS`, a dot and the body */
+                    "Monitor-Signature"?: string;
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["AlertWebhook"];
+                };
+            };
+            responses: {
+                /** @description It is delivered. Any other answer: it is sent again, not before `Retry-After` */
+                "2XX": {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /** @description The answer to a batch: all events up to this number are stored durably. */
@@ -954,6 +998,57 @@ export interface components {
             time_us: number;
             /** @description All that was due up to here is decided, in Unix microseconds. */
             until_us: number;
+        };
+        /** @description What an alert is about. */
+        AlertSubject: {
+            /** @description Its kind: `task`, `name`, `agent`, `worker`, `heartbeat`, `key`, `channel` or `server`. */
+            kind: string;
+            /** @description Its name. */
+            name: string;
+        };
+        /**
+         * @description A message about an alert, as a channel of the kind `webhook` posts it. `Idempotency-Key` is its `id`. With a `secret` the header
+         *     `Monitor-Signature` is `t=SECONDS,v1=HEX`: HMAC-SHA256 by the secret over `SECONDS`, a dot and the body.
+         */
+        AlertWebhook: {
+            /** @description Number of the alert; 0 for a sum and a test. */
+            alert: number;
+            /** @description Why: `failed`, `timeout`, `missed` … */
+            cause: string;
+            /** @description How often it happened; in a sum, how many messages it stands for. */
+            count: number;
+            /** @description What is known of what happened last, such as `run`, `machine`, `exit_code`, `error` and `lines`. */
+            facts: Record<string, never>;
+            /** @description Id of the message. It stays the same however often the message is sent. */
+            id: string;
+            /** @description What it is for: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum` or `test`. */
+            kind: string;
+            /** @description Names of what is concerned, if that is more than the subject. */
+            names?: string[];
+            /** @description What else is to be said. */
+            note?: string | null;
+            /** @description When it was over, for `resolved`. */
+            resolved_us?: number | null;
+            /** @description The rule that made it. */
+            rule: string;
+            /** @description How severe it is: `info`, `warning` or `critical`. */
+            severity: string;
+            /** @description When the trouble began. */
+            since_us: number;
+            /** @description What it is about. */
+            subject: components["schemas"]["AlertSubject"];
+            /** @description The message in words, in the channel's language. */
+            text: string;
+            /** @description When it was decided that it be sent. */
+            time_us: number;
+            /** @description The message in one line, in the channel's language. */
+            title: string;
+            /** @description All who are told. */
+            to?: string[];
+            /** @description Address of the page that shows it. */
+            url?: string | null;
+            /** @description Version of this form: 1. */
+            version: number;
         };
         /** @description How a process came by its parent. */
         Attachment: string;
