@@ -1,6 +1,7 @@
 //! A monitored program whose work goes to threads, other programs and queues, by the crates that people use for that.
 
 mod amqp;
+mod elsewhere;
 mod grpc;
 mod parallel;
 mod redis;
@@ -22,6 +23,11 @@ fn main() {
         ["parallel"] => parallel::run(),
         ["grpc-serve"] => grpc::serve(),
         ["grpc-call", address] => grpc::call(address),
+        ["smol"] => elsewhere::on_smol(),
+        ["actix-serve"] => elsewhere::serve_by_actix(),
+        ["actix-call", address] => elsewhere::call(address),
+        ["starts", library] => elsewhere::start(library),
+        ["opens", library] => elsewhere::open(library),
         ["amqp-send", url] => amqp::send(url),
         ["amqp-work", url] => amqp::work(url),
         ["redis-send", url] => redis::send(url),

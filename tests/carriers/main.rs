@@ -63,6 +63,65 @@ fn rayon_threads_and_tasks_keep_the_tree() {
 }
 
 #[test]
+fn tasks_of_smol_keep_the_tree() {
+    let server = Server::start();
+    succeed(carrier(&server, &["smol"]));
+    expect![[r#"
+        on smol
+          by_tasks
+            handle
+            handle
+            handle
+            handle
+    "#]]
+    .assert_eq(&tree(&server).0);
+}
+
+#[test]
+fn a_request_to_actix_is_one_tree_on_both_sides() {
+    let server = Server::start();
+    let mut service = carrier(&server, &["actix-serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");
+    let mut address = String::new();
+    BufReader::new(service.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
+    let printed = succeed(carrier(&server, &["actix-call", address.trim()]));
+    assert_eq!(printed, "HTTP/1.1 200 OK\nHTTP/1.1 500 Internal Server Error\nHTTP/1.1 200 OK\n");
+    ends_well(service);
+    let (tree, workers) = tree(&server);
+    expect![[r#"
+        calls actix
+          ask
+            GET /orders/one
+              handle
+          ask
+            GET /orders/nonsense [failed]: "nonsense" can't be handled
+              handle [failed]: "nonsense" can't be handled
+          ask
+            GET /orders/three
+              handle
+    "#]]
+    .assert_eq(&tree);
+    assert_eq!(workers, 2);
+}
+
+/// A library has a copy of the recorder of its own: it is told what the program was told, and knows nothing of what runs in it.
+#[test]
+fn a_library_that_is_opened_is_a_worker_of_its_own_below_whoever_started_the_program() {
+    let server = Server::start();
+    let library = monitor_tests::library("monitor-test-plugin");
+    succeed(carrier(&server, &["starts", library.to_str().expect("a path of text")]));
+    let (tree, workers) = tree(&server);
+    expect![[r#"
+        starts
+          calls
+            works for a caller
+              works
+          works
+    "#]]
+    .assert_eq(&tree);
+    assert_eq!(workers, 3);
+}
+
+#[test]
 fn a_call_of_grpc_is_one_tree_on_both_sides() {
     let server = Server::start();
     let mut service = carrier(&server, &["grpc-serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");

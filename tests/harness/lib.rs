@@ -13,7 +13,7 @@ mod tree;
 pub use clock::SteeredClock;
 #[cfg(target_os = "linux")]
 pub use disk::SmallDisk;
-pub use programs::{Finished, command, example, run, terminate, worker};
+pub use programs::{Finished, command, example, library, run, terminate, worker};
 pub use server::Server;
 pub use spool::{folders, ship_by_hand};
 pub use tree::{outline, states};

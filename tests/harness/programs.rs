@@ -30,6 +30,11 @@ pub fn command(name: &str) -> Command {
     command
 }
 
+/// A library that was built as an example.
+pub fn library(name: &str) -> PathBuf {
+    folder().join("examples").join(format!("{}{}{}", std::env::consts::DLL_PREFIX, name.replace('-', "_"), std::env::consts::DLL_SUFFIX))
+}
+
 /// An example that reports to `server`, or is not monitored at all.
 pub fn example(name: &str, server: Option<&Server>) -> Command {
     let mut command = command(name);
@@ -76,6 +81,7 @@ fn folder() -> &'static PathBuf {
                 "build",
                 "--quiet",
                 "--bins",
+                "--examples",
                 "-p",
                 "monitor-cli",
                 "-p",
