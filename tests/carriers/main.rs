@@ -14,7 +14,8 @@ use self::brokers::{RabbitMq, Redis};
 /// The program that does it, told what to do.
 fn carrier(server: &Server, what: &[&str]) -> Command {
     let mut command = example("monitor-test-carrier", Some(server));
-    command.args(what);
+    // However busy the machine is, all of it arrives.
+    command.args(what).env("MONITOR_EXIT_TIMEOUT", "60s");
     command
 }
 

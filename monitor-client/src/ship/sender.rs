@@ -50,11 +50,10 @@ impl Sender {
         let (shared, receiver) = (self.shared.clone(), || self.shared.post.receiver());
         match answer {
             Answer::Accepted if shared.post.is_answered() => self.reached(),
-            Answer::Accepted => {}
             Answer::TooLarge { why } if has_given_up => {
                 self.said.warn_once("large", || format!("an event is too large for {}, it is dropped: {why}", receiver()));
             }
-            Answer::TooLarge { .. } => {}
+            Answer::Accepted | Answer::TooLarge { .. } => {}
             Answer::Unreadable { why, .. } => {
                 self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
             }
