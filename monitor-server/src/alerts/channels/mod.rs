@@ -92,7 +92,7 @@ impl Sender {
                 let headers = headers.iter().map(|(name, value)| Ok((name, secrets.take(name, value)?)));
                 let headers = headers.collect::<Result<Vec<_>, String>>()?;
                 let made = webhook::request(url, secret.as_deref(), &headers, &self.letter(channel, message, secrets))?;
-                webhook::judge(self.requests.send(made, channel.private).await?)
+                webhook::judge(&self.requests.send(made, channel.private).await?)
             }
             ChannelKind::Wecom { url } => {
                 let url = secrets.take_url(url)?;

@@ -65,11 +65,12 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 
 /// The address of IPv4 that one of IPv6 stands for.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let of = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff | 0) | (0, 0, 0, 0, 0xffff, 0) | (0x64, 0xff9b, 0, 0, 0, 0) => Some(of(g, h)),
-        (0x2002, ..) => Some(of(b, c)),
+    let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            of(high, low)
+        }
+        [0x2002, high, low, ..] => of(high, low),
         _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Channels before real receivers: an HTTP server that keeps what it is sent, and a mail server.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -31,9 +32,12 @@ impl Came {
     }
 }
 
+/// Status, headers and body of an answer.
+type Answered = (StatusCode, &'static [(&'static str, &'static str)], String);
+
 /// What a receiver answers, and what it was sent.
 struct Receiver {
-    answer: Mutex<(StatusCode, &'static [(&'static str, &'static str)], String)>,
+    answer: Mutex<Answered>,
     came: Mutex<Vec<Came>>,
 }
 
@@ -213,8 +217,7 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
         .await
         .unwrap();
     let came = receiver.last();
-    let query: std::collections::BTreeMap<String, String> =
-        url::form_urlencoded::parse(came.uri.query().unwrap().as_bytes()).into_owned().collect();
+    let query: BTreeMap<String, String> = url::form_urlencoded::parse(came.uri.query().unwrap().as_bytes()).into_owned().collect();
     assert_eq!((query["access_token"].as_str(), query["timestamp"].len(), query["sign"].len()), ("a", 13, 44), "{query:?}");
     assert_eq!(came.json()["markdown"]["title"], "gold failed");
     assert!(came.body.len() < 20_000);
@@ -243,7 +246,7 @@ async fn a_private_address_is_reached_only_if_the_channel_says_so() {
     let (receiver, url) = Receiver::start().await;
     let port = url.rsplit(':').next().unwrap();
     let sender = sender();
-    let webhook = |url: &str| ChannelKind::Webhook { url: value(url), secret: None, headers: Default::default() };
+    let webhook = |url: &str| ChannelKind::Webhook { url: value(url), secret: None, headers: BTreeMap::new() };
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0.0.0.0", "169.254.169.254", "10.0.0.1"]
     {
         let kind = webhook(&format!("http://{host}:{port}/"));
@@ -287,7 +290,7 @@ async fn mail_server(offers: &'static [&'static str], refuses: Option<&'static s
                     let word = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
                     let answer = match word.as_str() {
                         "EHLO" => {
-                            let last = offers.iter().map(|offer| format!("250-{offer}\r\n")).collect::<String>();
+                            let last = offers.iter().map(|offer| format!("250-{offer}\r\n")).collect::<Vec<_>>().concat();
                             format!("{last}250 SIZE 1000000\r\n")
                         }
                         "RCPT" if refuses.is_some() => format!("{}\r\n", refuses.unwrap_or_default()),
@@ -296,12 +299,12 @@ async fn mail_server(offers: &'static [&'static str], refuses: Option<&'static s
                             "354 go on\r\n".to_owned()
                         }
                         "AUTH" => {
-                            envelope.push_str(&format!("{line}\n"));
+                            envelope = format!("{envelope}{line}\n");
                             "235 welcome\r\n".to_owned()
                         }
                         "QUIT" => "221 bye\r\n".to_owned(),
                         _ => {
-                            envelope.push_str(&format!("{line}\n"));
+                            envelope = format!("{envelope}{line}\n");
                             "250 ok\r\n".to_owned()
                         }
                     };

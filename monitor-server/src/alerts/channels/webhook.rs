@@ -70,7 +70,7 @@ fn body(letter: &Letter<'_>) -> AlertWebhook {
 }
 
 /// Any 2xx is a delivery.
-pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
+pub(super) fn judge(answer: &Answer) -> Result<String, Undelivered> {
     if answer.status.is_success() { Ok(format!("{} {}", answer.status, answer.body)) } else { Err(answer.failed()) }
 }
 

@@ -222,7 +222,7 @@ impl Text {
     /// escape, so characters that would be markup are told by their wide forms.
     pub fn markdown(&self, most_bytes: usize) -> String {
         let title = format!("### {}\n", inert(&self.title));
-        let rows: String = self.rows.iter().map(|(label, value)| format!("> {label}: {}\n\n", inert(value))).collect();
+        let rows = self.rows.iter().map(|(label, value)| format!("> {label}: {}\n\n", inert(value))).collect::<Vec<_>>().concat();
         let link = self.link.as_ref().map(|(label, link)| format!("[{label}]({})\n\n", link.replace([')', '('], ""))).unwrap_or_default();
         let closing = self.closing.as_ref().map(|closing| inert(closing)).unwrap_or_default();
         let end = format!("\n{link}{closing}");
@@ -231,7 +231,7 @@ impl Text {
         let end = if begin.len() + end.len() > most_bytes { String::new() } else { end };
         let rows = cut(&rows, most_bytes - begin.len() - end.len());
         let room = most_bytes - begin.len() - end.len() - rows.len();
-        let output: String = self.output.iter().map(|line| format!("\n> {}\n", inert(line))).collect();
+        let output = self.output.iter().map(|line| format!("\n> {}\n", inert(line))).collect::<Vec<_>>().concat();
         format!("{begin}{rows}{}{end}", cut(&output, room))
     }
 }
