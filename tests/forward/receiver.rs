@@ -117,6 +117,17 @@ async fn receive(State(seen): State<Arc<Mutex<Seen>>>, headers: HeaderMap, body:
     ([("content-type", "application/x-protobuf")], answer.encode_to_vec()).into_response()
 }
 
+/// Each span as it came last. Only a fold may come again, once it has counted more.
+pub(crate) fn latest(spans: &[Taken]) -> Vec<Taken> {
+    let mut latest = BTreeMap::new();
+    for taken in spans {
+        let before = latest.insert(taken.span.span_id.clone(), taken.clone());
+        let is_fold = |taken: &Taken| taken.span.attributes.iter().any(|pair| pair.key == "process.fold.count");
+        assert!(before.as_ref().is_none_or(is_fold), "{:?} comes twice", taken.span);
+    }
+    latest.into_values().collect()
+}
+
 pub(crate) fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let text = |value: &KeyValue| match value.value.as_ref().and_then(|value| value.value.clone()) {
         Some(Of::StringValue(text)) => text,
