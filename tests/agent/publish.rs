@@ -215,6 +215,10 @@ fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away
         process["progress"].is_object().then_some(process)
     });
     assert_eq!((&process["progress"]["done"], &process["progress"]["total"]), (&json!(40.0), &json!(100.0)), "{process}");
+    // Whoever told it has gone.
+    let workers = server.get("/workers")["workers"].as_array().unwrap().clone();
+    let passing: Vec<_> = workers.iter().filter(|worker| worker["version"].is_null()).collect();
+    assert!(passing.len() == 2 && passing.iter().all(|worker| worker["state"] == "offline"), "{workers:?}");
     // The server is away: it is told when somebody ships what was left.
     let spool = agent.path("left");
     let mut later = agent_command(&agent, &["progress", "80/100"]);

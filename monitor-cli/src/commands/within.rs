@@ -13,6 +13,8 @@ use crate::text::now_us;
 
 /// The server is waited for no longer; then what is told is left in the spool.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What is told, and the goodbye.
+const EVENTS: u64 = 2;
 /// Most bytes in the spool.
 const SPOOL_BYTES: u64 = 4 << 20;
 
@@ -42,8 +44,10 @@ impl Within {
         if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
             event.extend(fields.into_iter().filter(|(_, value)| !value.is_null()));
         }
-        let json = format!("[{event}]");
-        let event: Event = serde_json::from_value(event).context("this can't be told")?;
+        // This program is a worker for the moment: it says goodbye at once.
+        let events = json!([event, { "type": "worker-offline", "time_us": now_us() }]);
+        let json = events.to_string();
+        let events: Vec<Event> = serde_json::from_value(events).context("this can't be told")?;
         let worker = worker()?;
         let batch = Batch {
             version: 1,
@@ -68,14 +72,14 @@ fn worker() -> anyhow::Result<WorkerRef> {
     Ok(WorkerRef { id, hostname, pid: std::process::id(), program: "monitor".to_owned() })
 }
 
-/// Leaves an event to whoever ships next what the dead have left.
+/// Leaves events to whoever ships next what the dead have left.
 fn spool(worker: &WorkerRef, json: &[u8]) -> anyhow::Result<()> {
     let setting = std::env::var_os("MONITOR_SPOOL_DIR");
     let folder = monitor_spool::dir_of(setting.as_deref()).context("it is lost: there is no spool")?;
     let about = About::this(worker.clone(), env!("CARGO_PKG_VERSION"), now_us());
     let clock = ClockSample { ticks: 0, wall_ns: now_us() * 1_000, is_counter: false };
     let mut begun = Spool::open(&folder)?.begin(&about, std::iter::empty(), 0, clock, SPOOL_BYTES)?;
-    begun.journal.append(&Parcel::plain(1, 1, json), &Meta::default())?;
-    begun.program.advance(2, 0);
+    begun.journal.append(&Parcel::plain(1, EVENTS, json), &Meta::default())?;
+    begun.program.advance(EVENTS + 1, 0);
     Ok(())
 }

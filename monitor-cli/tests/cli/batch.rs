@@ -68,6 +68,12 @@ fn a_task_is_added_edited_paused_restored_and_deleted() {
     assert!(server.run(&["task", "restore", "gold", "2"]).starts_with("restored gold (version 5)"), "a deleted one is restored as well");
     assert!(server.run(&["task", "show", "gold"]).contains("command = [\"true\"]"));
     assert!(server.run(&["task", "runs"]).is_empty());
+    let explained = server.run(&["task", "explain", "gold", "--to", "2199-01-01"]);
+    assert!(explained.lines().last().unwrap().contains("  planned"), "{explained}");
+    assert_eq!(failing(&server, &["task", "explain", "nothing"]).0, 4);
+    assert!(server.run(&["task", "pause", "--agent", "db-1", "--until", "2h"]).starts_with("monitor-agent@db-1  waiting  it waits"));
+    let (code, said) = failing(&server, &["task", "pause", "--all"]);
+    assert!(code == 2 && said.contains("--agent NAME"), "{code} {said}");
     assert!(server.run(&["task", "run", "gold"]).starts_with("monitor-agent@local  waiting  it waits for the agent"));
 }
 

@@ -92,8 +92,14 @@ fn a_crontab_is_taken_over_once_and_whatever_was_broken_off_is_finished() {
     assert_eq!(cron.table(), table);
     let shown = server.run(&["task", "show", "gold"]);
     assert!(shown.contains("shell = \"cd; ./gold.sh\"") && shown.contains("owner = \"ada@example.org\""), "{shown}");
-    // Done again, nothing is done.
+    // Done again, nothing is done, nor to a task that somebody has paused since.
+    let file = cron.0.path().join("mail.toml");
+    // A key stands before the tables.
+    fs::write(&file, format!("paused = true\n{}", server.run(&["task", "export", "mail"]))).unwrap();
+    server.run(&["task", "edit", "mail", "--file", file.to_str().unwrap()]);
     assert!(cron.import(&server, &["--take-over"]).assert().code(2).get_output().stdout.is_empty());
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("paused = true\n", "")).unwrap();
+    server.run(&["task", "edit", "mail", "--file", file.to_str().unwrap()]);
     assert_eq!(cron.table(), table);
     // Copies of the old table are kept.
     let copies = fs::read_dir(cron.0.path().join("state/monitor")).unwrap().flatten();

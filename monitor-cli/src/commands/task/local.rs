@@ -57,10 +57,10 @@ fn check_task(data: &Path, name: &str) -> anyhow::Result<TaskRow> {
     found.ok_or_else(|| Missing(format!("there is no task {name:?}: `monitor task list` shows those that there are")).into())
 }
 
-pub(super) fn run(data: &Path, task: &str, args: &[String], is_waited_for: bool) -> anyhow::Result<()> {
+pub(super) fn run(data: &Path, task: &str, args: &[String], (is_waited_for, is_json): (bool, bool)) -> anyhow::Result<()> {
     check_task(data, task)?;
     let runs = ask(data, &Request::Run { task: task.to_owned(), args: args.to_owned() })?;
-    say(&runs)?;
+    say(&runs, is_json)?;
     if !is_waited_for {
         return Ok(());
     }
@@ -71,7 +71,7 @@ pub(super) fn run(data: &Path, task: &str, args: &[String], is_waited_for: bool)
         if let Some(row) = row.filter(|row| row.ended_us.is_some()) {
             let outcome = ended(&row);
             if matches!(row.outcome.as_deref(), Some("ok" | "warn" | "idle")) {
-                return Ok(writeln!(anstream::stdout(), "{}", visible(&outcome))?);
+                return if is_json { Ok(()) } else { Ok(writeln!(anstream::stdout(), "{}", visible(&outcome))?) };
             }
             bail!("{outcome}");
         }
@@ -95,8 +95,8 @@ pub(super) fn resume(data: &Path, task: Option<&str>) -> anyhow::Result<()> {
     ask(data, &Request::Resume { task: task.map(str::to_owned) }).map(drop)
 }
 
-pub(super) fn kill(data: &Path, what: &str, now: bool) -> anyhow::Result<()> {
-    say(&ask(data, &Request::Kill { what: what.to_owned(), now })?)
+pub(super) fn kill(data: &Path, what: &str, now: bool, is_json: bool) -> anyhow::Result<()> {
+    say(&ask(data, &Request::Kill { what: what.to_owned(), now })?, is_json)
 }
 
 /// When a task is due next, or why it is not.
@@ -256,7 +256,10 @@ pub(super) fn rehearse(data: &Path, definition: &Definition, days: u16) -> anyho
     Ok(super::rehearse::answer(&rehearsal, durations, (from, now)))
 }
 
-fn say(runs: &[String]) -> anyhow::Result<()> {
+fn say(runs: &[String], is_json: bool) -> anyhow::Result<()> {
+    if is_json {
+        return print_json(&json!({ "runs": runs }));
+    }
     let mut out = anstream::stdout().lock();
     runs.iter().try_for_each(|run| writeln!(out, "{}", visible(run)))?;
     Ok(out.flush()?)

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]
-        Meant::Agent(data) => super::local::run(&data, &args.task, &args.args, args.wait),
+        Meant::Agent(data) => super::local::run(&data, &args.task, &args.args, (args.wait, connection.json)),
         Meant::Server => {
             let request = BatchRunRequest { args: args.args.clone() };
             let call = connection.client()?.run_batch_task(&args.task, &request);
@@ -113,7 +113,7 @@ pub(super) fn kill(args: &Kill) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]
-        Meant::Agent(data) => super::local::kill(&data, &args.what, args.now),
+        Meant::Agent(data) => super::local::kill(&data, &args.what, args.now, connection.json),
         Meant::Server => {
             let (name, run) = match args.what.rsplit_once('@') {
                 Some((name, _)) => (name, Some(args.what.clone())),

@@ -18,6 +18,9 @@ use crate::text::visible;
 /// Cron reads crontabs and starts commands when a minute begins: nothing is changed so close to that, in seconds.
 const QUIET: std::ops::Range<i8> = 2..55;
 
+/// Tag of a task until its line is taken over: whatever else is paused by its definition stays so.
+const TAG: &str = "from-cron";
+
 /// A crontab, and what its lines are to become.
 struct Read<'a> {
     source: &'a Source,
@@ -37,7 +40,7 @@ pub(super) fn run(args: &Args, sources: &[Source]) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     let mut new = Vec::new();
     for task in read.iter().flat_map(|read| read.tasks.values()).filter(|task| !there.contains_key(&task.name)) {
-        let paused = Definition { paused: true, ..task.clone() };
+        let paused = Definition { paused: true, tags: vec![TAG.to_owned()], ..task.clone() };
         keeper.put(&paused)?;
         writeln!(out, "{}", visible(&format!("added {}, paused", paused.name)))?;
         new.push(paused);
@@ -70,13 +73,24 @@ fn take_over(
         let lines = counted(tasks.len(), "line");
         writeln!(out, "{}", visible(&format!("{}: {lines} taken over, the old crontab is {}", source.shown(), copy.display())))?;
     }
-    let is_meant = |task: &&Definition| task.paused && (done.contains(&task.name) || tasks.values().any(|own| own.name == task.name));
-    let resumed: Vec<_> = there.values().chain(new).filter(is_meant).map(|task| Definition { paused: false, ..task.clone() }).collect();
+    let is_meant =
+        |task: &&Definition| is_half_done(task) && (done.contains(&task.name) || tasks.values().any(|own| own.name == task.name));
+    let resumed: Vec<_> = there.values().chain(new).filter(is_meant).map(finished).collect();
     for task in &resumed {
         keeper.put(task)?;
         writeln!(out, "{}", visible(&format!("resumed {}", task.name)))?;
     }
     keeper.wait_for(&resumed)
+}
+
+fn is_half_done(task: &Definition) -> bool {
+    task.paused && task.tags.iter().any(|tag| tag == TAG)
+}
+
+/// A task as it is when its line is taken over.
+fn finished(task: &Definition) -> Definition {
+    let tags = task.tags.iter().filter(|tag| *tag != TAG).cloned().collect();
+    Definition { paused: false, tags, ..task.clone() }
 }
 
 /// Names of tasks that lines get.
@@ -102,7 +116,7 @@ impl Names<'_> {
 
     /// The name of the task that a line has become already, when this was done before; else a free one.
     fn name(&self, task: &Definition) -> String {
-        let is_same = |other: &Definition| Definition { name: task.name.clone(), paused: false, ..other.clone() } == *task;
+        let is_same = |other: &Definition| Definition { name: task.name.clone(), ..finished(other) } == *task;
         let own = self.there.values().find(|other| is_same(other) && !self.given.contains(&other.name));
         if let Some(own) = own {
             return own.name.clone();
