@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use monitor_api::Client;
-use monitor_spool::{About, ClockSample, Meta, Parcel, Spool};
+use monitor_spool::{About, ClockSample, LAYOUT, Meta, Parcel, Spool};
 use monitor_wire::{Batch, Event, ProcessId, RootId, WorkerId, WorkerRef};
 use serde_json::{Value, json};
 
@@ -49,15 +49,7 @@ impl Within {
         let json = events.to_string();
         let events: Vec<Event> = serde_json::from_value(events).context("this can't be told")?;
         let worker = worker()?;
-        let batch = Batch {
-            version: 1,
-            worker: worker.clone(),
-            sequence: 1,
-            sent_us: now_us(),
-            dropped: Vec::new(),
-            lost: false,
-            events: vec![event],
-        };
+        let batch = Batch { version: 1, worker: worker.clone(), sequence: 1, sent_us: now_us(), dropped: Vec::new(), lost: false, events };
         let client: &Client = connection.client()?;
         let Err(refused) = connection.wait(client.events(&batch).patience(PATIENCE).send()) else { return Ok(()) };
         spool(&worker, json.as_bytes()).with_context(|| refused.to_string())
@@ -78,7 +70,7 @@ fn spool(worker: &WorkerRef, json: &[u8]) -> anyhow::Result<()> {
     let folder = monitor_spool::dir_of(setting.as_deref()).context("it is lost: there is no spool")?;
     let about = About::this(worker.clone(), env!("CARGO_PKG_VERSION"), now_us());
     let clock = ClockSample { ticks: 0, wall_ns: now_us() * 1_000, is_counter: false };
-    let mut begun = Spool::open(&folder)?.begin(&about, std::iter::empty(), 0, clock, SPOOL_BYTES)?;
+    let mut begun = Spool::open(&folder)?.begin(&about, std::iter::empty(), LAYOUT, clock, SPOOL_BYTES)?;
     begun.journal.append(&Parcel::plain(1, EVENTS, json), &Meta::default())?;
     begun.program.advance(EVENTS + 1, 0);
     Ok(())
