@@ -14,6 +14,7 @@ mod ingest;
 mod instructions;
 mod machine;
 mod report;
+mod requests;
 mod server;
 mod spans;
 mod startup;
@@ -77,6 +78,8 @@ enum Measurement {
     Instructions,
     /// What a span of tracing costs below our layer.
     Tracing,
+    /// What a request to a service of axum costs below our layer.
+    Requests,
     /// What linking the client costs at start, and what the first call costs.
     Startup,
     /// `cargo check` per monitored function.
@@ -95,6 +98,7 @@ impl Measurement {
             Self::Calls => calls::measure(options),
             Self::Instructions => instructions::measure(options),
             Self::Tracing => spans::measure(options),
+            Self::Requests => requests::measure(options),
             Self::Startup => startup::measure(options),
             Self::Compile => compile::measure(options),
             Self::Burst => burst::measure(options),

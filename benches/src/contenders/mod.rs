@@ -5,6 +5,7 @@ mod hotpath;
 mod opentelemetry;
 mod ours;
 mod plain;
+pub(crate) mod requests;
 pub(crate) mod spans;
 mod tracing;
 
@@ -83,7 +84,7 @@ pub(crate) const FASTRACE: &str = "fastrace";
 
 /// The contender of this name.
 pub(crate) fn named(name: &str) -> Option<&'static Contender> {
-    ALL.iter().chain(spans::ALL).chain([&BESIDE_ANOTHER]).find(|contender| contender.name == name)
+    ALL.iter().chain(spans::ALL).chain(requests::ALL).chain([&BESIDE_ANOTHER]).find(|contender| contender.name == name)
 }
 
 /// How many spans a rival's exporter was given: it drops them, but counts.
