@@ -113,6 +113,9 @@ pub struct Sign {
     /// The agent, or the host of the worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// The processes above it, the nearest first, each as 16 hex digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<String>,
     /// The rest.
     #[serde(default)]
     pub facts: Facts,
@@ -140,12 +143,12 @@ facts! {
     root_id: Option<String>,
     /// The process, as 16 hex digits.
     process_id: Option<String>,
-    /// The process above it, as 16 hex digits.
-    parent_id: Option<String>,
     /// Names from the root to the process.
     path: Vec<String>,
     /// The machine: the agent's name or the worker's host.
     machine: Option<String>,
+    /// What started the run: `time`, `request`, `then`, `alert` …
+    trigger: Option<String>,
     /// Program of the worker.
     program: Option<String>,
     /// Owner of the task.
@@ -174,6 +177,8 @@ facts! {
     reason: Option<String>,
     /// The error, in its own words.
     error: Option<String>,
+    /// The error without what differs each time: numbers and quoted parts.
+    shape: Option<String>,
     /// The last lines of its log.
     lines: Vec<String>,
     /// What changed since the last good run.

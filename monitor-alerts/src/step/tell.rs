@@ -1,0 +1,204 @@
+//! Who is told, by which channel, and how many messages that may be.
+
+use super::{MOST_NAMES, Stepper};
+use crate::alert::{Alert, Decision, Target};
+use crate::cause::{Cause, Severity};
+use crate::channel::ChannelKind;
+use crate::message::{Message, MessageKind};
+use crate::rule::{Rule, To};
+use crate::sign::{Facts, Subject, SubjectKind};
+use crate::state::Key;
+
+/// Messages of a channel are counted within this time.
+const RATE_US: u64 = 60_000_000;
+
+impl Stepper<'_> {
+    /// The ways to those whom a rule names. An owner who can't be reached is noted, and the admins are told.
+    pub(super) fn targets(&mut self, rule: &Rule, to: &[To], alert: &Alert) -> Vec<Target> {
+        let mut targets = Vec::new();
+        for to in to {
+            match to {
+                To::Channel(name) => targets.extend(self.channel(name)),
+                To::Address(address) => targets.extend(self.mail(address)),
+                To::Admins => targets.extend(self.admins()),
+                To::Owner => {
+                    let owner = alert.facts.owner.as_deref();
+                    match owner.and_then(|owner| self.channel(owner).or_else(|| self.mail(owner))) {
+                        Some(target) => targets.push(target),
+                        None => {
+                            let why = if owner.is_some() {
+                                "the owner can't be reached: the admins are told"
+                            } else {
+                                "nobody owns it: the admins are told"
+                            };
+                            self.note(alert.id, 0, &rule.name, Decision::Nobody, owner.map(str::to_owned), Some(why.to_owned()));
+                            targets.extend(self.admins());
+                        }
+                    }
+                }
+            }
+        }
+        // A channel that fails can't tell of itself.
+        if alert.subject.kind == SubjectKind::Channel {
+            targets.retain(|target| target.channel != alert.subject.name);
+        }
+        targets.sort();
+        targets.dedup();
+        if targets.is_empty() {
+            let why = if self.world.channels.is_empty() { "there is no channel" } else { "the rule names nobody who can be reached" };
+            self.note(alert.id, 0, &rule.name, Decision::Nobody, None, Some(why.to_owned()));
+        }
+        targets
+    }
+
+    fn channel(&self, name: &str) -> Option<Target> {
+        self.world.channels.contains_key(name).then(|| Target { channel: name.to_owned(), address: None })
+    }
+
+    fn mail(&self, address: &str) -> Option<Target> {
+        let is_mail = crate::rule::is_address(address);
+        let by = self.world.channels.values().find(|channel| is_mail && matches!(channel.kind, ChannelKind::Mail { .. }))?;
+        Some(Target { channel: by.name.clone(), address: Some(address.to_owned()) })
+    }
+
+    fn admins(&self) -> Vec<Target> {
+        match self.channel("admins") {
+            Some(target) => vec![target],
+            None => self.world.channels.keys().map(|name| Target { channel: name.clone(), address: None }).collect(),
+        }
+    }
+
+    /// Why nobody is to be told of an alert now, and who wants that.
+    pub(super) fn hushed_by(&self, rule: &Rule, alert: &Alert) -> Option<(Option<String>, String)> {
+        let now_us = self.now_us;
+        let is_on = |hush: &&crate::alert::Hush| (hush.from_us..hush.until_us).contains(&now_us) && hush.is_for(alert);
+        if let Some(hush) = self.world.hushes.iter().find(is_on) {
+            return Some((Some(hush.who.clone()), format!("{} of {}", hush.kind, hush.scope)));
+        }
+        let quiet = rule.quiet.as_ref().filter(|_| alert.severity < Severity::Critical)?;
+        quiet.until_us(now_us).map(|_| (None, "quiet hours".to_owned()))
+    }
+
+    /// The end of what keeps an alert from being told now, as far as it is known.
+    pub(super) fn hush_ends_us(&self, rule: &Rule, alert: &Alert) -> Option<u64> {
+        let now_us = self.now_us;
+        let hushes = self.world.hushes.iter().filter(|hush| (hush.from_us..hush.until_us).contains(&now_us) && hush.is_for(alert));
+        let quiet = rule.quiet.as_ref().filter(|_| alert.severity < Severity::Critical).and_then(|quiet| quiet.until_us(now_us));
+        hushes.map(|hush| hush.until_us).chain(quiet).min()
+    }
+
+    /// Sends a message about an alert to each of these.
+    pub(super) fn tell(&mut self, key: &Key, kind: MessageKind, targets: &[Target], note: Option<String>) {
+        let Some((alert, group)) = self.state.live(key).map(|live| (live.alert.clone(), live.group)) else { return };
+        let group = group.and_then(|leader| self.state.common.groups.get(&leader));
+        let (count, names) = match group {
+            Some(group) if group.subjects > 1 => (group.count.max(alert.count), group.names.clone()),
+            _ => (alert.count, Vec::new()),
+        };
+        let to: Vec<String> = targets.iter().map(ToString::to_string).collect();
+        for target in targets {
+            if !self.may_send(target, &alert) {
+                self.note(alert.id, 0, &alert.rule, Decision::Summed, Some(target.to_string()), Some(kind.as_str().to_owned()));
+                continue;
+            }
+            self.state.common.messages += 1;
+            self.note(alert.id, 0, &alert.rule, Decision::Told, Some(target.to_string()), Some(kind.as_str().to_owned()));
+            self.out.messages.push(Message {
+                id: format!("{}.{}", alert.id, self.state.common.messages),
+                alert: alert.id,
+                kind,
+                rule: alert.rule.clone(),
+                subject: alert.subject.clone(),
+                cause: alert.cause,
+                severity: alert.severity,
+                time_us: self.now_us,
+                since_us: alert.since_us,
+                resolved_us: alert.resolved_us,
+                count,
+                names: names.clone(),
+                note: note.clone(),
+                facts: alert.facts.clone(),
+                channel: target.channel.clone(),
+                address: target.address.clone(),
+                to: to.clone(),
+            });
+        }
+    }
+
+    /// Counts a message of a channel. False if it is to wait for the next sum.
+    fn may_send(&mut self, target: &Target, alert: &Alert) -> bool {
+        let (now_us, most) = (self.now_us, self.most(&target.channel));
+        let rate = self.state.common.rates.entry(target.channel.clone()).or_default();
+        rate.sent_us.retain(|sent_us| now_us.saturating_sub(*sent_us) < RATE_US);
+        if rate.waiting == 0 && rate.sent_us.len() < most {
+            rate.sent_us.push(now_us);
+            return true;
+        }
+        if rate.waiting == 0 {
+            rate.since_us = now_us;
+        }
+        rate.waiting += 1;
+        rate.severity = rate.severity.max(Some(alert.severity));
+        if rate.names.len() < MOST_NAMES && !rate.names.contains(&alert.subject.name) {
+            rate.names.push(alert.subject.name.clone());
+        }
+        false
+    }
+
+    fn most(&self, channel: &str) -> usize {
+        self.world.channels.get(channel).map_or(10, |channel| channel.rate as usize)
+    }
+
+    /// Sends the sums of channels that may send again. Returns when the next may.
+    pub(super) fn send_sums(&mut self) {
+        let now_us = self.now_us;
+        let channels: Vec<String> = self.state.common.rates.keys().cloned().collect();
+        for channel in channels {
+            let most = self.most(&channel);
+            let is_there = self.world.channels.contains_key(&channel);
+            let Some(rate) = self.state.common.rates.get_mut(&channel) else { continue };
+            rate.sent_us.retain(|sent_us| now_us.saturating_sub(*sent_us) < RATE_US);
+            if rate.waiting == 0 && rate.sent_us.is_empty() || !is_there {
+                self.state.common.rates.remove(&channel);
+                continue;
+            }
+            // One place of the minute at least is left to what comes next.
+            if rate.waiting == 0 || rate.sent_us.len() > most / 2 {
+                continue;
+            }
+            rate.sent_us.push(now_us);
+            let (count, since_us) = (std::mem::take(&mut rate.waiting), rate.since_us);
+            let (names, severity) = (std::mem::take(&mut rate.names), rate.severity.take().unwrap_or(Severity::Warning));
+            self.state.common.messages += 1;
+            self.out.messages.push(Message {
+                id: format!("0.{}", self.state.common.messages),
+                alert: 0,
+                kind: MessageKind::Sum,
+                rule: String::new(),
+                subject: Subject::new(SubjectKind::Channel, &channel),
+                cause: Cause::Channel,
+                severity,
+                time_us: now_us,
+                since_us,
+                resolved_us: None,
+                count,
+                names,
+                note: None,
+                facts: Facts::default(),
+                channel: channel.clone(),
+                address: None,
+                to: vec![channel],
+            });
+        }
+    }
+
+    /// When a sum may be sent.
+    pub(super) fn sums_us(&self) -> Option<u64> {
+        let due = self.state.common.rates.iter().filter(|(_, rate)| rate.waiting > 0).map(|(channel, rate)| {
+            // So many of those that were sent must be a minute old.
+            let beyond = rate.sent_us.len().saturating_sub(self.most(channel) / 2);
+            beyond.checked_sub(1).and_then(|last| rate.sent_us.get(last)).map_or(self.now_us, |sent_us| sent_us + RATE_US)
+        });
+        due.min()
+    }
+}
