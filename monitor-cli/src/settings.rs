@@ -23,6 +23,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// All settings as they hold, and where each of [`SETTINGS`] comes from.
     pub(crate) fn resolve(self) -> anyhow::Result<(Config, Vec<String>)> {
+        let beside = self.file.clone().or_else(default_file);
         let file = match (self.file, default_file()) {
             (Some(path), _) => Some(File::read(&path)?),
             (None, Some(path)) if path.exists() => Some(File::read(&path)?),
@@ -35,7 +36,8 @@ impl Settings {
             }
         };
         let in_file = file.map(|file| file.values(self.profile.as_deref())).transpose()?.unwrap_or_default();
-        let mut config = Config { spool_dir: monitor_spool::dir_of(None), ..Config::default() };
+        let alerts_file = beside.map(|file| file.with_file_name("alerts.toml"));
+        let mut config = Config { spool_dir: monitor_spool::dir_of(None), alerts_file, ..Config::default() };
         let mut origins = Vec::new();
         for (setting, given) in SETTINGS.iter().zip(self.given) {
             let found = given.or_else(|| in_file.get(&setting.key()).cloned());

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{Access, AccessError};
 use crate::adopt::{self, Taker};
+use crate::alerts::{self, Alerts, AlertsFile};
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
@@ -44,6 +46,8 @@ pub struct Server {
     /// Cancelled when the server is to stop.
     stopping: CancellationToken,
     clock: Clock,
+    /// Told of whatever is stored: it may matter to an alert.
+    signal: Arc<Notify>,
 }
 
 /// Why a server did not begin, or did not go on.
@@ -154,9 +158,18 @@ impl Server {
         let commands = Arc::new(opened.await??);
         let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers).with_past(store.clone());
         let published = live.clone();
+        let signal = Arc::new(Notify::new());
+        let signalled = signal.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), clock: clock.clone() };
-        let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, commands, target, stopping, clock })
+        let ingest = Ingest::start_with(
+            store.clone(),
+            move |changes| {
+                published.publish(changes);
+                signalled.notify_one();
+            },
+            settings,
+        );
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, commands, target, stopping, clock, signal })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -177,9 +190,20 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, tls, ages, commands, target, stopping, clock } = self;
+        let page_url = self.page_url();
+        let Self { listener, config, store, ingest, live, access, tls, ages, commands, target, stopping, clock, signal } = self;
         let board = Board::default();
         let ingest = Arc::new(ingest);
+        let file = config.alerts_file.clone().unwrap_or_else(|| config.data.join("alerts.toml"));
+        let alerts = Arc::new(Alerts::new(alerts::Parts {
+            store: store.clone(),
+            ingest: ingest.clone(),
+            clock: clock.clone(),
+            page_url,
+            file: AlertsFile::new(file),
+            signal,
+            stopping: stopping.clone(),
+        }));
         let app = App::new(Parts {
             config: config.clone(),
             store: store.clone(),
@@ -237,6 +261,7 @@ impl Server {
                 async move { revoked::watch(&access, &room, &clock, &duty, &stopping).await }
             });
         }
+        alerts.begin(&mut duties);
         duties.begin("commands", move |duty| {
             let commands = commands.clone();
             async move { commands.expire(&duty).await }
@@ -273,6 +298,7 @@ impl Server {
         for sender in senders {
             sender.leave(&ingest).await;
         }
+        drop(alerts);
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }

@@ -1,4 +1,295 @@
-//! Alerts: what is told to people, in which words, and by which channels.
+//! Alerts: takes signs, lets `monitor-alerts` decide, and keeps what was decided in one transaction with the place up to which signs
+//! were taken, so that a crash neither loses nor repeats a decision.
 
 pub mod channels;
+mod enrich;
+mod file;
+mod outbox;
+mod send;
 pub mod text;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_alerts::{Hush, Rule, Settings, State, Step, World};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::file::AlertsFile;
+use crate::clock::Clock;
+use crate::duties::{Duties, Duty};
+use crate::ingest::{Ingest, IngestError};
+use crate::store::{AlertsChange, Store, StoreError, StoredRule, Watched};
+
+/// So many signs are decided on in one transaction.
+const AT_ONCE: usize = 1_000;
+/// How often the file is looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What alerts are made of.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) clock: Clock,
+    /// Where the page is.
+    pub(crate) page_url: String,
+    pub(crate) file: AlertsFile,
+    pub(crate) signal: Arc<Notify>,
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Decides on alerts, and lets others look and act.
+pub(crate) struct Alerts {
+    parts: Parts,
+    /// Something is to be decided on: signs, a change of rules, an action of somebody.
+    signal: Arc<Notify>,
+    /// Something is to be sent.
+    to_send: Notify,
+    rules: Mutex<Arc<Ruleset>>,
+    /// When the file and the rules of the database were looked at.
+    looked: Mutex<Option<Duration>>,
+    memory: tokio::sync::Mutex<Option<Memory>>,
+    sending: outbox::Sending,
+}
+
+/// Rules and channels as they hold.
+#[derive(Debug, Default)]
+pub(crate) struct Ruleset {
+    /// What the file says.
+    pub(crate) settings: Settings,
+    /// What is wrong with the file as it is now: then it holds as it was before.
+    pub(crate) mistakes: Vec<String>,
+    /// Rules that are kept in the database.
+    pub(crate) stored: Vec<StoredRule>,
+    /// All rules that hold.
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// What is remembered between steps.
+struct Memory {
+    cursor: u64,
+    state: State,
+    /// When the next step is due.
+    wake_us: Option<u64>,
+}
+
+impl Alerts {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let signal = parts.signal.clone();
+        let (rules, memory, sending) = (Mutex::default(), tokio::sync::Mutex::default(), outbox::Sending::default());
+        Self { parts, signal, to_send: Notify::new(), rules, looked: Mutex::default(), memory, sending }
+    }
+
+    /// Begins to decide and to send.
+    pub(crate) fn begin(self: &Arc<Self>, duties: &mut Duties) {
+        let alerts = self.clone();
+        duties.begin("alerts", move |duty| {
+            let alerts = alerts.clone();
+            async move { alerts.decide(&duty).await }
+        });
+        let alerts = self.clone();
+        duties.begin("alert messages", move |duty| {
+            let alerts = alerts.clone();
+            async move { alerts.send(&duty).await }
+        });
+    }
+
+    /// Rules and channels as they hold.
+    pub(crate) fn rules(&self) -> Arc<Ruleset> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Ruleset>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides until the server stops.
+    async fn decide(&self, duty: &Duty) {
+        loop {
+            let result = self.look().await;
+            match &result {
+                Err(IngestError::Stopped) => return,
+                Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
+                Err(error) => duty.ran(Err(format!("could not decide on alerts: {}", crate::causes(error))), EVERY),
+                Ok(_) => duty.ran(Ok(()), EVERY),
+            }
+            let now_us = self.parts.clock.wall_us();
+            let pause = match result {
+                Ok(Some(wake_us)) => Duration::from_micros(wake_us.saturating_sub(now_us)).min(EVERY),
+                _ => EVERY,
+            };
+            let wait = async {
+                tokio::select! {
+                    () = self.parts.clock.sleep(pause) => {}
+                    () = self.signal.notified() => {}
+                }
+            };
+            if self.parts.stopping.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Looks at the file, takes all signs that there are, and what time has brought. Returns when the next step is due.
+    pub(crate) async fn look(&self) -> Result<Option<u64>, IngestError> {
+        self.read_rules().await?;
+        let mut memory = self.memory.lock().await;
+        loop {
+            let known = self.remembered(&mut memory).await?;
+            let (cursor, newest, now_us) = (known.cursor, self.parts.store.last_sign(), self.parts.clock.wall_us());
+            let is_due = known.wake_us.is_none_or(|wake_us| wake_us <= now_us);
+            if newest <= cursor && !is_due {
+                return Ok(known.wake_us);
+            }
+            let store = self.parts.store.clone();
+            let read = move || -> Result<_, StoreError> {
+                let mut signs = store.signs_after(cursor, AT_ONCE)?;
+                enrich::signs(&*store, &mut signs);
+                Ok((signs, store.hushes(now_us)?))
+            };
+            let (signs, hushes) = blocking(read).await?;
+            let is_more = signs.len() == AT_ONCE;
+            let to = signs.last().map_or(cursor, |last| last.seq);
+            let done =
+                self.act(&mut memory, Some((cursor, to)), &hushes, |state, world| Some(monitor_alerts::step(state, world, &signs, now_us)));
+            done.await?;
+            if !is_more && memory.is_some() {
+                return Ok(memory.as_ref().and_then(|memory| memory.wake_us));
+            }
+        }
+    }
+
+    /// Acts on what is remembered, and keeps what came of it. None if nothing was to be done.
+    async fn act(
+        &self,
+        memory: &mut Option<Memory>,
+        cursor: Option<(u64, u64)>,
+        hushes: &[(u64, Hush)],
+        act: impl FnOnce(&mut State, World<'_>) -> Option<Step>,
+    ) -> Result<Option<()>, IngestError> {
+        self.remembered(memory).await?;
+        // If it can't be kept, it is read anew: what is in the database is what holds.
+        let Some(Memory { mut state, cursor: at, wake_us }) = memory.take() else { return Ok(None) };
+        let ruleset = self.rules();
+        let hushes: Vec<Hush> = hushes.iter().map(|(_, hush)| hush.clone()).collect();
+        let world = World { rules: &ruleset.rules, channels: &ruleset.settings.channels, hushes: &hushes };
+        let Some(step) = act(&mut state, world) else {
+            *memory = Some(Memory { state, cursor: at, wake_us });
+            return Ok(None);
+        };
+        let changed = state.take_changes();
+        let mut messages = step.messages;
+        let (store, url) = (self.parts.store.clone(), self.parts.page_url.clone());
+        if !messages.is_empty() {
+            messages = blocking(move || {
+                enrich::messages(&*store, &url, &mut messages);
+                Ok(messages)
+            })
+            .await?;
+        }
+        let (has_messages, now_us) = (!messages.is_empty(), self.parts.clock.wall_us());
+        let change = AlertsChange {
+            cursor: cursor.filter(|(from, to)| from != to),
+            entries: changed.entries,
+            common: Some(changed.common),
+            alerts: step.alerts.into_values().collect(),
+            notes: step.notes,
+            messages,
+            ..AlertsChange::default()
+        };
+        let is_something = change.cursor.is_some() || !change.entries.is_empty() || has_messages || !change.notes.is_empty();
+        if is_something && !self.change(change).await? {
+            // Another has moved the cursor.
+            return Ok(None);
+        }
+        let cursor = cursor.map_or(at, |(_, to)| to);
+        // Time goes on even if nothing came of a step.
+        let wake_us = step.wake_us.map(|wake_us| wake_us.max(now_us + 1_000));
+        *memory = Some(Memory { cursor, state, wake_us: Some(wake_us.unwrap_or(u64::MAX)) });
+        if has_messages {
+            self.to_send.notify_one();
+        }
+        Ok(Some(()))
+    }
+
+    /// Changes what is kept of alerts. False if another has moved the cursor.
+    pub(crate) async fn change(&self, change: AlertsChange) -> Result<bool, IngestError> {
+        let clock = self.parts.clock.clone();
+        self.parts.ingest.change(move |store| Ok((store.change_alerts(&change, clock.wall_us())?, crate::store::Changes::none()))).await
+    }
+
+    /// What is remembered, read if need be.
+    async fn remembered<'a>(&self, memory: &'a mut Option<Memory>) -> Result<&'a mut Memory, IngestError> {
+        if memory.is_none() {
+            let store = self.parts.store.clone();
+            let (cursor, entries, common) = blocking(move || store.alert_memory()).await?;
+            *memory = Some(Memory { cursor, state: State::new(entries, common), wake_us: None });
+        }
+        Ok(memory.as_mut().expect("it was just read"))
+    }
+
+    /// Rules have been changed in the database: they are read anew at once.
+    pub(crate) fn rules_changed(&self) {
+        *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.signal.notify_one();
+    }
+
+    /// Returns true if it is time to look at the rules.
+    fn is_time_to_look(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.parts.clock.running();
+        let is_time = looked.is_none_or(|looked| now.saturating_sub(looked) >= EVERY);
+        if is_time {
+            *looked = Some(now);
+        }
+        is_time
+    }
+
+    /// Reads rules and channels anew if the file or the rules of the database have changed.
+    async fn read_rules(&self) -> Result<(), IngestError> {
+        if !self.is_time_to_look() {
+            return Ok(());
+        }
+        let known = self.rules();
+        let read = self.parts.file.read();
+        let store = self.parts.store.clone();
+        let stored = blocking(move || store.alert_rules()).await?;
+        let is_first = known.rules.is_empty();
+        if read.is_none() && stored == known.stored && !is_first {
+            return Ok(());
+        }
+        let (settings, mistakes) = match read {
+            Some(Ok(settings)) => (settings, Vec::new()),
+            Some(Err(mistakes)) => {
+                for mistake in &mistakes {
+                    tracing::error!("{mistake}");
+                }
+                (known.settings.clone(), mistakes)
+            }
+            None => (known.settings.clone(), known.mistakes.clone()),
+        };
+        let of_page = stored.iter().filter_map(|stored| {
+            let definition = stored.definition.clone()?;
+            Rule::from_json(definition.into(), &settings.channels)
+                .map_err(|mistakes| tracing::warn!(rule = stored.name, ?mistakes, "a rule can't be used"))
+                .ok()
+        });
+        let of_page: Vec<Rule> = of_page.collect();
+        let rules = monitor_alerts::rules(&settings.rules, &of_page);
+        let watched = Watched { names: rules.iter().filter_map(|rule| rule.on.name.clone()).collect() };
+        self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await?;
+        *self.lock() = Arc::new(Ruleset { settings, mistakes, stored, rules });
+        if let Some(memory) = self.memory.lock().await.as_mut() {
+            memory.wake_us = None;
+        }
+        Ok(())
+    }
+}
+
+/// Asks the store where blocking is allowed.
+async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, IngestError> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(IngestError::Stopped),
+    }
+}

@@ -158,6 +158,8 @@ settings! {
     /// Which processes are sent on, by conditions that must all be fulfilled, like `root=nightly* kind!=span state={failed,lost}`; the keys
     /// are name, kind, state, root, program and host [default: all]
     otlp_filter: OtlpFilter = OtlpFilter::default(), FILTER;
+    /// The file with rules and channels of alerts, looked at every second [default: `alerts.toml` beside the settings file]
+    alerts_file: Option<PathBuf> = None, FILE;
     /// How long requests may go on after the server was told to stop
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }

@@ -9,7 +9,7 @@ use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
 use crate::store::memory::{Memory, MemoryStore};
-use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged};
+use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged, AlertsChange, Watched};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -48,6 +48,14 @@ impl Intake for Gate {
 
     fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError> {
         self.inner.miss_pings(missed, now_us)
+    }
+
+    fn watch(&self, watched: Watched) -> Result<(), StoreError> {
+        self.inner.watch(watched)
+    }
+
+    fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError> {
+        self.inner.change_alerts(change, now_us)
     }
 
     fn look(&self, is_well: bool) -> Result<(), StoreError> {

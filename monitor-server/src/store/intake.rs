@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, HeartbeatEdit, MissedPing, RootKey, StoreError, TaskChange, TasksChanged};
+use super::{Changes, HeartbeatEdit, MissedPing, RootKey, StoreError, TaskChange, TasksChanged, AlertsChange, Watched};
 use crate::packed::Packed;
 
 /// Takes what happened. Every method blocks, and is durable once it returns. One caller at a time, so that the changes of all are told in
@@ -43,6 +43,12 @@ pub trait Intake: Send + Sync + 'static {
 
     /// Tells of pings that did not come, unless they came meanwhile or were told of before.
     fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError>;
+
+    /// Signs of processes of these names are stored from here on.
+    fn watch(&self, watched: Watched) -> Result<(), StoreError>;
+
+    /// Changes all of this; false, and nothing is changed, if another has moved the cursor.
+    fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError>;
 
     /// Fails while batches can't or must not be stored. `is_well`: none failed since the last look; else it tries to write. To be asked
     /// every second or so.

@@ -1,6 +1,8 @@
-//! What the server keeps: five traits of intentions in plain types, so that another database can take this one's place. What takes
-//! ([`Intake`]), what answers ([`Queries`], [`BatchQueries`] of batch tasks and [`HeartbeatQueries`] of heartbeats), and what keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
+//! What the server keeps: six traits of intentions in plain types, so that another database can take this one's place. What takes
+//! ([`Intake`]), what answers ([`Queries`], [`BatchQueries`] of batch tasks, [`HeartbeatQueries`] of heartbeats and [`AlertQueries`] of alerts), and what
+//! keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
 
+mod alerts;
 mod batch;
 mod changes;
 mod columns;
@@ -13,12 +15,16 @@ mod intake;
 pub(crate) mod memory;
 mod queries;
 mod shape;
+mod signs;
 pub(crate) mod space;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 mod worker;
 
+pub use self::alerts::{
+    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, Attempt, DeliveriesOf, Delivery, DeliveryState, NotesOf, RuleEdit, StoredRule,
+};
 pub use self::batch::{
     BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Expects, Refused, TaskChange, TaskEdit, TasksChanged, diff,
 };
@@ -34,12 +40,13 @@ pub use self::queries::{
     CausesQuery, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort, RootsQuery,
     SeriesQuery, Standing, StatsQuery, StatsSort,
 };
+pub use self::signs::Watched;
 #[cfg(test)]
 pub(crate) use self::sqlite::MAX_READERS;
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup, check, restore, salvage};
 pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
 
 /// A whole store, for whoever hands out its parts.
-pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + Housekeeping {}
+pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + Housekeeping {}
 
-impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + Housekeeping> Store for S {}
+impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + Housekeeping> Store for S {}

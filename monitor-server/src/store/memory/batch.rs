@@ -6,7 +6,7 @@ use monitor_wire::{BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatu
 
 use super::{MemoryStore, contains};
 use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, cursor_of, decision_of, run_cursor, with_diffs};
-use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, StoreError, TaskChange, TasksChanged};
+use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, StoreError, TaskChange, TasksChanged};
 
 /// A decision by its task, first and last due time, agent, and what and why.
 type DecisionKey = (String, u64, u64, String, String, String);
@@ -41,6 +41,16 @@ impl Batch {
             versions.push(self.tasks.get(name).map_or(0, |(_, row)| row.version));
         }
         (Ok(versions), events)
+    }
+
+    /// The definition of a task.
+    pub(super) fn definition(&self, task: &str) -> Option<Definition> {
+        self.tasks.get(task).map(|(_, row)| row.definition.clone())
+    }
+
+    /// The status of a task.
+    pub(super) fn status(&self, task: &str) -> Option<BatchStatus> {
+        self.tasks.get(task).map(|(_, row)| row.status.clone())
     }
 
     fn put(&mut self, row: TaskRow) {

@@ -24,7 +24,10 @@ impl Housekeeping for MemoryStore {
                     tidied.changes = self.drop_trees(&mut state, numbers, reason, rules.now_us);
                 }
             }
-            Chore::Rest => self.trim(&mut state, rules.aged_us),
+            Chore::Rest => {
+                self.trim(&mut state, rules.aged_us);
+                state.alerts.forget_old(rules.aged_us.saturating_sub(crate::store::alerts::KEPT_US));
+            }
         }
         Ok(tidied)
     }

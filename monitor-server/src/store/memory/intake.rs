@@ -13,7 +13,7 @@ use super::{MemoryStore, Piece, Seen, State, Tree};
 use crate::packed::{Packed, compact};
 use crate::store::batch::run_of;
 use crate::store::event_log::{self, Run};
-use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, RootKey, StoreError, Subject, TaskChange, TasksChanged};
+use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, RootKey, StoreError, Subject, TaskChange, TasksChanged, AlertsChange, Watched, signs};
 
 /// How long a worker that never announced itself may say nothing before it counts as offline.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
@@ -69,6 +69,7 @@ impl Intake for MemoryStore {
             for (number, process, limit_us) in found {
                 transaction.state.trees.get_mut(&number).expect("it was just shown").overdue.push(process.id);
                 let about = Subject { root_id: Some(process.root_id), process_id: Some(process.id), worker_id: None };
+                transaction.state.sign_of_overdue(&process, limit_us, now_us);
                 let Process { root_id, id, .. } = process;
                 let reason = "timeout".to_owned();
                 let event = Event::ProcessOverdue(ProcessOverdue { root_id, id, time_us: now_us, limit_ns: limit_us * 1_000, reason });
@@ -114,7 +115,17 @@ impl Intake for MemoryStore {
 
     fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError> {
         let mut state = self.state();
+        let before: Vec<_> =
+            changes.iter().map(|change| (state.batch.status(&change.name), state.batch.definition(&change.name))).collect();
         let (outcome, events) = state.batch.change(changes, now_us);
+        for event in &events {
+            let Event::BatchTaskChanged(changed) = event else { continue };
+            let before =
+                changes.iter().zip(&before).find(|(change, _)| change.name == changed.task).and_then(|(_, before)| before.0.as_ref());
+            let definition = state.batch.definition(&changed.task);
+            let sign = signs::of_task_change(before, changed, definition.as_ref(), now_us);
+            sign.into_iter().for_each(|sign| state.alerts.sign(sign));
+        }
         let told = self.transaction(&mut state, &[], now_us, |transaction| {
             for event in events {
                 transaction.push(event, Subject::default());
@@ -136,6 +147,15 @@ impl Intake for MemoryStore {
                 transaction.push(event, Subject::default());
             }
         }))
+    }
+
+    fn watch(&self, watched: Watched) -> Result<(), StoreError> {
+        self.state().alerts.watch(watched);
+        Ok(())
+    }
+
+    fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError> {
+        Ok(self.state().change_alerts(change, now_us))
     }
 
     fn look(&self, _is_well: bool) -> Result<(), StoreError> {
@@ -230,6 +250,9 @@ impl Transaction<'_> {
         self.state.facts.apply_batch(&Batch { sequence: number, events: vec![event.clone()], ..head.clone() });
         self.state.events += 1;
         let mut subject = Subject::default();
+        if let Event::ProcessNotified(_) = event {
+            self.state.sign_of_event(event, sender, self.now_us);
+        }
         if let Some(about) = &about {
             let (now_us, keep) = (self.now_us, self.keep_logs);
             let tree = self.state.tree(about.root_id);
@@ -251,6 +274,7 @@ impl Transaction<'_> {
             subject = Subject { root_id: Some(about.root_id), process_id: Some(about.id), worker_id: None };
         } else if !matches!(event, Event::Unknown(_)) {
             self.seen(about_worker(event, sender).0);
+            self.state.sign_of_event(event, about_worker(event, sender).0, self.now_us);
             self.state.batch.take(event);
         }
         self.lines.push(Line { event: event.clone(), of: Some(of), sender, about: subject, is_alone: false });
@@ -287,6 +311,7 @@ impl Transaction<'_> {
             }
             let time_us = self.change_us(id);
             self.push_about(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
+            self.state.alerts.lose(id, now_us);
         }
     }
 
@@ -336,9 +361,13 @@ impl Transaction<'_> {
     /// Takes the runs of batch tasks that there are. Those whose trees were dropped stay as they were.
     fn settle_runs(&mut self) {
         let runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
-        for run in runs.iter().filter_map(run_of) {
-            self.state.heartbeats.take_run(&run);
-            self.state.batch.take_run(run);
+        for process in &runs {
+            let before = self.processes_before.get(&(process.root_id, process.id));
+            self.state.sign_of_process(process, before, self.now_us);
+            if let Some(run) = run_of(process) {
+                self.state.heartbeats.take_run(&run);
+                self.state.batch.take_run(run);
+            }
         }
     }
 

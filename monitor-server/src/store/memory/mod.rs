@@ -1,6 +1,7 @@
 //! A store in memory, as simple as it can be: the fold of all that was said, and every answer worked out anew from it. It passes the
 //! suite of all stores, and serves tests of what stands above them.
 
+mod alerts;
 mod batch;
 mod heartbeat;
 mod house;
@@ -46,6 +47,7 @@ struct State {
     cursors: BTreeMap<String, u64>,
     batch: batch::Batch,
     heartbeats: heartbeat::Heartbeats,
+    alerts: alerts::Alerts,
 }
 
 struct Tree {

@@ -1,5 +1,6 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod alerts;
 mod batch;
 mod columns;
 mod copies;
@@ -39,11 +40,12 @@ mod write;
 mod tests;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use foldhash::HashSet;
+use monitor_alerts::{Alert, Hush, Note, Sign};
 use monitor_wire::{
     BatchDecision, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion, CausesPage, ErrorsPage, LogsPage, Process, ProcessId,
     ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Worker, WorkerId, WorkersPage,
@@ -63,9 +65,7 @@ pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
-    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit, HeartbeatQueries,
-    HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery, MissedPing, Models, NameTotals, Outline, ProcessesQuery, Queries,
-    ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TaskChange, TasksChanged, TreeColumns,
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit, HeartbeatQueries, HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery, MissedPing, Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TaskChange, TasksChanged, TreeColumns, AlertMemory, AlertQueries, AlertsChange, AlertsQuery, DeliveriesOf, Delivery, NotesOf, StoredRule, Watched,
 };
 use crate::packed::Packed;
 use crate::store::space::{Outlook, Space};
@@ -86,6 +86,8 @@ pub struct SqliteStore {
     /// No process is shown deeper in its tree.
     most_depth: u32,
     space: Space,
+    /// Number of the newest sign.
+    last_sign: AtomicU64,
     /// The disk has little room: what is freed is given back at once, and the log is kept short.
     is_sparing: AtomicBool,
     _lock: folder::Lock,
@@ -133,6 +135,7 @@ impl SqliteStore {
         plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
+        let last_sign = AtomicU64::new(writer.last_sign());
         Ok(Self {
             mark: Mutex::new(Mark::open(&path)),
             files: Files::of(&path),
@@ -144,6 +147,7 @@ impl SqliteStore {
             charted: Mutex::default(),
             most_depth: u32::MAX,
             space: Space::new(folder),
+            last_sign,
             is_sparing: AtomicBool::new(false),
             _lock: lock,
         })
@@ -196,6 +200,7 @@ impl SqliteStore {
         // What is in a file that nobody finds any more is not stored.
         self.files.check()?;
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(writer.seq());
+        self.last_sign.store(writer.last_sign(), Ordering::Release);
         Ok(written)
     }
 
@@ -317,6 +322,15 @@ impl Intake for SqliteStore {
         self.write("record missing pings", |writer| writer.miss_pings(missed, now_us))
     }
 
+    fn watch(&self, watched: Watched) -> Result<(), StoreError> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).watch(watched);
+        Ok(())
+    }
+
+    fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError> {
+        self.write("change alerts", |writer| writer.change_alerts(change, now_us))
+    }
+
     fn look(&self, is_well: bool) -> Result<(), StoreError> {
         self.files.check()?;
         if let Some(problem) = self.damage.get() {
@@ -342,6 +356,60 @@ impl HeartbeatQueries for SqliteStore {
 
     fn heartbeat_of_key(&self, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>, StoreError> {
         self.read("look for a heartbeat", |snapshot| Ok(heartbeat::of_key(snapshot, hash, now_us)?))
+    }
+}
+
+impl AlertQueries for SqliteStore {
+    fn last_sign(&self) -> u64 {
+        self.last_sign.load(Ordering::Acquire)
+    }
+
+    fn signs_after(&self, seq: u64, limit: usize) -> Result<Vec<Sign>, StoreError> {
+        self.read("read signs", |snapshot| Ok(alerts::signs_after(snapshot, seq, limit)?))
+    }
+
+    fn signs_between(&self, time: (u64, u64), limit: usize) -> Result<Vec<Sign>, StoreError> {
+        self.read("read signs", |snapshot| Ok(alerts::signs_between(snapshot, time, limit)?))
+    }
+
+    fn signs_of(&self, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>, StoreError> {
+        self.read("read signs", |snapshot| Ok(alerts::signs_of(snapshot, root, process, limit)?))
+    }
+
+    fn alert_memory(&self) -> Result<AlertMemory, StoreError> {
+        self.read("read what is remembered of alerts", |snapshot| Ok(alerts::memory(snapshot)?))
+    }
+
+    fn alerts(&self, query: &AlertsQuery) -> Result<Vec<Alert>, StoreError> {
+        self.read("list alerts", |snapshot| Ok(alerts::alerts(snapshot, query)?))
+    }
+
+    fn alert(&self, id: u64) -> Result<Option<Alert>, StoreError> {
+        self.read("read an alert", |snapshot| Ok(alerts::alert(snapshot, id)?))
+    }
+
+    fn alert_notes(&self, of: NotesOf, limit: usize) -> Result<Vec<Note>, StoreError> {
+        self.read("read decisions on alerts", |snapshot| Ok(alerts::notes(snapshot, of, limit)?))
+    }
+
+    fn deliveries_due(&self, now_us: u64, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.read("read messages", |snapshot| Ok(alerts::deliveries_due(snapshot, now_us, limit)?))
+    }
+
+    fn next_delivery_us(&self) -> Result<Option<u64>, StoreError> {
+        self.read("read messages", |snapshot| Ok(alerts::next_delivery(snapshot)?))
+    }
+
+    fn deliveries(&self, of: DeliveriesOf<'_>, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.read("read messages", |snapshot| Ok(alerts::deliveries(snapshot, of, limit)?))
+    }
+
+    fn hushes(&self, now_us: u64) -> Result<Vec<(u64, Hush)>, StoreError> {
+        self.read("read hushes", |snapshot| Ok(alerts::hushes(snapshot, now_us)?))
+    }
+
+    fn alert_rules(&self) -> Result<Vec<StoredRule>, StoreError> {
+        self.read("read rules", |snapshot| Ok(alerts::rules(snapshot)?))
     }
 }
 

@@ -95,6 +95,11 @@ impl SqliteStore {
         self.free("trim the log of events", |writer| writer.trim_events(now_us))
     }
 
+    /// Deletes some of what is too old of signs and alerts; true if there is more.
+    pub(super) fn trim_alerts(&self, now_us: u64) -> Result<bool, StoreError> {
+        self.free("delete old signs", |writer| writer.trim_alerts(now_us))
+    }
+
     /// Begins to look for words and workers that nothing refers to any more, since the trees that had them are gone.
     pub(super) fn begin_unused(&self) -> Result<Unused, StoreError> {
         self.write("look for what is unused", Writer::begin_unused)

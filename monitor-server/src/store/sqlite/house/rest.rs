@@ -26,6 +26,8 @@ enum Step {
     Sums,
     /// Trims the log of events.
     Events,
+    /// Deletes old signs, and what is old of alerts.
+    Alerts,
     /// Deletes old events of unknown types, of workers after this one.
     Unknown(i64),
     /// Looks whether a search for what is unused is worth it.
@@ -66,7 +68,9 @@ fn step(step: Step, store: &SqliteStore, rules: &Rules<'_>) -> Result<Option<Ste
         Step::Sums if store.trim_sums(rules.aged_us)? => Step::Sums,
         Step::Sums => Step::Events,
         Step::Events if store.trim_events(rules.aged_us)? => Step::Events,
-        Step::Events => Step::Unknown(0),
+        Step::Events => Step::Alerts,
+        Step::Alerts if store.trim_alerts(rules.aged_us)? => Step::Alerts,
+        Step::Alerts => Step::Unknown(0),
         Step::Unknown(after) => {
             let next = match rules.retention.longest() {
                 Some(age) => store.trim_unknown(before_us(age), after)?,

@@ -30,6 +30,7 @@ impl Writer {
                 versions.push(new.as_ref().or(row.as_ref()).map_or(0, |row| row.version));
                 if let Some(new) = new {
                     transaction.write_task(row.as_ref(), &new)?;
+                    transaction.sign_of_task(row.as_ref(), &new);
                     transaction.push_event(Event::BatchTaskChanged(new.event()), NONE);
                 }
             }
@@ -41,7 +42,7 @@ impl Writer {
 }
 
 impl Transaction<'_> {
-    fn task(&self, name: &str) -> Result<Option<TaskRow>> {
+    pub(super) fn task(&self, name: &str) -> Result<Option<TaskRow>> {
         self.connection.prepare_cached(&format!("{TASK} WHERE name = ?1"))?.query_row([name], task_row).optional()
     }
 
@@ -68,14 +69,21 @@ impl Transaction<'_> {
                 let sql = "INSERT INTO batch_agent(name, until) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET until = max(until, ?2)";
                 self.connection.prepare_cached(sql)?.execute(params![decided.agent, decided.until_us as i64]).map(drop)
             }
-            event => decision_of(event).map_or(Ok(()), |decision| self.write_decision(&decision)),
+            event => {
+                let Some(decision) = decision_of(event) else { return Ok(()) };
+                self.sign_of_decision(event, &decision.task)?;
+                self.write_decision(&decision)
+            }
         }
     }
 
-    fn told_of_task(&self, event: &BatchTaskChanged) -> Result<()> {
+    fn told_of_task(&mut self, event: &BatchTaskChanged) -> Result<()> {
         let row = self.task(&event.task)?;
         match TaskRow::told(row.as_ref(), event) {
-            Some(new) => self.write_task(row.as_ref(), &new),
+            Some(new) => {
+                self.sign_of_task(row.as_ref(), &new);
+                self.write_task(row.as_ref(), &new)
+            }
             None => Ok(()),
         }
     }

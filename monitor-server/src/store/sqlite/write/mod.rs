@@ -4,6 +4,7 @@
 //! a process say is folded, merged with what the file says, and every touched process, root, roll-up and worker is written once, in
 //! the order of its key.
 
+pub(super) mod alerts;
 mod batch;
 mod changes;
 pub(super) mod drops;
@@ -85,6 +86,9 @@ pub(super) struct Writer {
     /// The disk has little room.
     is_sparing: bool,
     keep_events: KeepEvents,
+    names: alerts::WatchedNames,
+    /// Number of the newest sign.
+    last_sign: u64,
 }
 
 /// The row of `counter`.
@@ -135,6 +139,9 @@ struct Transaction<'a> {
     /// Those that another system gave an id.
     native: Vec<settle::NewSideRow<true>>,
     watch: &'a mut Watch,
+    names: &'a mut alerts::WatchedNames,
+    /// Events that may matter to a rule of alerts.
+    signs: Vec<monitor_alerts::Sign>,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
     counted: HashMap<(i64, Cow<'static, str>), i64>,
@@ -187,8 +194,11 @@ impl Writer {
             is_shrinking: false,
             is_sparing: false,
             keep_events: KeepEvents::DEFAULT,
+            names: alerts::WatchedNames::default(),
+            last_sign: 0,
         };
         writer.transaction(0, |_| Ok(()))?;
+        writer.last_sign = super::alerts::last_sign(&writer.connection)?;
         Ok(writer)
     }
 
@@ -239,6 +249,7 @@ impl Writer {
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
             self.watch = Watch::new(&self.connection)?;
+            self.names.forget();
             let sql = "SELECT seq, events, root, longest, earliest, rolled, logged FROM counter";
             self.counter = self.connection.query_row(sql, [], |row| {
                 Ok(Counter {
@@ -283,6 +294,8 @@ impl Writer {
             named: HashMap::default(),
             unplaced: Vec::new(),
             watch: &mut self.watch,
+            names: &mut self.names,
+            signs: Vec::new(),
             begun: Vec::new(),
             counted: HashMap::default(),
             roots: Roots::default(),
@@ -294,8 +307,9 @@ impl Writer {
         gather(&mut transaction)?;
         transaction.timings.done(Step::Gather);
         let (first_seq, events) = (transaction.counter.seq + 1, transaction.lines.len());
-        let (told, counter, mut timings): (Happened, Counter, Timings) = transaction.settle()?;
+        let (told, counter, mut timings, signed): (Happened, Counter, Timings, Option<u64>) = transaction.settle()?;
         sql_transaction.commit()?;
+        self.last_sign = signed.unwrap_or(self.last_sign);
         timings.done(Step::Commit);
         timings.tell(events);
         self.counter = counter;
@@ -392,12 +406,19 @@ impl Transaction<'_> {
                 let root = self.root(about.root_id)?;
                 self.gather_log(root, (index, number), id, logged)
             }
+            (Some(_), Event::ProcessNotified(notified)) => {
+                self.sign(crate::store::signs::of_notification(notified, now_us));
+                Ok(())
+            }
             (Some(_), _) | (None, Event::Unplaced(_)) => Ok(()),
             (None, Event::Unknown(unknown)) => self.keep_unknown(number, id, unknown),
             (None, event) => {
                 let about = about_worker(event, id).0;
                 self.workers.get(self.connection, &mut self.tallies, about)?;
                 self.workers.apply(about, number, id, event);
+                if let Event::AgentDecided(decided) = event {
+                    self.hear_of_agent(&decided.agent, about)?;
+                }
                 self.gather_batch(event)
             }
         }
@@ -492,6 +513,7 @@ impl Transaction<'_> {
             worker.hear_first(now_us);
             let time_us = worker.change_us(now_us);
             self.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
+            self.sign_of_lost_worker(id)?;
         }
         Ok(())
     }

@@ -201,7 +201,7 @@ impl Transaction<'_> {
         self.items.push(Item { number, id, root, line: self.lines.len() as u32 });
         self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root, entry: NONE, worker: NONE });
         self.own.push((WorkerId::new(1).expect("not zero"), event));
-        Ok(())
+        self.sign_of_overdue(of, root, id, (by_timeout, limit_ns))
     }
 
     /// It no longer runs.

@@ -112,7 +112,7 @@ impl<'a> Statements<'a> {
 
 impl Transaction<'_> {
     /// Folds what was gathered, writes it and says what changed.
-    pub(super) fn settle(mut self) -> Result<(Happened, Counter, Timings)> {
+    pub(super) fn settle(mut self) -> Result<(Happened, Counter, Timings, Option<u64>)> {
         self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
         let left = self.gather_left()?;
         let placed = self.place()?;
@@ -136,6 +136,7 @@ impl Transaction<'_> {
         insert_asides(self.connection, std::mem::take(&mut self.native))?;
         self.count_refused(&entries)?;
         self.settle_logs()?;
+        let signed = self.write_signs()?;
         self.timings.done(Step::Rows);
         self.settle_roots(&entries)?;
         self.timings.done(Step::Roots);
@@ -154,7 +155,7 @@ impl Transaction<'_> {
         }
         self.timings.done(Step::Sums);
         self.timings.full_text = self.dictionary.take_full_text();
-        Ok((told, self.counter, self.timings))
+        Ok((told, self.counter, self.timings, signed))
     }
 
     /// The processes that were left open by workers whose status changed, and by whom.
@@ -344,6 +345,9 @@ impl Transaction<'_> {
         }
         if let Some(view) = &entry.view {
             self.settle_run(view)?;
+        }
+        if !is_known || before.state != row.state {
+            self.sign_of_process(entry, row)?;
         }
         let open_at = self.open_at(&entry.known);
         let is_retrying = row.state == code::RETRYING;

@@ -1,0 +1,56 @@
+//! `alerts.toml`, looked at again and again.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use monitor_alerts::Settings;
+
+/// Largest file that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The file, and what was seen of it last.
+#[derive(Debug)]
+pub(crate) struct AlertsFile {
+    path: PathBuf,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// A file as it was: none if it was not there.
+type Seen = Option<(SystemTime, u64)>;
+
+impl AlertsFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, seen: Mutex::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says, or what is wrong with it, each with its place; none if it hasn't changed since the last time. A file that isn't
+    /// there says nothing.
+    pub(crate) fn read(&self) -> Option<Result<Settings, Vec<String>>> {
+        let found = self.path.metadata().ok().and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == Some(found) {
+            return None;
+        }
+        *seen = Some(found);
+        let Some((_, size)) = found else { return Some(Ok(Settings::default())) };
+        Some(self.parse(size))
+    }
+
+    fn parse(&self, size: u64) -> Result<Settings, Vec<String>> {
+        let at = |what: &dyn std::fmt::Display| format!("{}:{what}", self.path.display());
+        if size > LARGEST {
+            return Err(vec![at(&format_args!(" it is larger than {LARGEST} bytes"))]);
+        }
+        let text = std::fs::read_to_string(&self.path).map_err(|error| vec![at(&format_args!(" it can't be read: {error}"))])?;
+        let settings = Settings::from_toml(&text).map_err(|mistakes| mistakes.iter().map(|mistake| at(mistake)).collect::<Vec<_>>())?;
+        for warning in &settings.warnings {
+            tracing::warn!("{}", at(warning));
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,159 @@
+//! Sends what is to be sent: each channel by itself, one message after another, so that one that is slow or down harms no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_alerts::{Cause, Facts, Message, Relief, Sign, Subject, SubjectKind, What};
+
+use super::send::{Answer, send};
+use super::{Alerts, EVERY, blocking};
+use crate::duties::Duty;
+use crate::ingest::IngestError;
+use crate::store::{AlertsChange, Attempt, Delivery, DeliveryState};
+
+/// So many messages are looked at.
+const AT_ONCE: usize = 1_000;
+/// Pause before the second attempt; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// After so long a message is given up.
+const GIVEN_UP_US: u64 = 86_400_000_000;
+/// A channel that fails for so long is told of by another.
+const FAILS_US: u64 = 600_000_000;
+
+/// What is known of channels while messages are sent.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    channels: Mutex<Channels>,
+}
+
+#[derive(Debug, Default)]
+struct Channels {
+    /// Channels that are being sent by.
+    busy: BTreeSet<String>,
+    /// Since when channels fail, and whether that is told.
+    failing: BTreeMap<String, (u64, bool)>,
+}
+
+impl Sending {
+    fn lock(&self) -> MutexGuard<'_, Channels> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Alerts {
+    /// Sends until the server stops.
+    pub(super) async fn send(self: &Arc<Self>, duty: &Duty) {
+        let mut running = tokio::task::JoinSet::new();
+        // One that broke off has left its channel.
+        self.sending.lock().busy.clear();
+        loop {
+            match self.send_due(&mut running).await {
+                Err(IngestError::Stopped) => return,
+                Err(error) => duty.ran(Err(format!("could not look for messages: {}", crate::causes(&error))), EVERY),
+                Ok(()) => duty.ran(Ok(()), EVERY),
+            }
+            while running.try_join_next().is_some() {}
+            let wait = async {
+                tokio::select! {
+                    () = self.parts.clock.sleep(EVERY) => {}
+                    () = self.to_send.notified() => {}
+                }
+            };
+            if self.parts.stopping.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Begins to send by each channel that has something to send and isn't at it.
+    async fn send_due(self: &Arc<Self>, running: &mut tokio::task::JoinSet<()>) -> Result<(), IngestError> {
+        let (store, now_us) = (self.parts.store.clone(), self.parts.clock.wall_us());
+        let due = blocking(move || store.deliveries_due(now_us, AT_ONCE)).await?;
+        let mut by_channel = BTreeMap::<String, Vec<Delivery>>::new();
+        for delivery in due {
+            by_channel.entry(delivery.message.channel.clone()).or_default().push(delivery);
+        }
+        for (channel, deliveries) in by_channel {
+            if self.sending.lock().busy.insert(channel.clone()) {
+                let alerts = self.clone();
+                running.spawn(async move {
+                    let done = alerts.send_by(&channel, deliveries).await;
+                    alerts.sending.lock().busy.remove(&channel);
+                    match done {
+                        Ok(true) => alerts.to_send.notify_one(),
+                        Ok(false) => {}
+                        Err(error) => tracing::warn!(channel, "what became of a message could not be kept: {}", crate::causes(&error)),
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends these messages of a channel, until one can't be sent now. Returns true if all were sent: there may be more.
+    async fn send_by(&self, name: &str, deliveries: Vec<Delivery>) -> Result<bool, IngestError> {
+        let count = deliveries.len();
+        for (nth, Delivery { message, attempts, .. }) in deliveries.into_iter().enumerate() {
+            let ruleset = self.rules();
+            let answer = match ruleset.settings.channels.get(name) {
+                Some(channel) => {
+                    let sent = self.parts.stopping.run_until_cancelled(send(channel, &message)).await;
+                    let Some(answer) = sent else { return Ok(false) };
+                    answer
+                }
+                None => Answer::Refused("there is no such channel any more".to_owned()),
+            };
+            let now_us = self.parts.clock.wall_us();
+            let (state, words, pause) = match answer {
+                Answer::Taken(words) => (DeliveryState::Sent, words, None),
+                Answer::Refused(words) => (DeliveryState::Undelivered, words, None),
+                Answer::Later(words, after) => {
+                    let is_over = now_us.saturating_sub(message.time_us) >= GIVEN_UP_US;
+                    let state = if is_over { DeliveryState::Undelivered } else { DeliveryState::Waiting };
+                    (state, words, Some(after.unwrap_or_default().max(pause(attempts))))
+                }
+            };
+            let next_us = now_us + pause.map_or(0, |pause| pause.as_micros() as u64);
+            let attempt = Attempt { message: message.id.clone(), state, next_us, answer: words.clone() };
+            let signs = self.judge(name, &message, state, &words, now_us);
+            self.change(AlertsChange { attempts: vec![attempt], signs, ..AlertsChange::default() }).await?;
+            if state == DeliveryState::Waiting {
+                return Ok(false);
+            }
+            if nth + 1 == count {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What an attempt says of its channel.
+    fn judge(&self, name: &str, message: &Message, state: DeliveryState, words: &str, now_us: u64) -> Vec<Sign> {
+        let mut channels = self.sending.lock();
+        if state == DeliveryState::Sent {
+            let was_told = channels.failing.remove(name).is_some_and(|(_, is_told)| is_told);
+            return if was_told { vec![of_channel(name, What::Relief(Relief::Works), "", now_us)] } else { Vec::new() };
+        }
+        let (since_us, is_told) = channels.failing.entry(name.to_owned()).or_insert((message.time_us.min(now_us), false));
+        let fails_for_long = now_us.saturating_sub(*since_us) >= FAILS_US || state == DeliveryState::Undelivered;
+        if *is_told || !fails_for_long {
+            return Vec::new();
+        }
+        *is_told = true;
+        vec![of_channel(name, What::Cause(Cause::Channel), words, now_us)]
+    }
+}
+
+fn of_channel(name: &str, what: What, words: &str, now_us: u64) -> Sign {
+    let facts = Facts { error: Some(words.to_owned()).filter(|words| !words.is_empty()), ..Facts::default() };
+    let subject = Subject::new(SubjectKind::Channel, name);
+    Sign { seq: 0, time_us: now_us, what, subject, root: None, process: None, agent: None, ancestors: Vec::new(), facts }
+}
+
+/// Pause after so many attempts and one more.
+fn pause(attempts: u64) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << attempts.min(20)).min(LONGEST_PAUSE)
+}

@@ -1,0 +1,177 @@
+//! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
+
+use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
+use monitor_wire::{BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State, WorkerRef};
+use serde_json::Value;
+
+use super::batch::{Definition, run_of};
+use super::shape;
+
+/// Longest text of a sign, in bytes: what is longer is cut.
+const LONGEST: usize = 4_000;
+/// What runs of heartbeats say started them.
+const PING: &str = "ping";
+
+/// What rules ask for beyond batch tasks: without a rule nothing is stored of processes that are no runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Watched {
+    /// Names of processes.
+    pub names: Vec<Pattern>,
+}
+
+impl Watched {
+    /// Returns true if a rule asks for processes of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|pattern| pattern.fits(name))
+    }
+}
+
+/// What a process's change says, by the state that it has now.
+pub(super) fn says(state: &State, reason: Option<&str>) -> Option<What> {
+    if *state == State::FAILED {
+        let is_ended = matches!(reason, Some("kill-after" | "timeout"));
+        return Some(What::Cause(if is_ended { Cause::Timeout } else { Cause::Failed }));
+    }
+    if *state == State::LOST {
+        return Some(What::Cause(Cause::Lost));
+    }
+    (*state == State::SUCCEEDED).then_some(What::Relief(Relief::Succeeded))
+}
+
+/// The sign of a process that is a run of a task, or of a name that a rule asks for. `definition`: the task's.
+pub(super) fn of_process(process: &Process, what: What, definition: Option<&Definition>, now_us: u64) -> Sign {
+    let run = run_of(process);
+    let subject = match &run {
+        Some(run) if run.trigger == PING => Subject::new(SubjectKind::Heartbeat, &run.task),
+        Some(run) => Subject::new(SubjectKind::Task, &run.task),
+        None => Subject::new(SubjectKind::Name, &process.name),
+    };
+    let error = process.error.as_ref().map(|error| cut(&error.message));
+    let facts = Facts {
+        run: run.as_ref().map(|run| run.run.clone()),
+        trigger: run.as_ref().map(|run| run.trigger.clone()),
+        machine: run.as_ref().and_then(|run| run.agent.clone()),
+        due_us: run.as_ref().map(|run| run.due_us),
+        started_us: process.started_us,
+        ended_us: process.ended_us,
+        elapsed_ns: process.elapsed_ns,
+        exit_code: run.as_ref().and_then(|run| run.result_code).or(process.exit_code.map(i64::from)),
+        signal: process.signal.map(i64::from),
+        reason: process.reason.as_deref().map(cut),
+        shape: error.as_deref().map(|error| shape::shape(error).into_owned()),
+        error,
+        ..of_task(definition)
+    };
+    let agent = facts.machine.clone();
+    Sign { agent, ..sign(what, subject, now_us, Some(process), facts) }
+}
+
+/// Owner and tags of a task.
+fn of_task(definition: Option<&Definition>) -> Facts {
+    let Some(definition) = definition else { return Facts::default() };
+    let tags = definition.get("tags").and_then(Value::as_array).into_iter().flatten();
+    Facts {
+        owner: definition.get("owner").and_then(Value::as_str).map(cut),
+        tags: tags.filter_map(Value::as_str).map(cut).collect(),
+        ..Facts::default()
+    }
+}
+
+/// The sign of a process that takes longer than it should.
+pub(super) fn of_overdue(process: &Process, by_timeout: bool, limit_ns: u64, definition: Option<&Definition>, now_us: u64) -> Sign {
+    let cause = if by_timeout { Cause::Timeout } else { Cause::Slow };
+    let mut sign = of_process(process, What::Cause(cause), definition, now_us);
+    sign.facts.limit_ns = Some(limit_ns);
+    sign
+}
+
+/// The sign of an event about a batch task that an agent tells of.
+pub(super) fn of_decision(event: &Event, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
+    let (cause, task, agent, due_us, times, reason) = match event {
+        Event::RunMissed(of) => (Cause::Missed, &of.task, &of.agent, of.first_due_us, of.count, of.reason.to_string()),
+        Event::RunSkipped(of) => (Cause::Skipped, &of.task, &of.agent, of.due_us, of.count, of.reason.to_string()),
+        _ => return None,
+    };
+    let facts = Facts {
+        machine: Some(agent.clone()),
+        due_us: Some(due_us),
+        times: Some(times).filter(|times| *times > 1),
+        reason: Some(reason),
+        ..of_task(definition)
+    };
+    let subject = Subject::new(SubjectKind::Task, task);
+    Some(Sign { agent: Some(agent.clone()), ..sign(What::Cause(cause), subject, now_us, None, facts) })
+}
+
+/// The sign of a task that is gone, or is there again.
+pub(super) fn of_task_change(
+    before: Option<&BatchStatus>,
+    event: &BatchTaskChanged,
+    definition: Option<&Definition>,
+    now_us: u64,
+) -> Option<Sign> {
+    let is_gone = |status: &BatchStatus| *status == BatchStatus::DELETED;
+    let what = match (before.is_some_and(is_gone), is_gone(&event.status)) {
+        (false, true) => What::Cause(Cause::Deleted),
+        (true, false) => What::Relief(Relief::Restored),
+        _ => return None,
+    };
+    let facts = Facts { text: event.who.as_deref().map(cut), machine: event.agent.clone(), ..of_task(definition) };
+    Some(sign(what, Subject::new(SubjectKind::Task, &event.task), now_us, None, facts))
+}
+
+/// The sign of a process that asks that somebody be told.
+pub(super) fn of_notification(of: &ProcessNotified, now_us: u64) -> Sign {
+    let severity = match of.severity.as_str() {
+        "error" | "critical" => Severity::Critical,
+        "info" => Severity::Info,
+        _ => Severity::Warning,
+    };
+    let facts = Facts {
+        severity: Some(severity),
+        title: Some(cut(&of.title)),
+        text: of.text.as_deref().map(cut),
+        shape: Some(shape::shape(&of.title).into_owned()),
+        root_id: Some(of.root_id.to_string()),
+        process_id: Some(of.id.to_string()),
+        ..Facts::default()
+    };
+    let subject = Subject::new(SubjectKind::Key, cut(of.key.as_deref().unwrap_or(&of.title)));
+    let sign = sign(What::Cause(Cause::Notified), subject, now_us, None, facts);
+    Sign { root: sign.facts.root_id.clone(), process: sign.facts.process_id.clone(), ..sign }
+}
+
+/// The sign of an agent that isn't heard of, or is again.
+pub(super) fn of_agent(agent: &str, is_heard: bool, now_us: u64) -> Sign {
+    let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Unknown) };
+    let facts = Facts { machine: Some(agent.to_owned()), ..Facts::default() };
+    Sign { agent: Some(agent.to_owned()), ..sign(what, Subject::new(SubjectKind::Agent, agent), now_us, None, facts) }
+}
+
+/// The sign of a worker that was lost with work open, or was found again.
+pub(super) fn of_worker(worker: &WorkerRef, is_heard: bool, open: u64, now_us: u64) -> Sign {
+    let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Lost) };
+    let name = format!("{} on {}", cut(&worker.program), cut(&worker.hostname));
+    let facts = Facts {
+        machine: Some(cut(&worker.hostname)),
+        program: Some(cut(&worker.program)),
+        times: Some(open).filter(|open| *open > 1),
+        ..Facts::default()
+    };
+    sign(what, Subject::new(SubjectKind::Worker, name), now_us, None, facts)
+}
+
+fn sign(what: What, subject: Subject, now_us: u64, process: Option<&Process>, facts: Facts) -> Sign {
+    let root = process.map(|process| process.root_id.to_string());
+    let id = process.map(|process| process.id.to_string());
+    let facts = if process.is_some() { Facts { root_id: root.clone(), process_id: id.clone(), ..facts } } else { facts };
+    Sign { seq: 0, time_us: now_us, what, subject, root, process: id, agent: None, ancestors: Vec::new(), facts }
+}
+
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
