@@ -44,6 +44,9 @@ pub struct Live {
     pub(crate) alert: Alert,
     /// Nobody has been told yet that it fires.
     pub(crate) is_pending: bool,
+    /// Until then it is awaited whether its machine isn't heard of, or its end comes late.
+    #[serde(default)]
+    pub(crate) hold_us: Option<u64>,
     /// Those who were told have been told that it is over.
     pub(crate) is_recovery_told: bool,
     /// The alert that leads its group.
@@ -137,6 +140,16 @@ impl State {
         let changed = std::mem::take(&mut self.changed);
         let entries = changed.into_iter().map(|key| (key.clone(), self.entries.get(&key).cloned())).collect();
         Changed { entries, common: self.common.clone() }
+    }
+
+    /// What is remembered of rules about subjects.
+    pub fn entries(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// What is remembered beside that.
+    pub fn common(&self) -> &Common {
+        &self.common
     }
 
     /// Alerts that fire.

@@ -1,6 +1,6 @@
 //! Alerts begin, grow and come back.
 
-use super::{FLAPPING_US, JOINING_US, LEAF_US, LONGEST_JOINING_US, MOST_NAMES, Order, Stepper};
+use super::{FLAPPING_US, HOLD_US, JOINING_US, LEAF_US, LONGEST_JOINING_US, MOST_NAMES, Order, Stepper};
 use crate::alert::{Alert, AlertState, Decision};
 use crate::cause::Cause;
 use crate::message::MessageKind;
@@ -39,10 +39,12 @@ impl Stepper<'_> {
             told: Vec::new(),
             facts: sign.facts.clone(),
         };
+        let hold_us = (cause == Cause::Lost && sign.agent.is_some()).then(|| self.now_us + HOLD_US);
         let id = alert.id;
         self.state.entry(key).live = Some(Live {
             alert,
             is_pending: true,
+            hold_us,
             is_recovery_told: false,
             group: None,
             back: 0,
@@ -52,7 +54,9 @@ impl Stepper<'_> {
             told_us: None,
         });
         self.note(id, sign.seq, &rule.name, Decision::Fired, None, None);
-        self.tell_if_not_hushed(rule, key);
+        if hold_us.is_none() {
+            self.tell_if_not_hushed(rule, key);
+        }
         self.mark_above(key, sign);
         self.follow(rule, key, sign);
         self.changed(key);
@@ -77,7 +81,7 @@ impl Stepper<'_> {
     }
 
     /// It is back within the time in which it is the same alert.
-    pub(super) fn reopen(&mut self, rule: &Rule, key: &Key, sign: &Sign) {
+    pub(super) fn reopen(&mut self, rule: &Rule, key: &Key, sign: &Sign, cause: Cause) {
         let Some(live) = self.state.live(key) else { return };
         let alert = &mut live.alert;
         (alert.state, alert.resolved_us) = (AlertState::Firing, None);
@@ -87,7 +91,12 @@ impl Stepper<'_> {
         live.back += 1;
         live.settle_us = None;
         live.group = None;
-        let (id, was_told, is_new) = (alert.id, live.is_recovery_told, live.alert.told.is_empty());
+        let (id, was_told, is_new) = (alert.id, live.is_recovery_told, alert.told.is_empty());
+        if is_new {
+            // Nobody has heard of what was before.
+            (alert.cause, alert.since_us, alert.count) = (cause, sign.time_us, 1);
+            (live.back, live.hold_us) = (0, None);
+        }
         if was_told || is_new {
             live.is_pending = true;
         }

@@ -23,6 +23,8 @@ pub(crate) const LONGEST_JOINING_US: u64 = 300_000_000;
 pub(crate) const FLAPPING_US: u64 = 600_000_000;
 /// A process that fails within this time after one below it has failed is not told.
 pub(crate) const LEAF_US: u64 = 60_000_000;
+/// So long a lost run is held back: if its machine isn't heard of either, that is told instead.
+pub(crate) const HOLD_US: u64 = 30_000_000;
 /// Names that a message lists at most.
 pub(crate) const MOST_NAMES: usize = 20;
 
@@ -138,9 +140,13 @@ impl Stepper<'_> {
         let world = self.world;
         let fits = |rule: &&Rule| rule.on.cause.contains(&cause) && rule.on.fits(&sign.subject, sign.agent.as_deref(), &sign.facts);
         let is_own = world.rules.iter().filter(fits).any(|rule| !rule.is_builtin);
+        let noted = self.out.notes.len();
         for rule in world.rules.iter().filter(fits) {
             if is_own && rule.is_builtin {
-                self.note(0, sign.seq, &rule.name, Decision::Overruled, None, None);
+                // Of what is only counted nothing is noted.
+                if self.out.notes.len() > noted {
+                    self.note(0, sign.seq, &rule.name, Decision::Overruled, None, None);
+                }
                 continue;
             }
             self.judge(rule, sign, cause);
@@ -165,7 +171,7 @@ impl Stepper<'_> {
         };
         match entry.live.as_ref().map(|live| live.alert.state) {
             Some(AlertState::Firing) => self.grow(&key, sign),
-            Some(AlertState::Resolved) if is_enough => self.reopen(rule, &key, sign),
+            Some(AlertState::Resolved) if is_enough => self.reopen(rule, &key, sign, cause),
             _ if !is_enough => {
                 self.note(0, sign.seq, &rule.name, Decision::TooFew, None, Some(format!("{have}, and the rule asks for {}", rule.times)));
             }

@@ -61,6 +61,17 @@ impl Stepper<'_> {
             return self.end_silently(key, 0, "it doesn't last");
         }
         if live.is_pending {
+            if let Some(hold_us) = live.hold_us {
+                let machine = live.alert.facts.machine.as_ref().filter(|machine| self.state.common.away.contains_key(*machine)).cloned();
+                if let Some(machine) = machine {
+                    return self.end_silently(key, 0, &format!("{machine} isn't heard of, which is told instead"));
+                }
+                if hold_us > now_us {
+                    return;
+                }
+                self.state.live(key).expect("it fires").hold_us = None;
+            }
+            let Some(live) = self.state.entries.get(key).and_then(|entry| entry.live.as_ref()) else { return };
             if self.hushed_by(rule, &live.alert.clone()).is_none() {
                 self.tell_if_not_hushed(rule, key);
                 self.changed(key);
@@ -168,7 +179,7 @@ impl Stepper<'_> {
         });
         let hush = self.hush_ends_us(rule, &live.alert);
         let own = if live.is_pending {
-            hush
+            live.hold_us.or(hush)
         } else {
             let next = [live.remind_us, escalation_us(rule, live)].into_iter().flatten().min();
             // What is hushed waits for the end of the hush.

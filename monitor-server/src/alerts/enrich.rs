@@ -43,7 +43,7 @@ pub(super) fn messages(store: &dyn Store, page_url: &str, messages: &mut [Messag
             continue;
         };
         let page = page_url.trim_end_matches('/');
-        facts.link = Some(format!("{page}/{root}#{id}"));
+        facts.link = Some(format!("{page}/{root}"));
         let mut names = Vec::new();
         let mut next = Some(id);
         while let Some(id) = next.filter(|_| names.len() < MOST_ANCESTORS) {

@@ -360,7 +360,9 @@ impl Transaction<'_> {
 
     /// Takes the runs of batch tasks that there are. Those whose trees were dropped stay as they were.
     fn settle_runs(&mut self) {
-        let runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
+        let mut runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
+        // Signs are noted in the order of the ends.
+        runs.sort_by_key(|process| process.ended_us);
         for process in &runs {
             let before = self.processes_before.get(&(process.root_id, process.id));
             self.state.sign_of_process(process, before, self.now_us);

@@ -1,7 +1,7 @@
 //! Signs, written in the transaction of their events, and what is remembered of alerts.
 
 use foldhash::HashMap;
-use monitor_alerts::{Alert, Message, Note, Sign};
+use monitor_alerts::{Alert, Message, Note, Sign, What};
 use monitor_wire::{Event, ProcessId, WorkerId};
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
@@ -40,11 +40,16 @@ impl WatchedNames {
         self.watched.names.is_empty()
     }
 
-    /// Returns true if this is a sign. Of processes that end well only the first after one that didn't is told.
-    fn takes(&mut self, name_key: i64, name: &str, is_bad: bool) -> bool {
+    /// Returns true if a rule asks for a name.
+    fn has(&mut self, name_key: i64, name: &str) -> bool {
         let watched = &self.watched;
         // After a start it isn't known whether the last one was bad.
-        let Some(was_bad) = self.known.entry(name_key).or_insert_with(|| watched.has(name).then_some(true)) else { return false };
+        self.known.entry(name_key).or_insert_with(|| watched.has(name).then_some(true)).is_some()
+    }
+
+    /// Returns true if this is a sign. Of processes that end well only the first after one that didn't is told.
+    fn takes(&mut self, name_key: i64, is_bad: bool) -> bool {
+        let Some(Some(was_bad)) = self.known.get_mut(&name_key) else { return false };
         let takes = is_bad || *was_bad;
         *was_bad = is_bad;
         takes
@@ -224,6 +229,15 @@ impl Transaction<'_> {
     /// Writes the signs of the transaction, in their order. Returns the number of the last one.
     pub(super) fn write_signs(&mut self) -> Result<Option<u64>> {
         let mut last = None;
+        let mut ends = std::mem::take(&mut self.ends);
+        ends.sort_by_key(|(ended_us, ..)| *ended_us);
+        for (ended_us, name, sign) in ends {
+            let is_bad = matches!(sign.what, What::Cause(_));
+            let is_latest = |name: &i64| is_bad || self.latest_well.get(name) == Some(&ended_us);
+            if name.is_none_or(|name| is_latest(&name) && self.names.takes(name, is_bad)) {
+                self.signs.push(sign);
+            }
+        }
         for sign in std::mem::take(&mut self.signs) {
             last = Some(write_sign(self.connection, &sign)?);
         }
@@ -238,14 +252,25 @@ impl Transaction<'_> {
         let run = entry.view.as_deref().and_then(|view| Some((view, run_of(view)?)));
         if let Some((view, run)) = run {
             let definition = self.task(&run.task)?.map(|row| row.definition);
-            let sign = signs::says(&view.state, view.reason.as_deref());
-            self.signs.extend(sign.map(|what| signs::of_process(view, what, definition.as_ref(), self.now_us)));
+            let Some(what) = signs::says(&view.state, view.reason.as_deref()) else { return Ok(()) };
+            let sign = signs::of_process(view, what, definition.as_ref(), self.now_us);
+            self.ends.push((sign.facts.ended_us.unwrap_or(self.now_us), None, sign));
             return Ok(());
         }
         let Some(site) = row.site.filter(|_| !self.names.is_empty()) else { return Ok(()) };
         let site = self.dictionary.site(self.connection, site)?;
-        if !self.names.takes(site.name_key, &site.name, row.state != code::SUCCEEDED) {
+        let is_bad = row.state != code::SUCCEEDED;
+        if !self.names.has(site.name_key, &site.name) {
             return Ok(());
+        }
+        let ended_us = row.ended.map_or(self.now_us, |ended| ended as u64);
+        if !is_bad {
+            // Of those that ended well only the last one matters.
+            let latest = self.latest_well.entry(site.name_key).or_default();
+            if *latest > ended_us {
+                return Ok(());
+            }
+            *latest = ended_us;
         }
         let root = self.roots.entries[entry.root as usize].row.id;
         let view = match (&entry.view, &entry.known) {
@@ -253,8 +278,8 @@ impl Transaction<'_> {
             (None, Known::Plain(plain)) => plain.view(&self.words.of(plain), root, entry.id, entry.status),
             (None, Known::Full(_)) => return Ok(()),
         };
-        let sign = signs::says(&view.state, view.reason.as_deref());
-        self.signs.extend(sign.map(|what| signs::of_process(&view, what, None, self.now_us)));
+        let Some(what) = signs::says(&view.state, view.reason.as_deref()) else { return Ok(()) };
+        self.ends.push((ended_us, Some(site.name_key), signs::of_process(&view, what, None, self.now_us)));
         Ok(())
     }
 

@@ -142,6 +142,10 @@ struct Transaction<'a> {
     names: &'a mut alerts::WatchedNames,
     /// Events that may matter to a rule of alerts.
     signs: Vec<monitor_alerts::Sign>,
+    /// Ends that may be signs: when, key of the name if a rule asks for it by that, and the sign.
+    ends: Vec<(u64, Option<i64>, monitor_alerts::Sign)>,
+    /// When the last process of a name that a rule asks for ended well.
+    latest_well: HashMap<i64, u64>,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
     counted: HashMap<(i64, Cow<'static, str>), i64>,
@@ -296,6 +300,8 @@ impl Writer {
             watch: &mut self.watch,
             names: &mut self.names,
             signs: Vec::new(),
+            ends: Vec::new(),
+            latest_well: HashMap::default(),
             begun: Vec::new(),
             counted: HashMap::default(),
             roots: Roots::default(),
