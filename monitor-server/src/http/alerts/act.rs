@@ -1,0 +1,70 @@
+//! `POST /api/v1/alerts/{alert}/ack` and `/resolve`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use monitor_wire::{Alert, Problem};
+
+use super::super::batch::who;
+use super::super::params::{NoParams, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::{no_alert, show};
+use crate::access::Principal;
+
+/// Says that somebody looks after an alert: nobody is reminded of it, and nobody else is told.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/{alert}/ack",
+    tag = "alerts",
+    params(("alert" = u64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The alert", body = Alert),
+        (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is over", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_ack(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<Alert> {
+    let (id, by) = (number(&path)?, who(principal));
+    let is_done = app.alerts.acknowledge(id, &by).await?;
+    done(&app, &path, id, is_done).await
+}
+
+/// Ends an alert because somebody knows that it is over. Those who were told hear of it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/{alert}/resolve",
+    tag = "alerts",
+    params(("alert" = u64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The alert", body = Alert),
+        (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is over already", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_resolve(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<Alert> {
+    let (id, by) = (number(&path)?, who(principal));
+    let is_done = app.alerts.resolve(id, &by).await?;
+    done(&app, &path, id, is_done).await
+}
+
+fn number(path: &PathParts) -> Result<u64, ApiError> {
+    path.text("alert").parse().map_err(|_| no_alert(path.text("alert")))
+}
+
+async fn done(app: &App, path: &PathParts, id: u64, is_done: bool) -> Answer<Alert> {
+    let alert = app.ask(move |store| store.alert(id)).await?.ok_or_else(|| no_alert(path.text("alert")))?;
+    if !is_done {
+        return Err(ApiError::Conflict { detail: format!("alert {id} is over: nothing is left to be done about it") });
+    }
+    Ok(Json(show::alert(alert)))
+}

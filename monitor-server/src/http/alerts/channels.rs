@@ -1,0 +1,47 @@
+//! `POST /api/v1/alerts/channels/{channel}/test`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{AlertChannel, AlertMessage, Problem};
+
+use super::super::params::{NoParams, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::show;
+use crate::alerts::Ruleset;
+use crate::store::DeliveriesOf;
+
+/// Sends a message by a channel at once, and tells what the receiver answered.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/channels/{channel}/test",
+    tag = "alerts",
+    params(("channel" = String, Path, description = "Its name", example = "ops")),
+    responses(
+        (status = 200, description = "What became of it", body = AlertMessage),
+        (status = 404, description = "No such channel", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_test(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<AlertMessage> {
+    let name = path.text("channel");
+    let Some(delivery) = app.alerts.test(name).await else {
+        let name: String = name.chars().take(100).collect();
+        let detail = format!("there is no channel {name:?}: `GET /api/v1/alerts/rules` lists those that there are");
+        return Err(ApiError::Missing { detail });
+    };
+    Ok(Json(show::message(delivery)))
+}
+
+/// Channels, each with its last message.
+pub(super) async fn told(app: &App, ruleset: &Ruleset) -> Result<Vec<AlertChannel>, ApiError> {
+    let channels: Vec<(String, &'static str)> =
+        ruleset.settings.channels.values().map(|channel| (channel.name.clone(), channel.kind.as_str())).collect();
+    app.ask(move |store| {
+        let told = channels.into_iter().map(|(name, kind)| {
+            let last = store.deliveries(DeliveriesOf::Channel(&name), 1)?.pop().map(show::message);
+            Ok(AlertChannel { name, kind: kind.to_owned(), last })
+        });
+        told.collect()
+    })
+    .await
+}

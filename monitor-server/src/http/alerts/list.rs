@@ -1,0 +1,137 @@
+//! `GET /api/v1/alerts`, `/alerts/{alert}` and `/alerts/explain`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_alerts::AlertState;
+use monitor_wire::{AlertDetail, AlertExplanation, AlertsPage, ExplainedSign, ProcessId, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::params::{Limit, NoParams, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::{no_alert, show};
+use crate::store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey};
+
+/// So many decisions and messages of one alert are told.
+const MOST_NOTES: usize = 1_000;
+const MOST_MESSAGES: usize = 100;
+/// So many events of a tree are explained.
+const MOST_SIGNS: usize = 100;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct AlertsParams {
+    /// Only alerts that are so: `firing` or `resolved`.
+    state: Option<String>,
+    /// Only alerts about this, such as `task:gold`.
+    subject: Option<String>,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// Alerts, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts",
+    tag = "alerts",
+    params(AlertsParams),
+    responses(
+        (status = 200, description = "One page", body = AlertsPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params): Strict<AlertsParams>) -> Answer<AlertsPage> {
+    let wrong = |name: &str, detail: String| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: {detail}") };
+    let state = params.state.as_deref().map(|state| {
+        AlertState::from_word(state).ok_or_else(|| wrong("state", "`firing` or `resolved` is expected".to_owned()))
+    });
+    let before = params.cursor.as_deref().map(|cursor| {
+        cursor.parse::<u64>().map_err(|_| wrong("cursor", "the `next_cursor` of the page before is expected".to_owned()))
+    });
+    let limit = params.limit.0;
+    let query = AlertsQuery { state: state.transpose()?, subject: params.subject, before: before.transpose()?, limit: limit + 1 };
+    let mut alerts = app.ask(move |store| store.alerts(&query)).await?;
+    let is_more = alerts.len() > limit;
+    alerts.truncate(limit);
+    let next_cursor = alerts.last().filter(|_| is_more).map(|last| last.id.to_string());
+    let ruleset = app.alerts.rules();
+    let can_tell = !ruleset.settings.channels.is_empty();
+    let alerts = alerts.into_iter().map(show::alert).collect();
+    Ok(Json(AlertsPage { alerts, next_cursor, can_tell, mistakes: ruleset.mistakes.clone() }))
+}
+
+/// One alert, with all that was decided and sent.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/{alert}",
+    tag = "alerts",
+    params(("alert" = u64, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The alert", body = AlertDetail),
+        (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_alert(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<AlertDetail> {
+    let id: u64 = path.text("alert").parse().map_err(|_| no_alert(path.text("alert")))?;
+    let found = app.ask(move |store| {
+        let Some(alert) = store.alert(id)? else { return Ok(None) };
+        let notes = store.alert_notes(NotesOf::Alert(id), MOST_NOTES)?;
+        let messages = store.deliveries(DeliveriesOf::Alert(id), MOST_MESSAGES)?;
+        Ok(Some((alert, notes, messages)))
+    });
+    let (alert, notes, messages) = found.await?.ok_or_else(|| no_alert(path.text("alert")))?;
+    let notes = notes.into_iter().map(show::note).collect();
+    Ok(Json(AlertDetail { alert: show::alert(alert), notes, messages: messages.into_iter().map(show::message).collect() }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct ExplainAlertParams {
+    /// The tree: its id, or its number.
+    root: String,
+    /// One of its processes.
+    process: Option<String>,
+}
+
+/// Who was told of what happened in a tree, who was not, and by which rule, window or hush.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/explain",
+    tag = "alerts",
+    params(ExplainAlertParams),
+    responses(
+        (status = 200, description = "Events that may matter, with decisions", body = AlertExplanation),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_explain(State(app): State<App>, Strict(params): Strict<ExplainAlertParams>) -> Answer<AlertExplanation> {
+    let wrong = |name: &str| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: an id is expected") };
+    let process = params.process.as_deref().map(|id| id.parse::<ProcessId>().map_err(|_| wrong("process"))).transpose()?;
+    let root = match (params.root.parse(), params.root.parse::<u64>()) {
+        // A tree that is no longer kept is explained by its id.
+        (Ok(id), _) => Some(id),
+        (Err(_), Ok(number)) => app.ask(move |store| store.root(RootKey::Number(number))).await?.map(|root| root.root_id),
+        _ => return Err(wrong("root")),
+    };
+    let Some(root) = root else { return Err(ApiError::NoRoot { root: params.root }) };
+    let explained = app.ask(move |store| {
+        let signs = store.signs_of(&root.to_string(), process.map(|id| id.to_string()).as_deref(), MOST_SIGNS)?;
+        let explain = |sign: monitor_alerts::Sign| {
+            Ok(ExplainedSign {
+                time_us: sign.time_us,
+                what: sign.what.as_str().to_owned(),
+                subject: sign.subject.to_string(),
+                process_id: sign.process,
+                notes: store.alert_notes(NotesOf::Sign(sign.seq), MOST_SIGNS)?.into_iter().map(show::note).collect(),
+            })
+        };
+        signs.into_iter().map(explain).collect::<Result<_, _>>()
+    });
+    Ok(Json(AlertExplanation { signs: explained.await? }))
+}

@@ -1,0 +1,180 @@
+//! `GET /api/v1/alerts/rules`, `PUT` and `DELETE /api/v1/alerts/rules/{rule}`, and `GET /api/v1/alerts/try`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use monitor_alerts::{Mistake, Rule, World};
+use monitor_wire::{AlertRule, AlertRules, AlertTrial, Problem};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::IntoParams;
+
+use super::super::batch::who;
+use super::super::commands::Small;
+use super::super::params::{NoParams, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::{channels, show};
+use crate::access::Principal;
+use crate::alerts::Ruleset;
+use crate::store::{AlertsChange, RuleEdit};
+
+/// The largest rule, in bytes.
+const MAX_BYTES: usize = 64 << 10;
+/// So many signs are tried at most.
+const MOST_SIGNS: usize = 100_000;
+/// So many alerts of a trial are told.
+const MOST_ALERTS: usize = 100;
+const DAY_US: u64 = 86_400_000_000;
+
+/// Rules and channels as they hold. Those of the file come first, then those of the page, then the built-in ones.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/rules",
+    tag = "alerts",
+    responses((status = 200, description = "All of them", body = AlertRules))
+)]
+pub(in super::super) async fn get_rules(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<AlertRules> {
+    told(&app).await
+}
+
+async fn told(app: &App) -> Answer<AlertRules> {
+    let ruleset = app.alerts.rules();
+    let rules = ruleset.rules.iter().map(|rule| shown(&ruleset, rule)).collect();
+    let channels = channels::told(app, &ruleset).await?;
+    Ok(Json(AlertRules { rules, channels, mistakes: ruleset.mistakes.clone(), file: app.alerts.file().display().to_string() }))
+}
+
+fn shown(ruleset: &Ruleset, rule: &Rule) -> AlertRule {
+    let is_of_file = ruleset.settings.rules.iter().any(|of| of.name == rule.name);
+    let source = if rule.is_builtin { "built-in" } else if is_of_file { "file" } else { "page" };
+    let definition = match serde_json::to_value(rule) {
+        Ok(Value::Object(definition)) => definition,
+        _ => Map::new(),
+    };
+    let replaces_builtin = !rule.is_builtin && monitor_alerts::builtin().iter().any(|of| of.name == rule.name);
+    AlertRule { name: rule.name.clone(), source: source.to_owned(), replaces_builtin, definition }
+}
+
+/// Keeps a rule, as docs/alerts.md describes it, or changes it. All its mistakes are told at once.
+#[utoipa::path(
+    put,
+    path = "/api/v1/alerts/rules/{rule}",
+    tag = "alerts",
+    params(("rule" = String, Path, description = "Its name", example = "imports")),
+    request_body(content = Object, example = json!({"on": {"cause": ["failed"], "task": "import-*"}, "times": 2, "to": ["@owner"]})),
+    responses(
+        (status = 200, description = "Rules as they hold", body = AlertRules),
+        (status = 400, description = "It has mistakes", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A rule of that name stands in the file", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn put_rule(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(mut definition): Small<Map<String, Value>, MAX_BYTES>,
+) -> Answer<AlertRules> {
+    let (name, ruleset) = (path.text("rule").to_owned(), app.alerts.rules());
+    in_file(&ruleset, &name)?;
+    definition.insert("name".to_owned(), name.clone().into());
+    let rule = Rule::from_json(definition.into(), &ruleset.settings.channels).map_err(|mistakes| wrong(&mistakes))?;
+    change(&app, RuleEdit { name, who: who(principal), rule: Some(rule) }).await
+}
+
+/// Deletes a rule that is kept here. The built-in rule of its name, if there is one, holds again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/alerts/rules/{rule}",
+    tag = "alerts",
+    params(("rule" = String, Path, description = "Its name", example = "imports")),
+    responses(
+        (status = 200, description = "Rules as they hold", body = AlertRules),
+        (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It stands in the file", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn delete_rule(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<AlertRules> {
+    let (name, ruleset) = (path.text("rule").to_owned(), app.alerts.rules());
+    in_file(&ruleset, &name)?;
+    if !ruleset.stored.iter().any(|rule| rule.name == name && rule.definition.is_some()) {
+        return Err(no_rule(&name));
+    }
+    change(&app, RuleEdit { name, who: who(principal), rule: None }).await
+}
+
+fn in_file(ruleset: &Ruleset, name: &str) -> Result<(), ApiError> {
+    if ruleset.settings.rules.iter().any(|rule| rule.name == name) {
+        return Err(ApiError::Conflict { detail: format!("the rule {name} stands in the file: change it there") });
+    }
+    Ok(())
+}
+
+fn no_rule(name: &str) -> ApiError {
+    let name: String = name.chars().take(100).collect();
+    ApiError::Missing { detail: format!("there is no rule {name:?}: `GET /api/v1/alerts/rules` lists those that there are") }
+}
+
+fn wrong(mistakes: &[Mistake]) -> ApiError {
+    ApiError::Body { detail: mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") }
+}
+
+async fn change(app: &App, edit: RuleEdit) -> Answer<AlertRules> {
+    app.alerts.change(AlertsChange { rules: vec![edit], ..AlertsChange::default() }).await?;
+    app.alerts.rules_changed();
+    app.alerts.look().await?;
+    told(app).await
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct TryParams {
+    /// The rule's name.
+    #[param(example = "failed")]
+    rule: String,
+    /// The past days that it is tried on, 1 to 90; 7 if not given.
+    #[param(minimum = 1, maximum = 90)]
+    days: Option<u32>,
+}
+
+/// Tries a rule on the events of the past days: what it would have told, by itself and without hushes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/try",
+    tag = "alerts",
+    params(TryParams),
+    responses(
+        (status = 200, description = "What it would have told", body = AlertTrial),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_try(State(app): State<App>, Strict(params): Strict<TryParams>) -> Answer<AlertTrial> {
+    let days = params.days.unwrap_or(7);
+    if !(1..=90).contains(&days) {
+        let detail = "parameter `days`: 1 to 90 is expected".to_owned();
+        return Err(ApiError::Parameter { name: "days".to_owned(), detail });
+    }
+    let ruleset = app.alerts.rules();
+    let rule = ruleset.rules.iter().find(|rule| rule.name == params.rule).cloned().ok_or_else(|| no_rule(&params.rule))?;
+    let until_us = app.clock.wall_us();
+    let tried = app.ask(move |store| {
+        let mut signs = store.signs_between((until_us.saturating_sub(u64::from(days) * DAY_US), until_us), MOST_SIGNS + 1)?;
+        let is_cut = signs.len() > MOST_SIGNS;
+        signs.truncate(MOST_SIGNS);
+        let rules = [rule];
+        let world = World { rules: &rules, channels: &ruleset.settings.channels, hushes: &[] };
+        Ok((monitor_alerts::replay(world, &signs, until_us), is_cut))
+    });
+    let (replayed, is_cut) = tried.await?;
+    let (count, messages) = (replayed.alerts.len() as u64, replayed.messages.len() as u64);
+    let alerts = replayed.alerts.into_values().rev().take(MOST_ALERTS).map(show::alert).collect();
+    Ok(Json(AlertTrial { count, messages, alerts, is_cut }))
+}
