@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition, HeartbeatKey,
-    HeartbeatRoll, Heartbeats, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage,
-    StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
+    Accepted, Alert, AlertDetail, AlertExplanation, AlertMessage, AlertRules, AlertTrial, AlertsPage, AuditPage, Batch, CausesPage,
+    Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, HushRequest,
+    Hushes, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
+    Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -100,6 +101,61 @@ impl Client {
     /// `GET /api/v1/tokens`: all tokens, by name.
     pub fn tokens(&self) -> Call<Tokens> {
         self.get(&["tokens"])
+    }
+
+    /// `GET /api/v1/alerts`: alerts, the newest first.
+    pub fn alerts(&self) -> Call<AlertsPage> {
+        self.get(&["alerts"])
+    }
+
+    /// `GET /api/v1/alerts/{alert}`: an alert with all that was decided and sent.
+    pub fn alert(&self, alert: u64) -> Call<AlertDetail> {
+        self.get(&["alerts", &alert.to_string()])
+    }
+
+    /// `GET /api/v1/alerts/explain`: who was told of what happened in a tree, and why.
+    pub fn explain_alerts(&self, root: impl Into<RootKey>) -> Call<AlertExplanation> {
+        self.get(&["alerts", "explain"]).parameter("root", &root.into().0)
+    }
+
+    /// `POST /api/v1/alerts/{alert}/ack`
+    pub fn acknowledge_alert(&self, alert: u64) -> Call<Alert> {
+        self.v1(Method::POST, &["alerts", &alert.to_string(), "ack"])
+    }
+
+    /// `POST /api/v1/alerts/{alert}/resolve`
+    pub fn resolve_alert(&self, alert: u64) -> Call<Alert> {
+        self.v1(Method::POST, &["alerts", &alert.to_string(), "resolve"])
+    }
+
+    /// `GET /api/v1/alerts/rules`: rules and channels as they hold.
+    pub fn alert_rules(&self) -> Call<AlertRules> {
+        self.get(&["alerts", "rules"])
+    }
+
+    /// `GET /api/v1/alerts/try`: what a rule would have made of the past days.
+    pub fn try_alert_rule(&self, rule: &str) -> Call<AlertTrial> {
+        self.get(&["alerts", "try"]).parameter("rule", rule)
+    }
+
+    /// `POST /api/v1/alerts/channels/{channel}/test`: sends a message at once.
+    pub fn test_alert_channel(&self, channel: &str) -> Call<AlertMessage> {
+        self.v1(Method::POST, &["alerts", "channels", channel, "test"])
+    }
+
+    /// `GET /api/v1/alerts/hushes`: snoozes and maintenance that are not over.
+    pub fn hushes(&self) -> Call<Hushes> {
+        self.get(&["alerts", "hushes"])
+    }
+
+    /// `POST /api/v1/alerts/hushes`
+    pub fn hush(&self, request: &HushRequest) -> Call<Hushes> {
+        self.v1(Method::POST, &["alerts", "hushes"]).json_body(serde_json::to_vec(request).expect("a request is JSON"))
+    }
+
+    /// `DELETE /api/v1/alerts/hushes/{hush}`
+    pub fn end_hush(&self, hush: u64) -> Call<()> {
+        self.v1(Method::DELETE, &["alerts", "hushes", &hush.to_string()])
     }
 
     /// `GET /api/v1/heartbeats`: all heartbeats, by name.

@@ -212,6 +212,7 @@ impl Server {
             access: access.clone(),
             ages: ages.clone(),
             commands: commands.clone(),
+            alerts: alerts.clone(),
             board: board.clone(),
             stopping: stopping.clone(),
             clock: clock.clone(),

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod alert;
 mod batch;
 mod command;
 mod doctor;
@@ -26,6 +27,10 @@ mod words;
 mod worker_event;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
+pub use alert::{
+    Alert, AlertChannel, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertRule, AlertRules, AlertTrial, AlertsPage,
+    ExplainedSign, Hush, HushRequest, Hushes,
+};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use command::{CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage, WorkerChannel};
 pub use doctor::{Diagnosis, Finding, Likely};

@@ -3,6 +3,7 @@
 mod access_folder;
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
+pub(crate) mod alert;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;

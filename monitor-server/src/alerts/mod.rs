@@ -169,6 +169,7 @@ impl Alerts {
     ) -> Result<Option<()>, IngestError> {
         self.remembered(memory).await?;
         // If it can't be kept, it is read anew: what is in the database is what holds.
+        let is_action = cursor.is_none();
         let Some(Memory { mut state, cursor: at, wake_us }) = memory.take() else { return Ok(None) };
         let ruleset = self.rules();
         let hushes: Vec<Hush> = hushes.iter().map(|(_, hush)| hush.clone()).collect();
@@ -205,11 +206,45 @@ impl Alerts {
         let cursor = cursor.map_or(at, |(_, to)| to);
         // Time goes on even if nothing came of a step.
         let wake_us = step.wake_us.map(|wake_us| wake_us.max(now_us + 1_000));
-        *memory = Some(Memory { cursor, state, wake_us: Some(wake_us.unwrap_or(u64::MAX)) });
+        // After an action of somebody it is looked again.
+        let wake_us = if is_action { None } else { Some(wake_us.unwrap_or(u64::MAX)) };
+        *memory = Some(Memory { cursor, state, wake_us });
+        if is_action {
+            self.signal.notify_one();
+        }
         if has_messages {
             self.to_send.notify_one();
         }
         Ok(Some(()))
+    }
+
+    /// Says that somebody looks after an alert. False if it doesn't fire.
+    pub(crate) async fn acknowledge(&self, alert: u64, who: &str) -> Result<bool, IngestError> {
+        let now_us = self.parts.clock.wall_us();
+        let mut memory = self.memory.lock().await;
+        let done = self.act(&mut memory, None, &[], |state, _| monitor_alerts::acknowledge(state, alert, who, now_us)).await?;
+        Ok(done.is_some())
+    }
+
+    /// Ends an alert because somebody says so. False if it doesn't fire.
+    pub(crate) async fn resolve(&self, alert: u64, who: &str) -> Result<bool, IngestError> {
+        let now_us = self.parts.clock.wall_us();
+        let mut memory = self.memory.lock().await;
+        let done = self.act(&mut memory, None, &[], |state, world| monitor_alerts::resolve(state, world, alert, who, now_us)).await?;
+        Ok(done.is_some())
+    }
+
+    /// Decides at once on what time has brought.
+    pub(crate) async fn wake_now(&self) {
+        if let Some(memory) = self.memory.lock().await.as_mut() {
+            memory.wake_us = None;
+        }
+        self.signal.notify_one();
+    }
+
+    /// The file of rules and channels.
+    pub(crate) fn file(&self) -> &std::path::Path {
+        self.parts.file.path()
     }
 
     /// Changes what is kept of alerts. False if another has moved the cursor.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_alerts::{Cause, Facts, Message, Relief, Sign, Subject, SubjectKind, What};
+use monitor_alerts::{Cause, Facts, Message, MessageKind, Relief, Severity, Sign, Subject, SubjectKind, What};
 
 use super::send::{Answer, send};
 use super::{Alerts, EVERY, blocking};
@@ -128,6 +128,37 @@ impl Alerts {
             }
         }
         Ok(false)
+    }
+
+    /// Sends a message by a channel to try it. None if there is no such channel.
+    pub(crate) async fn test(&self, name: &str) -> Option<Delivery> {
+        let ruleset = self.rules();
+        let channel = ruleset.settings.channels.get(name)?;
+        let now_us = self.parts.clock.wall_us();
+        let message = Message {
+            id: format!("test.{now_us}"),
+            alert: 0,
+            kind: MessageKind::Test,
+            rule: String::new(),
+            subject: Subject::new(SubjectKind::Channel, name),
+            cause: Cause::Channel,
+            severity: Severity::Info,
+            time_us: now_us,
+            since_us: now_us,
+            resolved_us: None,
+            count: 1,
+            names: Vec::new(),
+            note: None,
+            facts: Facts { link: Some(self.parts.page_url.clone()), ..Facts::default() },
+            channel: name.to_owned(),
+            address: None,
+            to: vec![name.to_owned()],
+        };
+        let (state, answer) = match send(channel, &message).await {
+            Answer::Taken(answer) => (DeliveryState::Sent, answer),
+            Answer::Later(answer, _) | Answer::Refused(answer) => (DeliveryState::Undelivered, answer),
+        };
+        Some(Delivery { message, state, attempts: 1, next_us: now_us, answer: Some(answer) })
     }
 
     /// What an attempt says of its channel.

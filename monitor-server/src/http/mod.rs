@@ -3,6 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
 mod access;
+mod alerts;
 mod answers;
 mod backup;
 mod batch;
@@ -61,6 +62,7 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use crate::access::{Access, AccessError, Scope};
+use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
@@ -123,6 +125,8 @@ pub(crate) struct Shared {
     ages: Arc<AgeClock>,
     /// What is asked of workers.
     commands: Arc<Commands>,
+    /// Decides on alerts.
+    alerts: Arc<Alerts>,
     /// How the duties beside requests go.
     board: Board,
     stopping: CancellationToken,
@@ -139,6 +143,7 @@ pub(crate) struct Parts {
     pub(crate) access: Arc<Access>,
     pub(crate) ages: Arc<AgeClock>,
     pub(crate) commands: Arc<Commands>,
+    pub(crate) alerts: Arc<Alerts>,
     pub(crate) board: Board,
     pub(crate) stopping: CancellationToken,
     pub(crate) clock: Clock,
@@ -146,7 +151,7 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, store, ingest, live, access, ages, commands, board, stopping, clock } = parts;
+        let Parts { config, store, ingest, live, access, ages, commands, alerts, board, stopping, clock } = parts;
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let otlp = Arc::new(crate::otlp::Receiver::new(crate::otlp::Receiver::PROGRAM, clock.clone()));
@@ -182,6 +187,7 @@ impl App {
             exporting,
             ages,
             commands,
+            alerts,
             board,
             stopping,
             started_us: clock.wall_us(),
@@ -316,6 +322,19 @@ fn routes() -> Routes {
         .add(change(Scope::Admin, "change a heartbeat"), routes!(heartbeats::put_heartbeat))
         .add(change(Scope::Admin, "delete a heartbeat"), routes!(heartbeats::delete_heartbeat))
         .add(change(Scope::Admin, "roll the key of a heartbeat"), routes!(heartbeats::post_roll))
+        .add(READ, routes!(alerts::list::get_alerts))
+        .add(READ, routes!(alerts::list::get_explain))
+        .add(READ, routes!(alerts::rules::get_rules))
+        .add(READ, routes!(alerts::rules::get_try))
+        .add(change(Scope::Admin, "change an alert rule"), routes!(alerts::rules::put_rule))
+        .add(change(Scope::Admin, "delete an alert rule"), routes!(alerts::rules::delete_rule))
+        .add(change(Scope::Admin, "test a channel of alerts"), routes!(alerts::channels::post_test))
+        .add(READ, routes!(alerts::hushes::get_hushes))
+        .add(change(Scope::Operate, "hush alerts"), routes!(alerts::hushes::post_hush))
+        .add(change(Scope::Operate, "end a hush"), routes!(alerts::hushes::delete_hush))
+        .add(READ, routes!(alerts::list::get_alert))
+        .add(change(Scope::Operate, "acknowledge an alert"), routes!(alerts::act::post_ack))
+        .add(change(Scope::Operate, "resolve an alert"), routes!(alerts::act::post_resolve))
         .add(READ, routes!(stats::get_stats))
         .add(READ, routes!(stats::get_series))
         .add(READ, routes!(stats::get_errors))

@@ -27,6 +27,7 @@ use crate::access::Scope;
         (name = "statistics", description = "What became of processes, by name and over time"),
         (name = "workers", description = "Who reports"),
         (name = "batch tasks", description = "Tasks that agents run by rules of time, and their runs"),
+        (name = "alerts", description = "Who is told of what, and why"),
         (name = "heartbeats", description = "Jobs that run elsewhere, and tell that they ran by `GET`, `HEAD` or `POST /ping/KEY`"),
         (name = "commands", description = "What is asked of workers, and what they answer"),
         (name = "stream", description = "What happens, while it happens"),

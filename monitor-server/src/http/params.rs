@@ -67,6 +67,9 @@ pub(crate) fn read_queries(query: &str) {
     fn read<T: DeserializeOwned + IntoParams>(query: &str) {
         let _ = read_query::<T>(query);
     }
+    read::<super::alerts::list::AlertsParams>(query);
+    read::<super::alerts::list::ExplainAlertParams>(query);
+    read::<super::alerts::rules::TryParams>(query);
     read::<super::batch::book::BookParams>(query);
     read::<super::batch::explain::ExplainParams>(query);
     read::<super::batch::rules::RulesParams>(query);

@@ -63,7 +63,15 @@ fn is_refused(response: &Response) -> bool {
 
 /// Sends a request to a path whose parameters name nothing that there is.
 fn request(client: &Client, own: &str, method: &str, path: &str) -> RequestBuilder {
-    let path = path.replace("{root}", "999").replace("{id}", "00000000000000c1").replace("{*path}", "999").replace("{name}", "agent");
+    let path = path
+        .replace("{root}", "999")
+        .replace("{id}", "00000000000000c1")
+        .replace("{*path}", "999")
+        .replace("{name}", "agent")
+        .replace("{alert}", "999")
+        .replace("{hush}", "999")
+        .replace("{rule}", "none")
+        .replace("{channel}", "none");
     client.request(method.parse().unwrap(), format!("{own}{path}"))
 }
 

@@ -9,7 +9,9 @@ use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
 use crate::store::memory::{Memory, MemoryStore};
-use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged, AlertsChange, Watched};
+use crate::store::{
+    AlertsChange, Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged, Watched,
+};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {

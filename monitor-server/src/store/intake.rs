@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Changes, HeartbeatEdit, MissedPing, RootKey, StoreError, TaskChange, TasksChanged, AlertsChange, Watched};
+use super::{AlertsChange, Changes, HeartbeatEdit, MissedPing, RootKey, StoreError, TaskChange, TasksChanged, Watched};
 use crate::packed::Packed;
 
 /// Takes what happened. Every method blocks, and is durable once it returns. One caller at a time, so that the changes of all are told in

@@ -1,7 +1,7 @@
 //! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
-use monitor_wire::{BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State, WorkerRef};
+use monitor_wire::{BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
 use serde_json::Value;
 
 use super::batch::{Definition, run_of};
@@ -11,6 +11,8 @@ use super::shape;
 const LONGEST: usize = 4_000;
 /// What runs of heartbeats say started them.
 const PING: &str = "ping";
+/// Why a run of a heartbeat is missed.
+const NO_PING: &str = "no-ping";
 
 /// What rules ask for beyond batch tasks: without a rule nothing is stored of processes that are no runs.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -99,7 +101,8 @@ pub(super) fn of_decision(event: &Event, definition: Option<&Definition>, now_us
         reason: Some(reason),
         ..of_task(definition)
     };
-    let subject = Subject::new(SubjectKind::Task, task);
+    let is_ping = facts.reason.as_deref() == Some(NO_PING);
+    let subject = Subject::new(if is_ping { SubjectKind::Heartbeat } else { SubjectKind::Task }, task);
     Some(Sign { agent: Some(agent.clone()), ..sign(What::Cause(cause), subject, now_us, None, facts) })
 }
 
@@ -146,19 +149,6 @@ pub(super) fn of_agent(agent: &str, is_heard: bool, now_us: u64) -> Sign {
     let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Unknown) };
     let facts = Facts { machine: Some(agent.to_owned()), ..Facts::default() };
     Sign { agent: Some(agent.to_owned()), ..sign(what, Subject::new(SubjectKind::Agent, agent), now_us, None, facts) }
-}
-
-/// The sign of a worker that was lost with work open, or was found again.
-pub(super) fn of_worker(worker: &WorkerRef, is_heard: bool, open: u64, now_us: u64) -> Sign {
-    let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Lost) };
-    let name = format!("{} on {}", cut(&worker.program), cut(&worker.hostname));
-    let facts = Facts {
-        machine: Some(cut(&worker.hostname)),
-        program: Some(cut(&worker.program)),
-        times: Some(open).filter(|open| *open > 1),
-        ..Facts::default()
-    };
-    sign(what, Subject::new(SubjectKind::Worker, name), now_us, None, facts)
 }
 
 fn sign(what: What, subject: Subject, now_us: u64, process: Option<&Process>, facts: Facts) -> Sign {

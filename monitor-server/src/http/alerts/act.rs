@@ -16,7 +16,7 @@ use crate::access::Principal;
     post,
     path = "/api/v1/alerts/{alert}/ack",
     tag = "alerts",
-    params(("alert" = u64, Path, description = "Its number")),
+    params(("alert" = u64, Path, description = "Its number", example = 1)),
     responses(
         (status = 200, description = "The alert", body = Alert),
         (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
@@ -39,7 +39,7 @@ pub(in super::super) async fn post_ack(
     post,
     path = "/api/v1/alerts/{alert}/resolve",
     tag = "alerts",
-    params(("alert" = u64, Path, description = "Its number")),
+    params(("alert" = u64, Path, description = "Its number", example = 1)),
     responses(
         (status = 200, description = "The alert", body = Alert),
         (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),

@@ -22,7 +22,11 @@ use crate::store::DeliveriesOf;
         (status = 404, description = "No such channel", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(in super::super) async fn post_test(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<AlertMessage> {
+pub(in super::super) async fn post_test(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<AlertMessage> {
     let name = path.text("channel");
     let Some(delivery) = app.alerts.test(name).await else {
         let name: String = name.chars().take(100).collect();

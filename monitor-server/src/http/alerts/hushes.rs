@@ -107,7 +107,9 @@ pub(in super::super) async fn delete_hush(
     let id = path.text("hush").parse::<u64>().ok();
     let known = hushes(&app).await?;
     let Some(id) = id.filter(|id| known.iter().any(|hush| hush.id == *id)) else {
-        return Err(ApiError::Missing { detail: "there is no such hush: `GET /api/v1/alerts/hushes` lists those that there are".to_owned() });
+        return Err(ApiError::Missing {
+            detail: "there is no such hush: `GET /api/v1/alerts/hushes` lists those that there are".to_owned(),
+        });
     };
     app.alerts.change(AlertsChange { ended_hushes: vec![id], ..AlertsChange::default() }).await?;
     app.alerts.wake_now().await;

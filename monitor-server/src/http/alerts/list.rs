@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use monitor_alerts::AlertState;
-use monitor_wire::{AlertDetail, AlertExplanation, AlertsPage, ExplainedSign, ProcessId, Problem};
+use monitor_wire::{AlertDetail, AlertExplanation, AlertsPage, ExplainedSign, Problem, ProcessId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -47,12 +47,14 @@ pub(in super::super) struct AlertsParams {
 )]
 pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params): Strict<AlertsParams>) -> Answer<AlertsPage> {
     let wrong = |name: &str, detail: String| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: {detail}") };
-    let state = params.state.as_deref().map(|state| {
-        AlertState::from_word(state).ok_or_else(|| wrong("state", "`firing` or `resolved` is expected".to_owned()))
-    });
-    let before = params.cursor.as_deref().map(|cursor| {
-        cursor.parse::<u64>().map_err(|_| wrong("cursor", "the `next_cursor` of the page before is expected".to_owned()))
-    });
+    let state = params
+        .state
+        .as_deref()
+        .map(|state| AlertState::from_word(state).ok_or_else(|| wrong("state", "`firing` or `resolved` is expected".to_owned())));
+    let before = params
+        .cursor
+        .as_deref()
+        .map(|cursor| cursor.parse::<u64>().map_err(|_| wrong("cursor", "the `next_cursor` of the page before is expected".to_owned())));
     let limit = params.limit.0;
     let query = AlertsQuery { state: state.transpose()?, subject: params.subject, before: before.transpose()?, limit: limit + 1 };
     let mut alerts = app.ask(move |store| store.alerts(&query)).await?;
@@ -70,13 +72,17 @@ pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params):
     get,
     path = "/api/v1/alerts/{alert}",
     tag = "alerts",
-    params(("alert" = u64, Path, description = "Its number")),
+    params(("alert" = u64, Path, description = "Its number", example = 1)),
     responses(
         (status = 200, description = "The alert", body = AlertDetail),
         (status = 404, description = "No such alert", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(in super::super) async fn get_alert(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<AlertDetail> {
+pub(in super::super) async fn get_alert(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<AlertDetail> {
     let id: u64 = path.text("alert").parse().map_err(|_| no_alert(path.text("alert")))?;
     let found = app.ask(move |store| {
         let Some(alert) = store.alert(id)? else { return Ok(None) };

@@ -46,7 +46,13 @@ async fn told(app: &App) -> Answer<AlertRules> {
 
 fn shown(ruleset: &Ruleset, rule: &Rule) -> AlertRule {
     let is_of_file = ruleset.settings.rules.iter().any(|of| of.name == rule.name);
-    let source = if rule.is_builtin { "built-in" } else if is_of_file { "file" } else { "page" };
+    let source = if rule.is_builtin {
+        "built-in"
+    } else if is_of_file {
+        "file"
+    } else {
+        "page"
+    };
     let definition = match serde_json::to_value(rule) {
         Ok(Value::Object(definition)) => definition,
         _ => Map::new(),

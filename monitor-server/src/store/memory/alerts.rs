@@ -20,6 +20,7 @@ pub(super) struct Alerts {
     /// Names that rules ask for whose last sign was good.
     well: Vec<String>,
     signs: Vec<Sign>,
+    last_sign: u64,
     /// Agents, the worker that each was last, and whether it isn't heard of.
     agents: BTreeMap<String, (WorkerId, bool)>,
     cursor: u64,
@@ -41,8 +42,8 @@ impl Alerts {
     }
 
     pub(super) fn sign(&mut self, sign: Sign) {
-        let seq = self.signs.last().map_or(0, |last| last.seq) + 1;
-        self.signs.push(Sign { seq, ..sign });
+        self.last_sign += 1;
+        self.signs.push(Sign { seq: self.last_sign, ..sign });
     }
 
     /// An agent has told something.
@@ -176,7 +177,7 @@ impl State {
 
 impl AlertQueries for MemoryStore {
     fn last_sign(&self) -> u64 {
-        self.state().alerts.signs.last().map_or(0, |sign| sign.seq)
+        self.state().alerts.last_sign
     }
 
     fn signs_after(&self, seq: u64, limit: usize) -> Result<Vec<Sign>, StoreError> {

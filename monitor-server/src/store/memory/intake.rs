@@ -13,7 +13,9 @@ use super::{MemoryStore, Piece, Seen, State, Tree};
 use crate::packed::{Packed, compact};
 use crate::store::batch::run_of;
 use crate::store::event_log::{self, Run};
-use crate::store::{Changes, HeartbeatEdit, Intake, MissedPing, RootKey, StoreError, Subject, TaskChange, TasksChanged, AlertsChange, Watched, signs};
+use crate::store::{
+    AlertsChange, Changes, HeartbeatEdit, Intake, MissedPing, RootKey, StoreError, Subject, TaskChange, TasksChanged, Watched, signs,
+};
 
 /// How long a worker that never announced itself may say nothing before it counts as offline.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;

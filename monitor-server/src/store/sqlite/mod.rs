@@ -65,7 +65,10 @@ pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
-    BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit, HeartbeatQueries, HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery, MissedPing, Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TaskChange, TasksChanged, TreeColumns, AlertMemory, AlertQueries, AlertsChange, AlertsQuery, DeliveriesOf, Delivery, NotesOf, StoredRule, Watched,
+    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor,
+    DeliveriesOf, Delivery, ErrorsQuery, HeartbeatEdit, HeartbeatQueries, HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery,
+    MissedPing, Models, NameTotals, NotesOf, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery,
+    StoreError, StoredRule, Subject, TaskChange, TasksChanged, TreeColumns, Watched,
 };
 use crate::packed::Packed;
 use crate::store::space::{Outlook, Space};

@@ -13,6 +13,7 @@ macro_rules! for_each_store {
     };
 }
 
+mod alerts;
 mod batch;
 mod changes;
 pub(in crate::store) mod columns;

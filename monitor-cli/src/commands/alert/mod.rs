@@ -1,0 +1,202 @@
+//! `monitor alert`
+
+mod show;
+
+use std::io::Write as _;
+
+use clap::Subcommand;
+use monitor_wire::HushRequest;
+
+use crate::client::Connection;
+use crate::exit;
+use crate::text::visible;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor alert list                         what fires now
+  monitor alert show 12                      all that was decided and sent
+  monitor alert explain 2106                 who was told of what happened in a tree, who was not, and why
+  monitor alert ack 12
+  monitor alert snooze 12 --for 2h
+  monitor alert try imports --days 7         what a rule would have told
+  monitor alert test ops                     sends a message by a channel
+  monitor alert maintenance add \"agent:db-*\" --for 1h --why \"new disks\"
+
+Rules and channels stand in alerts.toml beside the server's settings file.";
+
+/// Shows and handles alerts: who is told of what, and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists alerts, the newest first
+    List {
+        /// Those that are over as well
+        #[arg(long)]
+        all: bool,
+        /// Only those about this, such as task:gold
+        #[arg(long)]
+        subject: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Shows an alert with all that was decided and sent
+    Show(Which),
+    /// Says who was told of what happened in a tree, who was not, and why
+    Explain {
+        /// The tree: its number, or its id
+        root: String,
+        /// One of its processes
+        #[arg(long)]
+        process: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Says that you look after an alert: nobody is reminded, and nobody else is told
+    Ack(Which),
+    /// Tells nobody of an alert for a time
+    Snooze {
+        /// Its number
+        alert: u64,
+        /// How long, such as 90m or 2h
+        #[arg(long = "for", value_name = "DURATION")]
+        length: String,
+        /// Why
+        #[arg(long)]
+        why: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Ends an alert: it is over
+    Resolve(Which),
+    /// Tries a rule on the past days
+    Try {
+        /// Its name
+        rule: String,
+        /// The past days
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
+        days: u16,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Lists rules and channels as they hold
+    Rules {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Sends a message by a channel at once
+    Test {
+        /// Name of the channel
+        channel: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Tells nobody while something is worked on
+    Maintenance {
+        #[command(subcommand)]
+        command: Maintenance,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Its number
+    alert: u64,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Maintenance {
+    /// Begins maintenance
+    Add {
+        /// What it is for: *, agent:NAME, task:NAME or rule:NAME, where NAME may have * and ?
+        scope: String,
+        /// How long, such as 90m or 2h
+        #[arg(long = "for", value_name = "DURATION")]
+        length: String,
+        /// Why
+        #[arg(long)]
+        why: Option<String>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Lists maintenance and snoozes that are not over
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Ends one now
+    End {
+        /// Its number
+        hush: u64,
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::List { all, subject, limit, connection } => {
+            let mut call = connection.client()?.alerts().parameter("limit", limit);
+            if !all {
+                call = call.parameter("state", "firing");
+            }
+            if let Some(subject) = subject {
+                call = call.parameter("subject", subject);
+            }
+            connection.show(call, |page| show::page(&page))
+        }
+        Command::Show(Which { alert, connection }) => connection.show(connection.client()?.alert(*alert), |alert| show::detail(&alert)),
+        Command::Explain { root, process, connection } => {
+            let mut call = connection.client()?.explain_alerts(root.as_str());
+            if let Some(process) = process {
+                call = call.parameter("process", process);
+            }
+            connection.show(call, |explained| show::explanation(&explained))
+        }
+        Command::Ack(Which { alert, connection }) => {
+            connection.show(connection.client()?.acknowledge_alert(*alert), |alert| show::done("acknowledged", &alert))
+        }
+        Command::Resolve(Which { alert, connection }) => {
+            connection.show(connection.client()?.resolve_alert(*alert), |alert| show::done("resolved", &alert))
+        }
+        Command::Snooze { alert, length, why, connection } => hush(connection, format!("alert:{alert}"), length, why.clone(), false),
+        Command::Try { rule, days, connection } => {
+            let call = connection.client()?.try_alert_rule(rule).parameter("days", days);
+            connection.show(call, |trial| show::trial(&trial))
+        }
+        Command::Rules { connection } => connection.show(connection.client()?.alert_rules(), |rules| show::rules(&rules)),
+        Command::Test { channel, connection } => {
+            let call = connection.client()?.test_alert_channel(channel);
+            connection.show(call, |message| {
+                let answer = message.answer.unwrap_or_default();
+                anyhow::ensure!(message.state == "sent", "{} did not take it: {}", visible(channel), visible(&answer));
+                Ok(writeln!(anstream::stdout(), "{} took it: {}", visible(channel), visible(&answer))?)
+            })
+        }
+        Command::Maintenance { command: Maintenance::Add { scope, length, why, connection } } => {
+            hush(connection, scope.clone(), length, why.clone(), true)
+        }
+        Command::Maintenance { command: Maintenance::List { connection } } => {
+            connection.show(connection.client()?.hushes(), |hushes| show::hushes(&hushes))
+        }
+        Command::Maintenance { command: Maintenance::End { hush, connection } } => {
+            connection.ask(connection.client()?.end_hush(*hush))?;
+            Ok(writeln!(anstream::stdout(), "it is over")?)
+        }
+    }
+}
+
+fn hush(connection: &Connection, scope: String, length: &str, why: Option<String>, maintenance: bool) -> anyhow::Result<()> {
+    let request = HushRequest { scope, from_us: None, length: length.to_owned(), why, maintenance };
+    connection.show(connection.client()?.hush(&request), |hushes| show::hushes(&hushes))
+}
