@@ -81,7 +81,7 @@ const OWN: [&str; 18] = [
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.
-const OF_OTHERS: [&str; 36] = [
+const OF_OTHERS: [&str; 37] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -114,6 +114,7 @@ const OF_OTHERS: [&str; 36] = [
     "OTLP_PYTHON",
     "OTLP_ENDPOINT",
     "OTLP_HEADERS",
+    "ALERTS_FILE",
     "OTLP_FILTER",
     "MIGRATION_COPY",
     "FEED_FOLDS",

@@ -256,6 +256,7 @@ fn pinned_and_running_trees_stay_and_are_told_of() {
 #[test]
 fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
     let (folder, store) = open();
+    let empty = store.status().unwrap().database_bytes;
     let mut sequence = 1;
     for tree in 0..200_u64 {
         let lines: Vec<_> = (1..=250)
@@ -286,7 +287,7 @@ fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
     let file = || std::fs::metadata(folder.path().join("monitor.db")).unwrap().len();
     while store.shrink().unwrap() == Shrunk::More {}
     let bytes = store.status().unwrap().database_bytes;
-    let limit = bytes / 2;
+    let limit = empty + (bytes - empty) / 2;
     loop {
         let due = store.oldest_beyond(limit, 50).unwrap().numbers;
         if due.is_empty() {
