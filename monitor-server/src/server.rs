@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::access::{Access, AccessError};
 use crate::adopt::{self, Taker};
-use crate::alerts::{self, Alerts, AlertsFile};
+use crate::alerts::{self, Alerts, AlertsFile, Sender};
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
@@ -191,6 +191,7 @@ impl Server {
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
+        let public_url = self.config.public_url.clone().unwrap_or_else(|| url_of(self.config.listen, self.tls.is_some()));
         let Self { listener, config, store, ingest, live, access, tls, ages, commands, target, stopping, clock, signal } = self;
         let board = Board::default();
         let ingest = Arc::new(ingest);
@@ -200,6 +201,7 @@ impl Server {
             ingest: ingest.clone(),
             clock: clock.clone(),
             page_url,
+            sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)),
             file: AlertsFile::new(file),
             signal,
             stopping: stopping.clone(),

@@ -5,7 +5,6 @@ pub mod channels;
 mod enrich;
 mod file;
 mod outbox;
-mod send;
 pub mod text;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +14,7 @@ use monitor_alerts::{Hush, Rule, Settings, State, Step, World};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::channels::Sender;
 pub(crate) use self::file::AlertsFile;
 use crate::clock::Clock;
 use crate::duties::{Duties, Duty};
@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Where the page is.
     pub(crate) page_url: String,
+    /// The way to the receivers of channels.
+    pub(crate) sender: Sender,
     pub(crate) file: AlertsFile,
     pub(crate) signal: Arc<Notify>,
     pub(crate) stopping: CancellationToken,

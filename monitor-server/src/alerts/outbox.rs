@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use monitor_alerts::{Cause, Facts, Message, MessageKind, Relief, Severity, Sign, Subject, SubjectKind, What};
 
-use super::send::{Answer, send};
+use super::channels::Undelivered;
 use super::{Alerts, EVERY, blocking};
 use crate::duties::Duty;
 use crate::ingest::IngestError;
@@ -100,20 +100,19 @@ impl Alerts {
             let ruleset = self.rules();
             let answer = match ruleset.settings.channels.get(name) {
                 Some(channel) => {
-                    let sent = self.parts.stopping.run_until_cancelled(send(channel, &message)).await;
+                    let sent = self.parts.stopping.run_until_cancelled(self.parts.sender.send(channel, &message)).await;
                     let Some(answer) = sent else { return Ok(false) };
                     answer
                 }
-                None => Answer::Refused("there is no such channel any more".to_owned()),
+                None => Err(Undelivered { why: "there is no such channel any more".to_owned(), after: None }),
             };
             let now_us = self.parts.clock.wall_us();
             let (state, words, pause) = match answer {
-                Answer::Taken(words) => (DeliveryState::Sent, words, None),
-                Answer::Refused(words) => (DeliveryState::Undelivered, words, None),
-                Answer::Later(words, after) => {
+                Ok(words) => (DeliveryState::Sent, words, None),
+                Err(Undelivered { why, after }) => {
                     let is_over = now_us.saturating_sub(message.time_us) >= GIVEN_UP_US;
                     let state = if is_over { DeliveryState::Undelivered } else { DeliveryState::Waiting };
-                    (state, words, Some(after.unwrap_or_default().max(pause(attempts))))
+                    (state, why, Some(after.unwrap_or_default().max(pause(attempts))))
                 }
             };
             let next_us = now_us + pause.map_or(0, |pause| pause.as_micros() as u64);
@@ -154,9 +153,9 @@ impl Alerts {
             address: None,
             to: vec![name.to_owned()],
         };
-        let (state, answer) = match send(channel, &message).await {
-            Answer::Taken(answer) => (DeliveryState::Sent, answer),
-            Answer::Later(answer, _) | Answer::Refused(answer) => (DeliveryState::Undelivered, answer),
+        let (state, answer) = match self.parts.sender.send(channel, &message).await {
+            Ok(answer) => (DeliveryState::Sent, answer),
+            Err(Undelivered { why, .. }) => (DeliveryState::Undelivered, why),
         };
         Some(Delivery { message, state, attempts: 1, next_us: now_us, answer: Some(answer) })
     }

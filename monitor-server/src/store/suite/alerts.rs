@@ -53,7 +53,9 @@ fn define(store: &impl Store, edit: TaskEdit) {
 fn a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart<P: Place>() {
     let place = P::new();
     let store = place.open();
-    let Value::Object(definition) = json!({"name": "gold", "command": ["true"], "owner": "ada@example.com", "tags": ["nightly"]}) else { unreachable!() };
+    let Value::Object(definition) = json!({"name": "gold", "command": ["true"], "owner": "ada@example.com", "tags": ["nightly"]}) else {
+        unreachable!()
+    };
     define(&store, TaskEdit::Define(definition));
     let failed = batch(1, &process(1, "gold", true, "failed"));
     store.say(std::slice::from_ref(&failed), NOW).unwrap();
@@ -70,7 +72,10 @@ fn a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart<P: P
     assert_eq!((error.as_deref(), shape.as_deref()), (Some("order 1 not found"), Some("order … not found")));
     let root = format!("{:032x}", 0x019f_u128 << 112 | 1);
     assert_eq!(store.signs_of(&root, None, 9).unwrap().len(), 1);
-    assert_eq!((store.signs_of(&root, Some("0000000000000009"), 9).unwrap().len(), store.signs_between((NOW + 1, NOW + 9), 9).unwrap().len()), (0, 1));
+    assert_eq!(
+        (store.signs_of(&root, Some("0000000000000009"), 9).unwrap().len(), store.signs_between((NOW + 1, NOW + 9), 9).unwrap().len()),
+        (0, 1)
+    );
     place.check(&store);
 }
 
@@ -120,7 +125,8 @@ fn what_agents_and_people_tell_of_tasks_are_signs<P: Place>() {
     let store = place.open();
     let missed = json!({"type": "run-missed", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "first_due_us": 60,
         "last_due_us": 90, "count": 31, "reason": "agent-down"});
-    let skipped = json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "due_us": 50, "reason": "overlap"});
+    let skipped =
+        json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "due_us": 50, "reason": "overlap"});
     let notified = json!({"type": "process-notified", "time_us": 1, "root_id": "019f0000000000000000000000000001", "id": "00000000000000c1",
         "severity": "error", "title": "disk 7 is full", "key": "disk"});
     store.say(&[batch(1, &json!([missed, skipped, notified]))], NOW).unwrap();
@@ -194,7 +200,8 @@ fn a_decision_is_kept_whole_or_not_at_all<P: Place>() {
 fn a_message_waits_until_it_is_taken_or_given_up<P: Place>() {
     let place = P::new();
     let store = place.open();
-    let change = AlertsChange { messages: vec![message("1.1", "ops"), message("1.2", "lead"), message("1.1", "ops")], ..AlertsChange::default() };
+    let change =
+        AlertsChange { messages: vec![message("1.1", "ops"), message("1.2", "lead"), message("1.1", "ops")], ..AlertsChange::default() };
     store.change_alerts(&change, NOW).unwrap();
     let due = |now| store.deliveries_due(now, 9).unwrap().into_iter().map(|of| of.message.id).collect::<Vec<_>>();
     assert_eq!(due(NOW), ["1.1", "1.2"], "an id is there once");
@@ -214,12 +221,14 @@ fn a_message_waits_until_it_is_taken_or_given_up<P: Place>() {
 fn hushes_and_rules_are_kept<P: Place>() {
     let place = P::new();
     let store = place.open();
-    let hush = Hush { scope: "*".to_owned(), from_us: NOW, until_us: NOW + 9, who: "ada".to_owned(), why: None, kind: HushKind::Maintenance };
+    let hush =
+        Hush { scope: "*".to_owned(), from_us: NOW, until_us: NOW + 9, who: "ada".to_owned(), why: None, kind: HushKind::Maintenance };
     store.change_alerts(&AlertsChange { hushes: vec![hush.clone(), hush.clone()], ..AlertsChange::default() }, NOW).unwrap();
     assert_eq!(store.hushes(NOW).unwrap(), [(1, hush.clone()), (2, hush)]);
     store.change_alerts(&AlertsChange { ended_hushes: vec![1], ..AlertsChange::default() }, NOW + 1).unwrap();
     assert_eq!(store.hushes(NOW + 1).unwrap().len(), 1);
-    let rule = Rule::from_json(json!({"name": "own", "on": {"cause": ["failed"]}, "to": ["@owner"]}), &std::collections::BTreeMap::new()).unwrap();
+    let rule =
+        Rule::from_json(json!({"name": "own", "on": {"cause": ["failed"]}, "to": ["@owner"]}), &std::collections::BTreeMap::new()).unwrap();
     for rule in [Some(rule.clone()), Some(rule.clone()), None] {
         let edit = RuleEdit { name: "own".to_owned(), who: "ada".to_owned(), rule };
         store.change_alerts(&AlertsChange { rules: vec![edit], ..AlertsChange::default() }, NOW).unwrap();
