@@ -155,3 +155,40 @@ fn what_a_receiver_refuses_is_sent_again_under_the_same_id() {
     let told = receiver.messages(1);
     assert_eq!(told[0]["kind"], "fired");
 }
+
+#[test]
+fn ten_thousand_failures_of_one_cause_are_one_message_and_the_rest_is_an_update() {
+    const COUNT: u64 = 10_000;
+    let rule = "[[rule]]\nname = \"orders\"\non = { cause = [\"failed\"], name = \"order\" }\nto = [\"hook\"]\n";
+    let (server, receiver, _folder) = start(rule);
+    // The name is asked for once the file was read.
+    wait_for("the rule", || server.get("/alerts/rules")["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "orders").cloned());
+    let failures = (1..=COUNT).flat_map(|number| {
+        let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}"), "time_us": BEGIN_US + number});
+        let with = |more: Value| {
+            let mut event = of.clone();
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let error = json!({"kind": "error", "message": format!("order {number} not found")});
+        [
+            with(json!({"type": "process-started", "kind": "root", "name": "order"})),
+            with(json!({"type": "process-ended", "elapsed_ns": 1_000, "outcome": "failed", "error": error})),
+        ]
+    });
+    send(&server, 1, &json!(failures.collect::<Vec<_>>()));
+    let told = wait_for("an update with all of them", || {
+        let told = receiver.messages(1);
+        told.last().is_some_and(|message| message["count"] == COUNT).then_some(told)
+    });
+    let kinds: Vec<_> = told.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        (kinds[0], kinds.iter().filter(|kind| **kind == "fired").count(), kinds.last()),
+        ("fired", 1, Some(&"updated")),
+        "{kinds:?}"
+    );
+    let alert = server.get("/alerts?state=firing")["alerts"][0].clone();
+    assert_eq!((&alert["subject"], &alert["count"]), (&json!("name:order"), &json!(COUNT)));
+    let explained = server.get("/alerts/explain?root=1");
+    assert_eq!(explained["signs"][0]["what"], "failed", "{explained}");
+}

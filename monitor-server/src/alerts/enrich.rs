@@ -1,12 +1,16 @@
 //! What is known of a sign or a message beyond its event: processes above it, its task's owner, its last lines, where the page shows it.
 
-use monitor_alerts::{Cause, Message, Sign, What};
+use std::collections::BTreeMap;
+
+use monitor_alerts::{Cause, Message, Sign, Subject, What};
 use monitor_wire::{ProcessId, RootId};
 
 use crate::store::{LogsQuery, RootKey, Store};
 
 /// So many processes above one are told at most.
 const MOST_ANCESTORS: usize = 32;
+/// Of so many failures of one subject, taken at once, the processes above them are looked up.
+const MOST_LOOKED_UP: usize = 20;
 /// So many of the last lines of a log are told.
 const LINES: usize = 10;
 /// So long a line may be, in characters.
@@ -14,7 +18,14 @@ const LONGEST_LINE: usize = 500;
 
 /// Adds to signs of failures the processes above them, and to notifications the task that they come from. What can't be read is left out.
 pub(super) fn signs(store: &dyn Store, signs: &mut [Sign]) {
+    let mut counts = BTreeMap::<Subject, usize>::new();
     for sign in signs.iter_mut().filter(|sign| matches!(sign.what, What::Cause(Cause::Failed | Cause::Lost | Cause::Timeout))) {
+        // Of many failures of one subject the first ones are looked at: the others are counted with them.
+        let count = counts.entry(sign.subject.clone()).or_default();
+        *count += 1;
+        if *count > MOST_LOOKED_UP {
+            continue;
+        }
         let Some((root, mut id)) = place(sign.root.as_deref(), sign.process.as_deref()) else { continue };
         while let Ok(Some(process)) = store.process(RootKey::Id(root), id)
             && let Some(parent) = process.parent_id

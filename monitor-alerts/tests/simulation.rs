@@ -1,0 +1,159 @@
+//! A month of outages and flapping from a seed, beside a model that knows one subject at a time. The state is written and read again at
+//! random moments, as a server that is killed does.
+
+use std::collections::BTreeMap;
+
+use monitor_alerts::{Cause, Facts, Relief, Settings, Sign, State, Subject, SubjectKind, What, World, rules, step};
+
+const SECOND: u64 = 1_000_000;
+const JOINING: u64 = 30 * SECOND;
+const LONGEST: u64 = 300 * SECOND;
+const FLAPPING: u64 = 600 * SECOND;
+const BEGIN: u64 = 1_772_452_800 * SECOND;
+
+/// Xorshift: the same numbers from the same seed on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
+
+/// One subject, as somebody would say what is to be told of it.
+#[derive(Default)]
+struct Model {
+    is_firing: bool,
+    /// There is an alert, and it may have ended at this time.
+    ended: Option<u64>,
+    has_alert: bool,
+    returns: u32,
+    recovery_is_told: bool,
+    /// Until when failures join a message, when that began, and whether some have.
+    burst: Option<(u64, u64, bool)>,
+    settles: Option<u64>,
+    told: Vec<(u64, &'static str)>,
+}
+
+impl Model {
+    fn pass(&mut self, now: u64) {
+        if let Some((until, _, grew)) = self.burst.filter(|(until, ..)| *until <= now) {
+            if grew && self.is_firing {
+                self.told.push((until, "updated"));
+            }
+            self.burst = None;
+        }
+        if let Some(at) = self.settles.filter(|at| *at <= now) {
+            self.told.push((at, "resolved"));
+            self.recovery_is_told = true;
+            self.settles = None;
+        }
+        if !self.is_firing && self.settles.is_none() && self.ended.is_some_and(|ended| ended + FLAPPING <= now) {
+            *self = Self { told: std::mem::take(&mut self.told), ..Self::default() };
+        }
+    }
+
+    fn fails(&mut self, now: u64) {
+        self.pass(now);
+        if self.is_firing {
+            self.burst = self.burst.map(|(_, from, _)| ((now + JOINING).min(from + LONGEST), from, true));
+        } else if !self.has_alert {
+            self.told.push((now, "fired"));
+            self.burst = Some((now + JOINING, now, false));
+        } else {
+            self.returns += 1;
+            self.settles = None;
+            self.burst = None;
+            if self.recovery_is_told {
+                self.told.push((now, "updated"));
+                self.burst = Some((now + JOINING, now, false));
+            }
+        }
+        (self.is_firing, self.has_alert, self.recovery_is_told) = (true, true, false);
+    }
+
+    fn succeeds(&mut self, now: u64) {
+        self.pass(now);
+        if !self.is_firing {
+            return;
+        }
+        (self.is_firing, self.ended) = (false, Some(now));
+        if self.returns == 0 {
+            self.told.push((now, "resolved"));
+            self.recovery_is_told = true;
+            self.burst = None;
+        } else {
+            self.settles = Some(now + FLAPPING);
+        }
+    }
+}
+
+fn sign(seq: u64, now: u64, subject: &str, is_bad: bool) -> Sign {
+    let what = if is_bad { What::Cause(Cause::Failed) } else { What::Relief(Relief::Succeeded) };
+    let facts = Facts { shape: Some(format!("words of {subject}")), ..Facts::default() };
+    let subject = Subject::new(SubjectKind::Task, subject);
+    Sign { seq, time_us: now, what, subject, root: None, process: None, agent: None, ancestors: Vec::new(), facts }
+}
+
+fn simulate(seed: u64) {
+    let text = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"ops\"]\n\
+                [channel.ops]\nkind = \"slack\"\nurl = \"http://127.0.0.1:9/\"\nrate = 1000000\n";
+    let settings = Settings::from_toml(text).unwrap();
+    let rules = rules(&settings.rules, &[]);
+    let world = World { rules: &rules, channels: &settings.channels, hushes: &[] };
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut state = State::default();
+    let mut models: BTreeMap<String, Model> = (0..5).map(|n| (format!("task-{n}"), Model::default())).collect();
+    let (mut now, mut wake, mut told) = (BEGIN, None::<u64>, Vec::new());
+    for seq in 1..=3_000 {
+        // Moments apart, mostly close to one another, some hours apart; never at the moment at which something else is due.
+        let pause = match random.below(10) {
+            0 => random.below(7_200_000),
+            1..=3 => random.below(700_000),
+            _ => random.below(40_000),
+        };
+        let next = now + 1_000 * pause + 1 + random.below(999);
+        while let Some(at) = wake.filter(|at| *at <= next) {
+            let made = step(&mut state, world, &[], at);
+            told.extend(made.messages);
+            wake = made.wake_us.map(|wake| wake.max(at + 1));
+        }
+        now = next;
+        let subject = format!("task-{}", random.below(5));
+        let is_bad = random.below(3) > 0;
+        let model = models.get_mut(&subject).unwrap();
+        if is_bad {
+            model.fails(now)
+        } else {
+            model.succeeds(now)
+        }
+        let made = step(&mut state, world, &[sign(seq, now, &subject, is_bad)], now);
+        told.extend(made.messages);
+        wake = made.wake_us;
+        if random.below(50) == 0 {
+            let read = |text: String| serde_json::from_str(&text).unwrap();
+            let entries: Vec<_> = state.entries().map(|(key, entry)| (key.clone(), read(serde_json::to_string(entry).unwrap()))).collect();
+            let common = serde_json::from_str(&serde_json::to_string(state.common()).unwrap()).unwrap();
+            state = State::new(entries, common);
+        }
+    }
+    let ids: std::collections::BTreeSet<_> = told.iter().map(|message| &message.id).collect();
+    assert_eq!(ids.len(), told.len(), "seed {seed}: each message has an id of its own");
+    for (subject, mut model) in models {
+        model.pass(now);
+        let found: Vec<_> =
+            told.iter().filter(|message| message.subject.name == subject).map(|message| (message.time_us, message.kind.as_str())).collect();
+        assert!(model.told.len() > 20, "seed {seed}: {subject} is a case");
+        assert_eq!(found, model.told, "seed {seed}: {subject}");
+    }
+}
+
+#[test]
+fn what_is_told_is_what_a_simple_model_says() {
+    for seed in 1..=20 {
+        simulate(seed);
+    }
+}
