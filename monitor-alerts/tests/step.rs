@@ -39,7 +39,7 @@ struct Bench {
 impl Bench {
     fn new(text: &str) -> Self {
         let settings = Settings::from_toml(&format!("{text}\n{CHANNELS}")).unwrap();
-        let (messages, notes, orders, hushes) = Default::default();
+        let (messages, notes, orders, hushes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { state: State::default(), settings, hushes, now: NOON, wake: None, seq: 0, messages, notes, orders }
     }
 

@@ -201,6 +201,7 @@ impl Server {
             ingest: ingest.clone(),
             clock: clock.clone(),
             page_url,
+            commands: commands.clone(),
             sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)),
             file: AlertsFile::new(file),
             signal,

@@ -140,7 +140,7 @@ impl Stepper<'_> {
             live.group = Some(alert.id);
         }
         let (kind, note) = if is_back { (MessageKind::Updated, Some("it is back")) } else { (MessageKind::Fired, None) };
-        self.tell(key, kind, &targets, note.map(str::to_owned));
+        self.tell(key, kind, &targets, note);
     }
 
     /// The machine of a sign, if it isn't heard of and the sign follows from that.

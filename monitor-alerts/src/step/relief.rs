@@ -111,13 +111,13 @@ impl Stepper<'_> {
             }
             self.note(id, 0, &key.rule, Decision::Settling, None, Some("it came back before".to_owned()));
         } else {
-            self.tell_recovery(key, detail);
+            self.tell_recovery(key, detail.as_deref());
         }
         self.changed(key);
     }
 
     /// Tells those who were told that an alert is over. Hushes don't hold for that.
-    pub(super) fn tell_recovery(&mut self, key: &Key, detail: Option<String>) {
+    pub(super) fn tell_recovery(&mut self, key: &Key, detail: Option<&str>) {
         let Some(live) = self.state.live(key) else { return };
         live.is_recovery_told = true;
         live.settle_us = None;

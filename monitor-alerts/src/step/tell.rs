@@ -23,18 +23,14 @@ impl Stepper<'_> {
                 To::Admins => targets.extend(self.admins()),
                 To::Owner => {
                     let owner = alert.facts.owner.as_deref();
-                    match owner.and_then(|owner| self.channel(owner).or_else(|| self.mail(owner))) {
-                        Some(target) => targets.push(target),
-                        None => {
-                            let why = if owner.is_some() {
-                                "the owner can't be reached: the admins are told"
-                            } else {
-                                "nobody owns it: the admins are told"
-                            };
-                            self.note(alert.id, 0, &rule.name, Decision::Nobody, owner.map(str::to_owned), Some(why.to_owned()));
-                            targets.extend(self.admins());
-                        }
+                    if let Some(target) = owner.and_then(|owner| self.channel(owner).or_else(|| self.mail(owner))) {
+                        targets.push(target);
+                        continue;
                     }
+                    let why = if owner.is_some() { "the owner can't be reached" } else { "nobody owns it" };
+                    let why = format!("{why}: the admins are told");
+                    self.note(alert.id, 0, &rule.name, Decision::Nobody, owner.map(str::to_owned), Some(why));
+                    targets.extend(self.admins());
                 }
             }
         }
@@ -88,7 +84,7 @@ impl Stepper<'_> {
     }
 
     /// Sends a message about an alert to each of these.
-    pub(super) fn tell(&mut self, key: &Key, kind: MessageKind, targets: &[Target], note: Option<String>) {
+    pub(super) fn tell(&mut self, key: &Key, kind: MessageKind, targets: &[Target], note: Option<&str>) {
         let Some((alert, group)) = self.state.live(key).map(|live| (live.alert.clone(), live.group)) else { return };
         let group = group.and_then(|leader| self.state.common.groups.get(&leader));
         let (count, names) = match group {
@@ -116,7 +112,7 @@ impl Stepper<'_> {
                 resolved_us: alert.resolved_us,
                 count,
                 names: names.clone(),
-                note: note.clone(),
+                note: note.map(str::to_owned),
                 facts: alert.facts.clone(),
                 channel: target.channel.clone(),
                 address: target.address.clone(),

@@ -31,7 +31,7 @@ impl Stepper<'_> {
         let now_us = self.now_us;
         let Some(entry) = self.state.entries.get(key) else { return };
         let Some(live) = &entry.live else {
-            if let Some(window) = rule.and_then(|rule| rule.window_us())
+            if let Some(window) = rule.and_then(Rule::window_us)
                 && entry.times_us.last().is_none_or(|last| last + window <= now_us)
             {
                 self.state.forget(key);

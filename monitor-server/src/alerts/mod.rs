@@ -4,6 +4,7 @@
 pub mod channels;
 mod enrich;
 mod file;
+mod follow;
 mod outbox;
 pub mod text;
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::channels::Sender;
 pub(crate) use self::file::AlertsFile;
 use crate::clock::Clock;
+use crate::commands::Commands;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
 use crate::store::{AlertsChange, Store, StoreError, StoredRule, Watched};
@@ -33,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     /// Where the page is.
     pub(crate) page_url: String,
+    /// The way to agents.
+    pub(crate) commands: Arc<Commands>,
     /// The way to the receivers of channels.
     pub(crate) sender: Sender,
     pub(crate) file: AlertsFile,
@@ -217,6 +221,7 @@ impl Alerts {
         if has_messages {
             self.to_send.notify_one();
         }
+        self.follow(step.orders).await;
         Ok(Some(()))
     }
 

@@ -1,7 +1,7 @@
 //! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
-use monitor_wire::{BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
+use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
 use serde_json::Value;
 
 use super::batch::{Definition, run_of};
@@ -51,7 +51,7 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
     let error = process.error.as_ref().map(|error| cut(&error.message));
     let facts = Facts {
         run: run.as_ref().map(|run| run.run.clone()),
-        trigger: run.as_ref().map(|run| run.trigger.clone()),
+        trigger: run.as_ref().map(|run| if is_by_alert(run) { "alert".to_owned() } else { run.trigger.clone() }),
         machine: run.as_ref().and_then(|run| run.agent.clone()),
         due_us: run.as_ref().map(|run| run.due_us),
         started_us: process.started_us,
@@ -66,6 +66,11 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
     };
     let agent = facts.machine.clone();
     Sign { agent, ..sign(what, subject, now_us, Some(process), facts) }
+}
+
+/// Returns true for a run that an alert started.
+fn is_by_alert(run: &BatchRun) -> bool {
+    run.by.as_ref().is_some_and(|by| by.starts_with("alert "))
 }
 
 /// Owner and tags of a task.
@@ -104,6 +109,16 @@ pub(super) fn of_decision(event: &Event, definition: Option<&Definition>, now_us
     let is_ping = facts.reason.as_deref() == Some(NO_PING);
     let subject = Subject::new(if is_ping { SubjectKind::Heartbeat } else { SubjectKind::Task }, task);
     Some(Sign { agent: Some(agent.clone()), ..sign(What::Cause(cause), subject, now_us, None, facts) })
+}
+
+/// The agent that an event comes from.
+pub(super) fn agent_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::AgentDecided(of) => Some(&of.agent),
+        Event::RunMissed(of) => Some(&of.agent),
+        Event::RunSkipped(of) => Some(&of.agent),
+        _ => None,
+    }
 }
 
 /// The sign of a task that is gone, or is there again.

@@ -108,8 +108,10 @@ impl State {
 
     /// Notes the sign of an event.
     pub(super) fn sign_of_event(&mut self, event: &Event, sender: WorkerId, now_us: u64) {
+        if let Some(agent) = signs::agent_of(event) {
+            self.alerts.hear_of_agent(agent, sender, now_us);
+        }
         match event {
-            Event::AgentDecided(decided) => self.alerts.hear_of_agent(&decided.agent, sender, now_us),
             Event::RunMissed(monitor_wire::RunMissed { task, .. }) | Event::RunSkipped(monitor_wire::RunSkipped { task, .. }) => {
                 let definition = self.batch.definition(task);
                 let sign = signs::of_decision(event, definition.as_ref(), now_us);

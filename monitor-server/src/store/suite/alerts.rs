@@ -114,8 +114,11 @@ fn an_agent_that_isnt_heard_of_is_a_sign_and_so_is_its_return_under_another_work
     assert_eq!(signs(&store), ["unknown agent:db-1"]);
     let mut again = batch(1, &json!([decided]));
     again.worker.id = "5b0c00000000000000000000000000a2".parse().unwrap();
+    let missed = json!({"type": "run-missed", "time_us": 1, "task": "gold", "agent": "db-1", "version": 2, "first_due_us": 60,
+        "last_due_us": 90, "count": 31, "reason": "agent-down"});
+    again.events.insert(0, serde_json::from_value(missed).unwrap());
     store.say(std::slice::from_ref(&again), NOW + 70_000_000).unwrap();
-    assert_eq!(signs(&store), ["unknown agent:db-1", "found agent:db-1"]);
+    assert_eq!(signs(&store), ["unknown agent:db-1", "found agent:db-1", "missed task:gold"], "it is heard of before it is judged");
     assert_eq!(store.signs_after(1, 9).unwrap()[0].what, What::Relief(Relief::Found));
     place.check(&store);
 }

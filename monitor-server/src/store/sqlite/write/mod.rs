@@ -422,8 +422,9 @@ impl Transaction<'_> {
                 let about = about_worker(event, id).0;
                 self.workers.get(self.connection, &mut self.tallies, about)?;
                 self.workers.apply(about, number, id, event);
-                if let Event::AgentDecided(decided) = event {
-                    self.hear_of_agent(&decided.agent, about)?;
+                // Before what it says is judged: what it missed while it was away is told.
+                if let Some(agent) = crate::store::signs::agent_of(event) {
+                    self.hear_of_agent(agent, about)?;
                 }
                 self.gather_batch(event)
             }
