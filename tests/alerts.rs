@@ -192,3 +192,46 @@ fn ten_thousand_failures_of_one_cause_are_one_message_and_the_rest_is_an_update(
     let explained = server.get("/alerts/explain?root=1");
     assert_eq!(explained["signs"][0]["what"], "failed", "{explained}");
 }
+
+#[test]
+fn the_command_line_shows_and_handles_alerts() {
+    let (server, receiver, folder) = start("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"], task = \"gold\" }\nto = [\"hook\"]\n");
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    receiver.messages(1);
+    let alert = |args: &[&str]| {
+        let mut monitor = monitor_tests::command("monitor");
+        monitor.arg("alert").args(args).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
+        let output = monitor.output().expect("the command runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let (is_done, listed, error) = alert(&["list"]);
+    assert!(is_done && listed.contains("task:gold") && listed.contains("no prices"), "{listed}{error}");
+    let shown: Value = serde_json::from_str(&alert(&["show", "1", "--json"]).1).unwrap();
+    assert_eq!((&shown["alert"]["rule"], &shown["messages"][0]["state"]), (&json!("own"), &json!("sent")), "{shown}");
+    let explained = alert(&["explain", "1"]).1;
+    assert!(explained.contains("fired") && explained.contains("overruled"), "{explained}");
+    assert!(alert(&["ack", "1"]).1.contains("looks after it"));
+    let (is_done, hushes, error) = alert(&["snooze", "1", "--for", "2h", "--why", "at it"]);
+    assert!(is_done && hushes.contains("alert:1"), "{hushes}{error}");
+    assert!(alert(&["try", "own", "--days", "7"]).1.contains("fired 1 times"));
+    assert!(alert(&["test", "hook"]).0 && receiver.messages(2)[1]["kind"] == "test");
+    assert!(alert(&["resolve", "1"]).0 && receiver.messages(3)[2]["kind"] == "resolved", "it is told though it is snoozed");
+    for (args, words) in [
+        (vec!["show", "99"], "no alert 99"),
+        (vec!["snooze", "1", "--for", "soon"], "expected a duration"),
+        (vec!["maintenance", "add", "planet:earth", "--for", "1h"], "expected *"),
+        (vec!["test", "none"], "no channel"),
+        (vec!["try", "none"], "no rule"),
+        (vec!["resolve", "1"], "is over"),
+    ] {
+        let (is_done, _, error) = alert(&args);
+        assert!(!is_done && error.contains(words), "{args:?}: {error}");
+    }
+    // A mistake leaves all as it was, and is told with its place.
+    std::fs::write(folder.path().join("alerts.toml"), "[[rule]]\nname = \"own\"\non = { cause = [\"faild\"] }\n").unwrap();
+    let rules = wait_for("the mistake", || Some(alert(&["rules"]).1).filter(|rules| rules.contains("did you mean failed?")));
+    assert!(rules.contains("alerts.toml:3:17:") && rules.contains("channel hook"), "{rules}");
+    let audit = server.ask("GET", "/api/v1/audit").1;
+    assert!(audit.contains("acknowledge an alert") && audit.contains("hush alerts"), "{audit}");
+}
