@@ -189,13 +189,13 @@ impl Server {
     ///
     /// # Errors
     /// When a task of the server breaks off.
+    #[expect(clippy::too_many_lines, reason = "one duty after another begins")]
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
         let public_url = self.config.public_url.clone().unwrap_or_else(|| url_of(self.config.listen, self.tls.is_some()));
         let Self { listener, config, store, ingest, live, access, tls, ages, commands, target, stopping, clock, signal } = self;
         let board = Board::default();
         let ingest = Arc::new(ingest);
-        let file = config.alerts_file.clone().unwrap_or_else(|| config.data.join("alerts.toml"));
         let alerts = Arc::new(Alerts::new(alerts::Parts {
             store: store.clone(),
             ingest: ingest.clone(),
@@ -203,7 +203,7 @@ impl Server {
             page_url,
             commands: commands.clone(),
             sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)),
-            file: AlertsFile::new(file),
+            file: AlertsFile::new(config.alerts_file.clone().unwrap_or_else(|| config.data.join("alerts.toml"))),
             signal,
             stopping: stopping.clone(),
         }));

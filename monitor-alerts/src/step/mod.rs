@@ -107,7 +107,7 @@ pub fn resolve(state: &mut State, world: World<'_>, alert: u64, who: &str, now_u
     let key = state.key_of(alert)?;
     state.live(&key).filter(|live| live.is_firing())?;
     let mut stepper = Stepper { state, world, now_us, out: Step::default() };
-    stepper.end(&key, 0, Decision::Resolved, Some(format!("{who} says that it is over")));
+    stepper.end(&key, 0, Decision::Resolved, Some(&format!("{who} says that it is over")));
     Some(stepper.out)
 }
 

@@ -63,7 +63,7 @@ impl Stepper<'_> {
                 .is_some_and(|live| live.is_firing() && live.alert.cause == Cause::Lost && live.alert.facts.process_id == sign.process);
             if is_it {
                 let detail = format!("its end came late: it {}", sign.what.as_str());
-                self.end(&key, sign.seq, Decision::Corrected, Some(detail));
+                self.end(&key, sign.seq, Decision::Corrected, Some(&detail));
             }
         }
     }
@@ -83,7 +83,7 @@ impl Stepper<'_> {
     }
 
     /// Ends an alert, and tells those who were told.
-    pub(super) fn end(&mut self, key: &Key, sign: u64, what: Decision, detail: Option<String>) {
+    pub(super) fn end(&mut self, key: &Key, sign: u64, what: Decision, detail: Option<&str>) {
         let now_us = self.now_us;
         let Some(live) = self.state.live(key) else { return };
         live.alert.state = AlertState::Resolved;
@@ -94,7 +94,7 @@ impl Stepper<'_> {
         let entry = self.state.entry(key);
         entry.in_a_row = 0;
         entry.times_us.clear();
-        self.note(id, sign, &key.rule, what, None, detail.clone());
+        self.note(id, sign, &key.rule, what, None, detail.map(str::to_owned));
         let others = self.leave_group(key, group);
         if !was_told {
             if told.is_empty() {
@@ -111,7 +111,7 @@ impl Stepper<'_> {
             }
             self.note(id, 0, &key.rule, Decision::Settling, None, Some("it came back before".to_owned()));
         } else {
-            self.tell_recovery(key, detail.as_deref());
+            self.tell_recovery(key, detail);
         }
         self.changed(key);
     }

@@ -55,7 +55,7 @@ impl Stepper<'_> {
             && entry.times_us.iter().filter(|time_us| **time_us + window > now_us).count() < times
         {
             let detail = format!("fewer than {}", rule.times);
-            return self.end(key, 0, Decision::Resolved, Some(detail));
+            return self.end(key, 0, Decision::Resolved, Some(&detail));
         }
         if passes(live.alert.cause) && live.alert.last_us + FLAPPING_US <= now_us {
             return self.end_silently(key, 0, "it doesn't last");

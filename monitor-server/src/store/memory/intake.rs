@@ -121,11 +121,10 @@ impl Intake for MemoryStore {
             changes.iter().map(|change| (state.batch.status(&change.name), state.batch.definition(&change.name))).collect();
         let (outcome, events) = state.batch.change(changes, now_us);
         for event in &events {
-            let Event::BatchTaskChanged(changed) = event else { continue };
-            let before =
-                changes.iter().zip(&before).find(|(change, _)| change.name == changed.task).and_then(|(_, before)| before.0.as_ref());
-            let definition = state.batch.definition(&changed.task);
-            let sign = signs::of_task_change(before, changed, definition.as_ref(), now_us);
+            let Event::BatchTaskChanged(of) = event else { continue };
+            let before = changes.iter().zip(&before).find(|(change, _)| change.name == of.task).and_then(|(_, before)| before.0.as_ref());
+            let definition = state.batch.definition(&of.task);
+            let sign = signs::of_task_change(before, of, definition.as_ref(), now_us);
             sign.into_iter().for_each(|sign| state.alerts.sign(sign));
         }
         let told = self.transaction(&mut state, &[], now_us, |transaction| {

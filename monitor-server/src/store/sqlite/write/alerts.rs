@@ -95,16 +95,13 @@ impl Writer {
         }
         for (key, entry) in &change.entries {
             let (subject, rule) = (key.subject.to_string(), &key.rule);
-            match entry {
-                Some(entry) => {
-                    let sql = "INSERT OR REPLACE INTO alert_entry(subject, rule, state) VALUES(?1, ?2, ?3)";
-                    transaction.prepare_cached(sql)?.execute(params![subject, rule, json(entry)])?;
-                }
-                None => {
-                    let sql = "DELETE FROM alert_entry WHERE subject = ?1 AND rule = ?2";
-                    transaction.prepare_cached(sql)?.execute(params![subject, rule])?;
-                }
-            }
+            let Some(entry) = entry else {
+                let sql = "DELETE FROM alert_entry WHERE subject = ?1 AND rule = ?2";
+                transaction.prepare_cached(sql)?.execute(params![subject, rule])?;
+                continue;
+            };
+            let sql = "INSERT OR REPLACE INTO alert_entry(subject, rule, state) VALUES(?1, ?2, ?3)";
+            transaction.prepare_cached(sql)?.execute(params![subject, rule, json(entry)])?;
         }
         if let Some(common) = &change.common {
             transaction.prepare_cached("UPDATE alert_common SET state = ?1")?.execute([json(common)])?;
