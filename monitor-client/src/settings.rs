@@ -18,7 +18,9 @@ pub(crate) struct Settings {
     pub(crate) token: Option<String>,
     /// Which commands are done.
     pub(crate) commands: Allowed,
-    /// What has ended goes to a receiver of OTLP at `events_url` instead of to the server, with these headers.
+    /// What has ended goes to a receiver of OTLP at `events_url`, and nothing to a server of ours.
+    pub(crate) is_otlp: bool,
+    /// Headers of the requests to that receiver.
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<monitor_otlp::OtlpHeaders>,
 }
@@ -43,6 +45,7 @@ impl Settings {
             events_url: events_url(&Url::parse(SERVER_URL).expect("a constant")),
             token: None,
             commands: Allowed::Read,
+            is_otlp: false,
             #[cfg(feature = "otlp")]
             otlp: None,
         };
@@ -62,14 +65,6 @@ impl Settings {
             settings.send_by_otlp(&mut reader);
         }
         (settings, reader.problems())
-    }
-
-    /// Returns true if what has ended goes to a receiver of OTLP, and nothing to a server of ours.
-    pub(crate) fn is_otlp(&self) -> bool {
-        #[cfg(feature = "otlp")]
-        return self.otlp.is_some();
-        #[cfg(not(feature = "otlp"))]
-        false
     }
 }
 
@@ -93,7 +88,7 @@ impl Settings {
         let Some(mut endpoint) = endpoint else { return };
         endpoint.set_path(&monitor_otlp::traces_path(endpoint.path()));
         endpoint.set_fragment(None);
-        (self.events_url, self.otlp) = (endpoint, Some(headers));
+        (self.events_url, self.is_otlp, self.otlp) = (endpoint, true, Some(headers));
         (self.token, self.commands, self.recording.spool_dir) = (None, Allowed::Off, None);
     }
 }

@@ -139,7 +139,7 @@ fn settings() -> Settings {
         }
     }
     if settings.recording.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
-        let url = if settings.is_otlp() { "MONITOR_OTLP_ENDPOINT" } else { "MONITOR_SERVER_URL" };
+        let url = if settings.is_otlp { "MONITOR_OTLP_ENDPOINT" } else { "MONITOR_SERVER_URL" };
         report::warn(&format!(
             "{url} is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored"
         ));

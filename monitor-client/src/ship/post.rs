@@ -26,6 +26,7 @@ pub(super) struct Post {
     client: OnceCell<Client>,
     url: reqwest::Url,
     authorization: Option<String>,
+    is_otlp: bool,
     #[cfg(feature = "otlp")]
     otlp: Option<super::otlp::Otlp>,
 }
@@ -38,6 +39,7 @@ impl Post {
             client: OnceCell::new(),
             url: settings.events_url.clone(),
             authorization,
+            is_otlp: settings.is_otlp,
             #[cfg(feature = "otlp")]
             otlp: settings.otlp.clone().map(super::otlp::Otlp::new),
         }
@@ -45,18 +47,16 @@ impl Post {
 
     /// Returns true if who takes what is recorded is a receiver of OTLP and no server of ours.
     pub(super) fn is_otlp(&self) -> bool {
-        #[cfg(feature = "otlp")]
-        return self.otlp.is_some();
-        #[cfg(not(feature = "otlp"))]
-        false
+        self.is_otlp
     }
 
     /// Returns true if whoever took a batch has answered: of one that makes no spans nobody is told.
     pub(super) fn is_answered(&self) -> bool {
         #[cfg(feature = "otlp")]
-        return self.otlp.as_ref().is_none_or(super::otlp::Otlp::is_answered);
-        #[cfg(not(feature = "otlp"))]
-        true
+        if let Some(otlp) = &self.otlp {
+            return otlp.is_answered();
+        }
+        !self.is_otlp
     }
 
     /// Who takes what is recorded, in words.
