@@ -92,7 +92,7 @@ impl<T> Call<T> {
         self
     }
 
-    async fn response(&self) -> Result<Response, Error> {
+    pub(crate) async fn response(&self) -> Result<Response, Error> {
         self.client.answer(self.request()?, self.patience).await
     }
 

@@ -29,12 +29,15 @@
 //! say. A redirection is not followed, a proxy is not asked for what is on this machine, and an answer is bounded in time and size
 //! ([`Settings`]).
 //!
-//! Features: `tls` for https addresses, `stream` for [`Client::stream`]; both are on by default.
+//! Features: `tls` for https addresses, `stream` for [`Client::stream`] and what an agent asks ([`Client::agent_book`],
+//! [`Client::channel`]); both are on by default.
 #![forbid(unsafe_code)]
 
 mod batch;
 mod call;
 mod calls;
+#[cfg(feature = "stream")]
+mod channel;
 mod client;
 mod error;
 mod settings;
@@ -43,6 +46,8 @@ mod stream;
 
 pub use call::{Call, Download, Page, Pages};
 pub use calls::{ExportFormat, Order, RootKey};
+#[cfg(feature = "stream")]
+pub use channel::Channel;
 pub use client::{BatchAnswer, Client};
 pub use error::Error;
 pub use monitor_wire as wire;

@@ -51,7 +51,7 @@ pub use stats::{
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
 pub use task::{
-    AgentBook, BatchApplied, BatchApply, BatchDecision, BatchExplained, BatchExplanation, BatchKillRequest, BatchMark, BatchPause,
+    AgentBook, BatchApplied, BatchApply, BatchDecision, BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest, BatchLog, BatchMark, BatchPause,
     BatchRun, BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage, BatchVersion, BatchVersions, BookTask, NextDue,
     NextDues,
 };

@@ -283,6 +283,34 @@ pub struct BatchKillRequest {
     pub now: bool,
 }
 
+/// `POST /api/v1/batch-tasks/runs/{id}/kill`: how a run is to be ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchEnd {
+    /// At once, without SIGTERM before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub now: bool,
+}
+
+/// `GET /api/v1/batch-tasks/runs/{id}/log`: a piece of what a run has written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchLog {
+    /// The run.
+    pub run: String,
+    /// The first byte of the piece.
+    pub offset: u64,
+    /// The piece. Bytes that are no UTF-8 are replaced.
+    pub text: String,
+    /// The first byte after it.
+    pub next_offset: u64,
+    /// All that the run has written so far, in bytes.
+    pub size_bytes: u64,
+    /// The run has ended: nothing more will be written.
+    pub is_over: bool,
+}
+
 /// `POST /api/v1/batch-tasks/apply`: the tasks that there are to be.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

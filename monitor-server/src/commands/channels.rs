@@ -76,8 +76,14 @@ pub(super) fn order(id: CommandId, command: &Command) -> Bytes {
 
 impl Commands {
     /// Opens the channel of a worker for whoever has its key; the first one who comes chooses it. Another channel of the same worker is
-    /// closed by it. What waits for the worker is sent at once.
-    pub(crate) async fn open_channel(self: &Arc<Self>, worker: WorkerId, key: KeyHash, methods: &[String]) -> Result<Opened, CommandError> {
+    /// closed by it. What waits for the worker is sent at once. `check` is told the worker's name, `program@host`, and may refuse.
+    pub(crate) async fn open_channel(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        key: KeyHash,
+        methods: &[String],
+        check: impl FnOnce(&str) -> Result<(), CommandError>,
+    ) -> Result<Opened, CommandError> {
         if methods.len() > MOST_METHODS || !methods.iter().all(|method| is_method(method)) {
             let detail = format!(
                 "parameter `methods`: up to {MOST_METHODS} names between commas, each of 1 to {LONGEST_METHOD} letters, digits and `_`, `.`, `-`"
@@ -87,6 +93,7 @@ impl Commands {
         let Some(identity) = self.identity(worker).await? else {
             return Err(CommandError::NoWorker(format!("there is no worker {worker}: it opens its channel once it has sent events")));
         };
+        check(&identity.plain)?;
         let is_full = |hub: &super::Hub| !hub.channels.contains_key(&worker) && hub.channels.len() >= self.max_channels;
         if is_full(&self.hub()) {
             let most = self.max_channels;

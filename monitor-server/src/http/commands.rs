@@ -12,12 +12,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::access::{DeedWords, allow};
+use super::batch::{PROGRAM, agents_own, is_agent};
 use super::body::small;
 use super::params::{Limit, NoParams, PathParts, Strict, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
 use crate::access::{How, Principal, Scope};
-use crate::commands::{Caller, Reply, is_reading, key_hash};
+use crate::commands::{Caller, CommandError, Reply, is_reading, key_hash};
 
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 512 << 10;
@@ -79,6 +80,7 @@ pub(super) struct OrdersParams {
     responses(
         (status = 200, description = "`event: open`, then `event: command` with this as `data`", body = CommandOrder, content_type = "text/event-stream"),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It is an agent's, and the token is not that agent's", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The channel belongs to another key", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many channels are open: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
@@ -86,12 +88,18 @@ pub(super) struct OrdersParams {
 )]
 pub(super) async fn get_orders(
     State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
     path: PathParts,
     headers: HeaderMap,
     Strict(params): Strict<OrdersParams>,
 ) -> Result<Response, ApiError> {
     let methods: Vec<String> = params.methods.each().into_iter().collect();
-    let opened = app.commands.open_channel(path.read("id")?, channel_key(&headers)?, &methods).await?;
+    // What agents are told starts commands: nobody else may take it from them.
+    let check = |name: &str| match name.strip_prefix(PROGRAM).and_then(|rest| rest.strip_prefix('@')) {
+        Some(agent) if !is_agent(principal.as_ref(), agent) => Err(CommandError::NotYours(agents_own("the commands", agent))),
+        _ => Ok(()),
+    };
+    let opened = app.commands.open_channel(path.read("id")?, channel_key(&headers)?, &methods, check).await?;
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(opened.into_stream())).into_response())
 }

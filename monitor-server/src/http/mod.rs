@@ -54,7 +54,7 @@ use axum::routing::MethodFilter;
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use monitor_wire::ProcessId;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::trace::TraceLayer;
@@ -127,6 +127,8 @@ pub(crate) struct Shared {
     commands: Arc<Commands>,
     /// Decides on alerts.
     alerts: Arc<Alerts>,
+    /// Told when batch tasks have changed, for agents that wait for their books.
+    books: watch::Sender<()>,
     /// How the duties beside requests go.
     board: Board,
     stopping: CancellationToken,
@@ -188,6 +190,7 @@ impl App {
             ages,
             commands,
             alerts,
+            books: watch::Sender::new(()),
             board,
             stopping,
             started_us: clock.wall_us(),
@@ -314,6 +317,9 @@ fn routes() -> Routes {
         .add(change(Scope::Operate, "resume a batch task"), routes!(batch::tasks::post_resume))
         .add(change(Scope::Operate, "run a batch task"), routes!(batch::orders::post_run))
         .add(change(Scope::Operate, "end runs of a batch task"), routes!(batch::orders::post_kill))
+        .add(change(Scope::Operate, "end a run of a batch task"), routes!(batch::orders::post_end))
+        .add(change(Scope::Operate, "run a batch task again"), routes!(batch::orders::post_rerun))
+        .add(READ, routes!(batch::log::get_log))
         .add(READ, routes!(batch::tasks::get_versions))
         .add(READ, routes!(batch::explain::get_explain))
         .add(AGENT, routes!(batch::book::get_book))

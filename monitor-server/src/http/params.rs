@@ -72,6 +72,7 @@ pub(crate) fn read_queries(query: &str) {
     read::<super::alerts::rules::TryParams>(query);
     read::<super::batch::book::BookParams>(query);
     read::<super::batch::explain::ExplainParams>(query);
+    read::<super::batch::log::LogParams>(query);
     read::<super::batch::rules::RulesParams>(query);
     read::<super::batch::runs::RunsParams>(query);
     read::<super::batch::tasks::TasksParams>(query);

@@ -62,6 +62,7 @@ impl App {
     pub(super) async fn change_tasks(&self, changes: Vec<TaskChange>) -> Result<Vec<u64>, ApiError> {
         let clock = self.clock.clone();
         let versions = self.ingest.change(move |store| store.change_tasks(&changes, clock.wall_us())).await?;
+        self.books.send_replace(());
         versions.map_err(|(name, refused)| match refused {
             Refused::Missing => no_task(&name),
             Refused::Exists => ApiError::Conflict { detail: format!("there is a batch task {name:?} already: change it with PUT") },

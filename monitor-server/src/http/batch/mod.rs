@@ -6,6 +6,7 @@ pub(super) mod book;
 mod change;
 mod dues;
 pub(super) mod explain;
+pub(super) mod log;
 pub(super) mod orders;
 pub(super) mod rules;
 pub(super) mod runs;
@@ -16,9 +17,12 @@ use monitor_wire::BatchTask;
 pub(super) use self::change::who;
 use super::App;
 use super::problem::ApiError;
+use crate::access::{Principal, Scope};
 
+/// Name of an agent's program: with the agent's name for its host it is the agent's name as a worker.
+pub(super) const PROGRAM: &str = "monitor-agent";
 /// Name of the agent that runs tasks which name none.
-pub(super) const OWN_AGENT: &str = "local";
+const OWN_AGENT: &str = "local";
 
 /// The agents that a task is for.
 fn agents(task: &BatchTask) -> Vec<String> {
@@ -28,6 +32,16 @@ fn agents(task: &BatchTask) -> Vec<String> {
     let on = task.definition.get("on").and_then(serde_json::Value::as_array);
     let named: Vec<String> = on.into_iter().flatten().filter_map(|agent| agent.as_str().map(str::to_owned)).collect();
     if named.is_empty() { vec![OWN_AGENT.to_owned()] } else { named }
+}
+
+/// Returns true for an agent itself, by a token of its name, and for whoever may do all.
+pub(super) fn is_agent(principal: Option<&Principal>, agent: &str) -> bool {
+    principal.is_some_and(|by| by.scopes.has(Scope::Admin) || (by.scopes.has(Scope::Agent) && by.name.as_deref() == Some(agent)))
+}
+
+/// Says to whom `what` of an agent is told.
+pub(super) fn agents_own(what: &str, agent: &str) -> String {
+    format!("{what} of the agent {agent:?} are told to a token of that name, of scope `agent`: the token's name is the agent's")
 }
 
 fn no_task(name: &str) -> ApiError {

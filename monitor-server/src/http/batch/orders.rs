@@ -1,26 +1,71 @@
-//! `POST /api/v1/batch-tasks/{name}/run` and `/kill`: orders for agents, as durable commands.
+//! Orders for agents, as durable commands: to run a task, to run it again, to end runs.
 
-use axum::extract::State;
-use axum::{Extension, Json};
-use http::HeaderMap;
-use monitor_wire::{BatchKillRequest, BatchRunRequest, Command, CommandRequest, CommandTo, Fields, Problem};
-use serde_json::json;
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use http::request::Parts;
+use monitor_tasks::RunId;
+use monitor_wire::{BatchEnd, BatchKillRequest, BatchRun, BatchRunRequest, Command, CommandRequest, CommandTo, Fields, Problem};
+use serde_json::{Value, json};
+use utoipa::IntoResponses;
 
 use super::super::commands::{Small, idempotency_key};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
-use super::agents;
 use super::change::who;
+use super::{PROGRAM, agents, no_task};
 use crate::access::Principal;
 use crate::commands::Caller;
+use crate::store::BatchRunsQuery;
 
-/// Name of an agent's program: with the agent's name for its host it is the agent's name as a worker.
-const PROGRAM: &str = "monitor-agent";
 /// An order waits so long for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;
 /// The largest order, in bytes.
 const MAX_BYTES: usize = 64 << 10;
+
+/// Who orders something, by which `Idempotency-Key`.
+pub(in super::super) struct Orderer(Caller);
+
+impl Orderer {
+    pub(super) fn caller(&self) -> &Caller {
+        &self.0
+    }
+
+    pub(super) fn into_caller(self) -> Caller {
+        self.0
+    }
+}
+
+impl FromRequestParts<App> for Orderer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+        let name = who(parts.extensions.get::<Option<Principal>>().cloned().flatten());
+        Ok(Self(Caller { name, key: idempotency_key(&parts.headers)? }))
+    }
+}
+
+/// How an order is answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the answers")]
+enum Ordered {
+    #[response(status = 200, description = "What became of the command: its lines wait as long as an agent is away")]
+    Done(Command),
+    #[response(status = 400, description = "It can't be read", content_type = "application/problem+json")]
+    Unreadable(Problem),
+    #[response(status = 404, description = "No such task or run", content_type = "application/problem+json")]
+    Missing(Problem),
+    #[response(
+        status = 409,
+        description = "The Idempotency-Key is that of another request",
+        content_type = "application/problem+json"
+    )]
+    OtherKey(Problem),
+    #[response(status = 413, description = "It is too large", content_type = "application/problem+json")]
+    TooLarge(Problem),
+    #[response(status = 415, description = "It is no JSON, or compressed", content_type = "application/problem+json")]
+    NoJson(Problem),
+}
 
 /// Asks the agents of a batch task to run it now, whatever its rules say. The command waits for an agent that is away for ten minutes.
 #[utoipa::path(
@@ -32,26 +77,18 @@ const MAX_BYTES: usize = 64 << 10;
         ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
     ),
     request_body = BatchRunRequest,
-    responses(
-        (status = 200, description = "What became of the command", body = Command),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
-    )
+    responses(Ordered)
 )]
 pub(in super::super) async fn post_run(
     State(app): State<App>,
-    Extension(principal): Extension<Option<Principal>>,
+    by: Orderer,
     path: PathParts,
-    headers: HeaderMap,
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<BatchRunRequest, MAX_BYTES>,
 ) -> Answer<Command> {
     let name = path.text("name");
-    let arguments = json!({"task": name, "args": request.args});
-    order(&app, principal, &headers, name, "run", arguments).await
+    let agents = app.agents_of(name).await?;
+    order(&app, by, &agents, "run", json!({"task": name, "args": request.args})).await
 }
 
 /// Asks the agents of a batch task to end its runs, or one of them.
@@ -64,20 +101,12 @@ pub(in super::super) async fn post_run(
         ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
     ),
     request_body = BatchKillRequest,
-    responses(
-        (status = 200, description = "What became of the command", body = Command),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
-    )
+    responses(Ordered)
 )]
 pub(in super::super) async fn post_kill(
     State(app): State<App>,
-    Extension(principal): Extension<Option<Principal>>,
+    by: Orderer,
     path: PathParts,
-    headers: HeaderMap,
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<BatchKillRequest, MAX_BYTES>,
 ) -> Answer<Command> {
@@ -85,29 +114,97 @@ pub(in super::super) async fn post_kill(
     if let Some(run) = request.run.as_ref().filter(|run| run.rsplit_once('@').is_none_or(|(task, _)| task != name)) {
         return Err(ApiError::Body { detail: format!("run: {run:?} is no run of {name}, such as {name}@20261121T023000Z.1") });
     }
+    let agents = app.agents_of(name).await?;
     let what = request.run.unwrap_or_else(|| name.to_owned());
-    order(&app, principal, &headers, name, "kill", json!({"what": what, "now": request.now})).await
+    order(&app, by, &agents, "kill", json!({"what": what, "now": request.now})).await
 }
 
-async fn order(
-    app: &App,
-    principal: Option<Principal>,
-    headers: &HeaderMap,
-    name: &str,
-    method: &str,
-    arguments: serde_json::Value,
+/// Asks the agent of a run to end it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/runs/{id}/kill",
+    tag = "batch tasks",
+    params(
+        ("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
+    ),
+    request_body = BatchEnd,
+    responses(Ordered)
+)]
+pub(in super::super) async fn post_end(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(request): Small<BatchEnd, MAX_BYTES>,
 ) -> Answer<Command> {
-    let task = app.batch_task(name).await?;
-    let by = who(principal);
+    let run = path.text("id");
+    let agents = app.agents_of_run(run).await?;
+    order(&app, by, &agents, "kill", json!({"what": run, "now": request.now})).await
+}
+
+/// Asks the agent of a run to run its task once more, now, with the arguments that the run had.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/runs/{id}/rerun",
+    tag = "batch tasks",
+    params(
+        ("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
+    ),
+    responses(Ordered)
+)]
+pub(in super::super) async fn post_rerun(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<Command> {
+    let run = path.text("id");
+    let agents = app.agents_of_run(run).await?;
+    order(&app, by, &agents, "rerun", json!({"run": run})).await
+}
+
+async fn order(app: &App, Orderer(by): Orderer, agents: &[String], method: &str, arguments: Value) -> Answer<Command> {
+    let until_us = app.clock.wall_us() + WAITS_US;
+    let request = CommandRequest { until_us: Some(until_us), ..request(&by, agents, method, arguments) };
+    Ok(Json(app.commands.ask(by, request).await?))
+}
+
+/// What agents are asked.
+pub(super) fn request(by: &Caller, agents: &[String], method: &str, arguments: Value) -> CommandRequest {
     let mut arguments: Fields = serde_json::from_value(arguments).unwrap_or_default();
-    arguments.insert("by".to_owned(), by.clone().into());
-    let key = idempotency_key(headers)?;
-    let request = CommandRequest {
-        method: method.to_owned(),
-        arguments,
-        to: CommandTo { workers: agents(&task).iter().map(|agent| format!("{PROGRAM}@{agent}")).collect(), glob: None },
-        until_us: Some(app.clock.wall_us() + WAITS_US),
-        ..CommandRequest::default()
-    };
-    Ok(Json(app.commands.ask(Caller { name: by, key }, request).await?))
+    arguments.insert("by".to_owned(), by.name.clone().into());
+    let workers = agents.iter().map(|agent| format!("{PROGRAM}@{agent}")).collect();
+    CommandRequest { method: method.to_owned(), arguments, to: CommandTo { workers, glob: None }, ..CommandRequest::default() }
+}
+
+impl App {
+    /// The agents of a task that is there.
+    async fn agents_of(&self, task: &str) -> Result<Vec<String>, ApiError> {
+        Ok(agents(&self.batch_task(task).await?))
+    }
+
+    /// The agent of a run; as long as it has told nothing of the run, the agents of its task.
+    pub(super) async fn agents_of_run(&self, run: &str) -> Result<Vec<String>, ApiError> {
+        let id: RunId = run.parse().map_err(|_| no_run(run))?;
+        let (task, due_us) = (id.task.clone(), u64::try_from(id.due.as_microsecond()).unwrap_or_default());
+        let query = BatchRunsQuery {
+            task: Some(task.clone()),
+            from_us: Some(due_us),
+            to_us: Some(due_us + 1),
+            limit: 1_000,
+            ..BatchRunsQuery::default()
+        };
+        let runs: Vec<BatchRun> = self.ask(move |store| Ok(store.batch_runs(&query)?.runs)).await?;
+        match runs.into_iter().find(|found| found.run == run).and_then(|found| found.agent) {
+            Some(agent) => Ok(vec![agent]),
+            None => self.agents_of(&task).await.map_err(|_| no_task(&task)),
+        }
+    }
+}
+
+fn no_run(run: &str) -> ApiError {
+    let run: String = run.chars().take(200).collect();
+    ApiError::Missing { detail: format!("{run:?} is no id of a run, such as gold@20261121T023000Z.1: `GET /api/v1/batch-tasks/runs` lists runs") }
 }
