@@ -1,9 +1,9 @@
 //! The deciding loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_api::Client;
 use monitor_tasks::plan::KillReason;
-use monitor_tasks::{Action, Book, Clock, Definition, Ledger, Now, Paused, Place, RunId, Task, plan};
+use monitor_tasks::{Action, Book, Clock, Ledger, Now, Place, RunId, Task, plan};
 use sd_notify::NotifyState;
 
+use crate::asked::Asked;
 use crate::clock;
-use crate::data::{self, Database};
+use crate::data::{self, Database, TaskRow};
 use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::{self, Lock};
@@ -23,7 +24,8 @@ use crate::follow::{News, Runner};
 use crate::judge::Judged;
 use crate::outbox::{HEARTBEAT_MS, Teller};
 use crate::report::Reporter;
-use crate::request::{Answer, Request};
+use crate::link::Link;
+use crate::tasks::Sources;
 use crate::tell;
 
 /// The clock, the files and the requests are looked at so often at least.
@@ -53,6 +55,10 @@ pub struct Config {
     pub env: Vec<(&'static str, OsString)>,
     /// What the server is told by.
     pub client: Client,
+    /// What the server is asked by, for the agent's tasks and orders; another one, since each keeps to its thread.
+    pub orders: Client,
+    /// Takes no definitions from the server.
+    pub files_only: bool,
     /// The program `monitor`, which launches runs.
     pub monitor: PathBuf,
 }
@@ -60,39 +66,45 @@ pub struct Config {
 /// An agent that holds its folder.
 #[derive(Debug)]
 pub struct Agent {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) database: Database,
     pub(crate) book: Book,
     pub(crate) ledger: Ledger,
     pub(crate) runner: Arc<Runner>,
     files: Option<Files>,
-    clock: clock::Watch,
-    zone: TimeZone,
+    /// What files and server say of tasks.
+    pub(crate) sources: Sources,
+    /// Tasks that the server keeps; the others are of files.
+    pub(crate) of_server: BTreeSet<String>,
+    /// Something of that is not taken over yet.
+    pub(crate) is_unsettled: bool,
+    pub(crate) clock: clock::Watch,
+    pub(crate) zone: TimeZone,
     news: Receiver<News>,
     sender: Sender<News>,
-    teller: Teller,
-    reporter: Reporter,
+    pub(crate) teller: Teller,
+    pub(crate) reporter: Reporter,
     /// When the server was told last how far the agent has decided.
     told_decided: Option<Instant>,
     tidied: Option<Instant>,
     /// What was heard and is not in the database yet.
     unwritten: Vec<News>,
     /// Tasks whose part of the ledger is not in the database yet.
-    dirty: BTreeSet<String>,
+    pub(crate) dirty: BTreeSet<String>,
     /// Version of what other programs have written to the database.
-    others: Option<i64>,
+    pub(crate) others: Option<i64>,
     /// What the database said when it failed, so that it is told once.
-    failure: Option<String>,
-    /// Answers to requests that are not in the database yet.
-    answers: BTreeMap<i64, Answer>,
+    pub(crate) failure: Option<String>,
+    /// What the agent is asked to do and has not answered.
+    pub(crate) asked: VecDeque<Asked>,
     /// Runs that are ended because they ran for too long.
     too_long: BTreeSet<RunId>,
-    is_stopping: bool,
+    pub(crate) is_stopping: bool,
     _lock: Lock,
 }
 
 impl Agent {
-    /// Takes the folder of an agent, and reads there what it has decided and started so far.
+    /// Takes the folder of an agent, reads there what it has decided and started so far, follows its runs, and looks at the files.
     ///
     /// # Errors
     /// When another agent holds the folder, or it can't be used.
@@ -113,14 +125,18 @@ impl Agent {
             news: sender.clone(),
         });
         let files = config.tasks.as_ref().map(|folder| {
-            let before = stored.tasks.iter().map(|task| (task.file.clone(), task.definition.clone()));
-            Files::new(folder, before)
+            let of_file = |task: &TaskRow| Some((task.file.clone()?, task.definition.clone()));
+            Files::new(folder, stored.tasks.iter().filter_map(of_file))
         });
-        let teller = Teller::new(&config.name, gethostname::gethostname().to_string_lossy().into_owned());
+        let teller = Teller::new(&config.name);
         let reporter = Reporter::start(config.data.clone(), config.client.clone())?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
+        let mut of_server = BTreeSet::new();
         for row in stored.tasks {
             let name = row.definition.name.clone();
+            if row.file.is_none() {
+                of_server.insert(name.clone());
+            }
             match Task::new(row.definition, row.version, row.since, &zone) {
                 Ok(task) => {
                     let place = Place::find(&task.definition.on, &config.name).unwrap_or_default();
@@ -129,13 +145,16 @@ impl Agent {
                 Err(error) => tracing::error!(task = name, error, "a task can't be used any more: it is left out"),
             }
         }
-        Ok(Self {
+        let mut agent = Self {
             config,
             database,
             book,
             ledger: stored.ledger,
             runner,
             files,
+            sources: Sources::default(),
+            of_server,
+            is_unsettled: false,
             clock: clock::Watch::default(),
             zone,
             news,
@@ -148,11 +167,19 @@ impl Agent {
             dirty: BTreeSet::new(),
             others: None,
             failure: None,
-            answers: BTreeMap::new(),
+            asked: VecDeque::new(),
             too_long: BTreeSet::new(),
             is_stopping: false,
             _lock: lock,
-        })
+        };
+        let (teller, name, begun) = (&agent.teller, &agent.config.name, Timestamp::now());
+        agent.database.write(|transaction| {
+            data::set(transaction, data::NAME, name)?;
+            teller.online(transaction, begun)
+        })?;
+        agent.recover()?;
+        agent.look();
+        Ok(agent)
     }
 
     /// Number of tasks.
@@ -169,12 +196,9 @@ impl Agent {
     /// Decides and starts runs until it is stopped.
     ///
     /// # Errors
-    /// When what it finds at the beginning can't be read.
+    /// When it can't begin to listen to the server, or can't write that it ends.
     pub fn run(mut self) -> Result<(), AgentError> {
-        let (teller, begun) = (&self.teller, Timestamp::now());
-        self.database.write(|transaction| teller.online(transaction, begun))?;
-        self.recover()?;
-        self.look();
+        self.link()?;
         notify(NotifyState::Ready);
         let mut looked = Instant::now();
         while !self.is_stopping {
@@ -182,6 +206,7 @@ impl Agent {
                 looked = Instant::now();
                 self.look();
             }
+            self.answer_requests();
             let now = self.clock.now();
             let wake_at = self.decide(&now);
             self.tell_decided(&now);
@@ -196,6 +221,19 @@ impl Agent {
         self.database.write(|transaction| teller.offline(transaction, ended))?;
         self.reporter.end(GOODBYE);
         Ok(())
+    }
+
+    /// Begins to listen to the server.
+    fn link(&self) -> Result<(), AgentError> {
+        let link = Link {
+            client: self.config.orders.clone(),
+            agent: self.config.name.clone(),
+            worker: self.teller.worker.id,
+            runs: self.runner.runs.clone(),
+            news: self.sender.clone(),
+            under_way: Arc::new(Mutex::new(HashSet::new())),
+        };
+        link.start(!self.config.files_only)
     }
 
     /// Tells the server now and then how far the agent has decided: what it is not told of by then was not due.
@@ -223,7 +261,12 @@ impl Agent {
     }
 
     /// Notes what has become of a run.
-    pub(crate) fn hear(&mut self, mut news: News) {
+    pub(crate) fn hear(&mut self, news: News) {
+        let mut news = match news {
+            News::Told(told) => return self.take_told(told),
+            News::Asked(asked) => return self.asked.push_back(asked),
+            news => news,
+        };
         if let News::Ended { run, judged, .. } = &mut news
             && self.too_long.remove(run)
         {
@@ -234,6 +277,7 @@ impl Agent {
                 self.is_stopping = true;
                 return;
             }
+            News::Told(_) | News::Asked(_) => unreachable!("heard above"),
             News::Started { run, at } => (run, self.ledger.started(run, *at)),
             News::Ended { run, at, judged } => {
                 let is_new = self.ledger.ended(run, *at, judged.outcome);
@@ -261,7 +305,7 @@ impl Agent {
                 match news {
                     News::Started { run, at } => data::write_started(transaction, run, *at)?,
                     News::Ended { run, at, judged } => data::write_ended(transaction, run, *at, judged)?,
-                    News::Unstarted { .. } | News::Stop => {}
+                    News::Unstarted { .. } | News::Stop | News::Told(_) | News::Asked(_) => {}
                 }
             }
             data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))
@@ -275,7 +319,7 @@ impl Agent {
     }
 
     /// Decides what is to be done now, and does it. Returns the next time at which there may be something to be done.
-    fn decide(&mut self, now: &Now) -> Option<Timestamp> {
+    pub(crate) fn decide(&mut self, now: &Now) -> Option<Timestamp> {
         if !self.write() {
             return None;
         }
@@ -331,10 +375,13 @@ impl Agent {
                 tracing::info!("the files of tasks have no mistakes any more");
             }
             if let Some(book) = found.book {
-                self.take_book(book);
+                self.take_files(book);
             }
         }
-        self.answer_requests();
+        if self.is_unsettled {
+            self.settle_tasks();
+        }
+        self.collect_requests();
         if self.tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY) {
             self.tidied = Some(Instant::now());
             self.tidy();
@@ -357,164 +404,8 @@ impl Agent {
         self.is_done(written);
     }
 
-    /// Takes over the tasks of the files.
-    fn take_book(&mut self, files: Vec<(String, Definition)>) {
-        let is_own = |definition: &Definition| definition.on.is_empty() || Place::find(&definition.on, &self.config.name).is_some();
-        let own: Vec<_> = files.into_iter().filter(|(_, definition)| is_own(definition)).collect();
-        let is_known = |definition: &Definition| self.book.tasks.get(&definition.name).is_some_and(|task| *task.definition == *definition);
-        let names: BTreeSet<&str> = own.iter().map(|(_, definition)| definition.name.as_str()).collect();
-        let gone: Vec<String> = self.book.tasks.keys().filter(|name| !names.contains(name.as_str())).cloned().collect();
-        let changed: Vec<_> = own.iter().filter(|(_, definition)| !is_known(definition)).collect();
-        if gone.is_empty() && changed.is_empty() {
-            return;
-        }
-        // What was due until now is the older versions'.
-        let now = self.clock.now();
-        self.decide(&now);
-        if now.clock != Clock::Steady || self.failure.is_some() {
-            self.look_again();
-            return;
-        }
-        let now = now.time;
-        let (teller, book) = (&self.teller, &self.book);
-        let written = self.database.write(|transaction| {
-            for name in &gone {
-                data::remove_task(transaction, name)?;
-                teller.gone(transaction, name, book.tasks[name].version, "file", now)?;
-            }
-            let change = |(file, definition): &&(String, Definition)| {
-                let version = data::write_task(transaction, file, definition, now)?;
-                let paused = book.tasks.get(&definition.name).and_then(|task| task.paused);
-                teller.task(transaction, (definition, version), paused, file, now)?;
-                Ok(version)
-            };
-            changed.iter().map(change).collect::<Result<Vec<_>, _>>()
-        });
-        let Some(versions) = self.is_done(written) else {
-            self.look_again();
-            return;
-        };
-        for name in gone {
-            tracing::info!(task = name, "a task is gone");
-            self.book.tasks.remove(&name);
-            self.dirty.insert(name);
-        }
-        for ((_, definition), version) in changed.into_iter().zip(versions) {
-            let name = definition.name.clone();
-            let paused = self.book.tasks.get(&name).and_then(|task| task.paused);
-            let place = Place::find(&definition.on, &self.config.name).unwrap_or_default();
-            match Task::new(definition.clone(), version, now, &self.zone) {
-                Ok(task) => {
-                    tracing::info!(task = name, version, "a task is new or has changed");
-                    self.book.put(Task { paused, place, ..task });
-                }
-                Err(error) => tracing::error!(task = name, error, "a task can't be used: it stays as it was"),
-            }
-        }
-        self.ledger.forget(&self.book);
-    }
-
-    /// What the files say is not taken over yet.
-    fn look_again(&mut self) {
-        if let Some(files) = &mut self.files {
-            files.again();
-        }
-    }
-
-    /// Does what the agent is asked to do.
-    fn answer_requests(&mut self) {
-        let version = self.database.others_version();
-        let Some(version) = self.is_done(version) else { return };
-        if self.others == Some(version) {
-            return;
-        }
-        let requests = self.database.requests();
-        let Some(requests) = self.is_done(requests) else { return };
-        for (number, until, by, request) in requests {
-            let request = serde_json::from_str::<Request>(&request);
-            let is_pause = matches!(request, Ok(Request::Pause { .. } | Request::Resume { .. }));
-            let done_before = self.answers.remove(&number);
-            let answer = match request {
-                _ if done_before.is_some() => done_before.unwrap_or_else(|| refused(String::new())),
-                Err(error) => refused(format!("this agent doesn't know what is asked: {error}")),
-                Ok(_) if until < Timestamp::now() => refused("nobody was there to do it in time".to_owned()),
-                Ok(request) => self.answer(&by, request),
-            };
-            let (ledger, dirty, book, teller) = (&self.ledger, &self.dirty, &self.book, &self.teller);
-            let written = self.database.write(|transaction| {
-                data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))?;
-                for (name, task) in &book.tasks {
-                    if is_pause && dirty.contains(name) {
-                        data::write_paused(transaction, name, task.paused)?;
-                        teller.task(transaction, (&task.definition, task.version), task.paused, &by, Timestamp::now())?;
-                    }
-                }
-                data::set(transaction, "paused", &serde_json::to_string(&book.paused).unwrap_or_default())?;
-                data::write_answer(transaction, number, &answer)
-            });
-            if self.is_done(written).is_none() {
-                // It is done once, and only its answer is written later.
-                self.answers.insert(number, answer);
-                return;
-            }
-        }
-        self.others = Some(version);
-    }
-
-    fn answer(&mut self, by: &str, request: Request) -> Answer {
-        let now = Timestamp::now();
-        match request {
-            Request::Ping => Answer::Done { runs: Vec::new() },
-            Request::Run { task, args } => match self.ledger.ask(&self.book, &task, now, by, args) {
-                Some(run) => {
-                    tracing::info!(%run, by, "a run is asked for");
-                    self.dirty.insert(task);
-                    Answer::Done { runs: vec![run.to_string()] }
-                }
-                None => no_task(&task),
-            },
-            Request::Pause { task, until } => self.pause(by, task, Some(Paused { from: now, until })),
-            Request::Resume { task } => self.pause(by, task, None),
-            Request::Kill { what, now } => {
-                let is_meant = |run: &&monitor_tasks::ledger::Run| run.is_open() && (run.id.task == what || run.id.to_string() == what);
-                let runs: Vec<RunId> = self.ledger.runs().filter(is_meant).map(|run| run.id.clone()).collect();
-                if runs.is_empty() {
-                    return refused(format!("no run of {what:?} runs"));
-                }
-                for run in &runs {
-                    tracing::warn!(%run, by, "ends a run: somebody asked for it");
-                    self.runner.kill(run, now, false);
-                }
-                Answer::Done { runs: runs.iter().map(ToString::to_string).collect() }
-            }
-        }
-    }
-
-    /// Pauses a task or the agent, or ends its pause. What was due until now is decided first, as it was.
-    fn pause(&mut self, by: &str, task: Option<String>, paused: Option<Paused>) -> Answer {
-        let now = self.clock.now();
-        self.decide(&now);
-        let place = match &task {
-            None => &mut self.book.paused,
-            Some(name) => match self.book.tasks.get_mut(name) {
-                Some(task) => &mut task.paused,
-                None => return no_task(name),
-            },
-        };
-        *place = paused;
-        tracing::info!(
-            task,
-            by,
-            until = paused.and_then(|paused| paused.until).map(|until| until.to_string()),
-            "{}",
-            if paused.is_some() { "paused" } else { "resumed" }
-        );
-        self.dirty.extend(task);
-        Answer::Done { runs: Vec::new() }
-    }
-
     /// Tells once when the database fails, and once when it works again.
-    fn is_done<T>(&mut self, result: Result<T, AgentError>) -> Option<T> {
+    pub(crate) fn is_done<T>(&mut self, result: Result<T, AgentError>) -> Option<T> {
         match result {
             Ok(done) => {
                 if self.failure.take().is_some() {
@@ -533,14 +424,6 @@ impl Agent {
             }
         }
     }
-}
-
-fn refused(why: String) -> Answer {
-    Answer::Refused { why }
-}
-
-fn no_task(name: &str) -> Answer {
-    refused(format!("there is no task {name:?}"))
 }
 
 fn notify(state: NotifyState<'_>) {

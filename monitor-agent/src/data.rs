@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId, TaskLedger};
+use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId, TaskLedger, Trigger};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
@@ -27,6 +27,9 @@ const MOST_RUNS: i64 = 1_000_000;
 /// Key of the time up to which the folders of runs are removed.
 const FORGOTTEN: &str = "folders-removed-us";
 
+/// Key of the agent's name.
+pub(crate) const NAME: &str = "name";
+
 /// The database of an agent's folder.
 #[derive(Debug)]
 pub struct Database {
@@ -37,8 +40,8 @@ pub struct Database {
 /// A task of the agent as its database has it.
 #[derive(Debug, Clone)]
 pub struct TaskRow {
-    /// The file that defines it.
-    pub file: String,
+    /// The file that defines it; None if the server keeps it.
+    pub file: Option<String>,
     /// Number of this version.
     pub version: u64,
     /// Since when it holds.
@@ -157,6 +160,14 @@ impl Database {
         Ok(written)
     }
 
+    /// The name that the agent had last.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn name(&self) -> Result<Option<String>, AgentError> {
+        self.read(|connection| value(connection, NAME))
+    }
+
     /// All that the agent goes on with. What can't be read any more is told and left out.
     pub(crate) fn load(&self) -> Result<Stored, AgentError> {
         let tasks = self.tasks()?;
@@ -181,7 +192,7 @@ impl Database {
     /// # Errors
     /// When the database can't be read.
     pub fn tasks(&self) -> Result<Vec<TaskRow>, AgentError> {
-        let sql = "SELECT t.name, t.file, t.version, t.since_us, t.paused_from_us, t.paused_until_us, v.definition
+        let sql = "SELECT t.name, nullif(t.file, ''), t.version, t.since_us, t.paused_from_us, t.paused_until_us, v.definition
                    FROM task t JOIN version v ON v.task = t.name AND v.version = t.version ORDER BY t.name";
         self.read(|connection| {
             let mut rows = connection.prepare(sql)?;
@@ -220,6 +231,20 @@ impl Database {
             "SELECT id, task, due_us, version, cause, attempt, started_us, ended_us, outcome, exit_code, result_code, signal, reason, words
                    FROM run WHERE ?1 IS NULL OR task = ?1 ORDER BY told_us DESC, rowid DESC LIMIT ?2";
         self.read(|connection| connection.prepare(sql)?.query_map(params![task, limit], run_row)?.collect())
+    }
+
+    /// The task of a run, and what started it.
+    pub(crate) fn cause(&self, run: &str) -> Result<Option<(String, Trigger)>, AgentError> {
+        let sql = "SELECT task, cause FROM run WHERE id = ?";
+        let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        let found = self.read(|connection| connection.prepare_cached(sql)?.query_row([run], row).optional())?;
+        Ok(found.and_then(|(task, cause)| Some((task, serde_json::from_str(&cause).ok()?))))
+    }
+
+    /// Outcome of a run that has ended.
+    pub(crate) fn outcome(&self, run: &str) -> Result<Option<String>, AgentError> {
+        let sql = "SELECT outcome FROM run WHERE id = ? AND outcome IS NOT NULL";
+        self.read(|connection| connection.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional())
     }
 
     /// Asks the agent for something, until this time. Returns the number by which [`answer`](Self::answer) knows it.
@@ -374,17 +399,28 @@ pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timest
     transaction.prepare_cached(sql)?.execute(row).map(drop)
 }
 
-/// Writes a new version of a task. Returns the version's number.
-pub(crate) fn write_task(transaction: &Transaction<'_>, file: &str, definition: &Definition, now: Timestamp) -> rusqlite::Result<u64> {
+/// Writes a task: by the number of its version if somebody else counts them, else by the next one. Returns the number.
+pub(crate) fn write_task(
+    transaction: &Transaction<'_>,
+    file: Option<&str>,
+    definition: &Definition,
+    version: Option<u64>,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
     let name = &definition.name;
-    let sql = "SELECT coalesce(max(version), 0) + 1 FROM version WHERE task = ?";
-    let version: i64 = transaction.prepare_cached(sql)?.query_row([name], |row| row.get(0))?;
+    let next = || {
+        let sql = "SELECT coalesce(max(version), 0) + 1 FROM version WHERE task = ?";
+        transaction.prepare_cached(sql)?.query_row([name], |row| row.get(0))
+    };
+    let version: i64 = version.map_or_else(next, |version| Ok(version as i64))?;
     let text = serde_json::to_string(definition).unwrap_or_default();
-    let sql = "INSERT INTO version(task, version, time_us, definition) VALUES(?, ?, ?, ?)";
+    let sql = "INSERT INTO version(task, version, time_us, definition) VALUES(?1, ?2, ?3, ?4)
+               ON CONFLICT DO UPDATE SET time_us = excluded.time_us, definition = excluded.definition WHERE definition <> excluded.definition";
     transaction.prepare_cached(sql)?.execute(params![name, version, us(now), text])?;
-    let sql = "INSERT INTO task(name, file, version, since_us) VALUES(?, ?, ?, ?)
-               ON CONFLICT DO UPDATE SET file = excluded.file, version = excluded.version, since_us = excluded.since_us";
-    transaction.prepare_cached(sql)?.execute(params![name, file, version, us(now)])?;
+    let sql = "INSERT INTO task(name, file, version, since_us) VALUES(?1, ?2, ?3, ?4)
+               ON CONFLICT DO UPDATE SET since_us = iif(version = excluded.version AND file = excluded.file, since_us, excluded.since_us),
+                                         file = excluded.file, version = excluded.version";
+    transaction.prepare_cached(sql)?.execute(params![name, file.unwrap_or_default(), version, us(now)])?;
     Ok(version as u64)
 }
 
@@ -435,7 +471,7 @@ fn definition(task: &str, text: &str) -> Option<Definition> {
 
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let cause: String = row.get(4)?;
-    let trigger = serde_json::from_str::<monitor_tasks::Trigger>(&cause).map_or("", |trigger| trigger.word()).to_owned();
+    let trigger = serde_json::from_str::<Trigger>(&cause).map_or("", |trigger| trigger.word()).to_owned();
     Ok(RunRow {
         id: row.get(0)?,
         task: row.get(1)?,
@@ -511,12 +547,12 @@ mod tests {
         let definition = |shell: &str| Definition::from_toml(&format!("name = \"gold\"\nshell = \"{shell}\"")).unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
         for (version, shell) in [(1, "a"), (2, "b")] {
-            assert_eq!(database.write(|to| write_task(to, "gold.toml", &definition(shell), at(1))).unwrap(), version);
+            assert_eq!(database.write(|to| write_task(to, Some("gold.toml"), &definition(shell), None, at(1))).unwrap(), version);
         }
         database.write(|to| remove_task(to, "gold")).unwrap();
         assert!(database.tasks().unwrap().is_empty());
         assert_eq!(database.definition("gold", 1).unwrap(), Some(definition("a")), "older versions stay");
-        assert_eq!(database.write(|to| write_task(to, "gold.toml", &definition("c"), at(2))).unwrap(), 3, "no number comes twice");
+        assert_eq!(database.write(|to| write_task(to, Some("gold.toml"), &definition("c"), None, at(2))).unwrap(), 3, "no number comes twice");
         let mut asking = Database::existing(data.path()).unwrap();
         let before = database.others_version().unwrap();
         let number = asking.ask("ada", &Request::Ping, at(9)).unwrap();

@@ -106,11 +106,6 @@ impl Files {
         self.tell(book, mistakes)
     }
 
-    /// Has the next look find the book again, as if something had changed.
-    pub(crate) fn again(&mut self) {
-        self.read = None;
-    }
-
     fn tell(&mut self, book: Option<Vec<(String, Definition)>>, mistakes: Vec<String>) -> Found {
         let is_mended = !self.told.is_empty() && mistakes.is_empty();
         let new = mistakes.iter().filter(|mistake| !self.told.contains(mistake)).cloned().collect();

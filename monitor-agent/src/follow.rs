@@ -12,7 +12,9 @@ use jiff::{Timestamp, Zoned};
 use monitor_runs::{Follower, Life, Run, RunError, Step};
 use monitor_tasks::{Definition, RunId, ledger};
 
+use crate::asked::Asked;
 use crate::judge::{self, Judged};
+use crate::link::Told;
 use crate::{publish, spec};
 
 /// Stack of a run's thread.
@@ -33,6 +35,10 @@ pub(crate) enum News {
     Ended { run: RunId, at: Timestamp, judged: Box<Judged> },
     /// A run was never started, and nobody is about to.
     Unstarted { run: RunId },
+    /// The server tells of tasks.
+    Told(Told),
+    /// The agent is asked to do something.
+    Asked(Asked),
     /// The agent is to end.
     Stop,
 }

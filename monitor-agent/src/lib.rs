@@ -2,8 +2,9 @@
 //! starts runs by [`monitor_runs`], and sees each to its end.
 //!
 //! ```text
-//! files of tasks ─► book ─┐
-//! requests ───────────────┼─► plan ─► database ─► act: claim and start, end, tell
+//! files of tasks ─┐
+//! the server ─────┴► book ┐
+//! requests, orders ───────┼─► plan ─► database ─► act: claim and start, end, tell
 //! ends of runs ─► ledger ─┘
 //! ```
 //! One thread decides. What it has decided is on the disk before it acts, and each run has a folder that can be made only once, so that
@@ -11,6 +12,7 @@
 #![cfg(target_os = "linux")]
 
 mod agent;
+mod asked;
 mod clock;
 mod data;
 mod error;
@@ -19,13 +21,16 @@ mod files;
 mod folder;
 mod follow;
 mod judge;
+mod link;
 mod outbox;
 mod publication;
+mod output;
 mod publish;
 mod recover;
 mod report;
 mod request;
 mod spec;
+mod tasks;
 mod tell;
 
 pub use agent::{Agent, Config};

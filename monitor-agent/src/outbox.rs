@@ -29,10 +29,11 @@ pub(crate) struct Teller {
 }
 
 impl Teller {
-    /// A new worker of this machine: another one each time that the agent begins.
-    pub(crate) fn new(agent: &str, hostname: String) -> Self {
-        let id = random_id();
-        Self { worker: WorkerRef { id, hostname, pid: std::process::id(), program: "monitor-agent".to_owned() }, agent: agent.to_owned() }
+    /// A new worker: another one each time that the agent begins. It has the agent's name for its host, by which the server addresses what
+    /// it orders, whatever machine the agent is on.
+    pub(crate) fn new(agent: &str) -> Self {
+        let (id, agent) = (random_id(), agent.to_owned());
+        Self { worker: WorkerRef { id, hostname: agent.clone(), pid: std::process::id(), program: "monitor-agent".to_owned() }, agent }
     }
 
     /// Tells that the agent has begun.
@@ -276,8 +277,7 @@ fn us(at: Timestamp) -> u64 {
 }
 
 fn random_id() -> WorkerId {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().replace('-', "");
-    text.trim().parse().unwrap_or_else(|_| WorkerId::new(u128::from(std::process::id()) + 1).expect("more than zero"))
+    crate::link::random().parse().unwrap_or_else(|_| WorkerId::new(u128::from(std::process::id()) + 1).expect("more than zero"))
 }
 
 #[cfg(test)]
@@ -312,7 +312,7 @@ mod tests {
     fn events_wait_in_order_until_they_are_taken_and_keep_their_numbers() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
-        let first = Teller::new("db-1", "host".to_owned());
+        let first = Teller::new("db-1");
         assert!(next(&mut Outbox::new(&mut database)).is_none());
         database.write(|transaction| first.online(transaction, at(10))).unwrap();
         database.write(|transaction| first.plan(transaction, &missed(9), at(10))).unwrap();
@@ -333,7 +333,7 @@ mod tests {
         assert!(next(&mut outbox).is_none());
         database.write(|transaction| first.decided(transaction, at(25))).unwrap();
         // The agent begins anew, and another worker tells.
-        let second = Teller::new("db-1", "host".to_owned());
+        let second = Teller::new("db-1");
         database.write(|transaction| second.online(transaction, at(30))).unwrap();
         let mut outbox = Outbox::new(&mut database);
         let (batch, _) = next(&mut outbox).unwrap();
@@ -347,7 +347,7 @@ mod tests {
     fn what_the_server_can_not_take_is_given_up_alone_and_counted() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
-        let teller = Teller::new("db-1", "host".to_owned());
+        let teller = Teller::new("db-1");
         database.write(|transaction| teller.online(transaction, at(10))).unwrap();
         for count in 2..=8 {
             database.write(|transaction| teller.plan(transaction, &missed(count), at(10))).unwrap();

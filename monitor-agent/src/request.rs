@@ -17,6 +17,11 @@ pub enum Request {
         #[serde(default)]
         args: Vec<String>,
     },
+    /// Start another run of a run's task, with the run's own arguments.
+    Rerun {
+        /// Id of the run.
+        run: String,
+    },
     /// Start nothing of a task, or nothing at all.
     Pause {
         /// Name of the task; none: the agent.
@@ -37,6 +42,8 @@ pub enum Request {
         #[serde(default)]
         now: bool,
     },
+    /// End. Runs go on.
+    Stop,
 }
 
 /// The agent's answer.

@@ -1,7 +1,7 @@
 -- Tasks that the agent has, and since when.
 CREATE TABLE task (
     name TEXT PRIMARY KEY,
-    -- The file that defines it.
+    -- The file that defines it; empty if the server keeps it.
     file TEXT NOT NULL,
     version INTEGER NOT NULL,
     since_us INTEGER NOT NULL,

@@ -177,18 +177,21 @@ impl Connection {
             (None, None, Some(text)) => Some(named("MONITOR_TOKEN", &text)?),
             (None, None, None) => None,
         };
-        let local = || {
-            let local = self.server.host_str().is_some_and(is_loopback).then(|| Local::find(&settings::data_folder().ok()?)).flatten()?;
-            is_meant(&self.server, &local.url).then_some(local)
-        };
         if given.is_some() {
             return Ok((self.server.clone(), given));
         }
-        let Some(local) = local() else { return Ok((self.server.clone(), None)) };
-        // A certificate is for a name, and proves by itself who answers to it.
-        let url = if local.url.scheme() == "https" { self.server.clone() } else { local.url };
-        Ok((url, Some(Token::new(&local.token)?)))
+        let local = local(&self.server)?;
+        Ok(local.map_or_else(|| (self.server.clone(), None), |(url, token)| (url, Some(token))))
     }
+}
+
+/// The address and token of the server of this machine's data folder, if that server is meant.
+pub(crate) fn local(server: &Url) -> Result<Option<(Url, Token)>, InvalidSetting> {
+    let found = || server.host_str().is_some_and(is_loopback).then(|| Local::find(&settings::data_folder().ok()?)).flatten();
+    let Some(local) = found().filter(|local| is_meant(server, &local.url)) else { return Ok(None) };
+    // A certificate is for a name, and proves by itself who answers to it.
+    let url = if local.url.scheme() == "https" { server.clone() } else { local.url };
+    Ok(Some((url, Token::new(&local.token)?)))
 }
 
 /// Whether a loopback address that was typed means the server that says `own` of itself. One that listens on all addresses of IPv6 has

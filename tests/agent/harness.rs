@@ -26,6 +26,23 @@ impl Agent {
         Self::start_with(tasks, vec![("MONITOR_SERVER_URL", server.url().into()), ("MONITOR_SPOOL_DIR", server.spool().into())])
     }
 
+    /// An agent that has its name from its token, and its tasks from the server.
+    pub(crate) fn of_server(server: &Server, name: &str, tasks: &[(&str, &str)]) -> Self {
+        let file = token(server, name);
+        let env = vec![
+            ("MONITOR_SERVER_URL", server.url().into()),
+            ("MONITOR_SPOOL_DIR", server.spool().into()),
+            ("MONITOR_TOKEN_FILE", file.into()),
+        ];
+        Self::start_with(tasks, env)
+    }
+
+    /// Sets a variable of its environment from the next start on.
+    pub(crate) fn set_env(&mut self, name: &'static str, value: impl Into<OsString>) {
+        self.env.retain(|(known, _)| *known != name);
+        self.env.push((name, value.into()));
+    }
+
     pub(crate) fn start_with(tasks: &[(&str, &str)], env: Vec<(&'static str, OsString)>) -> Self {
         let mut env = env;
         if !env.iter().any(|(name, _)| *name == "MONITOR_SERVER_URL") {
@@ -141,6 +158,17 @@ impl Agent {
         let is_ours = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&runs));
         pids.filter(is_ours).collect()
     }
+}
+
+/// A file with a new token of this name, of scope `agent`.
+pub(crate) fn token(server: &Server, name: &str) -> PathBuf {
+    let mut create = command("monitor");
+    create.args(["token", "create", name, "--scope", "agent", "--data"]).arg(server.data());
+    let created = run(create);
+    assert_eq!(created.code, Some(0), "{}", created.stderr);
+    let file = server.data().join(format!("{name}.token"));
+    fs::write(&file, created.stdout.trim()).expect("a file");
+    file
 }
 
 impl Drop for Agent {

@@ -4,5 +4,6 @@
 mod harness;
 mod killed;
 mod publish;
+mod server;
 mod tasks;
 mod time;

@@ -165,6 +165,15 @@ impl Server {
         (response.status().as_u16(), response.text().expect("text"))
     }
 
+    /// Status and JSON of any request below `/api/v1`, with the token of whoever has the data folder. A change is of whichever version there is.
+    pub fn order(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.request(method.parse().expect("a method"), format!("{}/api/v1{path}", self.url)).bearer_auth(self.token());
+        let request = if method == "PUT" { request.header("if-match", "*") } else { request };
+        let request = if body.is_null() { request } else { request.json(body) };
+        let response = request.send().expect("the server answers");
+        (response.status().as_u16(), response.json().unwrap_or_default())
+    }
+
     /// The answer to a GET below `/api/v1`.
     pub fn get(&self, path: &str) -> Value {
         let response = self.http.get(format!("{}/api/v1{path}", self.url)).send().expect("the server answers");

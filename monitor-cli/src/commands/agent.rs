@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use monitor_agent::{Agent, Config};
+use monitor_agent::{Agent, Config, Database};
 use monitor_api::{Client, DEFAULT_URL, Settings, Token};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -28,6 +29,9 @@ Exit codes:
   1  it failed, for example because another agent works in its folder
   2  the command line is wrong";
 
+/// The server is asked for so long which name the token has.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Runs the agent: starts batch tasks on this machine when they are due
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
@@ -41,9 +45,12 @@ pub(crate) struct Args {
     /// The folder that has `task/NAME` of each task: programs, publish, history, logs [default: that of --data]
     #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_HOME")]
     home: Option<PathBuf>,
-    /// Its name, which tasks have in `on` [default: the machine's]
+    /// Its name, which tasks have in `on` [default: that of its token, if that one's scope is `agent`, else the machine's]
     #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_NAME")]
     name: Option<String>,
+    /// Whose definitions it takes: those of its files and of the server, or of its files alone
+    #[arg(long, value_name = "WHOSE", env = "MONITOR_AGENT_ACCEPT", default_value = "all")]
+    accept: Accept,
     /// The table of tasks' settings that holds here, as in `[config.production]`
     #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_PROFILE")]
     profile: Option<String>,
@@ -56,6 +63,15 @@ pub(crate) struct Args {
     /// The file whose first line is the token that the server is shown [default: that of `MONITOR_TOKEN` or `MONITOR_TOKEN_FILE`]
     #[arg(long, value_name = "FILE", env = "MONITOR_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+}
+
+/// Whose definitions an agent takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Accept {
+    /// Those of files and of the server.
+    All,
+    /// Those of files.
+    Files,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -77,25 +93,36 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 fn config(args: Args) -> anyhow::Result<Config> {
     let absolute = |path: PathBuf| std::path::absolute(&path).with_context(|| format!("{} can't be used", path.display()));
-    let name = args.name.or_else(|| Some(rustix::system::uname().nodename().to_str().ok()?.to_owned()));
     let url = match &args.server {
         Some(url) => url.clone(),
         None => crate::client::read_url(DEFAULT_URL).map_err(anyhow::Error::msg)?,
     };
-    let token = match (&args.token_file, std::env::var("MONITOR_TOKEN")) {
+    let given = match (&args.token_file, std::env::var("MONITOR_TOKEN")) {
         (Some(file), _) => Some(Token::from_file(file)?),
         (None, Ok(token)) => Some(Token::new(&token)?),
         (None, Err(_)) => None,
     };
+    let (url, token) = match given {
+        Some(token) => (url, Some(token)),
+        None => crate::client::local(&url)?.map_or((url, None), |(url, token)| (url, Some(token))),
+    };
     let settings = Settings::for_url(url);
-    let client = Client::new(if let Some(token) = token { settings.token(token) } else { settings });
+    let settings = if let Some(token) = token { settings.token(token) } else { settings };
+    let client = || Client::new(settings.clone());
+    let data = data(args.data)?;
+    let name = match args.name {
+        Some(name) => name,
+        None => own_name(&client(), &data)?,
+    };
     let mut env: Vec<(&str, OsString)> = Vec::new();
     env.extend(args.server.map(|server| ("MONITOR_SERVER_URL", server.as_str().into())));
     env.extend(args.token_file.map(absolute).transpose()?.map(|file| ("MONITOR_TOKEN_FILE", file.into())));
     Ok(Config {
-        client,
-        name: name.context("this machine has no name: give one by --name")?,
-        data: data(args.data)?,
+        client: client(),
+        orders: client(),
+        files_only: args.accept == Accept::Files,
+        name,
+        data,
         tasks: args.tasks.map(absolute).transpose()?,
         home: args.home.map(absolute).transpose()?,
         profile: args.profile,
@@ -103,6 +130,16 @@ fn config(args: Args) -> anyhow::Result<Config> {
         env,
         monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
     })
+}
+
+/// The name of an agent that is told none: its token's, or the one that it had before if the server is away, or the machine's.
+fn own_name(client: &Client, data: &Path) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
+    let me = runtime.block_on(client.me().patience(PATIENCE).send());
+    let by_token = me.ok().filter(|me| me.scopes.iter().any(|scope| scope == "agent")).and_then(|me| me.user);
+    let before = || Database::existing(data).ok()?.name().ok()?;
+    let machine = || Some(rustix::system::uname().nodename().to_str().ok()?.to_owned());
+    by_token.or_else(before).or_else(machine).context("this machine has no name: give one by --name")
 }
 
 /// The folder of the agent that is meant.

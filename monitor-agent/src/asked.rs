@@ -1,0 +1,173 @@
+//! What the agent is asked to do: over its database by programs of its machine, and over its link by the server.
+
+use jiff::Timestamp;
+use monitor_tasks::{Paused, RunId, Trigger, ledger};
+use tokio::sync::oneshot;
+
+use crate::agent::Agent;
+use crate::data;
+use crate::request::{Answer, Request};
+
+/// Something that the agent is asked to do, until it is answered.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    by: String,
+    /// Nobody waits for it any longer.
+    until: Timestamp,
+    request: Result<Request, String>,
+    /// It is done; only that is not on the disk yet.
+    answer: Option<Answer>,
+    to: To,
+}
+
+/// Who gets the answer.
+#[derive(Debug)]
+enum To {
+    /// Number of the request in the database.
+    Row(i64),
+    Channel(oneshot::Sender<Answer>),
+}
+
+impl Asked {
+    pub(crate) fn over_channel(by: String, until: Timestamp, request: Request, to: oneshot::Sender<Answer>) -> Self {
+        Self { by, until, request: Ok(request), answer: None, to: To::Channel(to) }
+    }
+}
+
+impl Agent {
+    /// Looks for requests in the database.
+    pub(crate) fn collect_requests(&mut self) {
+        let version = self.database.others_version();
+        let Some(version) = self.is_done(version) else { return };
+        if self.others == Some(version) {
+            return;
+        }
+        let requests = self.database.requests();
+        let Some(requests) = self.is_done(requests) else { return };
+        for (number, until, by, request) in requests {
+            if self.asked.iter().any(|asked| matches!(asked.to, To::Row(known) if known == number)) {
+                continue;
+            }
+            let request = serde_json::from_str(&request).map_err(|error| format!("this agent doesn't know what is asked: {error}"));
+            self.asked.push_back(Asked { by, until, request, answer: None, to: To::Row(number) });
+        }
+        self.others = Some(version);
+    }
+
+    /// Does what the agent is asked to do. What has come of it is on the disk before it is answered.
+    pub(crate) fn answer_requests(&mut self) {
+        while let Some(mut asked) = self.asked.pop_front() {
+            let answer = match (asked.answer.take(), asked.request.clone()) {
+                (Some(done), _) => done,
+                (None, Err(why)) => refused(why),
+                (None, Ok(_)) if asked.until < Timestamp::now() => refused("nobody was there to do it in time".to_owned()),
+                (None, Ok(request)) => self.answer(&asked.by, request),
+            };
+            let is_pause = matches!(asked.request, Ok(Request::Pause { .. } | Request::Resume { .. }));
+            let (ledger, dirty, book, teller) = (&self.ledger, &self.dirty, &self.book, &self.teller);
+            let written = self.database.write(|transaction| {
+                data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))?;
+                for (name, task) in &book.tasks {
+                    if is_pause && dirty.contains(name) {
+                        data::write_paused(transaction, name, task.paused)?;
+                        teller.task(transaction, (&task.definition, task.version), task.paused, &asked.by, Timestamp::now())?;
+                    }
+                }
+                data::set(transaction, "paused", &serde_json::to_string(&book.paused).unwrap_or_default())?;
+                if let To::Row(number) = asked.to {
+                    data::write_answer(transaction, number, &answer)?;
+                }
+                Ok(())
+            });
+            if self.is_done(written).is_none() {
+                asked.answer = Some(answer);
+                self.asked.push_front(asked);
+                return;
+            }
+            self.reporter.wake();
+            if let To::Channel(to) = asked.to {
+                // Nobody may wait for it any more.
+                let _ = to.send(answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, by: &str, request: Request) -> Answer {
+        match request {
+            Request::Ping => Answer::Done { runs: Vec::new() },
+            Request::Run { task, args } => self.ask_for_run(by, task, args),
+            Request::Rerun { run } => match self.database.cause(&run) {
+                Ok(Some((task, cause))) => {
+                    let args = if let Trigger::Request { args, .. } = cause { args } else { Vec::new() };
+                    self.ask_for_run(by, task, args)
+                }
+                Ok(None) => refused(format!("this agent knows no run {run:?}")),
+                Err(error) => refused(error.to_string()),
+            },
+            Request::Pause { task, until } => self.pause(by, task, Some(Paused { from: Timestamp::now(), until })),
+            Request::Resume { task } => self.pause(by, task, None),
+            Request::Kill { what, now } => self.kill(by, &what, now),
+            Request::Stop => {
+                tracing::info!(by, "ends: somebody asked for it");
+                self.is_stopping = true;
+                Answer::Done { runs: Vec::new() }
+            }
+        }
+    }
+
+    fn ask_for_run(&mut self, by: &str, task: String, args: Vec<String>) -> Answer {
+        match self.ledger.ask(&self.book, &task, Timestamp::now(), by, args) {
+            Some(run) => {
+                tracing::info!(%run, by, "a run is asked for");
+                self.dirty.insert(task);
+                Answer::Done { runs: vec![run.to_string()] }
+            }
+            None => no_task(&task),
+        }
+    }
+
+    fn kill(&self, by: &str, what: &str, now: bool) -> Answer {
+        let is_meant = |run: &&ledger::Run| run.is_open() && (run.id.task == what || run.id.to_string() == what);
+        let runs: Vec<RunId> = self.ledger.runs().filter(is_meant).map(|run| run.id.clone()).collect();
+        if runs.is_empty() {
+            return match self.database.outcome(what) {
+                Ok(Some(outcome)) => refused(format!("the run {what} is over: {outcome}")),
+                _ => refused(format!("no run of {what:?} runs")),
+            };
+        }
+        for run in &runs {
+            tracing::warn!(%run, by, "ends a run: somebody asked for it");
+            self.runner.kill(run, now, false);
+        }
+        Answer::Done { runs: runs.iter().map(ToString::to_string).collect() }
+    }
+
+    /// Pauses a task or the agent, or ends its pause. What was due until now is decided first, as it was.
+    fn pause(&mut self, by: &str, task: Option<String>, paused: Option<Paused>) -> Answer {
+        if let Some(name) = task.as_ref().filter(|name| self.of_server.contains(*name)) {
+            return refused(format!("the server keeps the task {name:?}: pause or resume it there"));
+        }
+        let now = self.clock.now();
+        self.decide(&now);
+        let place = match &task {
+            None => &mut self.book.paused,
+            Some(name) => match self.book.tasks.get_mut(name) {
+                Some(task) => &mut task.paused,
+                None => return no_task(name),
+            },
+        };
+        *place = paused;
+        let until = paused.and_then(|paused| paused.until).map(|until| until.to_string());
+        tracing::info!(task, by, until, "{}", if paused.is_some() { "paused" } else { "resumed" });
+        self.dirty.extend(task);
+        Answer::Done { runs: Vec::new() }
+    }
+}
+
+fn refused(why: String) -> Answer {
+    Answer::Refused { why }
+}
+
+fn no_task(name: &str) -> Answer {
+    refused(format!("there is no task {name:?}"))
+}

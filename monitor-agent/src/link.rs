@@ -1,0 +1,228 @@
+//! The agent's link to the server: a thread that fetches the agent's tasks as they change, and takes what the agent is ordered to do.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use monitor_api::{Client, Error};
+use monitor_wire::{AgentBook, Backoff, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use crate::asked::Asked;
+use crate::error::AgentError;
+use crate::follow::News;
+use crate::output;
+use crate::request::{Answer, Request};
+
+/// The server is asked to wait so long for a change of the agent's tasks.
+const WAIT: Duration = Duration::from_secs(30);
+/// Pauses after a failure grow from the first to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A server that refuses for good is asked again after so long: its tokens may change.
+const REFUSED: Duration = Duration::from_secs(60);
+/// What the agent does when it is asked.
+const METHODS: &str = "ping,run,rerun,kill,pause,resume,log";
+
+/// Tasks as the server told of them.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) book: AgentBook,
+    /// These are all; else only those that have changed.
+    pub(crate) is_whole: bool,
+    /// Told true once the agent has written them down.
+    pub(crate) done: oneshot::Sender<bool>,
+}
+
+/// What the link knows of the agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) client: Client,
+    pub(crate) agent: String,
+    pub(crate) worker: WorkerId,
+    pub(crate) runs: PathBuf,
+    pub(crate) news: Sender<News>,
+    /// Durable orders that are being taken or done: the server repeats those on every new channel that it has not heard of.
+    pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
+}
+
+/// Why something is not to be tried again now, told once.
+#[derive(Default)]
+struct Trouble {
+    told: Option<String>,
+    backoff: Backoff,
+}
+
+impl Trouble {
+    /// Waits before the next try.
+    async fn wait(&mut self, what: &str, error: &Error) {
+        // A worker that is not known yet will be as soon as the server has taken its first events.
+        let is_passing = error.is_temporary() || error.status() == Some(404);
+        if is_passing {
+            tracing::debug!(error = error.causes(), "{what}");
+            return sleep(self.backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default())).await;
+        }
+        let words = error.causes();
+        if self.told.as_ref() != Some(&words) {
+            tracing::warn!("{what}: {words}");
+            self.told = Some(words);
+        }
+        sleep(REFUSED).await;
+    }
+
+    fn is_over(&mut self, what: &str) {
+        self.backoff.reset();
+        if self.told.take().is_some() {
+            tracing::info!("{what}");
+        }
+    }
+}
+
+impl Link {
+    /// Starts the thread. It ends with the agent.
+    pub(crate) fn start(self, takes_tasks: bool) -> Result<(), AgentError> {
+        let talk = move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            if takes_tasks {
+                runtime.spawn(self.clone().fetch());
+            }
+            runtime.block_on(self.listen());
+        };
+        let spawned = std::thread::Builder::new().name("link".to_owned()).spawn(talk);
+        spawned.map(drop).map_err(|source| AgentError::Disk { action: "start a thread for", path: "the server".into(), source })
+    }
+
+    /// Fetches the tasks, again and again. After a break all of them: the server may be another one by then, or have been restored.
+    async fn fetch(self) {
+        let mut trouble = Trouble::default();
+        let (mut after, mut wait) = (0, Duration::ZERO);
+        loop {
+            let book = match self.client.agent_book(&self.agent, after, wait).await {
+                Ok(book) => book,
+                Err(error) => {
+                    (after, wait) = (0, Duration::ZERO);
+                    trouble.wait("the server tells no tasks: those that it has told before hold", &error).await;
+                    continue;
+                }
+            };
+            trouble.is_over("the server tells tasks again");
+            let revision = book.revision;
+            let (done, written) = oneshot::channel();
+            let is_whole = after == 0;
+            if self.news.send(News::Told(Told { book, is_whole, done })).is_err() {
+                return;
+            }
+            if written.await == Ok(true) {
+                (after, wait) = (revision, WAIT);
+            } else {
+                (after, wait) = (0, Duration::ZERO);
+                sleep(FIRST_PAUSE).await;
+            }
+        }
+    }
+
+    /// Opens the channel for orders, again and again.
+    async fn listen(self) {
+        let mut trouble = Trouble::default();
+        let key = format!("{}{}", random(), random());
+        loop {
+            let error = match self.client.channel(self.worker, &key, METHODS).await {
+                Ok(mut channel) => {
+                    trouble.is_over("the server has orders for this agent again");
+                    loop {
+                        match channel.next().await {
+                            Ok(order) => drop(tokio::spawn(self.clone().obey(key.clone(), order))),
+                            Err(error) => break error,
+                        }
+                    }
+                }
+                Err(error) => error,
+            };
+            trouble.wait("the server has no orders for this agent", &error).await;
+        }
+    }
+
+    /// Does what is ordered, and says what came of it. A durable order is taken first; what was taken is done once or not at all.
+    async fn obey(self, key: String, order: CommandOrder) {
+        let Some(until_us) = order.until_us else {
+            let until = Timestamp::now() + Duration::from_millis(order.timeout_ms);
+            if let Some(reply) = self.answer(&order, until).await {
+                let _ = self.client.reply(order.id, &key, &reply).await;
+            }
+            return;
+        };
+        if !self.under_way().insert(order.id) {
+            return;
+        }
+        let until = Timestamp::from_microsecond(i64::try_from(until_us).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
+        let taken = CommandReply { worker_id: self.worker, status: CommandStatus::TAKEN, value: None, error: None };
+        if self.reply(order.id, &key, &taken, until).await
+            && let Some(reply) = self.answer(&order, until).await
+        {
+            self.reply(order.id, &key, &reply, until).await;
+        }
+        self.under_way().remove(&order.id);
+    }
+
+    fn under_way(&self) -> std::sync::MutexGuard<'_, HashSet<CommandId>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Posts a reply until the server has it or refuses it, or its time is over. Returns true if the server has it.
+    async fn reply(&self, id: CommandId, key: &str, reply: &CommandReply, until: Timestamp) -> bool {
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        let (end, mut backoff) = (Instant::now() + left, Backoff::default());
+        loop {
+            match self.client.reply(id, key, reply).await {
+                Ok(()) => return true,
+                Err(error) if error.is_temporary() && Instant::now() < end => {
+                    sleep(backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default())).await;
+                }
+                Err(error) => {
+                    tracing::warn!(command = %id, status = reply.status.as_str(), "the server doesn't take an answer: {}", error.causes());
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Does what is ordered. None if the agent ends meanwhile: then nobody knows.
+    async fn answer(&self, order: &CommandOrder, until: Timestamp) -> Option<CommandReply> {
+        let reply = |status, value, error| Some(CommandReply { worker_id: self.worker, status, value, error });
+        if !METHODS.split(',').any(|method| method == order.method) {
+            return reply(CommandStatus::UNSUPPORTED, None, Some(format!("an agent does {METHODS}, and not {:?}", order.method)));
+        }
+        let text = |key: &str| order.arguments.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if order.method == "log" {
+            let (runs, run, offset) = (self.runs.clone(), text("run"), order.arguments.get("offset").and_then(Value::as_u64));
+            let read = tokio::task::spawn_blocking(move || output::piece(&runs, &run, offset.unwrap_or_default())).await.ok()?;
+            return match read {
+                Ok(piece) => reply(CommandStatus::OK, serde_json::to_value(piece).ok(), None),
+                Err(why) => reply(CommandStatus::REFUSED, None, Some(why)),
+            };
+        }
+        let mut asked: serde_json::Map<String, Value> = order.arguments.clone().into_iter().collect();
+        asked.insert("do".to_owned(), order.method.clone().into());
+        let request = match serde_json::from_value::<Request>(Value::Object(asked)) {
+            Ok(request) => request,
+            Err(error) => return reply(CommandStatus::REFUSED, None, Some(format!("it can't be read: {error}"))),
+        };
+        let (to, answer) = oneshot::channel();
+        self.news.send(News::Asked(Asked::over_channel(text("by"), until, request, to))).ok()?;
+        match answer.await.ok()? {
+            Answer::Done { .. } if order.method == "ping" => reply(CommandStatus::OK, Some("pong".into()), None),
+            Answer::Done { runs } => reply(CommandStatus::OK, Some(json!({ "runs": runs })), None),
+            Answer::Refused { why } => reply(CommandStatus::REFUSED, None, Some(why)),
+        }
+    }
+}
+
+/// 32 hexadecimal digits that nobody guesses.
+pub(crate) fn random() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim().replace('-', "")
+}

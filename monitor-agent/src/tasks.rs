@@ -1,0 +1,221 @@
+//! The agent's tasks: those of its files, and those that the server keeps for it. Of two with one name the file's holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use monitor_tasks::{Clock, Definition, Paused, Place, Task};
+use monitor_wire::{BatchStatus, BookTask};
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::data;
+use crate::link::Told;
+
+/// Tasks as they are to be, from where they come.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The files' tasks by name, with their files; None before the files were looked at.
+    pub(crate) files: Option<BTreeMap<String, (String, Definition)>>,
+    /// The server's tasks by name; None before the server has told.
+    pub(crate) server: Option<BTreeMap<String, ServerTask>>,
+    /// Told once the server's tasks are written down.
+    pub(crate) told: Vec<tokio::sync::oneshot::Sender<bool>>,
+}
+
+/// A task that the server keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerTask {
+    version: u64,
+    definition: Definition,
+    is_paused: bool,
+    until: Option<Timestamp>,
+}
+
+impl ServerTask {
+    fn read(task: BookTask) -> Result<Self, String> {
+        let definition = Definition::from_json(Value::Object(task.definition));
+        let definition =
+            definition.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let until = task.until_us.and_then(|until| Timestamp::from_microsecond(i64::try_from(until).ok()?).ok());
+        Ok(Self { version: task.version, definition, is_paused: task.status == BatchStatus::PAUSED, until })
+    }
+
+    /// The pause, as the agent has it: it begins when the agent hears of it.
+    fn paused(&self, before: Option<Paused>, now: Timestamp) -> Option<Paused> {
+        let same = before.filter(|before| before.until == self.until);
+        self.is_paused.then(|| same.unwrap_or(Paused { from: now, until: self.until }))
+    }
+}
+
+/// A task that is to be another one than it is.
+struct Change {
+    definition: Definition,
+    /// The server's number; None for a file's, whose versions the agent counts.
+    version: Option<u64>,
+    /// The file that defines it; None if the server keeps it.
+    file: Option<String>,
+    /// The server's pause; a file's task keeps its own.
+    paused: Option<Option<Paused>>,
+}
+
+impl Agent {
+    /// Takes over what the files say.
+    pub(crate) fn take_files(&mut self, files: Vec<(String, Definition)>) {
+        let is_own = |definition: &Definition| definition.on.is_empty() || Place::find(&definition.on, &self.config.name).is_some();
+        let own = files.into_iter().filter(|(_, definition)| is_own(definition));
+        self.sources.files = Some(own.map(|(file, definition)| (definition.name.clone(), (file, definition))).collect());
+        self.settle_tasks();
+    }
+
+    /// Takes over what the server says.
+    pub(crate) fn take_told(&mut self, Told { book, is_whole, done }: Told) {
+        let before = self.sources.server.take().filter(|_| !is_whole).unwrap_or_default();
+        let mut tasks = before;
+        for task in book.tasks {
+            let name = task.name.clone();
+            if task.status == BatchStatus::DELETED {
+                tasks.remove(&name);
+                self.tell_of_file(&name);
+                continue;
+            }
+            if self.book.tasks.contains_key(&name) && !self.of_server.contains(&name) {
+                tracing::warn!(task = name, "a file of this agent and the server define the same task: the file holds here");
+            }
+            match ServerTask::read(task) {
+                Ok(task) => drop(tasks.insert(name, task)),
+                Err(why) => tracing::error!(task = name, why, "a task of the server can't be read by this agent: it stays as it was"),
+            }
+        }
+        self.sources.server = Some(tasks);
+        self.sources.told.push(done);
+        self.settle_tasks();
+    }
+
+    /// Tells the server of a task that a file of this agent defines, now that the server keeps none of that name.
+    fn tell_of_file(&mut self, name: &str) {
+        if self.of_server.contains(name) {
+            return;
+        }
+        let Some(task) = self.book.tasks.get(name) else { return };
+        let teller = &self.teller;
+        let written = self
+            .database
+            .write(|transaction| teller.task(transaction, (&task.definition, task.version), task.paused, "file", Timestamp::now()));
+        self.is_done(written);
+    }
+
+    /// Makes the tasks be as files and server say. What can't be done now is done at the next look.
+    pub(crate) fn settle_tasks(&mut self) {
+        self.is_unsettled = !self.are_settled();
+        if !self.is_unsettled {
+            for done in self.sources.told.drain(..) {
+                // The link may have ended.
+                let _ = done.send(true);
+            }
+        }
+    }
+
+    fn are_settled(&mut self) -> bool {
+        let now = self.clock.now();
+        let (gone, changed) = self.changes(now.time);
+        if gone.is_empty() && changed.is_empty() {
+            return true;
+        }
+        // What was due until now is the older versions'.
+        self.decide(&now);
+        if now.clock != Clock::Steady || self.failure.is_some() {
+            return false;
+        }
+        let now = now.time;
+        let (teller, book, of_server) = (&self.teller, &self.book, &self.of_server);
+        let written = self.database.write(|transaction| {
+            for name in &gone {
+                data::remove_task(transaction, name)?;
+                if !of_server.contains(name) {
+                    teller.gone(transaction, name, book.tasks[name].version, "file", now)?;
+                }
+            }
+            let write = |Change { definition, version, file, paused }: &Change| {
+                let there = book.tasks.get(&definition.name);
+                let version = data::write_task(transaction, file.as_deref(), definition, *version, now)?;
+                let paused = paused.unwrap_or_else(|| there.and_then(|task| task.paused));
+                data::write_paused(transaction, &definition.name, paused)?;
+                if let Some(file) = file {
+                    teller.task(transaction, (definition, version), paused, file, now)?;
+                }
+                Ok(version)
+            };
+            changed.iter().map(write).collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let Some(versions) = self.is_done(written) else { return false };
+        self.reporter.wake();
+        for name in gone {
+            tracing::info!(task = name, "a task is gone");
+            self.book.tasks.remove(&name);
+            self.of_server.remove(&name);
+            self.dirty.insert(name);
+        }
+        for (change, version) in changed.into_iter().zip(versions) {
+            self.hold(change, version, now);
+        }
+        self.ledger.forget(&self.book);
+        true
+    }
+
+    /// Takes a task that is written down into the book.
+    fn hold(&mut self, Change { definition, file, paused, .. }: Change, version: u64, now: Timestamp) {
+        let name = definition.name.clone();
+        let there = self.book.tasks.get(&name);
+        let paused = paused.unwrap_or_else(|| there.and_then(|task| task.paused));
+        let same = there.filter(|there| there.version == version && *there.definition == definition);
+        let task = match same {
+            Some(there) => Ok(there.clone()),
+            None => Task::new(definition, version, now, &self.zone),
+        };
+        match task {
+            Ok(task) => {
+                let place = Place::find(&task.definition.on, &self.config.name).unwrap_or_default();
+                let (is_paused, from) = (paused.is_some(), file.as_deref().unwrap_or("server"));
+                tracing::info!(task = name, version, is_paused, from, "a task is new or has changed");
+                self.book.put(Task { paused, place, ..task });
+            }
+            Err(error) => tracing::error!(task = name, error, "a task can't be used: it stays as it was"),
+        }
+        if file.is_some() {
+            self.of_server.remove(&name);
+        } else {
+            self.of_server.insert(name);
+        }
+    }
+
+    /// Tasks that are to go, and those that are to be other ones.
+    fn changes(&self, now: Timestamp) -> (Vec<String>, Vec<Change>) {
+        let Sources { files, server, .. } = &self.sources;
+        let is_of_file = |name: &String| match files {
+            Some(files) => files.contains_key(name),
+            None => self.book.tasks.contains_key(name) && !self.of_server.contains(name),
+        };
+        let is_of_server = |name: &String| match server {
+            Some(server) => server.contains_key(name),
+            None => self.of_server.contains(name),
+        };
+        let gone = self.book.tasks.keys().filter(|name| !is_of_file(name) && !is_of_server(name)).cloned().collect();
+        let of_files = files.iter().flatten().filter(|(name, (_, definition))| {
+            self.of_server.contains(*name) || self.book.tasks.get(*name).is_none_or(|task| *task.definition != *definition)
+        });
+        let of_files = of_files.map(|(_, (file, definition))| {
+            let paused = self.of_server.contains(&definition.name).then_some(None);
+            Change { definition: definition.clone(), version: None, file: Some(file.clone()), paused }
+        });
+        let of_server = server.iter().flatten().filter(|(name, _)| !is_of_file(name)).filter_map(|(name, told)| {
+            let there = self.book.tasks.get(name);
+            let paused = told.paused(there.and_then(|task| task.paused), now);
+            let is_same = |task: &Task| {
+                self.of_server.contains(name) && task.version == told.version && *task.definition == told.definition && task.paused == paused
+            };
+            let (definition, version) = (told.definition.clone(), Some(told.version));
+            (!there.is_some_and(is_same)).then_some(Change { definition, version, file: None, paused: Some(paused) })
+        });
+        (gone, of_files.chain(of_server).collect())
+    }
+}
