@@ -57,6 +57,8 @@ pub struct Config {
     pub client: Client,
     /// What the server is asked by, for the agent's tasks and orders; another one, since each keeps to its thread.
     pub orders: Client,
+    /// The spool in which launchers leave what they can't send.
+    pub spool: Option<PathBuf>,
     /// Takes no definitions from the server.
     pub files_only: bool,
     /// The program `monitor`, which launches runs.
@@ -129,7 +131,7 @@ impl Agent {
             Files::new(folder, stored.tasks.iter().filter_map(of_file))
         });
         let teller = Teller::new(&config.name);
-        let reporter = Reporter::start(config.data.clone(), config.client.clone())?;
+        let reporter = Reporter::start(config.data.clone(), config.client.clone(), config.spool.clone())?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
         let mut of_server = BTreeSet::new();
         for row in stored.tasks {

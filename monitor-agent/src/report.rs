@@ -1,11 +1,14 @@
-//! A thread that sends what waits in the outbox to the server, again and again until it is taken.
+//! A thread that sends what waits in the outbox to the server, again and again until it is taken; and then what the launchers of runs have
+//! left in the spool because the server was away.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_api::{BatchAnswer, Client, Error};
-use monitor_spool::{Answer, Answered, Head, Next, Parcel, Sent, Settled, Way, content_encoding, send_all};
+use monitor_spool::{
+    Answer, Answered, Head, Next, Parcel, Replay, Sent, Settled, Spool, SpoolError, Way, content_encoding, send_all,
+};
 
 use crate::data::Database;
 use crate::error::AgentError;
@@ -13,6 +16,9 @@ use crate::outbox::Outbox;
 
 /// A database that can't be read or written now is asked again after so long.
 const STUCK: Duration = Duration::from_secs(1);
+
+/// Between two looks into the spool.
+const ADOPT: Duration = Duration::from_secs(5);
 
 /// The thread's ear.
 #[derive(Debug)]
@@ -24,17 +30,23 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts the thread, with a connection of its own to the agent's database.
-    pub(crate) fn start(data: PathBuf, client: Client) -> Result<Self, AgentError> {
+    /// Starts the thread, with a connection of its own to the agent's database. `spool` is where launchers leave what they can't send.
+    pub(crate) fn start(data: PathBuf, client: Client, spool: Option<PathBuf>) -> Result<Self, AgentError> {
         let (wake, woken) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
         let report = move || {
             let _ending: Sender<()> = ending;
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             let Ok(mut database) = Database::existing(&data) else { return };
-            let mut told = None;
+            let (mut told, mut adopted) = (None, None::<Instant>);
             loop {
                 let is_stuck = runtime.block_on(empty(&mut database, &client, &mut told));
+                if let Some(spool) = spool.as_ref().filter(|_| !is_stuck && adopted.is_none_or(|adopted| adopted.elapsed() >= ADOPT)) {
+                    adopted = Some(Instant::now());
+                    if let Err(error) = runtime.block_on(adopt(spool, &client)) {
+                        tell_once(&mut told, &format!("{}: {error}", spool.display()));
+                    }
+                }
                 let heard = if is_stuck { woken.recv_timeout(STUCK) } else { woken.recv().map_err(RecvTimeoutError::from) };
                 match heard {
                     Ok(()) => while woken.try_recv().is_ok() {},
@@ -86,6 +98,32 @@ async fn empty(database: &mut Database, client: &Client, told: &mut Option<Strin
     };
     send_all(&mut outbox, &ToServer { client }, then).await;
     outbox.is_stuck()
+}
+
+/// Sends what programs that are gone have left in the spool. What the server doesn't take now stays for another time.
+async fn adopt(spool: &Path, client: &Client) -> Result<(), SpoolError> {
+    let Some(spool) = Spool::existing(spool)? else { return Ok(()) };
+    for worker in spool.dead()? {
+        let Some(mut replay) = spool.claim(worker)? else { continue };
+        let mut is_over = true;
+        let then = async |_: &mut Replay, Answered { settled, wait, .. }: Answered<'_>| {
+            is_over = settled != Settled::Waits;
+            if is_over {
+                tokio::time::sleep(wait.unwrap_or_default()).await;
+                Next::GoOn
+            } else {
+                Next::Stop
+            }
+        };
+        send_all(&mut replay, &ToServer { client }, then).await;
+        if !is_over {
+            return Ok(());
+        }
+        let events = replay.accepted();
+        replay.finish()?;
+        tracing::debug!(%worker, events, "sent what a program had left in the spool");
+    }
+    Ok(())
 }
 
 /// Why the server doesn't take it is told once.

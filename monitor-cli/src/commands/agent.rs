@@ -120,6 +120,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     Ok(Config {
         client: client(),
         orders: client(),
+        spool: monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()),
         files_only: args.accept == Accept::Files,
         name,
         data,
