@@ -53,6 +53,21 @@ pub enum What {
     WillBeSkipped,
 }
 
+impl What {
+    /// What becomes of it, in one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Waits => "waits",
+            Self::Skipped => "skipped",
+            Self::Missed => "missed",
+            Self::Unknown => "unknown",
+            Self::WillStart => "will-start",
+            Self::WillBeSkipped => "will-be-skipped",
+        }
+    }
+}
+
 impl Decision {
     /// The decision that an action tells of: the name of its task, and the decision. None for what happens to runs later on.
     pub fn of(action: &Action) -> Option<(&str, Self)> {
@@ -127,6 +142,10 @@ pub fn explain(
             // Also those that no rule names: what somebody asked for, or what followed another task.
             told.insert(first, explained(first));
         } else if first <= last {
+            // What was decided by a version that is not known is told at its first due time alone.
+            if told.range(first..=last).next().is_none() && first <= to && last >= from {
+                told.insert(first.max(from), explained(first.max(from)));
+            }
             told.range_mut(first..=last).for_each(|(due, place)| *place = explained(*due));
         }
     }

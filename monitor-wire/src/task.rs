@@ -1,5 +1,7 @@
 //! Batch tasks as the API shows and takes them. Times are Unix microseconds.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -174,12 +176,12 @@ pub struct BatchExplained {
     pub due_us: u64,
     /// How many due times it stands for.
     pub count: u64,
-    /// `started`, `skipped`, `missed`, `planned` (it is still to come), `none` (nothing was due by the version that held then), or
-    /// `unknown`: no agent has told what it decided.
+    /// `started`, `waits`, `skipped`, `missed`; of those to come `will-start` and `will-be-skipped`; `none`, if the agent had another version
+    /// at that time; or `unknown`: the agent has not told what it decided.
     pub decision: String,
     /// Why, in one word.
     pub reason: Option<String>,
-    /// The agent that decided.
+    /// The agent that decided, or is to.
     pub agent: Option<String>,
     /// Version of the task's definition, if an agent said so.
     pub version: Option<u64>,
@@ -195,6 +197,46 @@ pub struct BatchExplanation {
     pub due: Vec<BatchExplained>,
     /// There are more up to `to` than are told.
     pub is_cut: bool,
+}
+
+/// `POST /api/v1/batch-tasks/rehearse`: what would have happened by a definition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchRehearsal {
+    /// From then on it was tried.
+    pub from_us: u64,
+    /// Until then; earlier than asked for if there was too much to walk through.
+    pub to_us: u64,
+    /// Number of real runs whose durations were used; with none, runs take no time.
+    pub durations: u64,
+    /// Due times.
+    pub due: u64,
+    /// Runs.
+    pub starts: u64,
+    /// Due times at which an earlier run ran.
+    pub overlaps: u64,
+    /// Due times at which nothing starts, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// Longest time from a due time to the start.
+    pub longest_wait_ns: u64,
+    /// Runs that take longer than `timeout`.
+    pub overtime: u64,
+    /// Runs that are ended by `kill-after`.
+    pub killed: u64,
+    /// Minutes of the day at which this task and many others start, the most crowded first.
+    pub crowded: Vec<BatchCrowded>,
+}
+
+/// A minute of the day at which many tasks start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchCrowded {
+    /// The minute in the zone of the task, such as `00:00`.
+    pub minute: String,
+    /// Most starts within it.
+    pub starts: u64,
+    /// What to do, in words.
+    pub hint: String,
 }
 
 /// A due time of rules.

@@ -308,6 +308,7 @@ fn routes() -> Routes {
         .add(READ, routes!(batch::tasks::get_tasks))
         .add(change(Scope::Admin, "add a batch task"), routes!(batch::tasks::post_task))
         .add(change(Scope::Admin, "apply batch tasks"), routes!(batch::apply::post_apply))
+        .add(change(Scope::Read, "rehearse a batch task"), routes!(batch::rehearse::post_rehearse))
         .add(READ, routes!(batch::rules::get_next))
         .add(READ, routes!(batch::runs::get_runs))
         .add(READ, routes!(batch::tasks::get_task))

@@ -12,7 +12,7 @@ use crate::access::Principal;
 use crate::store::{Definition as Json, Refused, TaskChange};
 
 /// Names that are parts of paths.
-const RESERVED: [&str; 3] = ["apply", "rules", "runs"];
+const RESERVED: [&str; 4] = ["apply", "rehearse", "rules", "runs"];
 
 /// Who asks, as versions and events name it.
 pub(in super::super) fn who(principal: Option<Principal>) -> String {

@@ -64,7 +64,7 @@ impl Dues {
     }
 }
 
-fn timestamp(us: u64) -> Option<Timestamp> {
+pub(super) fn timestamp(us: u64) -> Option<Timestamp> {
     Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()
 }
 

@@ -1,21 +1,32 @@
-//! `GET /api/v1/batch-tasks/{name}/explain`
+//! `GET /api/v1/batch-tasks/{name}/explain`: what [`monitor_tasks::explain`] makes of what the agents have told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{BatchExplained, BatchExplanation, BatchRun, BatchStatus, BatchTask, Problem};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use monitor_tasks::explain::{Decision, Explained, MOST_EXPLAINED, What, explain};
+use monitor_tasks::ledger::Next;
+use monitor_tasks::{Definition, Dues, Ledger, Paused, Place, Run, RunId, State as RunState, Task, TaskLedger, Trigger};
+use monitor_wire::{BatchDecision, BatchExplained, BatchExplanation, BatchRun, BatchStatus, BatchTask, BatchVersion, Problem};
 use serde::Deserialize;
+use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::super::params::{PathParts, Strict, TimeUs};
 use super::super::{Answer, App};
-use super::dues::Dues;
+use super::dues::timestamp;
 use super::{agents, no_task};
 use crate::store::{BatchRunsQuery, Store, StoreError};
 
-/// So many due times are told at once.
+/// So many answers are told at once.
 const MOST: usize = 1_000;
 /// Without a time, what was due in the past day is told, and what will be in the next.
 const DAY_US: u64 = 86_400_000_000;
+/// What a run usually takes is the median of so many of the newest.
+const USUAL: usize = 50;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -29,7 +40,7 @@ pub(in super::super) struct ExplainParams {
 }
 
 /// Each due time of a batch task, and what was decided on it: also at times when no agent ran, as soon as one has told. What no agent has
-/// told of is `unknown`.
+/// told of is `unknown`. Due times to come are planned by the same rules, with runs that take as long as they usually do.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/explain",
@@ -50,77 +61,192 @@ pub(in super::super) async fn get_explain(
     let from_us = params.from.map_or(now_us.saturating_sub(DAY_US), |from| from.0);
     let to_us = params.to.map_or(now_us + DAY_US, |to| to.0);
     let asked = name.clone();
-    let explained = app.ask(move |store| explain(store, &asked, (from_us, to_us), now_us)).await?;
-    explained.map(Json).ok_or_else(|| no_task(&name))
+    let explained = app.ask(move |store| Ok(Told::load(store, &asked, (from_us, to_us))?.map(|told| told.explain((from_us, to_us), now_us))));
+    explained.await?.map(Json).ok_or_else(|| no_task(&name))
 }
 
-fn explain(store: &dyn Store, name: &str, (from_us, to_us): (u64, u64), now_us: u64) -> Result<Option<BatchExplanation>, StoreError> {
-    let Some(task) = store.batch_task(name)? else { return Ok(None) };
-    let mut runs: Vec<BatchRun> = Vec::new();
-    let mut cursor = None;
-    // Enough to tell one more than are told.
-    while runs.len() <= 4 * MOST {
-        let (task, from_us, to_us) = (Some(name.to_owned()), Some(from_us), Some(to_us));
-        let page = store.batch_runs(&BatchRunsQuery { task, from_us, to_us, limit: MOST, cursor, ..BatchRunsQuery::default() })?;
-        runs.extend(page.runs);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
+/// What the store has of a task.
+struct Told {
+    task: BatchTask,
+    /// The oldest first.
+    versions: Vec<BatchVersion>,
+    runs: Vec<BatchRun>,
+    decisions: Vec<BatchDecision>,
+    /// Runs that have not ended, and what runs usually take.
+    open: Vec<BatchRun>,
+    usual: Duration,
+    /// Until when each agent has decided.
+    decided: BTreeMap<String, u64>,
+    /// There is more than was read.
+    is_cut: bool,
+}
+
+impl Told {
+    fn load(store: &dyn Store, name: &str, (from_us, to_us): (u64, u64)) -> Result<Option<Self>, StoreError> {
+        let Some(task) = store.batch_task(name)? else { return Ok(None) };
+        let of_task = || BatchRunsQuery { task: Some(name.to_owned()), ..BatchRunsQuery::default() };
+        let newest = store.batch_runs(&BatchRunsQuery { limit: USUAL, ..of_task() })?.runs;
+        let mut runs = Vec::new();
+        let mut cursor = None;
+        while runs.len() < MOST_EXPLAINED {
+            let query = BatchRunsQuery { from_us: Some(from_us), to_us: Some(to_us), limit: MOST, cursor, ..of_task() };
+            let page = store.batch_runs(&query)?;
+            runs.extend(page.runs);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
         }
+        let mut versions = store.batch_versions(name)?;
+        versions.reverse();
+        let decisions = store.batch_decisions(name, (from_us, to_us), MOST_EXPLAINED)?;
+        Ok(Some(Self {
+            task,
+            versions,
+            is_cut: cursor.is_some() || decisions.len() == MOST_EXPLAINED,
+            decisions,
+            usual: usual(&newest),
+            open: newest.into_iter().filter(|run| run.started_us.is_some() && run.ended_us.is_none()).collect(),
+            runs,
+            decided: store.batch_agents()?.into_iter().collect(),
+        }))
     }
-    let decisions = store.batch_decisions(name, (from_us, to_us), MOST + 1)?;
-    let agents_until = store.batch_agents()?;
-    let mut due: Vec<BatchExplained> = runs
-        .iter()
-        .map(|run| BatchExplained {
-            due_us: run.due_us,
-            count: 1,
-            decision: "started".to_owned(),
-            reason: Some(run.trigger.clone()).filter(|trigger| !trigger.is_empty()),
-            agent: run.agent.clone(),
-            version: Some(run.version),
-            run: Some(run.run.clone()),
+
+    fn explain(&self, (from_us, to_us): (u64, u64), now_us: u64) -> BatchExplanation {
+        let own = agents(&self.task);
+        let told = self.runs.iter().filter_map(|run| run.agent.clone()).chain(self.decisions.iter().map(|of| of.agent.clone()));
+        let all: BTreeSet<String> = own.iter().cloned().chain(told).collect();
+        let (mut due, mut is_cut) = (Vec::new(), self.is_cut);
+        for agent in &all {
+            let place = own.iter().position(|name| name == agent).map(|index| Place { index: index as u32, of: own.len() as u32 });
+            let versions = place.map_or_else(Vec::new, |place| self.tasks(place));
+            // A run whose agent is not known is one of the first.
+            let is_of = |run: &&BatchRun| run.agent.as_ref().map_or(own.first() == Some(agent), |of| of == agent);
+            let decisions: Vec<Decision> = (self.runs.iter().filter(is_of).filter_map(started))
+                .chain(self.decisions.iter().filter(|of| of.agent == *agent).filter_map(decided))
+                .collect();
+            let ledger = versions.last().map(|task| ledger(task, self.open.iter().filter(is_of), now_us)).unwrap_or_default();
+            let (now, from) = (at(now_us), at(from_us));
+            let to = at(to_us.saturating_sub(1));
+            let explained = explain(&versions, &decisions, &ledger, self.usual, now, (from, to));
+            is_cut |= explained.len() == MOST_EXPLAINED;
+            let until_us = self.decided.get(agent).copied().unwrap_or_default();
+            explained.into_iter().for_each(|of| add(&mut due, agent, until_us, of));
+        }
+        due.sort_by(|a, b| (a.due_us, &a.agent, &a.run).cmp(&(b.due_us, &b.agent, &b.run)));
+        is_cut |= due.len() > MOST;
+        due.truncate(MOST);
+        BatchExplanation { due, is_cut }
+    }
+
+    /// The versions of the task as an agent has them. Those that can't be read here, as of a newer agent's files, are left out.
+    fn tasks(&self, place: Place) -> Vec<Task> {
+        let mut tasks: Vec<Task> = self
+            .versions
+            .iter()
+            .filter_map(|version| {
+                let mut definition = Definition::from_json(Value::Object(version.definition.clone())).ok()?;
+                if version.status == BatchStatus::DELETED {
+                    definition.rules.clear();
+                }
+                let task = Task::new(definition, version.version, at(version.time_us), &TimeZone::system()).ok()?;
+                Some(Task { place, ..task })
+            })
+            .collect();
+        if let Some(newest) = tasks.last_mut().filter(|_| self.task.status == BatchStatus::PAUSED) {
+            newest.paused = Some(Paused { from: at(self.task.changed_us), until: self.task.until_us.map(at) });
+        }
+        tasks
+    }
+}
+
+/// Median of what these runs took.
+fn usual(runs: &[BatchRun]) -> Duration {
+    let mut took: Vec<u64> = runs.iter().filter_map(|run| run.elapsed_ns).collect();
+    took.sort_unstable();
+    Duration::from_nanos(took.get(took.len() / 2).copied().unwrap_or_default())
+}
+
+fn started(run: &BatchRun) -> Option<Decision> {
+    Some(Decision {
+        dues: Dues::one(timestamp(run.due_us)?),
+        what: What::Started,
+        reason: run.trigger.clone(),
+        version: run.version,
+        run: run.run.parse().ok(),
+        blocked_by: None,
+    })
+}
+
+fn decided(of: &BatchDecision) -> Option<Decision> {
+    Some(Decision {
+        dues: Dues {
+            first: timestamp(of.first_due_us)?,
+            last: timestamp(of.last_due_us)?,
+            count: u32::try_from(of.count).unwrap_or(u32::MAX),
+        },
+        what: if of.what == "skipped" { What::Skipped } else { What::Missed },
+        reason: of.reason.clone(),
+        version: of.version,
+        run: None,
+        blocked_by: of.blocked_by.as_ref().and_then(|run| run.parse().ok()),
+    })
+}
+
+/// What is known of the runs that run now.
+fn ledger<'a>(task: &Task, open: impl Iterator<Item = &'a BatchRun>, now_us: u64) -> Ledger {
+    let run = |run: &BatchRun| {
+        Some(Run {
+            id: run.run.parse::<RunId>().ok()?,
+            version: run.version,
+            trigger: Trigger::Time,
+            attempt: 1,
+            step: task.place.of,
+            lock: task.policy.lock.clone(),
+            chain: Vec::new(),
+            state: RunState::Running { since: at(run.started_us?) },
+            is_overtime: false,
+            is_killed: false,
+            is_unstarted: false,
         })
-        .collect();
-    due.extend(decisions.iter().map(|of| BatchExplained {
-        due_us: of.first_due_us,
-        count: of.count,
-        decision: of.what.clone(),
-        reason: Some(of.reason.clone()),
-        agent: Some(of.agent.clone()),
-        version: Some(of.version),
-        run: of.blocked_by.clone(),
-    }));
-    // Due times by the newest version that nobody has told of.
-    let is_told =
-        |at: u64| runs.iter().any(|run| run.due_us == at) || decisions.iter().any(|of| (of.first_due_us..=of.last_due_us).contains(&at));
-    let decided_until =
-        agents(&task).into_iter().map(|agent| agents_until.iter().find(|(name, _)| *name == agent).map_or(0, |(_, until)| *until));
-    let decided_until = decided_until.min().unwrap_or_default();
-    let silent = dues_of(&task, from_us).take_while(|at| *at < to_us).filter(|at| !is_told(*at)).take(MOST + 1);
-    due.extend(silent.map(|at| {
-        let (decision, reason) = match () {
-            () if at > now_us && is_paused(&task, at) => ("planned", Some("paused")),
-            () if at > now_us => ("planned", None),
-            () if at < task.changed_us || at <= decided_until => ("none", None),
-            () => ("unknown", None),
-        };
-        let (decision, reason) = (decision.to_owned(), reason.map(str::to_owned));
-        BatchExplained { due_us: at, count: 1, decision, reason, agent: None, version: None, run: None }
-    }));
-    due.sort_by(|a, b| (a.due_us, &a.agent, &a.run).cmp(&(b.due_us, &b.agent, &b.run)));
-    let is_cut = due.len() > MOST || cursor.is_some();
-    due.truncate(MOST);
-    Ok(Some(BatchExplanation { due, is_cut }))
+    };
+    let known = TaskLedger {
+        until: at(now_us),
+        next: Next { version: (task.version, task.since), due: None },
+        ran: Vec::new(),
+        runs: open.filter_map(run).collect(),
+        used: BTreeMap::new(),
+    };
+    Ledger { tasks: [(task.definition.name.clone(), known)].into_iter().collect(), boot: None }
 }
 
-/// Due times of a task from then on; none of one that is deleted.
-fn dues_of(task: &BatchTask, from_us: u64) -> impl Iterator<Item = u64> {
-    let dues = Dues::of(task).filter(|_| task.status != BatchStatus::DELETED);
-    let found: Vec<u64> = dues.iter().flat_map(|dues| dues.after(from_us.saturating_sub(1)).take(4 * MOST)).collect();
-    found.into_iter()
+/// Adds an answer; several in a row that are the same stand together.
+fn add(due: &mut Vec<BatchExplained>, agent: &str, decided_until_us: u64, of: Explained) {
+    let due_us = u64::try_from(of.due.as_microsecond()).unwrap_or_default();
+    let is_told = !matches!(of.decision, What::Unknown | What::WillStart | What::WillBeSkipped);
+    let decision = match of.decision {
+        // The agent has decided on all until then: for it nothing was due.
+        What::Unknown if due_us <= decided_until_us => "none".to_owned(),
+        what => what.word().to_owned(),
+    };
+    let explained = BatchExplained {
+        due_us,
+        count: 1,
+        decision,
+        reason: of.reason.filter(|reason| !reason.is_empty()),
+        agent: Some(agent.to_owned()),
+        version: is_told.then_some(of.version),
+        run: of.run.map(|run| run.to_string()),
+    };
+    let is_same = |last: &&mut BatchExplained| {
+        *last == &BatchExplained { due_us: last.due_us, count: last.count, ..explained.clone() } && of.decision != What::Started
+    };
+    match due.last_mut().filter(is_same) {
+        Some(last) => last.count += 1,
+        None => due.push(explained),
+    }
 }
 
-fn is_paused(task: &BatchTask, at_us: u64) -> bool {
-    task.status == BatchStatus::PAUSED && task.until_us.is_none_or(|until| at_us < until)
+fn at(us: u64) -> Timestamp {
+    timestamp(us).unwrap_or(Timestamp::MAX)
 }

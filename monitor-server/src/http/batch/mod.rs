@@ -8,6 +8,7 @@ mod dues;
 pub(super) mod explain;
 pub(super) mod log;
 pub(super) mod orders;
+pub(super) mod rehearse;
 pub(super) mod rules;
 pub(super) mod runs;
 pub(super) mod tasks;
