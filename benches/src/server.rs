@@ -145,7 +145,7 @@ fn start(monitor: &Path, folder: &Path, more: &[&str], spawn: impl FnOnce(&mut C
     // One client is all there are here.
     command.args(["--max-requests-per-second", "1000000"]).args(more);
     // That it serves is known; what goes wrong is to be seen.
-    command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off");
+    command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off").env("MONITOR_AGENT", "off");
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
     let url = lines.by_ref().map_while(Result::ok).find_map(|line| {

@@ -177,6 +177,7 @@ impl Agent {
         let (teller, name, begun) = (&agent.teller, &agent.config.name, Timestamp::now());
         agent.database.write(|transaction| {
             data::set(transaction, data::NAME, name)?;
+            data::set(transaction, data::SERVER, agent.config.client.url().as_str())?;
             teller.online(transaction, begun)
         })?;
         agent.recover()?;

@@ -29,6 +29,8 @@ const FORGOTTEN: &str = "folders-removed-us";
 
 /// Key of the agent's name.
 pub(crate) const NAME: &str = "name";
+/// Key of the server's address.
+pub(crate) const SERVER: &str = "server";
 
 /// The database of an agent's folder.
 #[derive(Debug)]
@@ -166,6 +168,14 @@ impl Database {
     /// When the database can't be read.
     pub fn name(&self) -> Result<Option<String>, AgentError> {
         self.read(|connection| value(connection, NAME))
+    }
+
+    /// The address of the server that the agent reports to.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn server(&self) -> Result<Option<String>, AgentError> {
+        self.read(|connection| value(connection, SERVER))
     }
 
     /// All that the agent goes on with. What can't be read any more is told and left out.

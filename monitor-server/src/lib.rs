@@ -33,7 +33,7 @@ mod support;
 mod watchdog;
 
 pub use clock::Clock;
-pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
+pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, StartAgent, read_duration};
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
 pub use server::{ServeError, Server};

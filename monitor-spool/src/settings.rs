@@ -81,7 +81,7 @@ const OWN: [&str; 18] = [
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.
-const OF_OTHERS: [&str; 37] = [
+const OF_OTHERS: [&str; 39] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -119,10 +119,12 @@ const OF_OTHERS: [&str; 37] = [
     "MIGRATION_COPY",
     "FEED_FOLDS",
     "STEP",
+    "PUBLISH_DIR",
+    "LOG_DIR",
 ];
 
 /// Beginnings of such names: limits and the like, of which there are many.
-const OF_OTHERS_FROM: [&str; 7] = ["MAX_", "MIN_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK"];
+const OF_OTHERS_FROM: [&str; 10] = ["MAX_", "MIN_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_"];
 
 /// Whether a variable is a setting of any program of ours; true for all that don't begin with `MONITOR_`.
 pub fn is_known(variable: &str) -> bool {

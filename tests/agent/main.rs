@@ -3,6 +3,7 @@
 
 mod harness;
 mod killed;
+mod own;
 mod publish;
 mod server;
 mod tasks;

@@ -27,6 +27,8 @@ pub fn command(name: &str) -> Command {
     }
     // None but a server's own programs, and those into a folder that is its own.
     command.env("MONITOR_SPOOL_DIR", "off");
+    // A server starts no agent, unless a test asks for one.
+    command.env("MONITOR_AGENT", "off");
     command
 }
 

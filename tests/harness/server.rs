@@ -139,6 +139,12 @@ impl Server {
         self.child = child;
     }
 
+    /// Starts it again on the same folder and a free port.
+    pub fn move_to_another_port(&mut self) {
+        let started = spawn(&self.data, "127.0.0.1:0", &self.env, self.disk.as_ref(), &self.log).expect("the server starts");
+        (self.child, self.url) = started;
+    }
+
     /// Starts it again, which must fail: what it wrote to stderr.
     ///
     /// # Panics

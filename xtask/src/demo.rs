@@ -63,6 +63,7 @@ impl Server {
         let mut child = Command::new(program)
             .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
+            .args(["--agent", "off"])
             .stdout(Stdio::piped())
             // A terminal's Ctrl-C would reach it as well, and be the second one.
             .process_group(0)

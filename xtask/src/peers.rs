@@ -34,7 +34,7 @@ pub(crate) fn peers() -> Result<()> {
     let listen = format!("127.0.0.1:{PORT}");
     // OTLP comes with Phoenix's Python.
     let rows = [
-        measure(&folder, "ours", PHOENIX.0, &[&monitor, "server", "--listen", &listen, "--data", &ours])?,
+        measure(&folder, "ours", PHOENIX.0, &[&monitor, "server", "--agent", "off", "--listen", &listen, "--data", &ours])?,
         measure(&folder, "phoenix", PHOENIX.0, &[&bin(&folder, PHOENIX.0), "serve"])?,
         measure(&folder, "prefect", PREFECT.0, &[&bin(&folder, PREFECT.0), "server", "start", "--port", PORT])?,
     ];

@@ -312,7 +312,7 @@ impl Server {
     fn start(binaries: &Path, folder: &Path) -> Result<Self> {
         let monitor = binaries.join("monitor");
         let mut command = Command::new(&monitor);
-        command.args(["server", "--listen", "127.0.0.1:0", "--spool-dir", "off", "--data"]).arg(folder.join("data"));
+        command.args(["server", "--listen", "127.0.0.1:0", "--spool-dir", "off", "--agent", "off", "--data"]).arg(folder.join("data"));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
         let url = lines

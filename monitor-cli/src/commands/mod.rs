@@ -18,6 +18,8 @@ pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod notify;
 pub(crate) mod open;
+#[cfg(target_os = "linux")]
+mod own_agent;
 pub(crate) mod pin;
 #[cfg(target_os = "linux")]
 pub(crate) mod publish;

@@ -1,9 +1,12 @@
 //! `monitor server`
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use monitor_server::{Config, SETTINGS, Server};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::Settings;
@@ -120,6 +123,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
+    let starts_agent = config.starts_agent();
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // A server whose output nobody reads still serves.
@@ -129,12 +133,30 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if is_open {
         tracing::warn!("--insecure: whoever reaches {} can read everything and record", server.local_addr());
     }
-    tokio::select! {
+    let ended = CancellationToken::new();
+    let agent = keep_agent(&data, starts_agent, &ended);
+    let served = tokio::select! {
         // First who counts, so that a second signal right behind the answer to the first is not taken for the first.
         biased;
-        () = stop_at_once => anyhow::bail!("told twice to stop, it did not wait for the requests that were going on"),
-        result = server.run(stop) => Ok(result?),
+        () = stop_at_once => Err(anyhow::anyhow!("told twice to stop, it did not wait for the requests that were going on")),
+        result = server.run(stop) => result.map_err(anyhow::Error::from),
+    };
+    ended.cancel();
+    if let Some(agent) = agent {
+        agent.await.context("the one who keeps the agent broke off")?;
     }
+    served
+}
+
+/// Keeps an agent of this machine running until the server has ended.
+#[cfg(target_os = "linux")]
+fn keep_agent(data: &Path, starts: bool, ended: &CancellationToken) -> Option<JoinHandle<()>> {
+    starts.then(|| tokio::spawn(super::own_agent::keep(data.to_owned(), ended.clone())))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_agent(_: &Path, _: bool, _: &CancellationToken) -> Option<JoinHandle<()>> {
+    None
 }
 
 /// Done after so many signals to stop.

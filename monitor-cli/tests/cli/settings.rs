@@ -76,6 +76,7 @@ fn the_file_in_the_user_s_folder_is_read_without_a_word() {
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("monitor"))
         .arg("server")
         .env("XDG_CONFIG_HOME", home.path())
+        .env("MONITOR_AGENT", "off")
         .env_remove("MONITOR_DATA")
         .stdout(Stdio::piped())
         .spawn()

@@ -16,6 +16,10 @@ pub(crate) fn monitor(args: &[&str]) -> assert_cmd::Command {
         command.env_remove(name);
     }
     command.args(args).env("TZ", "UTC").env_remove("RUST_LOG");
+    // What a server starts besides is none of a test's.
+    if args.first() == Some(&"server") && !args.contains(&"--print-settings") {
+        command.env("MONITOR_AGENT", "off");
+    }
     command
 }
 
@@ -38,7 +42,7 @@ impl TestServer {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
         command.arg("server").args(args).arg("--data").arg(data.path()).env("RUST_LOG", "warn");
         // What other programs of this user left is none of a test's.
-        command.env("MONITOR_SPOOL_DIR", "off");
+        command.env("MONITOR_SPOOL_DIR", "off").env("MONITOR_AGENT", "off");
         Self::of(command.stdout(Stdio::piped()).spawn().expect("a server"), data)
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::Loopback;
+use super::{Loopback, StartAgent};
 use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::retention::{self, Rule};
 
@@ -124,6 +124,22 @@ pub(super) const LOOPBACK: Kind<Loopback> = Kind {
     show: |loopback| match loopback {
         Loopback::Open => "open".to_owned(),
         Loopback::Token => "token".to_owned(),
+    },
+};
+
+pub(super) const AGENT: Kind<StartAgent> = Kind {
+    placeholder: "WHEN",
+    form: Form::Text,
+    read: |text| match text {
+        "auto" => Ok(StartAgent::Auto),
+        "on" => Ok(StartAgent::On),
+        "off" => Ok(StartAgent::Off),
+        _ => Err("expected auto, on or off".to_owned()),
+    },
+    show: |agent| match agent {
+        StartAgent::Auto => "auto".to_owned(),
+        StartAgent::On => "on".to_owned(),
+        StartAgent::Off => "off".to_owned(),
     },
 };
 
@@ -253,6 +269,7 @@ mod tests {
         }
         assert!((SWITCH.read)("perhaps").is_err());
         assert!((LOOPBACK.read)("closed").is_err());
+        assert!((AGENT.read)("true").is_err());
         for text in ["", "localhost", "10.0.0.0/33", "10.0.0.1,", "::1/129", "10.0.0.0-10.0.0.9"] {
             assert!((NETWORKS.read)(text).unwrap_err().contains("10.0.0.0/8"), "{text}");
         }

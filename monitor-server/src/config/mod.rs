@@ -16,7 +16,7 @@ use crate::packed::Limits;
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, BYTES, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER, RULES, SOME_BYTES,
+    ADDRESS, AGENT, BYTES, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER, RULES, SOME_BYTES,
     SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::retention::{Retention, Rule};
@@ -160,6 +160,8 @@ settings! {
     otlp_filter: OtlpFilter = OtlpFilter::default(), FILTER;
     /// The file with rules and channels of alerts, looked at every second [default: `alerts.toml` beside the settings file]
     alerts_file: Option<PathBuf> = None, FILE;
+    /// Starts an agent that runs batch tasks on this machine: `on`, `off`, or `auto`, if only this machine reaches the server
+    agent: StartAgent = StartAgent::Auto, AGENT;
     /// How long requests may go on after the server was told to stop
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }
@@ -171,6 +173,17 @@ pub enum Loopback {
     Open,
     /// Whoever has a token or a login.
     Token,
+}
+
+/// Says whether a server starts an agent of its own machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAgent {
+    /// If only this machine reaches the server.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 impl Config {
@@ -196,6 +209,15 @@ impl Config {
     pub fn is_open(&self) -> bool {
         let is_public = |url: &Url| !url.host_str().is_some_and(monitor_wire::is_loopback);
         !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(is_public)
+    }
+
+    /// Returns true if the server has an agent of its own machine.
+    pub fn starts_agent(&self) -> bool {
+        match self.agent {
+            StartAgent::Auto => !self.is_open(),
+            StartAgent::On => true,
+            StartAgent::Off => false,
+        }
     }
 
     /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.

@@ -163,6 +163,9 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
     let told: Vec<_> = explained["due"].as_array().unwrap().iter().map(|due| (due["decision"].clone(), due["reason"].clone())).collect();
     let expected = [("started", "time"), ("skipped", "overlap"), ("missed", "agent-down")].map(|(what, why)| (json!(what), json!(why)));
     assert_eq!(told, expected, "{explained}");
+    let planned = server.ask("/api/v1/batch-tasks/gold/explain").await;
+    let last = planned["due"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["decision"], &last["agent"]), (&json!("will-start"), &json!("db-1")), "{last}");
     let next = server
         .ask("/api/v1/batch-tasks/rules/next?rules=30%202%20*%20*%20*;@hourly&zone=Europe/Berlin&limit=3&after=1774659600000000")
         .await;
@@ -171,6 +174,42 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
         assert_eq!(ask(&server, "GET", &format!("batch-tasks/{wrong}"), None, None).await.0, 400, "{wrong}");
     }
     assert_eq!(ask(&server, "GET", "batch-tasks/none/explain", None, None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_definition_is_rehearsed_on_real_durations() {
+    let server = TestServer::start().await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
+    let hour = 3_600_000_000;
+    // Each second run takes 72 minutes.
+    let events = (1..=4).flat_map(|nth: u64| {
+        let due = (now - 10 * hour) / 1_000_000 * 1_000_000 + nth * hour;
+        let fields = json!({"task.name": "gold", "task.version": "1", "task.due_us": due.to_string(), "task.trigger": "time"});
+        let id = json!({"root_id": format!("{nth:032x}"), "id": format!("{nth:016x}"), "native_id": format!("gold@20261121T02300{nth}Z.1")});
+        let with = |more: Value| {
+            let mut event = id.clone();
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let took = if nth % 2 == 0 { hour / 10 * 12 } else { hour / 12 };
+        [
+            with(json!({"type": "process-started", "time_us": due, "kind": "run", "name": "gold", "fields": fields})),
+            with(json!({"type": "process-ended", "time_us": due + took, "outcome": "succeeded", "exit_code": 0})),
+        ]
+    });
+    server.send(&batch(1, &events.collect::<Vec<_>>())).await;
+    let mut tried = gold();
+    tried["rules"] = json!(["30 * * * *"]);
+    let (status, found) = ask(&server, "POST", "batch-tasks/rehearse", None, Some(tried.clone())).await;
+    let number = |key: &str| found[key].as_u64().unwrap_or_else(|| panic!("{key} of {found}"));
+    assert_eq!((status, number("durations"), number("due")), (200, 4, 720));
+    assert_eq!(number("starts") + found["skipped"]["overlap"].as_u64().unwrap(), 720, "{found}");
+    assert!((230..250).contains(&number("overlaps")), "every third is skipped: {found}");
+    tried["overlap"] = json!("queue 3");
+    let (_, queued) = ask(&server, "POST", "batch-tasks/rehearse", None, Some(tried)).await;
+    assert_eq!((&queued["starts"], &queued["longest_wait_ns"]), (&json!(720), &json!(720_000_000_000_u64)), "{queued}");
+    assert_eq!(ask(&server, "POST", "batch-tasks/rehearse", None, Some(json!({"name": 7}))).await.0, 400);
+    assert_eq!(ask(&server, "GET", "batch-tasks/gold", None, None).await.0, 404, "nothing is saved");
 }
 
 #[tokio::test]
