@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -22,9 +22,9 @@ use crate::files::Files;
 use crate::folder::{self, Lock};
 use crate::follow::{News, Runner};
 use crate::judge::Judged;
+use crate::link::Link;
 use crate::outbox::{HEARTBEAT_MS, Teller};
 use crate::report::Reporter;
-use crate::link::Link;
 use crate::tasks::Sources;
 use crate::tell;
 

@@ -562,7 +562,11 @@ mod tests {
         database.write(|to| remove_task(to, "gold")).unwrap();
         assert!(database.tasks().unwrap().is_empty());
         assert_eq!(database.definition("gold", 1).unwrap(), Some(definition("a")), "older versions stay");
-        assert_eq!(database.write(|to| write_task(to, Some("gold.toml"), &definition("c"), None, at(2))).unwrap(), 3, "no number comes twice");
+        assert_eq!(
+            database.write(|to| write_task(to, Some("gold.toml"), &definition("c"), None, at(2))).unwrap(),
+            3,
+            "no number comes twice"
+        );
         let mut asking = Database::existing(data.path()).unwrap();
         let before = database.others_version().unwrap();
         let number = asking.ask("ada", &Request::Ping, at(9)).unwrap();

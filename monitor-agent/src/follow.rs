@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -143,12 +144,24 @@ impl Runner {
         }
         let own = publish::folder(&self.home, &definition.name);
         publish::prepare(&own).map_err(|error| unable("the folder that the run publishes into can't be emptied", error))?;
-        let config = serde_json::Value::Object(definition.config_for(self.profile.as_deref()));
-        fs::write(folder.join(spec::CONFIG), format!("{config:#}\n"))
-            .map_err(|error| unable("the task's settings can't be written", error))?;
+        self.write_config(definition, &run.id).map_err(|error| unable("the task's settings can't be written", error))?;
         monitor_runs::launch(&self.monitor, &folder, self.env.iter().map(|(name, value)| (*name, value)))
             .map(drop)
             .map_err(Unable::Launcher)
+    }
+
+    /// Writes the task's own settings where the run can read them.
+    fn write_config(&self, definition: &Definition, run: &RunId) -> std::io::Result<()> {
+        let path = spec::config_file(definition, run, &self.home, &self.runs);
+        let config = serde_json::Value::Object(definition.config_for(self.profile.as_deref()));
+        if definition.user.is_none() {
+            return fs::write(path, format!("{config:#}\n"));
+        }
+        let folder = path.parent().expect("it is in a folder");
+        fs::create_dir_all(folder)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755))?;
+        fs::write(&path, format!("{config:#}\n"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
     }
 
     /// Waits for the end of a run.
@@ -199,6 +212,10 @@ impl Runner {
             tracing::error!(run = %id, %error, "what the run has published can't be moved to the history");
             publish::Kept { files: publish::count(&own.join("publish")), folder: None }
         });
+        if let Some(definition) = definition.filter(|definition| definition.user.is_some()) {
+            // It may never have been written.
+            let _ = fs::remove_file(spec::config_file(definition, id, &self.home, &self.runs));
+        }
         let mut judged = judge::judge(definition, outcome, folder, kept.files);
         judged.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
         News::Ended { run: id.clone(), at, judged: Box::new(judged) }

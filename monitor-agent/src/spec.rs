@@ -13,8 +13,14 @@ use crate::publish;
 
 /// Programs that a task's folder may begin with, and what runs them.
 const ENTRIES: [(&str, Option<&str>); 3] = [("index.js", Some("node")), ("main.py", Some("python3")), ("run.sh", Some("sh"))];
-/// File of a run's folder that has the task's own settings.
-pub(crate) const CONFIG: &str = "config.json";
+/// The file that has the task's own settings, as JSON. The folders of runs are readable by the agent's user alone, so that a run of another user
+/// has it in the task's folder.
+pub(crate) fn config_file(definition: &Definition, run: &RunId, home: &Path, runs: &Path) -> PathBuf {
+    match definition.user {
+        None => runs.join(run.to_string()).join("config.json"),
+        Some(_) => publish::folder(home, &definition.name).join("config").join(format!("{run}.json")),
+    }
+}
 
 /// The command of a run that the agent of this name starts. `home` has the tasks' folders, `runs` those of the runs.
 ///
@@ -43,7 +49,7 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
     }
     let own: [(&str, OsString); 7] = [
         ("MONITOR_TASK_NAME", definition.name.as_str().into()),
-        ("MONITOR_TASK_CONFIG", runs.join(&id).join(CONFIG).into()),
+        ("MONITOR_TASK_CONFIG", config_file(definition, &run.id, home, runs).into()),
         ("MONITOR_RUN_ID", id.as_str().into()),
         ("MONITOR_RUN_DUE", run.id.due.to_string().into()),
         ("MONITOR_RUN_TRIGGER", run.trigger.word().into()),
@@ -162,6 +168,10 @@ mod tests {
         assert_eq!((env["MODE"], env["MONITOR_RUN_ID"]), ("fast", "gold@20261121T023000Z.1"));
         assert_eq!((env["MONITOR_RUN_DUE"], env["MONITOR_RUN_TRIGGER"]), ("2026-11-21T02:30:00Z", "request"));
         assert_eq!(env["MONITOR_TASK_CONFIG"], "/runs/gold@20261121T023000Z.1/config.json");
+        let of_nobody = definition("shell = \"true\"\nuser = \"nobody\"");
+        let id = "gold@20261121T023000Z.1".parse().unwrap();
+        let config = config_file(&of_nobody, &id, Path::new("/home"), Path::new("/runs"));
+        assert_eq!(config, Path::new("/home/task/gold/config/gold@20261121T023000Z.1.json"));
         assert_eq!(spec.secrets["PW"], Secret::File("/etc/pw".into()));
         assert_eq!(spec.secrets["T"], Secret::Env("TOKEN".to_owned()));
         assert_eq!((spec.fields["task.run"].as_str(), spec.fields["task.agent"].as_str()), ("gold@20261121T023000Z.1", "db-1"));

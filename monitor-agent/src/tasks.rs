@@ -34,8 +34,7 @@ pub(crate) struct ServerTask {
 impl ServerTask {
     fn read(task: BookTask) -> Result<Self, String> {
         let definition = Definition::from_json(Value::Object(task.definition));
-        let definition =
-            definition.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let definition = definition.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let until = task.until_us.and_then(|until| Timestamp::from_microsecond(i64::try_from(until).ok()?).ok());
         Ok(Self { version: task.version, definition, is_paused: task.status == BatchStatus::PAUSED, until })
     }
@@ -211,7 +210,10 @@ impl Agent {
             let there = self.book.tasks.get(name);
             let paused = told.paused(there.and_then(|task| task.paused), now);
             let is_same = |task: &Task| {
-                self.of_server.contains(name) && task.version == told.version && *task.definition == told.definition && task.paused == paused
+                self.of_server.contains(name)
+                    && task.version == told.version
+                    && *task.definition == told.definition
+                    && task.paused == paused
             };
             let (definition, version) = (told.definition.clone(), Some(told.version));
             (!there.is_some_and(is_same)).then_some(Change { definition, version, file: None, paused: Some(paused) })

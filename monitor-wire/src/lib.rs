@@ -51,9 +51,9 @@ pub use stats::{
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
 pub use task::{
-    AgentBook, BatchApplied, BatchApply, BatchCrowded, BatchDecision, BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest, BatchLog, BatchMark, BatchPause,
-    BatchRehearsal, BatchRun, BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage, BatchVersion, BatchVersions, BookTask, NextDue,
-    NextDues,
+    AgentBook, BatchApplied, BatchApply, BatchCrowded, BatchDecision, BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest,
+    BatchLog, BatchMark, BatchPause, BatchRehearsal, BatchRun, BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage,
+    BatchVersion, BatchVersions, BookTask, NextDue, NextDues,
 };
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;

@@ -104,7 +104,9 @@ fn an_agent_goes_on_with_what_the_server_has_told_though_both_were_killed() {
 fn a_file_wins_over_the_server_and_its_task_is_read_only_there() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[("gold", "shell = \"true\"")]);
-    wait_for("the file's task at the server", || (server.order("GET", "/batch-tasks/gold", &Value::Null).1["agent"] == "db-1").then_some(()));
+    wait_for("the file's task at the server", || {
+        (server.order("GET", "/batch-tasks/gold", &Value::Null).1["agent"] == "db-1").then_some(())
+    });
     assert_eq!(server.order("POST", "/batch-tasks", &task(&agent, "gold", "server", json!({}))).0, 409);
     let (status, problem) = server.order("PUT", "/batch-tasks/gold", &task(&agent, "gold", "server", json!({})));
     assert!(status == 409 && problem["detail"].as_str().unwrap().contains("file of the agent \"db-1\""), "{problem}");
@@ -134,6 +136,7 @@ fn an_agent_may_take_its_files_alone_and_orders_all_the_same() {
     let (_, command) = server.order("POST", "/batch-tasks/each/run", &json!({}));
     let line = done(&server, &command)["lines"][0].clone();
     assert_eq!((&line["status"], &line["error"]), (&json!("refused"), &json!("there is no task \"each\"")), "{line}");
+    wait_for("the file's task at the server", || (server.order("GET", "/batch-tasks/own", &Value::Null).0 == 200).then_some(()));
     run_of(&server, "/batch-tasks/own/run", json!({}));
     agent.ended("own", 1);
     assert_eq!(agent.lines("out"), Vec::<String>::new());

@@ -1,6 +1,7 @@
 //! What tasks do, on the clock of the system.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use monitor_tests::{Server, run, wait_for};
 use serde_json::json;
@@ -75,6 +76,31 @@ config = { rows = 100, production = { rows = 5000 } }
     let log = fs::read_to_string(find(&folder.join("logs"), ".log")).unwrap();
     assert!(log.contains("hello") && log.contains("loud"), "{log}");
     assert!(!everything_in(&agent.path("data")).contains("hush hush\n\""), "no secret stands in what the agent keeps");
+}
+
+/// Only root may run something as another user; anybody else's agent says so.
+#[test]
+fn a_run_of_another_user_reads_its_settings() {
+    let mut agent = Agent::start(&[]);
+    agent.stop();
+    let home = agent.path("home");
+    fs::create_dir(&home).unwrap();
+    for folder in [agent.path(""), home.clone()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    agent.set_env("MONITOR_AGENT_HOME", &home);
+    agent.start_again();
+    agent.define("gold", "shell = \"cat $MONITOR_TASK_CONFIG; id -un\"\nuser = \"nobody\"\nconfig = { rows = 100 }");
+    agent.wait_for_log("a task is new or has changed");
+    let id = agent.done(&["run", "gold"]);
+    let run = agent.ended("gold", 1)[0].clone();
+    let output = fs::read_to_string(agent.path("data/runs").join(id).join("output.log")).unwrap_or_default();
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        assert_eq!((&run["outcome"], output.as_str()), (&json!("ok"), "{\n  \"rows\": 100\n}\nnobody\n"), "{run}");
+        assert_eq!(fs::read_dir(home.join("task/gold/config")).map_or(0, Iterator::count), 0, "gone with the run");
+    } else {
+        assert_eq!((&run["outcome"], output.as_str()), (&json!("fail"), ""), "{run}");
+    }
 }
 
 /// Text of the agent's own files.

@@ -100,7 +100,11 @@ fn a_data_folder_that_others_may_write_to_is_not_taken_without_a_word() {
         let data = tempfile::tempdir().unwrap();
         std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_AGENT", "off").env("MONITOR_SPOOL_DIR", "off");
+        command
+            .args(["server", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data.path())
+            .env("MONITOR_AGENT", "off")
+            .env("MONITOR_SPOOL_DIR", "off");
         let mut child = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         child.kill().unwrap();
@@ -118,7 +122,11 @@ fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck(
     let socket = UnixDatagram::bind(data.path().join("notify")).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_AGENT", "off").env("MONITOR_SPOOL_DIR", "off");
+    command
+        .args(["server", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .env("MONITOR_AGENT", "off")
+        .env("MONITOR_SPOOL_DIR", "off");
     command.env("NOTIFY_SOCKET", data.path().join("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
     let child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut server = TestServer::of(child, data);
@@ -152,7 +160,12 @@ fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck(
 fn a_server_whose_output_nobody_reads_goes_on() {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_AGENT", "off").env("RUST_LOG", "debug").env("MONITOR_SPOOL_DIR", "off");
+    command
+        .args(["server", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .env("MONITOR_AGENT", "off")
+        .env("RUST_LOG", "debug")
+        .env("MONITOR_SPOOL_DIR", "off");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
     let mut line = String::new();
@@ -168,7 +181,12 @@ fn a_server_whose_output_nobody_reads_goes_on() {
 fn a_second_signal_does_not_wait_for_requests() {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_AGENT", "off").env("RUST_LOG", "info").env("MONITOR_SPOOL_DIR", "off");
+    command
+        .args(["server", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .env("MONITOR_AGENT", "off")
+        .env("RUST_LOG", "info")
+        .env("MONITOR_SPOOL_DIR", "off");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -185,7 +185,11 @@ fn a_server_takes_in_what_is_left_and_says_how_much() {
     let (spool, data) = (TestSpool::new(), tempfile::tempdir().unwrap());
     spool.dead(1, "nightly");
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_AGENT", "off").env("MONITOR_SPOOL_DIR", &spool.path);
+    command
+        .args(["server", "--listen", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .env("MONITOR_AGENT", "off")
+        .env("MONITOR_SPOOL_DIR", &spool.path);
     let mut child = command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains("took in all that was left by dead programs") && line.contains("events=3"));

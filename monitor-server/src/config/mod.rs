@@ -16,8 +16,8 @@ use crate::packed::Limits;
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER, RULES, SOME_BYTES,
-    SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER, RULES,
+    SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::retention::{Retention, Rule};
 use crate::store::KeepEvents;

@@ -185,7 +185,8 @@ async fn a_definition_is_rehearsed_on_real_durations() {
     let events = (1..=4).flat_map(|nth: u64| {
         let due = (now - 10 * hour) / 1_000_000 * 1_000_000 + nth * hour;
         let fields = json!({"task.name": "gold", "task.version": "1", "task.due_us": due.to_string(), "task.trigger": "time"});
-        let id = json!({"root_id": format!("{nth:032x}"), "id": format!("{nth:016x}"), "native_id": format!("gold@20261121T02300{nth}Z.1")});
+        let id =
+            json!({"root_id": format!("{nth:032x}"), "id": format!("{nth:016x}"), "native_id": format!("gold@20261121T02300{nth}Z.1")});
         let with = |more: Value| {
             let mut event = id.clone();
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

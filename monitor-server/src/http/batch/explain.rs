@@ -61,7 +61,8 @@ pub(in super::super) async fn get_explain(
     let from_us = params.from.map_or(now_us.saturating_sub(DAY_US), |from| from.0);
     let to_us = params.to.map_or(now_us + DAY_US, |to| to.0);
     let asked = name.clone();
-    let explained = app.ask(move |store| Ok(Told::load(store, &asked, (from_us, to_us))?.map(|told| told.explain((from_us, to_us), now_us))));
+    let explained =
+        app.ask(move |store| Ok(Told::load(store, &asked, (from_us, to_us))?.map(|told| told.explain((from_us, to_us), now_us))));
     explained.await?.map(Json).ok_or_else(|| no_task(&name))
 }
 

@@ -55,11 +55,7 @@ enum Ordered {
     Unreadable(Problem),
     #[response(status = 404, description = "No such task or run", content_type = "application/problem+json")]
     Missing(Problem),
-    #[response(
-        status = 409,
-        description = "The Idempotency-Key is that of another request",
-        content_type = "application/problem+json"
-    )]
+    #[response(status = 409, description = "The Idempotency-Key is that of another request", content_type = "application/problem+json")]
     OtherKey(Problem),
     #[response(status = 413, description = "It is too large", content_type = "application/problem+json")]
     TooLarge(Problem),
@@ -206,5 +202,7 @@ impl App {
 
 fn no_run(run: &str) -> ApiError {
     let run: String = run.chars().take(200).collect();
-    ApiError::Missing { detail: format!("{run:?} is no id of a run, such as gold@20261121T023000Z.1: `GET /api/v1/batch-tasks/runs` lists runs") }
+    ApiError::Missing {
+        detail: format!("{run:?} is no id of a run, such as gold@20261121T023000Z.1: `GET /api/v1/batch-tasks/runs` lists runs"),
+    }
 }

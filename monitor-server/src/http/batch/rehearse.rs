@@ -96,9 +96,6 @@ fn shown(found: Rehearsal, durations: usize, (from_us, to_us): (u64, u64)) -> Ba
         longest_wait_ns: u64::try_from(longest_wait.as_nanos()).unwrap_or(u64::MAX),
         overtime: overtime.into(),
         killed: killed.into(),
-        crowded: crowded
-            .into_iter()
-            .map(|of| BatchCrowded { minute: of.minute, starts: of.starts.into(), hint: of.hint })
-            .collect(),
+        crowded: crowded.into_iter().map(|of| BatchCrowded { minute: of.minute, starts: of.starts.into(), hint: of.hint }).collect(),
     }
 }
