@@ -82,7 +82,7 @@ config = { rows = 100, production = { rows = 5000 } }
 #[test]
 fn a_run_of_another_user_reads_its_settings() {
     let mut agent = Agent::start(&[]);
-    agent.stop();
+    agent.kill();
     let home = agent.path("home");
     fs::create_dir(&home).unwrap();
     for folder in [agent.path(""), home.clone()] {

@@ -26,8 +26,12 @@ async fn every_route_is_described() {
         "get /api/v1/batch-tasks",
         "post /api/v1/batch-tasks",
         "post /api/v1/batch-tasks/apply",
+        "post /api/v1/batch-tasks/rehearse",
         "get /api/v1/batch-tasks/rules/next",
         "get /api/v1/batch-tasks/runs",
+        "post /api/v1/batch-tasks/runs/{id}/kill",
+        "get /api/v1/batch-tasks/runs/{id}/log",
+        "post /api/v1/batch-tasks/runs/{id}/rerun",
         "get /api/v1/batch-tasks/{name}",
         "put /api/v1/batch-tasks/{name}",
         "delete /api/v1/batch-tasks/{name}",
@@ -119,8 +123,15 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
             let wants = operation["security"].as_array().unwrap();
             let anybody = ["/healthz", "/readyz", "/api/v1/me"].contains(&path.as_str());
             let open = wants.contains(&json!({}));
-            // Whoever may read may ask workers what changes nothing.
-            let is_open = ["/api/v1/events", "/v1/traces", "/v1/logs", "/api/v1/commands", "/api/v1/commands/{id}/replies"];
+            // Whoever may read may ask workers what changes nothing, and rehearse.
+            let is_open = [
+                "/api/v1/batch-tasks/rehearse",
+                "/api/v1/events",
+                "/v1/traces",
+                "/v1/logs",
+                "/api/v1/commands",
+                "/api/v1/commands/{id}/replies",
+            ];
             let is_change = method != "get" && !is_open.contains(&path.as_str());
             let is_for_admins = ["/api/v1/agents/{name}/book", "/api/v1/audit", "/api/v1/tokens"].contains(&path.as_str());
             let expected = (anybody, !anybody && !is_change && !is_for_admins);

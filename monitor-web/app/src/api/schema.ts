@@ -28,7 +28,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The tasks of an agent that were changed after a revision. An agent asks with a token of scope `agent` that has its name. */
+        /**
+         * The tasks of an agent that were changed after a revision. An agent asks with a token of scope `agent` that has its name. With `wait_ms` the
+         *     answer waits for a change, so that an agent holds it at once.
+         */
         get: operations["get_book"];
         put?: never;
         post?: never;
@@ -302,6 +305,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/batch-tasks/rehearse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tells what would have happened in the last 30 days by a definition, with runs that take as long as the task's real ones of that time did,
+         *     one after the other. Nothing is saved or started.
+         */
+        post: operations["post_rehearse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/batch-tasks/rules/next": {
         parameters: {
             query?: never;
@@ -330,6 +353,60 @@ export interface paths {
         get: operations["get_runs"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/runs/{id}/kill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks the agent of a run to end it. */
+        post: operations["post_end"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/runs/{id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A piece of what a run has written to stdout and stderr, at most 128 KiB, as its agent has it. While the run runs, or is there for more,
+         *     ask again with `next_offset`.
+         */
+        get: operations["get_log"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/runs/{id}/rerun": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks the agent of a run to run its task once more, now, with the arguments that the run had. */
+        post: operations["post_rerun"];
         delete?: never;
         options?: never;
         head?: never;
@@ -367,7 +444,7 @@ export interface paths {
         };
         /**
          * Each due time of a batch task, and what was decided on it: also at times when no agent ran, as soon as one has told. What no agent has
-         *     told of is `unknown`.
+         *     told of is `unknown`. Due times to come are planned by the same rules, with runs that take as long as they usually do.
          */
         get: operations["get_explain"];
         put?: never;
@@ -1461,15 +1538,29 @@ export interface components {
             /** @description Definitions. */
             tasks: Record<string, never>[];
         };
+        /** @description A minute of the day at which many tasks start. */
+        BatchCrowded: {
+            /** @description What to do, in words. */
+            hint: string;
+            /** @description The minute in the zone of the task, such as `00:00`. */
+            minute: string;
+            /** @description Most starts within it. */
+            starts: number;
+        };
+        /** @description `POST /api/v1/batch-tasks/runs/{id}/kill`: how a run is to be ended. */
+        BatchEnd: {
+            /** @description At once, without SIGTERM before. */
+            now?: boolean;
+        };
         /** @description One due time and what was decided on it. */
         BatchExplained: {
-            /** @description The agent that decided. */
+            /** @description The agent that decided, or is to. */
             agent?: string | null;
             /** @description How many due times it stands for. */
             count: number;
             /**
-             * @description `started`, `skipped`, `missed`, `planned` (it is still to come), `none` (nothing was due by the version that held then), or
-             *     `unknown`: no agent has told what it decided.
+             * @description `started`, `waits`, `skipped`, `missed`; of those to come `will-start` and `will-be-skipped`; `none`, if the agent had another version
+             *     at that time; or `unknown`: the agent has not told what it decided.
              */
             decision: string;
             /** @description The due time, or the first of several that have one answer. */
@@ -1495,6 +1586,21 @@ export interface components {
             /** @description This run alone; else all runs of the task. */
             run?: string | null;
         };
+        /** @description `GET /api/v1/batch-tasks/runs/{id}/log`: a piece of what a run has written. */
+        BatchLog: {
+            /** @description The run has ended: nothing more will be written. */
+            is_over: boolean;
+            /** @description The first byte after it. */
+            next_offset: number;
+            /** @description The first byte of the piece. */
+            offset: number;
+            /** @description The run. */
+            run: string;
+            /** @description All that the run has written so far, in bytes. */
+            size_bytes: number;
+            /** @description The piece. Bytes that are no UTF-8 are replaced. */
+            text: string;
+        };
         /** @description A run as one mark among many. */
         BatchMark: {
             /** @description When it was due. */
@@ -1510,6 +1616,33 @@ export interface components {
         BatchPause: {
             /** @description Until then; without it, until somebody resumes it. */
             until_us?: number | null;
+        };
+        /** @description `POST /api/v1/batch-tasks/rehearse`: what would have happened by a definition. */
+        BatchRehearsal: {
+            /** @description Minutes of the day at which this task and many others start, the most crowded first. */
+            crowded: components["schemas"]["BatchCrowded"][];
+            /** @description Due times. */
+            due: number;
+            /** @description Number of real runs whose durations were used; with none, runs take no time. */
+            durations: number;
+            /** @description From then on it was tried. */
+            from_us: number;
+            /** @description Runs that are ended by `kill-after`. */
+            killed: number;
+            /** @description Longest time from a due time to the start. */
+            longest_wait_ns: number;
+            /** @description Due times at which an earlier run ran. */
+            overlaps: number;
+            /** @description Runs that take longer than `timeout`. */
+            overtime: number;
+            /** @description Due times at which nothing starts, by reason. */
+            skipped: {
+                [key: string]: number;
+            };
+            /** @description Runs. */
+            starts: number;
+            /** @description Until then; earlier than asked for if there was too much to walk through. */
+            to_us: number;
         };
         /** @description A run of a batch task. It is still told when its tree is no longer kept. */
         BatchRun: {
@@ -3216,6 +3349,8 @@ export interface operations {
             query?: {
                 /** @description The `revision` that the agent has; 0, or not given, for all of its tasks. */
                 after?: number;
+                /** @description Waits for a change at most so many milliseconds, up to 60,000; 0, or not given, for not at all. */
+                wait_ms?: number;
             };
             header?: never;
             path: {
@@ -5112,6 +5247,112 @@ export interface operations {
             };
         };
     };
+    post_rehearse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The definition */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description What would have happened */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchRehearsal"];
+                };
+            };
+            /** @description The definition has mistakes */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_next: {
         parameters: {
             query: {
@@ -5264,6 +5505,367 @@ export interface operations {
             };
             /** @description Whoever asks may not, or a page of another site asks */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_end: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The run, such as `gold@20261121T023000Z.1`
+                 * @example a3ce929d0e0e4736
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchEnd"];
+            };
+        };
+        responses: {
+            /** @description What became of the command: its lines wait as long as an agent is away */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task or run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_log: {
+        parameters: {
+            query?: {
+                /** @description From this byte on; from the first one if not given. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The run, such as `gold@20261121T023000Z.1`
+                 * @example a3ce929d0e0e4736
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A piece */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchLog"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such run, its log is gone, or its agent is away */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Its agent doesn't answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_rerun: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The run, such as `gold@20261121T023000Z.1`
+                 * @example a3ce929d0e0e4736
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of the command: its lines wait as long as an agent is away */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task or run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5791,7 +6393,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command */
+            /** @description What became of the command: its lines wait as long as an agent is away */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5827,7 +6429,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description No such task or run */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -6159,7 +6761,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What became of the command */
+            /** @description What became of the command: its lines wait as long as an agent is away */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6195,7 +6797,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description No such task or run */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -10169,7 +10771,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, or a page of another site asks */
+            /** @description It is an agent's, and the token is not that agent's */
             403: {
                 headers: {
                     [name: string]: unknown;
