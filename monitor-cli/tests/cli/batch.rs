@@ -213,7 +213,7 @@ fn an_agent_explains_rehearses_shows_and_is_paused_as_a_whole() {
     let explained = agent.run(&["task", "explain", "gold", "--from", "2026-01-01", "--to", "2199-01-01"]);
     let lines: Vec<&str> = explained.lines().collect();
     assert!(lines[0].contains("started") && lines[0].contains("request") && lines[0].ends_with(&run), "{explained}");
-    assert!(lines[1].contains("-01-01 00:00:00") && lines[1].contains("planned"), "{explained}");
+    assert!(lines[1].contains("-01-01 00:00:00") && lines[1].contains("will-start"), "{explained}");
     let json: Value = serde_json::from_str(&agent.run(&["task", "explain", "gold", "--json"])).unwrap();
     assert_eq!((&json["due"][0]["decision"], &json["due"][0]["run"], &json["is_cut"]), (&json!("started"), &json!(run), &json!(false)));
 

@@ -8,7 +8,6 @@ use anyhow::{Context as _, bail};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use monitor_agent::{Answer, Database, Request, RunRow, TaskRow, is_running};
-use monitor_tasks::explain::What;
 use monitor_tasks::rule::next_of;
 use monitor_tasks::{Definition, Paused, Policy};
 use monitor_wire::{BatchExplained, BatchExplanation};
@@ -90,7 +89,7 @@ pub(super) fn pause(data: &Path, task: Option<&str>, until: Option<Timestamp>) -
 pub(super) fn resume(data: &Path, task: Option<&str>) -> anyhow::Result<()> {
     let row = task.map(|task| check_task(data, task)).transpose()?;
     if let Some(row) = row.filter(|row| row.definition.paused && row.paused.is_none()) {
-        bail!("{} is paused by its definition: take `paused = true` out of {}", row.definition.name, row.file);
+        bail!("{} is paused by its definition: take `paused = true` out of {}", row.definition.name, file_of(&row));
     }
     ask(data, &Request::Resume { task: task.map(str::to_owned) }).map(drop)
 }
@@ -158,7 +157,7 @@ pub(super) fn show(data: &Path, name: &str, is_json: bool) -> anyhow::Result<()>
     }
     let mut out = anstream::stdout().lock();
     let (status, since) = (if is_paused { "paused" } else { "active" }, moment(row.since.as_microsecond() as u64));
-    writeln!(out, "{}", visible(&format!("# version {}, {status}, since {since}, from {}", row.version, row.file)))?;
+    writeln!(out, "{}", visible(&format!("# version {}, {status}, since {since}, from {}", row.version, file_of(&row))))?;
     for line in row.definition.to_toml().lines() {
         writeln!(out, "{}", visible(line))?;
     }
@@ -220,31 +219,25 @@ pub(super) fn runs(data: &Path, wanted: &Wanted<'_>, is_json: bool) -> anyhow::R
     Ok(out.flush()?)
 }
 
+/// Where the definition of a task comes from.
+fn file_of(row: &TaskRow) -> &str {
+    row.file.as_deref().unwrap_or("the server")
+}
+
 pub(super) fn explain(data: &Path, name: &str, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> anyhow::Result<BatchExplanation> {
     let now = Timestamp::now();
     let (from, to) = (from.unwrap_or(now - DAY), to.unwrap_or(now + DAY));
     let explained = Database::existing(data)?.explain(name, (from, to), now, &TimeZone::system())?;
     let explained = explained.ok_or_else(|| Missing(format!("there never was a task {name:?}")))?;
     let is_cut = explained.len() >= monitor_tasks::explain::MOST_EXPLAINED;
-    let due = explained.into_iter().map(|of| {
-        let (decision, reason) = match of.decision {
-            What::WillStart => ("planned", of.reason),
-            What::WillBeSkipped => ("planned", of.reason.or_else(|| Some("skipped".to_owned()))),
-            What::Started => ("started", of.reason),
-            What::Waits => ("waits", of.reason),
-            What::Skipped => ("skipped", of.reason),
-            What::Missed => ("missed", of.reason),
-            What::Unknown => ("unknown", of.reason),
-        };
-        BatchExplained {
-            due_us: of.due.as_microsecond().max(0) as u64,
-            count: 1,
-            decision: decision.to_owned(),
-            reason,
-            agent: None,
-            version: Some(of.version),
-            run: of.run.map(|run| run.to_string()),
-        }
+    let due = explained.into_iter().map(|of| BatchExplained {
+        due_us: of.due.as_microsecond().max(0) as u64,
+        count: 1,
+        decision: of.decision.word().to_owned(),
+        reason: of.reason,
+        agent: None,
+        version: Some(of.version),
+        run: of.run.map(|run| run.to_string()),
     });
     Ok(BatchExplanation { due: due.collect(), is_cut })
 }
