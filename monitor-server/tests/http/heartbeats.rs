@@ -108,17 +108,24 @@ async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
     for path in [long.as_str(), &wrong, other, &upper, hostile, "/ping/..%2f..", "/ping/%7B%7Bx%7D%7D", "/ping/x/start"] {
         assert_eq!(ping(&server, "GET", path, "").await, (404, "not found".to_owned()), "{path}");
     }
-    let mut statuses = Vec::new();
-    for _ in 0..4 {
-        statuses.push(ping(&server, "POST", other, "x").await.0);
-    }
-    assert_eq!(statuses, [404, 404, 429, 429], "ten at once, then one in six seconds");
+    // Ten at once, then one in six seconds; and sixty of a key at once, then one in a second: however slow this machine is, more than that.
+    until(async || paced(ping(&server, "POST", other, "x").await.0, 404)).await;
     ok(&server, &format!("/ping/{key}"), "").await;
-    let mut refused = 0;
-    for _ in 0..70 {
-        refused += u32::from(ping(&server, "GET", &format!("/ping/{key}/log"), "").await.0 == 429);
-    }
-    assert!(refused > 0, "a key is paced, too");
+    let log = format!("/ping/{key}/log");
+    until(async || {
+        let mut is_paced = false;
+        for _ in 0..20 {
+            is_paced |= paced(ping(&server, "GET", &log, "").await.0, 200);
+        }
+        is_paced
+    })
+    .await;
+}
+
+/// Returns true if a request was refused as one too many; else it must have been answered so.
+fn paced(status: u16, expected: u16) -> bool {
+    assert!(status == 429 || status == expected, "{status}");
+    status == 429
 }
 
 #[tokio::test]
