@@ -77,3 +77,12 @@ export function Ago({ timeUs }: { timeUs: number | null }) {
     </span>
   );
 }
+
+/** A time as it stands on the reader's clock. */
+export function At({ timeUs }: { timeUs: number }) {
+  return (
+    <time className="mono" dateTime={new Date(timeUs / 1000).toISOString()} title={zoneName(timeUs)}>
+      {absolute(timeUs).slice(0, 19)}
+    </time>
+  );
+}

@@ -7,6 +7,7 @@ import { Runs } from "./Runs.tsx";
 import { Task } from "./Task.tsx";
 import { Tasks } from "./Tasks.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
+import "../../ui/pane.css";
 import "./batch.css";
 
 /** Batch tasks: what is to run, what ran, and one task on its own. */
@@ -22,7 +23,7 @@ export default function Batch() {
     { name: "runs", text: t("batch.runs") },
   ];
   return (
-    <div className="batch">
+    <div className="pane batch">
       <h1 className="hidden">{t("batch.title")}</h1>
       <nav className="tabs" aria-label={t("batch.title")}>
         {tabs.map(({ name, text }) => (

@@ -5,7 +5,7 @@ import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { foldDues, type DueRow } from "../../model/batch-dues.ts";
-import { At } from "./parts.tsx";
+import { At } from "../../ui/Time.tsx";
 
 const AGAIN_MS = 10_000;
 

@@ -8,7 +8,7 @@ import { type Draft, EXAMPLES, draftOf, mistakesOf, readDraft } from "../../mode
 import { visible } from "../../model/text.ts";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
-import { At } from "./parts.tsx";
+import { At } from "../../ui/Time.tsx";
 
 const ZONES = Intl.supportedValuesOf("timeZone");
 
@@ -24,7 +24,7 @@ export function Edit({ name }: { name: string | undefined }) {
     refetchOnWindowFocus: false,
   });
   return (
-    <div className="batch">
+    <div className="pane batch">
       <header className="title">
         <Link to="/tasks/batch" search={name === undefined ? {} : { task: name }} className="link">
           {name === undefined ? t("batch.title") : visible(name)}

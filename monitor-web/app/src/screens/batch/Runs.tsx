@@ -5,12 +5,13 @@ import type { BatchRun } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
-import { Ago, Duration } from "../../ui/Time.tsx";
-import { At, DeedSaid, TaskLink, orderText, useDeed } from "./parts.tsx";
+import { Ago, At, Duration } from "../../ui/Time.tsx";
+import { TaskLink, orderText } from "./parts.tsx";
 import { dayUs, useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;

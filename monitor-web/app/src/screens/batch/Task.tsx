@@ -5,13 +5,14 @@ import type { BatchTask } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
-import { Ago } from "../../ui/Time.tsx";
+import { Ago, At } from "../../ui/Time.tsx";
 import { Outcomes } from "./Marks.tsx";
 import { RunList } from "./Runs.tsx";
 import { Dues } from "./Dues.tsx";
-import { At, DeedSaid, PauseButton, agentsOf, inZone, orderText, ownerOf, useDeed } from "./parts.tsx";
+import { PauseButton, agentsOf, inZone, orderText, ownerOf } from "./parts.tsx";
 
 const AGAIN_MS = 10_000;
 
@@ -22,7 +23,7 @@ export function Task({ name }: { name: string }) {
   const [said, act] = useDeed(() => void query.refetch());
   const task = query.data;
   return (
-    <div className="batch">
+    <div className="pane batch">
       <header className="title">
         <Link to="/tasks/batch" className="link">
           {t("batch.title")}

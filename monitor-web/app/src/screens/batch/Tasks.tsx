@@ -3,10 +3,11 @@ import { Link } from "@tanstack/react-router";
 import { fetchBatchTasks } from "../../api/batch.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Outcomes } from "./Marks.tsx";
-import { DeedSaid, Next, PauseButton, TaskLink, agentsOf, ownerOf, useDeed } from "./parts.tsx";
+import { Next, PauseButton, TaskLink, agentsOf, ownerOf } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;

@@ -1,13 +1,10 @@
 import { Link } from "@tanstack/react-router";
-import { useState } from "react";
 import type { BatchTask, Command } from "../../api/types.ts";
 import { pauseBatchTask } from "../../api/batch.ts";
 import { t } from "../../i18n.ts";
-import { visible, visibleLines } from "../../model/text.ts";
-import { absolute, zoneName } from "../../model/time.ts";
-import { announce } from "../../ui/announce.ts";
+import { visible } from "../../model/text.ts";
+import { absolute } from "../../model/time.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
-import { problemText } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 
 /** The agents that run it. */
@@ -42,44 +39,6 @@ export function inZone(dueUs: number, zone: string): string {
   } catch {
     return "";
   }
-}
-
-/** A time as it stands on the reader's clock. */
-export function At({ timeUs }: { timeUs: number }) {
-  return (
-    <time className="mono" dateTime={new Date(timeUs / 1000).toISOString()} title={zoneName(timeUs)}>
-      {absolute(timeUs).slice(0, 19)}
-    </time>
-  );
-}
-
-/** Does what a button says, and keeps what came of it in words. */
-export function useDeed(onDone?: () => void): [said: Outcome | undefined, act: (deed: () => Promise<string | void>) => void] {
-  const [said, setSaid] = useState<Outcome>();
-  const tell = (text: string, isBad: boolean) => {
-    setSaid({ text, isBad });
-    announce("batch", text);
-  };
-  const act = (deed: () => Promise<string | void>) =>
-    void deed().then(
-      (text) => {
-        if (text) tell(text, false);
-        else setSaid(undefined);
-        onDone?.();
-      },
-      (error: unknown) => tell(problemText(error), true),
-    );
-  return [said, act];
-}
-
-interface Outcome {
-  text: string;
-  isBad: boolean;
-}
-
-/** What came of the last button. */
-export function DeedSaid({ said }: { said: Outcome | undefined }) {
-  return said === undefined ? null : <p className={said.isBad ? "said bad" : "said dim"}>{visibleLines(said.text)}</p>;
 }
 
 /** What the agents said to an order, or that it waits for them. */

@@ -1,0 +1,33 @@
+import { useState } from "react";
+import { visibleLines } from "../model/text.ts";
+import { announce } from "./announce.ts";
+import { problemText } from "./Problem.tsx";
+
+/** Does what a button says, and keeps what came of it in words. */
+export function useDeed(onDone?: () => void): [said: Outcome | undefined, act: (deed: () => Promise<string | void>) => void] {
+  const [said, setSaid] = useState<Outcome>();
+  const tell = (text: string, isBad: boolean) => {
+    setSaid({ text, isBad });
+    announce("deed", text);
+  };
+  const act = (deed: () => Promise<string | void>) =>
+    void deed().then(
+      (text) => {
+        if (text) tell(text, false);
+        else setSaid(undefined);
+        onDone?.();
+      },
+      (error: unknown) => tell(problemText(error), true),
+    );
+  return [said, act];
+}
+
+interface Outcome {
+  text: string;
+  isBad: boolean;
+}
+
+/** What came of the last button. */
+export function DeedSaid({ said }: { said: Outcome | undefined }) {
+  return said === undefined ? null : <p className={said.isBad ? "said bad" : "said dim"}>{visibleLines(said.text)}</p>;
+}
