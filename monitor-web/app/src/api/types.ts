@@ -94,3 +94,27 @@ export type NextDues = With<Schemas["NextDues"], { due: Written<Schemas["NextDue
 /** Whom the server takes the reader for. */
 export type Me = Written<Schemas["Me"]>;
 export type Tokens = Schemas["Tokens"];
+/** Alerts, and what becomes of them. */
+export interface AlertFacts {
+  run?: string;
+  root_id?: string;
+  process_id?: string;
+  machine?: string;
+  exit_code?: number;
+  exit_meaning?: string;
+  error?: string;
+  text?: string;
+  lines?: string[];
+  changes?: string[];
+  elapsed_ns?: number;
+  usual_ns?: number;
+}
+export type Alert = With<Schemas["Alert"], { facts: AlertFacts }>;
+export type AlertsPage = With<Schemas["AlertsPage"], { alerts: Alert[] }>;
+export type AlertMessage = Written<Schemas["AlertMessage"]>;
+export type AlertDetail = With<Schemas["AlertDetail"], { alert: Alert; notes: Written<Schemas["AlertNote"]>[]; messages: AlertMessage[] }>;
+export type AlertChannel = With<Schemas["AlertChannel"], { last: AlertMessage | null }>;
+export type AlertRules = With<Schemas["AlertRules"], { channels: AlertChannel[] }>;
+export type AlertTrial = With<Schemas["AlertTrial"], { alerts: Alert[] }>;
+export type Hushes = With<Schemas["Hushes"], { hushes: Written<Schemas["Hush"]>[] }>;
+export type Heartbeats = With<Schemas["Heartbeats"], { heartbeats: Written<Schemas["Heartbeat"]>[] }>;

@@ -1,0 +1,109 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { fetchAlerts } from "../../api/alerts.ts";
+import type { Alert } from "../../api/types.ts";
+import { useAgain } from "../../data/useAgain.ts";
+import { t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Said } from "../../ui/Text.tsx";
+import { Ago, At } from "../../ui/Time.tsx";
+import { AlertButtons, AlertLink, causeText, lasted } from "./parts.tsx";
+
+const LIMIT = 100;
+const AGAIN_MS = 10_000;
+
+/** Alerts that fire, or all that ever did. */
+export function AlertList({ isFiring }: { isFiring: boolean }) {
+  const query = useInfiniteQuery({
+    queryKey: ["alerts", isFiring],
+    queryFn: ({ pageParam, signal }) => fetchAlerts({ limit: LIMIT, ...(isFiring && { state: "firing" }), ...(pageParam && { cursor: pageParam }) }, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: AGAIN_MS,
+  });
+  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const [said, act] = useDeed(() => void query.refetch());
+  const alerts = query.data?.pages.flatMap((page) => page.alerts) ?? [];
+  const newest = query.data?.pages[0];
+  const columns = ["subject", "why", "since", isFiring ? "deeds" : "lasted", "told"] as const;
+  return (
+    <>
+      <DeedSaid said={said} />
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {newest && !newest.can_tell && <p className="more bad">{t("alerts.nobody")}</p>}
+      <Mistakes of={newest?.mistakes ?? []} />
+      {alerts.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : isFiring ? "alerts.none" : "alerts.never")}</p>}
+      {isFiring && alerts.length > 0 && (
+        <p className="more">
+          <WhyRefused />
+        </p>
+      )}
+      {alerts.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {columns.map((column) => (
+                <th key={column} scope="col" className={column === "told" ? "aside" : column}>
+                  {t(`alerts.column.${column}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {alerts.map((alert) => (
+              <Row key={alert.id} alert={alert} isFiring={isFiring} act={act} />
+            ))}
+          </tbody>
+        </table>
+      )}
+      {query.hasNextPage && (
+        <p className="more">
+          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+            {t("batch.more")}
+          </button>
+        </p>
+      )}
+    </>
+  );
+}
+
+function Row({ alert, isFiring, act }: { alert: Alert; isFiring: boolean; act: (deed: () => Promise<string | void>) => void }) {
+  return (
+    <tr data-alert={alert.id} data-severity={alert.severity} data-state={alert.state}>
+      <th scope="row" className="subject">
+        <span className="severity">{wordText("alerts.severity", alert.severity)}</span> <AlertLink alert={alert} />
+      </th>
+      <td className="why">
+        <Said text={causeText(alert)} />{" "}
+        {alert.facts.root_id !== undefined && (
+          <Link to="/tasks/$root" params={{ root: alert.facts.root_id }} className="link">
+            {t("alerts.tree")}
+          </Link>
+        )}
+      </td>
+      <td className="since">{isFiring ? <Ago timeUs={alert.since_us} /> : <At timeUs={alert.since_us} />}</td>
+      {isFiring ? (
+        <td className="deeds">
+          <AlertButtons alert={alert} act={act} />
+        </td>
+      ) : (
+        <td className="lasted dim">{alert.state === "firing" ? t("alerts.still") : lasted(alert, 0)}</td>
+      )}
+      <td className="aside dim">{alert.acknowledged_by === null ? alert.told.map(visible).join(", ") : t("alerts.acked", { who: visible(alert.acknowledged_by) })}</td>
+    </tr>
+  );
+}
+
+/** What is wrong with the file of rules and channels. */
+export function Mistakes({ of }: { of: readonly string[] }) {
+  if (of.length === 0) return null;
+  return (
+    <div className="more bad" role="alert">
+      <p>{t("alerts.mistakes")}</p>
+      <pre className="mono">{of.map(visible).join("\n")}</pre>
+    </div>
+  );
+}

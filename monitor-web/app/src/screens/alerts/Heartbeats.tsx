@@ -1,0 +1,57 @@
+import { useQuery } from "@tanstack/react-query";
+import { fetchHeartbeats } from "../../api/alerts.ts";
+import { useAgain } from "../../data/useAgain.ts";
+import { locale, t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { duration } from "../../model/time.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Ago } from "../../ui/Time.tsx";
+
+/** Makes a heartbeat, and prints its key and how jobs use it. */
+const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
+const AGAIN_MS = 10_000;
+
+/** Jobs that run elsewhere, and whether their pings come. */
+export function Heartbeats() {
+  const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), refetchInterval: AGAIN_MS });
+  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const heartbeats = query.data?.heartbeats ?? [];
+  const columns = ["heartbeat", "state", "seen", "expected", "rhythm"] as const;
+  return (
+    <>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {heartbeats.length === 0 && !query.error && (
+        <div className="notice dim">
+          <p>{t(query.isPending ? "loading" : "alerts.heartbeats.none")}</p>
+          {!query.isPending && <pre className="mono">{ADD}</pre>}
+        </div>
+      )}
+      {heartbeats.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {columns.map((column) => (
+                <th key={column} scope="col" className={column === "rhythm" ? "aside" : column}>
+                  {t(`alerts.column.${column}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {heartbeats.map((heartbeat) => (
+              <tr key={heartbeat.name} data-heartbeat={heartbeat.state}>
+                <th scope="row">{visible(heartbeat.name)}</th>
+                <td className="state">{wordText("alerts.heartbeat", heartbeat.state)}</td>
+                <td>{heartbeat.seen_us === null ? <span className="dim">{t("alerts.heartbeats.never")}</span> : <Ago timeUs={heartbeat.seen_us} />}</td>
+                <td>{heartbeat.due_us !== null && <Ago timeUs={heartbeat.due_us} />}</td>
+                <td className="aside dim">
+                  {heartbeat.rule == null ? t("alerts.heartbeats.every", { time: duration((heartbeat.every_ms ?? 0) * 1e6, locale) }) : `${visible(heartbeat.rule)} ${visible(heartbeat.zone ?? "UTC")}`}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,71 @@
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { endHush, fetchHushes, hush } from "../../api/alerts.ts";
+import { t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { At } from "../../ui/Time.tsx";
+
+const AGAIN_MS = 10_000;
+const EXAMPLE = { scope: "task:import-*", length: "2h" };
+
+/** Times in which nobody is told of some alerts, each with its end. */
+export function Hushes() {
+  const query = useQuery({ queryKey: ["hushes"], queryFn: ({ signal }) => fetchHushes(signal), refetchInterval: AGAIN_MS });
+  const [said, act] = useDeed(() => void query.refetch());
+  const [wanted, setWanted] = useState({ scope: "", length: EXAMPLE.length, why: "" });
+  const field = (key: keyof typeof wanted, placeholder?: string) => (
+    <input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.hush.${key}`)} title={t(`alerts.hush.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
+  );
+  const hushes = query.data?.hushes ?? [];
+  const columns = ["scope", "kind", "until", "by", "why", "deeds"] as const;
+  return (
+    <>
+      <div className="filters">
+        {field("scope", EXAMPLE.scope)}
+        {field("length", EXAMPLE.length)}
+        {field("why", t("alerts.hush.why"))}
+        <OperatorButton className="outlined" onClick={() => act(() => hush(wanted.scope, wanted.length, wanted.why, true).then(() => setWanted({ ...wanted, scope: "", why: "" })))}>
+          {t("alerts.hush.add")}
+        </OperatorButton>
+        <WhyRefused />
+      </div>
+      <DeedSaid said={said} />
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {hushes.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "alerts.hush.none")}</p>}
+      {hushes.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {columns.map((column) => (
+                <th key={column} scope="col" className={column === "by" || column === "kind" ? "aside" : column}>
+                  {t(`alerts.column.${column}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {hushes.map((one) => (
+              <tr key={one.id} data-hush={one.id}>
+                <th scope="row">{visible(one.scope)}</th>
+                <td className="aside dim">{wordText("alerts.hush", one.kind)}</td>
+                <td>
+                  <At timeUs={one.until_us} />
+                </td>
+                <td className="aside dim">{visible(one.who)}</td>
+                <td className="why">{visible(one.why ?? "")}</td>
+                <td className="deeds">
+                  <OperatorButton className="outlined" onClick={() => act(() => endHush(one.id))}>
+                    {t("alerts.hush.end")}
+                  </OperatorButton>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </>
+  );
+}
