@@ -330,7 +330,7 @@ fn routes() -> Routes {
         .add(change(Scope::Admin, "delete a heartbeat"), routes!(heartbeats::delete_heartbeat))
         .add(change(Scope::Admin, "roll the key of a heartbeat"), routes!(heartbeats::post_roll))
         .add(READ, routes!(alerts::list::get_alerts))
-        .add(READ, routes!(alerts::list::get_explain))
+        .add(READ, routes!(alerts::list::get_alert_explanation))
         .add(READ, routes!(alerts::rules::get_rules))
         .add(READ, routes!(alerts::rules::get_try))
         .add(change(Scope::Admin, "change an alert rule"), routes!(alerts::rules::put_rule))

@@ -116,7 +116,10 @@ pub(in super::super) struct ExplainAlertParams {
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(in super::super) async fn get_explain(State(app): State<App>, Strict(params): Strict<ExplainAlertParams>) -> Answer<AlertExplanation> {
+pub(in super::super) async fn get_alert_explanation(
+    State(app): State<App>,
+    Strict(params): Strict<ExplainAlertParams>,
+) -> Answer<AlertExplanation> {
     let wrong = |name: &str| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: an id is expected") };
     let process = params.process.as_deref().map(|id| id.parse::<ProcessId>().map_err(|_| wrong("process"))).transpose()?;
     let root = match (params.root.parse(), params.root.parse::<u64>()) {

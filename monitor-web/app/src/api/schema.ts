@@ -83,7 +83,7 @@ export interface paths {
             cookie?: never;
         };
         /** Who was told of what happened in a tree, who was not, and by which rule, window or hush. */
-        get: operations["get_explain"];
+        get: operations["get_alert_explanation"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3628,7 +3628,7 @@ export interface operations {
             };
         };
     };
-    get_explain: {
+    get_alert_explanation: {
         parameters: {
             query: {
                 /**

@@ -24,7 +24,7 @@ export default function Alerts() {
       <h1 className="hidden">{t("alerts.title")}</h1>
       <nav className="tabs" aria-label={t("alerts.title")}>
         {TABS.map((name) => (
-          <Link key={name} to="/tasks/alerts" search={name === "firing" ? {} : { tab: name }} className="outlined" aria-current={tab === name ? "page" : undefined}>
+          <Link key={name} to="/tasks/alerts" search={name === "firing" ? {} : { tab: name }} activeOptions={{ exact: true }} className="outlined" aria-current={tab === name ? "page" : undefined}>
             {t(`alerts.tab.${name}`)}
           </Link>
         ))}

@@ -27,7 +27,7 @@ export default function Batch() {
       <h1 className="hidden">{t("batch.title")}</h1>
       <nav className="tabs" aria-label={t("batch.title")}>
         {tabs.map(({ name, text }) => (
-          <Link key={text} to="/tasks/batch" search={name === undefined ? {} : { tab: name }} className="outlined" aria-current={tab === name ? "page" : undefined}>
+          <Link key={text} to="/tasks/batch" search={name === undefined ? {} : { tab: name }} activeOptions={{ exact: true }} className="outlined" aria-current={tab === name ? "page" : undefined}>
             {text}
           </Link>
         ))}
