@@ -54,6 +54,7 @@ struct Change {
     /// The file that defines it; None if the server keeps it.
     file: Option<String>,
     /// The server's pause; a file's task keeps its own.
+    #[allow(clippy::option_option, reason = "the outer one: whether the server says anything of a pause")]
     paused: Option<Option<Paused>>,
 }
 

@@ -126,9 +126,9 @@ fn simulate(seed: u64) {
         let is_bad = random.below(3) > 0;
         let model = models.get_mut(&subject).unwrap();
         if is_bad {
-            model.fails(now)
+            model.fails(now);
         } else {
-            model.succeeds(now)
+            model.succeeds(now);
         }
         let made = step(&mut state, world, &[sign(seq, now, &subject, is_bad)], now);
         told.extend(made.messages);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{Agent, token};
 
 /// A task for the agent db-1 whose command writes these words into the agent's file `out`.
-fn task(agent: &Agent, name: &str, words: &str, more: Value) -> Value {
+fn task(agent: &Agent, name: &str, words: &str, more: &Value) -> Value {
     let shell = format!("echo {words} \"$@\" >> {}", agent.path("out").display());
     let mut task = json!({ "name": name, "shell": shell, "on": ["db-1"] });
     task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -23,8 +23,8 @@ fn done(server: &Server, command: &Value) -> Value {
 }
 
 /// Orders something, which the agent must do: the first run that it names.
-fn run_of(server: &Server, path: &str, body: Value) -> String {
-    let (status, command) = server.order("POST", path, &body);
+fn run_of(server: &Server, path: &str, body: &Value) -> String {
+    let (status, command) = server.order("POST", path, body);
     assert_eq!(status, 200, "{command}");
     let command = done(server, &command);
     let run = command["lines"][0]["value"]["runs"][0].as_str();
@@ -35,7 +35,7 @@ fn run_of(server: &Server, path: &str, body: Value) -> String {
 fn what_the_server_keeps_runs_on_its_agent_as_it_changes() {
     let mut server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);
-    let each = |words: &str| task(&agent, "each", words, json!({"rules": ["* * * * * *"], "overlap": "allow 100"}));
+    let each = |words: &str| task(&agent, "each", words, &json!({"rules": ["* * * * * *"], "overlap": "allow 100"}));
     assert_eq!(server.order("POST", "/batch-tasks", &each("one")).0, 201);
     let has = |words: &str| wait_for(words, || agent.lines("out").iter().any(|line| line == words).then_some(()));
     has("one");
@@ -76,8 +76,8 @@ fn what_the_server_keeps_runs_on_its_agent_as_it_changes() {
 fn an_agent_goes_on_with_what_the_server_has_told_though_both_were_killed() {
     let mut server = Server::start();
     let mut agent = Agent::of_server(&server, "db-1", &[]);
-    server.order("POST", "/batch-tasks", &task(&agent, "each", "one", json!({"rules": ["* * * * * *"]})));
-    server.order("POST", "/batch-tasks", &task(&agent, "other", "other", json!({"rules": ["@yearly"]})));
+    server.order("POST", "/batch-tasks", &task(&agent, "each", "one", &json!({"rules": ["* * * * * *"]})));
+    server.order("POST", "/batch-tasks", &task(&agent, "other", "other", &json!({"rules": ["@yearly"]})));
     wait_for("a run", || (!agent.lines("out").is_empty()).then_some(()));
     wait_for("both tasks", || agent.done(&["list"]).contains("other").then_some(()));
     server.kill();
@@ -107,20 +107,20 @@ fn a_file_wins_over_the_server_and_its_task_is_read_only_there() {
     wait_for("the file's task at the server", || {
         (server.order("GET", "/batch-tasks/gold", &Value::Null).1["agent"] == "db-1").then_some(())
     });
-    assert_eq!(server.order("POST", "/batch-tasks", &task(&agent, "gold", "server", json!({}))).0, 409);
-    let (status, problem) = server.order("PUT", "/batch-tasks/gold", &task(&agent, "gold", "server", json!({})));
+    assert_eq!(server.order("POST", "/batch-tasks", &task(&agent, "gold", "server", &json!({}))).0, 409);
+    let (status, problem) = server.order("PUT", "/batch-tasks/gold", &task(&agent, "gold", "server", &json!({})));
     assert!(status == 409 && problem["detail"].as_str().unwrap().contains("file of the agent \"db-1\""), "{problem}");
 
-    server.order("POST", "/batch-tasks", &task(&agent, "tin", "server", json!({})));
-    run_of(&server, "/batch-tasks/tin/run", json!({}));
+    server.order("POST", "/batch-tasks", &task(&agent, "tin", "server", &json!({})));
+    run_of(&server, "/batch-tasks/tin/run", &json!({}));
     agent.ended("tin", 1);
     agent.define("tin", &format!("shell = \"echo file >> {}\"", agent.path("out").display()));
     agent.wait_for_log("from=\"tin.toml\"");
-    run_of(&server, "/batch-tasks/tin/run", json!({}));
+    run_of(&server, "/batch-tasks/tin/run", &json!({}));
     agent.ended("tin", 2);
     fs::remove_file(agent.path("tasks/tin.toml")).unwrap();
     wait_for("the server's task again", || (agent.log().matches("a task is new or has changed").count() >= 4).then_some(()));
-    run_of(&server, "/batch-tasks/tin/run", json!({}));
+    run_of(&server, "/batch-tasks/tin/run", &json!({}));
     agent.ended("tin", 3);
     assert_eq!(agent.lines("out"), ["server", "file", "server"].map(str::to_owned));
 }
@@ -132,12 +132,12 @@ fn an_agent_may_take_its_files_alone_and_orders_all_the_same() {
     agent.kill();
     agent.set_env("MONITOR_AGENT_ACCEPT", "files");
     agent.start_again();
-    server.order("POST", "/batch-tasks", &task(&agent, "each", "one", json!({"rules": ["* * * * * *"]})));
+    server.order("POST", "/batch-tasks", &task(&agent, "each", "one", &json!({"rules": ["* * * * * *"]})));
     let (_, command) = server.order("POST", "/batch-tasks/each/run", &json!({}));
     let line = done(&server, &command)["lines"][0].clone();
     assert_eq!((&line["status"], &line["error"]), (&json!("refused"), &json!("there is no task \"each\"")), "{line}");
     wait_for("the file's task at the server", || (server.order("GET", "/batch-tasks/own", &Value::Null).0 == 200).then_some(()));
-    run_of(&server, "/batch-tasks/own/run", json!({}));
+    run_of(&server, "/batch-tasks/own/run", &json!({}));
     agent.ended("own", 1);
     assert_eq!(agent.lines("out"), Vec::<String>::new());
 }
@@ -146,7 +146,7 @@ fn an_agent_may_take_its_files_alone_and_orders_all_the_same() {
 fn a_token_of_another_name_is_told_nothing() {
     let server = Server::start();
     let mut agent = Agent::of_server(&server, "db-1", &[]);
-    server.order("POST", "/batch-tasks", &task(&agent, "each", "one", json!({"rules": ["* * * * * *"]})));
+    server.order("POST", "/batch-tasks", &task(&agent, "each", "one", &json!({"rules": ["* * * * * *"]})));
     agent.kill();
     agent.set_env("MONITOR_TOKEN_FILE", token(&server, "db-2"));
     agent.set_env("MONITOR_AGENT_NAME", "db-1");
@@ -161,26 +161,26 @@ fn a_token_of_another_name_is_told_nothing() {
 fn orders_are_done_and_answered_with_what_happened() {
     let server = Server::start();
     let agent = Agent::of_server(&server, "db-1", &[]);
-    server.order("POST", "/batch-tasks", &task(&agent, "gold", "gold", json!({})));
+    server.order("POST", "/batch-tasks", &task(&agent, "gold", "gold", &json!({})));
     let long = json!({"name": "long", "shell": "echo begins; sleep 1000", "on": ["db-1"]});
     server.order("POST", "/batch-tasks", &long);
 
-    let first = run_of(&server, "/batch-tasks/gold/run", json!({"args": ["a b", "$HOME"]}));
+    let first = run_of(&server, "/batch-tasks/gold/run", &json!({"args": ["a b", "$HOME"]}));
     agent.ended("gold", 1);
-    let again = run_of(&server, &format!("/batch-tasks/runs/{first}/rerun"), Value::Null);
+    let rerun = run_of(&server, &format!("/batch-tasks/runs/{first}/rerun"), &Value::Null);
     let runs = agent.ended("gold", 2);
-    assert_eq!((runs[0]["id"].as_str(), runs[1]["id"].as_str()), (Some(&*first), Some(&*again)));
+    assert_eq!((runs[0]["id"].as_str(), runs[1]["id"].as_str()), (Some(&*first), Some(&*rerun)));
     assert_eq!(agent.lines("out"), ["gold a b $HOME", "gold a b $HOME"].map(str::to_owned));
 
-    let run = run_of(&server, "/batch-tasks/long/run", json!({}));
-    let log = |offset: u64| server.order("GET", &format!("/batch-tasks/runs/{run}/log?offset={offset}"), &Value::Null);
-    let piece = wait_for("its output", || Some(log(0).1).filter(|piece| piece["text"] == "begins\n"));
+    let run = run_of(&server, "/batch-tasks/long/run", &json!({}));
+    let output = |offset: u64| server.order("GET", &format!("/batch-tasks/runs/{run}/log?offset={offset}"), &Value::Null);
+    let piece = wait_for("its output", || Some(output(0).1).filter(|piece| piece["text"] == "begins\n"));
     assert_eq!((&piece["next_offset"], &piece["is_over"]), (&json!(7), &json!(false)), "{piece}");
-    assert_eq!(log(3).1["text"], "ins\n");
-    assert_eq!(run_of(&server, &format!("/batch-tasks/runs/{run}/kill"), json!({"now": true})), run);
+    assert_eq!(output(3).1["text"], "ins\n");
+    assert_eq!(run_of(&server, &format!("/batch-tasks/runs/{run}/kill"), &json!({"now": true})), run);
     let ended = agent.ended("long", 1);
     assert_eq!(ended[0]["result_code"], 92, "{}", ended[0]);
-    wait_for("the end of the output", || (log(0).1["is_over"] == true).then_some(()));
+    wait_for("the end of the output", || (output(0).1["is_over"] == true).then_some(()));
 
     for (path, body, why) in [
         (format!("/batch-tasks/runs/{run}/kill"), json!({}), format!("the run {run} is over: fail")),
@@ -207,8 +207,8 @@ fn an_order_waits_for_an_agent_that_is_away_and_no_longer_than_ten_minutes() {
     let clock = SteeredClock::new();
     let server = Server::start_with(clock.env());
     let mut agent = Agent::of_server(&server, "db-1", &[]);
-    server.order("POST", "/batch-tasks", &task(&agent, "gold", "gold", json!({})));
-    run_of(&server, "/batch-tasks/gold/run", json!({"args": ["1"]}));
+    server.order("POST", "/batch-tasks", &task(&agent, "gold", "gold", &json!({})));
+    run_of(&server, "/batch-tasks/gold/run", &json!({"args": ["1"]}));
     agent.ended("gold", 1);
     agent.kill();
     let (_, waits) = server.order("POST", "/batch-tasks/gold/run", &json!({"args": ["2"]}));
@@ -221,7 +221,7 @@ fn an_order_waits_for_an_agent_that_is_away_and_no_longer_than_ten_minutes() {
     clock.pass(Duration::from_secs(11 * 60));
     assert_eq!(done(&server, &late)["lines"][0]["status"], "expired");
     agent.start_again();
-    run_of(&server, "/batch-tasks/gold/run", json!({"args": ["4"]}));
+    run_of(&server, "/batch-tasks/gold/run", &json!({"args": ["4"]}));
     agent.ended("gold", 3);
     assert_eq!(agent.lines("out"), ["gold 1", "gold 2", "gold 4"].map(str::to_owned));
 }

@@ -135,7 +135,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let ended = CancellationToken::new();
     let agent = keep_agent(&data, starts_agent, &ended);
-    let served = tokio::select! {
+    let result = tokio::select! {
         // First who counts, so that a second signal right behind the answer to the first is not taken for the first.
         biased;
         () = stop_at_once => Err(anyhow::anyhow!("told twice to stop, it did not wait for the requests that were going on")),
@@ -145,7 +145,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(agent) = agent {
         agent.await.context("the one who keeps the agent broke off")?;
     }
-    served
+    result
 }
 
 /// Keeps an agent of this machine running until the server has ended.

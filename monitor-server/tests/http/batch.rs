@@ -192,7 +192,7 @@ async fn a_definition_is_rehearsed_on_real_durations() {
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             event
         };
-        let took = if nth % 2 == 0 { hour / 10 * 12 } else { hour / 12 };
+        let took = if nth.is_multiple_of(2) { hour / 10 * 12 } else { hour / 12 };
         [
             with(json!({"type": "process-started", "time_us": due, "kind": "run", "name": "gold", "fields": fields})),
             with(json!({"type": "process-ended", "time_us": due + took, "outcome": "succeeded", "exit_code": 0})),

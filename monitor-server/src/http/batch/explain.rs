@@ -132,7 +132,9 @@ impl Told {
             let explained = explain(&versions, &decisions, &ledger, self.usual, now, (from, to));
             is_cut |= explained.len() == MOST_EXPLAINED;
             let until_us = self.decided.get(agent).copied().unwrap_or_default();
-            explained.into_iter().for_each(|of| add(&mut due, agent, until_us, of));
+            for of in explained {
+                add(&mut due, agent, until_us, of);
+            }
         }
         due.sort_by(|a, b| (a.due_us, &a.agent, &a.run).cmp(&(b.due_us, &b.agent, &b.run)));
         is_cut |= due.len() > MOST;

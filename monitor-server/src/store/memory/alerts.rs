@@ -26,7 +26,7 @@ pub(super) struct Alerts {
     cursor: u64,
     entries: BTreeMap<Key, Entry>,
     common: Common,
-    alerts: BTreeMap<u64, Alert>,
+    all: BTreeMap<u64, Alert>,
     notes: Vec<Note>,
     deliveries: Vec<Delivery>,
     hushes: Vec<Hush>,
@@ -115,13 +115,17 @@ impl State {
             Event::RunMissed(monitor_wire::RunMissed { task, .. }) | Event::RunSkipped(monitor_wire::RunSkipped { task, .. }) => {
                 let definition = self.batch.definition(task);
                 let sign = signs::of_decision(event, definition.as_ref(), now_us);
-                sign.into_iter().for_each(|sign| self.alerts.sign(sign));
+                if let Some(sign) = sign {
+                    self.alerts.sign(sign);
+                }
             }
             Event::BatchTaskChanged(changed) => {
                 let before = self.batch.status(&changed.task);
                 let definition = self.batch.definition(&changed.task);
                 let sign = signs::of_task_change(before.as_ref(), changed, definition.as_ref(), now_us);
-                sign.into_iter().for_each(|sign| self.alerts.sign(sign));
+                if let Some(sign) = sign {
+                    self.alerts.sign(sign);
+                }
             }
             Event::ProcessNotified(notified) => self.alerts.sign(signs::of_notification(notified, now_us)),
             _ => {}
@@ -145,7 +149,7 @@ impl State {
         if let Some(common) = &change.common {
             alerts.common = common.clone();
         }
-        alerts.alerts.extend(change.alerts.iter().map(|alert| (alert.id, alert.clone())));
+        alerts.all.extend(change.alerts.iter().map(|alert| (alert.id, alert.clone())));
         alerts.notes.extend(change.notes.iter().cloned());
         for message in &change.messages {
             if alerts.deliveries.iter().all(|known| known.message.id != message.id) {
@@ -207,11 +211,11 @@ impl AlertQueries for MemoryStore {
                 && query.state.is_none_or(|state| alert.state == state)
                 && query.subject.as_ref().is_none_or(|subject| alert.subject.to_string() == *subject)
         };
-        Ok(self.state().alerts.alerts.values().rev().filter(is_meant).take(query.limit).cloned().collect())
+        Ok(self.state().alerts.all.values().rev().filter(is_meant).take(query.limit).cloned().collect())
     }
 
     fn alert(&self, id: u64) -> Result<Option<Alert>, StoreError> {
-        Ok(self.state().alerts.alerts.get(&id).cloned())
+        Ok(self.state().alerts.all.get(&id).cloned())
     }
 
     fn alert_notes(&self, of: NotesOf, limit: usize) -> Result<Vec<Note>, StoreError> {

@@ -125,7 +125,9 @@ impl Intake for MemoryStore {
             let before = changes.iter().zip(&before).find(|(change, _)| change.name == of.task).and_then(|(_, before)| before.0.as_ref());
             let definition = state.batch.definition(&of.task);
             let sign = signs::of_task_change(before, of, definition.as_ref(), now_us);
-            sign.into_iter().for_each(|sign| state.alerts.sign(sign));
+            if let Some(sign) = sign {
+                state.alerts.sign(sign);
+            }
         }
         let told = self.transaction(&mut state, &[], now_us, |transaction| {
             for event in events {
