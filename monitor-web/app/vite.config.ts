@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { type CompiledMessage, compileMessage } from "@lingui/message-utils/compileMessage";
 import react from "@vitejs/plugin-react";
-import type { Plugin } from "vite";
+import { type Plugin, runnerImport } from "vite";
 import { defineConfig } from "vitest/config";
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
@@ -45,9 +46,23 @@ const preloaded: Plugin = {
   },
 };
 
-export default defineConfig({
-  define: { __PAGE_VERSION__: JSON.stringify(version) },
-  plugins: [react(), preloaded, compressed],
+/** Takes the texts apart here, once, and not in every browser. */
+const compiledTexts: Plugin = {
+  name: "compiled-texts",
+  apply: "build",
+  async transform(_, id) {
+    const [, language] = /\/locales\/(\w+)\.ts$/.exec(id) ?? [];
+    if (language === undefined) return null;
+    const { module } = await runnerImport<Record<string, Record<string, string>>>(id, { configFile: false });
+    const texts: Record<string, CompiledMessage> = {};
+    for (const [name, text] of Object.entries(module[language] ?? {})) texts[name] = compileMessage(text);
+    return `export const ${language} = ${JSON.stringify(texts)};`;
+  },
+};
+
+export default defineConfig(({ command }) => ({
+  define: { __PAGE_VERSION__: JSON.stringify(version), __TEXTS_ARE_COMPILED__: command === "build" },
+  plugins: [react(), compiledTexts, preloaded, compressed],
   build: {
     // Small files are not put into others as data: addresses: the page's content policy allows only its own origin.
     assetsInlineLimit: 0,
@@ -60,4 +75,4 @@ export default defineConfig({
   worker: { format: "es" },
   // Timings decide no test.
   test: { include: ["src/**/*.test.ts"], testTimeout: 60_000 },
-});
+}));

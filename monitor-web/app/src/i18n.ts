@@ -49,8 +49,8 @@ export async function loadTexts(): Promise<void> {
 
 /** A text of the page, in the reader's language. */
 export function t(id: MessageId, values?: Record<string, string | number>): string {
-  // Few of all texts are needed at first: each is compiled when it is.
-  compiled[id] ??= compileMessage(texts[id] ?? id);
+  const text = texts[id] ?? id;
+  compiled[id] ??= __TEXTS_ARE_COMPILED__ ? text : compileMessage(text);
   return i18n._(id, values);
 }
 
