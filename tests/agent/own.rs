@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use monitor_tests::{Server, wait_for};
+use monitor_tests::{Server, command, terminate, wait_for};
 use serde_json::{Value, json};
 
 /// The agent of a server's data folder. It ends with the test, after the server.
@@ -123,5 +123,23 @@ fn an_agent_of_a_server_at_another_address_is_replaced() {
     assert_eq!(status, 201, "{problem}");
     run(server, "gold");
     server.stop();
+    assert!(agent.pids().is_empty());
+}
+
+#[test]
+fn a_data_folder_that_is_named_from_where_one_stands_has_an_agent_as_well() {
+    let place = tempfile::tempdir().unwrap();
+    let agent = OwnAgent(place.path().join("data/agent"));
+    let mut server = command("monitor");
+    server.args(["server", "--listen", "127.0.0.1:0", "--data", "data"]).current_dir(&place).stdout(Stdio::null()).stderr(Stdio::null());
+    server.env("MONITOR_AGENT", "auto").env("MONITOR_SPOOL_DIR", place.path().join("spool"));
+    let mut server = server.spawn().unwrap();
+    wait_for("an agent that decides", || {
+        let mut asked = command("monitor");
+        asked.args(["check-alive", "--data"]).arg(&agent.0);
+        (monitor_tests::run(asked).code == Some(0)).then_some(())
+    });
+    agent.pid();
+    terminate(&mut server);
     assert!(agent.pids().is_empty());
 }

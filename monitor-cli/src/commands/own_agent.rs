@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use monitor_agent::{Database, Request, is_running};
@@ -26,6 +26,8 @@ const LOG: &str = "log";
 const LONGEST_LOG: u64 = 16 << 20;
 /// How often it is looked whether it runs.
 const LOOK: Duration = Duration::from_secs(1);
+/// One that ended at once is started again after two seconds, then four, and after so long at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// It has so long to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks whether it has ended.
@@ -37,23 +39,30 @@ pub(crate) async fn keep(data: PathBuf, ended: CancellationToken) {
         tracing::warn!("no agent is started, for the server could not write its own token");
         return;
     };
-    let folder = data.join(FOLDER);
+    // It works there, and is told so.
+    let Ok(folder) = std::path::absolute(data.join(FOLDER)).inspect_err(|error| tracing::error!(%error, "no agent can be started")) else {
+        return;
+    };
     // One that has another server's address is of an earlier start at another port.
     let is_another = |server: &str| server != local.url.as_str();
     if is_running(&folder) && server_of(&folder).is_none_or(|server| is_another(&server)) {
         end(&folder, None).await;
     }
     let (mut child, mut told) = (None::<Child>, None);
+    // One that ends again and again is started less and less often.
+    let (mut pause, mut started_at) = (LOOK, None::<Instant>);
     loop {
         if let Some(Ok(Some(status))) = child.as_mut().map(Child::try_wait) {
-            tracing::warn!(%status, log = %folder.join(LOG).display(), "the agent has ended: another one is started");
+            let lived = started_at.map_or(Duration::ZERO, |at| at.elapsed());
+            pause = if lived < LONGEST_PAUSE { (2 * pause).min(LONGEST_PAUSE) } else { LOOK };
+            tracing::warn!(%status, ?pause, log = %folder.join(LOG).display(), "the agent has ended: another one is started");
             child = None;
         }
-        if child.is_none() && !is_running(&folder) {
+        if child.is_none() && !is_running(&folder) && started_at.is_none_or(|at| at.elapsed() >= pause) {
             match start(&folder, &local) {
                 Ok(started) => {
                     tracing::info!(pid = started.id(), folder = %folder.display(), "started an agent, which runs batch tasks on this machine");
-                    child = Some(started);
+                    (child, started_at) = (Some(started), Some(Instant::now()));
                 }
                 Err(error) if told.as_ref() != Some(&error.to_string()) => {
                     tracing::error!(%error, folder = %folder.display(), "no agent can be started");
@@ -99,7 +108,7 @@ fn server_of(folder: &Path) -> Option<String> {
 
 /// Ends the agent in a folder: a child by a signal, any other by asking it.
 async fn end(folder: &Path, child: Option<Child>) {
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let is_told = match &child {
         Some(child) => i32::try_from(child.id()).ok().and_then(Pid::from_raw).is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok()),
         None => Database::existing(folder)
