@@ -69,7 +69,7 @@ fn a_task_is_added_edited_paused_restored_and_deleted() {
     assert!(server.run(&["task", "show", "gold"]).contains("command = [\"true\"]"));
     assert!(server.run(&["task", "runs"]).is_empty());
     let explained = server.run(&["task", "explain", "gold", "--to", "2199-01-01"]);
-    assert!(explained.lines().last().unwrap().contains("  planned"), "{explained}");
+    assert!(explained.lines().last().unwrap().contains("  will-start  "), "{explained}");
     assert_eq!(failing(&server, &["task", "explain", "nothing"]).0, 4);
     assert!(server.run(&["task", "pause", "--agent", "db-1", "--until", "2h"]).starts_with("monitor-agent@db-1  waiting  it waits"));
     let (code, said) = failing(&server, &["task", "pause", "--all"]);
