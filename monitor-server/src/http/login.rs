@@ -265,7 +265,7 @@ fn page(status: StatusCode, words: Words, problem: Option<fn(&Words) -> &'static
         r#"<!doctype html>
 <html lang="{lang}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · Process Monitor</title><link rel="stylesheet" href="/login.css"></head>
+<title>{title} · Process Monitor</title><link rel="icon" href="/favicon.svg" type="image/svg+xml"><link rel="stylesheet" href="/login.css"></head>
 <body><main><h1>Process Monitor</h1>{problem}
 <form method="post" action="/login">
 <label>{user_label}<input name="user" value="{user}" autocomplete="username" autocapitalize="none" required autofocus></label>

@@ -30,6 +30,7 @@ test("a task that fails fires an alert, which an operator looks after and resolv
   await onPage(`${server}/tasks/alerts`, async (page) => {
     const row = page.locator(`tr[data-alert="${alert.id}"]`);
     await hasText(row, /exit 3/);
+    await hasText(page.locator(".refused").first(), /Only operators may do this/);
     assert.equal(await row.getByRole("button", { name: "Acknowledge" }).getAttribute("aria-disabled"), "true");
     await page.getByRole("link", { name: "Rules and channels" }).click();
     await hasText(page.locator('tr[data-rule="failed"]'), /built in/);

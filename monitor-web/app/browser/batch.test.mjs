@@ -78,8 +78,8 @@ test("an admin makes a task, is told of mistakes where they are, changes it, res
     await page.getByRole("button", { name: "Run now" }).click();
     await hasText(page.locator(".said"), /nobody-there/);
     await page.getByRole("link", { name: "Edit" }).click();
-    page.once("dialog", (dialog) => dialog.accept());
     await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
     await page.waitForURL(/\/tasks\/batch$/);
     await page.locator("tr[data-task], .notice").first().waitFor();
     assert.equal(await page.locator(`tr[data-task="${task}"]`).count(), 0);

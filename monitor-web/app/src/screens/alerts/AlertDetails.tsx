@@ -11,7 +11,7 @@ import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { At } from "../../ui/Time.tsx";
-import { AlertButtons, causeText, lasted } from "./parts.tsx";
+import { AlertButtons, Cause, lasted } from "./parts.tsx";
 
 const AGAIN_MS = 10_000;
 
@@ -27,7 +27,7 @@ export function AlertDetails({ id }: { id: number }) {
         <Link to="/tasks/alerts" className="link">
           {t("alerts.title")}
         </Link>
-        <h1>{detail ? visible(detail.alert.subject) : id}</h1>
+        <h1 translate="no">{detail ? visible(detail.alert.subject) : id}</h1>
         {detail && <AlertButtons alert={detail.alert} act={act} />}
         <WhyRefused />
       </header>
@@ -47,9 +47,9 @@ function Facts({ alert }: { alert: Alert }) {
   const rows: [string, ReactNode][] = [
     [t("alerts.column.state"), state],
     [t("alerts.column.severity"), wordText("alerts.severity", alert.severity)],
-    [t("alerts.column.why"), <Said text={causeText(alert)} />],
+    [t("alerts.column.why"), <Cause alert={alert} />],
     [t("alerts.column.since"), <At timeUs={alert.since_us} />],
-    [t("alerts.column.rule"), visible(alert.rule)],
+    [t("alerts.column.rule"), <span translate="no">{visible(alert.rule)}</span>],
     [t("alerts.column.told"), alert.told.map(visible).join(", ")],
     [t("alerts.column.acked"), visible(alert.acknowledged_by ?? "")],
     [t("alerts.column.machine"), visible(facts.machine ?? "")],

@@ -8,9 +8,8 @@ import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
-import { Said } from "../../ui/Text.tsx";
 import { Ago, At } from "../../ui/Time.tsx";
-import { AlertButtons, AlertLink, causeText, lasted } from "./parts.tsx";
+import { AlertButtons, AlertLink, Cause, lasted } from "./parts.tsx";
 
 const LIMIT = 100;
 const AGAIN_MS = 10_000;
@@ -77,7 +76,7 @@ function Row({ alert, isFiring, act }: { alert: Alert; isFiring: boolean; act: (
         <span className="severity">{wordText("alerts.severity", alert.severity)}</span> <AlertLink alert={alert} />
       </th>
       <td className="why">
-        <Said text={causeText(alert)} />{" "}
+        <Cause alert={alert} />{" "}
         {alert.facts.root_id !== undefined && (
           <Link to="/tasks/$root" params={{ root: alert.facts.root_id }} className="link">
             {t("alerts.tree")}
@@ -92,7 +91,9 @@ function Row({ alert, isFiring, act }: { alert: Alert; isFiring: boolean; act: (
       ) : (
         <td className="lasted dim">{alert.state === "firing" ? t("alerts.still") : lasted(alert, 0)}</td>
       )}
-      <td className="aside dim">{alert.acknowledged_by === null ? alert.told.map(visible).join(", ") : t("alerts.acked", { who: visible(alert.acknowledged_by) })}</td>
+      <td className="aside dim">
+        {alert.acknowledged_by !== null && t("alerts.acked")} <span translate="no">{alert.acknowledged_by === null ? alert.told.map(visible).join(", ") : visible(alert.acknowledged_by)}</span>
+      </td>
     </tr>
   );
 }

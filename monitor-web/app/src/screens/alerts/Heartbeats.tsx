@@ -40,7 +40,9 @@ export function Heartbeats() {
           <tbody>
             {heartbeats.map((heartbeat) => (
               <tr key={heartbeat.name} data-heartbeat={heartbeat.state}>
-                <th scope="row">{visible(heartbeat.name)}</th>
+                <th scope="row" translate="no">
+                  {visible(heartbeat.name)}
+                </th>
                 <td className="state">{wordText("alerts.heartbeat", heartbeat.state)}</td>
                 <td>{heartbeat.seen_us === null ? <span className="dim">{t("alerts.heartbeats.never")}</span> : <Ago timeUs={heartbeat.seen_us} />}</td>
                 <td>{heartbeat.due_us !== null && <Ago timeUs={heartbeat.due_us} />}</td>

@@ -49,7 +49,9 @@ export function Hushes() {
           <tbody>
             {hushes.map((one) => (
               <tr key={one.id} data-hush={one.id}>
-                <th scope="row">{visible(one.scope)}</th>
+                <th scope="row" translate="no">
+                  {visible(one.scope)}
+                </th>
                 <td className="aside dim">{wordText("alerts.hush", one.kind)}</td>
                 <td>
                   <At timeUs={one.until_us} />

@@ -26,7 +26,7 @@ export function Rules() {
       <section aria-labelledby="alert-channels">
         <h2 id="alert-channels">{t("alerts.channels")}</h2>
         <p className="more dim">
-          {t(channels.length === 0 ? "alerts.channels.none" : "alerts.channels.file", { file: visible(file) })} <WhyRefused />
+          {t(channels.length === 0 ? "alerts.channels.none" : "alerts.channels.file", { file: visible(file) })}
         </p>
         {channels.length > 0 && (
           <table>
@@ -48,6 +48,9 @@ export function Rules() {
           </tbody>
         </table>
       </section>
+      <p className="more">
+        <WhyRefused />
+      </p>
     </>
   );
 }
@@ -63,8 +66,12 @@ function Channel({ channel, onTest }: { channel: AlertChannel; onTest: () => voi
   const { name, kind, last } = channel;
   return (
     <tr data-channel={name}>
-      <th scope="row">{visible(name)}</th>
-      <td className="dim">{visible(kind)}</td>
+      <th scope="row" translate="no">
+        {visible(name)}
+      </th>
+      <td className="dim" translate="no">
+        {visible(kind)}
+      </td>
       <td>
         <OperatorButton className="outlined" onClick={onTest}>
           {t("alerts.test")}
@@ -81,14 +88,18 @@ function Channel({ channel, onTest }: { channel: AlertChannel; onTest: () => voi
 function Rule({ rule, onTry }: { rule: AlertRules["rules"][number]; onTry: () => void }) {
   return (
     <tr data-rule={rule.name}>
-      <th scope="row">{visible(rule.name)}</th>
+      <th scope="row" translate="no">
+        {visible(rule.name)}
+      </th>
       <td className="dim">{wordText("alerts.source", rule.source)}</td>
       <td>
         <button type="button" className="outlined" onClick={onTry}>
           {t("alerts.try")}
         </button>
       </td>
-      <td className="why mono">{visible(JSON.stringify(rule.definition))}</td>
+      <td className="why mono" translate="no">
+        {visible(JSON.stringify(rule.definition))}
+      </td>
     </tr>
   );
 }

@@ -1,27 +1,40 @@
 import { Link } from "@tanstack/react-router";
 import { acknowledgeAlert, hush, resolveAlert } from "../../api/alerts.ts";
 import type { Alert } from "../../api/types.ts";
-import { t, wordText } from "../../i18n.ts";
+import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
-import { locale } from "../../i18n.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
+import { Said } from "../../ui/Text.tsx";
 
 const SNOOZE = "2h";
 
 export function AlertLink({ alert }: { alert: Alert }) {
   return (
-    <Link to="/tasks/alerts" search={{ alert: alert.id }} className="link">
+    <Link to="/tasks/alerts" search={{ alert: alert.id }} className="link" translate="no">
       {visible(alert.subject.slice(alert.subject.indexOf(":") + 1))}
     </Link>
   );
 }
 
-/** Why, in a few words: the cause, the exit code, the error. */
-export function causeText({ cause, count, facts }: Alert): string {
+/** Why, in a few words: the cause, how often, the exit code, the error. */
+export function Cause({ alert: { cause, count, facts } }: { alert: Alert }) {
   const code = facts.exit_code !== undefined && facts.exit_code !== 0 ? t("alerts.exit", { code: facts.exit_code }) : undefined;
   const times = count > 1 ? t("alerts.times", { count }) : undefined;
-  return [wordText("alerts.cause", cause), times, code, facts.exit_meaning, facts.error ?? facts.text].filter((text) => text !== undefined).map((text) => visible(text)).join(" · ");
+  const said = facts.error ?? facts.text;
+  return (
+    <>
+      {[wordText("alerts.cause", cause), times, code].filter((text) => text !== undefined).join(" · ")}
+      {said !== undefined && (
+        <>
+          {" · "}
+          <span translate="no">
+            <Said text={said} />
+          </span>
+        </>
+      )}
+    </>
+  );
 }
 
 /** How long it lasted, or has lasted so far. */

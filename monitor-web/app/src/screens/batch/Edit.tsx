@@ -6,6 +6,7 @@ import type { BatchTask } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { type Draft, EXAMPLES, draftOf, mistakesOf, readDraft } from "../../model/batch-draft.ts";
 import { visible } from "../../model/text.ts";
+import { Dialog } from "../../ui/Dialog.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
@@ -56,8 +57,9 @@ function Form({ task }: { task: BatchTask | undefined }) {
       setRefused(problemText(error));
     }
   };
+  const [asks, setAsks] = useState(false);
   const remove = async (gone: BatchTask) => {
-    if (!window.confirm(t("batch.delete.ask", { name: visible(gone.name) }))) return;
+    setAsks(false);
     try {
       await deleteBatchTask(gone.name, gone.version);
       await navigate({ to: "/tasks/batch", search: {} });
@@ -102,11 +104,25 @@ function Form({ task }: { task: BatchTask | undefined }) {
           {t("batch.save")}
         </OperatorButton>
         {task && (
-          <OperatorButton className="outlined danger" onClick={() => void remove(task)}>
+          <OperatorButton className="outlined danger" onClick={() => setAsks(true)}>
             {t("batch.delete")}
           </OperatorButton>
         )}
       </p>
+      {asks && task && (
+        <Dialog label={t("batch.delete")} className="ask" onClose={() => setAsks(false)}>
+          <h2>{t("batch.delete.ask", { name: visible(task.name) })}</h2>
+          <p>{t("batch.delete.why")}</p>
+          <p className="buttons">
+            <button type="button" className="outlined danger" onClick={() => void remove(task)}>
+              {t("batch.delete")}
+            </button>
+            <button type="button" className="outlined" autoFocus onClick={() => setAsks(false)}>
+              {t("tasks.delete.not")}
+            </button>
+          </p>
+        </Dialog>
+      )}
     </form>
   );
 }
