@@ -246,8 +246,7 @@ test("bars come and grow while the work runs", async () => {
   await worker.send(tree.own);
   await onPage(`${tree.address}?tab=timeline&process=${tree.id}`, async (page) => {
     await hasText(page.locator(".connection"), "live");
-    const label = page.locator('.stage canvas[role="img"]');
-    assert.match((await label.getAttribute("aria-label")) ?? "", /^1 process /);
+    await page.locator('.stage canvas[aria-label^="1 process "]').waitFor();
     const [, before] = await windowIs(page);
     await windowIs(page, (_, now) => now > before);
     const step = tree.start("step", tree.id, 10, { thread: "second" });
