@@ -367,7 +367,8 @@ fn a_disk_that_fails_is_said_once_and_the_server_is_well_again_by_itself() {
     wait_for("it to be well", || (health(&server) == (200, 200)).then_some(()));
     let log = server.log();
     let lines = |word: &str| log.lines().filter(|line| line.contains(word)).count();
-    assert_eq!((lines(" ERROR "), lines(" WARN "), lines("stored again")), (0, 1, 1), "{log}");
+    // The reserve may be given up meanwhile, which is another warning.
+    assert_eq!((lines(" ERROR "), lines("batches are answered 503"), lines("stored again")), (0, 1, 1), "{log}");
 }
 
 /// A tree of one batch, with a long chain of processes.

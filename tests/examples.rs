@@ -251,3 +251,45 @@ fn service_shows_one_tree_of_three_processes() {
     let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().unwrap()).collect();
     assert_eq!(workers.len(), 3);
 }
+
+/// Ends a receiver with the test.
+struct Receiving(std::process::Child);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn receivers_announce_what_failed_and_dump_what_is_known() {
+    let server = Server::start();
+    let task = |event_type: &str, id: u64| {
+        serde_json::json!({"type": event_type, "root_id": format!("{:032x}", 7), "id": format!("{id:016x}"), "time_us": 1_763_600_000_000_000_u64 + id,
+            "name": "render", "args": [id], "native_id": format!("uuid-{id}"), "exception": "no disk"})
+    };
+    let batch = |sequence: u64, events: Vec<Value>| {
+        let worker = serde_json::json!({"id": format!("{:032x}", 1), "hostname": "h", "pid": 1, "program": "film"});
+        let answer =
+            server.post(&serde_json::json!({"version": 1, "sent_us": 1, "sequence": sequence, "worker": worker, "events": events}));
+        assert_eq!(answer.0, 200, "{answer:?}");
+    };
+    batch(1, vec![task("task-sent", 1), task("task-sent", 2)]);
+    let mut receivers = ["announcer", "dumpcam"].map(|name| {
+        let mut command = example(name, None);
+        command.args([server.url(), "4"]).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+        Receiving(command.spawn().unwrap())
+    });
+    // They read the stream.
+    wait_for("two readers", || server.ask("GET", "/metrics").1.contains("monitor_stream_subscribers 2\n").then_some(()));
+    batch(3, vec![task("task-started", 1), task("task-failed", 1), task("task-started", 2), task("task-succeeded", 2)]);
+    let [announced, dumped] = receivers.each_mut().map(|receiver| {
+        let text = std::io::read_to_string(receiver.0.stdout.take().unwrap()).unwrap();
+        assert!(receiver.0.wait().unwrap().success());
+        text
+    });
+    assert_eq!(announced, "TASK FAILED: render[uuid-1] [1] \"no disk\"\n");
+    assert!(dumped.contains("Workers:\n  film@h online\n") && dumped.contains("  render failed\n"), "{dumped}");
+    assert!(dumped.ends_with(" tasks\n"), "{dumped}");
+}

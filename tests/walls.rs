@@ -9,6 +9,7 @@ use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 const WALLS: &[(&str, &[&str])] = &[
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
     ("monitor-api", &["monitor-wire", "*"]),
+    ("monitor-receiver", &["monitor-wire", "monitor-api", "*"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
     ("monitor-core", &["libc"]),
     (
@@ -35,6 +36,7 @@ const WALLS: &[(&str, &[&str])] = &[
         &[
             "monitor-wire",
             "monitor-api",
+            "monitor-receiver",
             "monitor-spool",
             "monitor-state",
             "monitor-server",
@@ -46,7 +48,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "*",
         ],
     ),
-    ("monitor-examples", &["monitor-client", "*"]),
+    ("monitor-examples", &["monitor-client", "monitor-receiver", "*"]),
     ("monitor-tests", &["monitor-client", "*"]),
     ("xtask", &["*"]),
 ];
@@ -177,6 +179,11 @@ fn spans_for_others_cost_only_those_who_ask_for_them() {
     assert!(of_otlp.iter().all(|name| !by_default.contains(*name)), "{by_default:?}");
     let with_otlp = compiled(&["--features", "otlp"]);
     assert!(of_otlp.iter().all(|name| with_otlp.contains(*name)), "{with_otlp:?}");
+}
+
+#[test]
+fn what_runs_of_batch_tasks_tell_costs_no_crate() {
+    assert_eq!(compiled(&["--features", "batch"]), compiled(&[]));
 }
 
 #[test]

@@ -4,18 +4,18 @@ use anyhow::{Context, Result};
 
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
-use crate::contenders::{self, FASTRACE, OTEL, OURS_FOLDED, TRACING_OTEL};
+use crate::contenders::{self, Contender, FASTRACE, OTEL, OURS_FOLDED, TRACING_OTEL};
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
 
 /// As many trees of as many leaves, in one thread.
-struct Burst {
-    title: &'static str,
-    trees: u64,
-    calls: u64,
+pub(crate) struct Burst {
+    pub(crate) title: &'static str,
+    pub(crate) trees: u64,
+    pub(crate) calls: u64,
     /// Settings of ours that are not the defaults.
-    settings: &'static [(&'static str, &'static str)],
+    pub(crate) settings: &'static [(&'static str, &'static str)],
 }
 
 const BURSTS: &[Burst] = &[
@@ -28,35 +28,11 @@ const QUICK_SHARE: u64 = 10;
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {
     let mut section = Section { title: "what arrives of a burst in one thread", ..Section::default() };
-    let repetitions = if options.quick { 1 } else { 5 };
+    let repetitions = repetitions(options);
     for burst in BURSTS {
-        let mut rows = Vec::new();
-        for name in [OURS_FOLDED, OTEL, TRACING_OTEL, FASTRACE] {
-            let (mut percents, mut accounted) = (Samples::default(), Samples::default());
-            for repetition in 0..repetitions {
-                progress(&format!("{}, {} of {repetitions}: {name}", burst.title, repetition + 1));
-                let outcome = one(options, burst, name)?;
-                let percent_of = |part: u64| 100.0 * part as f64 / outcome.made as f64;
-                percents.add(percent_of(outcome.arrived));
-                if let Some(dropped) = outcome.dropped {
-                    accounted.add(percent_of(outcome.arrived + dropped));
-                }
-            }
-            if name == OURS_FOLDED {
-                // The worst counts: nothing is to be lost, ever.
-                for (what, samples) in
-                    [("arrives or is counted in a fold", &percents), ("arrives or is counted, as dropped at the least", &accounted)]
-                {
-                    let worst = samples.quantile(0.0);
-                    section.targets.push(Target::new(format!("{}: % that {what}", burst.title), worst, Bound::AtLeast(100.0)));
-                }
-            }
-            let accounted = (!accounted.is_empty()).then(|| accounted.median());
-            let [p50, min, max] = [0.5, 0.0, 1.0].map(|part| Some(percents.quantile(part)));
-            rows.push(Row { name: name.to_owned(), figures: vec![p50, min, max, accounted] });
-        }
-        let columns = ["p50", "min", "max", "with what is counted as dropped"].map(|name| Column::new(name, 2)).to_vec();
-        section.tables.push(Table { title: format!("{}, % that arrives", burst.title), columns, rows });
+        let (table, targets) = burst.measure(options, &[OURS_FOLDED, OTEL, TRACING_OTEL, FASTRACE])?;
+        section.tables.push(table);
+        section.targets.extend(targets);
     }
     section
         .notes
@@ -65,6 +41,46 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     section.notes.push("The second burst has MONITOR_BUFFER_BYTES at 1 GiB; all else, and all of the rivals, is default.".to_owned());
     section.notes.push("The rivals are counted by an exporter that only counts, after a flush.".to_owned());
     Ok(section)
+}
+
+/// How often each contender makes a burst.
+pub(crate) fn repetitions(options: &Options) -> u32 {
+    if options.quick { 1 } else { 5 }
+}
+
+impl Burst {
+    /// How much arrives of each contender's, and what is wanted of ours.
+    pub(crate) fn measure(&self, options: &Options, contenders: &[&str]) -> Result<(Table, Vec<Target>)> {
+        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        let repetitions = repetitions(options);
+        for name in contenders {
+            let contender = contenders::named(name).context("one of ours")?;
+            let (mut percents, mut accounted) = (Samples::default(), Samples::default());
+            for repetition in 0..repetitions {
+                progress(&format!("{}, {} of {repetitions}: {name}", self.title, repetition + 1));
+                let outcome = one(options, self, contender)?;
+                let percent_of = |part: u64| 100.0 * part as f64 / outcome.made as f64;
+                percents.add(percent_of(outcome.arrived));
+                if let Some(dropped) = outcome.dropped {
+                    accounted.add(percent_of(outcome.arrived + dropped));
+                }
+            }
+            if contender.is_monitored {
+                // The worst counts: nothing is to be lost, ever.
+                for (what, samples) in
+                    [("arrives or is counted in a fold", &percents), ("arrives or is counted, as dropped at the least", &accounted)]
+                {
+                    let worst = samples.quantile(0.0);
+                    targets.push(Target::new(format!("{}, {name}: % that {what}", self.title), worst, Bound::AtLeast(100.0)));
+                }
+            }
+            let accounted = (!accounted.is_empty()).then(|| accounted.median());
+            let [p50, min, max] = [0.5, 0.0, 1.0].map(|part| Some(percents.quantile(part)));
+            rows.push(Row { name: (*name).to_owned(), figures: vec![p50, min, max, accounted] });
+        }
+        let columns = ["p50", "min", "max", "with what is counted as dropped"].map(|name| Column::new(name, 2)).to_vec();
+        Ok((Table { title: format!("{}, % that arrives", self.title), columns, rows }, targets))
+    }
 }
 
 /// What became of one burst.
@@ -76,8 +92,7 @@ struct Outcome {
     dropped: Option<u64>,
 }
 
-fn one(options: &Options, burst: &Burst, name: &str) -> Result<Outcome> {
-    let contender = contenders::named(name).context("one of ours")?;
+fn one(options: &Options, burst: &Burst, contender: &Contender) -> Result<Outcome> {
     let server = contender.is_monitored.then(|| Server::start(&options.monitor)).transpose()?;
     let mut child = Child::start(contender, Around { server: server.as_ref(), settings: burst.settings, ..Around::default() })?;
     // Whatever the child did to warm up is no part of the burst.

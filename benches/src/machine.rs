@@ -25,7 +25,7 @@ impl Machine {
     pub(crate) fn here() -> Self {
         Self {
             processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores: cores(),
             load_before: load(),
             rust: output_of("rustc", "--version"),
             versions: COMPARED.iter().filter_map(|name| Some((*name, locked(name)?))).collect(),
@@ -54,6 +54,28 @@ pub(crate) fn cpu_seconds(program: &str) -> Result<f64> {
     let ticks = stat.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
     // Linux tells all programs that there are a hundred ticks in a second.
     Ok(ticks / 100.0)
+}
+
+/// Seconds of processor time that all programs took so far.
+pub(crate) fn busy_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat").context("no /proc here")?;
+    let ticks = stat.lines().next().context("a line for all cores")?.split_whitespace().skip(1);
+    let ticks = ticks.map(str::parse::<f64>).collect::<Result<Vec<_>, _>>()?;
+    // user, nice, system, idle, waiting for the disk, interrupts; guests are among the first two.
+    let busy = ticks.iter().take(8).enumerate().filter(|(place, _)| ![3, 4].contains(place));
+    Ok(busy.map(|(_, ticks)| ticks).sum::<f64>() / 100.0)
+}
+
+/// A figure of the memory of a program, by its number.
+pub(crate) fn memory_kib(program: &str, name: &str) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{program}/status")).context("no /proc here")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in /proc"))?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Number of cores.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn processor() -> Option<String> {

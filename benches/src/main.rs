@@ -1,9 +1,12 @@
 //! What a monitored call costs, beside the rivals, in one run: `cargo xtask bench client`. What a server takes in, beside what the
-//! machine can do: `cargo xtask bench server`.
+//! machine can do: `cargo xtask bench server`. How punctually batch tasks start, beside other schedulers: `cargo xtask bench batch`.
+//! How soon and how often somebody hears of what fails, beside Alertmanager: `cargo xtask bench alerts`.
 //!
 //! Criterion measures one thing after the other in one process. Here each contender needs a process of its own, for what it
 //! switches on is global, and they take turns, so that a busy machine is busy for all of them: hence a harness of our own.
 
+mod alerts;
+mod batch;
 mod burst;
 mod calls;
 mod child;
@@ -13,6 +16,7 @@ mod cores;
 mod ingest;
 mod instructions;
 mod machine;
+mod options;
 mod report;
 mod requests;
 mod server;
@@ -29,7 +33,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::report::Section;
 
-/// What a monitored call costs, beside the rivals, and what a server takes in.
+/// What a monitored call costs, what a server takes in, how punctually tasks start and how soon somebody hears, beside the rivals.
 #[derive(Parser)]
 struct Command {
     #[command(subcommand)]
@@ -42,6 +46,10 @@ enum What {
     Client(Options),
     /// The server: ingest, bytes on disk, reads.
     Server(ingest::Options),
+    /// Batch tasks: how punctually they start, and what is lost when who starts them is killed.
+    Batch(batch::Options),
+    /// Alerts: how soon and how often somebody hears, and what is lost when who tells is killed.
+    Alerts(alerts::Options),
     /// One contender, told by stdin what to do.
     #[command(hide = true)]
     Contender {
@@ -112,6 +120,8 @@ fn main() -> Result<()> {
     match Command::parse().what {
         What::Client(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
         What::Server(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
+        What::Batch(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
+        What::Alerts(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
         What::Contender { name, core } => child::serve(&name, core),
     }
 }

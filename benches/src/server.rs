@@ -1,6 +1,6 @@
 //! A real `monitor server`, on a folder of its own.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{cores, machine};
 
 /// It ends with the measurement.
+#[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     url: String,
@@ -35,29 +36,40 @@ pub(crate) struct Held {
 impl Server {
     /// A new one, at a free port, on the core for the background.
     pub(crate) fn start(monitor: &Path) -> Result<Self> {
-        Self::start_by(monitor, cores::spawn_behind)
+        Self::start_by(monitor, &[], cores::spawn_behind)
     }
 
     /// A new one, at a free port, on all cores.
     pub(crate) fn start_free(monitor: &Path) -> Result<Self> {
-        Self::start_by(monitor, spawn)
+        Self::start_with(monitor, &[])
+    }
+
+    /// A new one, at a free port, on all cores, with these arguments besides.
+    pub(crate) fn start_with(monitor: &Path, more: &[&str]) -> Result<Self> {
+        Self::start_by(monitor, more, spawn)
     }
 
     /// The same, saying to a file what its time goes to.
     pub(crate) fn start_told(monitor: &Path, told: File) -> Result<Self> {
-        Self::start_by(monitor, |command| spawn(command.env("RUST_LOG", "warn,monitor_server::timings=debug").stderr(told)))
+        Self::start_by(monitor, &[], |command| spawn(command.env("RUST_LOG", "warn,monitor_server::timings=debug").stderr(told)))
     }
 
-    fn start_by(monitor: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {
+    fn start_by(monitor: &Path, more: &[&str], spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        let (child, url) = start(monitor, folder.path(), &[], spawn)?;
+        let (child, url) = start(monitor, folder.path(), more, spawn)?;
         Ok(Self { child, url, monitor: monitor.to_owned(), folder })
     }
 
-    /// Kills it and starts it again on the same folder, on all cores, with these arguments besides.
-    pub(crate) fn restart(&mut self, more: &[&str]) -> Result<()> {
+    /// Kills it, as SIGKILL does.
+    pub(crate) fn kill(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        Ok(())
+    }
+
+    /// Kills it, unless somebody has, and starts it again on the same folder, on all cores, with these arguments besides.
+    pub(crate) fn restart(&mut self, more: &[&str]) -> Result<()> {
+        self.kill()?;
         (self.child, self.url) = start(&self.monitor, self.folder.path(), more, spawn)?;
         Ok(())
     }
@@ -67,9 +79,19 @@ impl Server {
         &self.url
     }
 
+    /// Number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Its database.
     pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("data/monitor.db")
+        self.data().join("monitor.db")
     }
 
     /// Where those who report to it keep what it hasn't got yet.
@@ -110,9 +132,7 @@ impl Server {
     }
 
     fn memory_kib(&self, name: &str) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("no /proc here")?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name} in /proc"))?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
+        machine::memory_kib(&self.child.id().to_string(), name)
     }
 
     /// Seconds of processor time that it took so far.

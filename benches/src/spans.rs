@@ -1,12 +1,14 @@
-//! What a span of `tracing` costs below our layer, beside others: nanoseconds by turns, and instructions of the calling thread.
+//! What a span of `tracing` costs below our layer, beside others: nanoseconds by turns, instructions of the calling thread, and how many
+//! arrive of a burst.
 
 use std::collections::HashMap;
 
 use anyhow::Result;
 
 use crate::Options;
+use crate::burst::{self, Burst};
 use crate::child::{Around, Child, Order, Verb};
-use crate::contenders::spans::{self, OTEL, OURS, OURS_OFF, REGISTRY};
+use crate::contenders::spans::{self, FASTRACE, OTEL, OURS, OURS_OFF, REGISTRY};
 use crate::contenders::{ALL, Contender, OURS_ON, PLAIN};
 use crate::instructions;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
@@ -15,6 +17,9 @@ use crate::work::Shape;
 
 /// Spans below a root, and samples of so many.
 const CALLS: u64 = 1_000;
+
+/// Each has a row of its own: nothing is folded.
+const BURST: Burst = Burst { title: "100,000 spans below one root", trees: 1, calls: 100_000, settings: &[] };
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {
     let server = Server::start(&options.monitor)?;
@@ -43,10 +48,17 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
         let figures = vec![Some(taken.median()), Some(taken.quantile(0.05)), Some(taken.quantile(0.95)), counted];
         rows.push(Row { name: contender.name.to_owned(), figures });
     }
-    let targets = targets(&rows);
+    let mut targets = targets(&rows);
     let columns = vec![Column::new("ns p50", 1), Column::new("p05", 1), Column::new("p95", 1), Column::new("instructions", 0)];
     let title = format!("{CALLS} below a root, the root's share included");
-    Ok(Section { title: "a span of tracing, entered once", tables: vec![Table { title, columns, rows }], targets, ..Section::default() })
+    let (arrived, wanted) = BURST.measure(options, &[OURS[0], OURS[1], OTEL[0], OTEL[1], FASTRACE[0], FASTRACE[1]])?;
+    targets.extend(wanted);
+    let tables = vec![Table { title, columns, rows }, arrived];
+    let notes = vec![format!(
+        "The burst: {} repetitions, in one thread, each in a new process; rivals count what they export.",
+        burst::repetitions(options)
+    )];
+    Ok(Section { title: "a span of tracing, entered once", tables, targets, notes })
 }
 
 fn targets(rows: &[Row]) -> Vec<Target> {

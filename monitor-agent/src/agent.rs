@@ -25,6 +25,7 @@ use crate::judge::Judged;
 use crate::link::Link;
 use crate::outbox::{HEARTBEAT_MS, Teller};
 use crate::report::Reporter;
+use crate::socket::Publisher;
 use crate::tasks::Sources;
 use crate::tell;
 
@@ -125,6 +126,7 @@ impl Agent {
             env: config.env.clone(),
             zone: zone.clone(),
             news: sender.clone(),
+            looked: crate::retention::Looked::default(),
         });
         let files = config.tasks.as_ref().map(|folder| {
             let of_file = |task: &TaskRow| Some((task.file.clone()?, task.definition.clone()));
@@ -202,6 +204,8 @@ impl Agent {
     /// When it can't begin to listen to the server, or can't write that it ends.
     pub fn run(mut self) -> Result<(), AgentError> {
         self.link()?;
+        let Config { name, data, .. } = &self.config;
+        Publisher { agent: name.clone(), data: data.clone(), home: self.runner.home.clone() }.start();
         notify(NotifyState::Ready);
         let mut looked = Instant::now();
         while !self.is_stopping {
@@ -232,19 +236,21 @@ impl Agent {
             client: self.config.orders.clone(),
             agent: self.config.name.clone(),
             worker: self.teller.worker.id,
-            runs: self.runner.runs.clone(),
+            data: self.config.data.clone(),
             news: self.sender.clone(),
             under_way: Arc::new(Mutex::new(HashSet::new())),
+            takes_tasks: !self.config.files_only,
+            fetched: Arc::new(tokio::sync::watch::channel(0).0),
         };
-        link.start(!self.config.files_only)
+        link.start()
     }
 
     /// Tells the server now and then how far the agent has decided: what it is not told of by then was not due.
     fn tell_decided(&mut self, now: &Now) {
         let is_due = self.told_decided.is_none_or(|told| told.elapsed() >= Duration::from_millis(HEARTBEAT_MS));
         if is_due && now.clock == Clock::Steady && self.unwritten.is_empty() {
-            let teller = &self.teller;
-            let written = self.database.write(|transaction| teller.decided(transaction, now.time));
+            let (teller, paused) = (&self.teller, self.book.paused);
+            let written = self.database.write(|transaction| teller.decided(transaction, now.time, paused));
             if self.is_done(written).is_some() {
                 self.told_decided = Some(Instant::now());
                 self.reporter.wake();
@@ -348,12 +354,13 @@ impl Agent {
         tell::action(&action);
         match action {
             Action::Start { run } => {
-                if let Some(task) = self.book.tasks.get(&run.id.task) {
-                    self.runner.start(run, task.definition.clone());
-                } else {
-                    let judged = Judged::not_started("its task is gone".to_owned(), 125);
-                    self.hear(News::Ended { run: run.id, at: Timestamp::now(), judged: Box::new(judged) });
-                }
+                let why = match self.definition(&run.id, run.version) {
+                    Ok(Some(definition)) => return self.runner.start(run, definition),
+                    Ok(None) => "its task is gone".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                let judged = Judged::not_started(why, 125);
+                self.hear(News::Ended { run: run.id, at: Timestamp::now(), judged: Box::new(judged) });
             }
             Action::Kill { run, reason, .. } => {
                 let is_too_long = reason == KillReason::KillAfter;

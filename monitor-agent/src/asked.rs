@@ -64,6 +64,7 @@ impl Agent {
                 (None, Ok(request)) => self.answer(&asked.by, request),
             };
             let is_pause = matches!(asked.request, Ok(Request::Pause { .. } | Request::Resume { .. }));
+            let is_whole = matches!(asked.request, Ok(Request::Pause { task: None, .. } | Request::Resume { task: None }));
             let (ledger, dirty, book, teller) = (&self.ledger, &self.dirty, &self.book, &self.teller);
             let written = self.database.write(|transaction| {
                 data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))?;
@@ -72,6 +73,10 @@ impl Agent {
                         data::write_paused(transaction, name, task.paused)?;
                         teller.task(transaction, (&task.definition, task.version), task.paused, &asked.by, Timestamp::now())?;
                     }
+                }
+                if is_whole {
+                    // All that was due until now was decided before the pause began or ended.
+                    teller.decided(transaction, Timestamp::now(), book.paused)?;
                 }
                 data::set(transaction, "paused", &serde_json::to_string(&book.paused).unwrap_or_default())?;
                 if let To::Row(number) = asked.to {
@@ -96,10 +101,10 @@ impl Agent {
         match request {
             Request::Ping => Answer::Done { runs: Vec::new() },
             Request::Run { task, args } => self.ask_for_run(by, task, args),
-            Request::Rerun { run } => match self.database.cause(&run) {
-                Ok(Some((task, cause))) => {
+            Request::Rerun { run, as_it_was } => match self.database.past_run(&run) {
+                Ok(Some((of, version, cause))) => {
                     let args = if let Trigger::Request { args, .. } = cause { args } else { Vec::new() };
-                    self.ask_for_run(by, task, args)
+                    if as_it_was { self.repeat(by, &of, version, args) } else { self.ask_for_run(by, of.task, args) }
                 }
                 Ok(None) => refused(format!("this agent knows no run {run:?}")),
                 Err(error) => refused(error.to_string()),
@@ -123,6 +128,24 @@ impl Agent {
                 Answer::Done { runs: vec![run.to_string()] }
             }
             None => no_task(&task),
+        }
+    }
+
+    /// Asks for another run for the due time of one, with the version that it had.
+    fn repeat(&mut self, by: &str, of: &RunId, version: u64, args: Vec<String>) -> Answer {
+        let known = self.definition(of, version).and_then(|definition| Ok((definition.is_some(), self.database.last_part(of)?)));
+        let last = match known {
+            Ok((true, last)) => last,
+            Ok((false, _)) => return refused(format!("version {version} of {:?} is not known any more", of.task)),
+            Err(error) => return refused(error.to_string()),
+        };
+        match self.ledger.repeat(&self.book, of, version, last, (by, args)) {
+            Some(run) => {
+                tracing::info!(%run, %of, by, "a run is to be repeated");
+                self.dirty.insert(of.task.clone());
+                Answer::Done { runs: vec![run.to_string()] }
+            }
+            None => no_task(&of.task),
         }
     }
 

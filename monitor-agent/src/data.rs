@@ -243,12 +243,20 @@ impl Database {
         self.read(|connection| connection.prepare(sql)?.query_map(params![task, limit], run_row)?.collect())
     }
 
-    /// The task of a run, and what started it.
-    pub(crate) fn cause(&self, run: &str) -> Result<Option<(String, Trigger)>, AgentError> {
-        let sql = "SELECT task, cause FROM run WHERE id = ?";
-        let row = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    /// A run that was told to start, the version of its task, and what started it.
+    pub(crate) fn past_run(&self, run: &str) -> Result<Option<(RunId, u64, Trigger)>, AgentError> {
+        let sql = "SELECT version, cause FROM run WHERE id = ?";
+        let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
         let found = self.read(|connection| connection.prepare_cached(sql)?.query_row([run], row).optional())?;
-        Ok(found.and_then(|(task, cause)| Some((task, serde_json::from_str(&cause).ok()?))))
+        Ok(found.and_then(|(version, cause)| Some((run.parse().ok()?, version as u64, serde_json::from_str(&cause).ok()?))))
+    }
+
+    /// The highest number of the runs of a task's due time that were told to start; 0 if there are none.
+    pub(crate) fn last_part(&self, of: &RunId) -> Result<u32, AgentError> {
+        let sql = "SELECT id FROM run WHERE task = ? AND due_us = ?";
+        let ids: Vec<String> =
+            self.read(|connection| connection.prepare_cached(sql)?.query_map(params![of.task, us(of.due)], |row| row.get(0))?.collect())?;
+        Ok(ids.iter().filter_map(|id| Some(id.parse::<RunId>().ok()?.part)).max().unwrap_or_default())
     }
 
     /// Outcome of a run that has ended.

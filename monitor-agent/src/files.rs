@@ -1,4 +1,4 @@
-//! A folder of files that define tasks, looked at every second.
+//! A folder of files that define tasks, looked at every second, or when the kernel tells that it has changed.
 //!
 //! A file that is broken changes nothing: the task that it defined before stays as it was. A file is read when it has not changed between
 //! two looks, so that nobody reads half of what an editor writes.
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use monitor_tasks::Definition;
 use monitor_tasks::definition::{Mistake, check_book};
+
+use crate::watch::Watch;
 
 /// Most bytes of a file that are read: a definition has at most 1 MiB.
 const MOST: u64 = (1 << 20) + 1;
@@ -25,6 +27,9 @@ pub(crate) struct Files {
     read: Option<Stamps>,
     /// Files at the last look.
     seen: Option<Stamps>,
+    /// The files are as they were read, and each lies in the folder itself.
+    is_settled: bool,
+    watch: Option<Watch>,
     /// What was told last, so that each mistake is told once.
     told: Vec<String>,
 }
@@ -64,21 +69,35 @@ impl Files {
     /// A folder whose files defined these tasks when an agent looked at it before.
     pub(crate) fn new(folder: &Path, before: impl IntoIterator<Item = (String, Definition)>) -> Self {
         let known = before.into_iter().map(|(file, good)| (file, File { good: Some(good), ..File::default() }));
-        Self { folder: folder.to_owned(), known: known.collect(), read: None, seen: None, told: Vec::new() }
+        Self { folder: folder.to_owned(), known: known.collect(), read: None, seen: None, is_settled: false, watch: None, told: Vec::new() }
     }
 
     /// Looks at the folder.
     pub(crate) fn look(&mut self) -> Found {
-        let stamps = match stamps(&self.folder) {
-            Ok(stamps) => stamps,
+        let is_untouched = self.watch.as_ref().is_some_and(|watch| watch.is_quiet(&self.folder));
+        if is_untouched && self.is_settled {
+            return Found::default();
+        }
+        if !is_untouched {
+            // Before the files are looked at, so that no change falls in between.
+            self.watch = Watch::over(&self.folder);
+        }
+        self.is_settled = false;
+        let (stamps, has_links) = match stamps(&self.folder) {
+            Ok(found) => found,
             Err(error) => {
                 let folder = self.folder.display();
                 return self.tell(None, vec![format!("the folder of tasks {folder} can't be read, its tasks stay as they are: {error}")]);
             }
         };
-        let is_first = self.read.is_none();
-        let is_quiet = self.seen.replace(stamps.clone()).is_some_and(|seen| seen == stamps);
-        if self.read.as_ref() == Some(&stamps) || !(is_first || is_quiet) {
+        let (is_first, is_quiet) = (self.read.is_none(), self.seen.as_ref() == Some(&stamps));
+        let is_known = self.read.as_ref() == Some(&stamps);
+        if !is_quiet {
+            self.seen = Some(stamps.clone());
+        }
+        if is_known || !(is_first || is_quiet) {
+            // What a link leads to lies where nobody watches.
+            self.is_settled = is_known && !has_links;
             return Found::default();
         }
         self.known.retain(|name, _| stamps.contains_key(name));
@@ -115,21 +134,30 @@ impl Files {
 }
 
 /// The files of a folder that define tasks: their names end with `.toml` or `.json` and don't begin with a dot.
-fn stamps(folder: &Path) -> io::Result<Stamps> {
-    let mut stamps = Stamps::new();
+///
+/// Beside them, whether one of them is a link.
+fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
+    let (mut stamps, mut has_links) = (Stamps::new(), false);
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         let is_meant = [".toml", ".json"].iter().any(|end| name.ends_with(end)) && !name.starts_with('.');
-        // A link is looked through; a file may be gone since it was listed.
-        if let (true, Ok(file)) = (is_meant, fs::metadata(entry.path()))
+        if !is_meant {
+            continue;
+        }
+        // A link is looked through. Anything else is asked for within the folder, without its path: there may be thousands.
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        has_links |= is_link;
+        let file = if is_link { fs::metadata(entry.path()) } else { entry.metadata() };
+        // It may be gone since it was listed.
+        if let Ok(file) = file
             && file.is_file()
         {
             let modified = (file.mtime(), file.mtime_nsec());
             stamps.insert(name, Stamp { inode: file.ino(), length: file.len(), modified, changed: (file.ctime(), file.ctime_nsec()) });
         }
     }
-    Ok(stamps)
+    Ok((stamps, has_links))
 }
 
 fn read(path: &Path) -> Result<Definition, Vec<String>> {
@@ -209,6 +237,40 @@ mod tests {
         fs::write(folder.path().join("b.toml"), task("same")).unwrap();
         let found = Files::new(folder.path(), []).look();
         assert!(found.book.is_none() && found.mistakes[0].ends_with("b.toml: name: there is another task same"), "{found:?}");
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_looked_through() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = elsewhere.path().join("real");
+        fs::write(&file, task("a")).unwrap();
+        std::os::unix::fs::symlink(&file, folder.path().join("a.toml")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("folder.toml")).unwrap();
+        fs::create_dir(folder.path().join("other.toml")).unwrap();
+        let mut files = Files::new(folder.path(), []);
+        assert_eq!(names(&files.look()), Some(vec!["a"]));
+        fs::write(&file, task("changed")).unwrap();
+        files.look();
+        assert_eq!(names(&files.look()), Some(vec!["changed"]));
+    }
+
+    #[test]
+    fn a_folder_that_is_put_in_the_place_of_another_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new, link) = (folder.path().join("old"), folder.path().join("new"), folder.path().join("tasks"));
+        for (release, name) in [(&old, "before"), (&new, "after")] {
+            fs::create_dir(release).unwrap();
+            fs::write(release.join("a.toml"), task(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(&old, &link).unwrap();
+        let mut files = Files::new(&link, []);
+        assert_eq!(names(&files.look()), Some(vec!["before"]));
+        assert_eq!(files.look(), Found::default());
+        assert!(files.is_settled, "nothing is looked at until something changes");
+        std::os::unix::fs::symlink(&new, folder.path().join("next")).unwrap();
+        fs::rename(folder.path().join("next"), &link).unwrap();
+        files.look();
+        assert_eq!(names(&files.look()), Some(vec!["after"]));
     }
 
     #[test]

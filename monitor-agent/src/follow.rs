@@ -16,7 +16,7 @@ use monitor_tasks::{Definition, RunId, ledger};
 use crate::asked::Asked;
 use crate::judge::{self, Judged};
 use crate::link::Told;
-use crate::{publish, spec};
+use crate::{publish, retention, socket, spec};
 
 /// Stack of a run's thread.
 const STACK: usize = 256 << 10;
@@ -60,18 +60,19 @@ pub(crate) struct Runner {
     pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) zone: TimeZone,
     pub(crate) news: Sender<News>,
+    pub(crate) looked: retention::Looked,
 }
 
 impl Runner {
     /// Starts a run, and tells what becomes of it.
     pub(crate) fn start(self: &Arc<Self>, run: ledger::Run, definition: Arc<Definition>) {
         let id = run.id.clone();
-        self.spawn(id, move |runner| runner.begin(&run, &definition));
+        self.spawn(id, Some(definition.clone()), move |runner| runner.begin(&run, &definition));
     }
 
     /// Tells what becomes of a run that was told to start before this agent began.
     pub(crate) fn follow(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>) {
-        self.spawn(run.clone(), move |runner| runner.see_through(&run, definition.as_deref()));
+        self.spawn(run.clone(), definition.clone(), move |runner| runner.see_through(&run, definition.as_deref()));
     }
 
     /// Ends a run.
@@ -105,16 +106,27 @@ impl Runner {
         }
     }
 
-    fn spawn(self: &Arc<Self>, run: RunId, work: impl FnOnce(&Self) -> News + Send + 'static) {
-        let runner = self.clone();
+    fn spawn(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>, work: impl FnOnce(&Self) -> News + Send + 'static) {
+        let (runner, task) = (self.clone(), run.task.clone());
         let spawned = std::thread::Builder::new().stack_size(STACK).spawn(move || {
             let news = work(&runner);
             // The agent may have ended.
             let _ = runner.news.send(news);
+            if let Some(definition) = definition {
+                runner.tidy(&task, &definition);
+            }
         });
         if let Err(error) = spawned {
             let judged = Judged::not_started(format!("the agent has no thread for it: {error}"), 125);
             let _ = self.news.send(News::Ended { run, at: Timestamp::now(), judged: Box::new(judged) });
+        }
+    }
+
+    /// Removes logs and history that a task no longer keeps, now and then.
+    fn tidy(&self, task: &str, definition: &Definition) {
+        if self.looked.is_time(task) {
+            let writing = retention::writing(&self.runs, task);
+            retention::tidy(&publish::folder(&self.home, task), definition.retention, &writing, (Timestamp::now(), &self.zone));
         }
     }
 
@@ -139,11 +151,13 @@ impl Runner {
         let unable = |what: &str, error: std::io::Error| Unable::Words(format!("{what}: {error}"));
         monitor_runs::forget_unasked(&self.runs, &id).map_err(|error| unable("the folder of the run can't be made anew", error))?;
         if !folder.join("spec.json").exists() {
-            let spec = spec::spec(definition, run, &self.agent, &self.home, &self.runs).map_err(Unable::Words)?;
+            let mut spec = spec::spec(definition, run, &self.agent, &self.home, &self.runs).map_err(Unable::Words)?;
+            spec.env.push(("MONITOR_AGENT_SOCKET".into(), socket::path(&self.home, &self.agent).into()));
             monitor_runs::ask(&self.runs, &spec).map_err(Unable::Launcher)?;
         }
         let own = publish::folder(&self.home, &definition.name);
-        publish::prepare(&own).map_err(|error| unable("the folder that the run publishes into can't be emptied", error))?;
+        let user = definition.user.as_deref().and_then(publish::user);
+        publish::prepare(&own, user.as_ref()).map_err(|error| unable("the folder that the run publishes into can't be emptied", error))?;
         self.write_config(definition, &run.id).map_err(|error| unable("the task's settings can't be written", error))?;
         monitor_runs::launch(&self.monitor, &folder, self.env.iter().map(|(name, value)| (*name, value)))
             .map(drop)
@@ -165,7 +179,8 @@ impl Runner {
     }
 
     /// Waits for the end of a run.
-    fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> News {
+    /// Waits until a run has ended, and returns what has become of it. Of one that has ended it returns at once.
+    pub(crate) fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> News {
         let folder = self.folder(id);
         let Ok(run) = Run::open(folder.clone()) else {
             let judged = Judged::lost("its folder was removed, so how it ended is unknown");
@@ -208,15 +223,18 @@ impl Runner {
         let at = Timestamp::from_microsecond(outcome.ended_us as i64).unwrap_or_default();
         let at = if outcome.ended_us == 0 { Timestamp::now() } else { at };
         let own = publish::folder(&self.home, &id.task);
-        let kept = publish::keep(&own, folder, &Zoned::new(at, self.zone.clone())).unwrap_or_else(|error| {
-            tracing::error!(run = %id, %error, "what the run has published can't be moved to the history");
-            publish::Kept { files: publish::count(&own.join("publish")), folder: None }
-        });
+        let (kept, unkept) = match publish::keep(&own, folder, &Zoned::new(at, self.zone.clone())) {
+            Ok(kept) => (kept, None),
+            Err(error) => {
+                tracing::error!(run = %id, %error, "what the run has published can't be moved to the history");
+                (publish::Kept { files: publish::count(&own.join("publish")), folder: None }, Some(error.to_string()))
+            }
+        };
         if let Some(definition) = definition.filter(|definition| definition.user.is_some()) {
             // It may never have been written.
             let _ = fs::remove_file(spec::config_file(definition, id, &self.home, &self.runs));
         }
-        let mut judged = judge::judge(definition, outcome, folder, kept.files);
+        let mut judged = judge::judge(definition, outcome, folder, (kept.files, unkept.as_deref()));
         judged.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
         News::Ended { run: id.clone(), at, judged: Box::new(judged) }
     }

@@ -60,9 +60,14 @@ impl Judged {
     }
 }
 
-/// Judges the end of a run's command, by the definition that it was started with. `folder` is the run's, `published` the number of files
-/// that it left.
-pub(crate) fn judge(definition: Option<&Definition>, ended: &monitor_runs::Outcome, folder: &Path, published: u32) -> Judged {
+/// Judges the end of a run's command, by the definition that it was started with. `folder` is the run's, `published` what it left, and
+/// `unkept` why that couldn't be moved to the history.
+pub(crate) fn judge(
+    definition: Option<&Definition>,
+    ended: &monitor_runs::Outcome,
+    folder: &Path,
+    (published, unkept): (u32, Option<&str>),
+) -> Judged {
     let how = how(ended);
     let has = |text: &String| output_has(&folder.join("output.log"), text.as_bytes()).unwrap_or(false);
     let expect = definition.and_then(|definition| definition.expect.as_ref());
@@ -75,10 +80,28 @@ pub(crate) fn judge(definition: Option<&Definition>, ended: &monitor_runs::Outco
     };
     // Without its definition, a run has an exit code and no more.
     let plain = || Definition::from_toml("name = \"unknown\"").expect("a definition");
-    let Verdict { outcome, result_code, reason: why } = match definition {
-        Some(definition) => verdict(definition, &end),
-        None => verdict(&plain(), &end),
+    let verdict = |end: &End| match definition {
+        Some(definition) => verdict(definition, end),
+        None => verdict(&plain(), end),
     };
+    let found = verdict(&end);
+    let is_well = matches!(found.outcome, Outcome::Ok | Outcome::Warn | Outcome::Idle);
+    if let Some(unkept) = unkept.filter(|_| is_well) {
+        let Verdict { outcome, result_code, reason } = verdict(&End { how: How::Publishing, ..end });
+        let words = reason.map(|reason| format!("{reason}: {unkept}"));
+        let reason = Some("publishing".to_owned());
+        return Judged {
+            outcome,
+            exit_code: ended.code,
+            result_code,
+            signal: None,
+            reason,
+            words,
+            started_us: Some(ended.started_us),
+            publication: None,
+        };
+    }
+    let Verdict { outcome, result_code, reason: why } = found;
     let is_expectation =
         why.is_some() && result_code == monitor_tasks::exit::EXPECTATION && !matches!(how, How::Exit(code) if code == result_code);
     let said = ended.why.clone().or_else(|| ended.error.clone());
@@ -153,7 +176,7 @@ mod tests {
     }
 
     fn check(more: &str, ended: &monitor_runs::Outcome, expected: (Outcome, u8, Option<&str>)) {
-        let judged = judge(Some(&definition(more)), ended, Path::new("/nowhere"), 2);
+        let judged = judge(Some(&definition(more)), ended, Path::new("/nowhere"), (2, None));
         assert_eq!((judged.outcome, judged.result_code, judged.reason.as_deref()), expected, "{more} {ended:?}");
     }
 
@@ -170,7 +193,17 @@ mod tests {
         check("", &monitor_runs::Outcome { code: None, signal: Some(9), ..ended(0) }, (Outcome::Fail, 137, Some("signal")));
         let not_found = monitor_runs::Outcome { reason: Some("not-found".to_owned()), error: Some("no".to_owned()), ..ended(127) };
         check("", &not_found, (Outcome::Fail, 127, Some("not-found")));
-        assert_eq!(judge(None, &ended(3), Path::new("/nowhere"), 0).outcome, Outcome::Fail, "the definition is not known any more");
+        assert_eq!(judge(None, &ended(3), Path::new("/nowhere"), (0, None)).outcome, Outcome::Fail, "the definition is not known any more");
+    }
+
+    #[test]
+    fn a_success_whose_files_are_not_kept_is_none() {
+        let judge = |more: &str, code| judge(Some(&definition(more)), &ended(code), Path::new("/nowhere"), (2, Some("the disk is full")));
+        let judged = judge("", 0);
+        assert_eq!((judged.outcome, judged.exit_code, judged.result_code), (Outcome::Fail, Some(0), 96));
+        assert_eq!(judged.words.as_deref(), Some("its files could not be moved to the history: the disk is full"));
+        assert_eq!(judge("", 3).result_code, 3, "its own failure says more");
+        assert_eq!(judge("retry = { times = 1 }", 0).outcome, Outcome::Retry);
     }
 
     #[test]
@@ -187,7 +220,7 @@ mod tests {
             ("output-has = \"ERROR\"", 0),
             ("output-lacks = \"ERRORS\"", 0),
         ] {
-            let judged = judge(Some(&definition(&format!("expect = {{ {expect} }}"))), &ended(0), folder.path(), 2);
+            let judged = judge(Some(&definition(&format!("expect = {{ {expect} }}"))), &ended(0), folder.path(), (2, None));
             assert_eq!(judged.result_code, result_code, "{expect}: {judged:?}");
             assert_eq!(judged.reason.is_some(), result_code == 91, "{expect}: {judged:?}");
         }

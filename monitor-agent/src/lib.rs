@@ -12,6 +12,7 @@
 #![cfg(target_os = "linux")]
 
 mod agent;
+mod alert;
 mod asked;
 mod clock;
 mod data;
@@ -22,6 +23,7 @@ mod folder;
 mod follow;
 mod judge;
 mod link;
+mod look;
 mod outbox;
 mod output;
 mod publication;
@@ -29,13 +31,17 @@ mod publish;
 mod recover;
 mod report;
 mod request;
+mod retention;
+mod socket;
 mod spec;
 mod tasks;
 mod tell;
+mod watch;
 
 pub use agent::{Agent, Config};
 pub use data::{Database, RunRow, TaskRow};
 pub use error::AgentError;
 pub use folder::{DATABASE, default_data, is_running};
-pub use publication::{Publication, PublishError};
+pub use publication::{Change, FileRow, Files, Publication, PublishError, compare, files};
 pub use request::{Answer, Request};
+pub use socket::publish_by;

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use monitor_api::{Client, Error};
-use monitor_wire::{AgentBook, Backoff, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId};
+use monitor_wire::{AgentBook, Backoff, BatchStatus, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+use crate::alert;
 use crate::asked::Asked;
 use crate::error::AgentError;
 use crate::follow::News;
-use crate::output;
+use crate::look;
 use crate::request::{Answer, Request};
 
 /// The server is asked to wait so long for a change of the agent's tasks.
@@ -26,8 +27,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A server that refuses for good is asked again after so long: its tokens may change.
 const REFUSED: Duration = Duration::from_secs(60);
+/// An order waits no longer than so for tasks that the agent does not have yet.
+const CATCH_UP: Duration = Duration::from_secs(5);
 /// What the agent does when it is asked.
-const METHODS: &str = "ping,run,rerun,kill,pause,resume,log";
+const METHODS: &str = "ping,run,rerun,kill,pause,resume,log,publications,publication,publication-file,compare-publications,\
+                       restore-publication,alert-command";
+
+/// What an agent of this machine does when it is asked.
+pub(crate) fn methods() -> String {
+    if alert::sendmail().is_some() { format!("{METHODS},{}", alert::MAIL) } else { METHODS.to_owned() }
+}
 
 /// Tasks as the server told of them.
 #[derive(Debug)]
@@ -45,10 +54,14 @@ pub(crate) struct Link {
     pub(crate) client: Client,
     pub(crate) agent: String,
     pub(crate) worker: WorkerId,
-    pub(crate) runs: PathBuf,
+    pub(crate) data: PathBuf,
     pub(crate) news: Sender<News>,
     /// Durable orders that are being taken or done: the server repeats those on every new channel that it has not heard of.
     pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
+    /// It takes tasks from the server, and commands of channels.
+    pub(crate) takes_tasks: bool,
+    /// The revision of the server's tasks up to which the agent has them.
+    pub(crate) fetched: Arc<watch::Sender<u64>>,
 }
 
 /// Why something is not to be tried again now, told once.
@@ -85,10 +98,10 @@ impl Trouble {
 
 impl Link {
     /// Starts the thread. It ends with the agent.
-    pub(crate) fn start(self, takes_tasks: bool) -> Result<(), AgentError> {
+    pub(crate) fn start(self) -> Result<(), AgentError> {
         let talk = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            if takes_tasks {
+            if self.takes_tasks {
                 runtime.spawn(self.clone().fetch());
             }
             runtime.block_on(self.listen());
@@ -119,6 +132,7 @@ impl Link {
             }
             if written.await == Ok(true) {
                 (after, wait) = (revision, WAIT);
+                self.fetched.send_replace(revision);
             } else {
                 (after, wait) = (0, Duration::ZERO);
                 sleep(FIRST_PAUSE).await;
@@ -131,7 +145,7 @@ impl Link {
         let mut trouble = Trouble::default();
         let key = format!("{}{}", random(), random());
         loop {
-            let error = match self.client.channel(self.worker, &key, METHODS).await {
+            let error = match self.client.channel(self.worker, &key, &methods()).await {
                 Ok(mut channel) => {
                     trouble.is_over("the server has orders for this agent again");
                     loop {
@@ -191,18 +205,45 @@ impl Link {
         }
     }
 
+    /// Waits until the agent has the tasks that the server has now: an order may be for one that was added a moment ago.
+    async fn catch_up(&self, until: Timestamp) {
+        if !self.takes_tasks {
+            return;
+        }
+        let mut fetched = self.fetched.subscribe();
+        let known = *fetched.borrow();
+        let Ok(book) = self.client.agent_book(&self.agent, known, Duration::ZERO).await else { return };
+        // Changes of tasks that are not this agent's, or that a file defines, are not told at once.
+        if book.tasks.iter().all(|task| task.status == BatchStatus::DELETED) {
+            return;
+        }
+        let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
+        // What can't be had in time is answered by what is known.
+        let _ = tokio::time::timeout(left.min(CATCH_UP), fetched.wait_for(|revision| *revision >= book.revision)).await;
+    }
+
     /// Does what is ordered. None if the agent ends meanwhile: then nobody knows.
     async fn answer(&self, order: &CommandOrder, until: Timestamp) -> Option<CommandReply> {
         let reply = |status, value, error| Some(CommandReply { worker_id: self.worker, status, value, error });
-        if !METHODS.split(',').any(|method| method == order.method) {
-            return reply(CommandStatus::UNSUPPORTED, None, Some(format!("an agent does {METHODS}, and not {:?}", order.method)));
+        let methods = methods();
+        if !methods.split(',').any(|method| method == order.method) {
+            return reply(CommandStatus::UNSUPPORTED, None, Some(format!("this agent does {methods}, and not {:?}", order.method)));
+        }
+        if [alert::COMMAND, alert::MAIL].contains(&order.method.as_str()) {
+            let (method, may_run) = (order.method.clone(), self.takes_tasks);
+            let arguments = order.arguments.clone().into_iter().collect();
+            let done = tokio::task::spawn_blocking(move || alert::obey(&method, &arguments, may_run)).await.ok()?;
+            return match done {
+                Ok(value) => reply(CommandStatus::OK, Some(value), None),
+                Err(why) => reply(CommandStatus::REFUSED, None, Some(why)),
+            };
         }
         let text = |key: &str| order.arguments.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if order.method == "log" {
-            let (runs, run, offset) = (self.runs.clone(), text("run"), order.arguments.get("offset").and_then(Value::as_u64));
-            let read = tokio::task::spawn_blocking(move || output::piece(&runs, &run, offset.unwrap_or_default())).await.ok()?;
-            return match read {
-                Ok(piece) => reply(CommandStatus::OK, serde_json::to_value(piece).ok(), None),
+        if look::is_look(&order.method) {
+            let (data, agent, method, arguments) = (self.data.clone(), self.agent.clone(), order.method.clone(), order.arguments.clone());
+            let looked = tokio::task::spawn_blocking(move || look::look(&data, &agent, &method, arguments)).await.ok()?;
+            return match looked {
+                Ok(value) => reply(CommandStatus::OK, Some(value), None),
                 Err(why) => reply(CommandStatus::REFUSED, None, Some(why)),
             };
         }
@@ -212,6 +253,9 @@ impl Link {
             Ok(request) => request,
             Err(error) => return reply(CommandStatus::REFUSED, None, Some(format!("it can't be read: {error}"))),
         };
+        if matches!(request, Request::Run { .. } | Request::Pause { .. } | Request::Resume { .. }) {
+            self.catch_up(until).await;
+        }
         let (to, answer) = oneshot::channel();
         self.news.send(News::Asked(Asked::over_channel(text("by"), until, request, to))).ok()?;
         match answer.await.ok()? {

@@ -3,40 +3,77 @@
 //! ```text
 //! <home>/task/NAME/publish/                        what a run leaves: empty when it begins
 //!                 history/YYYYMM/DD_HHmmss/        moved there when it has ended
+//!                 history/STEM.YYYYMMDDHHmm.EXT    a link to each file that is kept there
 //!                 logs/YYYYMM/DD/HHmmss-<id>.log   the output of a run
 //! ```
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
+use nix::unistd::{Uid, User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
+
+use crate::publication::Tree;
 
 /// File of a run's folder that says where its files are kept.
 const NOTE: &str = "publication.json";
+/// So many files of a run are linked by name and time at most.
+const MOST_LINKS: usize = 1_000;
 
 /// The folder of a task.
 pub(crate) fn folder(home: &Path, task: &str) -> PathBuf {
     home.join("task").join(task)
 }
 
-/// Makes the folder that a run publishes into, and empties it.
-pub(crate) fn prepare(folder: &Path) -> io::Result<()> {
+/// Makes the folder that a run publishes into, empties it, and gives it to the user that the run is of.
+pub(crate) fn prepare(folder: &Path, user: Option<&User>) -> io::Result<()> {
     let publish = folder.join("publish");
+    // A run of another user may have put a link in its place.
+    if fs::symlink_metadata(&publish).is_ok_and(|there| !there.is_dir()) {
+        fs::remove_file(&publish)?;
+    }
     fs::create_dir_all(&publish)?;
-    for entry in fs::read_dir(&publish)? {
+    let held = File::options().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(&publish)?;
+    let own = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
+    for entry in fs::read_dir(&own)? {
         let entry = entry?;
         // A link is removed, and not what it points to.
         if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
     }
+    // Whatever the agent's umask is: others read what is published, and the user is to get there.
+    held.set_permissions(fs::Permissions::from_mode(0o755))?;
+    if user.is_some() {
+        for above in [folder.parent(), Some(folder)].into_iter().flatten() {
+            let mode = fs::metadata(above)?.mode() & 0o7777;
+            if mode & 0o001 == 0 {
+                fs::set_permissions(above, fs::Permissions::from_mode(mode | 0o011))?;
+            }
+        }
+    }
+    let (uid, gid) = user.map_or_else(|| (geteuid(), getegid()), |user| (user.uid, user.gid));
+    if held.metadata()?.uid() != uid.as_raw() && geteuid().is_root() {
+        std::os::unix::fs::fchown(&held, Some(uid.as_raw()), Some(gid.as_raw()))?;
+    }
     Ok(())
+}
+
+/// The user that a task names by name or number; none if there is no such user.
+pub(crate) fn user(name: &str) -> Option<User> {
+    let found = match name.parse() {
+        Ok(uid) => User::from_uid(Uid::from_raw(uid)),
+        Err(_) => User::from_name(name),
+    };
+    found.ok().flatten()
 }
 
 /// Number of files that a run has left, in its folder and those below.
 pub(crate) fn count(folder: &Path) -> u32 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| if entry.file_type().is_ok_and(|kind| kind.is_dir()) { count(&entry.path()) } else { 1 }).sum()
+    let size = Tree::open(folder).and_then(|tree| tree.size()).unwrap_or_default();
+    u32::try_from(size.files).unwrap_or(u32::MAX)
 }
 
 /// What a run has left, and where it is kept.
@@ -56,18 +93,46 @@ pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept>
     let kept = if let Some(noted) = noted {
         noted
     } else {
-        let is_empty = match fs::read_dir(&publish) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            entries => entries?.next().is_none(),
-        };
+        // A run of another user may have put a link in its place, which the next run removes.
+        let is_folder = fs::symlink_metadata(&publish).is_ok_and(|there| there.is_dir());
+        let is_empty = !is_folder || fs::read_dir(&publish)?.next().is_none();
         let kept = Kept { files: count(&publish), folder: if is_empty { None } else { Some(free_name(folder, ended)?) } };
         fs::write(&note, serde_json::to_vec(&kept)?)?;
         kept
     };
     if let Some(to) = kept.folder.as_ref().filter(|to| fs::symlink_metadata(to).is_err()) {
         fs::rename(&publish, to)?;
+        if let Err(error) = link(folder, to, ended) {
+            tracing::warn!(folder = %to.display(), %error, "not all files of the history can be linked by name and time");
+        }
     }
     Ok(kept)
+}
+
+/// Makes each file that is kept reachable by its name and the minute, `price.202611211030.json`. Of two runs in a minute the later one is meant.
+fn link(folder: &Path, kept: &Path, ended: &Zoned) -> io::Result<()> {
+    let history = folder.join("history");
+    let target = kept.strip_prefix(&history).unwrap_or(kept);
+    let minute = ended.strftime("%Y%m%d%H%M").to_string();
+    for entry in fs::read_dir(kept)?.take(MOST_LINKS) {
+        let entry = entry?;
+        let name = PathBuf::from(entry.file_name());
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
+        let mut timed = name.file_stem().unwrap_or_default().to_owned();
+        timed.push(format!(".{minute}"));
+        if let Some(extension) = name.extension() {
+            timed.push(".");
+            timed.push(extension);
+        }
+        let link = history.join(timed);
+        if fs::symlink_metadata(&link).is_ok_and(|there| there.is_symlink()) {
+            fs::remove_file(&link)?;
+        }
+        std::os::unix::fs::symlink(target.join(&name), link)?;
+    }
+    Ok(())
 }
 
 /// A folder of history that is not there yet.
@@ -92,26 +157,29 @@ mod tests {
         let at: Zoned = "2017-11-23T21:38:54+08:00[Asia/Shanghai]".parse().unwrap();
         for (text, kept) in [("1", "201711/23_213854"), ("2", "201711/23_213854-2"), ("3", "201711/23_213854-3")] {
             let run = tempfile::tempdir().unwrap();
-            prepare(&task).unwrap();
+            prepare(&task, None).unwrap();
             fs::create_dir(task.join("publish/day")).unwrap();
             fs::write(task.join("publish/price.json"), text).unwrap();
+            fs::write(task.join("publish/LICENSE"), text).unwrap();
             fs::write(task.join("publish/day/a"), text).unwrap();
-            let expected = Kept { files: 2, folder: Some(task.join("history").join(kept)) };
+            let expected = Kept { files: 3, folder: Some(task.join("history").join(kept)) };
             assert_eq!(keep(&task, run.path(), &at).unwrap(), expected);
             assert_eq!(keep(&task, run.path(), &at).unwrap(), expected, "an agent that was killed asks again");
             assert_eq!(fs::read_to_string(task.join("history").join(kept).join("price.json")).unwrap(), text);
+            assert_eq!(fs::read_to_string(task.join("history/price.201711232138.json")).unwrap(), text, "by name and time");
+            assert_eq!(fs::read_to_string(task.join("history/LICENSE.201711232138")).unwrap(), text);
         }
         for is_there in [false, true] {
             let run = tempfile::tempdir().unwrap();
             if is_there {
-                prepare(&task).unwrap();
+                prepare(&task, None).unwrap();
             }
             assert_eq!(keep(&task, run.path(), &at).unwrap(), Kept::default(), "nothing was published");
         }
         fs::write(home.path().join("precious"), "").unwrap();
         std::os::unix::fs::symlink(home.path(), task.join("publish/link")).unwrap();
         fs::create_dir_all(task.join("publish/old/er")).unwrap();
-        prepare(&task).unwrap();
+        prepare(&task, None).unwrap();
         assert!(count(&task.join("publish")) == 0 && home.path().join("precious").exists());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use monitor_runs::{Life, Run};
 use monitor_tasks::{RunId, State};
 
 use crate::agent::Agent;
@@ -12,13 +13,19 @@ use crate::judge::Judged;
 
 impl Agent {
     /// Follows the runs that were told to start before. One whose folder was never made was not started; what has become of the others
-    /// their folders say.
+    /// their folders say. One that has ended meanwhile is heard of before anything is decided: it doesn't stand in the way of what is due.
     pub(crate) fn recover(&mut self) -> Result<(), AgentError> {
         let open: Vec<_> =
             self.ledger.runs().filter(|run| run.is_open()).map(|run| (run.id.clone(), run.version, run.state.clone())).collect();
         for (id, version, state) in open {
-            if self.runner.runs.join(id.to_string()).join("spec.json").exists() {
+            let folder = self.runner.runs.join(id.to_string());
+            if folder.join("spec.json").exists() {
                 let definition = self.definition(&id, version)?;
+                if Run::open(folder).is_ok_and(|run| matches!(run.life(), Life::Ended(_))) {
+                    let news = self.runner.see_through(&id, definition.as_deref());
+                    self.hear(news);
+                    continue;
+                }
                 tracing::info!(run = %id, "follows a run of before");
                 self.runner.follow(id, definition);
             } else if matches!(state, State::Starting { .. }) {
@@ -32,7 +39,7 @@ impl Agent {
     }
 
     /// The definition that a run was told to start with.
-    fn definition(&self, run: &RunId, version: u64) -> Result<Option<Arc<monitor_tasks::Definition>>, AgentError> {
+    pub(crate) fn definition(&self, run: &RunId, version: u64) -> Result<Option<Arc<monitor_tasks::Definition>>, AgentError> {
         match self.book.tasks.get(&run.task) {
             Some(task) if task.version == version => Ok(Some(task.definition.clone())),
             _ => Ok(self.database.definition(&run.task, version)?.map(Arc::new)),

@@ -21,6 +21,9 @@ pub enum Request {
     Rerun {
         /// Id of the run.
         run: String,
+        /// For the run's own due time and with the version of the task that the run had, instead of now and as the task is now.
+        #[serde(default)]
+        as_it_was: bool,
     },
     /// Start nothing of a task, or nothing at all.
     Pause {

@@ -71,8 +71,9 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
         Meaning::Ok | Meaning::Warn | Meaning::Idle => monitor_runs::Verdict::Ok,
         Meaning::Fail | Meaning::Retry => monitor_runs::Verdict::Failed,
     };
-    let relation = if matches!(run.trigger, Trigger::Retry { .. }) { "retry_of" } else { "triggered_by" };
-    let links = run.trigger.run().map(|other| {
+    let is_again = run.repeats.is_some() || matches!(run.trigger, Trigger::Retry { .. });
+    let relation = if is_again { "retry_of" } else { "triggered_by" };
+    let links = run.trigger.run().or(run.repeats.as_ref()).map(|other| {
         let ProcessIds { root_id, process_id } = ids(other);
         Link { root_id, process_id, relation: relation.to_owned() }
     });
@@ -88,6 +89,11 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
         clean_env: true,
         env: env.into_iter().map(|(name, value)| (name.into(), value)).collect(),
         secrets,
+        before: definition.hooks.before.iter().map(OsString::from).collect(),
+        after: definition.hooks.after.iter().map(OsString::from).collect(),
+        memory: definition.limits.memory,
+        cpu: definition.limits.cpu,
+        nice: definition.limits.nice.map(i32::from),
         timeout: definition.kill_after,
         warn_after: definition.timeout,
         exits: definition.exit.iter().map(|(code, meaning)| (*code, verdict(*meaning))).collect(),
@@ -143,6 +149,7 @@ mod tests {
             step: 1,
             lock: None,
             chain: Vec::new(),
+            repeats: None,
             state: State::Asked,
             is_overtime: false,
             is_killed: false,

@@ -70,12 +70,12 @@ impl Agent {
     /// Takes over what the server says.
     pub(crate) fn take_told(&mut self, Told { book, is_whole, done }: Told) {
         let before = self.sources.server.take().filter(|_| !is_whole).unwrap_or_default();
-        let mut tasks = before;
+        let (mut tasks, mut not_kept) = (before, Vec::new());
         for task in book.tasks {
             let name = task.name.clone();
             if task.status == BatchStatus::DELETED {
                 tasks.remove(&name);
-                self.tell_of_file(&name);
+                not_kept.push(name);
                 continue;
             }
             if self.book.tasks.contains_key(&name) && !self.of_server.contains(&name) {
@@ -86,22 +86,26 @@ impl Agent {
                 Err(why) => tracing::error!(task = name, why, "a task of the server can't be read by this agent: it stays as it was"),
             }
         }
+        self.tell_of_files(&not_kept);
         self.sources.server = Some(tasks);
         self.sources.told.push(done);
         self.settle_tasks();
     }
 
-    /// Tells the server of a task that a file of this agent defines, now that the server keeps none of that name.
-    fn tell_of_file(&mut self, name: &str) {
-        if self.of_server.contains(name) {
+    /// Tells the server of tasks that files of this agent define, now that the server keeps none of these names. There may be thousands: they
+    /// are written at once.
+    fn tell_of_files(&mut self, names: &[String]) {
+        let of_files = names.iter().filter(|name| !self.of_server.contains(*name));
+        let of_files: Vec<&Task> = of_files.filter_map(|name| self.book.tasks.get(name)).collect();
+        if of_files.is_empty() {
             return;
         }
-        let Some(task) = self.book.tasks.get(name) else { return };
-        let teller = &self.teller;
-        let written = self
-            .database
-            .write(|transaction| teller.task(transaction, (&task.definition, task.version), task.paused, "file", Timestamp::now()));
+        let (teller, now) = (&self.teller, Timestamp::now());
+        let written = self.database.write(|transaction| {
+            of_files.iter().try_for_each(|task| teller.task(transaction, (&task.definition, task.version), task.paused, "file", now))
+        });
         self.is_done(written);
+        self.reporter.wake();
     }
 
     /// Makes the tasks be as files and server say. What can't be done now is done at the next look.

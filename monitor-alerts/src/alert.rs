@@ -106,6 +106,8 @@ words! {
         NotFollowed = "not-followed",
         /// A message could not be delivered.
         Undelivered = "undelivered",
+        /// A channel's own template could not be used: its message had the built-in text.
+        TextFailed = "text-failed",
     }
 }
 

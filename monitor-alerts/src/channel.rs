@@ -43,7 +43,7 @@ pub struct Channel {
     pub rate: u32,
     /// It may send to private, link-local and loopback addresses.
     pub private: bool,
-    /// A template of its messages, in place of the built-in text.
+    /// A template of its messages in its language, in place of the built-in text.
     pub template: Option<String>,
 }
 
@@ -64,6 +64,8 @@ pub enum ChannelKind {
         from: String,
         /// Addresses of a message that has none of its own.
         to: Vec<String>,
+        /// File with the certificates (PEM) that the server's is to be signed by; without it those that the system trusts.
+        ca: Option<String>,
     },
     /// JSON by POST.
     Webhook {
@@ -105,10 +107,13 @@ pub enum ChannelKind {
         /// Name of the agent; else the server's own.
         agent: Option<String>,
     },
+    /// Mail by the `sendmail` of the machine of the server's own agent, to its user unless the message has an address. It is there by
+    /// itself as long as there is no other channel.
+    Sendmail,
 }
 
 impl ChannelKind {
-    /// Words of the kinds.
+    /// Words of the kinds that can be written.
     pub const WORDS: [&str; 7] = ["mail", "webhook", "wecom", "dingtalk", "feishu", "slack", "command"];
 
     /// Its word.
@@ -121,7 +126,19 @@ impl ChannelKind {
             Self::Feishu { .. } => "feishu",
             Self::Slack { .. } => "slack",
             Self::Command { .. } => "command",
+            Self::Sendmail => "sendmail",
         }
+    }
+}
+
+impl Channel {
+    /// Name of the channel that there is by itself.
+    pub const SENDMAIL: &str = "sendmail";
+
+    /// The channel that there is by itself as long as there is no other: mail by `sendmail`, as with cron.
+    pub fn sendmail() -> Self {
+        let name = Self::SENDMAIL.to_owned();
+        Self { name, kind: ChannelKind::Sendmail, language: Language::En, rate: RATE, private: false, template: None }
     }
 }
 
@@ -135,6 +152,9 @@ impl std::fmt::Debug for Channel {
 /// So many messages a minute are sent by a channel that says nothing else.
 const RATE: u32 = 10;
 
+/// The longest template, in bytes.
+const LONGEST_TEMPLATE: usize = 16 << 10;
+
 /// Reads the channel of a name.
 pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>) -> Option<Channel> {
     let path = found.0.clone();
@@ -146,11 +166,12 @@ pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>)
         reader.wrong(&path, format!("a kind is missing: one of {}", ChannelKind::WORDS.join(", ")));
         None
     };
+    let language = table.get("language").and_then(|found| reader.word(found, Language::WORDS)).unwrap_or(Language::En);
     let common = (
-        table.get("language").and_then(|found| reader.word(found, Language::WORDS)).unwrap_or(Language::En),
+        language,
         table.get("rate").and_then(|found| reader.number(found, 1)).unwrap_or(RATE),
         table.get("private").and_then(|found| reader.truth(found)).unwrap_or_default(),
-        reader.maybe_text(table.get("template")),
+        table.get("template").and_then(|found| template(reader, found, language)),
     );
     let needed = |reader: &mut Reader<'a>, found: Option<Found<'a>>, example: &str| {
         if found.is_none() {
@@ -176,6 +197,7 @@ pub(crate) fn channel<'a>(reader: &mut Reader<'a>, name: &str, found: Found<'a>)
                 password: secret(reader, table.get("password")),
                 from: from.and_then(|found| mail_address(reader, found)).unwrap_or_default(),
                 to: to.into_iter().filter_map(|found| mail_address(reader, found)).collect(),
+                ca: reader.maybe_text(table.get("ca")),
             })
         }
         "webhook" => {
@@ -229,6 +251,29 @@ fn mail_address<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> Option<String>
         return None;
     }
     Some(text.to_owned())
+}
+
+/// A template: a text, or one for each language, of which the channel's is taken.
+fn template<'a>(reader: &mut Reader<'a>, found: Found<'a>, language: Language) -> Option<String> {
+    let path = found.0.clone();
+    let text = if found.1.is_object() {
+        let mut table = reader.table(found)?;
+        let texts = Language::WORDS.iter().map(|(word, of)| (*of, table.get(word))).collect::<Vec<_>>();
+        reader.end(&table);
+        let texts = texts.into_iter().map(|(of, found)| (of, reader.maybe_text(found))).collect::<Vec<_>>();
+        let text = texts.into_iter().find(|(of, _)| *of == language).and_then(|(_, text)| text);
+        if text.is_none() {
+            reader.wrong(&path, format!("there is none in the channel's language, {language}"));
+        }
+        text?
+    } else {
+        reader.text(found)?.to_owned()
+    };
+    if text.len() > LONGEST_TEMPLATE {
+        reader.wrong(&path, format!("at most {LONGEST_TEMPLATE} bytes are expected, and these are {}", text.len()));
+        return None;
+    }
+    Some(text)
 }
 
 fn headers<'a>(reader: &mut Reader<'a>, found: Found<'a>) -> BTreeMap<String, Variable> {

@@ -21,6 +21,6 @@ pub use monitor_tasks::definition::{Mistake, Variable};
 pub use replay::{Replayed, replay};
 pub use rule::{Escalation, Follow, On, Pattern, QuietHours, Rule, Times, To, builtin};
 pub use settings::Settings;
-pub use sign::{Facts, Relief, Sign, Subject, SubjectKind, What};
+pub use sign::{Facts, GoodRun, PublishedChange, Relief, Sign, Subject, SubjectKind, What};
 pub use state::{Changed, Common, Entry, Group, Key, Live, Rate, State};
 pub use step::{Order, Step, World, acknowledge, resolve, rules, step};

@@ -26,14 +26,23 @@ impl Settings {
     /// # Errors
     /// All its mistakes, in the order of the file.
     pub fn from_toml(text: &str) -> Result<Self, Vec<Mistake>> {
+        Self::draft(text, &BTreeMap::new())
+    }
+
+    /// Reads rules that are to be tried before they hold, written as in `alerts.toml`. They may tell by the channels that there are, and by
+    /// those of the text.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the text.
+    pub fn draft(text: &str, channels: &BTreeMap<String, Channel>) -> Result<Self, Vec<Mistake>> {
         let source = Source::toml(text)?;
         let mut reader = Reader::new(&source);
-        let read = settings(&mut reader);
+        let read = settings(&mut reader, channels);
         reader.finish(read)
     }
 }
 
-fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
+fn settings(reader: &mut Reader<'_>, known: &BTreeMap<String, Channel>) -> Option<Settings> {
     let mut table = reader.top()?;
     let mut settings = Settings::default();
     if let Some(found) = table.get("channel")
@@ -49,14 +58,15 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
     // A channel that has a mistake is there all the same.
     let written = table.get("channel").and_then(|found| found.1.as_object());
     let is_mail = |channel: &Value| channel.get("kind").and_then(Value::as_str) == Some("mail");
-    let reach = Reach {
-        names: written.into_iter().flat_map(|map| map.keys().cloned()).collect(),
-        has_mail: written.is_some_and(|map| map.values().any(is_mail)),
-    };
+    let mut reach = Reach::of(known);
+    reach.names.extend(written.into_iter().flat_map(|map| map.keys().cloned()));
+    reach.has_mail |= written.is_some_and(|map| map.values().any(is_mail));
     let mut names = BTreeSet::new();
     let items = table.get("rule").map(|found| reader.list(found)).unwrap_or_default();
     for found in items {
         let path = found.0.clone();
+        // A list that is empty says on purpose that nobody is told.
+        let says_whom = found.1.get("to").is_some();
         let Some(rule) = read_rule(reader, found, &reach) else { continue };
         if !rule.name.is_empty() && !names.insert(rule.name.clone()) {
             reader.wrong(&format!("{path}/name"), format!("there is another rule {}", rule.name));
@@ -64,8 +74,9 @@ fn settings(reader: &mut Reader<'_>) -> Option<Settings> {
         if rule.on.cause.is_empty() {
             settings.warnings.push(reader.warning(&format!("{path}/on/cause"), "the rule is for nothing: its list of causes is empty"));
         }
-        if rule.to.is_empty() && rule.escalate.is_empty() {
-            settings.warnings.push(reader.warning(&path, "nobody is told by this rule: to is empty"));
+        if !says_whom && rule.escalate.is_empty() && rule.then.is_none() {
+            let words = "nobody is told by this rule: say whom, to = [\"@owner\"], or that nobody is to be, to = []";
+            settings.warnings.push(reader.warning(&path, words));
         }
         settings.rules.push(rule);
     }

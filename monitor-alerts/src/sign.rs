@@ -121,6 +121,18 @@ pub struct Sign {
     pub facts: Facts,
 }
 
+/// Files that the last good run published to a target, where the run has published another number of files or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedChange {
+    /// Name of the target.
+    pub target: String,
+    /// Number of files that the last good run published.
+    pub was: u64,
+    /// Number of files that the run has published; none if it has not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is: Option<u64>,
+}
+
 macro_rules! facts {
     ($($(#[$doc:meta])* $field:ident: $type:ty,)+) => {
         /// What is known of what happened: data, never markup, a template or a header. What is unknown is left out.
@@ -136,6 +148,21 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// A run that ended well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodRun {
+    /// Its id.
+    pub run: String,
+    /// Version of the task.
+    pub version: u64,
+    /// When it ended, in Unix microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_us: Option<u64>,
+    /// How long it took, in nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elapsed_ns: Option<u64>,
+}
+
 facts! {
     /// Id of the run, such as `gold@20261121T023000Z.1`.
     run: Option<String>,
@@ -149,6 +176,8 @@ facts! {
     machine: Option<String>,
     /// What started the run: `time`, `request`, `then`, `alert` …
     trigger: Option<String>,
+    /// Version of the task that the run was of.
+    version: Option<u64>,
     /// Program of the worker.
     program: Option<String>,
     /// Owner of the task.
@@ -169,7 +198,8 @@ facts! {
     limit_ns: Option<u64>,
     /// The exit code.
     exit_code: Option<i64>,
-    /// What the exit code means.
+    /// What the exit code means, in one word: `retry` or another of the task's `exit`; or, if it isn't the command's own, what the monitor
+    /// gave it for, such as `expect`.
     exit_meaning: Option<String>,
     /// The signal that ended it.
     signal: Option<i64>,
@@ -181,8 +211,20 @@ facts! {
     shape: Option<String>,
     /// The last lines of its log.
     lines: Vec<String>,
-    /// What changed since the last good run.
+    /// The last run before it that ended well.
+    good: Option<GoodRun>,
+    /// What differs in the definition since that run: lines that begin with `-` as it was, and with `+` as it is.
     changes: Vec<String>,
+    /// Where it published something else than that run, or nothing.
+    published: Vec<PublishedChange>,
+    /// The task's last failed runs had other errors.
+    is_new_error: bool,
+    /// When the task failed with the same error before, in Unix microseconds.
+    error_seen_us: Option<u64>,
+    /// The rule whose share of failed calls was reached, or is no longer.
+    rule: Option<String>,
+    /// Of how many calls `times` failed, for such a rule.
+    calls: Option<u64>,
     /// How many due times, events or failures it stands for, if that is not one.
     times: Option<u64>,
     /// Severity that a notification asked for.

@@ -33,6 +33,7 @@ user = "monitor"
 password = { env = "SMTP_PASSWORD" }
 from = "monitor@example.com"
 to = ["lead@example.com"]
+ca = "/etc/monitor/ca.pem"
 
 [channel.hook]
 kind = "webhook"
@@ -62,6 +63,40 @@ fn rules_and_channels_are_read() {
         let read = Rule::from_json(serde_json::to_value(rule).unwrap(), &settings.channels).unwrap();
         assert_eq!(Rule { is_builtin: rule.is_builtin, ..read }, *rule);
     }
+}
+
+#[test]
+fn a_template_is_that_of_the_channel_s_language() {
+    let read = |more: &str| Settings::from_toml(&format!("[channel.ops]\nkind = \"slack\"\nurl = \"https://a.example\"\n{more}"));
+    let template = |more: &str| read(more).unwrap().channels["ops"].template.clone();
+    assert_eq!(template(""), None);
+    assert_eq!(template("template = \"{{ name }}\""), Some("{{ name }}".to_owned()));
+    assert_eq!(template("template = { en = \"a\", zh = \"b\" }"), Some("a".to_owned()));
+    assert_eq!(template("language = \"zh\"\ntemplate = { en = \"a\", zh = \"b\" }"), Some("b".to_owned()));
+    for (more, words) in [
+        ("template = { zh = \"b\" }", "4:12: channel.ops.template: there is none in the channel's language, en"),
+        ("template = { en = \"a\", fr = \"b\" }", "4:24: channel.ops.template.fr: there is no such key"),
+        ("template = \"\"", "not empty"),
+        ("template = 7", "4:12:"),
+        (&format!("template = \"{}\"", "x".repeat(20_000)), "at most 16384 bytes"),
+    ] {
+        let told = read(more).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.contains(words), "{more}: {told}");
+    }
+}
+
+#[test]
+fn a_draft_tells_by_the_channels_that_there_are() {
+    let channels = Settings::from_toml(WHOLE).unwrap().channels;
+    let rule = |to: &str| format!("[[rule]]\nname = \"x\"\non = {{ cause = \"failed\" }}\nto = [\"{to}\"]\n");
+    for to in ["ops", "ada@example.com", "@owner"] {
+        assert_eq!(Settings::draft(&rule(to), &channels).unwrap().rules.len(), 1, "{to}");
+    }
+    let own = format!("{}[channel.own]\nkind = \"slack\"\nurl = \"https://a.example\"\n", rule("own"));
+    assert_eq!(Settings::draft(&own, &channels).unwrap().rules.len(), 1);
+    let told = Settings::draft(&rule("opz"), &channels).unwrap_err()[0].to_string();
+    assert!(told.contains("did you mean ops?"), "{told}");
+    assert!(Settings::from_toml(&rule("ops")).is_err(), "the file knows its own channels alone");
 }
 
 #[test]
@@ -125,6 +160,16 @@ fn a_rule_that_is_for_nothing_is_a_warning() {
 }
 
 #[test]
+fn a_rule_that_says_nothing_of_whom_to_tell_is_a_warning_and_one_that_says_nobody_is_none() {
+    let rule = |more: &str| format!("[[rule]]\nname = \"none\"\non = {{ cause = [\"failed\"] }}\n{more}\n");
+    let warnings = |more: &str| Settings::from_toml(&rule(more)).unwrap().warnings;
+    let forgotten = warnings("");
+    assert!(forgotten.len() == 1 && forgotten[0].to_string().contains("to = []"), "{forgotten:?}");
+    assert_eq!(warnings("to = []"), [], "it is turned off on purpose");
+    assert_eq!(warnings("then = { retry = true }"), [], "a rule may be for what it starts");
+}
+
+#[test]
 fn malformed_and_hostile_files_are_mistakes_with_a_place() {
     for text in [
         "[[rule",
@@ -139,4 +184,38 @@ fn malformed_and_hostile_files_are_mistakes_with_a_place() {
         assert!(mistakes.iter().all(|mistake| mistake.line.is_some() && !mistake.to_string().contains('\u{1b}')), "{mistakes:?}");
     }
     assert_eq!(Settings::from_toml("").unwrap(), Settings::default());
+}
+
+#[test]
+fn a_share_is_one_of_failed_calls() {
+    use monitor_alerts::Times;
+    let minutes = |count: u64| std::time::Duration::from_secs(60 * count);
+    for (text, expected) in [
+        ("5% within 10m", Ok(Times::Share(5, minutes(10)))),
+        ("100% within 1m", Ok(Times::Share(100, minutes(1)))),
+        ("0% within 10m", Err("from 1% to 100%")),
+        ("101% within 10m", Err("from 1% to 100%")),
+        ("-5% within 10m", Err("from 1% to 100%")),
+        ("5% within 30s", Err("at least 1m")),
+        ("5% within 31d", Err("at most 30d")),
+        ("5%", Err("is expected")),
+    ] {
+        match (Times::parse(text), expected) {
+            (Ok(read), Ok(expected)) => assert_eq!((read, read.to_string().as_str()), (expected, text)),
+            (Err(why), Err(words)) => assert!(why.contains(words), "{text}: {why}"),
+            (read, _) => panic!("{text}: {read:?}"),
+        }
+    }
+    let share = Times::Share(5, minutes(10));
+    for (failed, calls, is_share) in
+        [(1, 19, false), (1, 20, true), (0, 20, false), (4, 100, false), (5, 100, true), (u64::MAX, u64::MAX, true)]
+    {
+        assert_eq!(share.is_share(failed, calls), is_share, "{failed} of {calls}");
+    }
+    let text = "[[rule]]\nname = \"a\"\non = { cause = [\"failed\", \"missed\"] }\ntimes = \"5% within 10m\"\n";
+    let mistakes = Settings::from_toml(text).unwrap_err();
+    assert!(
+        mistakes[0].to_string().starts_with("4:9: ") && mistakes[0].to_string().contains("a share is one of failed calls"),
+        "{mistakes:?}"
+    );
 }

@@ -1,5 +1,5 @@
 //! A month of outages and flapping from a seed, beside a model that knows one subject at a time. The state is written and read again at
-//! random moments, as a server that is killed does.
+//! random moments, as a server that is killed does; one that was killed takes signs that came before together, and late.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,16 @@ fn sign(seq: u64, now: u64, subject: &str, is_bad: bool) -> Sign {
     Sign { seq, time_us: now, what, subject, root: None, process: None, agent: None, ancestors: Vec::new(), facts }
 }
 
-fn simulate(seed: u64) {
+/// When signs are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// Each as it comes, and what time brings in its time.
+    AtOnce,
+    /// Some together, and nothing is done in between.
+    Late,
+}
+
+fn simulate(seed: u64, taking: Taking) {
     let text = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"ops\"]\n\
                 [channel.ops]\nkind = \"slack\"\nurl = \"http://127.0.0.1:9/\"\nrate = 1000000\n";
     let settings = Settings::from_toml(text).unwrap();
@@ -108,6 +117,7 @@ fn simulate(seed: u64) {
     let mut state = State::default();
     let mut models: BTreeMap<String, Model> = (0..5).map(|n| (format!("task-{n}"), Model::default())).collect();
     let (mut now, mut wake, mut told) = (BEGIN, None::<u64>, Vec::new());
+    let mut waiting: Vec<Sign> = Vec::new();
     for seq in 1..=3_000 {
         // Moments apart, mostly close to one another, some hours apart; never at the moment at which something else is due.
         let pause = match random.below(10) {
@@ -115,8 +125,10 @@ fn simulate(seed: u64) {
             1..=3 => random.below(700_000),
             _ => random.below(40_000),
         };
-        let next = now + 1_000 * pause + 1 + random.below(999);
-        while let Some(at) = wake.filter(|at| *at <= next) {
+        // Signs that are taken together, and less than a second apart, are taken as of one moment.
+        let least = if taking == Taking::Late { SECOND } else { 1 };
+        let next = now + 1_000 * pause + least + random.below(999);
+        while let Some(at) = wake.filter(|at| *at <= next && waiting.is_empty()) {
             let made = step(&mut state, world, &[], at);
             told.extend(made.messages);
             wake = made.wake_us.map(|wake| wake.max(at + 1));
@@ -130,7 +142,11 @@ fn simulate(seed: u64) {
         } else {
             model.succeeds(now);
         }
-        let made = step(&mut state, world, &[sign(seq, now, &subject, is_bad)], now);
+        waiting.push(sign(seq, now, &subject, is_bad));
+        if taking == Taking::Late && random.below(3) > 0 {
+            continue;
+        }
+        let made = step(&mut state, world, &std::mem::take(&mut waiting), now);
         told.extend(made.messages);
         wake = made.wake_us;
         if random.below(50) == 0 {
@@ -140,13 +156,18 @@ fn simulate(seed: u64) {
             state = State::new(entries, common);
         }
     }
+    told.extend(step(&mut state, world, &waiting, now).messages);
     let ids: std::collections::BTreeSet<_> = told.iter().map(|message| &message.id).collect();
     assert_eq!(ids.len(), told.len(), "seed {seed}: each message has an id of its own");
     for (subject, mut model) in models {
         model.pass(now);
-        let found: Vec<_> =
+        let mut found: Vec<_> =
             told.iter().filter(|message| message.subject.name == subject).map(|message| (message.time_us, message.kind.as_str())).collect();
         assert!(model.told.len() > 20, "seed {seed}: {subject} is a case");
+        if taking == Taking::Late {
+            // What time brought is told when somebody looks.
+            found.iter_mut().chain(&mut model.told).for_each(|(time_us, _)| *time_us = 0);
+        }
         assert_eq!(found, model.told, "seed {seed}: {subject}");
     }
 }
@@ -154,6 +175,13 @@ fn simulate(seed: u64) {
 #[test]
 fn what_is_told_is_what_a_simple_model_says() {
     for seed in 1..=20 {
-        simulate(seed);
+        simulate(seed, Taking::AtOnce);
+    }
+}
+
+#[test]
+fn signs_that_are_taken_late_mean_what_they_would_have_meant_in_time() {
+    for seed in 1..=20 {
+        simulate(seed, Taking::Late);
     }
 }

@@ -434,3 +434,54 @@ fn without_a_channel_it_is_noted_that_nobody_was_told() {
     assert_eq!((bench.told().len(), bench.state.firing().count()), (0, 0));
     assert!(bench.notes.iter().any(|note| note.detail.as_deref() == Some("there is no channel")));
 }
+
+#[test]
+fn a_rule_may_tell_nobody_on_purpose() {
+    let mut bench = Bench::new("[[rule]]\nname = \"failed\"\non = { cause = [\"failed\"], task = \"*\" }\nto = []\n");
+    bench.signs(&[failed("gold")]).pass(HOUR).signs(&[well("gold")]);
+    assert_eq!(bench.told().len(), 0);
+    assert!(bench.notes.iter().any(|note| note.detail.as_deref() == Some("the rule tells nobody: to = []")), "{:?}", bench.notes);
+}
+
+#[test]
+fn what_was_due_before_a_sign_comes_first_though_both_are_seen_at_once() {
+    let mut bench = Bench::new(OWN);
+    bench.signs(&[failed("gold")]).pass(MINUTE).signs(&[well("gold")]);
+    // The server is killed for an hour, or as soon as it has stored the sign.
+    bench.now += HOUR;
+    bench.signs(&[failed("gold")]);
+    assert_eq!(bench.told()[2..], ["61:00 fired failed gold → ops"], "{:?}", bench.told());
+    // Nor does another of the same words join a message of long ago.
+    bench.now += HOUR;
+    bench.signs(&[failed("tin")]);
+    assert_eq!(bench.told()[3..], ["121:00 fired failed tin → ops"], "{:?}", bench.told());
+}
+
+#[test]
+fn a_share_of_failed_calls_fires_for_its_rule_alone_and_ends_by_its_own_word() {
+    let share = "[[rule]]\nname = \"orders\"\non = { cause = [\"failed\"], name = \"order\" }\ntimes = \"5% within 10m\"\nto = [\"ops\"]\n";
+    let each = "[[rule]]\nname = \"each\"\non = { cause = [\"failed\"], name = \"order\" }\nto = [\"lead\"]\n";
+    let mut bench = Bench::new(&format!("{share}{each}"));
+    let of = |what: What, rule: Option<&str>, facts: Facts| Sign {
+        seq: 0,
+        time_us: 0,
+        what,
+        subject: Subject::new(SubjectKind::Name, "order"),
+        root: None,
+        process: None,
+        agent: None,
+        ancestors: Vec::new(),
+        facts: Facts { rule: rule.map(str::to_owned), ..facts },
+    };
+    let (failed, well) = (What::Cause(Cause::Failed), What::Relief(Relief::Succeeded));
+    bench.signs(&[of(failed, Some("orders"), Facts { calls: Some(100), times: Some(7), ..Facts::default() })]);
+    assert_eq!(bench.told(), ["0:00 fired failed order → ops"], "the other rule is asked of each failure");
+    bench.pass(MINUTE).signs(&[of(failed, None, Facts::default())]);
+    assert_eq!(bench.messages.last().unwrap().rule, "each");
+    bench.pass(MINUTE).signs(&[of(well, None, Facts::default())]);
+    assert_eq!(bench.messages.last().unwrap().rule, "each", "one call that went well doesn't end a share");
+    assert_eq!(bench.state.firing().count(), 1);
+    bench.pass(HOUR).signs(&[of(well, Some("orders"), Facts::default())]);
+    let last = bench.messages.last().unwrap();
+    assert_eq!((last.rule.as_str(), last.kind, bench.state.firing().count()), ("orders", MessageKind::Resolved, 0));
+}

@@ -1,8 +1,8 @@
 //! Calls about batch tasks.
 
 use monitor_wire::{
-    BatchApplied, BatchApply, BatchExplanation, BatchKillRequest, BatchPause, BatchRunRequest, BatchRunsPage, BatchTask, BatchTasksPage,
-    BatchVersions, Command, NextDues,
+    BatchAgents, BatchApplied, BatchApply, BatchComparison, BatchExplanation, BatchFiles, BatchKillRequest, BatchPause, BatchPublications,
+    BatchRestore, BatchRunRequest, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersions, Command, NextDues,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -49,6 +49,21 @@ impl Client {
         self.v1(Method::POST, &["batch-tasks", name, "resume"])
     }
 
+    /// `GET /api/v1/agents`
+    pub fn batch_agents(&self) -> Call<BatchAgents> {
+        self.get(&["agents"])
+    }
+
+    /// `POST /api/v1/agents/{name}/pause`: the agent starts nothing by time until then, or until it is resumed.
+    pub fn pause_agent(&self, name: &str, until_us: Option<u64>) -> Call<Command> {
+        self.v1(Method::POST, &["agents", name, "pause"]).json_body(body(&BatchPause { until_us }))
+    }
+
+    /// `POST /api/v1/agents/{name}/resume`
+    pub fn resume_agent(&self, name: &str) -> Call<Command> {
+        self.v1(Method::POST, &["agents", name, "resume"])
+    }
+
     /// `POST /api/v1/batch-tasks/{name}/run`: asks its agents to run it now. Asked twice, it is run twice.
     pub fn run_batch_task(&self, name: &str, request: &BatchRunRequest) -> Call<Command> {
         self.v1(Method::POST, &["batch-tasks", name, "run"]).json_body(body(request))
@@ -67,6 +82,26 @@ impl Client {
     /// `GET /api/v1/batch-tasks/{name}/explain`: each due time, and what was decided on it.
     pub fn explain_batch_task(&self, name: &str) -> Call<BatchExplanation> {
         self.get(&["batch-tasks", name, "explain"])
+    }
+
+    /// `GET /api/v1/batch-tasks/{name}/publications`: what runs have published and left, at most so many of each agent.
+    pub fn batch_publications(&self, name: &str, limit: u32) -> Call<BatchPublications> {
+        self.get(&["batch-tasks", name, "publications"]).parameter("limit", &limit)
+    }
+
+    /// `GET /api/v1/batch-tasks/{name}/publications/{publication}`: its files. A publication is a number, or a run that has left files.
+    pub fn batch_publication(&self, name: &str, publication: &str) -> Call<BatchFiles> {
+        self.get(&["batch-tasks", name, "publications", publication])
+    }
+
+    /// `GET /api/v1/batch-tasks/{name}/publications/{publication}/compare`: what another one has otherwise.
+    pub fn compare_batch_publications(&self, name: &str, publication: &str, with: &str) -> Call<BatchComparison> {
+        self.get(&["batch-tasks", name, "publications", publication, "compare"]).parameter("with", with)
+    }
+
+    /// `POST /api/v1/batch-tasks/{name}/publications/{publication}/restore`: asks its agent to publish it again.
+    pub fn restore_batch_publication(&self, name: &str, publication: &str) -> Call<Command> {
+        self.v1(Method::POST, &["batch-tasks", name, "publications", publication, "restore"]).json_body(body(&BatchRestore::default()))
     }
 
     /// `POST /api/v1/batch-tasks/apply`: makes the tasks be as they are told, all or none of them.

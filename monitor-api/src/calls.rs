@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    Accepted, Alert, AlertDetail, AlertExplanation, AlertMessage, AlertRules, AlertTrial, AlertsPage, AuditPage, Batch, CausesPage,
-    Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, HushRequest,
-    Hushes, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
-    Tokens, TreePage, Worker, WorkerId, WorkersPage,
+    Accepted, Alert, AlertDetail, AlertExplanation, AlertMessage, AlertPreview, AlertRules, AlertTrial, AlertTrials, AlertsPage, AuditPage,
+    Batch, CancelRequest, Cancelled, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition,
+    HeartbeatKey, HeartbeatRoll, Heartbeats, HushRequest, Hushes, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId,
+    RootNamesPage, RootsPage, RuleDraft, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -136,6 +136,16 @@ impl Client {
     /// `GET /api/v1/alerts/try`: what a rule would have made of the past days.
     pub fn try_alert_rule(&self, rule: &str) -> Call<AlertTrial> {
         self.get(&["alerts", "try"]).parameter("rule", rule)
+    }
+
+    /// `POST /api/v1/alerts/trials`: what rules that don't hold yet would have made of the past days.
+    pub fn try_alert_draft(&self, draft: &RuleDraft) -> Call<AlertTrials> {
+        self.v1(Method::POST, &["alerts", "trials"]).json_body(serde_json::to_vec(draft).expect("a draft is JSON"))
+    }
+
+    /// `POST /api/v1/alerts/channels/{channel}/preview`: the last alert as a channel would tell it.
+    pub fn preview_alert_channel(&self, channel: &str) -> Call<AlertPreview> {
+        self.v1(Method::POST, &["alerts", "channels", channel, "preview"])
     }
 
     /// `POST /api/v1/alerts/channels/{channel}/test`: sends a message at once.
@@ -272,6 +282,12 @@ impl Client {
     /// `POST /api/v1/commands`: a word to workers, answered when every one that is meant has its line. Asked twice, it is two commands.
     pub fn command(&self, request: &CommandRequest) -> Call<Command> {
         self.v1(Method::POST, &["commands"]).json_body(serde_json::to_vec(request).expect("a request is JSON"))
+    }
+
+    /// `POST /api/v1/roots/{root}/cancel`: has a process end and all below it, or a whole tree, and waits until they have.
+    pub fn cancel(&self, root: impl Into<RootKey>, request: &CancelRequest) -> Call<Cancelled> {
+        let call = self.v1(Method::POST, &["roots", &root.into().0, "cancel"]);
+        call.json_body(serde_json::to_vec(request).expect("a request is JSON"))
     }
 
     /// `GET /api/v1/workers`: the programs that report, newest first.

@@ -12,6 +12,7 @@ use sse_stream::SseByteStream;
 use crate::call::{Call, Download};
 use crate::client::Client;
 use crate::error::Error;
+use crate::stream::Bound;
 
 /// An answer that waits for a change may come so much later than asked for.
 const GRACE: Duration = Duration::from_secs(20);
@@ -32,7 +33,8 @@ impl Client {
         let call: Call<Download> = self.call(Method::GET, &["api", "v1", "workers", &worker.to_string(), "commands"]);
         let response = call.header(CHANNEL_KEY, key).parameter("methods", methods).response().await?;
         let client = self.clone();
-        let chunks = futures_util::stream::unfold(Some(response), move |response| chunk(client.clone(), response));
+        let bound = Bound::new(client.settings().max_answer_bytes);
+        let chunks = futures_util::stream::unfold(Some((response, bound)), move |left| chunk(client.clone(), left));
         Ok(Channel { client: self.clone(), blocks: SseByteStream::new(Box::pin(chunks) as Chunks) })
     }
 
@@ -61,7 +63,7 @@ impl Channel {
     /// Waits for the next order. Dropping the future loses nothing. An order that can't be read is passed by.
     ///
     /// # Errors
-    /// When the channel breaks, or has been silent for too long.
+    /// When the channel breaks, has been silent for too long, or an order is larger than an answer may be.
     pub async fn next(&mut self) -> Result<CommandOrder, Error> {
         let ended = |source: Box<dyn std::error::Error + Send + Sync>| Error::Broken { url: self.client.shown(), source };
         loop {
@@ -81,10 +83,14 @@ impl Channel {
 }
 
 /// What comes next of an answer; nothing after an error.
-async fn chunk(client: Client, response: Option<Response>) -> Option<(Result<Bytes, Error>, Option<Response>)> {
-    let mut response = response?;
+async fn chunk(client: Client, left: Option<(Response, Bound)>) -> Option<(Result<Bytes, Error>, Option<(Response, Bound)>)> {
+    let (mut response, mut bound) = left?;
     match client.chunk(&mut response).await {
-        Ok(Some(chunk)) => Some((Ok(Bytes::copy_from_slice(chunk.as_ref())), Some(response))),
+        Ok(Some(chunk)) if !bound.is_kept(chunk.as_ref()) => {
+            let error = Error::Oversized { url: client.shown(), limit_bytes: client.settings().max_answer_bytes };
+            Some((Err(error), None))
+        }
+        Ok(Some(chunk)) => Some((Ok(Bytes::copy_from_slice(chunk.as_ref())), Some((response, bound)))),
         Ok(None) => None,
         Err(error) => Some((Err(error), None)),
     }

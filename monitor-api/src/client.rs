@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::settings::{InvalidSetting, Settings};
+use crate::settings::{InvalidSetting, Settings, Token};
 
 /// No more of a refusal is read, nor of the answer to a batch, in bytes: what is longer is none of our server's.
 const LONGEST_REFUSAL: usize = 64 << 10;
@@ -74,6 +74,12 @@ impl Client {
     /// When one of them can't be used.
     pub fn from_env() -> Result<Self, InvalidSetting> {
         Ok(Self::new(Settings::from_env()?))
+    }
+
+    /// A client of the same server that shows this token there.
+    #[must_use]
+    pub fn with_token(&self, token: Token) -> Self {
+        Self::new(self.settings().clone().token(token))
     }
 
     /// The server's address, without a password.

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use monitor_wire::{Backoff, ProcessId, StreamMessage, WorkerId};
+use monitor_wire::{Backoff, ProcessId, StreamMessage};
 use reqwest::Method;
 use serde::de::Error as _;
 use sse_stream::{Sse, SseByteStream};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::call::{FIRST_PAUSE, LONGEST_PAUSE};
 use crate::calls::RootKey;
 use crate::client::Client;
 use crate::error::Error;
+
+/// After a break the stream is asked for again within so long, then within twice as long, and so on.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 
 impl Client {
     /// `GET /api/v1/stream`: what happens, each event once it is stored durably.
@@ -34,7 +37,7 @@ pub struct StreamRequest {
 }
 
 impl StreamRequest {
-    /// Only events of these types, such as `process-ended`.
+    /// Only events of these types, such as `process-ended`, or of types like these globs, such as `task-*`.
     pub fn types(self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let types: Vec<_> = types.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self.parameter("types", types.join(","))
@@ -50,9 +53,21 @@ impl StreamRequest {
         self.parameter("process", id.to_string())
     }
 
-    /// Only events of this worker, and of the processes that it runs.
-    pub fn worker(self, id: WorkerId) -> Self {
-        self.parameter("worker", id.to_string())
+    /// Only events of this worker, and of the processes that it runs: its [id](monitor_wire::WorkerId), or a glob for its name
+    /// `program@host` or `program@host:pid`, such as `render@*`.
+    pub fn worker(self, worker: impl std::fmt::Display) -> Self {
+        self.parameter("worker", worker.to_string())
+    }
+
+    /// Only events of processes of these kinds, such as `task`.
+    pub fn kinds(self, kinds: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let kinds: Vec<_> = kinds.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self.parameter("kind", kinds.join(","))
+    }
+
+    /// Only events of the task of a queue with this id there.
+    pub fn task(self, uuid: &str) -> Self {
+        self.parameter("task", uuid.to_owned())
     }
 
     /// Only events of processes of exactly this name.
@@ -303,7 +318,7 @@ async fn connect(client: Client, query: Vec<(&'static str, String)>, after: Opti
         let (url, status) = (client.shown(), response.status().as_u16());
         return Err(Error::Foreign { url, status, location: None, retry_after: None });
     }
-    let mut bound = Bound { limit_bytes: settings.max_answer_bytes, bytes: 0, is_at_end_of_line: false };
+    let mut bound = Bound::new(settings.max_answer_bytes);
     let chunks = response.bytes_stream().map(move |chunk| {
         let chunk = chunk.map_err(ReadError::Broken)?;
         if bound.is_kept(&chunk) { Ok(chunk) } else { Err(ReadError::Oversized) }
@@ -312,14 +327,19 @@ async fn connect(client: Client, query: Vec<(&'static str, String)>, after: Opti
 }
 
 /// Counts the bytes since the last empty line, for no message is to be larger than the limit.
-struct Bound {
+pub(crate) struct Bound {
     limit_bytes: usize,
     bytes: usize,
     is_at_end_of_line: bool,
 }
 
 impl Bound {
-    fn is_kept(&mut self, chunk: &[u8]) -> bool {
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        Self { limit_bytes, bytes: 0, is_at_end_of_line: false }
+    }
+
+    /// Counts what comes next. Returns false once a message is too large.
+    pub(crate) fn is_kept(&mut self, chunk: &[u8]) -> bool {
         for byte in chunk {
             let is_end = matches!(byte, b'\n' | b'\r');
             self.bytes = if is_end && self.is_at_end_of_line { 0 } else { self.bytes + 1 };

@@ -29,13 +29,20 @@ pub(crate) enum Unanswered {
     Nobody { asked: usize },
     #[error("{done} of {asked} workers did it")]
     NotAll { done: usize, asked: usize },
+    #[error("{running} of {meant} processes go on")]
+    GoOn { running: u64, meant: u64 },
 }
+
+/// What was asked for is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotThere(pub(crate) String);
 
 impl Unanswered {
     fn exit_code(&self) -> u8 {
         match self {
             Self::NobodyMeant | Self::Nobody { .. } => 5,
-            Self::NotAll { .. } => 6,
+            Self::NotAll { .. } | Self::GoOn { .. } => 6,
         }
     }
 }
@@ -56,7 +63,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     // Nobody is left to tell that the message could not be written.
     let _ = anstream::stderr().write_all(message.as_bytes());
     let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
-    ExitCode::from(unanswered.or(client_error.map(exit_code)).unwrap_or(1))
+    let not_there = error.downcast_ref::<NotThere>().map(|_| 4);
+    ExitCode::from(unanswered.or(not_there).or(client_error.map(exit_code)).unwrap_or(1))
 }
 
 fn exit_code(error: &Error) -> u8 {

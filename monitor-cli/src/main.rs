@@ -7,6 +7,7 @@ mod settings;
 mod text;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use monitor_server::alerts::template;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +16,7 @@ Examples:
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
   monitor logs 2106 -f            what its processes say, while they say it
+  monitor events --types 'task-*' what happens, while it happens
   monitor spool list              what programs have recorded that no server has yet";
 
 /// Shows anything that has a start and an end as a live tree.
@@ -38,7 +40,11 @@ enum Command {
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
     Logs(commands::logs::Args),
+    Events(Box<commands::events::Args>),
     Inspect(commands::inspect::Args),
+    Cancel(commands::cancel::Args),
+    Queue(commands::queue::Args),
+    Result(commands::queue::ResultArgs),
     Export(commands::export::Args),
     Import(commands::import::Args),
     Pin(commands::pin::Pin),
@@ -69,6 +75,16 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    // The server's own call: a text of an alert is made where little memory and time can be taken.
+    if std::env::args_os().nth(1).is_some_and(|word| word == template::WORD) {
+        return template::child(std::io::stdin().lock(), std::io::stdout().lock())
+            .map_or(std::process::ExitCode::FAILURE, |()| std::process::ExitCode::SUCCESS);
+    }
+    // So is this: many may be started at once, and reading the command line is the work of milliseconds.
+    #[cfg(target_os = "linux")]
+    if let Some(folder) = commands::run::launched(std::env::args_os()) {
+        return commands::run::launch(&folder);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -90,7 +106,11 @@ fn main() -> std::process::ExitCode {
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
+        Command::Events(args) => commands::events::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Cancel(args) => commands::cancel::run(&args),
+        Command::Queue(args) => commands::queue::run(&args),
+        Command::Result(args) => commands::queue::result(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Import(args) => commands::import::run(&args),
         Command::Pin(args) => commands::pin::pin(&args),

@@ -1,7 +1,7 @@
 //! Methods of the program's own, which are called over the server: `monitor control`, the page, or `POST /api/v1/commands`.
 //!
-//! Every monitored program answers `ping`, `stats`, `active` and `registered`. With `MONITOR_COMMANDS=all` it does what it registers here
-//! as well; by default, and with `off`, it refuses that.
+//! Every monitored program answers `ping`, `stats`, `active` and `registered`. With `MONITOR_COMMANDS=all`, or with the method's name in it
+//! (`MONITOR_COMMANDS=read,cache-clear`), it does what it registers here as well; by default, and with `off`, it refuses that.
 //!
 //! ```
 //! use monitor_client::commands;
@@ -35,6 +35,13 @@ struct Node {
 /// that it had by this name. It is called on a thread of its own, up to eight at once, and a panic in it is an error of the command.
 ///
 /// Best before the program has lived for two seconds: then whoever looks at it is shown the name.
+///
+/// ```
+/// monitor_client::commands::on("pool.size", |arguments| match arguments.get("of") {
+///     Some(of) if of == "reader" => Ok(serde_json::json!(4)),
+///     _ => Err("of which pool? Say of=reader".to_owned()),
+/// });
+/// ```
 pub fn on<M>(name: &str, method: M)
 where
     M: Fn(Fields) -> Result<Value, String> + Send + Sync + 'static,
@@ -50,6 +57,12 @@ where
             },
         }
     }
+}
+
+/// Returns true for a name that a method can be called by.
+#[cfg_attr(not(feature = "ship"), allow(dead_code, reason = "nobody asks a program that doesn't ship"))]
+pub(crate) fn is_method(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
 #[cfg_attr(not(feature = "ship"), allow(dead_code, reason = "nobody asks a program that doesn't ship"))]

@@ -4,6 +4,16 @@ use std::time::Duration;
 use std::{error, fmt};
 
 /// Why [`flush`] can't say that all is stored.
+///
+/// ```
+/// use monitor_client::FlushError;
+///
+/// match monitor_client::flush(std::time::Duration::from_secs(1)) {
+///     Err(FlushError::TimedOut) => println!("it is sent later"),
+///     Err(error) => println!("{error}"),
+///     Ok(()) => println!("it is stored"),
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlushError {

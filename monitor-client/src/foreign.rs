@@ -97,6 +97,10 @@ pub(crate) fn count_broken() {
 
 /// The number of callers so far whose `traceparent`, or ids in a message, could not be read. Their calls began trees of their own. The
 /// answer to `stats` has it as `broken_callers`.
+///
+/// ```
+/// assert_eq!(monitor_client::broken_callers(), 0);
+/// ```
 pub fn broken_callers() -> u64 {
     BROKEN.load(Ordering::Relaxed)
 }

@@ -3,4 +3,4 @@
 pub use monitor_core::{Exit, Retry};
 
 #[cfg(feature = "ship")]
-pub use crate::ship::{Left, leave};
+pub use crate::ship::{Left, leave, without_calls};

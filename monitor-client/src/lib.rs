@@ -50,7 +50,7 @@
 //! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
 //! | `MONITOR_FILTER` | which attributed functions are recorded, by module, as `tracing`'s `EnvFilter` writes it: `info,my_app::db=off`. They are of the level `info`; what is called by one that isn't recorded hangs below the next one up | all |
 //! | `MONITOR_STRAY` | what becomes of `#[normal_task]` calls without a context: `tree`, each begins one; `fold`, beyond the first 100 they hang below one root of the program; `skip`, they are not recorded | `fold` |
-//! | `MONITOR_COMMANDS` | what the program does when it is asked over the server: `read`, what only tells something; `all`, [its own methods](commands) too; `off`, nothing | `read` |
+//! | `MONITOR_COMMANDS` | what the program does when it is asked over the server: `read`, what only tells something; `read,cancel,…`, these methods too; `all`, all, [its own](commands) among them; `off`, nothing | `read` |
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
 //! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr`: there as well; `off`: there not at all | warnings go to stderr where no subscriber listens |
@@ -65,12 +65,16 @@
 //! with none of them (`default-features = false`) and leaves recording to the program: then the attributes check the same and do nothing,
 //! and only they and the core are compiled. One that carries ids by hand asks for `ids` besides.
 //! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
+//! `batch` adds a module for runs of batch tasks, which notify, tell how far they are, and publish.
 //! `testing` adds a module of this name, for tests of a program's own instrumentation.
 //! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the
 //! crate of that name: as a [`Carrier`], or by a module of that name here. None is on by default.
 //! `otlp` lets a program send spans to a receiver of OpenTelemetry without a server of ours (docs/otlp.md).
 //! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
+#[cfg(feature = "batch")]
+pub mod batch;
+pub mod cancel;
 mod carried;
 #[cfg(feature = "ids")]
 mod carrier;
@@ -91,6 +95,8 @@ mod remote;
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
 mod spawn;
+#[cfg(feature = "ids")]
+pub mod task;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "tower")]
@@ -153,12 +159,22 @@ pub fn enabled() -> bool {
 }
 
 /// The tree that what runs here and now belongs to; none when nothing is monitored.
+///
+/// ```
+/// let tree = monitor_client::root_id().map_or_else(|| "none".to_owned(), |id| id.to_string());
+/// assert_eq!(tree, "none"); // nothing is monitored
+/// ```
 #[cfg(feature = "ids")]
 pub fn root_id() -> Option<RootId> {
     Context::current().and_then(|context| RootId::new(context.root()))
 }
 
 /// The process that runs here and now; none when nothing is monitored.
+///
+/// ```
+/// let process = monitor_client::current_id().map(|id| id.to_string());
+/// assert_eq!(process, None); // nothing is monitored
+/// ```
 #[cfg(feature = "ids")]
 pub fn current_id() -> Option<ProcessId> {
     Context::current().and_then(|context| ProcessId::new(context.process()))

@@ -1,12 +1,20 @@
 //! Macros for lines of the log of what runs here and now.
 
 /// Says a line of level error, with fields of its own; see [`info!`](crate::info).
+///
+/// ```
+/// monitor_client::error!("the table is gone", table = "orders");
+/// ```
 #[macro_export]
 macro_rules! error {
     ($($line:tt)+) => { $crate::__line!(Error, $($line)+) };
 }
 
 /// Says a line of level warn, with fields of its own; see [`info!`](crate::info).
+///
+/// ```
+/// monitor_client::warn!("the table is nearly full", rows = 990_000);
+/// ```
 #[macro_export]
 macro_rules! warn {
     ($($line:tt)+) => { $crate::__line!(Warn, $($line)+) };
@@ -25,6 +33,10 @@ macro_rules! info {
 }
 
 /// Says a line of level debug, with fields of its own; see [`info!`](crate::info).
+///
+/// ```
+/// monitor_client::debug!("a row", number = 17, is_odd = true);
+/// ```
 #[macro_export]
 macro_rules! debug {
     ($($line:tt)+) => { $crate::__line!(Debug, $($line)+) };

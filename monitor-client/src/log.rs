@@ -15,6 +15,14 @@ use monitor_core::{Line, Value, inside, log_line};
 
 /// Passes lines on to the process that runs where they are said, with their target and their keys and values; and, if it stands over
 /// another logger, to that one as well.
+///
+/// ```
+/// use monitor_client::log::Logger;
+///
+/// Logger::new().level(log::LevelFilter::Debug).init()?;
+/// log::debug!(rows = 17; "read");
+/// # Ok::<(), log::SetLoggerError>(())
+/// ```
 pub struct Logger {
     level: LevelFilter,
     other: Option<Box<dyn Log>>,
@@ -22,11 +30,21 @@ pub struct Logger {
 
 impl Logger {
     /// Takes lines of level info and above.
+    ///
+    /// ```
+    /// monitor_client::log::Logger::new().init()?;
+    /// # Ok::<(), log::SetLoggerError>(())
+    /// ```
     pub fn new() -> Self {
         Logger { level: LevelFilter::Info, other: None }
     }
 
     /// Says which lines are taken.
+    ///
+    /// ```
+    /// let logger = monitor_client::log::Logger::new().level(log::LevelFilter::Warn);
+    /// # drop(logger);
+    /// ```
     #[must_use]
     pub fn level(self, level: LevelFilter) -> Self {
         Logger { level, ..self }
@@ -57,6 +75,14 @@ impl Logger {
     ///
     /// # Errors
     /// When the program has a logger.
+    ///
+    /// ```
+    /// use monitor_client::log::Logger;
+    ///
+    /// Logger::new().init()?;
+    /// assert!(Logger::new().init().is_err(), "the program has a logger");
+    /// # Ok::<(), log::SetLoggerError>(())
+    /// ```
     pub fn init(self) -> Result<(), SetLoggerError> {
         let level = if crate::enabled() || self.other.is_some() { self.level } else { LevelFilter::Off };
         ::log::set_boxed_logger(Box::new(self))?;

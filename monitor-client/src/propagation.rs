@@ -46,6 +46,11 @@ pub struct Propagation {
 
 impl Propagation {
     /// The ids of what runs here and now; empty when nothing is monitored.
+    ///
+    /// ```
+    /// let from = monitor_client::Propagation::current();
+    /// assert_eq!(from.root_id, None); // nothing is monitored
+    /// ```
     pub fn current() -> Self {
         Context::current().map_or_else(Self::default, Self::from)
     }
@@ -175,8 +180,29 @@ fn header_of(root_id: RootId, process_id: ProcessId, is_sampled: bool) -> String
 /// The W3C `traceparent` header of what runs here and now; none when nothing is monitored.
 ///
 /// On the other side, [`Propagation::from_traceparent`] takes it apart.
+///
+/// ```
+/// let mut headers = vec![("accept".to_owned(), "text/plain".to_owned())];
+/// headers.extend(monitor_client::traceparent().map(|header| ("traceparent".to_owned(), header)));
+/// assert_eq!(headers.len(), 1); // nothing is monitored
+/// ```
 pub fn traceparent() -> Option<String> {
     ids().map(|(root_id, process_id)| header_of(root_id, process_id, foreign::of(root_id.get()).is_sampled))
+}
+
+/// The W3C `traceparent` header of a process.
+pub(crate) fn traceparent_of(context: Context) -> Option<String> {
+    let (root_id, process_id) = ids_of(context)?;
+    Some(header_of(root_id, process_id, foreign::of(context.root()).is_sampled))
+}
+
+/// The process that a `traceparent` header names. A header that can't be read is counted.
+pub(crate) fn context_of_traceparent(header: &str) -> Option<Context> {
+    let Ok(parsed) = header.parse::<Traceparent>() else {
+        foreign::count_broken();
+        return None;
+    };
+    Context::new(parsed.root_id.get(), parsed.process_id.get())
 }
 
 impl From<Context> for Propagation {
@@ -215,6 +241,13 @@ impl Propagation {
 }
 
 /// Lets a command know whose child it is: a monitored program reads it at its start.
+///
+/// ```
+/// use monitor_client::CommandExt;
+///
+/// let mut command = std::process::Command::new("worker");
+/// command.arg("--once").with_current_process();
+/// ```
 pub trait CommandExt {
     /// Sets `MONITOR_ROOT_ID` and `MONITOR_PARENT_ID` to what runs here and now; removes them when nothing is monitored.
     ///

@@ -23,6 +23,10 @@ use rayon::iter::plumbing::{Consumer, Folder, Reducer, UnindexedConsumer};
 use crate::carried::in_current;
 
 /// As [`rayon::join`]; both closures belong to what is current here.
+///
+/// ```
+/// assert_eq!(monitor_client::rayon::join(|| 1 + 1, || 2 + 2), (2, 4));
+/// ```
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
     rayon::join(in_current(a), in_current(b))
 }
@@ -58,11 +62,29 @@ pub fn scope<'scope, T: Send>(work: impl FnOnce(Scope<'_, 'scope>) -> T + Send) 
 }
 
 /// Where work is spawned that ends before [`scope`] returns.
+///
+/// ```
+/// use monitor_client::rayon::{Scope, scope};
+///
+/// fn count<'scope>(scope: Scope<'_, 'scope>, to: &'scope std::sync::atomic::AtomicU32) {
+///     scope.spawn(|_| drop(to.fetch_add(1, std::sync::atomic::Ordering::Relaxed)));
+/// }
+///
+/// let counted = std::sync::atomic::AtomicU32::new(0);
+/// scope(|scope| (0..3).for_each(|_| count(scope, &counted)));
+/// assert_eq!(counted.into_inner(), 3);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'a, 'scope>(&'a rayon::Scope<'scope>);
 
 impl<'scope> Scope<'_, 'scope> {
     /// As [`rayon::Scope::spawn`].
+    ///
+    /// ```
+    /// let mut size = 0;
+    /// monitor_client::rayon::scope(|scope| scope.spawn(|_| size = "text".len()));
+    /// assert_eq!(size, 4);
+    /// ```
     pub fn spawn(&self, work: impl FnOnce(Scope<'_, 'scope>) + Send + 'scope) {
         let context = Context::current();
         self.0.spawn(move |scope| {
@@ -73,10 +95,27 @@ impl<'scope> Scope<'_, 'scope> {
 }
 
 /// Lets parallel iterators take along what is current.
+///
+/// ```
+/// use monitor_client::rayon::ParallelIteratorExt;
+/// use rayon::prelude::*;
+///
+/// let squares: Vec<u32> = [1, 2, 3].par_iter().in_current().map(|n| n * n).collect();
+/// assert_eq!(squares, [1, 4, 9]);
+/// ```
 pub trait ParallelIteratorExt: ParallelIterator {
     /// The closures of all that follows (`map`, `filter`, `for_each`) belong to what is current here, whichever thread they run on.
     ///
     /// What needs positions, as `enumerate` and `zip`, stands before it.
+    ///
+    /// ```
+    /// use monitor_client::rayon::ParallelIteratorExt;
+    /// use rayon::prelude::*;
+    ///
+    /// let words = ["a", "bb"];
+    /// let total: usize = words.par_iter().enumerate().in_current().map(|(at, word)| at * word.len()).sum();
+    /// assert_eq!(total, 2);
+    /// ```
     fn in_current(self) -> InCurrent<Self> {
         InCurrent { base: self, context: Context::current() }
     }
@@ -85,6 +124,17 @@ pub trait ParallelIteratorExt: ParallelIterator {
 impl<I: ParallelIterator> ParallelIteratorExt for I {}
 
 /// See [`ParallelIteratorExt::in_current`].
+///
+/// ```
+/// use monitor_client::rayon::{InCurrent, ParallelIteratorExt};
+/// use rayon::prelude::*;
+///
+/// fn total(numbers: InCurrent<rayon::range::Iter<u32>>) -> u32 {
+///     numbers.map(|n| 2 * n).sum()
+/// }
+///
+/// assert_eq!(total((1..4_u32).into_par_iter().in_current()), 12);
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "iterators do nothing until they are used"]
 pub struct InCurrent<I> {

@@ -26,14 +26,36 @@ pub(crate) struct Settings {
 }
 
 /// Which commands a program does when it is asked (`MONITOR_COMMANDS`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Allowed {
-    /// Those that only tell something.
-    Read,
-    /// Its own methods, too.
+    /// Those that only tell something, and those of these names.
+    Read(Vec<String>),
+    /// All, its own methods among them.
     All,
     /// None: it opens no channel.
     Off,
+}
+
+impl Allowed {
+    fn read(text: &str) -> Option<Self> {
+        match text.trim() {
+            "all" => return Some(Self::All),
+            "off" => return Some(Self::Off),
+            _ => {}
+        }
+        let words = text.split(',').map(str::trim).filter(|word| !matches!(*word, "" | "read"));
+        let is_name = |word: &str| !matches!(word, "all" | "off") && crate::commands::is_method(word);
+        words.map(|word| is_name(word).then(|| word.to_owned())).collect::<Option<_>>().map(Self::Read)
+    }
+
+    /// Returns true if a method that may change something is done.
+    pub(crate) fn allows(&self, method: &str) -> bool {
+        match self {
+            Self::Read(names) => names.iter().any(|name| name == method),
+            Self::All => true,
+            Self::Off => false,
+        }
+    }
 }
 
 impl Settings {
@@ -44,7 +66,7 @@ impl Settings {
             recording: Recording::read(&mut reader),
             events_url: events_url(&Url::parse(SERVER_URL).expect("a constant")),
             token: None,
-            commands: Allowed::Read,
+            commands: Allowed::Read(Vec::new()),
             is_otlp: false,
             #[cfg(feature = "otlp")]
             otlp: None,
@@ -54,12 +76,8 @@ impl Settings {
             let read = |text: &str| url(text.trim()).map(|base| events_url(&base));
             settings.events_url = reader.value("MONITOR_SERVER_URL", wanted, settings.events_url, read);
             let token = reader.secret("MONITOR_TOKEN", "printable characters", None, |text| token(text).map(Some));
-            settings.commands = reader.value("MONITOR_COMMANDS", "read, all or off", Allowed::Read, |text| match text.trim() {
-                "" | "read" => Some(Allowed::Read),
-                "all" => Some(Allowed::All),
-                "off" => Some(Allowed::Off),
-                _ => None,
-            });
+            let wanted = "read, all, off, or names of methods between commas";
+            settings.commands = reader.value("MONITOR_COMMANDS", wanted, Allowed::Read(Vec::new()), Allowed::read);
             settings.token = token.filter(|token| !token.is_empty());
             #[cfg(feature = "otlp")]
             settings.send_by_otlp(&mut reader);
@@ -139,7 +157,8 @@ mod tests {
             ("MONITOR_SERVER_URL", long.as_str()),
             ("MONITOR_TOKEN", "two words\n"),
             ("MONITOR_BUFFER_BYTES", "64XiB"),
-            ("MONITOR_COMMANDS", "some"),
+            ("MONITOR_COMMANDS", "some words"),
+            ("MONITOR_COMMANDS", "read,off"),
         ] {
             let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), (name, value)]);
             assert_eq!(settings, read(&[("MONITOR_ENABLED", "1")]).0, "{name}");
@@ -176,6 +195,11 @@ mod tests {
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(settings.events_url.as_str(), "http://monitor.example:1234/below/api/v1/events");
         assert_eq!((settings.token.as_deref(), settings.recording.buffer_bytes), (Some("secret"), 1_000_000));
+        for (text, allowed) in [("read", &[][..]), ("cancel", &["cancel"]), ("read, cancel,cache-clear", &["cancel", "cache-clear"])] {
+            let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), ("MONITOR_COMMANDS", text)]);
+            assert_eq!((settings.commands.allows("shutdown"), problems.len()), (false, 0), "{text}");
+            assert!(allowed.iter().all(|name| settings.commands.allows(name)), "{text}");
+        }
         let plain = read(&[("MONITOR_ENABLED", "1"), ("MONITOR_SERVER_URL", " "), ("MONITOR_TOKEN", "")]);
         assert_eq!((plain.0.events_url.as_str(), plain.0.token, plain.1), ("http://127.0.0.1:60010/api/v1/events", None, vec![]));
     }

@@ -24,6 +24,12 @@ pub fn spawn_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 ///
 /// # Panics
 /// When no thread can be started.
+///
+/// ```
+/// #[allow(deprecated)]
+/// let thread = monitor_client::spawn(|| 1 + 1);
+/// assert_eq!(thread.join().unwrap(), 2);
+/// ```
 #[deprecated(note = "named `spawn_thread` now: `monitor_client::tokio::spawn` spawns a task")]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     spawn_thread(work)
@@ -47,6 +53,15 @@ where
 }
 
 /// Where threads are spawned that end before [`scope`] returns. A thread that spawns others takes it along by `move`.
+///
+/// ```
+/// let text = &"one two".to_owned();
+/// let length = monitor_client::scope(|scope| {
+///     let outer = scope.spawn(move || scope.spawn(move || text.len()).join().unwrap());
+///     outer.join().unwrap()
+/// });
+/// assert_eq!(length, 7);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Scope<'scope, 'env: 'scope>(&'scope std::thread::Scope<'scope, 'env>);
 
@@ -55,6 +70,12 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Panics
     /// When no thread can be started.
+    ///
+    /// ```
+    /// let text = "one".to_owned();
+    /// let length = monitor_client::scope(|scope| scope.spawn(|| text.len()).join().unwrap());
+    /// assert_eq!(length, 3);
+    /// ```
     pub fn spawn<T: Send + 'scope>(&self, work: impl FnOnce() -> T + Send + 'scope) -> ScopedJoinHandle<'scope, T> {
         self.0.spawn(in_current(work))
     }

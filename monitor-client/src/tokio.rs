@@ -1,4 +1,5 @@
-//! Tokio's ways to start a task, as drop-ins: each task belongs to the process that started it.
+//! Tokio's ways to start a task, as drop-ins: each task belongs to the process that started it, and is aborted at its next await when that
+//! one, or what the task itself has begun, is [cancelled](crate::cancel).
 //!
 //! ```
 //! use monitor_client::tokio::JoinSet;
@@ -17,7 +18,7 @@ use std::ops::{Deref, DerefMut};
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle, LocalSet};
 
-use crate::InCurrent;
+use crate::cancel::tasks::task;
 use crate::carried::in_current;
 
 /// As [`tokio::spawn`]; what runs in the task belongs to the process that spawned it.
@@ -35,7 +36,10 @@ pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    tokio::spawn(work.in_current())
+    let (work, spawned) = task(work);
+    let handle = tokio::spawn(work);
+    spawned.of(handle.abort_handle());
+    handle
 }
 
 /// As [`tokio::task::spawn_blocking`]; what runs there belongs to the process that spawned it.
@@ -67,15 +71,33 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 /// ```
 #[track_caller]
 pub fn spawn_local<F: Future<Output: 'static> + 'static>(work: F) -> JoinHandle<F::Output> {
-    tokio::task::spawn_local(work.in_current())
+    let (work, spawned) = task(work);
+    let handle = tokio::task::spawn_local(work);
+    spawned.of(handle.abort_handle());
+    handle
 }
 
 /// As [`tokio::task::JoinSet`], whose other methods it has by `Deref`; what runs in its tasks belongs to the process that spawned them.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use monitor_client::tokio::JoinSet;
+///
+/// let mut tasks = JoinSet::new();
+/// tasks.spawn(async { 7 });
+/// assert_eq!(tasks.len(), 1); // a method of tokio's
+/// assert_eq!(tasks.join_next().await.unwrap().unwrap(), 7);
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct JoinSet<T>(tokio::task::JoinSet<T>);
 
 impl<T> JoinSet<T> {
     /// An empty set.
+    ///
+    /// ```
+    /// assert!(monitor_client::tokio::JoinSet::<u32>::new().is_empty());
+    /// ```
     pub fn new() -> Self {
         Self(tokio::task::JoinSet::new())
     }
@@ -86,42 +108,90 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut tasks = monitor_client::tokio::JoinSet::new();
+    /// tasks.spawn(async { 7 });
+    /// assert_eq!(tasks.join_all().await, [7]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn<F: Future<Output = T> + Send + 'static>(&mut self, work: F) -> AbortHandle
     where
         T: Send,
     {
-        self.0.spawn(work.in_current())
+        let (work, spawned) = task(work);
+        spawned.of(self.0.spawn(work))
     }
 
     /// As [`tokio::task::JoinSet::spawn_on`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut tasks = monitor_client::tokio::JoinSet::new();
+    /// tasks.spawn_on(async { 7 }, &tokio::runtime::Handle::current());
+    /// assert_eq!(tasks.join_all().await, [7]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_on<F: Future<Output = T> + Send + 'static>(&mut self, work: F, handle: &Handle) -> AbortHandle
     where
         T: Send,
     {
-        self.0.spawn_on(work.in_current(), handle)
+        let (work, spawned) = task(work);
+        spawned.of(self.0.spawn_on(work, handle))
     }
 
     /// As [`tokio::task::JoinSet::spawn_local`].
     ///
     /// # Panics
     /// Outside a `LocalSet`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let local = tokio::task::LocalSet::new();
+    /// let numbers = local.run_until(async {
+    ///     let mut tasks = monitor_client::tokio::JoinSet::new();
+    ///     tasks.spawn_local(async { 7 });
+    ///     tasks.join_all().await
+    /// });
+    /// assert_eq!(numbers.await, [7]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_local<F: Future<Output = T> + 'static>(&mut self, work: F) -> AbortHandle {
-        self.0.spawn_local(work.in_current())
+        let (work, spawned) = task(work);
+        spawned.of(self.0.spawn_local(work))
     }
 
     /// As [`tokio::task::JoinSet::spawn_local_on`].
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let (local, mut tasks) = (tokio::task::LocalSet::new(), monitor_client::tokio::JoinSet::new());
+    /// tasks.spawn_local_on(async { 7 }, &local);
+    /// assert_eq!(local.run_until(tasks.join_all()).await, [7]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_local_on<F: Future<Output = T> + 'static>(&mut self, work: F, tasks: &LocalSet) -> AbortHandle {
-        self.0.spawn_local_on(work.in_current(), tasks)
+        let (work, spawned) = task(work);
+        spawned.of(self.0.spawn_local_on(work, tasks))
     }
 
     /// As [`tokio::task::JoinSet::spawn_blocking`].
     ///
     /// # Panics
     /// Outside a tokio runtime.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut tasks = monitor_client::tokio::JoinSet::new();
+    /// tasks.spawn_blocking(|| 7);
+    /// assert_eq!(tasks.join_all().await, [7]);
+    /// # });
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F: FnOnce() -> T + Send + 'static>(&mut self, work: F) -> AbortHandle
     where
@@ -134,6 +204,14 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     /// When one of the tasks panicked.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let mut tasks = monitor_client::tokio::JoinSet::new();
+    /// tasks.spawn(async { 7 });
+    /// assert_eq!(tasks.join_all().await, [7]);
+    /// # });
+    /// ```
     pub async fn join_all(self) -> Vec<T> {
         self.0.join_all().await
     }

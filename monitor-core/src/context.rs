@@ -27,16 +27,35 @@ pub struct Context {
 
 impl Context {
     /// A process known by its ids; `None` if one of them is zero.
+    ///
+    /// ```
+    /// use monitor_client::Context;
+    ///
+    /// assert!(Context::new(7, 8).is_some());
+    /// assert!(Context::new(0, 8).is_none());
+    /// ```
     pub fn new(root: u128, process: u64) -> Option<Self> {
         Some(Context { root: NonZeroU128::new(root)?, process: NonZeroU64::new(process)? })
     }
 
     /// The id of its tree.
+    ///
+    /// ```
+    /// use monitor_client::Context;
+    ///
+    /// assert_eq!(Context::new(7, 8).unwrap().root(), 7);
+    /// ```
     pub fn root(self) -> u128 {
         self.root.get()
     }
 
     /// Its own id.
+    ///
+    /// ```
+    /// use monitor_client::Context;
+    ///
+    /// assert_eq!(Context::new(7, 8).unwrap().process(), 8);
+    /// ```
     pub fn process(self) -> u64 {
         self.process.get()
     }

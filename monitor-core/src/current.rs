@@ -11,6 +11,17 @@ use crate::{inside, ring, sending, switch};
 impl Context {
     /// What is current on this thread, or else what this program inherited from whoever started it; `None` when nothing is
     /// recorded.
+    ///
+    /// ```
+    /// use monitor_client::Context;
+    ///
+    /// let here = Context::current();
+    /// let there = std::thread::spawn(move || {
+    ///     let _current = here.map(Context::enter);
+    ///     // what is called here belongs to what was current there
+    /// });
+    /// # there.join().unwrap();
+    /// ```
     pub fn current() -> Option<Self> {
         if switch::is_on() { handed_on().or_else(inherited) } else { None }
     }
@@ -28,6 +39,15 @@ impl Context {
 }
 
 /// Makes a process the parent of all that this thread starts, until dropped.
+///
+/// ```
+/// use monitor_client::{Context, CurrentGuard};
+///
+/// let sender = Context::new(7, 8).unwrap();
+/// let guard: CurrentGuard = sender.enter();
+/// // what is called here belongs to the sender
+/// drop(guard);
+/// ```
 #[must_use = "the process stops being current as soon as the guard is dropped"]
 #[derive(Debug)]
 pub struct CurrentGuard {
@@ -95,6 +115,12 @@ pub(crate) fn attach_ring() {
 /// What is current on this thread itself.
 pub(crate) fn local() -> Option<Context> {
     STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
+}
+
+/// Returns true if this is so of anything that is current on this thread, or of what this program inherited. Nobody gets to know its ids.
+pub(crate) fn any_local(mut is_so: impl FnMut(Context) -> bool) -> bool {
+    let on_stack = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.iter().any(|frame| is_so(frame.context))));
+    on_stack.unwrap_or(false) || ring::any_current(&mut is_so) || inherited().is_some_and(is_so)
 }
 
 /// Returns true if this is current on this thread. Unlike by [`local`], nobody gets to know its ids.

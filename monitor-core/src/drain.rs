@@ -192,6 +192,7 @@ impl Receiver {
                 Record::Updated(updated) => Some(updated.id),
                 Record::Logged(logged) => Some(logged.id),
                 Record::Progressed(progressed) => Some(progressed.id),
+                Record::Task(tasked) => Some(tasked.id),
                 _ => None,
             };
             singly.extend(id.and_then(|id| self.queue_folds.tell_singly(id)));
@@ -354,6 +355,7 @@ impl Receiver {
             Record::Logged(logged) => logged.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
             Record::Progressed(progressed) => progressed.time_us = self.clock.time_us(at),
+            Record::Task(tasked) => tasked.time_us = self.clock.time_us(at),
             // Made from what rings say.
             Record::Folded(_) => {}
             Record::Ended(ended) => {

@@ -12,6 +12,7 @@ pub fn register(at_exit: fn(Option<i32>)) {
 
     static AT_EXIT: OnceLock<fn(Option<i32>)> = OnceLock::new();
 
+    #[cfg(not(target_family = "wasm"))]
     fn call(code: Option<i32>) {
         if let Some(at_exit) = AT_EXIT.get() {
             at_exit(code);
@@ -35,7 +36,11 @@ pub fn register(at_exit: fn(Option<i32>)) {
         unsafe { on_exit(ended, std::ptr::null_mut()) };
     }
 
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    /// Nothing is recorded in WebAssembly.
+    #[cfg(target_family = "wasm")]
+    fn add() {}
+
+    #[cfg(not(any(all(target_os = "linux", target_env = "gnu"), target_family = "wasm")))]
     fn add() {
         extern "C" fn ended() {
             call(None);

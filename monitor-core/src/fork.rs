@@ -13,8 +13,7 @@ use std::time::Instant;
 #[cfg(unix)]
 use crate::context::Context;
 #[cfg(unix)]
-use crate::{current, ids, park, progress, ring, sending, strays, told, trees, verdict};
-use crate::{inside, switch};
+use crate::{cancel, current, ids, inside, park, progress, ring, sending, strays, switch, told, trees, verdict};
 
 /// A fork doesn't wait longer: its thread may hold what the shipper waits for.
 #[cfg(unix)]
@@ -116,6 +115,7 @@ extern "C" fn in_child() {
         told::forget();
         verdict::forget();
         progress::forget();
+        cancel::forget();
         // As for a program that was started by a monitored one.
         if let Some(context) = current::local() {
             current::inherit(context);

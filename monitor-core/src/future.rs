@@ -13,7 +13,7 @@ use crate::live::{Draft, Live};
 use crate::record::{Failure, Origin, Updated};
 use crate::ring::{self, Begun, Ending, Slot};
 use crate::told::Told;
-use crate::{clock, inside, panic, sending, switch};
+use crate::{cancel, clock, inside, panic, sending, switch};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -264,7 +264,9 @@ impl<F, N> Run<F, N> {
     {
         let (running, future, next) = self.project();
         let current = running.enter();
+        let within = cancel::Within::enter(|| running.context());
         let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+        drop(within);
         if let Some(token) = current {
             current::pop(token);
         }

@@ -11,6 +11,8 @@ compile_error!(
 
 #[doc(hidden)]
 pub mod brief;
+#[doc(hidden)]
+pub mod cancel;
 pub mod context;
 pub mod exit;
 pub mod filter;
@@ -28,6 +30,8 @@ pub mod span;
 pub mod starter;
 pub mod strays;
 pub mod switch;
+#[doc(hidden)]
+pub mod task;
 pub mod warn;
 
 /// The way out of the monitored function, for the one who drains it.

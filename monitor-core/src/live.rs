@@ -8,6 +8,7 @@ use crate::context::{Attached, Context};
 use crate::log::Line;
 use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
+use crate::task::TaskRun;
 use crate::told::Told;
 use crate::{clock, ids, inside, log, panic, progress, ring, sending, switch, thread, trees, verdict};
 
@@ -20,17 +21,19 @@ pub(crate) struct Draft {
     pub(crate) again: Option<Context>,
     /// Told of it right after its start.
     pub(crate) told: Told,
+    /// It is an attempt of a task of a queue.
+    pub(crate) task: Option<Box<TaskRun>>,
 }
 
 impl Draft {
     pub(crate) fn new(origin: Origin, attached: Attached, extra: StartExtra, again: Option<Context>) -> Self {
-        Draft { origin, attached, extra, again, told: Told::default() }
+        Draft { origin, attached, extra, again, told: Told::default(), task: None }
     }
 
     pub(crate) fn start(self) -> Live {
         let _inside = inside::enter();
         let recording = switch::recording();
-        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again, told } = self;
+        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again, told, task } = self;
         let own = again.and_then(|again| NonZeroU64::new(again.process()));
         let id = own.or_else(ring::new_id).unwrap_or_else(ids::new_process);
         let root = again.or(parent).map_or_else(|| ids::new_root_now(id.get()), Context::root);
@@ -67,6 +70,7 @@ impl Draft {
             unwinding: std::thread::panicking(),
             attempt,
             is_handed_on: AtomicBool::new(false),
+            task,
         };
         live.tell(told);
         live
@@ -91,6 +95,8 @@ pub(crate) struct Live {
     attempt: u32,
     /// Others may know its ids.
     is_handed_on: AtomicBool,
+    /// It is an attempt of a task of a queue.
+    task: Option<Box<TaskRun>>,
 }
 
 impl Live {
@@ -106,6 +112,7 @@ impl Live {
             unwinding: false,
             attempt: 0,
             is_handed_on: AtomicBool::new(true),
+            task: None,
         }
     }
 
@@ -134,6 +141,7 @@ impl Live {
             unwinding: was_panicking,
             attempt: 0,
             is_handed_on: AtomicBool::new(true),
+            task: None,
         }
     }
 
@@ -250,7 +258,7 @@ impl Live {
                 Outcome::Failed(Box::new(Failure { kind, type_name: type_name.map(Into::into), message, code, tail, ..Failure::default() }))
             }
         };
-        let extra = EndExtra { exit_code, signal, reason, attempt: self.attempt, retry };
+        let extra = EndExtra { exit_code, signal, reason, attempt: self.attempt, retry, task: None };
         self.end_as(outcome, Some(Box::new(extra)));
     }
 
@@ -268,8 +276,17 @@ impl Live {
         }
     }
 
-    fn end(self, outcome: Outcome) {
-        let extra = (self.attempt > 0).then(|| Box::new(EndExtra { attempt: self.attempt, ..EndExtra::default() }));
+    /// The attempt of a task of a queue that it is.
+    pub(crate) fn task(&mut self) -> Option<&mut TaskRun> {
+        self.task.as_deref_mut()
+    }
+
+    fn end(mut self, outcome: Outcome) {
+        let task = self.task.take();
+        let extra = (self.attempt > 0 || task.is_some()).then(|| {
+            let (retry, task) = task.map(|task| task.end(&outcome, self.attempt.max(1))).unzip();
+            Box::new(EndExtra { attempt: self.attempt, retry: retry.flatten(), task, ..EndExtra::default() })
+        });
         self.end_as(outcome, extra);
     }
 
@@ -301,5 +318,6 @@ impl StartExtra {
             && self.attempt == 0
             && self.attempts_of.is_none()
             && self.links.is_empty()
+            && self.task.is_none()
     }
 }

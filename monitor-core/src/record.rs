@@ -88,6 +88,13 @@ pub struct Named {
 }
 
 /// A value of a field.
+///
+/// ```
+/// use monitor_client::Value;
+///
+/// assert_eq!(Value::from(17), Value::Signed(17));
+/// assert_eq!(Value::from("orders"), Value::Text("orders".to_owned()));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// `true` or `false`.
@@ -116,6 +123,8 @@ pub enum Record {
     Logged(Box<Logged>),
     /// It said how far it is.
     Progressed(Box<Progressed>),
+    /// A queue has it.
+    Task(Box<Tasked>),
     /// It ended.
     Ended(Ended),
     /// Many that were not recorded one by one.
@@ -158,6 +167,8 @@ pub struct StartExtra {
     pub attempts_of: Option<u32>,
     /// Other processes that it has to do with, and what each is to it.
     pub links: Vec<(Context, String)>,
+    /// The queue's own id, of a task of a queue.
+    pub task: Option<String>,
 }
 
 /// What a fold counts by now: calls of one name below one parent.
@@ -227,6 +238,91 @@ pub struct Progressed {
     pub total: Option<f64>,
 }
 
+/// A step of a task on its way through a queue, while nobody works on it.
+#[derive(Debug, Clone)]
+pub struct Tasked {
+    /// Its tree.
+    pub root: u128,
+    /// Its own id.
+    pub id: u64,
+    /// Unix microseconds.
+    pub time_us: u64,
+    /// Which attempt it is about, from 1.
+    pub attempt: u32,
+    /// Its id in the queue.
+    pub native_id: String,
+    /// What happened.
+    pub step: TaskStep,
+}
+
+/// What happens to a task while nobody works on it.
+#[derive(Debug, Clone)]
+pub enum TaskStep {
+    /// It was put into a queue.
+    Sent(TaskMessage),
+    /// A worker took it from its queue.
+    Received(TaskMessage),
+    /// A worker refused it.
+    Rejected {
+        /// It went back into its queue.
+        requeued: bool,
+    },
+    /// It is not to be done any more.
+    Revoked {
+        /// It was too late for it.
+        expired: bool,
+    },
+}
+
+/// What a task is, with what it is called, and how it travels.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskMessage {
+    /// Its parent, 0 for none.
+    pub parent: u64,
+    /// Name of the task.
+    pub name: String,
+    /// Arguments by position, as JSON.
+    pub args: Option<String>,
+    /// Arguments by name, as JSON.
+    pub kwargs: Option<String>,
+    /// Not to be started before.
+    pub eta: Option<SystemTime>,
+    /// Not to be started after.
+    pub expires: Option<SystemTime>,
+    /// The queue that it goes through.
+    pub queue: Option<String>,
+    /// The exchange that it was sent to.
+    pub exchange: Option<String>,
+    /// The key that it was routed by.
+    pub routing_key: Option<String>,
+}
+
+impl Tasked {
+    /// What it is, where the step says so.
+    pub fn message(&self) -> Option<&TaskMessage> {
+        if let TaskStep::Sent(message) | TaskStep::Received(message) = &self.step { Some(message) } else { None }
+    }
+
+    /// The event that tells it.
+    pub(crate) fn event(&self) -> &'static str {
+        match self.step {
+            TaskStep::Sent(_) => "task-sent",
+            TaskStep::Received(_) => "task-received",
+            TaskStep::Rejected { .. } => "task-rejected",
+            TaskStep::Revoked { .. } => "task-revoked",
+        }
+    }
+
+    /// Bytes that it holds in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let words = self.message().map_or(0, |message| {
+            let TaskMessage { name, args, kwargs, queue, exchange, routing_key, .. } = message;
+            name.len() + [args, kwargs, queue, exchange, routing_key].into_iter().flatten().map(String::len).sum::<usize>()
+        });
+        size_of_val(self) + self.native_id.len() + words
+    }
+}
+
 /// A line of a process's log.
 #[derive(Debug, Clone)]
 pub struct Logged {
@@ -249,6 +345,13 @@ pub struct Logged {
 }
 
 /// How severe a line of a log is.
+///
+/// ```
+/// use monitor_client::Level;
+///
+/// assert!(Level::Error < Level::Trace);
+/// monitor_client::log(Level::Warn, "the table is nearly full");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Something failed.
@@ -265,6 +368,10 @@ pub enum Level {
 
 impl Level {
     /// Its word on the wire.
+    ///
+    /// ```
+    /// assert_eq!(monitor_client::Level::Warn.as_str(), "warn");
+    /// ```
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -315,6 +422,19 @@ pub struct EndExtra {
     pub attempt: u32,
     /// Another attempt is to come.
     pub retry: Option<Retry>,
+    /// What only the end of a task of a queue says.
+    pub task: Option<Box<TaskEnd>>,
+}
+
+/// What the end of an attempt of a task says.
+#[derive(Debug, Clone, Default)]
+pub struct TaskEnd {
+    /// Its id in the queue.
+    pub native_id: String,
+    /// What it returned, as JSON.
+    pub result: Option<String>,
+    /// The worker refused it after it had begun; true if it went back into its queue.
+    pub rejected: Option<bool>,
 }
 
 /// How a process ended.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use crate::context::Context;
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
-use crate::record::{Ended, Failure, Fields, Logged, NOT_KEPT, Origin, Outcome, Progressed, Record, Started, Updated, Value};
+use crate::record::{Ended, Failure, Fields, Logged, NOT_KEPT, Origin, Outcome, Progressed, Record, Started, Tasked, Updated, Value};
 use crate::{budget, fold, inside, park, ring};
 
 static QUEUE: Own<Queue> = Own::new();
@@ -110,8 +110,8 @@ pub(crate) fn started_before(record: Started, at: u64) {
     handed_on(id);
 }
 
-/// Queues the end of a process whose start was taken; `begun` is 0 if it isn't known here. Without room for a failure's words they
-/// are left out.
+/// Queues the end of a process whose start was taken; `begun` is 0 if it isn't known here. Without room for a failure's words, or for
+/// a task's result, they are left out.
 pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let mut bytes = RECORD_BYTES;
@@ -122,6 +122,14 @@ pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
         } else {
             NOT_KEPT.clone_into(&mut failure.message);
             failure.chain.clear();
+        }
+    }
+    if let Some(result) = record.extra.as_mut().and_then(|extra| extra.task.as_mut()).map(|task| &mut task.result) {
+        let words = result.as_ref().map_or(0, String::len);
+        if budget::reserve(words) {
+            bytes += words;
+        } else {
+            *result = None;
         }
     }
     queue.push(Record::Ended(record), bytes, begun, at);
@@ -175,6 +183,17 @@ pub(crate) fn progressed(record: Progressed, at: u64) {
         queue.push(Record::Progressed(Box::new(record)), bytes, at, at);
     } else {
         queue.count_drop("process-progressed", record.root);
+    }
+}
+
+/// Queues a step of a task in its queue, or counts it as dropped.
+pub(crate) fn tasked(record: Tasked, at: u64) {
+    let Some(queue) = QUEUE.get() else { return };
+    let bytes = RECORD_BYTES + record.bytes();
+    if budget::reserve(bytes) {
+        queue.push(Record::Task(Box::new(record)), bytes, at, at);
+    } else {
+        queue.count_drop(record.event(), record.root);
     }
 }
 

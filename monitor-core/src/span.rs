@@ -29,8 +29,8 @@ pub struct Span(Begun);
 enum Begun {
     /// In the open table of the thread that it began on.
     InRing { slot: Slot, own: Context, was_panicking: bool },
-    /// By the queue.
-    Queued(Live),
+    /// By the queue. Apart, for it is large.
+    Queued(Box<Live>),
 }
 
 impl Span {
@@ -45,7 +45,7 @@ impl Span {
         {
             match ring::open(site, false) {
                 ring::Begun::Recorded(slot) => return Span::in_ring(slot),
-                ring::Begun::Refused => return Some(Span(Begun::Queued(Live::refused(current::local())))),
+                ring::Begun::Refused => return Some(Span::queued(Live::refused(current::local()))),
                 ring::Begun::Elsewhere => {}
             }
         }
@@ -59,16 +59,21 @@ impl Span {
             current::attach_ring();
             match ring::open_at(site, attached) {
                 ring::Begun::Recorded(slot) => return Span::in_ring(slot),
-                ring::Begun::Refused => return Some(Span(Begun::Queued(Live::refused(attached.parent)))),
+                ring::Begun::Refused => return Some(Span::queued(Live::refused(attached.parent))),
                 ring::Begun::Elsewhere => {}
             }
         }
         let extra = StartExtra { fields, ..StartExtra::default() };
-        Some(Span(Begun::Queued(Draft::new(origin, attached, extra, None).start())))
+        Some(Span::queued(Draft::new(origin, attached, extra, None).start()))
     }
 
     fn in_ring(slot: Slot) -> Option<Self> {
         Some(Span(Begun::InRing { own: slot.own()?, slot, was_panicking: std::thread::panicking() }))
+    }
+
+    fn queued(live: Live) -> Self {
+        let _inside = inside::enter();
+        Span(Begun::Queued(Box::new(live)))
     }
 
     /// Makes it current on this thread.

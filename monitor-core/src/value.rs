@@ -36,6 +36,15 @@ impl From<&str> for Value {
 }
 
 /// A number that tells how much is done, or of how much: any number, or an `Option` of one. What is negative or not finite says nothing.
+///
+/// ```
+/// use monitor_client::Process;
+///
+/// let import = Process::builder("import").begin();
+/// import.progress(3_u8, 10.0);
+/// import.progress(4, None::<u64>);
+/// import.progress(5, Some(10));
+/// ```
 pub trait Amount {
     /// The number; none if it is not known.
     #[doc(hidden)]

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 14] = [
     &["ring"],
     &["sending"],
     &["current", "log", "queue_folds"],
-    &["enrich", "progress", "starter"],
+    &["cancel", "enrich", "progress", "starter", "task"],
     &["drain", "live"],
     &["future", "home", "strays"],
     &["attach", "exit", "fork"],

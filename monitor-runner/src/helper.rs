@@ -218,7 +218,7 @@ impl Work {
 }
 
 /// Bytes read and written, with those of its children that it has waited for.
-fn io_of(pid: u32) -> Option<(u64, u64)> {
+pub(crate) fn io_of(pid: u32) -> Option<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
     Some((value("rchar:")?, value("wchar:")?))

@@ -1,8 +1,12 @@
 //! Hooks before and after a run: what they are told.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 
-use monitor_runs::Outcome;
+use monitor_runs::{Outcome, Spec};
+use rustix::fs::{MemfdFlags, memfd_create};
+use serde_json::{Value, json};
 
 use crate::messages::Env;
 
@@ -21,4 +25,23 @@ pub(crate) fn environment(mut env: Env, outcome: Option<&Outcome>) -> Env {
     let attempts = outcome.map(|outcome| OsString::from(outcome.attempts.to_string()));
     env.extend([(EXIT_CODE.into(), code), (SIGNAL.into(), signal), (REASON.into(), reason), (ATTEMPTS.into(), attempts)]);
     env
+}
+
+/// What a hook reads: the run and, after it, how it ended, as JSON.
+pub(crate) fn input(spec: &Spec, env: &Env) -> io::Result<File> {
+    let word = |name: &str| env.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.as_ref()?.to_str());
+    let number = |name| word(name).and_then(|number| number.parse::<i64>().ok());
+    let mut run = json!({ "id": spec.id, "name": spec.name, "fields": spec.fields });
+    if let Some(process) = &spec.process {
+        run["root_id"] = Value::from(process.root_id.as_str());
+        run["process_id"] = Value::from(process.process_id.as_str());
+    }
+    if let Some(attempts) = number(ATTEMPTS) {
+        run["outcome"] = json!({ "exit_code": number(EXIT_CODE), "signal": number(SIGNAL), "reason": word(REASON), "attempts": attempts });
+    }
+    // It may be longer than what fits into a pipe that nobody reads yet.
+    let mut file = File::from(memfd_create("run", MemfdFlags::CLOEXEC)?);
+    writeln!(file, "{run}")?;
+    file.rewind()?;
+    Ok(file)
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use monitor_runs::tree::DETACHED;
 use monitor_runs::{Claim, Identity, Outcome, OutputLog, RunError, Spec};
 use rustix::event::{EventfdFlags, eventfd};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setsid};
 
 use crate::account::Account;
 use crate::environment;
@@ -52,11 +52,13 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
     ready(spec, server, None)
 }
 
-/// Runs what the folder of a detached run says, as its launcher, and writes down there what comes of it.
+/// Runs what the folder of a detached run says, as its launcher in a session of its own, and writes down there what comes of it.
 ///
 /// # Errors
 /// As [`prepare`]; and when another launcher has taken the run.
 pub fn launch(folder: &Path) -> Result<Outcome, RunError> {
+    // Refused to whoever leads its group already, as one that a shell has started by hand.
+    let _ = setsid();
     let (spec, claim) = Claim::take(folder)?;
     ready(spec, None, Some(claim))?.run()
 }
@@ -82,6 +84,10 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
         sys::set_env("MONITOR_SERVER_URL", server);
     }
     sys::remove_env(DETACHED);
+    monitor_client::launcher::without_calls();
+    // What a killed helper leaves behind, the command among it, is this program's then. It holds for this program alone, not for what it
+    // starts; without it, how such a command ends is not known.
+    let _ = set_child_subreaper(Some(Pid::INIT));
     match sys::fork().map_err(RunError::system("start the helper"))? {
         None => {
             // The launcher's, whose end is to be seen.
@@ -125,6 +131,10 @@ impl Launcher {
         };
         let news = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from);
         let news = Arc::new(news.map_err(RunError::system("start copying output"))?);
+        let cancelled = news.clone();
+        monitor_client::cancel::on_request(move || {
+            let _ = rustix::io::write(&cancelled, &1_u64.to_ne_bytes());
+        });
         let tails = Arc::new(Tails::default());
         let closed = Arc::new(Mutex::new(Vec::new()));
         let mut pumping = Vec::new();
@@ -160,6 +170,7 @@ impl Launcher {
             is_interrupted: false,
             hung_up: None,
             has_command: false,
+            command: None,
             has_terminal,
             told: None,
             give_up_at: None,

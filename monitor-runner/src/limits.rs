@@ -72,7 +72,12 @@ impl Limits {
         text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// What a child does before it becomes the command.
+    /// The cgroup, for a child to begin in.
+    pub(crate) fn group_file(&self) -> Option<File> {
+        File::open(&self.cgroup.as_ref()?.folder).ok()
+    }
+
+    /// What a child does before it becomes the command, unless it has begun in the cgroup.
     pub(crate) fn for_child(&self) -> io::Result<ChildLimits> {
         let open = |cgroup: &Cgroup| OpenOptions::new().write(true).open(cgroup.folder.join("cgroup.procs"));
         Ok(ChildLimits { procs: self.cgroup.as_ref().map(open).transpose()?, memory: self.rlimit_memory, cpu: self.rlimit_cpu })
@@ -88,6 +93,11 @@ pub(crate) struct ChildLimits {
 }
 
 impl ChildLimits {
+    /// It is in the cgroup already.
+    pub(crate) fn is_in_group(&mut self) {
+        self.procs = None;
+    }
+
     pub(crate) fn memory(&self) -> io::Result<()> {
         if let Some(mut procs) = self.procs.as_ref() {
             procs.write_all(b"0")?;

@@ -22,6 +22,7 @@ pub(crate) struct Record {
     about: About,
     file: Mutex<Option<LogFile>>,
     is_file_idle: AtomicBool,
+    is_cancelled: AtomicBool,
     output: AtomicU64,
     cut: AtomicU64,
 }
@@ -107,9 +108,15 @@ impl Record {
             about,
             file: Mutex::new(None),
             is_file_idle: AtomicBool::new(true),
+            is_cancelled: AtomicBool::new(false),
             output: AtomicU64::new(0),
             cut: AtomicU64::new(0),
         }
+    }
+
+    /// Returns true, once, if somebody has asked for it to end, over the server.
+    pub(crate) fn take_cancelled(&self) -> bool {
+        self.context.is_some_and(monitor_client::cancel::requested_of) && !self.is_cancelled.swap(true, Ordering::Relaxed)
     }
 
     /// Ids of the tree and of the process.

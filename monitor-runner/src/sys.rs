@@ -7,6 +7,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+/// The child begins in another control group. As `linux/sched.h` has it: libc's constant has too few bits for it.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Signals that the launcher takes, to pass them on or to act on them.
 const TAKEN: [i32; 12] = [
     libc::SIGHUP,
@@ -136,11 +139,34 @@ fn owned(file: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// When this program has other threads, which the child would lack, or there is no room for another process.
 pub(crate) fn fork() -> io::Result<Option<u32>> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
-        return Err(io::Error::other("the launcher must start before any other thread"));
-    }
+    is_alone()?;
     // SAFETY: there is one thread, so that the child lacks nothing that this program has.
-    match unsafe { libc::fork() } {
+    forked(unsafe { libc::fork() }.into())
+}
+
+/// Forks as [`fork`] does, with the child in the control group of this folder from its first moment on. To be moved there later it would
+/// have to wait for all processors of the machine.
+///
+/// # Errors
+/// When it may not, or the system is older than that (Linux 5.7).
+pub(crate) fn fork_into(group: &std::fs::File) -> io::Result<Option<u32>> {
+    is_alone()?;
+    // SAFETY: plain numbers, for which zeroes are valid.
+    let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
+    how.flags = CLONE_INTO_CGROUP;
+    how.exit_signal = libc::SIGCHLD as u64;
+    how.cgroup = group.as_raw_fd() as u64;
+    // SAFETY: there is one thread, and the child has a copy of all memory, as with `fork`.
+    forked(unsafe { libc::syscall(libc::SYS_clone3, &raw mut how, size_of::<libc::clone_args>()) })
+}
+
+fn is_alone() -> io::Result<()> {
+    let is_alone = std::fs::read_dir("/proc/self/task")?.count() == 1;
+    if is_alone { Ok(()) } else { Err(io::Error::other("the launcher must start before any other thread")) }
+}
+
+fn forked(pid: i64) -> io::Result<Option<u32>> {
+    match pid {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(None),
         pid => Ok(Some(pid as u32)),
@@ -211,6 +237,11 @@ pub(crate) fn peek() -> Option<Dead> {
 /// Has the system forget a child that has ended.
 pub(crate) fn reap(pid: u32) {
     wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG);
+}
+
+/// Waits for the end of a child, and has the system forget it.
+pub(crate) fn wait_for_end(pid: u32) {
+    wait(libc::P_PID, pid, libc::WEXITED);
 }
 
 /// Takes the next change of any child but its end.

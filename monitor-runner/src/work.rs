@@ -1,5 +1,6 @@
 //! Watches a command: keeps its time, ends it, tries it again, and records what comes of it.
 
+mod orphaned;
 mod traffic;
 
 use std::collections::VecDeque;
@@ -66,6 +67,8 @@ pub(crate) struct Work<'a> {
     pub(crate) hung_up: Option<Instant>,
     /// It runs.
     pub(crate) has_command: bool,
+    /// Its pid, once the helper has told of it.
+    pub(crate) command: Option<u32>,
     /// Somebody may see that the launcher has stopped, and continue it.
     pub(crate) has_terminal: bool,
     /// How the run ended, for the hook after it.
@@ -103,7 +106,8 @@ impl Work<'_> {
             outcome.is_cancelled |= self.was_asked_to_end(&outcome);
             self.drain();
             let may_retry = outcome.error.is_none() && !outcome.is_cancelled && outcome.verdict != Some(Verdict::Final);
-            let again = attempt <= self.spec.retry && may_retry && !outcome.is_success() && !self.is_interrupted;
+            // Without its helper it starts nothing.
+            let again = attempt <= self.spec.retry && may_retry && !outcome.is_success() && !self.is_interrupted && !self.line.is_over;
             let said = Said::take(tails, &mut files);
             let why = said.why().filter(|_| is_told_by_output(&outcome));
             outcome.why = why.as_ref().map(|why| why.line.clone());
@@ -182,7 +186,7 @@ impl Work<'_> {
 
     /// Runs the hook after the last attempt, if there was one. It changes nothing of how the run ended.
     fn hook_after(&mut self, outcome: &mut Outcome) {
-        if self.spec.after.is_empty() || outcome.error.is_some() {
+        if self.spec.after.is_empty() || outcome.error.is_some() || self.line.is_over {
             return;
         }
         let before = std::mem::take(&mut self.is_interrupted);
@@ -206,12 +210,15 @@ impl Work<'_> {
             env = hooks::environment(env, self.told.as_ref());
         }
         self.line.say(&Ask::Spawn { part, env });
+        if self.line.is_over {
+            return lost();
+        }
         let begun = Instant::now();
         let mut ending: Option<Ending> = None;
         let mut warning = self.spec.warn_after.filter(|_| matches!(part, Part::Attempt(_)));
         let used_before = self.limits.used_cpu().unwrap_or_default();
         let killed_before = self.limits.killed_for_memory();
-        self.has_command = true;
+        (self.has_command, self.command) = (true, None);
         loop {
             let timeout = self.spec.timeout.map(|timeout| begun + timeout).filter(|_| ending.is_none());
             let kill = ending.as_ref().filter(|ending| !ending.is_killed).map(|ending| ending.kill_at);
@@ -227,9 +234,10 @@ impl Work<'_> {
                     ending = Some(self.end(KILLED, grace));
                 }
             }
-            while let Some(tell) = self.line.next() {
+            while let Some(tell) = self.next_word() {
                 match tell {
                     Tell::Spawned { pid } => {
+                        self.command = Some(pid);
                         if let Part::Attempt(attempt) = part {
                             self.record.field("pid", pid);
                             if let Some(claim) = &mut self.claim {
@@ -245,7 +253,7 @@ impl Work<'_> {
                     Tell::Ended { code, signal, cpu_us, peak_bytes, io_bytes } => {
                         // It may have sent them itself.
                         self.take_signals();
-                        self.line.say(&Ask::Reap);
+                        self.order(&Ask::Reap);
                         self.has_command = false;
                         if let Some(ending) = &mut ending {
                             self.clear_up(ending);
@@ -262,15 +270,15 @@ impl Work<'_> {
                             cpu: Duration::from_micros(cpu_us),
                             peak_bytes,
                             io_bytes,
+                            note: self.line.is_over.then(|| orphaned::NOTE.to_owned()),
                             ..Outcome::default()
                         };
                     }
                     Tell::Left(_) | Tell::HasLetGo => {}
                 }
             }
-            if self.line.is_over {
-                let error = "the helper that started the command was killed: how the command ended is unknown".to_owned();
-                return Outcome { error: Some(error), reason: Some("lost".to_owned()), ..Outcome::default() };
+            if self.line.is_over && !self.has_adopted() {
+                return lost();
             }
             if warn.is_some_and(|at| at <= Instant::now())
                 && let Some(after) = warning.take()
@@ -287,7 +295,7 @@ impl Work<'_> {
                 ending = Some(self.end("cpu", self.spec.grace));
             }
             if let Some(ending) = ending.as_mut().filter(|ending| !ending.is_killed && ending.kill_at <= Instant::now()) {
-                self.line.say(&Ask::KillAll);
+                self.order(&Ask::KillAll);
                 ending.is_killed = true;
             }
         }
@@ -295,18 +303,16 @@ impl Work<'_> {
 
     fn end(&mut self, reason: &'static str, grace: Duration) -> Ending {
         self.is_interrupted |= reason == KILLED;
-        self.line.say(&Ask::Signal { signal: libc::SIGTERM, whom: Whom::Tree });
+        self.order(&Ask::Signal { signal: libc::SIGTERM, whom: Whom::Tree });
         // One that is stopped would not hear it.
-        self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Tree });
+        self.order(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Tree });
         Ending { reason, kill_at: Instant::now() + grace, is_killed: false }
     }
 
     /// The command has ended as it was to; what it has started may take as long as it might have.
     fn clear_up(&mut self, ending: &mut Ending) {
         while !ending.is_killed && Instant::now() < ending.kill_at {
-            self.line.say(&Ask::Left);
-            let answer = self.answer(|tell| if let Tell::Left(is_left) = tell { Some(*is_left) } else { None });
-            if answer != Some(true) {
+            if !self.is_anything_left() {
                 break;
             }
             self.wait(Some(LOOK));
@@ -315,7 +321,7 @@ impl Work<'_> {
                 ending.kill_at = Instant::now();
             }
         }
-        self.line.say(&Ask::KillAll);
+        self.order(&Ask::KillAll);
         self.give_up_at = Some(Instant::now() + self.spec.grace.max(LEAST_PATIENCE));
     }
 
@@ -391,6 +397,12 @@ pub(crate) fn bid_farewell(line: &mut Line<Ask, Tell>, goes_on: bool) {
     let is_last = [std::process::id(), std::os::unix::process::parent_id()].contains(&1);
     let left = if is_last || line.is_over { None } else { monitor_client::launcher::leave() };
     line.say(&Ask::End { goes_on, left });
+}
+
+/// The outcome of what nobody has seen the end of, or the begin.
+fn lost() -> Outcome {
+    let error = "the helper that starts the command was killed: how the command ended is unknown".to_owned();
+    Outcome { error: Some(error), reason: Some("lost".to_owned()), ..Outcome::default() }
 }
 
 /// Now, in Unix microseconds.

@@ -3,11 +3,8 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use rustix::process::setsid;
 
 use crate::error::RunError;
 use crate::folder::{create, read, sync_folder, write_synced};
@@ -17,6 +14,9 @@ use crate::run::Run;
 use crate::spec::Spec;
 use crate::steps;
 use crate::tree::{DETACHED, FOLDER};
+
+/// What the program `monitor` is told to launch a run, before the run's folder.
+pub const LAUNCH: [&str; 2] = ["run", "--from"];
 
 /// What the launcher says when the command runs.
 pub(crate) const STARTED: [u8; 8] = *b"started\n";
@@ -63,14 +63,10 @@ pub fn launch<'a>(monitor: &Path, folder: &Path, env: impl IntoIterator<Item = (
     let log = output::open(folder, LOG).map_err(unusable)?;
     let (mut said, says) = io::pipe().map_err(RunError::system("start the launcher"))?;
     let mut launcher = Command::new(monitor);
-    launcher.arg("run").arg("--from").arg(folder).env(DETACHED, "1").env_remove(FOLDER);
+    launcher.args(LAUNCH).arg(folder).env(DETACHED, "1").env_remove(FOLDER);
     launcher.stdin(Stdio::from(says)).stdout(log.try_clone().map_err(unusable)?).stderr(log);
     launcher.envs(env);
-    #[allow(unsafe_code, reason = "a launcher that is to stay has a session of its own")]
-    // SAFETY: one system call.
-    unsafe {
-        launcher.pre_exec(|| Ok(setsid().map(drop)?));
-    }
+    // It takes a session of its own itself: with anything to be done in between, all memory of this program would be copied for it.
     let mut child = launcher.spawn().map_err(RunError::system("start the launcher"))?;
     drop(launcher);
     let mut answer = [0; STARTED.len()];

@@ -10,12 +10,20 @@ use crate::ingest::{Ingest, IngestError};
 
 /// How often they are looked for.
 const EVERY: Duration = Duration::from_secs(1);
+/// A server that hasn't looked for so long stood still itself, in microseconds: its machine slept, or somebody set the clock ahead.
+const STOOD_STILL_US: u64 = 10_000_000;
 
 /// Looks again and again, until it is told to stop. No worker is lost that was last heard of before `since_us`, when the server began, and
-/// may not have found it again yet.
+/// may not have found it again yet. The same holds of a time in which the server stood still: nobody could report.
 pub(crate) async fn run(ingest: &Ingest, clock: &Clock, since_us: u64, duty: &Duty, stopping: &CancellationToken) {
+    let (mut since_us, mut looked_us) = (since_us, since_us);
     while stopping.run_until_cancelled(clock.sleep(EVERY)).await.is_some() {
-        match look(ingest, clock, since_us).await {
+        let now_us = clock.wall_us();
+        if now_us.saturating_sub(looked_us) >= STOOD_STILL_US {
+            since_us = now_us;
+        }
+        looked_us = now_us;
+        match look(ingest, clock, now_us, since_us).await {
             Ok(()) => duty.ran(Ok(()), EVERY),
             // The writer has stopped, or broke off: to begin anew is all that is left.
             Err(IngestError::Stopped) => return,
@@ -26,11 +34,12 @@ pub(crate) async fn run(ingest: &Ingest, clock: &Clock, since_us: u64, duty: &Du
     }
 }
 
-/// Looks once, in the writer's turn.
-async fn look(ingest: &Ingest, clock: &Clock, since_us: u64) -> Result<(), IngestError> {
-    let (lost, overdue) = (clock.clone(), clock.clone());
-    ingest.change(move |store| Ok(((), store.lose_workers(lost.wall_us(), since_us)?))).await?;
-    ingest.change(move |store| Ok(((), store.find_overdue(overdue.wall_us())?))).await
+/// Looks once, in the writer's turn. Whether a worker is lost is judged by the time at which the look began: if the server stands still
+/// before the writer comes to it, that is seen by the next look.
+async fn look(ingest: &Ingest, clock: &Clock, now_us: u64, since_us: u64) -> Result<(), IngestError> {
+    let clock = clock.clone();
+    ingest.change(move |store| Ok(((), store.lose_workers(now_us, since_us)?))).await?;
+    ingest.change(move |store| Ok(((), store.find_overdue(clock.wall_us())?))).await
 }
 
 #[cfg(test)]
@@ -46,40 +55,75 @@ mod tests {
     use crate::store::memory::{Memory, MemoryStore};
     use crate::support::batch;
 
+    /// A server with one worker that reports each second, and its duty under way.
+    struct Looks {
+        steered: Steered,
+        published: mpsc::UnboundedReceiver<crate::store::Changes>,
+        stopping: CancellationToken,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Looks {
+        async fn begin() -> Self {
+            let steered = Steered::at(0);
+            let (publish, published) = mpsc::unbounded_channel();
+            let settings = Settings { clock: steered.clock(), ..Settings::default() };
+            let store = Arc::new(MemoryStore::open(&Memory::default()));
+            let ingest = Arc::new(Ingest::start_with(store, move |changes| drop(publish.send(changes)), settings));
+            let online = Event::WorkerOnline(WorkerOnline {
+                time_us: 1,
+                started_us: 1,
+                version: String::new(),
+                heartbeat_interval_ms: 1_000,
+                registered: Vec::new(),
+                role: WorkerRole::PROGRAM,
+                capabilities: Vec::new(),
+                worker: None,
+            });
+            ingest.accept(batch('A', 1, vec![online])).await.unwrap();
+            let (stopping, duty) = (CancellationToken::new(), Arc::new(Duty::new("overdue", steered.clock())));
+            let task = tokio::spawn({
+                let (ingest, clock, stopping) = (ingest, steered.clock(), stopping.clone());
+                async move { run(&ingest, &clock, 0, &duty, &stopping).await }
+            });
+            Self { steered, published, stopping, task }
+        }
+
+        /// Seconds that go by, each after a look, until a worker is lost, and what was published.
+        async fn seconds_to_loss(&mut self) -> (usize, Vec<String>) {
+            let (mut seconds, mut types) = (0, Vec::new());
+            while types.last().is_none_or(|last| last != "worker-lost") {
+                // As long as nothing is told, another second goes by.
+                self.steered.pass(EVERY.as_micros() as u64);
+                seconds += 1;
+                let told = tokio::time::timeout(Duration::from_millis(20), self.published.recv()).await;
+                types.extend(
+                    told.iter().flatten().flat_map(|changes| changes.to_vec()).map(|change| change.message.event.type_name().to_owned()),
+                );
+            }
+            (seconds, types)
+        }
+
+        async fn end(self) {
+            self.stopping.cancel();
+            self.task.await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn workers_are_looked_for_as_time_goes_by() {
-        let steered = Steered::at(0);
-        let (publish, mut published) = mpsc::unbounded_channel();
-        let settings = Settings { clock: steered.clock(), ..Settings::default() };
-        let store = Arc::new(MemoryStore::open(&Memory::default()));
-        let ingest = Arc::new(Ingest::start_with(store, move |changes| drop(publish.send(changes)), settings));
-        let online = Event::WorkerOnline(WorkerOnline {
-            time_us: 1,
-            started_us: 1,
-            version: String::new(),
-            heartbeat_interval_ms: 1_000,
-            registered: Vec::new(),
-            role: WorkerRole::PROGRAM,
-            capabilities: Vec::new(),
-            worker: None,
-        });
-        ingest.accept(batch('A', 1, vec![online])).await.unwrap();
-        let (stopping, duty) = (CancellationToken::new(), Arc::new(Duty::new("overdue", steered.clock())));
-        let looks = tokio::spawn({
-            let (ingest, clock, duty, stopping) = (ingest.clone(), steered.clock(), duty.clone(), stopping.clone());
-            async move { run(&ingest, &clock, 0, &duty, &stopping).await }
-        });
-        let mut types = Vec::new();
-        while types.last().is_none_or(|last| last != "worker-lost") {
-            // As long as nothing is told, another second goes by.
-            steered.pass(EVERY.as_micros() as u64);
-            let told = tokio::time::timeout(Duration::from_millis(20), published.recv()).await;
-            types.extend(
-                told.iter().flatten().flat_map(|changes| changes.to_vec()).map(|change| change.message.event.type_name().to_owned()),
-            );
-        }
+        let mut looks = Looks::begin().await;
+        assert_eq!(looks.seconds_to_loss().await.1, ["worker-online", "worker-lost"]);
+        looks.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stood_still_takes_nobody_for_lost_who_could_not_report() {
+        let mut looks = Looks::begin().await;
+        looks.steered.pass(3_600_000_000);
+        let (seconds, types) = looks.seconds_to_loss().await;
         assert_eq!(types, ["worker-online", "worker-lost"]);
-        stopping.cancel();
-        looks.await.unwrap();
+        assert!(seconds >= 2, "two heartbeats are awaited, and not {seconds}");
+        looks.end().await;
     }
 }

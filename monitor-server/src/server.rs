@@ -202,7 +202,7 @@ impl Server {
             clock: clock.clone(),
             page_url,
             commands: commands.clone(),
-            sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)),
+            sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)).with_agents(commands.clone()),
             file: AlertsFile::new(config.alerts_file.clone().unwrap_or_else(|| config.data.join("alerts.toml"))),
             signal,
             stopping: stopping.clone(),

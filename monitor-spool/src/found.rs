@@ -166,11 +166,13 @@ impl Spool {
         Ok(freed)
     }
 
-    /// Removes what has no name of a program's, and nobody's lock, for an hour.
+    /// Removes what has no name of a program's, and nobody's lock, for an hour. That is by the clock of the file system alone, in which the
+    /// spool is as young as what was made or removed there last: this program's clock may have been set since.
     fn clear_away(&self) -> Result<(), SpoolError> {
+        let now_us = self.dir.status().map_err(SpoolError::disk("look at", self.path()))?.changed_us;
         for name in self.names()?.into_iter().filter(|name| name.starts_with(".new-") || name.starts_with(".gone-")) {
             let Ok(dir) = self.dir.open_in(&name) else { continue };
-            let is_old = dir.status().is_ok_and(|status| status.is_own && now_us().saturating_sub(status.changed_us) > MADE_WITHIN_US);
+            let is_old = dir.status().is_ok_and(|status| status.is_own && now_us.saturating_sub(status.changed_us) > MADE_WITHIN_US);
             if is_old && !lock::is_taken(&dir).unwrap_or(false) {
                 let _ = folder::delete(&self.dir, &dir, &name);
             }
@@ -289,10 +291,6 @@ pub(crate) fn about(dir: &Dir, worker: WorkerId) -> Option<About> {
 fn size(dir: &Dir) -> u64 {
     let names = dir.names().unwrap_or_default();
     names.iter().filter_map(|name| dir.status_in(name).ok()).map(|status| status.bytes).sum()
-}
-
-fn now_us() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
 #[cfg(test)]

@@ -33,10 +33,10 @@ pub struct SpoolKeeper {
     failure: Mutex<Option<SpoolError>>,
     /// Something was used that should be ready for the next one.
     is_used: AtomicBool,
+    /// Calls are recorded, or may be at any moment.
+    has_calls: AtomicBool,
     /// Bytes of what follows the largest ring.
     next_ring: AtomicUsize,
-    /// Something was appended.
-    has_lane: AtomicBool,
     /// Number of the last entry that is needed no more.
     settled: AtomicU64,
 }
@@ -54,8 +54,8 @@ impl SpoolKeeper {
             has_overflown: AtomicBool::new(false),
             failure: Mutex::new(None),
             is_used: AtomicBool::new(true),
+            has_calls: AtomicBool::new(true),
             next_ring: AtomicUsize::new(0),
-            has_lane: AtomicBool::new(false),
             settled: AtomicU64::new(0),
         }
     }
@@ -94,16 +94,24 @@ impl SpoolKeeper {
         self.lane.last().saturating_sub(self.settled.load(Ordering::Relaxed))
     }
 
+    /// No memory is made ready for calls before there is one.
+    pub fn without_calls(&self) {
+        self.has_calls.store(false, Ordering::Relaxed);
+    }
+
     /// Makes files ready for all that a call may need next, so that no recording thread has to.
     pub fn prepare(&self) {
         if !self.is_good() || !self.is_used.swap(false, Ordering::AcqRel) {
             return;
         }
-        self.pieces.warm();
-        let next_ring = self.next_ring.load(Ordering::Relaxed).min(LARGEST_SPARE);
-        let wanted = [next_ring, CHUNK_BYTES, FOLDS_BYTES, segment_bytes(FIRST_RECORDS), REGION_BYTES];
-        let mut prepared = wanted.into_iter().filter(|bytes| *bytes > 0).try_for_each(|bytes| self.pieces.prepare(bytes, 1));
-        if self.has_lane.load(Ordering::Relaxed) {
+        let mut prepared = Ok(());
+        if self.has_calls.load(Ordering::Relaxed) {
+            self.pieces.warm();
+            let next_ring = self.next_ring.load(Ordering::Relaxed).min(LARGEST_SPARE);
+            let wanted = [next_ring, CHUNK_BYTES, FOLDS_BYTES, segment_bytes(FIRST_RECORDS), REGION_BYTES];
+            prepared = wanted.into_iter().filter(|bytes| *bytes > 0).try_for_each(|bytes| self.pieces.prepare(bytes, 1));
+        }
+        if self.lane.is_half_full() {
             prepared = prepared.and_then(|()| self.lane.prepare());
         }
         match prepared {
@@ -124,6 +132,7 @@ unsafe impl Keeper for SpoolKeeper {
         if let Piece::Segment { .. } = piece {
             self.next_ring.fetch_max(following(bytes), Ordering::Relaxed);
         }
+        self.has_calls.store(true, Ordering::Relaxed);
         self.is_used.store(true, Ordering::Release);
         if self.is_good() {
             match self.pieces.map(piece, bytes) {
@@ -177,7 +186,6 @@ unsafe impl Keeper for SpoolKeeper {
             self.lane.last()
         });
         queue(number);
-        self.has_lane.store(true, Ordering::Relaxed);
         self.is_used.store(true, Ordering::Release);
     }
 

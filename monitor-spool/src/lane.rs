@@ -96,6 +96,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Whether less than half of the last file is left.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.lock().current.as_ref().is_some_and(|segment| 2 * segment.used > segment.memory.bytes())
+    }
+
     /// Appends an entry. Its number.
     ///
     /// # Errors

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::process::{Definition, End, ProcessFacts};
 use crate::told::{Told, keep_first};
 
-/// So many earlier attempts are kept of a process: the first one, and the last ones.
-pub const MAX_ATTEMPTS: usize = 32;
+/// So many of the first earlier attempts of a process are kept, and so many of the last ones.
+pub const MAX_ATTEMPTS: usize = 50;
 
 /// What is known of an attempt that is over: another one came.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -60,13 +60,16 @@ impl ProcessFacts {
         if let Some(told) = &ended {
             self.remember_end(told);
         }
+        if let Some(told) = self.task.as_ref().and_then(|task| task.started.as_ref()).map(|told| told.map(())) {
+            self.remember_start(&told);
+        }
     }
 
     /// The first and the last ones stay: whatever comes, it makes none of the others one of these.
     fn forget_some(&mut self) {
-        while self.earlier.len() > MAX_ATTEMPTS {
-            let second = self.earlier.keys().nth(1).copied().expect("there are more than two");
-            self.earlier.remove(&second);
+        while self.earlier.len() > 2 * MAX_ATTEMPTS {
+            let middle = self.earlier.keys().nth(MAX_ATTEMPTS).copied().expect("there are more than that");
+            self.earlier.remove(&middle);
         }
     }
 
@@ -77,7 +80,7 @@ impl ProcessFacts {
 
     /// When the attempt that decides began, as far as is known.
     pub fn attempt_at_us(&self) -> u64 {
-        self.now(self.started.as_ref()).map_or_else(|| self.at_us(), |told| told.stamp.time_us)
+        self.start().map_or_else(|| self.at_us(), |told| told.stamp.time_us)
     }
 
     /// Its attempts, if there is more than one or another is to come.
@@ -88,7 +91,7 @@ impl ProcessFacts {
             return Vec::new();
         }
         let earlier = self.earlier.iter().map(|(attempt, told)| shown(*attempt, told.started.as_ref(), told.ended.as_ref()));
-        earlier.chain([shown(self.attempt, self.now(self.started.as_ref()), ended)]).collect()
+        earlier.chain([shown(self.attempt, self.start().as_ref(), ended)]).collect()
     }
 
     /// How many attempts there are to be at most, by the attempt that decides, or else by the end of the last one that said it.
@@ -141,6 +144,7 @@ fn shown<T>(attempt: u32, started: Option<&Told<T>>, ended: Option<&Told<End>>) 
     }
     Attempt {
         attempt,
+        worker_id: started.map(|told| told.worker).or(ended.map(|told| told.worker)),
         outcome: ended.map(|told| Outcome::clone(&told.what.outcome)),
         started_us,
         ended_us,

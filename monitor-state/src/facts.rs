@@ -174,6 +174,12 @@ impl Facts {
         self.trees.remove(&root);
     }
 
+    /// Forgets a worker, and which of its events were taken.
+    pub fn forget_worker(&mut self, id: WorkerId) {
+        self.workers.remove(&id);
+        self.applied.remove(&id);
+    }
+
     /// A tree as it stands, given the number that the server gave it; none if it is not known.
     pub fn tree(&self, root_id: RootId, number: u64) -> Option<(Root, Vec<Process>)> {
         let facts: Vec<_> = self.trees.get(&root_id)?.processes.iter().collect();

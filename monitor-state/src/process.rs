@@ -1,5 +1,6 @@
 //! What is known of a process.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use monitor_wire::{
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attempts::Earlier;
 use crate::fold::{self, Shard};
+use crate::task::TaskFacts;
 use crate::told::{Stamp, Told, keep_first, keep_last};
 use crate::worker::WorkerStatus;
 
@@ -61,6 +63,9 @@ pub struct ProcessFacts {
     /// What it has to do with, all that was ever said, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
+    /// What it is as a task of a queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<TaskFacts>>,
     /// It had more fields or links than are kept.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
@@ -140,11 +145,14 @@ impl<'a> ProcessEvent<'a> {
     pub fn of(event: &'a Event) -> Option<Self> {
         macro_rules! common {
             ($of:expr) => {
+                common!($of, $of.attempt)
+            };
+            ($of:expr, $attempt:expr) => {
                 Some(Self {
                     root_id: $of.root_id,
                     id: $of.id,
                     time_us: $of.time_us,
-                    attempt: $of.attempt,
+                    attempt: $attempt,
                     worker: $of.worker.as_ref(),
                     native_id: $of.native_id.as_deref(),
                     links: &$of.links,
@@ -161,6 +169,14 @@ impl<'a> ProcessEvent<'a> {
             Event::ProcessFolded(of @ ProcessFolded { .. }) => common!(of),
             Event::ProcessEnded(of @ ProcessEnded { .. }) => common!(of),
             Event::ProcessNotified(of) => common!(of),
+            Event::TaskSent(of) => common!(of, of.attempt()),
+            Event::TaskReceived(of) => common!(of, of.attempt()),
+            Event::TaskStarted(of) => common!(of),
+            Event::TaskSucceeded(of) => common!(of),
+            Event::TaskFailed(of) => common!(of),
+            Event::TaskRejected(of) => common!(of),
+            Event::TaskRevoked(of) => common!(of),
+            Event::TaskRetried(of) => common!(of),
             _ => None,
         }
     }
@@ -185,8 +201,10 @@ impl ProcessFacts {
         let stamp = Stamp { time_us: event.time_us, worker: batch_worker, number };
         let worker = event.worker.map_or(batch_worker, |worker| worker.id);
         let told = Told { attempt: event.attempt, stamp, worker, what: () };
-        if event.attempt > self.attempt {
-            self.attempt = event.attempt;
+        // Whoever tells that an attempt is to be repeated speaks of the next one, too.
+        let attempt = event.attempt.saturating_add(u32::from(matches!(event.event, Event::TaskRetried(_))));
+        if attempt > self.attempt {
+            self.attempt = attempt;
             self.remember_kept();
         }
         if let Some(native_id) = event.native_id {
@@ -221,7 +239,7 @@ impl ProcessFacts {
                 keep_first(&mut self.sign, told);
             }
             Event::ProcessFolded(of) => fold::keep(&mut self.shards, worker, stamp, of),
-            _ => {}
+            other => self.apply_task(&told, other),
         }
     }
 
@@ -243,6 +261,7 @@ impl ProcessFacts {
             other_ends,
             earlier,
             links,
+            task,
             is_cut,
         } = other;
         self.is_cut |= is_cut;
@@ -257,6 +276,10 @@ impl ProcessFacts {
         }
         if let Some(told) = &ended {
             self.remember_end(told);
+        }
+        if let Some(task) = task {
+            task.started.iter().for_each(|told| self.remember_start(told));
+            self.task.get_or_insert_default().merge(*task);
         }
         if let Some(told) = queued {
             keep_first(&mut self.queued, told);
@@ -300,7 +323,7 @@ impl ProcessFacts {
     }
 
     /// Keeps the end that counts, and remembers the other.
-    fn keep_end(&mut self, told: Told<End>) {
+    pub(crate) fn keep_end(&mut self, told: Told<End>) {
         let of = |told: &Told<End>| (told.attempt, told.stamp, told.what.outcome.clone());
         let before = self.ended.as_ref().map(of);
         let new = of(&told);
@@ -362,10 +385,30 @@ impl ProcessFacts {
         }
     }
 
-    /// What it is, if its end is known with its start and no other attempt was to come: what counts in statistics.
-    pub fn finished(&self) -> Option<(&Told<Definition>, &Told<End>)> {
+    /// Its start and its end, if both are known and no other attempt was to come: what counts in statistics.
+    pub fn finished(&self) -> Option<(Told<()>, &Told<End>)> {
         let ended = self.now(self.ended.as_ref()).filter(|told| told.what.retry.is_none());
-        self.now(self.started.as_ref()).zip(ended)
+        self.start().zip(ended)
+    }
+
+    /// The first start of the attempt that decides, whoever told it.
+    pub(crate) fn start(&self) -> Option<Told<()>> {
+        let started = self.now(self.started.as_ref()).map(|told| told.map(()));
+        let of_task = self.task.as_ref().and_then(|task| self.now(task.started.as_ref())).map(|told| told.map(()));
+        started.into_iter().chain(of_task).min_by_key(|told| told.stamp)
+    }
+
+    /// The worker on which the attempt that decides began last.
+    pub(crate) fn starter(&self) -> Option<WorkerId> {
+        let of_task = self.task.as_ref().and_then(|task| self.now(task.running.as_ref())).map(|told| told.worker);
+        of_task.or_else(|| self.now(self.started.as_ref()).map(|told| told.worker))
+    }
+
+    /// The first word that the attempt that decides waits.
+    pub(crate) fn waiting(&self) -> Option<Stamp> {
+        let queued = self.now(self.queued.as_ref()).map(|told| told.stamp);
+        let of_task = self.task.as_ref().and_then(|task| self.now(task.waiting.as_ref())).map(|told| told.stamp);
+        queued.into_iter().chain(of_task).min()
     }
 
     /// Why it failed.
@@ -388,10 +431,12 @@ impl ProcessFacts {
             // Whoever is to begin the next attempt.
             return ended.what.retry.map(|_| ended.worker);
         }
-        let started = self.now(self.started.as_ref()).map(|told| told.worker);
+        if self.is_requeued() {
+            return None;
+        }
         // Something that waits runs nowhere, whatever was said about it meanwhile.
-        let is_waiting = self.now(self.queued.as_ref()).is_some();
-        started.or_else(|| self.now(self.sign.as_ref()).filter(|_| !is_waiting && self.shards.is_empty()).map(|told| told.worker))
+        let is_waiting = self.waiting().is_some();
+        self.starter().or_else(|| self.now(self.sign.as_ref()).filter(|_| !is_waiting && self.shards.is_empty()).map(|told| told.worker))
     }
 
     /// What was told, if it is of the attempt that decides.
@@ -401,10 +446,9 @@ impl ProcessFacts {
 
     /// When it began, as far as is known: the start of its first attempt, else its queueing, its end, or the first sign of it.
     pub fn at_us(&self) -> u64 {
-        let started = self.now(self.started.as_ref()).map(|told| told.stamp.time_us);
         self.first_start_us()
-            .or(started)
-            .or_else(|| self.now(self.queued.as_ref()).map(|told| told.stamp.time_us))
+            .or_else(|| self.start().map(|told| told.stamp.time_us))
+            .or_else(|| self.waiting().map(|stamp| stamp.time_us))
             .or_else(|| self.now(self.ended.as_ref()).map(|told| told.stamp.time_us))
             .or_else(|| self.sign.as_ref().map(|told| told.stamp.time_us))
             .or_else(|| self.shards.iter().map(|shard| shard.stamp.time_us).min())
@@ -416,11 +460,12 @@ impl ProcessFacts {
         self.definition().is_some() || !self.shards.is_empty()
     }
 
-    /// What it is, by the start or queueing of the highest attempt that has one.
-    pub(crate) fn definition(&self) -> Option<&Definition> {
+    /// What it is, by the start or queueing of the highest attempt that has one; else by the messages of a queue.
+    pub(crate) fn definition(&self) -> Option<Cow<'_, Definition>> {
         let started = self.started.as_ref().map(|told| (told.attempt, true, &told.what));
         let queued = self.queued.as_ref().map(|told| (told.attempt, false, &told.what));
-        started.into_iter().chain(queued).max_by_key(|(attempt, is_start, _)| (*attempt, *is_start)).map(|(_, _, what)| what)
+        let told = started.into_iter().chain(queued).max_by_key(|(attempt, is_start, _)| (*attempt, *is_start));
+        told.map(|(_, _, what)| Cow::Borrowed(what)).or_else(|| self.task.as_ref()?.definition().map(Cow::Owned))
     }
 
     /// What a worker that is gone made of it.

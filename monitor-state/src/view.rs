@@ -1,5 +1,7 @@
 //! What is shown: read models derived from facts.
 
+use std::borrow::Cow;
+
 use monitor_wire::{Attachment, CUT_FIELDS, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
 
 use crate::fold;
@@ -17,17 +19,18 @@ pub fn title(name: &str, batch: Option<&str>, number: u64) -> String {
 impl ProcessFacts {
     /// The process as it stands, apart from what only its tree can tell (`orphan`, `depth`).
     pub fn view(&self, root_id: RootId, id: ProcessId, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> Process {
-        let started = self.now(self.started.as_ref());
+        let start = self.start();
         let ended = self.now(self.ended.as_ref());
         let fold = fold::sum(&self.shards, status);
         let left = self.left_by(status);
         let definition = self.definition();
+        let definition = definition.as_deref();
         let shard = self.shards.first();
         let state = self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost)));
         // An attempt that was to come and can't any more leaves the end of the last one as it is.
         let is_retried = ended.is_some_and(|told| told.what.retry.is_some());
         let is_given_up = is_retried && matches!(left, WorkerStatus::Offline { .. });
-        let began_us = started.map(|told| told.stamp.time_us);
+        let began_us = start.map(|told| told.stamp.time_us);
         let started_us = self.first_start_us().or(began_us);
         let ended_us = ended.map(|told| told.stamp.time_us).filter(|_| !is_retried || is_given_up).or(match left {
             WorkerStatus::Offline { time_us } => Some(time_us.max(began_us.unwrap_or(0))),
@@ -53,7 +56,7 @@ impl ProcessFacts {
             started_us,
             ended_us,
             elapsed_ns,
-            worker_id: started.map(|told| told.worker).or(ended.map(|told| told.worker)).or_else(|| self.runner()),
+            worker_id: self.starter().or(ended.map(|told| told.worker)).or_else(|| self.runner()),
             thread: definition.and_then(|d| d.thread.clone()),
             source: definition.and_then(|d| d.source.clone()),
             error: ended.and_then(|told| told.what.error.clone()),
@@ -74,6 +77,7 @@ impl ProcessFacts {
             expected_p95_ns: None,
             overdue: false,
             contradictions: self.contradictions(),
+            task: self.shown_task(),
         }
     }
 
@@ -93,7 +97,12 @@ impl ProcessFacts {
     /// Its batch mark.
     pub fn batch(&self) -> Option<&str> {
         let updated = self.batch.as_ref().map(|(_, batch)| batch);
-        updated.or_else(|| self.definition()?.batch.as_ref()).map(String::as_str)
+        // The messages of a queue have none.
+        let defined = || match self.definition()? {
+            Cow::Borrowed(definition) => definition.batch.as_ref(),
+            Cow::Owned(_) => None,
+        };
+        updated.or_else(defined).map(String::as_str)
     }
 
     fn state_of(&self, left: WorkerStatus, fold: Option<(&monitor_wire::Fold, bool)>) -> State {
@@ -104,12 +113,13 @@ impl ProcessFacts {
                 _ => State::from(ended.what.outcome.as_str()),
             };
         }
-        let is_told = self.now(self.started.as_ref()).is_some() || self.now(self.queued.as_ref()).is_some();
+        let (is_started, is_waiting) = (self.start().is_some(), self.waiting().is_some());
+        let is_told = is_started || is_waiting;
         match (left, fold) {
             (WorkerStatus::Lost, _) => State::LOST,
             (WorkerStatus::Offline { .. }, _) => State::CANCELLED,
             (WorkerStatus::Online, Some((fold, is_lost))) if !is_told => state_of_fold(fold, is_lost),
-            _ if self.now(self.started.as_ref()).is_none() && self.now(self.queued.as_ref()).is_some() => State::PENDING,
+            _ if is_waiting && (!is_started || self.is_requeued()) => State::PENDING,
             _ => State::RUNNING,
         }
     }

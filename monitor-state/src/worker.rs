@@ -20,6 +20,9 @@ pub struct WorkerFacts {
     /// Its first announcement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub online: Option<(Stamp, Announced)>,
+    /// What the last heartbeat says of those that tell of tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<(Stamp, Figures)>,
     /// Its goodbye: the earliest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offline: Option<Stamp>,
@@ -55,6 +58,21 @@ pub struct Announced {
     /// What it can be asked to do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+}
+
+/// Figures of a heartbeat.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Figures {
+    /// How many tasks it works on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<u64>,
+    /// How many tasks it has done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processed: Option<u64>,
+    /// How busy its host was over the last 1, 5 and 15 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loadavg: Option<[f64; 3]>,
 }
 
 /// What a worker's state means for what it had open.
@@ -116,6 +134,13 @@ impl WorkerFacts {
                         capabilities: event.capabilities.clone(),
                     };
                     self.online = Some((stamp, announced));
+                }
+            }
+            Event::WorkerHeartbeat(event) => {
+                let (stamp, figures) =
+                    (stamp(event.time_us), Figures { active: event.active, processed: event.processed, loadavg: event.loadavg });
+                if event.active.or(event.processed).is_some() && self.heartbeat.as_ref().is_none_or(|(last, _)| stamp > *last) {
+                    self.heartbeat = Some((stamp, figures));
                 }
             }
             Event::WorkerOffline(event) if number == 0 => self.idle = self.idle.max(Some(event.time_us)),

@@ -46,15 +46,14 @@ pub enum How {
     KillAfter,
     /// Its launcher was gone, and nobody knows how it ended.
     Lost,
-    /// It was claimed, and couldn't start in time.
-    TooLate,
-    /// Its files couldn't be published.
+    /// What it left couldn't be moved to the history.
     Publishing,
     /// It exceeded a limit.
     Limit,
 }
 
-/// Result code of a run whose hook failed. The codes 90 to 97 are those of runs that a command's own code says nothing of.
+/// Result code of a run whose hook failed. The codes 90 to 97 are those of runs that a command's own code says nothing of;
+/// 95 is never given, since what can't start in time is no run but a missed due time.
 pub const HOOK: u8 = 90;
 /// Result code of a run that did not do what `expect` asks for.
 pub const EXPECTATION: u8 = 91;
@@ -64,9 +63,7 @@ pub const KILLED: u8 = 92;
 pub const KILL_AFTER: u8 = 93;
 /// Result code of a run that was lost.
 pub const LOST: u8 = 94;
-/// Result code of a run that couldn't start in time.
-pub const TOO_LATE: u8 = 95;
-/// Result code of a run whose files couldn't be published.
+/// Result code of a run that went well and whose files couldn't be moved to the history.
 pub const PUBLISHING: u8 = 96;
 /// Result code of a run that exceeded a limit.
 pub const LIMIT: u8 = 97;
@@ -98,8 +95,7 @@ pub fn verdict(task: &Definition, end: &End) -> Verdict {
         How::Killed => (KILLED, Meaning::Fail, "it was ended".to_owned()),
         How::KillAfter => (KILL_AFTER, Meaning::Fail, "it ran for longer than kill-after".to_owned()),
         How::Lost => (LOST, Meaning::Fail, "it was lost: nobody knows how it ended".to_owned()),
-        How::TooLate => (TOO_LATE, Meaning::Fail, "it could not start in time".to_owned()),
-        How::Publishing => (PUBLISHING, Meaning::Fail, "its files could not be published".to_owned()),
+        How::Publishing => (PUBLISHING, Meaning::Fail, "its files could not be moved to the history".to_owned()),
         How::Limit => (LIMIT, Meaning::Fail, "it exceeded a limit".to_owned()),
     };
     let unmet = task.expect.as_ref().filter(|_| matches!(meaning, Meaning::Ok | Meaning::Warn)).and_then(|expect| unmet(expect, end));
@@ -120,7 +116,7 @@ pub fn verdict(task: &Definition, end: &End) -> Verdict {
 
 /// Returns true if a task tries any failure again: none of its exit codes says so of itself. What may have been done is never repeated.
 fn is_tried_again(task: &Definition, how: How) -> bool {
-    let may_be = !matches!(how, How::Killed | How::Lost | How::TooLate);
+    let may_be = !matches!(how, How::Killed | How::Lost);
     may_be && task.retry.is_some() && !task.exit.values().any(|meaning| *meaning == Meaning::Retry)
 }
 
@@ -177,7 +173,7 @@ mod tests {
             check("", &End::new(how), Outcome::Fail, code, "");
             check("retry = { times = 3 }\nexit = { \"75\" = \"retry\" }", &End::new(how), Outcome::Fail, code, "");
         }
-        for (how, code) in [(How::Killed, KILLED), (How::Lost, LOST), (How::TooLate, TOO_LATE)] {
+        for (how, code) in [(How::Killed, KILLED), (How::Lost, LOST)] {
             check(retry, &End::new(how), Outcome::Fail, code, "it ");
         }
     }

@@ -13,8 +13,8 @@ use crate::rule::next_of;
 use crate::run::{RunId, Trigger};
 use crate::simulate::Simulation;
 
-/// Most due times that are explained at once.
-pub const MOST_EXPLAINED: usize = 10_000;
+/// Most due times that are explained at once: a day of `@every 5s` is 17,280.
+pub const MOST_EXPLAINED: usize = 20_000;
 
 /// A decision as it is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

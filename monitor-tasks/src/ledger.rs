@@ -73,6 +73,9 @@ pub struct Run {
     /// Names of the tasks that led to it by `then`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,
+    /// The run that it repeats: with that one's due time and version of the task, whatever version holds now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<RunId>,
     /// What has become of it.
     pub state: State,
     /// Somebody was told that it runs for longer than its timeout.
@@ -226,6 +229,23 @@ impl Ledger {
         Some(id)
     }
 
+    /// Asks that a run be repeated now, for its own due time and with the version of the task that it had. The next plan decides on it. `last` is the
+    /// highest number of a run of that due time. Returns the id of the new run, or None if there is no such task in the book.
+    pub fn repeat(&mut self, book: &crate::Book, of: &RunId, version: u64, last: u32, (by, args): (&str, Vec<String>)) -> Option<RunId> {
+        let task = book.tasks.get(&of.task)?;
+        let ledger = self.tasks.entry(of.task.clone()).or_insert_with(|| TaskLedger::new(task));
+        let mut run = ledger.new_run(task, of.due, Trigger::Request { by: by.to_owned(), args }, State::Asked);
+        // Numbers of due times that are long ago are forgotten.
+        if let Some(behind) = last.checked_sub(run.id.part) {
+            run.id.part = run.id.part.saturating_add((behind / run.step + 1).saturating_mul(run.step));
+            ledger.use_part(run.id.due, run.id.part);
+        }
+        (run.version, run.repeats) = (version, Some(of.clone()));
+        let id = run.id.clone();
+        ledger.runs.push(run);
+        Some(id)
+    }
+
     /// Forgets tasks that are not in the book and have no runs.
     pub fn forget(&mut self, book: &crate::Book) {
         self.tasks.retain(|name, task| book.tasks.contains_key(name) || !task.runs.is_empty());
@@ -301,6 +321,7 @@ impl TaskLedger {
             step,
             lock,
             chain: Vec::new(),
+            repeats: None,
             state,
             is_overtime: false,
             is_killed: false,

@@ -16,7 +16,7 @@ use crate::simulate::Simulation;
 /// Most times at which something happens that a rehearsal walks through.
 const MOST_STEPS: usize = 200_000;
 /// So many starts within a minute are a crowd.
-const CROWD: u32 = 5;
+pub const CROWD: u32 = 5;
 /// Most crowded minutes that are told.
 const MOST_CROWDED: usize = 10;
 /// Most due times that are looked at for crowded minutes, of each task.

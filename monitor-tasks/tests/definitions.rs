@@ -35,6 +35,7 @@ hooks = { before = ["./prepare", "--all"], after = ["./tidy"] }
 retention = { logs = { age = "30d", size = "1G", count = 1000 }, history = { count = 50 } }
 publish.prod = { folder = "/srv/resources/autostatic/gold" }
 publish.pre = { command = ["rsync", "-a"] }
+publish.web = { s3 = "s3://bucket/gold", region = "eu-central-1", endpoint = "http://127.0.0.1:9000", access-key = { env = "K" }, secret-key = { file = "/k" }, timeout = "5s" }
 
 [config]
 rows = 100
@@ -57,7 +58,7 @@ fn every_key_is_read() {
     assert_eq!(task.retention.logs, Keep { age: Some(Duration::from_secs(30 * 86_400)), size: Some(1 << 30), count: Some(1000) });
     assert_eq!(task.retention.history, Keep { count: Some(50), ..Keep::default() });
     assert_eq!(task.env["DB_PASSWORD"], Variable::File { file: "/etc/gold/pw".to_owned() });
-    assert_eq!(task.publish["prod"], Target::Folder("/srv/resources/autostatic/gold".to_owned()));
+    assert_eq!(task.publish["prod"], Target::Folder { folder: "/srv/resources/autostatic/gold".to_owned() });
     assert_eq!(Value::Object(task.config_for(None)), json!({ "rows": 100, "kind": "small" }));
     assert_eq!(Value::Object(task.config_for(Some("production"))), json!({ "rows": 5000, "kind": "small" }));
     assert_eq!(Value::Object(task.config_for(Some("staging"))), json!({ "rows": 100, "kind": "small" }));
@@ -146,6 +147,17 @@ fn wrong_values_are_refused_with_words() {
         ("name = \"a\"\nenv = { A = { file = \"a\", env = \"b\" } }", "{ file = \"/path\" } or"),
         ("name = \"a\"\nenv = { \"A=B\" = \"c\" }", "without `=`"),
         ("name = \"a\"\npublish = { prod = {} }", "one of folder, s3 and command"),
+        ("name = \"a\"\npublish.p = { folder = \"/a\", s3 = \"s3://bucket\" }", "one of folder, s3 and command"),
+        ("name = \"a\"\npublish.p = { folder = \"/a\", region = \"b\" }", "region"),
+        ("name = \"a\"\npublish.p = { s3 = \"bucket/a\" }", "\"bucket/a\" is no address of a bucket such as s3://"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://B_\" }", "is no address of a bucket"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket/../x\" }", "is no address of a bucket"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket//x\" }", "is no address of a bucket"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", access-key = \"AKIA\", secret-key = \"s\" }", "a table is expected"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", access-key = { env = \"A\" } }", "together, or neither"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", endpoint = \"ftp://a\" }", "an address such as https://"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", endpoint = \"https://me:pw@a\" }", "without a password"),
+        ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", regin = \"b\" }", "did you mean"),
         ("name = \"a\"\ntimeout = \"2h\"\nkill-after = \"1h\"", "3:14: kill-after"),
         ("name = \"a\"\nname = \"b\"", "2:1: "),
         ("name = \"a", "1:"),

@@ -51,7 +51,7 @@ const compiledTexts: Plugin = {
   name: "compiled-texts",
   apply: "build",
   async transform(_, id) {
-    const [, language] = /\/locales\/(\w+)\.ts$/.exec(id) ?? [];
+    const [, language] = /\/locales\/(?:parts\/\w+\.)?(\w+)\.ts$/.exec(id) ?? [];
     if (language === undefined) return null;
     const { module } = await runnerImport<Record<string, Record<string, string>>>(id, { configFile: false });
     const texts: Record<string, CompiledMessage> = {};

@@ -183,6 +183,56 @@ pub struct AlertTrial {
     pub is_cut: bool,
 }
 
+/// A rule, and what it would have made of the past days.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RuleTrial {
+    /// The rule.
+    pub rule: String,
+    /// What it would have told, by itself and without hushes.
+    pub trial: AlertTrial,
+}
+
+/// `GET` and `POST /api/v1/alerts/trials`: what rules would have made of the past days.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlertTrials {
+    /// Each rule by itself.
+    pub trials: Vec<RuleTrial>,
+    /// What is worth a word without being a mistake, each with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// `POST /api/v1/alerts/trials`: rules that don't hold yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RuleDraft {
+    /// Rules as they would stand in `alerts.toml`, at most 20. They may tell by the channels that there are.
+    #[cfg_attr(feature = "openapi", schema(example = "[[rule]]\nname = \"imports\"\non = { cause = [\"failed\"], task = \"import-*\" }"))]
+    pub toml: String,
+    /// The past days that they are tried on, 1 to 90; 7 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub days: Option<u32>,
+}
+
+/// `POST /api/v1/alerts/channels/{channel}/preview`: the last alert as a channel would tell it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AlertPreview {
+    /// The alert; none if there never was one, and a test message is shown.
+    pub alert: Option<u64>,
+    /// Its first line, and the subject of a mail.
+    pub title: String,
+    /// All of it, without the markup of a chat.
+    pub text: String,
+    /// It is made by the channel's own template.
+    pub is_own: bool,
+    /// Why the channel's own template makes no text of it.
+    pub trouble: Option<String>,
+}
+
 /// A time in which nobody is told of some alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

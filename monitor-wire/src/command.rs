@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::Fields;
-use crate::ids::{CommandId, WorkerId};
-use crate::words::CommandStatus;
+use crate::ids::{CommandId, ProcessId, RootId, WorkerId};
+use crate::words::{CommandStatus, State};
 
 /// Name of the header that carries the key of a worker's channel: 32 to 128 letters or digits, chosen at random by whoever opens it.
 pub const CHANNEL_KEY: &str = "monitor-channel-key";
@@ -148,6 +148,57 @@ pub struct CommandReply {
     /// Why it doesn't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// `POST /api/v1/roots/{root}/cancel`: what is to end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CancelRequest {
+    /// This process and all that is below it; the whole tree if it isn't given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessId>,
+    /// How long their ends are waited for, 10 to 60,000; 10,000 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
+    pub timeout_ms: Option<u64>,
+    /// `true` says what would end and who would be told, and tells nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Cancelled {
+    /// The tree.
+    pub root_id: RootId,
+    /// The process that was to end with all below it; none if it was the whole tree.
+    pub process: Option<ProcessId>,
+    /// How many processes were to end: those that were running, or waiting to.
+    pub meant: u64,
+    /// How many of them go on.
+    pub running: u64,
+    /// Some of those that go on, at most 100.
+    pub still: Vec<StillRunning>,
+    /// What each worker said that runs any of them, by name.
+    pub lines: Vec<CommandLine>,
+    /// Commands that the workers were told by; none if it was only tried.
+    pub commands: Vec<CommandId>,
+}
+
+/// A process that goes on although it was cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StillRunning {
+    /// The process.
+    pub id: ProcessId,
+    /// Its name.
+    pub name: String,
+    /// Its state, `running` or `pending`.
+    pub state: State,
+    /// Who runs it.
+    pub worker_id: Option<WorkerId>,
 }
 
 /// `GET /api/v1/workers/{id}/channel`: how commands reach a worker.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::{ProcessId, RootId, WorkerId};
+use crate::queue::{TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted, TaskSucceeded};
 use crate::task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 use crate::unplaced::Unplaced;
 use crate::words::{Attachment, ErrorKind, Kind, Outcome};
@@ -41,6 +42,22 @@ pub enum Event {
     ProcessOverdue(ProcessOverdue),
     /// A process asked that somebody be told.
     ProcessNotified(ProcessNotified),
+    /// A task was put into a queue.
+    TaskSent(TaskSent),
+    /// A worker took a task from its queue.
+    TaskReceived(TaskReceived),
+    /// A worker began to work on a task.
+    TaskStarted(TaskStarted),
+    /// A task ended well.
+    TaskSucceeded(TaskSucceeded),
+    /// A task failed, and no other attempt is to come.
+    TaskFailed(TaskFailed),
+    /// A worker refused a task.
+    TaskRejected(TaskRejected),
+    /// A task is not to be done any more.
+    TaskRevoked(TaskRevoked),
+    /// An attempt of a task failed, and the next one is to come.
+    TaskRetried(TaskRetried),
     /// A worker began to report.
     WorkerOnline(WorkerOnline),
     /// A worker is alive.
@@ -80,6 +97,14 @@ impl Event {
             Self::ProcessEnded(event) => Some(event.root_id),
             Self::ProcessOverdue(event) => Some(event.root_id),
             Self::ProcessNotified(event) => Some(event.root_id),
+            Self::TaskSent(event) => Some(event.root_id),
+            Self::TaskReceived(event) => Some(event.root_id),
+            Self::TaskStarted(event) => Some(event.root_id),
+            Self::TaskSucceeded(event) => Some(event.root_id),
+            Self::TaskFailed(event) => Some(event.root_id),
+            Self::TaskRejected(event) => Some(event.root_id),
+            Self::TaskRevoked(event) => Some(event.root_id),
+            Self::TaskRetried(event) => Some(event.root_id),
             Self::Unknown(event) => event.fields.get("root_id").and_then(|id| id.as_str()?.parse().ok()),
             Self::WorkerOnline(_)
             | Self::WorkerHeartbeat(_)
@@ -106,6 +131,14 @@ impl Event {
             Self::ProcessEnded(_) => "process-ended",
             Self::ProcessOverdue(_) => "process-overdue",
             Self::ProcessNotified(_) => "process-notified",
+            Self::TaskSent(_) => "task-sent",
+            Self::TaskReceived(_) => "task-received",
+            Self::TaskStarted(_) => "task-started",
+            Self::TaskSucceeded(_) => "task-succeeded",
+            Self::TaskFailed(_) => "task-failed",
+            Self::TaskRejected(_) => "task-rejected",
+            Self::TaskRevoked(_) => "task-revoked",
+            Self::TaskRetried(_) => "task-retried",
             Self::WorkerOnline(_) => "worker-online",
             Self::WorkerHeartbeat(_) => "worker-heartbeat",
             Self::WorkerOffline(_) => "worker-offline",
@@ -150,6 +183,14 @@ impl<'de> Deserialize<'de> for Event {
             "process-ended" => Self::ProcessEnded(body(text)?),
             "process-overdue" => Self::ProcessOverdue(body(text)?),
             "process-notified" => Self::ProcessNotified(body(text)?),
+            "task-sent" => Self::TaskSent(body(text)?),
+            "task-received" => Self::TaskReceived(body(text)?),
+            "task-started" => Self::TaskStarted(body(text)?),
+            "task-succeeded" => Self::TaskSucceeded(body(text)?),
+            "task-failed" => Self::TaskFailed(body(text)?),
+            "task-rejected" => Self::TaskRejected(body(text)?),
+            "task-revoked" => Self::TaskRevoked(body(text)?),
+            "task-retried" => Self::TaskRetried(body(text)?),
             "worker-online" => Self::WorkerOnline(body(text)?),
             "worker-heartbeat" => Self::WorkerHeartbeat(body(text)?),
             "worker-offline" => Self::WorkerOffline(body(text)?),

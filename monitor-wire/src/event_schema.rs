@@ -8,6 +8,7 @@ use crate::Unplaced;
 use crate::event::{
     Event, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated,
 };
+use crate::queue::{TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted, TaskSucceeded};
 use crate::task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 use crate::worker_event::{WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};
 
@@ -31,7 +32,7 @@ fn known<T: ToSchema>(event_type: &'static str) -> Known {
     }
 }
 
-fn all_known() -> [Known; 18] {
+fn all_known() -> [Known; 26] {
     [
         known::<ProcessQueued>("process-queued"),
         known::<ProcessStarted>("process-started"),
@@ -42,6 +43,14 @@ fn all_known() -> [Known; 18] {
         known::<ProcessEnded>("process-ended"),
         known::<ProcessOverdue>("process-overdue"),
         known::<ProcessNotified>("process-notified"),
+        known::<TaskSent>("task-sent"),
+        known::<TaskReceived>("task-received"),
+        known::<TaskStarted>("task-started"),
+        known::<TaskSucceeded>("task-succeeded"),
+        known::<TaskFailed>("task-failed"),
+        known::<TaskRejected>("task-rejected"),
+        known::<TaskRevoked>("task-revoked"),
+        known::<TaskRetried>("task-retried"),
         known::<WorkerOnline>("worker-online"),
         known::<WorkerHeartbeat>("worker-heartbeat"),
         known::<WorkerOffline>("worker-offline"),

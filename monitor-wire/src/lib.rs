@@ -16,6 +16,8 @@ mod heartbeat;
 mod host;
 mod ids;
 mod model;
+mod publication;
+mod queue;
 mod retry;
 mod stats;
 mod status;
@@ -28,11 +30,14 @@ mod worker_event;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use alert::{
-    Alert, AlertChannel, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertRule, AlertRules, AlertTrial, AlertsPage,
-    ExplainedSign, Hush, HushRequest, Hushes,
+    Alert, AlertChannel, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertPreview, AlertRule, AlertRules, AlertTrial,
+    AlertTrials, AlertsPage, ExplainedSign, Hush, HushRequest, Hushes, RuleDraft, RuleTrial,
 };
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
-pub use command::{CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage, WorkerChannel};
+pub use command::{
+    CHANNEL_KEY, CancelRequest, Cancelled, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage,
+    StillRunning, WorkerChannel,
+};
 pub use doctor::{Diagnosis, Finding, Likely};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
@@ -42,8 +47,16 @@ pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll,
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Attempt, Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, StreamMessage, TreePage,
-    Worker, WorkersPage, quantile_ns,
+    Attempt, Counts, Fold, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress,
+    Root, RootsPage, StreamMessage, TreePage, Worker, WorkersPage, quantile_ns,
+};
+pub use publication::{
+    BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,
+    BatchSilent,
+};
+pub use queue::{
+    QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, Task, TaskFailed, TaskReceived, TaskRejected, TaskRetried,
+    TaskRevoked, TaskSent, TaskStarted, TaskSucceeded,
 };
 pub use retry::{Backoff, LONGEST_RETRY_AFTER, is_temporary, retry_after};
 pub use stats::{
@@ -51,15 +64,15 @@ pub use stats::{
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
 pub use task::{
-    AgentBook, BatchApplied, BatchApply, BatchCrowded, BatchDecision, BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest,
-    BatchLog, BatchMark, BatchPause, BatchRehearsal, BatchRun, BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage,
-    BatchVersion, BatchVersions, BookTask, NextDue, NextDues,
+    AgentBook, BatchAgent, BatchAgents, BatchApplied, BatchApply, BatchCrowd, BatchCrowded, BatchDay, BatchDayMark, BatchDecision,
+    BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest, BatchLane, BatchLog, BatchMark, BatchPause, BatchRehearsal, BatchRun,
+    BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage, BatchVersion, BatchVersions, BookTask, NextDue, NextDues,
 };
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;
 pub use webhook::{AlertSubject, AlertWebhook};
 pub use words::{
-    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, HeartbeatState, Kind, Loss, MissedReason, Outcome, SkipReason, State,
+    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, HeartbeatState, Kind, Loss, MissedReason, Outcome, Phase, SkipReason, State,
     WorkerRole, WorkerState,
 };
 pub use worker_event::{Registered, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Dropped;
 use crate::event::{Error, Event, Fields, Link, Source};
 use crate::ids::{ProcessId, RootId, WorkerId};
+use crate::queue::Task;
 use crate::words::{Attachment, Kind, Outcome, State, WorkerRole, WorkerState};
 use crate::worker_event::Registered;
 
@@ -182,7 +183,7 @@ pub struct Process {
     /// How many ends said otherwise than the one that counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contradictions: u64,
-    /// Its attempts, oldest first, if there is more than one or another is to come: the first one, and of the others the last ones.
+    /// Its attempts, oldest first, if there is more than one or another is to come: of very many the first 50, and the last ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
     /// How many attempts there are to be at most, if that is known.
@@ -191,6 +192,57 @@ pub struct Process {
     /// When the next attempt is to begin, while the process waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_us: Option<u64>,
+    /// What it is as a task of a queue, if events of a queue tell of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<Task>>,
+}
+
+/// A process as it stands, and what names it in its links.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProcessDetail {
+    /// The process.
+    #[serde(flatten)]
+    pub process: Process,
+    /// Links that lead to it from other trees; left out if there are none.
+    #[serde(default, skip_serializing_if = "LinkedFrom::is_empty")]
+    pub linked_from: LinkedFrom,
+}
+
+/// Links that lead to a process from other trees.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LinkedFrom {
+    /// How many processes have such a link; no more than 1,000 are counted.
+    pub count: u64,
+    /// The links of some of them, those of the newest trees first.
+    pub links: Vec<LinkFrom>,
+}
+
+impl LinkedFrom {
+    /// Returns true if no link leads to the process.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// A link, seen from the process that it leads to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LinkFrom {
+    /// The tree of the process that has the link.
+    pub root_id: RootId,
+    /// Title of that tree.
+    pub title: String,
+    /// The process that has the link.
+    pub id: ProcessId,
+    /// Name of that process.
+    pub name: String,
+    /// Where that process is.
+    pub state: State,
+    /// What the process that the link leads to is to that one: `triggered_by`, `retry_of` …
+    pub relation: String,
 }
 
 /// One attempt of a process.
@@ -201,6 +253,9 @@ pub struct Attempt {
     pub attempt: u32,
     /// How it ended; none while it goes on, or where nobody told its end.
     pub outcome: Option<Outcome>,
+    /// The worker that ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_id: Option<WorkerId>,
     /// Its start.
     pub started_us: Option<u64>,
     /// Its end.
@@ -321,6 +376,16 @@ pub struct Worker {
     pub dropped: Vec<Dropped>,
     /// How many of its processes run.
     pub running: u64,
+    /// How many tasks it works on, by its last heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<u64>,
+    /// How many tasks it has done, by its last heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processed: Option<u64>,
+    /// How busy its host was over the last 1, 5 and 15 minutes, by its last heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<f64>>))]
+    pub loadavg: Option<[f64; 3]>,
     /// The attributed functions of its program. Only the answer about one worker says them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registered: Vec<Registered>,

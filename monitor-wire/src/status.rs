@@ -20,6 +20,9 @@ pub struct Status {
     pub as_of: u64,
     /// Events stored since the database began.
     pub events: u64,
+    /// False if nobody can be told of alerts: there is no channel, and the server's own agent has no `sendmail`.
+    #[serde(default = "can_tell", skip_serializing_if = "is_true")]
+    pub can_tell: bool,
     /// Events of types unknown to this server, by type.
     pub unknown_events: BTreeMap<String, u64>,
     /// Events that wait until another one tells in which tree their process is.
@@ -145,4 +148,14 @@ pub struct WorkerCounts {
     pub offline: u64,
     /// Overdue.
     pub lost: u64,
+}
+
+/// An older server doesn't say.
+fn can_tell() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_true(value: &bool) -> bool {
+    *value
 }

@@ -31,10 +31,47 @@ pub struct BatchTask {
     pub definition: Map<String, Value>,
     /// When it is due next, the soonest first: the next one in lists, the next five of a single task. None while it is paused.
     pub next_us: Vec<u64>,
+    /// Why its rules start nothing now: `definition`, as it says `paused = true`; `person`, if it was paused; `agent`, if all of its agents
+    /// were. None if nothing keeps them.
+    #[serde(default)]
+    pub paused_by: Option<String>,
     /// Its newest runs, at most 30, the oldest first.
     pub runs: Vec<BatchMark>,
     /// How many of its newest runs failed in a row.
     pub failed_in_a_row: u64,
+    /// When an alert about it last fired or happened again, as far back as alerts are kept: 90 days after they are over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_warning_us: Option<u64>,
+}
+
+/// An agent, as far as the server has heard of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchAgent {
+    /// Its name.
+    pub name: String,
+    /// All that was due up to here is decided.
+    pub decided_us: u64,
+    /// Since when it is paused; none: it is not.
+    pub paused_from_us: Option<u64>,
+    /// Until when it is paused; none: until somebody resumes it.
+    pub paused_until_us: Option<u64>,
+}
+
+impl BatchAgent {
+    /// Until when the agent is paused, if it is at this time; the inner one is none for a pause that somebody is to end.
+    #[allow(clippy::option_option, reason = "a pause may have no end")]
+    pub fn pause_at(&self, now_us: u64) -> Option<Option<u64>> {
+        self.paused_from_us.map(|_| self.paused_until_us).filter(|until| until.is_none_or(|until| until > now_us))
+    }
+}
+
+/// `GET /api/v1/agents`: the agents that the server has heard of, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchAgents {
+    /// The agents.
+    pub agents: Vec<BatchAgent>,
 }
 
 /// A run as one mark among many.
@@ -197,6 +234,72 @@ pub struct BatchExplanation {
     pub due: Vec<BatchExplained>,
     /// There are more up to `to` than are told.
     pub is_cut: bool,
+}
+
+/// `GET /api/v1/batch-tasks/runs/day`: what was due in a time, what became of it, and what ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchDay {
+    /// From then on.
+    pub from_us: u64,
+    /// Until before then.
+    pub to_us: u64,
+    /// Tasks of which there is something to tell, by agent and name.
+    pub lanes: Vec<BatchLane>,
+    /// Minutes in which many tasks of an agent start by their rules, the most crowded first, at most 50.
+    pub crowded: Vec<BatchCrowd>,
+    /// There is more than is told: ask for fewer tasks, or for a shorter time.
+    pub is_cut: bool,
+}
+
+/// A task on one of its agents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchLane {
+    /// The agent.
+    pub agent: String,
+    /// The task.
+    pub task: String,
+    /// What became of its due times, the first one first.
+    pub marks: Vec<BatchDayMark>,
+}
+
+/// A run, or a due time without one. Those of a task that went the same way within five minutes of each other stand together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchDayMark {
+    /// The due time, or the first of several.
+    pub due_us: u64,
+    /// The last due time.
+    pub last_us: u64,
+    /// Number of runs or due times.
+    pub count: u64,
+    /// `started` for runs; else as in an explanation: `waits`, `skipped`, `missed`, `unknown`, `will-start`, `will-be-skipped`.
+    pub decision: String,
+    /// The trigger of runs, or why nothing started, in one word.
+    pub reason: Option<String>,
+    /// What became of the runs.
+    pub outcome: Option<State>,
+    /// The first start.
+    pub started_us: Option<u64>,
+    /// The last end; none while a run runs.
+    pub ended_us: Option<u64>,
+    /// The run, the first of several, or the one that was in the way.
+    pub run: Option<String>,
+    /// The tree of the run.
+    pub root_id: Option<RootId>,
+}
+
+/// A minute in which many tasks of an agent start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchCrowd {
+    /// The agent.
+    pub agent: String,
+    /// The beginning of the minute.
+    pub minute_us: u64,
+    /// Number of tasks that start within it.
+    pub starts: u64,
 }
 
 /// `POST /api/v1/batch-tasks/rehearse`: what would have happened by a definition.

@@ -102,6 +102,12 @@ pub struct AgentDecided {
     pub agent: String,
     /// All that was due up to here is decided, in Unix microseconds.
     pub until_us: u64,
+    /// Since when the whole agent is paused, in Unix microseconds; without it, it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_from_us: Option<u64>,
+    /// Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until_us: Option<u64>,
 }
 
 process_event!(

@@ -5,7 +5,7 @@ use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::event::{Event, ProcessEnded, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated};
+use crate::event::Event;
 use crate::ids::{ProcessId, RootId};
 
 /// An event without a tree. It names its process by `native_id` and `native_source`; the process's id follows from both, and is that of
@@ -20,12 +20,48 @@ pub struct Unplaced {
     event: Box<Event>,
 }
 
+/// Applies an expression to the event of a type that may come without a tree; none for any other.
+macro_rules! of_any {
+    ($event:expr, $of:ident => $value:expr) => {
+        match $event {
+            Event::ProcessQueued($of) => Some($value),
+            Event::ProcessStarted($of) => Some($value),
+            Event::ProcessUpdated($of) => Some($value),
+            Event::ProcessProgressed($of) => Some($value),
+            Event::ProcessEnded($of) => Some($value),
+            Event::TaskSent($of) => Some($value),
+            Event::TaskReceived($of) => Some($value),
+            Event::TaskStarted($of) => Some($value),
+            Event::TaskSucceeded($of) => Some($value),
+            Event::TaskFailed($of) => Some($value),
+            Event::TaskRejected($of) => Some($value),
+            Event::TaskRevoked($of) => Some($value),
+            Event::TaskRetried($of) => Some($value),
+            _ => None,
+        }
+    };
+}
+
 /// Stands for what isn't known.
 const NOWHERE: (&str, &str) = ("00000000000000000000000000000001", "0000000000000001");
 
 impl Unplaced {
     /// Types of events that may come without a tree.
-    pub const TYPES: [&str; 5] = ["process-queued", "process-started", "process-updated", "process-progressed", "process-ended"];
+    pub const TYPES: [&str; 13] = [
+        "process-queued",
+        "process-started",
+        "process-updated",
+        "process-progressed",
+        "process-ended",
+        "task-sent",
+        "task-received",
+        "task-started",
+        "task-succeeded",
+        "task-failed",
+        "task-rejected",
+        "task-revoked",
+        "task-retried",
+    ];
 
     /// The event, in a tree and of a process that mean nothing.
     pub fn event(&self) -> &Event {
@@ -39,28 +75,15 @@ impl Unplaced {
 
     /// The id that the other system gave the process.
     pub fn native_id(&self) -> &str {
-        let native_id = match &*self.event {
-            Event::ProcessQueued(of) => &of.native_id,
-            Event::ProcessStarted(of) => &of.native_id,
-            Event::ProcessUpdated(of) => &of.native_id,
-            Event::ProcessProgressed(of) => &of.native_id,
-            Event::ProcessEnded(of) => &of.native_id,
-            _ => &None,
-        };
-        native_id.as_deref().unwrap_or_default()
+        let native_id = of_any!(&*self.event, of => of.native_id.as_deref());
+        native_id.flatten().unwrap_or_default()
     }
 
     /// The event in the tree to which it turned out to belong.
     pub fn place(&self, in_tree: RootId, process: ProcessId) -> Event {
         let mut event = (*self.event).clone();
-        match &mut event {
-            Event::ProcessQueued(ProcessQueued { root_id, id, .. })
-            | Event::ProcessStarted(ProcessStarted { root_id, id, .. })
-            | Event::ProcessUpdated(ProcessUpdated { root_id, id, .. })
-            | Event::ProcessProgressed(ProcessProgressed { root_id, id, .. })
-            | Event::ProcessEnded(ProcessEnded { root_id, id, .. }) => (*root_id, *id) = (in_tree, process),
-            _ => {}
-        }
+        let placed = of_any!(&mut event, of => (of.root_id, of.id) = (in_tree, process));
+        debug_assert!(placed.is_some(), "only these types are made");
         event
     }
 }
@@ -81,14 +104,10 @@ impl<'de> Deserialize<'de> for Unplaced {
         fields.insert("native_id".to_owned(), native_id.into());
         fields.insert("root_id".to_owned(), NOWHERE.0.into());
         fields.insert("id".to_owned(), NOWHERE.1.into());
-        let event = serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)?;
-        match event {
-            Event::ProcessQueued(_)
-            | Event::ProcessStarted(_)
-            | Event::ProcessUpdated(_)
-            | Event::ProcessProgressed(_)
-            | Event::ProcessEnded(_) => Ok(Self { native_source, id, event: Box::new(event) }),
-            _ => Err(D::Error::custom("missing field `root_id`")),
+        let event: Event = serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)?;
+        match of_any!(&event, _of => ()) {
+            Some(()) => Ok(Self { native_source, id, event: Box::new(event) }),
+            None => Err(D::Error::custom("missing field `root_id`")),
         }
     }
 }

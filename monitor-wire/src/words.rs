@@ -119,6 +119,30 @@ open_word!(
 );
 
 open_word!(
+    /// How far a task of a queue is.
+    Phase {
+        /// It was put into its queue.
+        SENT = "sent",
+        /// A worker took it from its queue.
+        RECEIVED = "received",
+        /// A worker began to work on it.
+        STARTED = "started",
+        /// It ended well.
+        SUCCEEDED = "succeeded",
+        /// It failed.
+        FAILED = "failed",
+        /// A worker refused it.
+        REJECTED = "rejected",
+        /// It went back into its queue.
+        REQUEUED = "requeued",
+        /// It is not to be done any more.
+        REVOKED = "revoked",
+        /// Its last attempt failed, and the next one was not heard of yet.
+        RETRIED = "retried",
+    }
+);
+
+open_word!(
     /// How a process came by its parent.
     Attachment {
         /// By its context, or by ids handed to it.

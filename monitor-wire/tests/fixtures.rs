@@ -26,7 +26,7 @@ fn every_event_survives_reading_and_writing() {
         assert_eq!(matches!(event, Event::Unknown(_)), name == "unknown.json", "{name}");
         seen.push(name);
     }
-    assert_eq!(seen.len(), 25, "{seen:?}");
+    assert_eq!(seen.len(), 36, "{seen:?}");
 }
 
 #[test]
@@ -78,4 +78,61 @@ fn a_body_cut_anywhere_is_an_error_and_blames_no_event() {
         assert!(error.message.contains(" at line "), "{length}: {error}");
     }
     assert!(Batch::from_json(format!("{good}x").as_bytes()).is_err());
+}
+
+/// An event of a queue that can't be, and what the message must contain.
+#[test]
+fn a_wrong_event_of_a_queue_says_what_is_wrong() {
+    let of = |more: Value| {
+        let mut event = serde_json::json!({"root_id": "00000000000000000000000000000001", "id": "0000000000000001", "time_us": 1});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let cases = [
+        (of(serde_json::json!({"type": "task-sent"})), "missing field `name`"),
+        (of(serde_json::json!({"type": "task-received", "name": 7})), "expected a string"),
+        (of(serde_json::json!({"type": "task-received", "name": "a", "retries": -1})), "expected u32"),
+        (of(serde_json::json!({"type": "task-sent", "name": "a", "eta_us": 0.5})), "expected u64"),
+        (of(serde_json::json!({"type": "task-sent", "name": "a", "parent_id": "0000000000000000"})), "is no process id"),
+        (of(serde_json::json!({"type": "task-started", "pid": 4_294_967_296_u64})), "expected u32"),
+        (of(serde_json::json!({"type": "task-succeeded", "runtime_ns": "long"})), "expected u64"),
+        (of(serde_json::json!({"type": "task-failed"})), "missing field `exception`"),
+        (of(serde_json::json!({"type": "task-rejected", "requeued": "yes"})), "expected a boolean"),
+        (of(serde_json::json!({"type": "task-revoked", "signum": "TERM"})), "expected i32"),
+        (of(serde_json::json!({"type": "task-retried", "attempt": -1})), "expected u32"),
+        (serde_json::json!({"type": "task-started", "time_us": 1}), "missing field `root_id`"),
+        (serde_json::json!({"type": "task-started", "time_us": 1, "native_source": "q"}), "missing field `native_id`"),
+        (serde_json::json!({"type": "task-started", "time_us": 1, "native_source": 7, "native_id": "1"}), "is no text"),
+        (serde_json::json!({"type": "worker-heartbeat", "time_us": 1, "loadavg": [1, 2]}), "an array of length 3"),
+        (serde_json::json!({"type": "worker-heartbeat", "time_us": 1, "active": -1}), "expected u64"),
+    ];
+    for (event, message) in cases {
+        let error = serde_json::from_value::<Event>(event.clone()).expect_err(&event.to_string()).to_string();
+        assert!(error.contains(message), "{event}: {error}");
+    }
+    // Values of any shape, as deep as JSON may be.
+    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    let event = format!(
+        r#"{{"type":"task-sent","root_id":"00000000000000000000000000000001","id":"0000000000000001","time_us":1,"name":"","args":{deep}}}"#
+    );
+    assert!(matches!(serde_json::from_str(&event), Ok(Event::TaskSent(_))));
+    let deeper = event.replace(&deep, &format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)));
+    serde_json::from_str::<Event>(&deeper).expect_err("too deep");
+}
+
+#[test]
+fn an_event_of_a_queue_is_about_the_attempt_that_its_retries_say() {
+    let attempt = |more: &str| {
+        let event = format!(
+            r#"{{"type":"task-received","root_id":"00000000000000000000000000000001","id":"0000000000000001","time_us":1,"name":"a"{more}}}"#
+        );
+        match serde_json::from_str(&event).unwrap() {
+            Event::TaskReceived(of) => of.attempt(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(attempt(""), 1);
+    assert_eq!(attempt(r#","retries":2"#), 3);
+    assert_eq!(attempt(r#","retries":2,"attempt":4"#), 4);
+    assert_eq!(attempt(r#","retries":4294967295"#), u32::MAX);
 }

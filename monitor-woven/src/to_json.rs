@@ -13,7 +13,7 @@ pub(crate) fn event(record: &Record, folds: &mut Folds) -> Option<String> {
         Record::Started(record) => Some(started(record, folds)),
         Record::Ended(record) => Some(ended(record)),
         Record::Folded(record) => folded(record, folds),
-        Record::Updated(_) | Record::Logged(_) | Record::Progressed(_) => None,
+        Record::Updated(_) | Record::Logged(_) | Record::Progressed(_) | Record::Task(_) => None,
     }
 }
 

@@ -49,7 +49,7 @@ fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
     assert!(runs.iter().all(|run| run["exit_code"] == 7 && run["result_code"] == 7), "{runs:?}");
 }
 
-/// Kills launchers as soon as they are seen: before they have begun, or later.
+/// Kills launchers as soon as they are seen, and after each step that they write.
 #[test]
 fn a_killed_launcher_changes_no_exit_code_and_starts_nothing_twice() {
     let task = "shell = \"echo $MONITOR_RUN_ID >> ../../../ran; sleep 0.2; exit 7\"\noverlap = \"allow 100\"";
@@ -59,14 +59,15 @@ fn a_killed_launcher_changes_no_exit_code_and_starts_nothing_twice() {
     let count = rounds(8) as usize;
     for round in 0..count {
         let known = agent.launchers();
-        agent.done(&["run", "each"]);
+        let run = agent.path("data/runs").join(agent.done(&["run", "each"]));
         let launcher = wait_for("a launcher", || {
             // It may have ended before it was seen.
             let ended = agent.runs("each").get(round).is_some_and(|run| run["ended_us"].is_i64());
             agent.launchers().into_iter().filter(|pid| !known.contains(pid)).min().map(Some).or(ended.then_some(None))
         });
         if let Some(launcher) = launcher {
-            std::thread::sleep(Duration::from_millis(round as u64 * 7));
+            let step = [".", "claimed.json", "executing-1.json", "running-1.json", "ended-1.json"][round % 5];
+            wait_for(step, || run.join(step).exists().then_some(()));
             // It may be gone by now.
             let _ = Command::new("kill").args(["-9", &launcher.to_string()]).status();
         }

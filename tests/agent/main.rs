@@ -1,10 +1,21 @@
 //! The real agent: it starts tasks when they are due, follows them, and goes on where it was.
 #![cfg(target_os = "linux")]
 
+mod alerts;
+mod away;
+mod bucket;
+mod explained;
 mod harness;
+mod hold;
 mod killed;
 mod own;
+mod paused;
 mod publish;
+mod published;
+#[path = "../month/receivers.rs"]
+#[expect(dead_code, reason = "the month asks for more of it")]
+mod receivers;
 mod server;
 mod tasks;
 mod time;
+mod user;

@@ -143,3 +143,92 @@ fn a_data_folder_that_is_named_from_where_one_stands_has_an_agent_as_well() {
     terminate(&mut server);
     assert!(agent.pids().is_empty());
 }
+
+/// A program that keeps what it gets on its standard input, each time in a file of its own.
+fn keeper(folder: &std::path::Path, name: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = folder.join(name);
+    let kept = folder.join(format!("{name}.kept"));
+    fs::create_dir(&kept).unwrap();
+    fs::write(&program, format!("#!/bin/sh\ncat > {0}/.$$ && mv {0}/.$$ {0}/$$\necho kept\n", kept.display())).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program
+}
+
+/// What such a program got, once one of them has this in it.
+fn kept(folder: &std::path::Path, name: &str, with: &str) -> String {
+    let kept = folder.join(format!("{name}.kept"));
+    wait_for(with, || {
+        let files = fs::read_dir(&kept).unwrap().flatten().filter(|file| !file.file_name().to_string_lossy().starts_with('.'));
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).find(|text| text.contains(with))
+    })
+}
+
+#[test]
+fn alerts_go_by_sendmail_until_there_is_a_channel_and_then_by_a_command_of_the_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sendmail, page, file) = (keeper(folder.path(), "sendmail"), keeper(folder.path(), "page"), folder.path().join("alerts.toml"));
+    let env =
+        [("MONITOR_AGENT", "auto"), ("MONITOR_SENDMAIL", sendmail.to_str().unwrap()), ("MONITOR_ALERTS_FILE", file.to_str().unwrap())];
+    let mut both = Both::start(&env);
+    let Both { server, .. } = &mut both;
+    wait_for("a way to tell", || server.get("/status")["can_tell"].is_null().then_some(()));
+    let fail = |server: &Server, name: &str| {
+        let task = json!({"name": name, "shell": "echo no prices; exit 126", "owner": "ada@example.com"});
+        assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
+        assert_eq!(server.order("POST", &format!("/batch-tasks/{name}/run"), &json!({})).0, 200);
+    };
+    // What is decided right after a start goes by the agent, though it isn't back yet.
+    server.kill();
+    server.start_again();
+    fail(server, "gold");
+    let mail = kept(folder.path(), "sendmail", "Subject: gold failed");
+    assert!(mail.contains("To: ada@example.com") && mail.contains("Auto-Submitted: auto-generated"), "{mail}");
+    let (_, tested) = server.order("POST", "/alerts/channels/sendmail/test", &json!({}));
+    assert_eq!((&tested["state"], &tested["answer"]), (&json!("sent"), &json!("exit code 0: kept")), "{tested}");
+    let user = Command::new("id").arg("-un").output().unwrap().stdout;
+    kept(folder.path(), "sendmail", &format!("To: {}\nFrom: ", String::from_utf8(user).unwrap().trim()));
+
+    fs::write(&file, format!("[channel.page]\nkind = \"command\"\ncommand = [{:?}]\nlanguage = \"zh\"\n", page.display().to_string()))
+        .unwrap();
+    wait_for("the channel", || (server.get("/alerts/rules")["channels"][0]["name"] == "page").then_some(()));
+    fail(server, "silver");
+    let message: Value = serde_json::from_str(&kept(folder.path(), "page", "\"silver\"")).unwrap();
+    assert_eq!((&message["kind"], &message["facts"]["exit_code"]), (&json!("fired"), &json!(126)), "{message:#}");
+    let (status, _) = server.order("POST", "/alerts/channels/sendmail/test", &json!({}));
+    assert_eq!(status, 404, "it was there as long as there was no other");
+    // An agent that isn't there, and a command that fails.
+    for (channel, words) in
+        [("command = [\"sh\", \"-c\", \"echo no; exit 3\"]", "exit code 3: no"), ("command = [\"/nowhere\"]", "/nowhere can't be run")]
+    {
+        fs::write(&file, format!("[channel.bad]\nkind = \"command\"\n{channel}\n")).unwrap();
+        let answer = wait_for("its answer", || {
+            let (status, tested) = server.order("POST", "/alerts/channels/bad/test", &json!({}));
+            (status == 200).then_some(tested).filter(|tested| tested["answer"].as_str().unwrap().contains(words))
+        });
+        assert_eq!(answer["state"], "undelivered", "{answer}");
+    }
+}
+
+#[test]
+fn an_alert_starts_a_task_and_never_for_what_its_own_run_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.toml");
+    fs::write(&file, "[[rule]]\nname = \"clean\"\non = { cause = [\"failed\"], task = \"*\" }\nthen = { run = \"clean-up\" }\n").unwrap();
+    let mut both = Both::start(&[("MONITOR_AGENT", "auto"), ("MONITOR_ALERTS_FILE", file.to_str().unwrap())]);
+    let Both { server, .. } = &mut both;
+    wait_for("the rule", || {
+        server.get("/alerts/rules")["rules"].as_array().unwrap().iter().any(|rule| rule["name"] == "clean").then_some(())
+    });
+    for name in ["clean-up", "gold"] {
+        assert_eq!(server.order("POST", "/batch-tasks", &json!({"name": name, "command": ["false"]})).0, 201);
+    }
+    assert_eq!(server.order("POST", "/batch-tasks/gold/run", &json!({})).0, 200);
+    let alert = wait_for("the alert of what was started", || {
+        let alerts = server.get("/alerts?subject=task:clean-up")["alerts"].as_array().unwrap().clone();
+        alerts.first().map(|alert| server.get(&format!("/alerts/{}", alert["id"])))
+    });
+    let run = server.get("/batch-tasks/runs?task=clean-up")["runs"].as_array().unwrap().clone();
+    assert_eq!((run.len(), &run[0]["by"]), (1, &json!("alert 1")), "{run:?}");
+    assert!(alert["notes"].as_array().unwrap().iter().any(|note| note["what"] == "not-followed"), "{alert:#}");
+}

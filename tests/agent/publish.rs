@@ -17,11 +17,11 @@ fn path() -> String {
     format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default())
 }
 
-fn definition(shell: &str, more: &str) -> String {
+pub(crate) fn definition(shell: &str, more: &str) -> String {
     format!("command = [\"sh\", \"-c\", {shell:?}, \"sh\"]\nenv = {{ PATH = {:?} }}\n{more}", path())
 }
 
-fn target(name: &str, folder: &Path) -> String {
+pub(crate) fn target(name: &str, folder: &Path) -> String {
     format!("publish.{name} = {{ folder = {:?} }}\n", folder.to_str().unwrap())
 }
 
@@ -245,6 +245,42 @@ fn a_run_tells_how_far_it_is_and_has_somebody_told_also_while_the_server_is_away
 }
 
 #[test]
+fn a_program_in_rust_tells_and_publishes_as_the_commands_do() {
+    let server = Server::start();
+    let agent = Agent::start_for(&server, &[]);
+    let prod = agent.path("srv/gold");
+    let worker = command("monitor-test-worker");
+    let program = worker.get_program().to_str().unwrap();
+    agent.define("gold", &definition(&format!("{program} tells-of-a-run"), &target("prod", &prod)));
+    agent.wait_for_log("a task is new or has changed");
+    let id = agent.done(&["run", "gold", "--wait"]).lines().next().unwrap().to_owned();
+    assert_eq!(fs::read_to_string(prod.join("price")).unwrap(), "7");
+    let said = fs::read_to_string(agent.path("data/runs").join(id).join("output.log")).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() == 3 && lines[0].contains("gold has no target \"-x\", but prod"), "{said}");
+    assert!(lines[1].contains("required") && lines[2].contains("40/100"), "{said}");
+    let process = wait_for("the progress", || {
+        let runs = server.get("/batch-tasks/runs?task=gold");
+        let root = runs["runs"][0]["root_id"].as_str()?.to_owned();
+        Some(server.get(&format!("/roots/{root}/tree"))["processes"][0].clone()).filter(|process| process["progress"].is_object())
+    });
+    assert_eq!((&process["progress"]["done"], &process["progress"]["total"]), (&json!(40.0), &json!(100.0)), "{process}");
+    for (name, command, words) in
+        [("a run", path_of("monitor"), "MONITOR_ROOT_ID"), ("the command", "/nowhere/monitor".to_owned(), "MONITOR_COMMAND")]
+    {
+        let mut worker = std::process::Command::new(program);
+        worker.arg("is-no-run").env("MONITOR_COMMAND", command).env_remove("MONITOR_ROOT_ID").env_remove("MONITOR_PARENT_ID");
+        let finished = run(worker);
+        assert!(finished.code == Some(0) && finished.stdout.contains(words), "{name}: {}{}", finished.stdout, finished.stderr);
+    }
+}
+
+/// Path of one of our programs.
+fn path_of(program: &str) -> String {
+    command(program).get_program().to_str().unwrap().to_owned()
+}
+
+#[test]
 fn a_task_of_node_runs_as_it_is_with_the_helper() {
     let server = Server::start();
     let agent = Agent::start_for(&server, &[]);
@@ -281,4 +317,49 @@ main();
         Some(server.get(&format!("/roots/{root}/tree"))["processes"][0].clone()).filter(|process| process["progress"].is_object())
     });
     assert_eq!(process["progress"]["total"], 2.0);
+}
+
+#[test]
+fn what_a_task_no_longer_keeps_is_removed_when_a_run_ends_but_not_the_log_of_one_that_lasts() {
+    let agent = Agent::start(&[]);
+    let own = agent.path("data/task/gold");
+    for name in ["logs/202001/01/103000-0123456789abcdef.log", "history/202001/01_103005/a"] {
+        let path = own.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "old").unwrap();
+    }
+    let shell = "touch $MONITOR_PUBLISH_DIR/price.json; test \"$1\" = now || while ! test -e ../../../go; do sleep 0.05; done; echo done";
+    let keep = "overlap = \"allow 2\"\nretention = { logs = { count = 1 }, history = { age = \"30d\" } }";
+    agent.define("gold", &definition(shell, keep));
+    agent.wait_for_log("a task is new or has changed");
+    agent.done(&["run", "gold"]);
+    wait_for("a run", || agent.runs("gold").first().is_some_and(|run| run["started_us"].is_i64()).then_some(()));
+    assert_eq!(agent.ask(&["run", "gold", "--wait", "--", "now"]).code, Some(0), "{}", agent.log());
+    wait_for("the oldest to go", || (!own.join("logs/202001").exists() && !own.join("history/202001").exists()).then_some(()));
+    fs::write(agent.path("go"), "").unwrap();
+    agent.ended("gold", 2);
+    let days = fs::read_dir(own.join("logs")).unwrap().flat_map(|month| fs::read_dir(month.unwrap().path()).unwrap());
+    let logs = days.flat_map(|day| fs::read_dir(day.unwrap().path()).unwrap()).map(|log| fs::read_to_string(log.unwrap().path()).unwrap());
+    assert_eq!(logs.collect::<Vec<_>>(), ["done\n", "done\n"], "one would be enough, but the older was still written");
+    let links = fs::read_dir(own.join("history")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_symlink());
+    assert_eq!(links.count(), 1, "what was published is found by its name and the minute");
+}
+
+#[test]
+fn a_run_whose_files_can_not_be_kept_has_not_gone_well() {
+    let agent = Agent::start(&[]);
+    fs::create_dir_all(agent.path("data/task/gold")).unwrap();
+    fs::write(agent.path("data/task/gold/history"), "no folder").unwrap();
+    agent.define("gold", "shell = \"echo 1 > $MONITOR_PUBLISH_DIR/a; exit $1\"");
+    agent.wait_for_log("a task is new or has changed");
+    for (nth, (code, result_code)) in [("0", 96), ("3", 3)].into_iter().enumerate() {
+        agent.done(&["run", "gold", "--", code]);
+        let run = agent.ended("gold", nth + 1).remove(nth);
+        assert_eq!(
+            (&run["outcome"], &run["result_code"], &run["exit_code"]),
+            (&json!("fail"), &json!(result_code), &json!(code.parse::<u8>().unwrap())),
+            "{run}"
+        );
+    }
+    assert_eq!(agent.runs("gold")[0]["reason"], "publishing");
 }

@@ -1,10 +1,11 @@
 //! What tasks do, on the clock of the system.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use monitor_tests::{Server, run, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::Agent;
 
@@ -57,8 +58,7 @@ config = { rows = 100, production = { rows = 5000 } }
         (&json!(id), &server.get("/batch-tasks/runs?task=gold")["runs"][0]["agent"]),
         "{task}"
     );
-    let run: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(agent.path("data/runs").join(&id).join("spec.json")).unwrap()).unwrap();
+    let run: Value = serde_json::from_str(&fs::read_to_string(agent.path("data/runs").join(&id).join("spec.json")).unwrap()).unwrap();
     assert_eq!(run["process"]["root_id"], root["root_id"], "its ids follow from its own");
 
     let folder = agent.path("data/task/gold");
@@ -146,11 +146,31 @@ fn a_broken_file_changes_nothing_and_is_told_by_its_place() {
 fn a_second_agent_is_refused_and_a_stopped_one_is_not_asked() {
     let mut agent = Agent::start(&[]);
     wait_for("the agent", || (run(agent.command(&["check-alive"])).code == Some(0)).then_some(()));
+    let receiver = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/ping/secret", receiver.local_addr().unwrap());
+    for (answer, code) in [("200 OK", 0), ("404 Not Found", 1)] {
+        let receiver = receiver.try_clone().unwrap();
+        let pinged = std::thread::spawn(move || {
+            let (mut stream, _) = receiver.accept().unwrap();
+            let mut line = String::new();
+            BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+            write!(stream, "HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n").unwrap();
+            line
+        });
+        let told = run(agent.command(&["check-alive", "--ping", &address]));
+        let has_answered = told.stderr.contains("the agent works, but 127.0.0.1 answered");
+        assert_eq!((told.code, has_answered), (Some(code), code == 1), "{}", told.stderr);
+        assert_eq!(pinged.join().unwrap(), "GET /ping/secret HTTP/1.1\r\n");
+        assert!(!told.stderr.contains("secret"));
+    }
+    assert_eq!(run(agent.command(&["check-alive", "--ping", "ftp://127.0.0.1/"])).code, Some(2));
     let second = run(agent.command(&["agent"]));
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("another agent works with"), "{}", second.stderr);
     agent.kill();
-    let alive = run(agent.command(&["check-alive"]));
+    receiver.set_nonblocking(true).unwrap();
+    let alive = run(agent.command(&["check-alive", "--ping", &address]));
+    assert_eq!(receiver.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody is told that it works");
     assert!(alive.code == Some(1) && alive.stderr.contains("no agent works with"), "{}", alive.stderr);
 }
 
@@ -206,4 +226,48 @@ fn a_run_is_skipped_while_another_runs_and_ends_when_it_is_to() {
             runs[0]
         );
     }
+}
+
+#[test]
+fn hooks_read_the_run_and_one_that_fails_keeps_the_command_from_starting() {
+    let agent = Agent::start(&[]);
+    fs::create_dir_all(agent.path("data/task/gold")).unwrap();
+    let hook = |file: &str| format!("[\"sh\", \"-c\", \"cat > ../../../{file}; test ! -e ../../../refuse\"]");
+    let hooks = format!("hooks = {{ before = {}, after = {} }}", hook("before"), hook("after"));
+    agent.define("gold", &format!("shell = \"echo ran >> ../../../ran; exit 3\"\nowner = \"ada\"\n{hooks}"));
+    agent.wait_for_log("a task is new or has changed");
+    agent.done(&["run", "gold"]);
+    let run = agent.ended("gold", 1).remove(0);
+    let read = |file: &str| serde_json::from_str::<Value>(&fs::read_to_string(agent.path(file)).unwrap()).unwrap();
+    let (before, after) = (read("before"), read("after"));
+    assert_eq!((&before["id"], &before["name"], &before["outcome"]), (&run["id"], &json!("gold"), &Value::Null));
+    assert_eq!(before["fields"]["task.owner"], "ada");
+    assert_eq!(after["outcome"], json!({ "exit_code": 3, "signal": null, "reason": null, "attempts": 1 }));
+    assert_eq!((&after["process_id"], &run["result_code"]), (&before["process_id"], &json!(3)));
+    fs::write(agent.path("refuse"), "").unwrap();
+    agent.done(&["run", "gold"]);
+    let run = agent.ended("gold", 2).remove(1);
+    assert_eq!((&run["result_code"], &run["reason"], &run["outcome"]), (&json!(90), &json!("hook"), &json!("fail")), "{run}");
+    assert_eq!(agent.lines("ran").len(), 1, "the command was not started");
+}
+
+#[test]
+fn a_run_has_no_more_than_its_limits() {
+    let agent = Agent::start(&[
+        ("plain", "shell = \"nice > ../../../plain\""),
+        ("nice", "shell = \"nice > ../../../nice\"\nlimits = { nice = 3 }"),
+    ]);
+    agent.define("busy", "shell = \"while :; do :; done\"\nlimits = { cpu = \"1s\" }");
+    for task in ["plain", "nice", "busy"] {
+        fs::create_dir_all(agent.path("data/task").join(task)).unwrap();
+        agent.wait_for_log(&format!("a task is new or has changed task=\"{task}\""));
+        agent.done(&["run", task]);
+    }
+    let niceness = |task: &str| {
+        agent.ended(task, 1);
+        fs::read_to_string(agent.path(task)).unwrap().trim().parse::<i32>().unwrap()
+    };
+    assert_eq!(niceness("nice"), (niceness("plain") + 3).min(19));
+    let busy = agent.ended("busy", 1).remove(0);
+    assert_eq!((&busy["result_code"], &busy["reason"]), (&json!(97), &json!("cpu")), "{busy}");
 }

@@ -1,6 +1,7 @@
 //! What carries the tree from one program, thread or task to another, by the real things: each tree is the one that is written here.
 
 mod brokers;
+mod python;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -31,6 +32,14 @@ fn tree(server: &Server) -> (String, usize) {
     let processes = server.tree(&server.finished_root());
     let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().expect("an id")).collect();
     (outline(&processes), workers.len())
+}
+
+/// Starts a service, and gives the address at which it serves.
+fn serve(server: &Server, what: &str) -> (Child, String) {
+    let mut service = carrier(server, &[what]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");
+    let mut address = String::new();
+    BufReader::new(service.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
+    (service, address.trim().to_owned())
 }
 
 fn ends_well(mut child: Child) {
@@ -81,10 +90,8 @@ fn tasks_of_smol_keep_the_tree() {
 #[test]
 fn a_request_to_actix_is_one_tree_on_both_sides() {
     let server = Server::start();
-    let mut service = carrier(&server, &["actix-serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");
-    let mut address = String::new();
-    BufReader::new(service.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
-    let printed = succeed(carrier(&server, &["actix-call", address.trim()]));
+    let (service, address) = serve(&server, "actix-serve");
+    let printed = succeed(carrier(&server, &["actix-call", &address]));
     assert_eq!(printed, "HTTP/1.1 200 OK\nHTTP/1.1 500 Internal Server Error\nHTTP/1.1 200 OK\n");
     ends_well(service);
     let (tree, workers) = tree(&server);
@@ -125,10 +132,8 @@ fn a_library_that_is_opened_is_a_worker_of_its_own_below_whoever_started_the_pro
 #[test]
 fn a_call_of_grpc_is_one_tree_on_both_sides() {
     let server = Server::start();
-    let mut service = carrier(&server, &["grpc-serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");
-    let mut address = String::new();
-    BufReader::new(service.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
-    let printed = succeed(carrier(&server, &["grpc-call", address.trim()]));
+    let (service, address) = serve(&server, "grpc-serve");
+    let printed = succeed(carrier(&server, &["grpc-call", &address]));
     assert_eq!(printed, "one: 3\nnonsense: \"nonsense\" can't be handled\nthree: 5\n");
     ends_well(service);
     let (tree, workers) = tree(&server);

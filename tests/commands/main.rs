@@ -1,6 +1,7 @@
 //! A word back to workers, on the real binaries: asked by the command line and over HTTP, by programs and by raw channels.
 #![cfg(target_os = "linux")]
 
+mod cancel;
 mod durable;
 mod hostile;
 mod many;

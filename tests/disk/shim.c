@@ -39,6 +39,7 @@ __attribute__((constructor)) static void begin(void) {
 
 static int is_ours(const char *path) {
     const char *name = strstr(path, "/monitor.db");
+    if (!name) name = strstr(path, "/agent.db");
     return name && !strstr(name, "-shm") && !strstr(name, ".synced");
 }
 

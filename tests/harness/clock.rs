@@ -5,9 +5,11 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
+
+use crate::{Server, wait_for};
 
 /// Clocks between a program and the system, by a preloaded library (`tests/clock/shim.c`). Every wait of the program that has an end is by
 /// these clocks, too.
@@ -46,6 +48,25 @@ impl SteeredClock {
     /// Sets all clocks so much ahead, as if that time had gone by.
     pub fn pass(&self, time: Duration) {
         self.tell(1, time);
+    }
+
+    /// Lets time pass in steps so short that the server doesn't take itself for one that stood still, and has looked for silent workers after
+    /// each. `passed`: how far the clocks are ahead already. Returns how far they are then.
+    pub fn pass_awake(&self, server: &Server, passed: Duration, time: Duration) -> Duration {
+        let (end, mut at) = (passed + time, passed);
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970") + at;
+            wait_for("a look for silent workers", || {
+                let duties = server.get("/status")["duties"].as_array().expect("a list").clone();
+                let looked = duties.iter().find(|duty| duty["name"] == "overdue").and_then(|duty| duty["last_us"].as_u64());
+                looked.filter(|looked_us| u128::from(*looked_us) >= now.as_micros())
+            });
+            if at == end {
+                return end;
+            }
+            at = end.min(at + Duration::from_secs(5));
+            self.pass(at);
+        }
     }
 
     /// Lets all clocks run so many times as fast from now on. May be called once.

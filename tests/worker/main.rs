@@ -3,7 +3,9 @@
 mod allocator;
 mod asked;
 mod away;
+mod batch;
 mod calls;
+mod cancelled;
 mod exits;
 mod folds;
 mod forks;
@@ -11,6 +13,7 @@ mod killed;
 mod spans;
 mod strays;
 mod subscribers;
+mod tasks;
 
 use std::io::{BufRead, Write};
 use std::process::ExitCode;
@@ -93,6 +96,9 @@ fn main() -> ExitCode {
         "steady" => steady(),
         "paced" => away::paced(),
         "hang" => hang(),
+        "cancellable" => cancelled::cancellable(&args.next().expect("the launcher")),
+        "asks-elsewhere" => cancelled::asks_elsewhere(),
+        "deaf" => cancelled::deaf(),
         "offers" => asked::offers(&args.next().expect("a file")),
         "exit" => exit_inside(),
         "exit-with" => exits::exit_with(number()),
@@ -125,6 +131,8 @@ fn main() -> ExitCode {
         "spans-off" => spans::off(),
         "log-lines" => spans::log_lines(),
         "waits" => killed::waits(),
+        "sends-tasks" => tasks::sends(number()),
+        "receives-tasks" => tasks::receives(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),
         "stray" => stray(number()),
@@ -170,6 +178,8 @@ fn main() -> ExitCode {
         "becomes-a-daemon" => forks::becomes_a_daemon(),
         "spawns" => forks::spawns(),
         "allocator-records" => allocator::allocator_records(),
+        "tells-of-a-run" => batch::tells_of_a_run(),
+        "is-no-run" => batch::is_no_run(),
         "counts-allocations" => allocator::counts_allocations(),
         other => panic!("{other:?} is nothing to do"),
     }

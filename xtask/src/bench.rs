@@ -1,6 +1,6 @@
-//! What a monitored call costs, beside the rivals, what a server takes in, and what the page costs a browser.
+//! What a monitored call costs, beside the rivals, what a server takes in, how punctually tasks start, and what the page costs a browser.
 //!
-//! The benches of client and server are a workspace of their own: see benches/Cargo.toml. That of the page is a script beside its
+//! The benches of client, server and agent are a workspace of their own: see benches/Cargo.toml. That of the page is a script beside its
 //! tests.
 
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::demo::Server;
+use crate::rivals;
 use crate::run::{cargo, command, target, workspace};
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
@@ -22,7 +23,13 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     let folder = target().join("benches");
     run(cargo(&["build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir"]).arg(&folder))?;
     let mut bench = command(folder.join("release/monitor-benches"), &[]);
-    run(bench.args(args).arg("--monitor").arg(target().join("release/monitor")))
+    bench.args(args).arg("--monitor").arg(target().join("release/monitor"));
+    match args.first().map(String::as_str) {
+        Some("batch") => drop(bench.arg("--rivals").arg(rivals::schedulers()?)),
+        Some("alerts") => drop(bench.arg("--rivals").arg(rivals::tellers()?)),
+        _ => {}
+    }
+    run(&mut bench)
 }
 
 /// In the browser of the tests, against a server of its own on an empty folder.

@@ -4,6 +4,7 @@ mod bench;
 mod bench_run;
 mod demo;
 mod peers;
+mod rivals;
 mod run;
 mod sanitize;
 mod soak;
@@ -50,7 +51,8 @@ enum Chore {
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
     /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
-    /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `--help` says more.
+    /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `bench batch`: how punctually
+    /// batch tasks start, beside other schedulers. `bench alerts`: how soon somebody hears. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.
@@ -71,6 +73,12 @@ enum Only {
     Simulation {
         /// How many of them.
         #[arg(long, default_value_t = 200)]
+        seeds: u32,
+    },
+    /// Months of outages on a real server and real agents, from seeds: what is told agrees with a model. `MONITOR_MONTH_SEED` repeats one.
+    Month {
+        /// How many of them.
+        #[arg(long, default_value_t = 10)]
         seeds: u32,
     },
     /// A simulated year of a thousand batch tasks, with an agent that is killed and a clock that jumps: what is planned agrees with a model.
@@ -109,6 +117,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
         Chore::Soak { only: Some(Only::Proxies), .. } => soak::proxies(),
         Chore::Soak { only: Some(Only::Tasks { days }), .. } => soak::tasks(days),
+        Chore::Soak { only: Some(Only::Month { seeds }), .. } => soak::month(seeds),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
         Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::rivals;
 use crate::run::{cargo, command, step, target, workspace};
 
 /// Where each is installed, and what.
@@ -19,14 +20,7 @@ pub(crate) fn peers() -> Result<()> {
     step("the server", &mut cargo(&["build", "--release", "-p", "monitor-cli"]))?;
     let folder = target().join("peers");
     for (name, packages) in [PHOENIX, PREFECT] {
-        let venv = folder.join(name);
-        let ready = venv.join(packages.join(" "));
-        if !ready.exists() {
-            step(&format!("a Python for {name}"), command("python3", &["-m", "venv"]).arg(&venv))?;
-            let mut install = command(venv.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check"]);
-            step(&format!("install {} from PyPI", packages.join(" ")), install.args(packages))?;
-            std::fs::write(ready, "")?;
-        }
+        rivals::python(&folder.join(name), packages)?;
     }
     let monitor = target().join("release/monitor").display().to_string();
     let data = |name: &str| folder.join(format!("{name}-data"));

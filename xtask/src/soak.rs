@@ -29,6 +29,12 @@ pub(crate) fn simulation(seeds: u32) -> Result<()> {
     step("simulated networks", test.env("MONITOR_SOAK_ROUNDS", seeds.to_string()))
 }
 
+/// Months of alerts, each from a seed that nobody tried before: of runs that fail, and of machines that come and go.
+pub(crate) fn month(seeds: u32) -> Result<()> {
+    let mut test = cargo(&["test", "-p", "monitor-tests", "--test", "month", "--", "--nocapture"]);
+    step("months of alerts", test.env("MONITOR_SOAK_ROUNDS", seeds.to_string()).env("MONITOR_MONTH_DAYS", "30"))
+}
+
 /// In a release build, for the model walks seconds.
 pub(crate) fn tasks(days: u32) -> Result<()> {
     let mut test = cargo(&[

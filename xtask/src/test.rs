@@ -16,6 +16,7 @@ pub(crate) fn test() -> Result<()> {
     };
     step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
     step("formatting of the benches", &mut cargo(&["fmt", "--manifest-path", "benches/Cargo.toml", "--check"]))?;
+    step("formatting of the module for Python", &mut cargo(&["fmt", "--manifest-path", "tests/python/Cargo.toml", "--check"]))?;
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     advisories(&cargo)?;

@@ -1,8 +1,11 @@
 //! Spans of `tracing`, without fields and with three, entered once, below different subscribers.
 
 use monitor_client::tracing::layer;
-use tracing::info_span;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id};
+use tracing::{Subscriber, info_span};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Contender, Running, SINGLE};
@@ -43,6 +46,36 @@ fn ours_off() -> Running {
     Running::nothing()
 }
 
+/// The least that a layer can do which knows its spans again: it keeps a number of each.
+struct Number;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Number {
+    fn on_new_span(&self, _: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(id.into_u64());
+        }
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        std::hint::black_box(context.span(id).and_then(|span| span.extensions().get::<u64>().copied()));
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        std::hint::black_box(context.span(&id).and_then(|span| span.extensions_mut().remove::<u64>()));
+    }
+}
+
+fn number() -> Running {
+    tracing_subscriber::registry().with(Number).init();
+    Running::nothing()
+}
+
+/// Behind a filter of its own, without which no layer leaves a callsite to others.
+fn filtered_number() -> Running {
+    tracing_subscriber::registry().with(Number.with_filter(LevelFilter::INFO)).init();
+    Running::nothing()
+}
+
 fn fastrace() -> Running {
     let running = super::fastrace::start();
     tracing_subscriber::registry().with(fastrace_tracing::FastraceCompatLayer::new()).init();
@@ -57,19 +90,22 @@ fn fastrace_tree(tree: fn(Shape, u64), shape: Shape, calls: u64) {
 }
 
 pub(crate) const REGISTRY: [&str; 2] = ["Registry alone", "Registry alone, 3 fields"];
+const NUMBER: [&str; 2] = ["a layer that keeps a number", "the same behind a filter"];
 pub(crate) const OURS: [&str; 2] = ["our layer", "our layer, 3 fields"];
 pub(crate) const OURS_OFF: [&str; 2] = ["our layer, off", "our layer, off, 3 fields"];
 pub(crate) const OTEL: [&str; 2] = ["tracing-opentelemetry, batch", "tracing-opentelemetry, batch, 3 fields"];
-const FASTRACE: [&str; 2] = ["fastrace-tracing", "fastrace-tracing, 3 fields"];
+pub(crate) const FASTRACE: [&str; 2] = ["fastrace-tracing", "fastrace-tracing, 3 fields"];
 
 const TREES: [super::Tree; 2] = [tree_of_bare, tree_with_fields];
 const FASTRACE_TREES: [super::Tree; 2] =
     [|shape, calls| fastrace_tree(tree_of_bare, shape, calls), |shape, calls| fastrace_tree(tree_with_fields, shape, calls)];
 
-/// All of them: each without fields, then with three.
+/// All of them: each without fields, then with three; the layer that keeps a number without fields.
 pub(crate) const ALL: &[Contender] = &[
     rival(REGISTRY[0], super::tracing::registry, TREES[0]),
     rival(REGISTRY[1], super::tracing::registry, TREES[1]),
+    rival(NUMBER[0], number, TREES[0]),
+    rival(NUMBER[1], filtered_number, TREES[0]),
     rival(OURS_OFF[0], ours_off, TREES[0]),
     rival(OURS_OFF[1], ours_off, TREES[1]),
     Contender { name: OURS[0], is_monitored: true, settings: SINGLE, start: ours, tree: TREES[0] },

@@ -37,7 +37,7 @@ impl Worker {
             "version": 1, "sequence": 1, "sent_us": 1, "worker": {"id": id, "hostname": "h", "pid": number, "program": format!("p{number}")},
             "events": [{"type": "worker-online", "time_us": 1, "started_us": 1, "version": "1", "heartbeat_interval_ms": 600_000}],
         });
-        let answer = Connection::open(server.address())?.ask(&request(server.address(), "events", "", &online))?;
+        let answer = Connection::open(server.address())?.ask(&request(server.address(), "/api/v1/events", "", &online))?;
         ensure!(answer.status == 200, "a worker is refused: {}", String::from_utf8_lossy(&answer.body));
         let mut orders = TcpStream::connect(server.address())?;
         orders.set_read_timeout(Some(Duration::from_mins(1)))?;
@@ -68,7 +68,7 @@ impl Worker {
         let order: Value = serde_json::from_str(self.line("data: ")?.trim())?;
         let id = order["id"].as_str().context("an order has an id")?;
         let reply = json!({"worker_id": self.id, "status": "ok", "value": "pong"});
-        Ok(request(address, &format!("commands/{id}/replies"), &format!("monitor-channel-key: {}\r\n", self.key), &reply))
+        Ok(request(address, &format!("/api/v1/commands/{id}/replies"), &format!("monitor-channel-key: {}\r\n", self.key), &reply))
     }
 }
 
@@ -86,7 +86,7 @@ fn open(server: &Server, numbers: RangeInclusive<u64>) -> Result<Vec<Worker>> {
 
 /// Asks all workers, and answers for them. Returns how long it took until there was the answer of all.
 fn ping(address: &str, workers: &mut [Worker]) -> Result<Duration> {
-    let asked = request(address, "commands", "", &json!({"method": "ping", "timeout_ms": 60_000}));
+    let asked = request(address, "/api/v1/commands", "", &json!({"method": "ping", "timeout_ms": 60_000}));
     let begun = Instant::now();
     let (answer, took) = std::thread::scope(|scope| {
         let answering: Vec<_> = workers

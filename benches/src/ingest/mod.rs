@@ -6,7 +6,7 @@ mod caps;
 mod commands;
 mod dropping;
 mod duties;
-mod http;
+pub(crate) mod http;
 mod kinds;
 mod limits;
 mod live;

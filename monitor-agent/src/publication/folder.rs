@@ -7,19 +7,21 @@
 //! The copy is complete and on the disk before the link is replaced by a rename, so that whoever reads finds the old files or the new ones,
 //! whenever this is killed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use super::tree::{Kind, Tree};
+
 /// So many of the newest copies are kept, and the one that is linked to.
-const KEPT: usize = 30;
+pub(super) const KEPT: usize = 30;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Size {
-    pub(super) files: u64,
-    pub(super) bytes: u64,
+pub(crate) struct Size {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
 }
 
 /// The copies of a target. Nobody else changes them or the link meanwhile.
@@ -43,7 +45,11 @@ impl Copies {
         hidden.push(name);
         hidden.push(".published");
         let folder = parent.join(hidden);
-        fs::create_dir_all(&folder)?;
+        if !folder.is_dir() {
+            fs::create_dir_all(&folder)?;
+            // Others read there, whatever the agent's umask is.
+            fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
+        }
         let lock = File::options().create(true).append(true).open(folder.join(".lock"))?;
         lock.lock()?;
         // It may have become one while another had the lock.
@@ -52,15 +58,14 @@ impl Copies {
     }
 
     /// Copies `source`, and returns the copy and its size. Nothing leads to it yet.
-    pub(super) fn add(&self, source: &Path, id: &str) -> io::Result<(PathBuf, Size)> {
+    pub(super) fn add(&self, source: &Tree, id: &str) -> io::Result<(PathBuf, Size)> {
         let numbered = (2..).map(|number| format!("{id}-{number}"));
         let is_free = |name: &String| fs::symlink_metadata(self.folder.join(name)).is_err();
         let name = std::iter::once(id.to_owned()).chain(numbered).find(is_free).expect("numbers don't end");
         let part = self.folder.join(".part");
         // Whoever began it was killed.
         remove(&part)?;
-        let mut size = Size::default();
-        copy(source, &part, &mut size).inspect_err(|_| drop(remove(&part)))?;
+        let size = copy(source, &part).inspect_err(|_| drop(remove(&part)))?;
         let copy = self.folder.join(name);
         fs::rename(&part, &copy)?;
         sync(&self.folder)?;
@@ -121,26 +126,34 @@ fn check(target: &Path) -> io::Result<()> {
 }
 
 /// Copies a folder with all below it, and has it on the disk. Links are copied as links.
-fn copy(from: &Path, to: &Path, size: &mut Size) -> io::Result<()> {
+fn copy(from: &Tree, to: &Path) -> io::Result<Size> {
     fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (path, new, kind) = (entry.path(), to.join(entry.file_name()), entry.file_type()?);
-        if kind.is_dir() {
-            copy(&path, &new, size)?;
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(&path)?, &new)?;
-            size.files += 1;
-        } else if kind.is_file() {
-            size.bytes += fs::copy(&path, &new)?;
-            size.files += 1;
-            File::open(&new)?.sync_all()?;
-        } else {
-            return Err(io::Error::other(format!("{} is no file, folder or link", path.display())));
+    let (mut size, mut folders) = (Size::default(), vec![(to.to_owned(), from.mode()?)]);
+    from.walk(&mut |entry| {
+        let new = to.join(entry.path);
+        size.files += u64::from(entry.kind != Kind::Folder);
+        match entry.kind {
+            Kind::Folder => {
+                fs::create_dir(&new)?;
+                folders.push((new, entry.mode));
+            }
+            Kind::File => {
+                let mut copy = File::create_new(&new)?;
+                size.bytes += io::copy(&mut entry.open()?, &mut copy)?;
+                copy.set_permissions(Permissions::from_mode(entry.mode))?;
+                copy.sync_all()?;
+            }
+            Kind::Link => symlink(entry.link()?, &new)?,
+            Kind::Other => return Err(entry.wrong("is no file, folder or link")),
         }
+        Ok(true)
+    })?;
+    // A folder may be one that nobody writes to.
+    for (folder, mode) in folders.iter().rev() {
+        sync(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(*mode))?;
     }
-    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
-    sync(to)
+    Ok(size)
 }
 
 fn remove(path: &Path) -> io::Result<()> {
@@ -169,7 +182,7 @@ mod tests {
         for text in ["old", "new"] {
             fs::write(source.join("day/price"), text).unwrap();
             let copies = Copies::open(&target).unwrap();
-            let (copy, size) = copies.add(&source, "gold@20261121T023000Z.1").unwrap();
+            let (copy, size) = copies.add(&Tree::open(&source).unwrap(), "gold@20261121T023000Z.1").unwrap();
             assert_eq!(size, Size { files: 2, bytes: 3 });
             copies.switch(&copy).unwrap();
             assert_eq!(linked(&target), Some(copy));
@@ -181,7 +194,7 @@ mod tests {
         symlink("/nowhere", home.path().join("srv/.gold.published/.next")).unwrap();
         let copies = Copies::open(&target).unwrap();
         for number in 0..KEPT + 5 {
-            copies.add(&source, &format!("x{number}")).unwrap();
+            copies.add(&Tree::open(&source).unwrap(), &format!("x{number}")).unwrap();
         }
         copies.tidy();
         let left = fs::read_dir(home.path().join("srv/.gold.published")).unwrap().flatten();

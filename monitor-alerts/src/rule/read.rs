@@ -37,7 +37,7 @@ pub(crate) struct Reach {
 }
 
 impl Reach {
-    fn of(channels: &BTreeMap<String, Channel>) -> Self {
+    pub(crate) fn of(channels: &BTreeMap<String, Channel>) -> Self {
         let has_mail = channels.values().any(|channel| matches!(channel.kind, ChannelKind::Mail { .. }));
         Self { names: channels.keys().cloned().collect(), has_mail }
     }
@@ -82,6 +82,9 @@ pub(crate) fn rule<'a>(reader: &mut Reader<'a>, found: Found<'a>, reach: &Reach)
         then: table.get("then").and_then(|found| follow(reader, found)),
         is_builtin: false,
     };
+    if matches!(rule.times, Times::Share(..)) && rule.on.cause != [Cause::Failed] {
+        reader.wrong(&format!("{path}/times"), "a share is one of failed calls: on = { cause = [\"failed\"] } is expected");
+    }
     reader.end(&table);
     Some(rule)
 }

@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 
 /// The longest time that signs are counted within, and that a rule may look back: signs are kept for 90 days.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// Calls are counted by the minute.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// How many signs make an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub enum Times {
     InARow(u32),
     /// So many within a time.
     Within(u32, Duration),
+    /// So many of a hundred calls that ended within a time failed.
+    Share(u32, Duration),
 }
 
 impl Default for Times {
@@ -24,12 +28,12 @@ impl Default for Times {
 }
 
 impl Times {
-    /// Reads `3`, or `5 within 10m`.
+    /// Reads `3`, `5 within 10m`, or `5% within 10m`.
     ///
     /// # Errors
     /// What was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = || "a number such as 3, or \"5 within 10m\" is expected".to_owned();
+        let expected = || "a number such as 3, \"5 within 10m\" or \"5% within 10m\" is expected".to_owned();
         let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| (1..=1_000).contains(number)).ok_or_else(expected);
         let Some((count, window)) = text.split_once(" within ") else { return number(text).map(Self::InARow) };
         let window = duration::read(window)?;
@@ -39,7 +43,20 @@ impl Times {
         if window > LONGEST {
             return Err("signs are counted within at most 30d".to_owned());
         }
-        Ok(Self::Within(number(count)?, window))
+        let Some(share) = count.trim().strip_suffix('%') else { return Ok(Self::Within(number(count)?, window)) };
+        let percent = number(share).ok().filter(|percent| *percent <= 100).ok_or("from 1% to 100% is expected")?;
+        if window < MINUTE {
+            return Err("a share is that of at least 1m".to_owned());
+        }
+        Ok(Self::Share(percent, window))
+    }
+
+    /// Returns true if so many failures of so many calls are the share or more. Of fewer calls than one failure is the share of, nothing
+    /// is said.
+    pub fn is_share(&self, failed: u64, calls: u64) -> bool {
+        let Self::Share(percent, _) = self else { return false };
+        let percent = u128::from(*percent);
+        failed > 0 && u128::from(calls) * percent >= 100 && u128::from(failed) * 100 >= u128::from(calls) * percent
     }
 
     pub(super) fn is_one(&self) -> bool {
@@ -52,6 +69,7 @@ impl std::fmt::Display for Times {
         match self {
             Self::InARow(count) => write!(f, "{count}"),
             Self::Within(count, window) => write!(f, "{count} within {}", duration::write(*window)),
+            Self::Share(percent, window) => write!(f, "{percent}% within {}", duration::write(*window)),
         }
     }
 }
@@ -60,7 +78,7 @@ impl Serialize for Times {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::InARow(count) => serializer.serialize_u32(*count),
-            Self::Within(..) => serializer.collect_str(self),
+            Self::Within(..) | Self::Share(..) => serializer.collect_str(self),
         }
     }
 }

@@ -190,7 +190,7 @@ impl Stepper<'_> {
         }
         followed.push(now_us);
         self.note(id, sign.seq, &rule.name, Decision::Followed, None, Some(task.clone()));
-        self.out.orders.push(Order { alert: id, task, repeats, agent: sign.agent.clone() });
+        self.out.orders.push(Order { alert: id, time_us: now_us, rule: rule.name.clone(), task, repeats, agent: sign.agent.clone() });
     }
 }
 

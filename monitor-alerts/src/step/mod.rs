@@ -7,6 +7,8 @@ mod tick;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::alert::{Alert, AlertState, Decision, Hush, Note};
 use crate::cause::Cause;
 use crate::channel::Channel;
@@ -25,6 +27,8 @@ pub(crate) const FLAPPING_US: u64 = 600_000_000;
 pub(crate) const LEAF_US: u64 = 60_000_000;
 /// So long a lost run is held back: if its machine isn't heard of either, that is told instead.
 pub(crate) const HOLD_US: u64 = 30_000_000;
+/// So far apart at least are looks at what time has brought before a sign.
+const LOOK_US: u64 = 1_000_000;
 /// Names that a message lists at most.
 pub(crate) const MOST_NAMES: usize = 20;
 
@@ -66,10 +70,14 @@ pub struct Step {
 }
 
 /// A task to be started because of an alert.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The alert.
+    /// The alert. It starts one run at most.
     pub alert: u64,
+    /// When that was decided, in Unix microseconds.
+    pub time_us: u64,
+    /// The rule that says so.
+    pub rule: String,
     /// Name of the task.
     pub task: String,
     /// The run that is repeated, if it is one.
@@ -78,12 +86,21 @@ pub struct Order {
     pub agent: Option<String>,
 }
 
-/// Takes signs and the time, and decides.
+/// Takes signs and the time, and decides. Each sign is taken in its own time: one that was stored before a crash and is taken after it means
+/// what it would have meant, and what was due before it comes first.
 pub fn step(state: &mut State, world: World<'_>, signs: &[Sign], now_us: u64) -> Step {
-    let mut stepper = Stepper { state, world, now_us, out: Step::default() };
+    let mut stepper = Stepper { state, world, now_us: 0, out: Step::default() };
+    let mut looked_us = None::<u64>;
     for sign in signs {
+        stepper.now_us = sign.time_us.min(now_us).max(stepper.now_us);
+        // Many signs of one moment are one look.
+        if looked_us.is_none_or(|looked_us| looked_us + LOOK_US <= stepper.now_us) {
+            looked_us = Some(stepper.now_us);
+            stepper.pass();
+        }
         stepper.take(sign);
     }
+    stepper.now_us = now_us.max(stepper.now_us);
     stepper.tick();
     stepper.out.wake_us = stepper.wake_us();
     stepper.out
@@ -138,7 +155,14 @@ impl Stepper<'_> {
     /// Judges a bad sign by all rules.
     fn bad(&mut self, sign: &Sign, cause: Cause) {
         let world = self.world;
-        let fits = |rule: &&Rule| rule.on.cause.contains(&cause) && rule.on.fits(&sign.subject, sign.agent.as_deref(), &sign.facts);
+        let is_asked = |rule: &Rule| match &sign.facts.rule {
+            // Whether a share is reached depends on the rule.
+            Some(name) => rule.name == *name,
+            None => !matches!(rule.times, Times::Share(..)),
+        };
+        let fits = |rule: &&Rule| {
+            is_asked(rule) && rule.on.cause.contains(&cause) && rule.on.fits(&sign.subject, sign.agent.as_deref(), &sign.facts)
+        };
         let is_own = world.rules.iter().filter(fits).any(|rule| !rule.is_builtin);
         let noted = self.out.notes.len();
         for rule in world.rules.iter().filter(fits) {
@@ -168,6 +192,7 @@ impl Stepper<'_> {
                 entry.times_us.drain(..beyond);
                 (entry.times_us.len(), entry.times_us.len() >= most)
             }
+            Times::Share(..) => (1, true),
         };
         match entry.live.as_ref().map(|live| live.alert.state) {
             Some(AlertState::Firing) => self.grow(&key, sign),

@@ -11,9 +11,10 @@ use crate::state::Key;
 impl Relief {
     /// Causes that it ends.
     fn ends(self) -> &'static [Cause] {
-        use Cause::{Channel, Deleted, Disk, Drops, Failed, Fast, Late, Lost, Missed, Skipped, Slow, Timeout, Unknown};
+        use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Skipped, Slow, Timeout, Unknown};
         match self {
-            Self::Succeeded => &[Failed, Timeout, Missed, Late, Skipped, Slow, Fast, Lost],
+            // A run that ended far too soon ended well: that passes by itself.
+            Self::Succeeded => &[Failed, Timeout, Missed, Late, Skipped, Slow, Lost],
             Self::Found => &[Unknown, Lost],
             Self::Restored => &[Deleted],
             Self::Works => &[Channel, Disk, Drops],
@@ -29,6 +30,11 @@ impl Stepper<'_> {
         self.correct_lost(sign);
         for key in self.keys_of(&sign.subject) {
             let times = self.rule(&key.rule).map(|rule| rule.times);
+            let is_share = matches!(times, Some(Times::Share(..)));
+            // That a share is no longer reached is said of its rule alone.
+            if sign.facts.rule.as_ref().map_or(is_share, |rule| *rule != key.rule) {
+                continue;
+            }
             let counts_in_a_row = !matches!(times, Some(Times::Within(..)));
             let entry = self.state.entry(&key);
             if relief == Relief::Succeeded {

@@ -41,7 +41,11 @@ impl Stepper<'_> {
         targets.sort();
         targets.dedup();
         if targets.is_empty() {
-            let why = if self.world.channels.is_empty() { "there is no channel" } else { "the rule names nobody who can be reached" };
+            let why = match to {
+                [] => "the rule tells nobody: to = []",
+                _ if self.world.channels.is_empty() => "there is no channel",
+                _ => "the rule names nobody who can be reached",
+            };
             self.note(alert.id, 0, &rule.name, Decision::Nobody, None, Some(why.to_owned()));
         }
         targets
@@ -53,7 +57,11 @@ impl Stepper<'_> {
 
     fn mail(&self, address: &str) -> Option<Target> {
         let is_mail = crate::rule::is_address(address);
-        let by = self.world.channels.values().find(|channel| is_mail && matches!(channel.kind, ChannelKind::Mail { .. }))?;
+        let by = self
+            .world
+            .channels
+            .values()
+            .find(|channel| is_mail && matches!(channel.kind, ChannelKind::Mail { .. } | ChannelKind::Sendmail))?;
         Some(Target { channel: by.name.clone(), address: Some(address.to_owned()) })
     }
 

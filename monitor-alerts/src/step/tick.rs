@@ -14,6 +14,14 @@ fn passes(cause: Cause) -> bool {
 }
 
 impl Stepper<'_> {
+    /// Does what was due until now.
+    pub(super) fn pass(&mut self) {
+        let now_us = self.now_us;
+        if self.wake_us().is_some_and(|wake_us| wake_us <= now_us) {
+            self.tick();
+        }
+    }
+
     pub(super) fn tick(&mut self) {
         self.close_groups();
         let world = self.world;
@@ -38,12 +46,12 @@ impl Stepper<'_> {
             }
             return;
         };
-        if is_over_for_good(live, now_us) {
-            self.forget_live(key);
-            return;
-        }
         if live.settle_us.is_some_and(|settle_us| settle_us <= now_us) {
-            return self.tell_recovery(key, None);
+            self.tell_recovery(key, None);
+            return self.forget_live(key);
+        }
+        if is_over_for_good(live, now_us) {
+            return self.forget_live(key);
         }
         if !live.is_firing() {
             return;
@@ -199,7 +207,7 @@ impl Rule {
     fn within(&self) -> Option<(usize, u64)> {
         match self.times {
             Times::Within(times, window) => Some((times as usize, window.as_micros() as u64)),
-            Times::InARow(_) => None,
+            Times::InARow(_) | Times::Share(..) => None,
         }
     }
 

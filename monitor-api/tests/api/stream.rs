@@ -38,7 +38,9 @@ async fn each_event_comes_once_with_what_it_made_of_things() {
         client.stream().root(root(1)),
         client.stream().process(process(1)),
         client.stream().name("build"),
-        client.stream().worker(crate::support::WORKER.parse().unwrap()),
+        client.stream().worker(crate::support::WORKER),
+        client.stream().worker("night*@build-?"),
+        client.stream().types(["process-st*"]).kinds(["root", "task"]),
         client.stream().within(1_000),
     ] {
         let mut stream = request.after(number - 1).open();

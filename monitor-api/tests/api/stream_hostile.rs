@@ -132,3 +132,32 @@ async fn a_stream_that_falls_silent_is_given_up() {
     };
     assert!(matches!(told, Ok(StreamItem::Interrupted { error: Error::Silent { .. }, .. })), "{told:?}");
 }
+
+#[tokio::test]
+async fn orders_are_read_one_by_one_and_none_is_larger_than_an_answer_may_be() {
+    let order = |id: u8, words: &str| {
+        let order = json!({"id": format!("{id:016x}"), "method": "run", "arguments": {"task": words}, "timeout_ms": 1_000});
+        format!("event: command\ndata: {order}\n\n")
+    };
+    let key = "k".repeat(32);
+    let worker = monitor_wire::WorkerId::new(1).unwrap();
+    let limit = 1 << 20;
+    let large = order(3, &"x".repeat(limit));
+    // Many orders may be larger together.
+    let some = [order(1, &"x".repeat(limit / 2)), ": nothing new\n\n".to_owned(), order(2, &"x".repeat(limit / 2 + 100))].concat();
+    for (name, text, read) in [
+        ("too large", [some.clone(), large].concat(), 2),
+        ("no line ends", [some.clone(), "x".repeat(limit + 1)].concat(), 2),
+        ("lines without end", [some, "data: 1\n".repeat(limit / 8 + 1)].concat(), 2),
+    ] {
+        let raw = Raw::start([stream(&text)]).await;
+        let client = Client::new(settings(raw.address).max_answer_bytes(limit));
+        let mut channel = client.channel(worker, &key, "run").await.unwrap();
+        for number in 1..=read {
+            let order = channel.next().await.unwrap_or_else(|error| panic!("{name}: {}", error.causes()));
+            assert_eq!(order.id.to_string(), format!("{number:016x}"), "{name}");
+        }
+        let error = channel.next().await.unwrap_err();
+        assert!(matches!(error, Error::Oversized { limit_bytes, .. } if limit_bytes == limit), "{name}: {}", error.causes());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod events;
 mod spans;
+mod task;
 
 use std::collections::hash_map::RandomState;
 use std::fs::File;

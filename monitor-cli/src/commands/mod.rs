@@ -4,13 +4,16 @@ mod access_folder;
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
 pub(crate) mod alert;
+mod asking;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod heartbeat;
 pub(crate) mod import;
@@ -23,6 +26,7 @@ mod own_agent;
 pub(crate) mod pin;
 #[cfg(target_os = "linux")]
 pub(crate) mod publish;
+pub(crate) mod queue;
 pub(crate) mod restore;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]

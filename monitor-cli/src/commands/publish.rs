@@ -3,14 +3,16 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use monitor_agent::{Database, Publication, PublishError};
+use anyhow::{Context as _, bail};
+use monitor_agent::{Database, publish_by};
+use monitor_wire::BatchPublication;
 use serde_json::json;
 
+use super::task::shown;
 use super::within::Within;
 use crate::client::Connection;
 use crate::exit;
-use crate::text::{bytes, visible};
+use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +20,7 @@ Examples:
   monitor publish pre prod         to both, one after the other; what fails ends it
 
 Within a run of a task: what lies in MONITOR_PUBLISH_DIR is published. A folder as a target is a link that is replaced at once, when
-all files are there; a command finds them in MONITOR_PUBLISH_DIR, and the name of the target in MONITOR_PUBLISH_TARGET.
+all files are there; a bucket of S3 gets a prefix, and its current.json names it then; a command finds them in MONITOR_PUBLISH_DIR, and the name of the target in MONITOR_PUBLISH_TARGET.
 `monitor task publications TASK` lists what was published, and `monitor task restore-publication` takes it back.";
 
 /// Publishes the files of a run to targets of its task, from within the run
@@ -39,11 +41,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let run = variable("MONITOR_RUN_ID")?.to_string_lossy().into_owned();
     let (folder, files) = (PathBuf::from(variable("MONITOR_RUN_DIR")?), PathBuf::from(variable("MONITOR_PUBLISH_DIR")?));
-    // A run's folder is `runs/ID` of the agent's.
+    let socket = std::env::var_os("MONITOR_AGENT_SOCKET").map(PathBuf::from);
+    // A run's folder is `runs/ID` of the agent's. A run of another user may not enter it.
     let agent = folder.parent().and_then(|runs| runs.parent()).context("MONITOR_RUN_DIR is no folder of a run")?;
-    let mut database = Database::existing(agent)?;
+    let mut database = match (Database::existing(agent), &socket) {
+        (Ok(database), _) => Some(database),
+        (Err(_), Some(_)) => None,
+        (Err(error), None) => return Err(error.into()),
+    };
     for target in &args.targets {
-        let done = database.publish(&run, target, &files);
+        let done: anyhow::Result<BatchPublication> = match (&mut database, &socket) {
+            // The agent has the keys of a bucket.
+            (Some(own), Some(socket)) if own.is_bucket(&run, target)? => publish_by(socket, &run, target).map_err(Into::into),
+            (Some(own), _) => own.publish(&run, target, &files).map(|done| done.told("")).map_err(Into::into),
+            (None, Some(socket)) => publish_by(socket, &run, target).map_err(Into::into),
+            (None, None) => bail!("MONITOR_AGENT_SOCKET is not set"),
+        };
         let words = match &done {
             Ok(done) => shown(done),
             Err(error) => format!("failed: {error}"),
@@ -60,19 +73,4 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         writeln!(anstream::stdout(), "{}", visible(&format!("{target}: {}", shown(&done?))))?;
     }
     Ok(())
-}
-
-/// What was published, in words.
-pub(crate) fn shown(of: &Publication) -> String {
-    let files = if of.files == 1 { "1 file".to_owned() } else { format!("{} files", of.files) };
-    let to = of.content.as_ref().map(|content| format!(" in {}", content.display())).unwrap_or_default();
-    format!("{files}, {}{to}", bytes(of.bytes.max(0) as u64))
-}
-
-/// What is asked for is not there.
-pub(crate) fn is_missing(error: &PublishError) -> bool {
-    matches!(
-        error,
-        PublishError::NoPublication { .. } | PublishError::NoTarget { .. } | PublishError::NoRun { .. } | PublishError::Gone { .. }
-    )
 }

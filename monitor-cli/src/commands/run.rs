@@ -4,13 +4,13 @@ mod values;
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use monitor_runs::{Inject, Link, OnDeath, ProcessIds, RunError, Secret, Spec, Verdict};
+use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
 pub(crate) use self::values::duration;
@@ -148,14 +148,11 @@ pub(crate) struct Args {
     /// Id that the process is recorded under, 16 hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "root_id")]
     process_id: Option<String>,
-    /// The folder of a detached run, for its launcher
-    #[arg(long, value_name = "DIR", hide = true)]
-    from: Option<PathBuf>,
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
     /// The command and its arguments
-    #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
+    #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -177,17 +174,39 @@ enum Inside {
 
 /// Ends the program: its exit code is the command's.
 pub(crate) fn run(args: Args) -> ExitCode {
-    // What stands on stderr is the command's: the recorder's warnings are heard here and go no further, unless MONITOR_LOG asks for them.
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+    keep_warnings();
     let server = args.server.as_ref().map(ToString::to_string);
-    let (from, is_detached) = (args.from.clone(), args.detach);
+    let is_detached = args.detach;
     let spec = spec(args);
+    if is_detached {
+        return detach(&spec, server.as_deref());
+    }
     let hint = unquoted(&spec.command);
-    let outcome = match from {
-        Some(folder) => monitor_runner::launch(&folder),
-        None if is_detached => return detach(&spec, server.as_deref()),
-        None => monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run),
-    };
+    ended(monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run), hint)
+}
+
+/// The folder of the run that this program is to launch, if it was started for that.
+pub(crate) fn launched(args: impl Iterator<Item = OsString>) -> Option<PathBuf> {
+    let args: Vec<OsString> = args.skip(1).take(LAUNCH.len() + 2).collect();
+    match &args[..] {
+        [words @ .., folder] if words == LAUNCH => Some(folder.into()),
+        _ => None,
+    }
+}
+
+/// Launches the run of a folder, in a session of its own, and ends the program.
+pub(crate) fn launch(folder: &Path) -> ExitCode {
+    keep_warnings();
+    ended(monitor_runner::launch(folder), None)
+}
+
+/// What stands on stderr is the command's: the recorder's warnings are heard here and go no further, unless `MONITOR_LOG` asks for them.
+fn keep_warnings() {
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
+}
+
+/// `hint` is what may help if the command was not found.
+fn ended(outcome: Result<Outcome, RunError>, hint: Option<String>) -> ExitCode {
     match outcome {
         Ok(outcome) => {
             if let Some(error) = &outcome.error {

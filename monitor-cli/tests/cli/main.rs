@@ -5,6 +5,7 @@ mod batch;
 mod copies;
 #[cfg(unix)]
 mod crontab;
+mod events;
 mod export;
 mod heartbeat;
 mod help;

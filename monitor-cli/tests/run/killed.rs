@@ -112,6 +112,74 @@ fn a_launcher_that_is_killed_at_any_step_loses_no_outcome() {
     }
 }
 
+/// Kills the helper of a run, and waits until it is gone.
+fn kill_helper(house: &House, id: &str) {
+    let helper = pid_of(house, id, "helper");
+    kill(helper, "KILL");
+    wait_for("the helper to be gone", || (!is_alive(helper)).then_some(()));
+}
+
+/// The system gives the command to the launcher then.
+#[test]
+fn a_command_whose_helper_was_killed_ends_with_its_own_code() {
+    for (end, code, signal) in [("exit 7", Value::from(7), Value::Null), ("kill -USR1 $$", Value::Null, Value::from(10))] {
+        let house = House::new();
+        let script = format!("echo one; (sleep 0.1 &); while ! [ -e go ]; do sleep 0.02; done; echo two; {end}");
+        let id = detach(&house, &["--retry", "2", "--backoff", "10ms", "--after", "touch after"], &script);
+        let command = pid_of(&house, &id, "running");
+        kill_helper(&house, &id);
+        assert!(is_alive(command) && listed(&house, &id)["state"] == "running");
+        std::fs::write(house.folder.path().join("go"), "").unwrap();
+        let run = until(&house, &id, "ended");
+        assert_eq!((&run["exit_code"], &run["signal"]), (&code, &signal), "{run}");
+        assert!(run["note"].as_str().unwrap().contains("its helper was killed"), "{run}");
+        assert_eq!(run["attempts"].as_array().unwrap().len(), 1, "it starts nothing more: {run}");
+        assert!(!house.folder.path().join("after").exists());
+        // The launcher says so as its last word.
+        wait_for("the note in its log", || {
+            let logs = text(&["runs", "logs", &id], &house).1;
+            logs.starts_with("one\ntwo\nmonitor run: its helper was killed: the launcher has seen how it ended").then_some(())
+        });
+        wait_for("its end to be stored", || {
+            house.trees().first().filter(|tree| tree[0]["exit_code"] == code && tree[0]["state"] == "failed").map(drop)
+        });
+    }
+}
+
+#[test]
+fn a_command_whose_helper_was_killed_while_nobody_looked_ends_with_its_own_code() {
+    let house = House::new();
+    let id = detach(&house, &[], "while ! [ -e go ]; do sleep 0.02; done; exit 7");
+    let (command, launcher) = (pid_of(&house, &id, "running"), pid_of(&house, &id, "launcher"));
+    // The helper goes while the launcher is stopped, and the command ends before that one goes on.
+    kill(launcher, "STOP");
+    kill(pid_of(&house, &id, "helper"), "KILL");
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    wait_for("the command to end", || (!is_alive(command)).then_some(()));
+    kill(launcher, "CONT");
+    assert_eq!(until(&house, &id, "ended")["exit_code"], 7);
+}
+
+#[test]
+fn a_run_without_its_helper_is_ended_with_what_has_left_its_session() {
+    for by_timeout in [false, true] {
+        let house = House::new();
+        let options: &[&str] = if by_timeout { &["--grace", "200ms", "--timeout", "2s"] } else { &["--grace", "200ms"] };
+        let id = detach(&house, options, STUBBORN);
+        let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+        let command = pid_of(&house, &id, "running");
+        kill_helper(&house, &id);
+        if !by_timeout {
+            let (_, said, why) = text(&["runs", "kill", &id], &house);
+            assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}{why}");
+        }
+        let run = until(&house, &id, "ended");
+        let reason = if by_timeout { "timeout" } else { "killed" };
+        assert_eq!((&run["reason"], &run["signal"]), (&reason.into(), &9.into()), "{run}");
+        wait_for("both to be gone", || (!is_alive(command) && !is_alive(far)).then_some(()));
+    }
+}
+
 /// Nobody is left who could see the end. What has run is never said not to have run.
 #[test]
 fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {

@@ -127,6 +127,17 @@ fn hooks_run_before_and_after() {
 }
 
 #[test]
+fn hooks_read_the_run_and_not_the_input_of_the_command() {
+    let house = House::new();
+    let options = ["--field", "rows=3", "--before", "cat > before", "--after", "cat > after"];
+    let out = output(house.run(&options, &["sh", "-c", "cat; exit 4"]), b"its input\n");
+    assert_eq!((out.status.code(), String::from_utf8_lossy(&out.stdout).as_ref()), (Some(4), "its input\n"));
+    let read = |file: &str| serde_json::from_slice::<Value>(&std::fs::read(house.folder.path().join(file)).unwrap()).unwrap();
+    assert_eq!((&read("before")["fields"]["rows"], &read("before")["outcome"]), (&"3".into(), &Value::Null));
+    assert_eq!(read("after")["outcome"], serde_json::json!({ "exit_code": 4, "signal": null, "reason": null, "attempts": 1 }));
+}
+
+#[test]
 fn the_hook_after_it_runs_without_a_launcher_as_well() {
     let house = House::new();
     let options = ["--after", "echo $MONITOR_RUN_EXIT_CODE > after"];

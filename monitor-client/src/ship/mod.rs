@@ -18,6 +18,7 @@ mod waiters;
 mod worker;
 
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -39,6 +40,11 @@ pub use self::leave::{Left, leave};
 /// What this program was told at its start. A forked child was told the same, and does not ask again: another thread may
 /// have been about to change the environment.
 static SETTINGS: OnceBox<Settings> = OnceBox::new();
+/// A program without calls that has lived for so long begins to send.
+const BIDING: Duration = Duration::from_millis(200);
+
+/// No memory is to be made ready for calls.
+static WITHOUT_CALLS: AtomicBool = AtomicBool::new(false);
 /// The way to the shipper, once there is one.
 static SHIPPER: Own<Handle> = Own::new();
 
@@ -63,6 +69,20 @@ enum Command {
     Exit { done: mpsc::Sender<()>, until: Instant, late: Instant },
 }
 
+/// Says before anything is recorded that this program records processes of its own and few calls of functions, if any: no memory is made
+/// ready for these, which is most of what the beginning costs, and if it ends within a moment all is sent at once.
+///
+/// ```
+/// monitor_client::launcher::without_calls();
+/// ```
+pub fn without_calls() {
+    WITHOUT_CALLS.store(true, Ordering::Relaxed);
+}
+
+fn is_without_calls() -> bool {
+    WITHOUT_CALLS.load(Ordering::Relaxed)
+}
+
 monitor_core::starter!(start);
 
 /// Runs once, at the first monitored call of the program or of a forked child.
@@ -78,6 +98,8 @@ fn start() {
     fork::register(|| {
         SHIPPER.forget();
         crate::foreign::forget();
+        #[cfg(feature = "tokio")]
+        crate::cancel::tasks::forget();
     });
     fork::awake();
     if let Err(error) = begin(settings) {
@@ -103,6 +125,9 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
         None
     });
     let keeper = slot.as_ref().map(SpoolSlot::keeper);
+    if let Some(keeper) = keeper.filter(|_| is_without_calls()) {
+        keeper.without_calls();
+    }
     let receiver = queue::open_with(recording.buffer_bytes, keeper.map_or(&Memory, |keeper| keeper as &dyn Keeper));
     let Some(receiver) = receiver else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
     let worker_id = worker.id;
@@ -115,6 +140,9 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     monitor_core::switch::turn_on();
     let ship = move || {
         guard::run(|| {
+            if keeper.is_some() && is_without_calls() {
+                bide();
+            }
             // First of all: the calls that follow the first one are not to wait for it.
             if let Some(keeper) = keeper {
                 keeper.prepare();
@@ -124,6 +152,17 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
         fork::asleep();
     };
     std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship).map(drop)
+}
+
+/// Waits for a moment, unless much is recorded. A program that has ended by then needs no connection of its own: whoever sends what it has
+/// left sends all of it.
+fn bide() {
+    fork::asleep();
+    let begun = Instant::now();
+    while begun.elapsed() < BIDING && !queue::is_filling() {
+        std::thread::sleep(BIDING / 4);
+    }
+    fork::awake();
 }
 
 /// Reads the settings, and says what is wrong with them.

@@ -39,10 +39,18 @@ pub(super) fn online(heartbeat: Duration) -> Event {
 
 /// Still alive.
 pub(super) fn heartbeat() -> Event {
-    Event::WorkerHeartbeat(WorkerHeartbeat { time_us: now_us(), worker: None })
+    let (active, processed) = crate::task::counts().unzip();
+    Event::WorkerHeartbeat(WorkerHeartbeat { time_us: now_us(), active, processed, loadavg: active.and_then(|_| loadavg()), worker: None })
 }
 
 /// The last thing said.
 pub(super) fn offline() -> Event {
     Event::WorkerOffline(WorkerOffline { time_us: now_us(), worker: None })
+}
+
+/// How busy the host was over the last 1, 5 and 15 minutes, where it says so as Linux does.
+fn loadavg() -> Option<[f64; 3]> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    let mut figures = text.split(' ').map_while(|word| word.parse().ok()).filter(|figure: &f64| figure.is_finite());
+    Some([figures.next()?, figures.next()?, figures.next()?])
 }

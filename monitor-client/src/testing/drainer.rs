@@ -21,6 +21,7 @@ static IS_WANTED: AtomicBool = AtomicBool::new(false);
 static DRAINER: OnceLock<Mutex<Drainer>> = OnceLock::new();
 
 /// Returns true if this program records for its own tests: then nothing is shipped.
+#[cfg(feature = "ship")]
 pub(crate) fn is_wanted() -> bool {
     IS_WANTED.load(Ordering::Acquire)
 }
@@ -78,6 +79,7 @@ impl Drainer {
             Record::Updated(of) => of.root,
             Record::Logged(of) => of.root,
             Record::Progressed(of) => of.root,
+            Record::Task(of) => of.root,
             Record::Folded(of) => of.root,
             #[allow(unreachable_patterns, reason = "there may be more kinds of records")]
             _ => return,

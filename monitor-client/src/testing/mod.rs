@@ -45,6 +45,7 @@ use crate::InCurrent;
 
 use self::drainer::Session;
 
+#[cfg(feature = "ship")]
 pub(crate) use self::drainer::is_wanted;
 pub use self::recorded::{LogLine, Recorded, RecordedProcess};
 
@@ -54,6 +55,11 @@ pub use self::recorded::{LogLine, Recorded, RecordedProcess};
 ///
 /// # Panics
 /// If the program records for a server already.
+///
+/// ```
+/// let recorded = monitor_client::testing::record(|| drop(monitor_client::Process::builder("import").begin()));
+/// assert_eq!(recorded.to_string(), "import");
+/// ```
 pub fn record<R>(work: impl FnOnce() -> R) -> Recorded {
     let session = Session::begin();
     let result = {
@@ -102,6 +108,19 @@ pub async fn record_async<F: Future>(work: F) -> Recorded {
 /// (`compile ×4`). After a colon stands how one ended that did not succeed: `failed: words`, `cancelled`, or that it is `running`.
 ///
 /// Empty lines around the text, and the indentation that all lines share, don't count. [`testing`](crate::testing) has an example.
+///
+/// ```
+/// use monitor_client::{Process, assert_tree, testing::record};
+///
+/// let recorded = record(|| Process::builder("import").run_any(|_| drop(Process::builder("read").begin())));
+/// assert_tree!(
+///     recorded,
+///     "
+///     import
+///       read
+///     "
+/// );
+/// ```
 #[macro_export]
 macro_rules! assert_tree {
     ($recorded:expr, $expected:expr $(,)?) => {

@@ -3,10 +3,17 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Write};
 
-use monitor_core::record::{Origin, Outcome, Record, Started};
+use monitor_core::record::{Origin, Outcome, Record, Started, TaskStep, Tasked};
 use monitor_core::{Level, Value};
 
 /// What was recorded below one root. As text it is the tree that [`assert_tree!`](crate::assert_tree) compares.
+///
+/// ```
+/// use monitor_client::{Process, testing::record};
+///
+/// let recorded = record(|| Process::builder("import").run_any(|_| drop(Process::builder("read").begin())));
+/// assert_eq!(recorded.to_string(), "import\n  read");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// In the order of their starts.
@@ -17,6 +24,14 @@ pub struct Recorded {
 }
 
 /// A process that was recorded.
+///
+/// ```
+/// use monitor_client::{Process, testing::record};
+///
+/// let recorded = record(|| Process::builder("import").begin().fail("no such table"));
+/// let import = recorded.find("import");
+/// assert_eq!((import.state(), import.failure()), ("failed", Some("no such table")));
+/// ```
 #[derive(Debug, Clone)]
 pub struct RecordedProcess {
     id: u64,
@@ -28,9 +43,18 @@ pub struct RecordedProcess {
     fields: BTreeMap<String, Value>,
     logs: Vec<LogLine>,
     outcome: Option<Outcome>,
+    /// It is a task that nobody works on.
+    is_waiting: bool,
 }
 
 /// A line of a process's log.
+///
+/// ```
+/// use monitor_client::{Level, Process, testing::{LogLine, record}};
+///
+/// let recorded = record(|| Process::builder("import").begin().log(Level::Warn, "slow"));
+/// assert_eq!(recorded.find("import").logs(), [LogLine { level: Level::Warn, message: "slow".to_owned() }]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
     /// How severe.
@@ -41,10 +65,20 @@ pub struct LogLine {
 
 impl Recorded {
     pub(super) fn new(records: Vec<Record>, outside: Vec<String>, outside_count: usize, dropped: u64) -> Self {
-        let mut processes = Vec::new();
+        let mut processes: Vec<RecordedProcess> = Vec::new();
         let mut others = Vec::new();
         for record in records {
-            if let Record::Started(started) = record { processes.push(RecordedProcess::of(started)) } else { others.push(record) }
+            match record {
+                Record::Started(started) => match processes.iter_mut().find(|process| process.id == started.id) {
+                    // An attempt of a task that was told of before.
+                    Some(process) => (process.is_waiting, process.outcome) = (false, None),
+                    None => processes.push(RecordedProcess::of(started)),
+                },
+                Record::Task(of) if of.message().is_some_and(|_| !processes.iter().any(|process| process.id == of.id)) => {
+                    processes.extend(RecordedProcess::of_task(&of));
+                }
+                record => others.push(record),
+            }
         }
         let mut processes = in_order(processes);
         let places: HashMap<u64, usize> = processes.iter().enumerate().map(|(place, process)| (process.id, place)).collect();
@@ -53,6 +87,7 @@ impl Recorded {
                 Record::Updated(of) => of.id,
                 Record::Logged(of) => of.id,
                 Record::Ended(of) => of.id,
+                Record::Task(of) => of.id,
                 _ => continue,
             };
             if let Some(place) = places.get(&id) {
@@ -66,6 +101,13 @@ impl Recorded {
     ///
     /// # Panics
     /// If none has this name. The message has the tree.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| drop(Process::builder("import").kind("job").begin()));
+    /// assert_eq!(recorded.find("import").kind(), "job");
+    /// ```
     #[track_caller]
     pub fn find(&self, name: &str) -> &RecordedProcess {
         let found = self.processes.iter().find(|process| process.name == name);
@@ -73,6 +115,13 @@ impl Recorded {
     }
 
     /// All processes, in the order of their starts.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| drop(Process::builder("import").begin()));
+    /// assert_eq!(recorded.processes().len(), 1);
+    /// ```
     pub fn processes(&self) -> &[RecordedProcess] {
         &self.processes
     }
@@ -135,7 +184,25 @@ impl RecordedProcess {
             fields: extra.fields.into_iter().map(|(key, value)| (key.into_owned(), value)).collect(),
             logs: Vec::new(),
             outcome: None,
+            is_waiting: false,
         }
+    }
+
+    /// A task that was sent or received.
+    fn of_task(of: &Tasked) -> Option<Self> {
+        let message = of.message()?;
+        Some(RecordedProcess {
+            id: of.id,
+            parent: message.parent,
+            time_us: of.time_us,
+            name: message.name.clone(),
+            kind: "task".to_owned(),
+            batch: None,
+            fields: BTreeMap::new(),
+            logs: Vec::new(),
+            outcome: None,
+            is_waiting: true,
+        })
     }
 
     fn add(&mut self, record: Record) {
@@ -146,38 +213,85 @@ impl RecordedProcess {
             }
             Record::Logged(of) => self.logs.push(LogLine { level: of.level, message: of.message }),
             Record::Ended(of) => self.outcome = Some(of.outcome),
+            Record::Task(of) => match of.step {
+                TaskStep::Rejected { requeued: false } | TaskStep::Revoked { .. } => self.outcome = Some(Outcome::Cancelled),
+                _ => {}
+            },
             _ => {}
         }
     }
 
     /// Its name, the last one that it got.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| Process::builder("import").begin().rename("import orders"));
+    /// assert_eq!(recorded.processes()[0].name(), "import orders");
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// `root`, `normal`, `cross_thread`, `cross_process`, or the kind that it was given.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| drop(Process::builder("import").begin()));
+    /// assert_eq!(recorded.find("import").kind(), "normal");
+    /// ```
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
     /// Its batch mark.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| drop(Process::builder("import").batch("b1").begin()));
+    /// assert_eq!(recorded.find("import").batch(), Some("b1"));
+    /// ```
     pub fn batch(&self) -> Option<&str> {
         self.batch.as_deref()
     }
 
     /// Its fields, of each key the last value.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| drop(Process::builder("import").field("rows", 17).begin()));
+    /// assert_eq!(recorded.find("import").fields()["rows"], 17.into());
+    /// ```
     pub fn fields(&self) -> &BTreeMap<String, Value> {
         &self.fields
     }
 
     /// What it said, in that order.
+    ///
+    /// ```
+    /// use monitor_client::{Level, Process, testing::record};
+    ///
+    /// let recorded = record(|| Process::builder("import").begin().log(Level::Info, "17 rows"));
+    /// assert_eq!(recorded.find("import").logs()[0].message, "17 rows");
+    /// ```
     pub fn logs(&self) -> &[LogLine] {
         &self.logs
     }
 
-    /// `running`, `succeeded`, `failed` or `cancelled`.
+    /// `pending`, `running`, `succeeded`, `failed` or `cancelled`.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| Process::builder("import").begin().cancel());
+    /// assert_eq!(recorded.find("import").state(), "cancelled");
+    /// ```
     pub fn state(&self) -> &'static str {
         match &self.outcome {
+            None if self.is_waiting => "pending",
             None => "running",
             Some(Outcome::Succeeded) => "succeeded",
             Some(Outcome::Failed(_)) => "failed",
@@ -186,6 +300,13 @@ impl RecordedProcess {
     }
 
     /// The words of its failure, if it failed.
+    ///
+    /// ```
+    /// use monitor_client::{Process, testing::record};
+    ///
+    /// let recorded = record(|| Process::builder("import").begin().fail("no such table"));
+    /// assert_eq!(recorded.find("import").failure(), Some("no such table"));
+    /// ```
     pub fn failure(&self) -> Option<&str> {
         if let Some(Outcome::Failed(failure)) = &self.outcome { Some(&failure.message) } else { None }
     }

@@ -11,6 +11,19 @@ use super::Call;
 
 pin_project! {
     /// The body of an answer, which ends the process of its request: with the last byte, with the trailers, or when it is dropped.
+    ///
+    /// ```
+    /// use axum::{Router, response::Response, routing::get};
+    /// use monitor_client::tower::{Body, ServerLayer};
+    /// use tower_layer::Layer;
+    /// use tower_service::Service;
+    ///
+    /// let mut service = ServerLayer::new().layer(Router::<()>::new().route("/", get(|| async { "hello" })));
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let answer: Response<Body<axum::body::Body>> = service.call(http::Request::new(axum::body::Body::empty())).await.unwrap();
+    /// assert!(answer.status().is_success());
+    /// # });
+    /// ```
     #[derive(Debug, Default)]
     pub struct Body<B> {
         #[pin]

@@ -34,6 +34,11 @@ pub struct ClientLayer;
 
 impl ClientLayer {
     /// A layer for any client.
+    ///
+    /// ```
+    /// let layer = monitor_client::tower::ClientLayer::new();
+    /// # drop(layer);
+    /// ```
     pub fn new() -> Self {
         Self
     }
@@ -48,6 +53,14 @@ impl<S> Layer<S> for ClientLayer {
 }
 
 /// A service whose requests are processes; made by [`ClientLayer`].
+///
+/// ```
+/// use monitor_client::tower::{Client, ClientLayer};
+/// use tower_layer::Layer;
+///
+/// # struct HttpClient;
+/// let client: Client<HttpClient> = ClientLayer::new().layer(HttpClient);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Client<S> {
     inner: S,
@@ -111,6 +124,29 @@ where
 
 pin_project! {
     /// The answer to come; made by [`Client`].
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use http::{Request, Response};
+    /// use monitor_client::tower::{ClientFuture, ClientLayer};
+    /// use tower_layer::Layer;
+    /// use tower_service::Service;
+    ///
+    /// # #[derive(Clone)]
+    /// # struct HttpClient;
+    /// # impl Service<Request<String>> for HttpClient {
+    /// #     type Response = Response<String>;
+    /// #     type Error = Infallible;
+    /// #     type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+    /// #     fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> { std::task::Poll::Ready(Ok(())) }
+    /// #     fn call(&mut self, _: Request<String>) -> Self::Future { std::future::ready(Ok(Response::new("hello".to_owned()))) }
+    /// # }
+    /// let mut client = ClientLayer::new().layer(HttpClient);
+    /// let answer: ClientFuture<_> = client.call(Request::new(String::new()));
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// assert!(answer.await.unwrap().status().is_success());
+    /// # });
+    /// ```
     #[derive(Debug)]
     pub struct ClientFuture<F> {
         #[pin]

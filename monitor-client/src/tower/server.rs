@@ -39,6 +39,11 @@ pub struct ServerLayer {
 
 impl ServerLayer {
     /// A layer that names processes as above.
+    ///
+    /// ```
+    /// let layer = monitor_client::tower::ServerLayer::new();
+    /// # drop(layer);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -115,6 +120,14 @@ fn route_of(_: &Parts) -> Option<&str> {
 }
 
 /// A service whose requests are processes; made by [`ServerLayer`].
+///
+/// ```
+/// use axum::Router;
+/// use monitor_client::tower::{Server, ServerLayer};
+/// use tower_layer::Layer;
+///
+/// let service: Server<Router> = ServerLayer::new().layer(Router::new());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Server<S> {
     inner: S,
@@ -154,6 +167,19 @@ where
 
 pin_project! {
     /// The answer to come; made by [`Server`].
+    ///
+    /// ```
+    /// use axum::{Router, body::Body, routing::get};
+    /// use monitor_client::tower::{ServerFuture, ServerLayer};
+    /// use tower_layer::Layer;
+    /// use tower_service::Service;
+    ///
+    /// let mut service = ServerLayer::new().layer(Router::<()>::new().route("/", get(|| async { "hello" })));
+    /// let answer: ServerFuture<_> = service.call(http::Request::new(Body::empty()));
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// assert!(answer.await.unwrap().status().is_success());
+    /// # });
+    /// ```
     #[derive(Debug)]
     pub struct ServerFuture<F> {
         #[pin]

@@ -11,13 +11,17 @@ const VARIABLE: &str = "MONITOR_TRACING";
 
 /// Takes what `MONITOR_TRACING` says, and nothing while nothing is recorded.
 #[derive(Debug)]
-pub(super) struct Wanted(Option<EnvFilter>);
+pub(super) struct Wanted {
+    filter: Option<EnvFilter>,
+    /// Some directive is about what is within a span: `app[import]=debug`. Only such a filter wants to know where spans are entered.
+    has_spans: bool,
+}
 
 impl Wanted {
     /// Reads the environment.
     pub(super) fn read() -> Self {
-        Self(crate::enabled().then(|| {
-            let text = std::env::var_os(VARIABLE).unwrap_or_default();
+        let text = std::env::var_os(VARIABLE).unwrap_or_default();
+        let filter = crate::enabled().then(|| {
             let parsed = text.to_str().ok_or_else(|| "it is not UTF-8".to_owned()).and_then(parse);
             parsed.unwrap_or_else(|why| {
                 let shown: String = text.to_string_lossy().chars().take(80).collect();
@@ -26,7 +30,13 @@ impl Wanted {
                 ));
                 EnvFilter::new("info")
             })
-        }))
+        });
+        Self { filter, has_spans: text.to_string_lossy().contains('[') }
+    }
+
+    /// Returns true if the filter has to be told which spans are entered, left and closed.
+    pub(super) fn has_spans(&self) -> bool {
+        self.has_spans
     }
 }
 
@@ -36,43 +46,43 @@ fn parse(text: &str) -> Result<EnvFilter, String> {
 
 impl<S: Subscriber> Filter<S> for Wanted {
     fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        self.0.as_ref().is_some_and(|filter| filter.enabled(metadata, context.clone()))
+        self.filter.as_ref().is_some_and(|filter| filter.enabled(metadata, context.clone()))
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        self.0.as_ref().map_or_else(Interest::never, |filter| Filter::<S>::callsite_enabled(filter, metadata))
+        self.filter.as_ref().map_or_else(Interest::never, |filter| Filter::<S>::callsite_enabled(filter, metadata))
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        self.0.as_ref().map_or(Some(LevelFilter::OFF), EnvFilter::max_level_hint)
+        self.filter.as_ref().map_or(Some(LevelFilter::OFF), EnvFilter::max_level_hint)
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(filter) = &self.0 {
+        if let Some(filter) = self.filter.as_ref().filter(|_| self.has_spans) {
             filter.on_new_span(attributes, id, context);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(filter) = &self.0 {
+        if let Some(filter) = &self.filter {
             filter.on_record(id, values, context);
         }
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(filter) = &self.0 {
+        if let Some(filter) = &self.filter {
             filter.on_enter(id, context);
         }
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        if let Some(filter) = &self.0 {
+        if let Some(filter) = &self.filter {
             filter.on_exit(id, context);
         }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        if let Some(filter) = &self.0 {
+        if let Some(filter) = &self.filter {
             filter.on_close(id, context);
         }
     }

@@ -17,7 +17,18 @@ use super::spans::Spans;
 /// Records spans as processes; made by [`layer`](super::layer).
 ///
 /// What `Filtered` keeps from a layer because the span it is about has closed meanwhile goes past it: leaving a span that was closed
-/// first, and following from one that is over.
+/// first, and following from one that is over. So does what happens to a span that the layer has recorded, which it knows again by
+/// itself: `Filtered` would look the span up once more each time. It is asked where the filter wants to know.
+///
+/// ```
+/// use monitor_client::tracing::{FailOn, MonitorLayer, layer};
+/// use tracing_subscriber::Registry;
+/// use tracing_subscriber::prelude::*;
+///
+/// let ours: MonitorLayer<Registry> = layer().with_timing(true).fail_on(FailOn::Never);
+/// let subscriber = tracing_subscriber::registry().with(ours);
+/// # tracing::subscriber::with_default(subscriber, || drop(tracing::info_span!("import")));
+/// ```
 #[derive(Debug)]
 pub struct MonitorLayer<S>(Filtered<Spans, Wanted, S>);
 
@@ -65,7 +76,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for MonitorLayer<S> {
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
         self.0.inner().leave(id);
-        self.0.on_exit(id, context);
+        if self.0.filter().has_spans() {
+            self.0.on_exit(id, context);
+        }
     }
 
     fn on_register_dispatch(&self, subscriber: &Dispatch) {
@@ -97,7 +110,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for MonitorLayer<S> {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        self.0.on_record(id, values, context);
+        if self.0.filter().has_spans() {
+            self.0.on_record(id, values, context);
+        } else {
+            self.0.inner().on_record(id, values, context);
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -105,11 +122,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for MonitorLayer<S> {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        self.0.on_enter(id, context);
+        if self.0.filter().has_spans() {
+            self.0.on_enter(id, context);
+        } else {
+            self.0.inner().on_enter(id, context);
+        }
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        self.0.on_close(id, context);
+        if self.0.filter().has_spans() {
+            self.0.on_close(id, context);
+        } else {
+            self.0.inner().on_close(id, context);
+        }
     }
 
     fn on_id_change(&self, old: &Id, new: &Id, context: Context<'_, S>) {

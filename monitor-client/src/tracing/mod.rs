@@ -48,6 +48,12 @@ pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> MonitorLayer<S> {
 }
 
 /// What makes a process failed, besides a panic and `otel.status_code = "ERROR"`.
+///
+/// ```
+/// use monitor_client::tracing::FailOn;
+///
+/// assert_eq!(FailOn::default(), FailOn::Error);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailOn {

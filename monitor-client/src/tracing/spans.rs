@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use ::tracing::span::{Attributes, Id, Record};
@@ -31,19 +31,19 @@ pub(super) struct Spans {
     closed: Closed,
 }
 
-/// What a span's extensions hold.
+/// What a span's extensions hold: its process, until the span closes.
 #[derive(Debug)]
-struct Recorded {
-    layer: u64,
-    process: Arc<Shared>,
-}
+struct Recorded(Option<Arc<Shared>>);
 
 /// The process of a span.
 #[derive(Debug)]
 struct Shared {
+    /// The layer that has recorded it.
+    layer: u64,
     /// None once it has ended.
     span: Option<Span>,
-    notes: Mutex<Notes>,
+    /// Apart, for most spans have none.
+    notes: Mutex<Option<Box<Notes>>>,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +64,6 @@ struct Timing {
 
 /// A span that this thread has entered.
 struct Entered {
-    layer: u64,
     id: u64,
     was_panicking: bool,
     /// Before the process, so that it is not current any more when it ends.
@@ -85,7 +84,7 @@ impl Spans {
     /// The process of a span, if this layer has recorded it.
     fn process<S: for<'a> LookupSpan<'a>>(&self, span: &SpanRef<'_, S>) -> Option<Arc<Shared>> {
         let extensions = span.extensions();
-        extensions.get::<Recorded>().filter(|recorded| recorded.layer == self.number).map(|recorded| recorded.process.clone())
+        extensions.get::<Recorded>()?.0.as_ref().filter(|process| process.layer == self.number).cloned()
     }
 
     /// What a new span hangs below.
@@ -111,7 +110,7 @@ impl Spans {
     pub(super) fn leave(&self, id: &Id) {
         let left = ENTERED.try_with(|all| {
             let mut all = all.try_borrow_mut().ok()?;
-            let at = all.iter().rposition(|entered| entered.id == id.into_u64() && entered.layer == self.number)?;
+            let at = all.iter().rposition(|entered| entered.id == id.into_u64() && entered.process.layer == self.number)?;
             Some(all.remove(at))
         });
         let Some(Entered { was_panicking, current, process, .. }) = left.ok().flatten() else { return };
@@ -134,17 +133,19 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             return;
         }
         let Some(span) = context.span(id) else { return };
-        if span.extensions().get::<Recorded>().is_some() {
+        // Nobody else knows the span yet, so that it is locked but once.
+        let mut extensions = span.extensions_mut();
+        if extensions.get_mut::<Recorded>().is_some() {
             return;
         }
-        let mut said = Said::of(|said| attributes.record(said));
+        let Fielded { name, fields, mut notes } = fielded(attributes);
         let below = self.below(attributes, &span);
-        let origin = origin(attributes.metadata(), said.name.take());
-        let failure = (said.is_failed == Some(true)).then(|| said.status());
-        let Some(begun) = Span::begin(origin, below, said.fields) else { return };
-        let timing = self.with_timing.then(Timing::new);
-        let process = Arc::new(Shared { span: Some(begun), notes: Mutex::new(Notes { failure, timing }) });
-        span.extensions_mut().replace(Recorded { layer: self.number, process });
+        let Some(begun) = Span::begin(origin(attributes.metadata(), name), below, fields) else { return };
+        if self.with_timing {
+            notes.get_or_insert_default().timing = Some(Timing::new());
+        }
+        let process = Shared { layer: self.number, span: Some(begun), notes: Mutex::new(notes) };
+        extensions.replace(Recorded(Some(Arc::new(process))));
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -196,7 +197,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             process.note(|notes| notes.timing.iter_mut().for_each(Timing::enter));
         }
         let current = span.enter();
-        let entered = Entered { layer: self.number, id: id.into_u64(), was_panicking: std::thread::panicking(), current, process };
+        let entered = Entered { id: id.into_u64(), was_panicking: std::thread::panicking(), current, process };
         let mut entered = Some(entered);
         // Without its thread-locals a thread is about to end: nothing is current there.
         let _ = ENTERED.try_with(|all| all.try_borrow_mut().map(|mut all| all.extend(entered.take())));
@@ -205,23 +206,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        if self.process(&span).is_none() {
-            return;
+        let mut extensions = span.extensions_mut();
+        let recorded = extensions.get_mut::<Recorded>();
+        let process = recorded.and_then(|Recorded(process)| process.take_if(|process| process.layer == self.number));
+        // Its end may say something, and is not to find the span locked.
+        drop(extensions);
+        let Some(process) = process else { return };
+        if let Some(own) = process.span.as_ref().and_then(Span::to_remember) {
+            self.closed.add(id.into_u64(), own);
         }
-        let recorded = span.extensions_mut().remove::<Recorded>();
-        if let Some(Recorded { process, .. }) = recorded {
-            if let Some(own) = process.span.as_ref().and_then(Span::to_remember) {
-                self.closed.add(id.into_u64(), own);
-            }
-            drop(process);
-        }
+        drop(process);
     }
 }
 
 impl Shared {
     fn note(&self, change: impl FnOnce(&mut Notes)) {
         if let Some(mut notes) = patiently(&self.notes) {
-            change(&mut notes);
+            change(notes.get_or_insert_default());
         }
     }
 
@@ -234,13 +235,33 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         let Some(span) = self.span.take() else { return };
-        let Notes { failure, timing } = patiently(&self.notes).map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default();
-        if let Some(timing) = timing {
+        let mut notes = self.notes.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(timing) = notes.as_mut().and_then(|notes| notes.timing.take()) {
             span.update(None, timing.fields());
         }
-        let failure = span.panicked().or(failure);
+        let failure = span.panicked().or_else(|| notes?.failure);
         span.end(failure);
     }
+}
+
+/// What the fields of a new span say.
+#[derive(Default)]
+struct Fielded {
+    name: Option<String>,
+    fields: Fields,
+    /// With a failure, if they say so.
+    notes: Option<Box<Notes>>,
+}
+
+fn fielded(attributes: &Attributes<'_>) -> Fielded {
+    // Most spans have none, and are not to pay for a visitor.
+    if attributes.metadata().fields().is_empty() {
+        return Fielded::default();
+    }
+    let mut said = Said::of(|said| attributes.record(said));
+    let failure = (said.is_failed == Some(true)).then(|| said.status());
+    let notes = failure.map(|failure| Box::new(Notes { failure: Some(failure), timing: None }));
+    Fielded { name: said.name, fields: said.fields, notes }
 }
 
 impl Timing {

@@ -127,6 +127,7 @@ impl Trees {
                     processes[places[&progressed.id]].progress.push((progressed.done, progressed.total));
                 }
                 Record::Folded(folded) => panic!("{folded:?}"),
+                Record::Task(tasked) => panic!("{tasked:?}"),
             }
         }
         Trees { processes }

@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, Barrier};
 
-use monitor_client::Process;
+use monitor_client::{Level, Process};
 use tracing::instrument::WithSubscriber;
-use tracing::{Dispatch, Instrument, Span, info_span};
+use tracing::span::{Attributes, Id};
+use tracing::{Dispatch, Instrument, Span, Subscriber, info_span};
+use tracing_subscriber::layer::{self, Layer};
 use tracing_subscriber::prelude::*;
 
 use crate::support::{check, check_sorted, record, run};
@@ -143,6 +145,78 @@ fn an_entered_span_that_is_forgotten_ends_with_its_thread() {
     });
     let parent = |name: &str| trees.find(name).started.parent;
     assert_eq!((parent("below"), parent("beside")), (trees.find("forgotten").started.id, 0));
+}
+
+/// A layer that itself tells of what it hears, by this crate.
+struct Echo;
+
+impl<S: Subscriber> Layer<S> for Echo {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: layer::Context<'_, S>) {
+        monitor_client::log(Level::Info, format!("echo of {}", attributes.metadata().name()));
+        Process::builder("echo").run_any(|_| tracing::info!("nobody hears a layer that speaks to its own subscriber"));
+    }
+
+    fn on_event(&self, _: &tracing::Event<'_>, _: layer::Context<'_, S>) {
+        monitor_client::log(Level::Info, "echo of a line");
+    }
+
+    fn on_close(&self, _: Id, _: layer::Context<'_, S>) {
+        monitor_client::log(Level::Info, "echo of an end");
+    }
+}
+
+#[test]
+fn a_subscriber_that_itself_logs_here_goes_round_in_no_circle() {
+    let echo_first = tracing_subscriber::registry().with(Echo).with(monitor_client::tracing::layer());
+    let echo_last = tracing_subscriber::registry().with(monitor_client::tracing::layer()).with(Echo);
+    for subscriber in [Dispatch::new(echo_first), Dispatch::new(echo_last)] {
+        let trees = record(|| {
+            tracing::dispatcher::with_default(&subscriber, || {
+                let _outer = info_span!("outer").entered();
+                tracing::info!("said");
+                info_span!("inner", number = 1).in_scope(|| ());
+            });
+        });
+        let mut said: Vec<_> = trees.find("outer").logs.iter().map(|(_, text)| text.as_str()).collect();
+        said.sort_unstable();
+        assert_eq!(said, ["echo of a line", "echo of an end", "echo of inner", "said"]);
+        let outer = trees.find("outer").started.id;
+        let parents: Vec<_> = trees.processes.iter().map(|process| (process.name(), process.started.parent == outer)).collect();
+        assert_eq!(parents.iter().filter(|(name, below)| *name == "echo" && *below).count(), 1, "{parents:?}");
+        assert!(parents.contains(&("inner", true)) && parents.len() == 4, "{parents:?}");
+        assert!(trees.processes.iter().all(|process| process.ended.is_some()), "{parents:?}");
+    }
+}
+
+#[test]
+fn a_runtime_that_is_dropped_ends_the_spans_of_its_tasks() {
+    let trees = record(|| {
+        let subscriber = subscriber();
+        tracing::dispatcher::with_default(&subscriber, || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+            let begun = Arc::new(Barrier::new(3));
+            for number in 0..2 {
+                let begun = begun.clone();
+                let task = async move {
+                    let _within = info_span!("within", number);
+                    // Outside of the runtime's own, so that both have begun when it goes.
+                    tokio::task::block_in_place(|| begun.wait());
+                    std::future::pending::<()>().await;
+                };
+                runtime.spawn(task.instrument(info_span!("task")).with_subscriber(subscriber.clone()));
+            }
+            begun.wait();
+            drop(runtime);
+            info_span!("after").in_scope(|| ());
+        });
+    });
+    assert!(trees.processes.iter().all(|process| process.ended.is_some()));
+    let of = |name: &str| trees.processes.iter().filter(|process| process.name() == name).collect::<Vec<_>>();
+    let mut tasks: Vec<u64> = of("task").iter().map(|task| task.started.id).collect();
+    tasks.sort_unstable();
+    let mut parents: Vec<u64> = of("within").iter().map(|within| within.started.parent).collect();
+    parents.sort_unstable();
+    assert_eq!((parents, trees.find("after").started.parent), (tasks, 0));
 }
 
 /// Each span has a field that its parent has, too.

@@ -68,6 +68,13 @@ pub(crate) fn is_top(context: Context) -> bool {
     top() == Some(context)
 }
 
+/// Returns true if this is so of anything that is current by this thread's frames.
+pub(crate) fn any_current(is_so: &mut impl FnMut(Context) -> bool) -> bool {
+    let Some(region) = registry::region() else { return false };
+    let depth = region.writer.depth.get() as usize;
+    (0..depth).any(|at| region.current(at).and_then(context_of).is_some_and(&mut *is_so))
+}
+
 /// The last id that this thread has given, if it has a ring of its own.
 pub(crate) fn last_id() -> Option<u64> {
     registry::region().filter(|_| registry::is_own()).map(|region| region.writer.last_id.get())

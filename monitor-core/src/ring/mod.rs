@@ -26,11 +26,15 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
-pub(crate) use current::{Lent, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
+pub(crate) use current::{
+    Lent, any_current, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top,
+};
 pub(crate) use drain::{Look, Looked, RingItem, Rings, Seen};
 pub(crate) use folds::Counted;
 pub(crate) use host::{Host, keep_site};
-pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
+#[cfg(unix)]
+pub(crate) use registry::{after_fork, before_fork, forget};
+pub(crate) use registry::{attach, refused, set_up};
 pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, start, start_at};
 
 use crate::record::{Attachment, Site};

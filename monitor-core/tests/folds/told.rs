@@ -53,6 +53,7 @@ impl Told {
                 self.updated.insert(updated.id);
             }
             Record::Progressed(progressed) => assert!(self.starts.contains_key(&progressed.id), "told before its start: {progressed:?}"),
+            Record::Task(tasked) => panic!("nobody sends tasks here: {tasked:?}"),
             Record::Logged(logged) => assert!(self.starts.contains_key(&logged.id), "told before its start: {logged:?}"),
         }
     }

@@ -12,10 +12,11 @@ use rustix::termios::tcsetpgrp;
 
 use super::Helper;
 use crate::account::Account;
+use crate::hooks;
 use crate::limits::ChildLimits;
 use crate::messages::{Env, Part, Stage};
 use crate::streams::dup;
-use crate::sys::Mask;
+use crate::sys::{self, Mask};
 
 impl Helper {
     /// Starts a part of the run.
@@ -54,7 +55,10 @@ impl Helper {
             };
         }
         let stdio = |file: &Option<OwnedFd>| file.as_ref().map_or_else(|| Ok(Stdio::inherit()), |file| dup(file).map(Stdio::from));
-        command.stdin(stdio(&self.theirs[0]).map_err(start)?);
+        command.stdin(match part {
+            Part::Before | Part::After => Stdio::from(hooks::input(&self.spec, env).map_err(start)?),
+            Part::Attempt(_) => stdio(&self.theirs[0]).map_err(start)?,
+        });
         command.stdout(stdio(&self.theirs[1]).map_err(start)?);
         command.stderr(stdio(&self.theirs[2]).map_err(start)?);
         let step = match part {
@@ -62,7 +66,8 @@ impl Helper {
             Part::Before | Part::After => None,
         };
         let (mut stages, stage) = io::pipe().map_err(start)?;
-        let child = Child {
+        let tells = stage.try_clone().map_err(start)?;
+        let mut child = Child {
             mask: self.signals.before,
             limits: self.limits.for_child().map_err(|error| (Stage::Memory, error))?,
             nice: self.spec.nice,
@@ -74,26 +79,44 @@ impl Helper {
         if let Some((steps, attempt)) = &step {
             steps.executing(*attempt).map_err(|error| (Stage::Step, error))?;
         }
-        #[allow(unsafe_code, reason = "a child takes on what must not bind its parent")]
-        // SAFETY: this program has one thread, so that nothing is held that `prepare`, in the child, could wait for; not the allocator either.
-        unsafe {
-            command.pre_exec(move || child.prepare());
-        }
-        let spawned = command.spawn();
-        // The writing end is the closure's.
-        drop(command);
-        match spawned {
-            Ok(child) => Ok(child.id()),
-            Err(error) => {
-                let mut reached = Vec::new();
-                let _ = stages.read_to_end(&mut reached);
-                let stage = [Stage::Step, Stage::Memory, Stage::Cpu, Stage::Nice, Stage::Terminal, Stage::User, Stage::Start]
-                    .into_iter()
-                    .find(|stage| reached.last() == Some(&(*stage as u8)));
-                Err((stage.unwrap_or(Stage::Start), error))
+        let grouped = self.limits.group_file().and_then(|group| sys::fork_into(&group).ok());
+        let is_grouped = grouped.is_some();
+        let Some(pid) = grouped.map_or_else(sys::fork, Ok).map_err(start)? else {
+            if is_grouped {
+                child.limits.is_in_group();
             }
-        }
+            sys::end_with(|| become_command(command, child, tells))
+        };
+        // The writing ends: the child's are closed when it has become the command.
+        drop((command, child, tells));
+        let mut told = Vec::new();
+        let _ = stages.read_to_end(&mut told);
+        let Some(at) = told.iter().position(|byte| *byte == FAILED) else { return Ok(pid) };
+        sys::wait_for_end(pid);
+        let stage = [Stage::Step, Stage::Memory, Stage::Cpu, Stage::Nice, Stage::Terminal, Stage::User, Stage::Start]
+            .into_iter()
+            .find(|stage| told[..at].last() == Some(&(*stage as u8)));
+        let errno = told[at + 1..].try_into().map_or(libc::EIO, i32::from_ne_bytes);
+        Err((stage.unwrap_or(Stage::Start), io::Error::from_raw_os_error(errno)))
     }
+}
+
+/// What a child says that can't become the command, before the number of the error.
+const FAILED: u8 = u8::MAX;
+
+/// Makes this process, which is a fork with one thread, the command. Returns only if it can't, and has said so.
+fn become_command(mut command: Command, child: Child, mut tells: io::PipeWriter) -> i32 {
+    #[allow(unsafe_code, reason = "a child takes on what must not bind its parent")]
+    // SAFETY: the process has one thread, so that nothing is held that `prepare` could wait for; not the allocator either.
+    unsafe {
+        command.pre_exec(move || child.prepare());
+    }
+    let errno = command.exec().raw_os_error().unwrap_or(libc::EIO);
+    let mut words = vec![FAILED];
+    words.extend(errno.to_ne_bytes());
+    // Without a parent there is nobody to be told.
+    let _ = tells.write_all(&words);
+    127
 }
 
 /// What a child does to itself.

@@ -34,8 +34,13 @@ impl Work<'_> {
             shown.follow();
             longest = Some(longest.unwrap_or(MODES).min(MODES));
         }
-        let mut files =
-            vec![PollFd::new(&self.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.news, PollFlags::IN)];
+        // A line without an other end is always ready: a child's end is told by a signal.
+        let line = if self.line.is_over { self.signals.as_fd() } else { self.line.as_fd() };
+        let mut files = vec![
+            PollFd::from_borrowed_fd(line, PollFlags::IN),
+            PollFd::new(&self.signals, PollFlags::IN),
+            PollFd::new(&self.news, PollFlags::IN),
+        ];
         if let Some((outer, terminal)) = self.outer.as_ref().zip(self.terminal.as_ref()) {
             let is_wanted = outer.is_taken() && self.typed.is_empty();
             // Its end is told in any case.
@@ -61,7 +66,7 @@ impl Work<'_> {
         } else if outer.intersects(PollFlags::HUP | PollFlags::ERR) {
             self.lose_terminal();
         }
-        if is_told {
+        if is_told && !self.line.is_over {
             self.line.listen();
         }
         let _ = rustix::io::read(&self.news, &mut [0_u8; 8][..]);
@@ -133,8 +138,11 @@ impl Work<'_> {
         self.line.say(&Ask::Close { pump: 0 });
     }
 
-    /// Passes signals on, and takes note of those that are for the launcher itself.
+    /// Passes signals on, and takes note of those that are for the launcher itself. To be cancelled over the server is like one of these.
     pub(super) fn take_signals(&mut self) {
+        if self.record.take_cancelled() {
+            self.asked.push_back(end_tree());
+        }
         while let Some(arrived) = self.signals.next() {
             let signal = arrived.signal;
             let is_within = arrived.sender.is_some_and(|sender| sender == self.helper || descends(sender, self.helper));
@@ -173,7 +181,7 @@ impl Work<'_> {
             } else {
                 Whom::Command
             };
-            self.line.say(&Ask::Signal { signal, whom });
+            self.order(&Ask::Signal { signal, whom });
         }
     }
 
@@ -185,7 +193,7 @@ impl Work<'_> {
         if !has_shell() {
             // Nobody would continue it: the system itself stops no such program by its keys.
             if self.outer.is_some() {
-                self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
+                self.order(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
             }
             return;
         }
@@ -196,7 +204,7 @@ impl Work<'_> {
         {
             outer.take_anew(terminal);
             self.resize();
-            self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
+            self.order(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
         }
     }
 
@@ -207,7 +215,7 @@ impl Work<'_> {
         if let Some(shown) = &self.shown {
             shown.resize();
             // Unlike the launcher's terminal, this one has nobody in its foreground whom it would tell.
-            self.line.say(&Ask::Signal { signal: libc::SIGWINCH, whom: Whom::Command });
+            self.order(&Ask::Signal { signal: libc::SIGWINCH, whom: Whom::Command });
         }
     }
 }

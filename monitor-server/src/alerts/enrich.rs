@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use monitor_alerts::{Cause, Message, Sign, Subject, What};
-use monitor_wire::{ProcessId, RootId};
+use monitor_alerts::{Alert, Cause, Facts, GoodRun, Message, MessageKind, PublishedChange, Sign, Subject, SubjectKind, What};
+use monitor_wire::{BatchRun, ProcessId, RootId, State};
 
-use crate::store::{LogsQuery, RootKey, Store};
+use crate::store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, diff, is_alert, shape, usual_ns};
 
 /// So many processes above one are told at most.
 const MOST_ANCESTORS: usize = 32;
@@ -15,6 +15,12 @@ const MOST_LOOKED_UP: usize = 20;
 const LINES: usize = 10;
 /// So long a line may be, in characters.
 const LONGEST_LINE: usize = 500;
+/// So many lines of what differs between two definitions are told.
+const CHANGES: usize = 10;
+/// So many characters of each.
+const LONGEST_CHANGE: usize = 120;
+/// So many of a task's last failed runs tell whether an error is new.
+const FAILED: usize = 20;
 
 /// Adds to signs of failures the processes above them, and to notifications the task that they come from. What can't be read is left out.
 pub(super) fn signs(store: &dyn Store, signs: &mut [Sign]) {
@@ -38,6 +44,8 @@ pub(super) fn signs(store: &dyn Store, signs: &mut [Sign]) {
     for sign in signs.iter_mut().filter(|sign| sign.what == What::Cause(Cause::Notified)) {
         let Some((root, _)) = place(sign.root.as_deref(), sign.process.as_deref()) else { continue };
         let run = store.tree(RootKey::Id(root), 1, None).ok().flatten().and_then(|page| page.processes.into_iter().next());
+        let by = run.as_ref().and_then(|run| run.fields.get("task.by")?.as_str());
+        sign.facts.trigger = by.filter(|by| is_alert(by)).map(|_| "alert".to_owned());
         let Some(task) = run.as_ref().and_then(|run| run.fields.get("task.name")?.as_str()) else { continue };
         let Ok(Some(task)) = store.batch_task(task) else { continue };
         sign.facts.owner = task.definition.get("owner").and_then(|owner| owner.as_str()).map(str::to_owned);
@@ -47,29 +55,103 @@ pub(super) fn signs(store: &dyn Store, signs: &mut [Sign]) {
 
 /// Adds to messages what helps whoever reads them.
 pub(super) fn messages(store: &dyn Store, page_url: &str, messages: &mut [Message]) {
+    let mut last: Option<(u64, Facts)> = None;
     for message in messages {
-        let facts = &mut message.facts;
-        let Some((root, id)) = place(facts.root_id.as_deref(), facts.process_id.as_deref()) else {
-            facts.link = Some(page_url.to_owned());
+        // The same is told to all who hear of an alert.
+        if let Some((_, facts)) = last.as_ref().filter(|(alert, _)| *alert == message.alert && *alert > 0) {
+            message.facts = facts.clone();
             continue;
-        };
-        let page = page_url.trim_end_matches('/');
-        facts.link = Some(format!("{page}/{root}"));
-        let mut names = Vec::new();
-        let mut next = Some(id);
-        while let Some(id) = next.filter(|_| names.len() < MOST_ANCESTORS) {
-            let Ok(Some(process)) = store.process(RootKey::Id(root), id) else { break };
-            names.push(process.name);
-            next = process.parent_id;
         }
-        names.reverse();
-        facts.path = names;
-        let query = LogsQuery { process: Some(id), without_levels: &[], text: None, is_newest_first: true, limit: LINES, cursor: None };
-        if let Ok(Some(page)) = store.logs(RootKey::Id(root), &query) {
-            let lines = page.logs.into_iter().rev().map(|entry| entry.message.chars().take(LONGEST_LINE).collect());
-            facts.lines = lines.collect();
+        let is_over = message.kind == MessageKind::Resolved;
+        facts_of(store, page_url, &message.subject, is_over, &mut message.facts);
+        last = Some((message.alert, message.facts.clone()));
+    }
+}
+
+/// Adds to an alert what helps whoever reads it, as its messages have it.
+pub(crate) fn alert(store: &dyn Store, page_url: &str, alert: &mut Alert) {
+    facts_of(store, page_url, &alert.subject, false, &mut alert.facts);
+}
+
+/// Adds to the facts about something what helps whoever reads them. What can't be read is left out.
+fn facts_of(store: &dyn Store, page_url: &str, subject: &Subject, is_over: bool, facts: &mut Facts) {
+    if subject.kind == SubjectKind::Task && !is_over {
+        let _ = past(store, &subject.name, facts);
+    }
+    let Some((root, id)) = place(facts.root_id.as_deref(), facts.process_id.as_deref()) else {
+        facts.link = Some(page_url.to_owned());
+        return;
+    };
+    let page = page_url.trim_end_matches('/');
+    facts.link = Some(format!("{page}/{root}"));
+    let mut names = Vec::new();
+    let mut next = Some(id);
+    while let Some(id) = next.filter(|_| names.len() < MOST_ANCESTORS) {
+        let Ok(Some(process)) = store.process(RootKey::Id(root), id) else { break };
+        names.push(process.name);
+        next = process.parent_id;
+    }
+    names.reverse();
+    facts.path = names;
+    let query = LogsQuery { process: Some(id), without_levels: &[], text: None, is_newest_first: true, limit: LINES, cursor: None };
+    if let Ok(Some(page)) = store.logs(RootKey::Id(root), &query) {
+        let lines = page.logs.into_iter().rev().map(|entry| entry.message.chars().take(LONGEST_LINE).collect());
+        facts.lines = lines.collect();
+    }
+}
+
+/// Adds to the facts of a run what its task's past tells: how long it usually takes, what has changed since the last good run, and
+/// whether the error is new.
+fn past(store: &dyn Store, task: &str, facts: &mut Facts) -> Result<(), StoreError> {
+    let (Some(run), Some(due_us)) = (&facts.run, facts.due_us) else { return Ok(()) };
+    let before = |outcome: State, limit: usize| {
+        let (task, to_us) = (Some(task.to_owned()), Some(due_us.saturating_add(1)));
+        let runs = store.batch_runs(&BatchRunsQuery { task, to_us, outcome: Some(outcome), limit, ..BatchRunsQuery::default() })?.runs;
+        Ok::<Vec<BatchRun>, StoreError>(runs.into_iter().filter(|of| of.run != *run).collect())
+    };
+    let good = before(State::SUCCEEDED, PAST)?;
+    facts.usual_ns = facts.usual_ns.or_else(|| usual_ns(good.iter().filter_map(|run| run.elapsed_ns).collect()));
+    let Some(last) = good.into_iter().next() else { return Ok(()) };
+    if let Some(shape_now) = &facts.shape {
+        let failed = before(State::FAILED, FAILED)?;
+        let seen = failed.into_iter().find(|run| run.error.as_deref().is_some_and(|error| shape(error) == **shape_now));
+        facts.is_new_error = seen.is_none();
+        facts.error_seen_us = seen.map(|run| run.ended_us.unwrap_or(run.due_us));
+    }
+    let is_over = facts.ended_us.is_some();
+    if let Some((root, id)) = place(facts.root_id.as_deref(), facts.process_id.as_deref()).filter(|_| is_over) {
+        let is = published(store, root, id)?;
+        let was = published(store, last.root_id, last.process_id)?.into_iter();
+        let changed = was.filter(|(target, was)| is.get(target) != Some(was));
+        let changed = changed.map(|(target, was)| PublishedChange { is: is.get(&target).copied(), target, was });
+        facts.published = changed.take(CHANGES).collect();
+    }
+    let version = facts.version.filter(|version| *version != last.version);
+    facts.good = Some(GoodRun { run: last.run, version: last.version, ended_us: last.ended_us, elapsed_ns: last.elapsed_ns });
+    if let Some(version) = version {
+        let versions = store.batch_versions(task)?;
+        let of = |version: u64| versions.iter().find(|of| of.version == version).map(|of| &of.definition);
+        if let Some((was, is)) = of(last.version).zip(of(version)) {
+            // Variables of the environment may be secrets: that they changed is enough.
+            let lines = diff(Some(was), is).into_iter().map(|line| match line.split_once(" = ") {
+                Some((name, _)) if name.ends_with(" env") => format!("{name} = …"),
+                _ => line.chars().take(LONGEST_CHANGE).collect(),
+            });
+            facts.changes = lines.take(CHANGES).collect();
         }
     }
+    Ok(())
+}
+
+/// Number of files that a run has published to each target, as `monitor publish` notes it in the fields of the run's process.
+fn published(store: &dyn Store, root: RootId, id: ProcessId) -> Result<BTreeMap<String, u64>, StoreError> {
+    let fields = store.process(RootKey::Id(root), id)?.map(|process| process.fields).unwrap_or_default();
+    let count = |words: &str| words.split_once(" file")?.0.parse().ok();
+    let published = fields.iter().filter_map(|(name, words)| {
+        let target: String = name.strip_prefix("publish.")?.chars().take(LONGEST_CHANGE).collect();
+        Some((target, count(words.as_str()?)?))
+    });
+    Ok(published.collect())
 }
 
 fn place(root: Option<&str>, process: Option<&str>) -> Option<(RootId, ProcessId)> {

@@ -1,44 +1,81 @@
 //! Tasks that alerts start: asked of agents by durable commands, as somebody would ask who runs a task by hand.
+//!
+//! What is to be started is stored with the decision that it be. The command is given at least once and always under the same key, of which
+//! there is one command at most: whoever is killed between the command and the note that it was given finds the command there.
 
-use std::sync::Arc;
-
-use monitor_alerts::Order;
+use monitor_alerts::{Decision, Note, Order};
 use monitor_wire::{BatchStatus, BatchTask, CommandRequest, CommandTo, Fields};
 use serde_json::{Value, json};
 
+use super::outbox::pause;
 use super::{Alerts, blocking};
-use crate::commands::{Caller, Commands};
+use crate::commands::{Caller, CommandError};
+use crate::ingest::IngestError;
+use crate::store::{AlertsChange, DeliveryState, FollowUp, FollowUpAttempt};
 
 /// Name of an agent's program: with the agent's name for its host it is the agent's name as a worker.
-const PROGRAM: &str = "monitor-agent";
+pub(super) const PROGRAM: &str = "monitor-agent";
 /// Name of the agent that runs tasks which name none.
-const OWN_AGENT: &str = "local";
+pub(super) const OWN_AGENT: &str = "local";
 /// An order waits so long for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;
+/// An answer of the agent is waited for so long, which is as short as may be: what becomes of the run is seen by the run.
+const WAIT_MS: u64 = 10;
+/// So many orders are given at a time.
+const AT_ONCE: usize = 100;
 
 impl Alerts {
-    /// Asks the agents for these runs. Whether they come to pass is seen by the runs.
-    pub(super) async fn follow(&self, orders: Vec<Order>) {
-        for order in orders {
-            let (store, name) = (self.parts.store.clone(), order.task.clone());
-            let Ok(task) = blocking(move || store.batch_task(&name)).await else { continue };
-            let Some(task) = task.filter(|task| task.status != BatchStatus::DELETED) else {
-                tracing::warn!(alert = order.alert, task = order.task, "an alert is to start a task that isn't there");
-                continue;
+    /// Asks agents for the runs that alerts start. Whether they come to pass is seen by the runs.
+    pub(super) async fn follow_due(&self) -> Result<(), IngestError> {
+        let (store, now_us) = (self.parts.store.clone(), self.parts.clock.wall_us());
+        for FollowUp { order, attempts } in blocking(move || store.follow_ups_due(now_us, AT_ONCE)).await? {
+            let asked = self.ask_for(&order).await?;
+            let now_us = self.parts.clock.wall_us();
+            let (state, answer) = match asked {
+                Ok(command) => (DeliveryState::Sent, command),
+                Err(Refusal { why, is_final }) => (if is_final { DeliveryState::Undelivered } else { DeliveryState::Waiting }, why),
             };
-            let until_us = self.parts.clock.wall_us() + WAITS_US;
-            let request = request(&order, &task, until_us);
-            // The same order is done once, however often it is asked for.
-            let key = Some(format!("alert-{}-{}", order.alert, self.parts.clock.wall_us()));
-            tokio::spawn(ask(self.parts.commands.clone(), Caller { name: by(&order), key }, request, order));
+            let what = match state {
+                DeliveryState::Sent => Some((Decision::Followed, format!("{}: {answer}", order.task))),
+                DeliveryState::Undelivered => Some((Decision::NotFollowed, format!("{}: {answer}", order.task))),
+                DeliveryState::Waiting => None,
+            };
+            let note = what.map(|(what, detail)| {
+                let rule = order.rule.clone();
+                Note { alert: order.alert, sign: 0, time_us: now_us, rule, what, who: None, detail: Some(detail) }
+            });
+            let next_us = now_us + pause(attempts).as_micros() as u64;
+            let followed = vec![FollowUpAttempt { alert: order.alert, state, next_us, answer }];
+            self.change(AlertsChange { followed, notes: note.into_iter().collect(), ..AlertsChange::default() }).await?;
         }
+        Ok(())
+    }
+
+    /// Asks for one run. Returns what was done, in words.
+    async fn ask_for(&self, order: &Order) -> Result<Result<String, Refusal>, IngestError> {
+        let (store, name) = (self.parts.store.clone(), order.task.clone());
+        let task = blocking(move || store.batch_task(&name)).await?;
+        let Some(task) = task.filter(|task| task.status != BatchStatus::DELETED) else {
+            return Ok(Err(Refusal { why: "there is no such task".to_owned(), is_final: true }));
+        };
+        if self.parts.clock.wall_us() >= order.time_us.saturating_add(WAITS_US) {
+            return Ok(Err(Refusal { why: "its agent could not be asked for it within 10 minutes".to_owned(), is_final: true }));
+        }
+        let caller = Caller { name: by(order), key: Some(format!("follow-up-{}", order.alert)) };
+        Ok(match self.parts.commands.ask(caller, request(order, &task)).await {
+            Ok(command) => Ok(format!("command {} asks for it", command.id.map(|id| id.to_string()).unwrap_or_default())),
+            // The task is for other agents by now.
+            Err(CommandError::Conflict(_)) => Ok("it was asked for before".to_owned()),
+            Err(error) => Err(Refusal { is_final: matches!(error, CommandError::Parameter { .. }), why: crate::causes(&error) }),
+        })
     }
 }
 
-async fn ask(commands: Arc<Commands>, caller: Caller, request: CommandRequest, order: Order) {
-    if let Err(error) = commands.ask(caller, request).await {
-        tracing::warn!(alert = order.alert, task = order.task, "an alert could not start a task: {error}");
-    }
+/// Why an agent could not be asked.
+struct Refusal {
+    why: String,
+    /// To try again does no good.
+    is_final: bool,
 }
 
 /// Who asks, as the run shows it: by this it is known that an alert started it.
@@ -46,12 +83,17 @@ fn by(order: &Order) -> String {
     format!("alert {}", order.alert)
 }
 
-fn request(order: &Order, task: &BatchTask, until_us: u64) -> CommandRequest {
-    let arguments = json!({"task": order.task, "args": [], "by": by(order)});
+/// The command, which is the same however often it is made.
+fn request(order: &Order, task: &BatchTask) -> CommandRequest {
+    let (method, arguments) = match &order.repeats {
+        Some(run) => ("rerun", json!({"run": run, "as_it_was": true, "by": by(order)})),
+        None => ("run", json!({"task": order.task, "args": [], "by": by(order)})),
+    };
     let arguments: Fields = serde_json::from_value(arguments).unwrap_or_default();
     let workers = agents(order, task).iter().map(|agent| format!("{PROGRAM}@{agent}")).collect();
     let to = CommandTo { workers, glob: None };
-    CommandRequest { method: "run".to_owned(), arguments, to, until_us: Some(until_us), ..CommandRequest::default() }
+    let until_us = Some(order.time_us.saturating_add(WAITS_US));
+    CommandRequest { method: method.to_owned(), arguments, to, until_us, timeout_ms: Some(WAIT_MS), ..CommandRequest::default() }
 }
 
 /// The agent that ran what is repeated; else those that the task is for.

@@ -2,21 +2,27 @@
 //! were taken, so that a crash neither loses nor repeats a decision.
 
 pub mod channels;
-mod enrich;
+mod disk;
+pub(crate) mod enrich;
 mod file;
 mod follow;
 mod outbox;
+mod own_mail;
+mod preview;
+mod rates;
+pub mod template;
 pub mod text;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_alerts::{Hush, Rule, Settings, State, Step, World};
-use tokio::sync::Notify;
+use monitor_alerts::{Cause, Hush, Rule, Settings, State, Step, World};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::channels::Sender;
 pub(crate) use self::file::AlertsFile;
+pub(crate) use self::preview::Preview;
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::duties::{Duties, Duty};
@@ -56,6 +62,22 @@ pub(crate) struct Alerts {
     looked: Mutex<Option<Duration>>,
     memory: tokio::sync::Mutex<Option<Memory>>,
     sending: outbox::Sending,
+    firing: watch::Sender<Firing>,
+    /// The disk had no room when it was looked at last, if that is known.
+    is_full: Mutex<Option<bool>>,
+    /// The server's own agent sends mail, if that is known.
+    mails: Mutex<Option<bool>>,
+    /// When shares of failed calls were looked at.
+    shares_looked: Mutex<Option<Duration>>,
+}
+
+/// Alerts that fire, as they are told to all who look at the page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Firing {
+    /// Their number.
+    pub(crate) count: usize,
+    /// The newest of them; 0 if there is none.
+    pub(crate) newest: u64,
 }
 
 /// Rules and channels as they hold.
@@ -69,6 +91,8 @@ pub(crate) struct Ruleset {
     pub(crate) stored: Vec<StoredRule>,
     /// All rules that hold.
     pub(crate) rules: Vec<Rule>,
+    /// The server's own agent sends mail.
+    can_mail: bool,
 }
 
 /// What is remembered between steps.
@@ -83,7 +107,32 @@ impl Alerts {
     pub(crate) fn new(parts: Parts) -> Self {
         let signal = parts.signal.clone();
         let (rules, memory, sending) = (Mutex::default(), tokio::sync::Mutex::default(), outbox::Sending::default());
-        Self { parts, signal, to_send: Notify::new(), rules, looked: Mutex::default(), memory, sending }
+        let firing = watch::Sender::default();
+        Self {
+            parts,
+            signal,
+            to_send: Notify::new(),
+            rules,
+            looked: Mutex::default(),
+            memory,
+            sending,
+            is_full: Mutex::default(),
+            mails: Mutex::default(),
+            shares_looked: Mutex::default(),
+            firing,
+        }
+    }
+
+    /// Alerts that fire, now and whenever that changes.
+    pub(crate) fn firing(&self) -> watch::Receiver<Firing> {
+        self.firing.subscribe()
+    }
+
+    /// Tells those who look how many alerts fire.
+    fn tell_firing(&self, state: &State) {
+        let fold = |firing: Firing, alert: &monitor_alerts::Alert| Firing { count: firing.count + 1, newest: firing.newest.max(alert.id) };
+        let now = state.firing().fold(Firing::default(), fold);
+        self.firing.send_if_modified(|known| std::mem::replace(known, now) != now);
     }
 
     /// Begins to decide and to send.
@@ -112,7 +161,7 @@ impl Alerts {
     /// Decides until the server stops.
     async fn decide(&self, duty: &Duty) {
         loop {
-            let result = self.look().await;
+            let result = self.look_at_all().await;
             match &result {
                 Err(IngestError::Stopped) => return,
                 Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
@@ -134,6 +183,16 @@ impl Alerts {
                 return;
             }
         }
+    }
+
+    /// Looks at what no event tells of, and then at the file and at signs.
+    async fn look_at_all(&self) -> Result<Option<u64>, IngestError> {
+        self.look_at_disk().await?;
+        let wake_us = self.look().await?;
+        if self.is_time(&self.shares_looked, rates::EVERY) {
+            self.look_at_shares().await?;
+        }
+        Ok(wake_us)
     }
 
     /// Looks at the file, takes all signs that there are, and what time has brought. Returns when the next step is due.
@@ -202,12 +261,18 @@ impl Alerts {
             alerts: step.alerts.into_values().collect(),
             notes: step.notes,
             messages,
+            orders: step.orders,
             ..AlertsChange::default()
         };
+        let has_alerts = !change.alerts.is_empty();
+        let has_orders = !change.orders.is_empty();
         let is_something = change.cursor.is_some() || !change.entries.is_empty() || has_messages || !change.notes.is_empty();
         if is_something && !self.change(change).await? {
             // Another has moved the cursor.
             return Ok(None);
+        }
+        if has_alerts {
+            self.tell_firing(&state);
         }
         let cursor = cursor.map_or(at, |(_, to)| to);
         // Time goes on even if nothing came of a step.
@@ -218,11 +283,15 @@ impl Alerts {
         if is_action {
             self.signal.notify_one();
         }
-        if has_messages {
+        if has_messages || has_orders {
             self.to_send.notify_one();
         }
-        self.follow(step.orders).await;
         Ok(Some(()))
+    }
+
+    /// Address of the page that shows trees.
+    pub(crate) fn page_url(&self) -> &str {
+        &self.parts.page_url
     }
 
     /// Says that somebody looks after an alert. False if it doesn't fire.
@@ -265,7 +334,9 @@ impl Alerts {
         if memory.is_none() {
             let store = self.parts.store.clone();
             let (cursor, entries, common) = blocking(move || store.alert_memory()).await?;
-            *memory = Some(Memory { cursor, state: State::new(entries, common), wake_us: None });
+            let state = State::new(entries, common);
+            self.tell_firing(&state);
+            *memory = Some(Memory { cursor, state, wake_us: None });
         }
         Ok(memory.as_mut().expect("it was just read"))
     }
@@ -278,9 +349,14 @@ impl Alerts {
 
     /// Returns true if it is time to look at the rules.
     fn is_time_to_look(&self) -> bool {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_time(&self.looked, EVERY)
+    }
+
+    /// Returns true if it is time to look at something once more.
+    fn is_time(&self, looked: &Mutex<Option<Duration>>, every: Duration) -> bool {
+        let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.parts.clock.running();
-        let is_time = looked.is_none_or(|looked| now.saturating_sub(looked) >= EVERY);
+        let is_time = looked.is_none_or(|looked| now.saturating_sub(looked) >= every);
         if is_time {
             *looked = Some(now);
         }
@@ -297,7 +373,8 @@ impl Alerts {
         let store = self.parts.store.clone();
         let stored = blocking(move || store.alert_rules()).await?;
         let is_first = known.rules.is_empty();
-        if read.is_none() && stored == known.stored && !is_first {
+        let can_mail = self.can_mail().await?;
+        if read.is_none() && stored == known.stored && can_mail == known.can_mail && !is_first {
             return Ok(());
         }
         let (settings, mistakes) = match read {
@@ -310,6 +387,7 @@ impl Alerts {
             }
             None => (known.settings.clone(), known.mistakes.clone()),
         };
+        let settings = own_mail::with_own_mail(settings, can_mail);
         let of_page = stored.iter().filter_map(|stored| {
             let definition = stored.definition.clone()?;
             Rule::from_json(definition.into(), &settings.channels)
@@ -318,9 +396,10 @@ impl Alerts {
         });
         let of_page: Vec<Rule> = of_page.collect();
         let rules = monitor_alerts::rules(&settings.rules, &of_page);
-        let watched = Watched { names: rules.iter().filter_map(|rule| rule.on.name.clone()).collect() };
+        let fast = rules.iter().any(|rule| rule.on.cause.contains(&Cause::Fast));
+        let watched = Watched { names: rules.iter().filter_map(|rule| rule.on.name.clone()).collect(), fast };
         self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await?;
-        *self.lock() = Arc::new(Ruleset { settings, mistakes, stored, rules });
+        *self.lock() = Arc::new(Ruleset { settings, mistakes, stored, rules, can_mail });
         if let Some(memory) = self.memory.lock().await.as_mut() {
             memory.wake_us = None;
         }

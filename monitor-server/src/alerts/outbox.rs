@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_alerts::{Cause, Facts, Message, MessageKind, Relief, Severity, Sign, Subject, SubjectKind, What};
+use monitor_alerts::{
+    AlertState, Cause, Channel, Decision, Facts, Message, MessageKind, Note, Relief, Severity, Sign, Subject, SubjectKind, What,
+};
 
 use super::channels::Undelivered;
 use super::{Alerts, EVERY, blocking};
 use crate::duties::Duty;
 use crate::ingest::IngestError;
-use crate::store::{AlertsChange, Attempt, Delivery, DeliveryState};
+use crate::store::{AlertsChange, AlertsQuery, Attempt, Delivery, DeliveryState};
 
 /// So many messages are looked at.
 const AT_ONCE: usize = 1_000;
@@ -35,6 +37,8 @@ struct Channels {
     busy: BTreeSet<String>,
     /// Since when channels fail, and whether that is told.
     failing: BTreeMap<String, (u64, bool)>,
+    /// Channels that have delivered since the server began.
+    proven: BTreeSet<String>,
 }
 
 impl Sending {
@@ -50,7 +54,11 @@ impl Alerts {
         // One that broke off has left its channel.
         self.sending.lock().busy.clear();
         loop {
-            match self.send_due(&mut running).await {
+            let done = match self.follow_due().await {
+                Ok(()) => self.send_due(&mut running).await,
+                Err(error) => Err(error),
+            };
+            match done {
                 Err(IngestError::Stopped) => return,
                 Err(error) => duty.ran(Err(format!("could not look for messages: {}", crate::causes(&error))), EVERY),
                 Ok(()) => duty.ran(Ok(()), EVERY),
@@ -98,27 +106,33 @@ impl Alerts {
         let count = deliveries.len();
         for (nth, Delivery { message, attempts, .. }) in deliveries.into_iter().enumerate() {
             let ruleset = self.rules();
-            let answer = match ruleset.settings.channels.get(name) {
+            let (answer, trouble) = match ruleset.settings.channels.get(name) {
                 Some(channel) => {
-                    let sent = self.parts.stopping.run_until_cancelled(self.parts.sender.send(channel, &message)).await;
-                    let Some(answer) = sent else { return Ok(false) };
-                    answer
+                    let sent = self.parts.stopping.run_until_cancelled(self.send_once(channel, &message)).await;
+                    let Some(sent) = sent else { return Ok(false) };
+                    sent
                 }
-                None => Err(Undelivered { why: "there is no such channel any more".to_owned(), after: None }),
+                None => (Err(Undelivered { why: "there is no such channel any more".to_owned(), after: None }), None),
             };
             let now_us = self.parts.clock.wall_us();
             let (state, words, pause) = match answer {
                 Ok(words) => (DeliveryState::Sent, words, None),
                 Err(Undelivered { why, after }) => {
-                    let is_over = now_us.saturating_sub(message.time_us) >= GIVEN_UP_US;
+                    // Never for one attempt, which may have taken so long because the server's own machine slept.
+                    let is_over = attempts > 0 && now_us.saturating_sub(message.time_us) >= GIVEN_UP_US;
                     let state = if is_over { DeliveryState::Undelivered } else { DeliveryState::Waiting };
                     (state, why, Some(after.unwrap_or_default().max(pause(attempts))))
                 }
             };
             let next_us = now_us + pause.map_or(0, |pause| pause.as_micros() as u64);
             let attempt = Attempt { message: message.id.clone(), state, next_us, answer: words.clone() };
-            let signs = self.judge(name, &message, state, &words, now_us);
-            self.change(AlertsChange { attempts: vec![attempt], signs, ..AlertsChange::default() }).await?;
+            if state == DeliveryState::Sent {
+                self.remember_failing(name).await?;
+            }
+            let signs = self.judge(name, &message, attempts, state, &words, now_us);
+            // It is noted once, however often the message is tried.
+            let notes = trouble.filter(|_| attempts == 0).map(|why| text_failed(name, &message, why, now_us)).into_iter().collect();
+            self.change(AlertsChange { attempts: vec![attempt], signs, notes, ..AlertsChange::default() }).await?;
             if state == DeliveryState::Waiting {
                 return Ok(false);
             }
@@ -129,12 +143,38 @@ impl Alerts {
         Ok(false)
     }
 
+    /// Sends a message by a channel, in the words of its own template or, if they can't be made, in the built-in ones; why they can't is
+    /// returned as well.
+    async fn send_once(&self, channel: &Channel, message: &Message) -> (Result<String, Undelivered>, Option<String>) {
+        let sender = &self.parts.sender;
+        let (own, trouble) = match sender.own_text(channel, message).await.transpose() {
+            Ok(own) => (own, None),
+            Err(why) => (None, Some(why)),
+        };
+        (sender.send(channel, message, own.as_deref()).await, trouble)
+    }
+
     /// Sends a message by a channel to try it. None if there is no such channel.
     pub(crate) async fn test(&self, name: &str) -> Option<Delivery> {
         let ruleset = self.rules();
         let channel = ruleset.settings.channels.get(name)?;
+        let (message, now_us) = (self.test_message(name), self.parts.clock.wall_us());
+        let (answer, trouble) = self.send_once(channel, &message).await;
+        let (state, answer) = match answer {
+            Ok(answer) => (DeliveryState::Sent, answer),
+            Err(Undelivered { why, .. }) => (DeliveryState::Undelivered, why),
+        };
+        let answer = match trouble {
+            Some(why) => format!("{answer} (by the built-in text, for the template failed: {why})"),
+            None => answer,
+        };
+        Some(Delivery { message, state, attempts: 1, next_us: now_us, answer: Some(answer) })
+    }
+
+    /// A message that tries a channel.
+    pub(super) fn test_message(&self, name: &str) -> Message {
         let now_us = self.parts.clock.wall_us();
-        let message = Message {
+        Message {
             id: format!("test.{now_us}"),
             alert: 0,
             kind: MessageKind::Test,
@@ -152,29 +192,43 @@ impl Alerts {
             channel: name.to_owned(),
             address: None,
             to: vec![name.to_owned()],
-        };
-        let (state, answer) = match self.parts.sender.send(channel, &message).await {
-            Ok(answer) => (DeliveryState::Sent, answer),
-            Err(Undelivered { why, .. }) => (DeliveryState::Undelivered, why),
-        };
-        Some(Delivery { message, state, attempts: 1, next_us: now_us, answer: Some(answer) })
+        }
     }
 
-    /// What an attempt says of its channel.
-    fn judge(&self, name: &str, message: &Message, state: DeliveryState, words: &str, now_us: u64) -> Vec<Sign> {
+    /// Looks, at the first delivery by a channel, for an alert which says that it fails: that was told before the server began.
+    async fn remember_failing(&self, name: &str) -> Result<(), IngestError> {
+        if !self.sending.lock().proven.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let subject = Some(Subject::new(SubjectKind::Channel, name).to_string());
+        let (store, query) = (self.parts.store.clone(), AlertsQuery { state: Some(AlertState::Firing), subject, before: None, limit: 1 });
+        if let Some(alert) = blocking(move || store.alerts(&query)).await?.pop() {
+            self.sending.lock().failing.insert(name.to_owned(), (alert.since_us, true));
+        }
+        Ok(())
+    }
+
+    /// What an attempt says of its channel, after so many others for the same message. One attempt alone may have taken long because the
+    /// server's own machine slept.
+    fn judge(&self, name: &str, message: &Message, attempts: u64, state: DeliveryState, words: &str, now_us: u64) -> Vec<Sign> {
         let mut channels = self.sending.lock();
         if state == DeliveryState::Sent {
             let was_told = channels.failing.remove(name).is_some_and(|(_, is_told)| is_told);
             return if was_told { vec![of_channel(name, What::Relief(Relief::Works), "", now_us)] } else { Vec::new() };
         }
         let (since_us, is_told) = channels.failing.entry(name.to_owned()).or_insert((message.time_us.min(now_us), false));
-        let fails_for_long = now_us.saturating_sub(*since_us) >= FAILS_US || state == DeliveryState::Undelivered;
+        let fails_for_long = attempts > 0 && now_us.saturating_sub(*since_us) >= FAILS_US || state == DeliveryState::Undelivered;
         if *is_told || !fails_for_long {
             return Vec::new();
         }
         *is_told = true;
         vec![of_channel(name, What::Cause(Cause::Channel), words, now_us)]
     }
+}
+
+fn text_failed(name: &str, message: &Message, why: String, now_us: u64) -> Note {
+    let (rule, who) = (message.rule.clone(), Some(name.to_owned()));
+    Note { alert: message.alert, sign: 0, time_us: now_us, rule, what: Decision::TextFailed, who, detail: Some(why) }
 }
 
 fn of_channel(name: &str, what: What, words: &str, now_us: u64) -> Sign {
@@ -184,6 +238,6 @@ fn of_channel(name: &str, what: What, words: &str, now_us: u64) -> Sign {
 }
 
 /// Pause after so many attempts and one more.
-fn pause(attempts: u64) -> Duration {
+pub(super) fn pause(attempts: u64) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << attempts.min(20)).min(LONGEST_PAUSE)
 }

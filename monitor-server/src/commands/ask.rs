@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, WorkerId};
+use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, Fields, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ use super::{CommandError, Commands, Durable};
 /// What every client answers without changing anything.
 const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
 const DEFAULT_TIMEOUT_MS: u64 = 1_000;
-const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
+pub(super) const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 const LONGEST_UNTIL_US: u64 = 30 * 24 * 3_600 * 1_000_000;
 /// The most bytes of arguments, as JSON.
 const MOST_ARGUMENTS: usize = 64 << 10;
@@ -35,6 +35,9 @@ pub(crate) fn is_reading(method: &str) -> bool {
     READING.contains(&method)
 }
 
+/// Arguments of those workers that don't get the command's own.
+pub(super) type Each = HashMap<WorkerId, Fields>;
+
 /// Who asks.
 #[derive(Debug)]
 pub(crate) struct Caller {
@@ -48,7 +51,6 @@ pub(crate) struct Caller {
 #[derive(Debug)]
 pub(super) struct Asked {
     command: Command,
-    order: Bytes,
     places: HashMap<WorkerId, LineSlot>,
     /// Bytes of the answers so far.
     bytes: usize,
@@ -59,6 +61,7 @@ pub(super) struct Asked {
 #[derive(Debug)]
 struct LineSlot {
     at: usize,
+    order: Bytes,
     sent: Option<Instant>,
 }
 
@@ -77,7 +80,7 @@ impl Asked {
     pub(super) fn send(&mut self, worker: WorkerId, channel: &Channel) {
         if self.waits_for(worker)
             && let Some(place) = self.places.get_mut(&worker).filter(|place| place.sent.is_none())
-            && channel.send(&self.order)
+            && channel.send(&place.order)
         {
             place.sent = Some(Instant::now());
         }
@@ -145,16 +148,17 @@ impl Commands {
                 None => {}
             }
         }
-        let id = self.begin(&caller, request, timeout, fingerprint).await?;
+        let id = self.begin(&caller, request, &Each::new(), timeout, fingerprint).await?;
         drop(turn);
         self.wait(id, timeout).await
     }
 
-    /// Enters a command and sends it to those that have a channel.
-    async fn begin(
+    /// Enters a command and sends it to those that have a channel, to some of them with arguments of their own.
+    pub(super) async fn begin(
         self: &Arc<Self>,
         caller: &Caller,
         request: CommandRequest,
+        each: &Each,
         timeout: Duration,
         fingerprint: [u8; 32],
     ) -> Result<CommandId, CommandError> {
@@ -185,11 +189,11 @@ impl Commands {
         };
         self.book(entry).await?;
         self.figures.asked();
-        self.send(id, command, &targets);
+        self.send(id, command, &targets, each);
         Ok(id)
     }
 
-    fn send(&self, id: CommandId, command: Command, targets: &[Target]) {
+    fn send(&self, id: CommandId, command: Command, targets: &[Target], each: &Each) {
         let mut hub = self.hub();
         let hub = &mut *hub;
         if command.until_us.is_some() {
@@ -211,9 +215,14 @@ impl Commands {
             hub.orders.insert(id, durable);
             return;
         }
-        let places = command.lines.iter().enumerate().filter_map(|(at, line)| Some((line.worker_id?, LineSlot { at, sent: None })));
-        let (places, left) = (places.collect::<HashMap<_, _>>(), watch::Sender::new(0));
-        let mut asked = Asked { order: order(id, &command), command, places, bytes: 0, left };
+        let same = order(id, &command, &command.arguments);
+        let place = |(at, line): (usize, &CommandLine)| {
+            let worker = line.worker_id?;
+            let order = each.get(&worker).map_or_else(|| same.clone(), |arguments| order(id, &command, arguments));
+            Some((worker, LineSlot { at, order, sent: None }))
+        };
+        let (places, left) = (command.lines.iter().enumerate().filter_map(place).collect(), watch::Sender::new(0));
+        let mut asked = Asked { command, places, bytes: 0, left };
         asked.settled();
         for (worker, channel) in &hub.channels {
             asked.send(*worker, channel);
@@ -222,7 +231,7 @@ impl Commands {
     }
 
     /// The command with its first lines, and whom they are about.
-    async fn prepare(
+    pub(super) async fn prepare(
         self: &Arc<Self>,
         id: Option<CommandId>,
         caller: &Caller,
@@ -267,7 +276,7 @@ impl Commands {
     }
 
     /// Waits until a command is done, or its time is over; then it is told as it stands.
-    async fn wait(self: &Arc<Self>, id: CommandId, timeout: Duration) -> Result<Command, CommandError> {
+    pub(super) async fn wait(self: &Arc<Self>, id: CommandId, timeout: Duration) -> Result<Command, CommandError> {
         let (asked, order) = {
             let hub = self.hub();
             (hub.asked.get(&id).map(|asked| asked.left.subscribe()), hub.orders.get(&id).map(|order| order.done.subscribe()))
@@ -337,7 +346,7 @@ fn broken_off(command: &Command) -> Command {
     entered
 }
 
-fn counts(lines: &[CommandLine]) -> BTreeMap<String, u64> {
+pub(super) fn counts(lines: &[CommandLine]) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for line in lines {
         *counts.entry(line.status.as_str().to_owned()).or_default() += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures_util::Stream;
-use monitor_wire::{Command, CommandId, CommandOrder, WorkerChannel, WorkerId};
+use monitor_wire::{Command, CommandId, CommandOrder, Fields, WorkerChannel, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -35,6 +35,11 @@ pub(super) struct Channel {
 }
 
 impl Channel {
+    /// Returns true if its worker does this when it is asked.
+    pub(super) fn does(&self, method: &str) -> bool {
+        self.methods.split(',').any(|known| known == method)
+    }
+
     /// Sends an order. Returns false if the channel has just been closed.
     pub(super) fn send(&self, order: &Bytes) -> bool {
         self.to_worker.send(order.clone()).is_ok()
@@ -61,12 +66,12 @@ pub(crate) fn is_method(name: &str) -> bool {
     (1..=LONGEST_METHOD).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// A command as channels carry it.
-pub(super) fn order(id: CommandId, command: &Command) -> Bytes {
+/// A command as channels carry it, with these arguments.
+pub(super) fn order(id: CommandId, command: &Command, arguments: &Fields) -> Bytes {
     let order = CommandOrder {
         id,
         method: command.method.clone(),
-        arguments: command.arguments.clone(),
+        arguments: arguments.clone(),
         timeout_ms: command.timeout_ms,
         until_us: command.until_us,
     };

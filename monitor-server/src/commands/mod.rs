@@ -3,6 +3,7 @@
 //! [book](ledger) until its worker comes, over restarts of both.
 
 mod ask;
+mod cancel;
 mod channels;
 mod figures;
 mod ledger;
@@ -84,6 +85,9 @@ pub(crate) enum CommandError {
     /// No such worker.
     #[error("{0}")]
     NoWorker(String),
+    /// No such tree or process.
+    #[error("{0}")]
+    NoProcess(String),
     /// No such command.
     #[error("there is no command {0}: `GET /api/v1/commands` lists those that are remembered")]
     NoCommand(CommandId),
@@ -178,6 +182,12 @@ impl Commands {
         self.book(move |ledger| ledger.page(limit, before)).await
     }
 
+    /// Returns true if a worker of this name, `program@host`, does this when it is asked; none if none is there now.
+    pub(crate) fn does(&self, name: &str, method: &str) -> Option<bool> {
+        let hub = self.hub();
+        hub.channels.values().find(|channel| channel.identity.plain == name).map(|channel| channel.does(method))
+    }
+
     pub(crate) fn figures(&self) -> &Figures {
         &self.figures
     }
@@ -260,7 +270,7 @@ impl Hub {
 impl Durable {
     fn new(id: CommandId, command: &Command, waiting: Vec<Waiting>) -> Self {
         let until_us = command.until_us.unwrap_or_default();
-        Self { order: channels::order(id, command), waiting, until_us, done: watch::Sender::new(false) }
+        Self { order: channels::order(id, command, &command.arguments), waiting, until_us, done: watch::Sender::new(false) }
     }
 
     /// Returns true if it waits for this worker, or for whoever has its name.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use monitor_otlp::proto::{Resource, Span};
 use monitor_otlp::{MOST_LINES, Part, has_counted_all, is_over};
+use monitor_state::ProcessEvent;
 use monitor_wire::{Event, Process, ProcessId, Root, RootId, Worker, WorkerId};
 
 use super::OtlpFilter;
@@ -84,6 +85,10 @@ impl Selector {
                     "process-ended" => match piece.event(place) {
                         Event::ProcessEnded(ended) => What::Ended { attempt: ended.attempt, time_us: ended.time_us },
                         _ => continue,
+                    },
+                    "task-succeeded" | "task-failed" | "task-rejected" | "task-revoked" => match ProcessEvent::of(&piece.event(place)) {
+                        Some(about) => What::Ended { attempt: about.attempt, time_us: about.time_us },
+                        None => continue,
                     },
                     "process-folded" => What::Folded,
                     "worker-offline" | "worker-lost" => What::Left,

@@ -104,6 +104,10 @@ pub(super) async fn small<T: DeserializeOwned>(request: Request, app: &App, limi
             return Err(error);
         }
     };
+    // A list would be taken for the values of an object, in their order, and an empty one for an object with nothing in it.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::Body { detail: "the body can't be read: it is a list, and should be an object".to_owned() });
+    }
     let read = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(&body));
     read.map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());

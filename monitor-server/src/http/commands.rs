@@ -143,7 +143,7 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     post,
     path = "/api/v1/commands",
     tag = "commands",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one")),
+    params(Keyed),
     request_body = CommandRequest,
     responses(
         (status = 200, description = "What became of it", body = Command),
@@ -237,6 +237,16 @@ fn channel_key(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
     let detail = "the header `Monitor-Channel-Key` has 32 to 128 letters and digits, chosen at random by whoever first opens the channel";
     let wrong = || ApiError::Parameter { name: "Monitor-Channel-Key".to_owned(), detail: detail.to_owned() };
     headers.get(CHANNEL_KEY).and_then(|key| key_hash(key.as_bytes())).ok_or_else(wrong)
+}
+
+/// The header that makes a repeated request one.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes the header")]
+pub(super) struct Keyed {
+    /// Up to 255 visible characters; the request is repeated with the same one
+    #[param(rename = "Idempotency-Key")]
+    key: Option<String>,
 }
 
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {

@@ -8,6 +8,7 @@ mod answers;
 mod backup;
 mod batch;
 mod body;
+mod cancel;
 mod clock;
 mod commands;
 mod compress;
@@ -34,6 +35,7 @@ mod plain;
 mod problem;
 mod process;
 mod processes;
+mod queue;
 mod roots;
 mod routes;
 mod stats;
@@ -76,7 +78,7 @@ pub(crate) use connections::{Room, Tls, revoked, serve};
 pub(crate) use params::read_queries;
 use params::{PathParts, RootName};
 use problem::ApiError;
-use routes::{ADMIN, AGENT, INGEST, PAGE, PUBLIC, READ, Routes, change};
+use routes::{ADMIN, AGENT, INGEST, PAGE, PUBLIC, READ, Routes, TRY, change};
 
 /// What every handler may use: shared, since each request takes a clone.
 #[derive(Clone)]
@@ -274,6 +276,7 @@ impl App {
 }
 
 /// All routes, each with what it asks of its callers.
+#[expect(clippy::too_many_lines, reason = "a line for each route")]
 fn routes() -> Routes {
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
@@ -296,6 +299,11 @@ fn routes() -> Routes {
         .add(READ, routes!(doctor::get_doctor))
         .add(READ, routes!(logs::get_root_logs))
         .add(READ, routes!(logs::get_process_logs))
+        .add(READ, routes!(queue::get_queue_tasks))
+        .add(READ, routes!(queue::get_queue_types))
+        .add(READ, routes!(queue::get_queue_task))
+        .add(READ, routes!(queue::get_queue_result))
+        .add(READ, routes!(queue::get_queues))
         .add(READ, routes!(workers::get_workers))
         .add(READ, routes!(workers::get_worker))
         .add(READ, routes!(commands::get_channel))
@@ -303,27 +311,37 @@ fn routes() -> Routes {
         .add(INGEST, routes!(commands::post_reply))
         // Methods that change something want `operate`, which is known when the method is read.
         .add(change(Scope::Read, "a command"), routes!(commands::post_command))
+        .add(change(Scope::Operate, "cancel"), routes!(cancel::post_cancel))
         .add(READ, routes!(commands::get_commands))
         .add(READ, routes!(commands::get_command))
         .add(READ, routes!(batch::tasks::get_tasks))
         .add(change(Scope::Admin, "add a batch task"), routes!(batch::tasks::post_task))
         .add(change(Scope::Admin, "apply batch tasks"), routes!(batch::apply::post_apply))
-        .add(change(Scope::Read, "rehearse a batch task"), routes!(batch::rehearse::post_rehearse))
+        .add(TRY, routes!(batch::rehearse::post_rehearse))
         .add(READ, routes!(batch::rules::get_next))
         .add(READ, routes!(batch::runs::get_runs))
+        .add(READ, routes!(batch::day::get_day))
         .add(READ, routes!(batch::tasks::get_task))
         .add(change(Scope::Admin, "change a batch task"), routes!(batch::tasks::put_task))
         .add(change(Scope::Admin, "delete a batch task"), routes!(batch::tasks::delete_task))
-        .add(change(Scope::Operate, "pause a batch task"), routes!(batch::tasks::post_pause))
-        .add(change(Scope::Operate, "resume a batch task"), routes!(batch::tasks::post_resume))
+        .add(change(Scope::Operate, "pause a batch task"), routes!(batch::pause::post_pause))
+        .add(change(Scope::Operate, "resume a batch task"), routes!(batch::pause::post_resume))
         .add(change(Scope::Operate, "run a batch task"), routes!(batch::orders::post_run))
         .add(change(Scope::Operate, "end runs of a batch task"), routes!(batch::orders::post_kill))
         .add(change(Scope::Operate, "end a run of a batch task"), routes!(batch::orders::post_end))
         .add(change(Scope::Operate, "run a batch task again"), routes!(batch::orders::post_rerun))
         .add(READ, routes!(batch::log::get_log))
         .add(READ, routes!(batch::tasks::get_versions))
+        .add(READ, routes!(batch::publications::get_publications))
+        .add(READ, routes!(batch::publications::get_publication))
+        .add(READ, routes!(batch::publications::get_file))
+        .add(READ, routes!(batch::publications::get_comparison))
+        .add(change(Scope::Operate, "restore a publication of a batch task"), routes!(batch::publications::post_restore))
         .add(READ, routes!(batch::explain::get_explain))
         .add(AGENT, routes!(batch::book::get_book))
+        .add(READ, routes!(batch::pause::get_agents))
+        .add(change(Scope::Operate, "pause an agent"), routes!(batch::pause::post_agent_pause))
+        .add(change(Scope::Operate, "resume an agent"), routes!(batch::pause::post_agent_resume))
         .add(READ, routes!(heartbeats::get_heartbeats))
         .add(change(Scope::Admin, "add a heartbeat"), routes!(heartbeats::post_heartbeat))
         .add(change(Scope::Admin, "change a heartbeat"), routes!(heartbeats::put_heartbeat))
@@ -332,10 +350,12 @@ fn routes() -> Routes {
         .add(READ, routes!(alerts::list::get_alerts))
         .add(READ, routes!(alerts::list::get_alert_explanation))
         .add(READ, routes!(alerts::rules::get_rules))
-        .add(READ, routes!(alerts::rules::get_try))
+        .add(READ, routes!(alerts::trials::get_try))
+        .add(READ, routes!(alerts::trials::get_trials, alerts::trials::post_trials))
         .add(change(Scope::Admin, "change an alert rule"), routes!(alerts::rules::put_rule))
         .add(change(Scope::Admin, "delete an alert rule"), routes!(alerts::rules::delete_rule))
         .add(change(Scope::Admin, "test a channel of alerts"), routes!(alerts::channels::post_test))
+        .add(change(Scope::Admin, "preview a channel of alerts"), routes!(alerts::channels::post_preview))
         .add(READ, routes!(alerts::hushes::get_hushes))
         .add(change(Scope::Operate, "hush alerts"), routes!(alerts::hushes::post_hush))
         .add(change(Scope::Operate, "end a hush"), routes!(alerts::hushes::delete_hush))

@@ -25,6 +25,7 @@ use crate::access::Scope;
         (name = "OpenTelemetry", description = "What OpenTelemetry's SDKs send, as OTLP/HTTP"),
         (name = "trees", description = "Roots and their processes"),
         (name = "statistics", description = "What became of processes, by name and over time"),
+        (name = "queues", description = "Tasks of queues"),
         (name = "workers", description = "Who reports"),
         (name = "batch tasks", description = "Tasks that agents run by rules of time, and their runs"),
         (name = "alerts", description = "Who is told of what, and why"),

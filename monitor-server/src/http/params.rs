@@ -69,10 +69,15 @@ pub(crate) fn read_queries(query: &str) {
     }
     read::<super::alerts::list::AlertsParams>(query);
     read::<super::alerts::list::ExplainAlertParams>(query);
-    read::<super::alerts::rules::TryParams>(query);
+    read::<super::alerts::trials::TrialsParams>(query);
+    read::<super::alerts::trials::TryParams>(query);
     read::<super::batch::book::BookParams>(query);
     read::<super::batch::explain::ExplainParams>(query);
     read::<super::batch::log::LogParams>(query);
+    read::<super::batch::publications::CompareParams>(query);
+    read::<super::batch::publications::FileParams>(query);
+    read::<super::batch::publications::PublicationParams>(query);
+    read::<super::batch::publications::PublicationsParams>(query);
     read::<super::batch::rules::RulesParams>(query);
     read::<super::batch::runs::RunsParams>(query);
     read::<super::batch::tasks::TasksParams>(query);
@@ -84,6 +89,8 @@ pub(crate) fn read_queries(query: &str) {
     read::<super::me::AuditParams>(query);
     read::<super::names::NamesParams>(query);
     read::<super::processes::ProcessesParams>(query);
+    read::<super::queue::QueueTasksParams>(query);
+    read::<super::queue::ResultParams>(query);
     read::<super::roots::RootsParams>(query);
     read::<super::stats::CausesParams>(query);
     read::<super::stats::ErrorsParams>(query);

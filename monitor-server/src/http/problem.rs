@@ -251,7 +251,7 @@ impl From<CommandError> for ApiError {
         let detail = error.to_string();
         match error {
             CommandError::Parameter { name, detail } => Self::Parameter { name, detail },
-            CommandError::NoWorker(_) | CommandError::NoCommand(_) => Self::Missing { detail },
+            CommandError::NoWorker(_) | CommandError::NoProcess(_) | CommandError::NoCommand(_) => Self::Missing { detail },
             CommandError::Conflict(_) => Self::Conflict { detail },
             CommandError::NotYours(_) => Self::Forbidden { detail },
             CommandError::Late(_) => Self::Late { detail },

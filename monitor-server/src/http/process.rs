@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Problem, Process, ProcessId};
+use monitor_wire::{Problem, ProcessDetail, ProcessId};
 
 use super::params::{NoParams, PathParts, Strict};
 use super::{Answer, App};
-use crate::store::Queries;
 
-/// One process.
+/// The links of so many processes are told.
+const MOST_LINKS: usize = 50;
+
+/// One process, with the links that lead to it from other trees: those of up to 50 processes.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/processes/{id}",
@@ -18,12 +20,17 @@ use crate::store::Queries;
         ("id" = ProcessId, Path, description = "The process"),
     ),
     responses(
-        (status = 200, description = "As it stands", body = Process),
+        (status = 200, description = "As it stands", body = ProcessDetail),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
-    Ok(Json(app.ask_process(&path, Queries::process).await?))
+pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<ProcessDetail> {
+    let detail = app.ask_process(&path, |store, root, id| {
+        let Some(process) = store.process(root, id)? else { return Ok(None) };
+        let linked_from = store.linked_from(process.root_id, id, MOST_LINKS)?;
+        Ok(Some(ProcessDetail { process, linked_from }))
+    });
+    Ok(Json(detail.await?))
 }

@@ -86,7 +86,7 @@ pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict
 const MOST_OF_ID: usize = 50;
 
 /// Finds processes by their id alone, or by its first digits, in all trees, newest first, 50 at most: none if no such process is there.
-/// Each tree is looked into, which takes about half a second for a million of them.
+/// Each tree is looked into, by several readers at the same time: a million trees of ten processes take two of them about 0.2 s.
 #[utoipa::path(
     get,
     path = "/api/v1/processes/{id}",

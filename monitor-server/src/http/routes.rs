@@ -38,6 +38,8 @@ pub(super) const PAGE: Rule = Rule { wants: Wants::Page, audit: None };
 pub(super) const INGEST: Rule = Rule { wants: Wants::Scope(Scope::Ingest), audit: None };
 /// A route that shows what is recorded.
 pub(super) const READ: Rule = Rule { wants: Wants::Scope(Scope::Read), audit: None };
+/// A route that shows what would become of what is sent, and changes nothing.
+pub(super) const TRY: Rule = READ;
 /// A route for agents.
 pub(super) const AGENT: Rule = Rule { wants: Wants::Scope(Scope::Agent), audit: None };
 /// A route that shows who did what.

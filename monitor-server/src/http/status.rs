@@ -25,6 +25,7 @@ pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Stri
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_us: app.started_us,
+        can_tell: !app.alerts.rules().settings.channels.is_empty(),
         queue_bytes: figures.waiting_bytes,
         refused_batches: figures.refused,
         clock_jump: app.ages.jump().map(Jump::told),

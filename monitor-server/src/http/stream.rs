@@ -16,9 +16,9 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, Stream};
 use http::{HeaderMap, Uri, header};
-use monitor_wire::{Problem, ProcessId, RootId, StreamMessage, WorkerId};
-use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use monitor_wire::{Kind, Problem, ProcessId, RootId, StreamMessage};
+use serde::{Deserialize, Deserializer, de};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
@@ -27,7 +27,8 @@ use super::App;
 use super::connections::Busy;
 use super::params::{RootName, RootNames, Strict, Words};
 use super::problem::ApiError;
-use crate::live::{Format, Live, Next, Piece, Subscription, Wanted};
+use crate::alerts::Firing;
+use crate::live::{Format, Live, Next, Pattern, Piece, Subscription, Wanted, WantedTypes, WantedWorker};
 use crate::store::RootKey;
 
 /// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
@@ -36,13 +37,17 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_SAID_BYTES: usize = 4 << 10;
 /// A WebSocket gathers so many bytes before they go to its socket.
 const MAX_UNSENT_BYTES: usize = 16 << 10;
+/// A reader may name so many kinds.
+const MOST_KINDS: usize = 100;
+/// The longest id of a task that a reader may ask for, in bytes.
+const LONGEST_TASK_ID: usize = 1_000;
 /// How long the last word on a WebSocket may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StreamParams {
-    /// Only these types of events, between commas, like `process-started,process-ended`.
+    /// Only these types of events, between commas, like `process-started,process-ended`; with globs, at most 100: `task-*`.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     types: Words,
@@ -51,21 +56,47 @@ pub(super) struct StreamParams {
     #[param(value_type = Option<String>)]
     root: RootNames,
     /// `roots`: of every tree that `root` doesn't name, the newest of the events that are told at once, with the tree's root and no other
-    /// model. For whoever shows a list of trees. Not with `process`, `worker` or `name`.
+    /// model. For whoever shows a list of trees. Not with `process`, `worker`, `name`, `kind` or `task`.
     #[param(inline)]
     subject: Option<Subject>,
     /// Only events of this process.
     process: Option<ProcessId>,
-    /// Only events of this worker, and of the processes that it runs.
-    worker: Option<WorkerId>,
+    /// Only events of this worker, and of the processes that it runs: its id, or a glob for its name `program@host` or `program@host:pid`, like
+    /// `render@*`.
+    #[param(value_type = Option<String>)]
+    worker: Option<WantedWorker>,
     /// Only events of processes of exactly this name.
     name: Option<String>,
+    /// Only events of processes of these kinds, between commas, at most 100: `root`, `script`, `run`, `task` …
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    kind: Words,
+    /// Only events of the task of a queue with this id there, at most 1,000 bytes.
+    task: Option<String>,
     /// Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
     /// stronger. Without either, from now on.
     after: Option<u64>,
     /// Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
     /// them.
     within: Option<u64>,
+    /// Also tells how many alerts fire and which is the newest of them, `{"firing", "newest"}` as `alerts`: at once, and whenever it changes. It
+    /// has no id, for it is no event.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    alerts: bool,
+}
+
+impl<'de> Deserialize<'de> for WantedWorker {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        if !Pattern::is_one(&text) && !text.contains('@') {
+            return Err(de::Error::custom("expected an id (32 lower-case hex digits), or a name or glob like `render@*`"));
+        }
+        Pattern::read(&text).map(Self::Named).map_err(de::Error::custom)
+    }
 }
 
 /// What a reader shows.
@@ -110,10 +141,19 @@ pub(super) async fn get_stream(
     })?;
     let turn = app.subscribers.clone().try_acquire_owned().map_err(|_| ApiError::TooManyReaders { limit: app.config.max_subscribers })?;
     let each_root = params.subject == Some(Subject::Roots);
-    if each_root && (params.process.is_some() || params.worker.is_some() || params.name.is_some()) {
-        let detail = "parameter `subject`: `roots` can't be combined with `process`, `worker` or `name`".to_owned();
-        return Err(ApiError::Parameter { name: "subject".to_owned(), detail });
+    let wrong = |name: &str, why: String| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: {why}") };
+    let kinds: BTreeSet<Kind> = params.kind.each().into_iter().collect();
+    let (process_id, worker, name, task) = (params.process, params.worker, params.name, params.task);
+    if each_root && (process_id.is_some() || worker.is_some() || name.is_some() || task.is_some() || !kinds.is_empty()) {
+        return Err(wrong("subject", "`roots` can't be combined with `process`, `worker`, `name`, `kind` or `task`".to_owned()));
     }
+    if kinds.len() > MOST_KINDS {
+        return Err(wrong("kind", format!("{} kinds: give at most {MOST_KINDS}", kinds.len())));
+    }
+    if task.as_ref().is_some_and(|task| task.len() > LONGEST_TASK_ID) {
+        return Err(wrong("task", format!("no task has an id of more than {LONGEST_TASK_ID} bytes")));
+    }
+    let types = WantedTypes::read(params.types.each::<String>()).map_err(|why| wrong("types", why))?;
     let mut roots = BTreeSet::new();
     for root in params.root.0 {
         match (find(&app, root).await, root) {
@@ -135,14 +175,17 @@ pub(super) async fn get_stream(
         None => as_of(&app).await?,
     };
     let after = caught_up(&app, after).await?;
-    let (process_id, worker_id, name) = (params.process, params.worker, params.name);
-    let wanted = Wanted { types: params.types.each().into_iter().collect(), roots, each_root, process_id, worker_id, name };
+    let wanted = Wanted { types, roots, each_root, process_id, worker, name, kinds, task };
     let reader = Reader {
         subscription: app.live.subscribe(wanted),
         live: app.live.clone(),
         format: if upgrade.is_some() { Format::Lines } else { Format::Events },
         after,
         within: params.within.unwrap_or(u64::MAX),
+        firing: params.alerts.then(|| app.alerts.firing()).map(|mut firing| {
+            firing.mark_changed();
+            firing
+        }),
         hand: Arc::new(Semaphore::new(1)),
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
@@ -232,6 +275,8 @@ enum Note {
     Reset(u64),
     /// Nothing that is wanted up to this.
     Nothing(u64),
+    /// Alerts that fire.
+    Alerts(Firing),
 }
 
 struct Reader {
@@ -241,6 +286,8 @@ struct Reader {
     after: u64,
     /// At most so many events are told late.
     within: u64,
+    /// Alerts that fire, if they are told.
+    firing: Option<watch::Receiver<Firing>>,
     greeted: bool,
     heartbeat: Duration,
     last_sent: Instant,
@@ -306,6 +353,9 @@ impl Reader {
                 self.greeted = true;
                 return Some(self.format.note(Note::Greeting(self.after)));
             }
+            if let Some(firing) = self.firing.as_mut().filter(|firing| firing.has_changed().unwrap_or_default()) {
+                return Some(self.format.note(Note::Alerts(*firing.borrow_and_update())));
+            }
             let has_moved = after > self.after;
             self.after = after;
             if let Some(piece) = piece {
@@ -318,10 +368,28 @@ impl Reader {
                 // All were filtered out, and there may be many more of them.
                 tokio::task::yield_now().await;
             } else {
-                let _ = tokio::time::timeout_at(self.last_sent + self.heartbeat, self.subscription.called()).await;
+                let (firing, subscription) = (&mut self.firing, &mut self.subscription);
+                let news = async {
+                    tokio::select! {
+                        () = subscription.called() => {}
+                        () = changed(firing) => {}
+                    }
+                };
+                let _ = tokio::time::timeout_at(self.last_sent + self.heartbeat, news).await;
             }
         }
     }
+}
+
+/// Waits until other alerts fire.
+async fn changed(firing: &mut Option<watch::Receiver<Firing>>) {
+    if let Some(firing) = firing
+        && firing.changed().await.is_ok()
+    {
+        // It is left as new, and told with the next turn.
+        return firing.mark_changed();
+    }
+    std::future::pending::<()>().await;
 }
 
 impl Format {
@@ -330,6 +398,12 @@ impl Format {
             (Self::Events, Note::Greeting(at)) => format!("retry: 1000\nid: {at}\n: connected\n\n"),
             (Self::Events, Note::Reset(at)) => format!("retry: 1000\nid: {at}\nevent: reset\ndata: {{\"as_of\":{at}}}\n\n"),
             (Self::Events, Note::Nothing(at)) => format!("id: {at}\n: nothing new\n\n"),
+            (Self::Events, Note::Alerts(Firing { count, newest })) => {
+                format!("event: alerts\ndata: {{\"firing\":{count},\"newest\":{newest}}}\n\n")
+            }
+            (Self::Lines, Note::Alerts(Firing { count, newest })) => {
+                format!(r#"{{"event":"alerts","data":{{"firing":{count},"newest":{newest}}}}}"#)
+            }
             (Self::Lines, Note::Greeting(at)) => format!(r#"{{"id":{at},"event":"connected"}}"#),
             (Self::Lines, Note::Reset(at)) => format!(r#"{{"id":{at},"event":"reset","data":{{"as_of":{at}}}}}"#),
             (Self::Lines, Note::Nothing(at)) => format!(r#"{{"id":{at},"event":"heartbeat"}}"#),

@@ -50,7 +50,8 @@ fn every_route_wants_what_this_list_says() {
 #[test]
 fn every_change_is_recorded() {
     for (method, path, rule) in declared() {
-        let changes = !matches!(rule.wants, Wants::Nothing | Wants::Scope(Scope::Ingest)) && method != "GET";
+        let tries = matches!(path.as_str(), "/api/v1/batch-tasks/rehearse" | "/api/v1/alerts/trials");
+        let changes = !matches!(rule.wants, Wants::Nothing | Wants::Scope(Scope::Ingest)) && method != "GET" && !tries;
         assert_eq!(rule.audit.is_some(), changes, "{method} {path}");
     }
 }
@@ -71,6 +72,7 @@ fn request(client: &Client, own: &str, method: &str, path: &str) -> RequestBuild
         .replace("{alert}", "999")
         .replace("{hush}", "999")
         .replace("{rule}", "none")
+        .replace("{publication}", "999")
         .replace("{channel}", "none");
     client.request(method.parse().unwrap(), format!("{own}{path}"))
 }

@@ -36,7 +36,12 @@ fn check_event(event: &Event) -> Result<(), String> {
         Event::RunSkipped(event) => event.time_us.max(event.due_us).max(event.last_due_us.unwrap_or(0)),
         Event::RunMissed(event) => event.time_us.max(event.first_due_us).max(event.last_due_us),
         Event::BatchTaskChanged(event) => event.time_us.max(event.until_us.unwrap_or(0)),
-        Event::AgentDecided(event) => event.time_us.max(event.until_us),
+        Event::AgentDecided(event) => {
+            event.time_us.max(event.until_us).max(event.paused_from_us.unwrap_or(0)).max(event.paused_until_us.unwrap_or(0))
+        }
+        Event::TaskSent(event) => event.eta_us.max(event.expires_us).unwrap_or(0),
+        Event::TaskReceived(event) => event.eta_us.max(event.expires_us).unwrap_or(0),
+        Event::TaskRetried(event) => event.eta_us.unwrap_or(0),
         _ => 0,
     };
     if let Some(about) = ProcessEvent::of(event) {
@@ -45,8 +50,10 @@ fn check_event(event: &Event) -> Result<(), String> {
             return Err("attempt 0: attempts count from 1".to_owned());
         }
     }
-    if let Event::ProcessEnded(event) = event {
-        check_elapsed(event.elapsed_ns)?;
+    match event {
+        Event::ProcessEnded(event) => check_elapsed(event.elapsed_ns)?,
+        Event::TaskSucceeded(event) => check_elapsed(event.runtime_ns)?,
+        _ => {}
     }
     check_time(time_us)
 }

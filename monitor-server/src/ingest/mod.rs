@@ -197,6 +197,11 @@ impl Ingest {
         self.trouble.cause()
     }
 
+    /// Why batches can't be stored now, if that is because the disk has no room.
+    pub(crate) fn full(&self) -> Option<Arc<str>> {
+        self.trouble.full()
+    }
+
     /// What came, and what waits.
     pub fn figures(&self) -> Figures {
         let (waiting, waiting_bytes) = self.queue.waiting();

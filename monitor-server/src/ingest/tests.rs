@@ -127,7 +127,7 @@ fn batch(worker: u128, sequence: u64, events: Vec<Event>) -> Batch {
 }
 
 fn beat(time_us: u64) -> Event {
-    Event::WorkerHeartbeat(WorkerHeartbeat { time_us, worker: None })
+    Event::WorkerHeartbeat(WorkerHeartbeat { time_us, ..WorkerHeartbeat::default() })
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub(super) struct Trouble {
 #[derive(Default)]
 struct State {
     cause: Option<Arc<str>>,
+    /// The disk has no room.
+    is_full: bool,
     /// How many batches had been refused when it began.
     refused_before: u64,
 }
@@ -42,6 +44,12 @@ impl Trouble {
         self.lock().cause.clone()
     }
 
+    /// Why nothing can be stored now, if that is because the disk has no room.
+    pub(super) fn full(&self) -> Option<Arc<str>> {
+        let state = self.lock();
+        state.cause.clone().filter(|_| state.is_full)
+    }
+
     /// Why batches need not be tried, if that is so.
     pub(super) fn shut(&self) -> Option<Arc<str>> {
         if self.is_shut.load(Ordering::Relaxed) { self.cause() } else { None }
@@ -57,6 +65,7 @@ impl Trouble {
             state.refused_before = self.refused();
         }
         state.cause = Some(cause.into());
+        state.is_full = error.is_for_room();
         if error.is_lasting() {
             self.is_shut.store(true, Ordering::Relaxed);
         }

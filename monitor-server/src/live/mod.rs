@@ -4,23 +4,27 @@
 //! it has in hand (`piece`); what it has not yet read and is forgotten here is told from the store's log of events (`past`), and a reader
 //! of what is not there either is told to load anew. A change becomes JSON when the first reader wants it, and is kept for the others.
 
+mod names;
 mod part;
 mod past;
 mod piece;
+mod wanted;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::{HashMap, HashSet};
-use monitor_wire::{ProcessId, RootId, WorkerId};
 use tokio::sync::watch;
 
-use self::part::{About, Frame, Part};
+use self::names::Names;
+use self::part::{Frame, Part};
 use self::past::Past;
 use self::piece::Pieces;
 pub use self::piece::{Format, Next, Piece};
-use crate::store::{Changes, Queries};
+use self::wanted::Extent;
+pub use self::wanted::{Pattern, Wanted, WantedTypes, WantedWorker};
+use crate::store::{Changes, Queries, StoreError};
 
 /// About how many bytes a reader takes at once, and makes JSON of for that; with what else is written for each event, a piece has room
 /// for them.
@@ -35,6 +39,7 @@ pub struct Live {
     newest: watch::Sender<u64>,
     pieces: Arc<Pieces>,
     past: Option<Arc<Past>>,
+    names: Arc<Names>,
 }
 
 /// A reader, as one of those that want the same.
@@ -46,23 +51,6 @@ pub struct Subscription {
     calls: watch::Receiver<u64>,
 }
 
-/// Which events a reader wants. Types and trees are known before anything is written as JSON; the others are looked at afterwards.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// Of these types; of any if there are none.
-    pub types: BTreeSet<String>,
-    /// Of these trees, or of no tree; of any tree if there are none.
-    pub roots: BTreeSet<RootId>,
-    /// Of all trees that are not among `roots` the newest of the events that are told at once, with the tree's root alone.
-    pub each_root: bool,
-    /// Of this process.
-    pub process_id: Option<ProcessId>,
-    /// Of this worker, and of the processes that it runs.
-    pub worker_id: Option<WorkerId>,
-    /// Of processes of exactly this name.
-    pub name: Option<String>,
-}
-
 /// What comes after a place, as far as it is in memory.
 #[derive(Debug)]
 enum Read {
@@ -70,15 +58,6 @@ enum Read {
     Frames(Vec<Frame>, u64),
     /// It is forgotten, or never was; the newest event has this number.
     Reset(u64),
-}
-
-/// How much of an event is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
-    All,
-    /// The event and the root of its tree, if it is the tree's newest of those that are told at once.
-    Root,
-    Nothing,
 }
 
 struct Ring {
@@ -107,13 +86,15 @@ impl Live {
     pub fn new(seq: u64, max_bytes: usize, max_readers: usize) -> Self {
         let (parts, groups) = (VecDeque::new(), HashMap::default());
         let ring = Ring { parts, bytes: 0, max_bytes, forgotten: seq, newest: seq, groups, group_count: 0 };
-        Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(seq), pieces: Arc::new(Pieces::new(max_readers)), past: None }
+        let (ring, pieces) = (Arc::new(Mutex::new(ring)), Arc::new(Pieces::new(max_readers)));
+        Self { ring, newest: watch::Sender::new(seq), pieces, past: None, names: Arc::new(Names::new(None)) }
     }
 
     /// Tells what is forgotten here from the store's log of events.
     #[must_use]
     pub fn with_past(self, store: Arc<dyn Queries>) -> Self {
-        Self { past: Some(Arc::new(Past::new(store))), ..self }
+        let names = Arc::new(Names::new(Some(store.clone())));
+        Self { past: Some(Arc::new(Past::new(store, names.clone()))), names, ..self }
     }
 
     /// Makes durable changes known.
@@ -167,12 +148,12 @@ impl Live {
 
     /// The next events after number `after` of those that are wanted: first by type and tree, then by what they are about, for which
     /// they become JSON.
-    fn read(&self, after: u64, wanted: &Wanted) -> Read {
+    fn read(&self, after: u64, wanted: &Wanted) -> Result<Read, StoreError> {
         let (parts, newest) = {
             let ring = self.lock();
             let missed = ring.groups.get(wanted).map_or(ring.forgotten, |group| group.missed);
             if after < missed || after > ring.newest {
-                return Read::Reset(ring.newest);
+                return Ok(Read::Reset(ring.newest));
             }
             let first = ring.parts.partition_point(|part| part.last_seq() <= after);
             (ring.parts.range(first..).cloned().collect::<Vec<_>>(), ring.newest)
@@ -204,7 +185,7 @@ impl Live {
                     Extent::Root | Extent::Nothing => None,
                 };
                 if let Some(frame) = frame
-                    && wanted.is_about(&frame.about)
+                    && wanted.is_about(&frame.about, &self.names)?
                 {
                     bytes += frame.cost();
                     frames.push(frame);
@@ -214,7 +195,7 @@ impl Live {
         if encoded > 0 {
             self.lock().recount(&parts);
         }
-        Read::Frames(frames, at)
+        Ok(Read::Frames(frames, at))
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -295,63 +276,9 @@ impl Subscription {
     }
 }
 
-impl Wanted {
-    fn is_about(&self, about: &About) -> bool {
-        self.process_id.is_none_or(|id| about.process_id == Some(id))
-            && self.worker_id.is_none_or(|id| about.worker_id == Some(id))
-            && self.name.as_deref().is_none_or(|name| about.name.as_deref() == Some(name))
-    }
-
-    /// Returns how much is told of an event, by its tree.
-    fn extent(&self, root_id: impl FnOnce() -> Option<RootId>) -> Extent {
-        if self.roots.is_empty() && !self.each_root {
-            return Extent::All;
-        }
-        match root_id() {
-            Some(root) if !self.roots.contains(&root) => {
-                if self.each_root {
-                    Extent::Root
-                } else {
-                    Extent::Nothing
-                }
-            }
-            _ => Extent::All,
-        }
-    }
-
-    /// Returns which of some changes are the newest of their tree, for the trees of which only the root is told and that are not among
-    /// those `seen`, which they join.
-    fn newest_of_trees(
-        &self,
-        seen: &mut HashSet<RootId>,
-        count: usize,
-        is_of_type: impl Fn(usize) -> bool,
-        root_of: impl Fn(usize) -> Option<RootId>,
-    ) -> HashSet<usize> {
-        let (mut places, mut last) = (HashSet::default(), None);
-        if !self.each_root {
-            return places;
-        }
-        for place in (0..count).rev().filter(|place| is_of_type(*place)) {
-            let root = root_of(place);
-            // Events of one tree mostly stand together.
-            if root != last && root.is_some_and(|root| !self.roots.contains(&root) && seen.insert(root)) {
-                places.insert(place);
-            }
-            last = root;
-        }
-        places
-    }
-
-    /// Returns true if it takes the index of a part to tell what is wanted of it.
-    fn needs_index(&self) -> bool {
-        !self.types.is_empty() || (!self.roots.is_empty() && !self.each_root)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use monitor_wire::StreamMessage;
+    use monitor_wire::{RootId, StreamMessage};
 
     use super::*;
 
@@ -364,11 +291,11 @@ mod tests {
     }
 
     fn of_type(event_type: &str) -> Wanted {
-        Wanted { types: [event_type.to_owned()].into_iter().collect(), ..Wanted::default() }
+        Wanted { types: WantedTypes::read([event_type]).unwrap(), ..Wanted::default() }
     }
 
     fn read(live: &Live, after: u64) -> Result<Vec<u64>, u64> {
-        match live.read(after, &Wanted::default()) {
+        match live.read(after, &Wanted::default()).unwrap() {
             Read::Frames(frames, _) => Ok(frames.iter().map(|frame| frame.seq).collect()),
             Read::Reset(newest) => Err(newest),
         }
@@ -387,7 +314,7 @@ mod tests {
         assert_eq!(read(&live, 8), Err(13), "forgotten");
         assert_eq!(live.newest(), 13);
         assert!(
-            matches!(live.read(9, &of_type("neither")), Read::Frames(frames, 13) if frames.is_empty()),
+            matches!(live.read(9, &of_type("neither")).unwrap(), Read::Frames(frames, 13) if frames.is_empty()),
             "what nobody wants is not encoded"
         );
         assert_eq!(read(&live, 13), Ok(vec![]));
@@ -409,7 +336,7 @@ mod tests {
         live.publish(changes(5_001..=10_000));
         let (mut seen, mut at, mut reads) = (Vec::new(), 0, 0);
         while at < 10_000 {
-            let Read::Frames(frames, next) = live.read(at, &of_type("even")) else { panic!("nothing is forgotten") };
+            let Read::Frames(frames, next) = live.read(at, &of_type("even")).unwrap() else { panic!("nothing is forgotten") };
             seen.extend(frames.iter().map(|frame| frame.seq));
             (at, reads) = (next, reads + 1);
         }
@@ -428,8 +355,8 @@ mod tests {
         let called = [&even, &neither, &all].map(|calls| calls.calls.has_changed().unwrap());
         assert_eq!(called, [true, false, true]);
         assert_eq!((live.skip(7, &mut even), live.skip(8, &mut even)), (None, Some(9)));
-        assert!(matches!(live.read(7, &of_type("even")), Read::Reset(9)), "some of it was wanted");
-        assert!(matches!(live.read(8, &of_type("even")), Read::Frames(_, 9)), "none of it was");
+        assert!(matches!(live.read(7, &of_type("even")), Ok(Read::Reset(9))), "some of it was wanted");
+        assert!(matches!(live.read(8, &of_type("even")), Ok(Read::Frames(_, 9))), "none of it was");
         assert_eq!(read(&live, 7), Err(9), "all of it is forgotten");
         assert_eq!(live.skip(7, &mut neither), Some(9), "but none of it was wanted");
         assert_eq!((live.skip(8, &mut all), live.skip(10, &mut neither)), (None, None), "of another database");
@@ -461,7 +388,7 @@ mod tests {
         live.publish(Changes::new(5, [None].map(message).to_vec()));
         assert_eq!(called(), [5; 3]);
         let seqs = |number| {
-            let Read::Frames(frames, 5) = live.read(0, &wanted(number)) else { panic!("all is looked at") };
+            let Read::Frames(frames, 5) = live.read(0, &wanted(number)).unwrap() else { panic!("all is looked at") };
             frames.iter().map(|frame| frame.seq).collect::<Vec<_>>()
         };
         assert_eq!((seqs(1), seqs(2), seqs(3)), (vec![1, 3, 5], vec![2, 4, 5], vec![5]));
@@ -472,11 +399,11 @@ mod tests {
         let live = Live::new(0, usize::MAX, 9);
         live.publish(changes(1..=20_000));
         let nobody = Wanted { name: Some("of nothing".to_owned()), ..Wanted::default() };
-        let Read::Frames(frames, at) = live.read(0, &nobody) else { panic!("nothing is forgotten") };
+        let Read::Frames(frames, at) = live.read(0, &nobody).unwrap() else { panic!("nothing is forgotten") };
         assert!(frames.is_empty() && at > 0 && at < 20_000, "{at}");
         let encoded = live.lock().parts[0].encoded.load(Ordering::Relaxed);
         assert!(encoded < READ_AT_ONCE_BYTES + 1_000, "{encoded}");
         // What is there already costs nothing.
-        assert!(matches!(live.read(0, &nobody), Read::Frames(_, further) if further > at));
+        assert!(matches!(live.read(0, &nobody), Ok(Read::Frames(_, further)) if further > at));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::{HashMap, HashSet};
-use monitor_wire::{ProcessId, RootId, StreamMessage, WorkerId};
+use monitor_wire::{Event, Kind, ProcessId, RootId, StreamMessage, WorkerId};
 
 use super::Wanted;
 use crate::store::Changes;
@@ -34,6 +34,10 @@ pub(super) struct About {
     pub(super) worker_id: Option<WorkerId>,
     /// The process's name.
     pub(super) name: Option<Arc<str>>,
+    /// The process's kind.
+    pub(super) kind: Option<Kind>,
+    /// The id of the process in a system with ids of its own.
+    pub(super) native_id: Option<Arc<str>>,
 }
 
 /// The changes of a transaction.
@@ -91,27 +95,19 @@ impl Part {
                     roots.iter().flatten().any(|root| wanted.roots.contains(root))
                 }
         };
-        let is_of_type = || {
-            let types = &self.index().types;
-            // Both may be as many as somebody likes.
-            if wanted.types.len() <= types.len() {
-                wanted.types.iter().any(|name| types.contains_key(&**name))
-            } else {
-                types.keys().any(|name| wanted.types.contains(&**name))
-            }
-        };
-        (wanted.roots.is_empty() || wanted.each_root || is_of_root()) && (wanted.types.is_empty() || is_of_type())
+        let is_of_type = || wanted.types.has_any(&self.index().types);
+        (wanted.roots.is_empty() || wanted.each_root || is_of_root()) && (wanted.types.are_all() || is_of_type())
     }
 
     /// Which of its types are wanted, and the type of each change, by its place among these; none if all are.
     pub(super) fn types(&self, wanted: &Wanted) -> Option<(Vec<bool>, &[u32])> {
-        if wanted.types.is_empty() {
+        if wanted.types.are_all() {
             return None;
         }
         let Index { types, type_of, .. } = self.index();
         let mut is_wanted = vec![false; types.len()];
         for (name, place) in types {
-            is_wanted[*place as usize] = wanted.types.contains(&**name);
+            is_wanted[*place as usize] = wanted.types.has(name);
         }
         Some((is_wanted, type_of))
     }
@@ -172,7 +168,29 @@ impl About {
             process_id: process.as_ref().map(|process| process.id),
             worker_id: process.as_ref().and_then(|process| process.worker_id).or(by_worker),
             name: process.as_ref().map(|process| process.name.as_str().into()),
+            kind: process.as_ref().map(|process| process.kind.clone()),
+            native_id: process.as_ref().and_then(|process| process.native_id.as_deref().map(Into::into)),
         }
+    }
+
+    /// Returns what an event itself tells of its process.
+    pub(super) fn told_by(event: &Event) -> Self {
+        let (name, kind, native_id) = match event {
+            Event::ProcessQueued(of) => (Some(&of.name), of.kind.clone(), &of.native_id),
+            Event::ProcessStarted(of) => (Some(&of.name), of.kind.clone(), &of.native_id),
+            Event::ProcessFolded(of) => return Self { name: Some(of.name.as_str().into()), ..Self::default() },
+            Event::TaskSent(of) => (Some(&of.name), Kind::TASK, &of.native_id),
+            Event::TaskReceived(of) => (Some(&of.name), Kind::TASK, &of.native_id),
+            Event::TaskStarted(of) => (None, Kind::TASK, &of.native_id),
+            Event::TaskSucceeded(of) => (None, Kind::TASK, &of.native_id),
+            Event::TaskFailed(of) => (None, Kind::TASK, &of.native_id),
+            Event::TaskRejected(of) => (None, Kind::TASK, &of.native_id),
+            Event::TaskRevoked(of) => (None, Kind::TASK, &of.native_id),
+            Event::TaskRetried(of) => (None, Kind::TASK, &of.native_id),
+            _ => return Self::default(),
+        };
+        let text = |text: &String| Arc::from(text.as_str());
+        Self { name: name.map(text), kind: Some(kind), native_id: native_id.as_ref().map(text), ..Self::default() }
     }
 }
 
@@ -189,6 +207,7 @@ impl Frame {
     }
 
     pub(super) fn cost(&self) -> usize {
-        self.data.len() + self.event_type.len() + self.about.name.as_ref().map_or(0, |name| name.len()) + FRAME_OVERHEAD_BYTES
+        let texts = [&self.about.name, &self.about.native_id].into_iter().flatten().map(|text| text.len()).sum::<usize>();
+        self.data.len() + self.event_type.len() + texts + FRAME_OVERHEAD_BYTES
     }
 }

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
-use monitor_wire::{Event, StreamMessage};
+use monitor_wire::StreamMessage;
 use tokio::time::Instant;
 
-use super::part::{Frame, with_root_alone};
-use super::{Extent, LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
+use super::names::Names;
+use super::part::{About, Frame, with_root_alone};
+use super::wanted::Extent;
+use super::{LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
 use crate::store::{Logged, Models, Queries, StoreError, Subject};
 
 /// So many bytes of pieces that were read stay in memory for the next readers; at least one piece.
@@ -33,6 +35,7 @@ const MAX_REST: Duration = Duration::from_millis(500);
 /// Tells what has been told before.
 pub(super) struct Past {
     store: Arc<dyn Queries>,
+    names: Arc<Names>,
     read: Mutex<Read>,
     rate: Mutex<Rate>,
 }
@@ -52,9 +55,9 @@ struct Rate {
 }
 
 impl Past {
-    pub(super) fn new(store: Arc<dyn Queries>) -> Self {
+    pub(super) fn new(store: Arc<dyn Queries>, names: Arc<Names>) -> Self {
         let rate = Rate { since: Instant::now(), newest: 0, is_busy: false };
-        Self { store, read: Mutex::default(), rate: Mutex::new(rate) }
+        Self { store, names, read: Mutex::default(), rate: Mutex::new(rate) }
     }
 
     /// The next events after number `after` of those that are wanted, and after which number to go on, but no further than `newest`; none
@@ -73,7 +76,7 @@ impl Past {
                 let (chosen, next) = places.next(first..=last, most, LOOKED_AT_AT_ONCE - looked_at);
                 looked_at += next - first;
                 for frame in self.frames(&piece, &chosen, wanted)? {
-                    if wanted.is_about(&frame.about) {
+                    if wanted.is_about(&frame.about, &self.names)? {
                         bytes += frame.cost();
                         frames.push(frame);
                     }
@@ -131,15 +134,16 @@ impl Past {
         let (models, as_of) = self.store.models(&subjects)?;
         let frame = |((place, subject), Models { root, process, worker }): ((&usize, &Subject), Models)| {
             let (event, log) = (piece.event(*place), piece.log(*place));
-            let name = name_of(&event).filter(|_| process.is_none()).map(Arc::from);
+            let told = About::told_by(&event);
             let mut message = StreamMessage { event, root, process, worker, log, as_of };
             if wanted.extent(|| piece.root_id(*place)) == Extent::Root {
                 message = with_root_alone(message);
             }
             let mut frame = Frame::of(piece.first_seq() + *place as u64, piece.type_name(*place), &message)?;
             // Its tree may be dropped by now: what the event says itself is still known.
-            frame.about.process_id = frame.about.process_id.or(subject.process_id);
-            frame.about.name = frame.about.name.or(name);
+            if frame.about.process_id.is_none() {
+                frame.about = About { process_id: subject.process_id, worker_id: frame.about.worker_id, ..told };
+            }
             frame.about.worker_id = frame.about.worker_id.or_else(|| piece.sender(*place));
             Some(frame)
         };
@@ -167,16 +171,6 @@ impl Rate {
     }
 }
 
-/// The name that an event gives its process.
-fn name_of(event: &Event) -> Option<&str> {
-    match event {
-        Event::ProcessQueued(of) => Some(&of.name),
-        Event::ProcessStarted(of) => Some(&of.name),
-        Event::ProcessFolded(of) => Some(&of.name),
-        _ => None,
-    }
-}
-
 /// Finds the events of a piece that may be wanted, by type and tree.
 struct Places<'a> {
     piece: &'a Logged,
@@ -188,7 +182,7 @@ struct Places<'a> {
 
 impl<'a> Places<'a> {
     fn of(piece: &'a Logged, wanted: &'a Wanted) -> Self {
-        let is_of_type = |place| wanted.types.is_empty() || wanted.types.contains(piece.type_name(place));
+        let is_of_type = |place| wanted.types.has(piece.type_name(place));
         let newest_of_trees = wanted.newest_of_trees(&mut HashSet::default(), piece.count(), is_of_type, |place| piece.root_id(place));
         Self { piece, wanted, types: HashMap::default(), newest_of_trees }
     }
@@ -216,7 +210,7 @@ impl<'a> Places<'a> {
     fn is_of_type(&mut self, place: usize) -> bool {
         let wanted = &self.wanted.types;
         let name = self.piece.type_name(place);
-        wanted.is_empty() || *self.types.entry(name).or_insert_with(|| wanted.contains(name))
+        *self.types.entry(name).or_insert_with(|| wanted.has(name))
     }
 }
 

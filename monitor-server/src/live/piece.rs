@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::part::Frame;
 use super::{Live, Read, Subscription};
+use crate::store::StoreError;
 
 /// A piece has about so many bytes at most, unless a single event is larger.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
@@ -218,20 +219,19 @@ impl Live {
 
     fn write(&self, after: u64, wanted: &super::Wanted, format: Format) -> Result<Written, Unwritten> {
         let begun = Instant::now();
-        let (frames, until, rest) = match self.read(after, wanted) {
+        let failed = |error: StoreError| {
+            tracing::error!(error = &error as &dyn std::error::Error, "the stream can't tell what happened");
+            Unwritten::Failed
+        };
+        let (frames, until, rest) = match self.read(after, wanted).map_err(failed)? {
             // Of roots only the newest counts: while many events come in, what changes often meanwhile is told once.
             Read::Frames(frames, until) if wanted.each_root => (frames, until, self.rest(begun.elapsed())),
             Read::Frames(frames, until) => (frames, until, Duration::ZERO),
             Read::Reset(newest) => {
                 let Some(past) = self.past.as_ref().filter(|_| after <= newest) else { return Err(Unwritten::Reset(newest)) };
-                match past.read(after, newest, wanted) {
-                    Ok(Some((frames, until))) => (frames, until, self.rest(begun.elapsed())),
-                    Ok(None) => return Err(Unwritten::Reset(newest)),
-                    Err(error) => {
-                        tracing::error!(error = &error as &dyn std::error::Error, "the stream can't tell what it has told");
-                        return Err(Unwritten::Failed);
-                    }
-                }
+                let read = past.read(after, newest, wanted).map_err(failed)?;
+                let (frames, until) = read.ok_or(Unwritten::Reset(newest))?;
+                (frames, until, self.rest(begun.elapsed()))
             }
         };
         let mut text = String::new();

@@ -6,6 +6,7 @@ use monitor_wire::{
     Attachment, BatchStatus, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, MissedReason, Outcome, SkipReason, Source, WorkerRef,
     WorkerRole,
 };
+use serde_json::Value;
 
 use super::{Packed, PackedEvent, size};
 
@@ -142,6 +143,23 @@ fn cut_event(event: &mut Event, limits: &Limits) {
                 cut_source(&mut function.source, limits);
             }
         }
+        Event::TaskSent(of) => {
+            cut!(of; [&mut of.name] => name_bytes, &mut of.queue => name_bytes, &mut of.exchange => name_bytes, &mut of.routing_key => name_bytes);
+            cut_values([&mut of.args, &mut of.kwargs].into_iter().flatten(), text_bytes);
+        }
+        Event::TaskReceived(of) => {
+            cut!(of; [&mut of.name] => name_bytes, &mut of.queue => name_bytes, &mut of.exchange => name_bytes, &mut of.routing_key => name_bytes);
+            cut_values([&mut of.args, &mut of.kwargs].into_iter().flatten(), text_bytes);
+        }
+        Event::TaskStarted(of) => cut!(of;),
+        Event::TaskSucceeded(of) => {
+            cut!(of;);
+            cut_values(&mut of.result, text_bytes);
+        }
+        Event::TaskFailed(of) => cut!(of; [&mut of.exception] => text_bytes, &mut of.traceback => text_bytes),
+        Event::TaskRejected(of) => cut!(of;),
+        Event::TaskRevoked(of) => cut!(of;),
+        Event::TaskRetried(of) => cut!(of; &mut of.exception => text_bytes, &mut of.traceback => text_bytes),
         Event::WorkerHeartbeat(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
         Event::WorkerOffline(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
         Event::ProcessOverdue(of) => cut_text(&mut of.reason, name_bytes),
@@ -220,6 +238,19 @@ pub(crate) fn cut_fields(fields: &mut Fields, limits: &Limits) {
     }
 }
 
+/// Cuts values of any shape: what isn't text and takes too much becomes the beginning of its JSON, as text.
+fn cut_values<'a>(values: impl IntoIterator<Item = &'a mut Value>, most: usize) {
+    for value in values {
+        if let Value::String(text) = value {
+            cut_text(text, most);
+        } else if size::of_value(value) > most {
+            let mut text = value.to_string();
+            cut_text(&mut text, most);
+            *value = text.into();
+        }
+    }
+}
+
 fn cut_box(text: &mut Box<str>, most: usize) {
     if let Cow::Owned(cut) = shortened(text, most) {
         *text = cut.into();
@@ -253,7 +284,7 @@ fn is_shortened(text: &str, most: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -399,6 +430,27 @@ mod tests {
             (changed(json!({"who": long})), "/who"),
             (changed(json!({"agent": long})), "/agent"),
             (json!({"type": "agent-decided", "time_us": 1, "agent": long, "until_us": 1}), "/agent"),
+            (event("task-sent", json!({"name": long})), "/name"),
+            (event("task-sent", json!({"name": "a", "queue": long})), "/queue"),
+            (event("task-sent", json!({"name": "a", "exchange": long})), "/exchange"),
+            (event("task-sent", json!({"name": "a", "routing_key": long})), "/routing_key"),
+            (event("task-sent", json!({"name": "a", "args": long})), "/args"),
+            (event("task-sent", json!({"name": "a", "kwargs": {"a": long}})), "/kwargs"),
+            (event("task-received", json!({"name": long})), "/name"),
+            (event("task-received", json!({"name": "a", "queue": long})), "/queue"),
+            (event("task-received", json!({"name": "a", "exchange": long})), "/exchange"),
+            (event("task-received", json!({"name": "a", "routing_key": long})), "/routing_key"),
+            (event("task-received", json!({"name": "a", "args": [[long]]})), "/args"),
+            (event("task-received", json!({"name": "a", "kwargs": long})), "/kwargs"),
+            (event("task-started", json!({"native_id": long})), "/native_id"),
+            (event("task-succeeded", json!({"result": long})), "/result"),
+            (event("task-succeeded", json!({"result": [1, long]})), "/result"),
+            (event("task-failed", json!({"exception": long})), "/exception"),
+            (event("task-failed", json!({"exception": "a", "traceback": long})), "/traceback"),
+            (event("task-rejected", json!({"native_id": long})), "/native_id"),
+            (event("task-revoked", json!({"native_id": long})), "/native_id"),
+            (event("task-retried", json!({"exception": long})), "/exception"),
+            (event("task-retried", json!({"traceback": long})), "/traceback"),
             (ended(json!({"outcome": long})), "/outcome"),
             (ended(json!({"outcome": "failed", "reason": long})), "/reason"),
             (ended(json!({"outcome": "failed", "error": {"kind": long, "message": "a"}})), "/error/kind"),

@@ -1,6 +1,6 @@
 //! How much memory a batch takes, so that what waits can be bounded.
 
-use monitor_wire::{Dropped, Error, Event, Fields, Link, Process, Registered, Source, Worker, WorkerRef};
+use monitor_wire::{Dropped, Error, Event, Fields, Link, Process, Registered, Source, Task, Worker, WorkerRef};
 use serde_json::Value;
 
 use super::{Ending, Packed, PackedEvent, Place, Site};
@@ -66,6 +66,20 @@ pub(super) fn of_event(event: &Event) -> usize {
         Event::ProcessEnded(of) => {
             with_common!(of, of.outcome.as_str().len() + text(&of.reason) + of.error.as_ref().map_or(0, error))
         }
+        Event::TaskSent(of) => {
+            let words = text(&of.queue) + text(&of.exchange) + text(&of.routing_key);
+            with_common!(of, of.name.len() + words + values(&of.args) + values(&of.kwargs))
+        }
+        Event::TaskReceived(of) => {
+            let words = text(&of.queue) + text(&of.exchange) + text(&of.routing_key);
+            with_common!(of, of.name.len() + words + values(&of.args) + values(&of.kwargs))
+        }
+        Event::TaskStarted(of) => with_common!(of, 0),
+        Event::TaskSucceeded(of) => with_common!(of, values(&of.result)),
+        Event::TaskFailed(of) => with_common!(of, of.exception.len() + text(&of.traceback)),
+        Event::TaskRejected(of) => with_common!(of, 0),
+        Event::TaskRevoked(of) => with_common!(of, 0),
+        Event::TaskRetried(of) => with_common!(of, text(&of.exception) + text(&of.traceback)),
         Event::WorkerOnline(of) => {
             let function = |of: &Registered| 128 + of.name.len() + of.kind.as_str().len() + of.source.file.len();
             of.version.len()
@@ -91,6 +105,10 @@ pub(super) fn of_event(event: &Event) -> usize {
     }
 }
 
+fn values<'a>(values: impl IntoIterator<Item = &'a Value>) -> usize {
+    values.into_iter().map(of_value).sum()
+}
+
 fn worker(worker: &WorkerRef) -> usize {
     worker.hostname.len() + worker.program.len()
 }
@@ -105,7 +123,19 @@ pub(crate) fn of_process(of: &Process) -> usize {
     let words = name.len() + kind.as_str().len() + state.as_str().len() + attachment.as_str().len();
     let rare = text(native_id) + text(thread) + text(reason) + of.progress.iter().map(|progress| text(&progress.unit)).sum::<usize>();
     let fold = of.fold.as_ref().map_or(0, |fold| fold.histogram.len() * size_of::<(u32, u64)>());
-    words + rare + fold + source(&of.source) + of.error.as_ref().map_or(0, error) + links(&of.links) + fields(&of.fields)
+    words
+        + rare
+        + fold
+        + of.task.as_deref().map_or(0, of_task)
+        + source(&of.source)
+        + of.error.as_ref().map_or(0, error)
+        + links(&of.links)
+        + fields(&of.fields)
+}
+
+fn of_task(of: &Task) -> usize {
+    let words = text(&of.queue) + text(&of.exchange) + text(&of.routing_key) + text(&of.traceback);
+    size_of::<Task>() + words + values(&of.args) + values(&of.kwargs) + values(&of.result)
 }
 
 /// About how many bytes a worker takes as it is shown, apart from itself.

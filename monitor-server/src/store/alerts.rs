@@ -1,6 +1,6 @@
 //! Alerts: what the store is asked of them, and what is changed of them in one transaction.
 
-use monitor_alerts::{Alert, AlertState, Common, Entry, Hush, Key, Message, Note, Rule, Sign};
+use monitor_alerts::{Alert, AlertState, Common, Entry, Hush, Key, Message, Note, Order, Rule, Sign};
 use serde_json::{Map, Value};
 
 use super::StoreError;
@@ -39,6 +39,9 @@ pub trait AlertQueries: Send + Sync + 'static {
 
     /// What was noted of an alert or of a sign, the oldest first, at most so many.
     fn alert_notes(&self, of: NotesOf, limit: usize) -> Result<Vec<Note>, StoreError>;
+
+    /// Tasks that alerts start and whose agents are to be asked now, the oldest first, at most so many.
+    fn follow_ups_due(&self, now_us: u64, limit: usize) -> Result<Vec<FollowUp>, StoreError>;
 
     /// Messages that wait and are due, the oldest first, at most so many.
     fn deliveries_due(&self, now_us: u64, limit: usize) -> Result<Vec<Delivery>, StoreError>;
@@ -148,6 +151,28 @@ pub struct Attempt {
     pub answer: String,
 }
 
+/// A task that an alert starts, until its agents are asked for the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FollowUp {
+    /// The task, and why.
+    pub order: Order,
+    /// How often it was tried to ask.
+    pub attempts: u64,
+}
+
+/// An attempt to ask agents for the run that an alert starts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FollowUpAttempt {
+    /// The alert: it starts one run at most.
+    pub alert: u64,
+    /// What has become of it.
+    pub state: DeliveryState,
+    /// When it is tried next, in Unix microseconds.
+    pub next_us: u64,
+    /// What came of it, in words.
+    pub answer: String,
+}
+
 /// A rule that is kept here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRule {
@@ -191,6 +216,10 @@ pub struct AlertsChange {
     pub messages: Vec<Message>,
     /// Attempts to send messages.
     pub attempts: Vec<Attempt>,
+    /// Tasks that are to be started.
+    pub orders: Vec<Order>,
+    /// Attempts to ask for them.
+    pub followed: Vec<FollowUpAttempt>,
     /// New hushes.
     pub hushes: Vec<Hush>,
     /// Hushes that end now, by their numbers.

@@ -1,8 +1,8 @@
 //! Batch tasks: what the store is asked of them, and the rules by which they change, the same for every store.
 
 use monitor_wire::{
-    BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTaskChanged, BatchTasksPage, BatchVersion, Event, Kind,
-    Process, State,
+    AgentDecided, BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTaskChanged, BatchTasksPage,
+    BatchVersion, Event, Kind, Process, State,
 };
 use serde_json::{Map, Value};
 
@@ -42,8 +42,8 @@ pub trait BatchQueries: Send + Sync + 'static {
     /// The tasks that were changed after a revision, the latest change last, with those revisions; deleted ones as well.
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError>;
 
-    /// Until when each agent has decided, by name.
-    fn batch_agents(&self) -> Result<Vec<(String, u64)>, StoreError>;
+    /// The agents that told how far they have decided, by name.
+    fn batch_agents(&self) -> Result<Vec<BatchAgent>, StoreError>;
 }
 
 /// Which tasks are listed.
@@ -126,6 +126,8 @@ pub enum Refused {
     Version(u64),
     /// Files of this agent define it.
     OfAgent(String),
+    /// There is a heartbeat of its name: their runs would be told as those of one.
+    OfHeartbeat,
 }
 
 /// What became of changes that were asked for together: each task's version, or the first that was refused; then nothing is changed.
@@ -186,6 +188,11 @@ impl TaskRow {
         })
     }
 
+    /// Returns true if a change makes a task of a name that has none.
+    pub(super) fn is_new(row: Option<&Self>, change: &TaskChange) -> bool {
+        matches!(change.edit, TaskEdit::Define(_)) && row.is_none_or(|row| row.status == BatchStatus::DELETED)
+    }
+
     /// The task after an agent told of it; none if that says nothing new. What the server keeps itself no agent changes.
     pub(super) fn told(row: Option<&Self>, event: &BatchTaskChanged) -> Option<Self> {
         let agent = event.agent.clone()?;
@@ -223,20 +230,40 @@ impl TaskRow {
         }
     }
 
-    /// The task as it is shown. `runs`: the newest ones, newest first.
-    pub(super) fn show(self, mut runs: Vec<BatchMark>) -> BatchTask {
+    /// The task as it is shown. `runs`: the newest ones, newest first. `last_warning_us`: when an alert about it last happened.
+    pub(super) fn show(self, mut runs: Vec<BatchMark>, last_warning_us: Option<u64>) -> BatchTask {
         let ended = runs.iter().filter(|run| ![State::RUNNING, State::PENDING, State::RETRYING].contains(&run.outcome));
         let failed_in_a_row = ended.take_while(|run| run.outcome == State::FAILED || run.outcome == State::LOST).count() as u64;
         runs.truncate(MARKS);
         runs.reverse();
         let Self { name, version, status, until_us, agent, changed_us, who, definition } = self;
-        BatchTask { name, version, status, until_us, agent, changed_us, who, definition, next_us: Vec::new(), runs, failed_in_a_row }
+        BatchTask {
+            name,
+            version,
+            status,
+            until_us,
+            agent,
+            changed_us,
+            who,
+            definition,
+            next_us: Vec::new(),
+            paused_by: None,
+            runs,
+            failed_in_a_row,
+            last_warning_us,
+        }
     }
 
     /// It is made or changed so that it gets a version.
     pub(super) fn is_version_after(&self, row: Option<&Self>) -> bool {
         row.is_none_or(|row| row.version != self.version || row.agent != self.agent)
     }
+}
+
+/// What an agent tells of itself.
+pub(super) fn agent_of(told: &AgentDecided) -> BatchAgent {
+    let AgentDecided { agent, until_us, paused_from_us, paused_until_us, .. } = told.clone();
+    BatchAgent { name: agent, decided_us: until_us, paused_from_us, paused_until_us }
 }
 
 /// The run of a batch task that a process is; none if it is no such process.

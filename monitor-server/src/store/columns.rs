@@ -237,7 +237,9 @@ pub(crate) fn more(process: &Process) -> Option<String> {
         ("native_id" | "reason" | "exit_code" | "signal" | "progress" | "fold", value) => !value.is_null(),
         ("attempt", value) => *value != 1,
         // Left out of the JSON where there is nothing to say.
-        ("expected_ns" | "expected_p95_ns" | "overdue" | "contradictions" | "attempts" | "attempts_of" | "next_attempt_us", _) => true,
+        ("expected_ns" | "expected_p95_ns" | "overdue" | "contradictions" | "attempts" | "attempts_of" | "next_attempt_us" | "task", _) => {
+            true
+        }
         ("attachment", value) => *value != "explicit",
         ("links", Value::Array(links)) => !links.is_empty(),
         ("fields", Value::Object(fields)) => !fields.is_empty(),

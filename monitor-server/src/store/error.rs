@@ -200,6 +200,11 @@ impl StoreError {
         matches!(self, Self::NoRoom { .. } | Self::Removed { .. } | Self::Broken { .. })
     }
 
+    /// Returns true if the disk has no room, or less than has to stay free.
+    pub(crate) fn is_for_room(&self) -> bool {
+        matches!(self, Self::NoRoom { .. }) || self.is_full()
+    }
+
     /// Returns true if the disk has no room at all.
     pub(super) fn is_full(&self) -> bool {
         matches!(self, Self::Database { failure: Failure::Full, .. })

@@ -40,6 +40,19 @@ pub struct Rules<'a> {
     pub now_us: u64,
 }
 
+/// Without a rule for the age of trees, a worker that is gone is known for so long.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+/// However young trees go, it is known for so long: what it sends once more, after the server was away, must not count twice.
+const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
+
+impl Rules<'_> {
+    /// Workers that are gone and that nothing refers to are forgotten if they were last heard of before this time.
+    pub(super) fn forget_before_us(&self) -> u64 {
+        let remembered = self.retention.longest().unwrap_or(REMEMBERED).max(REMEMBERED_AT_LEAST);
+        self.aged_us.saturating_sub(remembered.as_micros() as u64)
+    }
+}
+
 /// How much a step may do.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {

@@ -1,6 +1,6 @@
-//! What the server keeps: six traits of intentions in plain types, so that another database can take this one's place. What takes
-//! ([`Intake`]), what answers ([`Queries`], [`BatchQueries`] of batch tasks, [`HeartbeatQueries`] of heartbeats and [`AlertQueries`] of alerts), and what
-//! keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
+//! What the server keeps: seven traits of intentions in plain types, so that another database can take this one's place. What takes
+//! ([`Intake`]), what answers ([`Queries`], [`BatchQueries`] of batch tasks, [`HeartbeatQueries`] of heartbeats, [`AlertQueries`] of alerts and
+//! [`QueueQueries`] of tasks of queues), and what keeps house ([`Housekeeping`]). `sqlite/` is one implementation.
 
 mod alerts;
 mod batch;
@@ -14,6 +14,7 @@ mod intake;
 #[cfg(test)]
 pub(crate) mod memory;
 mod queries;
+pub(crate) mod queue;
 mod shape;
 mod signs;
 pub(crate) mod space;
@@ -23,7 +24,8 @@ mod suite;
 mod worker;
 
 pub use self::alerts::{
-    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, Attempt, DeliveriesOf, Delivery, DeliveryState, NotesOf, RuleEdit, StoredRule,
+    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, Attempt, DeliveriesOf, Delivery, DeliveryState, FollowUp, FollowUpAttempt,
+    NotesOf, RuleEdit, StoredRule,
 };
 pub use self::batch::{
     BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Expects, Refused, TaskChange, TaskEdit, TasksChanged, diff,
@@ -37,16 +39,19 @@ pub use self::heartbeat::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash
 pub use self::housekeeping::{Backup, Budget, Chore, Housekeeping, Rules, Tidied, Turn};
 pub use self::intake::Intake;
 pub use self::queries::{
-    CausesQuery, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort, RootsQuery,
-    SeriesQuery, Standing, StatsQuery, StatsSort,
+    CausesQuery, ErrorsQuery, LogsQuery, MOST_LINKED, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort,
+    RootsQuery, SeriesQuery, Standing, StatsQuery, StatsSort,
 };
+pub use self::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search as TaskSearch};
+pub(crate) use self::shape::shape;
 pub use self::signs::Watched;
+pub(crate) use self::signs::{DISK, PAST, is_alert, of_disk, usual_ns};
 #[cfg(test)]
 pub(crate) use self::sqlite::MAX_READERS;
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup, check, restore, salvage};
 pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
 
 /// A whole store, for whoever hands out its parts.
-pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + Housekeeping {}
+pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping {}
 
-impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + Housekeeping> Store for S {}
+impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping> Store for S {}

@@ -1,8 +1,8 @@
 //! Questions to the store, and the answers that the wire has no type for.
 
 use monitor_wire::{
-    CausesPage, ErrorsPage, Kind, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, State, StatsPage,
-    StatsSeries, Status, TreePage, Worker, WorkerId, WorkersPage,
+    CausesPage, ErrorsPage, Kind, LinkedFrom, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, State,
+    StatsPage, StatsSeries, Status, TreePage, Worker, WorkerId, WorkersPage,
 };
 
 use super::{Cursor, Logged, Models, StoreError, Subject, TreeColumns};
@@ -56,6 +56,9 @@ pub trait Queries: Send + Sync + 'static {
 
     /// One process; none if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
+
+    /// The links that lead to a process from other trees: those of so many processes, of the newest trees first.
+    fn linked_from(&self, root: RootId, id: ProcessId, limit: usize) -> Result<LinkedFrom, StoreError>;
 
     /// The processes whose ids are from the first to the second of these, newest trees first, at most so many.
     fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError>;
@@ -111,6 +114,9 @@ pub enum RootKey {
     /// The short number that the server gave it.
     Number(u64),
 }
+
+/// So many processes that have a link to one are counted.
+pub const MOST_LINKED: usize = 1_000;
 
 /// In which order roots are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -20,7 +20,7 @@ static VARYING: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// A message with what varies replaced by `…`. It is in the file, so a change tells like failures of before and after apart.
-pub(super) fn shape(message: &str) -> Cow<'_, str> {
+pub(crate) fn shape(message: &str) -> Cow<'_, str> {
     let end = message.char_indices().nth(MAX_CHARS).map_or(message.len(), |(end, _)| end);
     VARYING.replace_all(&message[..end], |found: &Captures<'_>| {
         let text = &found[0];

@@ -1,11 +1,12 @@
 //! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
+use monitor_tasks::duration;
 use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
 use serde_json::Value;
 
-use super::batch::{Definition, run_of};
-use super::shape;
+use super::batch::{Definition, TaskRow, run_of};
+use super::shape::shape;
 
 /// Longest text of a sign, in bytes: what is longer is cut.
 const LONGEST: usize = 4_000;
@@ -13,12 +14,24 @@ const LONGEST: usize = 4_000;
 const PING: &str = "ping";
 /// Why a run of a heartbeat is missed.
 const NO_PING: &str = "no-ping";
+/// What runs say that their task's rules started.
+const BY_TIME: &str = "time";
+/// So many past runs at least tell how long one usually takes.
+const FEWEST: usize = 10;
+/// A run that takes less than this part of what it usually does, one in so many, ended too soon.
+const FAST_PART: u64 = 10;
+/// So many of a task's last runs that ended well tell how long one usually takes.
+pub(crate) const PAST: usize = 100;
+/// A task that is paused for so long is told of, in microseconds: a day.
+pub(super) const LONG_PAUSE_US: u64 = 86_400_000_000;
 
 /// What rules ask for beyond batch tasks: without a rule nothing is stored of processes that are no runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Watched {
     /// Names of processes.
     pub names: Vec<Pattern>,
+    /// A rule asks for runs that end too soon.
+    pub fast: bool,
 }
 
 impl Watched {
@@ -53,6 +66,8 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
         run: run.as_ref().map(|run| run.run.clone()),
         trigger: run.as_ref().map(|run| if is_by_alert(run) { "alert".to_owned() } else { run.trigger.clone() }),
         machine: run.as_ref().and_then(|run| run.agent.clone()),
+        version: run.as_ref().map(|run| run.version).filter(|version| *version > 0),
+        exit_meaning: run.as_ref().and_then(|run| exit_meaning(run, definition)),
         due_us: run.as_ref().map(|run| run.due_us),
         started_us: process.started_us,
         ended_us: process.ended_us,
@@ -60,7 +75,7 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
         exit_code: run.as_ref().and_then(|run| run.result_code).or(process.exit_code.map(i64::from)),
         signal: process.signal.map(i64::from),
         reason: process.reason.as_deref().map(cut),
-        shape: error.as_deref().map(|error| shape::shape(error).into_owned()),
+        shape: error.as_deref().map(|error| shape(error).into_owned()),
         error,
         ..of_task(definition)
     };
@@ -68,9 +83,35 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
     Sign { agent, ..sign(what, subject, now_us, Some(process), facts) }
 }
 
+/// What a run's code means, in one word of the task's `exit`; if it isn't the command's own, in one of the monitor's.
+fn exit_meaning(run: &BatchRun, definition: Option<&Definition>) -> Option<String> {
+    let own = run.exit_code.map(i64::from);
+    let code = run.result_code.or(own)?;
+    if own != Some(code) {
+        let given = match code {
+            90 => "hook",
+            91 => "expect",
+            92 => "killed",
+            93 => "kill-after",
+            94 => "lost",
+            95 => "start",
+            96 => "publish",
+            97 => "limit",
+            _ => return None,
+        };
+        return Some(given.to_owned());
+    }
+    definition?.get("exit")?.get(code.to_string())?.as_str().map(cut)
+}
+
 /// Returns true for a run that an alert started.
 fn is_by_alert(run: &BatchRun) -> bool {
-    run.by.as_ref().is_some_and(|by| by.starts_with("alert "))
+    run.by.as_deref().is_some_and(is_alert)
+}
+
+/// Returns true if it was an alert that asked for a run.
+pub(crate) fn is_alert(by: &str) -> bool {
+    by.starts_with("alert ")
 }
 
 /// Owner and tags of a task.
@@ -90,6 +131,86 @@ pub(super) fn of_overdue(process: &Process, by_timeout: bool, limit_ns: u64, def
     let mut sign = of_process(process, What::Cause(cause), definition, now_us);
     sign.facts.limit_ns = Some(limit_ns);
     sign
+}
+
+/// The sign of a run that has just started, if its task's rules started it later than the task allows.
+pub(super) fn of_start(process: &Process, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
+    let run = run_of(process).filter(|run| run.trigger == BY_TIME)?;
+    let read = |key: &str| duration::read(definition?.get(key)?.as_str()?).ok();
+    let within = read("start-within")?.saturating_add(read("jitter").unwrap_or_default());
+    let late_us = run.started_us?.saturating_sub(run.due_us);
+    if u128::from(late_us) <= within.as_micros() {
+        return None;
+    }
+    let mut sign = of_process(process, What::Cause(Cause::Late), definition, now_us);
+    sign.facts.limit_ns = Some(within.as_nanos().min(u128::from(u64::MAX)) as u64);
+    Some(sign)
+}
+
+/// The sign of a run that ended well, if that took less than a tenth of what it usually takes. `past`: what past runs took, in nanoseconds.
+pub(super) fn of_fast(process: &Process, past: Vec<u64>, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
+    let is_known = past.len() >= FEWEST;
+    let usual_ns = usual_ns(past).filter(|_| is_known)?;
+    if process.elapsed_ns? >= usual_ns / FAST_PART {
+        return None;
+    }
+    let mut sign = of_process(process, What::Cause(Cause::Fast), definition, now_us);
+    sign.facts.usual_ns = Some(usual_ns);
+    Some(sign)
+}
+
+/// Duration that half of these are below; none if there are none.
+pub(crate) fn usual_ns(mut past: Vec<u64>) -> Option<u64> {
+    past.sort_unstable();
+    past.get(past.len() / 2).copied()
+}
+
+/// The sign of a worker that is lost with work open, or is there again. Its name is the same for each start of a program on a host.
+pub(super) fn of_worker(program: &str, host: &str, open: u64, is_heard: bool, now_us: u64) -> Sign {
+    let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Lost) };
+    let facts = Facts {
+        machine: Some(cut(host)),
+        program: Some(cut(program)),
+        times: Some(open).filter(|open| *open > 1),
+        reason: (!is_heard).then(|| "worker-lost".to_owned()),
+        ..Facts::default()
+    };
+    let subject = Subject::new(SubjectKind::Worker, worker_name(program, host));
+    Sign { agent: Some(cut(host)), ..sign(what, subject, now_us, None, facts) }
+}
+
+/// Name of a program on a host.
+pub(super) fn worker_name(program: &str, host: &str) -> String {
+    format!("{}@{}", cut(program), cut(host))
+}
+
+/// The sign of events that a worker has dropped.
+pub(super) fn of_drops(program: &str, host: &str, count: u64, now_us: u64) -> Sign {
+    let facts = Facts { machine: Some(cut(host)), program: Some(cut(program)), times: Some(count), ..Facts::default() };
+    let subject = Subject::new(SubjectKind::Worker, worker_name(program, host));
+    Sign { agent: Some(cut(host)), ..sign(What::Cause(Cause::Drops), subject, now_us, None, facts) }
+}
+
+/// The sign of a disk without room, or with room again. `why`: what is wrong with it.
+pub(crate) fn of_disk(why: Option<&str>, now_us: u64) -> Sign {
+    let what = if why.is_some() { What::Cause(Cause::Disk) } else { What::Relief(Relief::Works) };
+    let facts = Facts { error: why.map(cut), ..Facts::default() };
+    sign(what, Subject::new(SubjectKind::Server, DISK), now_us, None, facts)
+}
+
+/// Name of the server's disk, as alerts are about it.
+pub(crate) const DISK: &str = "disk";
+
+/// The sign of a task that is paused for long, or whose long pause is over.
+pub(super) fn of_pause(task: &TaskRow, is_over: bool, now_us: u64) -> Sign {
+    let what = if is_over { What::Relief(Relief::Restored) } else { What::Cause(Cause::Deleted) };
+    let facts = Facts {
+        text: task.who.as_deref().map(cut),
+        machine: task.agent.clone(),
+        reason: (!is_over).then(|| "paused".to_owned()),
+        ..of_task(Some(&task.definition))
+    };
+    sign(what, Subject::new(SubjectKind::Task, &task.name), now_us, None, facts)
 }
 
 /// The sign of an event about a batch task that an agent tells of.
@@ -129,9 +250,11 @@ pub(super) fn of_task_change(
     now_us: u64,
 ) -> Option<Sign> {
     let is_gone = |status: &BatchStatus| *status == BatchStatus::DELETED;
+    let is_resumed = before == Some(&BatchStatus::PAUSED) && event.status == BatchStatus::ACTIVE;
     let what = match (before.is_some_and(is_gone), is_gone(&event.status)) {
         (false, true) => What::Cause(Cause::Deleted),
         (true, false) => What::Relief(Relief::Restored),
+        (false, false) if is_resumed => What::Relief(Relief::Restored),
         _ => return None,
     };
     let facts = Facts { text: event.who.as_deref().map(cut), machine: event.agent.clone(), ..of_task(definition) };
@@ -149,7 +272,7 @@ pub(super) fn of_notification(of: &ProcessNotified, now_us: u64) -> Sign {
         severity: Some(severity),
         title: Some(cut(&of.title)),
         text: of.text.as_deref().map(cut),
-        shape: Some(shape::shape(&of.title).into_owned()),
+        shape: Some(shape(&of.title).into_owned()),
         root_id: Some(of.root_id.to_string()),
         process_id: Some(of.id.to_string()),
         ..Facts::default()

@@ -16,6 +16,7 @@ pub(super) fn view(
 ) -> Worker {
     let status = facts.status();
     let online = facts.online.as_ref().map(|(_, announced)| announced);
+    let figures = facts.heartbeat.as_ref().map(|(_, figures)| figures.clone()).unwrap_or_default();
     let mut dropped = dropped;
     dropped.sort_unstable_by(|a, b| (&a.event_type, &a.reason, a.root_id).cmp(&(&b.event_type, &b.reason, b.root_id)));
     Worker {
@@ -38,6 +39,9 @@ pub(super) fn view(
         heartbeat_interval_ms: online.map(|online| online.heartbeat_interval_ms),
         dropped,
         running: if status == WorkerStatus::Online { open as u64 } else { 0 },
+        active: figures.active,
+        processed: figures.processed,
+        loadavg: figures.loadavg,
         registered: Vec::new(),
         clock_offset_us: lag.map(|lag| -lag),
         events: BTreeMap::new(),

@@ -157,6 +157,10 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
     let runs = server.ask("/api/v1/batch-tasks/runs?task=gold&exit_code=3&outcome=failed&agent=db-1").await;
     assert_eq!((&runs["runs"][0]["run"], &runs["runs"][0]["error"]), (&json!("gold@20261121T023000Z.1"), &json!("no prices")), "{runs}");
     assert_eq!(server.ask("/api/v1/batch-tasks/runs?exit_code=4").await["runs"], json!([]));
+    let log = async |run: &str| ask(&server, "GET", &format!("batch-tasks/runs/{run}/log"), None, None).await;
+    let (status, away) = log("gold@20261121T023000Z.1").await;
+    assert!(status == 503 && away["detail"].as_str().unwrap().contains("db-1, which did not answer"), "{away}");
+    assert_eq!((log("gold").await.0, log("tin@20261121T023000Z.1").await.0), (404, 404));
     assert_eq!(server.ask("/api/v1/batch-tasks?q=GOL").await["tasks"][0]["runs"][0]["outcome"], "failed");
     let path = format!("/api/v1/batch-tasks/gold/explain?from={DUE}&to={}", DUE + 240_000_001);
     let explained = server.ask(&path).await;
@@ -174,6 +178,72 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
         assert_eq!(ask(&server, "GET", &format!("batch-tasks/{wrong}"), None, None).await.0, 400, "{wrong}");
     }
     assert_eq!(ask(&server, "GET", "batch-tasks/none/explain", None, None).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
+    let server = TestServer::start().await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
+    let (second, hour) = (1_000_000, 3_600_000_000);
+    // A due time of every five seconds, so that as many are missed whenever the test runs.
+    let due = now / (5 * second) * 5 * second;
+    let event = |nth: u64, due: u64, more: Value| {
+        let mut event = json!({"root_id": format!("{nth:032x}"), "id": format!("{nth:016x}"), "native_id": format!("gold@{nth}.1")});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        if event["type"] == "process-started" {
+            event["fields"] = json!({"task.name": "gold", "task.due_us": due.to_string(), "task.trigger": "time", "task.agent": "db-1"});
+        }
+        event
+    };
+    let start = |nth, due| event(nth, due, json!({"type": "process-started", "time_us": due + 5, "kind": "run", "name": "gold"}));
+    let end = |nth, end, outcome: &str| event(nth, end, json!({"type": "process-ended", "time_us": end, "outcome": outcome}));
+    // The agent had its version since three hours ago.
+    let definition = json!({"name": "gold", "command": ["true"], "rules": ["@every 5s"], "zone": "UTC", "on": ["db-1"]});
+    let mut events = vec![
+        json!({"type": "batch-task-changed", "time_us": due - 3 * hour, "task": "gold", "version": 1, "status": "active", "agent": "db-1", "definition": definition}),
+        // It ran into the day, and one runs still.
+        start(1, due - 5 * hour),
+        end(1, due - hour, "succeeded"),
+        start(2, due - 4 * hour),
+        json!({"type": "run-missed", "time_us": due, "task": "gold", "agent": "db-1", "version": 1, "first_due_us": due - hour,
+            "last_due_us": due - hour / 2, "count": 361, "reason": "agent-down"}),
+    ];
+    for nth in 0..1_000 {
+        events.push(start(nth + 10, due - 2 * hour + nth * second));
+        events.push(end(nth + 10, due - 2 * hour + nth * second + 9, if nth == 500 { "failed" } else { "succeeded" }));
+    }
+    server.send(&batch(1, &events)).await;
+    for nth in 0..6 {
+        let other = json!({"name": format!("other-{nth}"), "command": ["true"], "rules": ["* * * * *"], "on": ["db-1"]});
+        assert_eq!(ask(&server, "POST", "batch-tasks", None, Some(other)).await.0, 201);
+    }
+    let path = format!("/api/v1/batch-tasks/runs/day?from={}&to={}", due - 3 * hour, due + hour);
+    let day = server.ask(&path).await;
+    assert_eq!((day["lanes"].as_array().unwrap().len(), &day["is_cut"]), (7, &json!(false)), "{day}");
+    let gold = &day["lanes"][0];
+    assert_eq!((&gold["agent"], &gold["task"]), (&json!("db-1"), &json!("gold")));
+    let of = |decision: &str, outcome: Value| {
+        let marks = gold["marks"].as_array().unwrap().iter();
+        marks
+            .filter(|mark| mark["decision"] == decision && mark["outcome"] == outcome)
+            .map(|mark| mark["count"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("started", json!("succeeded")), [1, 999]);
+    assert_eq!((of("started", json!("failed")), of("started", json!("running"))), (vec![1], vec![1]));
+    assert_eq!(of("missed", Value::Null), [361]);
+    // All else before now no agent has told of; what comes is planned.
+    assert!(of("unknown", Value::Null).iter().sum::<u64>() > 1_000, "{gold}");
+    let planned = of("will-start", Value::Null).iter().sum::<u64>() + of("will-be-skipped", Value::Null).iter().sum::<u64>();
+    assert!((600..720).contains(&planned), "{planned}");
+    let crowd = &day["crowded"][0];
+    assert!((&crowd["agent"], &crowd["starts"]) == (&json!("db-1"), &json!(7)) || crowd["starts"] == 6, "{crowd}");
+    let narrowed = server.ask(&format!("{path}&q=OTHER-3&agent=db-1")).await;
+    assert_eq!((narrowed["lanes"].as_array().unwrap().len(), &narrowed["crowded"]), (1, &json!([])));
+    assert_eq!(server.ask(&format!("{path}&agent=db-2")).await["lanes"], json!([]));
+    for wrong in ["", "?from=1", "?from=2&to=1", "?from=0&to=93600000001", "?from=x&to=1", "?from=0&to=1&nope=1"] {
+        assert_eq!(ask(&server, "GET", &format!("batch-tasks/runs/day{wrong}"), None, None).await.0, 400, "{wrong}");
+    }
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod page;
 mod parameters;
 mod pins;
 mod plain;
+mod queue;
 mod random;
 mod reading;
 mod revoked;

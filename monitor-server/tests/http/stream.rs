@@ -200,6 +200,50 @@ async fn what_was_told_is_told_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_later() {
+    const TASK: &str = "00000000000000aa";
+    let task = |event_type: &str| {
+        json!({"type": event_type, "root_id": ROOT, "id": TASK, "time_us": 1_763_600_000_123_456_u64, "name": "render",
+            "native_id": "8a/1c\0根", "exception": "no disk"})
+    };
+    // The events of each; those beyond the last one that isn't wanted would be told before it.
+    let queries = [
+        ("types=task-*", &[4, 5, 6, 9][..]),
+        ("types=task-s*,process-ended", &[3, 4, 5, 7, 9, 10]),
+        ("kind=task", &[4, 5, 6, 9]),
+        ("kind=script,root", &[1, 3, 8, 10]),
+        ("task=8a%2F1c%00%E6%A0%B9", &[4, 5, 6, 9]),
+        ("worker=nightly@build-7&types=process-*", &[1, 2, 3, 7, 8, 10]),
+        ("worker=night*@*:4121&types=process-ended", &[3, 7, 10]),
+        ("worker=*@build-?&kind=task&types=task-f*", &[6]),
+    ];
+    let server = TestServer::start().await;
+    let mut readers = Vec::new();
+    for (query, _) in queries {
+        readers.push(Reader::open(server.get(&format!("/api/v1/stream?{query}"))).await);
+    }
+    let mut sent = batch(1, &[task("task-sent")]);
+    sent["worker"] = json!({"id": "5b0c0000000000000000000000000002", "hostname": "else", "pid": 7, "program": "web"});
+    server.send(&tree()).await;
+    server.send(&sent).await;
+    server.send(&batch(4, &[task("task-started"), task("task-failed"), failed(ROOT, CHILD, "late")])).await;
+    let last = [started(OTHER, PROCESS, None, "other"), task("task-succeeded"), failed(OTHER, PROCESS, "too")];
+    server.send(&batch(7, &last)).await;
+    for ((query, expected), reader) in queries.iter().zip(&mut readers) {
+        for id in *expected {
+            assert_eq!(reader.next().await.id, *id, "{query}");
+        }
+    }
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    for (query, expected) in queries {
+        let mut reader = Reader::open(server.get(&format!("/api/v1/stream?after=0&{query}"))).await;
+        for id in expected {
+            assert_eq!(reader.next().await.id, *id, "{query}, from the log");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_long_past_is_told_in_order_from_the_log_and_then_from_memory() {
     let server = TestServer::with(|config| config.stream_buffer_bytes = 200_000).await;
     let mut number = 1;

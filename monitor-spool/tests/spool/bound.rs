@@ -221,10 +221,17 @@ fn what_was_begun_and_broken_off_is_cleared_away_when_it_is_old() {
     }
     test.spool.keep_within(u64::MAX).unwrap();
     assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 2);
-    for name in [".new-x", ".gone-y"] {
+    let is_of_before = |name: &str, hours: u64| {
         let dir = std::fs::File::open(test.spool.path().join(name)).unwrap();
-        dir.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7_200)).unwrap();
+        dir.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3_600 * hours)).unwrap();
+    };
+    // All of it was made just now, and then the clock was set ahead.
+    for name in [".new-x", ".gone-y", "."] {
+        is_of_before(name, 2);
     }
+    test.spool.keep_within(u64::MAX).unwrap();
+    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 2);
+    is_of_before(".", 0);
     test.spool.keep_within(u64::MAX).unwrap();
     assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 0);
 }

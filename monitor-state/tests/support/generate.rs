@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use monitor_wire::{
     Attachment, Batch, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged,
-    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, Unplaced, WorkerChanged,
-    WorkerHeartbeat, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
+    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, TaskFailed, TaskReceived, TaskRejected, TaskRetried,
+    TaskRevoked, TaskSent, TaskStarted, TaskSucceeded, UnknownEvent, Unplaced, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline,
+    WorkerRef, WorkerRole,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -68,9 +69,9 @@ fn common() -> impl Strategy<Value = Common> {
 }
 
 macro_rules! with_common {
-    ($common:expr, $name:ident { $($field:ident),* $(,)? }) => {{
+    ($common:expr, $name:ident { $($field:ident $(: $value:block)?),* $(,)? }) => {{
         let (tree, id, time_us, attempt, worker, native_id, links) = $common;
-        Event::$name($name { root_id: root(tree), id, time_us, attempt, worker, native_id, links, $($field),* })
+        Event::$name($name { root_id: root(tree), id, time_us, attempt, worker, native_id, links, $($field $(: $value)?),* })
     }};
 }
 
@@ -104,6 +105,7 @@ pub fn unplaced_history() -> impl Strategy<Value = BTreeMap<char, Vec<Event>>> {
     btree_map(select(WORKERS.as_slice()), vec(some, 0..14), 1..4)
 }
 
+/// Its parts are boxed, or a test's stack is too small for all of them.
 pub fn event() -> impl Strategy<Value = Event> {
     let parent = || prop_oneof![1 => Just(None), 3 => id().prop_map(Some)];
     let batch_mark = || prop_oneof![3 => Just(None), 1 => name().prop_map(Some)];
@@ -166,7 +168,43 @@ pub fn event() -> impl Strategy<Value = Event> {
             )
         },
     );
-    prop_oneof![8 => started, 5 => ended, 1 => queued, 2 => updated, 1 => progressed, 1 => logged, 2 => folded, 2 => worker_event()]
+    prop_oneof![
+        8 => started.boxed(), 5 => ended.boxed(), 1 => queued.boxed(), 2 => updated.boxed(), 1 => progressed.boxed(), 1 => logged.boxed(),
+        2 => folded.boxed(), 2 => worker_event().boxed(), 6 => task_event().boxed(),
+    ]
+}
+
+/// An event of a queue.
+fn task_event() -> impl Strategy<Value = Event> {
+    let value = || option::of(0..3_u8).prop_map(|value| value.map(|value| serde_json::json!([value])));
+    let parent = || prop_oneof![1 => Just(None), 1 => id().prop_map(Some)];
+    let times = || (option::of(1..12_u64), option::of(1..12_u64));
+    let message = (parent(), name(), value(), value(), option::weighted(0.2, 0..2_u32), times(), option::of(name()), option::of(name()));
+    let message = (common(), message, any::<bool>()).prop_map(|(common, message, is_sent)| {
+        let (parent_id, name, args, kwargs, retries, (eta_us, expires_us), queue, exchange) = message;
+        let routing_key = exchange.clone();
+        if is_sent {
+            with_common!(common, TaskSent { parent_id, name, args, kwargs, retries, eta_us, expires_us, queue, exchange, routing_key })
+        } else {
+            with_common!(common, TaskReceived { parent_id, name, args, kwargs, retries, eta_us, expires_us, queue, exchange, routing_key })
+        }
+    });
+    let rest = (common(), 0..7_u8, option::of(0..3_u32), option::of(name()), any::<bool>(), value());
+    let rest = rest.prop_map(|(common, which, number, text, flag, result)| {
+        let eta_us = number.map(u64::from);
+        match which {
+            0 | 1 => with_common!(common, TaskStarted { pid: { number } }),
+            2 => with_common!(common, TaskSucceeded { result: { result }, runtime_ns: { eta_us } }),
+            3 => with_common!(common, TaskFailed { exception: { text.clone().unwrap_or_default() }, traceback: { text } }),
+            4 => with_common!(common, TaskRejected { requeued: { flag || number.is_some() } }),
+            5 => {
+                let signum = number.map(|number| number as i32);
+                with_common!(common, TaskRevoked { terminated: { flag }, signum: { signum }, expired: { number == Some(1) } })
+            }
+            _ => with_common!(common, TaskRetried { exception: { text.clone() }, traceback: { text }, eta_us: { eta_us } }),
+        }
+    });
+    prop_oneof![2 => message.boxed(), 5 => rest.boxed()]
 }
 
 fn worker_event() -> impl Strategy<Value = Event> {
@@ -184,7 +222,7 @@ fn worker_event() -> impl Strategy<Value = Event> {
                 capabilities: Vec::new(),
                 worker: relayed,
             }),
-            1 => Event::WorkerHeartbeat(WorkerHeartbeat { time_us, worker: relayed }),
+            1 => Event::WorkerHeartbeat(WorkerHeartbeat { time_us, worker: relayed, active: Some(time_us), ..WorkerHeartbeat::default() }),
             2 => Event::WorkerOffline(WorkerOffline { time_us, worker: relayed }),
             3 => Event::WorkerLost(changed),
             4 => Event::WorkerFound(changed),

@@ -56,7 +56,30 @@ impl Said {
     }
 
     fn attempt(&self) -> u64 {
-        self.json["attempt"].as_u64().unwrap_or(1)
+        self.json["attempt"].as_u64().unwrap_or_else(|| self.json["retries"].as_u64().unwrap_or(0) + 1)
+    }
+
+    /// The highest attempt that it speaks of.
+    fn reaches(&self) -> u64 {
+        self.attempt() + u64::from(self.is("task-retried"))
+    }
+
+    fn is_start(&self) -> bool {
+        self.is("process-started") || self.is("task-started")
+    }
+
+    fn is_end(&self) -> bool {
+        !self.json["outcome"].is_null()
+    }
+
+    fn is_requeueing(&self) -> bool {
+        self.is("task-rejected") && self.json["requeued"] == true
+    }
+
+    /// The attempt that waits by its word.
+    fn waits(&self) -> Option<u64> {
+        let waits = self.is("process-queued") || self.is("task-sent") || self.is("task-received") || self.is_requeueing();
+        if self.is("task-retried") { Some(self.attempt() + 1) } else { waits.then(|| self.attempt()) }
     }
 }
 
@@ -72,7 +95,7 @@ impl History {
             }
         }
         let said = |((by, number), event): (_, &Event)| {
-            let json = serde_json::to_value(event).expect("events are JSON");
+            let json = as_end(serde_json::to_value(event).expect("events are JSON"));
             let own = json["worker"]["id"].clone();
             let worker = if own.is_null() { json!(about_worker(event, by).0) } else { own };
             Said { stamp: (json["time_us"].as_u64().unwrap_or(0), json!(by), number), worker, json }
@@ -85,7 +108,10 @@ impl History {
     /// What was said of trees.
     fn of_processes(&self) -> impl Iterator<Item = &Said> {
         const TYPES: [&str; 7] = ["queued", "started", "updated", "progressed", "logged", "folded", "ended"];
-        let is_one = |said: &&Said| TYPES.iter().any(|kind| said.is(&format!("process-{kind}")));
+        let is_one = |said: &&Said| {
+            TYPES.iter().any(|kind| said.is(&format!("process-{kind}")))
+                || said.json["type"].as_str().is_some_and(|kind| kind.starts_with("task-"))
+        };
         self.0.iter().filter(is_one)
     }
 
@@ -151,13 +177,24 @@ impl History {
     }
 
     /// One process, by all that was said of it.
+    #[expect(clippy::too_many_lines, reason = "each line is something that is shown")]
     fn process(&self, said: &[&Said]) -> Node {
-        let attempt = said.iter().map(|said| said.attempt()).max().expect("something was said");
+        let attempt = said.iter().map(|said| said.reaches()).max().expect("something was said");
         let all = |what: &'static str| said.iter().copied().filter(move |said| said.is(what));
         let now = |what: &'static str| all(what).find(|said| said.attempt() == attempt);
         // The first of the highest attempt that has one.
         let newest = |what: &'static str| all(what).min_by_key(|said| std::cmp::Reverse(said.attempt()));
-        let (queued, started, ended) = (now("process-queued"), now("process-started"), now("process-ended"));
+        let current = |said: &&Said| said.attempt() == attempt;
+        let started = said.iter().copied().filter(current).find(|said| said.is_start());
+        let ended = said.iter().copied().filter(current).find(|said| said.is_end());
+        let queued = said.iter().copied().find(|said| said.waits() == Some(attempt));
+        // What a queue has started again runs there.
+        let running = all("task-started").rfind(|said| said.attempt() == attempt).or_else(|| now("process-started"));
+        let requeued = said.iter().copied().filter(current).rfind(|said| said.is_requeueing());
+        let last_start =
+            said.iter().rposition(|said| said.attempt() == attempt && (said.is("task-started") || is_same(now("process-started"), said)));
+        let last_requeued = said.iter().rposition(|said| said.attempt() == attempt && said.is_requeueing());
+        let is_requeued = requeued.is_some() && last_requeued > last_start;
         let sign = said.iter().copied().filter(|said| said.is("process-updated") || said.is("process-progressed"));
         let sign = sign.min_by_key(|said| std::cmp::Reverse(said.attempt()));
         let shards = shards(said);
@@ -165,20 +202,28 @@ impl History {
         let waits = queued.is_some() || !shards.is_empty();
         // Whoever told the end of an attempt that is to be repeated is to begin the next one.
         let retried = ended.filter(|said| !said.json["retry"].is_null());
-        let runs = started.or_else(|| sign.filter(|sign| sign.attempt() == attempt && !waits)).filter(|_| ended.is_none()).or(retried);
+        let runs = running
+            .or_else(|| sign.filter(|sign| sign.attempt() == attempt && !waits))
+            .filter(|_| ended.is_none() && !is_requeued)
+            .or(retried);
         let (is_lost, offline) = runs.map(|said| self.gone(&said.worker)).unwrap_or_default();
         let is_waiting = retried.is_some() && offline.is_none();
         let offline = offline.filter(|_| retried.is_none());
         let fold = self.fold(&shards);
         let definitions = newest("process-queued").into_iter().chain(newest("process-started"));
-        let definition = definitions.max_by_key(|said| said.attempt()).map(|said| &said.json);
+        let messages = messages(said);
+        let of_messages = messages.first().map(|message| {
+            let parent = messages.iter().map(|message| &message.json["parent_id"]).find(|parent| !parent.is_null());
+            json!({"name": message.json["name"], "kind": "task", "parent_id": parent})
+        });
+        let definition = definitions.max_by_key(|said| said.attempt()).map(|said| &said.json).or(of_messages.as_ref());
         let defined = |key: &str| definition.or(shards.first().map(|shard| &shard.json)).map_or(Value::Null, |json| json[key].clone());
         let updated = |key: &str| all("process-updated").map(|said| &said.json[key]).rfind(|value| !value.is_null()).cloned();
         let word = |value: Value| if value.is_null() { json!("") } else { value };
 
         let began_us = started.map(|said| said.stamp.0);
-        let before =
-            all("process-started").filter(|said| said.attempt() < attempt).min_by_key(|said| said.attempt()).map(|said| said.stamp.0);
+        let before = said.iter().filter(|said| said.is_start() && said.attempt() < attempt);
+        let before = before.min_by_key(|said| said.attempt()).map(|said| said.stamp.0);
         let started_us = before.or(began_us);
         let ended_us = ended.filter(|_| !is_waiting).map(|said| said.stamp.0).or(offline.map(|offline| offline.max(began_us.unwrap_or(0))));
         let measured = ended.filter(|_| !is_waiting && before.is_none()).and_then(|said| said.json["elapsed_ns"].as_u64());
@@ -193,7 +238,7 @@ impl History {
         {
             fields.insert(key.clone(), value.clone());
         }
-        let contrary = all("process-ended").filter(|said| said.attempt() == attempt).skip(1).take(8);
+        let contrary = said.iter().filter(|said| said.is_end() && said.attempt() == attempt).skip(1).take(8);
         let contradictions = contrary.filter(|said| said.json["outcome"] != end("outcome")).count();
         let links: BTreeMap<_, _> = said
             .iter()
@@ -207,7 +252,7 @@ impl History {
             _ if is_waiting => json!("retrying"),
             _ if offline.is_some() => json!("cancelled"),
             (Some((_, state)), false) => json!(state),
-            _ if started.is_none() && queued.is_some() => json!("pending"),
+            _ if (started.is_none() || is_requeued) && queued.is_some() => json!("pending"),
             _ => json!("running"),
         };
         let mut shown = json!({
@@ -218,7 +263,7 @@ impl History {
             "thread": definition.map(|json| &json["thread"]), "source": definition.map(|json| &json["source"]),
             "attachment": definition.and_then(|json| json["attachment"].as_str()).unwrap_or("explicit"),
             "started_us": started_us, "ended_us": ended_us, "elapsed_ns": elapsed_ns,
-            "worker_id": started.or(ended).or(runs).map(|said| &said.worker),
+            "worker_id": running.or(ended).or(runs).map(|said| &said.worker),
             "error": end("error"), "exit_code": end("exit_code"), "signal": end("signal"),
             "reason": if offline.is_some() { json!("exited") } else { end("reason") },
             "native_id": said.iter().map(|said| &said.json["native_id"]).find(|id| !id.is_null()),
@@ -229,7 +274,7 @@ impl History {
         let of = |said: &Said| said.json["retry"]["of"].as_u64();
         let by_attempt: Vec<_> = attempts(said).into_iter().filter(|(number, ..)| *number < attempt).collect();
         let last_of = || by_attempt.iter().rev().find_map(|(_, _, ended)| of((*ended)?));
-        let at_start = || started?.json["attempts_of"].as_u64();
+        let at_start = || now("process-started")?.json["attempts_of"].as_u64();
         if let Some(of) = retried.and_then(of).or_else(at_start).or_else(last_of) {
             shown["attempts_of"] = of.into();
         }
@@ -242,6 +287,10 @@ impl History {
         if !by_attempt.is_empty() || retried.is_some() {
             let all = by_attempt.iter().copied().chain([(attempt, started, ended)]);
             shown["attempts"] = all.map(|(number, started, ended)| shown_attempt(number, started, ended)).collect();
+        }
+        if said.iter().any(|said| said.json["type"].as_str().is_some_and(|kind| kind.starts_with("task-"))) {
+            let is_begun = started.is_some() && !is_requeued;
+            shown["task"] = shown_task(said, attempt, (&end("outcome"), &end("reason")), (is_begun, requeued));
         }
         if contradictions > 0 {
             shown["contradictions"] = contradictions.into();
@@ -288,10 +337,47 @@ impl History {
 
 /// Number, start and end of each attempt that has any, by number.
 fn attempts<'a>(said: &[&'a Said]) -> Vec<(u64, Option<&'a Said>, Option<&'a Said>)> {
-    let numbers: BTreeSet<_> =
-        said.iter().filter(|said| said.is("process-started") || said.is("process-ended")).map(|said| said.attempt()).collect();
-    let first = |what: &str, number: u64| said.iter().copied().find(|said| said.is(what) && said.attempt() == number);
-    numbers.into_iter().map(|number| (number, first("process-started", number), first("process-ended", number))).collect()
+    let numbers: BTreeSet<_> = said.iter().filter(|said| said.is_start() || said.is_end()).map(|said| said.attempt()).collect();
+    let first = |number: u64, is_one: fn(&Said) -> bool| said.iter().copied().find(|said| is_one(said) && said.attempt() == number);
+    numbers.into_iter().map(|number| (number, first(number, Said::is_start), first(number, Said::is_end))).collect()
+}
+
+/// What a queue tells of a task besides. `requeued`: what put it back into the queue last.
+fn shown_task(said: &[&Said], attempt: u64, (outcome, reason): (&Value, &Value), (is_begun, requeued): (bool, Option<&Said>)) -> Value {
+    let all = |what: &'static str| said.iter().copied().filter(move |said| said.is(what));
+    let newest = |what: &'static str| all(what).min_by_key(|said| std::cmp::Reverse(said.attempt()));
+    let messages = messages(said);
+    let place = |what: Option<&Said>| what.and_then(|what| said.iter().rposition(|said| is_same(Some(what), said)));
+    let received = all("task-received").rfind(|said| said.attempt() == attempt);
+    let retried = all("task-retried").rfind(|said| said.attempt() + 1 == attempt);
+    let phase = match (outcome.as_str(), reason.as_str()) {
+        (Some("cancelled"), Some("rejected")) => "rejected".to_owned(),
+        (Some("cancelled"), Some("revoked" | "terminated" | "expired")) => "revoked".to_owned(),
+        (Some(outcome), _) => outcome.to_owned(),
+        (None, _) if is_begun => "started".to_owned(),
+        (None, _) if requeued.is_some() && place(requeued) > place(received) => "requeued".to_owned(),
+        (None, _) if received.is_some() => "received".to_owned(),
+        (None, _) if retried.is_some() => "retried".to_owned(),
+        (None, _) => "sent".to_owned(),
+    };
+    let text = |key: &str| messages.iter().map(|message| &message.json[key]).find(|value| !value.is_null());
+    let of_attempt = messages.iter().filter(|message| message.attempt() == attempt).map(|message| &message.json["eta_us"]);
+    let eta = match retried {
+        Some(retried) => of_attempt.chain([&retried.json["eta_us"]]).find(|eta| !eta.is_null()),
+        None => text("eta_us"),
+    };
+    let (sent, received) = (newest("task-sent"), last_received(said));
+    let result = all("task-succeeded").find(|said| said.attempt() == attempt && !said.json["result"].is_null());
+    let traceback = said.iter().filter(|said| !said.json["traceback"].is_null()).min_by_key(|said| std::cmp::Reverse(said.attempt()));
+    let pid = all("task-started").rfind(|said| said.attempt() == attempt);
+    json!({
+        "phase": phase, "queue": text("queue"), "exchange": text("exchange"), "routing_key": text("routing_key"),
+        "args": text("args"), "kwargs": text("kwargs"), "result": result.map(|said| &said.json["result"]),
+        "traceback": traceback.map(|said| &said.json["traceback"]), "eta_us": eta, "expires_us": text("expires_us"),
+        "sent_us": sent.map(|said| said.stamp.0), "sent_by": sent.map(|said| &said.worker),
+        "received_us": received.map(|said| said.stamp.0), "received_by": received.map(|said| &said.worker),
+        "pid": pid.map(|said| &said.json["pid"]),
+    })
 }
 
 fn shown_attempt(number: u64, started: Option<&Said>, ended: Option<&Said>) -> Value {
@@ -301,11 +387,53 @@ fn shown_attempt(number: u64, started: Option<&Said>, ended: Option<&Said>) -> V
     if let Some(error) = error.as_object_mut() {
         error.remove("tail");
     }
-    json!({
+    let mut shown = json!({
         "attempt": number, "outcome": end("outcome"), "started_us": started.map(|said| said.stamp.0), "ended_us": ended.map(|said| said.stamp.0),
         "elapsed_ns": end("elapsed_ns").as_u64().or_else(between), "error": error, "reason": end("reason"), "exit_code": end("exit_code"),
         "signal": end("signal"),
-    })
+    });
+    if let Some(worker) = started.or(ended).map(|said| &said.worker) {
+        shown["worker_id"] = worker.clone();
+    }
+    shown
+}
+
+fn is_same(one: Option<&Said>, other: &Said) -> bool {
+    one.is_some_and(|one| one.stamp == other.stamp)
+}
+
+/// An event of a queue that ends an attempt, with what it says as an end.
+fn as_end(mut json: Value) -> Value {
+    let revoked = match (&json["terminated"], &json["expired"]) {
+        (Value::Bool(true), _) => "terminated",
+        (_, Value::Bool(true)) => "expired",
+        _ => "revoked",
+    };
+    let error = json["exception"].as_str().map(|exception| json!({"kind": "error", "message": exception}));
+    let end = match json["type"].as_str() {
+        Some("task-succeeded") => json!({"outcome": "succeeded", "elapsed_ns": json["runtime_ns"]}),
+        Some("task-failed") => json!({"outcome": "failed", "error": error}),
+        Some("task-rejected") if json["requeued"] == false => json!({"outcome": "cancelled", "reason": "rejected"}),
+        Some("task-revoked") => json!({"outcome": "cancelled", "reason": revoked, "signal": json["signum"]}),
+        Some("task-retried") => json!({"outcome": "failed", "reason": "retried", "error": error}),
+        _ => return json,
+    };
+    let end = end.as_object().expect("an object").clone();
+    json.as_object_mut().expect("an event").extend(end);
+    json
+}
+
+/// The messages that count, that of the higher attempt first, and of one attempt the received one.
+fn messages<'a>(said: &[&'a Said]) -> Vec<&'a Said> {
+    let sent = said.iter().copied().filter(|said| said.is("task-sent")).min_by_key(|said| std::cmp::Reverse(said.attempt()));
+    let mut both: Vec<_> = last_received(said).into_iter().chain(sent).collect();
+    both.sort_by_key(|said| std::cmp::Reverse(said.attempt()));
+    both
+}
+
+/// The last of the highest attempt that was received.
+fn last_received<'a>(said: &[&'a Said]) -> Option<&'a Said> {
+    said.iter().copied().filter(|said| said.is("task-received")).max_by_key(|said| said.attempt())
 }
 
 /// Of each shard of a fold the highest revision, ascending by (worker, shard).

@@ -53,7 +53,12 @@ fn event(line: &str, at: u64) -> Event {
     json.insert("parent_id".into(), json!(number("parent").map(|parent| process(parent).to_string())));
     json.insert("attempt".into(), json!(number("attempt").unwrap_or(1)));
     json.insert("kind".into(), json!(options.get("kind").unwrap_or(&"normal")));
-    json.insert("links".into(), json!([]));
+    // As `root/process/relation`.
+    let to_other = |of: &&str| {
+        let [tree, id, relation] = of.split('/').collect::<Vec<_>>()[..] else { panic!("{of} is no link") };
+        json!({"root_id": root(tree.parse().unwrap()).to_string(), "id": process(id.parse().unwrap()).to_string(), "relation": relation})
+    };
+    json.insert("links".into(), options.get("link").map(to_other).into_iter().collect());
     if verb != "updated" || options.contains_key("name") {
         json.insert("name".into(), json!(options.get("name").map_or_else(|| format!("p{id}"), |name| (*name).to_owned())));
     }

@@ -350,14 +350,57 @@ impl Keep {
 
 /// Where files are published to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(untagged)]
 pub enum Target {
     /// A folder.
-    Folder(String),
-    /// A bucket and prefix, `s3://bucket/prefix`.
-    S3(String),
+    Folder {
+        /// Its path.
+        folder: String,
+    },
+    /// A bucket of S3.
+    S3(Bucket),
     /// A command.
-    Command(Vec<String>),
+    Command {
+        /// The program and its arguments.
+        command: Vec<String>,
+    },
+}
+
+/// A bucket of S3, or of a server that speaks as S3 does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Bucket {
+    /// The bucket and a prefix of its objects, `s3://bucket/prefix`.
+    pub s3: String,
+    /// The region; else that of the agent's environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The server's address, if it is another one than Amazon's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Where the id of the key is read; else the agent's environment has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<Variable>,
+    /// Where the secret part of the key is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key: Option<Variable>,
+    /// How long one request may last; 30 s if it isn't said.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
+    pub timeout: Option<Duration>,
+}
+
+/// Bucket and prefix of an address `s3://bucket/prefix`; none of what is no such address.
+pub fn bucket(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("s3://")?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_bucket = (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(|byte| is_letter(byte) || b".-".contains(&byte))
+        && bucket.bytes().next().is_some_and(is_letter);
+    let is_part = |part: &str| !["", ".", ".."].contains(&part) && !part.contains(char::is_control);
+    let is_prefix = prefix.len() <= 512 && (prefix.is_empty() || prefix.split('/').all(is_part));
+    (is_bucket && is_prefix).then_some((bucket, prefix))
 }
 
 impl std::fmt::Display for Overlap {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Definition, Expect, Hooks, Keep, Limits, Meaning, Missed, MissedPolicy, Overlap, Program, Retention, Retry, Target, Then, Variable,
+    Bucket, Definition, Expect, Hooks, Keep, Limits, Meaning, Missed, MissedPolicy, Overlap, Program, Retention, Retry, Target, Then,
+    Variable,
 };
 use crate::Rule;
 use crate::reading::{Found, Mistake, Reader, Source, Table, did_you_mean, shown};
@@ -283,19 +284,54 @@ impl<'a> Reader<'a> {
         for (name, found) in table.all() {
             let path = found.0.clone();
             let Some(mut table) = self.table(found) else { continue };
-            let given = (table.get("folder"), table.get("s3"), table.get("command"));
-            self.end(&table);
-            let target = match given {
-                (Some(folder), None, None) => self.maybe_text(Some(folder)).map(Target::Folder),
-                (None, Some(s3), None) => self.maybe_text(Some(s3)).map(Target::S3),
-                (None, None, Some(command)) => Some(Target::Command(self.command(command))),
+            let target = match (table.get("folder"), table.get("s3"), table.get("command")) {
+                (Some(folder), None, None) => self.maybe_text(Some(folder)).map(|folder| Target::Folder { folder }),
+                (None, Some(s3), None) => self.bucket(s3, &mut table).map(Target::S3),
+                (None, None, Some(command)) => Some(Target::Command { command: self.command(command) }),
                 _ => {
                     self.wrong(&path, "one of folder, s3 and command is expected");
                     None
                 }
             };
+            self.end(&table);
             targets.extend(target.map(|target| (name.clone(), target)));
         }
         targets
+    }
+
+    /// A bucket, with what else the table says of it.
+    fn bucket(&mut self, s3: Found<'a>, table: &mut Table<'a>) -> Option<Bucket> {
+        let path = s3.0.clone();
+        let [access_key, secret_key] = ["access-key", "secret-key"].map(|name| table.get(name));
+        let both = (access_key.is_some(), secret_key.is_some());
+        let bucket = Bucket {
+            s3: self.maybe_text(Some(s3)).unwrap_or_default(),
+            region: self.maybe_text(table.get("region")),
+            endpoint: self.endpoint(table.get("endpoint")),
+            access_key: access_key.and_then(|found| self.reference(found)),
+            secret_key: secret_key.and_then(|found| self.reference(found)),
+            timeout: self.duration(table.get("timeout")),
+        };
+        if super::bucket(&bucket.s3).is_none() {
+            self.wrong(&path, format!("{:?} is no address of a bucket such as s3://bucket/prefix", shown(&bucket.s3)));
+            return None;
+        }
+        if both.0 != both.1 {
+            self.wrong(&path, "access-key and secret-key are expected together, or neither of them");
+            return None;
+        }
+        Some(bucket)
+    }
+
+    fn endpoint(&mut self, found: Option<Found<'a>>) -> Option<String> {
+        let path = found.as_ref()?.0.clone();
+        let text = self.maybe_text(found)?;
+        if !["http://", "https://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+            || text.contains('@')
+        {
+            self.wrong(&path, "an address such as https://s3.example.org is expected, without a password in it");
+            return None;
+        }
+        Some(text)
     }
 }

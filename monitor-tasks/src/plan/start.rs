@@ -48,6 +48,8 @@ impl Planner<'_> {
         }
         let not_before = match run.trigger {
             Trigger::Time | Trigger::Missed | Trigger::Boot => after(run.id.due, task.policy.delay).unwrap_or(run.id.due),
+            // Its due time is long over.
+            _ if run.repeats.is_some() => self.now.time,
             _ => run.id.due,
         };
         run.state = State::Waiting { not_before, reason: None };
@@ -111,7 +113,10 @@ impl Planner<'_> {
             None if run.is_unstarted && self.is_too_late(task, &run) => self.too_late(&run, MissedReason::AgentDown),
             None => {
                 run.state = State::Starting { since: now };
-                (run.version, run.lock) = (task.version, policy.lock.clone());
+                if run.repeats.is_none() {
+                    run.version = task.version;
+                }
+                run.lock.clone_from(&policy.lock);
                 open.add(&run);
                 *self.run_mut(&run.id) = run.clone();
                 self.tell(Action::Start { run });

@@ -162,6 +162,35 @@ fn what_failed_is_tried_again_after_twice_the_time() {
 }
 
 #[test]
+fn a_run_is_repeated_as_it_was() {
+    let mut world =
+        World::new(&["name = \"gold\"\nrules = [\"0 1 * * *\"]\nstart-within = \"5m\"\nretry = { times = 1, backoff = \"1m\" }"]);
+    world.look("01:00:00");
+    world.end("gold", "01:00:30", Outcome::Fail);
+    world.look("01:00:30");
+    world.put(
+        "name = \"gold\"\nrules = [\"0 1 * * *\"]\nstart-within = \"5m\"\nretry = { times = 1, backoff = \"1m\" }\noverlap = \"skip\"",
+        2,
+        "01:10:00",
+    );
+    world.look("01:10:00");
+    let of: RunId = "gold@20260302T010000Z.1".parse().unwrap();
+    // Two more of that time were told to start, and the ledger has forgotten it.
+    let run = world.ledger.repeat(&world.book, &of, 1, 3, ("alert 7", Vec::new())).unwrap();
+    assert_eq!(run.to_string(), "gold@20260302T010000Z.4");
+    assert_eq!(world.look("03:00:00"), ["start gold@01:00:00.4 request v1"], "its due time is long over, and it has its old version");
+    let repeats = world.ledger.run(&run).unwrap();
+    assert_eq!((repeats.repeats.as_ref(), repeats.trigger.by()), (Some(&of), Some("alert 7")));
+    // While it runs, another can't.
+    let another = world.ledger.repeat(&world.book, &of, 1, 0, ("alert 8", Vec::new())).unwrap();
+    assert_eq!((another.part, world.look("03:00:01")), (5, vec!["skip gold 01:00:00 overlap by gold@01:00:00.4".to_owned()]));
+    world.end("gold", "03:01:00", Outcome::Retry);
+    assert_eq!(world.walk("03:01:00", "03:05:00").last().unwrap(), "03:02:00 start gold@01:00:00.6 retry v1", "so do its attempts");
+    world.book.tasks.clear();
+    assert_eq!(world.ledger.repeat(&world.book, &of, 1, 0, ("alert 9", Vec::new())), None);
+}
+
+#[test]
 fn tasks_follow_others() {
     let mut world = World::new(&[
         "name = \"gold\"\nrules = [\"0 1 * * *\"]\nthen = { success = [\"load\", \"gone\"], fail = [\"clean-up\"] }",

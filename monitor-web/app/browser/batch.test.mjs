@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
-import { Worker, batchTask, newId, server } from "./events.mjs";
+import { Worker, batchTask, newId, runOf, server, taskOf, yesterdayUs } from "./events.mjs";
 
 useBrowser();
 
@@ -85,4 +85,40 @@ test("an admin makes a task, is told of mistakes where they are, changes it, res
     assert.equal(await page.locator(`tr[data-task="${task}"]`).count(), 0);
   };
   await onPage(`${server}/login?next=%2Ftasks%2Fbatch`, test, { expected: /status of 400/ });
+});
+
+test("a definition is rehearsed while it is written, by the real durations of its runs, and nothing is saved", { skip }, async () => {
+  const [user, password, task] = [`mary-${newId()}`, "correct horse battery", `slow-${newId()}`];
+  const added = spawnSync(monitor, ["user", "add", user, "--role", "admin", "--data", data], { input: `${password}\n` });
+  assert.equal(added.status, 0, added.stderr.toString());
+  // Each of the 12 runs has taken 40 minutes.
+  const minute = 60_000_000;
+  const runs = Array.from({ length: 12 }, (_, nth) => runOf(task, "browser-test", yesterdayUs + nth * 120 * minute, 40 * minute, "succeeded"));
+  await (await new Worker().online()).sendAll([taskOf(`${task}-of-file`, "browser-test", "@daily"), ...runs.flat()]);
+  const texts = { add: "New task", name: "Name", command: "Command", rules: "Rules", timeout: "Timeout", none: /7\d\d due times in the last 30 days: no overlaps, longest wait none/, overlaps: /1,?4\d\d due times in the last 30 days: 7\d\d overlaps/, skipped: /7\d\d would not start: the run before it still ran/, overtime: /7\d\d runs over the timeout/ };
+  const write = async (page) => {
+    await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
+    await page.locator("input[type=password]").fill(password);
+    await page.locator("form button").first().click();
+    await page.getByRole("link", { name: texts.add }).click();
+    const field = (name) => page.getByRole("textbox", { name, exact: true });
+    const lines = page.locator(".rehearsal");
+    await field(texts.name).fill(task);
+    await field(texts.command).fill("node index.js");
+    // Nothing is tried without a rule, nor by one that can't be read.
+    await field(texts.rules).fill("61 * * * *");
+    assert.equal(await lines.count(), 0);
+    // Every hour there is time enough.
+    await field(texts.rules).fill("0 * * * *");
+    await hasText(lines, texts.none);
+    // Every half an hour each second one is in the way of the next.
+    await field(texts.rules).fill("*/30 * * * *");
+    await hasText(lines, texts.overlaps);
+    await hasText(lines, texts.skipped);
+    await field(texts.timeout).fill("30m");
+    await hasText(lines, texts.overtime);
+    const saved = await page.evaluate(async (name) => (await fetch(`/api/v1/batch-tasks/${name}`)).status, task);
+    assert.equal(saved, 404);
+  };
+  await onPage(`${server}/login?next=%2Ftasks%2Fbatch`, write, { expected: /status of 40[04]/ });
 });

@@ -46,3 +46,25 @@ test("links are walked from both ends, and a masked value says that it is masked
     await page.waitForURL((url) => url.searchParams.get("process") === first.id);
   });
 });
+
+test("links from other trees are listed with those trees, and lead to them", async () => {
+  const tree = new Tree("import");
+  const link = { root_id: tree.rootId, id: tree.id, relation: "triggered_by" };
+  const then = new Tree("report", { batch: "b7", links: [link] });
+  const own = tree.start("check", tree.id, 5, { links: [{ ...link, relation: "follows_from" }] });
+  const many = new Tree("fan-out");
+  const fans = Array.from({ length: 60 }, (_, n) => many.start(`fan ${n}`, many.id, n, { links: [{ root_id: then.rootId, id: then.id, relation: "triggered_by" }] }));
+  await worker.send(tree.own, own, then.own, many.own, ...fans);
+  for (const [locale, title, words] of [["en-US", "Linked from", /newest 50 of 60/], ["zh-CN", "被关联自", /共有 60 个过程.*最新的 50 个/]]) {
+    await onPage(`${tree.address}?process=${tree.id}`, async (page) => {
+      const section = page.locator(".panel section", { has: page.getByRole("heading", { name: title, exact: true }) });
+      await hasText(section, /report.*<b7:\d+>/);
+      assert.equal(await section.getByRole("button", { name: "check", exact: true }).count(), 1, "its own tree's are there, too");
+      await section.scrollIntoViewIfNeeded();
+      if (process.env.MONITOR_TEST_SHOTS) await page.screenshot({ path: `${process.env.MONITOR_TEST_SHOTS}/links-${locale}.png` });
+      await section.getByRole("link", { name: "report", exact: true }).click();
+      await page.waitForURL((url) => url.searchParams.get("process") === then.id && url.pathname.endsWith(then.rootId));
+      await hasText(page.locator(".panel"), words);
+    }, { locale });
+  }
+});

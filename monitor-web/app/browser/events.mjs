@@ -177,3 +177,71 @@ export function batchTask(task, owner) {
   });
   return [changed, ...runs];
 }
+
+const HOUR_US = 3_600_000_000;
+const DAY_US = 24 * HOUR_US;
+/** The day before today in UTC: all of it is over. */
+export const yesterdayUs = (Math.floor(Date.now() / 86_400_000) - 1) * DAY_US;
+export const dayOf = (us) => new Date(us / 1000).toISOString().slice(0, 10);
+
+/** A task that an agent has from a file since the day before yesterday. */
+export function taskOf(task, agent, rule) {
+  const definition = { name: task, shell: "true", rules: [rule], zone: "UTC" };
+  return { type: "batch-task-changed", time_us: yesterdayUs - DAY_US, task, version: 1, status: "active", who: "/etc/tasks/task.toml", agent, definition };
+}
+
+/** A run that was due then; it still runs if it has no outcome. */
+export function runOf(task, agent, dueUs, tookUs, outcome) {
+  const run = { root_id: newRootId(), id: newId(), native_id: `${task}@${new Date(dueUs / 1000).toISOString().replace(/[-:]|\.\d+/g, "")}.1` };
+  const fields = { "task.name": task, "task.version": "1", "task.due_us": String(dueUs), "task.trigger": "time", "task.agent": agent };
+  const start = { type: "process-started", ...run, time_us: dueUs + 40_000, kind: "run", name: task, fields };
+  return outcome === undefined ? [start] : [start, { type: "process-ended", ...run, time_us: dueUs + tookUs, elapsed_ns: tookUs * 1000, outcome, exit_code: outcome === "failed" ? 3 : 0 }];
+}
+
+/** Yesterday as an agent told it: runs of all kinds, what it skipped and missed, and a minute with a crowd. `names` are seven. */
+export function batchDay(agent, [orders, prices, backup, search, mail, report, cleanup]) {
+  const at = (hour) => yesterdayUs + Math.round(hour * HOUR_US);
+  const each = (task, rule, hours, took, isBad = () => false) => [taskOf(task, agent, rule), ...hours.flatMap((hour) => runOf(task, agent, at(hour), Math.round(took * HOUR_US), isBad(hour) ? "failed" : "succeeded"))];
+  const hours = (from, to, step = 1) => Array.from({ length: Math.ceil((to - from) / step) }, (_, index) => from + index * step);
+  return [
+    ...each(orders, "0 * * * *", [...hours(0, 9), ...hours(11, 24)], 0.35, (hour) => hour === 14),
+    { type: "run-missed", time_us: at(11), task: orders, agent, version: 1, first_due_us: at(9), last_due_us: at(10), count: 2, reason: "agent-down" },
+    ...each(prices, "30 */2 * * *", [...hours(0.5, 4, 2), ...hours(6.5, 24, 2)], 1.3),
+    { type: "run-skipped", time_us: at(4.5), task: prices, agent, version: 1, due_us: at(4.5), reason: "overlap" },
+    ...each(backup, "0 3 * * *", [3], 4.4),
+    ...each(search, "*/10 * * * *", [...hours(0, 9, 1 / 6), ...hours(11, 24, 1 / 6)], 0.03, (hour) => Math.abs(hour - 17.5) < 0.01),
+    ...[mail, report, cleanup, `${mail}-2`, `${report}-2`].flatMap((task, index) => each(task, "0 3 * * *", [3], 0.2 + index * 0.3, () => index === 1)),
+    { type: "agent-decided", time_us: at(24), agent, until_us: at(24) },
+  ];
+}
+
+let queuedUs = 0;
+
+/** A task of a queue: makes its events, each later than all that were made before. */
+export function queueTask(name, queue) {
+  const uuid = newId();
+  const root = newRootId();
+  const of = { root_id: root, id: root.slice(16), native_id: uuid };
+  const told = (type, rest) => {
+    queuedUs = Math.max(queuedUs + 1000, nowUs());
+    return [{ type: `task-${type}`, ...of, time_us: queuedUs, ...rest }];
+  };
+  return {
+    uuid,
+    sent: () => told("sent", { name, queue }),
+    received: (kwargs, attempt = 1) => told("received", { name, queue, kwargs, attempt }),
+    started: (attempt = 1) => told("started", { attempt }),
+    succeeded: (result, attempt = 1) => told("succeeded", { attempt, result, runtime_ns: 7e6 }),
+    failed: (exception, attempt = 1) => told("failed", { attempt, exception }),
+    retried: (exception, attempt = 1) => told("retried", { attempt, exception }),
+  };
+}
+
+/** The alert about a task, once there is one. */
+export async function alertOf(task) {
+  for (;;) {
+    const { alerts } = await (await fetch(`${server}/api/v1/alerts?subject=task:${encodeURIComponent(task)}`)).json();
+    if (alerts[0]) return alerts[0];
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

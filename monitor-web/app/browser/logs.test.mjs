@@ -61,6 +61,8 @@ test("lines are found by level and text, shown in full, and lead to their proces
     await page.getByRole("button", { name: "Show its process" }).click();
     await hasText(page.locator(".panel h2"), "step <b>");
     await hasText(page.locator(".panel .log .message").first(), "<img src=x onerror=alert(1)> second line");
+    await page.locator(".panel .log").first().click();
+    await hasText(page.locator(".panel .opened dl > div").filter({ hasText: "Source" }).locator("dd"), "app::db");
     await page.locator(".panel .logs-bar input").fill("absent");
     await hasText(page.locator(".panel .logs .none"), "No log line matches.");
   });

@@ -126,13 +126,14 @@ for (const [width, height] of [[1440, 820], [1024, 700], [390, 844]]) {
       `${tree.address}?process=${chain[20].id}`,
       async (page) => {
         await page.locator(`.node[data-process="${chain[20].id}"]`).waitFor();
-        const places = await page.locator(".node, .stuck").evaluateAll((rows) =>
-          rows.map((row) => [/^(?:call|leaf) (\d+)/.exec(row.querySelector(".name")?.title ?? "")?.[1] ?? 0, parseFloat(getComputedStyle(row.querySelector(".what")).paddingLeft)]),
-        );
-        // The calls so deep, and their leaves, are as far to the right as any row may be.
-        const deep = places.filter(([call]) => Number(call) > 14).map(([, left]) => Math.round(left));
-        assert.ok(deep.length > 8, JSON.stringify(places));
-        assert.equal(new Set(deep).size, 1, JSON.stringify(places));
+        // The calls so deep, and their leaves, are as far to the right as any row may be. They are drawn little by little.
+        const found = await page.waitForFunction(() => {
+          const rows = [...document.querySelectorAll(".node, .stuck")];
+          const deep = rows.filter((row) => Number(/^(?:call|leaf) (\d+)/.exec(row.querySelector(".name")?.title ?? "")?.[1] ?? 0) > 14);
+          return deep.length > 8 && deep.map((row) => Math.round(parseFloat(getComputedStyle(row.querySelector(".what")).paddingLeft)));
+        });
+        const deep = await found.jsonValue();
+        assert.equal(new Set(deep).size, 1, JSON.stringify(deep));
       },
       { viewport: { width, height } },
     ));

@@ -1,5 +1,5 @@
 /** Every screen with something on it, for what must hold on all of them. All names in it are Chinese, unless `say` translates them. */
-import { batchTask, server, Tree, Worker } from "./events.mjs";
+import { alertOf, batchDay, batchTask, dayOf, newId, queueTask, server, Tree, Worker, yesterdayUs } from "./events.mjs";
 
 const press = (key, ready) => async (page) => {
   await page.keyboard.press(key);
@@ -68,6 +68,13 @@ export async function screens(say = (text) => text) {
   await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
   const batch = say("夜间汇总任务").replaceAll(" ", "-");
   await worker.send(...batchTask(batch, say("负责人")));
+  const agent = `browser-test-${newId()}`;
+  const daily = ["导入订单", "金价", "备份", "搜索索引", "邮件", "报表", "清理"].map((task) => say(task).replaceAll(" ", "-"));
+  await worker.sendAll(batchDay(agent, daily));
+  const queue = say("邮件");
+  const [mail, wrong, waiting] = ["报表", "导入订单", "备份"].map((task) => queueTask(say(task), queue));
+  await worker.send(...mail.received(), ...mail.started(), ...mail.succeeded(7), ...wrong.received(), ...wrong.started(), ...wrong.failed(say("载入失败")), ...waiting.sent());
+  const alert = await alertOf(batch);
   const named = encodeURIComponent(name);
   return [
     { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
@@ -86,12 +93,15 @@ export async function screens(say = (text) => text) {
     { name: "compare", address: `${night.address}?tab=compare`, ready: ".difference" },
     { name: "compare two trees", address: `${night.address}?tab=compare&view=tree`, ready: ".pair" },
     { name: "statistics", address: `${server}/tasks/statistics?range=1h&name=${encodeURIComponent(say("读取"))}`, ready: ".heat canvas" },
+    { name: "queue", address: `${server}/tasks/queue?queue=${encodeURIComponent(queue)}`, ready: "tr[data-task-id]" },
     { name: "workers", address: `${server}/tasks/workers`, ready: "tr[data-worker]" },
     { name: "batch tasks", address: `${server}/tasks/batch?q=${encodeURIComponent(batch)}`, ready: "tr[data-task]" },
     { name: "batch runs", address: `${server}/tasks/batch?tab=runs&task=${encodeURIComponent(batch)}`, ready: "tr[data-run]" },
+    { name: "batch day", address: `${server}/tasks/batch?tab=day&agent=${agent}&day=${dayOf(yesterdayUs)}`, ready: ".day-row [data-at]" },
     { name: "a batch task", address: `${server}/tasks/batch?task=${encodeURIComponent(batch)}`, ready: "li[data-version]" },
     { name: "a new batch task", address: `${server}/tasks/batch?tab=edit`, ready: "#batch-name" },
     { name: "alerts", address: `${server}/tasks/alerts?tab=history`, ready: "tr[data-alert]" },
+    { name: "an alert", address: `${server}/tasks/alerts?alert=${alert.id}`, ready: "#alert-notes" },
     { name: "rules of alerts", address: `${server}/tasks/alerts?tab=rules`, ready: "tr[data-rule]" },
     { name: "heartbeats", address: `${server}/tasks/alerts?tab=heartbeats`, ready: "tr[data-heartbeat], .notice pre" },
     { name: "hushes", address: `${server}/tasks/alerts?tab=hushes`, ready: ".filters input" },
@@ -104,6 +114,12 @@ export async function screens(say = (text) => text) {
 
 /** The same names in English: the longest are replaced first. */
 const ENGLISH = {
+  金价: "gold prices",
+  备份: "backup",
+  搜索索引: "search index",
+  邮件: "mail",
+  报表: "report",
+  清理: "clean up",
   第三十行不对: "row 30 is bad",
   导入订单: "import orders",
   批次一: "batch 1",

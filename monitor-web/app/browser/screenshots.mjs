@@ -51,7 +51,7 @@ async function pipeline() {
 }
 
 if (what === "--docs") {
-  const inDocs = ["runs", "names", "tree", "tree by thread", "timeline by thread", "compare", "statistics", "logs"];
+  const inDocs = ["runs", "names", "tree", "tree by thread", "timeline by thread", "compare", "statistics", "logs", "batch day"];
   await mkdir(file, { recursive: true });
   const run = await pipeline();
   for (const { language, locale, say } of [

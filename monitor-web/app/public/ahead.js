@@ -5,7 +5,7 @@
   const paths =
     location.pathname === "/tasks" && location.search === ""
       ? ["/api/v1/roots?limit=100", `/api/v1/stats/causes?from=${(Math.floor((Date.now() * 1000) / HOUR_US) - 24) * HOUR_US}&limit=50`]
-      : root !== undefined && !["about", "alerts", "batch", "statistics", "workers"].includes(root)
+      : root !== undefined && !["about", "alerts", "batch", "queue", "statistics", "workers"].includes(root)
         ? [`/api/v1/roots/${root}/tree?limit=250`]
         : [];
   globalThis.ahead = new Map(

@@ -1,17 +1,22 @@
 /**
  * The translation catalogue. A language is one file in `locales/`: its texts by id, in ICU
  * message format. English decides which ids there are; what another language lacks, TypeScript says.
+ * Texts of one part of the page stand in `locales/parts/`, and are read with that part.
  */
 import { type Messages as Compiled, i18n } from "@lingui/core";
 import { compileMessage } from "@lingui/message-utils/compileMessage";
 import type { en } from "./locales/en.ts";
+import type { en as alerts } from "./locales/parts/alerts.en.ts";
+import type { en as batch } from "./locales/parts/batch.en.ts";
+import type { en as queue } from "./locales/parts/queue.en.ts";
 import { visible } from "./model/text.ts";
 
-export type MessageId = keyof typeof en;
+export type MessageId = keyof typeof en | keyof typeof alerts | keyof typeof batch | keyof typeof queue;
 /** What every file in `locales/` exports by its language's name. */
-export type Messages = Record<MessageId, string>;
+export type Messages = Record<keyof typeof en, string>;
 
 const files = import.meta.glob<Record<string, Messages>>(["./locales/*.ts", "!./locales/*.test.ts"]);
+const parts = import.meta.glob<Record<string, Partial<Record<MessageId, string>>>>("./locales/parts/*.ts");
 const codes = Object.keys(files).map((file) => file.slice("./locales/".length, -".ts".length));
 
 const KEY = "monitor-language";
@@ -37,14 +42,20 @@ export function chooseLanguage(code: string): void {
   location.reload();
 }
 
-let texts: Partial<Messages> = {};
+const texts: Partial<Record<MessageId, string>> = {};
 const compiled: Compiled = {};
 
 /** Reads the texts of the reader's language; nothing is drawn before. */
 export async function loadTexts(): Promise<void> {
   const file = await files[`./locales/${locale}.ts`]?.();
-  texts = file?.[locale] ?? {};
+  Object.assign(texts, file?.[locale]);
   i18n.loadAndActivate({ locale, messages: compiled });
+}
+
+/** Reads the texts of a part of the page, in the reader's language, before that part is drawn. */
+export async function loadPart(part: string): Promise<void> {
+  const file = await parts[`./locales/parts/${part}.${locale}.ts`]?.();
+  Object.assign(texts, file?.[locale]);
 }
 
 /** A text of the page, in the reader's language. */
@@ -74,4 +85,10 @@ const numbers = new Intl.NumberFormat(locale);
 /** `12,040`, as the reader's language groups it. */
 export function count(value: number): string {
   return numbers.format(value);
+}
+
+/** `12.3 kB`, `4 MB`. */
+export function bytes(value: number): string {
+  const [unit, of] = value < 1e6 ? (["kilobyte", 1e3] as const) : value < 1e9 ? (["megabyte", 1e6] as const) : (["gigabyte", 1e9] as const);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(value / of);
 }

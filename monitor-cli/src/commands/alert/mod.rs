@@ -3,9 +3,11 @@
 mod show;
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use clap::Subcommand;
-use monitor_wire::HushRequest;
+use monitor_wire::{HushRequest, RuleDraft};
 
 use crate::client::Connection;
 use crate::exit;
@@ -19,7 +21,9 @@ Examples:
   monitor alert ack 12
   monitor alert snooze 12 --for 2h
   monitor alert try imports --days 7         what a rule would have told
+  monitor alert try --file draft.toml        the same for rules that don't hold yet, written as in alerts.toml
   monitor alert test ops                     sends a message by a channel
+  monitor alert preview ops                  the last alert as a channel would tell it; nothing is sent
   monitor alert maintenance add \"agent:db-*\" --for 1h --why \"new disks\"
 
 Rules and channels stand in alerts.toml beside the server's settings file.";
@@ -80,7 +84,11 @@ enum Command {
     /// Tries a rule on the past days
     Try {
         /// Its name
-        rule: String,
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        rule: Option<String>,
+        /// Rules that don't hold yet, written as in alerts.toml; - for standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
         /// The past days
         #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=90))]
         days: u16,
@@ -94,6 +102,13 @@ enum Command {
     },
     /// Sends a message by a channel at once
     Test {
+        /// Name of the channel
+        channel: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Shows the last alert as a channel would tell it, and sends nothing
+    Preview {
         /// Name of the channel
         channel: String,
         #[command(flatten)]
@@ -170,9 +185,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             connection.show(connection.client()?.resolve_alert(*alert), |alert| show::done("resolved", &alert))
         }
         Command::Snooze { alert, length, why, connection } => hush(connection, format!("alert:{alert}"), length, why.clone(), false),
-        Command::Try { rule, days, connection } => {
-            let call = connection.client()?.try_alert_rule(rule).parameter("days", days);
+        Command::Try { rule, file: None, days, connection } => {
+            let call = connection.client()?.try_alert_rule(rule.as_deref().unwrap_or_default()).parameter("days", days);
             connection.show(call, |trial| show::trial(&trial))
+        }
+        Command::Try { file: Some(file), days, connection, .. } => {
+            let draft = RuleDraft { toml: read(file)?, days: Some(u32::from(*days)) };
+            connection.show(connection.client()?.try_alert_draft(&draft), |trials| show::trials(&trials))
         }
         Command::Rules { connection } => connection.show(connection.client()?.alert_rules(), |rules| show::rules(&rules)),
         Command::Test { channel, connection } => {
@@ -182,6 +201,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 anyhow::ensure!(message.state == "sent", "{} did not take it: {}", visible(channel), visible(&answer));
                 Ok(writeln!(anstream::stdout(), "{} took it: {}", visible(channel), visible(&answer))?)
             })
+        }
+        Command::Preview { channel, connection } => {
+            connection.show(connection.client()?.preview_alert_channel(channel), |preview| show::preview(&preview))
         }
         Command::Maintenance { command: Maintenance::Add { scope, length, why, connection } } => {
             hush(connection, scope.clone(), length, why.clone(), true)
@@ -194,6 +216,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             Ok(writeln!(anstream::stdout(), "it is over")?)
         }
     }
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let read = if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    read.with_context(|| format!("could not read the rules of {}", file.display()))
 }
 
 fn hush(connection: &Connection, scope: String, length: &str, why: Option<String>, maintenance: bool) -> anyhow::Result<()> {

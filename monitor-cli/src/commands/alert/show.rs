@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 
-use monitor_wire::{Alert, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertRules, AlertTrial, AlertsPage, Hush, Hushes};
+use monitor_wire::{
+    Alert, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertPreview, AlertRules, AlertTrial, AlertTrials, AlertsPage, Hush,
+    Hushes,
+};
 
 use crate::text::{moment, visible};
 
@@ -84,6 +87,28 @@ pub(super) fn trial(trial: &AlertTrial) -> anyhow::Result<()> {
     let cut = if trial.is_cut { ", of the events that are looked at" } else { "" };
     writeln!(out, "it would have fired {} times and sent {} messages{cut}", trial.count, trial.messages)?;
     trial.alerts.iter().try_for_each(|alert| writeln!(out, "{}", line(alert)))?;
+    Ok(out.flush()?)
+}
+
+pub(super) fn trials(trials: &AlertTrials) -> anyhow::Result<()> {
+    for warning in &trials.warnings {
+        writeln!(anstream::stderr(), "warning: {}", visible(warning))?;
+    }
+    trials.trials.iter().try_for_each(|of| {
+        write!(anstream::stdout(), "{}: ", visible(&of.rule))?;
+        trial(&of.trial)
+    })
+}
+
+pub(super) fn preview(preview: &AlertPreview) -> anyhow::Result<()> {
+    if let Some(trouble) = &preview.trouble {
+        writeln!(anstream::stderr(), "the template failed, and the built-in text is sent: {}", visible(trouble))?;
+    }
+    if preview.alert.is_none() {
+        writeln!(anstream::stderr(), "there never was an alert: this is what a test says")?;
+    }
+    let mut out = anstream::stdout().lock();
+    preview.text.lines().try_for_each(|line| writeln!(out, "{}", visible(line)))?;
     Ok(out.flush()?)
 }
 

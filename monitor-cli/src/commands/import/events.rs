@@ -59,7 +59,8 @@ impl Known {
     pub(super) fn process(&mut self, process: &Process, at_us: u64) -> Vec<Event> {
         let worker = process.worker_id.and_then(|id| self.workers.get(&id)).map(reference);
         // Counts are told apart by who counted: the same one at every import, or they would add up.
-        let worker = worker.or_else(|| process.fold.as_ref().and_then(|_| self.counter()));
+        let own = worker.or_else(|| process.fold.as_ref().and_then(|_| self.counter()));
+        let mut worker = own.clone();
         let (root_id, id) = (process.root_id, process.id);
         // Earlier attempts are told by their own starts and ends, and the last one begins when it did.
         let (last, earlier) = process.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
@@ -90,6 +91,7 @@ impl Known {
             });
         }
         for each in earlier {
+            worker = each.worker_id.and_then(|id| self.workers.get(&id)).map(reference).or_else(|| own.clone());
             if let Some(started_us) = each.started_us {
                 event!(each.attempt, ProcessStarted, ProcessStarted, started_us, {
                     parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: None,
@@ -104,6 +106,7 @@ impl Known {
                 });
             }
         }
+        worker = own;
         if let Some(started_us) = last.map_or(process.started_us, |last| last.started_us) {
             event!(ProcessStarted, ProcessStarted, started_us, {
                 parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: batch,
@@ -132,6 +135,7 @@ impl Known {
                 exit_code: process.exit_code, signal: process.signal, reason: process.reason.clone(), retry: retry(true),
             });
         }
+        events.extend(super::task::events(process, at_us, |id| self.workers.get(&id).map(reference)));
         events
     }
 

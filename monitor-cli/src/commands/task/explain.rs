@@ -71,7 +71,7 @@ fn show(explanation: &BatchExplanation) -> anyhow::Result<()> {
     }
     out.flush()?;
     if explanation.due.is_empty() {
-        writeln!(anstream::stderr(), "nothing is due then")?;
+        writeln!(anstream::stderr(), "nothing is due then; by @boot a task starts when the machine does, first after it was added")?;
     } else if explanation.is_cut {
         writeln!(anstream::stderr(), "there is more: ask for a shorter time with --from and --to")?;
     }

@@ -111,6 +111,9 @@ pub(super) fn show(args: &Show) -> anyhow::Result<()> {
             for line in to_toml(&task.definition)?.lines() {
                 writeln!(out, "{}", visible(line))?;
             }
+            if let Some(warned) = task.last_warning_us {
+                writeln!(out, "# warned of {}", moment(warned))?;
+            }
             for due in &task.next_us {
                 writeln!(out, "# due {}", moment(*due))?;
             }

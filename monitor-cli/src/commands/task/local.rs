@@ -1,7 +1,7 @@
 //! What an agent of this machine is asked, and what its database says.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::Missing;
 use crate::client::print_json;
-use crate::commands::agent::data;
 use crate::text::{moment, visible};
 
 /// An agent looks for requests every second.
@@ -28,7 +27,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MOST_RUNS: u32 = 100_000;
 
 /// Asks the agent, and waits for its answer: the runs that it names.
-fn ask(data: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
+pub(super) fn ask(data: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
     let mut database = Database::existing(data)?;
     if !is_running(data) {
         bail!("no agent works with {}: start it by `monitor agent`", data.display());
@@ -269,16 +268,4 @@ fn ended(run: &RunRow) -> String {
     // A failure that is tried again is told as one.
     let outcome = if outcome == "retry" { "fail" } else { outcome };
     format!("{outcome}{code}{reason}{words}")
-}
-
-/// Exits with 0 if an agent of this machine works and the loop in which it decides goes round, and else with 1
-#[derive(Debug, clap::Args)]
-pub(crate) struct CheckAlive {
-    /// Folder of the agent [default: monitor/agent in the user's folder for state]
-    #[arg(value_name = "DIR", env = "MONITOR_AGENT_DATA")]
-    data: Option<PathBuf>,
-}
-
-pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
-    ask(&data(args.data.clone())?, &Request::Ping).map(drop)
 }

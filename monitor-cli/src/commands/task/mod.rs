@@ -1,5 +1,7 @@
 //! `monitor task`
 
+#[cfg(target_os = "linux")]
+mod alive;
 mod apply;
 mod change;
 mod check;
@@ -13,7 +15,6 @@ mod local;
 mod next;
 mod orders;
 mod pause;
-#[cfg(target_os = "linux")]
 mod publications;
 mod read;
 mod rehearse;
@@ -75,11 +76,8 @@ enum Command {
     Runs(Box<runs::Args>),
     Explain(explain::Args),
     Rehearse(rehearse::Args),
-    #[cfg(target_os = "linux")]
     Publications(publications::Publications),
-    #[cfg(target_os = "linux")]
     RestorePublication(publications::RestorePublication),
-    #[cfg(target_os = "linux")]
     History(publications::History),
     Versions(versions::Versions),
     Restore(versions::Restore),
@@ -93,7 +91,9 @@ enum Command {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use local::{CheckAlive, check_alive};
+pub(crate) use alive::{CheckAlive, check_alive};
+#[cfg(target_os = "linux")]
+pub(crate) use publications::shown;
 
 /// What was written is wrong: the exit code is that of a wrong command line.
 #[derive(Debug, thiserror::Error)]
@@ -119,11 +119,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Runs(args) => runs::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Rehearse(args) => rehearse::run(args),
-        #[cfg(target_os = "linux")]
         Command::Publications(args) => publications::publications(args),
-        #[cfg(target_os = "linux")]
         Command::RestorePublication(args) => publications::restore(args),
-        #[cfg(target_os = "linux")]
         Command::History(args) => publications::history(args),
         Command::Versions(args) => versions::versions(args),
         Command::Restore(args) => versions::restore(args),

@@ -11,8 +11,6 @@ use super::whom::{Meant, Whom};
 use crate::client::Connection;
 use crate::text::{one_line, visible};
 
-/// An order waits so long for its agent, in microseconds.
-pub(super) const WAITS_US: u64 = 600_000_000;
 /// Between two questions about a run that is waited for.
 const LOOK: Duration = Duration::from_millis(300);
 
@@ -133,10 +131,15 @@ pub(super) fn tell(command: &Command) -> anyhow::Result<()> {
         let said = match (&line.error, &line.value) {
             (Some(error), _) => error.clone(),
             (None, Some(value)) if runs.is_empty() && !value.is_null() && value.get("runs").is_none() => value.to_string(),
-            (None, None) if line.status == CommandStatus::WAITING => "it waits for the agent, ten minutes at most".to_owned(),
+            (None, None) if line.status == CommandStatus::WAITING => waits().to_owned(),
             _ => runs,
         };
         writeln!(out, "{}", visible(format!("{}  {}  {}", line.name, line.status, one_line(&said)).trim_end()))?;
     }
     Ok(out.flush()?)
+}
+
+/// Says that an order is not taken yet.
+pub(super) fn waits() -> &'static str {
+    "it waits for the agent, ten minutes at most"
 }

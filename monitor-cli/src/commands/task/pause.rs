@@ -1,15 +1,11 @@
 //! `monitor task pause` and `resume`
 
 use jiff::Timestamp;
-use monitor_wire::{CommandRequest, CommandTo};
-use serde_json::json;
 
 use super::change::tell;
 use super::orders::tell as tell_order;
 use super::whom::{Meant, Whom};
 use super::{EXIT_CODES, Wrong};
-use crate::client::Connection;
-use crate::text::now_us;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,7 +55,7 @@ pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     let until_us = args.until.map(|until| until.as_microsecond().max(0) as u64);
     if let Some(agent) = &args.what.agent {
-        return order(connection, agent, "pause", json!({ "until": args.until }));
+        return connection.show(connection.client()?.pause_agent(agent, until_us), |command| tell_order(&command));
     }
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]
@@ -74,7 +70,7 @@ pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
 pub(super) fn resume(args: &Resume) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     if let Some(agent) = &args.what.agent {
-        return order(connection, agent, "resume", json!({}));
+        return connection.show(connection.client()?.resume_agent(agent), |command| tell_order(&command));
     }
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]
@@ -92,18 +88,6 @@ impl What {
             .as_deref()
             .ok_or_else(|| Wrong("--all is the agent of this machine: a server has several, so say --agent NAME".to_owned()))
     }
-}
-
-/// Orders an agent to do something by itself.
-fn order(connection: &Connection, agent: &str, method: &str, arguments: serde_json::Value) -> anyhow::Result<()> {
-    let request = CommandRequest {
-        method: method.to_owned(),
-        arguments: serde_json::from_value(arguments).unwrap_or_default(),
-        to: CommandTo { workers: vec![format!("monitor-agent@{agent}")], glob: None },
-        until_us: Some(now_us() + super::orders::WAITS_US),
-        ..CommandRequest::default()
-    };
-    connection.show(connection.client()?.command(&request), |command| tell_order(&command))
 }
 
 /// `2h` from now, or a time.

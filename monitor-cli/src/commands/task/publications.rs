@@ -2,27 +2,56 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 
-use monitor_agent::{Database, PublishError};
+use anyhow::bail;
+use monitor_wire::{BatchLeft, BatchPublication, BatchPublications, CommandStatus};
 use serde_json::json;
 
-use super::{EXIT_CODES, Missing, Wrong};
+use super::orders::waits;
+use super::whom::{Meant, Whom};
+use super::{EXIT_CODES, Missing, counted};
 use crate::client::print_json;
-use crate::commands::publish::{is_missing, shown};
 use crate::text::{bytes, moment, visible};
 
-/// The agent that is meant.
+/// Most that a server tells at once.
+const MOST: u32 = 200;
+
+/// The agent or the server that is asked, and of a task for several agents which one is meant.
 #[derive(Debug, clap::Args)]
-struct Agent {
-    /// Folder of the agent [default: monitor/agent in the user's folder for state]
-    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_DATA")]
-    data: Option<PathBuf>,
+struct Asked {
+    /// The agent that has it, if the task is for several; a server asks it
+    #[arg(long, value_name = "NAME")]
+    agent: Option<String>,
+    #[command(flatten)]
+    whom: Whom,
 }
 
-impl Agent {
-    fn open(&self) -> anyhow::Result<Database> {
-        Ok(Database::existing(&crate::commands::agent::data(self.data.clone())?)?)
+impl Asked {
+    /// What runs of a task have published and left. Agents that did not answer are named on stderr.
+    fn all(&self, task: &str, limit: u32) -> anyhow::Result<BatchPublications> {
+        let connection = &self.whom.connection;
+        let found = match self.whom.meant()? {
+            #[cfg(target_os = "linux")]
+            Meant::Agent(data) => monitor_agent::Database::existing(&data)?.told(task, limit)?,
+            Meant::Server => connection.ask(self.narrowed(connection.client()?.batch_publications(task, limit.min(MOST))))?,
+        };
+        for silent in &found.silent {
+            let line = format!("monitor: what the agent {} has is not among these: {}", silent.agent, silent.why);
+            writeln!(anstream::stderr(), "{}", visible(&line))?;
+        }
+        Ok(found)
+    }
+
+    /// Names the agent to the server.
+    fn narrowed<T>(&self, call: monitor_api::Call<T>) -> monitor_api::Call<T> {
+        match &self.agent {
+            Some(agent) => call.parameter("agent", agent),
+            None => call,
+        }
+    }
+
+    fn is_json(&self) -> bool {
+        self.whom.connection.json
     }
 }
 
@@ -32,24 +61,22 @@ impl Agent {
 pub(super) struct Publications {
     /// Name of the task
     task: String,
-    /// At most so many
-    #[arg(short = 'n', long, default_value_t = 50)]
+    /// At most so many; a server tells 200 of each agent at most
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Prints JSON instead of text for people
-    #[arg(short = 'j', long)]
-    json: bool,
     #[command(flatten)]
-    agent: Agent,
+    asked: Asked,
 }
 
 pub(super) fn publications(args: &Publications) -> anyhow::Result<()> {
-    let found = args.agent.open()?.publications(&args.task, args.limit)?;
-    if args.json {
-        return print_json(&json!({ "publications": found }));
+    let found = args.asked.all(&args.task, args.limit)?;
+    if args.asked.is_json() {
+        return print_json(&json!({ "publications": found.publications, "silent": found.silent }));
     }
     let mut out = anstream::stdout().lock();
-    let targets = found.iter().map(|of| of.target.len()).max().unwrap_or(0);
-    for of in &found {
+    let targets = found.publications.iter().map(|of| of.target.len()).max().unwrap_or(0);
+    let agents = agents(found.publications.iter().map(|of| &of.agent));
+    for of in &found.publications {
         let mark = if of.is_current { "*" } else { " " };
         let what = match (&of.error, of.state.as_str()) {
             (Some(error), _) => format!("failed: {error}"),
@@ -57,15 +84,24 @@ pub(super) fn publications(args: &Publications) -> anyhow::Result<()> {
             (None, _) => "begun, and nobody saw how it ended".to_owned(),
         };
         let restores = of.restores.map(|number| format!(", {number} again, by {}", of.by)).unwrap_or_default();
-        let line =
-            format!("{mark} {:>4}  {}  {:targets$}  {}  {what}{restores}", of.number, moment(of.time_us.max(0) as u64), of.target, of.run);
+        let (agent, time) = (agents(&of.agent), moment(of.time_us));
+        let line = format!("{mark} {:>4}  {agent}{time}  {:targets$}  {}  {what}{restores}", of.number, of.target, of.run);
         writeln!(out, "{}", visible(&line))?;
     }
     out.flush()?;
-    if found.is_empty() {
+    if found.publications.is_empty() && found.silent.is_empty() {
         writeln!(anstream::stderr(), "nothing was published")?;
     }
     Ok(())
+}
+
+/// A column that tells the agent, if there are several.
+fn agents<'a>(all: impl Iterator<Item = &'a String>) -> impl Fn(&str) -> String {
+    let mut names: Vec<&String> = all.collect();
+    names.sort();
+    names.dedup();
+    let width = if names.len() > 1 { names.iter().map(|name| name.len()).max() } else { None };
+    move |agent| width.map(|width| format!("{agent:width$}  ")).unwrap_or_default()
 }
 
 /// Publishes again what a publication has published, to its target: takes back what came after it
@@ -75,19 +111,38 @@ pub(super) struct RestorePublication {
     /// Name of the task
     task: String,
     /// Number of the publication
-    number: i64,
+    number: u64,
     #[command(flatten)]
-    agent: Agent,
+    asked: Asked,
 }
 
 pub(super) fn restore(args: &RestorePublication) -> anyhow::Result<()> {
-    let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
-    let done = args.agent.open()?.restore_publication(&args.task, args.number, &by).map_err(missing)?;
+    let connection = &args.asked.whom.connection;
+    let done: BatchPublication = match args.asked.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => {
+            let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
+            let mut database = monitor_agent::Database::existing(&data)?;
+            let number = i64::try_from(args.number).unwrap_or(i64::MAX);
+            let done = database.restore_publication(&args.task, number, &by).map_err(missing)?;
+            done.told(&database.name()?.unwrap_or_default())
+        }
+        Meant::Server => {
+            let call = connection.client()?.restore_batch_publication(&args.task, &args.number.to_string());
+            let command = connection.ask(args.asked.narrowed(call))?;
+            let line = command.lines.into_iter().next();
+            let Some(line) = line else { bail!("the server has asked no agent") };
+            match (line.value, line.error) {
+                (Some(value), None) if line.status == CommandStatus::OK => serde_json::from_value(value)?,
+                (_, Some(why)) => bail!("{}: {why}", line.name),
+                _ => return Ok(writeln!(anstream::stdout(), "{}", visible(&format!("{}  {}  {}", line.name, line.status, waits())))?),
+            }
+        }
+    };
+    if args.asked.is_json() {
+        return print_json(&serde_json::to_value(&done)?);
+    }
     Ok(writeln!(anstream::stdout(), "{}", visible(&format!("{}: {}", done.target, shown(&done))))?)
-}
-
-fn missing(error: PublishError) -> anyhow::Error {
-    if is_missing(&error) { Missing(error.to_string()).into() } else { error.into() }
 }
 
 /// Shows what runs of a task have left in the history: the folders, the files of one, or what differs between two
@@ -100,79 +155,83 @@ pub(super) struct History {
     folder: Option<String>,
     /// Another one, that it is compared to
     other: Option<String>,
-    /// At most so many folders
-    #[arg(short = 'n', long, default_value_t = 50)]
+    /// At most so many folders; a server tells 200 of each agent at most
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Prints JSON instead of text for people
-    #[arg(short = 'j', long)]
-    json: bool,
     #[command(flatten)]
-    agent: Agent,
+    asked: Asked,
 }
 
 pub(super) fn history(args: &History) -> anyhow::Result<()> {
-    let all = args.agent.open()?.history(&args.task, u32::MAX)?;
-    let named: Vec<(String, String, PathBuf)> = all.into_iter().map(|(run, folder)| (name(&folder), run, folder)).collect();
-    let find = |wanted: &String| {
-        let found = named.iter().find(|(name, ..)| name == wanted).map(|(.., folder)| folder.as_path());
+    let Some(wanted) = &args.folder else { return folders(args) };
+    let all = args.asked.all(&args.task, u32::MAX)?.history;
+    let run = |wanted: &String| {
+        let found = all.iter().find(|left| left.folder == *wanted).map(|left| left.run.clone());
         found.ok_or_else(|| {
             Missing(format!("the history of {} has no {wanted:?}: `monitor task history {}` lists it", args.task, args.task))
         })
     };
-    match (&args.folder, &args.other) {
-        (None, _) => folders(args, &named),
-        (Some(folder), None) => show(args, &files(find(folder)?)?),
-        (Some(folder), Some(other)) => compare(args, find(folder)?, find(other)?),
+    match &args.other {
+        None => show(args, &run(wanted)?),
+        Some(other) => compare(args, &run(wanted)?, &run(other)?),
     }
 }
 
-/// `202611/21_103005` of a folder of history.
-fn name(folder: &Path) -> String {
-    let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    format!("{}/{}", folder.parent().map(last).unwrap_or_default(), last(folder))
-}
-
-fn folders(args: &History, named: &[(String, String, PathBuf)]) -> anyhow::Result<()> {
-    let there = named.iter().filter(|(.., folder)| folder.is_dir()).take(args.limit as usize);
-    let there: Vec<_> = there.map(|(name, run, folder)| Ok((name, run, files(folder)?))).collect::<anyhow::Result<_>>()?;
-    if args.json {
-        let folders = there
-            .iter()
-            .map(|(name, run, files)| json!({ "folder": name, "run": run, "files": files.len(), "bytes": files.values().sum::<u64>() }));
-        return print_json(&json!({ "history": folders.collect::<Vec<_>>() }));
+fn folders(args: &History) -> anyhow::Result<()> {
+    let there: Vec<BatchLeft> = args.asked.all(&args.task, args.limit)?.history;
+    if args.asked.is_json() {
+        return print_json(&json!({ "history": there }));
     }
     let mut out = anstream::stdout().lock();
-    for (name, run, files) in &there {
-        let line = format!("{name}  {run}  {}, {}", super::counted(files.len(), "file"), bytes(files.values().sum()));
+    let agents = agents(there.iter().map(|left| &left.agent));
+    for left in &there {
+        let files = counted(usize::try_from(left.files).unwrap_or(usize::MAX), "file");
+        let line = format!("{}{}  {}  {files}, {}", agents(&left.agent), left.folder, left.run, bytes(left.size_bytes));
         writeln!(out, "{}", visible(&line))?;
     }
     Ok(out.flush()?)
 }
 
-fn show(args: &History, files: &BTreeMap<String, u64>) -> anyhow::Result<()> {
-    if args.json {
+fn show(args: &History, run: &str) -> anyhow::Result<()> {
+    let connection = &args.asked.whom.connection;
+    let files: BTreeMap<String, u64> = match args.asked.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => {
+            let folder = left(&data, &args.task, run)?;
+            monitor_agent::files(&folder)?.files.into_iter().map(|(path, file)| (path, file.bytes)).collect()
+        }
+        Meant::Server => {
+            let found = connection.ask(args.asked.narrowed(connection.client()?.batch_publication(&args.task, run)))?;
+            tell_cut(found.is_cut)?;
+            found.files.into_iter().map(|file| (file.path, file.size_bytes)).collect()
+        }
+    };
+    if args.asked.is_json() {
         return print_json(&json!({ "files": files }));
     }
     let mut out = anstream::stdout().lock();
     for (path, size) in files {
-        writeln!(out, "{:>9}  {}", bytes(*size), visible(path))?;
+        writeln!(out, "{:>9}  {}", bytes(size), visible(&path))?;
     }
     Ok(out.flush()?)
 }
 
-fn compare(args: &History, one: &Path, other: &Path) -> anyhow::Result<()> {
-    let (before, after) = (files(one)?, files(other)?);
-    let mut changes = BTreeMap::new();
-    for path in before.keys().chain(after.keys()) {
-        let what = match (before.get(path), after.get(path)) {
-            (Some(_), None) => "removed",
-            (None, Some(_)) => "added",
-            (Some(a), Some(b)) if a != b || !is_same(&one.join(path), &other.join(path))? => "changed",
-            _ => continue,
-        };
-        changes.insert(path, what);
-    }
-    if args.json {
+fn compare(args: &History, one: &str, other: &str) -> anyhow::Result<()> {
+    let connection = &args.asked.whom.connection;
+    let changes: BTreeMap<String, String> = match args.asked.whom.meant()? {
+        #[cfg(target_os = "linux")]
+        Meant::Agent(data) => {
+            let (one, other) = (left(&data, &args.task, one)?, left(&data, &args.task, other)?);
+            monitor_agent::compare(&one, &other, u64::MAX)?.0.into_iter().map(|change| (change.path, change.what.to_owned())).collect()
+        }
+        Meant::Server => {
+            let call = connection.client()?.compare_batch_publications(&args.task, one, other);
+            let found = connection.ask(args.asked.narrowed(call))?;
+            tell_cut(found.is_cut)?;
+            found.changes.into_iter().map(|change| (change.path, change.what)).collect()
+        }
+    };
+    if args.asked.is_json() {
         return print_json(&json!({ "changes": changes }));
     }
     let mut out = anstream::stdout().lock();
@@ -186,39 +245,33 @@ fn compare(args: &History, one: &Path, other: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Paths and sizes of the files below a folder.
-fn files(folder: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut found = BTreeMap::new();
-    let mut todo = vec![folder.to_owned()];
-    while let Some(next) = todo.pop() {
-        let entries = std::fs::read_dir(&next).map_err(|error| Wrong(format!("{} could not be read: {error}", next.display())))?;
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                todo.push(entry.path());
-            } else if let Ok(path) = entry.path().strip_prefix(folder) {
-                found.insert(path.to_string_lossy().into_owned(), entry.metadata()?.len());
-            }
-        }
-    }
-    Ok(found)
+/// The folder with what a run has left on this machine.
+#[cfg(target_os = "linux")]
+fn left(data: &std::path::Path, task: &str, run: &str) -> anyhow::Result<std::path::PathBuf> {
+    monitor_agent::Database::existing(data)?.left(task, run).map_err(missing)
 }
 
-fn is_same(one: &Path, other: &Path) -> std::io::Result<bool> {
-    use std::io::Read as _;
-    let link = |path: &Path| std::fs::read_link(path).ok();
-    if let (Some(one), Some(other)) = (link(one), link(other)) {
-        return Ok(one == other);
+fn tell_cut(is_cut: bool) -> anyhow::Result<()> {
+    if is_cut {
+        writeln!(anstream::stderr(), "monitor: these are the first files only: there are more than a server tells")?;
     }
-    let (mut one, mut other) = (std::fs::File::open(one)?, std::fs::File::open(other)?);
-    let (mut a, mut b) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    loop {
-        let length = one.read(&mut a)?;
-        if length == 0 {
-            return Ok(other.read(&mut b)? == 0);
-        }
-        if other.read_exact(&mut b[..length]).is_err() || a[..length] != b[..length] {
-            return Ok(false);
-        }
+    Ok(())
+}
+
+/// What was published, in words.
+pub(crate) fn shown(of: &BatchPublication) -> String {
+    let files = counted(usize::try_from(of.files).unwrap_or(usize::MAX), "file");
+    let to = of.folder.as_ref().map(|folder| format!(" in {folder}")).unwrap_or_default();
+    format!("{files}, {}{to}", bytes(of.size_bytes))
+}
+
+/// Tells apart what is asked for and not there.
+#[cfg(target_os = "linux")]
+fn missing(error: monitor_agent::PublishError) -> anyhow::Error {
+    use monitor_agent::PublishError::{Gone, NoPublication, NoRun, NoTarget, NothingLeft};
+    let words = error.to_string();
+    match error {
+        NoPublication { .. } | NoTarget { .. } | NoRun { .. } | NothingLeft { .. } | Gone { .. } => Missing(words).into(),
+        _ => error.into(),
     }
 }

@@ -14,8 +14,12 @@ use crate::settings::Allowed;
 use crate::ship::now_us;
 use crate::ship::shipper::Shared;
 
-/// What every program does.
-pub(super) const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
+/// What every program tells when it is asked.
+const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
+/// What every program does, if it is allowed.
+const CHANGING: [&str; 1] = ["cancel"];
+/// A server takes so many names of methods.
+const MOST_METHODS: usize = 64;
 /// So many own methods run at once.
 const MOST_RUNNING: usize = 8;
 /// The largest answer, as JSON in bytes, but for what stands around it.
@@ -26,18 +30,25 @@ static RUNNING: AtomicUsize = AtomicUsize::new(0);
 /// Status, answer, and why there is none.
 pub(super) type Answered = (CommandStatus, Option<Value>, Option<String>);
 
+/// Names of what the program does when it is asked.
+pub(super) fn offered(allowed: &Allowed) -> Vec<&'static str> {
+    let own = commands::names().into_iter().filter(|name| commands::is_method(name));
+    let changing = CHANGING.into_iter().chain(own).filter(|name| allowed.allows(name));
+    READING.into_iter().chain(changing).take(MOST_METHODS).collect()
+}
+
 /// Does what is asked.
-pub(super) async fn answer(shared: &Rc<Shared>, allowed: Allowed, order: &CommandOrder, since_us: u64) -> Answered {
+pub(super) async fn answer(shared: &Rc<Shared>, allowed: &Allowed, order: &CommandOrder, since_us: u64) -> Answered {
     let answered = match order.method.as_str() {
         "ping" => ok("pong".into()),
         "stats" => ok(stats(shared, since_us)),
         "active" => active(shared).await,
         "registered" => ok(registered()),
+        changing if CHANGING.contains(&changing) && !allowed.allows(changing) => refused(changing),
+        "cancel" => cancel(&order.arguments),
         own => match commands::find(own) {
             None => (CommandStatus::UNSUPPORTED, None, Some(format!("there is no method {own:?} here"))),
-            Some(_) if allowed != Allowed::All => {
-                (CommandStatus::REFUSED, None, Some("it does its own methods only with MONITOR_COMMANDS=all".to_owned()))
-            }
+            Some(_) if !allowed.allows(own) => refused(own),
             Some(method) => call(method, order.arguments.clone()).await,
         },
     };
@@ -47,6 +58,32 @@ pub(super) async fn answer(shared: &Rc<Shared>, allowed: Allowed, order: &Comman
         }
         _ => answered,
     }
+}
+
+fn refused(method: &str) -> Answered {
+    let why = format!("it was started without the right to: MONITOR_COMMANDS=all, or read,{method}, gives it");
+    (CommandStatus::REFUSED, None, Some(why))
+}
+
+fn error(why: &str) -> Answered {
+    (CommandStatus::ERROR, None, Some(why.to_owned()))
+}
+
+/// Has processes of a tree end: those of these ids, or all that run here.
+fn cancel(arguments: &Fields) -> Answered {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let root = arguments.get("root_id").and_then(text).and_then(|id| id.parse::<RootId>().ok());
+    let Some(root) = root else { return error("`root_id`: expected the id of a tree, 32 hex digits") };
+    let ids = match arguments.get("processes") {
+        None => None,
+        Some(Value::Array(ids)) => {
+            let ids = ids.iter().map(|id| text(id)?.parse::<ProcessId>().ok().map(ProcessId::get)).collect::<Option<Vec<u64>>>();
+            let Some(ids) = ids else { return error("`processes`: expected ids of processes, 16 hex digits each") };
+            Some(ids)
+        }
+        Some(_) => return error("`processes`: expected a list of ids"),
+    };
+    ok(json!({ "aborted": crate::cancel::request(root.get(), ids.as_deref()) }))
 }
 
 fn ok(value: Value) -> Answered {
@@ -138,7 +175,6 @@ fn registered() -> Value {
 
 /// Calls a method of the program's own on a thread of its own, so that the shipper goes on.
 async fn call(method: commands::Method, arguments: Fields) -> Answered {
-    let error = |why: &str| (CommandStatus::ERROR, None, Some(why.to_owned()));
     if RUNNING.fetch_add(1, Ordering::AcqRel) >= MOST_RUNNING {
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         return error("as many methods run as may run at once");

@@ -23,8 +23,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::now_us;
 use super::post::{answer, causes};
 use super::shipper::Shared;
+use crate::report;
 use crate::settings::Allowed;
-use crate::{commands, report};
 
 /// A program that ends earlier opens no channel.
 const LIVED: Duration = Duration::from_secs(2);
@@ -111,10 +111,7 @@ struct Opened {
 
 impl Listener {
     async fn open(&self) -> Result<Response, Answer> {
-        let mut methods: Vec<&str> = methods::READING.to_vec();
-        if self.allowed == Allowed::All {
-            methods.extend(commands::names().into_iter().filter(|name| is_method(name)).take(64 - methods.len()));
-        }
+        let methods = methods::offered(&self.allowed);
         let refused = |error: reqwest::Error| Answer::Refused { why: causes(error) };
         let query = format!("methods={}", methods.join(","));
         let path = ["workers", &self.worker.to_string(), "commands"];
@@ -153,7 +150,7 @@ impl Listener {
     async fn obey(self: Rc<Self>, order: CommandOrder) {
         let until = order.until_us.map(|until_us| Instant::now() + Duration::from_micros(until_us.saturating_sub(now_us())));
         let Some(until) = until else {
-            let reply = self.reply(methods::answer(&self.shared, self.allowed, &order, self.since_us).await);
+            let reply = self.reply(methods::answer(&self.shared, &self.allowed, &order, self.since_us).await);
             let _ = self.post(order.id, &reply).await;
             return;
         };
@@ -162,7 +159,7 @@ impl Listener {
         }
         // What is done must be taken before, and what was taken by another one is not done here.
         if self.post_until(order.id, &self.reply((CommandStatus::TAKEN, None, None)), until).await {
-            let reply = self.reply(methods::answer(&self.shared, self.allowed, &order, self.since_us).await);
+            let reply = self.reply(methods::answer(&self.shared, &self.allowed, &order, self.since_us).await);
             self.post_until(order.id, &reply, until).await;
         }
         self.under_way.borrow_mut().remove(&order.id);
@@ -202,8 +199,3 @@ impl Listener {
 
 /// No batch, whose answers are judged in the same way.
 const NOTHING_SENT: Sent = Sent { first: 0, last: 0, is_small: true };
-
-/// A name that can stand among others.
-fn is_method(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-}

@@ -22,7 +22,8 @@ pub(super) fn request(url: Url, secret: Option<&str>, letter: &Letter<'_>) -> Po
     let mut room = MOST_BYTES;
     let mut lines: Vec<Value> = Vec::new();
     let rows = text.rows.iter().map(|(label, value)| format!("{label}: {value}"));
-    for line in rows.chain(text.output.iter().map(|line| format!("  {line}"))).chain(text.closing.clone()) {
+    let own = text.own.iter().flat_map(|own| own.lines()).map(str::to_owned);
+    for line in own.chain(rows).chain(text.output.iter().map(|line| format!("  {line}"))).chain(text.closing.clone()) {
         let line = cut(&line, room);
         room -= line.len();
         if !line.is_empty() {

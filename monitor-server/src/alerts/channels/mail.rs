@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MessageBuilder};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use monitor_alerts::{ChannelKind, MailTls};
 
@@ -14,14 +15,19 @@ use crate::alerts::text::cut;
 
 /// Each step of the conversation with the mail server may take so long.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// Begin of a certificate in a file.
+const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// The most that a subject may have, in bytes.
 const MOST_SUBJECT: usize = 300;
 
 pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &Letter<'_>) -> Result<String, Undelivered> {
-    let ChannelKind::Mail { server, tls, user, from, to, .. } = kind else { return Err("no channel of mail".to_owned().into()) };
+    let ChannelKind::Mail { server, tls, user, from, to, ca, .. } = kind else { return Err("no channel of mail".to_owned().into()) };
+    if to.is_empty() && letter.message.address.is_none() {
+        return Err("nobody is named whom the mail could go to: the channel has no `to`".to_owned().into());
+    }
     let mail = mail(from, to, letter)?;
     let (host, port) = host_and_port(server, *tls)?;
-    let parameters = || TlsParameters::new(host.to_owned()).map_err(|error| format!("TLS with {host}: {error}"));
+    let parameters = || parameters(host, ca.as_deref());
     let tls = match tls {
         MailTls::Starttls => Tls::Required(parameters()?),
         MailTls::Tls => Tls::Wrapper(parameters()?),
@@ -35,6 +41,21 @@ pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &
         Ok(answer) => Ok(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" "))),
         Err(error) => Err(format!("{server}: {}", crate::causes(&error)).into()),
     }
+}
+
+/// The mail server's certificate is to be signed by somebody whom the system trusts or, if there is a file, by somebody in it.
+fn parameters(host: &str, ca: Option<&str>) -> Result<TlsParameters, String> {
+    let mut parameters = TlsParameters::builder(host.to_owned());
+    if let Some(file) = ca {
+        let wrong = |error: &dyn std::fmt::Display| format!("ca: {file} has no certificates that can be read: {error}");
+        let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
+        if !pem.windows(BEGIN.len()).any(|part| part == BEGIN) {
+            return Err(wrong(&"there is no line -----BEGIN CERTIFICATE-----"));
+        }
+        let certificates = Certificate::from_pem(&pem).map_err(|error| wrong(&crate::causes(&error)))?;
+        parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(certificates);
+    }
+    parameters.build().map_err(|error| format!("TLS with {host}: {}", crate::causes(&error)))
 }
 
 /// Host and port of a mail server; without a port the one that belongs to its protection.
@@ -53,24 +74,26 @@ fn host_and_port(server: &str, tls: MailTls) -> Result<(&str, u16), String> {
     Ok((host.trim_matches(['[', ']']), port))
 }
 
-fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<lettre::Message, String> {
+/// The mail. Without any address whoever sends it says whom it goes to.
+pub(super) fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<lettre::Message, String> {
     let message = letter.message;
     let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text:?} is no address: {error}"));
     let sender = address(from)?;
     let host = sender.domain().to_owned();
     let to = message.address.as_ref().map_or(to, std::slice::from_ref);
-    if to.is_empty() {
-        return Err("nobody is named whom the mail could go to: the channel has no `to`".to_owned());
-    }
     // Each attempt is the same mail; all of an alert refer to the same one, which nobody sends, so that they are one thread.
     let id =
         |text: &str| format!("<{}@{host}>", text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect::<String>());
     let mut builder: MessageBuilder = lettre::Message::builder()
-        .from(Mailbox::new(Some("Process Monitor".to_owned()), sender))
+        .from(Mailbox::new(Some("Process Monitor".to_owned()), sender.clone()))
         .message_id(Some(id(&message.id)))
         .subject(cut(&letter.text.title, MOST_SUBJECT));
     for to in to {
         builder = builder.to(Mailbox::new(None, address(to)?));
+    }
+    if to.is_empty() {
+        let envelope = Envelope::new(Some(sender.clone()), vec![sender]).map_err(|error| error.to_string())?;
+        builder = builder.envelope(envelope);
     }
     if message.alert != 0 {
         let thread = id(&format!("alert-{}", message.alert));

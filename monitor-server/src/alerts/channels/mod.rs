@@ -1,5 +1,6 @@
 //! Channels: how a message gets to people, a file each. What a receiver answers is judged here; when to try again is for others to decide.
 
+pub(crate) mod command;
 mod dingtalk;
 mod feishu;
 mod mail;
@@ -10,6 +11,7 @@ mod slack;
 mod webhook;
 mod wecom;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -18,8 +20,11 @@ use url::Url;
 
 use self::request::Requests;
 use self::secret::Secrets;
+use super::template::Templates;
+use super::text::values::values;
 use super::text::{Context, Text, clean, redact, text};
 use crate::clock::Clock;
+use crate::commands::Commands;
 
 /// A receiver's own words are repeated to so many characters.
 const LONGEST_ANSWER: usize = 300;
@@ -30,6 +35,9 @@ pub struct Sender {
     zone: TimeZone,
     public_url: Option<Url>,
     requests: Requests,
+    templates: Templates,
+    /// The way to agents, for channels that one of them sends by.
+    agents: Option<Arc<Commands>>,
 }
 
 /// Why a message was not delivered. It may be tried again.
@@ -63,16 +71,37 @@ impl Letter<'_> {
 impl Sender {
     /// Nothing is connected yet. `public_url`: the server's address, for links.
     pub fn new(clock: Clock, zone: TimeZone, public_url: Option<Url>) -> Self {
-        Self { clock, zone, public_url, requests: Requests::new() }
+        Self { clock, zone, public_url, requests: Requests::new(), templates: Templates::new(), agents: None }
     }
 
-    /// Sends a message by a channel, once. Returns what the receiver answered.
+    /// Lets agents send what is theirs to send.
+    pub(crate) fn with_agents(self, agents: Arc<Commands>) -> Self {
+        Self { agents: Some(agents), ..self }
+    }
+
+    /// The text that a channel's own template makes of a message, or why it makes none; none if the channel has no template.
+    pub async fn own_text(&self, channel: &Channel, message: &Message) -> Option<Result<String, String>> {
+        let template = channel.template.as_deref()?;
+        let secrets = Secrets::of(channel);
+        let context = self.context(channel, &secrets);
+        let is_markdown = matches!(channel.kind, ChannelKind::Wecom { .. } | ChannelKind::Dingtalk { .. });
+        let values = values(message, &text(message, &context), &context, is_markdown);
+        let made = self.templates.make(template, values).await;
+        Some(made.map(|made| redact(&made, secrets.values())))
+    }
+
+    /// A message in words, as a channel sends it: by its own text if there is one.
+    pub(super) fn text(&self, channel: &Channel, message: &Message, own: Option<&str>) -> Text {
+        self.letter(channel, message, own, &Secrets::of(channel)).text
+    }
+
+    /// Sends a message by a channel, once. Returns what the receiver answered. `own`: what the channel's own template has made of it.
     ///
     /// # Errors
     /// If it was not delivered, as far as that is known.
-    pub async fn send(&self, channel: &Channel, message: &Message) -> Result<String, Undelivered> {
+    pub async fn send(&self, channel: &Channel, message: &Message, own: Option<&str>) -> Result<String, Undelivered> {
         let mut secrets = Secrets::default();
-        let sent = self.send_with(channel, message, &mut secrets).await;
+        let sent = self.send_with(channel, message, own, &mut secrets).await;
         let tidy = |words: &str| redact(&clean(words, LONGEST_ANSWER), secrets.values());
         match sent {
             Ok(answer) => Ok(tidy(&answer)),
@@ -80,52 +109,75 @@ impl Sender {
         }
     }
 
-    async fn send_with(&self, channel: &Channel, message: &Message, secrets: &mut Secrets) -> Result<String, Undelivered> {
+    async fn send_with(
+        &self,
+        channel: &Channel,
+        message: &Message,
+        own: Option<&str>,
+        secrets: &mut Secrets,
+    ) -> Result<String, Undelivered> {
         match &channel.kind {
             ChannelKind::Mail { password, .. } => {
                 let password = password.as_ref().map(|password| secrets.take("password", password)).transpose()?;
-                mail::send(&channel.kind, password, &self.letter(channel, message, secrets)).await
+                mail::send(&channel.kind, password, &self.letter(channel, message, own, secrets)).await
             }
             ChannelKind::Webhook { url, secret, headers } => {
                 let url = secrets.take_url(url)?;
                 let secret = secret.as_ref().map(|secret| secrets.take("secret", secret)).transpose()?;
                 let headers = headers.iter().map(|(name, value)| Ok((name, secrets.take(name, value)?)));
                 let headers = headers.collect::<Result<Vec<_>, String>>()?;
-                let made = webhook::request(url, secret.as_deref(), &headers, &self.letter(channel, message, secrets))?;
+                let made = webhook::request(url, secret.as_deref(), &headers, &self.letter(channel, message, own, secrets))?;
                 webhook::judge(&self.requests.send(made, channel.private).await?)
             }
             ChannelKind::Wecom { url } => {
                 let url = secrets.take_url(url)?;
-                let made = wecom::request(url, &self.letter(channel, message, secrets));
+                let made = wecom::request(url, &self.letter(channel, message, own, secrets));
                 wecom::judge(self.requests.send(made, channel.private).await?)
             }
             ChannelKind::Dingtalk { url, secret } => {
                 let url = secrets.take_url(url)?;
                 let secret = secret.as_ref().map(|secret| secrets.take("secret", secret)).transpose()?;
-                let made = dingtalk::request(url, secret.as_deref(), &self.letter(channel, message, secrets));
+                let made = dingtalk::request(url, secret.as_deref(), &self.letter(channel, message, own, secrets));
                 dingtalk::judge(self.requests.send(made, channel.private).await?)
             }
             ChannelKind::Feishu { url, secret } => {
                 let url = secrets.take_url(url)?;
                 let secret = secret.as_ref().map(|secret| secrets.take("secret", secret)).transpose()?;
-                let made = feishu::request(url, secret.as_deref(), &self.letter(channel, message, secrets));
+                let made = feishu::request(url, secret.as_deref(), &self.letter(channel, message, own, secrets));
                 feishu::judge(self.requests.send(made, channel.private).await?)
             }
             ChannelKind::Slack { url } => {
                 let url = secrets.take_url(url)?;
-                let made = slack::request(url, &self.letter(channel, message, secrets));
+                let made = slack::request(url, &self.letter(channel, message, own, secrets));
                 slack::judge(self.requests.send(made, channel.private).await?)
             }
-            ChannelKind::Command { .. } => Err("channels of the kind command are not sent by this server yet".to_owned().into()),
+            ChannelKind::Command { command, agent } => {
+                let letter = self.letter(channel, message, own, secrets);
+                command::run(self.agents.as_ref(), (command, agent.as_deref()), self.clock.wall_us(), &letter).await
+            }
+            ChannelKind::Sendmail => {
+                let letter = self.letter(channel, message, own, secrets);
+                command::send_mail(self.agents.as_ref(), self.clock.wall_us(), &letter).await
+            }
         }
     }
 
-    fn letter<'a>(&self, channel: &Channel, message: &'a Message, secrets: &Secrets) -> Letter<'a> {
+    fn context<'a>(&'a self, channel: &Channel, secrets: &'a Secrets) -> Context<'a> {
         let (zone, public_url, secrets) = (self.zone.clone(), self.public_url.as_ref(), secrets.values());
-        let text = text(message, &Context { language: channel.language, public_url, zone, secrets });
+        Context { language: channel.language, public_url, zone, secrets }
+    }
+
+    fn letter<'a>(&self, channel: &Channel, message: &'a Message, own: Option<&str>, secrets: &Secrets) -> Letter<'a> {
+        let text = text(message, &self.context(channel, secrets));
+        let text = match own {
+            Some(own) => text.with_own(own),
+            None => text,
+        };
         Letter { message, text, now_us: self.clock.wall_us() }
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

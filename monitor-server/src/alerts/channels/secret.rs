@@ -1,6 +1,6 @@
 //! Values that channels refer to: read when a message is sent, and known so that no message or answer shows them.
 
-use monitor_alerts::Variable;
+use monitor_alerts::{Channel, ChannelKind, Variable};
 use url::Url;
 
 /// Parts of an address that are this long may be keys.
@@ -13,6 +13,24 @@ const LONGEST: u64 = 64 << 10;
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
+    /// All values that a channel refers to, as far as they can be read.
+    pub(super) fn of(channel: &Channel) -> Self {
+        let mut secrets = Self::default();
+        let (url, others): (Option<&Variable>, Vec<&Variable>) = match &channel.kind {
+            ChannelKind::Mail { password, .. } => (None, password.iter().collect()),
+            ChannelKind::Webhook { url, secret, headers } => (Some(url), secret.iter().chain(headers.values()).collect()),
+            ChannelKind::Dingtalk { url, secret } | ChannelKind::Feishu { url, secret } => (Some(url), secret.iter().collect()),
+            ChannelKind::Wecom { url } | ChannelKind::Slack { url } => (Some(url), Vec::new()),
+            ChannelKind::Command { .. } | ChannelKind::Sendmail => (None, Vec::new()),
+        };
+        // What can't be read stands in no text.
+        for of in others {
+            _ = secrets.take("value", of);
+        }
+        _ = url.map(|url| secrets.take_url(url));
+        secrets
+    }
+
     /// Reads a value.
     ///
     /// # Errors

@@ -19,7 +19,8 @@ pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
     let section = |text: &str| json!({"type": "section", "text": plain(text, MOST_SECTION)});
     let rows: Vec<String> = text.rows.iter().map(|(label, value)| format!("{label}: {value}")).collect();
     let mut blocks: Vec<Value> = vec![json!({"type": "header", "text": plain(&text.title, MOST_HEADER)})];
-    let sections = [rows.join("\n"), text.output.join("\n"), text.closing.clone().unwrap_or_default()];
+    let sections =
+        [text.own.clone().unwrap_or_default(), rows.join("\n"), text.output.join("\n"), text.closing.clone().unwrap_or_default()];
     blocks.extend(sections.iter().filter(|text| !text.trim().is_empty()).map(|text| section(text)));
     if let Some((label, link)) = &text.link {
         blocks.push(

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode, Uri};
-use monitor_alerts::{Cause, Facts, Language, MailTls, MessageKind, Severity, Subject, SubjectKind, Variable};
+use monitor_alerts::{Cause, Facts, GoodRun, Language, MailTls, MessageKind, Severity, Subject, SubjectKind, Variable};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
@@ -70,8 +70,21 @@ impl Receiver {
     }
 }
 
-fn message() -> Message {
-    let facts = Facts { error: Some("no <prices> for 金".to_owned()), lines: vec!["金".repeat(5_000); 20], ..Facts::default() };
+pub(super) fn message() -> Message {
+    let good =
+        GoodRun { run: "gold@1.1".to_owned(), version: 3, ended_us: Some(1_795_141_800_000_000), elapsed_ns: Some(3_600_000_000_000) };
+    let facts = Facts {
+        error: Some("no <prices> for 金".to_owned()),
+        lines: vec!["金".repeat(5_000); 20],
+        exit_code: Some(137),
+        elapsed_ns: Some(8_000_000_000),
+        usual_ns: Some(3_500_000_000_000),
+        version: Some(4),
+        good: Some(good),
+        changes: vec!["+ config = {\"a\":[1]}".to_owned(); 10],
+        is_new_error: true,
+        ..Facts::default()
+    };
     Message {
         id: "7-fired-1".to_owned(),
         alert: 7,
@@ -93,11 +106,11 @@ fn message() -> Message {
     }
 }
 
-fn channel(kind: ChannelKind) -> Channel {
+pub(super) fn channel(kind: ChannelKind) -> Channel {
     Channel { name: "ops".to_owned(), kind, language: Language::En, rate: 10, private: true, template: None }
 }
 
-fn sender() -> Sender {
+pub(super) fn sender() -> Sender {
     Sender::new(Clock::system(), TimeZone::UTC, Some("https://monitor.example.com".parse().unwrap()))
 }
 
@@ -119,7 +132,7 @@ async fn a_webhook_is_signed_json_with_an_id_that_stays() {
     let kind = ChannelKind::Webhook { url: value(format!("{url}/in?key=longenough")), secret: Some(file(&folder, "key", "k\n")), headers };
     let (hook, sender) = (channel(kind), sender());
     for _ in 0..2 {
-        sender.send(&hook, &message()).await.unwrap();
+        sender.send(&hook, &message(), None).await.unwrap();
     }
     let came = receiver.last();
     let body = came.json();
@@ -146,14 +159,14 @@ async fn a_webhook_is_signed_json_with_an_id_that_stays() {
     ] {
         receiver.answers(status, headers, "said Bearer abcdefgh and longenough\r\n\u{202e}");
         let count = receiver.count();
-        let failed = sender.send(&hook, &message()).await.unwrap_err();
+        let failed = sender.send(&hook, &message(), None).await.unwrap_err();
         assert_eq!((failed.after.map(|after| after.as_secs()), receiver.count()), (after, count + 1), "{failed:?}");
         assert!(failed.why.contains(words) && !failed.why.contains(['\r', '\n', '\u{202e}']), "{failed:?}");
         assert!(!failed.why.contains("abcdefgh") && !failed.why.contains("longenough"), "no secret is told: {failed:?}");
     }
     let bad = [("X-Bad".to_owned(), value("a\r\nb"))].into();
     let kind = ChannelKind::Webhook { url: value(url), secret: None, headers: bad };
-    assert!(sender.send(&channel(kind), &message()).await.unwrap_err().why.contains("X-Bad can't be sent"));
+    assert!(sender.send(&channel(kind), &message(), None).await.unwrap_err().why.contains("X-Bad can't be sent"));
 }
 
 /// Answers as the chats' documentation has them.
@@ -189,11 +202,11 @@ async fn a_chat_that_answers_200_with_a_number_has_not_taken_the_message() {
         (&slack, 200, "<html>ok</html>", false),
     ] {
         receiver.answers(status, &[], body);
-        let sent = sender.send(channel, &message()).await;
+        let sent = sender.send(channel, &message(), None).await;
         assert_eq!(sent.is_ok(), taken, "{} {body}: {sent:?}", channel.kind.as_str());
     }
     receiver.answers(429, &[("retry-after", "30")], "rate_limited");
-    assert_eq!(sender.send(&slack, &message()).await.unwrap_err().after, Some(Duration::from_secs(30)));
+    assert_eq!(sender.send(&slack, &message(), None).await.unwrap_err().after, Some(Duration::from_secs(30)));
 }
 
 #[tokio::test]
@@ -203,17 +216,22 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
     receiver.answers(200, &[], r#"{"errcode":0,"code":0}"#);
     let folder = tempfile::tempdir().unwrap();
     let secret = || Some(file(&folder, "secret", "SECtest"));
-    sender.send(&channel(ChannelKind::Wecom { url: value(&url) }), &message()).await.unwrap();
+    sender.send(&channel(ChannelKind::Wecom { url: value(&url) }), &message(), None).await.unwrap();
     let body = receiver.last().json();
     let content = body["markdown"]["content"].as_str().unwrap();
     assert!(body["msgtype"] == "markdown" && content.len() <= 4_096 && content.len() > 3_900, "{} {content}", content.len());
     assert!(
-        content.starts_with("### gold failed\n") && content.contains("no ＜prices＞") && content.contains("/tasks/alerts)"),
+        content.starts_with("### gold failed\n")
+            && content.contains("no ＜prices＞")
+            && content.contains("version 3 became 4, + config = {\"a\":［1］}")
+            && content.contains("137 (killed by SIGKILL")
+            && content.contains("8s (usually 58m20s)")
+            && content.contains("/tasks/alerts)"),
         "{content}"
     );
 
     sender
-        .send(&channel(ChannelKind::Dingtalk { url: value(format!("{url}/?access_token=a")), secret: secret() }), &message())
+        .send(&channel(ChannelKind::Dingtalk { url: value(format!("{url}/?access_token=a")), secret: secret() }), &message(), None)
         .await
         .unwrap();
     let came = receiver.last();
@@ -223,7 +241,7 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
     assert!(came.body.len() < 20_000);
 
     receiver.answers(200, &[], r#"{"code":0}"#);
-    sender.send(&channel(ChannelKind::Feishu { url: value(&url), secret: secret() }), &message()).await.unwrap();
+    sender.send(&channel(ChannelKind::Feishu { url: value(&url), secret: secret() }), &message(), None).await.unwrap();
     let came = receiver.last();
     let body = came.json();
     assert_eq!((body["timestamp"].as_str().unwrap().len(), body["sign"].as_str().unwrap().len()), (10, 44), "{body}");
@@ -231,7 +249,7 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
     assert!(came.body.len() < 20_000 && post["title"] == "gold failed" && post["content"].to_string().contains("no <prices>"), "{post}");
 
     receiver.answers(200, &[], "ok");
-    sender.send(&channel(ChannelKind::Slack { url: value(&url) }), &message()).await.unwrap();
+    sender.send(&channel(ChannelKind::Slack { url: value(&url) }), &message(), None).await.unwrap();
     let body = receiver.last().json();
     for block in body["blocks"].as_array().unwrap() {
         let text = &block["text"];
@@ -250,13 +268,13 @@ async fn a_private_address_is_reached_only_if_the_channel_says_so() {
     for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "0x7f.1", "0.0.0.0", "169.254.169.254", "10.0.0.1"]
     {
         let kind = webhook(&format!("http://{host}:{port}/"));
-        let failed = sender.send(&Channel { private: false, ..channel(kind) }, &message()).await.unwrap_err();
+        let failed = sender.send(&Channel { private: false, ..channel(kind) }, &message(), None).await.unwrap_err();
         assert!(failed.why.contains("private = true"), "{host}: {failed:?}");
     }
     assert_eq!(receiver.count(), 0);
-    sender.send(&channel(webhook(&format!("http://localhost:{port}/"))), &message()).await.unwrap();
+    sender.send(&channel(webhook(&format!("http://localhost:{port}/"))), &message(), None).await.unwrap();
     assert_eq!(receiver.count(), 1);
-    let failed = sender.send(&channel(webhook("http://127.0.0.1:1/")), &message()).await.unwrap_err();
+    let failed = sender.send(&channel(webhook("http://127.0.0.1:1/")), &message(), None).await.unwrap_err();
     assert!(failed.why.contains("127.0.0.1 is not reached"), "{failed:?}");
 }
 
@@ -326,6 +344,7 @@ fn mail(server: &str, tls: MailTls, to: &[&str]) -> ChannelKind {
         password: None,
         from: "monitor@example.com".to_owned(),
         to: to.iter().map(|to| (*to).to_owned()).collect(),
+        ca: None,
     }
 }
 
@@ -342,14 +361,14 @@ async fn mails_of_an_alert_are_one_thread_and_each_attempt_is_the_same_mail() {
     let channel = channel(mail(&server, MailTls::None, &["ops@example.com", "ada@example.com"]));
     let mut hostile = message();
     hostile.subject.name = "gold\r\nBcc: all@example.com\r\n\r\n<b>x</b> 金价".to_owned();
-    let answer = sender.send(&channel, &hostile).await.unwrap();
+    let answer = sender.send(&channel, &hostile, None).await.unwrap();
     assert!(answer.starts_with("250") && answer.contains("queued as 4711"), "{answer}");
-    sender.send(&channel, &hostile).await.unwrap();
+    sender.send(&channel, &hostile, None).await.unwrap();
     let over =
         Message { id: "7-resolved-2".to_owned(), kind: MessageKind::Resolved, resolved_us: Some(1_795_228_300_000_000), ..message() };
-    sender.send(&channel, &over).await.unwrap();
+    sender.send(&channel, &over, None).await.unwrap();
     let to_one = Message { address: Some("eve@example.org".to_owned()), alert: 0, ..message() };
-    sender.send(&channel, &to_one).await.unwrap();
+    sender.send(&channel, &to_one, None).await.unwrap();
     let mails = taken.lock().unwrap().clone();
     let of = |number: usize, name: &str| header(&mails[number], name).to_owned();
     assert_eq!((of(0, "Message-ID"), of(2, "Message-ID")), ("<7-fired-1@example.com>".to_owned(), "<7-resolved-2@example.com>".to_owned()));
@@ -371,15 +390,15 @@ async fn mails_of_an_alert_are_one_thread_and_each_attempt_is_the_same_mail() {
 async fn a_mail_server_that_does_not_take_a_mail_says_why_and_nothing_goes_unprotected() {
     let sender = sender();
     let (refusing, _) = mail_server(&[], Some("451 4.7.1 come again")).await;
-    let failed = sender.send(&channel(mail(&refusing, MailTls::None, &["ops@example.com"])), &message()).await.unwrap_err();
+    let failed = sender.send(&channel(mail(&refusing, MailTls::None, &["ops@example.com"])), &message(), None).await.unwrap_err();
     assert!(failed.why.contains("451") || failed.why.contains("come again"), "{failed:?}");
     let (plain, taken) = mail_server(&[], None).await;
     for tls in [MailTls::Starttls, MailTls::Tls] {
-        sender.send(&channel(mail(&plain, tls, &["ops@example.com"])), &message()).await.unwrap_err();
+        sender.send(&channel(mail(&plain, tls, &["ops@example.com"])), &message(), None).await.unwrap_err();
     }
     // It offers what it can't do.
     let (lying, lied) = mail_server(&["STARTTLS"], None).await;
-    sender.send(&channel(mail(&lying, MailTls::Starttls, &["ops@example.com"])), &message()).await.unwrap_err();
+    sender.send(&channel(mail(&lying, MailTls::Starttls, &["ops@example.com"])), &message(), None).await.unwrap_err();
     assert!(taken.lock().unwrap().is_empty() && lied.lock().unwrap().is_empty(), "nothing was sent unprotected");
     for (kind, words) in [
         (mail(&plain, MailTls::None, &[]), "nobody is named"),
@@ -387,7 +406,7 @@ async fn a_mail_server_that_does_not_take_a_mail_says_why_and_nothing_goes_unpro
         (mail("127.0.0.1:1", MailTls::None, &["ops@example.com"]), "127.0.0.1:1"),
         (mail(&plain, MailTls::None, &["ops@example.com>\r\nDATA"]), "is no address"),
     ] {
-        let failed = sender.send(&channel(kind), &message()).await.unwrap_err();
+        let failed = sender.send(&channel(kind), &message(), None).await.unwrap_err();
         assert!(failed.why.contains(words), "{words}: {failed:?}");
     }
 }
@@ -399,13 +418,13 @@ async fn a_login_goes_to_the_mail_server_and_into_no_message() {
     let password = Some(file(&folder, "password", "hunter22"));
     let kind = match mail(&server, MailTls::None, &["ops@example.com"]) {
         ChannelKind::Mail { server, tls, from, to, .. } => {
-            ChannelKind::Mail { server, tls, user: Some("monitor".to_owned()), password, from, to }
+            ChannelKind::Mail { server, tls, user: Some("monitor".to_owned()), password, from, to, ca: None }
         }
         other => other,
     };
     let mut told = message();
     told.facts.error = Some("login with hunter22 failed".to_owned());
-    sender().send(&channel(kind), &told).await.unwrap();
+    sender().send(&channel(kind), &told, None).await.unwrap();
     let mail = taken.lock().unwrap()[0].clone();
     // `\0monitor\0hunter22`
     assert!(mail.contains("AUTH PLAIN AG1vbml0b3IAaHVudGVyMjI=") && !mail.contains("hunter22"), "{mail}");

@@ -44,7 +44,7 @@ fn signature(secret: &str, now_s: u64, body: &[u8]) -> String {
     hex(&mac.finalize().into_bytes())
 }
 
-fn body(letter: &Letter<'_>) -> AlertWebhook {
+pub(super) fn body(letter: &Letter<'_>) -> AlertWebhook {
     let message = letter.message;
     AlertWebhook {
         version: 1,

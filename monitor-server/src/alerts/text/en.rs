@@ -1,10 +1,10 @@
 //! English.
 
-use monitor_alerts::{Cause, Message, MessageKind};
+use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
 
-use super::{Labels, Words};
+use super::{Change, Exit, Labels, Words};
 
-pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, closing };
+pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, change, closing };
 
 const LABELS: Labels = Labels {
     path: "Task",
@@ -25,6 +25,7 @@ const LABELS: Labels = Labels {
     signal: "Signal",
     error: "Why",
     notice: "Text",
+    good: "Last good run",
     changes: "Changed since the last good run",
     times: "Times",
     names: "Concerned",
@@ -40,7 +41,10 @@ fn matter(cause: Cause, name: &str, message: &Message) -> String {
     let count = message.count;
     let often = |one: &str| if count > 1 { format!("{name} {one} {count} times") } else { format!("{name} {one}") };
     match cause {
-        Cause::Failed => often("failed"),
+        Cause::Failed => match (message.facts.times, message.facts.calls) {
+            (Some(failed), Some(calls)) => format!("{name} failed in {failed} of {calls} calls"),
+            _ => often("failed"),
+        },
         Cause::Timeout => format!("{name} takes longer than its timeout"),
         Cause::Missed => often("did not start when it was due"),
         Cause::Unknown => format!("nothing is heard of {name}"),
@@ -69,17 +73,46 @@ fn title(message: &Message, matter: &str, outage: &str) -> String {
     }
 }
 
-fn exit(code: i64) -> Option<&'static str> {
-    Some(match code {
-        126 => "the command can't be executed",
-        127 => "the command was not found",
-        130 => "ended by SIGINT",
-        134 => "aborted",
-        137 => "killed by SIGKILL, maybe for want of memory",
-        139 => "crashed: SIGSEGV",
-        143 => "ended by SIGTERM",
-        _ => return None,
-    })
+fn exit(exit: Exit<'_>) -> String {
+    match exit {
+        Exit::NotStarted => "the command could not be started".to_owned(),
+        Exit::NotExecutable => "the command can't be executed".to_owned(),
+        Exit::NotFound => "the command was not found".to_owned(),
+        Exit::Signal("SIGKILL") => "killed by SIGKILL, maybe for want of memory".to_owned(),
+        Exit::Signal("SIGABRT") => "aborted: SIGABRT".to_owned(),
+        Exit::Signal(name @ ("SIGSEGV" | "SIGBUS" | "SIGILL" | "SIGFPE")) => format!("crashed: {name}"),
+        Exit::Signal(name) => format!("ended by {name}"),
+        Exit::Word(word) => match word {
+            "hook" => "a hook failed".to_owned(),
+            "expect" => "it did not do what is expected of it".to_owned(),
+            "killed" => "it was ended by somebody or by the next run".to_owned(),
+            "kill-after" => "it was ended by its kill-after".to_owned(),
+            "lost" => "nobody knows how it ended".to_owned(),
+            "start" => "it could not start in time".to_owned(),
+            "publish" => "its files could not be published".to_owned(),
+            "limit" => "it exceeded a limit".to_owned(),
+            word => format!("{word}, as the task says"),
+        },
+    }
+}
+
+fn change(change: &Change<'_>) -> String {
+    match change {
+        Change::Version(was, is) => format!("version {was} became {is}"),
+        Change::Same(version) => format!("nothing in the definition (version {version})"),
+        Change::Line(line) => (*line).to_owned(),
+        Change::Published(PublishedChange { target, was, is: None }) => format!("nothing published to {target} ({} before)", files(*was)),
+        Change::Published(PublishedChange { target, was, is: Some(is) }) => {
+            format!("{} published to {target} instead of {was}", files(*is))
+        }
+        Change::Took(is, was) => format!("it took {is} instead of {was}"),
+        Change::NewError => "the error is new".to_owned(),
+        Change::Seen(then) => format!("the same error as {then}"),
+    }
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn closing(alert: u64) -> String {

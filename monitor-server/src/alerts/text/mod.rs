@@ -2,21 +2,24 @@
 
 mod clean;
 mod en;
+mod exit;
+pub(super) mod values;
 mod zh;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use monitor_alerts::{Cause, Facts, Language, Message, MessageKind, SubjectKind};
+use monitor_alerts::{Cause, Facts, Language, Message, MessageKind, PublishedChange, SubjectKind};
 use url::Url;
 
 pub use self::clean::{boundary, clean, cut, redact};
+use self::exit::{Exit, meaning, signal};
 
 /// A value has at most so many characters.
 const LONGEST_VALUE: usize = 500;
 /// At most so many of the last lines of a log are told.
 const LINES: usize = 20;
 /// At most so many changes are told.
-const CHANGES: usize = 10;
+const CHANGES: usize = 15;
 
 /// A message in words. Each channel puts it into its own form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Text {
     pub link: Option<(&'static str, String)>,
     /// What can be done about the alert.
     pub closing: Option<String>,
+    /// What a channel's own template has made, below the title, in place of all the rest.
+    pub own: Option<String>,
 }
 
 /// How a message is put into words.
@@ -66,6 +71,7 @@ struct Labels {
     signal: &'static str,
     error: &'static str,
     notice: &'static str,
+    good: &'static str,
     changes: &'static str,
     times: &'static str,
     names: &'static str,
@@ -85,9 +91,29 @@ struct Words {
     /// The title, given what is the matter and the times of the outage.
     title: fn(&Message, &str, &str) -> String,
     /// What an exit code means.
-    exit: fn(i64) -> Option<&'static str>,
+    exit: fn(Exit<'_>) -> String,
+    /// What is different since the last good run.
+    change: fn(&Change<'_>) -> String,
     /// What can be done about an alert.
     closing: fn(u64) -> String,
+}
+
+/// Something that is different since the last good run, or isn't.
+enum Change<'a> {
+    /// The task has another version: as it was, and as it is.
+    Version(u64, u64),
+    /// The task has the same version.
+    Same(u64),
+    /// A line of what differs in its definition.
+    Line(&'a str),
+    /// It published another number of files to a target, or none.
+    Published(&'a PublishedChange),
+    /// It took so long instead of so long.
+    Took(String, String),
+    /// The task's last failed runs had other errors.
+    NewError,
+    /// The task failed with the same error then.
+    Seen(String),
 }
 
 /// The message in words.
@@ -111,6 +137,7 @@ pub fn text(message: &Message, context: &Context<'_>) -> Text {
         output: if is_over { Vec::new() } else { output },
         link: link(facts, context).map(|link| (words.labels.link, redact(&link, context.secrets))),
         closing: Some(message.alert).filter(|alert| *alert != 0 && !is_over).map(words.closing),
+        own: None,
     }
 }
 
@@ -123,9 +150,15 @@ fn rows(message: &Message, words: &Words, context: &Context<'_>) -> Vec<(&'stati
         None => duration(took),
     });
     let exit_code = facts.exit_code.map(|code| {
-        let meaning = facts.exit_meaning.as_deref().or_else(|| (words.exit)(code));
+        let meaning = meaning(code, facts.exit_meaning.as_deref()).map(words.exit);
         meaning.map_or_else(|| code.to_string(), |meaning| format!("{code} ({meaning})"))
     });
+    let signal = facts.signal.map(|number| signal(number).map_or_else(|| number.to_string(), |name| format!("{number} ({name})")));
+    let good = facts.good.as_ref().and_then(|good| {
+        let ended = moment(good.ended_us?, &context.zone);
+        Some(good.elapsed_ns.map_or_else(|| ended.clone(), |took| format!("{ended} ({})", duration(took))))
+    });
+    let changes: Vec<String> = changes(facts, context).iter().map(words.change).collect();
     let subject = match message.subject.kind {
         SubjectKind::Task | SubjectKind::Name => labels.path,
         SubjectKind::Heartbeat => labels.heartbeat,
@@ -150,17 +183,38 @@ fn rows(message: &Message, words: &Words, context: &Context<'_>) -> Vec<(&'stati
         (labels.took, took),
         (labels.limit, facts.limit_ns.map(duration)),
         (labels.exit_code, exit_code),
-        (labels.signal, facts.signal.map(|signal| signal.to_string())),
+        (labels.signal, signal),
         (labels.error, facts.error.clone().or_else(|| facts.reason.clone()).filter(|_| !is_over)),
         (labels.notice, facts.text.clone()),
         (labels.times, Some(message.count).filter(|count| *count > 1).map(|count| count.to_string())),
         (labels.names, some(&message.names, 20)),
-        (labels.changes, some(&facts.changes, CHANGES)),
+        (labels.good, good.filter(|_| !is_over)),
+        (labels.changes, some(&changes, CHANGES).filter(|_| !is_over)),
         (labels.note, message.note.clone()),
         (labels.told, some(&message.to, 20)),
         (labels.rule, Some(format!("{} ({})", message.rule, message.severity)).filter(|_| !is_test)),
     ];
     rows.into_iter().filter_map(|(label, value)| Some((label, value?))).collect()
+}
+
+/// What is known to be different since the last good run.
+fn changes<'a>(facts: &'a Facts, context: &Context<'_>) -> Vec<Change<'a>> {
+    let mut changes = Vec::new();
+    if let Some((good, version)) = facts.good.as_ref().zip(facts.version) {
+        changes.push(if good.version == version { Change::Same(version) } else { Change::Version(good.version, version) });
+    }
+    changes.extend(facts.published.iter().map(Change::Published));
+    changes.extend(facts.changes.iter().map(|line| Change::Line(line)));
+    if let Some((was, is)) = facts.good.as_ref().and_then(|good| good.elapsed_ns).zip(facts.elapsed_ns)
+        && (is / 2 >= was || was / 2 >= is)
+    {
+        changes.push(Change::Took(duration(is), duration(was)));
+    }
+    if facts.is_new_error {
+        changes.push(Change::NewError);
+    }
+    changes.extend(facts.error_seen_us.map(|us| Change::Seen(moment(us, &context.zone))));
+    changes
 }
 
 /// The address of the page that shows what happened.
@@ -201,8 +255,19 @@ fn duration(ns: u64) -> String {
 }
 
 impl Text {
+    /// The message as a template of the channel has made it: its first line is the title. Links stay for those who show them apart.
+    #[must_use]
+    pub fn with_own(self, made: &str) -> Self {
+        let (title, own) = made.trim_start().split_once('\n').unwrap_or((made.trim(), ""));
+        let own = Some(own.trim().to_owned());
+        Self { title: title.trim().to_owned(), rows: Vec::new(), output: Vec::new(), closing: None, own, ..self }
+    }
+
     /// The message without any markup.
     pub fn plain(&self) -> String {
+        if let Some(own) = &self.own {
+            return format!("{}\n\n{own}", self.title);
+        }
         let rows = self.rows.iter().map(|(label, value)| format!("{label}: {value}"));
         let mut parts = vec![self.title.clone(), String::new()];
         parts.extend(rows);
@@ -221,6 +286,9 @@ impl Text {
     /// The message in the Markdown that the chats of `WeCom` and `DingTalk` have in common, in at most so many bytes. Neither has a way to
     /// escape, so characters that would be markup are told by their wide forms.
     pub fn markdown(&self, most_bytes: usize) -> String {
+        if let Some(own) = &self.own {
+            return cut(&format!("### {}\n{own}", inert(&self.title)), most_bytes);
+        }
         let title = format!("### {}\n", inert(&self.title));
         let rows = self.rows.iter().map(|(label, value)| format!("> {label}: {}\n\n", inert(value))).collect::<Vec<_>>().concat();
         let link = self.link.as_ref().map(|(label, link)| format!("[{label}]({})\n\n", link.replace([')', '('], ""))).unwrap_or_default();
@@ -237,7 +305,7 @@ impl Text {
 }
 
 /// A value in which no character is markup.
-fn inert(value: &str) -> String {
+pub(super) fn inert(value: &str) -> String {
     let wide = |c| match c {
         '<' => '＜',
         '>' => '＞',

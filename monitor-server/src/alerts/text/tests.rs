@@ -1,5 +1,5 @@
 use expect_test::expect;
-use monitor_alerts::{Severity, Subject};
+use monitor_alerts::{GoodRun, PublishedChange, Severity, Subject};
 
 use super::*;
 
@@ -33,7 +33,19 @@ fn message(kind: MessageKind, cause: Cause) -> Message {
             exit_code: Some(137),
             error: Some("no prices".to_owned()),
             lines: vec!["reading".to_owned(), "no prices".to_owned()],
+            version: Some(5),
+            good: Some(GoodRun {
+                run: "gold@20261120T023000Z.1".to_owned(),
+                version: 3,
+                ended_us: Some(DUE - 82_800_000_000),
+                elapsed_ns: Some(3_600_000_000_000),
+            }),
             changes: vec!["- config = 1".to_owned(), "+ config = 2".to_owned()],
+            published: vec![
+                PublishedChange { target: "prod".to_owned(), was: 1, is: None },
+                PublishedChange { target: "pre".to_owned(), was: 3, is: Some(1) },
+            ],
+            is_new_error: true,
             ..Facts::default()
         },
         channel: "ops".to_owned(),
@@ -63,7 +75,8 @@ fn a_message_says_what_is_needed_at_night() {
         Took: 8s (usually 1h)
         Exit code: 137 (killed by SIGKILL, maybe for want of memory)
         Why: no prices
-        Changed since the last good run: - config = 1, + config = 2
+        Last good run: 2026-11-20 03:30:00 (1h)
+        Changed since the last good run: version 3 became 5, nothing published to prod (1 file before), 1 file published to pre instead of 3, - config = 1, + config = 2, it took 8s instead of 1h, the error is new
         Told: @owner, ops
         Rule: imports (warning)
 
@@ -86,7 +99,8 @@ fn a_message_says_what_is_needed_at_night() {
         耗时: 8s (通常 1h)
         退出码: 137 (被 SIGKILL 终止，可能内存不足)
         原因: no prices
-        自上次成功以来的变化: - config = 1, + config = 2
+        上次成功: 2026-11-20 03:30:00 (1h)
+        自上次成功以来的变化: 版本 3 变为 5, 未发布到 prod（上次 1 个文件）, 向 pre 发布 1 个文件，上次为 3 个, - config = 1, + config = 2, 耗时 8s，上次为 1h, 错误首次出现
         已通知: @owner, ops
         规则: imports (warning)
 
@@ -116,6 +130,47 @@ fn each_kind_and_cause_has_words_in_both_languages() {
         // A sum and a test are of no cause.
         assert_eq!(titles.len(), (MessageKind::WORDS.len() - 2) * Cause::WORDS.len() + 2);
     }
+}
+
+#[test]
+fn an_exit_code_has_a_meaning() {
+    let said = |code: i64, word: Option<&str>, language| {
+        let mut fired = message(MessageKind::Fired, Cause::Failed);
+        (fired.facts.exit_code, fired.facts.exit_meaning) = (Some(code), word.map(str::to_owned));
+        let label = if language == Language::En { "Exit code" } else { "退出码" };
+        words(&fired, language).rows.into_iter().find(|(of, _)| *of == label).unwrap().1
+    };
+    for (code, word, en, zh) in [
+        (1, None, "1", "1"),
+        (24, Some("retry"), "24 (retry, as the task says)", "24 (任务定义为 retry)"),
+        (91, None, "91", "91"),
+        (91, Some("expect"), "91 (it did not do what is expected of it)", "91 (未达到预期)"),
+        (97, Some("limit"), "97 (it exceeded a limit)", "97 (超出限制)"),
+        (125, None, "125 (the command could not be started)", "125 (命令无法启动)"),
+        (126, None, "126 (the command can't be executed)", "126 (命令无法执行)"),
+        (127, None, "127 (the command was not found)", "127 (找不到命令)"),
+        (128, None, "128", "128"),
+        (129, None, "129 (ended by SIGHUP)", "129 (被 SIGHUP 终止)"),
+        (139, None, "139 (crashed: SIGSEGV)", "139 (崩溃：SIGSEGV)"),
+        (159, None, "159 (ended by SIGSYS)", "159 (被 SIGSYS 终止)"),
+        (160, None, "160", "160"),
+        (i64::MIN, None, "-9223372036854775808", "-9223372036854775808"),
+    ] {
+        assert_eq!((said(code, word, Language::En).as_str(), said(code, word, Language::Zh).as_str()), (en, zh));
+    }
+}
+
+#[test]
+fn what_did_not_change_is_said_and_what_is_over_is_not_explained() {
+    let mut fired = message(MessageKind::Fired, Cause::Failed);
+    let good = fired.facts.good.as_mut().unwrap();
+    (good.version, good.elapsed_ns) = (5, Some(8_000_000_000));
+    (fired.facts.changes, fired.facts.is_new_error, fired.facts.error_seen_us) = (Vec::new(), false, Some(DUE - 82_800_000_000));
+    fired.facts.published.clear();
+    let row = |message: &Message| words(message, Language::En).rows.into_iter().find(|(label, _)| label.starts_with("Changed"));
+    assert_eq!(row(&fired).unwrap().1, "nothing in the definition (version 5), the same error as 2026-11-20 03:30:00");
+    fired.kind = MessageKind::Resolved;
+    assert_eq!(row(&fired), None);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Chinese.
 
-use monitor_alerts::{Cause, Message, MessageKind};
+use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
 
-use super::{Labels, Words};
+use super::{Change, Exit, Labels, Words};
 
-pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, closing };
+pub(super) const WORDS: Words = Words { labels: &LABELS, matter, title, exit, change, closing };
 
 const LABELS: Labels = Labels {
     path: "任务",
@@ -25,6 +25,7 @@ const LABELS: Labels = Labels {
     signal: "信号",
     error: "原因",
     notice: "内容",
+    good: "上次成功",
     changes: "自上次成功以来的变化",
     times: "次数",
     names: "涉及",
@@ -39,7 +40,10 @@ const LABELS: Labels = Labels {
 fn matter(cause: Cause, name: &str, message: &Message) -> String {
     let often = |what: &str| if message.count > 1 { format!("{name} {what} {} 次", message.count) } else { format!("{name} {what}") };
     match cause {
-        Cause::Failed => often("失败"),
+        Cause::Failed => match (message.facts.times, message.facts.calls) {
+            (Some(failed), Some(calls)) => format!("{name} {calls} 次调用中 {failed} 次失败"),
+            _ => often("失败"),
+        },
         Cause::Timeout => format!("{name} 运行超时"),
         Cause::Missed => often("到时未执行"),
         Cause::Unknown => format!("{name} 失去联系"),
@@ -68,17 +72,40 @@ fn title(message: &Message, matter: &str, outage: &str) -> String {
     }
 }
 
-fn exit(code: i64) -> Option<&'static str> {
-    Some(match code {
-        126 => "命令无法执行",
-        127 => "找不到命令",
-        130 => "被 SIGINT 终止",
-        134 => "异常中止",
-        137 => "被 SIGKILL 终止，可能内存不足",
-        139 => "崩溃：SIGSEGV",
-        143 => "被 SIGTERM 终止",
-        _ => return None,
-    })
+fn exit(exit: Exit<'_>) -> String {
+    match exit {
+        Exit::NotStarted => "命令无法启动".to_owned(),
+        Exit::NotExecutable => "命令无法执行".to_owned(),
+        Exit::NotFound => "找不到命令".to_owned(),
+        Exit::Signal("SIGKILL") => "被 SIGKILL 终止，可能内存不足".to_owned(),
+        Exit::Signal("SIGABRT") => "异常中止：SIGABRT".to_owned(),
+        Exit::Signal(name @ ("SIGSEGV" | "SIGBUS" | "SIGILL" | "SIGFPE")) => format!("崩溃：{name}"),
+        Exit::Signal(name) => format!("被 {name} 终止"),
+        Exit::Word(word) => match word {
+            "hook" => "钩子失败".to_owned(),
+            "expect" => "未达到预期".to_owned(),
+            "killed" => "被人或下一次执行终止".to_owned(),
+            "kill-after" => "超过 kill-after 被终止".to_owned(),
+            "lost" => "结束情况不明".to_owned(),
+            "start" => "未能按时开始".to_owned(),
+            "publish" => "文件发布失败".to_owned(),
+            "limit" => "超出限制".to_owned(),
+            word => format!("任务定义为 {word}"),
+        },
+    }
+}
+
+fn change(change: &Change<'_>) -> String {
+    match change {
+        Change::Version(was, is) => format!("版本 {was} 变为 {is}"),
+        Change::Same(version) => format!("定义未变（版本 {version}）"),
+        Change::Line(line) => (*line).to_owned(),
+        Change::Published(PublishedChange { target, was, is: None }) => format!("未发布到 {target}（上次 {was} 个文件）"),
+        Change::Published(PublishedChange { target, was, is: Some(is) }) => format!("向 {target} 发布 {is} 个文件，上次为 {was} 个"),
+        Change::Took(is, was) => format!("耗时 {is}，上次为 {was}"),
+        Change::NewError => "错误首次出现".to_owned(),
+        Change::Seen(then) => format!("与 {then} 的错误相同"),
+    }
 }
 
 fn closing(alert: u64) -> String {

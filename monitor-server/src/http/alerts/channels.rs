@@ -1,14 +1,14 @@
-//! `POST /api/v1/alerts/channels/{channel}/test`
+//! `POST /api/v1/alerts/channels/{channel}/test` and `/preview`
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{AlertChannel, AlertMessage, Problem};
+use monitor_wire::{AlertChannel, AlertMessage, AlertPreview, Problem};
 
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::show;
-use crate::alerts::Ruleset;
+use crate::alerts::{Preview, Ruleset};
 use crate::store::DeliveriesOf;
 
 /// Sends a message by a channel at once, and tells what the receiver answered.
@@ -28,12 +28,34 @@ pub(in super::super) async fn post_test(
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Answer<AlertMessage> {
     let name = path.text("channel");
-    let Some(delivery) = app.alerts.test(name).await else {
-        let name: String = name.chars().take(100).collect();
-        let detail = format!("there is no channel {name:?}: `GET /api/v1/alerts/rules` lists those that there are");
-        return Err(ApiError::Missing { detail });
-    };
+    let delivery = app.alerts.test(name).await.ok_or_else(|| no_channel(name))?;
     Ok(Json(show::message(delivery)))
+}
+
+/// Shows the last alert as a channel would tell it, and sends nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/channels/{channel}/preview",
+    tag = "alerts",
+    params(("channel" = String, Path, description = "Its name", example = "ops")),
+    responses(
+        (status = 200, description = "Its text", body = AlertPreview),
+        (status = 404, description = "No such channel", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_preview(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<AlertPreview> {
+    let name = path.text("channel");
+    let Preview { alert, text, trouble } = app.alerts.preview(name).await?.ok_or_else(|| no_channel(name))?;
+    Ok(Json(AlertPreview { alert, title: text.title.clone(), is_own: text.own.is_some(), text: text.plain(), trouble }))
+}
+
+fn no_channel(name: &str) -> ApiError {
+    let name: String = name.chars().take(100).collect();
+    ApiError::Missing { detail: format!("there is no channel {name:?}: `GET /api/v1/alerts/rules` lists those that there are") }
 }
 
 /// Channels, each with its last message.

@@ -11,6 +11,7 @@ use super::super::params::{Limit, NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::{no_alert, show};
+use crate::alerts::enrich;
 use crate::store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey};
 
 /// So many decisions and messages of one alert are told.
@@ -84,8 +85,10 @@ pub(in super::super) async fn get_alert(
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Answer<AlertDetail> {
     let id: u64 = path.text("alert").parse().map_err(|_| no_alert(path.text("alert")))?;
+    let page_url = app.alerts.page_url().to_owned();
     let found = app.ask(move |store| {
-        let Some(alert) = store.alert(id)? else { return Ok(None) };
+        let Some(mut alert) = store.alert(id)? else { return Ok(None) };
+        enrich::alert(store, &page_url, &mut alert);
         let notes = store.alert_notes(NotesOf::Alert(id), MOST_NOTES)?;
         let messages = store.deliveries(DeliveriesOf::Alert(id), MOST_MESSAGES)?;
         Ok(Some((alert, notes, messages)))

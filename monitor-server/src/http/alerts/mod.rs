@@ -6,6 +6,7 @@ pub(super) mod hushes;
 pub(super) mod list;
 pub(super) mod rules;
 mod show;
+pub(super) mod trials;
 
 use super::problem::ApiError;
 

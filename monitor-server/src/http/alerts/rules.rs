@@ -1,30 +1,23 @@
-//! `GET /api/v1/alerts/rules`, `PUT` and `DELETE /api/v1/alerts/rules/{rule}`, and `GET /api/v1/alerts/try`
+//! `GET /api/v1/alerts/rules`, `PUT` and `DELETE /api/v1/alerts/rules/{rule}`
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use monitor_alerts::{Mistake, Rule, World};
-use monitor_wire::{AlertRule, AlertRules, AlertTrial, Problem};
-use serde::Deserialize;
+use monitor_alerts::{Mistake, Rule};
+use monitor_wire::{AlertRule, AlertRules, Problem};
 use serde_json::{Map, Value};
-use utoipa::IntoParams;
 
 use super::super::batch::who;
 use super::super::commands::Small;
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
-use super::{channels, show};
+use super::channels;
 use crate::access::Principal;
 use crate::alerts::Ruleset;
 use crate::store::{AlertsChange, RuleEdit};
 
 /// The largest rule, in bytes.
 const MAX_BYTES: usize = 64 << 10;
-/// So many signs are tried at most.
-const MOST_SIGNS: usize = 100_000;
-/// So many alerts of a trial are told.
-const MOST_ALERTS: usize = 100;
-const DAY_US: u64 = 86_400_000_000;
 
 /// Rules and channels as they hold. Those of the file come first, then those of the page, then the built-in ones.
 #[utoipa::path(
@@ -123,12 +116,12 @@ fn in_file(ruleset: &Ruleset, name: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn no_rule(name: &str) -> ApiError {
+pub(super) fn no_rule(name: &str) -> ApiError {
     let name: String = name.chars().take(100).collect();
     ApiError::Missing { detail: format!("there is no rule {name:?}: `GET /api/v1/alerts/rules` lists those that there are") }
 }
 
-fn wrong(mistakes: &[Mistake]) -> ApiError {
+pub(super) fn wrong(mistakes: &[Mistake]) -> ApiError {
     ApiError::Body { detail: mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") }
 }
 
@@ -137,50 +130,4 @@ async fn change(app: &App, edit: RuleEdit) -> Answer<AlertRules> {
     app.alerts.rules_changed();
     app.alerts.look().await?;
     told(app).await
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(in super::super) struct TryParams {
-    /// The rule's name.
-    #[param(example = "failed")]
-    rule: String,
-    /// The past days that it is tried on, 1 to 90; 7 if not given.
-    #[param(minimum = 1, maximum = 90)]
-    days: Option<u32>,
-}
-
-/// Tries a rule on the events of the past days: what it would have told, by itself and without hushes.
-#[utoipa::path(
-    get,
-    path = "/api/v1/alerts/try",
-    tag = "alerts",
-    params(TryParams),
-    responses(
-        (status = 200, description = "What it would have told", body = AlertTrial),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub(in super::super) async fn get_try(State(app): State<App>, Strict(params): Strict<TryParams>) -> Answer<AlertTrial> {
-    let days = params.days.unwrap_or(7);
-    if !(1..=90).contains(&days) {
-        let detail = "parameter `days`: 1 to 90 is expected".to_owned();
-        return Err(ApiError::Parameter { name: "days".to_owned(), detail });
-    }
-    let ruleset = app.alerts.rules();
-    let rule = ruleset.rules.iter().find(|rule| rule.name == params.rule).cloned().ok_or_else(|| no_rule(&params.rule))?;
-    let until_us = app.clock.wall_us();
-    let tried = app.ask(move |store| {
-        let mut signs = store.signs_between((until_us.saturating_sub(u64::from(days) * DAY_US), until_us), MOST_SIGNS + 1)?;
-        let is_cut = signs.len() > MOST_SIGNS;
-        signs.truncate(MOST_SIGNS);
-        let rules = [rule];
-        let world = World { rules: &rules, channels: &ruleset.settings.channels, hushes: &[] };
-        Ok((monitor_alerts::replay(world, &signs, until_us), is_cut))
-    });
-    let (replayed, is_cut) = tried.await?;
-    let (count, messages) = (replayed.alerts.len() as u64, replayed.messages.len() as u64);
-    let alerts = replayed.alerts.into_values().rev().take(MOST_ALERTS).map(show::alert).collect();
-    Ok(Json(AlertTrial { count, messages, alerts, is_cut }))
 }

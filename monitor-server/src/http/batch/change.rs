@@ -69,6 +69,9 @@ impl App {
             Refused::Version(version) => ApiError::Stale {
                 detail: format!("batch task {name:?} has version {version} by now: read it again, and send `If-Match` with its version"),
             },
+            Refused::OfHeartbeat => ApiError::Conflict {
+                detail: format!("there is a heartbeat {name:?}, and runs of both would be told as one's: choose another name"),
+            },
             Refused::OfAgent(agent) => {
                 ApiError::Conflict { detail: format!("batch task {name:?} is defined by a file of the agent {agent:?}: change that file") }
             }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_tasks::rule::{dst, next_of};
 use monitor_tasks::{Rule, zone};
-use monitor_wire::{BatchStatus, BatchTask, NextDue};
+use monitor_wire::{BatchAgent, BatchStatus, BatchTask, NextDue};
 use serde_json::Value;
 
 /// Rules and the zone that they are read in.
@@ -68,13 +68,26 @@ pub(super) fn timestamp(us: u64) -> Option<Timestamp> {
     Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()
 }
 
-/// Fills in when a task is due next, at most so many times.
-pub(super) fn fill(task: &mut BatchTask, now_us: u64, count: usize) {
-    let after_us = match (&task.status, task.until_us) {
-        (status, _) if *status == BatchStatus::ACTIVE => now_us,
-        // A due time at the end of the pause is no longer in it.
-        (status, Some(until_us)) if *status == BatchStatus::PAUSED => now_us.max(until_us.saturating_sub(1)),
-        _ => return,
-    };
+/// Fills in when a task is due next, at most so many times, and what keeps its rules from starting anything.
+pub(super) fn fill(task: &mut BatchTask, now_us: u64, count: usize, agents: &[BatchAgent]) {
+    if task.status != BatchStatus::ACTIVE && task.status != BatchStatus::PAUSED {
+        return;
+    }
+    let is_defined = task.definition.get("paused") == Some(&Value::Bool(true));
+    let by_person = (task.status == BatchStatus::PAUSED).then_some(task.until_us).filter(|until| until.is_none_or(|until| until > now_us));
+    let pauses = [("definition", is_defined.then_some(None)), ("person", by_person), ("agent", pause_of_agents(task, now_us, agents))];
+    task.paused_by = pauses.iter().find(|(_, pause)| pause.is_some()).map(|(by, _)| (*by).to_owned());
+    let ends: Option<Vec<u64>> = pauses.into_iter().filter_map(|(_, pause)| pause).collect();
+    // In a pause without an end it is never due. A due time at the end of a pause is no longer in it.
+    let Some(ends) = ends else { return };
+    let after_us = ends.into_iter().fold(now_us, |after, end| after.max(end.saturating_sub(1)));
     task.next_us = Dues::of(task).map_or_else(Vec::new, |dues| dues.after(after_us).take(count).collect());
+}
+
+/// Until when all agents of a task are paused, if they are: none for a pause that has no end.
+#[allow(clippy::option_option, reason = "a pause may have no end")]
+fn pause_of_agents(task: &BatchTask, now_us: u64, agents: &[BatchAgent]) -> Option<Option<u64>> {
+    let pause = |name: &String| agents.iter().find(|agent| agent.name == *name)?.pause_at(now_us);
+    let pauses: Vec<Option<u64>> = super::agents(task).iter().map(pause).collect::<Option<_>>()?;
+    Some(pauses.into_iter().flatten().min())
 }

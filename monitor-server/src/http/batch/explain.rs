@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use monitor_tasks::explain::{Decision, Explained, MOST_EXPLAINED, What, explain};
 use monitor_tasks::ledger::Next;
 use monitor_tasks::{Definition, Dues, Ledger, Paused, Place, Run, RunId, State as RunState, Task, TaskLedger, Trigger};
-use monitor_wire::{BatchDecision, BatchExplained, BatchExplanation, BatchRun, BatchStatus, BatchTask, BatchVersion, Problem};
+use monitor_wire::{BatchAgent, BatchDecision, BatchExplained, BatchExplanation, BatchRun, BatchStatus, BatchTask, BatchVersion, Problem};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -61,31 +61,50 @@ pub(in super::super) async fn get_explain(
     let from_us = params.from.map_or(now_us.saturating_sub(DAY_US), |from| from.0);
     let to_us = params.to.map_or(now_us + DAY_US, |to| to.0);
     let asked = name.clone();
-    let explained =
-        app.ask(move |store| Ok(Told::load(store, &asked, (from_us, to_us))?.map(|told| told.explain((from_us, to_us), now_us))));
+    let explained = app.ask(move |store| {
+        let Some(task) = store.batch_task(&asked)? else { return Ok(None) };
+        let agents = by_name(store)?;
+        let told = Told::load(store, task, &agents, (from_us, to_us))?;
+        Ok(Some(told.explain((from_us, to_us), now_us)))
+    });
     explained.await?.map(Json).ok_or_else(|| no_task(&name))
 }
 
-/// What the store has of a task.
-struct Told {
-    task: BatchTask,
-    /// The oldest first.
-    versions: Vec<BatchVersion>,
-    runs: Vec<BatchRun>,
-    decisions: Vec<BatchDecision>,
-    /// Runs that have not ended, and what runs usually take.
-    open: Vec<BatchRun>,
-    usual: Duration,
-    /// Until when each agent has decided.
-    decided: BTreeMap<String, u64>,
-    /// There is more than was read.
-    is_cut: bool,
+/// The agents that the server has heard of, by name.
+pub(super) fn by_name(store: &dyn Store) -> Result<BTreeMap<String, BatchAgent>, StoreError> {
+    Ok(store.batch_agents()?.into_iter().map(|agent| (agent.name.clone(), agent)).collect())
 }
 
-impl Told {
-    fn load(store: &dyn Store, name: &str, (from_us, to_us): (u64, u64)) -> Result<Option<Self>, StoreError> {
-        let Some(task) = store.batch_task(name)? else { return Ok(None) };
-        let of_task = || BatchRunsQuery { task: Some(name.to_owned()), ..BatchRunsQuery::default() };
+/// What the store has of a task.
+pub(super) struct Told<'a> {
+    task: BatchTask,
+    /// The agents that it is for.
+    own: Vec<String>,
+    /// The oldest first.
+    versions: Vec<BatchVersion>,
+    /// Runs that were due at the time that is asked for.
+    pub(super) runs: Vec<BatchRun>,
+    decisions: Vec<BatchDecision>,
+    /// Runs that have not ended, and what runs usually take.
+    pub(super) open: Vec<BatchRun>,
+    usual: Duration,
+    /// Agents by name.
+    known: &'a BTreeMap<String, BatchAgent>,
+    /// There is more than was read.
+    pub(super) is_cut: bool,
+    /// Runs that were due before were not read.
+    known_from_us: u64,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn load(
+        store: &dyn Store,
+        task: BatchTask,
+        known: &'a BTreeMap<String, BatchAgent>,
+        (from_us, to_us): (u64, u64),
+    ) -> Result<Self, StoreError> {
+        let name = &task.name;
+        let of_task = || BatchRunsQuery { task: Some(name.clone()), ..BatchRunsQuery::default() };
         let newest = store.batch_runs(&BatchRunsQuery { limit: USUAL, ..of_task() })?.runs;
         let mut runs = Vec::new();
         let mut cursor = None;
@@ -100,40 +119,29 @@ impl Told {
         }
         let mut versions = store.batch_versions(name)?;
         versions.reverse();
+        // Runs come newest first: of a time without them nobody can say that nothing ran.
+        let known_from_us = cursor.as_ref().and(runs.last()).map_or(0, |run| run.due_us);
         let decisions = store.batch_decisions(name, (from_us, to_us), MOST_EXPLAINED)?;
-        Ok(Some(Self {
-            task,
+        Ok(Self {
             versions,
             is_cut: cursor.is_some() || decisions.len() == MOST_EXPLAINED,
+            known_from_us,
             decisions,
             usual: usual(&newest),
             open: newest.into_iter().filter(|run| run.started_us.is_some() && run.ended_us.is_none()).collect(),
             runs,
-            decided: store.batch_agents()?.into_iter().collect(),
-        }))
+            known,
+            own: agents(&task),
+            task,
+        })
     }
 
-    fn explain(&self, (from_us, to_us): (u64, u64), now_us: u64) -> BatchExplanation {
-        let own = agents(&self.task);
-        let told = self.runs.iter().filter_map(|run| run.agent.clone()).chain(self.decisions.iter().map(|of| of.agent.clone()));
-        let all: BTreeSet<String> = own.iter().cloned().chain(told).collect();
+    fn explain(&self, time: (u64, u64), now_us: u64) -> BatchExplanation {
         let (mut due, mut is_cut) = (Vec::new(), self.is_cut);
-        for agent in &all {
-            let place = own.iter().position(|name| name == agent).map(|index| Place { index: index as u32, of: own.len() as u32 });
-            let versions = place.map_or_else(Vec::new, |place| self.tasks(place));
-            // A run whose agent is not known is one of the first.
-            let is_of = |run: &&BatchRun| run.agent.as_ref().map_or(own.first() == Some(agent), |of| of == agent);
-            let decisions: Vec<Decision> = (self.runs.iter().filter(is_of).filter_map(started))
-                .chain(self.decisions.iter().filter(|of| of.agent == *agent).filter_map(decided))
-                .collect();
-            let ledger = versions.last().map(|task| ledger(task, self.open.iter().filter(is_of), now_us)).unwrap_or_default();
-            let (now, from) = (at(now_us), at(from_us));
-            let to = at(to_us.saturating_sub(1));
-            let explained = explain(&versions, &decisions, &ledger, self.usual, now, (from, to));
+        for (agent, explained) in self.by_agent(time, now_us, None) {
             is_cut |= explained.len() == MOST_EXPLAINED;
-            let until_us = self.decided.get(agent).copied().unwrap_or_default();
             for of in explained {
-                add(&mut due, agent, until_us, of);
+                add(&mut due, &agent, self.word(&agent, &of), of);
             }
         }
         due.sort_by(|a, b| (a.due_us, &a.agent, &a.run).cmp(&(b.due_us, &b.agent, &b.run)));
@@ -142,8 +150,46 @@ impl Told {
         BatchExplanation { due, is_cut }
     }
 
-    /// The versions of the task as an agent has them. Those that can't be read here, as of a newer agent's files, are left out.
-    fn tasks(&self, place: Place) -> Vec<Task> {
+    /// The agents that the task is or was for, or the one that is wanted, each with its due times.
+    pub(super) fn by_agent(&self, (from_us, to_us): (u64, u64), now_us: u64, wanted: Option<&str>) -> Vec<(String, Vec<Explained>)> {
+        let from_us = from_us.max(self.known_from_us);
+        let own = &self.own;
+        let told = self.runs.iter().filter_map(|run| run.agent.clone()).chain(self.decisions.iter().map(|of| of.agent.clone()));
+        let all: BTreeSet<String> = own.iter().cloned().chain(told).collect();
+        let explained = all.into_iter().filter(|agent| wanted.is_none_or(|wanted| wanted == agent)).map(|agent| {
+            let place = own.iter().position(|name| *name == agent).map(|index| Place { index: index as u32, of: own.len() as u32 });
+            let known = self.known.get(&agent);
+            let pause = known.and_then(|known| Some(Paused { from: at(known.paused_from_us?), until: known.paused_until_us.map(at) }));
+            let versions = place.map_or_else(Vec::new, |place| self.tasks(place, pause));
+            let is_of = |run: &&BatchRun| self.agent_of(run) == Some(&agent);
+            let decisions: Vec<Decision> = (self.runs.iter().filter(is_of).filter_map(started))
+                .chain(self.decisions.iter().filter(|of| of.agent == agent).filter_map(decided))
+                .collect();
+            let ledger = versions.last().map(|task| ledger(task, self.open.iter().filter(is_of), now_us)).unwrap_or_default();
+            let time = (at(from_us), at(to_us.saturating_sub(1)));
+            let explained = explain(&versions, &decisions, &ledger, self.usual, at(now_us), time);
+            (agent, explained)
+        });
+        explained.collect()
+    }
+
+    /// The agent of a run. A run whose agent is not known is one of the first.
+    pub(super) fn agent_of<'r>(&'r self, run: &'r BatchRun) -> Option<&'r String> {
+        run.agent.as_ref().or(self.own.first())
+    }
+
+    /// What becomes of a due time, in one word.
+    pub(super) fn word(&self, agent: &str, of: &Explained) -> &'static str {
+        let until_us = self.known.get(agent).map_or(0, |known| known.decided_us);
+        match of.decision {
+            // The agent has decided on all until then: for it nothing was due.
+            What::Unknown if micros(of.due) <= until_us => "none",
+            what => what.word(),
+        }
+    }
+
+    /// The versions of the task as an agent has them, which may be paused as a whole. Those that can't be read here, as of a newer agent's files, are left out.
+    fn tasks(&self, place: Place, pause: Option<Paused>) -> Vec<Task> {
         let mut tasks: Vec<Task> = self
             .versions
             .iter()
@@ -156,8 +202,9 @@ impl Told {
                 Some(Task { place, ..task })
             })
             .collect();
-        if let Some(newest) = tasks.last_mut().filter(|_| self.task.status == BatchStatus::PAUSED) {
-            newest.paused = Some(Paused { from: at(self.task.changed_us), until: self.task.until_us.map(at) });
+        if let Some(newest) = tasks.last_mut() {
+            let own = Paused { from: at(self.task.changed_us), until: self.task.until_us.map(at) };
+            newest.paused = Some(own).filter(|_| self.task.status == BatchStatus::PAUSED).or(pause);
         }
         tasks
     }
@@ -207,6 +254,7 @@ fn ledger<'a>(task: &Task, open: impl Iterator<Item = &'a BatchRun>, now_us: u64
             step: task.place.of,
             lock: task.policy.lock.clone(),
             chain: Vec::new(),
+            repeats: None,
             state: RunState::Running { since: at(run.started_us?) },
             is_overtime: false,
             is_killed: false,
@@ -224,18 +272,13 @@ fn ledger<'a>(task: &Task, open: impl Iterator<Item = &'a BatchRun>, now_us: u64
 }
 
 /// Adds an answer; several in a row that are the same stand together.
-fn add(due: &mut Vec<BatchExplained>, agent: &str, decided_until_us: u64, of: Explained) {
-    let due_us = u64::try_from(of.due.as_microsecond()).unwrap_or_default();
+fn add(due: &mut Vec<BatchExplained>, agent: &str, decision: &str, of: Explained) {
+    let due_us = micros(of.due);
     let is_told = !matches!(of.decision, What::Unknown | What::WillStart | What::WillBeSkipped);
-    let decision = match of.decision {
-        // The agent has decided on all until then: for it nothing was due.
-        What::Unknown if due_us <= decided_until_us => "none".to_owned(),
-        what => what.word().to_owned(),
-    };
     let explained = BatchExplained {
         due_us,
         count: 1,
-        decision,
+        decision: decision.to_owned(),
         reason: of.reason.filter(|reason| !reason.is_empty()),
         agent: Some(agent.to_owned()),
         version: is_told.then_some(of.version),
@@ -248,6 +291,11 @@ fn add(due: &mut Vec<BatchExplained>, agent: &str, decided_until_us: u64, of: Ex
         Some(last) => last.count += 1,
         None => due.push(explained),
     }
+}
+
+/// A time in Unix microseconds.
+pub(super) fn micros(at: Timestamp) -> u64 {
+    u64::try_from(at.as_microsecond()).unwrap_or_default()
 }
 
 fn at(us: u64) -> Timestamp {

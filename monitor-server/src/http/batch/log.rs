@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{BatchLog, CommandStatus, Problem};
+use monitor_wire::{BatchLog, Problem};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
@@ -11,6 +11,8 @@ use super::super::params::{PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::orders::{Orderer, request};
+use super::publications::{silent, value};
+use crate::commands::CommandError;
 
 /// An agent has so long to read, in milliseconds.
 const TIMEOUT_MS: u64 = 5_000;
@@ -32,8 +34,8 @@ pub(in super::super) struct LogParams {
     responses(
         (status = 200, description = "A piece", body = BatchLog),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such run, its log is gone, or its agent is away", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Its agent doesn't answer", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such run, or its log is gone", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Its agent is away, or doesn't answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(in super::super) async fn get_log(
@@ -47,18 +49,12 @@ pub(in super::super) async fn get_log(
     let asked = json!({"run": run, "offset": params.offset.unwrap_or_default()});
     let mut request = request(by.caller(), &agents, "log", asked);
     request.timeout_ms = Some(TIMEOUT_MS);
-    let lines = app.commands.ask(by.into_caller(), request).await?.lines;
-    let Some(line) = lines.iter().find(|line| line.status == CommandStatus::OK).or(lines.first()) else {
-        return Err(ApiError::Missing { detail: format!("no agent has run {run:?}") });
+    let lines = match app.commands.ask(by.into_caller(), request).await {
+        // It has never called here, or so long ago that it is forgotten.
+        Err(CommandError::NoWorker(why)) => return Err(silent(&agents.join(", "), &why)),
+        answer => answer?.lines,
     };
-    let why = line.error.clone().unwrap_or_default();
-    match (&line.status, &line.value) {
-        (status, Some(value)) if *status == CommandStatus::OK => serde_json::from_value(value.clone())
-            .map(Json)
-            .map_err(|error| ApiError::TooManyAnswers { detail: format!("{} answered what can't be read: {error}", line.name) }),
-        (status, _) if *status == CommandStatus::REFUSED => Err(ApiError::Missing { detail: why }),
-        (status, _) => Err(ApiError::TooManyAnswers {
-            detail: format!("the output of {run} is on the machine of {}, which did not answer ({status}): {why}", line.name),
-        }),
-    }
+    let answered = lines.iter().find(|line| value::<BatchLog>(line).is_ok()).or(lines.first());
+    let line = answered.ok_or_else(|| ApiError::Missing { detail: format!("no agent has run {run:?}") })?;
+    value(line).map(Json)
 }

@@ -4,10 +4,13 @@
 pub(super) mod apply;
 pub(super) mod book;
 mod change;
+pub(super) mod day;
 mod dues;
 pub(super) mod explain;
 pub(super) mod log;
 pub(super) mod orders;
+pub(super) mod pause;
+pub(super) mod publications;
 pub(super) mod rehearse;
 pub(super) mod rules;
 pub(super) mod runs;

@@ -8,7 +8,7 @@ use monitor_wire::{BatchEnd, BatchKillRequest, BatchRun, BatchRunRequest, Comman
 use serde_json::{Value, json};
 use utoipa::IntoResponses;
 
-use super::super::commands::{Small, idempotency_key};
+use super::super::commands::{Keyed, Small, idempotency_key};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -21,7 +21,7 @@ use crate::store::BatchRunsQuery;
 /// An order waits so long for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;
 /// The largest order, in bytes.
-const MAX_BYTES: usize = 64 << 10;
+pub(super) const MAX_BYTES: usize = 64 << 10;
 
 /// Who orders something, by which `Idempotency-Key`.
 pub(in super::super) struct Orderer(Caller);
@@ -31,7 +31,7 @@ impl Orderer {
         &self.0
     }
 
-    pub(super) fn into_caller(self) -> Caller {
+    pub(in super::super) fn into_caller(self) -> Caller {
         self.0
     }
 }
@@ -48,7 +48,7 @@ impl FromRequestParts<App> for Orderer {
 /// How an order is answered.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
-enum Ordered {
+pub(super) enum Ordered {
     #[response(status = 200, description = "What became of the command: its lines wait as long as an agent is away")]
     Done(Command),
     #[response(status = 400, description = "It can't be read", content_type = "application/problem+json")]
@@ -70,7 +70,7 @@ enum Ordered {
     tag = "batch tasks",
     params(
         ("name" = String, Path, description = "The task"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
+        Keyed,
     ),
     request_body = BatchRunRequest,
     responses(Ordered)
@@ -94,7 +94,7 @@ pub(in super::super) async fn post_run(
     tag = "batch tasks",
     params(
         ("name" = String, Path, description = "The task"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
+        Keyed,
     ),
     request_body = BatchKillRequest,
     responses(Ordered)
@@ -122,7 +122,7 @@ pub(in super::super) async fn post_kill(
     tag = "batch tasks",
     params(
         ("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
+        Keyed,
     ),
     request_body = BatchEnd,
     responses(Ordered)
@@ -146,7 +146,7 @@ pub(in super::super) async fn post_end(
     tag = "batch tasks",
     params(
         ("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one"),
+        Keyed,
     ),
     responses(Ordered)
 )]
@@ -161,7 +161,7 @@ pub(in super::super) async fn post_rerun(
     order(&app, by, &agents, "rerun", json!({"run": run})).await
 }
 
-async fn order(app: &App, Orderer(by): Orderer, agents: &[String], method: &str, arguments: Value) -> Answer<Command> {
+pub(super) async fn order(app: &App, Orderer(by): Orderer, agents: &[String], method: &str, arguments: Value) -> Answer<Command> {
     let until_us = app.clock.wall_us() + WAITS_US;
     let request = CommandRequest { until_us: Some(until_us), ..request(&by, agents, method, arguments) };
     Ok(Json(app.commands.ask(by, request).await?))
@@ -177,7 +177,7 @@ pub(super) fn request(by: &Caller, agents: &[String], method: &str, arguments: V
 
 impl App {
     /// The agents of a task that is there.
-    async fn agents_of(&self, task: &str) -> Result<Vec<String>, ApiError> {
+    pub(super) async fn agents_of(&self, task: &str) -> Result<Vec<String>, ApiError> {
         Ok(agents(&self.batch_task(task).await?))
     }
 

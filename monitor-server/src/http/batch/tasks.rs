@@ -1,10 +1,10 @@
-//! `/api/v1/batch-tasks`, `/{name}`, `/{name}/pause`, `/{name}/resume`, `/{name}/versions`
+//! `/api/v1/batch-tasks`, `/{name}`, `/{name}/versions`
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
-use monitor_wire::{BatchPause, BatchTask, BatchTasksPage, BatchVersions, Problem};
+use monitor_wire::{BatchTask, BatchTasksPage, BatchVersions, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -54,7 +54,8 @@ pub(in super::super) async fn get_tasks(State(app): State<App>, Strict(params): 
     let query = BatchTasksQuery { text: params.q, limit: params.limit.0, cursor: params.cursor };
     let page = app.ask(move |store| {
         let mut page = store.batch_tasks(&query)?;
-        page.tasks.iter_mut().for_each(|task| dues::fill(task, now_us, 1));
+        let agents = store.batch_agents()?;
+        page.tasks.iter_mut().for_each(|task| dues::fill(task, now_us, 1, &agents));
         Ok(page)
     });
     Ok(Json(page.await?))
@@ -79,13 +80,14 @@ pub(in super::super) async fn get_task(
     Ok(shown(task(&app, path.text("name")).await?))
 }
 
-async fn task(app: &App, name: &str) -> Result<BatchTask, ApiError> {
+pub(super) async fn task(app: &App, name: &str) -> Result<BatchTask, ApiError> {
     let mut task = app.batch_task(name).await?;
-    dues::fill(&mut task, app.clock.wall_us(), NEXT);
+    let agents = app.ask(crate::store::BatchQueries::batch_agents).await?;
+    dues::fill(&mut task, app.clock.wall_us(), NEXT, &agents);
     Ok(task)
 }
 
-fn shown(task: BatchTask) -> Response {
+pub(super) fn shown(task: BatchTask) -> Response {
     ([(header::ETAG, format!("\"{}\"", task.version))], Json(task)).into_response()
 }
 
@@ -111,7 +113,7 @@ pub(in super::super) async fn post_task(
 ) -> Result<Response, ApiError> {
     let read = read(&definition)?;
     check_together(&app.all_tasks().await?, &[(&read.name, Some(&read))])?;
-    let response = change(&app, principal, &read.name, Expects::New, TaskEdit::Define(definition)).await?;
+    let response = change(&app, who(principal), &read.name, Expects::New, TaskEdit::Define(definition)).await?;
     Ok((StatusCode::CREATED, response).into_response())
 }
 
@@ -153,7 +155,7 @@ pub(in super::super) async fn put_task(
         return Err(ApiError::Body { detail });
     }
     check_together(&app.all_tasks().await?, &[(name, Some(&read))])?;
-    change(&app, principal, name, expects, TaskEdit::Define(definition)).await
+    change(&app, who(principal), name, expects, TaskEdit::Define(definition)).await
 }
 
 /// Deletes a batch task. Its runs and versions are still told.
@@ -190,57 +192,6 @@ pub(in super::super) async fn delete_task(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Pauses a batch task: its rules start nothing, and each due time is told as skipped.
-#[utoipa::path(
-    post,
-    path = "/api/v1/batch-tasks/{name}/pause",
-    tag = "batch tasks",
-    params(("name" = String, Path, description = "The task")),
-    request_body = BatchPause,
-    responses(
-        (status = 200, description = "It is paused", body = BatchTask),
-        (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub(in super::super) async fn post_pause(
-    State(app): State<App>,
-    Extension(principal): Extension<Option<Principal>>,
-    path: PathParts,
-    Strict(NoParams {}): Strict<NoParams>,
-    Small(pause): Small<BatchPause, 1_024>,
-) -> Result<Response, ApiError> {
-    let now_us = app.clock.wall_us();
-    if let Some(until_us) = pause.until_us.filter(|until| *until <= now_us || *until > monitor_wire::MAX_TIME_US) {
-        return Err(ApiError::Body { detail: format!("until_us: {until_us} is no time to come, in Unix microseconds") });
-    }
-    change(&app, principal, path.text("name"), Expects::Anything, TaskEdit::Pause(pause.until_us)).await
-}
-
-/// Ends the pause of a batch task.
-#[utoipa::path(
-    post,
-    path = "/api/v1/batch-tasks/{name}/resume",
-    tag = "batch tasks",
-    params(("name" = String, Path, description = "The task")),
-    responses(
-        (status = 200, description = "Its rules start runs", body = BatchTask),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
-    )
-)]
-pub(in super::super) async fn post_resume(
-    State(app): State<App>,
-    Extension(principal): Extension<Option<Principal>>,
-    path: PathParts,
-    Strict(NoParams {}): Strict<NoParams>,
-) -> Result<Response, ApiError> {
-    change(&app, principal, path.text("name"), Expects::Anything, TaskEdit::Resume).await
-}
-
 /// The newest versions of a batch task, newest first, each with what differs from the one before it. Those of a deleted task as well.
 #[utoipa::path(
     get,
@@ -264,7 +215,7 @@ pub(in super::super) async fn get_versions(
 }
 
 /// Changes a task, and answers with it. The audit log has what differs.
-async fn change(app: &App, principal: Option<Principal>, name: &str, expects: Expects, edit: TaskEdit) -> Result<Response, ApiError> {
+pub(super) async fn change(app: &App, who: String, name: &str, expects: Expects, edit: TaskEdit) -> Result<Response, ApiError> {
     let what = match &edit {
         TaskEdit::Define(definition) => {
             let asked = name.to_owned();
@@ -274,7 +225,7 @@ async fn change(app: &App, principal: Option<Principal>, name: &str, expects: Ex
         TaskEdit::Pause(Some(until_us)) => format!("until {until_us}"),
         _ => String::new(),
     };
-    let change = TaskChange { name: name.to_owned(), who: who(principal), expects, edit };
+    let change = TaskChange { name: name.to_owned(), who, expects, edit };
     let versions = app.change_tasks(vec![change]).await?;
     let mut response = shown(task(app, name).await?);
     let version = versions.first().copied().unwrap_or_default();

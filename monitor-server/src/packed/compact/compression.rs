@@ -10,18 +10,32 @@ const AT_ONCE_BYTES: usize = 1 << 20;
 /// A frame that is read piece by piece looks back over at most so many bytes, as a power of two. The writer's look back over less.
 const MAX_WINDOW_LOG: u32 = 23;
 
+/// A compressor that is kept, for it takes longer to make than most bytes to compress.
+type Kept = RefCell<Option<zstd::bulk::Compressor<'static>>>;
+
 /// Returns the bytes compressed; none if they are smaller as they are.
 pub(crate) fn compress(plain: &[u8]) -> Option<Vec<u8>> {
     thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+        static COMPRESSOR: Kept = const { RefCell::new(None) };
     }
-    COMPRESSOR.with_borrow_mut(|kept| {
-        let compressor = match kept {
-            Some(compressor) => compressor,
-            None => kept.insert(zstd::bulk::Compressor::new(1).ok()?),
-        };
-        compressor.compress(plain).ok().filter(|compressed| compressed.len() < plain.len())
-    })
+    COMPRESSOR.with_borrow_mut(|kept| compress_by(kept, 1, plain))
+}
+
+/// Like [`compress`], for some hundred bytes: what repeats is found, but no codes are made for frequent letters. Making them takes twice
+/// as long as all else, for so few bytes.
+pub(crate) fn compress_little(plain: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static COMPRESSOR: Kept = const { RefCell::new(None) };
+    }
+    COMPRESSOR.with_borrow_mut(|kept| compress_by(kept, -1, plain))
+}
+
+fn compress_by(kept: &mut Option<zstd::bulk::Compressor<'static>>, level: i32, plain: &[u8]) -> Option<Vec<u8>> {
+    let compressor = match kept {
+        Some(compressor) => compressor,
+        None => kept.insert(zstd::bulk::Compressor::new(level).ok()?),
+    };
+    compressor.compress(plain).ok().filter(|compressed| compressed.len() < plain.len())
 }
 
 /// Reads what [`compress`] wrote and that is said to have been so many bytes. Neither is believed: it takes no more memory than comes out,
@@ -62,6 +76,7 @@ mod tests {
     fn what_is_compressed_has_its_length_again_and_no_other() {
         for bytes in [500, AT_ONCE_BYTES - 1, 3 * AT_ONCE_BYTES] {
             let plain = vec![7; bytes];
+            assert_eq!(decompress(&compress_little(&plain).unwrap(), bytes).as_deref(), Ok(&*plain));
             let compressed = compress(&plain).unwrap();
             assert_eq!(decompress(&compressed, bytes).as_deref(), Ok(&*plain));
             for said in [0, bytes - 1, bytes + 1, 1 << 30, usize::MAX] {

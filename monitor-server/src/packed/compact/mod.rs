@@ -26,7 +26,7 @@ mod write;
 
 use monitor_wire::ProcessId;
 
-pub(crate) use self::compression::{compress, decompress};
+pub(crate) use self::compression::{compress, compress_little, decompress};
 pub(crate) use self::read::{Malformed, Reader, read};
 pub(crate) use self::write::{bytes, number, signed, write};
 use super::Place;

@@ -1,14 +1,15 @@
 //! Signs and alerts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use monitor_alerts::{Alert, Common, Entry, Hush, Key, Note, Sign, What};
+use monitor_alerts::{Alert, Common, Entry, Hush, Key, Note, Relief, Sign, SubjectKind, What};
 use monitor_wire::{Event, Process, State as ProcessState, WorkerId};
 
 use super::{MemoryStore, State};
 use crate::store::StoreError;
 use crate::store::alerts::{
-    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, DeliveriesOf, Delivery, DeliveryState, NotesOf, StoredRule, definition_of,
+    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, DeliveriesOf, Delivery, DeliveryState, FollowUp, NotesOf, StoredRule,
+    definition_of,
 };
 use crate::store::batch::run_of;
 use crate::store::signs::{self, Watched};
@@ -23,12 +24,16 @@ pub(super) struct Alerts {
     last_sign: u64,
     /// Agents, the worker that each was last, and whether it isn't heard of.
     agents: BTreeMap<String, (WorkerId, bool)>,
+    /// Programs on hosts that were lost with work open.
+    lost_workers: BTreeSet<String>,
     cursor: u64,
     entries: BTreeMap<Key, Entry>,
     common: Common,
     all: BTreeMap<u64, Alert>,
     notes: Vec<Note>,
     deliveries: Vec<Delivery>,
+    /// Tasks that alerts start, when each is to be asked for, and what became of it.
+    follow_ups: Vec<(FollowUp, u64, DeliveryState)>,
     hushes: Vec<Hush>,
     rules: BTreeMap<String, StoredRule>,
 }
@@ -54,8 +59,21 @@ impl Alerts {
         }
     }
 
-    /// A worker is lost.
-    pub(super) fn lose(&mut self, worker: WorkerId, now_us: u64) {
+    /// A worker of these names is there: one that was lost is found.
+    pub(super) fn find_worker(&mut self, program: &str, host: &str, now_us: u64) {
+        if self.lost_workers.remove(&signs::worker_name(program, host)) {
+            self.sign(signs::of_worker(program, host, 0, true, now_us));
+        }
+    }
+
+    /// A worker of these names is lost with so many processes open.
+    pub(super) fn lose_worker(&mut self, program: &str, host: &str, open: u64, now_us: u64) {
+        self.lost_workers.insert(signs::worker_name(program, host));
+        self.sign(signs::of_worker(program, host, open, false, now_us));
+    }
+
+    /// A worker is lost. Returns true if it was an agent.
+    pub(super) fn lose(&mut self, worker: WorkerId, now_us: u64) -> bool {
         let lost = self.agents.iter_mut().filter(|(_, (of, is_away))| *of == worker && !*is_away);
         let names: Vec<String> = lost
             .map(|(name, (_, is_away))| {
@@ -63,9 +81,16 @@ impl Alerts {
                 name.clone()
             })
             .collect();
-        for name in names {
-            self.sign(signs::of_agent(&name, false, now_us));
+        for name in &names {
+            self.sign(signs::of_agent(name, false, now_us));
         }
+        !names.is_empty()
+    }
+
+    /// When an alert about a task last happened.
+    pub(super) fn last_warning_us(&self, task: &str) -> Option<u64> {
+        let is_of = |alert: &&Alert| alert.subject.kind == SubjectKind::Task && alert.subject.name == task;
+        self.all.values().filter(is_of).map(|alert| alert.last_us).max()
     }
 
     pub(super) fn forget_old(&mut self, before_us: u64) {
@@ -75,15 +100,33 @@ impl Alerts {
 }
 
 impl State {
-    /// Notes the sign of a process whose state has changed.
-    pub(super) fn sign_of_process(&mut self, process: &Process, before: Option<&ProcessState>, now_us: u64) {
-        let Some(what) = signs::says(&process.state, process.reason.as_deref()).filter(|_| before != Some(&process.state)) else { return };
-        if let Some(run) = run_of(process) {
-            let definition = self.batch.definition(&run.task);
-            return self.alerts.sign(signs::of_process(process, what, definition.as_ref(), now_us));
+    /// Notes the sign of a process whose state has changed. Returns true if it is one.
+    pub(super) fn sign_of_process(&mut self, process: &Process, before: Option<&ProcessState>, now_us: u64) -> bool {
+        if before == Some(&process.state) {
+            return false;
+        }
+        let run = run_of(process);
+        let definition = run.as_ref().and_then(|run| self.batch.definition(&run.task));
+        let has_started = |state: &ProcessState| *state != ProcessState::PENDING;
+        if has_started(&process.state) && !before.is_some_and(has_started) {
+            let late = signs::of_start(process, definition.as_ref(), now_us);
+            if let Some(sign) = late {
+                self.alerts.sign(sign);
+            }
+        }
+        let Some(what) = signs::says(&process.state, process.reason.as_deref()) else { return false };
+        if let Some(run) = run {
+            self.alerts.sign(signs::of_process(process, what, definition.as_ref(), now_us));
+            if what == What::Relief(Relief::Succeeded) && self.alerts.watched.fast {
+                let fast = signs::of_fast(process, self.batch.past_ns(&run.task, &run.run), definition.as_ref(), now_us);
+                if let Some(sign) = fast {
+                    self.alerts.sign(sign);
+                }
+            }
+            return true;
         }
         if !self.alerts.watched.has(&process.name) {
-            return;
+            return false;
         }
         let is_bad = matches!(what, What::Cause(_));
         let was_well = self.alerts.well.contains(&process.name);
@@ -94,6 +137,7 @@ impl State {
         if is_bad || !was_well {
             self.alerts.sign(signs::of_process(process, what, None, now_us));
         }
+        true
     }
 
     /// Notes the sign of a process that takes longer than its timeout.
@@ -164,6 +208,19 @@ impl State {
                 (of.state, of.next_us, of.answer) = (attempt.state, attempt.next_us, Some(attempt.answer.clone()));
             }
         }
+        for order in &change.orders {
+            if alerts.follow_ups.iter().all(|(known, ..)| known.order.alert != order.alert) {
+                let follow_up = FollowUp { order: order.clone(), attempts: 0 };
+                alerts.follow_ups.push((follow_up, order.time_us, DeliveryState::Waiting));
+            }
+        }
+        for attempt in &change.followed {
+            let is_it = |of: &&mut (FollowUp, u64, DeliveryState)| of.0.order.alert == attempt.alert && of.2 == DeliveryState::Waiting;
+            if let Some(of) = alerts.follow_ups.iter_mut().find(is_it) {
+                of.0.attempts += 1;
+                (of.1, of.2) = (attempt.next_us, attempt.state);
+            }
+        }
         alerts.hushes.extend(change.hushes.iter().cloned());
         for id in &change.ended_hushes {
             if let Some(hush) = id.checked_sub(1).and_then(|place| alerts.hushes.get_mut(place as usize)) {
@@ -224,6 +281,14 @@ impl AlertQueries for MemoryStore {
             NotesOf::Sign(seq) => seq > 0 && note.sign == seq,
         };
         Ok(self.state().alerts.notes.iter().filter(is_of).take(limit).cloned().collect())
+    }
+
+    fn follow_ups_due(&self, now_us: u64, limit: usize) -> Result<Vec<FollowUp>, StoreError> {
+        let state = self.state();
+        let due = state.alerts.follow_ups.iter().filter(|(_, next_us, state)| *state == DeliveryState::Waiting && *next_us <= now_us);
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|(_, next_us, _)| *next_us);
+        Ok(due.into_iter().take(limit).map(|(of, ..)| of.clone()).collect())
     }
 
     fn deliveries_due(&self, now_us: u64, limit: usize) -> Result<Vec<Delivery>, StoreError> {

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use monitor_wire::{BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event};
+use monitor_alerts::Sign;
+use monitor_wire::{
+    BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, State,
+};
 
+use super::alerts::Alerts;
+use super::heartbeat::Heartbeats;
 use super::{MemoryStore, contains};
-use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, cursor_of, decision_of, run_cursor, with_diffs};
-use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, StoreError, TaskChange, TasksChanged};
+use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, agent_of, cursor_of, decision_of, run_cursor, with_diffs};
+use crate::store::signs::{LONG_PAUSE_US, PAST, of_pause};
+use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Refused, StoreError, TaskChange, TasksChanged};
 
 /// A decision by its task, first and last due time, agent, and what and why.
 type DecisionKey = (String, u64, u64, String, String, String);
@@ -19,15 +25,21 @@ pub(super) struct Batch {
     versions: BTreeMap<(String, u64), BatchVersion>,
     runs: BTreeMap<(String, u64, String), BatchRun>,
     decisions: BTreeMap<DecisionKey, BatchDecision>,
-    agents: BTreeMap<String, u64>,
+    agents: BTreeMap<String, BatchAgent>,
+    /// Paused tasks that were told of: true once their pause was over.
+    told_pauses: BTreeMap<String, bool>,
 }
 
 impl Batch {
     /// Changes all of these tasks or none. Returns the events that tell of it.
-    pub(super) fn change(&mut self, changes: &[TaskChange], now_us: u64) -> (TasksChanged, Vec<Event>) {
+    pub(super) fn change(&mut self, changes: &[TaskChange], heartbeats: &Heartbeats, now_us: u64) -> (TasksChanged, Vec<Event>) {
         let mut edited = Vec::new();
         for change in changes {
-            match TaskRow::edited(self.tasks.get(&change.name).map(|(_, row)| row), change, now_us) {
+            let row = self.tasks.get(&change.name).map(|(_, row)| row);
+            if TaskRow::is_new(row, change) && heartbeats.has(&change.name) {
+                return (Err((change.name.clone(), Refused::OfHeartbeat)), Vec::new());
+            }
+            match TaskRow::edited(row, change, now_us) {
                 Ok(new) => edited.push((&change.name, new)),
                 Err(refused) => return (Err((change.name.clone(), refused)), Vec::new()),
             }
@@ -53,6 +65,27 @@ impl Batch {
         self.tasks.get(task).map(|(_, row)| row.status.clone())
     }
 
+    /// The signs of tasks that are paused for long, and of those whose long pause is over, each once.
+    pub(super) fn long_pauses(&mut self, now_us: u64) -> Vec<Sign> {
+        let mut signs = Vec::new();
+        for (_, row) in self.tasks.values().filter(|(_, row)| row.status == BatchStatus::PAUSED) {
+            let is_over = row.until_us.is_some_and(|until_us| until_us <= now_us);
+            let is_long = row.changed_us.saturating_add(LONG_PAUSE_US) <= now_us;
+            let told = self.told_pauses.get(&row.name).copied();
+            if is_long && (told.is_none() && !is_over || told == Some(false) && is_over) {
+                self.told_pauses.insert(row.name.clone(), is_over);
+                signs.push(of_pause(row, is_over, now_us));
+            }
+        }
+        signs
+    }
+
+    /// What the last runs of a task took that ended well, in nanoseconds, without this one.
+    pub(super) fn past_ns(&self, task: &str, run: &str) -> Vec<u64> {
+        let is_meant = |of: &&BatchRun| of.task == task && of.run != run && of.outcome == State::SUCCEEDED;
+        self.runs.values().rev().filter(is_meant).filter_map(|run| run.elapsed_ns).take(PAST).collect()
+    }
+
     fn put(&mut self, row: TaskRow) {
         let revision = self.tasks.values().map(|(revision, _)| *revision).max().unwrap_or(0) + 1;
         if row.is_version_after(self.tasks.get(&row.name).map(|(_, row)| row)) {
@@ -60,6 +93,7 @@ impl Batch {
             let version = BatchVersion { version, time_us: changed_us, who, status, definition, diff: Vec::new() };
             self.versions.insert((row.name.clone(), version.version), version);
         }
+        self.told_pauses.remove(&row.name);
         self.tasks.insert(row.name.clone(), (revision, row));
     }
 
@@ -72,8 +106,10 @@ impl Batch {
                 }
             }
             Event::AgentDecided(decided) => {
-                let until = self.agents.entry(decided.agent.clone()).or_default();
-                *until = decided.until_us.max(*until);
+                let known = self.agents.entry(decided.agent.clone()).or_default();
+                if known.decided_us <= decided.until_us {
+                    *known = agent_of(decided);
+                }
             }
             event => {
                 let Some(of) = decision_of(event) else { return };
@@ -93,11 +129,11 @@ impl Batch {
         self.runs.retain(|key, _| key.0 != task || key.1 >= from);
     }
 
-    fn show(&self, row: &TaskRow) -> BatchTask {
+    fn show(&self, row: &TaskRow, alerts: &Alerts) -> BatchTask {
         let runs = self.runs.values().rev().filter(|run| run.task == row.name).take(MARKS);
         let mark_of =
             |run: &BatchRun| BatchMark { run: run.run.clone(), root_id: run.root_id, due_us: run.due_us, outcome: run.outcome.clone() };
-        row.clone().show(runs.map(mark_of).collect::<Vec<BatchMark>>())
+        row.clone().show(runs.map(mark_of).collect::<Vec<BatchMark>>(), alerts.last_warning_us(&row.name))
     }
 }
 
@@ -110,14 +146,14 @@ impl BatchQueries for MemoryStore {
             is_behind && query.text.as_ref().is_none_or(|text| contains(&row.name, text))
         };
         let rows: Vec<_> = state.batch.tasks.values().map(|(_, row)| row).filter(is_meant).collect();
-        let tasks: Vec<_> = rows.iter().take(query.limit).map(|row| state.batch.show(row)).collect();
+        let tasks: Vec<_> = rows.iter().take(query.limit).map(|row| state.batch.show(row, &state.alerts)).collect();
         let next_cursor = tasks.last().filter(|_| rows.len() > query.limit).map(|task| task.name.clone());
         Ok(BatchTasksPage { tasks, next_cursor, as_of: state.seq })
     }
 
     fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError> {
         let state = self.state();
-        Ok(state.batch.tasks.get(name).map(|(_, row)| state.batch.show(row)))
+        Ok(state.batch.tasks.get(name).map(|(_, row)| state.batch.show(row, &state.alerts)))
     }
 
     fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError> {
@@ -156,12 +192,12 @@ impl BatchQueries for MemoryStore {
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
         let state = self.state();
         let newer = state.batch.tasks.values().filter(|(revision, _)| *revision > after);
-        let mut changes: Vec<_> = newer.map(|(revision, row)| (*revision, row.clone().show(Vec::new()))).collect();
+        let mut changes: Vec<_> = newer.map(|(revision, row)| (*revision, row.clone().show(Vec::new(), None))).collect();
         changes.sort_by_key(|(revision, _)| *revision);
         Ok(changes)
     }
 
-    fn batch_agents(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        Ok(self.state().batch.agents.iter().map(|(name, until)| (name.clone(), *until)).collect())
+    fn batch_agents(&self) -> Result<Vec<BatchAgent>, StoreError> {
+        Ok(self.state().batch.agents.values().cloned().collect())
     }
 }

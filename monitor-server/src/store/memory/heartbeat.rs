@@ -24,6 +24,11 @@ impl Heartbeats {
         true
     }
 
+    /// Returns true if there is one of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// The events that tell of pings which did not come.
     pub(super) fn miss(&mut self, missed: &[MissedPing], now_us: u64) -> Vec<Event> {
         let tell = |ping: &MissedPing| {

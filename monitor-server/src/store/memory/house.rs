@@ -1,10 +1,12 @@
 //! Keeping house: each chore is one step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
-use monitor_wire::State as ProcessState;
+use monitor_state::WorkerStatus;
+use monitor_wire::{State as ProcessState, WorkerId};
 
+use super::logs::Log;
 use super::{MemoryStore, State};
 use crate::store::{Backup, Budget, Changes, Chore, Housekeeping, Rules, StoreError, Tidied, Turn};
 
@@ -26,6 +28,7 @@ impl Housekeeping for MemoryStore {
             }
             Chore::Rest => {
                 self.trim(&mut state, rules.aged_us);
+                state.forget_workers(rules.forget_before_us());
                 state.alerts.forget_old(rules.aged_us.saturating_sub(crate::store::alerts::KEPT_US));
             }
         }
@@ -35,6 +38,27 @@ impl Housekeeping for MemoryStore {
     fn backup(&self) -> Result<Backup, StoreError> {
         let facts = format!("{:?}", self.state().facts).into_bytes();
         Ok(Backup { bytes: facts.len() as u64, media_type: "text/plain", read: Box::new(Cursor::new(facts)) })
+    }
+}
+
+impl State {
+    /// Forgets the workers that are gone, that were last heard of before this time, and that no tree refers to.
+    fn forget_workers(&mut self, before_us: u64) {
+        let mut used: BTreeSet<WorkerId> = self.all().flat_map(|shown| shown.processes).filter_map(|process| process.worker_id).collect();
+        used.extend(self.trees.values().flat_map(|tree| tree.logs.values().flat_map(Log::lines)).map(|line| line.worker_id));
+        let (facts, numbers) = (&mut self.facts, &self.numbers);
+        self.workers.retain(|seen| {
+            let may_come_back = facts.workers().any(|(id, of)| {
+                let is_awaited = of.online.is_none() || of.heartbeat_interval_ms().is_some();
+                id == seen.id && of.status() == WorkerStatus::Online && is_awaited
+            });
+            let is_missed = seen.dropped.keys().any(|(.., root)| root.is_some_and(|root| numbers.contains_key(&root)));
+            let is_kept = used.contains(&seen.id) || may_come_back || is_missed || seen.last_seen_us >= before_us;
+            if !is_kept {
+                facts.forget_worker(seen.id);
+            }
+            is_kept
+        });
     }
 }
 

@@ -21,6 +21,8 @@ use crate::store::{
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
 /// Of at most so many processes whose worker was lost, found or went offline the stream tells one by one.
 const MAX_LEFT: usize = 1_000;
+/// How often a worker that drops events is told of, in microseconds.
+const SAID_EVERY_US: u64 = 60_000_000;
 /// Events of the server's own are nobody's.
 const NOBODY: u128 = 1;
 
@@ -43,6 +45,8 @@ struct Transaction<'a> {
     new_workers: Vec<WorkerId>,
     workers_before: BTreeMap<WorkerId, WorkerStatus>,
     processes_before: BTreeMap<(RootId, ProcessId), ProcessState>,
+    /// Workers that are lost, and how many processes ran there.
+    lost_workers: Vec<(WorkerId, u64)>,
 }
 
 impl Intake for MemoryStore {
@@ -67,6 +71,10 @@ impl Intake for MemoryStore {
     fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
         let mut state = self.state();
         let found: Vec<_> = state.all().flat_map(|shown| state.overdue_of(shown, now_us)).collect();
+        let paused = state.batch.long_pauses(now_us);
+        for sign in paused {
+            state.alerts.sign(sign);
+        }
         Ok(self.transaction(&mut state, &[], now_us, |transaction| {
             for (number, process, limit_us) in found {
                 transaction.state.trees.get_mut(&number).expect("it was just shown").overdue.push(process.id);
@@ -119,7 +127,10 @@ impl Intake for MemoryStore {
         let mut state = self.state();
         let before: Vec<_> =
             changes.iter().map(|change| (state.batch.status(&change.name), state.batch.definition(&change.name))).collect();
-        let (outcome, events) = state.batch.change(changes, now_us);
+        let (outcome, events) = {
+            let State { batch, heartbeats, .. } = &mut *state;
+            batch.change(changes, heartbeats, now_us)
+        };
         for event in &events {
             let Event::BatchTaskChanged(of) = event else { continue };
             let before = changes.iter().zip(&before).find(|(change, _)| change.name == of.task).and_then(|(_, before)| before.0.as_ref());
@@ -185,9 +196,9 @@ impl MemoryStore {
         let workers_before = state.facts.workers().map(|(id, facts)| (id, facts.status())).collect();
         let processes_before = state.all().flat_map(|shown| shown.processes).map(|process| ((process.root_id, process.id), process.state));
         let processes_before = processes_before.collect();
-        let (lines, new_workers) = (Vec::new(), Vec::new());
-        let mut transaction =
-            Transaction { state, now_us, keep_logs: self.keep_logs, lines, new_workers, workers_before, processes_before };
+        let (lines, new_workers, lost_workers) = (Vec::new(), Vec::new(), Vec::new());
+        let keep_logs = self.keep_logs;
+        let mut transaction = Transaction { state, now_us, keep_logs, lines, new_workers, workers_before, processes_before, lost_workers };
         act(&mut transaction);
         transaction.tell_left();
         transaction.settle_runs();
@@ -222,7 +233,8 @@ impl Transaction<'_> {
         let seen = self.seen(id);
         for Dropped { event_type, reason, root_id, count } in &packed.dropped {
             let known = seen.dropped.entry((event_type.clone(), reason.clone(), *root_id)).or_default();
-            *known = (*known).max((*count).min(i64::MAX as u64));
+            let before = std::mem::replace(known, (*known).max((*count).min(i64::MAX as u64)));
+            seen.unsaid = seen.unsaid.saturating_add(*known - before);
         }
         self.state.facts.apply_batch(&head);
         for (index, number) in (0..packed.len()).zip(packed.sequence..) {
@@ -277,6 +289,9 @@ impl Transaction<'_> {
             subject = Subject { root_id: Some(about.root_id), process_id: Some(about.id), worker_id: None };
         } else if !matches!(event, Event::Unknown(_)) {
             self.seen(about_worker(event, sender).0);
+            if let Event::WorkerOnline(_) = event {
+                self.find_worker(about_worker(event, sender).0);
+            }
             self.state.sign_of_event(event, about_worker(event, sender).0, self.now_us);
             self.state.batch.take(event);
         }
@@ -287,7 +302,15 @@ impl Transaction<'_> {
         let workers = &mut self.state.workers;
         let place = workers.iter().position(|seen| seen.id == id).unwrap_or_else(|| {
             self.new_workers.push(id);
-            workers.push(Seen { id, last_seen_us: 0, lag_us: None, dropped: BTreeMap::new(), events: BTreeMap::new() });
+            workers.push(Seen {
+                id,
+                last_seen_us: 0,
+                lag_us: None,
+                dropped: BTreeMap::new(),
+                unsaid: 0,
+                said_us: None,
+                events: BTreeMap::new(),
+            });
             workers.len() - 1
         });
         &mut workers[place]
@@ -301,6 +324,7 @@ impl Transaction<'_> {
         if self.state.facts.workers().any(|(of, facts)| of == id && facts.is_missed()) {
             let time_us = self.change_us(id);
             self.push_about(id, Event::WorkerFound(WorkerChanged { time_us, worker_id: id }));
+            self.find_worker(id);
         }
     }
 
@@ -313,8 +337,34 @@ impl Transaction<'_> {
                 seen.last_seen_us = now_us;
             }
             let time_us = self.change_us(id);
+            let open = self.state.open_at(id) as u64;
             self.push_about(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
-            self.state.alerts.lose(id, now_us);
+            if !self.state.alerts.lose(id, now_us) && open > 0 {
+                self.lost_workers.push((id, open));
+            }
+        }
+    }
+
+    /// A worker is there: one of its name that was lost is found.
+    fn find_worker(&mut self, id: WorkerId) {
+        if let Some((program, host)) = self.state.names_of(id) {
+            self.state.alerts.find_worker(&program, &host, self.now_us);
+        }
+    }
+
+    /// Notes the signs of workers that dropped events, each at most once a minute.
+    fn sign_of_drops(&mut self) {
+        let now_us = self.now_us;
+        for place in 0..self.state.workers.len() {
+            let seen = &mut self.state.workers[place];
+            if seen.unsaid == 0 || seen.said_us.is_some_and(|said_us| now_us.saturating_sub(said_us) < SAID_EVERY_US) {
+                continue;
+            }
+            seen.said_us = Some(now_us);
+            let (id, count) = (seen.id, std::mem::take(&mut seen.unsaid));
+            if let Some((program, host)) = self.state.names_of(id) {
+                self.state.alerts.sign(signs::of_drops(&program, &host, count, now_us));
+            }
         }
     }
 
@@ -366,12 +416,21 @@ impl Transaction<'_> {
         let mut runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
         // Signs are noted in the order of the ends.
         runs.sort_by_key(|process| process.ended_us);
+        let mut signed_lost = Vec::new();
         for process in &runs {
             let before = self.processes_before.get(&(process.root_id, process.id));
-            self.state.sign_of_process(process, before, self.now_us);
+            if self.state.sign_of_process(process, before, self.now_us) && process.state == ProcessState::LOST {
+                signed_lost.extend(process.worker_id);
+            }
             if let Some(run) = run_of(process) {
                 self.state.heartbeats.take_run(&run);
                 self.state.batch.take_run(run);
+            }
+        }
+        self.sign_of_drops();
+        for (id, open) in std::mem::take(&mut self.lost_workers) {
+            if let Some((program, host)) = self.state.names_of(id).filter(|_| !signed_lost.contains(&id)) {
+                self.state.alerts.lose_worker(&program, &host, open, self.now_us);
             }
         }
     }
@@ -474,7 +533,10 @@ impl State {
         let (number, overdue) = (shown.root.number, &self.trees[&shown.root.number].overdue);
         let due = |process: Process| {
             let limit_us = self.facts.process(process.root_id, process.id)?.timeout_ms()?.saturating_mul(1_000);
-            let is_due = process.state == ProcessState::RUNNING && process.started_us?.saturating_add(limit_us) <= now_us;
+            let seen = self.workers.iter().find(|seen| Some(seen.id) == process.worker_id);
+            let lag_us = seen.and_then(|seen| seen.lag_us).unwrap_or(0);
+            let began_us = process.started_us?.saturating_add_signed(lag_us);
+            let is_due = process.state == ProcessState::RUNNING && began_us.saturating_add(limit_us) <= now_us;
             (is_due && !overdue.contains(&process.id)).then_some((number, process, limit_us))
         };
         shown.processes.into_iter().filter_map(due).collect()

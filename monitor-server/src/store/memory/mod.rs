@@ -8,6 +8,7 @@ mod house;
 mod intake;
 mod logs;
 mod queries;
+mod queue;
 mod stats;
 mod trees;
 
@@ -66,6 +67,9 @@ struct Seen {
     /// By how much its clock is behind the server's.
     lag_us: Option<i64>,
     dropped: BTreeMap<(String, String, Option<RootId>), u64>,
+    /// Events dropped since somebody was told of it, and when that was.
+    unsaid: u64,
+    said_us: Option<u64>,
     events: BTreeMap<String, u64>,
 }
 
@@ -121,6 +125,12 @@ impl State {
     }
 
     /// How many processes are open at a worker.
+    /// Names of a worker's program and host.
+    fn names_of(&self, worker: WorkerId) -> Option<(String, String)> {
+        let (_, facts) = self.facts.workers().find(|(id, _)| *id == worker)?;
+        Some((facts.program.clone(), facts.hostname.clone()))
+    }
+
     fn open_at(&self, worker: WorkerId) -> usize {
         let processes = self.trees.values().flat_map(|tree| self.ids(tree.id).into_iter().map(|id| (tree.id, id)));
         processes.filter(|(root, id)| self.facts.process(*root, *id).is_some_and(|facts| facts.open_at().contains(&worker))).count()

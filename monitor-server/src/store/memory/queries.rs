@@ -2,15 +2,15 @@
 
 use monitor_state::WorkerStatus;
 use monitor_wire::{
-    CausesPage, Counts, Dropped, ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootMark, RootName, RootNamesPage,
-    RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerCounts, WorkerId, WorkersPage,
+    CausesPage, Counts, Dropped, ErrorsPage, LinkFrom, LinkedFrom, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootMark,
+    RootName, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerCounts, WorkerId, WorkersPage,
 };
 
 use super::trees::Shown;
 use super::{MemoryStore, Seen, State, contains, page_of};
 use crate::store::{
-    CausesQuery, Cursor, ErrorsQuery, Logged, LogsQuery, Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort,
-    RootsQuery, SeriesQuery, Standing, StatsQuery, StoreError, Subject, TreeColumns,
+    CausesQuery, Cursor, ErrorsQuery, Logged, LogsQuery, MOST_LINKED, Models, NameTotals, Outline, ProcessesQuery, Queries, ReadTree,
+    RootKey, RootSort, RootsQuery, SeriesQuery, Standing, StatsQuery, StoreError, Subject, TreeColumns,
 };
 
 /// So many of a name's roots are listed.
@@ -158,6 +158,30 @@ impl Queries for MemoryStore {
         Ok(found.map(|process| Process { depth: None, ..process }))
     }
 
+    fn linked_from(&self, root: RootId, id: ProcessId, limit: usize) -> Result<LinkedFrom, StoreError> {
+        let state = self.state();
+        let mut found = LinkedFrom::default();
+        for (_, process) in state.listed() {
+            let mut links = process.links.iter().filter(|link| (link.root_id, link.id) == (root, id)).peekable();
+            if process.root_id == root || links.peek().is_none() || found.count == MOST_LINKED as u64 {
+                continue;
+            }
+            found.count += 1;
+            if found.count <= limit as u64 {
+                let title = state.number(RootKey::Id(process.root_id)).and_then(|number| state.show(number)).map(|shown| shown.root.title);
+                found.links.extend(links.map(|link| LinkFrom {
+                    root_id: process.root_id,
+                    title: title.clone().unwrap_or_default(),
+                    id: process.id,
+                    name: process.name.clone(),
+                    state: process.state.clone(),
+                    relation: link.relation.clone(),
+                }));
+            }
+        }
+        Ok(found)
+    }
+
     fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError> {
         let state = self.state();
         let mut processes: Vec<Process> = state.listed().into_iter().map(|(_, process)| process).collect();
@@ -285,8 +309,8 @@ impl State {
     }
 
     /// What all workers together dropped of some trees, each sum at most so great.
-    fn dropped(&self, is_of: impl Fn(Option<monitor_wire::RootId>) -> bool, most: u64) -> Vec<Dropped> {
-        let mut sums = std::collections::BTreeMap::<(String, String), (Option<monitor_wire::RootId>, u64)>::new();
+    fn dropped(&self, is_of: impl Fn(Option<RootId>) -> bool, most: u64) -> Vec<Dropped> {
+        let mut sums = std::collections::BTreeMap::<(String, String), (Option<RootId>, u64)>::new();
         for ((event_type, reason, root), count) in self.workers.iter().flat_map(|seen| &seen.dropped).filter(|((.., root), _)| is_of(*root))
         {
             let sum = sums.entry((event_type.clone(), reason.clone())).or_default();

@@ -17,11 +17,12 @@ const STEP_US: u64 = 60_000_000;
 const NEW_AFTER_US: u64 = 7 * 1_440 * STEP_US;
 
 impl State {
-    /// What has ended in a range of time.
+    /// What has ended in a range of time, and what was lost of what began in it.
     fn ended(&self, from_us: Option<u64>, to_us: Option<u64>) -> Vec<(u64, Process)> {
         let processes = self.all().flat_map(|shown| shown.processes);
         let is_in = |at: &u64| from_us.is_none_or(|from| *at >= from) && to_us.is_none_or(|to| *at < to);
-        processes.filter_map(|process| Some((process.ended_us.filter(is_in)?, process))).collect()
+        let lost_us = |process: &Process| process.started_us.filter(|_| process.state == ProcessState::LOST);
+        processes.filter_map(|process| Some((process.ended_us.or_else(|| lost_us(&process)).filter(is_in)?, process))).collect()
     }
 }
 

@@ -1,11 +1,15 @@
 //! Questions about alerts.
 
+use std::sync::atomic::Ordering;
+
 use monitor_alerts::{Alert, AlertState, Decision, Hush, HushKind, Note, Sign, Subject, What};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params};
 use serde::de::DeserializeOwned;
 
-use crate::store::alerts::{AlertMemory, AlertsQuery, DeliveriesOf, Delivery, DeliveryState, NotesOf, StoredRule};
+use super::SqliteStore;
+use crate::store::StoreError;
+use crate::store::alerts::{AlertMemory, AlertQueries, AlertsQuery, DeliveriesOf, Delivery, DeliveryState, FollowUp, NotesOf, StoredRule};
 
 pub(super) const SIGNS: &str = "SELECT seq, time, cause, subject, root, process, agent, detail FROM sign";
 /// Signs after a number.
@@ -19,6 +23,64 @@ const DELIVERIES: &str = "SELECT body, state, attempts, next_at, answer FROM out
 pub(super) const DUE: &str = " WHERE state = 'waiting' AND next_at <= ?1 ORDER BY next_at LIMIT ?2";
 /// When the next message is due.
 pub(super) const NEXT: &str = "SELECT next_at FROM outbox WHERE state = 'waiting' ORDER BY next_at LIMIT 1";
+
+impl AlertQueries for SqliteStore {
+    fn last_sign(&self) -> u64 {
+        self.last_sign.load(Ordering::Acquire)
+    }
+
+    fn signs_after(&self, seq: u64, limit: usize) -> Result<Vec<Sign>, StoreError> {
+        self.read("read signs", |snapshot| Ok(signs_after(snapshot, seq, limit)?))
+    }
+
+    fn signs_between(&self, time: (u64, u64), limit: usize) -> Result<Vec<Sign>, StoreError> {
+        self.read("read signs", |snapshot| Ok(signs_between(snapshot, time, limit)?))
+    }
+
+    fn signs_of(&self, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>, StoreError> {
+        self.read("read signs", |snapshot| Ok(signs_of(snapshot, root, process, limit)?))
+    }
+
+    fn alert_memory(&self) -> Result<AlertMemory, StoreError> {
+        self.read("read what is remembered of alerts", |snapshot| Ok(memory(snapshot)?))
+    }
+
+    fn alerts(&self, query: &AlertsQuery) -> Result<Vec<Alert>, StoreError> {
+        self.read("list alerts", |snapshot| Ok(alerts(snapshot, query)?))
+    }
+
+    fn alert(&self, id: u64) -> Result<Option<Alert>, StoreError> {
+        self.read("read an alert", |snapshot| Ok(alert(snapshot, id)?))
+    }
+
+    fn alert_notes(&self, of: NotesOf, limit: usize) -> Result<Vec<Note>, StoreError> {
+        self.read("read decisions on alerts", |snapshot| Ok(notes(snapshot, of, limit)?))
+    }
+
+    fn follow_ups_due(&self, now_us: u64, limit: usize) -> Result<Vec<FollowUp>, StoreError> {
+        self.read("read what alerts start", |snapshot| Ok(follow_ups_due(snapshot, now_us, limit)?))
+    }
+
+    fn deliveries_due(&self, now_us: u64, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.read("read messages", |snapshot| Ok(deliveries_due(snapshot, now_us, limit)?))
+    }
+
+    fn next_delivery_us(&self) -> Result<Option<u64>, StoreError> {
+        self.read("read messages", |snapshot| Ok(next_delivery(snapshot)?))
+    }
+
+    fn deliveries(&self, of: DeliveriesOf<'_>, limit: usize) -> Result<Vec<Delivery>, StoreError> {
+        self.read("read messages", |snapshot| Ok(deliveries(snapshot, of, limit)?))
+    }
+
+    fn hushes(&self, now_us: u64) -> Result<Vec<(u64, Hush)>, StoreError> {
+        self.read("read hushes", |snapshot| Ok(hushes(snapshot, now_us)?))
+    }
+
+    fn alert_rules(&self) -> Result<Vec<StoredRule>, StoreError> {
+        self.read("read rules", |snapshot| Ok(rules(snapshot)?))
+    }
+}
 
 /// What is wrong with a column.
 fn damaged(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
@@ -55,22 +117,22 @@ pub(super) fn last_sign(connection: &Connection) -> Result<u64> {
     Ok(connection.prepare_cached(sql)?.query_row([], |row| number(row, 0)).optional()?.unwrap_or(0))
 }
 
-pub(super) fn signs_after(connection: &Connection, seq: u64, limit: usize) -> Result<Vec<Sign>> {
+fn signs_after(connection: &Connection, seq: u64, limit: usize) -> Result<Vec<Sign>> {
     let mut statement = connection.prepare_cached(&format!("{SIGNS}{SIGNS_AFTER}"))?;
     statement.query_map([seq as i64, limit as i64], sign)?.collect()
 }
 
-pub(super) fn signs_between(connection: &Connection, (from, to): (u64, u64), limit: usize) -> Result<Vec<Sign>> {
+fn signs_between(connection: &Connection, (from, to): (u64, u64), limit: usize) -> Result<Vec<Sign>> {
     let mut statement = connection.prepare_cached(&format!("{SIGNS}{SIGNS_BETWEEN}"))?;
     statement.query_map([from.min(i64::MAX as u64) as i64, to.min(i64::MAX as u64) as i64, limit as i64], sign)?.collect()
 }
 
-pub(super) fn signs_of(connection: &Connection, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>> {
+fn signs_of(connection: &Connection, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>> {
     let mut statement = connection.prepare_cached(&format!("{SIGNS}{SIGNS_OF}"))?;
     statement.query_map(params![root, process, limit as i64], sign)?.collect()
 }
 
-pub(super) fn memory(connection: &Connection) -> Result<AlertMemory> {
+fn memory(connection: &Connection) -> Result<AlertMemory> {
     let sql = "SELECT cursor, state FROM alert_common";
     let (cursor, common) = connection.prepare_cached(sql)?.query_row([], |row| Ok((number(row, 0)?, json(row, 1)?)))?;
     let mut statement = connection.prepare_cached("SELECT subject, rule, state FROM alert_entry")?;
@@ -81,7 +143,7 @@ pub(super) fn memory(connection: &Connection) -> Result<AlertMemory> {
     Ok((cursor, entries.collect::<Result<_>>()?, common))
 }
 
-pub(super) fn alerts(connection: &Connection, query: &AlertsQuery) -> Result<Vec<Alert>> {
+fn alerts(connection: &Connection, query: &AlertsQuery) -> Result<Vec<Alert>> {
     let sql =
         "SELECT detail FROM alert WHERE id < ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR subject = ?3) ORDER BY id DESC LIMIT ?4";
     let before = query.before.map_or(i64::MAX, |before| before.min(i64::MAX as u64) as i64);
@@ -90,12 +152,12 @@ pub(super) fn alerts(connection: &Connection, query: &AlertsQuery) -> Result<Vec
     statement.query_map(params![before, state, query.subject, query.limit as i64], |row| json(row, 0))?.collect()
 }
 
-pub(super) fn alert(connection: &Connection, id: u64) -> Result<Option<Alert>> {
+fn alert(connection: &Connection, id: u64) -> Result<Option<Alert>> {
     let sql = "SELECT detail FROM alert WHERE id = ?1";
     connection.prepare_cached(sql)?.query_row([id.min(i64::MAX as u64) as i64], |row| json(row, 0)).optional()
 }
 
-pub(super) fn notes(connection: &Connection, of: NotesOf, limit: usize) -> Result<Vec<Note>> {
+fn notes(connection: &Connection, of: NotesOf, limit: usize) -> Result<Vec<Note>> {
     let (column, of) = match of {
         NotesOf::Alert(id) => ("alert", id),
         NotesOf::Sign(seq) => ("sign", seq),
@@ -121,6 +183,18 @@ pub(super) fn notes(connection: &Connection, of: NotesOf, limit: usize) -> Resul
     notes.collect()
 }
 
+/// Tasks that alerts start and whose agents are to be asked now.
+pub(super) const FOLLOW_UPS: &str =
+    "SELECT body, attempts FROM follow_up WHERE state = 'waiting' AND next_at <= ?1 ORDER BY next_at LIMIT ?2";
+
+fn follow_ups_due(connection: &Connection, now_us: u64, limit: usize) -> Result<Vec<FollowUp>> {
+    let mut statement = connection.prepare_cached(FOLLOW_UPS)?;
+    let rows = statement.query_map([now_us.min(i64::MAX as u64) as i64, limit as i64], |row| {
+        Ok(FollowUp { order: json(row, 0)?, attempts: number(row, 1)? })
+    })?;
+    rows.collect()
+}
+
 fn delivery(row: &Row<'_>) -> Result<Delivery> {
     Ok(Delivery {
         message: json(row, 0)?,
@@ -131,16 +205,16 @@ fn delivery(row: &Row<'_>) -> Result<Delivery> {
     })
 }
 
-pub(super) fn deliveries_due(connection: &Connection, now_us: u64, limit: usize) -> Result<Vec<Delivery>> {
+fn deliveries_due(connection: &Connection, now_us: u64, limit: usize) -> Result<Vec<Delivery>> {
     let mut statement = connection.prepare_cached(&format!("{DELIVERIES}{DUE}"))?;
     statement.query_map([now_us.min(i64::MAX as u64) as i64, limit as i64], delivery)?.collect()
 }
 
-pub(super) fn next_delivery(connection: &Connection) -> Result<Option<u64>> {
+fn next_delivery(connection: &Connection) -> Result<Option<u64>> {
     connection.prepare_cached(NEXT)?.query_row([], |row| number(row, 0)).optional()
 }
 
-pub(super) fn deliveries(connection: &Connection, of: DeliveriesOf<'_>, limit: usize) -> Result<Vec<Delivery>> {
+fn deliveries(connection: &Connection, of: DeliveriesOf<'_>, limit: usize) -> Result<Vec<Delivery>> {
     match of {
         DeliveriesOf::Alert(alert) => {
             let mut statement = connection.prepare_cached(&format!("{DELIVERIES} WHERE alert = ?1 ORDER BY number DESC LIMIT ?2"))?;
@@ -153,7 +227,7 @@ pub(super) fn deliveries(connection: &Connection, of: DeliveriesOf<'_>, limit: u
     }
 }
 
-pub(super) fn hushes(connection: &Connection, now_us: u64) -> Result<Vec<(u64, Hush)>> {
+fn hushes(connection: &Connection, now_us: u64) -> Result<Vec<(u64, Hush)>> {
     let sql = "SELECT id, scope, \"from\", until, who, why, kind FROM hush WHERE until > ?1 ORDER BY id";
     let mut statement = connection.prepare_cached(sql)?;
     let hushes = statement.query_map([now_us.min(i64::MAX as u64) as i64], |row| {
@@ -164,7 +238,7 @@ pub(super) fn hushes(connection: &Connection, now_us: u64) -> Result<Vec<(u64, H
     hushes.collect()
 }
 
-pub(super) fn rules(connection: &Connection) -> Result<Vec<StoredRule>> {
+fn rules(connection: &Connection) -> Result<Vec<StoredRule>> {
     let mut statement = connection.prepare_cached("SELECT name, version, changed, who, definition FROM rule ORDER BY name")?;
     let rules = statement.query_map([], |row| {
         let is_there = row.get_ref(4)? != rusqlite::types::ValueRef::Null;

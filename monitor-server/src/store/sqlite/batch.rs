@@ -1,11 +1,15 @@
 //! Questions about batch tasks.
 
-use monitor_wire::{BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion};
+use monitor_wire::{BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params, params_from_iter};
 
-use super::{ReadError, as_of};
-use crate::store::batch::{BatchRunsQuery, BatchTasksQuery, Definition, MARKS, TaskRow, VERSIONS, cursor_of, run_cursor, with_diffs};
+use super::{ReadError, SqliteStore, as_of};
+use crate::store::StoreError;
+use crate::store::batch::{
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, MARKS, TaskRow, VERSIONS, cursor_of, run_cursor, with_diffs,
+};
+use crate::store::signs::{LONG_PAUSE_US, PAST};
 
 /// What a task's row is read by.
 pub(super) const TASK: &str = "SELECT name, version, status, until, agent, changed, who, definition, revision FROM batch_task";
@@ -17,11 +21,52 @@ pub(super) const TASKS: &str =
     " WHERE name > ?1 AND status <> 'deleted' AND (?2 IS NULL OR instr(lower(name), lower(?2)) > 0) ORDER BY name LIMIT ?3";
 /// The newest runs of a task.
 pub(super) const NEWEST: &str = "SELECT run, root, due, outcome FROM batch_run WHERE task = ?1 ORDER BY due DESC, run DESC LIMIT ?2";
+/// When one of the newest alerts about a task last happened.
+pub(super) const WARNED: &str = "SELECT max(at) FROM \
+                                 (SELECT detail ->> 'last_us' AS at FROM alert WHERE subject = 'task:' || ?1 ORDER BY id DESC LIMIT 10)";
+/// What the newest runs of a task took that ended well, without one.
+pub(super) const PAST_RUNS: &str = "SELECT elapsed FROM batch_run WHERE task = ?1 AND run <> ?2 AND outcome = 'succeeded' AND \
+                                    elapsed IS NOT NULL ORDER BY due DESC LIMIT ?3";
+/// Tasks that are paused for long, which nobody was told.
+pub(super) const LONG_PAUSES: &str =
+    " WHERE status = 'paused' AND pause_told = 0 AND changed <= ?2 AND (until IS NULL OR until > ?1) LIMIT ?3";
+/// Tasks whose pause is over by itself, of which somebody was told that it was long.
+pub(super) const ENDED_PAUSES: &str = " WHERE status = 'paused' AND pause_told = 1 AND changed <= ?2 AND until <= ?1 LIMIT ?3";
 /// Due times without a run that touch a time.
 pub(super) const DECISIONS: &str = "SELECT task, agent, version, first, last, count, what, reason, blocked_by FROM batch_decision \
                                     WHERE task = ?1 AND first < ?3 AND last >= ?2 ORDER BY first LIMIT ?4";
 
-pub(super) fn task_row(row: &Row<'_>) -> Result<TaskRow> {
+impl BatchQueries for SqliteStore {
+    fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError> {
+        self.read("list batch tasks", |snapshot| Ok(tasks(snapshot, query)?))
+    }
+
+    fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError> {
+        self.read("read a batch task", |snapshot| Ok(task(snapshot, name)?))
+    }
+
+    fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError> {
+        self.read("read the versions of a batch task", |snapshot| Ok(versions(snapshot, name)?))
+    }
+
+    fn batch_runs(&self, query: &BatchRunsQuery) -> Result<BatchRunsPage, StoreError> {
+        self.read("list runs", |snapshot| runs(snapshot, query))
+    }
+
+    fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError> {
+        self.read("list decisions", |snapshot| Ok(decisions(snapshot, task, time, limit)?))
+    }
+
+    fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
+        self.read("list changes of batch tasks", |snapshot| Ok(changes(snapshot, after)?))
+    }
+
+    fn batch_agents(&self) -> Result<Vec<BatchAgent>, StoreError> {
+        self.read("list agents", |snapshot| Ok(agents(snapshot)?))
+    }
+}
+
+pub(in crate::store) fn task_row(row: &Row<'_>) -> Result<TaskRow> {
     Ok(TaskRow {
         name: row.get(0)?,
         version: row.get::<_, i64>(1)? as u64,
@@ -42,7 +87,7 @@ pub(super) fn json(definition: &Definition) -> String {
     serde_json::to_string(definition).expect("plain data with text keys is JSON")
 }
 
-pub(super) fn tasks(connection: &Connection, query: &BatchTasksQuery) -> Result<BatchTasksPage> {
+fn tasks(connection: &Connection, query: &BatchTasksQuery) -> Result<BatchTasksPage> {
     let mut statement = connection.prepare_cached(&format!("{TASK}{TASKS}"))?;
     let after = query.cursor.as_deref().unwrap_or_default();
     let rows = statement.query_map(params![after, query.text, query.limit as i64 + 1], task_row)?;
@@ -54,7 +99,7 @@ pub(super) fn tasks(connection: &Connection, query: &BatchTasksQuery) -> Result<
     Ok(BatchTasksPage { tasks, next_cursor, as_of: as_of(connection)? })
 }
 
-pub(super) fn task(connection: &Connection, name: &str) -> Result<Option<BatchTask>> {
+fn task(connection: &Connection, name: &str) -> Result<Option<BatchTask>> {
     let row = connection.prepare_cached(&format!("{TASK} WHERE name = ?1"))?.query_row([name], task_row).optional()?;
     row.map(|row| show(connection, row)).transpose()
 }
@@ -70,14 +115,15 @@ fn show(connection: &Connection, row: TaskRow) -> Result<BatchTask> {
         })
     };
     let runs = statement.query_map(params![row.name, MARKS as i64], mark)?.collect::<Result<_>>()?;
-    Ok(row.show(runs))
+    let warned = connection.prepare_cached(WARNED)?.query_row([&row.name], |row| row.get::<_, Option<i64>>(0))?;
+    Ok(row.show(runs, warned.map(|us| us as u64)))
 }
 
 fn parsed<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(row: &Row<'_>, column: usize) -> Result<T> {
     row.get_ref(column)?.as_str()?.parse::<T>().map_err(|error| Error::FromSqlConversionFailure(column, Type::Text, error.into()))
 }
 
-pub(super) fn versions(connection: &Connection, name: &str) -> Result<Vec<BatchVersion>> {
+fn versions(connection: &Connection, name: &str) -> Result<Vec<BatchVersion>> {
     let sql = "SELECT version, time, who, status, definition FROM batch_version WHERE task = ?1 ORDER BY version DESC LIMIT ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let version = |row: &Row<'_>| {
@@ -95,7 +141,7 @@ pub(super) fn versions(connection: &Connection, name: &str) -> Result<Vec<BatchV
 }
 
 /// The statement that lists runs, and its values.
-pub(super) fn runs_statement(query: &BatchRunsQuery) -> std::result::Result<(String, Vec<Value>), ReadError> {
+fn runs_statement(query: &BatchRunsQuery) -> std::result::Result<(String, Vec<Value>), ReadError> {
     let mut values = Vec::new();
     let mut conditions = Vec::new();
     let mut add = |condition: &str, of: Vec<Value>| {
@@ -129,7 +175,7 @@ pub(super) fn runs_statement(query: &BatchRunsQuery) -> std::result::Result<(Str
     Ok((format!("SELECT {RUN_COLUMNS} FROM batch_run{wanted} ORDER BY due DESC, run DESC LIMIT ?"), values))
 }
 
-pub(super) fn runs(connection: &Connection, query: &BatchRunsQuery) -> std::result::Result<BatchRunsPage, ReadError> {
+fn runs(connection: &Connection, query: &BatchRunsQuery) -> std::result::Result<BatchRunsPage, ReadError> {
     let (sql, values) = runs_statement(query)?;
     let mut statement = connection.prepare_cached(&sql)?;
     let mut runs = statement.query_map(params_from_iter(values), run)?.collect::<Result<Vec<_>>>()?;
@@ -163,7 +209,27 @@ fn run(row: &Row<'_>) -> Result<BatchRun> {
     })
 }
 
-pub(super) fn decisions(connection: &Connection, task: &str, (from_us, to_us): (u64, u64), limit: usize) -> Result<Vec<BatchDecision>> {
+/// What the last runs of a task took that ended well, in nanoseconds, without this one.
+pub(super) fn past_ns(connection: &Connection, task: &str, run: &str) -> Result<Vec<u64>> {
+    let mut statement = connection.prepare_cached(PAST_RUNS)?;
+    statement.query_map(params![task, run, PAST as i64], |row| Ok(row.get::<_, i64>(0)? as u64))?.collect()
+}
+
+/// Tasks that are paused for long and not told of, and those that were told of and whose pause is over, at most so many.
+pub(super) fn long_pauses(connection: &Connection, now_us: u64, limit: usize) -> Result<Vec<(TaskRow, bool)>> {
+    let now = now_us.min(i64::MAX as u64) as i64;
+    let mut found = Vec::new();
+    for (wanted, is_over) in [(LONG_PAUSES, false), (ENDED_PAUSES, true)] {
+        let mut statement = connection.prepare_cached(&format!("{TASK}{wanted}"))?;
+        let rows = statement.query_map(params![now, now.saturating_sub(LONG_PAUSE_US as i64), limit as i64], task_row)?;
+        for row in rows {
+            found.push((row?, is_over));
+        }
+    }
+    Ok(found)
+}
+
+fn decisions(connection: &Connection, task: &str, (from_us, to_us): (u64, u64), limit: usize) -> Result<Vec<BatchDecision>> {
     let bound = |us: u64| us.min(i64::MAX as u64) as i64;
     let decision = |row: &Row<'_>| {
         Ok(BatchDecision {
@@ -182,14 +248,19 @@ pub(super) fn decisions(connection: &Connection, task: &str, (from_us, to_us): (
     statement.query_map(params![task, bound(from_us), bound(to_us), limit as i64], decision)?.collect()
 }
 
-pub(super) fn changes(connection: &Connection, after: u64) -> Result<Vec<(u64, BatchTask)>> {
+fn changes(connection: &Connection, after: u64) -> Result<Vec<(u64, BatchTask)>> {
     let mut statement = connection.prepare_cached(&format!("{TASK} WHERE revision > ?1 ORDER BY revision"))?;
     let rows = statement
-        .query_map([after.min(i64::MAX as u64) as i64], |row| Ok((row.get::<_, i64>(8)? as u64, task_row(row)?.show(Vec::new()))))?;
+        .query_map([after.min(i64::MAX as u64) as i64], |row| Ok((row.get::<_, i64>(8)? as u64, task_row(row)?.show(Vec::new(), None))))?;
     rows.collect()
 }
 
-pub(super) fn agents(connection: &Connection) -> Result<Vec<(String, u64)>> {
-    let mut statement = connection.prepare_cached("SELECT name, until FROM batch_agent ORDER BY name")?;
-    statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
+fn agents(connection: &Connection) -> Result<Vec<BatchAgent>> {
+    let mut statement = connection.prepare_cached("SELECT name, until, paused_from, paused_until FROM batch_agent ORDER BY name")?;
+    let time = |row: &Row<'_>, index: usize| row.get::<_, Option<i64>>(index).map(|us| us.map(|us| us as u64));
+    let agent = |row: &Row<'_>| {
+        let decided_us = time(row, 1)?.unwrap_or_default();
+        Ok(BatchAgent { name: row.get(0)?, decided_us, paused_from_us: time(row, 2)?, paused_until_us: time(row, 3)? })
+    };
+    statement.query_map([], agent)?.collect()
 }

@@ -3,12 +3,23 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params};
 
-use crate::store::{HeartbeatRow, KeyHash};
+use super::SqliteStore;
+use crate::store::{HeartbeatQueries, HeartbeatRow, KeyHash, StoreError};
 
 /// What a heartbeat's row is read by.
 pub(super) const HEARTBEAT: &str = "SELECT definition, key_hash, old_hash, old_until, created, who, seen, missed FROM heartbeat";
 /// The heartbeat that a key belongs to.
 pub(super) const OF_KEY: &str = " WHERE key_hash = ?1 OR (old_hash = ?1 AND old_until > ?2)";
+
+impl HeartbeatQueries for SqliteStore {
+    fn heartbeats(&self) -> Result<Vec<HeartbeatRow>, StoreError> {
+        self.read("list heartbeats", |snapshot| Ok(all(snapshot)?))
+    }
+
+    fn heartbeat_of_key(&self, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>, StoreError> {
+        self.read("look for a heartbeat", |snapshot| Ok(of_key(snapshot, hash, now_us)?))
+    }
+}
 
 pub(super) fn row(row: &Row<'_>) -> Result<HeartbeatRow> {
     let time = |column| Ok::<_, Error>(row.get::<_, Option<i64>>(column)?.map(|us| us as u64));
@@ -24,10 +35,10 @@ pub(super) fn row(row: &Row<'_>) -> Result<HeartbeatRow> {
     })
 }
 
-pub(super) fn all(connection: &Connection) -> Result<Vec<HeartbeatRow>> {
+fn all(connection: &Connection) -> Result<Vec<HeartbeatRow>> {
     connection.prepare_cached(&format!("{HEARTBEAT} ORDER BY name"))?.query_map([], row)?.collect()
 }
 
-pub(super) fn of_key(connection: &Connection, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>> {
+fn of_key(connection: &Connection, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>> {
     connection.prepare_cached(&format!("{HEARTBEAT}{OF_KEY}"))?.query_row(params![hash, now_us as i64], row).optional()
 }

@@ -10,7 +10,7 @@ use super::write::rollups::{ALL_NAMES, LEVELS, Sums};
 const MOST: usize = 10;
 
 /// Rows that must not be there: what they are, and how to find them. The first columns name the row.
-const NEVER: [(&str, &str); 24] = [
+const NEVER: [(&str, &str); 26] = [
     (
         "a process belongs to no tree",
         "SELECT DISTINCT root FROM process WHERE root NOT IN (SELECT number FROM root) AND root NOT IN (SELECT root FROM leaving)",
@@ -67,6 +67,14 @@ const NEVER: [(&str, &str); 24] = [
         "SELECT n.root, n.id FROM native AS n LEFT JOIN process AS p ON p.root = n.root AND p.id = n.id WHERE p.more IS NULL",
     ),
     (
+        "the list of processes with links has one that is not there",
+        "SELECT l.root, l.id FROM linked AS l LEFT JOIN process AS p ON p.root = l.root AND p.id = l.id WHERE p.more IS NULL",
+    ),
+    (
+        "a task of a queue has no process",
+        "SELECT q.root, q.id FROM queue_task AS q LEFT JOIN process AS p ON p.root = q.root AND p.id = q.id WHERE p.more IS NULL AND q.root NOT IN (SELECT root FROM leaving)",
+    ),
+    (
         "an open process is not there",
         "SELECT o.worker, o.root, o.id FROM open AS o LEFT JOIN process AS p ON p.root = o.root AND p.id = o.id WHERE p.id IS NULL",
     ),
@@ -86,7 +94,12 @@ const NEVER: [(&str, &str); 24] = [
 ];
 
 /// Counts that must be the same twice: what they are, then two statements whose rows are a key and a count.
-const TWICE: [(&str, &str, &str); 7] = [
+const TWICE: [(&str, &str, &str); 8] = [
+    (
+        "tasks of queues by queue, name and state",
+        "SELECT hex(queue) || '/' || hex(name) || '/' || state, count FROM queue_count",
+        "SELECT hex(queue) || '/' || hex(name) || '/' || state, count(*) FROM queue_task GROUP BY queue, name, state",
+    ),
     ("roots by state", "SELECT of, count FROM tally WHERE what = 0 AND count <> 0", "SELECT state, count(*) FROM root GROUP BY state"),
     (
         "roots by name and state",

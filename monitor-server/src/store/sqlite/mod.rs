@@ -15,6 +15,7 @@ mod house;
 mod ids;
 mod invariants;
 mod lines;
+mod links;
 mod logs;
 mod mark;
 mod metrics;
@@ -23,6 +24,7 @@ mod names;
 mod native;
 mod pool;
 mod processes;
+mod queue;
 mod retention;
 mod roots;
 mod row;
@@ -45,10 +47,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use foldhash::HashSet;
-use monitor_alerts::{Alert, Hush, Note, Sign};
 use monitor_wire::{
-    BatchDecision, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion, CausesPage, ErrorsPage, LogsPage, Process, ProcessId,
-    ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Worker, WorkerId, WorkersPage,
+    CausesPage, ErrorsPage, LinkedFrom, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage,
+    StatsSeries, Status, Worker, WorkerId, WorkersPage,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
@@ -65,10 +66,9 @@ pub use self::salvage::{Salvaged, salvage};
 pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
-    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, BatchQueries, BatchRunsQuery, BatchTasksQuery, CausesQuery, Changes, Cursor,
-    DeliveriesOf, Delivery, ErrorsQuery, HeartbeatEdit, HeartbeatQueries, HeartbeatRow, Intake, KeepEvents, KeyHash, Logged, LogsQuery,
-    MissedPing, Models, NameTotals, NotesOf, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery,
-    StoreError, StoredRule, Subject, TaskChange, TasksChanged, TreeColumns, Watched,
+    AlertsChange, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit, Intake, KeepEvents, Logged, LogsQuery, MissedPing, Models,
+    NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TaskChange,
+    TasksChanged, TreeColumns, Watched,
 };
 use crate::packed::Packed;
 use crate::store::space::{Outlook, Space};
@@ -331,7 +331,8 @@ impl Intake for SqliteStore {
     }
 
     fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError> {
-        self.write("change alerts", |writer| writer.change_alerts(change, now_us))
+        // That the disk is full is told on a full disk, too.
+        self.free("change alerts", |writer| writer.change_alerts(change, now_us))
     }
 
     fn look(&self, is_well: bool) -> Result<(), StoreError> {
@@ -349,100 +350,6 @@ impl Intake for SqliteStore {
             return Err(error);
         }
         if is_well { Ok(()) } else { self.write("write", Writer::try_to_write) }
-    }
-}
-
-impl HeartbeatQueries for SqliteStore {
-    fn heartbeats(&self) -> Result<Vec<HeartbeatRow>, StoreError> {
-        self.read("list heartbeats", |snapshot| Ok(heartbeat::all(snapshot)?))
-    }
-
-    fn heartbeat_of_key(&self, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>, StoreError> {
-        self.read("look for a heartbeat", |snapshot| Ok(heartbeat::of_key(snapshot, hash, now_us)?))
-    }
-}
-
-impl AlertQueries for SqliteStore {
-    fn last_sign(&self) -> u64 {
-        self.last_sign.load(Ordering::Acquire)
-    }
-
-    fn signs_after(&self, seq: u64, limit: usize) -> Result<Vec<Sign>, StoreError> {
-        self.read("read signs", |snapshot| Ok(alerts::signs_after(snapshot, seq, limit)?))
-    }
-
-    fn signs_between(&self, time: (u64, u64), limit: usize) -> Result<Vec<Sign>, StoreError> {
-        self.read("read signs", |snapshot| Ok(alerts::signs_between(snapshot, time, limit)?))
-    }
-
-    fn signs_of(&self, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>, StoreError> {
-        self.read("read signs", |snapshot| Ok(alerts::signs_of(snapshot, root, process, limit)?))
-    }
-
-    fn alert_memory(&self) -> Result<AlertMemory, StoreError> {
-        self.read("read what is remembered of alerts", |snapshot| Ok(alerts::memory(snapshot)?))
-    }
-
-    fn alerts(&self, query: &AlertsQuery) -> Result<Vec<Alert>, StoreError> {
-        self.read("list alerts", |snapshot| Ok(alerts::alerts(snapshot, query)?))
-    }
-
-    fn alert(&self, id: u64) -> Result<Option<Alert>, StoreError> {
-        self.read("read an alert", |snapshot| Ok(alerts::alert(snapshot, id)?))
-    }
-
-    fn alert_notes(&self, of: NotesOf, limit: usize) -> Result<Vec<Note>, StoreError> {
-        self.read("read decisions on alerts", |snapshot| Ok(alerts::notes(snapshot, of, limit)?))
-    }
-
-    fn deliveries_due(&self, now_us: u64, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        self.read("read messages", |snapshot| Ok(alerts::deliveries_due(snapshot, now_us, limit)?))
-    }
-
-    fn next_delivery_us(&self) -> Result<Option<u64>, StoreError> {
-        self.read("read messages", |snapshot| Ok(alerts::next_delivery(snapshot)?))
-    }
-
-    fn deliveries(&self, of: DeliveriesOf<'_>, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        self.read("read messages", |snapshot| Ok(alerts::deliveries(snapshot, of, limit)?))
-    }
-
-    fn hushes(&self, now_us: u64) -> Result<Vec<(u64, Hush)>, StoreError> {
-        self.read("read hushes", |snapshot| Ok(alerts::hushes(snapshot, now_us)?))
-    }
-
-    fn alert_rules(&self) -> Result<Vec<StoredRule>, StoreError> {
-        self.read("read rules", |snapshot| Ok(alerts::rules(snapshot)?))
-    }
-}
-
-impl BatchQueries for SqliteStore {
-    fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError> {
-        self.read("list batch tasks", |snapshot| Ok(batch::tasks(snapshot, query)?))
-    }
-
-    fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError> {
-        self.read("read a batch task", |snapshot| Ok(batch::task(snapshot, name)?))
-    }
-
-    fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError> {
-        self.read("read the versions of a batch task", |snapshot| Ok(batch::versions(snapshot, name)?))
-    }
-
-    fn batch_runs(&self, query: &BatchRunsQuery) -> Result<BatchRunsPage, StoreError> {
-        self.read("list runs", |snapshot| batch::runs(snapshot, query))
-    }
-
-    fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError> {
-        self.read("list decisions", |snapshot| Ok(batch::decisions(snapshot, task, time, limit)?))
-    }
-
-    fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
-        self.read("list changes of batch tasks", |snapshot| Ok(batch::changes(snapshot, after)?))
-    }
-
-    fn batch_agents(&self) -> Result<Vec<(String, u64)>, StoreError> {
-        self.read("list agents", |snapshot| Ok(batch::agents(snapshot)?))
     }
 }
 
@@ -510,8 +417,20 @@ impl Queries for SqliteStore {
         self.read("read a process", |snapshot| Ok(processes::one(snapshot, root, id)?))
     }
 
+    fn linked_from(&self, root: RootId, id: ProcessId, limit: usize) -> Result<LinkedFrom, StoreError> {
+        self.read("look for links", |snapshot| Ok(links::from(snapshot, (root, id), limit)?))
+    }
+
     fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError> {
-        self.read("look for a process", |snapshot| Ok(processes::of_ids(snapshot, ids, limit)?))
+        let action = "look for a process";
+        let shares = self.read(action, |snapshot| Ok(processes::shares(snapshot)?))?;
+        let search = |share| self.read(action, |snapshot| Ok(processes::trees_with(snapshot, ids, share, limit)?));
+        let found = std::thread::scope(|scope| {
+            let searchers: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || search(share))).collect();
+            let found = searchers.into_iter().map(|searcher| searcher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            found.collect::<Result<Vec<_>, _>>()
+        })?;
+        self.read(action, |snapshot| Ok(processes::of_ids(snapshot, ids, found.into_iter().flatten(), limit)?))
     }
 
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {

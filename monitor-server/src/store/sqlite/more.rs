@@ -2,7 +2,7 @@
 //!
 //! Most of what events say repeats itself and the row: the same worker told it, of the same name and kind, at about the same time. So texts
 //! and workers are numbered as they first appear, those of the row's columns before all others, and times count from the row's. What only
-//! few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON. All of it is compressed if that makes it smaller.
+//! few processes have (folds, progress, links, attempts, contradicting ends, what a queue says) follows as JSON. All of it is compressed if that makes it smaller.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use monitor_state::{Definition, End, ProcessFacts, Stamp, Told};
 use monitor_wire::{Attachment, Fields, Kind, Outcome, ProcessId, Source, WorkerId};
 
 use super::dictionary::Site;
-use crate::packed::compact::{Malformed, Reader, bytes, compress, decompress, number, signed};
+use crate::packed::compact::{Malformed, Reader, bytes, compress, compress_little, decompress, number, signed};
 
 /// The first byte. JSON, which older servers wrote, begins with another.
 const VERSION: u8 = 1;
@@ -19,6 +19,8 @@ const COMPRESSED: u8 = 2;
 
 /// Facts of fewer bytes are not compressed: it would gain little.
 const COMPRESSED_FROM_BYTES: usize = 160;
+/// Facts of fewer bytes are compressed in less time, and a little less.
+const LITTLE_BYTES: usize = 1 << 10;
 /// No facts have more bytes: no process may have so many fields.
 const MAX_BYTES: usize = 1 << 30;
 
@@ -103,6 +105,7 @@ fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
     }
     let mut to = vec![COMPRESSED];
     number(&mut to, plain.len() as u64);
+    let compress = if plain.len() < LITTLE_BYTES { compress_little } else { compress };
     to.extend_from_slice(&compress(plain)?);
     (to.len() < plain.len()).then_some(to)
 }
@@ -256,14 +259,16 @@ impl<'a> Writer<'a> {
 
 /// What only few processes have; none if this one has nothing of it.
 fn rest(facts: &ProcessFacts) -> Option<ProcessFacts> {
-    let ProcessFacts { progress, shards, other_ends, earlier, links, is_cut, .. } = facts;
-    let is_some = progress.is_some() || !shards.is_empty() || !other_ends.is_empty() || !earlier.is_empty() || !links.is_empty() || *is_cut;
+    let ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, .. } = facts;
+    let has_lists = !shards.is_empty() || !other_ends.is_empty() || !earlier.is_empty() || !links.is_empty();
+    let is_some = progress.is_some() || has_lists || task.is_some() || *is_cut;
     is_some.then(|| ProcessFacts {
         progress: progress.clone(),
         shards: shards.clone(),
         other_ends: other_ends.clone(),
         earlier: earlier.clone(),
         links: links.clone(),
+        task: task.clone(),
         is_cut: *is_cut,
         ..ProcessFacts::default()
     })
@@ -330,8 +335,8 @@ impl Reading<'_> {
             }
         }
         if parts & REST != 0 {
-            let ProcessFacts { progress, shards, other_ends, earlier, links, is_cut, .. } = self.from.json()?;
-            facts = ProcessFacts { progress, shards, other_ends, earlier, links, is_cut, ..facts };
+            let ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, .. } = self.from.json()?;
+            facts = ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, ..facts };
         }
         Ok(facts)
     }

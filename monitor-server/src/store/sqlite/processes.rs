@@ -86,29 +86,62 @@ pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> 
     Ok(Some(process))
 }
 
-/// The trees that have a process from ?1 to ?3, newest first. No index of all processes is worth that question: each tree is looked into.
-/// That is how it is asked where trees have many processes.
-pub(super) const TREES_WITH: &str = "SELECT number FROM root \
-    WHERE EXISTS (SELECT 1 FROM process WHERE root = number AND id BETWEEN ?1 AND ?3) ORDER BY number DESC LIMIT ?2";
+/// The trees with numbers from ?4 to ?5 that have a process from ?1 to ?3, newest first. No index of all processes is worth that question:
+/// each tree is looked into. That is how it is asked where trees have many processes.
+pub(super) const TREES_WITH: &str = "SELECT number FROM root WHERE number BETWEEN ?4 AND ?5 \
+    AND EXISTS (SELECT 1 FROM process WHERE root = number AND id BETWEEN ?1 AND ?3) ORDER BY number DESC LIMIT ?2";
 /// The same where trees have few processes: all processes are looked at, one after the other, which takes a tenth as long for each as
 /// finding a tree's first one.
-pub(super) const TREES_WITH_OF_FEW: &str = "SELECT DISTINCT root FROM process \
-    WHERE id BETWEEN ?1 AND ?3 AND +root IN (SELECT number FROM root) ORDER BY root DESC LIMIT ?2";
+pub(super) const TREES_WITH_OF_FEW: &str = "SELECT DISTINCT root FROM process WHERE root BETWEEN ?4 AND ?5 \
+    AND id BETWEEN ?1 AND ?3 AND +root IN (SELECT number FROM root) ORDER BY root DESC LIMIT ?2";
 /// Trees have few processes if there are fewer than so many times as many processes as trees.
 const FEW: u64 = 8;
 /// The processes of tree ?1 from ?2 to ?3.
 const WITHIN: &str = "SELECT id FROM process WHERE root = ?1 AND id BETWEEN ?2 AND ?3 LIMIT ?4";
 
-/// The processes of these ids in all trees.
-pub(super) fn of_ids(snapshot: &mut Snapshot<'_>, (first, last): (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage> {
-    let (first, last) = (ids::process_key(first), ids::process_key(last));
-    let [roots, processes] = [tally::ROOTS, tally::PROCESSES].map(|what| status::total(&*snapshot, what));
+/// At most so many readers look for a process at the same time.
+const MOST_SEARCHERS: usize = 4;
+/// Each of them looks into at least so many trees, or into all.
+const SHARE: i64 = 10_000;
+
+/// Parts of all trees, for readers to look into at the same time: first and last number of each, the newest first.
+pub(super) fn shares(snapshot: &Snapshot<'_>) -> Result<Vec<(i64, i64)>> {
+    let sql = "SELECT coalesce(min(number), 1), coalesce(max(number), 0) FROM root";
+    let (first, last): (i64, i64) = snapshot.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let most = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_SEARCHERS) as i64;
+    let length = ((last - first + 1) / most + 1).max(SHARE);
+    let mut shares: Vec<_> = (first..=last).step_by(length as usize).map(|from| (from, last.min(from + length - 1))).collect();
+    shares.reverse();
+    Ok(shares)
+}
+
+/// The trees of a share that have a process of these ids, newest first.
+pub(super) fn trees_with(
+    snapshot: &Snapshot<'_>,
+    (first, last): (ProcessId, ProcessId),
+    share: (i64, i64),
+    limit: usize,
+) -> Result<Vec<i64>> {
+    let [roots, processes] = [tally::ROOTS, tally::PROCESSES].map(|what| status::total(snapshot, what));
     let mut statement = snapshot.prepare_cached(if processes? < FEW * roots? { TREES_WITH_OF_FEW } else { TREES_WITH })?;
-    let trees = statement.query_map(params![first, limit as i64, last], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
-    drop(statement);
+    let values = params![ids::process_key(first), limit as i64, ids::process_key(last), share.0, share.1];
+    statement.query_map(values, |row| row.get(0))?.collect()
+}
+
+/// The processes of these ids in these trees.
+pub(super) fn of_ids(
+    snapshot: &mut Snapshot<'_>,
+    (first, last): (ProcessId, ProcessId),
+    trees: impl IntoIterator<Item = i64>,
+    limit: usize,
+) -> Result<ProcessesPage> {
+    let (first, last) = (ids::process_key(first), ids::process_key(last));
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     for number in trees {
         let left = limit - page.processes.len();
+        if left == 0 {
+            break;
+        }
         let mut statement = snapshot.prepare_cached(WITHIN)?;
         let found = statement.query_map(params![number, first, last, left as i64], |row| ids::process_id(row.get(0)?))?;
         let found = found.collect::<Result<Vec<_>>>()?;

@@ -115,13 +115,18 @@ impl RootWords {
         })
     }
 
+    /// Title of the root with this number.
+    pub(super) fn title(&self, number: i64) -> String {
+        title(&self.name, self.batch.as_deref(), number as u64)
+    }
+
     /// The root of a row, as it is shown.
     pub(super) fn root(&self, row: &RootRow, outlook: Outlook) -> Root {
         let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts;
         let mut root = Root {
             root_id: row.id,
             number: row.number as u64,
-            title: title(&self.name, self.batch.as_deref(), row.number as u64),
+            title: self.title(row.number),
             name: self.name.to_string(),
             batch: self.batch.as_ref().map(ToString::to_string),
             state: self.state.clone(),

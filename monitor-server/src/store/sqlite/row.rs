@@ -182,6 +182,7 @@ impl Plain {
             attempts: Vec::new(),
             attempts_of: None,
             next_attempt_us: None,
+            task: None,
         }
     }
 

@@ -16,7 +16,7 @@ use super::{SqliteStore, dictionary, failed, failed_to_open, folder, invariants,
 use crate::store::StoreError;
 
 /// Tables whose rows are copied, and the first column of their keys, which is a number. The others are made anew.
-const COPIED: [(&str, &str); 20] = [
+const COPIED: [(&str, &str); 22] = [
     ("counter", "rowid"),
     ("text", "id"),
     ("site", "id"),
@@ -37,6 +37,8 @@ const COPIED: [(&str, &str); 20] = [
     ("failure", "level"),
     ("wide", "root"),
     ("native", "hash"),
+    ("linked", "hash"),
+    ("queue_task", "key"),
 ];
 /// Behind a row that can't be read it is looked at so many places for the next one, each twice as far away as the one before.
 const LOOKS: u32 = 62;
@@ -54,6 +56,8 @@ const REPAIR: &str = "
     DELETE FROM open WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = open.root AND p.id = open.id)
         OR worker NOT IN (SELECT key FROM worker);
     DELETE FROM native WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = native.root AND p.id = native.id);
+    DELETE FROM linked WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = linked.root AND p.id = linked.id);
+    DELETE FROM queue_task WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = queue_task.root AND p.id = queue_task.id);
     DELETE FROM overdue WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = overdue.root AND p.id = overdue.id);
     DELETE FROM log WHERE root NOT IN (SELECT number FROM root);
     DELETE FROM log_kept WHERE root NOT IN (SELECT number FROM root);

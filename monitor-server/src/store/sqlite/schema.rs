@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failed::failed_to_open;
-use super::{lines, native};
+use super::{lines, links, native};
 use crate::store::StoreError;
 
 /// Called with the schema that a database had, when its steps are done.
@@ -27,6 +27,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_16.sql"),
     include_str!("schema_17.sql"),
     include_str!("schema_18.sql"),
+    include_str!("schema_19.sql"),
+    include_str!("schema_20.sql"),
+    include_str!("schema_21.sql"),
 ];
 
 /// The oldest schema that is read: those before it were never released.
@@ -48,7 +51,10 @@ fn fill(connection: &Connection, found: u32) -> rusqlite::Result<()> {
     if (FIRST..11).contains(&found) {
         lines::fill(connection)?;
     }
-    if (FIRST..13).contains(&found) { native::fill(connection) } else { Ok(()) }
+    if (FIRST..13).contains(&found) {
+        native::fill(connection)?;
+    }
+    if (FIRST..19).contains(&found) { links::fill(connection) } else { Ok(()) }
 }
 
 /// Fails unless this is a database that this build reads as it is.

@@ -1,14 +1,17 @@
 //! Signs, and what is kept of alerts.
 
-use monitor_alerts::{Cause, Facts, Hush, HushKind, Message, MessageKind, Pattern, Relief, Rule, Severity, Subject, SubjectKind, What};
+use monitor_alerts::{
+    Alert, AlertState, Cause, Facts, Hush, HushKind, Message, MessageKind, Order, Pattern, Relief, Rule, Severity, Subject, SubjectKind,
+    What,
+};
 use monitor_wire::Batch;
 use serde_json::{Value, json};
 
 use super::{Place, Say as _};
 use crate::retention::Retention;
 use crate::store::{
-    AlertQueries as _, AlertsChange, Attempt, Budget, Chore, DeliveriesOf, DeliveryState, Expects, Housekeeping as _, Intake as _, NotesOf,
-    RuleEdit, Rules, Store, TaskChange, TaskEdit, Turn, Watched,
+    AlertQueries as _, AlertsChange, Attempt, BatchQueries as _, BatchTasksQuery, Budget, Chore, DeliveriesOf, DeliveryState, Expects,
+    FollowUpAttempt, Housekeeping as _, Intake as _, NotesOf, RuleEdit, Rules, Store, TaskChange, TaskEdit, Turn, Watched,
 };
 
 const NOW: u64 = 1_795_228_200_000_000;
@@ -84,7 +87,7 @@ fn processes_of_a_name_are_signs_only_where_a_rule_asks_for_it<P: Place>() {
     let store = place.open();
     store.say(&[batch(1, &process(1, "parse", false, "failed"))], NOW).unwrap();
     assert_eq!(signs(&store), Vec::<String>::new());
-    store.watch(Watched { names: vec![Pattern::new("par*")] }).unwrap();
+    store.watch(Watched { names: vec![Pattern::new("par*")], fast: false }).unwrap();
     for (number, name, outcome) in [
         (2, "parse", "failed"),
         (3, "other", "failed"),
@@ -140,6 +143,244 @@ fn what_agents_and_people_tell_of_tasks_are_signs<P: Place>() {
     assert_eq!(signs(&store), ["missed task:gold", "skipped task:gold", "notified key:disk", "deleted task:gold", "restored task:gold"]);
     let signs = store.signs_after(0, 9).unwrap();
     assert_eq!((signs[0].facts.times, signs[2].facts.severity), (Some(31), Some(Severity::Critical)));
+    place.check(&store);
+}
+
+const MINUTE: u64 = 60_000_000;
+
+/// A run of a task, the `number`th, that was due so long before it started and took so long, in microseconds.
+fn run(task: &str, number: u64, late_us: u64, took_us: u64) -> Value {
+    let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}")});
+    let with = |more: Value| {
+        let mut event = of.clone();
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let (due_us, start_us) = (NOW + number * 60 * MINUTE, NOW + number * 60 * MINUTE + late_us);
+    let fields = json!({"task.name": task, "task.version": 1, "task.due_us": due_us, "task.trigger": "time", "task.agent": "db-1"});
+    json!([
+        with(json!({"type": "process-started", "time_us": start_us, "kind": "run", "name": task, "fields": fields,
+            "native_id": format!("{task}@{number}.1")})),
+        with(json!({"type": "process-ended", "time_us": start_us + took_us, "elapsed_ns": took_us * 1_000, "outcome": "succeeded"})),
+    ])
+}
+
+fn gold(more: &Value) -> TaskEdit {
+    let mut definition = json!({"name": "gold", "command": ["true"]});
+    definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(definition) = definition else { unreachable!() };
+    TaskEdit::Define(definition)
+}
+
+fn a_run_that_starts_after_start_within_is_a_sign_once<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    define(&store, gold(&json!({"start-within": "5m", "jitter": "1m"})));
+    let say = |number: u64, events: &[Value]| store.say(&[batch(2 * number, &json!(events))], NOW).unwrap();
+    let late = run("gold", 1, 6 * MINUTE + 1, 9);
+    // The end comes in a batch of its own; a run that is told of as a whole is a sign as well.
+    let [start, end] = late.as_array().unwrap().as_slice() else { unreachable!() };
+    say(1, std::slice::from_ref(start));
+    assert_eq!(signs(&store), ["late task:gold"]);
+    store.say(&[batch(3, &json!([end]))], NOW).unwrap();
+    say(2, run("gold", 2, 6 * MINUTE, 9).as_array().unwrap());
+    say(3, run("gold", 3, 7 * MINUTE, 9).as_array().unwrap());
+    say(4, run("other", 4, 7 * MINUTE, 9).as_array().unwrap());
+    let expected =
+        ["late task:gold", "succeeded task:gold", "succeeded task:gold", "late task:gold", "succeeded task:gold", "succeeded task:other"];
+    assert_eq!(signs(&store), expected, "a task that says nothing of it may start at any time");
+    let facts = store.signs_after(0, 1).unwrap().remove(0).facts;
+    assert_eq!(
+        (facts.limit_ns, facts.started_us.zip(facts.due_us).map(|(at, due)| at - due)),
+        (Some(360_000_000_000), Some(6 * MINUTE + 1))
+    );
+    // Who asks for a run by hand waits for nothing.
+    let mut asked = run("gold", 5, 7 * MINUTE, 9);
+    asked[0]["fields"]["task.trigger"] = json!("request");
+    say(5, asked.as_array().unwrap());
+    assert_eq!(signs(&store).len(), expected.len() + 1);
+    place.check(&store);
+}
+
+fn a_run_that_ends_far_too_soon_is_a_sign_where_a_rule_asks_for_it<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    define(&store, gold(&json!({})));
+    let say = |number: u64, took_us: u64| {
+        store.say(&[batch(2 * number, &run("gold", number, 0, took_us))], NOW).unwrap();
+        signs(&store).iter().filter(|sign| sign.starts_with("fast")).count()
+    };
+    assert_eq!((1..=10).map(|number| say(number, 1_000 + number)).max(), Some(0));
+    assert_eq!(say(11, 1), 0, "no rule asks for it");
+    store.watch(Watched { fast: true, ..Watched::default() }).unwrap();
+    assert_eq!((say(12, 101), say(13, 99)), (0, 1), "a tenth of 1,005");
+    let sign = store.signs_after(0, 100).unwrap().pop().unwrap();
+    assert_eq!((sign.what, sign.facts.usual_ns, sign.facts.elapsed_ns), (What::Cause(Cause::Fast), Some(1_005_000), Some(99_000)));
+    assert_eq!(signs(&store)[12], "succeeded task:gold", "it ended well all the same");
+    store.say(&[batch(40, &run("new", 20, 0, 1_000)), batch(42, &run("new", 21, 0, 1))], NOW).unwrap();
+    assert_eq!(signs(&store).len(), 16, "of a task with a short history nobody knows what is usual");
+    place.check(&store);
+}
+
+fn dropped_events_are_a_sign_at_most_once_a_minute<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let drop = |sequence: u64, count: u64, now_us: u64| {
+        let dropped = json!([{"type": "process-logged", "reason": "queue-full", "count": count}]);
+        let worker = json!({"id": "5b0c00000000000000000000000000a1", "hostname": "db-1", "pid": 1, "program": "import"});
+        let batch = json!({"version": 1, "worker": worker, "sequence": sequence, "sent_us": NOW, "events": [], "dropped": dropped});
+        store.say(&[Batch::from_json(batch.to_string().as_bytes()).unwrap()], now_us).unwrap();
+        signs(&store)
+    };
+    assert_eq!(drop(1, 3, NOW), ["drops worker:import@db-1"]);
+    assert_eq!(drop(1, 3, NOW + MINUTE).len(), 1, "the same count is no news");
+    drop(1, 5, NOW + 1);
+    assert_eq!(drop(1, 9, NOW + MINUTE).len(), 2);
+    let counts: Vec<_> = store.signs_after(0, 9).unwrap().into_iter().map(|sign| sign.facts.times).collect();
+    assert_eq!(counts, [Some(3), Some(6)], "what came within the minute is counted with what is told next");
+    place.check(&store);
+}
+
+fn a_worker_that_is_lost_with_work_open_is_a_sign_and_so_is_its_next_start<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let of = |id: &str, program: &str, sequence: u64, events: Value| {
+        let worker = json!({"id": format!("5b0c0000000000000000000000000{id}"), "hostname": "db-1", "pid": 1, "program": program});
+        let batch = json!({"version": 1, "worker": worker, "sequence": sequence, "sent_us": NOW, "events": events});
+        Batch::from_json(batch.to_string().as_bytes()).unwrap()
+    };
+    let online = json!({"type": "worker-online", "time_us": NOW, "started_us": NOW, "version": "1", "heartbeat_interval_ms": 1_000});
+    let start = |number: u64| {
+        json!({"type": "process-started", "time_us": NOW, "kind": "root", "name": "serve",
+        "root_id": format!("019f{number:028x}"), "id": format!("{number:016x}")})
+    };
+    let run = run("gold", 9, 0, 9)[0].clone();
+    store.say(&[of("0a1", "import", 1, json!([online, start(1), start(2)])), of("0a2", "idle", 1, json!([online]))], NOW).unwrap();
+    store.say(&[of("0a3", "launcher", 1, json!([online, run]))], NOW).unwrap();
+    store.lose_workers(NOW + MINUTE, 0).unwrap();
+    let expected = ["lost task:gold", "lost worker:import@db-1"];
+    assert_eq!(signs(&store), expected, "who had nothing to do is not missed, and of a run its task is told");
+    let facts = &store.signs_after(1, 9).unwrap()[0].facts;
+    assert_eq!((facts.times, facts.machine.as_deref(), facts.program.as_deref()), (Some(2), Some("db-1"), Some("import")));
+    drop(store);
+    let store = place.open();
+    store.say(&[of("0a4", "import", 1, json!([online]))], NOW + MINUTE).unwrap();
+    store.say(&[of("0a5", "import", 1, json!([online])), of("0a2", "idle", 3, json!([]))], NOW + MINUTE).unwrap();
+    assert_eq!(signs(&store)[2..], ["found worker:import@db-1"], "whichever of its name comes back, once");
+    place.check(&store);
+}
+
+fn a_program_whose_last_words_say_that_its_work_has_ended_is_not_lost_with_work_open<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let online = json!({"type": "worker-online", "time_us": NOW, "started_us": NOW, "version": "1", "heartbeat_interval_ms": 1_000});
+    let of = |number: u64| {
+        let all = process(number, "serve", false, "succeeded");
+        (all[0].clone(), all[1].clone())
+    };
+    // What it left in its spool is sent by another after it is gone, and its last batch says that it said no goodbye.
+    let last = |sequence: u64, events: Value| Batch { lost: true, ..batch(sequence, &events) };
+    let (started, ended) = of(1);
+    store.say(&[batch(1, &json!([online, started]))], NOW).unwrap();
+    store.say(&[last(3, json!([ended]))], NOW).unwrap();
+    assert_eq!(signs(&store), [""; 0]);
+    let (started, ended) = of(2);
+    store.say(&[batch(4, &json!([online, started, of(3).0, of(4).0])), last(8, json!([ended]))], NOW).unwrap();
+    assert_eq!(signs(&store), ["lost worker:monitor-agent@db-1"]);
+    assert_eq!(store.signs_after(0, 9).unwrap()[0].facts.times, Some(2), "of the three, two are open");
+    place.check(&store);
+}
+
+fn a_task_that_is_paused_for_over_a_day_is_a_sign_once_and_so_is_the_end_of_its_pause<P: Place>() {
+    const DAY: u64 = 86_400_000_000;
+    let place = P::new();
+    let store = place.open();
+    define(&store, gold(&json!({"owner": "ada"})));
+    define(&store, TaskEdit::Pause(Some(NOW + 3 * DAY)));
+    let look = |store: &P::Store, now_us: u64| {
+        store.find_overdue(now_us).unwrap();
+        signs(store)
+    };
+    assert_eq!(look(&store, NOW + DAY - 1).len(), 0);
+    assert_eq!(look(&store, NOW + DAY), ["deleted task:gold"]);
+    drop(store);
+    let store = place.open();
+    assert_eq!(look(&store, NOW + 2 * DAY).len(), 1, "once");
+    let facts = store.signs_after(0, 1).unwrap().remove(0).facts;
+    assert_eq!((facts.reason.as_deref(), facts.owner.as_deref(), facts.text.as_deref()), (Some("paused"), Some("ada"), Some("ada")));
+    assert_eq!(look(&store, NOW + 3 * DAY)[1..], ["restored task:gold"], "its time is over");
+    assert_eq!(look(&store, NOW + 9 * DAY).len(), 2);
+    // A new pause counts anew, and one that was short is not told of.
+    define(&store, TaskEdit::Resume);
+    define(&store, TaskEdit::Pause(None));
+    assert_eq!(look(&store, NOW + DAY)[3..], ["deleted task:gold"]);
+    define(&store, TaskEdit::Resume);
+    assert_eq!(look(&store, NOW + 9 * DAY)[4..], ["restored task:gold"]);
+    define(&store, TaskEdit::Pause(Some(NOW + DAY)));
+    assert_eq!(look(&store, NOW + 9 * DAY).len(), 5, "it ended before a day had passed");
+    place.check(&store);
+}
+
+fn what_an_alert_starts_waits_until_it_was_asked_for<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let order = |alert| Order {
+        alert,
+        time_us: NOW,
+        rule: "failed".to_owned(),
+        task: "clean-up".to_owned(),
+        repeats: None,
+        agent: Some("db-1".to_owned()),
+    };
+    let change = AlertsChange { orders: vec![order(1), order(2), order(1)], cursor: Some((0, 0)), ..AlertsChange::default() };
+    assert!(store.change_alerts(&change, NOW).unwrap() && store.change_alerts(&change, NOW).unwrap());
+    drop(store);
+    let store = place.open();
+    let due = |now_us| store.follow_ups_due(now_us, 9).unwrap().into_iter().map(|of| (of.order.alert, of.attempts)).collect::<Vec<_>>();
+    assert_eq!((due(NOW - 1), due(NOW)), (vec![], vec![(1, 0), (2, 0)]), "an alert starts one run");
+    assert_eq!(store.follow_ups_due(NOW, 1).unwrap().remove(0).order, order(1));
+    let tell = |alert, state, next_us| {
+        let followed = vec![FollowUpAttempt { alert, state, next_us, answer: "no agent".to_owned() }];
+        store.change_alerts(&AlertsChange { followed, ..AlertsChange::default() }, NOW).unwrap();
+    };
+    tell(1, DeliveryState::Waiting, NOW + 5);
+    tell(2, DeliveryState::Sent, NOW);
+    tell(2, DeliveryState::Waiting, NOW);
+    assert_eq!((due(NOW), due(NOW + 5)), (vec![], vec![(1, 1)]));
+    tell(1, DeliveryState::Undelivered, NOW);
+    assert_eq!(due(u64::MAX), vec![]);
+    // It stands or falls with the decision.
+    let late = AlertsChange { orders: vec![order(3)], cursor: Some((7, 8)), ..AlertsChange::default() };
+    assert!(!store.change_alerts(&late, NOW).unwrap() && due(u64::MAX).is_empty());
+    place.check(&store);
+}
+
+fn a_task_tells_when_it_was_warned_of_last<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    define(&store, gold(&json!({})));
+    let warned = || store.batch_task("gold").unwrap().unwrap().last_warning_us;
+    assert_eq!(warned(), None);
+    let alert = |id, name: &str, last_us| Alert {
+        id,
+        rule: "failed".to_owned(),
+        subject: Subject::new(SubjectKind::Task, name),
+        cause: Cause::Failed,
+        severity: Severity::Warning,
+        state: AlertState::Firing,
+        since_us: NOW,
+        last_us,
+        resolved_us: None,
+        count: 1,
+        acknowledged_by: None,
+        told: Vec::new(),
+        facts: Facts::default(),
+    };
+    let alerts = vec![alert(1, "gold", NOW + 7), alert(2, "gold", NOW + 3), alert(3, "golden", NOW + 9)];
+    store.change_alerts(&AlertsChange { alerts, ..AlertsChange::default() }, NOW).unwrap();
+    assert_eq!(warned(), Some(NOW + 7));
+    let page = store.batch_tasks(&BatchTasksQuery { limit: 9, ..BatchTasksQuery::default() }).unwrap();
+    assert_eq!(page.tasks[0].last_warning_us, Some(NOW + 7));
     place.check(&store);
 }
 
@@ -264,6 +505,14 @@ for_each_store!(
     processes_of_a_name_are_signs_only_where_a_rule_asks_for_it,
     an_agent_that_isnt_heard_of_is_a_sign_and_so_is_its_return_under_another_worker,
     what_agents_and_people_tell_of_tasks_are_signs,
+    a_run_that_starts_after_start_within_is_a_sign_once,
+    a_run_that_ends_far_too_soon_is_a_sign_where_a_rule_asks_for_it,
+    dropped_events_are_a_sign_at_most_once_a_minute,
+    a_worker_that_is_lost_with_work_open_is_a_sign_and_so_is_its_next_start,
+    a_program_whose_last_words_say_that_its_work_has_ended_is_not_lost_with_work_open,
+    a_task_that_is_paused_for_over_a_day_is_a_sign_once_and_so_is_the_end_of_its_pause,
+    what_an_alert_starts_waits_until_it_was_asked_for,
+    a_task_tells_when_it_was_warned_of_last,
     a_decision_is_kept_whole_or_not_at_all,
     a_message_waits_until_it_is_taken_or_given_up,
     hushes_and_rules_are_kept,

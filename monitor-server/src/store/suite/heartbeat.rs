@@ -4,7 +4,10 @@ use monitor_wire::{Batch, Event, HeartbeatDefinition};
 use serde_json::json;
 
 use super::{Place, Say as _};
-use crate::store::{HeartbeatEdit, HeartbeatQueries as _, HeartbeatRow, Intake as _, MissedPing, Store};
+use crate::store::{
+    BatchQueries as _, Expects, HeartbeatEdit, HeartbeatQueries as _, HeartbeatRow, Intake as _, MissedPing, Refused, Store, TaskChange,
+    TaskEdit,
+};
 
 const T: u64 = 1_795_228_200_000_000;
 
@@ -113,7 +116,25 @@ fn a_missing_ping_is_told_once_unless_it_came<P: Place>() {
     place.check(&store);
 }
 
+fn a_task_takes_no_name_that_a_heartbeat_has<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let define = |name: &str, now_us| {
+        let edit = TaskEdit::Define(serde_json::Map::new());
+        let change = TaskChange { name: name.to_owned(), who: "ada".to_owned(), expects: Expects::Anything, edit };
+        store.change_tasks(&[change], now_us).unwrap().0
+    };
+    assert_eq!(define("gold", T), Ok(vec![1]));
+    store.change_heartbeat(add(1), T).unwrap();
+    assert_eq!(define("nightly", T), Err(("nightly".to_owned(), Refused::OfHeartbeat)));
+    assert_eq!(store.batch_task("nightly").unwrap(), None);
+    store.change_heartbeat(HeartbeatEdit::Delete("nightly".to_owned()), T).unwrap();
+    assert_eq!(define("nightly", T), Ok(vec![1]));
+    place.check(&store);
+}
+
 for_each_store!(
+    a_task_takes_no_name_that_a_heartbeat_has,
     a_heartbeat_is_added_once_changed_and_found_by_its_key,
     the_last_ping_follows_from_runs_in_any_order,
     a_missing_ping_is_told_once_unless_it_came,

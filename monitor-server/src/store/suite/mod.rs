@@ -22,20 +22,28 @@ mod corpus;
 pub(in crate::store) mod event_log;
 mod found;
 mod heartbeat;
+mod links;
 mod lists;
 mod logs;
 mod lost;
 pub(in crate::store) mod model;
 mod once;
+pub(in crate::store) mod overdue;
 mod pins;
+mod queue;
+mod stats;
+mod tasks;
+mod unused;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use monitor_wire::{Batch, TreePage};
 
 use super::memory::{Memory, MemoryStore};
-use super::{Changes, Intake, RootKey, RootsQuery, SqliteStore, Store, StoreError};
+use super::{Budget, Changes, Chore, Intake, RootKey, RootsQuery, Rules, SqliteStore, Store, StoreError, Turn};
 use crate::packed::Packed;
+use crate::retention::{Retention, read_rules};
 use crate::support;
 use crate::support::script::show;
 
@@ -128,4 +136,21 @@ fn any() -> RootsQuery {
 /// Several batches of a worker's as one.
 fn joined(batches: &[Batch]) -> Batch {
     Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() }
+}
+
+/// Does a chore to its end; how many trees were dropped, and what the stream was told.
+fn tidy(store: &impl Store, chore: Chore, retention: &Retention, now_us: u64) -> (usize, Vec<String>) {
+    let rules = Rules { retention, aged_us: now_us, now_us };
+    let (mut turn, mut dropped, mut told) = (Some(Turn::Look), 0, Vec::new());
+    while let Some(next) = turn {
+        let tidied = store.tidy(chore, &rules, Budget { turn: next, time: Duration::ZERO, trees: 2 }).unwrap();
+        assert!(next == Turn::Change || tidied.changes.count() == 0, "a look changes nothing");
+        told.extend(tidied.changes.iter().map(|change| change.message.event.type_name().to_owned()));
+        (turn, dropped) = (tidied.more, dropped + tidied.dropped);
+    }
+    (dropped, told)
+}
+
+fn rules(text: &str) -> Retention {
+    Retention { rules: read_rules(text).unwrap(), size: None }
 }

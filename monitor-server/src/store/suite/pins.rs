@@ -1,32 +1,12 @@
 //! Trees that are pinned, dropped, and no longer kept.
 
-use std::time::Duration;
-
-use super::{Place, Say as _, any, tree};
-use crate::retention::{Retention, Rule, read_rules};
-use crate::store::{Budget, Chore, Intake as _, Queries as _, RootKey, Rules, Store, Turn};
+use super::{Place, Say as _, any, rules, tidy, tree};
+use crate::retention::Retention;
+use crate::store::{Chore, Intake as _, Queries as _, RootKey, Store};
 use crate::support::script::parse;
-
-/// Does a chore to its end; how many trees were dropped, and what the stream was told.
-fn tidy(store: &impl Store, chore: Chore, retention: &Retention, now_us: u64) -> (usize, Vec<String>) {
-    let rules = Rules { retention, aged_us: now_us, now_us };
-    let (mut turn, mut dropped, mut told) = (Some(Turn::Look), 0, Vec::new());
-    while let Some(next) = turn {
-        let tidied = store.tidy(chore, &rules, Budget { turn: next, time: Duration::ZERO, trees: 2 }).unwrap();
-        assert!(next == Turn::Change || tidied.changes.count() == 0, "a look changes nothing");
-        told.extend(tidied.changes.iter().map(|change| change.message.event.type_name().to_owned()));
-        (turn, dropped) = (tidied.more, dropped + tidied.dropped);
-    }
-    (dropped, told)
-}
 
 fn numbers(store: &impl Store) -> Vec<u64> {
     store.roots(&any()).unwrap().roots.iter().map(|root| root.number).collect()
-}
-
-fn rules(text: &str) -> Retention {
-    let rules: Vec<Rule> = read_rules(text).unwrap();
-    Retention { rules, size: None }
 }
 
 fn pinned_and_running_trees_stay_and_are_told_of<P: Place>() {

@@ -1,8 +1,8 @@
 /** Requests about alerts and heartbeats. */
 import { client, unwrap } from "./client.ts";
-import type { Alert, AlertDetail, AlertMessage, AlertRules, AlertTrial, AlertsPage, Heartbeats, Hushes } from "./types.ts";
+import type { Alert, AlertDetail, AlertMessage, AlertPreview, AlertRules, AlertTrials, AlertsPage, HeartbeatDefinition, HeartbeatKey, Heartbeats, Hushes } from "./types.ts";
 
-export function fetchAlerts(query: { state?: string; cursor?: string; limit: number }, signal: AbortSignal): Promise<AlertsPage> {
+export function fetchAlerts(query: { state?: string; subject?: string; cursor?: string; limit: number }, signal: AbortSignal): Promise<AlertsPage> {
   return unwrap(client.GET("/api/v1/alerts", { params: { query }, signal }));
 }
 
@@ -24,9 +24,19 @@ export function fetchRules(signal: AbortSignal): Promise<AlertRules> {
   return unwrap(client.GET("/api/v1/alerts/rules", { signal }));
 }
 
-/** What a rule would have told in the past days. */
-export function tryRule(rule: string, days: number): Promise<AlertTrial> {
-  return unwrap(client.GET("/api/v1/alerts/try", { params: { query: { rule, days } } }));
+/** What each rule that holds would have told in the past days. */
+export function fetchTrials(days: number, signal: AbortSignal): Promise<AlertTrials> {
+  return unwrap(client.GET("/api/v1/alerts/trials", { params: { query: { days } }, signal }));
+}
+
+/** What rules that don't hold yet, written as in alerts.toml, would have told. */
+export function tryDraft(toml: string, days: number): Promise<AlertTrials> {
+  return unwrap(client.POST("/api/v1/alerts/trials", { body: { toml, days } }));
+}
+
+/** The last alert as a channel would tell it. */
+export function previewChannel(channel: string): Promise<AlertPreview> {
+  return unwrap(client.POST("/api/v1/alerts/channels/{channel}/preview", { params: { path: { channel } } }));
 }
 
 /** Sends a message by a channel, and waits for its answer. */
@@ -50,4 +60,14 @@ export async function endHush(hush: number): Promise<void> {
 
 export function fetchHeartbeats(signal: AbortSignal): Promise<Heartbeats> {
   return unwrap(client.GET("/api/v1/heartbeats", { signal }));
+}
+
+/** Adds a heartbeat; its key is told this once. */
+export function addHeartbeat(definition: HeartbeatDefinition): Promise<HeartbeatKey> {
+  return unwrap(client.POST("/api/v1/heartbeats", { body: definition }));
+}
+
+/** Gives a heartbeat another key, told this once; the one before it is taken for a day more. */
+export function rollHeartbeat(name: string): Promise<HeartbeatKey> {
+  return unwrap(client.POST("/api/v1/heartbeats/{name}/roll", { params: { path: { name } }, body: {} }));
 }

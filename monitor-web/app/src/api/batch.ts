@@ -1,7 +1,7 @@
 /** Requests about batch tasks. */
 import { client, unwrap } from "./client.ts";
 import type { operations } from "./schema.ts";
-import type { BatchExplanation, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersions, Command, NextDues } from "./types.ts";
+import type { BatchComparison, BatchDay, BatchExplanation, BatchFileText, BatchFiles, BatchLog, BatchPublications, BatchRehearsal, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersions, Command, NextDues } from "./types.ts";
 
 type QueryOf<Operation extends keyof operations> = operations[Operation]["parameters"] extends { query?: infer Query } ? NonNullable<Query> : never;
 export type BatchRunsQuery = QueryOf<"get_runs">;
@@ -34,9 +34,29 @@ export function runBatchTask(name: string): Promise<Command> {
   return unwrap(client.POST("/api/v1/batch-tasks/{name}/run", { params: { path: { name } }, body: {} }));
 }
 
-/** Ends one of a task's runs. */
-export function endBatchRun(name: string, run: string): Promise<Command> {
-  return unwrap(client.POST("/api/v1/batch-tasks/{name}/kill", { params: { path: { name } }, body: { run } }));
+/** Ends one of a task's runs, or all that run. */
+export function endBatchRun(name: string, run?: string): Promise<Command> {
+  return unwrap(client.POST("/api/v1/batch-tasks/{name}/kill", { params: { path: { name } }, body: run === undefined ? {} : { run } }));
+}
+
+/** Runs what a run ran once more, with the same arguments. */
+export function rerunBatchRun(run: string): Promise<Command> {
+  return unwrap(client.POST("/api/v1/batch-tasks/runs/{id}/rerun", { params: { path: { id: run } } }));
+}
+
+/** A piece of what a run has written, from its agent's machine. */
+export function fetchRunLog(run: string, offset: number, signal: AbortSignal): Promise<BatchLog> {
+  return unwrap(client.GET("/api/v1/batch-tasks/runs/{id}/log", { params: { path: { id: run }, query: { offset } }, signal }));
+}
+
+/** What was due in a time, what became of it, and what ran. */
+export function fetchDay(query: QueryOf<"get_day">, signal: AbortSignal): Promise<BatchDay> {
+  return unwrap(client.GET("/api/v1/batch-tasks/runs/day", { params: { query }, signal }));
+}
+
+/** What would have happened in the last month by a definition; nothing is saved. */
+export function rehearse(definition: Definition, signal: AbortSignal): Promise<BatchRehearsal> {
+  return unwrap(client.POST("/api/v1/batch-tasks/rehearse", { body: definition as Record<string, never>, signal }));
 }
 
 /** Each time that a task was due, or will be, and what was decided. */
@@ -62,4 +82,29 @@ export function saveBatchTask(name: string, definition: Definition, version?: nu
 export async function deleteBatchTask(name: string, version: number): Promise<void> {
   const answer = await client.DELETE("/api/v1/batch-tasks/{name}", { params: { path: { name }, header: { "If-Match": `"${version}"` } } });
   if (!answer.response.ok) await unwrap(Promise.resolve(answer));
+}
+
+/** What runs of a task have published and left, as its agents have it. */
+export function fetchPublications(name: string, signal: AbortSignal): Promise<BatchPublications> {
+  return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications", { params: { path: { name }, query: {} }, signal }));
+}
+
+/** The files of a publication, or of what a run has left. */
+export function fetchPublication(name: string, publication: string, agent: string, signal: AbortSignal): Promise<BatchFiles> {
+  return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications/{publication}", { params: { path: { name, publication }, query: { agent } }, signal }));
+}
+
+export function fetchPublishedFile(name: string, publication: string, path: string, agent: string, signal: AbortSignal): Promise<BatchFileText> {
+  return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications/{publication}/file", { params: { path: { name, publication }, query: { agent, path } }, signal }));
+}
+
+/** What another publication, `other`, has otherwise. */
+export function fetchComparison(name: string, publication: string, other: string, agent: string, signal: AbortSignal): Promise<BatchComparison> {
+  return unwrap(client.GET("/api/v1/batch-tasks/{name}/publications/{publication}/compare", { params: { path: { name, publication }, query: { agent, with: other } }, signal }));
+}
+
+/** Publishes again: to its own target, or to a named one what a run has left. */
+export function restorePublication(name: string, publication: string, agent: string, target?: string): Promise<Command> {
+  const params = { path: { name, publication }, query: { agent } };
+  return unwrap(client.POST("/api/v1/batch-tasks/{name}/publications/{publication}/restore", { params, body: target === undefined ? {} : { target } }));
 }

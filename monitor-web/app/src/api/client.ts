@@ -2,7 +2,7 @@
 import createClient from "openapi-fetch";
 import { takeAhead } from "./ahead.ts";
 import type { operations, paths } from "./schema.ts";
-import type { CausesPage, Channel, Command, Diagnosis, ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { CausesPage, Channel, Command, Diagnosis, ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessDetail, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -97,6 +97,11 @@ export function fetchNames(query: QueryOf<"get_names">, signal: AbortSignal): Pr
 export function fetchLogs(root: string, process: string | undefined, query: QueryOf<"get_root_logs">, signal: AbortSignal): Promise<LogsPage> {
   if (process === undefined) return unwrap(client.GET("/api/v1/roots/{root}/logs", { params: { path: { root }, query }, signal }));
   return unwrap(client.GET("/api/v1/roots/{root}/processes/{id}/logs", { params: { path: { root, id: process }, query }, signal }));
+}
+
+/** One process, with the links that lead to it from other trees. */
+export function fetchProcess(root: string, id: string, signal: AbortSignal): Promise<ProcessDetail> {
+  return unwrap(client.GET("/api/v1/roots/{root}/processes/{id}", { params: { path: { root, id } }, signal }));
 }
 
 /** What the doctor says of one process. */

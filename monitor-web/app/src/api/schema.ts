@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents that the server has heard of: how far each has decided, and whether it is paused. */
+        get: operations["get_agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents/{name}/book": {
         parameters: {
             query?: never;
@@ -41,6 +58,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/agents/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks an agent to start nothing by time, of whatever task, until then or until it is resumed. */
+        post: operations["post_agent_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agents/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks an agent to start again what is due. */
+        post: operations["post_agent_resume"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts": {
         parameters: {
             query?: never;
@@ -52,6 +103,23 @@ export interface paths {
         get: operations["get_alerts"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels/{channel}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shows the last alert as a channel would tell it, and sends nothing. */
+        post: operations["post_preview"];
         delete?: never;
         options?: never;
         head?: never;
@@ -160,6 +228,27 @@ export interface paths {
         post?: never;
         /** Deletes a rule that is kept here. The built-in rule of its name, if there is one, holds again. */
         delete: operations["delete_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/trials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tries all rules that hold on the events of the past days: what each would have told, by itself and without hushes. */
+        get: operations["get_trials"];
+        put?: never;
+        /**
+         * Tries rules that don't hold yet, as they would stand in `alerts.toml`. Nothing is kept of them, and nobody is told. All their mistakes are
+         *     told at once, with line and column.
+         */
+        post: operations["post_trials"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -359,6 +448,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/batch-tasks/runs/day": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was due on a day, by agent and task, with what became of it, and what will be. What no agent has told of is `unknown`. Runs and due
+         *     times of a task that are close to each other and went the same way stand together, so that a task of every second takes no more room
+         *     than one of every hour.
+         */
+        get: operations["get_day"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/batch-tasks/runs/{id}/kill": {
         parameters: {
             query?: never;
@@ -481,8 +591,99 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Pauses a batch task: its rules start nothing, and each due time is told as skipped. */
+        /**
+         * Pauses a batch task: its rules start nothing, and each due time is told as skipped. What a file defines is paused by its agent, and the
+         *     pause outlasts changes of the file.
+         */
         post: operations["post_pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/{name}/publications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What runs of a task have published, and what they have left in the history, newest first, as the task's agents have it. */
+        get: operations["get_publications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/{name}/publications/{publication}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The files of a publication, with their sizes. A publication is named by its number, and what a run has left in the history by the run. */
+        get: operations["get_publication"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/{name}/publications/{publication}/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Files that another publication has otherwise than this one. */
+        get: operations["get_comparison"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/{name}/publications/{publication}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The beginning of a file of a publication, if it is text. */
+        get: operations["get_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/batch-tasks/{name}/publications/{publication}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Asks the agent to publish the files of a publication again, to the target that they went to: what came after is taken back. What a run
+         *     has left is published to the target that is named.
+         */
+        post: operations["post_restore"];
         delete?: never;
         options?: never;
         head?: never;
@@ -749,9 +950,97 @@ export interface paths {
         };
         /**
          * Finds processes by their id alone, or by its first digits, in all trees, newest first, 50 at most: none if no such process is there.
-         *     Each tree is looked into, which takes about half a second for a million of them.
+         *     Each tree is looked into, by several readers at the same time: a million trees of ten processes take two of them about 0.2 s.
          */
         get: operations["get_processes_of_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue-tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists tasks of queues. A page looks at so many tasks only: with a search, or with filters that are not the order's own, it may be short,
+         *     even empty, and still have a `next_cursor`.
+         */
+        get: operations["get_queue_tasks"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue-tasks/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts tasks by name and state. */
+        get: operations["get_queue_types"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue-tasks/{uuid}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One task, with its attempts. Of several with the same id the newest. */
+        get: operations["get_queue_task"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue-tasks/{uuid}/result": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a task returned, or its error. With a `timeout` it waits for the end of the task. */
+        get: operations["get_queue_result"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Counts tasks by queue and state. */
+        get: operations["get_queues"];
         put?: never;
         post?: never;
         delete?: never;
@@ -810,6 +1099,26 @@ export interface paths {
          *     and a running one only with `running=true`.
          */
         delete: operations["delete_root"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roots/{root}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a process end and all below it, or a whole tree, in whatever programs it runs: each is told which of its processes are meant. Answers once
+         *     all have ended, or with those that go on when the time is over.
+         */
+        post: operations["post_cancel"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -874,7 +1183,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One process. */
+        /** One process, with the links that lead to it from other trees: those of up to 50 processes. */
         get: operations["get_process"];
         put?: never;
         post?: never;
@@ -1263,6 +1572,10 @@ export interface components {
         AgentDecided: {
             /** @description Name of the agent. */
             agent: string;
+            /** @description Since when the whole agent is paused, in Unix microseconds; without it, it is not. */
+            paused_from_us?: number | null;
+            /** @description Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it. */
+            paused_until_us?: number | null;
             /** @description When, in Unix microseconds. */
             time_us: number;
             /** @description All that was due up to here is decided, in Unix microseconds. */
@@ -1355,6 +1668,19 @@ export interface components {
             /** @description Who did it, or who was told. */
             who?: string | null;
         };
+        /** @description `POST /api/v1/alerts/channels/{channel}/preview`: the last alert as a channel would tell it. */
+        AlertPreview: {
+            /** @description The alert; none if there never was one, and a test message is shown. */
+            alert?: number | null;
+            /** @description It is made by the channel's own template. */
+            is_own: boolean;
+            /** @description All of it, without the markup of a chat. */
+            text: string;
+            /** @description Its first line, and the subject of a mail. */
+            title: string;
+            /** @description Why the channel's own template makes no text of it. */
+            trouble?: string | null;
+        };
         /** @description A rule. */
         AlertRule: {
             /** @description The rule, as docs/alerts.md describes it. */
@@ -1394,6 +1720,13 @@ export interface components {
             is_cut: boolean;
             /** @description How many messages it would have sent. */
             messages: number;
+        };
+        /** @description `GET` and `POST /api/v1/alerts/trials`: what rules would have made of the past days. */
+        AlertTrials: {
+            /** @description Each rule by itself. */
+            trials: components["schemas"]["RuleTrial"][];
+            /** @description What is worth a word without being a mistake, each with its place. */
+            warnings?: string[];
         };
         /**
          * @description A message about an alert, as a channel of the kind `webhook` posts it. `Idempotency-Key` is its `id`. With a `secret` the header
@@ -1476,6 +1809,7 @@ export interface components {
             signal?: number | null;
             /** @description Its start. */
             started_us?: number | null;
+            worker_id?: components["schemas"]["WorkerId"] | null;
         };
         /** @description Something that was done, or tried. */
         AuditEntry: {
@@ -1524,6 +1858,22 @@ export interface components {
             /** @description Who reports. */
             worker: components["schemas"]["WorkerRef"];
         };
+        /** @description An agent, as far as the server has heard of it. */
+        BatchAgent: {
+            /** @description All that was due up to here is decided. */
+            decided_us: number;
+            /** @description Its name. */
+            name: string;
+            /** @description Since when it is paused; none: it is not. */
+            paused_from_us?: number | null;
+            /** @description Until when it is paused; none: until somebody resumes it. */
+            paused_until_us?: number | null;
+        };
+        /** @description `GET /api/v1/agents`: the agents that the server has heard of, by name. */
+        BatchAgents: {
+            /** @description The agents. */
+            agents: components["schemas"]["BatchAgent"][];
+        };
         /** @description What applying does, or has done. */
         BatchApplied: {
             /** @description Each task, by name. */
@@ -1538,6 +1888,22 @@ export interface components {
             /** @description Definitions. */
             tasks: Record<string, never>[];
         };
+        /** @description `GET /api/v1/batch-tasks/{name}/publications/{publication}/compare`: what another one has otherwise, by path. */
+        BatchComparison: {
+            /** @description Files that differ, at most 1,000. */
+            changes: components["schemas"]["BatchFileChange"][];
+            /** @description There are more than are told. */
+            is_cut: boolean;
+        };
+        /** @description A minute in which many tasks of an agent start. */
+        BatchCrowd: {
+            /** @description The agent. */
+            agent: string;
+            /** @description The beginning of the minute. */
+            minute_us: number;
+            /** @description Number of tasks that start within it. */
+            starts: number;
+        };
         /** @description A minute of the day at which many tasks start. */
         BatchCrowded: {
             /** @description What to do, in words. */
@@ -1546,6 +1912,40 @@ export interface components {
             minute: string;
             /** @description Most starts within it. */
             starts: number;
+        };
+        /** @description `GET /api/v1/batch-tasks/runs/day`: what was due in a time, what became of it, and what ran. */
+        BatchDay: {
+            /** @description Minutes in which many tasks of an agent start by their rules, the most crowded first, at most 50. */
+            crowded: components["schemas"]["BatchCrowd"][];
+            /** @description From then on. */
+            from_us: number;
+            /** @description There is more than is told: ask for fewer tasks, or for a shorter time. */
+            is_cut: boolean;
+            /** @description Tasks of which there is something to tell, by agent and name. */
+            lanes: components["schemas"]["BatchLane"][];
+            /** @description Until before then. */
+            to_us: number;
+        };
+        /** @description A run, or a due time without one. Those of a task that went the same way within five minutes of each other stand together. */
+        BatchDayMark: {
+            /** @description Number of runs or due times. */
+            count: number;
+            /** @description `started` for runs; else as in an explanation: `waits`, `skipped`, `missed`, `unknown`, `will-start`, `will-be-skipped`. */
+            decision: string;
+            /** @description The due time, or the first of several. */
+            due_us: number;
+            /** @description The last end; none while a run runs. */
+            ended_us?: number | null;
+            /** @description The last due time. */
+            last_us: number;
+            outcome?: components["schemas"]["State"] | null;
+            /** @description The trigger of runs, or why nothing started, in one word. */
+            reason?: string | null;
+            root_id?: components["schemas"]["RootId"] | null;
+            /** @description The run, the first of several, or the one that was in the way. */
+            run?: string | null;
+            /** @description The first start. */
+            started_us?: number | null;
         };
         /** @description `POST /api/v1/batch-tasks/runs/{id}/kill`: how a run is to be ended. */
         BatchEnd: {
@@ -1579,12 +1979,72 @@ export interface components {
             /** @description There are more up to `to` than are told. */
             is_cut: boolean;
         };
+        /** @description A file of a publication. */
+        BatchFile: {
+            /** @description Where it leads, if it is a link. */
+            link?: string | null;
+            /** @description Its path in the publication's folder. */
+            path: string;
+            /** @description Its size. */
+            size_bytes: number;
+        };
+        /** @description A file that differs between two publications. */
+        BatchFileChange: {
+            /** @description Its size in the other one. */
+            other_bytes?: number | null;
+            /** @description Its path. */
+            path: string;
+            /** @description Its size in the publication. */
+            size_bytes?: number | null;
+            /** @description `added`, `removed`, `changed`; or `unknown`: the sizes are the same, and the contents were too much to compare. */
+            what: string;
+        };
+        /** @description `GET /api/v1/batch-tasks/{name}/publications/{publication}/file`: the beginning of a file. */
+        BatchFileText: {
+            /** @description There is more than is told. */
+            is_cut: boolean;
+            /** @description Its path in the publication's folder. */
+            path: string;
+            /** @description Its size. */
+            size_bytes: number;
+            /** @description The first 64 KiB of it; none of what is no text in UTF-8. */
+            text?: string | null;
+        };
+        /** @description `GET /api/v1/batch-tasks/{name}/publications/{publication}`: its files, by path. */
+        BatchFiles: {
+            /** @description Files, at most 1,000. */
+            files: components["schemas"]["BatchFile"][];
+            /** @description There are more than are told. */
+            is_cut: boolean;
+        };
         /** @description `POST /api/v1/batch-tasks/{name}/kill`: how runs are to be ended. */
         BatchKillRequest: {
             /** @description At once, without SIGTERM before. */
             now?: boolean;
             /** @description This run alone; else all runs of the task. */
             run?: string | null;
+        };
+        /** @description A task on one of its agents. */
+        BatchLane: {
+            /** @description The agent. */
+            agent: string;
+            /** @description What became of its due times, the first one first. */
+            marks: components["schemas"]["BatchDayMark"][];
+            /** @description The task. */
+            task: string;
+        };
+        /** @description What a run has left for others, as the history keeps it. */
+        BatchLeft: {
+            /** @description The agent that has it. */
+            agent: string;
+            /** @description Number of files. */
+            files: number;
+            /** @description Its folder of the history, such as `202611/21_103005`. */
+            folder: string;
+            /** @description The run. */
+            run: string;
+            /** @description Their sizes together. */
+            size_bytes: number;
         };
         /** @description `GET /api/v1/batch-tasks/runs/{id}/log`: a piece of what a run has written. */
         BatchLog: {
@@ -1617,6 +2077,44 @@ export interface components {
             /** @description Until then; without it, until somebody resumes it. */
             until_us?: number | null;
         };
+        /** @description Something that was published to a target of a task, or was to be. */
+        BatchPublication: {
+            /** @description The agent that has it. */
+            agent: string;
+            /** @description Who published it: a run, or a person. */
+            by: string;
+            /** @description Why it failed. */
+            error?: string | null;
+            /** @description Number of files. */
+            files: number;
+            /** @description The folder of the files that the target shows, on the agent's machine; none of targets that are no folder. */
+            folder?: string | null;
+            /** @description It is what the target shows now. */
+            is_current: boolean;
+            /** @description Its number, of its agent's own. */
+            number: number;
+            /** @description Number of the publication that was published again. */
+            restores?: number | null;
+            /** @description The run whose files these are. */
+            run: string;
+            /** @description Their sizes together. */
+            size_bytes: number;
+            /** @description `done`, `failed`, or `begun` if nobody saw how it ended. */
+            state: string;
+            /** @description Name of the target, as the task's definition has it. */
+            target: string;
+            /** @description When it began. */
+            time_us: number;
+        };
+        /** @description `GET /api/v1/batch-tasks/{name}/publications`: what runs of a task have published and left, newest first. */
+        BatchPublications: {
+            /** @description What runs have left, published or not. */
+            history: components["schemas"]["BatchLeft"][];
+            /** @description Publications. */
+            publications: components["schemas"]["BatchPublication"][];
+            /** @description Agents of the task that did not answer: what they have is not among these. */
+            silent?: components["schemas"]["BatchSilent"][];
+        };
         /** @description `POST /api/v1/batch-tasks/rehearse`: what would have happened by a definition. */
         BatchRehearsal: {
             /** @description Minutes of the day at which this task and many others start, the most crowded first. */
@@ -1643,6 +2141,11 @@ export interface components {
             starts: number;
             /** @description Until then; earlier than asked for if there was too much to walk through. */
             to_us: number;
+        };
+        /** @description `POST /api/v1/batch-tasks/{name}/publications/{publication}/restore`: where it is to be published. */
+        BatchRestore: {
+            /** @description The target, for what a run has left. A publication is published to its own target. */
+            target?: string | null;
         };
         /** @description A run of a batch task. It is still told when its tree is no longer kept. */
         BatchRun: {
@@ -1706,6 +2209,13 @@ export interface components {
             /** @description One page of them. */
             runs: components["schemas"]["BatchRun"][];
         };
+        /** @description An agent that did not answer. */
+        BatchSilent: {
+            /** @description The agent. */
+            agent: string;
+            /** @description Why. */
+            why: string;
+        };
         /** @description What a batch task is. */
         BatchStatus: string;
         /** @description What applying does to one task. */
@@ -1729,10 +2239,17 @@ export interface components {
             definition: Record<string, never>;
             /** @description How many of its newest runs failed in a row. */
             failed_in_a_row: number;
+            /** @description When an alert about it last fired or happened again, as far back as alerts are kept: 90 days after they are over. */
+            last_warning_us?: number | null;
             /** @description Its name. */
             name: string;
             /** @description When it is due next, the soonest first: the next one in lists, the next five of a single task. None while it is paused. */
             next_us: number[];
+            /**
+             * @description Why its rules start nothing now: `definition`, as it says `paused = true`; `person`, if it was paused; `agent`, if all of its agents
+             *     were. None if nothing keeps them.
+             */
+            paused_by?: string | null;
             /** @description Its newest runs, at most 30, the oldest first. */
             runs: components["schemas"]["BatchMark"][];
             /** @description What it is. */
@@ -1812,6 +2329,33 @@ export interface components {
          * @enum {string}
          */
         By: "name";
+        /** @description `POST /api/v1/roots/{root}/cancel`: what is to end. */
+        CancelRequest: {
+            /** @description `true` says what would end and who would be told, and tells nobody. */
+            dry_run?: boolean;
+            process?: components["schemas"]["ProcessId"] | null;
+            /**
+             * Format: int64
+             * @description How long their ends are waited for, 10 to 60,000; 10,000 if not given.
+             */
+            timeout_ms?: number | null;
+        };
+        /** @description What became of a cancellation. */
+        Cancelled: {
+            /** @description Commands that the workers were told by; none if it was only tried. */
+            commands: components["schemas"]["CommandId"][];
+            /** @description What each worker said that runs any of them, by name. */
+            lines: components["schemas"]["CommandLine"][];
+            /** @description How many processes were to end: those that were running, or waiting to. */
+            meant: number;
+            process?: components["schemas"]["ProcessId"] | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description How many of them go on. */
+            running: number;
+            /** @description Some of those that go on, at most 100. */
+            still: components["schemas"]["StillRunning"][];
+        };
         /** @description Roots that failed alike. */
         CauseStats: {
             /** @description How many failed so, of all names. */
@@ -2080,6 +2624,30 @@ export interface components {
         }) | (components["schemas"]["ProcessNotified"] & {
             /** @enum {string} */
             type: "process-notified";
+        }) | (components["schemas"]["TaskSent"] & {
+            /** @enum {string} */
+            type: "task-sent";
+        }) | (components["schemas"]["TaskReceived"] & {
+            /** @enum {string} */
+            type: "task-received";
+        }) | (components["schemas"]["TaskStarted"] & {
+            /** @enum {string} */
+            type: "task-started";
+        }) | (components["schemas"]["TaskSucceeded"] & {
+            /** @enum {string} */
+            type: "task-succeeded";
+        }) | (components["schemas"]["TaskFailed"] & {
+            /** @enum {string} */
+            type: "task-failed";
+        }) | (components["schemas"]["TaskRejected"] & {
+            /** @enum {string} */
+            type: "task-rejected";
+        }) | (components["schemas"]["TaskRevoked"] & {
+            /** @enum {string} */
+            type: "task-revoked";
+        }) | (components["schemas"]["TaskRetried"] & {
+            /** @enum {string} */
+            type: "task-retried";
         }) | (components["schemas"]["WorkerOnline"] & {
             /** @enum {string} */
             type: "worker-online";
@@ -2113,7 +2681,7 @@ export interface components {
             /** @description The system whose id `native_id` is, such as the address of a queue */
             native_source: string;
             /** @enum {string} */
-            type: "process-queued" | "process-started" | "process-updated" | "process-progressed" | "process-ended";
+            type: "process-queued" | "process-started" | "process-updated" | "process-progressed" | "process-ended" | "task-sent" | "task-received" | "task-started" | "task-succeeded" | "task-failed" | "task-rejected" | "task-revoked" | "task-retried";
         } | {
             type: string;
         };
@@ -2335,6 +2903,28 @@ export interface components {
             /** @description Its tree. */
             root_id: components["schemas"]["RootId"];
         };
+        /** @description A link, seen from the process that it leads to. */
+        LinkFrom: {
+            /** @description The process that has the link. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Name of that process. */
+            name: string;
+            /** @description What the process that the link leads to is to that one: `triggered_by`, `retry_of` … */
+            relation: string;
+            /** @description The tree of the process that has the link. */
+            root_id: components["schemas"]["RootId"];
+            /** @description Where that process is. */
+            state: components["schemas"]["State"];
+            /** @description Title of that tree. */
+            title: string;
+        };
+        /** @description Links that lead to a process from other trees. */
+        LinkedFrom: {
+            /** @description How many processes have such a link; no more than 1,000 are counted. */
+            count: number;
+            /** @description The links of some of them, those of the newest trees first. */
+            links: components["schemas"]["LinkFrom"][];
+        };
         /** @description What a process said: a line of its log. */
         LogEntry: {
             /** @description Its own fields. */
@@ -2444,6 +3034,8 @@ export interface components {
         };
         /** @description How a process ended. */
         Outcome: string;
+        /** @description How far a task of a queue is. */
+        Phase: string;
         /** @description An error of the HTTP API (RFC 9457, `application/problem+json`). */
         Problem: {
             /** @description What happened, where, and what to do. */
@@ -2465,7 +3057,7 @@ export interface components {
             attachment: components["schemas"]["Attachment"];
             /** @description Which attempt, from 1. */
             attempt: number;
-            /** @description Its attempts, oldest first, if there is more than one or another is to come: the first one, and of the others the last ones. */
+            /** @description Its attempts, oldest first, if there is more than one or another is to come: of very many the first 50, and the last ones. */
             attempts?: components["schemas"]["Attempt"][];
             /** @description How many attempts there are to be at most, if that is known. */
             attempts_of?: number | null;
@@ -2522,9 +3114,15 @@ export interface components {
             started_us?: number | null;
             /** @description Where it is. */
             state: components["schemas"]["State"];
+            task?: components["schemas"]["Task"] | null;
             /** @description Name of its thread. */
             thread?: string | null;
             worker_id?: components["schemas"]["WorkerId"] | null;
+        };
+        /** @description A process as it stands, and what names it in its links. */
+        ProcessDetail: components["schemas"]["Process"] & {
+            /** @description Links that lead to it from other trees; left out if there are none. */
+            linked_from?: components["schemas"]["LinkedFrom"];
         };
         /** @description A process ended. */
         ProcessEnded: {
@@ -2803,6 +3401,51 @@ export interface components {
             /** @description Of what. */
             unit?: string | null;
         };
+        /** @description Tasks that have a word in common, a queue or a name. */
+        QueueCounts: {
+            /** @description That word; empty for tasks whose queue isn't known. */
+            name: string;
+            /** @description How many of the tasks are in which state. */
+            states: {
+                [key: string]: number;
+            };
+        };
+        /** @description `GET /api/v1/queue-tasks/{uuid}/result`. */
+        QueueTaskResult: {
+            /** @description It has ended: there is nothing to wait for. */
+            ended: boolean;
+            /** @description Its error. */
+            error?: string | null;
+            /** @description Name of the task. */
+            name: string;
+            /** @description What it returned. */
+            result?: unknown;
+            /** @description Where it is. */
+            state: components["schemas"]["State"];
+            /** @description Where its latest error came from, in the words of its language. */
+            traceback?: string | null;
+            /** @description Its id in the queue. */
+            uuid: string;
+        };
+        /** @description `GET /api/v1/queue-tasks`. */
+        QueueTasksPage: {
+            /** @description Number of the change that the page is true at. */
+            as_of: number;
+            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            next_cursor?: string | null;
+            /** @description The tasks, without their attempts. */
+            tasks: components["schemas"]["Process"][];
+        };
+        /** @description `GET /api/v1/queue-tasks/types`. */
+        QueueTypes: {
+            /** @description The tasks of each name. */
+            types: components["schemas"]["QueueCounts"][];
+        };
+        /** @description `GET /api/v1/queues`. */
+        Queues: {
+            /** @description The tasks of each queue. */
+            queues: components["schemas"]["QueueCounts"][];
+        };
         /** @description An attributed function of a program, called or not. */
         Registered: {
             /** @description Their kind. */
@@ -2904,6 +3547,25 @@ export interface components {
             next_cursor?: string | null;
             /** @description The roots. */
             roots: components["schemas"]["Root"][];
+        };
+        /** @description `POST /api/v1/alerts/trials`: rules that don't hold yet. */
+        RuleDraft: {
+            /** @description The past days that they are tried on, 1 to 90; 7 if not given. */
+            days?: number | null;
+            /**
+             * @description Rules as they would stand in `alerts.toml`, at most 20. They may tell by the channels that there are.
+             * @example [[rule]]
+             *     name = "imports"
+             *     on = { cause = ["failed"], task = "import-*" }
+             */
+            toml: string;
+        };
+        /** @description A rule, and what it would have made of the past days. */
+        RuleTrial: {
+            /** @description The rule. */
+            rule: string;
+            /** @description What it would have told, by itself and without hushes. */
+            trial: components["schemas"]["AlertTrial"];
         };
         /** @description Runs of a batch task were due, and nothing could start them in time. However many there were, they are one event. */
         RunMissed: {
@@ -3018,6 +3680,8 @@ export interface components {
         Status: {
             /** @description Number of the newest change. */
             as_of: number;
+            /** @description False if nobody can be told of alerts: there is no channel, and the server's own agent has no `sendmail`. */
+            can_tell?: boolean;
             clock_jump?: components["schemas"]["ClockJump"] | null;
             /** @description Bytes of the database on disk. */
             database_bytes: number;
@@ -3073,6 +3737,16 @@ export interface components {
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
         };
+        /** @description A process that goes on although it was cancelled. */
+        StillRunning: {
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Its name. */
+            name: string;
+            /** @description Its state, `running` or `pending`. */
+            state: components["schemas"]["State"];
+            worker_id?: components["schemas"]["WorkerId"] | null;
+        };
         /** @description One message of `GET /api/v1/stream`: an event that is stored, and what it made of things. */
         StreamMessage: {
             /** @description Number of the newest change that tree, process and worker know: they may be newer than the event. */
@@ -3083,6 +3757,230 @@ export interface components {
             process?: components["schemas"]["Process"] | null;
             root?: components["schemas"]["Root"] | null;
             worker?: components["schemas"]["Worker"] | null;
+        };
+        /** @description A process as a task of a queue. */
+        Task: {
+            /** @description Its arguments by position. */
+            args?: unknown;
+            /** @description Not to be started before, in Unix microseconds. */
+            eta_us?: number | null;
+            /** @description The exchange that it was sent to. */
+            exchange?: string | null;
+            /** @description Not to be started after, in Unix microseconds. */
+            expires_us?: number | null;
+            /** @description Its arguments by name. */
+            kwargs?: unknown;
+            /** @description What was last heard of its latest attempt. */
+            phase: components["schemas"]["Phase"];
+            /** @description The operating-system process that works on it, if it isn't the worker's own. */
+            pid?: number | null;
+            /** @description The queue that it goes through. */
+            queue?: string | null;
+            received_by?: components["schemas"]["WorkerId"] | null;
+            /** @description When a worker last received it. */
+            received_us?: number | null;
+            /** @description What it returned. */
+            result?: unknown;
+            /** @description The key that it was routed by. */
+            routing_key?: string | null;
+            sent_by?: components["schemas"]["WorkerId"] | null;
+            /** @description When it was sent. */
+            sent_us?: number | null;
+            /** @description Where its latest error came from, in the words of its language. */
+            traceback?: string | null;
+        };
+        /** @description A task failed, and no other attempt is to come. */
+        TaskFailed: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description The error's own words. */
+            exception: string;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            /** @description Where it came from, in the words of its language. */
+            traceback?: string | null;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A worker took a task from its queue: it waits there for its turn. */
+        TaskReceived: {
+            /** @description Its arguments by position: a list, or its words where the sender has only these. */
+            args?: unknown;
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description Not to be started before, in Unix microseconds. */
+            eta_us?: number | null;
+            /** @description The exchange that it was sent to. */
+            exchange?: string | null;
+            /** @description Not to be started after, in Unix microseconds. */
+            expires_us?: number | null;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Its arguments by name: an object, or its words where the sender has only these. */
+            kwargs?: unknown;
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description Name of the task. */
+            name: string;
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            parent_id?: components["schemas"]["ProcessId"] | null;
+            /** @description The queue that it goes through. */
+            queue?: string | null;
+            /** @description How often it was tried before. An event without `attempt` is about attempt `retries` + 1. */
+            retries?: number | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description The key that it was routed by. */
+            routing_key?: string | null;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A worker refused a task. */
+        TaskRejected: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description It went back into its queue, and waits there again. */
+            requeued?: boolean;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description An attempt failed, and the next one is to come. */
+        TaskRetried: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description The next attempt is not to be started before, in Unix microseconds. */
+            eta_us?: number | null;
+            /** @description The error's own words. */
+            exception?: string | null;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            /** @description Where it came from, in the words of its language. */
+            traceback?: string | null;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A task is not to be done any more. */
+        TaskRevoked: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description It was too late for it. */
+            expired?: boolean;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /**
+             * Format: int32
+             * @description The signal that ended it.
+             */
+            signum?: number | null;
+            /** @description It had begun, and was ended. */
+            terminated?: boolean;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A task was put into a queue: it waits. */
+        TaskSent: {
+            /** @description Its arguments by position: a list, or its words where the sender has only these. */
+            args?: unknown;
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description Not to be started before, in Unix microseconds. */
+            eta_us?: number | null;
+            /** @description The exchange that it was sent to. */
+            exchange?: string | null;
+            /** @description Not to be started after, in Unix microseconds. */
+            expires_us?: number | null;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Its arguments by name: an object, or its words where the sender has only these. */
+            kwargs?: unknown;
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description Name of the task. */
+            name: string;
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            parent_id?: components["schemas"]["ProcessId"] | null;
+            /** @description The queue that it goes through. */
+            queue?: string | null;
+            /** @description How often it was tried before. An event without `attempt` is about attempt `retries` + 1. */
+            retries?: number | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description The key that it was routed by. */
+            routing_key?: string | null;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A worker began to work on a task. */
+        TaskStarted: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description The operating-system process that works on it, if it isn't the worker's own. */
+            pid?: number | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A task ended well. */
+        TaskSucceeded: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description What it returned: a value, or its words where the sender has only these. */
+            result?: unknown;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description How long it took by the monotonic clock, in nanoseconds. */
+            runtime_ns?: number | null;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description What may be shown of a token. */
         TokenState: {
@@ -3126,6 +4024,8 @@ export interface components {
         };
         /** @description Who reports, as it stands. */
         Worker: {
+            /** @description How many tasks it works on, by its last heartbeat. */
+            active?: number | null;
             /** @description What it can be asked to do, in words of its own. */
             capabilities?: string[];
             /**
@@ -3147,12 +4047,16 @@ export interface components {
             id: components["schemas"]["WorkerId"];
             /** @description When the server last heard of it, by the server's clock. */
             last_seen_us: number;
+            /** @description How busy its host was over the last 1, 5 and 15 minutes, by its last heartbeat. */
+            loadavg?: number[] | null;
             /** @description Since when it is lost. */
             lost_us?: number | null;
             /** @description When it said goodbye. */
             offline_us?: number | null;
             /** @description Its process number on the host; 0 if it has none that is known. */
             pid: number;
+            /** @description How many tasks it has done, by its last heartbeat. */
+            processed?: number | null;
             /** @description Name of its program. */
             program: string;
             /** @description The attributed functions of its program. Only the answer about one worker says them. */
@@ -3198,6 +4102,12 @@ export interface components {
         };
         /** @description A worker is alive. */
         WorkerHeartbeat: {
+            /** @description How many tasks it works on now. */
+            active?: number | null;
+            /** @description How busy its host was over the last 1, 5 and 15 minutes. */
+            loadavg?: number[] | null;
+            /** @description How many tasks it has done since it began. */
+            processed?: number | null;
             /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
@@ -3277,6 +4187,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_agents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The agents */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchAgents"];
                 };
             };
             /** @description A parameter is not known, or can't be read */
@@ -3438,6 +4431,266 @@ export interface operations {
             };
         };
     };
+    post_agent_pause: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The agent
+                 * @example db-1
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchPause"];
+            };
+        };
+        responses: {
+            /** @description What became of the command: its lines wait as long as an agent is away */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task or run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_agent_resume: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The agent
+                 * @example db-1
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What became of the command: its lines wait as long as an agent is away */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task or run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_alerts: {
         parameters: {
             query?: {
@@ -3485,6 +4738,104 @@ export interface operations {
             };
             /** @description Whoever asks may not, or a page of another site asks */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Its name
+                 * @example ops
+                 */
+                channel: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its text */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertPreview"];
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such channel */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4291,6 +5642,197 @@ export interface operations {
             };
             /** @description It stands in the file */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_trials: {
+        parameters: {
+            query?: {
+                /** @description The past days that rules are tried on, 1 to 90; 7 if not given. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What they would have told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTrials"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_trials: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RuleDraft"];
+            };
+        };
+        responses: {
+            /** @description What they would have told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTrials"];
+                };
+            };
+            /** @description They have mistakes, a line each */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description They are too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5550,6 +7092,98 @@ export interface operations {
             };
         };
     };
+    get_day: {
+        parameters: {
+            query: {
+                /** @description From then on, in Unix microseconds. */
+                from: number;
+                /** @description Until before then, at most 26 hours later. */
+                to: number;
+                /** @description Only tasks whose names contain this. */
+                q?: string;
+                /** @description Only tasks of this agent. */
+                agent?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The day */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchDay"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_end: {
         parameters: {
             query?: never;
@@ -5736,7 +7370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such run, its log is gone, or its agent is away */
+            /** @description No such run, or its log is gone */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5772,7 +7406,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Its agent doesn't answer */
+            /** @description Its agent is away, or doesn't answer */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6506,7 +8140,10 @@ export interface operations {
     post_pause: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The task
@@ -6524,6 +8161,15 @@ export interface operations {
         responses: {
             /** @description It is paused */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchTask"];
+                };
+            };
+            /** @description Its agent, whose file defines it, is away: it is paused if the agent comes within ten minutes */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6567,7 +8213,572 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A file of an agent defines it */
+            /** @description Its agent refuses */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_publications: {
+        parameters: {
+            query?: {
+                /** @description Only those of this agent. */
+                agent?: string;
+                /** @description At most so many of each agent, 1 to 200; 50 if not given. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The task
+                 * @example gold
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What there is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchPublications"];
+                };
+            };
+            /** @description A parameter can't be read, or the agent is to be named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task, publication or file, or the files are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The agent doesn't answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_publication: {
+        parameters: {
+            query?: {
+                /** @description The agent that has it; needed if the task is for several. */
+                agent?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The task
+                 * @example gold
+                 */
+                name: string;
+                /**
+                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @example 1
+                 */
+                publication: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its files */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchFiles"];
+                };
+            };
+            /** @description A parameter can't be read, or the agent is to be named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task, publication or file, or the files are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The agent doesn't answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_comparison: {
+        parameters: {
+            query: {
+                /** @description The agent that has both; needed if the task is for several. */
+                agent?: string;
+                /** @description The other publication: its number, or the run that has left files. */
+                with: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The task
+                 * @example gold
+                 */
+                name: string;
+                /**
+                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @example 1
+                 */
+                publication: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What differs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchComparison"];
+                };
+            };
+            /** @description A parameter can't be read, or the agent is to be named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task, publication or file, or the files are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The agent doesn't answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_file: {
+        parameters: {
+            query: {
+                /** @description The agent that has it; needed if the task is for several. */
+                agent?: string;
+                /** @description Path of the file in the publication's folder. */
+                path: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The task
+                 * @example gold
+                 */
+                name: string;
+                /**
+                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @example 1
+                 */
+                publication: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchFileText"];
+                };
+            };
+            /** @description A parameter can't be read, or the agent is to be named */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task, publication or file, or the files are gone */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The agent doesn't answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_restore: {
+        parameters: {
+            query?: {
+                /** @description The agent that has it; needed if the task is for several. */
+                agent?: string;
+            };
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /**
+                 * @description The task
+                 * @example gold
+                 */
+                name: string;
+                /**
+                 * @description Its number, or a run such as `gold@20261121T023000Z.1`
+                 * @example 1
+                 */
+                publication: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchRestore"];
+            };
+        };
+        responses: {
+            /** @description What became of the command: its lines wait as long as an agent is away */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task or run */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -6635,7 +8846,10 @@ export interface operations {
     post_resume: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 /**
                  * @description The task
@@ -6649,6 +8863,15 @@ export interface operations {
         responses: {
             /** @description Its rules start runs */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchTask"];
+                };
+            };
+            /** @description Its agent, whose file defines it, is away: it is resumed if the agent comes within ten minutes */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6692,7 +8915,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A file of an agent defines it */
+            /** @description Its agent refuses */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -8543,6 +10766,504 @@ export interface operations {
             };
         };
     };
+    get_queue_tasks: {
+        parameters: {
+            query?: {
+                /**
+                 * @description By `name`, `state`, `received`, `started` or `runtime`, with `-` before it the greatest first; `-received` if not given.
+                 * @example -runtime
+                 */
+                sort?: string;
+                /**
+                 * @description Of exactly this name.
+                 * @example video.render
+                 */
+                type?: string;
+                /** @description Worked on, or last received, by this worker: its id, 32 lower-case hex digits. */
+                worker?: components["schemas"]["WorkerId"];
+                /**
+                 * @description In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
+                 * @example failed,lost
+                 */
+                state?: string;
+                /**
+                 * @description In one of these phases, between commas: `sent`, `received`, `started`, `succeeded`, `failed`, `rejected`, `requeued`, `revoked`, `retried`.
+                 * @example retried
+                 */
+                phase?: string;
+                /**
+                 * @description Through this queue.
+                 * @example video
+                 */
+                queue?: string;
+                /** @description Received at this time or later, in Unix microseconds. */
+                received_after?: number;
+                /** @description Received before this time, in Unix microseconds. */
+                received_before?: number;
+                /** @description Started at this time or later, in Unix microseconds. */
+                started_after?: number;
+                /** @description Started before this time, in Unix microseconds. */
+                started_before?: number;
+                /**
+                 * @description A search: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`, `or`, `not`, brackets.
+                 * @example name:render and not error:"no disk"
+                 */
+                q?: string;
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description So many are left out, from `cursor` on. */
+                offset?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueTasksPage"];
+                };
+            };
+            /** @description A parameter can't be read: of a mistake in `q` the column is said */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queue_types: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All names */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueTypes"];
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queue_task: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Its id in the queue
+                 * @example 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+                 */
+                uuid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Process"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queue_result: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Waits for the end of the task for so many milliseconds, 0 to 60000; it doesn't wait if not given.
+                 * @example 30000
+                 */
+                timeout?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Its id in the queue
+                 * @example 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+                 */
+                uuid: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its result; `ended` is false if the time was over before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueTaskResult"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such task */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_queues: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All queues */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queues"];
+                };
+            };
+            /** @description A parameter is not known, or can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_roots: {
         parameters: {
             query?: {
@@ -8926,6 +11647,135 @@ export interface operations {
             };
             /** @description It is no longer kept */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_cancel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CancelRequest"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancelled"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree or process */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9440,7 +12290,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Process"];
+                    "application/json": components["schemas"]["ProcessDetail"];
                 };
             };
             /** @description A parameter can't be read */
@@ -10228,7 +13078,7 @@ export interface operations {
     get_stream: {
         parameters: {
             query?: {
-                /** @description Only these types of events, between commas, like `process-started,process-ended`. */
+                /** @description Only these types of events, between commas, like `process-started,process-ended`; with globs, at most 100: `task-*`. */
                 types?: string;
                 /**
                  * @description Only events of these trees (ids or numbers, between commas, at most 100), and those of workers, which are of no tree.
@@ -10237,15 +13087,22 @@ export interface operations {
                 root?: string;
                 /**
                  * @description `roots`: of every tree that `root` doesn't name, the newest of the events that are told at once, with the tree's root and no other
-                 *     model. For whoever shows a list of trees. Not with `process`, `worker` or `name`.
+                 *     model. For whoever shows a list of trees. Not with `process`, `worker`, `name`, `kind` or `task`.
                  */
                 subject?: "roots";
                 /** @description Only events of this process. */
                 process?: components["schemas"]["ProcessId"];
-                /** @description Only events of this worker, and of the processes that it runs. */
-                worker?: components["schemas"]["WorkerId"];
+                /**
+                 * @description Only events of this worker, and of the processes that it runs: its id, or a glob for its name `program@host` or `program@host:pid`, like
+                 *     `render@*`.
+                 */
+                worker?: string;
                 /** @description Only events of processes of exactly this name. */
                 name?: string;
+                /** @description Only events of processes of these kinds, between commas, at most 100: `root`, `script`, `run`, `task` … */
+                kind?: string;
+                /** @description Only events of the task of a queue with this id there, at most 1,000 bytes. */
+                task?: string;
                 /**
                  * @description Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
                  *     stronger. Without either, from now on.
@@ -10256,6 +13113,11 @@ export interface operations {
                  *     them.
                  */
                 within?: number;
+                /**
+                 * @description Also tells how many alerts fire and which is the newest of them, `{"firing", "newest"}` as `alerts`: at once, and whenever it changes. It
+                 *     has no id, for it is no event.
+                 */
+                alerts?: boolean;
             };
             header?: {
                 /** @description Goes on after this event */

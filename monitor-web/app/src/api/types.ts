@@ -33,6 +33,9 @@ interface Tried {
   next_attempt_us?: number | null;
 }
 
+/** What a heartbeat may say more than that it is one. */
+type Figures = Pick<Schemas["Worker"], "active" | "processed" | "loadavg">;
+
 interface Kept {
   /** Never removed by itself. */
   pinned?: boolean;
@@ -42,13 +45,15 @@ interface Kept {
 
 export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept | keyof OfRoot | keyof Tried>> & Expected & Kept & OfRoot & Tried;
 /** `depth` is left to the tree, which knows it of every process. */
-export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | "attempts" | keyof Expected | keyof Tried>, { progress: Progress | null; fold: Fold | null }> & Expected & Tried & { attempts?: Attempt[] } & Pick<Schemas["Process"], "contradictions">;
+export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | "attempts" | "task" | keyof Expected | keyof Tried>, { progress: Progress | null; fold: Fold | null }> & Expected & Tried & { attempts?: Attempt[] } & Pick<Schemas["Process"], "contradictions" | "task">;
+/** A process, and what leads to it from other trees. */
+export type ProcessDetail = Pick<Schemas["ProcessDetail"], "linked_from">;
 export type Attempt = Written<Schemas["Attempt"]>;
 export type Progress = Written<Schemas["Progress"]>;
 export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];
 export type Counts = Schemas["Counts"];
-export type Worker = Written<Omit<Schemas["Worker"], "registered">> & Pick<Schemas["Worker"], "registered">;
+export type Worker = Written<Omit<Schemas["Worker"], "registered" | keyof Figures>> & Figures & Pick<Schemas["Worker"], "registered">;
 export type Channel = Schemas["WorkerChannel"];
 export type Command = Schemas["Command"];
 export type CommandLine = Schemas["CommandLine"];
@@ -60,6 +65,8 @@ export type Problem = Partial<Schemas["Problem"]>;
 export type RootPage = With<Schemas["RootsPage"], { roots: Root[] }>;
 export type TreePage = With<Schemas["TreePage"], { root: Root; processes: Process[] }>;
 export type ProcessPage = With<Schemas["ProcessesPage"], { processes: Process[] }>;
+export type QueueTasksPage = With<Schemas["QueueTasksPage"], { tasks: Process[] }>;
+export type Queues = Schemas["Queues"];
 export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 
 /** What an event of the stream carries: the event, and the read models after it. */
@@ -89,6 +96,17 @@ export type BatchRunsPage = With<Schemas["BatchRunsPage"], { runs: BatchRun[] }>
 export type BatchVersions = Schemas["BatchVersions"];
 export type BatchExplained = Written<Schemas["BatchExplained"]>;
 export type BatchExplanation = With<Schemas["BatchExplanation"], { due: BatchExplained[] }>;
+export type BatchLog = Schemas["BatchLog"];
+export type BatchRehearsal = Schemas["BatchRehearsal"];
+export type BatchDayMark = Written<Schemas["BatchDayMark"]>;
+export type BatchLane = With<Schemas["BatchLane"], { marks: BatchDayMark[] }>;
+export type BatchDay = With<Schemas["BatchDay"], { lanes: BatchLane[] }>;
+export type BatchPublication = Written<Schemas["BatchPublication"]>;
+export type BatchLeft = Schemas["BatchLeft"];
+export type BatchPublications = With<Schemas["BatchPublications"], { publications: BatchPublication[]; silent: Schemas["BatchSilent"][] }>;
+export type BatchFiles = Schemas["BatchFiles"];
+export type BatchFileText = Schemas["BatchFileText"];
+export type BatchComparison = Schemas["BatchComparison"];
 export type NextDues = With<Schemas["NextDues"], { due: Written<Schemas["NextDue"]>[] }>;
 
 /** Whom the server takes the reader for. */
@@ -106,6 +124,7 @@ export interface AlertFacts {
   text?: string;
   lines?: string[];
   changes?: string[];
+  published?: { target: string; was: number; is?: number }[];
   elapsed_ns?: number;
   usual_ns?: number;
 }
@@ -116,5 +135,9 @@ export type AlertDetail = With<Schemas["AlertDetail"], { alert: Alert; notes: Wr
 export type AlertChannel = With<Schemas["AlertChannel"], { last: AlertMessage | null }>;
 export type AlertRules = With<Schemas["AlertRules"], { channels: AlertChannel[] }>;
 export type AlertTrial = With<Schemas["AlertTrial"], { alerts: Alert[] }>;
+export type AlertTrials = With<Schemas["AlertTrials"], { trials: With<Schemas["RuleTrial"], { trial: AlertTrial }>[] }>;
+export type AlertPreview = Written<Schemas["AlertPreview"]>;
 export type Hushes = With<Schemas["Hushes"], { hushes: Written<Schemas["Hush"]>[] }>;
+export type HeartbeatDefinition = Schemas["HeartbeatDefinition"];
+export type HeartbeatKey = Schemas["HeartbeatKey"];
 export type Heartbeats = With<Schemas["Heartbeats"], { heartbeats: Written<Schemas["Heartbeat"]>[] }>;

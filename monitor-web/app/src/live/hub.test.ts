@@ -202,3 +202,18 @@ test("what an aborted stream still hands on is not taken: the next one tells it 
   await vi.advanceTimersByTimeAsync(0);
   expect(server.opened).toEqual([1, 1]);
 });
+
+test("how many alerts fire is told to all, also to who comes later, and moves the stream no further", () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const first = page(hub, LIST);
+  first.send({ type: "loaded", asOf: 41 });
+  const alerts = (got: ToPage[]) => got.flatMap((message) => (message.type === "alerts" ? [message.alerts] : []));
+  server.send({ id: null, type: "alerts", data: '{"firing":2,"newest":7}' });
+  const second = page(hub, LIST);
+  server.send({ id: null, type: "alerts", data: '{"firing":1,"newest":6}' });
+  expect(alerts(first.got)).toEqual([{ firing: 2, newest: 7 }, { firing: 1, newest: 6 }]);
+  expect(alerts(second.got)).toEqual([{ firing: 2, newest: 7 }, { firing: 1, newest: 6 }]);
+  server.break();
+  return vi.advanceTimersByTimeAsync(1000).then(() => expect(server.opened).toEqual([41, 41]));
+});

@@ -3,7 +3,7 @@
  * what changed, a few times per frame at most. Runs in a SharedWorker or in the page itself.
  */
 import type { Change } from "../api/types.ts";
-import type { Batch, Connection, Dated, FromPage, Interest, ToPage, Wanted } from "./messages.ts";
+import type { Batch, Connection, Dated, Firing, FromPage, Interest, ToPage, Wanted } from "./messages.ts";
 import { type ModelName, MODELS } from "./models.ts";
 import type { ServerEvent } from "./sse.ts";
 
@@ -41,6 +41,7 @@ export class Hub {
   private readonly subscribers = new Set<Subscriber>();
   private position: number | null = null;
   private connection: Connection = { state: "connecting", lastDataMs: null };
+  private alerts: Firing | null = null;
   private stop: AbortController | null = null;
   /** What is asked for, and how to ask anew. */
   private asked: { wanted: Wanted; again: () => void } | null = null;
@@ -65,6 +66,7 @@ export class Hub {
         subscriber.since = this.position;
         this.subscribers.add(subscriber);
         send({ type: "connection", connection: this.connection });
+        if (this.alerts) send({ type: "alerts", alerts: this.alerts });
         this.adapt();
       } else if (message.type === "loaded") {
         this.loaded(subscriber, message.asOf);
@@ -162,6 +164,9 @@ export class Hub {
       if (event.id !== null) this.position = event.id;
       if (event.type === "reset") {
         for (const { send } of this.subscribers) send({ type: "reset" });
+      } else if (event.type === "alerts") {
+        this.alerts = JSON.parse(event.data) as Firing;
+        for (const { send } of this.subscribers) send({ type: "alerts", alerts: this.alerts });
       } else if (event.id !== null && event.data !== "") {
         const change = JSON.parse(event.data) as Change;
         // What is told again from the server's log comes with the models of now.

@@ -1,6 +1,6 @@
 /** The page's end of the live stream; the only place that knows where the stream is held. */
 import { Hub } from "./hub.ts";
-import type { Batch, Connection, FromPage, Interest, ToPage } from "./messages.ts";
+import type { Batch, Connection, Firing, FromPage, Interest, ToPage } from "./messages.ts";
 import { openStream } from "./open.ts";
 
 export interface Subscription {
@@ -14,7 +14,8 @@ export function subscribe(interest: Interest, on: { batch(batch: Batch): void; r
   const send = connect((message) => {
     if (message.type === "batch") on.batch(message.batch);
     else if (message.type === "reset") on.reset();
-    else setConnection(message.connection);
+    else if (message.type === "alerts") alertsStore.set(message.alerts);
+    else connectionStore.set(message.connection);
   });
   const watch = () => send({ type: "watch", interest });
   const bye = () => send({ type: "bye" });
@@ -67,19 +68,22 @@ function attachHere(receive: (message: ToPage) => void): (message: FromPage) => 
   return hubOfThisPage.attach(receive);
 }
 
-let connection: Connection = { state: "connecting", lastDataMs: null };
-const listeners = new Set<() => void>();
-
-function setConnection(next: Connection): void {
-  connection = next;
-  for (const listener of listeners) listener();
+/** A value for `useSyncExternalStore`. */
+function store<Value>(value: Value) {
+  const listeners = new Set<() => void>();
+  return {
+    get: () => value,
+    set: (next: Value) => {
+      value = next;
+      for (const listener of listeners) listener();
+    },
+    subscribe: (listener: () => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
 }
 
-/** For `useSyncExternalStore`. */
-export const connectionStore = {
-  get: () => connection,
-  subscribe: (listener: () => void) => {
-    listeners.add(listener);
-    return () => listeners.delete(listener);
-  },
-};
+export const connectionStore = store<Connection>({ state: "connecting", lastDataMs: null });
+/** Alerts that fire; null until the server has told. */
+export const alertsStore = store<Firing | null>(null);

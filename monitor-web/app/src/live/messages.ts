@@ -33,6 +33,12 @@ export interface Connection {
   lastDataMs: number | null;
 }
 
+/** Alerts that fire: how many, and the number of the newest. */
+export interface Firing {
+  firing: number;
+  newest: number;
+}
+
 export type FromPage =
   | { type: "watch"; interest: Interest }
   /** The page has loaded what was true at `asOf` and needs all that came after. */
@@ -42,5 +48,6 @@ export type FromPage =
 export type ToPage =
   | { type: "batch"; batch: Batch }
   | { type: "connection"; connection: Connection }
+  | { type: "alerts"; alerts: Firing }
   /** Something was missed: load again. */
   | { type: "reset" };

@@ -9,7 +9,7 @@ const MOST_TREES = 100;
 
 /** The stream of the server that this page came from. */
 export const openStream: OpenStream = (after, wanted, signal, silenceMs, on) =>
-  readEvents(`/api/v1/stream?after=${after}&within=${WITHIN}${queryOf(wanted)}`, signal, silenceMs, on);
+  readEvents(`/api/v1/stream?after=${after}&within=${WITHIN}&alerts=true${queryOf(wanted)}`, signal, silenceMs, on);
 
 export function queryOf({ trees, subjects }: Wanted): string {
   if (trees.length > MOST_TREES) return "";

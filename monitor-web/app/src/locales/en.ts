@@ -1,8 +1,9 @@
 /** English, and the list of all texts of the page. */
-import { operate } from "./operate/en.ts";
-
 export const en = {
-  ...operate,
+  "alerts.title": "Alerts",
+  "batch.title": "Batch tasks",
+  "queue.title": "Queue",
+  "batch.more": "More",
   "app.name": "Process Monitor",
   "app.not-found": "There is nothing at this address.",
   "app.crashed": "The page itself failed: {message}",
@@ -160,6 +161,8 @@ export const en = {
   "workers.unheard": "never heard from",
   "workers.late": "{count, plural, one {# heartbeat} other {# heartbeats}} overdue",
   "workers.lost": "lost {time}",
+  "workers.processed": "{active, plural, one {# task} other {# tasks}} now, {processed} done.",
+  "workers.load": "Load of its host over 1, 5 and 15 minutes: {load}",
   "workers.column.state": "State",
   "workers.column.program": "Program",
   "workers.column.host": "Host",
@@ -211,7 +214,7 @@ export const en = {
   "root.column.why": "Why",
   "root.below": "{count} below it",
   "root.filter": "Filter",
-  "root.filter.why": "Part of a name or error, or a whole ID; what stands above stays",
+  "root.filter.why": "Part of a name or error, or a whole ID; kind:span and state:failed leave the others out. What stands above stays",
   "root.group": "Group similar",
   "root.group.why": "Siblings of one name share a row, except those that failed",
   "root.level": "Open to a level",
@@ -486,6 +489,7 @@ export const en = {
   "panel.native-id": "Own ID",
   "panel.links": "Links",
   "panel.linked-from": "Linked from",
+  "panel.linked-from.more": "The newest {listed} of {count} processes in other runs are listed.",
   "panel.masked": "masked",
   "panel.masked.why": "The program says that this value is not to be seen: it was never sent.",
   "doctor.title": "How it lost its parent",

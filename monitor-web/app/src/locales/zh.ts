@@ -1,9 +1,10 @@
 /** 简体中文。 */
 import type { Messages } from "../i18n.ts";
-import { operate } from "./operate/zh.ts";
-
 export const zh: Messages = {
-  ...operate,
+  "alerts.title": "告警",
+  "batch.title": "批跑任务",
+  "queue.title": "队列",
+  "batch.more": "更多",
   "app.name": "Process Monitor",
   "app.not-found": "此地址下没有内容。",
   "app.crashed": "页面自身出错：{message}",
@@ -161,6 +162,8 @@ export const zh: Messages = {
   "workers.unheard": "从未收到心跳",
   "workers.late": "{count, plural, other {# 次心跳}}逾期",
   "workers.lost": "{time}失联",
+  "workers.processed": "正在处理 {active} 个任务，已处理 {processed} 个。",
+  "workers.load": "主机在 1、5、15 分钟内的负载：{load}",
   "workers.column.state": "状态",
   "workers.column.program": "程序",
   "workers.column.host": "主机",
@@ -212,7 +215,7 @@ export const zh: Messages = {
   "root.column.why": "原因",
   "root.below": "其下 {count} 个",
   "root.filter": "筛选",
-  "root.filter.why": "名称或错误的一部分，或完整的 ID；上级过程会保留",
+  "root.filter.why": "名称或错误的一部分，或完整的 ID；kind:span 和 state:failed 只留下相符的。上级过程会保留",
   "root.group": "合并同类",
   "root.group.why": "同名的兄弟过程合为一行，失败的除外",
   "root.level": "展开到某一层",
@@ -487,6 +490,7 @@ export const zh: Messages = {
   "panel.native-id": "自有 ID",
   "panel.links": "关联",
   "panel.linked-from": "被关联自",
+  "panel.linked-from.more": "其他运行中共有 {count} 个过程关联到此，仅列出最新的 {listed} 个。",
   "panel.masked": "已隐去",
   "panel.masked.why": "程序声明此值不得显示：它从未被发送。",
   "doctor.title": "它为何失去父过程",

@@ -10,9 +10,20 @@ export interface Found {
   count: number;
 }
 
-/** Looks in names, errors and ids, in any case. What stands above is what does in `forest`. */
+/** What is asked for by its name; all else is text. */
+const TERM = /(?<!\S)(kind|state):(\S+)/g;
+
+/**
+ * Looks in names, errors and ids, in any case; `kind:span` and `state:failed` leave the others out, and of several a process has to meet each.
+ * What stands above is what does in `forest`.
+ */
 export function find(tree: Tree, text: string, forest: Forest = tree): Found {
-  const wanted = text.toLowerCase();
+  const terms: [string, string][] = [];
+  const rest = text.toLowerCase().replace(TERM, (_, key: string, value: string) => {
+    terms.push([key, value]);
+    return " ";
+  });
+  const wanted = terms.length > 0 ? rest.trim() : rest;
   const marks = new Uint8Array(tree.size);
   let count = 0;
   const has = (part: string | undefined) => part?.toLowerCase().includes(wanted) ?? false;
@@ -26,6 +37,7 @@ export function find(tree: Tree, text: string, forest: Forest = tree): Found {
     return found;
   };
   for (let slot = 0; slot < tree.size; slot += 1) {
+    if (!terms.every(([key, value]) => value === (key === "kind" ? tree.siteOf(slot).kind : tree.stateOf(slot)))) continue;
     const error = tree.errorOf(slot);
     if (!isNamed(slot) && slot !== byId && !has(error?.message) && !(error?.chain ?? []).some(has)) continue;
     marks[slot] = MATCH;

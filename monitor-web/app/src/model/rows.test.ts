@@ -120,3 +120,16 @@ test("errors and whole ids are found as well", () => {
   const tree = treeOf(process("00000000000000aa", null, 0, { name: "x", error: { kind: "error", message: "No such Table" } }));
   expect([find(tree, "such t").count, find(tree, "00000000000000aa").count, find(tree, "00000000").count]).toEqual([1, 1, 0]);
 });
+
+test("kind and state are asked for by their names, and meet the text beside them", () => {
+  const error = { kind: "error", message: "span: no such table" };
+  const tree = treeOf(
+    process("root", null, 0, { kind: "root" }),
+    process("a", "root", 1, { kind: "span", name: "load", state: "failed", error }),
+    process("b", "root", 2, { kind: "span", name: "load", state: "succeeded" }),
+    process("c", "root", 3, { kind: "normal", name: "load kind: of", state: "failed" }),
+  );
+  const of = (text: string) => find(tree, text).count;
+  expect([of("kind:span"), of("kind:span state:failed"), of("KIND:Span table"), of("load  state:failed"), of("kind:spa")]).toEqual([2, 1, 1, 2, 0]);
+  expect([of("kind: of"), of("span:"), of("kind:span kind:normal"), of("kind:constructor")]).toEqual([1, 1, 0, 0]);
+});

@@ -24,8 +24,8 @@ export interface Section {
   icon: string;
   /** What the address says after the screen's path, where one screen has several entries. */
   search?: Readonly<Record<string, string>>;
-  /** How many things there need somebody. */
-  badge?: (status: Status) => number;
+  /** How many things there need somebody, by the server's status, if it is known, and the number of alerts that fire. */
+  badge?: (status: Status | undefined, firing: number) => number;
 }
 
 export interface RailSection extends Section {

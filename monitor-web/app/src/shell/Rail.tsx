@@ -1,7 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useRouterState } from "@tanstack/react-router";
+import { useSyncExternalStore } from "react";
 import { fetchStatus } from "../api/client.ts";
 import { count, t } from "../i18n.ts";
+import { alertsStore } from "../live/live.ts";
 import { GROUPS, type RailSection, sections } from "../screens/screen.ts";
 import { Icon, ICONS } from "../ui/Icon.tsx";
 import { Menu } from "../ui/Menu.tsx";
@@ -69,7 +71,7 @@ function Bottom({ onFind, onHelp }: Props) {
           <Entry key={section.title} section={section} />
         ))}
       </nav>
-      <Menu className="more" label={<><Icon d={ICONS.more} /> <span className="hidden">{t("root.more")}</span></>}>
+      <Menu className="more" label={<><Icon d={ICONS.more} /> <span className="hidden">{t("root.more")}</span> <Badge of={(...seen) => rest.reduce((sum, { badge }) => sum + (badge?.(...seen) ?? 0), 0)} /></>}>
         {rest.map((section) => (
           <span key={section.title} data-choice>
             <Entry section={section} />
@@ -121,10 +123,11 @@ function useCurrent(): string | undefined {
 const STATUS_MS = 15_000;
 const MOST = 99;
 
-/** What needs somebody, in the background: it may be a while old. */
+/** What needs somebody: alerts at once, all else in the background, a while old. */
 function Badge({ of }: { of: NonNullable<RailSection["badge"]> }) {
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: STATUS_MS });
-  const needs = query.data ? of(query.data) : 0;
+  const alerts = useSyncExternalStore(alertsStore.subscribe, alertsStore.get);
+  const needs = of(query.data, alerts?.firing ?? 0);
   if (needs === 0) return null;
   return (
     <span className="badge" title={t("rail.badge", { count: count(needs) })}>

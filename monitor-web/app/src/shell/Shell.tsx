@@ -1,5 +1,6 @@
 import { Outlet } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
+import { watchAlerts } from "../data/notices.ts";
 import { Announcer } from "./Announcer.tsx";
 import { Help } from "./Help.tsx";
 import { Palette } from "./Palette.tsx";
@@ -11,6 +12,7 @@ import "./shell.css";
 export function Shell() {
   const [over, setOver] = useState<"help" | "palette" | null>(null);
   const close = () => setOver(null);
+  useEffect(watchAlerts, []);
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const isTyping = event.target instanceof HTMLInputElement;

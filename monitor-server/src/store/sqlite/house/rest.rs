@@ -9,10 +9,6 @@ use crate::store::{Budget, Changes, Queries, Rules, StoreError, Tidied, Turn};
 
 /// What is unused is looked for when trees went of which as many are left as so many times those: it takes a look at all that is left.
 const WORTH: u64 = 4;
-/// Without a rule for the age of trees, a worker that is gone is known for so long.
-const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
-/// However young trees go, it is known for so long: what it sends once more, after the server was away, must not count twice.
-const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
 
 /// How far it is.
 #[derive(Default)]
@@ -92,8 +88,7 @@ fn step(step: Step, store: &SqliteStore, rules: &Rules<'_>) -> Result<Option<Ste
             }
         }
         Step::Delete(mut unused, gone) => {
-            let remembered = rules.retention.longest().unwrap_or(REMEMBERED).max(REMEMBERED_AT_LEAST);
-            if store.drop_unused(&mut unused, before_us(remembered))? {
+            if store.drop_unused(&mut unused, rules.forget_before_us())? {
                 Step::Delete(unused, gone)
             } else {
                 store.house.gone.fetch_sub(gone, Ordering::Relaxed);

@@ -81,7 +81,7 @@ fn a_database_from_before_the_log_begins_with_an_empty_one() {
     drop(store);
     let path = folder.path().join("monitor.db");
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let older = "DROP TABLE native; DROP TABLE waiting; DROP TABLE event_log; DROP TABLE cursor; ALTER TABLE counter DROP COLUMN logged; DROP TABLE batch_task; DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; PRAGMA user_version = 11;";
+    let older = "DROP TABLE native; DROP TABLE waiting; DROP TABLE event_log; DROP TABLE cursor; ALTER TABLE counter DROP COLUMN logged; DROP TABLE batch_task; DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; DROP TABLE lost_worker; DROP TABLE follow_up; DROP TABLE linked; DROP TABLE queue_task; DROP TABLE queue_count; PRAGMA user_version = 11;";
     connection.execute_batch(older).unwrap();
     drop(connection);
     let store = SqliteStore::open(folder.path()).unwrap();

@@ -51,7 +51,7 @@ fn a_database_of_an_older_schema_is_searched_and_sorted_like_a_new_one() {
              CREATE INDEX root_unattached ON root(number) WHERE own = 2; \
              UPDATE root SET error = (SELECT error FROM root WHERE number = 1), cause = (SELECT cause FROM root WHERE number = 1); \
              DROP TABLE native; DROP TABLE waiting; DROP TABLE event_log; DROP TABLE cursor; ALTER TABLE counter DROP COLUMN logged; DROP TABLE batch_task; \
-             DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; PRAGMA user_version = 10",
+             DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; DROP TABLE lost_worker; DROP TABLE follow_up; DROP TABLE linked; DROP TABLE queue_task; DROP TABLE queue_count; PRAGMA user_version = 10",
         )
         .unwrap();
     drop(connection);

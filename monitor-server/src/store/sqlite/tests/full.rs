@@ -51,7 +51,7 @@ fn kept(batch: &Batch, is_there: &HashSet<(RootId, ProcessId)>) -> Batch {
     for event in &mut batch.events {
         if let Some(about) = ProcessEvent::of(event).filter(|about| about.is_fact() && !is_there.contains(&(about.root_id, about.id))) {
             let time_us = about.time_us;
-            *event = Event::WorkerHeartbeat(monitor_wire::WorkerHeartbeat { time_us, worker: about.worker.cloned() });
+            *event = Event::WorkerHeartbeat(monitor_wire::WorkerHeartbeat { time_us, worker: about.worker.cloned(), ..Default::default() });
         }
     }
     batch

@@ -6,6 +6,7 @@ mod event_log;
 mod found;
 mod full;
 mod large;
+mod links;
 mod lists;
 mod model;
 mod native;

@@ -236,7 +236,11 @@ impl Said {
                 event => ProcessEvent::of(event),
             };
             if let Some(about) = about {
-                *event = Event::WorkerHeartbeat(WorkerHeartbeat { time_us: about.time_us, worker: about.worker.cloned() });
+                *event = Event::WorkerHeartbeat(WorkerHeartbeat {
+                    time_us: about.time_us,
+                    worker: about.worker.cloned(),
+                    ..WorkerHeartbeat::default()
+                });
             }
         }
     }

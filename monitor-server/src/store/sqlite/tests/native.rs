@@ -119,7 +119,7 @@ fn a_database_whose_facts_are_json_is_read_listed_and_brought_up_to_date_as_even
         let sql = "UPDATE process SET more = ?2, start_no = NULL, end_no = NULL, cause = NULL WHERE id = ?1";
         database.execute(sql, params![key, ids::to_json(facts)]).unwrap();
     }
-    database.execute_batch("DROP TABLE native; DROP TABLE waiting; DROP TABLE batch_task; DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; PRAGMA user_version = 12").unwrap();
+    database.execute_batch("DROP TABLE native; DROP TABLE waiting; DROP TABLE batch_task; DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; DROP TABLE lost_worker; DROP TABLE follow_up; DROP TABLE linked; DROP TABLE queue_task; DROP TABLE queue_count; PRAGMA user_version = 12").unwrap();
     drop(database);
 
     let store = SqliteStore::open(folder.path()).unwrap();

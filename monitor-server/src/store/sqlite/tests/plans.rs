@@ -6,11 +6,11 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::rollups::OVER;
 use super::super::write::{DUE, drops, overdue, roots as writing, settle};
-use super::super::{logs, metrics, names, processes, retention, roots, stats, status, unused};
+use super::super::{links, logs, metrics, names, processes, queue, retention, roots, stats, status, unused};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
-use crate::store::{ProcessesQuery, RootSort, RootsQuery};
+use crate::store::{ProcessesQuery, QueueSort, QueueTasksQuery, RootSort, RootsQuery};
 
 fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -73,6 +73,41 @@ fn no_list_of_roots_walks_or_sorts_all_roots() {
 }
 
 #[test]
+fn a_list_of_tasks_begins_with_an_index_in_its_own_order() {
+    let (_folder, store) = open();
+    let sorts = [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime];
+    let any = |sort| QueueTasksQuery { sort, limit: 9, ..QueueTasksQuery::default() };
+    let mut queries: Vec<_> = sorts.map(any).into();
+    queries.extend(sorts.map(|sort| QueueTasksQuery { is_descending: true, ..any(sort) }));
+    queries.push(QueueTasksQuery { cursor: Some("[7,7]".to_owned()), is_descending: true, ..any(QueueSort::Received) });
+    queries.push(QueueTasksQuery { cursor: Some(r#"["a",7,7]"#.to_owned()), ..any(QueueSort::Name) });
+    queries.push(QueueTasksQuery { started: (Some(1), Some(9)), ..any(QueueSort::Started) });
+    let received = || any(QueueSort::Received);
+    queries.push(QueueTasksQuery { received: (Some(1), Some(9)), ..received() });
+    queries.push(QueueTasksQuery { name: Some("a".to_owned()), received: (Some(1), None), ..received() });
+    queries.push(QueueTasksQuery { name: Some("a".to_owned()), ..any(QueueSort::Name) });
+    queries.push(QueueTasksQuery { worker: Some(worker('A')), ..received() });
+    queries.push(QueueTasksQuery { states: vec![State::FAILED], is_descending: true, ..received() });
+    queries.push(QueueTasksQuery { states: vec![State::FAILED], ..any(QueueSort::State) });
+    queries.push(QueueTasksQuery { phases: vec![monitor_wire::Phase::RETRIED], cursor: Some("[7,7]".to_owned()), ..received() });
+    queries.push(QueueTasksQuery { queue: Some("a".to_owned()), ..received() });
+    for query in queries {
+        let checked = store.read("explain", |snapshot| {
+            let (sql, values) = queue::statement(&query)?;
+            let plan = plan(snapshot, &sql, values);
+            let lines: Vec<_> = plan.lines().filter(|line| line.contains("queue_task")).collect();
+            assert!(lines.len() == 1 && lines[0].contains("USING INDEX queue_task_"), "{query:?}\n{plan}");
+            assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{plan}");
+            let is_narrowed =
+                query.name.is_some() || query.worker.is_some() || query.queue.is_some() || query.states.len() + query.phases.len() > 0;
+            assert!(!is_narrowed || lines[0].starts_with("SEARCH"), "{query:?}\n{plan}");
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
+#[test]
 fn no_list_of_processes_walks_all_processes() {
     let (_folder, store) = open();
     store.append(&parse("started 1 kind=run"), 0).unwrap();
@@ -116,12 +151,12 @@ fn no_list_of_processes_walks_all_processes() {
         // The list beside them is short.
         assert_indexed(processes::TREES_BY_TIME, &found, true);
         assert!(found.matches("TEMP B-TREE").count() <= 1, "{found}");
-        let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 3]);
+        let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 5]);
         assert!(found.contains("SEARCH process EXISTS USING PRIMARY KEY (root=? AND id>? AND id<?)"), "{found}");
         assert!(!found.contains("TEMP B-TREE"), "{found}");
-        // All of it, backwards, until there are enough.
-        let found = plan(snapshot, processes::TREES_WITH_OF_FEW, vec![Value::Integer(1); 3]);
-        assert!(found.contains("SCAN process") && !found.contains("TEMP B-TREE"), "{found}");
+        // All of a part, backwards, until there are enough.
+        let found = plan(snapshot, processes::TREES_WITH_OF_FEW, vec![Value::Integer(1); 5]);
+        assert!(found.contains("SEARCH process USING PRIMARY KEY (root>? AND root<?)") && !found.contains("TEMP B-TREE"), "{found}");
         Ok(())
     });
     checked.unwrap();
@@ -245,6 +280,18 @@ fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
         });
         checked.unwrap();
     }
+}
+
+#[test]
+fn links_are_found_from_the_process_that_they_lead_to() {
+    let (_folder, store) = open();
+    let checked = store.read("explain", |snapshot| {
+        let found = plan(snapshot, links::FROM, vec![Value::Integer(1); 2]);
+        assert!(found.contains("SEARCH linked USING PRIMARY KEY (hash=?)"), "{found}");
+        assert_indexed(links::FROM, &found, false);
+        Ok(())
+    });
+    checked.unwrap();
 }
 
 #[test]

@@ -1,15 +1,14 @@
-//! What only dropped trees had goes with them; what others have, too, stays.
+//! The search for words and workers that nothing refers to any more, step by step.
 
-use monitor_wire::{Batch, Dropped};
 use rusqlite::Connection;
 
 use super::super::SqliteStore;
 use super::super::house::DropTrees;
 use super::super::unused::Unused;
 use super::support::script::parse;
-use super::support::{batch, root, worker};
+use super::support::{root, worker};
 use super::{any, joined, open};
-use crate::store::{Intake, LogsQuery, Queries, RootKey, RootsQuery};
+use crate::store::{Queries, RootKey, RootsQuery};
 
 /// A tree with words and a worker of its own; the error of its child is that of others, too.
 fn tree(store: &SqliteStore, letter: char, number: u64, came_us: u64) {
@@ -66,26 +65,17 @@ fn of_text(text: &str) -> RootsQuery {
 }
 
 #[test]
-fn words_and_workers_of_dropped_trees_alone_go() {
+fn words_of_dropped_trees_alone_are_deleted() {
     let (folder, store) = open();
     for (letter, number) in [('A', 1), ('B', 2), ('C', 3)] {
         tree(&store, letter, number, number);
     }
     drop_tree(&store, 1);
     drop_tree(&store, 2);
-    assert_eq!((found(&store, &of_text("own_")), texts(&folder).len()), (1, 9));
-    let kept = store.tree(RootKey::Id(root(3)), 9, None).unwrap();
-    // The second one may be heard of again.
+    assert_eq!(texts(&folder).len(), 9);
     finish(&store, looked(&store), 2);
     // The newest failure of a shape is told as long as its sums are.
     assert_eq!(texts(&folder), ["build", "mark_3", "own_3", "p2", "shared"]);
-    assert_eq!(store.tree(RootKey::Id(root(3)), 9, None).unwrap(), kept);
-    let logs = store.logs(RootKey::Id(root(3)), &LogsQuery { limit: 9, ..LogsQuery::default() }).unwrap().unwrap();
-    assert_eq!(logs.logs[0].message, "said");
-    assert_eq!((found(&store, &of_text("mark_")), found(&store, &of_text("shared")), found(&store, &of_text("own_1"))), (1, 0, 0));
-    let known = ['A', 'B', 'C'].map(|letter| store.worker(worker(letter)).unwrap().is_some());
-    assert_eq!((known, store.status().unwrap().workers.offline), ([false, true, true], 2));
-    assert_eq!(store.problems(), Vec::<String>::new());
 }
 
 #[test]
@@ -103,48 +93,6 @@ fn what_is_taken_up_again_between_the_look_and_the_end_stays() {
     // The writer notes no more: what it remembers is as good as before.
     tree(&store, 'D', 4, 9);
     assert_eq!(texts(&folder).iter().filter(|text| text.starts_with("mark_")).count(), 3);
-}
-
-#[test]
-fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of() {
-    let (_folder, store) = open();
-    tree(&store, 'A', 1, 1);
-    tree(&store, 'B', 2, 1);
-    // Neither C, which promised a heartbeat, nor D, which never announced itself, has said goodbye.
-    store.append(&[joined(&parse("D: started 1 root=3\nD: ended 1 root=3 ok"))], 1).unwrap();
-    store.append(&[joined(&parse("C: online worker=C\nC: started 1 root=3 parent=9\nC: ended 1 root=3 ok"))], 1).unwrap();
-    let dropped = Dropped { event_type: "process-started".to_owned(), reason: "full".to_owned(), root_id: Some(root(2)), count: 7 };
-    store.append(&[Batch { dropped: vec![dropped.clone()], ..batch('A', 100, Vec::new()) }], 1).unwrap();
-    // The last of all keeps its key.
-    tree(&store, 'E', 4, 1);
-    drop_tree(&store, 1);
-    drop_tree(&store, 3);
-    let known = || ['A', 'B', 'C', 'D'].map(|letter| store.worker(worker(letter)).unwrap().is_some());
-    finish(&store, looked(&store), u64::MAX);
-    assert_eq!(known(), [true, true, true, true]);
-    assert_eq!(store.tree(RootKey::Id(root(2)), 9, None).unwrap().unwrap().dropped, [dropped]);
-    drop_tree(&store, 2);
-    finish(&store, looked(&store), u64::MAX);
-    assert_eq!(known(), [false, false, true, true]);
-    // After an hour of silence nobody waits for either of them.
-    store.lose_workers(3_600_000_000, 0).unwrap();
-    finish(&store, looked(&store), u64::MAX);
-    assert_eq!(known(), [false; 4]);
-    assert_eq!(store.problems(), Vec::<String>::new());
-}
-
-#[test]
-fn whoever_reads_forgets_a_word_that_went_and_finds_it_when_it_is_back() {
-    let (_folder, store) = open();
-    tree(&store, 'A', 1, 1);
-    tree(&store, 'B', 2, 1);
-    assert_eq!(found(&store, &of_batch(1)), 1);
-    drop_tree(&store, 1);
-    finish(&store, looked(&store), 0);
-    let mut again = joined(&parse("A: started 1 root=5 batch=mark_1"));
-    again.sequence = 100;
-    store.append(&[again], 9).unwrap();
-    assert_eq!(found(&store, &of_batch(1)), 1);
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Signs, written in the transaction of their events, and what is remembered of alerts.
 
 use foldhash::HashMap;
-use monitor_alerts::{Alert, Message, Note, Sign, What};
-use monitor_wire::{Event, ProcessId, WorkerId};
+use monitor_alerts::{Alert, Message, Note, Order, Relief, Sign, What};
+use monitor_wire::{BatchRun, Event, Process, ProcessId, WorkerId};
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::entries::Entry;
+use super::workers::WorkerRow;
 use super::{Transaction, Writer};
-use crate::store::alerts::{ATTEMPTS, AlertsChange, Attempt, DeliveryState, KEPT_US, RuleEdit, definition_of};
+use crate::store::alerts::{ATTEMPTS, AlertsChange, Attempt, DeliveryState, FollowUpAttempt, KEPT_US, RuleEdit, definition_of};
 use crate::store::batch::{TaskRow, run_of};
 use crate::store::signs::{self, Watched};
+use crate::store::sqlite::batch::past_ns;
 use crate::store::sqlite::ids::code;
 use crate::store::sqlite::row::{Known, ProcessRow};
 
@@ -110,6 +112,8 @@ impl Writer {
         change.notes.iter().try_for_each(|note| write_note(&transaction, note))?;
         change.messages.iter().try_for_each(|message| write_message(&transaction, message))?;
         change.attempts.iter().try_for_each(|attempt| write_attempt(&transaction, attempt, now_us))?;
+        change.orders.iter().try_for_each(|order| write_order(&transaction, order))?;
+        change.followed.iter().try_for_each(|attempt| write_followed(&transaction, attempt))?;
         for hush in &change.hushes {
             let sql = "INSERT INTO hush(scope, \"from\", until, who, why, kind) VALUES(?1, ?2, ?3, ?4, ?5, ?6)";
             let row = params![hush.scope, number(hush.from_us), number(hush.until_us), hush.who, hush.why, hush.kind.as_str()];
@@ -191,6 +195,19 @@ fn write_attempt(connection: &Connection, attempt: &Attempt, now_us: u64) -> Res
     Ok(())
 }
 
+fn write_order(connection: &Connection, order: &Order) -> Result<()> {
+    let sql = "INSERT OR IGNORE INTO follow_up(alert, made, attempts, next_at, state, body) VALUES(?1, ?2, 0, ?2, 'waiting', ?3)";
+    connection.prepare_cached(sql)?.execute(params![number(order.alert), number(order.time_us), json(order)])?;
+    Ok(())
+}
+
+fn write_followed(connection: &Connection, attempt: &FollowUpAttempt) -> Result<()> {
+    let sql = "UPDATE follow_up SET attempts = attempts + 1, next_at = ?2, state = ?3, answer = ?4 WHERE alert = ?1 AND state = 'waiting'";
+    let row = params![number(attempt.alert), number(attempt.next_us), attempt.state.as_str(), attempt.answer];
+    connection.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
 fn write_rule(connection: &Connection, edit: &RuleEdit, now_us: u64) -> Result<()> {
     let definition = edit.rule.as_ref().map(|rule| json(&definition_of(rule)));
     let sql = "INSERT INTO rule(name, version, changed, who, definition) VALUES(?1, 1, ?2, ?3, ?4) \
@@ -210,6 +227,7 @@ fn forget_old(connection: &Connection, now_us: u64) -> Result<bool> {
         "DELETE FROM alert_note WHERE number IN (SELECT number FROM alert_note WHERE time < ?1 ORDER BY time LIMIT 10000)",
         "DELETE FROM outbox_attempt WHERE message IN (SELECT id FROM outbox WHERE made < ?1 AND state <> 'waiting')",
         "DELETE FROM outbox WHERE made < ?1 AND state <> 'waiting'",
+        "DELETE FROM follow_up WHERE made < ?1 AND state <> 'waiting'",
         "DELETE FROM alert WHERE state = 'resolved' AND resolved < ?1",
         "DELETE FROM hush WHERE until < ?1",
     ] {
@@ -235,23 +253,61 @@ impl Transaction<'_> {
                 self.signs.push(sign);
             }
         }
+        self.sign_of_workers()?;
         for sign in std::mem::take(&mut self.signs) {
             last = Some(write_sign(self.connection, &sign)?);
         }
         Ok(last)
     }
 
-    /// Notes the sign that a process is whose state has changed, if it is a run or a rule asks for its name.
-    pub(super) fn sign_of_process(&mut self, entry: &Entry, row: &ProcessRow) -> Result<()> {
-        if !matches!(row.state, code::FAILED | code::LOST | code::SUCCEEDED) {
-            return Ok(());
+    /// Notes the signs of workers that dropped events or are lost with work open. Of a worker whose lost processes are signs themselves
+    /// nothing more is noted.
+    fn sign_of_workers(&mut self) -> Result<()> {
+        for (program, host, count) in self.workers.take_drops(self.now_us) {
+            self.sign(signs::of_drops(&program, &host, count, self.now_us));
         }
+        for id in std::mem::take(&mut self.lost_workers) {
+            // Counted now: what the last batch of a worker said to have ended is not open.
+            let Some(worker) = self.workers.known(id).filter(|worker| worker.open > 0 && !self.signed_lost.contains(&id)) else {
+                continue;
+            };
+            let (open, (program, host)) = (worker.open as u64, worker.names());
+            let (program, host) = (program.to_owned(), host.to_owned());
+            let sql = "INSERT OR IGNORE INTO lost_worker(name) VALUES(?1)";
+            self.connection.prepare_cached(sql)?.execute([signs::worker_name(&program, &host)])?;
+            self.sign(signs::of_worker(&program, &host, open, false, self.now_us));
+        }
+        Ok(())
+    }
+
+    /// Notes the signs of a run whose state has changed: that it started late, how it ended, and that it ended too soon.
+    fn sign_of_run(&mut self, view: &Process, run: &BatchRun, before: Option<i64>, state: i64) -> Result<()> {
+        let definition = self.task(&run.task)?.map(|row| row.definition);
+        let has_started = |state: i64| state != code::PENDING;
+        if has_started(state) && !before.is_some_and(has_started) {
+            self.signs.extend(signs::of_start(view, definition.as_ref(), self.now_us));
+        }
+        let Some(what) = signs::says(&view.state, view.reason.as_deref()) else { return Ok(()) };
+        if state == code::LOST {
+            self.signed_lost.extend(view.worker_id);
+        }
+        let sign = signs::of_process(view, what, definition.as_ref(), self.now_us);
+        let ended_us = sign.facts.ended_us.unwrap_or(self.now_us);
+        self.ends.push((ended_us, None, sign));
+        if what == What::Relief(Relief::Succeeded) && self.names.watched.fast {
+            let fast = signs::of_fast(view, past_ns(self.connection, &run.task, &run.run)?, definition.as_ref(), self.now_us);
+            self.ends.extend(fast.map(|sign| (ended_us, None, sign)));
+        }
+        Ok(())
+    }
+
+    /// Notes the sign that a process is whose state has changed from this one, if it is a run or a rule asks for its name.
+    pub(super) fn sign_of_process(&mut self, entry: &Entry, row: &ProcessRow, before: Option<i64>) -> Result<()> {
         let run = entry.view.as_deref().and_then(|view| Some((view, run_of(view)?)));
         if let Some((view, run)) = run {
-            let definition = self.task(&run.task)?.map(|row| row.definition);
-            let Some(what) = signs::says(&view.state, view.reason.as_deref()) else { return Ok(()) };
-            let sign = signs::of_process(view, what, definition.as_ref(), self.now_us);
-            self.ends.push((sign.facts.ended_us.unwrap_or(self.now_us), None, sign));
+            return self.sign_of_run(view, &run, before, row.state);
+        }
+        if !matches!(row.state, code::FAILED | code::LOST | code::SUCCEEDED) {
             return Ok(());
         }
         let Some(site) = row.site.filter(|_| !self.names.is_empty()) else { return Ok(()) };
@@ -276,6 +332,9 @@ impl Transaction<'_> {
             (None, Known::Full(_)) => return Ok(()),
         };
         let Some(what) = signs::says(&view.state, view.reason.as_deref()) else { return Ok(()) };
+        if row.state == code::LOST {
+            self.signed_lost.extend(view.worker_id);
+        }
         self.ends.push((ended_us, Some(site.name_key), signs::of_process(&view, what, None, self.now_us)));
         Ok(())
     }
@@ -329,6 +388,20 @@ impl Transaction<'_> {
         for agent in &agents {
             self.connection.prepare_cached("UPDATE agent_heard SET away = 1 WHERE name = ?1")?.execute([agent])?;
             self.sign(signs::of_agent(agent, false, self.now_us));
+        }
+        if agents.is_empty() {
+            self.lost_workers.push(id);
+        }
+        Ok(())
+    }
+
+    /// A worker is there: one of its name that was lost is found.
+    pub(super) fn sign_of_found_worker(&mut self, id: WorkerId) -> Result<()> {
+        let Some((program, host)) = self.workers.known(id).map(WorkerRow::names) else { return Ok(()) };
+        let sql = "DELETE FROM lost_worker WHERE name = ?1";
+        if self.connection.prepare_cached(sql)?.execute([signs::worker_name(program, host)])? > 0 {
+            let sign = signs::of_worker(program, host, 0, true, self.now_us);
+            self.sign(sign);
         }
         Ok(())
     }

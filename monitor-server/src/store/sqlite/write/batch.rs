@@ -5,9 +5,10 @@ use rusqlite::{OptionalExtension as _, Result, params};
 
 use super::changes::NONE;
 use super::{Transaction, Writer};
-use crate::store::Changes;
-use crate::store::batch::{KEPT_US, TaskChange, TaskRow, TasksChanged, decision_of, run_of};
+use crate::store::batch::{KEPT_US, TaskChange, TaskRow, TasksChanged, agent_of, decision_of, run_of};
+use crate::store::signs::of_pause;
 use crate::store::sqlite::batch::{RUN_COLUMNS, TASK, json, task_row};
+use crate::store::{Changes, Refused};
 
 impl Writer {
     /// Changes all of these tasks, or none of them.
@@ -17,6 +18,10 @@ impl Writer {
             let mut edited = Vec::new();
             for change in changes {
                 let row = transaction.task(&change.name)?;
+                if TaskRow::is_new(row.as_ref(), change) && transaction.heartbeat(&change.name)?.is_some() {
+                    outcome = Err((change.name.clone(), Refused::OfHeartbeat));
+                    return Ok(());
+                }
                 match TaskRow::edited(row.as_ref(), change, now_us) {
                     Ok(new) => edited.push((row, new)),
                     Err(refused) => {
@@ -61,13 +66,24 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Notes the sign of a task that is paused for long, or whose long pause is over, once.
+    pub(super) fn tell_pause(&mut self, task: &TaskRow, is_over: bool) -> Result<()> {
+        let sql = "UPDATE batch_task SET pause_told = pause_told + 1 WHERE name = ?1";
+        self.connection.prepare_cached(sql)?.execute([&task.name])?;
+        self.sign(of_pause(task, is_over, self.now_us));
+        Ok(())
+    }
+
     /// Takes what an agent tells of its tasks, if the event is of that kind.
     pub(super) fn gather_batch(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::BatchTaskChanged(changed) => self.told_of_task(changed),
             Event::AgentDecided(decided) => {
-                let sql = "INSERT INTO batch_agent(name, until) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET until = max(until, ?2)";
-                self.connection.prepare_cached(sql)?.execute(params![decided.agent, decided.until_us as i64]).map(drop)
+                let sql = "INSERT INTO batch_agent(name, until, paused_from, paused_until) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
+                           SET until = ?2, paused_from = ?3, paused_until = ?4 WHERE ?2 >= until";
+                let of = agent_of(decided);
+                let pause = [of.paused_from_us, of.paused_until_us].map(|us| us.map(|us| us as i64));
+                self.connection.prepare_cached(sql)?.execute(params![of.name, of.decided_us as i64, pause[0], pause[1]]).map(drop)
             }
             event => {
                 let Some(decision) = decision_of(event) else { return Ok(()) };

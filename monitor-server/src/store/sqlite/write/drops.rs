@@ -9,16 +9,16 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::changes::{Line, NONE};
-use super::settle::DELETE_NATIVE;
+use super::rows::{DELETE_LINKED, DELETE_NATIVE, set_open};
 use super::workers::Workers;
 use super::{Transaction, Writer, tally};
 use crate::store::sqlite::house::{DropTrees, Dropped, Shrunk, Swept};
 use crate::store::sqlite::ids::{KNOWN_STATES, code};
-use crate::store::sqlite::native;
 use crate::store::sqlite::retention;
 use crate::store::sqlite::roots::{RootRow, find_row};
 use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
 use crate::store::sqlite::unused::Unused;
+use crate::store::sqlite::{links, native};
 use crate::store::{Changes, RootKey};
 
 /// With little room on the disk, the log is written back when it has so many pages: fewer than the reserve of a small disk.
@@ -30,8 +30,8 @@ pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root 
 /// Events of the server's own are nobody's.
 const NOBODY: u128 = 1;
 /// Tables whose rows of a tree are of no other account, and by what those are ordered.
-const PLAIN: [(&str, &str); 4] =
-    [("failed", "ended, id"), ("overdue", "id"), ("log", "process, time, worker, number"), ("log_kept", "process")];
+const PLAIN: [(&str, &str); 5] =
+    [("failed", "ended, id"), ("overdue", "id"), ("log", "process, time, worker, number"), ("log_kept", "process"), ("queue_task", "id")];
 
 impl RootRow {
     /// Something of the tree runs or waits to run.
@@ -283,6 +283,9 @@ impl Transaction<'_> {
                 if let Some(hash) = native::hash_of(&known) {
                     self.connection.prepare_cached(DELETE_NATIVE)?.execute([hash, number, row.id])?;
                 }
+                for hash in links::hashes_of(&known, None) {
+                    self.connection.prepare_cached(DELETE_LINKED)?.execute([hash, number, row.id])?;
+                }
                 let workers = match known {
                     Known::Plain(plain) => vec![self.dictionary.worker_id(self.connection, plain.worker)?],
                     Known::Full(facts) => facts.open_at(),
@@ -304,8 +307,7 @@ impl Transaction<'_> {
 
     fn close(&mut self, worker: WorkerId, number: i64, id: i64) -> Result<()> {
         let row = self.workers.get(self.connection, &mut self.tallies, worker)?;
-        let sql = "DELETE FROM open WHERE worker = ?1 AND root = ?2 AND id = ?3";
-        row.open -= self.connection.prepare_cached(sql)?.execute([row.key, number, id])? as i64;
+        row.open -= set_open(self.connection, (row.key, number, id), false)? as i64;
         Ok(())
     }
 }

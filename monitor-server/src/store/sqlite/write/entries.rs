@@ -6,6 +6,7 @@ use monitor_wire::{Fold, Process, ProcessId, WorkerId};
 use super::changes::NONE;
 use super::failures::Failure;
 use super::rollups::Finished;
+use super::rows::SideRows;
 use super::{Gathered, Transaction};
 use crate::packed::PackedEvent;
 use crate::store::sqlite::expected::Outlook;
@@ -59,17 +60,6 @@ pub(super) struct Before {
     /// What it counted.
     pub fold: Option<Fold>,
     pub side_rows: SideRows,
-}
-
-/// What is kept of a process beside its row, if it is one of few.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct SideRows {
-    /// Its kind, if that is rare.
-    pub kind: Option<i64>,
-    /// Hash of the id that another system gave it.
-    pub native: Option<i64>,
-    /// When it ended and its parent, if it failed with an error.
-    pub failed: Option<(i64, Option<i64>)>,
 }
 
 impl Entry {

@@ -43,7 +43,7 @@ impl Writer {
 }
 
 impl Transaction<'_> {
-    fn heartbeat(&self, name: &str) -> Result<Option<HeartbeatRow>> {
+    pub(super) fn heartbeat(&self, name: &str) -> Result<Option<HeartbeatRow>> {
         self.connection.prepare_cached(&format!("{HEARTBEAT} WHERE name = ?1"))?.query_row([name], row).optional()
     }
 

@@ -13,10 +13,13 @@ pub(super) mod event_log;
 mod failures;
 mod heartbeat;
 mod insert;
+mod liveness;
 mod logs;
 pub(super) mod overdue;
+mod queue;
 pub(super) mod rollups;
 pub(super) mod roots;
+mod rows;
 pub(super) mod settle;
 mod timings;
 pub(super) mod waiting;
@@ -28,7 +31,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Event, MAX_TIME_US, ProcessId, RootId, WorkerChanged, WorkerId, WorkerOffline};
+use monitor_wire::{Event, MAX_TIME_US, ProcessId, RootId, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Happened, Line, NONE};
@@ -130,14 +133,12 @@ struct Transaction<'a> {
     most_waiting: i64,
     /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
     refused: HashSet<(i64, i64)>,
-    /// Processes of rare kinds that are to be kept beside their rows.
-    rare: Vec<settle::NewSideRow<false>>,
     /// Trees that events of this transaction tell of processes with an id of another system, by the process and the hash of that id.
     named: HashMap<(ProcessId, i64), u32>,
     /// Lines of events that don't say their tree.
     unplaced: Vec<u32>,
-    /// Those that another system gave an id.
-    native: Vec<settle::NewSideRow<true>>,
+    /// What is to be kept of few processes beside their rows.
+    side_rows: rows::NewSideRows,
     watch: &'a mut Watch,
     names: &'a mut alerts::WatchedNames,
     /// Events that may matter to a rule of alerts.
@@ -146,6 +147,10 @@ struct Transaction<'a> {
     ends: Vec<(u64, Option<i64>, monitor_alerts::Sign)>,
     /// When the last process of a name that a rule asks for ended well.
     latest_well: HashMap<i64, u64>,
+    /// Workers that are lost in this transaction.
+    lost_workers: Vec<WorkerId>,
+    /// Workers of which a lost process is a sign itself.
+    signed_lost: HashSet<WorkerId>,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
     counted: HashMap<(i64, Cow<'static, str>), i64>,
@@ -293,8 +298,7 @@ impl Writer {
             most_processes: self.most_processes,
             most_waiting: self.most_waiting,
             refused: HashSet::default(),
-            rare: Vec::new(),
-            native: Vec::new(),
+            side_rows: rows::NewSideRows::default(),
             named: HashMap::default(),
             unplaced: Vec::new(),
             watch: &mut self.watch,
@@ -302,6 +306,8 @@ impl Writer {
             signs: Vec::new(),
             ends: Vec::new(),
             latest_well: HashMap::default(),
+            lost_workers: Vec::new(),
+            signed_lost: HashSet::default(),
             begun: Vec::new(),
             counted: HashMap::default(),
             roots: Roots::default(),
@@ -422,6 +428,9 @@ impl Transaction<'_> {
                 let about = about_worker(event, id).0;
                 self.workers.get(self.connection, &mut self.tallies, about)?;
                 self.workers.apply(about, number, id, event);
+                if matches!(event, Event::WorkerOnline(_)) {
+                    self.sign_of_found_worker(about)?;
+                }
                 // Before what it says is judged: what it missed while it was away is told.
                 if let Some(agent) = crate::store::signs::agent_of(event) {
                     self.hear_of_agent(agent, about)?;
@@ -470,66 +479,6 @@ impl Transaction<'_> {
             gathered.roots[place] = self.root(gathered.packed.roots[place])?;
         }
         Ok(gathered.roots[place])
-    }
-
-    /// A worker reports: if it was lost or idle it is found.
-    fn hear_of(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
-        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
-        worker.hear(now_us);
-        if worker.is_missed() {
-            let time_us = worker.change_us(now_us);
-            self.push_server_event(id, Event::WorkerFound(WorkerChanged { time_us, worker_id: id }));
-        }
-        Ok(())
-    }
-
-    /// A worker has said nothing for long: it is lost, or idle if it never announced itself and has nothing open.
-    fn give_up(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
-        let spared_us = self.spared_us(id, now_us)?;
-        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
-        if worker.is_spared(spared_us, now_us) {
-            return Ok(());
-        }
-        if !worker.is_unannounced() {
-            return self.lose(id, now_us);
-        }
-        if worker.is_online() && worker.open == 0 {
-            let time_us = worker.change_us(now_us);
-            self.push_server_event(id, Event::WorkerOffline(WorkerOffline { time_us, worker: None }));
-        }
-        Ok(())
-    }
-
-    /// Until when a worker's silence says nothing of it, for all who relay what it says were silent themselves; 0 if they were not.
-    fn spared_us(&mut self, id: WorkerId, now_us: u64) -> Result<u64> {
-        let relays = self.workers.get(self.connection, &mut self.tallies, id)?.relays();
-        let mut found_us = None;
-        for relay in &relays {
-            let relay = self.workers.get(self.connection, &mut self.tallies, *relay)?;
-            if relay.is_heard(now_us) {
-                found_us = found_us.max(Some(relay.found_us()));
-            }
-        }
-        Ok(if relays.is_empty() { 0 } else { found_us.unwrap_or(now_us) })
-    }
-
-    /// A worker is gone, unless it said so itself.
-    fn lose(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
-        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
-        if worker.is_online() {
-            worker.hear_first(now_us);
-            let time_us = worker.change_us(now_us);
-            self.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
-            self.sign_of_lost_worker(id)?;
-        }
-        Ok(())
-    }
-
-    /// Takes an event that the server makes itself. It has no number, and needs none: nobody repeats it.
-    fn push_server_event(&mut self, id: WorkerId, event: Event) {
-        self.workers.apply(id, 0, id, &event);
-        self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root: NONE, entry: NONE, worker: NONE });
-        self.own.push((id, event));
     }
 
     fn count(&mut self, what: i64, of: i64, change: i64) {
@@ -604,6 +553,11 @@ fn type_of(event: &Event) -> Cow<'static, str> {
         Event::ProcessLogged(_) => "process-logged",
         Event::ProcessFolded(_) => "process-folded",
         Event::ProcessEnded(_) => "process-ended",
+        Event::TaskSent(_) => "task-sent",
+        Event::TaskReceived(_) => "task-received",
+        Event::TaskStarted(_) => "task-started",
+        Event::TaskSucceeded(_) => "task-succeeded",
+        Event::TaskFailed(_) => "task-failed",
         event => return Cow::Owned(event.type_name().to_owned()),
     })
 }

@@ -13,6 +13,7 @@ use super::changes::{Line, NONE};
 use super::entries::Item;
 use super::{Transaction, Writer};
 use crate::store::Changes;
+use crate::store::sqlite::batch::long_pauses;
 use crate::store::sqlite::dictionary::Dictionary;
 use crate::store::sqlite::ids::{self, code};
 use crate::store::sqlite::row::{Known, ProcessRow};
@@ -179,10 +180,14 @@ impl Writer {
             self.watch.load(&self.connection, &mut self.dictionary)?;
         }
         let due = self.watch.due(&self.connection, now_us as i64)?;
-        if due.is_empty() {
+        let paused = long_pauses(&self.connection, now_us, MAX_FOUND)?;
+        if due.is_empty() && paused.is_empty() {
             return Ok(Changes::none());
         }
-        self.transaction(now_us, |transaction| due.iter().try_for_each(|due| transaction.tell_overdue(*due, now_us)))
+        self.transaction(now_us, |transaction| {
+            paused.iter().try_for_each(|(task, is_over)| transaction.tell_pause(task, *is_over))?;
+            due.iter().try_for_each(|due| transaction.tell_overdue(*due, now_us))
+        })
     }
 }
 

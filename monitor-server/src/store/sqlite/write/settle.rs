@@ -1,26 +1,26 @@
-//! From gathered events to rows.
+//! Decides what becomes of gathered events: which rows are written, and what counts, lists and sums change by them. The statements
+//! that write are in `rows.rs` and beside what they belong to.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
-use monitor_wire::{State, UnknownEvent, WorkerId};
-use rusqlite::{CachedStatement, Connection, Result, Statement, params};
+use monitor_wire::{RootId, State, UnknownEvent, WorkerId};
+use rusqlite::{Result, params};
 
 use super::changes::{Happened, NONE};
-use super::entries::{Before, Entry, Item, SideRows};
+use super::entries::{Before, Entry, Item};
 use super::failures::Failure;
-use super::insert::{Inserts, NewRow, insert_many};
 use super::overdue::Begun;
 use super::rollups::Finished;
 use super::roots::RootEntry;
+use super::rows::{self, ProcessRows, SideRows};
 use super::timings::{Step, Timings};
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::expected::Outlook;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
-use crate::store::sqlite::native;
-use crate::store::sqlite::row::{ALL, FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, SHORT, UPDATE};
+use crate::store::sqlite::row::{Known, Plain, ProcessRow};
+use crate::store::sqlite::{links, native};
 
 /// Trees whose processes began further apart, be it that a clock is wrong, are kept in a list: they must not make each search by time
 /// look at all trees. 32 days; it is in the file.
@@ -29,86 +29,8 @@ const WIDE_US: i64 = 32 * 86_400 * 1_000_000;
 /// Why something is dropped of a tree that has as many processes as it may.
 const FULL: &str = "full";
 
-/// A process whose id of another system is gone, or another.
-pub(super) const DELETE_NATIVE: &str = "DELETE FROM native WHERE hash = ?1 AND root = ?2 AND id = ?3";
 /// What a worker has open.
 pub(in super::super) const LEFT: &str = "SELECT root, id FROM open WHERE worker = ?1";
-
-/// A process that is surely not there, and the number and the base of its tree.
-struct NewProcess {
-    row: ProcessRow,
-    place: (i64, i64),
-}
-
-impl NewRow for NewProcess {
-    const INSERT: &'static str = INSERT;
-
-    fn insert_many() -> &'static str {
-        static SQL: LazyLock<String> = LazyLock::new(|| insert_many(INSERT));
-        &SQL
-    }
-
-    fn needs(&self) -> usize {
-        if self.row.is_short() { SHORT } else { ALL }
-    }
-
-    fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize) -> Result<()> {
-        self.row.bind(statement, before, count, self.place)
-    }
-}
-
-/// A process of a kind that is rare, or with an id of another system: kind or hash of the id, number of the tree, and key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NewSideRow<const IS_NATIVE: bool>(i64, i64, i64);
-
-impl<const IS_NATIVE: bool> NewRow for NewSideRow<IS_NATIVE> {
-    const INSERT: &'static str = if IS_NATIVE {
-        "INSERT INTO native(hash, root, id) VALUES(?1, ?2, ?3)"
-    } else {
-        "INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)"
-    };
-
-    fn insert_many() -> &'static str {
-        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [NewSideRow::<false>::INSERT, NewSideRow::<true>::INSERT].map(insert_many));
-        &SQL[usize::from(IS_NATIVE)]
-    }
-
-    fn needs(&self) -> usize {
-        3
-    }
-
-    fn bind(&self, statement: &mut Statement<'_>, before: usize, _: usize) -> Result<()> {
-        for (index, number) in [self.0, self.1, self.2].into_iter().enumerate() {
-            statement.raw_bind_parameter(before + index + 1, number)?;
-        }
-        Ok(())
-    }
-}
-
-/// Writes them in the order of their keys.
-fn insert_asides<const IS_NATIVE: bool>(connection: &Connection, mut new: Vec<NewSideRow<IS_NATIVE>>) -> Result<()> {
-    new.sort_unstable();
-    let mut inserts = Inserts::prepare(connection)?;
-    for row in new {
-        inserts.add(row)?;
-    }
-    inserts.finish()
-}
-
-/// What rows of `process` are read and written by.
-struct Statements<'a> {
-    inserts: Inserts<'a, NewProcess>,
-    find: CachedStatement<'a>,
-    insert: CachedStatement<'a>,
-    insert_short: CachedStatement<'a>,
-    update: CachedStatement<'a>,
-}
-
-impl<'a> Statements<'a> {
-    fn insert_for(&mut self, row: &ProcessRow) -> &mut CachedStatement<'a> {
-        if row.is_short() { &mut self.insert_short } else { &mut self.insert }
-    }
-}
 
 impl Transaction<'_> {
     /// Folds what was gathered, writes it and says what changed.
@@ -120,20 +42,13 @@ impl Transaction<'_> {
         self.apply_placed(&placed, &mut entries);
         self.settle_bases(&entries);
         self.timings.done(Step::Fold);
-        let mut statements = Statements {
-            inserts: Inserts::prepare(self.connection)?,
-            find: self.connection.prepare_cached(FIND)?,
-            insert: self.connection.prepare_cached(INSERT)?,
-            insert_short: self.connection.prepare_cached(INSERT_SHORT)?,
-            update: self.connection.prepare_cached(UPDATE)?,
-        };
+        let mut rows = ProcessRows::prepare(self.connection)?;
         for entry in &mut entries {
             entry.left_by = left.get(&(entry.root, entry.id)).copied();
-            self.settle_process(entry, &mut statements)?;
+            self.settle_process(entry, &mut rows)?;
         }
-        statements.inserts.finish()?;
-        insert_asides(self.connection, std::mem::take(&mut self.rare))?;
-        insert_asides(self.connection, std::mem::take(&mut self.native))?;
+        rows.finish()?;
+        std::mem::take(&mut self.side_rows).write(self.connection)?;
         self.count_refused(&entries)?;
         self.settle_logs()?;
         let signed = self.write_signs()?;
@@ -187,10 +102,10 @@ impl Transaction<'_> {
     }
 
     /// Merges a process with what the file has of it, counts it, and writes it.
-    fn settle_process(&mut self, entry: &mut Entry, statements: &mut Statements<'_>) -> Result<()> {
+    fn settle_process(&mut self, entry: &mut Entry, rows: &mut ProcessRows<'_>) -> Result<()> {
         let key = ids::process_key(entry.id);
         let root = &mut self.roots.entries[entry.root as usize];
-        let place = root.row.place();
+        let (tree, place) = (root.row.id, root.row.place());
         let may_be_new = root.before.is_none() || matches!(&entry.known, Known::Plain(plain) if plain.start.is_some());
         let mut before = None;
         // What a full tree has is still brought up to date.
@@ -202,21 +117,18 @@ impl Transaction<'_> {
             }
             let row = self.row(entry)?;
             self.settled(entry, &row, None)?;
-            return statements.inserts.add(NewProcess { row, place });
+            return rows.add(row, place);
         }
         if entry.is_told_of && may_be_new && !is_full {
             let row = self.row(entry)?;
-            if row.write(statements.insert_for(&row), place)? {
+            if rows.insert(&row, place)? {
                 return self.settled(entry, &row, None);
             }
         }
-        let found = {
-            let mut rows = statements.find.query([place.0, key])?;
-            rows.next()?.map(|row| ProcessRow::read(row, place.1)).transpose()?
-        };
+        let found = rows.find(key, place)?;
         if let Some(row) = &found {
             let known = row.known(self.connection, self.dictionary)?;
-            before = Some(self.before(place.0, row, &known)?);
+            before = Some(self.before((tree, place.0), row, &known)?);
             self.merge(&mut entry.known, &known);
         } else if is_full {
             self.refuse(entry);
@@ -227,7 +139,11 @@ impl Transaction<'_> {
         }
         if entry.is_told_of || entry.left_by.is_some() {
             let row = self.row(entry)?;
-            row.write(if found.is_some() { &mut statements.update } else { statements.insert_for(&row) }, place)?;
+            if found.is_some() {
+                rows.update(&row, place)?;
+            } else {
+                rows.insert(&row, place)?;
+            }
             return self.settled(entry, &row, before);
         }
         self.row(entry)?;
@@ -310,7 +226,7 @@ impl Transaction<'_> {
         let is_known = before.is_some();
         let before = before.unwrap_or_default();
         let RootEntry { row: root, is_wide, .. } = &mut self.roots.entries[entry.root as usize];
-        let (number, place) = (root.number, root.place());
+        let (tree, number, place) = (root.id, root.number, root.place());
         root.last_us = root.last_us.max(row.at);
         root.greatest = root.greatest.map(|greatest| greatest.max(row.id));
         let after = row.at - root.base_us;
@@ -329,9 +245,9 @@ impl Transaction<'_> {
                 self.count_state(code, change);
             }
         }
-        let side_rows = self.side_rows(row, &entry.known)?;
+        let side_rows = self.side_rows(tree, row, &entry.known)?;
         if before.side_rows != side_rows {
-            self.set_side_rows(place, row.id, before.side_rows, side_rows)?;
+            self.side_rows.change(self.connection, (place, row.id), &before.side_rows, &side_rows)?;
         }
         let finished = self.finished(&entry.known, entry.view.as_deref(), row.state)?;
         let failure = self.failure(finished, row.error, (number, row.id))?;
@@ -345,9 +261,10 @@ impl Transaction<'_> {
         }
         if let Some(view) = &entry.view {
             self.settle_run(view)?;
+            self.settle_task(number, row.id, view)?;
         }
         if !is_known || before.state != row.state {
-            self.sign_of_process(entry, row)?;
+            self.sign_of_process(entry, row, is_known.then_some(before.state))?;
         }
         let open_at = self.open_at(&entry.known);
         let is_retrying = row.state == code::RETRYING;
@@ -361,11 +278,12 @@ impl Transaction<'_> {
         {
             self.begin(entry, (number, row), *worker)?;
         }
-        for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
-            self.open_or_close(*worker, number, row.id, false)?;
-        }
-        for worker in open_at.iter().filter(|worker| !before.open_at.contains(worker)) {
-            self.open_or_close(*worker, number, row.id, true)?;
+        for (workers, others, is_open) in [(&before.open_at, &open_at, false), (&open_at, &before.open_at, true)] {
+            for worker in workers.iter().filter(|worker| !others.contains(worker)) {
+                let worker = self.workers.get(self.connection, &mut self.tallies, *worker)?;
+                worker.open += if is_open { 1 } else { -1 };
+                rows::set_open(self.connection, (worker.key, number, row.id), is_open)?;
+            }
         }
         Ok(())
     }
@@ -386,7 +304,7 @@ impl Transaction<'_> {
     }
 
     /// What is kept of a row beside it.
-    fn side_rows(&mut self, row: &ProcessRow, known: &Known) -> Result<SideRows> {
+    fn side_rows(&mut self, tree: RootId, row: &ProcessRow, known: &Known) -> Result<SideRows> {
         let kind = match row.site {
             Some(site) => match self.words.sites.get(&site) {
                 Some(site) => site.rare_kind,
@@ -395,38 +313,12 @@ impl Transaction<'_> {
             None => None,
         };
         let has_failed = row.state == code::FAILED;
-        Ok(SideRows { kind, native: native::hash_of(known), failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
-    }
-
-    fn set_side_rows(&mut self, (root, base): (i64, i64), id: i64, before: SideRows, after: SideRows) -> Result<()> {
-        if before.kind != after.kind {
-            if let Some(kind) = before.kind {
-                let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
-                self.connection.prepare_cached(sql)?.execute([kind, root, id])?;
-            }
-            if let Some(kind) = after.kind {
-                self.rare.push(NewSideRow(kind, root, id));
-            }
-        }
-        if before.native != after.native {
-            if let Some(hash) = before.native {
-                self.connection.prepare_cached(DELETE_NATIVE)?.execute([hash, root, id])?;
-            }
-            if let Some(hash) = after.native {
-                self.native.push(NewSideRow(hash, root, id));
-            }
-        }
-        if before.failed != after.failed {
-            if let Some((ended, _)) = before.failed {
-                let sql = "DELETE FROM failed WHERE root = ?1 AND ended = ?2 AND id = ?3";
-                self.connection.prepare_cached(sql)?.execute([root, ended - base, id])?;
-            }
-            if let Some((ended, parent)) = after.failed {
-                let sql = "INSERT INTO failed(root, ended, id, parent) VALUES(?1, ?2, ?3, ?4)";
-                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, id, parent])?;
-            }
-        }
-        Ok(())
+        Ok(SideRows {
+            kind,
+            native: native::hash_of(known),
+            links: links::hashes_of(known, Some(tree)),
+            failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)),
+        })
     }
 
     pub(super) fn count_state(&mut self, code: i64, change: i64) {
@@ -436,7 +328,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn before(&mut self, number: i64, row: &ProcessRow, known: &Known) -> Result<Before> {
+    fn before(&mut self, (tree, number): (RootId, i64), row: &ProcessRow, known: &Known) -> Result<Before> {
         if let Known::Plain(plain) = known {
             let words = plain.words(self.connection, self.dictionary)?;
             self.words.learn(plain, words);
@@ -446,7 +338,7 @@ impl Transaction<'_> {
             Known::Full(facts) => Some(plain_view(facts)),
         };
         let finished = self.finished(known, view.as_ref(), row.state)?;
-        let (open_at, side_rows) = (self.open_at(known), self.side_rows(row, known)?);
+        let (open_at, side_rows) = (self.open_at(known), self.side_rows(tree, row, known)?);
         let failure = self.failure(finished, row.error, (number, row.id))?;
         let fold = if let Known::Full(facts) = known { facts.counted().map(|(fold, _)| fold) } else { None };
         Ok(Before { state: row.state, open_at, finished, failure, fold, side_rows })
@@ -500,19 +392,6 @@ impl Transaction<'_> {
         }
     }
 
-    fn open_or_close(&mut self, worker: WorkerId, number: i64, id: i64, is_open: bool) -> Result<()> {
-        let row = self.workers.get(self.connection, &mut self.tallies, worker)?;
-        let sql = if is_open {
-            row.open += 1;
-            "INSERT INTO open(worker, root, id) VALUES(?1, ?2, ?3)"
-        } else {
-            row.open -= 1;
-            "DELETE FROM open WHERE worker = ?1 AND root = ?2 AND id = ?3"
-        };
-        self.connection.prepare_cached(sql)?.execute(params![row.key, number, id])?;
-        Ok(())
-    }
-
     pub(super) fn keep_unknown(&mut self, number: u64, batch_worker: WorkerId, unknown: &UnknownEvent) -> Result<()> {
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
         let kind = self.dictionary.text_key(self.connection, &unknown.event_type)?;
@@ -526,6 +405,6 @@ impl Transaction<'_> {
 
 /// As it is shown apart from what its workers' status makes of it, which nothing finished depends on.
 fn plain_view(facts: &ProcessFacts) -> monitor_wire::Process {
-    let nowhere = monitor_wire::RootId::new(1).expect("not zero");
+    let nowhere = RootId::new(1).expect("not zero");
     facts.view(nowhere, monitor_wire::ProcessId::new(1).expect("not zero"), &mut |_| monitor_state::WorkerStatus::Online)
 }

@@ -17,6 +17,9 @@ const IDLE_US: u64 = 15 * 60 * 1_000_000;
 /// At most so many workers are remembered between transactions.
 const MAX_REMEMBERED: usize = 10_000;
 
+/// How often a worker that drops events is told of, in microseconds.
+const SAID_EVERY_US: u64 = 60_000_000;
+
 /// The workers that were asked for lately.
 #[derive(Default)]
 pub(super) struct Workers {
@@ -39,6 +42,9 @@ pub(super) struct WorkerRow {
     dropped: HashMap<Reason, u64>,
     /// By how much these rose in the transaction.
     risen: HashMap<Reason, u64>,
+    /// Events dropped since somebody was told of it, and when that was.
+    unsaid: u64,
+    said_us: Option<u64>,
     /// Where it was when the transaction began; none if it was not known.
     before: Option<WorkerState>,
     status_before: WorkerStatus,
@@ -94,7 +100,10 @@ impl Workers {
     pub(super) fn apply(&mut self, about: WorkerId, number: u64, batch_worker: WorkerId, event: &Event) {
         let row = self.rows.get_mut(&about).expect("loaded before its events are folded");
         row.facts.apply(number, batch_worker, event);
-        row.is_told_of |= !matches!(event, Event::WorkerHeartbeat(_));
+        row.is_told_of |= match event {
+            Event::WorkerHeartbeat(of) => of.active.or(of.processed).is_some(),
+            _ => true,
+        };
     }
 
     /// A worker's status, if it is loaded.
@@ -105,6 +114,21 @@ impl Workers {
     /// A worker that is loaded.
     pub(super) fn known(&self, id: WorkerId) -> Option<&WorkerRow> {
         self.rows.get(&id)
+    }
+
+    /// Workers that dropped events in this transaction, by program and host, and how many since they were told of last. Each is told of at
+    /// most once a minute.
+    pub(super) fn take_drops(&mut self, now_us: u64) -> Vec<(String, String, u64)> {
+        let mut drops = Vec::new();
+        for id in &self.touched {
+            let Some(row) = self.rows.get_mut(id).filter(|row| !row.risen.is_empty()) else { continue };
+            row.unsaid = row.risen.values().fold(row.unsaid, |sum, more| sum.saturating_add(*more));
+            if row.said_us.is_none_or(|said_us| now_us.saturating_sub(said_us) >= SAID_EVERY_US) {
+                row.said_us = Some(now_us);
+                drops.push((row.facts.program.clone(), row.facts.hostname.clone(), std::mem::take(&mut row.unsaid)));
+            }
+        }
+        drops
     }
 
     /// Workers whose status is another than when the transaction began.
@@ -161,6 +185,8 @@ impl WorkerRow {
                     open: row.get(2)?,
                     dropped: HashMap::default(),
                     risen: HashMap::default(),
+                    unsaid: 0,
+                    said_us: None,
                     before: None,
                     status_before: WorkerStatus::Online,
                     is_touched: false,
@@ -189,6 +215,8 @@ impl WorkerRow {
             open: 0,
             dropped: HashMap::default(),
             risen: HashMap::default(),
+            unsaid: 0,
+            said_us: None,
             before: None,
             status_before: WorkerStatus::Online,
             is_touched: true,
@@ -198,6 +226,11 @@ impl WorkerRow {
 
     pub(super) fn describe(&mut self, worker: &WorkerRef) {
         self.is_told_of |= self.facts.describe(worker);
+    }
+
+    /// Names of its program and its host.
+    pub(super) fn names(&self) -> (&str, &str) {
+        (&self.facts.program, &self.facts.hostname)
     }
 
     pub(super) fn hear(&mut self, now_us: u64) {

@@ -3,7 +3,7 @@ import { type ReactNode, useEffect } from "react";
 import { fetchMe, fetchStatus, fetchTokens } from "../../api/client.ts";
 import type { KeepRule, Status } from "../../api/types.ts";
 import { useSettled } from "../../data/useSettled.ts";
-import { count, locale, lostText, t, wordText } from "../../i18n.ts";
+import { bytes, count, locale, lostText, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, ago, duration, zoneName } from "../../model/time.ts";
@@ -238,9 +238,4 @@ function Figure({ label, children }: { label: string; children: ReactNode }) {
       <dd className="number">{children}</dd>
     </div>
   );
-}
-
-function bytes(value: number): string {
-  const [unit, of] = value < 1e6 ? (["kilobyte", 1e3] as const) : value < 1e9 ? (["megabyte", 1e6] as const) : (["gigabyte", 1e9] as const);
-  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(value / of);
 }

@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import { fetchAlert } from "../../api/alerts.ts";
 import type { Alert, AlertDetail } from "../../api/types.ts";
+import { decisionWords, whyDecided } from "../../data/alertWords.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
@@ -21,6 +22,7 @@ export function AlertDetails({ id }: { id: number }) {
   useAgain(() => void query.refetch(), 1000, query.isFetching);
   const [said, act] = useDeed(() => void query.refetch());
   const detail = query.data;
+  const unreached = detail?.notes.find(({ what, who }) => what === "nobody" && who);
   return (
     <div className="pane alerts">
       <header className="title">
@@ -34,6 +36,7 @@ export function AlertDetails({ id }: { id: number }) {
       <DeedSaid said={said} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.isPending && <p className="notice dim">{t("loading")}</p>}
+      {unreached?.who && <p className="notice bad">{t("alerts.unreached", { owner: visible(unreached.who) })}</p>}
       {detail && <Facts alert={detail.alert} />}
       {detail && <Notes detail={detail} />}
       {detail && detail.messages.length > 0 && <Messages detail={detail} />}
@@ -64,6 +67,8 @@ function Facts({ alert }: { alert: Alert }) {
       ),
     ],
   ];
+  const published = (facts.published ?? []).map(({ target, was, is }) => t("alerts.published", { target, was, is: is ?? 0 }));
+  const changes = [...published, ...(facts.changes ?? [])];
   return (
     <div className="facts">
       <dl>
@@ -75,7 +80,7 @@ function Facts({ alert }: { alert: Alert }) {
         ))}
       </dl>
       {facts.lines !== undefined && <Lines title={t("alerts.lines")} lines={facts.lines} />}
-      {facts.changes !== undefined && <Lines title={t("alerts.changes")} lines={facts.changes} />}
+      {changes.length > 0 && <Lines title={t("alerts.changes")} lines={changes} />}
     </div>
   );
 }
@@ -100,9 +105,9 @@ function Notes({ detail }: { detail: AlertDetail }) {
               <td>
                 <At timeUs={note.time_us} />
               </td>
-              <td>{visible(note.what)}</td>
+              <td>{decisionWords(note)}</td>
               <td className="why dim">
-                <Said text={[note.who, note.detail].filter((text) => text !== null).join(" · ")} />
+                <Said text={whyDecided(note)} />
               </td>
             </tr>
           ))}

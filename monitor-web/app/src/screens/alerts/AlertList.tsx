@@ -9,22 +9,28 @@ import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago, At } from "../../ui/Time.tsx";
+import { Lanes, useLanes } from "./Lanes.tsx";
+import { Notifying } from "./Notifying.tsx";
 import { AlertButtons, AlertLink, Cause, lasted } from "./parts.tsx";
 
 const LIMIT = 100;
 const AGAIN_MS = 10_000;
 
-/** Alerts that fire, or all that ever did. */
-export function AlertList({ isFiring }: { isFiring: boolean }) {
+/** Alerts that fire, or all that ever did; only those about a subject, if one is given. */
+export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: string | undefined }) {
   const query = useInfiniteQuery({
-    queryKey: ["alerts", isFiring],
-    queryFn: ({ pageParam, signal }) => fetchAlerts({ limit: LIMIT, ...(isFiring && { state: "firing" }), ...(pageParam && { cursor: pageParam }) }, signal),
+    queryKey: ["alerts", isFiring, subject],
+    queryFn: ({ pageParam, signal }) => fetchAlerts({ limit: LIMIT, ...(isFiring && { state: "firing" }), ...(subject !== undefined && { subject }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
     refetchInterval: AGAIN_MS,
+    placeholderData: (before, last) => (last?.queryKey[1] === isFiring ? before : undefined),
   });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const lanes = useLanes(!isFiring);
   const [said, act] = useDeed(() => void query.refetch());
+  // All comes at once, so that nothing is pushed.
+  if (query.isPending || (!isFiring && lanes.isPending)) return <p className="notice dim">{t("loading")}</p>;
   const alerts = query.data?.pages.flatMap((page) => page.alerts) ?? [];
   const newest = query.data?.pages[0];
   const columns = ["subject", "why", "since", isFiring ? "deeds" : "lasted", "told"] as const;
@@ -32,12 +38,21 @@ export function AlertList({ isFiring }: { isFiring: boolean }) {
     <>
       <DeedSaid said={said} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {!isFiring && <Lanes query={lanes} />}
+      {subject !== undefined && (
+        <p className="more" translate="no">
+          {visible(subject)}{" "}
+          <Link to="/tasks/alerts" search={isFiring ? {} : { tab: "history" }} className="link" translate="yes">
+            {t("tasks.filter.clear")}
+          </Link>
+        </p>
+      )}
       {newest && !newest.can_tell && <p className="more bad">{t("alerts.nobody")}</p>}
       <Mistakes of={newest?.mistakes ?? []} />
-      {alerts.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : isFiring ? "alerts.none" : "alerts.never")}</p>}
-      {isFiring && alerts.length > 0 && (
+      {alerts.length === 0 && !query.error && <p className="notice dim">{t(isFiring ? "alerts.none" : "alerts.never")}</p>}
+      {isFiring && (
         <p className="more">
-          <WhyRefused />
+          <Notifying /> {alerts.length > 0 && <WhyRefused />}
         </p>
       )}
       {alerts.length > 0 && (

@@ -14,7 +14,7 @@ const TABS = ["firing", "history", "rules", "heartbeats", "hushes"] as const;
 
 /** Alerts: what fires now, what did, by which rules, and who is told. */
 export default function Alerts() {
-  const { tab, alert } = useAlertSearch();
+  const { tab, alert, subject } = useAlertSearch();
   useEffect(() => {
     document.title = `${t("alerts.title")} · ${t("app.name")}`;
   }, []);
@@ -29,7 +29,7 @@ export default function Alerts() {
           </Link>
         ))}
       </nav>
-      {tab === "rules" ? <Rules /> : tab === "heartbeats" ? <Heartbeats /> : tab === "hushes" ? <Hushes /> : <AlertList key={tab} isFiring={tab !== "history"} />}
+      {tab === "rules" ? <Rules /> : tab === "heartbeats" ? <Heartbeats /> : tab === "hushes" ? <Hushes /> : <AlertList key={tab + subject} isFiring={tab !== "history"} subject={subject} />}
     </div>
   );
 }

@@ -1,11 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
-import { fetchHeartbeats } from "../../api/alerts.ts";
+import { useState } from "react";
+import { fetchHeartbeats, rollHeartbeat } from "../../api/alerts.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { OperatorButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
+import { AddHeartbeat, NewKey, type Told } from "./HeartbeatKey.tsx";
 
 /** Makes a heartbeat, and prints its key and how jobs use it. */
 const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
@@ -15,10 +19,15 @@ const AGAIN_MS = 10_000;
 export function Heartbeats() {
   const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), refetchInterval: AGAIN_MS });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const [said, act] = useDeed(() => void query.refetch());
+  const [key, setKey] = useState<Told>();
   const heartbeats = query.data?.heartbeats ?? [];
-  const columns = ["heartbeat", "state", "seen", "expected", "rhythm"] as const;
+  const columns = ["heartbeat", "state", "seen", "expected", "rhythm", "deeds"] as const;
   return (
     <>
+      <AddHeartbeat act={act} onKey={setKey} />
+      <DeedSaid said={said} />
+      {key && <NewKey of={key} />}
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {heartbeats.length === 0 && !query.error && (
         <div className="notice dim">
@@ -48,6 +57,11 @@ export function Heartbeats() {
                 <td>{heartbeat.due_us !== null && <Ago timeUs={heartbeat.due_us} />}</td>
                 <td className="aside dim">
                   {heartbeat.rule == null ? t("alerts.heartbeats.every", { time: duration((heartbeat.every_ms ?? 0) * 1e6, locale) }) : `${visible(heartbeat.rule)} ${visible(heartbeat.zone ?? "UTC")}`}
+                </td>
+                <td className="deeds">
+                  <OperatorButton className="outlined" onClick={() => act(() => rollHeartbeat(heartbeat.name).then((key) => setKey({ key, rule: heartbeat.rule ?? undefined })))}>
+                    {t("alerts.heartbeat.roll")}
+                  </OperatorButton>
                 </td>
               </tr>
             ))}

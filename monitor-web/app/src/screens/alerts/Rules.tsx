@@ -1,23 +1,27 @@
 import { useQuery } from "@tanstack/react-query";
-import { fetchRules, testChannel, tryRule } from "../../api/alerts.ts";
-import type { AlertChannel, AlertRules } from "../../api/types.ts";
+import { useState } from "react";
+import { fetchRules, fetchTrials, previewChannel, testChannel } from "../../api/alerts.ts";
+import type { AlertChannel, AlertPreview, AlertRules, AlertTrial } from "../../api/types.ts";
 import { t, wordText } from "../../i18n.ts";
-import { visible } from "../../model/text.ts";
+import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { Mistakes } from "./AlertList.tsx";
+import { DAYS, Draft, Tried } from "./Draft.tsx";
 
-const DAYS = 7;
-const NAMED = 3;
+const FRESH_MS = 60_000;
 
 /** By which rules somebody is told, and by which channels. */
 export function Rules() {
   const query = useQuery({ queryKey: ["alert-rules"], queryFn: ({ signal }) => fetchRules(signal) });
+  const trials = useQuery({ queryKey: ["alert-trials"], queryFn: ({ signal }) => fetchTrials(DAYS, signal), staleTime: FRESH_MS });
   const [said, act] = useDeed(() => void query.refetch());
+  const [preview, setPreview] = useState<AlertPreview>();
+  const [shown, actOnChannel] = useDeed();
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
-  if (!query.data) return <p className="notice dim">{t("loading")}</p>;
+  if (!query.data || trials.isPending) return <p className="notice dim">{t("loading")}</p>;
   const { rules, channels, mistakes, file } = query.data;
   return (
     <>
@@ -32,22 +36,25 @@ export function Rules() {
           <table>
             <tbody>
               {channels.map((channel) => (
-                <Channel key={channel.name} channel={channel} onTest={() => act(() => testChannel(channel.name).then((told) => `${visible(channel.name)}: ${wordText("alerts.message", told.state)} ${visible(told.answer ?? "")}`))} />
+                <Channel key={channel.name} channel={channel} onPreview={() => actOnChannel(() => previewChannel(channel.name).then(setPreview))} onTest={() => act(() => testChannel(channel.name).then((told) => `${visible(channel.name)}: ${wordText("alerts.message", told.state)} ${visible(told.answer ?? "")}`))} />
               ))}
             </tbody>
           </table>
         )}
+        <DeedSaid said={shown} />
+        {preview && <Previewed preview={preview} />}
       </section>
       <section aria-labelledby="alert-rules">
         <h2 id="alert-rules">{t("alerts.rules")}</h2>
         <table>
           <tbody>
             {rules.map((rule) => (
-              <Rule key={rule.name} rule={rule} onTry={() => act(() => tried(rule.name))} />
+              <Rule key={rule.name} rule={rule} tried={trials.data?.trials.find((trial) => trial.rule === rule.name)?.trial} />
             ))}
           </tbody>
         </table>
       </section>
+      <Draft />
       <p className="more">
         <WhyRefused />
       </p>
@@ -55,14 +62,20 @@ export function Rules() {
   );
 }
 
-/** What a rule would have told in the past days, in words. */
-async function tried(rule: string): Promise<string> {
-  const { count, messages, alerts } = await tryRule(rule, DAYS);
-  const named = alerts.slice(0, NAMED).map((alert) => visible(alert.subject)).join(", ");
-  return `${visible(rule)}: ${t("alerts.tried", { count, messages, days: DAYS })}${named === "" ? "" : ` (${named}${count > NAMED ? " …" : ""})`}`;
+/** The last alert as a channel would tell it. */
+function Previewed({ preview: { alert, text, trouble } }: { preview: AlertPreview }) {
+  return (
+    <div className="preview" role="status">
+      {trouble !== null && <p className="more bad">{t("alerts.preview.trouble", { why: visible(trouble) })}</p>}
+      {alert === null && <p className="more dim">{t("alerts.preview.none")}</p>}
+      <pre className="mono" translate="no">
+        {visibleLines(text)}
+      </pre>
+    </div>
+  );
 }
 
-function Channel({ channel, onTest }: { channel: AlertChannel; onTest: () => void }) {
+function Channel({ channel, onTest, onPreview }: { channel: AlertChannel; onTest: () => void; onPreview: () => void }) {
   const { name, kind, last } = channel;
   return (
     <tr data-channel={name}>
@@ -75,6 +88,9 @@ function Channel({ channel, onTest }: { channel: AlertChannel; onTest: () => voi
       <td>
         <OperatorButton className="outlined" onClick={onTest}>
           {t("alerts.test")}
+        </OperatorButton>{" "}
+        <OperatorButton className="outlined" onClick={onPreview}>
+          {t("alerts.preview")}
         </OperatorButton>
       </td>
       <td className="why dim" data-message={last?.state}>
@@ -85,18 +101,14 @@ function Channel({ channel, onTest }: { channel: AlertChannel; onTest: () => voi
   );
 }
 
-function Rule({ rule, onTry }: { rule: AlertRules["rules"][number]; onTry: () => void }) {
+function Rule({ rule, tried }: { rule: AlertRules["rules"][number]; tried: AlertTrial | undefined }) {
   return (
     <tr data-rule={rule.name}>
       <th scope="row" translate="no">
         {visible(rule.name)}
       </th>
-      <td className="dim">{wordText("alerts.source", rule.source)}</td>
-      <td>
-        <button type="button" className="outlined" onClick={onTry}>
-          {t("alerts.try")}
-        </button>
-      </td>
+      <td className="dim">{[wordText("alerts.source", rule.source), rule.replaces_builtin && t("alerts.replaces")].filter(Boolean).join(", ")}</td>
+      <td>{tried && <Tried trial={tried} />}</td>
       <td className="why mono" translate="no">
         {visible(JSON.stringify(rule.definition))}
       </td>

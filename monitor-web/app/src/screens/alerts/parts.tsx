@@ -1,7 +1,8 @@
 import { Link } from "@tanstack/react-router";
 import { acknowledgeAlert, hush, resolveAlert } from "../../api/alerts.ts";
 import type { Alert } from "../../api/types.ts";
-import { locale, t, wordText } from "../../i18n.ts";
+import { causeWords } from "../../data/alertWords.ts";
+import { locale, t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { OperatorButton } from "../../ui/OperatorButton.tsx";
@@ -9,22 +10,25 @@ import { Said } from "../../ui/Text.tsx";
 
 const SNOOZE = "2h";
 
+/** The name of what an alert is about: `gold` of `task:gold`. */
+export function nameOf(subject: string): string {
+  return visible(subject.slice(subject.indexOf(":") + 1));
+}
+
 export function AlertLink({ alert }: { alert: Alert }) {
   return (
     <Link to="/tasks/alerts" search={{ alert: alert.id }} className="link" translate="no">
-      {visible(alert.subject.slice(alert.subject.indexOf(":") + 1))}
+      {nameOf(alert.subject)}
     </Link>
   );
 }
 
 /** Why, in a few words: the cause, how often, the exit code, the error. */
-export function Cause({ alert: { cause, count, facts } }: { alert: Alert }) {
-  const code = facts.exit_code !== undefined && facts.exit_code !== 0 ? t("alerts.exit", { code: facts.exit_code }) : undefined;
-  const times = count > 1 ? t("alerts.times", { count }) : undefined;
-  const said = facts.error ?? facts.text;
+export function Cause({ alert }: { alert: Alert }) {
+  const said = alert.facts.error ?? alert.facts.text;
   return (
     <>
-      {[wordText("alerts.cause", cause), times, code].filter((text) => text !== undefined).join(" · ")}
+      {causeWords(alert)}
       {said !== undefined && (
         <>
           {" · "}

@@ -2,7 +2,9 @@ import { Link } from "@tanstack/react-router";
 import { useEffect } from "react";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { Day } from "./Day.tsx";
 import { Edit } from "./Edit.tsx";
+import { RunPanel } from "./RunPanel.tsx";
 import { Runs } from "./Runs.tsx";
 import { Task } from "./Task.tsx";
 import { Tasks } from "./Tasks.tsx";
@@ -10,20 +12,31 @@ import { useBatchSearch } from "./useBatchSearch.ts";
 import "../../ui/pane.css";
 import "./batch.css";
 
-/** Batch tasks: what is to run, what ran, and one task on its own. */
+/** Batch tasks: what is to run, what ran, and one task on its own; a run that is opened stands beside them. */
 export default function Batch() {
-  const { task, tab } = useBatchSearch();
+  const { task, run, set } = useBatchSearch();
   useEffect(() => {
     document.title = `${task === undefined ? t("batch.title") : visible(task)} · ${t("app.name")}`;
   }, [task]);
+  return (
+    <div className="batch-split">
+      <Main />
+      {run !== undefined && <RunPanel key={run} run={run} onClose={() => set({ run: undefined })} />}
+    </div>
+  );
+}
+
+function Main() {
+  const { task, tab } = useBatchSearch();
   if (tab === "edit") return <Edit key={task} name={task} />;
-  if (task !== undefined && tab !== "runs") return <Task name={task} />;
+  if (task !== undefined && tab === undefined) return <Task key={task} name={task} />;
   const tabs = [
     { name: undefined, text: t("batch.tasks") },
     { name: "runs", text: t("batch.runs") },
+    { name: "day", text: t("batch.day") },
   ];
   return (
-    <div className="pane batch">
+    <div className="pane batch" data-tab={tab}>
       <h1 className="hidden">{t("batch.title")}</h1>
       <nav className="tabs" aria-label={t("batch.title")}>
         {tabs.map(({ name, text }) => (
@@ -32,7 +45,7 @@ export default function Batch() {
           </Link>
         ))}
       </nav>
-      {tab === "runs" ? <Runs /> : <Tasks />}
+      {tab === "runs" ? <Runs /> : tab === "day" ? <Day /> : <Tasks />}
     </div>
   );
 }

@@ -6,12 +6,15 @@ import { visible } from "../../model/text.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { foldDues, type DueRow } from "../../model/batch-dues.ts";
 import { At } from "../../ui/Time.tsx";
+import { KindMark } from "./Marks.tsx";
+import { useRead } from "./useRead.ts";
 
 const AGAIN_MS = 10_000;
 
 /** Each time of the past day and the next at which a task was or will be due, and what was decided on it. */
-export function Dues({ task }: { task: string }) {
+export function Dues({ task, onRead }: { task: string; onRead: () => void }) {
   const query = useQuery({ queryKey: ["batch-dues", task], queryFn: ({ signal }) => fetchExplanation(task, signal), refetchInterval: AGAIN_MS });
+  useRead(query.isPending, onRead);
   const due = foldDues(query.data?.due ?? []);
   const columns = ["due", "decision", "agent", "why"] as const;
   return (
@@ -55,12 +58,14 @@ function Row({ due }: { due: DueRow }) {
         )}
         {due.count > 1 && <span className="dim"> {t("batch.dues.count", { count: due.count })}</span>}
       </td>
-      <td className="decision">{wordText("batch.decision", due.decision)}</td>
+      <td className="decision">
+        {due.decision !== "started" && due.decision !== "none" && <KindMark kind={due.decision} />} {wordText("batch.decision", due.decision)}
+      </td>
       <td className="agent dim">{visible(due.agent ?? "")}</td>
       <td className="why">
         {due.reason !== null && (due.decision === "started" ? wordText("batch.trigger", due.reason) : wordText("batch.reason", due.reason))}
         {due.run !== null && !due.decision.startsWith("will") && (
-          <Link to="/tasks/batch" search={{ tab: "runs", task: due.run.slice(0, due.run.lastIndexOf("@")) }} className="link mono">
+          <Link to="." search={(before: object) => ({ ...before, run: due.run })} className="link mono">
             {" "}
             {visible(due.run)}
           </Link>

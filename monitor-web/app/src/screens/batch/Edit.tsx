@@ -10,6 +10,7 @@ import { Dialog } from "../../ui/Dialog.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
+import { Rehearsal } from "./Rehearsal.tsx";
 
 const ZONES = Intl.supportedValuesOf("timeZone");
 
@@ -90,6 +91,7 @@ function Form({ task }: { task: BatchTask | undefined }) {
         ))}
       </datalist>
       <Preview draft={draft} name={task?.name ?? draft.name} />
+      <Rehearsal draft={draft} />
       {field("on", (props) => <input {...props} />)}
       {field("timeout", (props) => <input {...props} />)}
       {field("owner", (props) => <input {...props} />)}
@@ -173,7 +175,7 @@ function Preview({ draft, name }: { draft: Draft; name: string }) {
                 {due.local.slice(0, 19).replace("T", " ")} {visible(query.data.zone)}
               </span>{" "}
               <span className="dim">
-                <At timeUs={due.due_us} /> {due.note !== null && visible(due.note)}
+                <At timeUs={due.due_us} /> {due.note !== null && noteText(due.note)}
               </span>
             </li>
           ))}
@@ -181,4 +183,12 @@ function Preview({ draft, name }: { draft: Draft; name: string }) {
       )}
     </div>
   );
+}
+
+/** What a change of the clock makes of a due time, in the reader's language as far as it is known. */
+function noteText(note: string): string {
+  const [, skipped] = /^the clock skips (\d\d:\d\d:\d\d)/.exec(note) ?? [];
+  if (skipped !== undefined) return t("batch.note.skips", { time: skipped });
+  const [, which] = /^the clock shows this time twice: this is the (first|second) one$/.exec(note) ?? [];
+  return which === undefined ? visible(note) : t(which === "first" ? "batch.note.first" : "batch.note.second");
 }

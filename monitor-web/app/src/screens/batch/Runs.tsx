@@ -12,7 +12,8 @@ import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Ago, At, Duration } from "../../ui/Time.tsx";
 import { TaskLink, orderText } from "./parts.tsx";
-import { dayUs, useBatchSearch } from "./useBatchSearch.ts";
+import { useRead } from "./useRead.ts";
+import { clockUs, useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
 const OUTCOMES = ["running", "succeeded", "failed", "cancelled", "lost"];
@@ -23,9 +24,9 @@ export function Runs() {
   const field = (key: "task" | "exit" | "agent", value: string | undefined) => (
     <input value={value ?? ""} placeholder={t(`batch.filter.${key}`)} aria-label={t(`batch.filter.${key}`)} className={key} onChange={(event) => set({ [key]: event.target.value || undefined })} />
   );
-  const day = (key: "from" | "to", value: string | undefined) => (
+  const time = (key: "from" | "to", value: string | undefined) => (
     <label>
-      <span className="dim">{t(`batch.filter.${key}`)}</span> <input type="date" value={value ?? ""} onChange={(event) => set({ [key]: event.target.value || undefined })} />
+      <span className="dim">{t(`batch.filter.${key}`)}</span> <input type="datetime-local" value={value && !value.includes("T") ? `${value}T00:00` : (value ?? "")} onChange={(event) => set({ [key]: event.target.value || undefined })} />
     </label>
   );
   return (
@@ -42,8 +43,8 @@ export function Runs() {
         </select>
         {field("exit", exit)}
         {field("agent", agent)}
-        {day("from", from)}
-        {day("to", to)}
+        {time("from", from)}
+        {time("to", to)}
       </search>
       <RunList query={{ task, outcome, exit, agent, from, to }} />
     </>
@@ -54,12 +55,13 @@ type Wanted = Partial<Record<"task" | "outcome" | "exit" | "agent" | "from" | "t
 
 function queryOf({ task, outcome, exit, agent, from, to }: Wanted): BatchRunsQuery {
   const code = /^-?\d{1,9}$/.test(exit ?? "") ? Number(exit) : undefined;
-  const [fromUs, toUs] = [dayUs(from), dayUs(to, 1)];
+  // The end of a day is meant by a day, and the time itself by a time.
+  const [fromUs, toUs] = [clockUs(from), clockUs(to, to?.includes("T") ? 0 : 1)];
   return { limit: LIMIT, ...(task && { task }), ...(outcome && { outcome }), ...(code !== undefined && { exit_code: code }), ...(agent && { agent }), ...(fromUs && { from: fromUs }), ...(toUs && { to: toUs }) };
 }
 
 /** A list of runs. Each leads to its tree as long as that is kept. */
-export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; isOfTask?: boolean }) {
+export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wanted; isOfTask?: boolean; onRead?: () => void }) {
   const query = useInfiniteQuery({
     queryKey: ["batch-runs", wanted],
     queryFn: ({ pageParam, signal }) => fetchBatchRuns({ ...queryOf(wanted), ...(pageParam && { cursor: pageParam }) }, signal),
@@ -67,11 +69,12 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
     getNextPageParam: (page) => page.next_cursor,
   });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
+  useRead(query.isPending, onRead);
   const [said, act] = useDeed(() => void query.refetch());
   const runs = query.data?.pages.flatMap((page) => page.runs) ?? [];
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   if (runs.length === 0) return <p className="notice dim">{t(query.isPending ? "loading" : "batch.no-runs")}</p>;
-  const columns = ["run", "due", "started", "took", "agent", "trigger", "why"] as const;
+  const columns = ["run", "due", "started", "took", "log", "agent", "trigger", "why"] as const;
   return (
     <>
       <DeedSaid said={said} />
@@ -79,8 +82,8 @@ export function RunList({ query: wanted, isOfTask = false }: { query: Wanted; is
         <thead>
           <tr>
             {columns.map((column) => (
-              <th key={column} scope="col" className={column}>
-                {t(`batch.column.${column}`)}
+              <th key={column} scope="col" className={column === "log" ? "output" : column}>
+                {column === "log" ? t("batch.log") : t(`batch.column.${column}`)}
               </th>
             ))}
           </tr>
@@ -121,6 +124,11 @@ function Row({ run, isOfTask, onEnd }: { run: BatchRun; isOfTask: boolean; onEnd
       </td>
       <td className="took">
         <Duration process={timed} />
+      </td>
+      <td className="output">
+        <Link to="." search={(before: object) => ({ ...before, run: run.run })} className="link" aria-label={t("batch.log.of", { run: visible(run.run) })}>
+          {t("batch.log")}
+        </Link>
       </td>
       <td className="agent dim">{visible(run.agent ?? "")}</td>
       <td className="trigger dim">

@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { fetchBatchTask, fetchBatchVersions, runBatchTask, saveBatchTask } from "../../api/batch.ts";
 import type { BatchTask } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
@@ -12,7 +13,9 @@ import { Ago, At } from "../../ui/Time.tsx";
 import { Outcomes } from "./Marks.tsx";
 import { RunList } from "./Runs.tsx";
 import { Dues } from "./Dues.tsx";
-import { PauseButton, agentsOf, inZone, orderText, ownerOf } from "./parts.tsx";
+import { Publications } from "./Publications.tsx";
+import { useRead } from "./useRead.ts";
+import { PauseButton, agentsOf, inZone, isPaused, orderText, ownerOf } from "./parts.tsx";
 
 const AGAIN_MS = 10_000;
 
@@ -21,6 +24,8 @@ export function Task({ name }: { name: string }) {
   const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), refetchInterval: AGAIN_MS });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
   const [said, act] = useDeed(() => void query.refetch());
+  // How many of the parts have been read, from above.
+  const [read, setRead] = useState(0);
   const task = query.data;
   return (
     <div className="pane batch">
@@ -35,6 +40,9 @@ export function Task({ name }: { name: string }) {
               {t("batch.run")}
             </OperatorButton>
             <PauseButton task={task} act={act} />
+            <Link to="/tasks/batch" search={{ tab: "day", q: name }} className="outlined">
+              {t("batch.day")}
+            </Link>
             {task.agent === null && (
               <Link to="/tasks/batch" search={{ task: name, tab: "edit" }} className="outlined">
                 {t("batch.edit")}
@@ -51,11 +59,13 @@ export function Task({ name }: { name: string }) {
       {task && (
         <section aria-labelledby="batch-runs">
           <h2 id="batch-runs">{t("batch.runs")}</h2>
-          <RunList query={{ task: name }} isOfTask />
+          <RunList query={{ task: name }} isOfTask onRead={() => setRead((read) => Math.max(read, 1))} />
         </section>
       )}
-      {task && <Dues task={name} />}
-      {task && <Versions task={task} act={act} />}
+      {task && read > 0 && <Dues task={name} onRead={() => setRead((read) => Math.max(read, 2))} />}
+      {task && read > 1 && <Versions task={task} act={act} onRead={() => setRead(3)} />}
+      {/* The last one: its agent is asked, which takes a while. */}
+      {task && read > 2 && <Publications task={task} />}
     </div>
   );
 }
@@ -81,7 +91,7 @@ function Facts({ task }: { task: BatchTask }) {
       <section aria-labelledby="batch-next">
         <h2 id="batch-next">{t("batch.next")}</h2>
         {task.next_us.length === 0 ? (
-          <p className="dim">{t(task.status === "paused" ? "batch.paused" : "batch.not-by-time")}</p>
+          <p className="dim">{t(isPaused(task) ? "batch.paused" : "batch.not-by-time")}</p>
         ) : (
           <ol className="next">
             {task.next_us.map((due) => (
@@ -101,8 +111,9 @@ function Facts({ task }: { task: BatchTask }) {
   );
 }
 
-function Versions({ task, act }: { task: BatchTask; act: (deed: () => Promise<void>) => void }) {
+function Versions({ task, act, onRead }: { task: BatchTask; act: (deed: () => Promise<void>) => void; onRead: () => void }) {
   const query = useQuery({ queryKey: ["batch-versions", task.name, task.version], queryFn: ({ signal }) => fetchBatchVersions(task.name, signal) });
+  useRead(query.isPending, onRead);
   const versions = query.data?.versions ?? [];
   return (
     <section aria-labelledby="batch-versions">

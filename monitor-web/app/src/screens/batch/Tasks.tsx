@@ -1,20 +1,21 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { fetchBatchTasks } from "../../api/batch.ts";
+import { endBatchRun, fetchBatchTasks, runBatchTask } from "../../api/batch.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { WhyRefused } from "../../ui/OperatorButton.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Outcomes } from "./Marks.tsx";
-import { Next, PauseButton, TaskLink, agentsOf, ownerOf } from "./parts.tsx";
+import { Next, PauseButton, TaskLink, agentsOf, orderText, ownerOf } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
 /** Starts the agent of a machine, which reads its tasks from a folder. */
 const START = "monitor agent --tasks tasks/";
 
-const COLUMNS = ["task", "next", "outcomes", "owner", "agent", "state"] as const;
+const COLUMNS = ["task", "next", "outcomes", "owner", "agent", "state", "deeds"] as const;
 /** Due times move on though nothing is told of them. */
 const AGAIN_MS = 10_000;
 
@@ -76,6 +77,16 @@ export function Tasks() {
                 <td className="agent dim">{agentsOf(task)}</td>
                 <td className="state">
                   <PauseButton task={task} act={act} />
+                </td>
+                <td className="deeds">
+                  <OperatorButton className="outlined" aria-label={t("batch.run.of", { task: visible(task.name) })} onClick={() => act(() => runBatchTask(task.name).then(orderText))}>
+                    {t("batch.run")}
+                  </OperatorButton>{" "}
+                  {task.runs.some(({ outcome }) => outcome === "running") && (
+                    <OperatorButton className="outlined" aria-label={t("batch.end.of", { task: visible(task.name) })} onClick={() => act(() => endBatchRun(task.name).then(orderText))}>
+                      {t("batch.end")}
+                    </OperatorButton>
+                  )}
                 </td>
               </tr>
             ))}

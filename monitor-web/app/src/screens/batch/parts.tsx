@@ -19,9 +19,14 @@ export function ownerOf(task: BatchTask): string {
   return typeof owner === "string" ? visible(owner) : "";
 }
 
+/** Its rules start nothing: somebody has paused it, or its definition says so. */
+export function isPaused(task: BatchTask): boolean {
+  return task.status === "paused" || task.definition["paused"] === true;
+}
+
 /** When it is due next, or why it is not. */
 export function Next({ task }: { task: BatchTask }) {
-  if (task.status === "paused" && task.until_us === null) return <span className="dim">{t("batch.paused")}</span>;
+  if (isPaused(task) && (task.until_us === null || task.definition["paused"] === true)) return <span className="dim">{t("batch.paused")}</span>;
   const next = task.next_us[0];
   if (next === undefined) return <span className="dim">{t("batch.not-by-time")}</span>;
   return (
@@ -53,11 +58,11 @@ export function orderText({ lines = [], until_us }: Command): string {
 
 /** Pauses a task, or resumes it. A file's task is changed in its file. */
 export function PauseButton({ task, act }: { task: BatchTask; act: (deed: () => Promise<void>) => void }) {
-  const isPaused = task.status === "paused";
+  const isOff = task.status === "paused";
   if (task.agent !== null) return <span className="dim" title={visible(task.who ?? "")}>{t("batch.by-file")}</span>;
   return (
-    <OperatorButton className="outlined" aria-pressed={isPaused} onClick={() => act(() => pauseBatchTask(task.name, !isPaused).then(() => undefined))}>
-      {t(isPaused ? "batch.resume" : "batch.pause")}
+    <OperatorButton className="outlined" aria-pressed={isOff} onClick={() => act(() => pauseBatchTask(task.name, !isOff).then(() => undefined))}>
+      {t(isOff ? "batch.resume" : "batch.pause")}
     </OperatorButton>
   );
 }

@@ -26,6 +26,7 @@ import { Doctor } from "./Doctor.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
 import { History } from "./History.tsx";
+import { Links } from "./Links.tsx";
 import { Relatives } from "./Relatives.tsx";
 import { report } from "./report.ts";
 import { Source } from "./Source.tsx";
@@ -34,9 +35,6 @@ import type { RootView } from "./view.ts";
 
 /** Read with the first process that is looked at. */
 const Logs = lazy(() => import("./logs/Logs.tsx"));
-
-/** So many of the processes that name this one are listed. */
-const MOST_LINKS = 50;
 
 interface Props {
   view: RootView;
@@ -172,8 +170,6 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
   const odd = oddities(process, parent === undefined || view.tree.isOrphan(slot) ? undefined : view.tree.at(parent), Date.now() * 1000);
   const known = (id: string) => view.tree.find(id) !== undefined;
   const parts = fieldParts(process.fields ?? {});
-  const links = process.links ?? [];
-  const linkedFrom = view.tree.linkedFrom(process.id);
   return (
     <>
       {marks.map(({ word, why }) => (
@@ -244,28 +240,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           </Row>
         )}
       </Section>
-      {links.length > 0 && (
-        <Section title={t("panel.links")}>
-          {links.map(({ root_id, id, relation }) => (
-            <Row key={`${relation} ${root_id} ${id}`} label={wordText("relation", relation)}>
-              <a className="link mono" href={`/tasks/${root_id}?process=${id}`}>
-                {id}
-              </a>
-            </Row>
-          ))}
-        </Section>
-      )}
-      {linkedFrom.length > 0 && (
-        <Section title={t("panel.linked-from")}>
-          {linkedFrom.slice(0, MOST_LINKS).map((from) => (
-            <Row key={`${from.relation} ${from.slot}`} label={wordText("relation", from.relation)}>
-              <button type="button" className="inline" onClick={() => onSelect(view.tree.idOf(from.slot))}>
-                <Said text={view.tree.siteOf(from.slot).name} />
-              </button>
-            </Row>
-          ))}
-        </Section>
-      )}
+      <Links key={`${process.id} links`} view={view} process={process} onSelect={onSelect} />
     </>
   );
 }

@@ -19,26 +19,33 @@ interface Props {
   onChange: (filters: Filters) => void;
 }
 
+/** How many runs are in each state, as text, while nothing else narrows the list. */
+export interface StateCounts {
+  /** Whether they have been read, or could not be. */
+  isRead: boolean;
+  total?: string;
+  of?: Readonly<Record<(typeof TABS)[number], string>>;
+}
+
 /** The tabs by state, and one line for all else. `/` leads to the line; the first row is one Tab behind it. */
-export function FilterBar({ filters, onChange }: Props) {
-  const counts = useCounts(filters);
+export function FilterBar({ filters, counts, onChange }: Props & { counts: StateCounts }) {
   const state = (value: string) => onChange(withFilter(filters, "state", value));
   return (
     <div className="filters" role="search">
       <div className="states" role="group" aria-label={t("tasks.filter.state")}>
         <button type="button" aria-pressed={filters.state === undefined} onClick={() => state("")}>
-          {t("tasks.all")} {counts && <span className="number">{counts.total}</span>}
+          {t("tasks.all")} {counts.total !== undefined && <span className="number">{counts.total}</span>}
         </button>
         {TABS.map((each) => (
           <button
             key={each}
             type="button"
             data-state={each}
-            data-none={counts?.of[each] === "0" || undefined}
+            data-none={counts.of?.[each] === "0" || undefined}
             aria-pressed={filters.state === each}
             onClick={() => state(filters.state === each ? "" : each)}
           >
-            <StateMark state={each} /> {stateWord(each)} {counts && counts.of[each] !== "0" && <span className="number">{counts.of[each]}</span>}
+            <StateMark state={each} /> {stateWord(each)} {counts.of && counts.of[each] !== "0" && <span className="number">{counts.of[each]}</span>}
           </button>
         ))}
       </div>
@@ -113,18 +120,19 @@ const COUNTS_MS = 3000;
 /** Beyond this many, those that wait for their next attempt are not counted exactly. */
 const MOST_RETRYING = 100;
 
-/** How many runs are in each state, as text, while nothing else narrows the list. */
-function useCounts({ state: _, ...rest }: Filters): { total: string; of: Readonly<Record<(typeof TABS)[number], string>> } | undefined {
+export function useCounts({ state: _, ...rest }: Filters): StateCounts {
   const often = { refetchInterval: COUNTS_MS, staleTime: 0 };
-  const status = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), enabled: !isFiltered(rest), ...often });
-  const roots = isFiltered(rest) ? undefined : status.data?.roots;
+  const isWanted = !isFiltered(rest);
+  const status = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), enabled: isWanted, ...often });
+  const roots = isWanted ? status.data?.roots : undefined;
   // The status counts them among other states, which it does not tell apart.
   const mayRetry = (roots?.other ?? 0) > 0;
   const found = useQuery({ queryKey: ["retrying"], queryFn: ({ signal }) => fetchRoots({ state: "retrying", limit: MOST_RETRYING }, signal), enabled: mayRetry, ...often });
-  if (!roots) return undefined;
+  if (!roots) return { isRead: !isWanted || !status.isPending };
   const retrying = mayRetry ? found.data : undefined;
   const total = Object.values(roots).reduce((sum, each) => sum + each, 0);
-  return { total: count(total), of: { ...countsOf(roots), retrying: `${count(retrying?.roots.length ?? 0)}${retrying?.next_cursor ? "+" : ""}` } };
+  const of = { ...countsOf(roots), retrying: `${count(retrying?.roots.length ?? 0)}${retrying?.next_cursor ? "+" : ""}` };
+  return { isRead: !mayRetry || !found.isPending, total: count(total), of };
 }
 
 function countsOf(roots: Counts): Record<(typeof STATES)[number], string> {

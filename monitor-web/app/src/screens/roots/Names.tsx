@@ -33,8 +33,8 @@ const columns = [
   ["processes", "names.column.counts"],
 ] as const;
 
-/** The roots by name: how each stands, how the last ones ended and how long they took. */
-export function Names({ q }: { q: string }) {
+/** The roots by name: how each stands, how the last ones ended and how long they took. Nothing is shown while it is held. */
+export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
   const query = useInfiniteQuery({
     queryKey: ["names", q],
     queryFn: ({ pageParam, signal }) => fetchNames({ limit: PAGE, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
@@ -42,7 +42,7 @@ export function Names({ q }: { q: string }) {
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
   useAgain(() => void query.refetch(), AGAIN_MS, query.isFetching);
-  const fresh = query.data?.pages.flatMap((page) => page.names) ?? [];
+  const fresh = isHeld ? [] : (query.data?.pages.flatMap((page) => page.names) ?? []);
   const scroller = useRef<HTMLDivElement>(null);
   // What is being read further down stays where it is.
   const [holds, setHolds] = useState(false);
@@ -65,7 +65,7 @@ export function Names({ q }: { q: string }) {
   return (
     <>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {names.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "tasks.none")}</p>}
+      {names.length === 0 && !query.error && <p className="notice dim">{t(isHeld || query.isPending ? "loading" : "tasks.none")}</p>}
       {names.length > 0 && (
         <div className="list">
           {waiting > 0 && (

@@ -1,5 +1,5 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { useCallback, useEffect } from "react";
+import { useCallback, useEffect, useRef } from "react";
 import { rememberList } from "../../data/roots/list-search.ts";
 import { useSettled } from "../../data/useSettled.ts";
 import { t } from "../../i18n.ts";
@@ -8,11 +8,12 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Causes, useCauses } from "./Causes.tsx";
 import { CheckedBar } from "./CheckedBar.tsx";
 import { Empty } from "./Empty.tsx";
-import { FilterBar } from "./FilterBar.tsx";
+import { FilterBar, useCounts } from "./FilterBar.tsx";
 import { Names } from "./Names.tsx";
 import { RootList } from "./RootList.tsx";
 import { type Checked, useChecked } from "./useChecked.ts";
 import { type RootListState, useRoots } from "./useRoots.ts";
+import "../../ui/states.css";
 import "./tasks.css";
 
 /** The list of roots. */
@@ -30,6 +31,10 @@ export default function Tasks() {
   );
   useEffect(() => rememberList(search), [search]);
   const list = useRoots(filters);
+  const counts = useCounts(filters);
+  // The numbers decide the height of the bar; rows that were shown once are not taken away.
+  const hasBar = useRef(false);
+  hasBar.current ||= counts.isRead;
 
   useEffect(() => {
     document.title = `${t(byName ? "names.title" : "tasks.title")} · ${t("app.name")}`;
@@ -38,28 +43,28 @@ export default function Tasks() {
   return (
     <div className="tasks">
       <h1 className="hidden">{t(byName ? "names.title" : "tasks.title")}</h1>
-      <FilterBar filters={filters} onChange={setFilters} />
+      <FilterBar filters={filters} counts={counts} onChange={setFilters} />
       {byName ? (
-        <Names q={filters.q ?? ""} />
+        <Names q={filters.q ?? ""} isHeld={!hasBar.current} />
       ) : (
-        <Runs list={list} filters={filters} onFilters={setFilters} />
+        <Runs list={list} filters={filters} isHeld={!hasBar.current} onFilters={setFilters} />
       )}
     </div>
   );
 }
 
-interface RunsProps {
+interface RowsProps {
   list: RootListState;
   filters: Filters;
   onFilters: (filters: Filters) => void;
 }
 
-/** The runs, and above them what failed. Both come at once, so that nothing is pushed. */
-function Runs({ list, filters, onFilters }: RunsProps) {
+/** The runs, and above them what failed. Both come at once, and once the bar above has its height, so that nothing is pushed. */
+function Runs({ list, filters, isHeld, onFilters }: RowsProps & { isHeld: boolean }) {
   const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
   const causes = useCauses();
   const isSettled = useSettled(!list.loading && causes.isRead);
-  if (!isSettled) return <p className="notice dim">{t("loading")}</p>;
+  if (!isSettled || isHeld) return <p className="notice dim">{t("loading")}</p>;
   return (
     <>
       {checked.ids.size > 0 && <CheckedBar checked={checked} />}
@@ -70,7 +75,7 @@ function Runs({ list, filters, onFilters }: RunsProps) {
   );
 }
 
-function Rows({ list, filters, checked, onFilters }: RunsProps & { checked: Checked }) {
+function Rows({ list, filters, checked, onFilters }: RowsProps & { checked: Checked }) {
   if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} checked={checked} filters={filters} onFilters={onFilters} />;
   if (list.problem) return null;
   if (list.loading) return <p className="notice dim">{t("loading")}</p>;

@@ -120,6 +120,7 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
       {open && (
         <tr className="more">
           <td colSpan={COLUMNS.length}>
+            <Figures worker={worker} />
             <Work worker={worker} />
             {worker.state === "online" && <Channel worker={worker} />}
           </td>
@@ -128,6 +129,17 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
     </>
   );
 });
+
+/** What its heartbeats say of tasks and of its host. */
+function Figures({ worker: { active, processed, loadavg } }: { worker: Worker }) {
+  const load = loadavg?.map((figure) => figure.toFixed(2)).join(" · ");
+  if (typeof processed !== "number" && load === undefined) return null;
+  return (
+    <p className="figures">
+      {typeof processed === "number" && t("workers.processed", { active: active ?? 0, processed })} {load !== undefined && <span className="dim">{t("workers.load", { load })}</span>}
+    </p>
+  );
+}
 
 function Line({ worker, domain, isOne, open, onToggle }: LineProps & { open: boolean; onToggle: () => void }) {
   const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);

@@ -1,0 +1,292 @@
+//! Removes what a task no longer keeps: the oldest logs of its runs, and the oldest of what they have left in the history.
+//!
+//! Only files and folders are touched whose names are those that runs give them, and no link is followed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, DirEntry};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use monitor_runs::{Run, Step};
+use monitor_tasks::definition::{Keep, Retention};
+
+/// Logs of which a definition says nothing.
+const LOGS: Keep = Keep { age: Some(Duration::from_secs(90 * 86_400)), size: Some(1 << 30), count: Some(10_000) };
+/// The folder of a task is looked through no more often than so.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// When the folder of each task was looked through.
+#[derive(Debug, Default)]
+pub(crate) struct Looked(Mutex<HashMap<String, Instant>>);
+
+impl Looked {
+    /// True if it is time to look through the folder of a task; then it counts as done.
+    pub(crate) fn is_time(&self, task: &str) -> bool {
+        let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = looked.get(task).is_none_or(|looked| looked.elapsed() >= EVERY);
+        if is_time {
+            looked.retain(|_, looked| looked.elapsed() < EVERY);
+            looked.insert(task.to_owned(), Instant::now());
+        }
+        is_time
+    }
+}
+
+/// Something that a run has left.
+#[derive(Debug)]
+struct Left {
+    path: PathBuf,
+    /// When it was made, as its name says.
+    at: Timestamp,
+    bytes: u64,
+}
+
+/// Removes what the folder of a task has too much of. `writing` are the ids of processes whose logs are still written.
+pub(crate) fn tidy(folder: &Path, retention: Retention, writing: &BTreeSet<String>, (now, zone): (Timestamp, &TimeZone)) {
+    let keep = if retention.logs == Keep::default() { LOGS } else { retention.logs };
+    let is_written = |path: &Path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        name.rsplit_once('-').is_some_and(|(_, process)| writing.contains(process))
+    };
+    for log in too_much(logs(&folder.join("logs"), zone), keep, now).into_iter().filter(|log| !is_written(&log.path)) {
+        if tell(&log.path, fs::remove_file(&log.path)) {
+            remove_empty(&log, 2, now);
+        }
+    }
+    if retention.history == Keep::default() {
+        return;
+    }
+    let history = folder.join("history");
+    let too_much = too_much(kept(&history, zone), retention.history, now);
+    let mut is_removed = false;
+    for kept in &too_much {
+        if tell(&kept.path, fs::remove_dir_all(&kept.path)) {
+            remove_empty(kept, 1, now);
+            is_removed = true;
+        }
+    }
+    if is_removed {
+        let links = entries(&history).into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+        for link in links.filter(|link| fs::metadata(link.path()).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)) {
+            tell(&link.path(), fs::remove_file(link.path()));
+        }
+    }
+}
+
+/// Ids of the processes whose runs of a task have not ended.
+pub(crate) fn writing(runs: &Path, task: &str) -> BTreeSet<String> {
+    let is_of_task = |entry: &DirEntry| entry.file_name().to_str().and_then(|id| id.split_once('@')).is_some_and(|(name, _)| name == task);
+    let open = entries(runs).into_iter().filter(is_of_task).filter_map(|entry| Run::open(entry.path()).ok());
+    open.filter(|run| run.step() < Step::Ended).filter_map(|run| run.state.process_id).collect()
+}
+
+/// What is beyond what is kept.
+fn too_much(mut all: Vec<Left>, keep: Keep, now: Timestamp) -> Vec<Left> {
+    all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.path.cmp(&a.path)));
+    let (mut count, mut bytes) = (0, 0_u64);
+    let is_kept = |left: &Left| {
+        count += 1;
+        bytes = bytes.saturating_add(left.bytes);
+        let age = Duration::try_from(now.duration_since(left.at)).unwrap_or_default();
+        // The newest is kept however large it is.
+        keep.age.is_none_or(|most| age <= most)
+            && keep.count.is_none_or(|most| count <= most)
+            && keep.size.is_none_or(|most| bytes <= most || count == 1)
+    };
+    let kept = all.iter().map(is_kept).collect::<Vec<_>>();
+    all.into_iter().zip(kept).filter(|(_, is_kept)| !is_kept).map(|(left, _)| left).collect()
+}
+
+/// `YYYYMM/DD/HHmmss-ID.log`.
+fn logs(folder: &Path, zone: &TimeZone) -> Vec<Left> {
+    let mut found = Vec::new();
+    for (month, entry) in numbered(folder, 6) {
+        for (day, entry) in numbered(&entry.path(), 2) {
+            for file in entries(&entry.path()) {
+                let name = file.file_name().to_string_lossy().into_owned();
+                let Some((time, _)) = name.strip_suffix(".log").and_then(|name| name.split_once('-')) else { continue };
+                if file.file_type().is_ok_and(|kind| kind.is_file())
+                    && let Some(at) = time_of(&month, &day, time, zone)
+                {
+                    found.push(Left { path: file.path(), at, bytes: file.metadata().map_or(0, |file| file.len()) });
+                }
+            }
+        }
+    }
+    found
+}
+
+/// `YYYYMM/DD_HHmmss`, also with a number behind.
+fn kept(folder: &Path, zone: &TimeZone) -> Vec<Left> {
+    let mut found = Vec::new();
+    for (month, entry) in numbered(folder, 6) {
+        for kept in entries(&entry.path()) {
+            let name = kept.file_name().to_string_lossy().into_owned();
+            let Some((day, time)) = name.split_once('_') else { continue };
+            let (time, number) = time.split_once('-').unwrap_or((time, "2"));
+            if kept.file_type().is_ok_and(|kind| kind.is_dir())
+                && number.parse::<u32>().is_ok()
+                && let Some(at) = time_of(&month, day, time, zone)
+            {
+                found.push(Left { path: kept.path(), at, bytes: bytes_below(&kept.path()) });
+            }
+        }
+    }
+    found
+}
+
+/// The time that names say, on the clock of the zone.
+fn time_of(month: &str, day: &str, time: &str, zone: &TimeZone) -> Option<Timestamp> {
+    let civil = DateTime::strptime("%Y%m%d%H%M%S", format!("{month}{day}{time}")).ok().filter(|_| time.len() == 6 && day.len() == 2)?;
+    zone.to_timestamp(civil).ok()
+}
+
+/// Folders whose names are so many digits.
+fn numbered(folder: &Path, digits: usize) -> Vec<(String, DirEntry)> {
+    let named = entries(folder).into_iter().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry)));
+    let is_one = |(name, entry): &(String, DirEntry)| {
+        name.len() == digits && name.bytes().all(|byte| byte.is_ascii_digit()) && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    named.filter(is_one).collect()
+}
+
+/// What is in a folder; nothing if it can't be read.
+fn entries(folder: &Path) -> Vec<DirEntry> {
+    fs::read_dir(folder).into_iter().flatten().flatten().collect()
+}
+
+/// Bytes of all files below a folder.
+fn bytes_below(folder: &Path) -> u64 {
+    let bytes = |entry: DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |file| file.len()),
+        _ => 0,
+    };
+    entries(folder).into_iter().map(bytes).sum()
+}
+
+/// Removes so many folders above what was removed, unless something is in them, or a run may be about to write there.
+fn remove_empty(removed: &Left, above: usize, now: Timestamp) {
+    if now.as_second() - removed.at.as_second() > 40 * 86_400 {
+        removed.path.ancestors().skip(1).take(above).for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+/// Tells what can't be removed. True if it is gone.
+fn tell(path: &Path, result: io::Result<()>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "what is no longer to be kept can't be removed");
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const ALL: Keep = Keep { age: Some(Duration::from_secs(365_000 * 86_400)), size: None, count: None };
+
+    fn write(folder: &Path, name: &str, bytes: usize) {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, vec![b'x'; bytes]).unwrap();
+    }
+
+    /// A folder with a log of each of four days, and what was published on three.
+    fn task() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (log, bytes) in
+            [("202611/01/103000-a1", 10), ("202611/02/103000-a2", 20), ("202612/31/235959-a3", 30), ("202701/01/000000-a4", 40)]
+        {
+            write(folder.path(), &format!("logs/{log}.log"), bytes);
+        }
+        for kept in ["202611/01_103005", "202611/01_103005-2", "202701/01_000001"] {
+            write(folder.path(), &format!("history/{kept}/day/price.json"), 100);
+        }
+        folder
+    }
+
+    /// What is there after tidying at a time.
+    fn left(folder: &Path, retention: Retention, writing: &[&str], now: &str) -> Vec<String> {
+        let writing = writing.iter().map(|id| (*id).to_owned()).collect();
+        tidy(folder, retention, &writing, (now.parse().unwrap(), &TimeZone::UTC));
+        let mut left: Vec<String> = logs(&folder.join("logs"), &TimeZone::UTC)
+            .iter()
+            .map(|log| log.path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        left.extend(
+            kept(&folder.join("history"), &TimeZone::UTC).iter().map(|kept| kept.path.file_name().unwrap().to_string_lossy().into_owned()),
+        );
+        left.sort();
+        left
+    }
+
+    const EVERYTHING: [&str; 7] = ["000000-a4", "01_000001", "01_103005", "01_103005-2", "103000-a1", "103000-a2", "235959-a3"];
+
+    fn without(gone: &[&str]) -> Vec<String> {
+        EVERYTHING.iter().filter(|name| !gone.contains(name)).map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn the_oldest_go_by_age_size_and_number_and_never_what_is_still_written() {
+        let now = "2027-01-02T00:00:00Z";
+        let logs = |logs| Retention { logs, ..Retention::default() };
+        let age = |age| Keep { age: Some(age), ..Keep::default() };
+        let count = |count| Keep { count: Some(count), ..Keep::default() };
+        let size = |size| Keep { size: Some(size), ..Keep::default() };
+        let tidied = |retention, writing: &[&str]| left(task().path(), retention, writing, now);
+        assert_eq!(tidied(Retention::default(), &[]), without(&[]), "nothing is older than what is kept if nobody says anything");
+        assert_eq!(tidied(logs(age(DAY * 2)), &[]), without(&["103000-a1", "103000-a2"]));
+        assert_eq!(tidied(logs(count(1)), &[]), without(&["103000-a1", "103000-a2", "235959-a3"]));
+        assert_eq!(tidied(logs(size(70)), &[]), without(&["103000-a1", "103000-a2"]));
+        assert_eq!(tidied(logs(size(1)), &[]), without(&["103000-a1", "103000-a2", "235959-a3"]), "the newest is kept");
+        assert_eq!(tidied(logs(count(1)), &["a1"]), without(&["103000-a2", "235959-a3"]), "one is still written");
+        let history = |history| Retention { logs: ALL, history };
+        assert_eq!(tidied(history(count(2)), &[]), without(&["01_103005"]), "the second one of a second is the newer one");
+        assert_eq!(tidied(history(size(150)), &[]), without(&["01_103005", "01_103005-2"]));
+        assert_eq!(tidied(history(age(DAY * 30)), &[]), without(&["01_103005", "01_103005-2"]));
+        let later = left(task().path(), Retention::default(), &[], "2027-03-15T00:00:00Z");
+        assert_eq!(later, without(&["103000-a1", "103000-a2"]), "logs are kept for 90 days, and the history until somebody says otherwise");
+    }
+
+    #[test]
+    fn empty_folders_go_and_what_is_no_runs_stays() {
+        let task = task();
+        let folder = task.path();
+        let outside = tempfile::tempdir().unwrap();
+        write(outside.path(), "01/103000-a1.log", 1);
+        std::os::unix::fs::symlink(outside.path(), folder.join("logs/202601")).unwrap();
+        let kept = [
+            "logs/notes.txt",
+            "logs/202611/01/103000-a1.log.gz",
+            "logs/202611/99/103000-a1.log",
+            "logs/2026x1/01/1.log",
+            "history/202611/keep/a",
+        ];
+        for name in kept {
+            write(folder, name, 1);
+        }
+        fs::create_dir(folder.join("logs/202611/02/103001-b.log")).unwrap();
+        std::os::unix::fs::symlink("202611/01_103005/day", folder.join("history/day.202611011030")).unwrap();
+        std::os::unix::fs::symlink("202701/01_000001/day", folder.join("history/day.202701010000")).unwrap();
+        let count = Keep { count: Some(1), ..Keep::default() };
+        left(folder, Retention { logs: count, history: count }, &[], "2027-03-02T00:00:00Z");
+        for name in kept.into_iter().chain(["logs/202601/01/103000-a1.log"]) {
+            assert!(folder.join(name).exists(), "{name}");
+        }
+        assert!(!folder.join("logs/202612").exists(), "its only day is empty");
+        assert!(!folder.join("logs/202611/01/103000-a1.log").exists());
+        assert!(fs::symlink_metadata(folder.join("history/day.202611011030")).is_err(), "it leads nowhere");
+        assert!(folder.join("history/day.202701010000").exists());
+    }
+}

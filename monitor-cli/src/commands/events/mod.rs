@@ -1,0 +1,195 @@
+//! `monitor events`
+
+mod camera;
+mod line;
+
+use std::io::{self, Write as _};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use monitor_receiver::{Ended, Error, Notice, Received, Receiver, State};
+use serde_json::json;
+
+use self::camera::CameraArg;
+use crate::client::{Connection, escape_controls};
+use crate::exit;
+use crate::text::{terminal_width, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor events                                     what happens, while it happens
+  monitor events --types 'task-*' --worker 'render@*'
+  monitor events --root 2106 --after 0 --timeout 1s  all that the server still knows of a tree's events
+  monitor events --types task-failed --json | jq -r .data.process.name
+  monitor events --camera sqlite:tasks.db --camera 'command:jq .task_count >> counts' --frequency 1m
+  monitor events --kind task --camera mail:ops@example.com --maxrate 1/h
+  monitor events --position events.at --json >> events.json   goes on where it was, after restarts too";
+
+/// Shows events as they are stored, or lets cameras take pictures of what they make of things
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// Prints a line for each event: the default without a camera. With --json each line is `{"id", "event", "data"}`, as the stream tells it
+    #[arg(long)]
+    dump: bool,
+    /// Only these types, between commas, with globs: `task-*`, `process-ended`
+    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    types: Vec<String>,
+    /// Only of processes of these kinds, between commas: `task`, `run`, `root` …
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    kind: Vec<String>,
+    /// Only of this tree, and of workers: its number as in `name <batch001:2106>`, or its id
+    #[arg(long)]
+    root: Option<String>,
+    /// Only of this worker, and of what it runs: its id, or a glob for its name, like `render@*`
+    #[arg(long)]
+    worker: Option<String>,
+    /// Only of processes of exactly this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only of the task with this id in its queue
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+    /// From the event after this number on, as far back as the server knows [default: from now on]
+    #[arg(long, value_name = "NUMBER")]
+    after: Option<u64>,
+    /// Goes on where the last command with this file was; stronger than --after
+    #[arg(long, value_name = "FILE")]
+    position: Option<PathBuf>,
+    /// Takes pictures of tasks and workers: `file:PATH` (lines of JSON), `sqlite:PATH`, `webhook:URL`, `command:COMMAND` (JSON on its standard
+    /// input), or `mail:ADDRESS,…` (by the server that `MONITOR_SMTP_URL` names); may be given several times
+    #[arg(long, value_name = "KIND:TARGET")]
+    camera: Vec<CameraArg>,
+    /// How often cameras take a picture, if anything happened
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = read_duration)]
+    frequency: Duration,
+    /// Cameras take no more pictures than this: `10/s`, `30/m` or `1/h`
+    #[arg(long, value_name = "RATE", value_parser = camera::read_rate)]
+    maxrate: Option<Duration>,
+    /// Ends after so many events
+    #[arg(long, value_name = "EVENTS")]
+    limit: Option<u64>,
+    /// Ends when no event came for so long
+    #[arg(long, value_name = "DURATION", value_parser = read_duration)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn read_duration(text: &str) -> Result<Duration, String> {
+    monitor_server::read_duration(text).map_err(|_| "expected a duration, such as 500ms, 2s or 1h".to_owned())
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let client = args.connection.client()?;
+    // A server that isn't there is told now, and not waited for.
+    let as_of = args.connection.ask(client.workers().limit(1))?.as_of;
+    let failure = Arc::<Mutex<Option<io::Error>>>::default();
+    let mut receiver = receiver(args, as_of)?;
+    if args.dump || args.camera.is_empty() {
+        let (is_json, columns, failure) = (args.connection.json, terminal_width(), failure.clone());
+        receiver = receiver.on("*", move |event, _: &State| match print(event, is_json, columns) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                ControlFlow::Break(())
+            }
+        });
+    }
+    let ended = args.connection.wait(async {
+        tokio::select! {
+            ended = receiver.capture(args.limit, args.timeout, !args.camera.is_empty()) => Ok(Some(ended)),
+            () = asked_to_end(), if !args.camera.is_empty() => Ok(None),
+        }
+    })?;
+    match ended {
+        Some(Err(Error::Server(error))) => Err(error.into()),
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(Ended::Handler)) => {
+            let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+            failure.map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("could not print the event")))
+        }
+        Some(Ok(_)) => Ok(()),
+        None => {
+            receiver.last_pictures();
+            Ok(())
+        }
+    }
+}
+
+fn receiver(args: &Args, as_of: u64) -> anyhow::Result<Receiver> {
+    let words = |words: &[String]| words.iter().map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect::<Vec<_>>();
+    let mut receiver = Receiver::new(args.connection.client()?.clone())
+        .types(words(&args.types))
+        .kinds(words(&args.kind))
+        .after(args.after.unwrap_or(as_of))
+        .notices(tell());
+    if let Some(root) = &args.root {
+        receiver = receiver.root(root);
+    }
+    if let Some(worker) = &args.worker {
+        receiver = receiver.worker(worker);
+    }
+    if let Some(name) = &args.name {
+        receiver = receiver.name(name);
+    }
+    if let Some(task) = &args.task {
+        receiver = receiver.task(task);
+    }
+    if let Some(path) = &args.position {
+        receiver = receiver.position_file(path);
+    }
+    let frequency = args.frequency.max(args.maxrate.unwrap_or_default());
+    args.camera.iter().try_fold(receiver, |receiver, camera| camera.add_to(receiver, frequency))
+}
+
+/// Tells what happens besides events, apart from them, so that a pipe gets events and nothing else.
+fn tell() -> impl FnMut(&Notice<'_>) + Send + 'static {
+    let mut is_away = false;
+    move |notice| {
+        let words = match notice {
+            Notice::Connected { .. } => {
+                is_away = false;
+                return;
+            }
+            Notice::Interrupted { error, .. } if !std::mem::replace(&mut is_away, true) => format!("{}; trying again", error.causes()),
+            Notice::Interrupted { .. } => return,
+            Notice::Gap { after, until } => {
+                let from = after.map(|after| format!(" after number {after}")).unwrap_or_default();
+                format!("the server has forgotten events{from} up to {until}: they are missing here")
+            }
+            Notice::Unreadable { error } => format!("an event is missing here: {}", error.causes()),
+            Notice::CameraFailed { camera, error } => format!("camera {camera}: {error}; trying again"),
+            Notice::CameraRecovered { camera } => format!("camera {camera} takes pictures again"),
+            other => format!("{other:?}"),
+        };
+        // Nobody is left to tell that it could not be said.
+        let _ = writeln!(anstream::stderr(), "monitor: {}", visible(&words));
+    }
+}
+
+fn print(event: &Received, is_json: bool, columns: Option<usize>) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    if is_json {
+        let line = json!({"id": event.number, "event": event.type_name(), "data": &*event.message});
+        writeln!(out, "{}", escape_controls(&line.to_string()))?;
+    } else {
+        out.write_all(line::render(event, columns).as_bytes())?;
+    }
+    out.flush()
+}
+
+/// Waits until somebody wants the command to end.
+async fn asked_to_end() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,225 @@
+//! `monitor queue` and `monitor result`
+
+mod result;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use clap::Subcommand;
+use monitor_wire::{Process, QueueCounts, QueueTasksPage};
+
+pub(crate) use self::result::{ResultArgs, result};
+use crate::client::Connection;
+use crate::exit;
+use crate::text::{
+    DURATION_COLUMNS, Line, elapsed, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible, width,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor queue list
+  monitor queue types
+  monitor queue tasks --state failed --type video.render
+  monitor queue tasks --sort -runtime --limit 10
+  monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
+  monitor queue tasks --json | jq -r '.tasks[].native_id'";
+
+/// Names are not shown wider than this, for the other columns' sake.
+const NAME_COLUMNS: usize = 40;
+
+/// Shows queues, and the tasks that went through them
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Counts the tasks of each queue by their states
+    List {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Counts the tasks of each name by their states
+    Types {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Lists tasks, those received last first
+    Tasks(Box<Tasks>),
+}
+
+#[derive(Debug, clap::Args)]
+struct Tasks {
+    /// By `name`, `state`, `received`, `started` or `runtime`; with `-` before it the greatest first [default: -received]
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Only of exactly this name
+    #[arg(long = "type", value_name = "NAME")]
+    name: Option<String>,
+    /// Only of this worker: its id
+    #[arg(long, value_name = "ID")]
+    worker: Option<String>,
+    /// Only in these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`
+    #[arg(long, value_name = "STATES")]
+    state: Option<String>,
+    /// Only in these phases, between commas: `sent`, `received`, `started`, `retried`, `requeued`, `rejected`, `revoked`
+    #[arg(long, value_name = "PHASES")]
+    phase: Option<String>,
+    /// Only of this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// Received at this time or later, in Unix microseconds
+    #[arg(long, value_name = "TIME")]
+    received_after: Option<String>,
+    /// Received before this time
+    #[arg(long, value_name = "TIME")]
+    received_before: Option<String>,
+    /// Started at this time or later
+    #[arg(long, value_name = "TIME")]
+    started_after: Option<String>,
+    /// Started before this time
+    #[arg(long, value_name = "TIME")]
+    started_before: Option<String>,
+    /// Only those like this: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`,
+    /// `or`, `not` and brackets
+    #[arg(long, value_name = "SEARCH")]
+    q: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Leaves out so many
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    offset: u32,
+    /// The `next_cursor` of the page before
+    #[arg(long)]
+    cursor: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::List { connection } => connection.show(connection.client()?.queues(), |all| print_counts(&all.queues, "queue")),
+        Command::Types { connection } => connection.show(connection.client()?.queue_types(), |all| print_counts(&all.types, "task")),
+        Command::Tasks(args) => tasks(args),
+    }
+}
+
+fn tasks(args: &Tasks) -> anyhow::Result<()> {
+    let mut call = args.connection.client()?.queue_tasks().parameter("limit", &args.limit);
+    let words = [
+        ("sort", &args.sort),
+        ("type", &args.name),
+        ("worker", &args.worker),
+        ("state", &args.state),
+        ("phase", &args.phase),
+        ("queue", &args.queue),
+        ("received_after", &args.received_after),
+        ("received_before", &args.received_before),
+        ("started_after", &args.started_after),
+        ("started_before", &args.started_before),
+        ("q", &args.q),
+        ("cursor", &args.cursor),
+    ];
+    for (name, value) in words {
+        if let Some(value) = value {
+            call = call.parameter(name, value);
+        }
+    }
+    if args.offset > 0 {
+        call = call.parameter("offset", &args.offset);
+    }
+    args.connection.show(call, |page| print_tasks(&page))
+}
+
+fn print_tasks(page: &QueueTasksPage) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(render_tasks(&page.tasks, terminal_width(), now_us()).as_bytes())?;
+    out.flush()?;
+    match &page.next_cursor {
+        Some(cursor) => writeln!(anstream::stderr(), "there are more: --cursor '{}'", visible(cursor))?,
+        None if page.tasks.is_empty() => writeln!(anstream::stderr(), "no tasks here")?,
+        None => {}
+    }
+    Ok(())
+}
+
+fn render_tasks(tasks: &[Process], columns: Option<usize>, now_us: u64) -> String {
+    let names: Vec<_> = tasks.iter().map(|task| fit(&visible(&task.name), NAME_COLUMNS).into_owned()).collect();
+    let name_columns = names.iter().map(|name| width(name)).max().unwrap_or(0);
+    let phase = |task: &Process| visible(task.task.as_ref().map_or(task.state.as_str(), |of| of.phase.as_str())).into_owned();
+    let phase_columns = tasks.iter().map(|task| width(&phase(task))).max().unwrap_or(0);
+    let mut text = String::new();
+    for (task, name) in tasks.iter().zip(&names) {
+        let of = task.task.as_deref();
+        let style = style(&task.state);
+        let mut line = Line::default();
+        line.styled(style, glyph(&task.state)).text(" ").text(name).column(name_columns + 4).styled(style, &phase(task));
+        let at = name_columns + phase_columns + 6;
+        line.column(at).text(&of.and_then(|of| of.received_us.or(of.sent_us)).map(moment).unwrap_or_default());
+        line.column(at + 21).right(&elapsed(&task.state, task.elapsed_ns, task.started_us, now_us), DURATION_COLUMNS);
+        line.text("  ").text(&visible(task.native_id.as_deref().unwrap_or_default()));
+        if let Some(queue) = of.and_then(|of| of.queue.as_ref()) {
+            line.text("  ").text(&visible(queue));
+        }
+        if let Some(error) = &task.error {
+            line.text("  ").styled(style, &one_line(&error.message));
+        }
+        text.push_str(&line.finish(columns));
+    }
+    text
+}
+
+fn print_counts(all: &[QueueCounts], what: &str) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(render_counts(all, terminal_width()).as_bytes())?;
+    out.flush()?;
+    if all.is_empty() {
+        writeln!(anstream::stderr(), "no {what}s here")?;
+    }
+    Ok(())
+}
+
+fn render_counts(all: &[QueueCounts], columns: Option<usize>) -> String {
+    let name = |of: &QueueCounts| if of.name.is_empty() { "(unknown)".to_owned() } else { visible(&of.name).into_owned() };
+    let name_columns = all.iter().map(|of| width(&name(of))).max().unwrap_or(0);
+    let mut text = String::new();
+    for of in all {
+        let mut line = Line::default();
+        line.text(&name(of)).column(name_columns + 2).right(&thousands(of.states.values().sum()), 9);
+        for (state, count) in sorted(&of.states) {
+            line.text("  ").text(&format!("{} {}", thousands(*count), visible(state)));
+        }
+        text.push_str(&line.finish(columns));
+    }
+    text
+}
+
+/// The states, those of most tasks first.
+fn sorted(states: &BTreeMap<String, u64>) -> Vec<(&String, &u64)> {
+    let mut states: Vec<_> = states.iter().collect();
+    states.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stand_in_columns_and_names_are_harmless() {
+        let of = |name: &str, states: &[(&str, u64)]| QueueCounts {
+            name: name.to_owned(),
+            states: states.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect(),
+        };
+        let all = [of("", &[("running", 1)]), of("a\u{1b}[31m", &[("failed", 2), ("succeeded", 1_234)])];
+        let text = render_counts(&all, None);
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].contains("(unknown)") && lines[0].ends_with("1 running"), "{text}");
+        assert!(lines[1].contains("1,236") && lines[1].ends_with("1,234 succeeded  2 failed"), "{text}");
+    }
+}

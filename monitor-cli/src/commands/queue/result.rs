@@ -1,0 +1,69 @@
+//! `monitor result`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use monitor_wire::QueueTaskResult;
+use serde_json::Value;
+
+use crate::client::{Connection, print_json, read};
+use crate::exit;
+use crate::text::{one_line, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b --wait 30s
+  monitor result 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b --traceback
+
+Exit code 1 if the task did not succeed, or has not ended in time.";
+
+/// The longest wait that the server takes.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Prints what a task of a queue returned
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct ResultArgs {
+    /// Its id in the queue
+    id: String,
+    /// Prints where its error came from
+    #[arg(long)]
+    traceback: bool,
+    /// Waits so long for its end, up to 60s
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = read_wait)]
+    wait: Duration,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn read_wait(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("expected a duration up to {}s, such as 30s", LONGEST.as_secs());
+    let wait = if text == "0s" { Duration::ZERO } else { monitor_server::read_duration(text).map_err(|_| wanted())? };
+    (wait <= LONGEST).then_some(wait).ok_or_else(wanted)
+}
+
+pub(crate) fn result(args: &ResultArgs) -> anyhow::Result<()> {
+    let call = args.connection.client()?.queue_task_result(&args.id, args.wait);
+    let answer: Value = args.connection.wait(call.json())?;
+    let result: QueueTaskResult = read(answer.clone())?;
+    if args.connection.json {
+        print_json(&answer)?;
+    } else if let Some(value) = &result.result {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        writeln!(anstream::stdout(), "{}", visible(&text))?;
+    }
+    if args.traceback
+        && let Some(traceback) = &result.traceback
+    {
+        for line in traceback.lines() {
+            writeln!(anstream::stderr(), "{}", visible(line))?;
+        }
+    }
+    match (result.ended, result.state.as_str(), &result.error) {
+        (_, "succeeded", _) => Ok(()),
+        (true, state, Some(error)) => anyhow::bail!("the task has {state}: {}", one_line(error)),
+        (true, state, None) => anyhow::bail!("the task is {state}"),
+        (false, state, _) => anyhow::bail!("the task has not ended: it is {state}; --wait waits for it"),
+    }
+}

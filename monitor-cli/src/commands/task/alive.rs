@@ -1,0 +1,55 @@
+//! `monitor check-alive`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use monitor_agent::Request;
+use url::Url;
+
+use super::local::ask;
+use crate::commands::agent::data;
+
+const HELP: &str = "\
+Examples:
+  monitor check-alive                                    and what it exits with
+  monitor check-alive --ping https://monitor.example.org/ping/KEY
+                                                         every minute, by cron or a timer of another machine's
+                                                         watch: who hears no ping knows that the agent is gone";
+/// The receiver of a ping has so long to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Exits with 0 if an agent of this machine works and the loop in which it decides goes round, and else with 1
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub(crate) struct CheckAlive {
+    /// Folder of the agent [default: monitor/agent in the user's folder for state]
+    #[arg(value_name = "DIR", env = "MONITOR_AGENT_DATA")]
+    data: Option<PathBuf>,
+    /// If it does, this address is fetched, as that of a heartbeat
+    #[arg(long, value_name = "URL", value_parser = address)]
+    ping: Option<Url>,
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or_else(|| "an address that begins with http:// or https:// is expected".to_owned())
+}
+
+pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
+    ask(&data(args.data.clone())?, &Request::Ping)?;
+    args.ping.as_ref().map_or(Ok(()), ping)
+}
+
+/// Fetches an address. Its path may hold a key, so that only its host is told.
+fn ping(url: &Url) -> anyhow::Result<()> {
+    let host = url.host_str().unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
+    let client = reqwest::Client::builder().timeout(PATIENCE).build().context("could not make a client of HTTP")?;
+    let answer = runtime.block_on(async { client.get(url.clone()).send().await }).map_err(reqwest::Error::without_url);
+    let status = answer.with_context(|| format!("the agent works, but {host} was not reached by the ping"))?.status();
+    if !status.is_success() {
+        bail!("the agent works, but {host} answered the ping with {status}");
+    }
+    Ok(())
+}

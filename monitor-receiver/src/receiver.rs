@@ -1,0 +1,474 @@
+//! The receiver: reads the stream, keeps the state, calls handlers and cameras.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use monitor_api::{Client, EventStream, Page, Pages, RootKey, Settings, StreamItem, Token};
+use monitor_wire::{Backoff, ProcessId};
+use tokio::runtime::Runtime;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::Error;
+use crate::camera::Camera;
+use crate::handlers::{Handled, Handlers, Received};
+use crate::position::Position;
+use crate::shutter::Shutters;
+use crate::state::State;
+
+/// The position is kept at least so often, also while nothing comes that is wanted.
+const TICK: Duration = Duration::from_secs(10);
+/// While the state is loaded, the server is asked again within so long, then within twice as long, and so on.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(32);
+/// The largest page that the server gives.
+const PAGE: usize = 1_000;
+
+/// What a receiver tells besides events.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// The server tells from here on; again after each break.
+    Connected {
+        /// What comes is after this event.
+        after: u64,
+    },
+    /// The connection broke, or the server wasn't reached. It is tried again after a pause, and nothing is missed.
+    Interrupted {
+        /// Why.
+        error: &'a monitor_api::Error,
+        /// How long the next try waits.
+        pause: Duration,
+    },
+    /// Events were missed, and the server doesn't know them any more. The state was loaded anew.
+    Gap {
+        /// Those after this event are missing; none if it is not known.
+        after: Option<u64>,
+        /// The stream goes on after this event.
+        until: u64,
+    },
+    /// An event can't be read, and was passed by.
+    Unreadable {
+        /// Why.
+        error: &'a monitor_api::Error,
+    },
+    /// A handler panicked. The others got the event.
+    Panicked {
+        /// The types that the handler was added for.
+        types: &'a str,
+        /// Number of the event.
+        number: u64,
+        /// The panic's words.
+        message: &'a str,
+    },
+    /// A camera took no picture. It tries again with its next one, which has all that this one was to have.
+    CameraFailed {
+        /// The camera.
+        camera: &'a str,
+        /// Why.
+        error: &'a str,
+    },
+    /// A camera that had failed took a picture again.
+    CameraRecovered {
+        /// The camera.
+        camera: &'a str,
+    },
+}
+
+/// Why [`Receiver::capture`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As many events came as were asked for.
+    Limit,
+    /// No event came for as long as was said.
+    Timeout,
+    /// A handler returned [`ControlFlow::Break`].
+    Handler,
+}
+
+/// Which events are wanted. The server is told.
+#[derive(Debug, Default)]
+struct Filter {
+    types: Vec<String>,
+    kinds: Vec<String>,
+    root: Option<RootKey>,
+    process: Option<ProcessId>,
+    worker: Option<String>,
+    name: Option<String>,
+    task: Option<String>,
+}
+
+pub(crate) type Tell = Box<dyn FnMut(&Notice<'_>) + Send>;
+
+/// Receives events, each once and in order, and hands them to handlers.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), monitor_receiver::Error> {
+/// use monitor_receiver::{Receiver, State, Token};
+///
+/// let mut receiver = Receiver::connect("https://monitor.example.com")?
+///     .token(Token::new("a-token")?)
+///     .types(["task-*"])
+///     .worker("render@*")
+///     .with_state(State::bounded(10_000, 5_000))
+///     .position_file("/var/lib/announcer/position")
+///     .on("task-failed", |event, state| println!("{}: one of {} tasks failed", event.number, state.task_count()));
+/// receiver.capture(None, None, true).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "it receives nothing before `capture`"]
+pub struct Receiver {
+    client: Client,
+    filter: Filter,
+    after: Option<u64>,
+    handlers: Handlers,
+    cameras: Shutters,
+    tell: Tell,
+    state: State,
+    keeps_state: bool,
+    position_path: Option<PathBuf>,
+    position: Option<Position>,
+    stream: Option<EventStream>,
+    /// That of [`Receiver::capture_blocking`]: connections keep to it.
+    runtime: Option<Runtime>,
+}
+
+impl std::fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Receiver");
+        debug.field("client", &self.client).field("filter", &self.filter).field("stream", &self.stream).finish_non_exhaustive()
+    }
+}
+
+impl Receiver {
+    /// A receiver of the server at this address. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// When it is no http or https URL with a host.
+    ///
+    /// ```
+    /// assert!(monitor_receiver::Receiver::connect("http://127.0.0.1:60010").is_ok());
+    /// assert!(monitor_receiver::Receiver::connect("localhost").is_err());
+    /// ```
+    pub fn connect(url: &str) -> Result<Self, Error> {
+        Ok(Self::new(Client::new(Settings::new(url)?)))
+    }
+
+    /// A receiver of the server that this client asks.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            filter: Filter::default(),
+            after: None,
+            handlers: Handlers::default(),
+            cameras: Shutters::default(),
+            tell: Box::new(log),
+            state: State::default(),
+            keeps_state: false,
+            position_path: None,
+            position: None,
+            stream: None,
+            runtime: None,
+        }
+    }
+
+    /// Shows the server this token: it takes one that may `read`.
+    pub fn token(mut self, token: Token) -> Self {
+        self.client = self.client.with_token(token);
+        self
+    }
+
+    /// Only events of these types: words or globs, such as `task-*`.
+    pub fn types(mut self, types: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.filter.types = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only events of processes of these kinds, such as `task` or `run`.
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.filter.kinds = kinds.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Only events of this tree, by its number or its id, and of workers, which are of no tree.
+    pub fn root(mut self, root: impl Into<RootKey>) -> Self {
+        self.filter.root = Some(root.into());
+        self
+    }
+
+    /// Only events of this process.
+    pub fn process(mut self, id: ProcessId) -> Self {
+        self.filter.process = Some(id);
+        self
+    }
+
+    /// Only events of a worker and of what it runs: its id, or a glob for its name `program@host` or `program@host:pid`.
+    pub fn worker(mut self, worker: impl Into<String>) -> Self {
+        self.filter.worker = Some(worker.into());
+        self
+    }
+
+    /// Only events of processes of exactly this name.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.filter.name = Some(name.into());
+        self
+    }
+
+    /// Only events of the task with this id in its queue.
+    pub fn task(mut self, uuid: impl Into<String>) -> Self {
+        self.filter.task = Some(uuid.into());
+        self
+    }
+
+    /// From the event after this one on. Without it, and without a [position file](Self::position_file), from now on.
+    pub fn after(mut self, number: u64) -> Self {
+        self.after = Some(number);
+        self
+    }
+
+    /// Goes on where the last receiver with this file was: each event whose handlers have returned is remembered there. A program that is killed gets no
+    /// event again but the one that it was at. The file belongs to one receiver at a time.
+    pub fn position_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.position_path = Some(path.into());
+        self
+    }
+
+    /// Calls a function with each event whose type is like this: a word, or a glob such as `task-*` or `*`. One that panics is named by a
+    /// [`Notice`], and the others go on. One that returns [`ControlFlow::Break`] ends the capture: the event isn't handled, and the next capture begins with it.
+    pub fn on<H: Handled>(mut self, types: &str, mut handle: impl FnMut(&Received, &State) -> H + Send + 'static) -> Self {
+        self.handlers.add(types, Box::new(move |event: &Received, state: &State| handle(event, state).flow()));
+        self
+    }
+
+    /// Keeps this state, and shows it to handlers. Without it they are shown an empty one, and keeping it costs nothing.
+    pub fn with_state(mut self, state: State) -> Self {
+        (self.state, self.keeps_state) = (state, true);
+        self
+    }
+
+    /// Lets a camera take a picture of the state so often, if anything happened meanwhile, and at the end of each
+    /// [capture](Self::capture). A state is kept for it.
+    pub fn camera(mut self, camera: impl Camera + 'static, frequency: Duration) -> Self {
+        self.cameras.add(Box::new(camera), frequency);
+        self.keeps_state = true;
+        self
+    }
+
+    /// Calls a function with each notice. Without it they go to `tracing`.
+    ///
+    /// ```
+    /// # use monitor_receiver::{Notice, Receiver};
+    /// let receiver = Receiver::connect("http://127.0.0.1:60010")?.notices(|notice| {
+    ///     if let Notice::Gap { until, .. } = notice {
+    ///         eprintln!("some events before {until} are lost");
+    ///     }
+    /// });
+    /// # Ok::<(), monitor_receiver::Error>(())
+    /// ```
+    pub fn notices(mut self, tell: impl FnMut(&Notice<'_>) + Send + 'static) -> Self {
+        self.tell = Box::new(tell);
+        self
+    }
+
+    /// The state. It is empty unless it is [kept](Self::with_state).
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Receives events until so many came (`limit`), or none came for so long (`timeout`); without either for ever. With `wakeup` the
+    /// state begins with what there is by now: all workers, and tasks of the [kinds](Self::kinds) that are wanted, those of queues
+    /// if none is named. (Functions and spans aren't loaded: they are known from their next event on.)
+    ///
+    /// It may be called again, and goes on where it was. So it does after its future was dropped, for instance by a `select!`.
+    ///
+    /// Handlers and cameras run on the thread that polls it: while one of them waits, nothing else is read, and nothing is lost either.
+    ///
+    /// # Errors
+    /// When the server refuses for good, types of a handler are no glob, or the position can't be kept.
+    pub async fn capture(&mut self, limit: Option<u64>, timeout: Option<Duration>, wakeup: bool) -> Result<Ended, Error> {
+        self.begin(wakeup).await?;
+        let (mut left, mut quiet_since) = (limit, Instant::now());
+        let ended = loop {
+            if left == Some(0) {
+                break Ended::Limit;
+            }
+            let deadline = timeout.map(|timeout| quiet_since + timeout);
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                break Ended::Timeout;
+            }
+            let until = [deadline, self.cameras.due()].into_iter().flatten().fold(Instant::now() + TICK, Instant::min);
+            let Some(stream) = &mut self.stream else { unreachable!("it was opened above") };
+            let reached = match timeout_at(until, stream.next()).await {
+                Ok(Ok(StreamItem::Event { number, message })) => {
+                    if self.take(&Received { number, message }).is_break() {
+                        (self.stream, self.after) = (None, Some(number - 1));
+                        break Ended::Handler;
+                    }
+                    (left, quiet_since) = (left.map(|left| left - 1), Instant::now());
+                    Some(number)
+                }
+                Ok(Ok(StreamItem::Gap { after, until })) => {
+                    if self.keeps_state {
+                        self.load().await?;
+                    }
+                    (self.tell)(&Notice::Gap { after, until });
+                    Some(until)
+                }
+                Ok(Ok(StreamItem::Connected { after })) => {
+                    (self.tell)(&Notice::Connected { after });
+                    Some(after)
+                }
+                Ok(Ok(StreamItem::Interrupted { error, pause })) => {
+                    (self.tell)(&Notice::Interrupted { error: &error, pause });
+                    None
+                }
+                Ok(Ok(_)) => None,
+                Ok(Err(error @ monitor_api::Error::Unreadable { .. })) => {
+                    (self.tell)(&Notice::Unreadable { error: &error });
+                    None
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                // Whatever was passed by is not wanted.
+                Err(_) => stream.position(),
+            };
+            if let (Some(position), Some(number)) = (&mut self.position, reached) {
+                position.keep(number)?;
+            }
+            self.cameras.shoot_if_due(&mut self.state, &mut *self.tell);
+        };
+        self.cameras.shoot(&mut self.state, &mut *self.tell);
+        Ok(ended)
+    }
+
+    /// As [`Receiver::capture`], for programs that are not async.
+    ///
+    /// # Errors
+    /// As for [`Receiver::capture`].
+    ///
+    /// # Panics
+    /// When it is called by an async program.
+    pub fn capture_blocking(&mut self, limit: Option<u64>, timeout: Option<Duration>, wakeup: bool) -> Result<Ended, Error> {
+        let new = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let runtime = self.runtime.take().unwrap_or_else(new);
+        let ended = runtime.block_on(self.capture(limit, timeout, wakeup));
+        self.runtime = Some(runtime);
+        ended
+    }
+
+    /// Lets each camera take a last picture, if anything happened since its latest: for a program that ends while it captures.
+    pub fn last_pictures(&mut self) {
+        self.cameras.shoot(&mut self.state, &mut *self.tell);
+    }
+
+    async fn begin(&mut self, wakeup: bool) -> Result<(), Error> {
+        self.handlers.check()?;
+        if let (None, Some(path)) = (&self.position, &self.position_path) {
+            self.position = Some(Position::open(path)?);
+        }
+        let as_of = if wakeup && self.keeps_state { Some(self.load().await?) } else { None };
+        if self.stream.is_none() {
+            let kept = self.position.as_ref().and_then(Position::number);
+            self.stream = Some(self.open(kept.or(self.after).or(as_of)));
+        }
+        Ok(())
+    }
+
+    fn open(&self, after: Option<u64>) -> EventStream {
+        let Filter { types, kinds, root, process, worker, name, task } = &self.filter;
+        let mut request = self.client.stream();
+        if !types.is_empty() {
+            request = request.types(types);
+        }
+        if !kinds.is_empty() {
+            request = request.kinds(kinds);
+        }
+        if let Some(root) = root {
+            request = request.root(root.clone());
+        }
+        if let Some(process) = process {
+            request = request.process(*process);
+        }
+        if let Some(worker) = worker {
+            request = request.worker(worker);
+        }
+        if let Some(name) = name {
+            request = request.name(name);
+        }
+        if let Some(task) = task {
+            request = request.task(task);
+        }
+        if let Some(after) = after {
+            request = request.after(after);
+        }
+        request.open()
+    }
+
+    fn take(&mut self, event: &Received) -> ControlFlow<()> {
+        if self.keeps_state {
+            self.state.apply(event);
+        }
+        self.handlers.handle(event, &self.state, &mut *self.tell)
+    }
+
+    /// Loads what there is; the number of the newest event that all of it knows.
+    async fn load(&mut self) -> Result<u64, Error> {
+        let (most_tasks, most_workers) = self.state.bounds();
+        let (mut workers, mut as_of) = (Vec::new(), None);
+        let mut pages = self.client.workers().limit(most_workers.clamp(1, PAGE)).pages();
+        while workers.len() < most_workers
+            && let Some(page) = self.next_page(&mut pages).await?
+        {
+            as_of.get_or_insert(page.as_of);
+            workers.extend(page.workers.into_iter().map(|worker| (worker, page.as_of)));
+        }
+        let kinds = if self.filter.kinds.is_empty() { vec!["task".to_owned()] } else { self.filter.kinds.clone() };
+        let mut tasks = Vec::new();
+        // The server lists these only by tree.
+        for kind in kinds.iter().filter(|kind| !["normal", "cross_thread", "span"].contains(&kind.as_str())) {
+            let mut pages = self.client.processes().kind(kind).limit(most_tasks.clamp(1, PAGE)).pages();
+            let mut left = most_tasks;
+            while left > 0
+                && let Some(page) = self.next_page(&mut pages).await?
+            {
+                as_of.get_or_insert(page.as_of);
+                left = left.saturating_sub(page.processes.len());
+                tasks.extend(page.processes.into_iter().map(|process| (process, page.as_of)));
+            }
+        }
+        // Newest first they come, and the newest are to stay.
+        workers.truncate(most_workers);
+        workers.reverse();
+        tasks.reverse();
+        self.state.reload(&tasks, &workers);
+        Ok(as_of.unwrap_or(0))
+    }
+
+    async fn next_page<P: Page>(&mut self, pages: &mut Pages<P>) -> Result<Option<P>, Error> {
+        let mut backoff = Backoff::default();
+        loop {
+            match pages.next().await {
+                Ok(page) => return Ok(page),
+                Err(error) if error.is_temporary() => {
+                    let pause = backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
+                    (self.tell)(&Notice::Interrupted { error: &error, pause });
+                    sleep(pause).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Tells whoever listens to `tracing`.
+fn log(notice: &Notice<'_>) {
+    match notice {
+        Notice::Connected { after } => tracing::debug!(after, "the server tells events from here on"),
+        Notice::Interrupted { error, pause } => tracing::warn!(error = error.causes(), ?pause, "events are read again after a pause"),
+        Notice::Gap { after, until } => tracing::warn!(after, until, "the server has forgotten events that were not yet received"),
+        Notice::Unreadable { error } => tracing::error!(error = error.causes(), "an event can't be read and is passed by"),
+        Notice::Panicked { types, number, message } => tracing::error!(types, number, message, "a handler of events panicked"),
+        Notice::CameraFailed { camera, error } => tracing::warn!(camera, error, "a camera took no picture and tries again"),
+        Notice::CameraRecovered { camera } => tracing::info!(camera, "a camera takes pictures again"),
+    }
+}

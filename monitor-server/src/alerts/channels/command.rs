@@ -1,0 +1,132 @@
+//! Messages by an agent: a command of the channel, or the `sendmail` of the agent's machine. The server runs nothing itself.
+
+use std::sync::Arc;
+
+use monitor_alerts::Message;
+use monitor_wire::{CommandLine, CommandRequest, CommandStatus, CommandTo, Fields};
+use serde_json::{Value, json};
+
+use super::{Letter, Undelivered, mail, webhook};
+use crate::commands::{Caller, Commands};
+
+/// Orders that agents know.
+const COMMAND: &str = "alert-command";
+pub(crate) const MAIL: &str = "alert-mail";
+/// The server's own agent as a worker.
+pub(crate) const OWN_AGENT: &str = "monitor-agent@local";
+/// An agent has so long to do it, in milliseconds; an order that it did not come for by then is dropped. A command ends after 30 s.
+const WAITS_MS: u64 = 60_000;
+/// Most bytes of a message: an order has room for no more.
+const MOST: usize = 48 << 10;
+/// Sender of mails that the machine's `sendmail` sends, which may put another in its place.
+const SENDER: &str = "monitor@localhost";
+
+/// Has a command run on an agent.
+pub(super) async fn run(
+    commands: Option<&Arc<Commands>>,
+    (command, agent): (&[String], Option<&str>),
+    now_us: u64,
+    letter: &Letter<'_>,
+) -> Result<String, Undelivered> {
+    let worker = agent.map_or_else(|| OWN_AGENT.to_owned(), |agent| format!("monitor-agent@{agent}"));
+    let arguments = json!({"command": command, "message": shortened(letter)});
+    order(commands, COMMAND, worker, arguments, now_us).await
+}
+
+/// Sends a mail by the server's own agent.
+pub(super) async fn send_mail(commands: Option<&Arc<Commands>>, now_us: u64, letter: &Letter<'_>) -> Result<String, Undelivered> {
+    let to: Vec<String> = letter.message.address.iter().cloned().collect();
+    let mail = mail::mail(SENDER, &to, letter)?.formatted();
+    let mut mail = String::from_utf8_lossy(&mail).into_owned();
+    mail.truncate(super::super::text::boundary(&mail, MOST));
+    order(commands, MAIL, OWN_AGENT.to_owned(), json!({"to": to, "mail": mail}), now_us).await
+}
+
+/// The message as webhooks have it. Of one that is too long the last lines, and then all that a run said, are left out.
+fn shortened(letter: &Letter<'_>) -> Value {
+    let made = |message: &Message| {
+        let letter = Letter { message, text: letter.text.clone(), now_us: letter.now_us };
+        serde_json::to_value(webhook::body(&letter)).unwrap_or_default()
+    };
+    let whole = made(letter.message);
+    if whole.to_string().len() <= MOST {
+        return whole;
+    }
+    let mut message = letter.message.clone();
+    message.facts.lines.clear();
+    let shorter = made(&message);
+    if shorter.to_string().len() <= MOST {
+        return shorter;
+    }
+    message.facts = monitor_alerts::Facts { link: message.facts.link.take(), ..monitor_alerts::Facts::default() };
+    message.names.clear();
+    made(&message)
+}
+
+/// Orders an agent to do it, and waits for what came of it.
+async fn order(
+    commands: Option<&Arc<Commands>>,
+    method: &str,
+    worker: String,
+    arguments: Value,
+    now_us: u64,
+) -> Result<String, Undelivered> {
+    let commands = commands.ok_or_else(|| "no agent can be reached from here".to_owned())?;
+    let arguments: Fields = serde_json::from_value(arguments).map_err(|error| error.to_string())?;
+    let to = CommandTo { workers: vec![worker.clone()], glob: None };
+    let (until_us, timeout_ms) = (Some(now_us + WAITS_MS * 1_000), Some(WAITS_MS));
+    let request = CommandRequest { method: method.to_owned(), arguments, to, until_us, timeout_ms, ..CommandRequest::default() };
+    let caller = Caller { name: "alerts".to_owned(), key: None };
+    let command = commands.ask(caller, request).await.map_err(|error| crate::causes(&error))?;
+    let line = command.lines.into_iter().next().ok_or_else(|| format!("there is no {worker}"))?;
+    judge(&worker, &line)
+}
+
+/// What an agent's answer says of the message.
+fn judge(worker: &str, line: &CommandLine) -> Result<String, Undelivered> {
+    if line.status != CommandStatus::OK {
+        let why = line.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        let hint = if line.status.is_final() && line.error.is_some() { "" } else { ", is that agent there?" };
+        return Err(format!("{worker}: {}{why}{hint}", line.status).into());
+    }
+    let value = line.value.clone().unwrap_or_default();
+    let output = value["output"].as_str().filter(|output| !output.is_empty()).map(|output| format!(": {output}")).unwrap_or_default();
+    match (value["exit_code"].as_i64(), value["signal"].as_i64()) {
+        (Some(0), _) => Ok(format!("exit code 0{output}")),
+        (Some(code), _) => Err(format!("exit code {code}{output}").into()),
+        (None, Some(signal)) => Err(format!("ended by signal {signal}{output}").into()),
+        _ => Err(format!("it took longer than 30 s and was ended{output}").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_delivered_only_if_the_command_ended_well() {
+        let line = |status: CommandStatus, value: Value, error: Option<&str>| CommandLine {
+            worker_id: None,
+            name: String::new(),
+            status,
+            value: Some(value),
+            error: error.map(str::to_owned),
+            elapsed_ns: None,
+            last_seen_us: None,
+        };
+        let judged = |line: CommandLine| judge("monitor-agent@db-1", &line).map_err(|undelivered| undelivered.why);
+        assert_eq!(judged(line(CommandStatus::OK, json!({"exit_code": 0, "output": "paged"}), None)), Ok("exit code 0: paged".to_owned()));
+        for (line, words) in [
+            (line(CommandStatus::OK, json!({"exit_code": 3, "output": "no"}), None), "exit code 3: no"),
+            (line(CommandStatus::OK, json!({"exit_code": null, "signal": 9}), None), "ended by signal 9"),
+            (line(CommandStatus::OK, json!({"exit_code": null, "in_time": false}), None), "longer than 30 s"),
+            (line(CommandStatus::OK, json!([]), None), "longer than 30 s"),
+            (line(CommandStatus::REFUSED, Value::Null, Some("`--accept files`")), "refused: `--accept files`"),
+            (line(CommandStatus::WAITING, Value::Null, None), "waiting, is that agent there?"),
+            (line(CommandStatus::EXPIRED, Value::Null, None), "is that agent there?"),
+        ] {
+            let why = judged(line).unwrap_err();
+            assert!(why.contains(words), "{why}");
+        }
+    }
+}

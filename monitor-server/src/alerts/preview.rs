@@ -1,0 +1,66 @@
+//! Messages that are shown before they are sent.
+
+use monitor_alerts::{Alert, Message, MessageKind};
+
+use super::text::Text;
+use super::{Alerts, blocking, enrich};
+use crate::ingest::IngestError;
+use crate::store::AlertsQuery;
+
+/// A message as a channel would send it.
+pub(crate) struct Preview {
+    /// The alert; none if there never was one, and a test message is shown.
+    pub(crate) alert: Option<u64>,
+    pub(crate) text: Text,
+    /// Why the channel's own template makes no text of it.
+    pub(crate) trouble: Option<String>,
+}
+
+impl Alerts {
+    /// The last alert as a channel would tell it. None if there is no such channel.
+    pub(crate) async fn preview(&self, name: &str) -> Result<Option<Preview>, IngestError> {
+        let ruleset = self.rules();
+        let Some(channel) = ruleset.settings.channels.get(name) else { return Ok(None) };
+        let (store, url) = (self.parts.store.clone(), self.parts.page_url.clone());
+        let newest = blocking(move || {
+            let query = AlertsQuery { state: None, subject: None, before: None, limit: 1 };
+            let Some(alert) = store.alerts(&query)?.pop() else { return Ok(None) };
+            let mut messages = vec![fired(alert)];
+            enrich::messages(&*store, &url, &mut messages);
+            Ok(messages.pop())
+        });
+        let message = newest.await?.map(|message| Message { channel: name.to_owned(), ..message });
+        let alert = message.as_ref().map(|message| message.alert);
+        let message = message.unwrap_or_else(|| self.test_message(name));
+        let sender = &self.parts.sender;
+        let (own, trouble) = match sender.own_text(channel, &message).await.transpose() {
+            Ok(own) => (own, None),
+            Err(why) => (None, Some(why)),
+        };
+        Ok(Some(Preview { alert, text: sender.text(channel, &message, own.as_deref()), trouble }))
+    }
+}
+
+/// The message that tells of an alert's begin.
+fn fired(alert: Alert) -> Message {
+    let to = alert.told.iter().map(ToString::to_string).collect();
+    Message {
+        id: format!("preview.{}", alert.id),
+        alert: alert.id,
+        kind: MessageKind::Fired,
+        rule: alert.rule,
+        subject: alert.subject,
+        cause: alert.cause,
+        severity: alert.severity,
+        time_us: alert.last_us,
+        since_us: alert.since_us,
+        resolved_us: None,
+        count: alert.count,
+        names: Vec::new(),
+        note: None,
+        facts: alert.facts,
+        channel: String::new(),
+        address: None,
+        to,
+    }
+}

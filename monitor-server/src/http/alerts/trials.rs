@@ -1,0 +1,144 @@
+//! `GET /api/v1/alerts/try`, `GET` and `POST /api/v1/alerts/trials`
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use monitor_alerts::{Channel, Rule, Settings, World};
+use monitor_wire::{AlertTrial, AlertTrials, Problem, RuleDraft, RuleTrial};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::commands::Small;
+use super::super::params::{NoParams, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::rules::{no_rule, wrong};
+use super::show;
+
+/// The largest draft, in bytes.
+const MAX_BYTES: usize = 64 << 10;
+/// So many rules of a draft are tried at once.
+const MOST_RULES: usize = 20;
+/// So many signs are tried at most, all rules together.
+const MOST_SIGNS: usize = 100_000;
+/// So many alerts of a trial are told.
+const MOST_ALERTS: usize = 100;
+const DAY_US: u64 = 86_400_000_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct TryParams {
+    /// The rule's name.
+    #[param(example = "failed")]
+    rule: String,
+    /// The past days that it is tried on, 1 to 90; 7 if not given.
+    #[param(minimum = 1, maximum = 90)]
+    days: Option<u32>,
+}
+
+/// Tries a rule on the events of the past days: what it would have told, by itself and without hushes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/try",
+    tag = "alerts",
+    params(TryParams),
+    responses(
+        (status = 200, description = "What it would have told", body = AlertTrial),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_try(State(app): State<App>, Strict(params): Strict<TryParams>) -> Answer<AlertTrial> {
+    let days = days(params.days)?;
+    let ruleset = app.alerts.rules();
+    let rule = ruleset.rules.iter().find(|rule| rule.name == params.rule).cloned().ok_or_else(|| no_rule(&params.rule))?;
+    let mut trials = tried(&app, vec![rule], ruleset.settings.channels.clone(), days).await?;
+    trials.pop().map(|tried| Json(tried.trial)).ok_or_else(|| no_rule(&params.rule))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct TrialsParams {
+    /// The past days that rules are tried on, 1 to 90; 7 if not given.
+    #[param(minimum = 1, maximum = 90)]
+    days: Option<u32>,
+}
+
+/// Tries all rules that hold on the events of the past days: what each would have told, by itself and without hushes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts/trials",
+    tag = "alerts",
+    params(TrialsParams),
+    responses(
+        (status = 200, description = "What they would have told", body = AlertTrials),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn get_trials(State(app): State<App>, Strict(params): Strict<TrialsParams>) -> Answer<AlertTrials> {
+    let days = days(params.days)?;
+    let ruleset = app.alerts.rules();
+    let trials = tried(&app, ruleset.rules.clone(), ruleset.settings.channels.clone(), days).await?;
+    Ok(Json(AlertTrials { trials, warnings: Vec::new() }))
+}
+
+/// Tries rules that don't hold yet, as they would stand in `alerts.toml`. Nothing is kept of them, and nobody is told. All their mistakes are
+/// told at once, with line and column.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/trials",
+    tag = "alerts",
+    request_body = RuleDraft,
+    responses(
+        (status = 200, description = "What they would have told", body = AlertTrials),
+        (status = 400, description = "They have mistakes, a line each", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "They are too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_trials(
+    State(app): State<App>,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(draft): Small<RuleDraft, MAX_BYTES>,
+) -> Answer<AlertTrials> {
+    let days = days(draft.days)?;
+    let mut channels = app.alerts.rules().settings.channels.clone();
+    let settings = Settings::draft(&draft.toml, &channels).map_err(|mistakes| wrong(&mistakes))?;
+    if !(1..=MOST_RULES).contains(&settings.rules.len()) {
+        let detail = format!("toml: 1 to {MOST_RULES} rules are expected, each below [[rule]], and these are {}", settings.rules.len());
+        return Err(ApiError::Body { detail });
+    }
+    channels.extend(settings.channels);
+    let trials = tried(&app, settings.rules, channels, days).await?;
+    Ok(Json(AlertTrials { trials, warnings: settings.warnings.iter().map(ToString::to_string).collect() }))
+}
+
+fn days(days: Option<u32>) -> Result<u64, ApiError> {
+    let days = days.unwrap_or(7);
+    if !(1..=90).contains(&days) {
+        let detail = "parameter `days`: 1 to 90 is expected".to_owned();
+        return Err(ApiError::Parameter { name: "days".to_owned(), detail });
+    }
+    Ok(days.into())
+}
+
+/// What each rule would have told by itself.
+async fn tried(app: &App, rules: Vec<Rule>, channels: BTreeMap<String, Channel>, days: u64) -> Result<Vec<RuleTrial>, ApiError> {
+    let until_us = app.clock.wall_us();
+    let most = MOST_SIGNS / rules.len().max(1);
+    app.ask(move |store| {
+        let mut signs = store.signs_between((until_us.saturating_sub(days * DAY_US), until_us), most + 1)?;
+        let is_cut = signs.len() > most;
+        signs.truncate(most);
+        let trials = rules.into_iter().map(|rule| {
+            let world = World { rules: std::slice::from_ref(&rule), channels: &channels, hushes: &[] };
+            let replayed = monitor_alerts::replay(world, &signs, until_us);
+            let (count, messages) = (replayed.alerts.len() as u64, replayed.messages.len() as u64);
+            let alerts = replayed.alerts.into_values().rev().take(MOST_ALERTS).map(show::alert).collect();
+            RuleTrial { rule: rule.name.clone(), trial: AlertTrial { count, messages, alerts, is_cut } }
+        });
+        Ok(trials.collect())
+    })
+    .await
+}

@@ -1,0 +1,189 @@
+//! Pauses: of a task that the server keeps, of one that a file of an agent defines, and of a whole agent. A pause is no part of a
+//! definition, so what a file defines is paused by its agent.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, Command, CommandStatus, Problem};
+use serde_json::{Value, json};
+
+use super::super::access::DeedWords;
+use super::super::commands::{Keyed, Small};
+use super::super::params::{NoParams, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::dues::timestamp;
+use super::orders::{Ordered, Orderer, order};
+use super::tasks::{change, shown, task};
+use crate::store::{Expects, TaskEdit};
+
+/// The largest pause, in bytes.
+const MAX_BYTES: usize = 1_024;
+/// An agent that has paused a task is heard of so soon; else the answer says that it is accepted.
+const HEARD: Duration = Duration::from_secs(5);
+/// Between two looks whether the agent was heard of.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Pauses a batch task: its rules start nothing, and each due time is told as skipped. What a file defines is paused by its agent, and the
+/// pause outlasts changes of the file.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/{name}/pause",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        Keyed,
+    ),
+    request_body = BatchPause,
+    responses(
+        (status = 200, description = "It is paused", body = BatchTask),
+        (status = 202, description = "Its agent, whose file defines it, is away: it is paused if the agent comes within ten minutes", body = BatchTask),
+        (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Its agent refuses", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_pause(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(pause): Small<BatchPause, MAX_BYTES>,
+) -> Result<Response, ApiError> {
+    check(&app, pause)?;
+    let name = path.text("name");
+    match app.batch_task(name).await?.agent {
+        Some(agent) => at_agent(&app, by, &agent, name, Some(pause)).await,
+        None => change(&app, by.into_caller().name, name, Expects::Anything, TaskEdit::Pause(pause.until_us)).await,
+    }
+}
+
+/// Ends the pause of a batch task.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/{name}/resume",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        Keyed,
+    ),
+    responses(
+        (status = 200, description = "Its rules start runs", body = BatchTask),
+        (status = 202, description = "Its agent, whose file defines it, is away: it is resumed if the agent comes within ten minutes", body = BatchTask),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Its agent refuses", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(in super::super) async fn post_resume(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Result<Response, ApiError> {
+    let name = path.text("name");
+    match app.batch_task(name).await?.agent {
+        Some(agent) => at_agent(&app, by, &agent, name, None).await,
+        None => change(&app, by.into_caller().name, name, Expects::Anything, TaskEdit::Resume).await,
+    }
+}
+
+/// Asks an agent to start nothing by time, of whatever task, until then or until it is resumed.
+#[utoipa::path(
+    post,
+    path = "/api/v1/agents/{name}/pause",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The agent"),
+        Keyed,
+    ),
+    request_body = BatchPause,
+    responses(Ordered)
+)]
+pub(in super::super) async fn post_agent_pause(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(pause): Small<BatchPause, MAX_BYTES>,
+) -> Answer<Command> {
+    check(&app, pause)?;
+    order(&app, by, &[path.text("name").to_owned()], "pause", until(pause)).await
+}
+
+/// Asks an agent to start again what is due.
+#[utoipa::path(
+    post,
+    path = "/api/v1/agents/{name}/resume",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The agent"),
+        Keyed,
+    ),
+    responses(Ordered)
+)]
+pub(in super::super) async fn post_agent_resume(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<Command> {
+    order(&app, by, &[path.text("name").to_owned()], "resume", json!({})).await
+}
+
+/// The agents that the server has heard of: how far each has decided, and whether it is paused.
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents",
+    tag = "batch tasks",
+    responses((status = 200, description = "The agents", body = BatchAgents))
+)]
+pub(in super::super) async fn get_agents(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<BatchAgents> {
+    Ok(Json(BatchAgents { agents: app.ask(crate::store::BatchQueries::batch_agents).await? }))
+}
+
+fn check(app: &App, pause: BatchPause) -> Result<(), ApiError> {
+    let now_us = app.clock.wall_us();
+    match pause.until_us.filter(|until| *until <= now_us || *until > monitor_wire::MAX_TIME_US) {
+        Some(until_us) => Err(ApiError::Body { detail: format!("until_us: {until_us} is no time to come, in Unix microseconds") }),
+        None => Ok(()),
+    }
+}
+
+fn until(pause: BatchPause) -> Value {
+    json!({"until": pause.until_us.and_then(timestamp).map(|until| until.to_string())})
+}
+
+/// Has an agent pause or resume a task that one of its files defines, and waits until the agent has told of it.
+async fn at_agent(app: &App, by: Orderer, agent: &str, name: &str, pause: Option<BatchPause>) -> Result<Response, ApiError> {
+    let mut asked = pause.map_or_else(|| json!({}), until);
+    asked["task"] = name.into();
+    let method = if pause.is_some() { "pause" } else { "resume" };
+    let Json(command) = order(app, by, &[agent.to_owned()], method, asked).await?;
+    let line = command.lines.first();
+    if let Some(line) = line.filter(|line| line.status == CommandStatus::REFUSED) {
+        return Err(ApiError::Conflict { detail: format!("the agent {agent:?} refuses: {}", line.error.clone().unwrap_or_default()) });
+    }
+    let is_so = |task: &BatchTask| match pause {
+        Some(pause) => task.status == BatchStatus::PAUSED && task.until_us == pause.until_us,
+        None => task.status == BatchStatus::ACTIVE,
+    };
+    let mut found = task(app, name).await?;
+    if line.is_some_and(|line| line.status == CommandStatus::OK) {
+        let mut left = HEARD;
+        while !is_so(&found) && !left.is_zero() {
+            app.clock.sleep(LOOK).await;
+            left = left.saturating_sub(LOOK);
+            found = task(app, name).await?;
+        }
+    }
+    let status = if is_so(&found) { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let outcome = line.map(|line| line.status.to_string()).unwrap_or_default();
+    let mut response = (status, shown(found)).into_response();
+    response.extensions_mut().insert(DeedWords { what: format!("at the agent {agent}"), outcome });
+    Ok(response)
+}

@@ -1,0 +1,275 @@
+//! `/api/v1/batch-tasks/{name}/publications`: what runs have published and left, from their agents' machines.
+
+use axum::Json;
+use axum::extract::State;
+use futures_util::future::join_all;
+use monitor_wire::{
+    BatchComparison, BatchFileText, BatchFiles, BatchPublications, BatchRestore, BatchSilent, Command, CommandLine, CommandRequest,
+    CommandStatus, Problem,
+};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, IntoResponses};
+
+use super::super::commands::{Keyed, Small};
+use super::super::params::{Limit, PathParts, Strict};
+use super::super::problem::ApiError;
+use super::super::{Answer, App};
+use super::orders::{MAX_BYTES, Ordered, Orderer, order, request};
+use crate::commands::{Caller, CommandError};
+
+/// An agent has so long to look at files, in milliseconds.
+const TIMEOUT_MS: u64 = 20_000;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct PublicationsParams {
+    /// Only those of this agent.
+    agent: Option<String>,
+    /// At most so many of each agent, 1 to 200; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Limit<200>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct PublicationParams {
+    /// The agent that has it; needed if the task is for several.
+    agent: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct FileParams {
+    /// The agent that has it; needed if the task is for several.
+    agent: Option<String>,
+    /// Path of the file in the publication's folder.
+    path: String,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in super::super) struct CompareParams {
+    /// The agent that has both; needed if the task is for several.
+    agent: Option<String>,
+    /// The other publication: its number, or the run that has left files.
+    with: String,
+}
+
+/// How a question about files is answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the answers")]
+enum Refusals {
+    #[response(
+        status = 400,
+        description = "A parameter can't be read, or the agent is to be named",
+        content_type = "application/problem+json"
+    )]
+    Unreadable(Problem),
+    #[response(
+        status = 404,
+        description = "No such task, publication or file, or the files are gone",
+        content_type = "application/problem+json"
+    )]
+    Missing(Problem),
+    #[response(status = 503, description = "The agent doesn't answer", content_type = "application/problem+json")]
+    Silent(Problem),
+}
+
+/// What runs of a task have published, and what they have left in the history, newest first, as the task's agents have it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/{name}/publications",
+    tag = "batch tasks",
+    params(("name" = String, Path, description = "The task"), PublicationsParams),
+    responses((status = 200, description = "What there is", body = BatchPublications), Refusals)
+)]
+pub(in super::super) async fn get_publications(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(params): Strict<PublicationsParams>,
+) -> Answer<BatchPublications> {
+    let task = path.text("name");
+    let mut agents = app.agents_of(task).await?;
+    if let Some(agent) = params.agent {
+        agents = vec![one_of(task, &agents, agent)?];
+    }
+    let (app, caller) = (&app, by.caller());
+    let answers = join_all(agents.into_iter().map(async |agent| {
+        let asked = json!({"task": task, "limit": params.limit.0});
+        (ask::<BatchPublications>(app, caller, &agent, "publications", asked).await, agent)
+    }));
+    let mut all = BatchPublications { publications: Vec::new(), history: Vec::new(), silent: Vec::new() };
+    for (answer, agent) in answers.await {
+        match answer {
+            Ok(found) => {
+                all.publications.extend(found.publications);
+                all.history.extend(found.history);
+            }
+            Err(error) => all.silent.push(BatchSilent { agent, why: error.to_string() }),
+        }
+    }
+    all.publications.sort_by_key(|publication| std::cmp::Reverse((publication.time_us, publication.number)));
+    all.history.sort_by(|a, b| b.folder.cmp(&a.folder));
+    Ok(Json(all))
+}
+
+/// The files of a publication, with their sizes. A publication is named by its number, and what a run has left in the history by the run.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/{name}/publications/{publication}",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        PublicationParams,
+    ),
+    responses((status = 200, description = "Its files", body = BatchFiles), Refusals)
+)]
+pub(in super::super) async fn get_publication(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(params): Strict<PublicationParams>,
+) -> Answer<BatchFiles> {
+    look(&app, by, &path, params.agent, "publication", &json!({})).await
+}
+
+/// The beginning of a file of a publication, if it is text.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/{name}/publications/{publication}/file",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        FileParams,
+    ),
+    responses((status = 200, description = "The file", body = BatchFileText), Refusals)
+)]
+pub(in super::super) async fn get_file(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(params): Strict<FileParams>,
+) -> Answer<BatchFileText> {
+    look(&app, by, &path, params.agent, "publication-file", &json!({"path": params.path})).await
+}
+
+/// Files that another publication has otherwise than this one.
+#[utoipa::path(
+    get,
+    path = "/api/v1/batch-tasks/{name}/publications/{publication}/compare",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        CompareParams,
+    ),
+    responses((status = 200, description = "What differs", body = BatchComparison), Refusals)
+)]
+pub(in super::super) async fn get_comparison(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(params): Strict<CompareParams>,
+) -> Answer<BatchComparison> {
+    look(&app, by, &path, params.agent, "compare-publications", &json!({"with": params.with})).await
+}
+
+/// Asks the agent to publish the files of a publication again, to the target that they went to: what came after is taken back. What a run
+/// has left is published to the target that is named.
+#[utoipa::path(
+    post,
+    path = "/api/v1/batch-tasks/{name}/publications/{publication}/restore",
+    tag = "batch tasks",
+    params(
+        ("name" = String, Path, description = "The task"),
+        ("publication" = String, Path, description = "Its number, or a run such as `gold@20261121T023000Z.1`", example = "1"),
+        PublicationParams,
+        Keyed,
+    ),
+    request_body = BatchRestore,
+    responses(Ordered)
+)]
+pub(in super::super) async fn post_restore(
+    State(app): State<App>,
+    by: Orderer,
+    path: PathParts,
+    Strict(params): Strict<PublicationParams>,
+    Small(body): Small<BatchRestore, MAX_BYTES>,
+) -> Answer<Command> {
+    let (task, publication) = (path.text("name"), path.text("publication"));
+    let agent = the_agent(&app, task, params.agent).await?;
+    let asked = json!({"task": task, "publication": publication, "target": body.target});
+    order(&app, by, &[agent], "restore-publication", asked).await
+}
+
+/// Asks the agent that has a publication something about it.
+async fn look<T: DeserializeOwned>(
+    app: &App,
+    by: Orderer,
+    path: &PathParts,
+    agent: Option<String>,
+    method: &str,
+    more: &Value,
+) -> Answer<T> {
+    let task = path.text("name");
+    let agent = the_agent(app, task, agent).await?;
+    let mut asked = json!({"task": task, "publication": path.text("publication")});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        asked[key] = value.clone();
+    }
+    ask(app, by.caller(), &agent, method, asked).await.map(Json)
+}
+
+/// Asks an agent, which has a while to answer. Whoever asks again with the same `Idempotency-Key` is answered anew, for this changes nothing.
+async fn ask<T: DeserializeOwned>(app: &App, by: &Caller, agent: &str, method: &str, asked: Value) -> Result<T, ApiError> {
+    let request = CommandRequest { timeout_ms: Some(TIMEOUT_MS), ..request(by, &[agent.to_owned()], method, asked) };
+    match app.commands.ask(Caller { name: by.name.clone(), key: None }, request).await {
+        Ok(command) => command.lines.first().map_or_else(|| Err(silent(agent, "it is not known")), value),
+        // It has never called here, or so long ago that it is forgotten.
+        Err(CommandError::NoWorker(why)) => Err(silent(agent, &why)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says that an agent did not answer, and why.
+pub(super) fn silent(agent: &str, why: &str) -> ApiError {
+    ApiError::TooManyAnswers { detail: format!("this is on the machine of {agent}, which did not answer: {why}") }
+}
+
+/// The agent that is meant: the only one of a task, or the one that is named.
+async fn the_agent(app: &App, task: &str, named: Option<String>) -> Result<String, ApiError> {
+    let agents = app.agents_of(task).await?;
+    match (named, &agents[..]) {
+        (Some(named), _) => one_of(task, &agents, named),
+        (None, [agent]) => Ok(agent.clone()),
+        (None, _) => {
+            let detail = format!("parameter `agent`: {task} is for {}: name one of them", agents.join(", "));
+            Err(ApiError::Parameter { name: "agent".to_owned(), detail })
+        }
+    }
+}
+
+fn one_of(task: &str, agents: &[String], named: String) -> Result<String, ApiError> {
+    if agents.contains(&named) {
+        return Ok(named);
+    }
+    let detail = format!("parameter `agent`: {task} is for {}, and not for {named:?}", agents.join(", "));
+    Err(ApiError::Parameter { name: "agent".to_owned(), detail })
+}
+
+/// The answer of an agent to a question.
+pub(super) fn value<T: DeserializeOwned>(line: &CommandLine) -> Result<T, ApiError> {
+    let why = line.error.clone().unwrap_or_default();
+    match (&line.status, &line.value) {
+        (status, Some(value)) if *status == CommandStatus::OK => serde_json::from_value(value.clone())
+            .map_err(|error| ApiError::TooManyAnswers { detail: format!("{} answered what can't be read: {error}", line.name) }),
+        (status, _) if *status == CommandStatus::REFUSED => Err(ApiError::Missing { detail: why }),
+        (status, _) => Err(silent(&format!("{} ({status})", line.name), &why)),
+    }
+}

@@ -1,0 +1,242 @@
+//! `GET /api/v1/queue-tasks`, `/types`, `/{uuid}`, `/{uuid}/result` and `GET /api/v1/queues`
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Kind, Problem, Process, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState, WorkerId};
+use serde::{Deserialize, Deserializer, de};
+use tokio::time::Instant;
+use utoipa::IntoParams;
+
+use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::store::queue::{Search, counts_by};
+use crate::store::{ProcessesQuery, QueueQueries, QueueSort, QueueTasksQuery};
+
+/// Longest time that a request waits for a result.
+const LONGEST_WAIT_MS: u64 = 60_000;
+/// While a request waits it looks for the result so often.
+const LOOKS_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct QueueTasksParams {
+    /// By `name`, `state`, `received`, `started` or `runtime`, with `-` before it the greatest first; `-received` if not given.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "-runtime")]
+    sort: Sort,
+    /// Of exactly this name.
+    #[serde(rename = "type")]
+    #[param(example = "video.render")]
+    name: Option<String>,
+    /// Worked on, or last received, by this worker: its id, 32 lower-case hex digits.
+    worker: Option<WorkerId>,
+    /// In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "failed,lost")]
+    state: Words,
+    /// In one of these phases, between commas: `sent`, `received`, `started`, `succeeded`, `failed`, `rejected`, `requeued`, `revoked`, `retried`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, example = "retried")]
+    phase: Words,
+    /// Through this queue.
+    #[param(example = "video")]
+    queue: Option<String>,
+    /// Received at this time or later, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    received_after: Option<TimeUs>,
+    /// Received before this time, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    received_before: Option<TimeUs>,
+    /// Started at this time or later, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    started_after: Option<TimeUs>,
+    /// Started before this time, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    started_before: Option<TimeUs>,
+    /// A search: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`, `or`, `not`, brackets.
+    #[param(example = "name:render and not error:\"no disk\"")]
+    q: Option<String>,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// So many are left out, from `cursor` on.
+    #[serde(default)]
+    #[param(value_type = Option<u32>)]
+    offset: Offset,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// In which order.
+#[derive(Debug)]
+struct Sort(QueueSort, bool);
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self(QueueSort::Received, true)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sort {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (word, is_descending) = text.strip_prefix('-').map_or((text.trim_start_matches(['+', ' ']), false), |word| (word, true));
+        let sort = match word {
+            "name" => QueueSort::Name,
+            "state" => QueueSort::State,
+            "received" => QueueSort::Received,
+            "started" => QueueSort::Started,
+            "runtime" => QueueSort::Runtime,
+            _ => return Err(de::Error::custom("no such order")),
+        };
+        Ok(Self(sort, is_descending))
+    }
+}
+
+/// Lists tasks of queues. A page looks at so many tasks only: with a search, or with filters that are not the order's own, it may be short,
+/// even empty, and still have a `next_cursor`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queue-tasks",
+    tag = "queues",
+    params(QueueTasksParams),
+    responses(
+        (status = 200, description = "One page", body = QueueTasksPage),
+        (status = 400, description = "A parameter can't be read: of a mistake in `q` the column is said", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_queue_tasks(State(app): State<App>, Strict(params): Strict<QueueTasksParams>) -> Answer<QueueTasksPage> {
+    let search = params.q.as_deref().map(Search::read).transpose();
+    let search = search.map_err(|mistake| ApiError::Parameter { name: "q".to_owned(), detail: format!("parameter `q`, {mistake}") })?;
+    let time = |time: Option<TimeUs>| time.map(|time| time.0);
+    let query = QueueTasksQuery {
+        sort: params.sort.0,
+        is_descending: params.sort.1,
+        name: params.name,
+        worker: params.worker,
+        states: params.state.each(),
+        phases: params.phase.each(),
+        queue: params.queue,
+        received: (time(params.received_after), time(params.received_before)),
+        started: (time(params.started_after), time(params.started_before)),
+        search,
+        offset: params.offset.0,
+        limit: params.limit.0,
+        cursor: params.cursor,
+    };
+    Ok(Json(app.ask(move |store| store.queue_tasks(&query)).await?))
+}
+
+/// Counts tasks by name and state.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queue-tasks/types",
+    tag = "queues",
+    responses((status = 200, description = "All names", body = QueueTypes))
+)]
+pub(super) async fn get_queue_types(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<QueueTypes> {
+    let counts = app.ask(QueueQueries::queue_counts).await?;
+    Ok(Json(QueueTypes { types: counts_by(&counts, |count| &count.name) }))
+}
+
+/// Counts tasks by queue and state.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queues",
+    tag = "queues",
+    responses((status = 200, description = "All queues", body = Queues))
+)]
+pub(super) async fn get_queues(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Queues> {
+    let counts = app.ask(QueueQueries::queue_counts).await?;
+    Ok(Json(Queues { queues: counts_by(&counts, |count| &count.queue) }))
+}
+
+/// One task, with its attempts. Of several with the same id the newest.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queue-tasks/{uuid}",
+    tag = "queues",
+    params(("uuid" = String, Path, description = "Its id in the queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b")),
+    responses(
+        (status = 200, description = "As it stands", body = Process),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_queue_task(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
+    Ok(Json(app.task_of(path.text("uuid")).await?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ResultParams {
+    /// Waits for the end of the task for so many milliseconds, 0 to 60000; it doesn't wait if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, maximum = 60000, example = 30000)]
+    timeout: Timeout,
+}
+
+#[derive(Debug, Default)]
+struct Timeout(u64);
+
+impl<'de> Deserialize<'de> for Timeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let ms = text.parse().ok().filter(|ms| *ms <= LONGEST_WAIT_MS);
+        ms.map(Self).ok_or_else(|| de::Error::custom(format!("expected a whole number from 0 to {LONGEST_WAIT_MS}")))
+    }
+}
+
+/// What a task returned, or its error. With a `timeout` it waits for the end of the task.
+#[utoipa::path(
+    get,
+    path = "/api/v1/queue-tasks/{uuid}/result",
+    tag = "queues",
+    params(("uuid" = String, Path, description = "Its id in the queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"), ResultParams),
+    responses(
+        (status = 200, description = "Its result; `ended` is false if the time was over before", body = QueueTaskResult),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_queue_result(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(params): Strict<ResultParams>,
+) -> Answer<QueueTaskResult> {
+    let uuid = path.text("uuid");
+    let deadline = Instant::now() + Duration::from_millis(params.timeout.0);
+    loop {
+        let task = app.task_of(uuid).await?;
+        let is_open = [ProcessState::PENDING, ProcessState::RUNNING, ProcessState::RETRYING].contains(&task.state);
+        if !is_open || Instant::now() >= deadline {
+            let (result, traceback) = task.task.map(|task| (task.result, task.traceback)).unwrap_or_default();
+            return Ok(Json(QueueTaskResult {
+                uuid: uuid.to_owned(),
+                name: task.name,
+                state: task.state,
+                ended: !is_open,
+                result,
+                error: task.error.map(|error| error.message),
+                traceback,
+            }));
+        }
+        tokio::time::sleep_until(deadline.min(Instant::now() + LOOKS_EVERY)).await;
+    }
+}
+
+impl App {
+    /// The newest task with this id in its queue.
+    async fn task_of(&self, uuid: &str) -> Result<Process, ApiError> {
+        let query = ProcessesQuery { native_id: Some(uuid.to_owned()), kind: Some(Kind::TASK), limit: 1, ..ProcessesQuery::default() };
+        let found = self.ask(move |store| store.processes(&query)).await?.processes.pop();
+        found.ok_or_else(|| {
+            let found: String = uuid.chars().take(80).collect();
+            ApiError::Missing { detail: format!("there is no task {found:?}: `GET /api/v1/queue-tasks` lists those that there are") }
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! Tasks of queues.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use monitor_wire::{Process, QueueTasksPage};
+
+use super::MemoryStore;
+use crate::store::StoreError;
+use crate::store::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery};
+
+impl QueueQueries for MemoryStore {
+    fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError> {
+        let state = self.state();
+        let mut tasks: Vec<Process> = state.all().flat_map(|shown| shown.processes).filter(|process| query.is_wanted(process)).collect();
+        tasks.sort_by(|a, b| {
+            let order = compare(a, b, query.sort);
+            if query.is_descending { order.reverse() } else { order }
+        });
+        for task in &mut tasks {
+            task.attempts.clear();
+        }
+        // The number of the first task of the page.
+        let cursor = query.cursor.as_deref();
+        let first: usize = cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(|_| StoreError::Cursor { cursor: cursor.to_owned() }))?;
+        let first = first.saturating_add(query.offset);
+        let next = first.saturating_add(query.limit);
+        let next_cursor = (next < tasks.len()).then(|| next.to_string());
+        Ok(QueueTasksPage { tasks: tasks.into_iter().skip(first).take(query.limit).collect(), next_cursor, as_of: state.seq })
+    }
+
+    fn queue_counts(&self) -> Result<Vec<QueueCount>, StoreError> {
+        let mut counts: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+        for process in self.state().all().flat_map(|shown| shown.processes) {
+            if let Some(task) = &process.task {
+                let key = (task.queue.clone().unwrap_or_default(), process.name.clone(), process.state.as_str().to_owned());
+                *counts.entry(key).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().map(|((queue, name, state), count)| QueueCount { queue, name, state, count }).collect())
+    }
+}
+
+fn compare(a: &Process, b: &Process, sort: QueueSort) -> Ordering {
+    let received = |process: &Process| process.task.as_ref().and_then(|task| task.received_us);
+    match sort {
+        QueueSort::Name => (&a.name, received(a)).cmp(&(&b.name, received(b))),
+        QueueSort::State => (a.state.as_str(), received(a)).cmp(&(b.state.as_str(), received(b))),
+        QueueSort::Received => received(a).cmp(&received(b)),
+        QueueSort::Started => a.started_us.cmp(&b.started_us),
+        QueueSort::Runtime => a.elapsed_ns.cmp(&b.elapsed_ns),
+    }
+}

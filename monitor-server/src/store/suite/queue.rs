@@ -1,0 +1,153 @@
+//! Lists of tasks of queues.
+
+use monitor_wire::{Batch, Phase, QueueTasksPage, State};
+use serde_json::{Value, json};
+
+use super::{Place, Say as _};
+use crate::store::queue::{QueueCount, QueueQueries as _, QueueSort, QueueTasksQuery, Search};
+use crate::store::{Intake as _, Store, StoreError};
+use crate::support::{batch, process, root, worker};
+
+/// A batch of one event about the process of this number, of worker A.
+fn told(number: u64, of: u64, event: &Value) -> Batch {
+    let mut all =
+        json!({"time_us": 10 * number, "root_id": root(1).to_string(), "id": process(of).to_string(), "native_id": format!("task-{of}")});
+    all.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+    batch('A', number, vec![serde_json::from_value(all).unwrap()])
+}
+
+/// Five tasks: 1 runs, 2 succeeded, 3 failed, 4 was only sent, 5 is to be tried again. And a process that is no task.
+fn fill(store: &impl Store) {
+    let message = |what: &str, name: &str, queue: &str| json!({"type": what, "name": name, "queue": queue});
+    let events = [
+        (1, message("task-received", "render", "video")),
+        (1, json!({"type": "task-started"})),
+        (2, json!({"type": "task-received", "name": "cut", "queue": "video", "kwargs": {"size": "4k"}})),
+        (2, json!({"type": "task-started"})),
+        (2, json!({"type": "task-succeeded", "runtime_ns": 900, "result": "seven"})),
+        (3, message("task-received", "render", "audio")),
+        (3, json!({"type": "task-started"})),
+        (3, json!({"type": "task-failed", "exception": "no disk"})),
+        (4, json!({"type": "task-sent", "name": "a mix"})),
+        (5, message("task-received", "cut", "audio")),
+        (5, json!({"type": "task-started"})),
+        (5, json!({"type": "task-retried", "exception": "no net"})),
+        (9, json!({"type": "process-started", "kind": "normal", "name": "render"})),
+    ];
+    for (number, (of, event)) in (1..).zip(&events) {
+        store.say(&[told(number, *of, event)], 5).unwrap();
+    }
+}
+
+fn all(sort: QueueSort) -> QueueTasksQuery {
+    QueueTasksQuery { sort, limit: 50, ..QueueTasksQuery::default() }
+}
+
+fn names(page: &QueueTasksPage) -> Vec<u64> {
+    let number = |id: &Option<String>| id.as_deref().unwrap()["task-".len()..].parse().unwrap();
+    page.tasks.iter().map(|task| number(&task.native_id)).collect()
+}
+
+fn a_list_of_tasks_has_its_order<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    fill(&store);
+    for (sort, expected) in
+        [(QueueSort::Received, vec![4, 1, 2, 3, 5]), (QueueSort::Name, vec![4, 2, 5, 1, 3]), (QueueSort::State, vec![3, 4, 5, 1, 2])]
+    {
+        assert_eq!(names(&store.queue_tasks(&all(sort)).unwrap()), expected, "{sort:?}");
+        let reverse = store.queue_tasks(&QueueTasksQuery { is_descending: true, ..all(sort) }).unwrap();
+        assert_eq!(names(&reverse), expected.into_iter().rev().collect::<Vec<_>>(), "{sort:?}");
+    }
+    let by = |sort| names(&store.queue_tasks(&QueueTasksQuery { is_descending: true, ..all(sort) }).unwrap());
+    assert_eq!(by(QueueSort::Runtime)[0], 3, "10 µs of its own against 900 ns");
+    assert_eq!(by(QueueSort::Started)[0], 5);
+    let page = store.queue_tasks(&all(QueueSort::Received)).unwrap();
+    assert!(page.tasks.iter().all(|task| task.attempts.is_empty() && task.root_id == root(1)));
+    assert_eq!(page.tasks[2].task.as_ref().unwrap().result, Some(json!("seven")));
+}
+
+fn a_list_of_tasks_is_filtered<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    fill(&store);
+    let any = || all(QueueSort::Received);
+    let searched = |text| QueueTasksQuery { search: Some(Search::read(text).unwrap()), ..any() };
+    for (query, expected) in [
+        (QueueTasksQuery { name: Some("render".to_owned()), ..any() }, vec![1, 3]),
+        (QueueTasksQuery { name: Some("render".to_owned()), ..all(QueueSort::Runtime) }, vec![1, 3]),
+        (QueueTasksQuery { queue: Some("audio".to_owned()), ..any() }, vec![3, 5]),
+        (QueueTasksQuery { states: vec![State::FAILED], ..any() }, vec![3]),
+        (QueueTasksQuery { states: vec![State::FAILED, State::PENDING], ..any() }, vec![4, 3, 5]),
+        (QueueTasksQuery { phases: vec![Phase::RETRIED], ..any() }, vec![5]),
+        (QueueTasksQuery { worker: Some(worker('A')), phases: vec![Phase::SUCCEEDED], ..any() }, vec![2]),
+        (QueueTasksQuery { worker: Some(worker('B')), ..any() }, vec![]),
+        (QueueTasksQuery { received: (Some(30), Some(60)), ..any() }, vec![2]),
+        (QueueTasksQuery { started: (Some(40), Some(70)), ..all(QueueSort::Name) }, vec![2]),
+        (QueueTasksQuery { received: (Some(u64::MAX), None), ..any() }, vec![]),
+        (QueueTasksQuery { offset: 2, limit: 2, ..any() }, vec![2, 3]),
+        (QueueTasksQuery { offset: usize::MAX, ..any() }, vec![]),
+        (searched("render not error:disk"), vec![1]),
+        (searched("kwargs:size=4k or state:retried"), vec![2, 5]),
+        (searched("id:task-4"), vec![4]),
+    ] {
+        let mut found = names(&store.queue_tasks(&query).unwrap());
+        if query.sort == QueueSort::Runtime {
+            // Neither took any time that is known.
+            found.sort_unstable();
+        }
+        assert_eq!(found, expected, "{query:?}");
+    }
+}
+
+fn pages_of_tasks_have_each_once<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    fill(&store);
+    for (sort, is_descending) in
+        [(QueueSort::Received, true), (QueueSort::Name, false), (QueueSort::State, true), (QueueSort::Started, false)]
+    {
+        let whole = QueueTasksQuery { is_descending, ..all(sort) };
+        let (mut found, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = store.queue_tasks(&QueueTasksQuery { limit: 2, cursor, ..whole.clone() }).unwrap();
+            found.extend(names(&page));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, names(&store.queue_tasks(&whole).unwrap()), "{sort:?}");
+        assert_eq!(found.len(), 5);
+    }
+    for cursor in ["", "x", "[", "[1]", "[1,2,3,4]", "{}", "[null,1]"] {
+        let failed = store.queue_tasks(&QueueTasksQuery { cursor: Some(cursor.to_owned()), ..all(QueueSort::Received) });
+        assert!(matches!(failed, Err(StoreError::Cursor { .. })), "{cursor}: {failed:?}");
+    }
+}
+
+fn tasks_are_counted_as_they_stand<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    assert_eq!(store.queue_counts().unwrap(), []);
+    fill(&store);
+    let count = |queue: &str, name: &str, state: &str| QueueCount { queue: queue.into(), name: name.into(), state: state.into(), count: 1 };
+    let expected = [
+        count("", "a mix", "pending"),
+        count("audio", "cut", "pending"),
+        count("audio", "render", "failed"),
+        count("video", "cut", "succeeded"),
+        count("video", "render", "running"),
+    ];
+    assert_eq!(store.queue_counts().unwrap(), expected);
+    place.check(&store);
+    store.lose_workers(u64::MAX / 4, 0).unwrap();
+    let states: Vec<_> = store.queue_counts().unwrap().into_iter().map(|count| count.state).collect();
+    let shown: Vec<_> =
+        store.queue_tasks(&all(QueueSort::State)).unwrap().tasks.iter().map(|task| task.state.as_str().to_owned()).collect();
+    let mut sorted = states.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, shown, "what is counted is what is listed");
+}
+
+for_each_store!(a_list_of_tasks_has_its_order, a_list_of_tasks_is_filtered, pages_of_tasks_have_each_once, tasks_are_counted_as_they_stand,);

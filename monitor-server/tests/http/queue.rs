@@ -1,0 +1,85 @@
+//! Tasks of queues over HTTP.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, read};
+
+fn event(of: &str, id: &str, event: &Value) -> Value {
+    let mut all = json!({"root_id": ROOT, "id": id, "native_id": of, "time_us": 1_763_600_000_000_000_u64});
+    all.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+    all
+}
+
+/// One task that runs and one that failed.
+async fn filled() -> TestServer {
+    let server = TestServer::start().await;
+    let message = |name: &str| json!({"type": "task-received", "name": name, "queue": "video", "kwargs": {"size": "4k"}});
+    let events = [
+        event("one", PROCESS, &message("render")),
+        event("one", PROCESS, &json!({"type": "task-started"})),
+        event("two", CHILD, &message("cut \u{1b}[31m")),
+        event("two", CHILD, &json!({"type": "task-started"})),
+        event("two", CHILD, &json!({"type": "task-failed", "exception": "no disk", "traceback": "at 7"})),
+    ];
+    server.send(&batch(1, &events)).await;
+    server
+}
+
+fn ids(page: &Value) -> Vec<&str> {
+    page["tasks"].as_array().unwrap_or_else(|| panic!("{page}")).iter().map(|task| task["native_id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn tasks_are_listed_counted_and_found() {
+    let server = filled().await;
+    for (query, expected) in [
+        ("sort=name", vec!["two", "one"]),
+        ("sort=%2Bname", vec!["two", "one"]),
+        ("sort=-name", vec!["one", "two"]),
+        ("state=failed,lost", vec!["two"]),
+        ("type=render&state=&queue=video", vec!["one"]),
+        ("phase=started", vec!["one"]),
+        ("q=kwargs:size%3D4k+not+error:disk", vec!["one"]),
+        ("q=state:nothing", vec![]),
+        ("sort=name&offset=1&limit=1", vec!["one"]),
+    ] {
+        let page = server.ask(&format!("/api/v1/queue-tasks?{query}")).await;
+        assert_eq!(ids(&page), expected, "{query}");
+        assert_eq!(page["next_cursor"], json!(null), "{query}");
+    }
+    let first = server.ask("/api/v1/queue-tasks?sort=name&limit=1").await;
+    let cursor: String = url::form_urlencoded::byte_serialize(first["next_cursor"].as_str().unwrap().as_bytes()).collect();
+    assert_eq!(ids(&server.ask(&format!("/api/v1/queue-tasks?sort=name&limit=1&cursor={cursor}")).await), ["one"]);
+
+    let queues = server.ask("/api/v1/queues").await;
+    assert_eq!(queues, json!({"queues": [{"name": "video", "states": {"failed": 1, "running": 1}}]}));
+    let types = server.ask("/api/v1/queue-tasks/types").await;
+    assert_eq!(types["types"][1], json!({"name": "render", "states": {"running": 1}}));
+    let task = server.ask("/api/v1/queue-tasks/two").await;
+    assert_eq!((&task["task"]["phase"], &task["root_id"]), (&json!("failed"), &json!(ROOT)));
+    for path in ["nothing", "%22%27%00"] {
+        for path in [format!("/api/v1/queue-tasks/{path}"), format!("/api/v1/queue-tasks/{path}/result")] {
+            let (status, problem) = read(server.get(&path).send().await.unwrap()).await;
+            assert!(status == 404, "{path}: {status} {problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_result_is_waited_for() {
+    let server = filled().await;
+    let failed = server.ask("/api/v1/queue-tasks/two/result").await;
+    assert_eq!((&failed["ended"], &failed["error"], &failed["traceback"]), (&json!(true), &json!("no disk"), &json!("at 7")));
+    let running = server.ask("/api/v1/queue-tasks/one/result?timeout=1").await;
+    assert_eq!((&running["ended"], &running["state"]), (&json!(false), &json!("running")));
+    let waits = server.get("/api/v1/queue-tasks/one/result?timeout=60000").timeout(Duration::from_secs(90)).send();
+    let ends = async {
+        let ended = event("one", PROCESS, &json!({"type": "task-succeeded", "result": {"frames": 2}}));
+        server.send(&batch(6, &[ended])).await;
+    };
+    let (answer, ()) = tokio::join!(waits, ends);
+    let (status, result) = read(answer.unwrap()).await;
+    assert_eq!((status, &result["result"], &result["ended"]), (200, &json!({"frames": 2}), &json!(true)), "{result}");
+}

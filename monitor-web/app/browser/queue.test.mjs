@@ -1,0 +1,59 @@
+/** Tasks of queues: how they stand, sorted, searched, while they change, and in their tree. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { Worker, newId, queueTask, server } from "./events.mjs";
+
+useBrowser();
+
+test("tasks of a queue are counted, searched and sorted, and change where they stand", async () => {
+  const queue = `video-${newId()}`;
+  const worker = await new Worker().online();
+  const [cut, mix, render] = ["cut", "mix", "render"].map((name) => queueTask(name, queue));
+  await worker.send(...cut.received(), ...cut.started(), ...cut.succeeded({ frames: 7 }), ...mix.received(), ...mix.started(), ...mix.failed("no disk at /a"), ...render.received({ size: "4k" }), ...render.started());
+  await onPage(`${server}/tasks/queue?queue=${queue}`, async (page) => {
+    const row = (task) => page.locator(`tr[data-task-id="${task.uuid}"]`);
+    await row(render).waitFor();
+    await hasText(page.getByRole("button", { name: /^Failed/i }), /1/);
+    await hasText(row(mix), /no disk/);
+    assert.equal(await row(render).getAttribute("data-state"), "running");
+
+    // What is shown changes in its place; what is new waits until it is asked for.
+    const late = queueTask("late", queue);
+    await worker.send(...render.succeeded(), ...late.received());
+    await page.locator(`tr[data-task-id="${render.uuid}"][data-state="succeeded"]`).waitFor();
+    const news = page.locator(".waiting button");
+    await hasText(news, /1 new/);
+    assert.equal(await row(late).count(), 0);
+    await news.click();
+    await row(late).waitFor();
+    assert.equal(await page.locator("tbody tr").first().getAttribute("data-task-id"), late.uuid);
+
+    await page.getByRole("button", { name: "Took", exact: true }).click();
+    await page.locator('th[aria-sort="descending"].runtime').waitFor();
+    await page.getByRole("button", { name: /^Failed/i }).click();
+    await row(cut).waitFor({ state: "detached" });
+    await row(mix).waitFor();
+    await page.getByRole("button", { name: /^Failed/i }).click();
+    await page.getByLabel("Search tasks").fill("kwargs:size=4k");
+    await row(mix).waitFor({ state: "detached" });
+    await row(render).waitFor();
+    await page.getByLabel("Search tasks").fill("(kwargs:size=4k");
+    await hasText(page.locator("[role=alert], .problem, .notice").first(), /column 1: this bracket is not closed/);
+    await page.getByLabel("Search tasks").fill(`id:${mix.uuid}`);
+    await row(mix).getByRole("link").click();
+    await hasText(page.locator(".panel"), /no disk/);
+  }, { expected: /status of 400/ });
+});
+
+test("a task that was tried again shows its attempts in its tree", async () => {
+  const queue = `mail-${newId()}`;
+  const task = queueTask("send", queue);
+  await (await new Worker().online()).send(...task.received(), ...task.started(), ...task.retried("no net"), ...task.received({}, 2), ...task.started(2), ...task.succeeded("sent", 2));
+  await onPage(`${server}/tasks/queue?queue=${queue}`, async (page) => {
+    const row = page.locator(`tr[data-task-id="${task.uuid}"]`);
+    await hasText(row, /attempt 2/);
+    await row.getByRole("link").click();
+    await hasText(page.locator(".panel"), /Attempts/);
+  });
+});

@@ -1,0 +1,71 @@
+/** Alerts in words. */
+import type { Alert, AlertDetail } from "../api/types.ts";
+import { type MessageId, t, wordText } from "../i18n.ts";
+import { visible } from "../model/text.ts";
+
+/** Why, in a few words: the cause, how often, the exit code; the error apart, which is a program's own words. */
+export function causeWords({ cause, count, facts }: Alert): string {
+  const code = facts.exit_code !== undefined && facts.exit_code !== 0 ? t("alerts.exit", { code: facts.exit_code }) : undefined;
+  const times = count > 1 ? t("alerts.times", { count }) : undefined;
+  return [wordText("alerts.cause", cause), times, code].filter((text) => text !== undefined).join(" · ");
+}
+
+/** Why, with the error or what was said. */
+export function alertWords(alert: Alert): string {
+  const said = alert.facts.error ?? alert.facts.text;
+  return said === undefined ? causeWords(alert) : `${causeWords(alert)} · ${visible(said)}`;
+}
+
+type Note = Pick<AlertDetail["notes"][number], "what" | "who" | "detail">;
+
+/** The server's own sentences about a decision. What else stands there is data: a task, an answer, a reason in a program's words. */
+const SENTENCES: readonly [RegExp, MessageId][] = [
+  [/^alert (?<id>\d+) has the same words$/, "alerts.detail.same-words"],
+  [/^snooze of (?<scope>.+)$/, "alerts.detail.snooze"],
+  [/^maintenance of (?<scope>.+)$/, "alerts.detail.maintenance"],
+  [/^quiet hours$/, "alerts.detail.quiet"],
+  [/^the owner can't be reached: the admins are told$/, "alerts.detail.owner-unreached"],
+  [/^nobody owns it: the admins are told$/, "alerts.detail.no-owner"],
+  [/^there is no channel$/, "alerts.detail.no-channel"],
+  [/^the rule names nobody who can be reached$/, "alerts.detail.no-reach"],
+  [/^the rule tells nobody: to = \[\]$/, "alerts.detail.off"],
+  [/^nobody had been told that it fired$/, "alerts.detail.untold"],
+  [/^fewer than (?<times>.+)$/, "alerts.detail.fewer"],
+  [/^(?<who>.+) says that it is over$/, "alerts.detail.said"],
+  [/^the rule is gone$/, "alerts.detail.no-rule"],
+  [/^it doesn't last$/, "alerts.detail.passes"],
+  [/^(?<machine>.+) isn't heard of, which is told instead$/, "alerts.detail.away"],
+  [/^the task is gone$/, "alerts.detail.no-task"],
+  [/^(?<count>\d+) others of its message still fire$/, "alerts.detail.others"],
+  [/^it came back before$/, "alerts.detail.before"],
+  [/^its end came late: it failed$/, "alerts.detail.late-failed"],
+  [/^its end came late: it succeeded$/, "alerts.detail.late-succeeded"],
+  [/^an alert started this run itself$/, "alerts.detail.own-run"],
+  [/^it is about no run that could be repeated$/, "alerts.detail.no-run"],
+  [/^it was done as often as the rule allows$/, "alerts.detail.often"],
+  [/^(?<task>[^:]+): command (?<id>\S*) asks for it$/, "alerts.detail.asked"],
+  [/^(?<task>[^:]+): it was asked for before$/, "alerts.detail.asked-before"],
+  [/^(?<task>[^:]+): its agent could not be asked for it within 10 minutes$/, "alerts.detail.unasked"],
+  [/^(?<task>[^:]+): there is no such task$/, "alerts.detail.task-missing"],
+];
+
+/** What was decided, in a word or two. */
+export function decisionWords({ what }: Note): string {
+  return wordText("alerts.decision", what);
+}
+
+/** About whom, and why: the server's sentences in the reader's language, and all else as it is. */
+export function whyDecided({ what, who, detail }: Note): string {
+  const sentence = detail === null ? undefined : detailWords(what, detail);
+  return [who, sentence].filter((text) => text !== null && text !== undefined).join(" · ");
+}
+
+function detailWords(what: string, detail: string): string {
+  // Of a message that is told, or waits for a sum, it is the kind.
+  if (what === "told" || what === "summed") return wordText("alerts.kind", detail, undefined, detail);
+  for (const [pattern, id] of SENTENCES) {
+    const found = pattern.exec(detail);
+    if (found) return t(id, { ...found.groups });
+  }
+  return detail;
+}

@@ -1,0 +1,30 @@
+/** 简体中文：队列任务。 */
+import type { en } from "./queue.en.ts";
+
+export const zh: Record<keyof typeof en, string> = {
+  "queue.none": "还没有队列报告过任务。",
+  "queue.none-so": "没有符合条件的任务。",
+  "queue.new": "{count} 个新任务",
+  "queue.gone": "已不在列表中：状态已变，或被更新的任务取代。",
+  "queue.any": "全部队列",
+  "queue.search": "搜索任务",
+  "queue.search.how": "可用词语、name: id: state: worker: args: kwargs:键=值 result: error:、引号、and、or、not 和括号",
+  "queue.attempt": "第 {attempt} 次尝试",
+  "queue.column.task": "任务",
+  "queue.column.state": "状态",
+  "queue.column.why": "原因",
+  "queue.column.queue": "队列",
+  "queue.column.received": "接收时间",
+  "queue.column.runtime": "用时",
+  "queue.phase.sent": "已发送",
+  "queue.phase.received": "已接收",
+  "queue.phase.started": "运行中",
+  "queue.phase.succeeded": "成功",
+  "queue.phase.failed": "失败",
+  "queue.phase.rejected": "已拒绝",
+  "queue.phase.requeued": "已退回队列",
+  "queue.phase.revoked": "已撤销",
+  "queue.phase.retried": "等待重试",
+  "queue.phase.lost": "失联",
+  "queue.phase.cancelled": "已取消",
+};

@@ -1,0 +1,82 @@
+import { useState } from "react";
+import { addHeartbeat } from "../../api/alerts.ts";
+import type { HeartbeatKey } from "../../api/types.ts";
+import { locale, t } from "../../i18n.ts";
+import { readLength } from "../../model/lengths.ts";
+import { visible } from "../../model/text.ts";
+import { CopyButton } from "../../ui/CopyButton.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+
+/** What a job has to do, by language: the same files that `monitor heartbeat add --snippet` prints. */
+const SNIPPETS: Readonly<Record<string, string>> = import.meta.glob("./snippets/*.txt", { eager: true, query: "?raw", import: "default" });
+const LANGUAGES = ["sh", "python", "powershell", "crontab", "systemd"] as const;
+const EXAMPLE_RULE = "30 2 * * *";
+const EMPTY = { name: "", when: "", zone: "", grace: "10m" };
+
+/** A key as it was told, and when pings are expected. */
+export interface Told {
+  key: HeartbeatKey;
+  rule: string | undefined;
+}
+
+/** Adds a heartbeat. */
+export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string | void>) => void; onKey: (told: Told) => void }) {
+  const [wanted, setWanted] = useState(EMPTY);
+  const field = (key: keyof typeof wanted, placeholder = t(`alerts.heartbeat.${key}`)) => (
+    <input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.heartbeat.${key}`)} title={t(`alerts.heartbeat.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
+  );
+  const add = async () => {
+    const every = readLength(wanted.when);
+    const grace = readLength(wanted.grace);
+    if (grace === undefined) throw new Error(t("alerts.heartbeat.length", { text: wanted.grace }));
+    const zone = wanted.zone.trim();
+    const when = every === undefined ? { rule: wanted.when.trim(), ...(zone && { zone }) } : { every_ms: every };
+    const key = await addHeartbeat({ name: wanted.name.trim(), grace_ms: grace, ...when });
+    onKey({ key, rule: "rule" in when ? when.rule : undefined });
+    setWanted(EMPTY);
+  };
+  return (
+    <div className="filters">
+      {field("name")}
+      {field("when")}
+      {field("zone")}
+      {field("grace")}
+      <OperatorButton className="outlined" onClick={() => act(add)}>
+        {t("alerts.heartbeat.add")}
+      </OperatorButton>
+      <WhyRefused />
+    </div>
+  );
+}
+
+/** A key that was just told, which nobody is shown again, and what a job does with it. */
+export function NewKey({ of: { key, rule } }: { of: Told }) {
+  const [language, setLanguage] = useState<(typeof LANGUAGES)[number]>("sh");
+  const url = key.url ?? location.origin + key.path;
+  const file = Object.keys(SNIPPETS).find((path) => path.endsWith(`/${language}.txt`)) ?? "";
+  // A rule or a name may hold what stands for another: each place is filled once.
+  const values: Record<string, string> = { NAME: visible(key.name), URL: url, RULE: visible(rule ?? EXAMPLE_RULE) };
+  const snippet = (SNIPPETS[file] ?? "").replace(/NAME|URL|RULE/g, (place) => values[place] ?? place);
+  return (
+    <section className="key" role="status" data-key={key.name}>
+      <p className="more">{t("alerts.heartbeat.key", { name: visible(key.name) })}</p>
+      <p className="more mono" translate="no">
+        <span className="url">{url}</span> <CopyButton text={url} />
+      </p>
+      {key.old_key_until_us != null && (
+        <p className="more dim">{t("alerts.heartbeat.old", { until: new Date(key.old_key_until_us / 1000).toLocaleString(locale) })}</p>
+      )}
+      <div className="filters">
+        <select value={language} aria-label={t("alerts.heartbeat.language")} title={t("alerts.heartbeat.language")} onChange={(event) => setLanguage(event.target.value as typeof language)}>
+          {LANGUAGES.map((each) => (
+            <option key={each}>{each}</option>
+          ))}
+        </select>
+        <CopyButton text={snippet} />
+      </div>
+      <pre className="mono" translate="no" tabIndex={0}>
+        {snippet}
+      </pre>
+    </section>
+  );
+}

@@ -1,0 +1,19 @@
+import { useState } from "react";
+import { isNotifying, setNotifying } from "../../data/notices.ts";
+import { t } from "../../i18n.ts";
+
+/** Has this browser notify of new alerts, once somebody asks for it. Browsers let only safe origins do so. */
+export function Notifying() {
+  const [isOn, setIsOn] = useState(isNotifying);
+  if (!("Notification" in window) || !window.isSecureContext) return null;
+  if (Notification.permission === "denied") return <span className="dim">{t("alerts.notify.denied")}</span>;
+  const turn = (isWanted: boolean) => void setNotifying(isWanted).then(() => setIsOn(isNotifying()));
+  return (
+    <>
+      {isOn && <span className="dim">{t("alerts.notify.on")}</span>}
+      <button type="button" className="outlined" onClick={() => turn(!isOn)}>
+        {t(isOn ? "alerts.notify.off" : "alerts.notify")}
+      </button>
+    </>
+  );
+}

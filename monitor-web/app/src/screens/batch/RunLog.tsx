@@ -1,0 +1,198 @@
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "react";
+import { fetchRunLog } from "../../api/batch.ts";
+import { ApiError } from "../../api/client.ts";
+import { bytes, count, t } from "../../i18n.ts";
+import { RunLog as Log, plainLine } from "../../model/batch-log.ts";
+import { indented, visible } from "../../model/text.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { problemText } from "../../ui/Problem.tsx";
+import { save } from "../../ui/save.ts";
+import { useRows } from "../../ui/useRows.ts";
+
+const ROW = 20;
+/** Asks so soon again while lines come, and so late while none do. */
+const SOON_MS = 1000;
+const LATE_MS = 4000;
+/** No larger file is put together here. */
+const MOST_BYTES = 64 << 20;
+
+interface Props {
+  run: string;
+  /** Whose machine has the log, if that is known. */
+  agent: string | null;
+  /** The server has such a run. */
+  isKnown: boolean;
+}
+
+/** What a run wrote, read from its agent's machine; it is followed as long as the run lasts. */
+export function RunLog({ run, agent, isKnown }: Props) {
+  const [, redraw] = useReducer((turn: number) => turn + 1, 0);
+  const [fromBeginning, setFromBeginning] = useState(false);
+  const [attempt, retry] = useReducer((turn: number) => turn + 1, 0);
+  const [error, setError] = useState<unknown>();
+  const [isRead, setIsRead] = useState(false);
+  const [wanted, setWanted] = useState("");
+  const log = useMemo(() => new Log(fromBeginning), [run, fromBeginning]);
+  useEffect(() => {
+    const gone = new AbortController();
+    setError(undefined);
+    const onChange = () => {
+      setError(undefined);
+      setIsRead(true);
+      redraw();
+    };
+    follow(run, log, gone.signal, onChange, setError).catch((cause: unknown) => {
+      if (!gone.signal.aborted) setError(cause);
+    });
+    return () => gone.abort();
+  }, [run, log, attempt]);
+  const found = log.found(wanted);
+  return (
+    <section className="run-log" aria-labelledby="run-log">
+      <div className="log-bar">
+        <h3 id="run-log">{t("batch.log")}</h3>
+        <span className="dim" role="status">
+          {isRead && (wanted !== "" ? t("batch.log.found", { count: count(found.length) }) : t(log.isWhole ? "batch.log.over" : "batch.log.live"))}
+        </span>
+        <input type="search" aria-label={t("batch.log.search")} placeholder={t("batch.log.search")} spellCheck={false} value={wanted} onChange={(event) => setWanted(event.target.value)} />
+        <Download run={run} log={log} isReadable={isRead} />
+      </div>
+      {error !== undefined && (
+        <div className="why-not" role="alert">
+          <p>{whyNot(error, agent, isKnown)}</p>
+          {isKnown && (
+            <button type="button" className="outlined" onClick={retry}>
+              {t("problem.retry")}
+            </button>
+          )}
+        </div>
+      )}
+      {log.from > 0 && (
+        <p className="dim">
+          {t("batch.log.tail", { size: bytes(log.from) })}{" "}
+          <button type="button" className="outlined" onClick={() => setFromBeginning(true)}>
+            {t("batch.log.whole")}
+          </button>
+        </p>
+      )}
+      {log.forgotten > 0 && <p className="dim">{t("batch.log.forgotten", { count: count(log.forgotten) })}</p>}
+      {error === undefined && found.length === 0 && <p className="dim">{t(!isRead ? "loading" : wanted !== "" ? "batch.log.none-found" : log.isWhole ? "batch.log.empty" : "batch.log.nothing-yet")}</p>}
+      {found.length > 0 && <Lines log={log} found={found} />}
+    </section>
+  );
+}
+
+/** Reads a log to its end, and on as long as the run lasts; an agent that is away is asked again. */
+async function follow(run: string, log: Log, signal: AbortSignal, onChange: () => void, onAway: (why: ApiError) => void): Promise<void> {
+  for (let pause = SOON_MS; ; ) {
+    const before = log.next;
+    const piece = await fetchRunLog(run, log.next, signal).catch((error: unknown) => {
+      if (error instanceof ApiError && error.status === 503) return error;
+      throw error;
+    });
+    if (signal.aborted) return;
+    if (piece instanceof ApiError) {
+      onAway(piece);
+      await new Promise((resolve) => setTimeout(resolve, LATE_MS));
+      if (signal.aborted) return;
+      continue;
+    }
+    const isMore = log.add(piece);
+    onChange();
+    if (log.isWhole) return;
+    if (isMore) continue;
+    pause = log.next > before ? SOON_MS : Math.min(LATE_MS, pause * 2);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (signal.aborted) return;
+  }
+}
+
+/** Why there is no log, in the reader's words. */
+function whyNot(error: unknown, agent: string | null, isKnown: boolean): string {
+  if (!(error instanceof ApiError)) return problemText(error);
+  if (!isKnown && error.status === 404) return t("batch.log.unknown");
+  if (error.status === 404) return t("batch.log.gone");
+  if (error.status === 503) return agent === null ? t("batch.log.away") : t("batch.log.away-agent", { agent: visible(agent) });
+  return problemText(error);
+}
+
+function Lines({ log, found }: { log: Log; found: readonly number[] }) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const [follows, setFollows] = useState(true);
+  const rows = useRows(scroller, { count: found.length, rowHeight: ROW, head: 0 });
+  /** Where following has put it last. */
+  const put = useRef(0);
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    // Who has scrolled away since follows no longer, though the browser has not said so yet.
+    if (!element || !follows || element.scrollTop + 1 < Math.min(put.current, element.scrollHeight - element.clientHeight)) return;
+    element.scrollTop = element.scrollHeight;
+    put.current = element.scrollTop;
+  });
+  const onScroll = () => {
+    const element = scroller.current;
+    if (element) {
+      const isAtEnd = element.scrollTop + element.clientHeight >= element.scrollHeight - ROW;
+      if (isAtEnd) put.current = element.scrollTop;
+      setFollows(isAtEnd);
+    }
+    rows.onScroll();
+  };
+  return (
+    <div className="log-frame">
+      <div ref={scroller} className="log-text mono" role="log" aria-live="off" aria-label={t("batch.log")} tabIndex={0} onScroll={onScroll} onScrollEnd={rows.onScrollEnd}>
+        <div style={{ height: rows.height, position: "relative" }}>
+          {found.slice(rows.first, rows.end).map((place, at) => (
+            <div key={place + log.forgotten} className="log-line" style={{ transform: `translateY(${rows.topOf(rows.first + at)}px)` }}>
+              {indented(plainLine(log.lines[place] ?? "")) || " "}
+            </div>
+          ))}
+        </div>
+      </div>
+      {!follows && (
+        <button type="button" className="outlined follow" onClick={() => {
+            put.current = 0;
+            setFollows(true);
+          }}>
+          <Icon d={ICONS.down} /> {t("logs.follow")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Puts the log together from its first byte on and hands it to the reader as a file. */
+function Download({ run, log, isReadable }: { run: string; log: Log; isReadable: boolean }) {
+  const [done, setDone] = useState<number>();
+  const [said, setSaid] = useState("");
+  const gone = useRef(new AbortController());
+  useEffect(() => {
+    gone.current = new AbortController();
+    return () => gone.current.abort();
+  }, [run]);
+  const read = async () => {
+    const parts: string[] = [];
+    try {
+      for (let offset = 0; offset < MOST_BYTES; ) {
+        setDone(offset);
+        const piece = await fetchRunLog(run, offset, gone.current.signal);
+        parts.push(piece.text);
+        offset = piece.next_offset;
+        if (piece.text === "" || offset >= piece.size_bytes) break;
+      }
+      save(new Blob(parts, { type: "text/plain" }), `${run.replace(/[^\w.@-]/g, "_")}.log`);
+      setSaid(log.size > MOST_BYTES ? t("batch.log.cut", { size: bytes(MOST_BYTES) }) : "");
+    } catch (error) {
+      if (!gone.current.signal.aborted) setSaid(problemText(error));
+    }
+    setDone(undefined);
+  };
+  return (
+    <>
+      <button type="button" className="outlined" disabled={!isReadable || done !== undefined} onClick={() => void read()}>
+        {done === undefined ? t("batch.log.download") : t("batch.log.downloading", { percent: Math.floor((100 * done) / Math.max(1, log.size)) })}
+      </button>
+      {said !== "" && <span className="bad">{visible(said)}</span>}
+    </>
+  );
+}

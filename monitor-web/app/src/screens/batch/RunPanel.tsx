@@ -1,0 +1,122 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useEffect, useRef } from "react";
+import { endBatchRun, fetchBatchRuns, rerunBatchRun } from "../../api/batch.ts";
+import { fetchTree } from "../../api/client.ts";
+import type { BatchRun } from "../../api/types.ts";
+import { useAgain } from "../../data/useAgain.ts";
+import { t, wordText } from "../../i18n.ts";
+import { firstLines, readRunId } from "../../model/batch-log.ts";
+import { visible, visibleLines } from "../../model/text.ts";
+import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { OperatorButton } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateLabel } from "../../ui/State.tsx";
+import { At, Duration } from "../../ui/Time.tsx";
+import { RunLog } from "./RunLog.tsx";
+import { TaskLink, orderText } from "./parts.tsx";
+
+/** Lines of an error that are shown; all of them are in its log. */
+const ERROR_LINES = 6;
+
+/** One run: what became of it, the first lines of its error, and its log. */
+export function RunPanel({ run: id, onClose }: { run: string; onClose: () => void }) {
+  const read = readRunId(id);
+  const query = useQuery({
+    queryKey: ["batch-run", id],
+    queryFn: async ({ signal }) => {
+      const page = read && (await fetchBatchRuns({ task: read.task, from: read.dueUs, to: read.dueUs + 1_000_000, limit: 1000 }, signal));
+      return page?.runs.find(({ run }) => run === id) ?? null;
+    },
+  });
+  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const panel = useRef<HTMLElement>(null);
+  // Who opened it goes on in it; Esc leads back.
+  useEffect(() => {
+    const before = document.activeElement;
+    panel.current?.focus({ preventScroll: true });
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus({ preventScroll: true });
+    };
+  }, [id]);
+  const close = useRef(onClose);
+  close.current = onClose;
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      // In a search field Esc clears it first.
+      const isWritten = event.target instanceof HTMLInputElement && event.target.value !== "";
+      if (event.key === "Escape" && !event.defaultPrevented && !isWritten) close.current();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, []);
+  return (
+    <aside ref={panel} className="run-panel" aria-label={visible(id)} tabIndex={-1}>
+      <header>
+        <h2 className="mono">{visible(id)}</h2>
+        <button type="button" aria-label={t("batch.close")} title={t("batch.close")} onClick={onClose}>
+          <Icon d={ICONS.close} />
+        </button>
+      </header>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {query.data && <Facts run={query.data} onDone={() => void query.refetch()} />}
+      {!query.isPending && !query.error && <RunLog run={id} agent={query.data?.agent ?? null} isKnown={query.data != null} />}
+    </aside>
+  );
+}
+
+/** The end of what a failed run wrote to stderr, as long as its tree is kept: also while its agent is away. Else the one line of it. */
+function useErrorText(run: BatchRun): string {
+  const query = useQuery({
+    queryKey: ["batch-error", run.root_id, run.ended_us],
+    queryFn: ({ signal }) => fetchTree(run.root_id, { limit: 1 }, signal),
+    enabled: run.error !== null,
+    retry: false,
+    staleTime: Infinity,
+  });
+  return query.data?.root.error?.tail ?? run.error ?? "";
+}
+
+function Facts({ run, onDone }: { run: BatchRun; onDone: () => void }) {
+  const [said, act] = useDeed(onDone);
+  const error = firstLines(useErrorText(run), ERROR_LINES);
+  const isOpen = run.ended_us === null && (run.outcome === "running" || run.outcome === "pending");
+  const facts: [string, React.ReactNode][] = [
+    [t("batch.column.task"), <TaskLink name={run.task} />],
+    [t("batch.column.due"), <At timeUs={run.due_us} />],
+    [t("batch.column.started"), run.started_us === null ? "–" : <At timeUs={run.started_us} />],
+    [t("batch.column.took"), <Duration process={{ state: run.outcome, started_us: run.started_us, ended_us: run.ended_us, elapsed_ns: run.elapsed_ns }} />],
+    [t("batch.column.trigger"), `${wordText("batch.trigger", run.trigger)} ${visible(run.by ?? "")}`],
+    [t("batch.column.agent"), visible(run.agent ?? "–")],
+  ];
+  return (
+    <>
+      <p className="state-line">
+        <StateLabel state={run.outcome} />
+        {run.exit_code !== null && run.exit_code !== 0 && <span className="dim"> {t("batch.exit", { code: run.exit_code })}</span>}
+        <Link to="/tasks/$root" params={{ root: run.root_id }} className="outlined">
+          {t("batch.tree")}
+        </Link>
+        <OperatorButton className="outlined" onClick={() => act(() => (isOpen ? endBatchRun(run.task, run.run) : rerunBatchRun(run.run)).then(orderText))}>
+          {t(isOpen ? "batch.end" : "batch.again")}
+        </OperatorButton>
+      </p>
+      <DeedSaid said={said} />
+      {error.text !== "" && (
+        <pre className="mono bad error-lines">
+          {visibleLines(error.text)}
+          {error.more > 0 && <span className="dim">{`\n${t("batch.log.more-lines", { count: error.more })}`}</span>}
+        </pre>
+      )}
+      <dl>
+        {facts.map(([label, value]) => (
+          <div key={label}>
+            <dt>{label}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+    </>
+  );
+}

@@ -1,0 +1,122 @@
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useEffect, useRef, useState } from "react";
+import { fetchQueueTasks, fetchQueues } from "../../api/queue.ts";
+import type { Queues } from "../../api/types.ts";
+import { useAgain } from "../../data/useAgain.ts";
+import { count, t } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { stateWord } from "../../ui/State.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
+import { useSlash } from "../../ui/useSlash.ts";
+import { TaskTable } from "./TaskTable.tsx";
+import { type QueueSearch, useQueueSearch } from "./useQueueSearch.ts";
+import { useStanding } from "./useStanding.ts";
+import "../../ui/pane.css";
+import "../../ui/states.css";
+import "./queue.css";
+
+const LIMIT = 100;
+/** Tasks of programs that tell nothing else come in as well. */
+const AGAIN_MS = 3000;
+const SETTLED_MS = 400;
+/** What needs somebody stands in front. */
+const STATES = ["failed", "lost", "running", "pending", "succeeded", "cancelled"] as const;
+
+/** Tasks of queues: how many there are in which state, and each with its queue, worker and error. */
+export default function Queue() {
+  const search = useQueueSearch();
+  const { state, queue, q, sort } = search;
+  const query = useInfiniteQuery({
+    queryKey: ["queue-tasks", state, queue, q, sort],
+    queryFn: ({ pageParam, signal }) =>
+      fetchQueueTasks({ limit: LIMIT, ...(state && { state }), ...(queue && { queue }), ...(q && { q }), ...(sort && { sort }), ...(pageParam && { cursor: pageParam }) }, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: AGAIN_MS,
+  });
+  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => fetchQueues(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  useAgain(() => void queues.refetch(), 1000, queues.isFetching);
+  const standing = useStanding(`${state} ${queue} ${q} ${sort}`, query.data?.pages.flatMap((page) => page.tasks));
+  // The numbers decide the height of the bar above: what stands below comes with them, and is not taken away again.
+  const hasBar = useRef(false);
+  hasBar.current ||= !queues.isPending;
+  const isPending = query.isPending || !hasBar.current;
+  useEffect(() => {
+    document.title = `${t("queue.title")} · ${t("app.name")}`;
+  }, []);
+
+  return (
+    <div className="pane queue">
+      <h1 className="hidden">{t("queue.title")}</h1>
+      <Filters search={search} queues={queues.data} />
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      <p className="waiting" aria-live="polite">
+        {standing.waiting > 0 && (
+          <button type="button" className="outlined" onClick={standing.show}>
+            {t("queue.new", { count: standing.waiting })}
+          </button>
+        )}
+      </p>
+      {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
+      {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} />}
+      {query.hasNextPage && (
+        <p className="more">
+          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
+            {t("batch.more")}
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** A button for each state, a choice of queues, and a line for all else. `/` leads to the line. */
+function Filters({ search: { state, queue, q, set }, queues }: { search: QueueSearch; queues: Queues | undefined }) {
+  const [text, setText] = useState(q ?? "");
+  const field = useRef<HTMLInputElement>(null);
+  useSlash(field);
+  useEffect(() => {
+    if (text === (q ?? "")) return;
+    // A search that is still being written has mistakes.
+    const timer = setTimeout(() => set({ q: text || undefined }), SETTLED_MS);
+    return () => clearTimeout(timer);
+  }, [text, q, set]);
+  const of = countsOf(queues, queue);
+  const total = Object.values(of).reduce((sum, each) => sum + each, 0);
+  const names = queues?.queues.map(({ name }) => name).filter((name) => name !== "") ?? [];
+  return (
+    <div className="filters" role="search">
+      <div className="states" role="group" aria-label={t("tasks.filter.state")}>
+        <button type="button" aria-pressed={state === undefined} onClick={() => set({ state: undefined })}>
+          {t("tasks.all")} {queues && <span className="number">{count(total)}</span>}
+        </button>
+        {STATES.map((each) => (
+          <button key={each} type="button" data-state={each} data-none={(queues && !of[each]) || undefined} aria-pressed={state === each} onClick={() => set({ state: state === each ? undefined : each })}>
+            <StateMark state={each} /> {stateWord(each)} {(of[each] ?? 0) > 0 && <span className="number">{count(of[each] ?? 0)}</span>}
+          </button>
+        ))}
+      </div>
+      <select aria-label={t("queue.column.queue")} value={queue ?? ""} onChange={(event) => set({ queue: event.target.value || undefined })}>
+        <option value="">{t("queue.any")}</option>
+        {[...new Set([...names, ...(queue ? [queue] : [])])].map((name) => (
+          <option key={name} value={name} translate="no">
+            {visible(name)}
+          </option>
+        ))}
+      </select>
+      <input ref={field} type="search" value={text} placeholder={t("queue.search")} aria-label={t("queue.search")} title={t("queue.search.how")} onChange={(event) => setText(event.target.value)} />
+    </div>
+  );
+}
+
+/** How many tasks of a queue, or of all, are in which state. */
+function countsOf(queues: Queues | undefined, queue: string | undefined): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { name, states } of queues?.queues ?? []) {
+    if (queue !== undefined && name !== queue) continue;
+    for (const [state, of] of Object.entries(states)) sums[state] = (sums[state] ?? 0) + of;
+  }
+  return sums;
+}

@@ -1,0 +1,85 @@
+import { Link } from "@tanstack/react-router";
+import { t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { StateGlyph } from "../../ui/State.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Ago, Duration } from "../../ui/Time.tsx";
+import type { QueueSearch } from "./useQueueSearch.ts";
+import type { Standing } from "./useStanding.ts";
+
+const COLUMNS = ["task", "state", "why", "queue", "received", "runtime"] as const;
+/** Columns that a list can be sorted by, and the words of the API for them. */
+const SORTS: Partial<Record<(typeof COLUMNS)[number], string>> = { task: "name", state: "state", received: "received", runtime: "runtime" };
+
+/** Tasks in rows; the heads of columns sort. */
+export function TaskTable({ tasks, search }: { tasks: readonly Standing[]; search: QueueSearch }) {
+  return (
+    <table>
+      <thead>
+        <tr>
+          {COLUMNS.map((column) => (
+            <Head key={column} column={column} search={search} />
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {tasks.map((standing) => (
+          <Row key={`${standing.task.root_id} ${standing.task.id}`} {...standing} />
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function Head({ column, search: { sort = "-received", set } }: { column: (typeof COLUMNS)[number]; search: QueueSearch }) {
+  const word = SORTS[column];
+  const direction = sort === word ? "ascending" : sort === `-${word}` ? "descending" : undefined;
+  return (
+    <th scope="col" className={column} aria-sort={word === undefined ? undefined : (direction ?? "none")}>
+      {word === undefined ? (
+        t(`queue.column.${column}`)
+      ) : (
+        <button type="button" className="sort" onClick={() => set({ sort: direction === "descending" ? word : `-${word}` })}>
+          {t(`queue.column.${column}`)} {direction !== undefined && <Icon d={direction === "ascending" ? ICONS.up : ICONS.down} />}
+        </button>
+      )}
+    </th>
+  );
+}
+
+function Row({ task, isGone }: Standing) {
+  const of = task.task;
+  const why = task.error?.message ?? "";
+  return (
+    <tr data-task-id={task.native_id ?? task.id} data-state={task.state} data-gone={isGone || undefined} title={isGone ? t("queue.gone") : undefined}>
+      <th scope="row" className="task">
+        <StateGlyph state={task.state} />{" "}
+        <Link className="link" to="/tasks/$root" params={{ root: task.root_id }} search={{ process: task.id }}>
+          <Name text={task.name === "" ? t("root.unnamed") : task.name} />
+        </Link>{" "}
+        {task.native_id !== null && (
+          <span className="mono dim" translate="no" title={visible(task.native_id)}>
+            {visible(task.native_id).slice(0, 8)}
+          </span>
+        )}
+      </th>
+      <td className="state">
+        {wordText("queue.phase", of?.phase ?? task.state)}
+        {task.attempt > 1 && <span className="dim"> {t("queue.attempt", { attempt: task.attempt })}</span>}
+      </td>
+      <td className="why" title={visible(why)} translate="no">
+        {visible(why)}
+      </td>
+      <td className="queue dim" translate="no">
+        {visible(of?.queue ?? "")}
+      </td>
+      <td className="received dim">
+        <Ago timeUs={of?.received_us ?? of?.sent_us ?? null} />
+      </td>
+      <td className="runtime">
+        <Duration process={task} />
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,100 @@
+//! What became of due times: the server says the same as the agent that decided.
+
+use monitor_tests::{Server, command, run, wait_for};
+use serde_json::{Value, json};
+
+use crate::harness::Agent;
+
+/// A decision with what the agent alone says left out, and as the server puts those together that are the same.
+fn told(explained: &Value) -> Vec<(u64, u64, Value)> {
+    let mut told: Vec<(u64, u64, Value)> = Vec::new();
+    for due in explained["due"].as_array().expect("a list") {
+        let (at, count) = (due["due_us"].as_u64().unwrap(), due["count"].as_u64().unwrap());
+        let reason = due["reason"].as_str().filter(|reason| !reason.is_empty());
+        let what = json!({"decision": due["decision"], "reason": reason, "run": due["run"]});
+        match told.last_mut() {
+            Some((_, all, same)) if *same == what && what["decision"] != "started" => *all += count,
+            _ => told.push((at, count, what)),
+        }
+    }
+    told
+}
+
+/// A time as the command line takes it.
+fn written(us: u64) -> String {
+    let mut date = std::process::Command::new("date");
+    date.args(["-u", "-d", &format!("@{}.{:06}", us / 1_000_000, us % 1_000_000), "+%Y-%m-%dT%H:%M:%S.%6NZ"]);
+    run(date).stdout.trim().to_owned()
+}
+
+fn now_us() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64
+}
+
+/// Both explanations of a task, once the server has heard of all until `to`.
+fn explained(server: &Server, agent: &Agent, task: &str, (from, to): (u64, u64)) -> Vec<(u64, u64, Value)> {
+    let past = to.min(now_us());
+    wait_for("the agent to have decided", || {
+        let agents = server.get("/agents")["agents"].clone();
+        (agents[0]["decided_us"].as_u64() > Some(past)).then_some(())
+    });
+    let own = agent.done(&["explain", task, "--from", &written(from), "--to", &written(to), "--json"]);
+    let own = told(&serde_json::from_str(&own).unwrap());
+    let of_server = || told(&server.get(&format!("/batch-tasks/{task}/explain?from={from}&to={to}")));
+    // Launchers tell of their runs on their own, so that the last one may still be on its way.
+    wait_for(&format!("the server to explain {task} as its agent does: {own:?}"), || (of_server() == own).then_some(()));
+    own
+}
+
+#[test]
+fn the_server_explains_each_due_time_as_its_agent_does() {
+    let server = Server::start();
+    let mut agent = Agent::of_server(&server, "db-1", &[]);
+    let task = |name: &str, rule: &str, more: Value| {
+        let mut task =
+            json!({"name": name, "shell": "sleep 1.5", "rules": [rule], "zone": "Europe/Berlin", "on": ["db-1"], "missed": "skip"});
+        task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
+    };
+    task("each", "* * * * * *", json!({}));
+    task("nightly", "30 2 * * *", json!({}));
+    task("never", "30 2 * * *", json!({"paused": true}));
+    // From a second that is wholly the task's.
+    agent.ended("each", 1);
+    let from = agent.runs("each")[0]["due_us"].as_u64().unwrap() + 500_000;
+    let skipped = |agent: &Agent, why: &str| agent.decisions("skipped", "each").iter().any(|told| told.0 == why);
+    wait_for("an overlap", || skipped(&agent, "overlap").then_some(()));
+    server.order("POST", "/batch-tasks/each/pause", &json!({}));
+    wait_for("a pause", || skipped(&agent, "paused").then_some(()));
+    server.order("POST", "/batch-tasks/each/resume", &Value::Null);
+    let before = agent.runs("each").len();
+    wait_for("runs again", || (agent.runs("each").len() > before).then_some(()));
+    agent.kill();
+    let killed = now_us();
+    wait_for("missed due times", || (now_us() > killed + 4_000_000).then_some(()));
+    agent.start_again();
+    let count = agent.runs("each").len() + 2;
+    agent.ended("each", count);
+    // Up to between two due times; all runs of before have ended.
+    let to = agent.runs("each").last().unwrap()["due_us"].as_u64().unwrap() - 500_000;
+    let all = explained(&server, &agent, "each", (from, to));
+    let words: std::collections::BTreeSet<String> = all
+        .iter()
+        .map(|(.., what)| format!("{} {}", what["decision"].as_str().unwrap(), what["reason"].as_str().unwrap_or_default()))
+        .collect();
+    let expected = ["missed agent-down", "skipped overlap", "skipped paused", "started time"];
+    assert!(expected.iter().all(|word| words.contains(*word)) && words.len() == expected.len(), "{words:?}");
+    let seconds: u64 = all.iter().map(|(_, count, _)| count).sum();
+    assert_eq!(seconds, (to - from) / 1_000_000, "no due time without a word");
+    // What is to come, over a change of the clock within a year.
+    let year = (now_us(), now_us() + 366 * 86_400_000_000);
+    assert!(explained(&server, &agent, "nightly", year).iter().all(|(.., what)| what["decision"] == "will-start"));
+    assert!(explained(&server, &agent, "never", year).iter().all(|(.., what)| what["decision"] == "will-be-skipped"));
+    // The whole agent is paused.
+    assert_eq!(server.order("POST", "/agents/db-1/pause", &json!({})).0, 200);
+    wait_for("the agent's pause", || (server.get("/agents")["agents"][0]["paused_from_us"].is_u64()).then_some(()));
+    assert!(explained(&server, &agent, "nightly", year).iter().all(|(.., what)| what["decision"] == "will-be-skipped"));
+    let mut never = command("monitor");
+    never.args(["task", "explain", "none", "--server", server.url()]).env("MONITOR_TOKEN", server.token());
+    assert_eq!(run(never).code, Some(4));
+}

@@ -1,0 +1,558 @@
+//! Alerts on the real server: what fails is told once to a real receiver of HTTP, and so is its recovery, whoever is killed between.
+
+mod receiver;
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, Write as _};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use monitor_tests::{Server, SteeredClock, wait_for};
+use serde_json::{Value, json};
+
+use self::receiver::Receiver;
+
+const BEGIN_US: u64 = 1_763_600_000_000_000;
+
+/// A server whose alerts go to a receiver, and the folder of its settings.
+fn start(rules: &str) -> (Server, Receiver, tempfile::TempDir) {
+    start_with(rules, "")
+}
+
+/// The same with more about the channel.
+fn start_with(rules: &str, more: &str) -> (Server, Receiver, tempfile::TempDir) {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.toml");
+    let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nprivate = true\n{more}\n", receiver.address);
+    std::fs::write(&file, format!("{rules}\n{channel}")).unwrap();
+    let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
+    // Names are watched from when the file was read.
+    (server, receiver, folder)
+}
+
+/// The events of a run of a task, the `number`th of a worker.
+fn run(task: &str, number: u64, outcome: &str, error: &str) -> Value {
+    let at_us = BEGIN_US + number * 60_000_000;
+    let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}"), "native_id": format!("{task}@{number}.1")});
+    let with = |more: Value| {
+        let mut event = of.clone();
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let fields = json!({"task.name": task, "task.version": 1, "task.due_us": at_us, "task.trigger": "time", "task.agent": "db-1"});
+    let error = if error.is_empty() { Value::Null } else { json!({"kind": "exit", "message": error}) };
+    let code = i32::from(outcome != "succeeded");
+    json!([
+        with(json!({"type": "process-started", "time_us": at_us, "kind": "run", "name": task, "fields": fields})),
+        with(json!({"type": "process-ended", "time_us": at_us + 9_000_000, "elapsed_ns": 9_000_000_000_u64, "outcome": outcome,
+            "exit_code": code, "reason": "exited", "error": error})),
+    ])
+}
+
+fn send(server: &Server, number: u64, events: &Value) {
+    let worker = json!({"id": "5b0c000000000000000000000000a001", "hostname": "db-1", "pid": 1, "program": "p"});
+    let batch = json!({"version": 1, "worker": worker, "sequence": number * 100_000 + 1, "sent_us": BEGIN_US, "events": events});
+    let (status, answer) = server.post(&batch);
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[test]
+fn a_run_that_fails_is_told_once_and_so_is_its_recovery_though_the_server_is_killed_between() {
+    let (mut server, receiver, _folder) = start("");
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    let told = receiver.messages(1);
+    let message = &told[0];
+    assert_eq!((&message["kind"], &message["cause"], &message["rule"]), (&json!("fired"), &json!("failed"), &json!("failed")));
+    assert_eq!((&message["subject"]["name"], &message["facts"]["exit_code"]), (&json!("gold"), &json!(1)));
+    assert_eq!((&message["facts"]["error"], &message["facts"]["machine"]), (&json!("no prices"), &json!("db-1")));
+    server.kill();
+    server.start_again();
+    send(&server, 2, &run("gold", 2, "failed", "no prices"));
+    server.kill();
+    server.start_again();
+    send(&server, 3, &run("gold", 3, "succeeded", ""));
+    // The second failure may be told as an update if it came within the time in which others join.
+    let told = wait_for("the recovery", || {
+        let told = receiver.messages(2);
+        told.iter().any(|message| message["kind"] == "resolved").then_some(told)
+    });
+    let kinds: Vec<_> = told.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["fired", "resolved"], "{told:#?}");
+    assert_eq!((&told[1]["alert"], &told[1]["count"]), (&told[0]["alert"], &json!(2)));
+    let keys: std::collections::BTreeSet<_> = told.iter().map(|message| message["id"].as_str().unwrap()).collect();
+    assert_eq!(keys.len(), told.len(), "each message has an id of its own");
+}
+
+#[test]
+fn what_a_receiver_refuses_is_sent_again_under_the_same_id() {
+    let (mut server, receiver, _folder) = start("");
+    receiver.answer(Some(500));
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    wait_for("an attempt", || (receiver.refused() > 0).then_some(()));
+    server.kill();
+    server.start_again();
+    receiver.answer(None);
+    let told = receiver.messages(1);
+    assert_eq!(told[0]["kind"], "fired");
+}
+
+#[test]
+fn what_a_channel_refuses_for_a_day_is_given_up_and_told_by_another() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let (ops, spare, clock, folder) = (Receiver::start(), Receiver::start(), SteeredClock::new(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("alerts.toml");
+    let channel = |name: &str, address: SocketAddr| {
+        format!("[channel.{name}]\nkind = \"webhook\"\nurl = \"http://{address}/hook\"\nprivate = true\n")
+    };
+    let rule = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\"], task = \"*\" }\nto = [\"ops\"]\n";
+    std::fs::write(&file, [rule, &channel("ops", ops.address), &channel("spare", spare.address)].concat()).unwrap();
+    let mut env = clock.env();
+    // Connections are by the same clock, and none is closed when it jumps.
+    env.extend(["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"].map(|name| (name, "365d".into())));
+    env.push(("MONITOR_ALERTS_FILE", OsString::from(&file)));
+    let mut server = Server::start_with(env);
+    ops.answer(Some(500));
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    wait_for("a refusal", || (ops.refused() > 0).then_some(()));
+    clock.pass(HOUR);
+    let told = spare.messages(1);
+    assert_eq!((&told[0]["cause"], &told[0]["subject"]["name"]), (&json!("channel"), &json!("ops")), "{told:#?}");
+    assert!(told[0]["facts"]["error"].as_str().unwrap().contains("500"), "{told:#?}");
+    let alert = |id: u64| server.get(&format!("/alerts/{id}"));
+    // What is in flight while hours pass has no answer in time.
+    wait_for("its answer to be kept", || (alert(2)["messages"][0]["state"] == "sent").then_some(()));
+    clock.pass(25 * HOUR);
+    let given_up =
+        wait_for("it to be given up", || Some(alert(1)["messages"][0].clone()).filter(|message| message["state"] == "undelivered"));
+    assert!(given_up["answer"].as_str().unwrap().contains("500") && given_up["attempts"].as_u64() > Some(1), "{given_up}");
+    // Whoever told that the channel fails was killed before it works again.
+    server.kill();
+    server.start_again();
+    ops.answer(None);
+    send(&server, 2, &run("tin", 2, "failed", "no tin"));
+    let told = spare.messages(2);
+    assert_eq!((&told[1]["kind"], &told[1]["subject"]["name"]), (&json!("resolved"), &json!("ops")), "{told:#?}");
+    assert_eq!(ops.messages(1)[0]["subject"]["name"], "tin");
+}
+
+#[test]
+fn ten_thousand_failures_of_one_cause_are_one_message_and_the_rest_is_an_update() {
+    const COUNT: u64 = 10_000;
+    let rule = "[[rule]]\nname = \"orders\"\non = { cause = [\"failed\"], name = \"order\" }\nto = [\"hook\"]\n";
+    let (server, receiver, _folder) = start(rule);
+    // The name is asked for once the file was read.
+    wait_for("the rule", || server.get("/alerts/rules")["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "orders").cloned());
+    let failures = (1..=COUNT).flat_map(|number| {
+        let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}"), "time_us": BEGIN_US + number});
+        let with = |more: Value| {
+            let mut event = of.clone();
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let error = json!({"kind": "error", "message": format!("order {number} not found")});
+        [
+            with(json!({"type": "process-started", "kind": "root", "name": "order"})),
+            with(json!({"type": "process-ended", "elapsed_ns": 1_000, "outcome": "failed", "error": error})),
+        ]
+    });
+    send(&server, 1, &json!(failures.collect::<Vec<_>>()));
+    let told = wait_for("an update with all of them", || {
+        let told = receiver.messages(1);
+        told.last().is_some_and(|message| message["count"] == COUNT).then_some(told)
+    });
+    let kinds: Vec<_> = told.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    assert_eq!(
+        (kinds[0], kinds.iter().filter(|kind| **kind == "fired").count(), kinds.last()),
+        ("fired", 1, Some(&"updated")),
+        "{kinds:?}"
+    );
+    let alert = server.get("/alerts?state=firing")["alerts"][0].clone();
+    assert_eq!((&alert["subject"], &alert["count"]), (&json!("name:order"), &json!(COUNT)));
+    let explained = server.get("/alerts/explain?root=1");
+    assert_eq!(explained["signs"][0]["what"], "failed", "{explained}");
+}
+
+/// What `monitor alert` says with these arguments: whether it went well, its output and its errors.
+fn monitor_alert(server: &Server, args: &[&str], input: &str) -> (bool, String, String) {
+    let mut monitor = monitor_tests::command("monitor");
+    monitor.arg("alert").args(args).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
+    monitor.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = monitor.spawn().expect("the command runs");
+    running.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = running.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_channel_tells_by_its_own_template_and_what_a_run_said_is_data_in_it() {
+    let template = "language = \"zh\"\n[channel.hook.template]\nen = \"never\"\nzh = \"\"\"\n{{ name }} 出错 ({{ exit_code }})\n{{ error }}\n{% for row in rows %}{{ row.label }}={{ row.value }}\n{% endfor %}\n\"\"\"\n";
+    let (server, receiver, _folder) = start_with("", template);
+    let hostile = format!("{{{{ 7 * 7 }}}}\r\nBcc: all@example.com\r\n<b>x</b>\u{202e}{}", "z".repeat(1 << 20));
+    send(&server, 1, &run("gold", 1, "failed", &hostile));
+    let told = receiver.messages(1);
+    let text = told[0]["text"].as_str().unwrap();
+    assert_eq!(told[0]["title"], "gold 出错 (1)", "{text}");
+    assert!(text.contains("{{ 7 * 7 }} ⏎ Bcc: all@example.com ⏎ <b>x</b>\\u{202e}zzz"), "{text}");
+    assert!(!text.contains("49") && !text.contains('\r') && !text.contains("\nBcc") && text.len() < 10_000, "{text}");
+    let (is_done, shown, error) = monitor_alert(&server, &["preview", "hook"], "");
+    assert!(is_done && shown.starts_with("gold 出错 (1)"), "{shown}{error}");
+    assert!(monitor_alert(&server, &["preview", "none"], "").2.contains("no channel"));
+}
+
+#[test]
+fn a_template_that_takes_too_much_or_is_wrong_costs_its_text_alone() {
+    for (template, words) in [
+        (format!("{{% set s = 's' %}}{}{{{{ s }}}}", "{% set s = s ~ s %}".repeat(40)), "steps"),
+        ("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}".to_owned(), "steps"),
+        ("{{ error".to_owned(), "line 1"),
+        ("{% include '/etc/passwd' %}".to_owned(), "line 1"),
+        ("   ".to_owned(), "empty"),
+    ] {
+        let (server, receiver, _folder) = start_with("", &format!("template = {}", Value::from(template.clone())));
+        send(&server, 1, &run("gold", 1, "failed", "no prices"));
+        let told = receiver.messages(1);
+        assert!(told[0]["text"].as_str().unwrap().contains("no prices"), "{template}: {told:#?}");
+        let noted = wait_for("the note", || {
+            let detail = server.get("/alerts/1");
+            detail["notes"].as_array().unwrap().iter().find(|note| note["what"] == "text-failed").cloned()
+        });
+        assert!(noted["detail"].as_str().unwrap().contains(words) && noted["who"] == "hook", "{template}: {noted}");
+        let (is_done, shown, error) = monitor_alert(&server, &["preview", "hook"], "");
+        assert!(is_done && shown.contains("no prices") && error.contains("built-in text"), "{template}: {shown}{error}");
+        assert!(monitor_alert(&server, &["test", "hook"], "").1.contains("the template failed"), "{template}");
+    }
+}
+
+#[test]
+fn the_process_that_makes_a_text_has_little_memory() {
+    let mut child = monitor_tests::command("monitor");
+    child.arg("make-alert-text").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = child.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // Values of 400 MB: it ends before it has read them.
+    let sent = input.write_all(b"{\"template\":\"{{ a }}\",\"values\":{\"a\":\"").and_then(|()| {
+        let part = vec![b'x'; 1 << 20];
+        (0..400).try_for_each(|_| input.write_all(&part))
+    });
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(sent.is_err() && output.stdout.is_empty(), "{sent:?}");
+    assert!(!output.status.success() && output.status.code().is_none(), "it is ended by a signal: {}", output.status);
+}
+
+#[test]
+fn a_rule_is_tried_before_it_holds_and_nothing_is_kept_of_it() {
+    let (server, receiver, folder) = start("");
+    for number in 1..=4 {
+        send(&server, number, &run(["gold", "silver"][number as usize % 2], number, "failed", "no prices"));
+    }
+    receiver.messages(1);
+    let draft = folder.path().join("draft.toml");
+    let rule = "[[rule]]\nname = \"often\"\non = { cause = [\"failed\"], task = \"go*\" }\ntimes = 2\nto = [\"hook\"]\n";
+    std::fs::write(&draft, rule).unwrap();
+    let (is_done, tried, error) = monitor_alert(&server, &["try", "--file", draft.to_str().unwrap()], "");
+    assert!(is_done && tried.contains("often: it would have fired 1 times") && tried.contains("task:gold"), "{tried}{error}");
+    assert!(!tried.contains("silver"), "{tried}");
+    assert!(monitor_alert(&server, &["try", "--file", "-", "--days", "1"], rule).1.contains("fired 1 times"));
+    for (text, words) in [
+        ("[[rule]]\nname = \"x\"\non = { cause = [\"faild\"] }\nto = [\"nobody\"]\n", "3:"),
+        ("[[rule]]\nname = \"x\"\non = { cause = [\"faild\"] }\nto = [\"nobody\"]\n", "4:"),
+        ("", "1 to 20 rules are expected"),
+        ("[[rule", "1:"),
+        ("\u{0}", "1:"),
+    ] {
+        let (is_done, _, error) = monitor_alert(&server, &["try", "--file", "-"], text);
+        assert!(!is_done && error.contains(words), "{text}: {error}");
+    }
+    assert!(!monitor_alert(&server, &["try", "--file", "-"], &"#".repeat(70_000)).0, "it is too large");
+    assert!(!monitor_alert(&server, &["try"], "").0 && !monitor_alert(&server, &["try", "often", "--file", "-"], "").0);
+    let rules = server.get("/alerts/rules")["rules"].to_string();
+    assert!(!rules.contains("often"), "{rules}");
+    let trials = server.get("/alerts/trials?days=7");
+    let failed = trials["trials"].as_array().unwrap().iter().find(|tried| tried["rule"] == "failed").unwrap().clone();
+    assert_eq!(failed["trial"]["count"], 2, "{trials}");
+}
+
+#[test]
+fn the_stream_tells_how_many_alerts_fire_at_once_and_when_that_changes() {
+    let (server, _receiver, _folder) = start("");
+    let host = server.url().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    let mut stream = std::net::TcpStream::connect(&host).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "GET /api/v1/stream?alerts=true&types=nothing HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut lines = std::io::BufReader::new(stream).lines().map_while(Result::ok);
+    let mut told = |expected: Value| {
+        let before = lines.by_ref().take_while(|line| line != "event: alerts").last().expect("something is told before it");
+        assert!(!before.starts_with("id:"), "it is no event, and has no id: {before}");
+        let data = lines.next().unwrap();
+        assert_eq!(serde_json::from_str::<Value>(data.strip_prefix("data: ").unwrap()).unwrap(), expected);
+    };
+    told(json!({"firing": 0, "newest": 0}));
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    told(json!({"firing": 1, "newest": 1}));
+    send(&server, 2, &run("silver", 2, "failed", "no prices"));
+    told(json!({"firing": 2, "newest": 2}));
+    send(&server, 3, &run("silver", 3, "succeeded", ""));
+    told(json!({"firing": 1, "newest": 1}));
+}
+
+#[test]
+fn what_alerts_start_is_asked_for_exactly_once_though_the_server_is_killed_at_any_moment() {
+    const COUNT: u64 = 8;
+    let rule =
+        "[[rule]]\nname = \"clean\"\non = { cause = [\"failed\"], task = \"gold-*\" }\nto = [\"hook\"]\nthen = { run = \"clean-up\" }\n";
+    let (mut server, _receiver, _folder) = start(rule);
+    let task = json!({"name": "clean-up", "command": ["true"], "on": ["db-9"]});
+    assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
+    wait_for("the rule", || server.get("/alerts/rules")["rules"].as_array().unwrap().iter().find(|rule| rule["name"] == "clean").cloned());
+    for number in 1..=COUNT {
+        send(&server, number, &run(&format!("gold-{number}"), number, "failed", &format!("no prices of {number}")));
+        // Each time it is killed a little later: before and after the decision, the command, and what is noted of it.
+        std::thread::sleep(Duration::from_millis(4 * (number - 1)));
+        server.kill();
+        server.start_again();
+    }
+    let asked = || -> Vec<String> {
+        let commands = server.get("/commands?limit=100")["commands"].as_array().unwrap().clone();
+        let runs = commands.iter().filter(|command| command["method"] == "run");
+        runs.map(|command| command["by"].as_str().unwrap().to_owned()).collect()
+    };
+    let noted = |alert: u64| {
+        let notes = server.get(&format!("/alerts/{alert}"))["notes"].as_array().unwrap().clone();
+        notes.iter().any(|note| note["what"] == "followed" && note["detail"].as_str().unwrap().starts_with("clean-up: "))
+    };
+    wait_for("all to be asked for", || (1..=COUNT).all(noted).then_some(()));
+    let (mut by, expected) = (asked(), (1..=COUNT).map(|alert| format!("alert {alert}")).collect::<Vec<_>>());
+    by.sort();
+    assert_eq!(by, expected, "each alert gave one command");
+    // A run that an alert started starts nothing, whatever becomes of it.
+    let mut own = run("gold-own", 99, "failed", "no prices");
+    own[0]["fields"]["task.by"] = json!("alert 1");
+    send(&server, 99, &own);
+    let last = wait_for("the decision", || {
+        let alerts = server.get("/alerts?subject=task:gold-own")["alerts"].as_array().unwrap().clone();
+        alerts.first().map(|alert| server.get(&format!("/alerts/{}", alert["id"])))
+    });
+    let words: Vec<_> = last["notes"].as_array().unwrap().iter().map(|note| note["what"].as_str().unwrap().to_owned()).collect();
+    assert!(words.contains(&"not-followed".to_owned()) && !words.contains(&"followed".to_owned()), "{last:#}");
+    assert_eq!(asked().len(), expected.len());
+}
+
+#[test]
+fn a_message_says_what_changed_since_the_last_good_run() {
+    let (server, receiver, _folder) = start("");
+    let define = |number: u64| json!({"name": "gold", "command": ["import", number.to_string()], "env": {"KEY": number.to_string()}, "exit": {"1": "retry"}});
+    assert_eq!(server.order("POST", "/batch-tasks", &define(1)).0, 201);
+    // What `monitor publish` notes of it.
+    let published = |mut run: Value, fields: Value| {
+        let mut told = run[0].clone();
+        told["type"] = json!("process-updated");
+        told["fields"] = fields;
+        for name in ["kind", "name", "native_id"] {
+            told.as_object_mut().unwrap().remove(name);
+        }
+        run.as_array_mut().unwrap().insert(1, told);
+        run
+    };
+    let to =
+        json!({"publish.prod": "2 files, 4 B in /srv/.prod.published/1", "publish.pre": "3 files, 9 B", "publish.same": "1 file, 2 B"});
+    for number in 1..=5 {
+        send(&server, number, &published(run("gold", number, "succeeded", ""), to.clone()));
+    }
+    assert_eq!(server.order("PUT", "/batch-tasks/gold", &define(2)).0, 200);
+    let mut failed = run("gold", 6, "failed", "no prices");
+    failed[0]["fields"]["task.version"] = json!(2);
+    failed[1]["elapsed_ns"] = json!(36_000_000_000_u64);
+    let to =
+        json!({"publish.prod": "failed: no room", "publish.pre": "1 file, 9 B", "publish.same": "1 file, 7 kB", "publish.new": "1 file"});
+    send(&server, 6, &published(failed, to));
+    let message = receiver.messages(1).remove(0);
+    let facts = &message["facts"];
+    assert_eq!(facts["published"], json!([{"target": "pre", "was": 3, "is": 1}, {"target": "prod", "was": 2}]));
+    let shown = server.get("/alerts/1")["alert"]["facts"].clone();
+    assert_eq!((&shown["published"], &shown["changes"]), (&facts["published"], &facts["changes"]), "the page has it, too");
+    assert_eq!(
+        (&facts["usual_ns"], &facts["good"]["run"], &facts["exit_meaning"]),
+        (&json!(9_000_000_000_u64), &json!("gold@5.1"), &json!("retry"))
+    );
+    assert_eq!((&facts["is_new_error"], &facts["version"], &facts["good"]["version"]), (&json!(true), &json!(2), &json!(1)), "{message:#}");
+    let changes = facts["changes"].as_array().unwrap().clone();
+    assert!(changes.contains(&json!("+ env = …")) && changes.contains(&json!("+ command = [\"import\",\"2\"]")), "{changes:?}");
+    let text = message["text"].as_str().unwrap_or_default();
+    assert!(
+        text.contains("version 1 became 2, 1 file published to pre instead of 3, nothing published to prod (2 files before), ")
+            && text.contains("it took 36s instead of 9s, the error is new")
+            && !text.contains("KEY"),
+        "{text}"
+    );
+    let warned = server.get("/batch-tasks/gold")["last_warning_us"].as_u64();
+    assert!(warned.is_some(), "the task tells when it was warned of");
+}
+
+#[test]
+fn a_share_of_failed_calls_is_told() {
+    let rule = "[[rule]]\nname = \"share\"\non = { cause = [\"failed\"], name = \"order\" }\ntimes = \"10% within 1d\"\nto = [\"hook\"]\n";
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.toml");
+    let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nprivate = true\n", receiver.address);
+    std::fs::write(&file, format!("{rule}{channel}")).unwrap();
+    let mut server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
+    let now_us = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
+    let calls = |name: &str, from: u64, failed: u64| -> Vec<Value> {
+        let call = |number: u64| {
+            let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}"), "time_us": now_us});
+            let outcome = if number < from + failed { "failed" } else { "succeeded" };
+            let with = |more: Value| {
+                let mut event = of.clone();
+                event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                event
+            };
+            [
+                with(json!({"type": "process-started", "kind": "root", "name": name})),
+                with(json!({"type": "process-ended", "elapsed_ns": 1_000, "outcome": outcome})),
+            ]
+        };
+        (from..from + 20).flat_map(call).collect()
+    };
+    send(&server, 1, &json!([calls("order", 1, 2), calls("other", 100, 20)].concat()));
+    // Sums are looked at after a start, and then once a minute.
+    server.kill();
+    server.start_again();
+    let told = receiver.messages(1);
+    assert_eq!((&told[0]["rule"], &told[0]["facts"]["times"], &told[0]["facts"]["calls"]), (&json!("share"), &json!(2), &json!(20)));
+    assert_eq!(told[0]["subject"]["name"], "order");
+    send(&server, 2, &json!(calls("order", 200, 0)));
+    server.kill();
+    server.start_again();
+    let told = receiver.messages(2);
+    assert_eq!((told.len(), &told[1]["kind"]), (2, &json!("resolved")), "{told:#?}");
+}
+
+#[test]
+fn a_disk_without_room_is_told_and_so_is_its_end() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerts.toml");
+    std::fs::write(&file, format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/hook\"\nprivate = true\n", receiver.address))
+        .unwrap();
+    let env = |least: &str| vec![("MONITOR_ALERTS_FILE", OsString::from(&file)), ("MONITOR_MIN_FREE_BYTES", OsString::from(least))];
+    let mut server = Server::start_with(env("900000T"));
+    let told = receiver.messages(1);
+    assert_eq!(
+        (&told[0]["cause"], &told[0]["severity"], &told[0]["subject"]["name"]),
+        (&json!("disk"), &json!("critical"), &json!("disk"))
+    );
+    server.kill();
+    server.start_again();
+    server.kill();
+    server.set_env(env("1"));
+    server.start_again();
+    let told = wait_for("the end", || Some(receiver.messages(2)).filter(|told| told.last().unwrap()["kind"] == "resolved"));
+    assert_eq!(told.iter().filter(|message| message["kind"] == "fired").count(), 1, "a start in between is no news: {told:#?}");
+}
+
+#[test]
+fn without_any_way_to_tell_somebody_that_is_said() {
+    let server = Server::start();
+    assert_eq!((&server.get("/status")["can_tell"], &server.get("/alerts")["can_tell"]), (&json!(false), &json!(false)));
+    let mut monitor = monitor_tests::command("monitor");
+    let output =
+        monitor.args(["status", "--server", server.url()]).env("MONITOR_TOKEN", server.token()).output().expect("the command runs");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("ALERTS     nobody is told"), "{text}");
+}
+
+#[test]
+fn the_command_line_shows_and_handles_alerts() {
+    let (server, receiver, folder) = start("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"], task = \"gold\" }\nto = [\"hook\"]\n");
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    receiver.messages(1);
+    let alert = |args: &[&str]| monitor_alert(&server, args, "");
+    let (is_done, listed, error) = alert(&["list"]);
+    assert!(is_done && listed.contains("task:gold") && listed.contains("no prices"), "{listed}{error}");
+    let shown: Value = serde_json::from_str(&alert(&["show", "1", "--json"]).1).unwrap();
+    assert_eq!((&shown["alert"]["rule"], &shown["messages"][0]["state"]), (&json!("own"), &json!("sent")), "{shown}");
+    let explained = alert(&["explain", "1"]).1;
+    assert!(explained.contains("fired") && explained.contains("overruled"), "{explained}");
+    assert!(alert(&["ack", "1"]).1.contains("looks after it"));
+    let (is_done, hushes, error) = alert(&["snooze", "1", "--for", "2h", "--why", "at it"]);
+    assert!(is_done && hushes.contains("alert:1"), "{hushes}{error}");
+    assert!(alert(&["try", "own", "--days", "7"]).1.contains("fired 1 times"));
+    assert!(alert(&["test", "hook"]).0 && receiver.messages(2)[1]["kind"] == "test");
+    assert!(alert(&["resolve", "1"]).0 && receiver.messages(3)[2]["kind"] == "resolved", "it is told though it is snoozed");
+    for (args, words) in [
+        (vec!["show", "99"], "no alert 99"),
+        (vec!["snooze", "1", "--for", "soon"], "expected a duration"),
+        (vec!["maintenance", "add", "planet:earth", "--for", "1h"], "expected *"),
+        (vec!["test", "none"], "no channel"),
+        (vec!["try", "none"], "no rule"),
+        (vec!["resolve", "1"], "is over"),
+    ] {
+        let (is_done, _, error) = alert(&args);
+        assert!(!is_done && error.contains(words), "{args:?}: {error}");
+    }
+    // A mistake leaves all as it was, and is told with its place.
+    std::fs::write(folder.path().join("alerts.toml"), "[[rule]]\nname = \"own\"\non = { cause = [\"faild\"] }\n").unwrap();
+    let rules = wait_for("the mistake", || Some(alert(&["rules"]).1).filter(|rules| rules.contains("did you mean failed?")));
+    assert!(rules.contains("alerts.toml:3:17:") && rules.contains("channel hook"), "{rules}");
+    let audit = server.ask("GET", "/api/v1/audit").1;
+    assert!(audit.contains("acknowledge an alert") && audit.contains("hush alerts"), "{audit}");
+}
+
+#[test]
+fn secrets_of_channels_are_in_no_answer_log_message_or_file() {
+    const KEY: &str = "k3y-0f-the-address";
+    const SIGNATURE: &str = "s1gns-what-is-sent";
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("url"), format!("http://{}/hook?key={KEY}\n", receiver.address)).unwrap();
+    std::fs::write(path("dead"), format!("http://127.0.0.1:1/hook?key={KEY}\n")).unwrap();
+    std::fs::write(path("secret"), SIGNATURE).unwrap();
+    let of = |name: &str| path(name).display().to_string();
+    let channel = |name: &str, url: &str| {
+        format!(
+            "[channel.{name}]\nkind = \"webhook\"\nprivate = true\nurl = {{ file = {:?} }}\nsecret = {{ file = {:?} }}\n",
+            of(url),
+            of("secret")
+        )
+    };
+    let rule = "[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\", \"dead\"]\n";
+    std::fs::write(path("alerts.toml"), [rule, &channel("hook", "url"), &channel("dead", "dead")].concat()).unwrap();
+    let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(path("alerts.toml")))]);
+    receiver.answer(Some(500));
+    send(&server, 1, &run("gold", 1, "failed", "no prices"));
+    wait_for("a refusal", || (receiver.refused() > 0).then_some(()));
+    receiver.answer(None);
+    let told = receiver.messages(1);
+    let shown = wait_for("a failure of the channel that nobody answers", || {
+        Some(server.ask("GET", "/api/v1/alerts/1").1).filter(|shown| shown.contains("refused"))
+    });
+    let mut places = vec![("a message".to_owned(), json!(told).to_string()), ("the alert".to_owned(), shown)];
+    for path in ["alerts", "alerts/rules", "alerts/explain?alert=1", "alerts/channels/hook/preview", "audit", "status"] {
+        places.push((path.to_owned(), server.ask("GET", &format!("/api/v1/{path}")).1));
+    }
+    for args in [&["test", "dead"][..], &["test", "hook"], &["rules"], &["show", "1", "--json"], &["preview", "hook"]] {
+        let (_, output, errors) = monitor_alert(&server, args, "");
+        places.push((format!("monitor alert {}", args.join(" ")), output + &errors));
+    }
+    let backup = path("backup.db");
+    let mut copy = monitor_tests::command("monitor");
+    copy.arg("backup").arg(&backup).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
+    assert!(copy.output().expect("the command runs").status.success());
+    places.push(("the log".to_owned(), server.log()));
+    let stored = std::fs::read_dir(server.data()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    for file in stored.chain([backup]) {
+        places.push((file.display().to_string(), String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned()));
+    }
+    for (place, text) in places {
+        assert!(!text.is_empty() || place.starts_with('/'), "nothing is said by {place}");
+        for secret in [KEY, SIGNATURE] {
+            assert!(!text.contains(secret), "{secret} stands in {place}");
+        }
+    }
+}

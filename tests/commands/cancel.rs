@@ -1,0 +1,233 @@
+//! The end of trees and processes, in whatever programs they run.
+
+use std::process::Child;
+
+use monitor_tests::{Server, command, run, wait_for, worker};
+use serde_json::{Value, json};
+
+use crate::raw::Raw;
+
+/// A program in the middle of a tree, which is killed at the end of the test.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn begin(server: &Server, what: &[&str], commands: &str) -> Program {
+    Program(worker(server, what).env("MONITOR_COMMANDS", commands).spawn().expect("it starts"))
+}
+
+fn launcher() -> String {
+    command("monitor").get_program().to_str().expect("a path").to_owned()
+}
+
+fn cancel(server: &Server, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut cancel = command("monitor");
+    cancel.arg("cancel").args(args).args(["--server", server.url(), "--token", &server.token()]);
+    let finished = run(cancel);
+    (finished.code, finished.stdout, finished.stderr)
+}
+
+/// The processes of this name in the only tree, once there are so many that run.
+fn running(server: &Server, name: &str, count: usize) -> Vec<Value> {
+    wait_for(name, || {
+        let root = server.roots().into_iter().next()?;
+        let is_one = |process: &Value| process["name"] == name && process["state"] == "running";
+        let found: Vec<Value> = server.tree(&root).into_iter().filter(is_one).collect();
+        (found.len() == count).then_some(found)
+    })
+}
+
+fn state(server: &Server, process: &Value) -> Value {
+    let path = format!("/roots/{}/processes/{}", process["root_id"].as_str().unwrap(), process["id"].as_str().unwrap());
+    server.get(&path)["state"].clone()
+}
+
+fn wait_for_channels(server: &Server, count: u64) {
+    wait_for("the channels", || (crate::metric(server, "monitor_channels") == count).then_some(()));
+}
+
+#[test]
+fn a_tree_ends_across_tasks_threads_programs_and_commands() {
+    let server = Server::start();
+    let mut program = begin(&server, &["cancellable", &launcher()], "read,cancel");
+    let (naps, sleeps) = (running(&server, "naps", 2), running(&server, "sleeps", 2));
+    let (asks, stubborn) = (running(&server, "asks", 2), running(&server, "stubborn", 1));
+    // The program, the one that it has started, and the launcher.
+    wait_for_channels(&server, 3);
+
+    // One task alone: by what it has begun itself.
+    let number = server.roots()[0]["number"].to_string();
+    let one = sleeps[0]["id"].as_str().unwrap();
+    let (code, text, errors) = cancel(&server, &[one, "-t", "40s"]);
+    assert_eq!((code, errors.lines().count()), (Some(0), 1), "{text}{errors}");
+    assert!(text.contains("2 processes ended"), "{text}");
+    assert_eq!(state(&server, &sleeps[0]), "cancelled");
+    assert_eq!(naps.iter().filter(|nap| state(&server, nap) == "cancelled").count(), 1);
+    assert_eq!(state(&server, &sleeps[1]), "running");
+    // What is only a part of a task can't be ended alone, and ends nothing else.
+    let other = naps.iter().find(|nap| state(&server, nap) == "running").unwrap();
+    let (code, text, errors) = cancel(&server, &[other["id"].as_str().unwrap(), "-t", "300ms"]);
+    assert_eq!(code, Some(6), "{text}{errors}");
+    assert!(text.contains("0 of 1 process ended") && text.contains("naps") && errors.contains("1 of 1 processes go on"), "{text}{errors}");
+    assert_eq!(state(&server, &sleeps[1]), "running");
+
+    let (code, text, _) = cancel(&server, &[&number, "--dry-run"]);
+    assert!(code == Some(0) && text.contains("would end") && text.contains("stubborn") && text.matches("waiting").count() == 3, "{text}");
+    assert_eq!(state(&server, &asks[0]), "running");
+    let (code, text, errors) = cancel(&server, &[&number, "-t", "40s", "--json"]);
+    assert_eq!(code, Some(0), "{text}{errors}");
+    let cancelled: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&cancelled["running"], cancelled["lines"].as_array().unwrap().len()), (&json!(0), 3), "{text}");
+    assert!(program.0.wait().unwrap().success(), "it ended by itself");
+    assert!(asks.iter().all(|asks| state(&server, asks) == "failed"));
+    let stubborn = server.get(&format!("/roots/{}/processes/{}", number, stubborn[0]["id"].as_str().unwrap()));
+    assert_eq!((&stubborn["state"], &stubborn["signal"]), (&json!("cancelled"), &json!(9)), "it was killed after SIGTERM: {stubborn}");
+    let (code, text, _) = cancel(&server, &[&number]);
+    assert!(code == Some(0) && text.contains("nothing of it runs"), "{text}");
+
+    let (_, audit) = server.ask("GET", "/api/v1/audit?limit=1000");
+    assert!(audit.contains(&format!("(cancel): {one}")) && audit.contains("done: 2 were to end, 0 go on"), "{audit}");
+}
+
+#[test]
+fn what_goes_on_is_named_and_an_unknown_id_by_the_nearest_one() {
+    let server = Server::start();
+    let mut deaf = begin(&server, &["deaf"], "all");
+    let waits = running(&server, "waits", 1);
+    running(&server, "asks", 1);
+    wait_for_channels(&server, 1);
+    let number = server.roots()[0]["number"].as_u64().unwrap();
+    let (code, text, errors) = cancel(&server, &[&number.to_string(), "-t", "2s"]);
+    assert_eq!(code, Some(6), "{text}{errors}");
+    assert!(text.contains("1 of 3 processes ended") && text.contains("running  waits") && errors.contains("2 of 3"), "{text}{errors}");
+
+    let id = waits[0]["id"].as_str().unwrap();
+    // Ids of one thread follow each other: one of those that are the most like it is named.
+    let last = u8::from_str_radix(&id[15..], 16).unwrap() ^ 8;
+    let near = format!("{}{last:x}", &id[..15]);
+    let (code, _, errors) = cancel(&server, &[&near]);
+    assert!(code == Some(4) && errors.contains(&format!("did you mean {}", &id[..14])), "{errors}");
+    let (code, _, errors) = cancel(&server, &[&(number + 7).to_string()]);
+    assert!(code == Some(4) && errors.contains("did you mean deaf"), "{errors}");
+    assert_eq!(cancel(&server, &["no id"]).0, Some(2));
+    drop(deaf.0.stdin.take());
+    assert!(deaf.0.wait().unwrap().success());
+}
+
+#[test]
+fn who_may_only_read_or_record_ends_nothing_and_no_program_against_its_choice() {
+    let server = Server::start();
+    let _program = begin(&server, &["deaf"], "read");
+    let asks = running(&server, "asks", 1).swap_remove(0);
+    wait_for_channels(&server, 1);
+    let path = format!("{}/api/v1/roots/{}/cancel", server.url(), asks["root_id"].as_str().unwrap());
+    let post = |token: Option<&str>, body: &str| {
+        let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(&path).header("content-type", "application/json").body(body.to_owned());
+        token.map_or_else(|| request.try_clone().unwrap(), |token| request.try_clone().unwrap().bearer_auth(token)).send().unwrap()
+    };
+    for scope in ["read", "ingest", "ingest,read"] {
+        let mut create = command("monitor");
+        create.args(["token", "create", &format!("of-{}", scope.replace(',', "-")), "--scope", scope, "--data"]).arg(server.data());
+        let token = run(create).stdout;
+        assert_eq!(post(Some(token.trim()), "{}").status(), 403, "{scope}");
+    }
+    assert_eq!(post(None, "{}").status(), 401, "an anonymous request by loopback");
+    let operator = server.token();
+    for (body, status) in [
+        ("", 400),
+        ("[]", 400),
+        (r#"{"proces": "a"}"#, 400),
+        (r#"{"process": "a"}"#, 400),
+        (r#"{"timeout_ms": 1}"#, 400),
+        (r#"{"process": "00000000000000aa"}"#, 404),
+    ] {
+        assert_eq!(post(Some(&operator), body).status(), status, "{body}");
+    }
+    assert_eq!(post(Some(&operator), &format!("{{\"x\": \"{}\"}}", "y".repeat(8 << 10))).status(), 413);
+    assert_eq!(state(&server, &asks), "running");
+
+    let (code, text, errors) = cancel(&server, &[asks["id"].as_str().unwrap(), "-t", "1s"]);
+    assert!(code == Some(6) && text.contains("refused") && text.contains("MONITOR_COMMANDS"), "{text}{errors}");
+    assert_eq!(state(&server, &asks), "running");
+}
+
+#[test]
+fn each_worker_is_told_only_what_it_runs_whatever_the_others_answer() {
+    let server = Server::start();
+    let workers = [1, 2, 3, 4].map(|number| Raw::online(&server, number, "raw"));
+    let at_us = crate::now_us();
+    let root = "0199a3ce929d0e0e47360199a3ce0001";
+    let started = |id: u64, parent: Option<u64>| {
+        let parent = parent.map(|parent| format!("{parent:016x}"));
+        json!({"type": "process-started", "time_us": at_us, "root_id": root, "id": format!("{id:016x}"), "parent_id": parent,
+               "name": format!("p{id}"), "kind": "normal", "attachment": "explicit"})
+    };
+    // Each runs the parent of what the next one runs.
+    for (number, worker) in (1..).zip(&workers) {
+        let batch = json!({
+            "version": 1, "sequence": 2, "sent_us": at_us, "worker": {"id": worker.id, "hostname": "h", "pid": number, "program": "raw"},
+            "events": [started(10 * number, (number > 1).then(|| 10 * (number - 1))), started(10 * number + 1, Some(10 * number))],
+        });
+        let (status, answer) = server.post(&batch);
+        assert_eq!(status, 200, "{answer}");
+    }
+    let mut channels = [&workers[1], &workers[2], &workers[3]].map(Raw::open);
+    let two_operators = ["20", "20"].map(|id| {
+        let (url, token) = (server.url().to_owned(), server.token());
+        std::thread::spawn(move || {
+            let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
+            let body = json!({"process": format!("{:0>16}", format!("{:x}", id.parse::<u64>().unwrap())), "timeout_ms": 10_000});
+            let post = client.post(format!("{url}/api/v1/roots/{root}/cancel")).bearer_auth(token).json(&body);
+            post.send().unwrap().json::<Value>().unwrap()
+        })
+    });
+    let ids = |order: &Value| {
+        order["arguments"]["processes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|id| u64::from_str_radix(id.as_str().unwrap(), 16).unwrap())
+            .collect::<Vec<_>>()
+    };
+    // Both operators' orders come. The first worker, above all that is meant, hears nothing.
+    let orders: Vec<Vec<Value>> = channels.iter_mut().map(|channel| vec![channel.order(), channel.order()]).collect();
+    for (of_worker, expected) in orders.iter().zip([&[20, 21][..], &[20, 30, 31], &[30, 40, 41]]) {
+        assert!(of_worker.iter().all(|order| order["method"] == "cancel" && ids(order) == expected), "{of_worker:?}");
+    }
+    // One answers twice, one garbage, one dies while it answers: none of that is another's answer.
+    for order in &orders[0] {
+        assert_eq!((workers[1].reply(order, "ok"), workers[1].reply(order, "ok")), (204, 409));
+    }
+    for order in &orders[1] {
+        assert_eq!(workers[2].reply_as(order, &json!({"worker_id": workers[2].id, "status": "perhaps"})), 400);
+        assert_eq!(workers[2].reply_as(order, &json!({"worker_id": workers[1].id, "status": "ok"})), 403);
+    }
+    let died = channels.into_iter().next_back();
+    let offline = json!({
+        "version": 1, "sequence": 4, "sent_us": crate::now_us(), "worker": {"id": workers[3].id, "hostname": "h", "pid": 4, "program": "raw"},
+        "events": [{"type": "worker-offline", "time_us": crate::now_us()}],
+    });
+    assert_eq!(server.post(&offline).0, 200);
+    drop(died);
+    for operator in two_operators {
+        let answer = operator.join().unwrap();
+        let lines: Vec<_> = answer["lines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| (line["name"].as_str().unwrap(), line["status"].as_str().unwrap()))
+            .collect();
+        assert_eq!(lines, [("raw@h:2", "ok"), ("raw@h:3", "unanswered"), ("raw@h:4", "gone")], "{answer}");
+        // What the dead one ran is lost, and none of the living has ended anything.
+        assert_eq!((&answer["meant"], &answer["running"]), (&json!(6), &json!(4)), "{answer}");
+    }
+    for order in &orders[1] {
+        assert_eq!(workers[2].reply(order, "ok"), 410, "too late");
+    }
+}

@@ -1,0 +1,426 @@
+//! Two real agents by the steered clock: killed, away for hours, started again, beside a server that is killed as well. Of what becomes of
+//! their tasks is told what a model says that goes by hours: one alert for a machine that is away, none for each of its tasks; what was
+//! missed as told by the agent when it is back, and never otherwise; what was skipped; and the tasks that alerts start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use monitor_tests::{Server, SteeredClock, wait_for};
+use serde_json::{Value, json};
+
+use crate::harness::Agent;
+use crate::receivers::Receiver;
+
+const HOUR_US: u64 = 3_600_000_000;
+const SECOND: Duration = Duration::from_secs(1);
+/// In so many small steps a machine that doesn't report is away for sure.
+const STEPS_UNTIL_AWAY: u32 = 6;
+/// An agent reports every ten seconds.
+const REPORTS_WITHIN_US: u64 = 11_000_000;
+
+/// Hourly tasks, and the machine of each. `silver` fails as it is told to, `copper` lasts as long as it is held.
+const TASKS: [(&str, usize); 4] = [("gold", 0), ("silver", 0), ("copper", 1), ("tin", 1)];
+const MACHINES: [&str; 2] = ["db-1", "db-2"];
+
+/// An alert of the model: about what, and how often it happened. Each is over in the end.
+type Known = BTreeMap<(&'static str, String), Vec<u64>>;
+
+/// What is to be told.
+#[derive(Default)]
+struct Model {
+    alerts: Known,
+    /// Since which hour a machine is away, or since which it is there.
+    away_since: [Option<u64>; 2],
+    there_since: [u64; 2],
+    /// Tasks whose runs were missed and that haven't run well in an hour after that.
+    missed: BTreeSet<&'static str>,
+    is_failing: bool,
+    /// Hours at which an alert started a task.
+    followed: Vec<u64>,
+    held_since: Option<u64>,
+}
+
+impl Model {
+    fn begin(&mut self, cause: &'static str, subject: &str) {
+        self.alerts.entry((cause, subject.to_owned())).or_default().push(1);
+    }
+
+    fn again(&mut self, cause: &'static str, subject: &str) {
+        *self.alerts.get_mut(&(cause, subject.to_owned())).and_then(|alerts| alerts.last_mut()).expect("it began") += 1;
+    }
+
+    /// A machine that was away since the run of an hour is back after that of another one: the last is made up for, the others are missed.
+    fn is_back(&mut self, machine: usize, hour: u64) {
+        let since = self.away_since[machine].take().expect("it was away");
+        self.there_since[machine] = hour;
+        if hour > since {
+            for (task, _) in TASKS.iter().filter(|(_, of)| *of == machine) {
+                self.begin("missed", &format!("task:{task}"));
+                self.missed.insert(task);
+            }
+        }
+    }
+
+    fn has_run(&mut self, task: &'static str, machine: usize, hour: u64, is_good: bool) {
+        if is_good && hour > self.there_since[machine] {
+            self.missed.remove(task);
+        }
+        if task != "silver" {
+            return;
+        }
+        match (is_good, self.is_failing) {
+            (true, _) => self.is_failing = false,
+            (false, true) => self.again("failed", "task:silver"),
+            (false, false) => {
+                self.begin("failed", "task:silver");
+                self.is_failing = true;
+                // Twice a day at most.
+                if self.followed.iter().filter(|at| hour - **at < 24).count() < 2 {
+                    self.followed.push(hour);
+                }
+            }
+        }
+    }
+
+    /// `copper` is due while an earlier run of it lasts.
+    fn is_skipped(&mut self, hour: u64) {
+        match hour - self.held_since.expect("it is held") {
+            0..=2 => {}
+            3 => self.begin("skipped", "task:copper"),
+            _ => self.again("skipped", "task:copper"),
+        }
+    }
+
+    /// It may be killed: what follows from that can be told from what was before.
+    fn may_go(&self, machine: usize, hour: u64) -> bool {
+        let is_steady = self.away_since[machine].is_none() && self.there_since[machine] + 1 < hour;
+        let has_missed = TASKS.iter().any(|(task, of)| *of == machine && self.missed.contains(task));
+        is_steady && !has_missed && (machine == 0 || self.held_since.is_none())
+    }
+}
+
+struct Machines {
+    server: Server,
+    clock: SteeredClock,
+    agents: Vec<Agent>,
+    hook: Receiver,
+    passed: Duration,
+    /// The hour that is passed next, in microseconds.
+    first_us: u64,
+    /// The hour after whose runs a machine is started again.
+    back_at: [u64; 2],
+    /// Due times of `copper` that were skipped.
+    skipped: u64,
+    kills: usize,
+    model: Model,
+    _folder: tempfile::TempDir,
+}
+
+impl Machines {
+    fn begin() -> Self {
+        let (hook, clock, folder) = (Receiver::start(), SteeredClock::new(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("alerts.toml");
+        // `copper` lasts much longer than usual, which is another matter.
+        let rules = format!(
+            "[[rule]]\nname = \"again\"\non = {{ cause = [\"failed\"], task = \"silver\" }}\nto = [\"hook\"]\n\
+             then = {{ run = \"clean-up\", at-most = 2, within = \"1d\" }}\n\
+             [[rule]]\nname = \"slow\"\non = {{ cause = [\"slow\"], task = \"none\" }}\nto = []\n\
+             [channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n",
+            hook.address
+        );
+        fs::write(&file, rules).unwrap();
+        let mut env = clock.env();
+        // Connections are by the same clock, and none is closed when it jumps.
+        env.extend(["MONITOR_HEADER_TIMEOUT", "MONITOR_IDLE_TIMEOUT", "MONITOR_STALL_TIMEOUT"].map(|name| (name, "365d".into())));
+        env.push(("MONITOR_ALERTS_FILE", OsString::from(&file)));
+        let server = Server::start_with(env);
+        let start = |name: &&str| {
+            let mut agent = Agent::of_server(&server, name, &[]);
+            agent.kill();
+            for (name, value) in clock.env() {
+                agent.set_env(name, value);
+            }
+            agent.start_again();
+            agent
+        };
+        let agents: Vec<Agent> = MACHINES.iter().map(start).collect();
+        let path = |machine: usize, name: &str| agents[machine].path(name).display().to_string();
+        let define = |name: &str, shell: String, rules: &[&str], machine: usize| {
+            let task = json!({"name": name, "shell": shell, "rules": rules, "zone": "UTC", "on": [MACHINES[machine]]});
+            let (status, answer) = server.order("POST", "/batch-tasks", &task);
+            assert_eq!(status, 201, "{answer}");
+        };
+        define("gold", "true".to_owned(), &["0 * * * *"], 0);
+        define("silver", format!("test ! -e {}", path(0, "fail")), &["0 * * * *"], 0);
+        define("clean-up", "true".to_owned(), &[], 0);
+        define("copper", format!("while [ -e {} ]; do sleep 0.05; done", path(1, "hold")), &["0 * * * *"], 1);
+        define("tin", "true".to_owned(), &["0 * * * *"], 1);
+        for (agent, tasks) in agents.iter().zip([3, 2]) {
+            wait_for("the tasks at the agent", || (agent.log().matches("a task is new or has changed").count() >= tasks).then_some(()));
+        }
+        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+        let first_us = now_us.next_multiple_of(HOUR_US);
+        let passed = Duration::ZERO;
+        Self {
+            server,
+            clock,
+            agents,
+            hook,
+            passed,
+            first_us,
+            back_at: [0; 2],
+            skipped: 0,
+            kills: 0,
+            model: Model::default(),
+            _folder: folder,
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        (SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + self.passed).as_micros() as u64
+    }
+
+    fn is_away(&self, machine: usize) -> bool {
+        self.model.away_since[machine].is_some()
+    }
+
+    /// Lets time pass until the server has looked for those who are silent, and has heard of all others.
+    fn pass(&mut self, time: Duration) {
+        // What is in flight while hours pass has no answer in time.
+        wait_for("messages to land", || {
+            let alerts = self.server.get("/alerts?limit=12")["alerts"].as_array().unwrap().clone();
+            let is_sent = |alert: &Value| {
+                let detail = self.server.get(&format!("/alerts/{}", alert["id"]));
+                detail["messages"].as_array().unwrap().iter().all(|message| message["state"] == "sent")
+            };
+            alerts.iter().all(is_sent).then_some(())
+        });
+        self.passed += time;
+        let now_us = self.now_us();
+        self.clock.pass(self.passed);
+        wait_for("a look for silent workers", || {
+            let duties = self.server.get("/status")["duties"].as_array().unwrap().clone();
+            let looked = duties.iter().find(|duty| duty["name"] == "overdue")?["last_us"].as_u64()?;
+            (looked >= now_us).then_some(())
+        });
+        wait_for("all workers to be heard of", || {
+            let workers = self.server.get("/workers?limit=1000")["workers"].as_array().unwrap().clone();
+            let is_heard = |worker: &Value| worker["last_seen_us"].as_u64().unwrap() + REPORTS_WITHIN_US >= now_us;
+            let agents = (0..MACHINES.len()).filter(|machine| !self.is_away(*machine)).all(|machine| {
+                let of_it = workers.iter().filter(|worker| worker["hostname"] == MACHINES[machine] && worker["program"] == "monitor-agent");
+                of_it.max_by_key(|worker| worker["started_us"].as_u64()).is_some_and(is_heard)
+            });
+            let is_held = |worker: &&Value| worker["state"] == "online" && worker["running"].as_u64().is_some_and(|running| running > 0);
+            (agents && workers.iter().filter(is_held).all(is_heard)).then_some(())
+        });
+    }
+
+    fn due_us(&self, hour: u64) -> u64 {
+        self.first_us + hour * HOUR_US
+    }
+
+    /// The newest alert of a cause about a subject fires, or not.
+    fn wait_for_alert(&self, cause: &str, subject: &str, state: &str) {
+        wait_for(&format!("{cause} of {subject} to be {state}"), || {
+            let alerts = self.server.get(&format!("/alerts?subject={subject}&limit=1000"))["alerts"].as_array().unwrap().clone();
+            let newest = alerts.iter().filter(|alert| alert["cause"] == cause).max_by_key(|alert| alert["id"].as_u64())?;
+            (newest["state"] == state).then_some(())
+        });
+    }
+
+    /// Signs of a cause about a task that the server has.
+    fn signs(&self, cause: &str, task: &str) -> u64 {
+        let connection = rusqlite::Connection::open(self.server.data().join("monitor.db")).unwrap();
+        let sql = "SELECT count(*) FROM sign WHERE cause = ? AND subject = ?";
+        connection.query_row(sql, [cause, &format!("task:{task}")], |row| row.get::<_, i64>(0)).unwrap() as u64
+    }
+
+    /// The run of an hour, once it has come as far as this.
+    fn wait_for_run(&self, task: &str, hour: u64, is_far: impl Fn(&Value) -> bool) {
+        wait_for(&format!("{task} of hour {hour}"), || {
+            let runs = self.server.get(&format!("/batch-tasks/runs?task={task}&limit=3"))["runs"].as_array().unwrap().clone();
+            runs.iter().any(|run| run["due_us"] == self.due_us(hour) && is_far(run)).then_some(())
+        });
+    }
+
+    /// What the tasks of a machine do in an hour.
+    fn runs_of(&mut self, machine: usize, hour: u64, is_good: bool, is_held: bool) {
+        for (task, of) in TASKS {
+            if of != machine {
+                continue;
+            }
+            if task == "copper" && is_held {
+                match self.model.held_since {
+                    None => {
+                        self.wait_for_run(task, hour, |run| run["started_us"].is_u64());
+                        self.model.held_since = Some(hour);
+                    }
+                    Some(since) => {
+                        self.skipped += 1;
+                        wait_for("a due time to be skipped", || (self.signs("skipped", task) == self.skipped).then_some(()));
+                        self.model.is_skipped(hour);
+                        if hour - since >= 3 {
+                            self.wait_for_alert("skipped", "task:copper", "firing");
+                        }
+                    }
+                }
+                continue;
+            }
+            let is_good = task != "silver" || is_good;
+            self.wait_for_run(task, hour, |run| run["ended_us"].is_u64());
+            self.model.has_run(task, machine, hour, is_good);
+            if task == "silver" && self.model.alerts.contains_key(&("failed", "task:silver".to_owned())) {
+                self.wait_for_alert("failed", "task:silver", if is_good { "resolved" } else { "firing" });
+                self.wait_for_follow_ups();
+            }
+        }
+    }
+
+    fn wait_for_follow_ups(&self) {
+        wait_for("the tasks that alerts start", || {
+            let runs = self.server.get("/batch-tasks/runs?task=clean-up&limit=1000")["runs"].as_array().unwrap().clone();
+            (runs.len() == self.model.followed.len() && runs.iter().all(|run| run["outcome"] == "succeeded")).then_some(())
+        });
+    }
+
+    /// An hour: what happens before it, its runs, and who comes back after them. `random`: none if all is to end well.
+    fn hour(&mut self, hour: u64, random: Option<&mut fastrand::Rng>) {
+        let is_end = random.is_none();
+        let mut quiet = fastrand::Rng::with_seed(0);
+        let random = random.unwrap_or(&mut quiet);
+        let mut happens = |tenths: u8| random.u8(..10) < tenths && !is_end;
+        if happens(1) {
+            self.kills += 1;
+            self.server.kill();
+            self.server.start_again();
+        }
+        for machine in 0..MACHINES.len() {
+            let (goes, restarts, length) = (happens(3), happens(1), (0..4).filter(|_| happens(5)).count() as u64);
+            // Of two that go at once is told in one message, which is another test's matter.
+            let is_alone = !self.model.away_since.contains(&Some(hour));
+            if goes && is_alone && self.model.may_go(machine, hour) {
+                self.agents[machine].kill();
+                self.model.away_since[machine] = Some(hour);
+                self.back_at[machine] = hour + length;
+            } else if restarts && !self.is_away(machine) {
+                self.agents[machine].kill();
+                self.agents[machine].start_again();
+            }
+        }
+        let is_good = !happens(4);
+        set(&self.agents[0].path("fail"), !is_good);
+        let hold = self.agents[1].path("hold");
+        if !hold.exists() {
+            set(&hold, happens(2));
+        } else if is_end || happens(2) {
+            set(&hold, false);
+            self.is_released(hour);
+        }
+        let is_held = hold.exists();
+
+        let until_us = self.due_us(hour) + 1_000_000;
+        self.pass(Duration::from_micros(until_us.saturating_sub(self.now_us())));
+        let gone: Vec<usize> = (0..MACHINES.len()).filter(|machine| self.model.away_since[*machine] == Some(hour)).collect();
+        if !gone.is_empty() {
+            (0..STEPS_UNTIL_AWAY).for_each(|_| self.pass(5 * SECOND));
+        }
+        for machine in gone {
+            let subject = format!("agent:{}", MACHINES[machine]);
+            self.wait_for_alert("unknown", &subject, "firing");
+            self.model.begin("unknown", &subject);
+        }
+        for (machine, name) in MACHINES.iter().enumerate() {
+            if self.is_away(machine) {
+                if self.back_at[machine] > hour && !is_end {
+                    continue;
+                }
+                self.agents[machine].start_again();
+                self.wait_for_alert("unknown", &format!("agent:{name}"), "resolved");
+                self.model.is_back(machine, hour);
+            }
+            self.runs_of(machine, hour, is_good, is_held);
+            for (task, _) in TASKS.iter().filter(|(_, of)| *of == machine) {
+                let missed = self.model.alerts.get(&("missed", format!("task:{task}"))).map_or(0, Vec::len) as u64;
+                wait_for("what was missed", || (self.signs("missed", task) == missed).then_some(()));
+            }
+        }
+    }
+
+    /// `copper` is no longer held.
+    fn is_released(&mut self, hour: u64) {
+        let Some(since) = self.model.held_since.take() else { return };
+        self.wait_for_run("copper", since, |run| run["ended_us"].is_u64());
+        self.model.has_run("copper", 1, hour, true);
+        if self.model.alerts.contains_key(&("skipped", "task:copper".to_owned())) {
+            self.wait_for_alert("skipped", "task:copper", "resolved");
+        }
+    }
+
+    /// What was told is what the model says.
+    fn compare(&self, seed: u64) {
+        let alerts = self.server.get("/alerts?limit=1000")["alerts"].as_array().unwrap().clone();
+        let mut found = BTreeMap::<(String, String), BTreeMap<u64, u64>>::new();
+        for alert in &alerts {
+            assert_eq!(alert["state"], "resolved", "seed {seed}: {alert}");
+            let text = |key: &str| alert[key].as_str().unwrap().to_owned();
+            let of = found.entry((text("cause"), text("subject"))).or_default();
+            of.insert(alert["id"].as_u64().unwrap(), alert["count"].as_u64().unwrap());
+        }
+        let found: BTreeMap<_, Vec<u64>> = found.into_iter().map(|(of, counts)| (of, counts.into_values().collect())).collect();
+        let known: BTreeMap<_, Vec<u64>> =
+            self.model.alerts.iter().map(|((cause, subject), counts)| (((*cause).to_owned(), subject.clone()), counts.clone())).collect();
+        assert_eq!(found, known, "seed {seed}");
+        let taken = wait_for("the last messages", || {
+            let taken = self.hook.lock().messages.clone();
+            let sent = alerts
+                .iter()
+                .flat_map(|alert| self.server.get(&format!("/alerts/{}", alert["id"]))["messages"].as_array().unwrap().clone());
+            sent.map(|message| message["id"].as_str().unwrap().to_owned()).all(|id| taken.contains_key(&id)).then_some(taken)
+        });
+        let repeated: usize = taken.values().map(|copies| copies.len() - 1).sum();
+        assert!(repeated <= self.kills, "seed {seed}: {repeated} repeated with {} kills", self.kills);
+        // What was missed by several tasks of a machine is one message.
+        for alert in alerts.iter().filter(|alert| alert["cause"] != "missed") {
+            let of_it = taken.values().map(|copies| &copies[0]).filter(|message| message["alert"] == alert["id"]);
+            let mut kinds: Vec<_> = of_it.map(|message| (message["time_us"].as_u64(), message["kind"].as_str().unwrap())).collect();
+            kinds.sort_unstable();
+            let kinds: Vec<_> = kinds.into_iter().map(|(_, kind)| kind).collect();
+            assert_eq!(kinds, ["fired", "resolved"], "seed {seed}: {alert}");
+        }
+        let of = |cause: &str| known.iter().filter(|((of, _), _)| of == cause).map(|(_, counts)| counts.len()).sum::<usize>();
+        println!(
+            "seed {seed}: {} times a machine was away, {} missed, {} failed, {} skipped, {} started, {} kills of the server, {} messages",
+            of("unknown"),
+            of("missed"),
+            of("failed"),
+            of("skipped"),
+            self.model.followed.len(),
+            self.kills,
+            taken.len()
+        );
+    }
+}
+
+/// Makes a file, or removes it.
+fn set(file: &std::path::Path, is_there: bool) {
+    if is_there {
+        fs::write(file, "").unwrap();
+    } else {
+        let _ = fs::remove_file(file);
+    }
+}
+
+pub(crate) fn machines(seed: u64, days: u32) {
+    let hours = u64::from(24 * days);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut machines = Machines::begin();
+    for hour in 0..hours {
+        machines.hour(hour, Some(&mut random));
+    }
+    for hour in hours..hours + 3 {
+        machines.hour(hour, None);
+    }
+    machines.compare(seed);
+}

