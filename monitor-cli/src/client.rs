@@ -1,7 +1,8 @@
 //! Asks the server's HTTP API.
 
 use std::cell::OnceCell;
-use std::io::Write as _;
+use std::collections::VecDeque;
+use std::io::{Read, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Once;
@@ -52,8 +53,17 @@ pub(crate) fn read_url(text: &str) -> Result<Url, String> {
 }
 
 /// The first line of a file.
-fn read_token_file(path: &str) -> Result<Token, String> {
+pub(crate) fn read_token_file(path: &str) -> Result<Token, String> {
     Token::from_file(Path::new(path)).map_err(|invalid| invalid.why)
+}
+
+impl Asking {
+    fn new(url: Url, token: Option<Token>) -> Self {
+        let settings = Settings::for_url(url);
+        let client = Client::new(if let Some(token) = token { settings.token(token) } else { settings });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        Self { client, runtime }
+    }
 }
 
 impl Connection {
@@ -75,10 +85,17 @@ impl Connection {
             return Ok(asking);
         }
         let (url, token) = self.whom()?;
-        let settings = Settings::for_url(url);
-        let client = Client::new(if let Some(token) = token { settings.token(token) } else { settings });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
-        Ok(self.asking.get_or_init(|| Box::new(Asking { client, runtime })))
+        Ok(self.asking.get_or_init(|| Box::new(Asking::new(url, token))))
+    }
+
+    /// One of two servers, and its token. `MONITOR_TOKEN` is shown to neither, for nobody can tell whose it is.
+    ///
+    /// # Errors
+    /// When the token of a server on this machine is none.
+    pub(crate) fn one_of_two(server: &Url, token: Option<Token>) -> Result<Self, Error> {
+        let (url, token) = if token.is_some() { (server.clone(), token) } else { found(server)? };
+        let asking = OnceCell::from(Box::new(Asking::new(url, token)));
+        Ok(Self { server: server.clone(), token: None, token_file: None, json: false, asking })
     }
 
     /// Waits for whatever the client does.
@@ -142,6 +159,11 @@ impl Connection {
         Ok(bytes)
     }
 
+    /// Opens an answer that is read as it comes.
+    pub(crate) fn open(&self, call: Call<Download>) -> Result<Opened<'_>, Error> {
+        Ok(Opened { connection: self, download: self.wait(call.open())?, rest: VecDeque::new() })
+    }
+
     /// Writes an answer as it comes; how many bytes.
     pub(crate) fn download(&self, call: Call<Download>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
         let mut download = self.wait(call.open())?;
@@ -180,9 +202,34 @@ impl Connection {
         if given.is_some() {
             return Ok((self.server.clone(), given));
         }
-        let local = local(&self.server)?;
-        Ok(local.map_or_else(|| (self.server.clone(), None), |(url, token)| (url, Some(token))))
+        Ok(found(&self.server)?)
     }
+}
+
+/// An answer that is read as it comes.
+pub(crate) struct Opened<'a> {
+    connection: &'a Connection,
+    download: Download,
+    /// What has come and is not read yet.
+    rest: VecDeque<u8>,
+}
+
+impl Read for Opened<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.connection.wait(self.download.chunk()).map_err(std::io::Error::other)? {
+                Some(chunk) => self.rest.extend(chunk.as_ref()),
+                None => return Ok(0),
+            }
+        }
+        self.rest.read(into)
+    }
+}
+
+/// The address to ask, and the token that is found on this machine.
+fn found(server: &Url) -> Result<(Url, Option<Token>), InvalidSetting> {
+    let local = local(server)?;
+    Ok(local.map_or_else(|| (server.clone(), None), |(url, token)| (url, Some(token))))
 }
 
 /// The address and token of the server of this machine's data folder, if that server is meant.

@@ -3,6 +3,7 @@
 mod events;
 mod spans;
 mod task;
+mod told;
 
 use std::collections::hash_map::RandomState;
 use std::fs::File;
@@ -17,6 +18,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use self::events::Known;
+use self::told::Told;
+pub(super) use self::told::is_gone;
 use crate::client::Connection;
 use crate::exit;
 use crate::text::{now_us, visible};
@@ -27,7 +30,7 @@ Examples:
   monitor import spans.json         OTLP's JSON, one request or one per line
 
 A tree keeps its ids and gets a new number. What is there already stays as it is: to import twice
-changes nothing of a tree, but repeats its logs.";
+changes nothing.";
 
 /// So many events or spans are sent at a time, and about so many bytes of them.
 const AT_ONCE: usize = 1_000;
@@ -81,7 +84,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     input.read_line(&mut first).with_context(|| format!("could not read {shown}"))?;
     let mut import = Import::new(&args.connection);
     if serde_json::from_str::<Line>(&first).is_ok() {
-        import.lines(&first, input).with_context(|| format!("{shown} was not imported as a whole"))?;
+        import.lines(first.as_bytes().chain(input)).with_context(|| format!("{shown} was not imported as a whole"))?;
     } else if serde_json::from_str::<Value>(&first).is_ok_and(|value| value.get("resourceSpans").is_some()) {
         let spans = import.otlp_lines(&first, input)?;
         writeln!(anstream::stderr(), "imported {spans} requests of spans")?;
@@ -96,7 +99,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Sends events as one worker's, which relays those of others.
-struct Import<'a> {
+pub(super) struct Import<'a> {
     connection: &'a Connection,
     worker: WorkerRef,
     sequence: u64,
@@ -104,22 +107,27 @@ struct Import<'a> {
     waiting: Vec<String>,
     waiting_bytes: usize,
     known: Option<Known>,
+    told: Told,
+    /// How the root ended: told last, so that a tree that was broken off is seen to be unfinished.
+    ends: Vec<Event>,
     processes: u64,
     logs: u64,
 }
 
 impl<'a> Import<'a> {
-    fn new(connection: &'a Connection) -> Self {
+    pub(super) fn new(connection: &'a Connection) -> Self {
         // Two hashers seeded by the operating system.
         let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), now_us())));
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let worker = WorkerRef { id, hostname: String::new(), pid: std::process::id(), program: "monitor import".to_owned() };
-        Self { connection, worker, sequence: 1, waiting: Vec::new(), waiting_bytes: 0, known: None, processes: 0, logs: 0 }
+        let (told, ends) = (Told::default(), Vec::new());
+        Self { connection, worker, sequence: 1, waiting: Vec::new(), waiting_bytes: 0, known: None, told, ends, processes: 0, logs: 0 }
     }
 
-    fn lines(&mut self, first: &str, rest: impl BufRead) -> anyhow::Result<()> {
+    /// Takes an export of lines; how many processes and lines of logs it has.
+    pub(super) fn lines(&mut self, all: impl BufRead) -> anyhow::Result<(u64, u64)> {
         let mut end = None;
-        for (number, text) in std::iter::once(Ok(first.to_owned())).chain(rest.lines()).enumerate() {
+        for (number, text) in all.lines().enumerate() {
             let text = text?;
             let line: Line = serde_json::from_str(&text).with_context(|| format!("line {} is none of an export", number + 1))?;
             match line {
@@ -133,7 +141,8 @@ impl<'a> Import<'a> {
         self.flush()?;
         ensure!(end.is_some(), "the file breaks off: it has no line of type `end`");
         ensure!(end == Some((self.processes, self.logs)), "the file has not as many processes and lines of logs as its end says");
-        self.close()
+        self.close()?;
+        Ok((self.processes, self.logs))
     }
 
     fn whole(&mut self, text: &str) -> anyhow::Result<()> {
@@ -183,6 +192,7 @@ impl<'a> Import<'a> {
 
     fn begin(&mut self, version: u32, root: Root) -> anyhow::Result<()> {
         ensure!(version == 1, "it is of version {version}, this program reads version 1");
+        self.told = Told::read(self.connection, root.root_id)?;
         self.known = Some(Known::new(root));
         Ok(())
     }
@@ -198,12 +208,18 @@ impl<'a> Import<'a> {
 
     fn process(&mut self, process: &Process, at_us: u64) -> anyhow::Result<()> {
         self.processes += 1;
-        let events = self.known()?.process(process, at_us);
+        let mut events = self.known()?.process(process, at_us);
+        if self.processes == 1 {
+            self.ends = events.extract_if(.., |event| is_end(event)).collect();
+        }
         self.send(events)
     }
 
     fn log(&mut self, log: LogEntry) -> anyhow::Result<()> {
         self.logs += 1;
+        if self.told.has(&log) {
+            return Ok(());
+        }
         let event = self.known()?.log(log);
         self.send(vec![event])
     }
@@ -211,7 +227,8 @@ impl<'a> Import<'a> {
     /// What makes its workers as they were: at the end, when they have begun all that they ran. The import itself goes as well, and
     /// nobody would find out: nobody beats for it.
     fn close(&mut self) -> anyhow::Result<()> {
-        let mut events = self.known()?.leave();
+        let mut events = std::mem::take(&mut self.ends);
+        events.extend(self.known()?.leave());
         events.push(Event::WorkerOffline(WorkerOffline { time_us: now_us(), worker: None }));
         self.send(events)?;
         self.flush()
@@ -243,6 +260,12 @@ impl<'a> Import<'a> {
             Ok(())
         })
     }
+}
+
+/// Whether a process or a task is over with it.
+fn is_end(event: &Event) -> bool {
+    use Event::{ProcessEnded, TaskFailed, TaskRejected, TaskRevoked, TaskSucceeded};
+    matches!(event, ProcessEnded(_) | TaskSucceeded(_) | TaskFailed(_) | TaskRejected(_) | TaskRevoked(_))
 }
 
 /// Sends all of it, in halves where the server finds it too large.

@@ -12,6 +12,12 @@ pub(crate) use safe::{fit, one_line, visible, width};
 pub(crate) use state::{STATES, attempt, ended_by, glyph, style};
 pub(crate) use time::{bytes, duration, exact_moment, moment, now_us, thousands};
 
+/// `1,204 trees`, `1 process`: a count with its word.
+pub(crate) fn counted(count: u64, word: &str) -> String {
+    let plural = if word.ends_with('s') { "es" } else { "s" };
+    format!("{} {word}{}", thousands(count), if count == 1 { "" } else { plural })
+}
+
 /// The longest duration has so many, but for those of centuries.
 pub(crate) const DURATION_COLUMNS: usize = 7;
 

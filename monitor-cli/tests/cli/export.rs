@@ -102,7 +102,7 @@ fn a_tree_that_is_exported_and_imported_is_the_same() {
         other.run(&["import", file]);
         assert_eq!(told(&other), told(&server), "{format}");
         other.run(&["import", file]);
-        assert_eq!(told(&other).0, told(&server).0, "{format}, twice");
+        assert_eq!(told(&other), told(&server), "{format}, twice");
     }
     let refused = monitor(&["export", "1", "-o", folder.path().join("json").to_str().unwrap(), "--server", &server.url]).assert().code(1);
     let words = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
@@ -267,8 +267,14 @@ fn a_server_that_has_no_room_is_named_while_an_import_waits() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let busy = std::thread::spawn(move || {
         let detail = r#"{"type":"about:blank","title":"Busy","status":503,"detail":"the disk is full"}"#;
-        for (status, body) in [("503 Busy", detail), ("503 Busy", detail), ("200 OK", r#"{"accepted":1}"#), ("200 OK", r#"{"accepted":2}"#)]
-        {
+        let answers = [
+            ("404 Not Found", r#"{"type":"about:blank","title":"Not found","status":404,"detail":"no such tree"}"#),
+            ("503 Busy", detail),
+            ("503 Busy", detail),
+            ("200 OK", r#"{"accepted":1}"#),
+            ("200 OK", r#"{"accepted":2}"#),
+        ];
+        for (status, body) in answers {
             let mut socket = BufReader::new(listener.accept().unwrap().0);
             let (mut line, mut length) = (String::new(), 0);
             while socket.read_line(&mut line).unwrap() > 2 {

@@ -11,6 +11,7 @@ mod heartbeat;
 mod help;
 mod logs;
 mod manual;
+mod migrate;
 mod reading;
 mod server;
 mod settings;

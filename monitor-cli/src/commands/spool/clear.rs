@@ -5,10 +5,10 @@ use std::io::{BufRead as _, IsTerminal, Write as _};
 use monitor_spool::{Found, Life};
 use serde_json::json;
 
-use super::{SpoolArgs, counted, events, failed, report};
+use super::{SpoolArgs, events, failed, report};
 use crate::client::print_json;
 use crate::exit;
-use crate::text::bytes;
+use crate::text::{bytes, counted};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use monitor_spool::{Found, Life};
 use serde_json::json;
 
-use super::{SpoolArgs, counted, events, title, word};
+use super::{SpoolArgs, events, title, word};
 use crate::client::print_json;
 use crate::exit;
-use crate::text::{Line, bytes, duration, moment, now_us, terminal_width, thousands, visible, width};
+use crate::text::{Line, bytes, counted, duration, moment, now_us, terminal_width, thousands, visible, width};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,7 +11,7 @@ use clap::Subcommand;
 use monitor_spool::{Found, Life, Spool, SpoolError};
 
 use crate::exit;
-use crate::text::{thousands, visible};
+use crate::text::visible;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,10 +86,6 @@ fn events(found: &Found) -> u64 {
 }
 
 /// So many of something.
-fn counted(count: u64, word: &str) -> String {
-    format!("{} {word}{}", thousands(count), if count == 1 { "" } else { "s" })
-}
-
 fn word(life: Life) -> &'static str {
     match life {
         Life::Living => "living",

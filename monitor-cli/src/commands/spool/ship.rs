@@ -9,10 +9,10 @@ use monitor_wire::Dropped;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{SpoolArgs, counted, failed, report, title};
+use super::{SpoolArgs, failed, report, title};
 use crate::client::{Connection, print_json};
 use crate::exit;
-use crate::text::{now_us, thousands};
+use crate::text::{counted, now_us, thousands};
 
 const EXAMPLES: &str = "\
 Examples:

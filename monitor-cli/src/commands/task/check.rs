@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use monitor_tasks::definition::Mistake;
 use serde_json::json;
 
-use super::{EXIT_CODES, counted, read};
+use super::{EXIT_CODES, read};
 use crate::client::print_json;
+use crate::text::counted;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,7 +41,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     match mistakes.len() {
         0 if args.json => Ok(()),
-        0 => Ok(writeln!(anstream::stdout(), "no mistakes in {}", counted(tasks.len(), "task"))?),
+        0 => Ok(writeln!(anstream::stdout(), "no mistakes in {}", counted(tasks.len() as u64, "task"))?),
         count => Err(read::wrong(count).into()),
     }
 }

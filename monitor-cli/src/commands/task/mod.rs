@@ -159,7 +159,3 @@ fn time(text: &str) -> Result<jiff::Timestamp, String> {
     let at = text.parse().ok().or_else(|| civil().map(|at| at.timestamp()));
     at.ok_or_else(|| "expected a time such as 2026-11-21, 2026-11-21T08:00 or 2026-11-21T08:00Z".to_owned())
 }
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::orders::waits;
 use super::whom::{Meant, Whom};
-use super::{EXIT_CODES, Missing, counted};
+use super::{EXIT_CODES, Missing};
 use crate::client::print_json;
-use crate::text::{bytes, moment, visible};
+use crate::text::{bytes, counted, moment, visible};
 
 /// Most that a server tells at once.
 const MOST: u32 = 200;
@@ -185,7 +185,7 @@ fn folders(args: &History) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     let agents = agents(there.iter().map(|left| &left.agent));
     for left in &there {
-        let files = counted(usize::try_from(left.files).unwrap_or(usize::MAX), "file");
+        let files = counted(left.files, "file");
         let line = format!("{}{}  {}  {files}, {}", agents(&left.agent), left.folder, left.run, bytes(left.size_bytes));
         writeln!(out, "{}", visible(&line))?;
     }
@@ -260,7 +260,7 @@ fn tell_cut(is_cut: bool) -> anyhow::Result<()> {
 
 /// What was published, in words.
 pub(crate) fn shown(of: &BatchPublication) -> String {
-    let files = counted(usize::try_from(of.files).unwrap_or(usize::MAX), "file");
+    let files = counted(of.files, "file");
     let to = of.folder.as_ref().map(|folder| format!(" in {folder}")).unwrap_or_default();
     format!("{files}, {}{to}", bytes(of.size_bytes))
 }

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use monitor_tasks::definition::{Definition, Mistake, check_book};
 use serde_json::{Map, Value};
 
-use super::{Wrong, counted};
-use crate::text::visible;
+use super::Wrong;
+use crate::text::{counted, visible};
 
 /// Most bytes of a file that are read: a definition has at most 1 MiB.
 const MOST: u64 = (1 << 20) + 1;
@@ -71,7 +71,7 @@ pub(super) fn tell(mistakes: &Mistakes<'_>, out: &mut impl std::io::Write) -> an
 }
 
 pub(super) fn wrong(mistakes: usize) -> Wrong {
-    Wrong(counted(mistakes, "mistake"))
+    Wrong(counted(mistakes as u64, "mistake"))
 }
 
 fn from_toml(text: &str) -> Result<Task, Vec<Mistake>> {

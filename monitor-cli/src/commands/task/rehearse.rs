@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::whom::{Meant, Whom};
-use super::{EXIT_CODES, Wrong, counted, read};
+use super::{EXIT_CODES, Wrong, read};
 use crate::client::print_json;
-use crate::text::{duration, moment, visible};
+use crate::text::{counted, duration, moment, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,11 +52,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let number = |key: &str| answer[key].as_u64().unwrap_or_default();
     let mut out = anstream::stdout().lock();
-    let runs = answer["durations"].as_u64().map(|of| format!(", on the durations of {}", counted(of as usize, "run"))).unwrap_or_default();
+    let runs = answer["durations"].as_u64().map(|of| format!(", on the durations of {}", counted(of, "run"))).unwrap_or_default();
     let time = |key: &str| moment(answer[key].as_u64().unwrap_or_default());
     writeln!(out, "{} to {}{runs}", time("from_us"), time("to_us"))?;
-    writeln!(out, "{} due, {}", number("due"), counted(number("starts") as usize, "start"))?;
-    writeln!(out, "{}, longest wait {}", counted(number("overlaps") as usize, "overlap"), duration(number("longest_wait_ns")))?;
+    writeln!(out, "{} due, {}", number("due"), counted(number("starts"), "start"))?;
+    writeln!(out, "{}, longest wait {}", counted(number("overlaps"), "overlap"), duration(number("longest_wait_ns")))?;
     for (reason, count) in answer["skipped"].as_object().into_iter().flatten() {
         writeln!(out, "{}", visible(&format!("{count} skipped: {reason}")))?;
     }

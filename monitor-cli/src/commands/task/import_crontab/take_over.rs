@@ -9,10 +9,10 @@ use std::io::Write as _;
 
 use monitor_tasks::{Definition, crontab};
 
-use super::super::counted;
 use super::Args;
 use super::keeper::Keeper;
 use super::source::Source;
+use crate::text::counted;
 use crate::text::visible;
 
 /// Cron reads crontabs and starts commands when a minute begins: nothing is changed so close to that, in seconds.
@@ -70,7 +70,7 @@ fn take_over(
         wait_for_quiet();
         let comments = tasks.iter().map(|(line, task)| (*line, task.name.clone())).collect();
         let copy = source.replace(text, &crontab::comment_out(text, &comments))?;
-        let lines = counted(tasks.len(), "line");
+        let lines = counted(tasks.len() as u64, "line");
         writeln!(out, "{}", visible(&format!("{}: {lines} taken over, the old crontab is {}", source.shown(), copy.display())))?;
     }
     let is_meant =

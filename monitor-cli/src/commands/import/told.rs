@@ -1,0 +1,58 @@
+//! What a server has of a tree's logs already: they have no ids, and would be there twice.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{BufRead, BufReader};
+
+use monitor_api::{Error, ExportFormat};
+use monitor_wire::{LogEntry, RootId};
+
+use super::Line;
+use crate::client::Connection;
+
+/// How often each line was told: programs do say the same twice.
+#[derive(Default)]
+pub(super) struct Told {
+    hasher: RandomState,
+    lines: HashMap<u64, u32>,
+}
+
+impl Told {
+    /// Reads them from the server's own export; none if it doesn't have the tree.
+    pub(super) fn read(connection: &Connection, root: RootId) -> anyhow::Result<Self> {
+        let mut told = Self::default();
+        let export = match connection.open(connection.client()?.export(root, ExportFormat::Ndjson)) {
+            Ok(export) => export,
+            Err(error) if is_gone(&error) => return Ok(told),
+            Err(error) => return Err(error.into()),
+        };
+        for line in BufReader::new(export).lines() {
+            if let Line::Log { log } = serde_json::from_str(&line?)? {
+                *told.lines.entry(told.hash(&log)).or_default() += 1;
+            }
+        }
+        Ok(told)
+    }
+
+    /// Whether the server has this line; each that it has is found once.
+    pub(super) fn has(&mut self, log: &LogEntry) -> bool {
+        let hash = self.hash(log);
+        self.lines.get_mut(&hash).is_some_and(|count| {
+            let has = *count > 0;
+            *count = count.saturating_sub(1);
+            has
+        })
+    }
+
+    /// Its number is the server's own, and its worker is the import where nobody knows who said it.
+    fn hash(&self, log: &LogEntry) -> u64 {
+        let LogEntry { process_id, time_us, level, message, target, stream, fields, worker_id: _, number: _ } = log;
+        let fields = serde_json::to_string(fields).unwrap_or_default();
+        self.hasher.hash_one((process_id, time_us, level, message, target, stream, fields))
+    }
+}
+
+/// Whether the tree is not there, or not any more.
+pub(crate) fn is_gone(error: &Error) -> bool {
+    matches!(error.status(), Some(404 | 410))
+}
