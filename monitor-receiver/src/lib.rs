@@ -30,6 +30,7 @@
 pub mod camera;
 mod error;
 mod handlers;
+mod notice;
 mod position;
 mod receiver;
 mod shutter;
@@ -40,5 +41,6 @@ pub use error::Error;
 pub use handlers::{Handled, Received};
 pub use monitor_api::{Client, InvalidSetting, Token};
 pub use monitor_wire as wire;
-pub use receiver::{Ended, Notice, Receiver};
+pub use notice::Notice;
+pub use receiver::{Ended, Receiver};
 pub use state::{Mark, State};
