@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use monitor_wire::{Counts, DutyState, Problem, Status};
+use monitor_wire::{Counts, DutyState, Problem, Status, Worker};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -14,13 +14,15 @@ use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 use crate::commands::Reply;
 use crate::ingest::Figures as IngestFigures;
-use crate::store::NameTotals;
+use crate::store::{NameTotals, Queries, StoreError};
 
 /// Upper bounds of the durations' buckets, in seconds; the last one has what takes longer.
 const BOUNDS: [f64; 16] =
     [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0, 86_400.0, f64::INFINITY];
 /// A label of those names that have none of their own.
 const OTHERS: &str = "";
+/// So many workers have figures of their own.
+const MOST_WORKERS: usize = 200;
 
 /// Figures of the server and of what it holds, for Prometheus and the like.
 #[utoipa::path(
@@ -34,12 +36,13 @@ const OTHERS: &str = "";
 )]
 pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let most = app.config.metrics_names;
-    let (status, names) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?))).await?;
+    let (status, names, workers) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?, online(store)?))).await?;
     let stream =
         StreamFigures { subscribers: app.live.readers() as u64, unsent_bytes: app.live.unsent_bytes(), pieces: app.live.pieces_written() };
     let figures = Figures {
         status,
         names,
+        workers,
         ingest: app.ingest.figures(),
         is_stopped: app.ingest.trouble().is_some(),
         stream,
@@ -56,11 +59,19 @@ pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Str
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body).into_response())
 }
 
+/// The workers that are online, at most so many.
+fn online(store: &dyn Queries) -> Result<Vec<Worker>, StoreError> {
+    let online = store.online()?.into_iter().take(MOST_WORKERS);
+    online.filter_map(|(id, _)| store.worker(id).transpose()).collect()
+}
+
 /// What one answer tells.
 #[derive(Debug)]
 struct Figures {
     status: Status,
     names: Vec<NameTotals>,
+    /// Those that are online.
+    workers: Vec<Worker>,
     ingest: IngestFigures,
     is_stopped: bool,
     stream: StreamFigures,
@@ -124,6 +135,7 @@ impl Collector for Figures {
         let dropped = status.dropped.iter().map(|of| ([("type", of.event_type.as_str()), ("reason", of.reason.as_str())], of.count));
         let about = ("dropped_events", "Events that workers could not keep or send", None, MetricType::Counter);
         family(to, about, dropped, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
+        by_worker(to, &self.workers)?;
         duties(to, &self.duties)?;
         gauge(to, "channels", "Workers that hold a channel for commands", None, self.channels)?;
         counter(to, "commands", "Commands asked since the server began", self.commands)?;
@@ -145,6 +157,24 @@ impl Collector for Figures {
             to.encode_histogram::<NoLabelSet>(of.total_ns as f64 / 1e9, count, &buckets, None)
         })
     }
+}
+
+/// Tells what single workers do.
+fn by_worker(to: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> Encoded {
+    let title = |worker: &Worker| format!("{}@{}:{}", worker.program, worker.hostname, worker.pid);
+    let of = |worker: &Worker| [("worker", title(worker)), ("id", worker.id.to_string())];
+    let running = workers.iter().map(|worker| (of(worker), worker.running));
+    let about = ("worker_running", "Processes that run, by worker that is online", None, MetricType::Gauge);
+    family(to, about, running, |to, count| to.encode_gauge(&count))?;
+    let seen = workers.iter().map(|worker| (of(worker), worker.last_seen_us as f64 / 1e6));
+    let about = ("worker_last_seen", "When a worker that is online was last heard of", Some(Unit::Seconds), MetricType::Gauge);
+    family(to, about, seen, |to, time| to.encode_gauge(&time))?;
+    let events = workers.iter().flat_map(|worker| {
+        let labels = |event: &String| [("worker", title(worker)), ("id", worker.id.to_string()), ("type", event.clone())];
+        worker.events.iter().map(move |(event, count)| (labels(event), *count))
+    });
+    let about = ("worker_events", "Events stored of a worker that is online, by type", None, MetricType::Counter);
+    family(to, about, events, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))
 }
 
 /// Tells how what runs beside requests goes.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::stream::Reader;
-use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, tree, until};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, started, tree, until};
 
 /// Reads `OpenMetrics` strictly: each family once with its kind before its samples, the end at the end.
 fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -105,6 +105,23 @@ async fn figures_are_told_as_openmetrics() {
     assert!(samples["monitor_database_log_bytes"] > 0.0, "what is written is in the log first: {samples:#?}");
     assert!(samples["monitor_disk_free_bytes"] > samples["monitor_disk_free_least_bytes"], "{samples:#?}");
     assert!(samples["monitor_ingest_stopped"].abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn workers_that_are_online_have_figures_of_their_own() {
+    let server = TestServer::start().await;
+    let online = json!({"type": "worker-online", "time_us": 1, "started_us": 1, "version": "1.0", "heartbeat_interval_ms": 60_000});
+    server.send(&batch(1, &[online, started(ROOT, PROCESS, None, "a"), started(ROOT, CHILD, Some(PROCESS), "b")])).await;
+    let samples = scrape(&server).await;
+    let of = |figure: &str, more: &str| {
+        samples.get(&format!("monitor_worker_{figure}{{worker=\"nightly@build-7:4121\",id=\"{WORKER}\"{more}}}"))
+    };
+    assert_eq!(of("running", ""), Some(&2.0), "{samples:#?}");
+    assert_eq!(of("events_total", ",type=\"process-started\""), Some(&2.0), "{samples:#?}");
+    assert!(of("last_seen_seconds", "").is_some_and(|time| *time > 1.7e9), "{samples:#?}");
+    server.send(&batch(4, &[json!({"type": "worker-offline", "time_us": 2})])).await;
+    let samples = scrape(&server).await;
+    assert!(!samples.keys().any(|sample| sample.starts_with("monitor_worker_")), "it has left: {samples:#?}");
 }
 
 #[tokio::test]
