@@ -4,18 +4,17 @@ import { spawnSync } from "node:child_process";
 import { before, test } from "node:test";
 import { hasAddress, hasText, onPage, row, useBrowser } from "./browser.mjs";
 import { newId, server, Tree, Worker } from "./events.mjs";
+import { addUser, enter, logIn, skipUsers as skip } from "./users.mjs";
 
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
 useBrowser();
 const unique = newId();
-const [user, password] = [`ada-${unique}`, "correct horse battery"];
 let worker;
-const skip = monitor && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
+let user;
 before(async () => {
   if (skip) return;
   worker = await new Worker().online();
-  const added = spawnSync(monitor, ["user", "add", user, "--role", "operator", "--data", data], { input: `${password}\n` });
-  assert.equal(added.status, 0, added.stderr.toString());
+  user = addUser("operator");
 });
 
 const button = (page, name) => page.locator(".checked-bar").getByRole("button", { name, exact: true });
@@ -57,9 +56,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await button(page, "Pin").click({ force: true });
       await page.locator(".checked-bar").getByRole("link", { name: "Log in" }).click();
       await hasAddress(page, /\/login\?next=/);
-      await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
-      await page.locator("input[type=password]").fill(password);
-      await page.locator("form button").first().click();
+      await enter(page, user);
       await hasAddress(page, /\/tasks\?q=kept/);
 
       await hasText(page.locator(".checked-bar strong"), "1 selected");
@@ -111,15 +108,11 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
 });
 
 test("who is an admin sees the state of all tokens, and nobody else does", { skip }, async () => {
-  const admin = `root-${unique}`;
-  const run = (...args) => assert.equal(spawnSync(monitor, [...args, "--data", data], { input: `${password}\n` }).status, 0, args.join(" "));
-  run("user", "add", admin, "--role", "admin");
-  run("token", "create", `ci-${unique}`, "--scope", "ingest", "--expires", "1h");
+  const created = spawnSync(monitor, ["token", "create", `ci-${unique}`, "--scope", "ingest", "--expires", "1h", "--data", data]);
+  assert.equal(created.status, 0, created.stderr.toString());
   await onPage(`${server}/tasks/about`, (page) => hasText(page.locator(".about"), /Tokenstheir state is shown to admins/));
-  await onPage(`${server}/login?next=%2Ftasks%2Fabout`, async (page) => {
-    await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(admin);
-    await page.locator("input[type=password]").fill(password);
-    await page.locator("form button").first().click();
+  await onPage("about:blank", async (page) => {
+    await logIn(page, addUser("admin"), `${server}/tasks/about`);
     await hasText(page.locator(`[data-token="ci-${unique}"] dd`), /^may send · never used · expires in (59|60)m|^may send · never used · expires in 1h/);
     await hasText(page.locator('[data-token="local"] dd'), /^may do everything · .* · does not expire$/);
   });

@@ -2,32 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { openChannel } from "./channel.mjs";
 import { Worker, server } from "./events.mjs";
 
 useBrowser();
-
-/** Opens a worker's channel, and answers what it is asked by `answers`; what is asked beside them it leaves alone. */
-async function openChannel(worker, answers) {
-  const headers = { "monitor-channel-key": "k".repeat(40) };
-  const end = new AbortController();
-  const response = await fetch(`${server}/api/v1/workers/${worker.id}/commands`, { headers, signal: end.signal });
-  assert.equal(response.status, 200);
-  const read = async () => {
-    let text = "";
-    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-      const events = (text + chunk).split("\n\n");
-      text = events.pop();
-      for (const event of events.filter((event) => event.includes("event: command"))) {
-        const { id, method } = JSON.parse(/^data: (.*)$/m.exec(event)[1]);
-        if (!(method in answers)) continue;
-        const body = JSON.stringify({ worker_id: worker.id, ...answers[method] });
-        await fetch(`${server}/api/v1/commands/${id}/replies`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body });
-      }
-    }
-  };
-  read().catch((error) => assert.equal(error.name, "AbortError"));
-  return () => end.abort();
-}
 
 test("a worker is asked from its row, in both languages, and one without a channel says so", async () => {
   const [worker, mute] = [await new Worker().online(), await new Worker().online()];

@@ -7,12 +7,14 @@ import { en as alerts } from "./locales/parts/alerts.en.ts";
 import { zh as alertsZh } from "./locales/parts/alerts.zh.ts";
 import { en as batch } from "./locales/parts/batch.en.ts";
 import { zh as batchZh } from "./locales/parts/batch.zh.ts";
+import { en as cancel } from "./locales/parts/cancel.en.ts";
+import { zh as cancelZh } from "./locales/parts/cancel.zh.ts";
 import { en as queue } from "./locales/parts/queue.en.ts";
 import { zh as queueZh } from "./locales/parts/queue.zh.ts";
 import { zh as shellZh } from "./locales/zh.ts";
 
-const en = { ...shell, ...alerts, ...batch, ...queue };
-const zh = { ...shellZh, ...alertsZh, ...batchZh, ...queueZh };
+const en = { ...shell, ...alerts, ...batch, ...cancel, ...queue };
+const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...queueZh };
 
 const files = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/.test(file) && !file.startsWith("locales"))

@@ -57,6 +57,7 @@ export type Worker = Written<Omit<Schemas["Worker"], "registered" | keyof Figure
 export type Channel = Schemas["WorkerChannel"];
 export type Command = Schemas["Command"];
 export type CommandLine = Schemas["CommandLine"];
+export type Cancelled = With<Schemas["Cancelled"], { still: Written<Schemas["StillRunning"]>[] }>;
 export type Diagnosis = Schemas["Diagnosis"];
 export type Status = Schemas["Status"];
 export type KeepRule = Schemas["KeepRule"];

@@ -338,6 +338,8 @@ export const en = {
   "stats.errors": "Most frequent errors",
   "stats.errors.none": "Nothing failed in this time.",
   "root.more": "More",
+  "root.cancel": "Cancel this run",
+  "panel.cancel": "Cancel",
   "root.snapshot": "Save as HTML",
   "root.snapshot.why": "Tree, timeline and logs in a file that opens without a server",
   "root.snapshot.error": "Why it failed",

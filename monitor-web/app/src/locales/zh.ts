@@ -339,6 +339,8 @@ export const zh: Messages = {
   "stats.errors": "最常见的错误",
   "stats.errors.none": "此时间内没有失败。",
   "root.more": "更多",
+  "root.cancel": "取消此运行",
+  "panel.cancel": "取消",
   "root.snapshot": "保存为 HTML",
   "root.snapshot.why": "包含树、时间线和日志，无需服务器即可打开",
   "root.snapshot.error": "失败原因",

@@ -22,6 +22,7 @@ import { Said } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 import { progressText } from "../../ui/progress.ts";
 import { Attempts } from "./Attempts.tsx";
+import { CancelProcess } from "./Cancel.tsx";
 import { Doctor } from "./Doctor.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
@@ -194,6 +195,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       <p className="actions">
         <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, `${location.origin}/tasks/${process.root_id}?process=${process.id}`)} />
         <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
+        <CancelProcess key={`${process.id} cancel`} view={view} slot={slot} process={process} />
       </p>
       {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
       {!process.fold && (

@@ -10,12 +10,14 @@ import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { save } from "../../ui/save.ts";
 import { stateWord } from "../../ui/State.tsx";
+import { canBeCancelled, CancelRoot } from "./Cancel.tsx";
 import type { RootView } from "./view.ts";
 
-/** What can be done with a root: it can be taken away as a file, pinned or deleted. */
+/** What can be done with a root: it can be cancelled while it runs, taken away as a file, pinned or deleted. */
 export function RootMenu({ view, root }: { view: RootView; root: Root }) {
   const [problem, setProblem] = useState<string | null>(null);
   const [asking, setAsking] = useState(false);
+  const [cancelling, setCancelling] = useState(false);
   const attempt = (act: () => Promise<void>) => {
     setProblem(null);
     act().catch((error: unknown) => setProblem(problemText(error)));
@@ -34,11 +36,17 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
         <OperatorButton data-choice onClick={() => attempt(() => pinRoot(root.root_id, root.pinned !== true))}>
           {t(root.pinned === true ? "tasks.unpin" : "tasks.pin")}
         </OperatorButton>
+        {canBeCancelled(root) && (
+          <OperatorButton data-choice onClick={() => setCancelling(true)}>
+            {t("root.cancel")}
+          </OperatorButton>
+        )}
         <OperatorButton data-choice onClick={() => setAsking(true)}>
           {t("tasks.delete")}
         </OperatorButton>
         <WhyRefused />
       </Menu>
+      {cancelling && <CancelRoot root={root} onClose={() => setCancelling(false)} />}
       {asking && (
         <DeleteDialog
           count={1}

@@ -1,0 +1,31 @@
+/** A worker's channel for commands, answered by a test. */
+import assert from "node:assert/strict";
+import { server } from "./events.mjs";
+
+/**
+ * Opens a worker's channel, and answers what it is asked by `answers`: a reply, or a function that makes one of the arguments; what is asked
+ * beside them it leaves alone. It says that it does what it answers. Returns what closes the channel.
+ */
+export async function openChannel(worker, answers) {
+  const headers = { "monitor-channel-key": "k".repeat(40) };
+  const end = new AbortController();
+  const response = await fetch(`${server}/api/v1/workers/${worker.id}/commands?methods=${Object.keys(answers).join(",")}`, { headers, signal: end.signal });
+  assert.equal(response.status, 200);
+  const read = async () => {
+    let text = "";
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      const events = (text + chunk).split("\n\n");
+      text = events.pop();
+      for (const event of events.filter((event) => event.includes("event: command"))) {
+        const { id, method, arguments: given } = JSON.parse(/^data: (.*)$/m.exec(event)[1]);
+        const answer = answers[method];
+        if (answer === undefined) continue;
+        const reply = typeof answer === "function" ? await answer(given ?? {}) : answer;
+        const body = JSON.stringify({ worker_id: worker.id, ...reply });
+        await fetch(`${server}/api/v1/commands/${id}/replies`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body });
+      }
+    }
+  };
+  read().catch((error) => assert.equal(error.name, "AbortError"));
+  return () => end.abort();
+}
