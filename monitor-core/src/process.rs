@@ -50,7 +50,7 @@ impl Process {
     /// ```
     #[track_caller]
     pub fn builder(name: impl Into<String>) -> ProcessBuilder {
-        ProcessBuilder::new(name.into(), Location::caller())
+        ProcessBuilder::new(name, Location::caller())
     }
 
     /// What others can be started under: this process or, if there was no room to record it, its parent. `None` when

@@ -11,7 +11,7 @@ use monitor_api::{Client, DEFAULT_URL, Settings, Token};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::server::stop_signals;
+use super::stop_signals::StopSignals;
 
 const HELP: &str = "\
 Examples:
@@ -152,14 +152,14 @@ pub(crate) fn data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 /// Stops it as a server is stopped.
 fn end_on_signals(stop: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().context("could not start the runtime")?;
-    let stopped = {
+    let mut signals = {
         let _within = runtime.enter();
-        stop_signals(1)?
+        StopSignals::watch()?
     };
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            runtime.block_on(stopped);
+            runtime.block_on(signals.next());
             stop();
         })
         .context("could not start a thread")?;

@@ -38,6 +38,7 @@ pub(crate) mod salvage;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
+mod stop_signals;
 pub(crate) mod task;
 pub(crate) mod token;
 pub(crate) mod tree;

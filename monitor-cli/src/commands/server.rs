@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+use super::stop_signals::StopSignals;
 use crate::settings::Settings;
 use crate::text::visible;
 
@@ -120,7 +121,7 @@ fn return_large_blocks() {}
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anyone can know the address: whoever reads it may send a signal at once.
-    let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
+    let mut signals = StopSignals::watch()?;
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
     let starts_agent = config.starts_agent();
@@ -135,11 +136,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let ended = CancellationToken::new();
     let agent = keep_agent(&data, starts_agent, &ended);
+    // One who counts: the first signal is seen before anybody hears of it, so a second one right behind that is another one.
+    let stop = CancellationToken::new();
+    let told_twice = async {
+        signals.next().await;
+        stop.cancel();
+        signals.next().await;
+    };
     let result = tokio::select! {
-        // First who counts, so that a second signal right behind the answer to the first is not taken for the first.
-        biased;
-        () = stop_at_once => Err(anyhow::anyhow!("told twice to stop, it did not wait for the requests that were going on")),
-        result = server.run(stop) => result.map_err(anyhow::Error::from),
+        () = told_twice => Err(anyhow::anyhow!("told twice to stop, it did not wait for the requests that were going on")),
+        result = server.run(stop.cancelled()) => result.map_err(anyhow::Error::from),
     };
     ended.cancel();
     if let Some(agent) = agent {
@@ -157,54 +163,4 @@ fn keep_agent(data: &Path, starts: bool, ended: &CancellationToken) -> Option<Jo
 #[cfg(not(target_os = "linux"))]
 fn keep_agent(_: &Path, _: bool, _: &CancellationToken) -> Option<JoinHandle<()>> {
     None
-}
-
-/// Done after so many signals to stop.
-#[cfg(unix)]
-pub(crate) fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt()).context("could not wait for Ctrl-C")?;
-    let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
-    let mut hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup()).context("could not wait for SIGHUP")?) };
-    Ok(async move {
-        for _ in 0..count {
-            let hung_up = async {
-                match &mut hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hung_up => {}
-            }
-        }
-    })
-}
-
-/// Returns true if whoever started the server wants it to outlive its terminal, as nohup does.
-#[cfg(unix)]
-#[expect(unsafe_code, reason = "std has no way to ask what is done with a signal")]
-fn hangup_is_ignored() -> bool {
-    static IS_IGNORED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
-        let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: without a new action nothing changes, and all of the old one is written to where there is room for it. Zeroes are a
-        // valid action.
-        unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), now.as_mut_ptr()) == 0 && now.assume_init().sa_sigaction == libc::SIG_IGN }
-    });
-    // Asked once, before a handler of ours takes its place.
-    *IS_IGNORED
-}
-
-/// Done after so many signals to stop.
-#[cfg(not(unix))]
-pub(crate) fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
-    Ok(async move {
-        for _ in 0..count {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    })
 }

@@ -40,9 +40,9 @@ struct Sketch {
 }
 
 impl ProcessBuilder {
-    pub(super) fn new(name: String, place: &'static Location<'static>) -> Self {
+    pub(super) fn new(name: impl Into<String>, place: &'static Location<'static>) -> Self {
         let draft = switch::is_recorded().then(|| {
-            let named = Named { name, kind: Cow::Borrowed("normal"), place: Some(place) };
+            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place: Some(place) };
             Sketch { named, bond: Bond::Current, extra: StartExtra::default(), again: None, task: None }
         });
         Self { draft }
