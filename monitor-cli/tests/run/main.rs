@@ -5,6 +5,9 @@
 #[allow(dead_code, reason = "each test program uses its own part of it")]
 mod support;
 
+#[path = "../pty/mod.rs"]
+mod pty;
+
 mod attempts;
 mod detached;
 mod harness;

@@ -1,66 +1,39 @@
 //! On a terminal: a real pseudo-terminal, with a shell that has jobs.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex};
 
-use rustix::process::{ioctl_tiocsctty, setsid};
-use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
-
 use crate::harness::{House, PATIENCE, end_of, kill, output, wait_for};
+use crate::pty::Pty;
 
 /// Whoever sits before it.
 struct Terminal {
-    ours: File,
-    theirs: OwnedFd,
+    pty: Pty,
     seen: Arc<(Mutex<String>, Condvar)>,
 }
 
 impl Terminal {
     fn new() -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let theirs = ioctl_tiocgptpeer(&ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        let terminal = Self { ours: ours.into(), theirs, seen: Arc::default() };
-        terminal.resize(40, 100);
-        let (mut ours, seen) = (terminal.ours.try_clone().unwrap(), terminal.seen.clone());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4_096];
-            while let Ok(length @ 1..) = ours.read(&mut buffer) {
-                seen.0.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
-                seen.1.notify_all();
-            }
+        let terminal = Self { pty: Pty::open(40, 100), seen: Arc::default() };
+        let seen = terminal.seen.clone();
+        terminal.pty.read(move |bytes| {
+            seen.0.lock().unwrap().push_str(&String::from_utf8_lossy(bytes));
+            seen.1.notify_all();
         });
         terminal
     }
 
     fn resize(&self, rows: u16, columns: u16) {
-        tcsetwinsize(&self.ours, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        self.pty.resize(rows, columns);
     }
 
-    /// Starts a command in a session of its own on it.
-    #[allow(unsafe_code, reason = "a child makes a session of its own")]
-    fn start(&self, mut command: Command) -> Child {
-        let end = || self.theirs.try_clone().unwrap();
-        command.stdin(end()).stdout(end()).stderr(end());
-        // SAFETY: two system calls.
-        unsafe {
-            command.pre_exec(|| {
-                setsid()?;
-                Ok(ioctl_tiocsctty(rustix::stdio::stdin())?)
-            });
-        }
-        command.spawn().unwrap()
+    fn start(&self, command: Command) -> Child {
+        self.pty.start(command)
     }
 
     fn type_in(&mut self, text: &str) {
-        self.ours.write_all(text.as_bytes()).unwrap();
+        self.pty.type_in(text);
     }
 
     /// Waits until this is to be seen, behind all that was waited for before.
