@@ -10,6 +10,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
     ("monitor-api", &["monitor-wire", "*"]),
     ("monitor-receiver", &["monitor-wire", "monitor-api", "*"]),
+    ("monitor-text", &["monitor-wire", "anstyle", "jiff", "unicode-width"]),
+    ("monitor-top", &["monitor-wire", "monitor-api", "monitor-text", "*"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
     ("monitor-core", &["libc"]),
     (
@@ -45,6 +47,8 @@ const WALLS: &[(&str, &[&str])] = &[
             "monitor-tasks",
             "monitor-alerts",
             "monitor-agent",
+            "monitor-text",
+            "monitor-top",
             "*",
         ],
     ),

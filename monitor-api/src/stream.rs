@@ -75,6 +75,11 @@ impl StreamRequest {
         self.parameter("name", name.to_owned())
     }
 
+    /// Of every tree only the newest of the events that are told at once, with the tree's root and no other model: for whoever shows lists.
+    pub fn roots_only(self) -> Self {
+        self.parameter("subject", "roots".to_owned())
+    }
+
     /// From the event after this one on: an `as_of` of any answer, or the number of an event. Without it, from now on.
     pub fn after(mut self, number: u64) -> Self {
         self.after = Some(number);

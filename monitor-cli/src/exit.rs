@@ -64,7 +64,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let _ = anstream::stderr().write_all(message.as_bytes());
     let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
     let not_there = error.downcast_ref::<NotThere>().map(|_| 4);
-    ExitCode::from(unanswered.or(not_there).or(client_error.map(exit_code)).unwrap_or(1))
+    let no_terminal = error.downcast_ref::<monitor_top::Error>().filter(|error| matches!(error, monitor_top::Error::NoTerminal)).map(|_| 2);
+    ExitCode::from(unanswered.or(not_there).or(no_terminal).or(client_error.map(exit_code)).unwrap_or(1))
 }
 
 fn exit_code(error: &Error) -> u8 {

@@ -16,6 +16,7 @@ Examples:
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
   monitor logs 2106 -f            what its processes say, while they say it
+  monitor top                     all of it in the terminal, while it happens
   monitor events --types 'task-*' what happens, while it happens
   monitor spool list              what programs have recorded that no server has yet";
 
@@ -40,6 +41,7 @@ enum Command {
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
     Logs(commands::logs::Args),
+    Top(commands::top::Args),
     Events(Box<commands::events::Args>),
     Inspect(commands::inspect::Args),
     Cancel(commands::cancel::Args),
@@ -107,6 +109,7 @@ fn main() -> std::process::ExitCode {
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
+        Command::Top(args) => return commands::top::run(&args),
         Command::Events(args) => commands::events::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Cancel(args) => commands::cancel::run(&args),

@@ -41,6 +41,7 @@ pub(crate) mod status;
 mod stop_signals;
 pub(crate) mod task;
 pub(crate) mod token;
+pub(crate) mod top;
 pub(crate) mod tree;
 pub(crate) mod user;
 mod within;

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::Style;
-
-use super::safe::{fit, width};
+use monitor_text::{fit, width};
 
 /// Built from left to right. What it is given must be [`visible`](super::visible).
 #[derive(Debug, Default)]

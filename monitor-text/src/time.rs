@@ -5,17 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-pub(crate) fn now_us() -> u64 {
+/// The time of day.
+pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
 /// A time of Unix microseconds on the clock on the wall.
-pub(crate) fn moment(time_us: u64) -> String {
+pub fn moment(time_us: u64) -> String {
     moment_as("%Y-%m-%d %H:%M:%S", time_us)
 }
 
-/// The same, to the millisecond.
-pub(crate) fn exact_moment(time_us: u64) -> String {
+/// Like [`moment`], to the millisecond.
+pub fn exact_moment(time_us: u64) -> String {
     moment_as("%Y-%m-%d %H:%M:%S%.3f", time_us)
 }
 
@@ -29,7 +30,7 @@ fn moment_as(format: &str, time_us: u64) -> String {
 }
 
 /// Two or three digits that count, and their unit.
-pub(crate) fn duration(ns: u64) -> String {
+pub fn duration(ns: u64) -> String {
     let fraction = |unit: u64, name: &str| {
         let value = ns as f64 / unit as f64;
         let digits = usize::from(value < 99.95) + usize::from(value < 9.995);
@@ -54,7 +55,7 @@ pub(crate) fn duration(ns: u64) -> String {
 }
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -66,8 +67,14 @@ pub(crate) fn thousands(number: u64) -> String {
     grouped
 }
 
+/// `1,204 trees`, `1 process`: a count with its word.
+pub fn counted(count: u64, word: &str) -> String {
+    let plural = if word.ends_with('s') { "es" } else { "s" };
+    format!("{} {word}{}", thousands(count), if count == 1 { "" } else { plural })
+}
+
 /// A size.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1023.95 {

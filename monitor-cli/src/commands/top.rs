@@ -1,0 +1,67 @@
+//! `monitor top`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use monitor_top::{Options, Replay};
+
+use crate::client::Connection;
+use crate::exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor top                     trees, while they run; ? has the keys
+  monitor top 2106                one of them
+  monitor top --readonly          nothing can be cancelled by a slip of a finger
+  monitor events --dump --json > night.json
+  monitor top --replay night.json --speed 60
+
+With NO_COLOR it is shown without colours. docs/top.md has all screens.";
+
+/// Shows trees, errors, workers, queues and logs in the terminal, while they happen
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The tree to begin with: its number as in `name <batch001:2106>`, or its id
+    root: Option<String>,
+    /// Shows only: no key changes anything
+    #[arg(long)]
+    readonly: bool,
+    /// Plays a file that `monitor events --dump --json` wrote, instead of asking a server
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// How many seconds of the file are shown in one, such as 0.5 or 60; or `max`, all at once
+    #[arg(long, default_value = "1", value_parser = read_speed, requires = "replay")]
+    speed: f64,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match show(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => exit::report(Err(error)),
+    }
+}
+
+fn show(args: &Args) -> anyhow::Result<u8> {
+    // What is asked for here is no screen.
+    if args.connection.json {
+        return Err(monitor_top::Error::NoTerminal.into());
+    }
+    let options = Options { root: args.root.clone(), is_readonly: args.readonly };
+    if let Some(path) = &args.replay {
+        let replay = Replay { path: path.clone(), speed: args.speed };
+        return Ok(args.connection.wait(async { Ok(monitor_top::replay(replay, options).await) })??);
+    }
+    let client = args.connection.client()?.clone();
+    Ok(args.connection.wait(async { Ok(monitor_top::show(client, options).await) })??)
+}
+
+fn read_speed(text: &str) -> Result<f64, String> {
+    if text == "max" {
+        return Ok(f64::INFINITY);
+    }
+    let speed = text.parse::<f64>().ok().filter(|speed| speed.is_finite() && *speed > 0.0);
+    speed.ok_or_else(|| "expected a number greater than 0, such as 0.5 or 60, or `max`".to_owned())
+}

@@ -1,0 +1,68 @@
+//! What is typed behind `/`: words like `state:failed`, and a text.
+
+/// A filter's words apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Filter {
+    /// `word:value`, each word once.
+    pub(crate) words: Vec<(String, String)>,
+    /// All else.
+    pub(crate) text: String,
+}
+
+impl Filter {
+    /// Takes `names` for words; what has another name before its colon belongs to the text. A value may stand in quotes.
+    pub(crate) fn read(typed: &str, names: &[&str]) -> Self {
+        let mut filter = Self::default();
+        let mut rest = typed.trim();
+        let mut text = Vec::new();
+        while !rest.is_empty() {
+            let name = rest.split_once(':').map(|(name, _)| name).filter(|name| names.contains(name));
+            let (value, after) = split(name.map_or(rest, |name| &rest[name.len() + 1..]));
+            match name {
+                Some(name) => {
+                    filter.words.retain(|(known, _)| known != name);
+                    filter.words.push((name.to_owned(), value.to_owned()));
+                }
+                None => text.push(value),
+            }
+            rest = after.trim_start();
+        }
+        filter.text = text.join(" ");
+        filter
+    }
+
+    pub(crate) fn word(&self, name: &str) -> Option<&str> {
+        self.words.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The first word, or what stands in quotes, and what comes behind it.
+fn split(text: &str) -> (&str, &str) {
+    if let Some((quoted, after)) = text.strip_prefix('"').and_then(|text| text.split_once('"')) {
+        return (quoted, after);
+    }
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_text_stand_apart() {
+        let names = &["state", "name"];
+        for (typed, words, text) in [
+            ("", &[][..], ""),
+            ("  no such  table ", &[][..], "no such table"),
+            ("state:failed table", &[("state", "failed")][..], "table"),
+            ("name:\"nightly import\" 根", &[("name", "nightly import")][..], "根"),
+            ("http://x state:a state:b", &[("state", "b")][..], "http://x"),
+            ("name:\"open", &[("name", "\"open")][..], ""),
+            ("state:", &[("state", "")][..], ""),
+        ] {
+            let words: Vec<_> = words.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(Filter::read(typed, names), Filter { words, text: text.to_owned() }, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Where data comes from: a server, or a file in its place.
+
+use std::pin::Pin;
+
+use monitor_api::{Client, Error};
+use monitor_wire::{Cancelled, Process};
+
+use crate::app::Target;
+use crate::data::{self, Change, Facts, Live, Question};
+use crate::replay::Player;
+
+type Answer<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
+
+pub(crate) enum Source {
+    Live(Client, Box<Live>),
+    Replay(Player),
+}
+
+impl Source {
+    pub(crate) fn live(client: Client) -> Self {
+        Self::Live(client.clone(), Live::new(client).into())
+    }
+
+    /// The time of day, or the time in the file.
+    pub(crate) fn now_us(&self) -> u64 {
+        match self {
+            Self::Live(..) => monitor_text::now_us(),
+            Self::Replay(player) => player.now_us(),
+        }
+    }
+
+    /// Waits until there is something to tell. Dropping its future loses nothing.
+    pub(crate) async fn changed(&mut self) -> Change {
+        match self {
+            Self::Live(_, live) => live.changed().await,
+            Self::Replay(player) => player.changed().await,
+        }
+    }
+
+    pub(crate) fn ask(&self, question: Question) -> Answer<Facts> {
+        match self {
+            Self::Live(client, _) => Box::pin(data::ask(client.clone(), question, self.now_us())),
+            Self::Replay(player) => {
+                let facts = player.ask(&question);
+                Box::pin(async { Ok(facts) })
+            }
+        }
+    }
+
+    /// Processes whose ids begin so; none of a file's.
+    pub(crate) fn find(&self, id: String) -> Option<Answer<Vec<Process>>> {
+        let Self::Live(client, _) = self else { return None };
+        Some(Box::pin(data::find(client.clone(), id)))
+    }
+
+    /// Cancels something, or says what that would end; nothing of a file.
+    pub(crate) fn cancel(&self, target: &Target, is_dry_run: bool) -> Option<Answer<Cancelled>> {
+        let Self::Live(client, _) = self else { return None };
+        Some(Box::pin(data::cancel(client.clone(), target.root.clone(), target.process, is_dry_run)))
+    }
+}
