@@ -76,7 +76,8 @@ impl Token {
         Self::new(&line).map_err(|invalid| InvalidSetting { name: format!("the first line of {name}"), ..invalid })
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The token itself, to be shown to a server and nowhere else.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -72,6 +72,13 @@ impl Connection {
         &self.server
     }
 
+    /// What tells other commands of the same server.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let token = self.token.clone().or_else(|| Some(self.token_file.as_ref()?.as_str().to_owned()));
+        let server = ("MONITOR_SERVER_URL", self.server.to_string());
+        [Some(server), token.map(|token| ("MONITOR_TOKEN", token))].into_iter().flatten().collect()
+    }
+
     /// The server's API.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ enum Command {
     Doctor(commands::doctor::Args),
     Audit(commands::audit::Args),
     Clock(commands::clock::Args),
+    Shell(commands::shell::Args),
     Completions(commands::completions::Completions),
     Man(commands::completions::Man),
 }
@@ -141,6 +142,10 @@ fn main() -> std::process::ExitCode {
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Clock(args) => commands::clock::run(&args),
+        Command::Shell(args) => match commands::shell::run(args, Cli::command()) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
         Command::Man(args) => commands::completions::man(&args, Cli::command()),
     };

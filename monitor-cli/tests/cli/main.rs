@@ -15,6 +15,7 @@ mod migrate;
 mod reading;
 mod server;
 mod settings;
+mod shell;
 mod spool;
 mod support;
 mod task;

@@ -17,6 +17,7 @@ mod leaving;
 mod limits;
 mod output;
 mod plain;
+mod prompt;
 mod python;
 mod spec;
 mod terminal;

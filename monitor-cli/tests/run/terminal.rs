@@ -8,13 +8,13 @@ use crate::harness::{House, PATIENCE, end_of, kill, output, wait_for};
 use crate::pty::Pty;
 
 /// Whoever sits before it.
-struct Terminal {
+pub(crate) struct Terminal {
     pty: Pty,
     seen: Arc<(Mutex<String>, Condvar)>,
 }
 
 impl Terminal {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let terminal = Self { pty: Pty::open(40, 100), seen: Arc::default() };
         let seen = terminal.seen.clone();
         terminal.pty.read(move |bytes| {
@@ -28,16 +28,16 @@ impl Terminal {
         self.pty.resize(rows, columns);
     }
 
-    fn start(&self, command: Command) -> Child {
+    pub(crate) fn start(&self, command: Command) -> Child {
         self.pty.start(command)
     }
 
-    fn type_in(&mut self, text: &str) {
+    pub(crate) fn type_in(&mut self, text: &str) {
         self.pty.type_in(text);
     }
 
     /// Waits until this is to be seen, behind all that was waited for before.
-    fn see(&self, text: &str) {
+    pub(crate) fn see(&self, text: &str) {
         let (seen, grown) = &*self.seen;
         let (mut seen, is_late) = grown.wait_timeout_while(seen.lock().unwrap(), PATIENCE, |seen| !seen.contains(text)).unwrap();
         assert!(!is_late.timed_out(), "waited in vain for {text:?}; behind what was seen before stands {seen:?}");

@@ -1,0 +1,114 @@
+//! A line that was typed, and the command that it is.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::Context as _;
+
+use crate::client::Connection;
+
+/// What a line says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Nothing, or a comment.
+    Empty,
+    Exit,
+    /// The words of a command, without `monitor`.
+    Command(Vec<String>),
+    /// Nothing that can be run, and why.
+    Wrong(String),
+}
+
+impl Line {
+    pub(super) fn read(line: &str) -> Self {
+        let Some(mut words) = shlex::split(line) else {
+            return Self::Wrong("a quotation mark has no end, or a backslash nothing behind it".to_owned());
+        };
+        // As it was typed in another shell.
+        if words.first().is_some_and(|word| word == "monitor") {
+            words.remove(0);
+        }
+        match words.first().map(String::as_str) {
+            None => Self::Empty,
+            Some("exit" | "quit") if words.len() == 1 => Self::Exit,
+            Some("shell") => Self::Wrong("this is the shell already: type what comes behind `monitor`, or `exit`".to_owned()),
+            Some(_) => Self::Command(words),
+        }
+    }
+}
+
+/// Runs commands as programs of their own: what one does to its process is none of the next one's.
+pub(super) struct Runner {
+    program: PathBuf,
+    server: Vec<(&'static str, String)>,
+    /// Somebody sits at the terminal.
+    is_attended: bool,
+}
+
+impl Runner {
+    pub(super) fn new(connection: &Connection, is_attended: bool) -> anyhow::Result<Self> {
+        if is_attended {
+            outlive_interrupts().context("Ctrl-C can't be watched")?;
+        }
+        let program = std::env::current_exe().context("this program can't be found")?;
+        Ok(Self { program, server: connection.environment(), is_attended })
+    }
+
+    /// Runs a command to its end; its exit code.
+    pub(super) fn run(&self, words: &[String]) -> anyhow::Result<u8> {
+        let mut command = Command::new(&self.program);
+        command.args(words).envs(self.server.iter().map(|(name, value)| (*name, value)));
+        if !self.is_attended {
+            // Its stdin is the script.
+            command.stdin(Stdio::null());
+        }
+        let status = command.status().with_context(|| format!("{} can't be started", self.program.display()))?;
+        Ok(status.code().map_or_else(|| signalled(status), |code| code as u8))
+    }
+}
+
+/// As shells say it: 128, and the number of the signal.
+fn signalled(status: std::process::ExitStatus) -> u8 {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or_default();
+    #[cfg(not(unix))]
+    let signal = i32::from(status.success());
+    128_u8.saturating_add(signal as u8)
+}
+
+/// Ctrl-C is for the command that runs: programs that are started begin with the default again.
+fn outlive_interrupts() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _runs = runtime.enter();
+    #[cfg(unix)]
+    drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?);
+    #[cfg(windows)]
+    drop(tokio::signal::windows::ctrl_c()?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_shells_do() {
+        let command = |words: &[&str]| Line::Command(words.iter().map(ToString::to_string).collect());
+        for (line, expected) in [
+            ("", Line::Empty),
+            ("  # only a comment", Line::Empty),
+            ("monitor", Line::Empty),
+            (" exit ", Line::Exit),
+            ("quit", Line::Exit),
+            ("roots --name 'two words' # the rest", command(&["roots", "--name", "two words"])),
+            ("monitor status", command(&["status"])),
+            ("tree 根", command(&["tree", "根"])),
+            ("exit 3", command(&["exit", "3"])),
+        ] {
+            assert_eq!(Line::read(line), expected, "{line:?}");
+        }
+        for line in ["roots 'open", "tree \\", "shell", "monitor shell --server x"] {
+            assert!(matches!(Line::read(line), Line::Wrong(_)), "{line:?}");
+        }
+    }
+}
