@@ -95,6 +95,7 @@ export async function screens(say = (text) => text) {
     { name: "statistics", address: `${server}/tasks/statistics?range=1h&name=${encodeURIComponent(say("读取"))}`, ready: ".heat canvas" },
     { name: "queue", address: `${server}/tasks/queue?queue=${encodeURIComponent(queue)}`, ready: "tr[data-task-id]" },
     { name: "workers", address: `${server}/tasks/workers`, ready: "tr[data-worker]" },
+    { name: "a worker", address: `${server}/tasks/workers/${worker.id}`, ready: "#worker-work" },
     { name: "batch tasks", address: `${server}/tasks/batch?q=${encodeURIComponent(batch)}`, ready: "tr[data-task]" },
     { name: "batch runs", address: `${server}/tasks/batch?tab=runs&task=${encodeURIComponent(batch)}`, ready: "tr[data-run]" },
     { name: "batch day", address: `${server}/tasks/batch?tab=day&agent=${agent}&day=${dayOf(yesterdayUs)}`, ready: ".day-row [data-at]" },

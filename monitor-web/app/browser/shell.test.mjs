@@ -133,6 +133,8 @@ test("workers come, go overdue and are lost in sight, and lead to their tasks", 
     await hasText(row.locator(".heard"), /lost .*ago|lost now/);
     assert.match((await row.locator(".program").textContent()) ?? "", /browser-test.*4121 · 0\.1\.0/);
     await row.locator("a").click();
+    await hasAddress(page, new RegExp(`/tasks/workers/${silent.id}$`));
+    await page.locator("main").getByRole("link", { name: "Its runs" }).click();
     await hasAddress(page, new RegExp(`worker=${silent.id}`));
     await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
     assert.equal(await page.locator(".root[data-root]").count(), 1);
@@ -199,10 +201,10 @@ test("a worker tells what runs there and, when it is lost, what it took down", a
     await silent.send(tree.own, step);
     const row = page.locator(`tr[data-worker="${silent.id}"]`);
     await row.locator(".beats i").first().waitFor();
-    await row.getByRole("button", { name: "Open" }).click();
-    const work = page.locator(".work");
-    await hasText(work.locator("h3"), /^(Running there|Lost with it)$/);
-    await hasText(work.locator("h3"), "Lost with it");
+    await row.getByRole("link").click();
+    const work = page.locator("section", { has: page.locator("#worker-work") });
+    await hasText(work.locator("h2"), /^(Running there|Lost with it)$/);
+    await hasText(work.locator("h2"), "Lost with it");
     await work.getByRole("link", { name: "deep step" }).click();
     await hasAddress(page, new RegExp(`process=${step.id}`));
     await hasText(page.locator(".panel .oddity"), /^lost Worker browser-test has been lost since/);

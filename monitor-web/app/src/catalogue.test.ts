@@ -11,10 +11,12 @@ import { en as cancel } from "./locales/parts/cancel.en.ts";
 import { zh as cancelZh } from "./locales/parts/cancel.zh.ts";
 import { en as queue } from "./locales/parts/queue.en.ts";
 import { zh as queueZh } from "./locales/parts/queue.zh.ts";
+import { en as worker } from "./locales/parts/worker.en.ts";
+import { zh as workerZh } from "./locales/parts/worker.zh.ts";
 import { zh as shellZh } from "./locales/zh.ts";
 
-const en = { ...shell, ...alerts, ...batch, ...cancel, ...queue };
-const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...queueZh };
+const en = { ...shell, ...alerts, ...batch, ...cancel, ...queue, ...worker };
+const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...queueZh, ...workerZh };
 
 const files = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/.test(file) && !file.startsWith("locales"))
@@ -51,7 +53,7 @@ test("no text stands in the sources themselves", () => {
 });
 
 /** The same in both languages: names, and what is nothing but places to be filled. */
-const SHARED = new Set(["app.name", "fold.times", "fold.p95", "stats.rate", "stats.column.p50", "stats.column.p95", "stats.column.p99", "panel.ids", "panel.pid", "error.panic"]);
+const SHARED = new Set(["app.name", "fold.times", "fold.p95", "stats.rate", "stats.column.p50", "stats.column.p95", "stats.column.p99", "panel.ids", "panel.pid", "worker.stat.pid", "error.panic"]);
 
 test("every text is there in Chinese", () => {
   expect(Object.keys(zh).sort()).toEqual(Object.keys(en).sort());

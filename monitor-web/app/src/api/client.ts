@@ -2,7 +2,7 @@
 import createClient from "openapi-fetch";
 import { takeAhead } from "./ahead.ts";
 import type { operations, paths } from "./schema.ts";
-import type { CausesPage, Channel, Command, Diagnosis, ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessDetail, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { CausesPage, Diagnosis, ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessDetail, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -56,16 +56,6 @@ export function fetchWorkers(query: { limit: number; cursor?: string }, signal?:
 
 export function fetchWorker(id: string): Promise<Worker> {
   return unwrap(client.GET("/api/v1/workers/{id}", { params: { path: { id } } }));
-}
-
-/** How commands reach a worker. */
-export function fetchChannel(id: string, signal: AbortSignal): Promise<Channel> {
-  return unwrap(client.GET("/api/v1/workers/{id}/channel", { params: { path: { id } }, signal }));
-}
-
-/** Asks one worker, and waits for its answer. */
-export function askWorker(id: string, method: string): Promise<Command> {
-  return unwrap(client.POST("/api/v1/commands", { body: { method, to: { workers: [id] }, timeout_ms: 5000 } }));
 }
 
 export function fetchStatus(signal: AbortSignal): Promise<Status> {

@@ -13,6 +13,13 @@ export function isPresent({ state }: Worker): boolean {
   return state !== "offline";
 }
 
+/** The marks of processes serve for workers too: what reports runs, what is gone is quiet. */
+export function markOf({ state }: Pick<Worker, "state">): string {
+  return MARKS[state] ?? "";
+}
+
+const MARKS: Readonly<Record<string, string>> = { online: "succeeded", lost: "lost", offline: "cancelled" };
+
 /** Workers of the same program on the same host, in the order of the first of each. */
 export interface WorkerGroup {
   program: string;

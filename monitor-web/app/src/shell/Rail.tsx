@@ -112,7 +112,8 @@ function useCurrent(): string | undefined {
   return useRouterState({
     select: ({ location: { pathname, search } }) => {
       const has = (wanted: Readonly<Record<string, string>> = {}) => Object.entries(wanted).every(([key, value]) => (search as Record<string, unknown>)[key] === value);
-      const ofPath = sections.filter(({ path }) => path === pathname);
+      // What stands below the path of a section belongs to it, as one worker to the workers.
+      const ofPath = sections.filter(({ path }) => path === pathname || (path !== "/tasks" && pathname.startsWith(`${path}/`)));
       const found = ofPath.find((section) => section.search && has(section.search)) ?? ofPath.find((section) => !section.search);
       // A run belongs to the runs.
       return (found ?? (pathname.startsWith("/tasks/") ? sections[0] : undefined))?.title;

@@ -1,3 +1,4 @@
+import { Link } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import type { Fold, Process } from "../../api/types.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
@@ -313,7 +314,11 @@ function Where({ of }: { of: Origin }) {
       {worker && (
         <>
           <Row label={t("panel.host")}>{visible(worker.hostname)}</Row>
-          <Row label={t("panel.program")}>{visible(worker.program)}</Row>
+          <Row label={t("panel.program")}>
+            <Link to="/tasks/workers/$id" params={{ id: worker.id }} className="link">
+              {visible(worker.program)}
+            </Link>
+          </Row>
           <Optional label={t("panel.client-version")} value={worker.version} />
           {worker.pid > 0 && (
             <Row label={t("panel.pid")}>

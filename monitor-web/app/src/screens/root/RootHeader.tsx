@@ -40,7 +40,11 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
           <AttemptNow of={root} />
           <Expected process={view.own() ?? root} />
           <Ago timeUs={root.started_us} />
-          {worker && <span>{t("root.on", { host: visible(worker.hostname) })}</span>}
+          {worker && (
+            <Link to="/tasks/workers/$id" params={{ id: worker.id }} className="link">
+              {t("root.on", { host: visible(worker.hostname) })}
+            </Link>
+          )}
         </span>
         <Counts counts={root.counts} />
         <RootMenu view={view} root={root} />

@@ -5,15 +5,11 @@ import { fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
 import { liveStore } from "../../data/live.ts";
 import { liveWorkers } from "../../data/workers/live.ts";
-import { count, locale, lostText, t, wordText } from "../../i18n.ts";
+import { count, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { ago, duration } from "../../model/time.ts";
-import { groupWorkers, isPresent, overdue, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
-import { Beats } from "./Beats.tsx";
-import { Channel } from "./Channel.tsx";
-import { Work } from "./Work.tsx";
-import { useNow } from "../../ui/now.ts";
-import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { groupWorkers, isPresent, markOf, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
+import { Beats } from "../../ui/Beats.tsx";
+import { Heard } from "../../ui/Heard.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Name } from "../../ui/Text.tsx";
@@ -113,48 +109,15 @@ interface LineProps {
 }
 
 const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
-  const [open, setOpen] = useState(false);
-  return (
-    <>
-      <Line worker={worker} domain={domain} isOne={isOne} open={open} onToggle={() => setOpen(!open)} />
-      {open && (
-        <tr className="more">
-          <td colSpan={COLUMNS.length}>
-            <Figures worker={worker} />
-            <Work worker={worker} />
-            {worker.state === "online" && <Channel worker={worker} />}
-          </td>
-        </tr>
-      )}
-    </>
-  );
-});
-
-/** What its heartbeats say of tasks and of its host. */
-function Figures({ worker: { active, processed, loadavg } }: { worker: Worker }) {
-  const load = loadavg?.map((figure) => figure.toFixed(2)).join(" · ");
-  if (typeof processed !== "number" && load === undefined) return null;
-  return (
-    <p className="figures">
-      {typeof processed === "number" && t("workers.processed", { active: active ?? 0, processed })} {load !== undefined && <span className="dim">{t("workers.load", { load })}</span>}
-    </p>
-  );
-}
-
-function Line({ worker, domain, isOne, open, onToggle }: LineProps & { open: boolean; onToggle: () => void }) {
   const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);
   const why = worker.dropped.map((of) => `${lostText(of.type, of.count)}: ${wordText("missing.reason", of.reason)}`);
   return (
-    <tr data-worker={worker.id} data-of={isOne ? "group" : undefined} data-state={STATES[worker.state]}>
+    <tr data-worker={worker.id} data-of={isOne ? "group" : undefined} data-state={markOf(worker)}>
       <td className="state">
-        <button type="button" className="twist" aria-expanded={open} aria-label={t(open ? "root.close" : "root.open")} onClick={onToggle}>
-          <Icon d={open ? ICONS.open : ICONS.closed} />
-        </button>
-        <StateMark state={STATES[worker.state] ?? ""} />{" "}
-        {wordText("worker", worker.state)}
+        <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
       </td>
       <td className="program">
-        <Link to="/tasks" search={{ worker: worker.id }} className="link" title={t("workers.tasks")}>
+        <Link to="/tasks/workers/$id" params={{ id: worker.id }} className="link">
           <Name text={worker.program} />
         </Link>{" "}
         <span className="number dim">
@@ -176,21 +139,4 @@ function Line({ worker, domain, isOne, open, onToggle }: LineProps & { open: boo
       </td>
     </tr>
   );
-}
-
-/** The marks of processes serve for workers too: what reports runs, what is gone is quiet. */
-const STATES: Record<string, string> = { online: "succeeded", lost: "lost", offline: "cancelled" };
-
-/** How long ago it was heard of, with how often it ought to be. */
-function Heard({ worker }: { worker: Worker }) {
-  const nowUs = useNow("slow");
-  const late = overdue(worker, nowUs);
-  const every = worker.heartbeat_interval_ms === null ? "" : t("workers.every", { duration: duration(worker.heartbeat_interval_ms * 1e6, locale) });
-  return (
-    <span title={every}>
-      {worker.last_seen_us === 0 ? t("workers.unheard") : ago(worker.last_seen_us, nowUs, locale)}
-      {late > 0 && <span className="late"> {t("workers.late", { count: late })}</span>}
-      {worker.state === "lost" && worker.lost_us !== null && <span className="late"> {t("workers.lost", { time: ago(worker.lost_us, nowUs, locale) })}</span>}
-    </span>
-  );
-}
+});

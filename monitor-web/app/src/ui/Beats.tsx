@@ -1,8 +1,9 @@
-import { beatsOf } from "../../data/workers/live.ts";
-import type { Worker } from "../../api/types.ts";
-import { t } from "../../i18n.ts";
-import { beatStrip } from "../../model/workers.ts";
-import { useNow } from "../../ui/now.ts";
+import { beatsOf } from "../data/workers/live.ts";
+import type { Worker } from "../api/types.ts";
+import { t } from "../i18n.ts";
+import { beatStrip } from "../model/workers.ts";
+import { useNow } from "./now.ts";
+import "./beats.css";
 
 const CELLS = 20;
 

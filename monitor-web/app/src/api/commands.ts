@@ -1,0 +1,14 @@
+/** Requests about commands to workers. */
+import { client, unwrap } from "./client.ts";
+import type { Channel, Command } from "./types.ts";
+
+/** How commands reach a worker, and what it does when it is asked. */
+export function fetchChannel(id: string, signal: AbortSignal): Promise<Channel> {
+  return unwrap(client.GET("/api/v1/workers/{id}/channel", { params: { path: { id } }, signal }));
+}
+
+/** Asks one worker, and waits for its answer. */
+export function askWorker(id: string, method: string, arguments_: Record<string, unknown>, timeoutMs: number): Promise<Command> {
+  // The description says of the arguments that they are an object, and no more.
+  return unwrap(client.POST("/api/v1/commands", { body: { method, arguments: arguments_ as Record<string, never>, to: { workers: [id] }, timeout_ms: timeoutMs } }));
+}

@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { fieldsOf, offeredBy, readArguments, readDuration } from "./orders.ts";
+
+test("what a worker offers is sorted, and its own methods are not forgotten", () => {
+  expect(offeredBy(["cache-clear", "shutdown", "ping", "cancel", "pause", "query"])).toEqual({ reading: ["ping", "query"], changing: ["pause", "shutdown"], own: ["cache-clear"] });
+  expect(offeredBy([])).toEqual({ reading: ["ping", "stats", "active", "registered"], changing: [], own: [] });
+});
+
+test("durations are read in their units, and nothing else is", () => {
+  expect(["500ms", "90s", "10m", "1h 30m", "2d"].map(readDuration)).toEqual([500, 90_000, 600_000, 5_400_000, 172_800_000]);
+  expect(["", "10", "0s", "m", "-1s", "1.5h", "ten minutes", "9".repeat(30) + "d"].map(readDuration)).toEqual(Array(8).fill(undefined));
+});
+
+const read = (method: string, typed: Record<string, string>) => readArguments(fieldsOf(method), typed);
+
+test("arguments are read as the methods take them", () => {
+  expect(read("rate-limit", { name: "render", rate: "10/s", for_ms: "10m" })).toEqual({ arguments: { name: "render", rate: "10/s", for_ms: 600_000 } });
+  expect(read("time-limit", { name: "render", hard_ms: "5m" })).toEqual({ arguments: { name: "render", hard_ms: 300_000 } });
+  expect(read("autoscale", { min: "2", max: "16" })).toEqual({ arguments: { min: 2, max: 16 } });
+  expect(read("revoke", { ids: " a, b\nc ", terminate: "" })).toEqual({ arguments: { ids: ["a", "b", "c"] } });
+  expect(read("revoke", { ids: "a", terminate: "yes" })).toEqual({ arguments: { ids: ["a"], terminate: true } });
+  expect(read("shutdown", {})).toEqual({ arguments: {} });
+  expect(read("cache-clear", { arguments: '{"name": "prices"}' })).toEqual({ arguments: { name: "prices" } });
+  expect(read("cache-clear", {})).toEqual({ arguments: {} });
+});
+
+test("the first argument that can't be read is named", () => {
+  expect(read("rate-limit", { rate: "10/s" })).toEqual({ wrong: "name" });
+  expect(read("pool-grow", { n: "-1" })).toEqual({ wrong: "n" });
+  expect(read("pause", { for_ms: "soon" })).toEqual({ wrong: "for_ms" });
+  expect(read("query", { ids: " , " })).toEqual({ wrong: "ids" });
+  for (const wrong of ["[]", "7", "{", "null"]) expect(read("cache-clear", { arguments: wrong })).toEqual({ wrong: "arguments" });
+});

@@ -1,0 +1,154 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { ApiError, fetchProcesses, fetchWorker } from "../../api/client.ts";
+import { askWorker, fetchChannel } from "../../api/commands.ts";
+import { fetchQueueTasks } from "../../api/queue.ts";
+import { liveStore } from "../../data/live.ts";
+import { liveWorkers } from "../../data/workers/live.ts";
+import { t, wordText } from "../../i18n.ts";
+import { offeredBy } from "../../model/orders.ts";
+import { visible } from "../../model/text.ts";
+import { readStats } from "../../model/worker-stats.ts";
+import { markOf } from "../../model/workers.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
+import { Menu } from "../../ui/Menu.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Facts } from "./Facts.tsx";
+import { Figures } from "./Figures.tsx";
+import { OrderDialog } from "./OrderDialog.tsx";
+import { Registered } from "./Registered.tsx";
+import { MOST_TASKS, Tasks } from "./Tasks.tsx";
+import { MOST_WORK, Work } from "./Work.tsx";
+import "../../ui/pane.css";
+import "../../ui/states.css";
+import "./worker.css";
+
+const STATS_MS = 2000;
+const AGAIN_MS = 3000;
+
+/** One worker: who it is, what it does, and what it can be asked and told. */
+export default function WorkerPage() {
+  const { id = "" } = useParams({ strict: false }) as { id?: string };
+  return <OneWorker key={id} id={id} />;
+}
+
+function OneWorker({ id }: { id: string }) {
+  const read = useQuery({ queryKey: ["worker", id], queryFn: () => fetchWorker(id), staleTime: 0 });
+  const live = useSyncExternalStore(liveStore.subscribe, () => liveWorkers().get(id)?.model);
+  const worker = live ?? read.data;
+  const isOnline = worker?.state === "online";
+  const channel = useQuery({ queryKey: ["channel", id, worker?.state], queryFn: ({ signal }) => fetchChannel(id, signal), enabled: worker !== undefined, staleTime: 0, placeholderData: (before) => before });
+  const isOpen = isOnline && channel.data?.open_since_us != null;
+  const stats = useQuery({ queryKey: ["worker-stats", id], queryFn: () => askWorker(id, "stats", {}, STATS_MS), enabled: isOpen, staleTime: 0, gcTime: 0, retry: false });
+  const state = worker?.state === "lost" ? "lost" : "running";
+  const work = useQuery({
+    queryKey: ["work", id, state, worker?.running],
+    queryFn: ({ signal }) => fetchProcesses({ worker: id, state, started_after: 0, limit: MOST_WORK }, signal),
+    enabled: worker !== undefined,
+    placeholderData: (before) => before,
+  });
+  const tasks = useQuery({ queryKey: ["worker-tasks", id], queryFn: ({ signal }) => fetchQueueTasks({ worker: id, limit: MOST_TASKS }, signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  const [asking, setAsking] = useState<string>();
+
+  useEffect(() => {
+    if (worker) document.title = `${visible(worker.program)}@${visible(worker.hostname)} · ${t("workers.title")}`;
+  }, [worker?.program, worker?.hostname]);
+
+  if (!worker) {
+    if (read.error instanceof ApiError && [400, 404].includes(read.error.status)) return <Unknown id={id} />;
+    if (read.error) return <ProblemNotice error={read.error} onRetry={() => void read.refetch()} />;
+    return <p className="notice dim">{t("loading")}</p>;
+  }
+  const line = stats.data?.lines?.[0];
+  const told = readStats(line?.value);
+  const offered = offeredBy(channel.data?.methods ?? []);
+  // All of it comes at once, and nothing is pushed while it is read.
+  const isRead = !channel.isPending && !work.isPending && !tasks.isPending && !read.isPending && (!isOpen || !stats.isPending);
+  return (
+    <div className="pane one-worker">
+      <header className="title">
+        <Link to="/tasks/workers" className="back dim" aria-label={t("worker.all")} title={t("worker.all")}>
+          <Icon d={ICONS.back} />
+        </Link>
+        <span className="state" data-state={markOf(worker)}>
+          <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
+        </span>
+        <h1>
+          <Name text={worker.program} />
+        </h1>
+        <span className="dim" translate="no">
+          <Name text={worker.hostname} />
+        </span>
+        <span className="deeds">
+          <Link to="/tasks" search={{ worker: worker.id }} className="outlined">
+            {t("worker.to-runs")}
+          </Link>
+          {isOpen && (
+            <>
+              <Menu label={t("worker.ask")}>
+                {offered.reading.map((method) => (
+                  <button key={method} type="button" data-choice onClick={() => setAsking(method)}>
+                    {t(`worker.method.${method}` as "worker.method.ping")}
+                  </button>
+                ))}
+              </Menu>
+              <Menu label={t("worker.control")}>
+                {[...offered.changing, ...offered.own].map((method) => (
+                  <OperatorButton key={method} data-choice onClick={() => setAsking(method)}>
+                    {wordText("worker.method", method)}
+                  </OperatorButton>
+                ))}
+                {offered.changing.length + offered.own.length === 0 ? <span className="refused dim">{t("worker.control.none")}</span> : <WhyRefused />}
+              </Menu>
+            </>
+          )}
+        </span>
+      </header>
+      {channel.error && <ProblemNotice error={channel.error} onRetry={() => void channel.refetch()} />}
+      {isRead ? (
+        <>
+          <div className="facts">
+            <Facts worker={worker} channel={channel.data} isOpen={isOpen} />
+            {isOpen && <Figures stats={told} line={line} error={stats.error} isAsking={stats.isFetching} onAsk={() => void stats.refetch()} />}
+          </div>
+          <div className="facts lists">
+            <Work worker={worker} page={work.data} error={work.error} onRetry={() => void work.refetch()} />
+            <Tasks id={id} page={tasks.data} error={tasks.error} onRetry={() => void tasks.refetch()} />
+          </div>
+          <Registered functions={read.data?.registered ?? []} />
+        </>
+      ) : (
+        <p className="notice dim">{t("loading")}</p>
+      )}
+      {asking !== undefined && (
+        <OrderDialog
+          key={asking}
+          worker={worker}
+          name={channel.data?.name ?? worker.program}
+          method={asking}
+          pool={told.pool}
+          known={{ name: [...told.limits.map(({ name }) => name), ...(read.data?.registered ?? []).map(({ name }) => name)], queue: told.queues }}
+          onClose={(hasChanged) => {
+            setAsking(undefined);
+            if (hasChanged) void Promise.all([stats.refetch(), channel.refetch()]);
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+function Unknown({ id }: { id: string }) {
+  return (
+    <div className="notice">
+      <h2>{t("worker.gone", { worker: visible(id) })}</h2>
+      <Link to="/tasks/workers" className="link">
+        {t("worker.all")}
+      </Link>
+    </div>
+  );
+}
