@@ -4,11 +4,12 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { before, test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
-import { openChannel } from "./channel.mjs";
+import { openChannel, useChannels } from "./channel.mjs";
 import { newId, nowUs, Tree, Worker } from "./events.mjs";
 import { addUser, logIn, skipUsers as skip } from "./users.mjs";
 
 useBrowser();
+useChannels();
 let user;
 before(() => {
   user = skip || addUser("operator");

@@ -1,6 +1,14 @@
 /** A worker's channel for commands, answered by a test. */
 import assert from "node:assert/strict";
+import { after } from "node:test";
 import { server } from "./events.mjs";
+
+const open = new Set();
+
+/** Closes what the tests of a file have opened, also if they fail: an open channel would keep the file from ending. */
+export function useChannels() {
+  after(() => open.forEach((end) => end.abort()));
+}
 
 /**
  * Opens a worker's channel, and answers what it is asked by `answers`: a reply, or a function that makes one of the arguments; what is asked
@@ -9,6 +17,7 @@ import { server } from "./events.mjs";
 export async function openChannel(worker, answers) {
   const headers = { "monitor-channel-key": "k".repeat(40) };
   const end = new AbortController();
+  open.add(end);
   const response = await fetch(`${server}/api/v1/workers/${worker.id}/commands?methods=${Object.keys(answers).join(",")}`, { headers, signal: end.signal });
   assert.equal(response.status, 200);
   const read = async () => {

@@ -2,9 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { openChannel, useChannels } from "./channel.mjs";
 import { Worker, newId, queueTask, server } from "./events.mjs";
+import { addUser, logIn, skipUsers as skip } from "./users.mjs";
 
 useBrowser();
+useChannels();
 
 test("tasks of a queue are counted, searched and sorted, and change where they stand", async () => {
   const queue = `video-${newId()}`;
@@ -56,4 +59,34 @@ test("a task that was tried again shows its attempts in its tree", async () => {
     await row.getByRole("link").click();
     await hasText(page.locator(".panel"), /Attempts/);
   });
+});
+
+test("tasks are revoked together after they were counted, those that have ended are left alone", { skip }, async () => {
+  const queue = `print-${newId()}`;
+  const worker = await new Worker().online();
+  const [waits, runs, done] = ["waits", "runs", "done"].map((name) => queueTask(name, queue));
+  await worker.send(...waits.sent(), ...runs.received(), ...runs.started(), ...done.received(), ...done.started(), ...done.succeeded(1));
+  const told = [];
+  const close = await openChannel(worker, { revoke: (given) => (told.push(given), { status: "ok", value: {} }) });
+  await onPage("about:blank", async (page) => {
+    await logIn(page, addUser("operator"), `${server}/tasks/queue?queue=${queue}`);
+    await page.locator(`tr[data-task-id="${waits.uuid}"]`).waitFor();
+    const top = (await page.locator("table").boundingBox()).y;
+    await page.getByRole("checkbox", { name: "Select all shown" }).check();
+    await hasText(page.locator(".chosen-bar strong"), "3 selected");
+    assert.equal((await page.locator("table").boundingBox()).y, top);
+    await page.getByRole("checkbox", { name: /^Select done/ }).uncheck();
+    await hasText(page.locator(".chosen-bar strong"), "2 selected");
+    await page.getByRole("checkbox", { name: /^Select done/ }).check();
+    await page.getByRole("button", { name: "Revoke" }).click();
+    const dialog = page.getByRole("dialog");
+    await hasText(dialog, /^Revoke 2 tasks\?1 of the chosen has ended already\./);
+    await dialog.getByRole("checkbox", { name: "End the 1 that runs as well" }).check();
+    await dialog.getByRole("button", { name: "Revoke 2 tasks" }).click();
+    await hasText(dialog.getByRole("status"), /^1 worker has taken note of it\./);
+    await page.keyboard.press("Escape");
+    await page.locator(".chosen-bar").waitFor({ state: "detached" });
+  });
+  assert.deepEqual(told.map(({ ids, terminate }) => [ids.toSorted(), terminate]), [[[waits.uuid, runs.uuid].toSorted(), true]]);
+  close();
 });

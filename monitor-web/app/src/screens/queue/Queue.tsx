@@ -1,5 +1,5 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { fetchQueueTasks, fetchQueues } from "../../api/queue.ts";
 import type { Queues } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
@@ -9,9 +9,10 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { useSlash } from "../../ui/useSlash.ts";
+import { ChosenBar } from "./Revoke.tsx";
 import { TaskTable } from "./TaskTable.tsx";
 import { type QueueSearch, useQueueSearch } from "./useQueueSearch.ts";
-import { useStanding } from "./useStanding.ts";
+import { keyOf, useStanding } from "./useStanding.ts";
 import "../../ui/pane.css";
 import "../../ui/states.css";
 import "./queue.css";
@@ -38,7 +39,10 @@ export default function Queue() {
   const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => fetchQueues(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
   useAgain(() => void queues.refetch(), 1000, queues.isFetching);
-  const standing = useStanding(`${state} ${queue} ${q} ${sort}`, query.data?.pages.flatMap((page) => page.tasks));
+  const list = `${state} ${queue} ${q} ${sort}`;
+  const standing = useStanding(list, query.data?.pages.flatMap((page) => page.tasks));
+  const [keys, choose, clear] = useChosen(list);
+  const chosen = standing.tasks.map(({ task }) => task).filter((task) => keys.has(keyOf(task)));
   // The numbers decide the height of the bar above: what stands below comes with them, and is not taken away again.
   const hasBar = useRef(false);
   hasBar.current ||= !queues.isPending;
@@ -52,15 +56,18 @@ export default function Queue() {
       <h1 className="hidden">{t("queue.title")}</h1>
       <Filters search={search} queues={queues.data} />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      <p className="waiting" aria-live="polite">
-        {standing.waiting > 0 && (
-          <button type="button" className="outlined" onClick={standing.show}>
-            {t("queue.new", { count: standing.waiting })}
-          </button>
-        )}
-      </p>
+      <div className="waiting">
+        <span aria-live="polite">
+          {standing.waiting > 0 && (
+            <button type="button" className="outlined" onClick={standing.show}>
+              {t("queue.new", { count: standing.waiting })}
+            </button>
+          )}
+        </span>
+        {chosen.length > 0 && <ChosenBar chosen={chosen} onClear={clear} />}
+      </div>
       {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
-      {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} />}
+      {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} chosen={keys} onChoose={choose} />}
       {query.hasNextPage && (
         <p className="more">
           <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
@@ -70,6 +77,18 @@ export default function Queue() {
       )}
     </div>
   );
+}
+
+/** Which tasks of a list are chosen; another list begins without any. */
+function useChosen(list: string): [keys: ReadonlySet<string>, choose: (keys: readonly string[], isChosen: boolean) => void, clear: () => void] {
+  const [chosen, setChosen] = useState<{ list: string; keys: ReadonlySet<string> }>({ list, keys: new Set() });
+  const keys = useMemo(() => (chosen.list === list ? chosen.keys : new Set<string>()), [chosen, list]);
+  const choose = (changed: readonly string[], isChosen: boolean) => {
+    const next = new Set(keys);
+    for (const key of changed) if (isChosen) next.add(key); else next.delete(key);
+    setChosen({ list, keys: next });
+  };
+  return [keys, choose, () => setChosen({ list, keys: new Set() })];
 }
 
 /** A button for each state, a choice of queues, and a line for all else. `/` leads to the line. */

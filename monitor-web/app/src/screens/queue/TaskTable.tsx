@@ -6,18 +6,32 @@ import { StateGlyph } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
 import type { QueueSearch } from "./useQueueSearch.ts";
-import type { Standing } from "./useStanding.ts";
+import { keyOf, type Standing } from "./useStanding.ts";
 
 const COLUMNS = ["task", "state", "why", "queue", "received", "runtime"] as const;
 /** Columns that a list can be sorted by, and the words of the API for them. */
 const SORTS: Partial<Record<(typeof COLUMNS)[number], string>> = { task: "name", state: "state", received: "received", runtime: "runtime" };
 
+interface Props {
+  tasks: readonly Standing[];
+  search: QueueSearch;
+  /** Keys of the tasks that something is to be done with. */
+  chosen: ReadonlySet<string>;
+  onChoose: (keys: readonly string[], isChosen: boolean) => void;
+}
+
 /** Tasks in rows; the heads of columns sort. */
-export function TaskTable({ tasks, search }: { tasks: readonly Standing[]; search: QueueSearch }) {
+export function TaskTable({ tasks, search, chosen, onChoose }: Props) {
+  const all = tasks.map(({ task }) => keyOf(task));
   return (
     <table>
       <thead>
         <tr>
+          <th scope="col" className="pick">
+            <label>
+              <input type="checkbox" aria-label={t("tasks.check.all")} checked={all.every((key) => chosen.has(key))} onChange={(event) => onChoose(all, event.target.checked)} />
+            </label>
+          </th>
           {COLUMNS.map((column) => (
             <Head key={column} column={column} search={search} />
           ))}
@@ -25,7 +39,7 @@ export function TaskTable({ tasks, search }: { tasks: readonly Standing[]; searc
       </thead>
       <tbody>
         {tasks.map((standing) => (
-          <Row key={`${standing.task.root_id} ${standing.task.id}`} {...standing} />
+          <Row key={keyOf(standing.task)} {...standing} isChosen={chosen.has(keyOf(standing.task))} onChoose={onChoose} />
         ))}
       </tbody>
     </table>
@@ -48,11 +62,16 @@ function Head({ column, search: { sort = "-received", set } }: { column: (typeof
   );
 }
 
-function Row({ task, isGone }: Standing) {
+function Row({ task, isGone, isChosen, onChoose }: Standing & { isChosen: boolean; onChoose: Props["onChoose"] }) {
   const of = task.task;
   const why = task.error?.message ?? "";
   return (
     <tr data-task-id={task.native_id ?? task.id} data-state={task.state} data-gone={isGone || undefined} title={isGone ? t("queue.gone") : undefined}>
+      <td className="pick">
+        <label>
+          <input type="checkbox" aria-label={t("tasks.check", { task: visible(`${task.name} ${task.native_id ?? task.id}`) })} checked={isChosen} onChange={(event) => onChoose([keyOf(task)], event.target.checked)} />
+        </label>
+      </td>
       <th scope="row" className="task">
         <StateGlyph state={task.state} />{" "}
         <Link className="link" to="/tasks/$root" params={{ root: task.root_id }} search={{ process: task.id }}>

@@ -13,7 +13,7 @@ interface Shown {
   known: Map<string, Process>;
 }
 
-const keyOf = (task: Process) => `${task.root_id} ${task.id}`;
+export const keyOf = (task: Process) => `${task.root_id} ${task.id}`;
 
 /**
  * Keeps what is being read where it stands: tasks that are shown change in their places, those that come wait above the list until they are asked

@@ -18,7 +18,7 @@ export function Facts({ worker, channel, isOpen }: { worker: Worker; channel: Ch
         <Row label={t("worker.name")}>
           <Code text={channel?.name ?? `${worker.program}@${worker.hostname}`} />
         </Row>
-        <Row label={t("panel.id")}>
+        <Row label={t("worker.id")}>
           <Code text={worker.id} />
         </Row>
         {worker.pid > 0 && (
@@ -42,7 +42,7 @@ export function Facts({ worker, channel, isOpen }: { worker: Worker; channel: Ch
             <span className="dim">{t(worker.state === "online" ? "worker.channel.none" : "worker.channel.closed")}</span>
           )}
         </Row>
-        {typeof processed === "number" && <Row label={t("worker.tasks")}>{t("worker.tasks.done", { active: active ?? 0, processed })}</Row>}
+        {typeof processed === "number" && <Row label={t("worker.tasks")}>{t("worker.tasks.done", { active: count(active ?? 0), processed: count(processed) })}</Row>}
         {load !== undefined && (
           <Row label={t("worker.load")}>
             <span className="number">{load}</span>
@@ -74,7 +74,7 @@ export function Row({ label, children }: { label: string; children: ReactNode })
 
 function Code({ text }: { text: string }) {
   return (
-    <span className="code">
+    <span className="copied">
       <span className="mono" translate="no">
         {visible(text)}
       </span>

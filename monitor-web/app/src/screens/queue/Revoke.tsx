@@ -1,0 +1,101 @@
+import { useMutation } from "@tanstack/react-query";
+import { useState } from "react";
+import { revokeTasks } from "../../api/queue.ts";
+import type { Command, Process } from "../../api/types.ts";
+import { t } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { Dialog } from "../../ui/Dialog.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { problemText } from "../../ui/Problem.tsx";
+
+const isOpen = ({ state, native_id }: Process) => (state === "pending" || state === "running") && native_id !== null;
+
+/** What can be done with all chosen tasks at once. */
+export function ChosenBar({ chosen, onClear }: { chosen: readonly Process[]; onClear: () => void }) {
+  const [asking, setAsking] = useState(false);
+  return (
+    <span className="chosen-bar" role="toolbar" aria-label={t("tasks.checked", { count: chosen.length })}>
+      <strong role="status">{t("tasks.checked", { count: chosen.length })}</strong>
+      <OperatorButton className="outlined danger" onClick={() => setAsking(true)}>
+        {t("queue.revoke")}
+      </OperatorButton>
+      <button type="button" onClick={onClear}>
+        {t("tasks.checked.clear")}
+      </button>
+      <WhyRefused />
+      {asking && (
+        <RevokeDialog
+          chosen={chosen}
+          onClose={(isDone) => {
+            setAsking(false);
+            if (isDone) onClear();
+          }}
+        />
+      )}
+    </span>
+  );
+}
+
+/** Asks before tasks are revoked, and says what the workers answered. */
+function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; onClose: (isDone: boolean) => void }) {
+  const [terminate, setTerminate] = useState(false);
+  // As they stand now: those that are revoked end while the answer is read.
+  const [open] = useState(() => chosen.filter(isOpen));
+  const running = open.filter(({ state }) => state === "running").length;
+  const revoking = useMutation({ mutationFn: () => revokeTasks(open.flatMap(({ native_id }) => native_id ?? []), terminate) });
+  const close = () => onClose(revoking.isSuccess);
+  const title = t("queue.revoke.ask", { count: open.length });
+  return (
+    <Dialog label={title} className="ask" onClose={close}>
+      <h2>{title}</h2>
+      {revoking.data ? (
+        <Answers command={revoking.data} />
+      ) : (
+        <>
+          {open.length < chosen.length && <p>{t("queue.revoke.ended", { count: chosen.length - open.length })}</p>}
+          <p>{t("queue.revoke.why")}</p>
+          {running > 0 && (
+            <label className="flag">
+              <input type="checkbox" checked={terminate} onChange={(event) => setTerminate(event.target.checked)} /> {t("queue.revoke.terminate", { count: running })}
+            </label>
+          )}
+        </>
+      )}
+      {revoking.error && (
+        <p className="bad" role="alert">
+          {problemText(revoking.error)}
+        </p>
+      )}
+      <p className="buttons">
+        {!revoking.data && open.length > 0 && (
+          <button type="button" className="outlined danger" disabled={revoking.isPending} onClick={() => revoking.mutate()}>
+            {t("queue.revoke.do", { count: open.length })}
+          </button>
+        )}
+        <button type="button" className="outlined" autoFocus onClick={close}>
+          {t(revoking.data ? "queue.revoke.close" : "queue.revoke.not")}
+        </button>
+      </p>
+    </Dialog>
+  );
+}
+
+/** How many workers have done it, and who has not and why. Workers that know no queues are not meant. */
+function Answers({ command: { lines = [] } }: { command: Command }) {
+  const meant = lines.filter(({ status }) => status !== "unsupported");
+  const done = meant.filter(({ status }) => status === "ok");
+  return (
+    <div role="status">
+      <p>{t("queue.revoke.done", { count: done.length })}</p>
+      <ul>
+        {meant
+          .filter(({ status }) => status !== "ok")
+          .map(({ name, status, error }) => (
+            <li key={name} translate="no">
+              {visible(name)}: {visible(error ?? status)}
+            </li>
+          ))}
+      </ul>
+    </div>
+  );
+}
