@@ -69,7 +69,7 @@ pub fn on_request(listener: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Has processes of a tree end: those of these ids, or all. Returns how many tasks were aborted at once.
-#[cfg(feature = "ship")]
+#[cfg(feature = "commands")]
 pub(crate) fn request(root: u128, ids: Option<&[u64]>) -> usize {
     monitor_core::cancel::request(root, ids);
     if let Some(listener) = LISTENER.get() {

@@ -12,12 +12,21 @@
 //!     None => Err("which one? give a `name`".to_owned()),
 //! });
 //! ```
+//!
+//! A program that works on tasks of a queue answers for them by a [`TaskSource`]: see [`control`](crate::control).
+
+mod source;
 
 use std::sync::Arc;
 
 use monitor_wire::Fields;
 use once_cell::race::OnceBox;
 use serde_json::Value;
+
+#[cfg(feature = "ship")]
+pub(crate) use self::source::source;
+pub use self::source::{TaskSource, register_source};
+pub use monitor_wire::{Order, Rate};
 
 /// What a method does with its arguments: its answer, or why there is none.
 pub(crate) type Method = Arc<dyn Fn(Fields) -> Result<Value, String> + Send + Sync>;

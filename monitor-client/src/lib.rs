@@ -80,6 +80,8 @@ mod carried;
 mod carrier;
 #[cfg(feature = "commands")]
 pub mod commands;
+#[cfg(feature = "commands")]
+pub mod control;
 mod flush;
 #[cfg(feature = "ids")]
 mod foreign;

@@ -1,9 +1,11 @@
 //! What the environment says: what every recording program is told, and where to send it.
 
 use std::ffi::OsString;
+use std::fmt;
 
 use monitor_spool::settings::{Reader, Settings as Recording};
 use reqwest::Url;
+use serde_json::{Value, json};
 
 const SERVER_URL: &str = "http://127.0.0.1:60010";
 
@@ -58,7 +60,38 @@ impl Allowed {
     }
 }
 
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(names) if names.is_empty() => f.write_str("read"),
+            Self::Read(names) => write!(f, "read,{}", names.join(",")),
+            Self::All => f.write_str("all"),
+            Self::Off => f.write_str("off"),
+        }
+    }
+}
+
 impl Settings {
+    /// The settings for whoever asks for them, without secrets.
+    pub(crate) fn conf(&self) -> Value {
+        let Recording { buffer_bytes, spool_dir, spool_bytes, fold_after, heartbeat, exit_timeout, .. } = &self.recording;
+        let mut server = self.events_url.clone();
+        // One of http takes them; what it had is not shown.
+        let _ = (server.set_username(""), server.set_password(None));
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "events_url": server.as_str(),
+            "has_token": self.token.is_some(),
+            "commands": self.commands.to_string(),
+            "buffer_bytes": buffer_bytes,
+            "spool_dir": spool_dir,
+            "spool_bytes": spool_bytes,
+            "fold_after": fold_after,
+            "heartbeat_ms": heartbeat.as_millis() as u64,
+            "exit_timeout_ms": exit_timeout.as_millis() as u64,
+        })
+    }
+
     /// Reads the settings through `get`, and what is wrong with them.
     pub(crate) fn read(get: &dyn Fn(&str) -> Option<OsString>) -> (Self, Vec<String>) {
         let mut reader = Reader::new(get);

@@ -220,6 +220,12 @@ impl Receive {
         self
     }
 
+    /// Its name, and the queue that it came through.
+    #[cfg(feature = "commands")]
+    pub(crate) fn about(&self) -> (String, Option<String>) {
+        (self.message.name.clone(), self.message.queue.clone())
+    }
+
     /// Tells that the worker has it, where it still waits for its turn.
     pub fn accept(self) -> Received {
         let Receive { is_recorded, mut ticket, message, again_after } = self;
@@ -305,6 +311,12 @@ impl Received {
     /// It is not to be done any more; `expired`: it is too late for it.
     pub fn revoke(self, expired: bool) {
         self.tell(TaskStep::Revoked { expired });
+    }
+
+    /// Its id in the queue, and the process that it is.
+    #[cfg(feature = "commands")]
+    pub(crate) fn ids(&self) -> (Option<String>, Option<Context>) {
+        (self.ticket.uuid.clone(), self.ids.as_ref().map(|ids| ids.context))
     }
 
     fn tell(&self, step: TaskStep) {

@@ -57,6 +57,15 @@ pub fn request(root: u128, ids: Option<&[u64]>) {
     IS_ANY.store(true, Ordering::Release);
 }
 
+/// Forgets that a process was to end: another attempt of the same task has its id.
+pub fn withdraw(process: u64) {
+    let Some(Ok(mut wanted)) = WANTED.get().map(RwLock::write) else { return };
+    let meant = Meant::Process(process);
+    if wanted.meant.remove(&meant) {
+        wanted.order.retain(|other| *other != meant);
+    }
+}
+
 /// Returns true if this process is to end.
 pub fn is_meant(context: Context) -> bool {
     is_any() && among(|wanted| wanted.has(context))

@@ -33,6 +33,7 @@ mod support;
 mod watchdog;
 
 pub use clock::Clock;
+pub use commands::AllowedCommands;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, StartAgent, read_duration};
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;

@@ -154,7 +154,8 @@ impl Server {
         let connections = config.max_connections.min(config.max_connections_per_client);
         let (folder, of_store, times, until) = (config.data.clone(), store.clone(), clock.clone(), stopping.clone());
         let max_channels = config.max_channels.min(connections / 2);
-        let opened = tokio::task::spawn_blocking(move || Commands::open(&folder, of_store, times, until, max_channels));
+        let allowed = config.commands.clone();
+        let opened = tokio::task::spawn_blocking(move || Commands::open(&folder, of_store, times, until, max_channels, allowed));
         let commands = Arc::new(opened.await??);
         let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers).with_past(store.clone());
         let published = live.clone();

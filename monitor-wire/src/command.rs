@@ -17,7 +17,7 @@ pub const CHANNEL_KEY: &str = "monitor-channel-key";
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandRequest {
-    /// What they are to do: `ping`, `stats`, `active`, `registered`, or a method of their own.
+    /// What they are to do: `ping`, `stats`, `active`, `registered`, one of a queue worker's, or a method of their own.
     #[cfg_attr(feature = "openapi", schema(example = "ping", pattern = "^[A-Za-z0-9_.-]{1,64}$"))]
     pub method: String,
     /// Passed on to the method, at most 64 KiB as JSON.
@@ -113,6 +113,28 @@ pub struct CommandsPage {
     pub commands: Vec<Command>,
     /// Where the next page begins; none on the last one.
     pub next_cursor: Option<String>,
+}
+
+/// `GET /api/v1/commands/methods`: what workers may be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CommandMethods {
+    /// Methods that only tell something, then the others, each by name.
+    pub methods: Vec<CommandMethod>,
+}
+
+/// A method, and who does it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CommandMethod {
+    /// Its name.
+    pub method: String,
+    /// The scope that it wants, `read` or `operate`.
+    pub scope: String,
+    /// How many workers with an open channel do it.
+    pub count: u64,
+    /// Their names, at most 100.
+    pub workers: Vec<String>,
 }
 
 /// One message of a worker's channel: what it is to do.

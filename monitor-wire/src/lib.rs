@@ -16,9 +16,11 @@ mod heartbeat;
 mod host;
 mod ids;
 mod model;
+mod order;
 mod publication;
 mod queue;
 mod retry;
+mod revoked;
 mod stats;
 mod status;
 mod task;
@@ -35,8 +37,8 @@ pub use alert::{
 };
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use command::{
-    CHANNEL_KEY, CancelRequest, Cancelled, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage,
-    StillRunning, WorkerChannel,
+    CHANNEL_KEY, CancelRequest, Cancelled, Command, CommandLine, CommandMethod, CommandMethods, CommandOrder, CommandReply, CommandRequest,
+    CommandTo, CommandsPage, StillRunning, WorkerChannel,
 };
 pub use doctor::{Diagnosis, Finding, Likely};
 pub use event::{
@@ -50,6 +52,7 @@ pub use model::{
     Attempt, Counts, Fold, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress,
     Root, RootsPage, StreamMessage, TreePage, Worker, WorkersPage, quantile_ns,
 };
+pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate};
 pub use publication::{
     BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,
     BatchSilent,
@@ -59,6 +62,7 @@ pub use queue::{
     TaskRevoked, TaskSent, TaskStarted, TaskSucceeded,
 };
 pub use retry::{Backoff, LONGEST_RETRY_AFTER, is_temporary, retry_after};
+pub use revoked::RevokedIds;
 pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };

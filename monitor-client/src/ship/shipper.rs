@@ -106,7 +106,7 @@ pub(super) fn run(
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
     }
     if settings.commands != Allowed::Off {
-        beside.push(Box::pin(channel::listen(shared.clone(), settings.commands.clone())));
+        beside.push(Box::pin(channel::listen(shared.clone(), settings.commands.clone(), settings.conf())));
     }
     let mut shipping =
         Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), late: Late::default(), spool, said: Said::default() }.run());

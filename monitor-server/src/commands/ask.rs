@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, Fields, WorkerId};
+use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, Fields, Order, READING_METHODS, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -14,8 +14,6 @@ use super::ledger::{BROKEN_OFF, Entry, Waiting};
 use super::names::{Target, first_status, meant, named_ids};
 use super::{CommandError, Commands, Durable};
 
-/// What every client answers without changing anything.
-const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
 const DEFAULT_TIMEOUT_MS: u64 = 1_000;
 pub(super) const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 const LONGEST_UNTIL_US: u64 = 30 * 24 * 3_600 * 1_000_000;
@@ -32,7 +30,7 @@ const YOUNG_US: u64 = 10_000_000;
 
 /// Returns true if a method only tells something.
 pub(crate) fn is_reading(method: &str) -> bool {
-    READING.contains(&method)
+    READING_METHODS.contains(&method)
 }
 
 /// Arguments of those workers that don't get the command's own.
@@ -188,9 +186,23 @@ impl Commands {
             ledger.enter(&Entry { command: &entered, key: key.as_deref(), request: &fingerprint, targets: &names })
         };
         self.book(entry).await?;
+        if let Ok(Some(Order::Revoke { ids, .. })) = Order::read(&command.method, &command.arguments) {
+            self.revoke(ids).await?;
+        }
         self.figures.asked();
         self.send(id, command, &targets, each);
         Ok(id)
+    }
+
+    /// Remembers that tasks are revoked, for workers that come later.
+    async fn revoke(self: &Arc<Self>, ids: Vec<String>) -> Result<(), CommandError> {
+        let (now_us, written) = (self.clock.wall_us(), ids.clone());
+        self.book(move |ledger| ledger.revoke(&written, now_us)).await?;
+        let mut hub = self.hub();
+        for id in &ids {
+            hub.revoked.add(id, now_us);
+        }
+        Ok(())
     }
 
     fn send(&self, id: CommandId, command: Command, targets: &[Target], each: &Each) {
@@ -260,6 +272,9 @@ impl Commands {
             }
         };
         let lines: Vec<CommandLine> = targets.iter().map(line).collect();
+        if request.until_us.is_none() {
+            self.check_method(&request.method, &lines)?;
+        }
         let command = Command {
             id,
             method: request.method,
@@ -380,6 +395,9 @@ fn check(request: &CommandRequest, now_us: u64) -> Result<Duration, CommandError
         && !(now_us..=now_us.saturating_add(LONGEST_UNTIL_US)).contains(&until_us)
     {
         return wrong("until_us", format!("expected a time from now ({now_us}) on, at most 30 days ahead, in Unix µs"));
+    }
+    if let Err(error) = Order::read(&request.method, &request.arguments) {
+        return Err(CommandError::Parameter { name: format!("arguments.{}", error.argument), detail: error.to_string() });
     }
     Ok(Duration::from_millis(timeout_ms))
 }

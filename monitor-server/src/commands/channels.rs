@@ -29,7 +29,7 @@ pub(super) struct Channel {
     /// Tells it from one that was opened in its place.
     serial: u64,
     since_us: u64,
-    methods: Box<str>,
+    pub(super) methods: Box<str>,
     /// Who its worker is.
     pub(super) identity: Arc<Identity>,
 }
@@ -122,6 +122,11 @@ impl Commands {
             identity: identity.clone(),
         };
         let mut hub = self.hub();
+        if channel.does("revoke")
+            && let Some(revoked) = hub.revoked.messages(self.clock.wall_us())
+        {
+            channel.send(&revoked);
+        }
         for asked in hub.asked.values_mut() {
             asked.send(worker, &channel);
         }

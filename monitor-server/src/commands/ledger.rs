@@ -14,13 +14,16 @@ const TABLES: SubjectTables = SubjectTables {
     // `PMco`.
     application_id: 0x504d_636f,
     schema: include_str!("schema.sql"),
-    steps: &[],
+    steps: &["CREATE TABLE revoked(number INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL) STRICT"],
 };
 
 /// Older commands are forgotten.
 const KEPT: i64 = 10_000;
 /// Lines of older commands are forgotten beyond so many bytes.
 const KEPT_BYTES: i64 = 64 << 20;
+/// Ids of revoked tasks that are kept, and how long, in µs.
+const KEPT_REVOKED: i64 = 50_000;
+const KEPT_REVOKED_US: u64 = 3 * 3_600 * 1_000_000;
 /// Channels of workers that opened theirs before so many others are forgotten.
 const KEPT_CHANNELS: i64 = 200_000;
 /// Marks a line whose answer could not be heard.
@@ -117,6 +120,28 @@ impl Ledger {
             let mut statement = connection.prepare_cached("SELECT 1 FROM channel WHERE worker = ?")?;
             let has_opened = |worker: &WorkerId| statement.exists([bytes(*worker)]);
             workers.iter().map(has_opened).collect()
+        })
+    }
+
+    /// Writes that tasks are revoked, and forgets the oldest ones.
+    pub(super) fn revoke(&self, ids: &[String], now_us: u64) -> Stored<()> {
+        self.file.write_by(Durability::Machine, |connection| {
+            let mut insert = connection.prepare_cached("INSERT INTO revoked(id, at) VALUES(?, ?)")?;
+            for id in ids {
+                insert.execute(params![id, now_us as i64])?;
+            }
+            let newest = connection.last_insert_rowid();
+            let old = now_us.saturating_sub(KEPT_REVOKED_US) as i64;
+            connection.prepare_cached("DELETE FROM revoked WHERE number <= ? OR at < ?")?.execute([newest - KEPT_REVOKED, old])?;
+            Ok(())
+        })
+    }
+
+    /// Ids of revoked tasks and when that was, the oldest first.
+    pub(super) fn revoked(&self) -> Stored<Vec<(String, u64)>> {
+        self.file.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT id, at FROM revoked ORDER BY number")?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
         })
     }
 

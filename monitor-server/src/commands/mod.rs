@@ -2,13 +2,16 @@
 //! its answers. What is asked waits for every worker that is meant, but no longer than its time-out; a durable command waits in the
 //! [book](ledger) until its worker comes, over restarts of both.
 
+mod allowed;
 mod ask;
 mod cancel;
 mod channels;
 mod figures;
 mod ledger;
+mod methods;
 mod names;
 mod reply;
+mod revoked;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +22,7 @@ use monitor_wire::{Command, CommandId, CommandsPage, WorkerId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::allowed::AllowedCommands;
 use self::ask::Asked;
 pub(crate) use self::ask::{Caller, is_reading};
 use self::channels::Channel;
@@ -26,6 +30,7 @@ pub(crate) use self::channels::key_hash;
 pub(crate) use self::figures::{Figures, Reply};
 use self::ledger::{Ledger, Waiting};
 use self::names::{Identity, Known};
+use self::revoked::Revocations;
 use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::store::{Queries, StoreError};
@@ -41,6 +46,7 @@ pub(crate) struct Commands {
     clock: Clock,
     stopping: CancellationToken,
     max_channels: usize,
+    allowed: AllowedCommands,
     figures: Figures,
     /// Held by whoever asks with an `Idempotency-Key`, until the command is entered.
     keyed: tokio::sync::Mutex<()>,
@@ -58,6 +64,8 @@ struct Hub {
     identities: HashMap<WorkerId, Arc<Identity>>,
     /// Lines of durable commands that aren't done, or little more.
     open_lines: usize,
+    /// Tasks that workers that come later aren't to run.
+    revoked: Revocations,
 }
 
 /// A durable command that isn't done.
@@ -91,6 +99,9 @@ pub(crate) enum CommandError {
     /// No such command.
     #[error("there is no command {0}: `GET /api/v1/commands` lists those that are remembered")]
     NoCommand(CommandId),
+    /// This server passes no such commands on.
+    #[error("{0}")]
+    Closed(String),
     /// It contradicts what there is.
     #[error("{0}")]
     Conflict(String),
@@ -119,6 +130,7 @@ impl Commands {
         clock: Clock,
         stopping: CancellationToken,
         max_channels: usize,
+        allowed: AllowedCommands,
     ) -> Result<Self, StoreError> {
         let ledger = Ledger::open(folder)?;
         let mut hub = Hub { open_lines: ledger.open_lines()?, ..Hub::default() };
@@ -126,8 +138,11 @@ impl Commands {
             let Some(id) = unfinished.command.id else { continue };
             hub.orders.insert(id, Durable::new(id, &unfinished.command, unfinished.waiting));
         }
+        for (id, at_us) in ledger.revoked()? {
+            hub.revoked.add(&id, at_us);
+        }
         let (hub, figures, keyed) = (Mutex::new(hub), Figures::default(), tokio::sync::Mutex::default());
-        Ok(Self { hub, ledger, store, clock, stopping, max_channels, figures, keyed })
+        Ok(Self { hub, ledger, store, clock, stopping, max_channels, allowed, figures, keyed })
     }
 
     /// Tells durable commands as expired whose time is over, and those as gone whose workers have ended, until the server stops.
@@ -167,6 +182,11 @@ impl Commands {
             hub.open_lines = 0;
         }
         Ok(())
+    }
+
+    /// Checks that this server passes a method on.
+    pub(crate) fn check_allowed(&self, method: &str) -> Result<(), CommandError> {
+        self.allowed.check(method)
     }
 
     /// A command and what became of it.

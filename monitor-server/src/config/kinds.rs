@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::{Loopback, StartAgent};
+use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::retention::{self, Rule};
 
@@ -126,6 +127,9 @@ pub(super) const LOOPBACK: Kind<Loopback> = Kind {
         Loopback::Token => "token".to_owned(),
     },
 };
+
+pub(super) const COMMANDS: Kind<AllowedCommands> =
+    Kind { placeholder: "METHODS", form: Form::Text, read: AllowedCommands::read, show: ToString::to_string };
 
 pub(super) const AGENT: Kind<StartAgent> = Kind {
     placeholder: "WHEN",

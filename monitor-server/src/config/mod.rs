@@ -10,14 +10,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::packed::Limits;
 
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER, RULES,
-    SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER,
+    RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::retention::{Retention, Rule};
 use crate::store::KeepEvents;
@@ -94,6 +95,9 @@ settings! {
     /// How many workers hold a channel for commands at once, but never more than half of `max-connections` and of
     /// `max-connections-per-client`
     max_channels: usize = 4_096, COUNT;
+    /// Which commands are passed on to programs: `all`; `read`, those that only tell something; `read,cancel,pause`, these methods too;
+    /// `off`, none
+    commands: AllowedCommands = AllowedCommands::All, COMMANDS;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many processes are kept of one root; what is said of more is counted with the tree as dropped

@@ -27,6 +27,7 @@ const MAX_BYTES: usize = 4 << 10;
     responses(
         (status = 200, description = "What became of it", body = Cancelled),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
@@ -40,6 +41,7 @@ pub(super) async fn post_cancel(
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<CancelRequest, MAX_BYTES>,
 ) -> Result<Response, ApiError> {
+    app.commands.check_allowed("cancel")?;
     let root = app.ask_root(&path, Queries::root).await?.root_id;
     let tried = if request.dry_run { ", dry run" } else { "" };
     let what = request.process.map_or_else(|| format!("all{tried}"), |id| format!("{id}{tried}"));

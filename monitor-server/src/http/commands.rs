@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
 use monitor_wire::{
-    CHANNEL_KEY, Command, CommandId, CommandOrder, CommandReply, CommandRequest, CommandsPage, Problem, WorkerChannel, WorkerId,
+    CHANNEL_KEY, Command, CommandId, CommandMethods, CommandOrder, CommandReply, CommandRequest, CommandsPage, Problem, WorkerChannel,
+    WorkerId,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -136,8 +137,8 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active` and
-/// `registered` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
+/// Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active`, `registered`,
+/// `conf`, `scheduled`, `reserved`, `revoked`, `active-queues` and `query` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
 /// time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
 #[utoipa::path(
     post,
@@ -147,7 +148,8 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     request_body = CommandRequest,
     responses(
         (status = 200, description = "What became of it", body = Command),
-        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "It can't be read, or nobody knows the method", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
@@ -176,6 +178,7 @@ async fn ask(app: &App, principal: Option<Principal>, headers: &HeaderMap, reque
     if !is_reading(&request.method) {
         allow(principal.as_ref(), Scope::Operate)?;
     }
+    app.commands.check_allowed(&request.method)?;
     let how = principal.as_ref().map_or(How::Insecure, |principal| principal.how);
     let name = principal.and_then(|principal| principal.name).unwrap_or_else(|| how.as_str().to_owned());
     Ok(app.commands.ask(Caller { name, key: idempotency_key(headers)? }, request).await?)
@@ -231,6 +234,20 @@ pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<
 )]
 pub(super) async fn get_command(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Command> {
     Ok(Json(app.commands.command(path.read("id")?).await?))
+}
+
+/// Methods that workers may be asked, and who does them now.
+#[utoipa::path(
+    get,
+    path = "/api/v1/commands/methods",
+    tag = "commands",
+    responses(
+        (status = 200, description = "Those that only tell something, then the others", body = CommandMethods),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_methods(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<CommandMethods> {
+    Ok(Json(app.commands.methods().await?))
 }
 
 fn channel_key(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {

@@ -313,6 +313,7 @@ fn routes() -> Routes {
         .add(change(Scope::Read, "a command"), routes!(commands::post_command))
         .add(change(Scope::Operate, "cancel"), routes!(cancel::post_cancel))
         .add(READ, routes!(commands::get_commands))
+        .add(READ, routes!(commands::get_methods))
         .add(READ, routes!(commands::get_command))
         .add(READ, routes!(batch::tasks::get_tasks))
         .add(change(Scope::Admin, "add a batch task"), routes!(batch::tasks::post_task))

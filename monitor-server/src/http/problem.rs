@@ -253,7 +253,7 @@ impl From<CommandError> for ApiError {
             CommandError::Parameter { name, detail } => Self::Parameter { name, detail },
             CommandError::NoWorker(_) | CommandError::NoProcess(_) | CommandError::NoCommand(_) => Self::Missing { detail },
             CommandError::Conflict(_) => Self::Conflict { detail },
-            CommandError::NotYours(_) => Self::Forbidden { detail },
+            CommandError::NotYours(_) | CommandError::Closed(_) => Self::Forbidden { detail },
             CommandError::Late(_) => Self::Late { detail },
             CommandError::TooMany(_) => Self::TooManyAnswers { detail },
             CommandError::Store(error) => Self::from(error),

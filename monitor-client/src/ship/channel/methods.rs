@@ -4,18 +4,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use monitor_wire::{CommandOrder, CommandStatus, Fields, ProcessId, RootId};
+use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, ProcessId, READING_METHODS, RootId};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::MOST_TOLD;
+use super::{Listener, MOST_TOLD, source};
 use crate::commands;
 use crate::settings::Allowed;
 use crate::ship::now_us;
 use crate::ship::shipper::Shared;
 
 /// What every program tells when it is asked.
-const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
+const READING: [&str; 5] = ["ping", "stats", "active", "registered", "conf"];
 /// What every program does, if it is allowed.
 const CHANGING: [&str; 1] = ["cancel"];
 /// A server takes so many names of methods.
@@ -33,20 +33,36 @@ pub(super) type Answered = (CommandStatus, Option<Value>, Option<String>);
 /// Names of what the program does when it is asked.
 pub(super) fn offered(allowed: &Allowed) -> Vec<&'static str> {
     let own = commands::names().into_iter().filter(|name| commands::is_method(name));
-    let changing = CHANGING.into_iter().chain(own).filter(|name| allowed.allows(name));
-    READING.into_iter().chain(changing).take(MOST_METHODS).collect()
+    let of_source = commands::source().map(commands::TaskSource::methods).unwrap_or_default();
+    let (reading, changing): (Vec<&str>, Vec<&str>) = of_source.iter().partition(|name| READING_METHODS.contains(name));
+    let changing = CHANGING.into_iter().chain(changing).chain(own).filter(|name| allowed.allows(name));
+    let mut offered: Vec<&str> = READING.into_iter().chain(reading).collect();
+    for name in changing {
+        if !offered.contains(&name) {
+            offered.push(name);
+        }
+    }
+    offered.truncate(MOST_METHODS);
+    offered
 }
 
 /// Does what is asked.
-pub(super) async fn answer(shared: &Rc<Shared>, allowed: &Allowed, order: &CommandOrder, since_us: u64) -> Answered {
+pub(super) async fn answer(listener: &Listener, order: &CommandOrder) -> Answered {
+    let Listener { shared, allowed, since_us, conf, .. } = listener;
     let answered = match order.method.as_str() {
         "ping" => ok("pong".into()),
-        "stats" => ok(stats(shared, since_us)),
+        "stats" => source::stats(stats(shared, *since_us)).await,
         "active" => active(shared).await,
         "registered" => ok(registered()),
+        "conf" => source::conf(conf.clone()).await,
+        known if source::is_asked(known) => source::answer(allowed, order).await,
         changing if CHANGING.contains(&changing) && !allowed.allows(changing) => refused(changing),
         "cancel" => cancel(&order.arguments),
         own => match commands::find(own) {
+            None if Order::METHODS.contains(&own) => {
+                let why = "nothing in this program answers for tasks of a queue (`commands::register_source`)";
+                (CommandStatus::UNSUPPORTED, None, Some(why.to_owned()))
+            }
             None => (CommandStatus::UNSUPPORTED, None, Some(format!("there is no method {own:?} here"))),
             Some(_) if !allowed.allows(own) => refused(own),
             Some(method) => call(method, order.arguments.clone()).await,
@@ -60,12 +76,12 @@ pub(super) async fn answer(shared: &Rc<Shared>, allowed: &Allowed, order: &Comma
     }
 }
 
-fn refused(method: &str) -> Answered {
+pub(super) fn refused(method: &str) -> Answered {
     let why = format!("it was started without the right to: MONITOR_COMMANDS=all, or read,{method}, gives it");
     (CommandStatus::REFUSED, None, Some(why))
 }
 
-fn error(why: &str) -> Answered {
+pub(super) fn error(why: &str) -> Answered {
     (CommandStatus::ERROR, None, Some(why.to_owned()))
 }
 
@@ -86,7 +102,7 @@ fn cancel(arguments: &Fields) -> Answered {
     ok(json!({ "aborted": crate::cancel::request(root.get(), ids.as_deref()) }))
 }
 
-fn ok(value: Value) -> Answered {
+pub(super) fn ok(value: Value) -> Answered {
     (CommandStatus::OK, Some(value), None)
 }
 
@@ -173,17 +189,34 @@ fn registered() -> Value {
     json!({ "functions": functions, "more": more })
 }
 
-/// Calls a method of the program's own on a thread of its own, so that the shipper goes on.
-async fn call(method: commands::Method, arguments: Fields) -> Answered {
+/// Calls a method of the program's own, if not too many run.
+pub(super) async fn call(method: commands::Method, arguments: Fields) -> Answered {
     if RUNNING.fetch_add(1, Ordering::AcqRel) >= MOST_RUNNING {
         RUNNING.fetch_sub(1, Ordering::AcqRel);
         return error("as many methods run as may run at once");
     }
+    let running = Running;
+    on_thread(move || {
+        let _running = running;
+        method(arguments)
+    })
+    .await
+}
+
+/// One of the methods that run, until it is dropped.
+struct Running;
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Calls code of the program's on a thread of its own, so that the shipper goes on.
+pub(super) async fn on_thread(work: impl FnOnce() -> Result<Value, String> + Send + 'static) -> Answered {
     let (tell, told) = oneshot::channel();
     let run = move || {
-        let answered = catch_unwind(AssertUnwindSafe(|| method(arguments)));
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
-        let answered = answered.unwrap_or_else(|payload| {
+        let answered = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
             let words = crate::ship::guard::words(&*payload).to_owned();
             // It may panic again when it is dropped.
             std::mem::forget(payload);
@@ -193,7 +226,6 @@ async fn call(method: commands::Method, arguments: Fields) -> Answered {
         let _ = catch_unwind(AssertUnwindSafe(|| drop(tell.send(answered))));
     };
     if let Err(why) = std::thread::Builder::new().name("monitor-command".to_owned()).spawn(run) {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
         return error(&format!("no thread could be started: {why}"));
     }
     match told.await {

@@ -2,6 +2,7 @@
 //! its answers. Nothing of it is needed to ship: a server that refuses it or has none is tried again now and then, and silently.
 
 mod methods;
+mod source;
 mod sse;
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use monitor_wire::{CHANNEL_KEY, CommandId, CommandOrder, CommandReply, CommandSt
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::now_us;
@@ -49,26 +51,29 @@ struct Listener {
     /// Binds the channel to this program. Nobody else ever sees it.
     key: String,
     since_us: u64,
+    /// What it was told by its environment.
+    conf: Value,
     /// Durable orders that are being taken or done: the server repeats those on every new connection that it has not heard of.
     under_way: RefCell<HashSet<CommandId>>,
 }
 
 /// Opens the channel, again and again, until the program ends.
-pub(super) async fn listen(shared: Rc<Shared>, allowed: Allowed) {
+pub(super) async fn listen(shared: Rc<Shared>, allowed: Allowed, conf: Value) {
     let since_us = now_us();
     sleep(LIVED).await;
     // Its worker is known to the server then.
     shared.is_reached().await;
     let worker = shared.outbox.borrow().worker();
-    let listener = Rc::new(Listener { shared, allowed, worker, key: key(), since_us, under_way: RefCell::default() });
+    let listener = Rc::new(Listener { shared, allowed, worker, key: key(), since_us, conf, under_way: RefCell::default() });
     let mut answering: Vec<Work> = Vec::new();
     let (mut backoff, mut is_told) = (Backoff::default(), false);
     loop {
         let opened = Instant::now();
-        let result = beside(&mut answering, listener.open()).await;
+        let offered = methods::offered(&listener.allowed);
+        let result = beside(&mut answering, listener.open(&offered)).await;
         let answer = match result {
             Ok(response) => {
-                listener.read(response, &mut answering).await;
+                listener.read(response, &offered, &mut answering).await;
                 if opened.elapsed() > WELL {
                     backoff.reset();
                 }
@@ -109,9 +114,14 @@ struct Opened {
     heartbeat_ms: u64,
 }
 
+/// Tasks that were revoked before the channel was opened.
+#[derive(Deserialize)]
+struct Revoked {
+    ids: Vec<String>,
+}
+
 impl Listener {
-    async fn open(&self) -> Result<Response, Answer> {
-        let methods = methods::offered(&self.allowed);
+    async fn open(&self, methods: &[&str]) -> Result<Response, Answer> {
         let refused = |error: reqwest::Error| Answer::Refused { why: causes(error) };
         let query = format!("methods={}", methods.join(","));
         let path = ["workers", &self.worker.to_string(), "commands"];
@@ -123,9 +133,10 @@ impl Listener {
     }
 
     /// Reads orders until the connection ends.
-    async fn read(self: &Rc<Self>, mut response: Response, answering: &mut Vec<Work>) {
+    async fn read(self: &Rc<Self>, mut response: Response, offered: &[&str], answering: &mut Vec<Work>) {
         let (mut reader, mut silence) = (sse::Reader::default(), SILENCE);
-        loop {
+        // Methods that the program registers later are told by a new channel.
+        while methods::offered(&self.allowed) == *offered {
             let Ok(Ok(Some(bytes))) = beside(answering, timeout(silence, response.chunk())).await else { return };
             let Ok(messages) = reader.take(&bytes) else { return };
             for message in messages {
@@ -133,6 +144,11 @@ impl Listener {
                     "open" => {
                         if let Ok(opened) = serde_json::from_str::<Opened>(&message.data) {
                             silence = Duration::from_millis(opened.heartbeat_ms.clamp(1_000, 600_000)) * 3;
+                        }
+                    }
+                    "revoked" => {
+                        if let Ok(Revoked { ids }) = serde_json::from_str(&message.data) {
+                            beside(answering, source::revoked(&self.allowed, ids)).await;
                         }
                     }
                     "command" => match serde_json::from_str::<CommandOrder>(&message.data) {
@@ -150,17 +166,18 @@ impl Listener {
     async fn obey(self: Rc<Self>, order: CommandOrder) {
         let until = order.until_us.map(|until_us| Instant::now() + Duration::from_micros(until_us.saturating_sub(now_us())));
         let Some(until) = until else {
-            let reply = self.reply(methods::answer(&self.shared, &self.allowed, &order, self.since_us).await);
+            let reply = self.reply(methods::answer(&self, &order).await);
             let _ = self.post(order.id, &reply).await;
-            return;
+            return source::after(&order, reply.status).await;
         };
         if !self.under_way.borrow_mut().insert(order.id) {
             return;
         }
         // What is done must be taken before, and what was taken by another one is not done here.
         if self.post_until(order.id, &self.reply((CommandStatus::TAKEN, None, None)), until).await {
-            let reply = self.reply(methods::answer(&self.shared, &self.allowed, &order, self.since_us).await);
+            let reply = self.reply(methods::answer(&self, &order).await);
             self.post_until(order.id, &reply, until).await;
+            source::after(&order, reply.status).await;
         }
         self.under_way.borrow_mut().remove(&order.id);
     }

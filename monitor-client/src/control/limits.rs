@@ -1,0 +1,160 @@
+//! What may be said of tasks for a while or for ever: how often they begin, how long they take, how many run at once.
+
+use std::time::{Duration, Instant};
+
+use monitor_wire::Rate;
+
+/// A value that another one may stand in for, until a moment.
+#[derive(Debug, Default)]
+pub(super) struct Timed<T> {
+    value: T,
+    /// Until when it holds, and what comes then.
+    before: Option<(Instant, T)>,
+}
+
+impl<T: Clone> Timed<T> {
+    pub(super) fn new(value: T) -> Self {
+        Self { value, before: None }
+    }
+
+    pub(super) fn get(&mut self, now: Instant) -> &T {
+        if let Some((_, before)) = self.before.take_if(|(until, _)| now >= *until) {
+            self.value = before;
+        }
+        &self.value
+    }
+
+    /// Sets it, for ever or so long. What held for ever comes back then.
+    pub(super) fn set(&mut self, value: T, hold: Option<Duration>, now: Instant) {
+        self.get(now);
+        let replaced = std::mem::replace(&mut self.value, value);
+        let lasting = self.before.take().map_or(replaced, |(_, before)| before);
+        self.before = hold.map(|hold| (now + hold, lasting));
+    }
+
+    /// Changes what holds now, for as long as that does.
+    pub(super) fn change(&mut self, value: T, now: Instant) {
+        self.get(now);
+        self.value = value;
+    }
+
+    /// The moment when another value comes back; none if this one holds for ever.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.before.as_ref().map(|(until, _)| *until)
+    }
+}
+
+/// How many tasks are worked on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) min: usize,
+    pub(super) max: usize,
+}
+
+impl Bounds {
+    /// Grows or shrinks by so many, to one at least.
+    pub(super) fn by(self, by: isize) -> Self {
+        let of = |count: usize| count.saturating_add_signed(by);
+        Self { min: of(self.min).max(usize::from(self.min == self.max)), max: of(self.max).max(1) }
+    }
+}
+
+/// How long a task of a name may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TimeLimit {
+    pub(super) soft: Option<Duration>,
+    pub(super) hard: Option<Duration>,
+}
+
+/// What holds for tasks of a name.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) rate: Timed<Option<Rate>>,
+    pub(super) time: Timed<TimeLimit>,
+    /// Before this moment none begins.
+    next: Option<Instant>,
+}
+
+impl Limit {
+    pub(super) fn new() -> Self {
+        Self { rate: Timed::new(None), time: Timed::new(TimeLimit::default()), next: None }
+    }
+
+    /// The moment when the next task may begin; none if that is now.
+    pub(super) fn wait(&mut self, now: Instant) -> Option<Instant> {
+        self.rate.get(now).and(self.next).filter(|next| *next > now)
+    }
+
+    /// Notes that one begins. Whoever comes a little late doesn't lower the rate: a bucket of one token fills meanwhile.
+    pub(super) fn begin(&mut self, now: Instant) {
+        let Some(rate) = *self.rate.get(now) else { return self.next = None };
+        let interval = rate.interval();
+        let due = self.next.unwrap_or(now).max(now.checked_sub(interval).unwrap_or(now));
+        self.next = Some(due + interval);
+    }
+
+    /// Another rate holds from now on.
+    pub(super) fn set_rate(&mut self, rate: Option<Rate>, hold: Option<Duration>, now: Instant) {
+        self.rate.set(rate, hold, now);
+        self.next = None;
+    }
+
+    /// Returns true if it limits nothing, and never will.
+    pub(super) fn is_void(&mut self, now: Instant) -> bool {
+        let is_free = self.rate.get(now).is_none() && *self.time.get(now) == TimeLimit::default();
+        is_free && self.rate.until().is_none() && self.time.until().is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_holds_for_a_while_gives_way_to_what_held_for_ever() {
+        let now = Instant::now();
+        let mut value = Timed::new(1);
+        value.set(2, Some(SECOND), now);
+        value.set(3, Some(2 * SECOND), now);
+        value.change(4, now);
+        assert_eq!((*value.get(now), value.until()), (4, Some(now + 2 * SECOND)));
+        assert_eq!((*value.get(now + 2 * SECOND), value.until()), (1, None));
+        value.set(2, Some(SECOND), now);
+        value.set(5, None, now);
+        assert_eq!((*value.get(now + 9 * SECOND), value.until()), (5, None));
+    }
+
+    #[test]
+    fn tasks_begin_as_often_as_the_rate_says_and_no_more_often() {
+        let start = Instant::now();
+        let mut limit = Limit::new();
+        assert_eq!(limit.wait(start), None);
+        limit.begin(start);
+        limit.set_rate(Rate::read("10/s").unwrap(), None, start);
+        // Somebody looks every 7 ms for ten seconds.
+        let mut begun = 0;
+        for at in (0..10_000).step_by(7).map(|ms| start + Duration::from_millis(ms)) {
+            if limit.wait(at).is_none() {
+                limit.begin(at);
+                begun += 1;
+            }
+        }
+        assert_eq!(begun, 100);
+        // After a long time without any there is no rush.
+        let late = start + 60 * SECOND;
+        let rush = (0..5).filter(|_| limit.wait(late).is_none().then(|| limit.begin(late)).is_some()).count();
+        assert!(rush <= 2, "{rush}");
+        limit.set_rate(None, None, late);
+        assert!(limit.wait(late).is_none() && limit.is_void(late));
+    }
+
+    #[test]
+    fn a_pool_keeps_one_at_least() {
+        let fixed = Bounds { min: 4, max: 4 };
+        assert_eq!(fixed.by(2), Bounds { min: 6, max: 6 });
+        assert_eq!(fixed.by(-9), Bounds { min: 1, max: 1 });
+        assert_eq!(Bounds { min: 0, max: 3 }.by(-1), Bounds { min: 0, max: 2 });
+    }
+}

@@ -1,0 +1,100 @@
+//! A task that runs, and what may end it.
+
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use monitor_core::Context;
+
+/// Why a task is to end, or doesn't begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stop {
+    /// Somebody has revoked it.
+    Revoked,
+    /// It has run for longer than its time limit.
+    TimeLimit,
+    /// The worker is to end.
+    Shutdown,
+}
+
+impl Stop {
+    const ALL: [Self; 3] = [Self::Revoked, Self::TimeLimit, Self::Shutdown];
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Revoked => "the task was revoked",
+            Self::TimeLimit => "the time limit is over",
+            Self::Shutdown => "the worker ends",
+        })
+    }
+}
+
+impl std::error::Error for Stop {}
+
+#[derive(Debug)]
+pub(super) struct Run {
+    context: Option<Context>,
+    soft: Option<Instant>,
+    pub(super) hard: Option<Instant>,
+    /// Zero, or one more than the place in [`Stop::ALL`].
+    why: AtomicU8,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Run {
+    pub(super) fn new(context: Option<Context>, soft: Option<Instant>, hard: Option<Instant>) -> Self {
+        Self { context, soft, hard, why: AtomicU8::new(0), waker: Mutex::default() }
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        let why = self.why.load(Ordering::Acquire);
+        why.checked_sub(1).and_then(|at| Stop::ALL.get(usize::from(at)).copied())
+    }
+
+    pub(super) fn is_late(&self) -> bool {
+        self.soft.is_some_and(|soft| Instant::now() >= soft)
+    }
+
+    /// Notes why it is to end, unless that is known already.
+    pub(super) fn note(&self, why: Stop) {
+        let at = Stop::ALL.iter().position(|other| *other == why).unwrap_or(0) as u8;
+        let _ = self.why.compare_exchange(0, at + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Has it end: what asks `cancel::requested()` is told, and its tasks are aborted. It may call the program's code.
+    pub(super) fn end(&self) {
+        if let Some(context) = self.context {
+            crate::cancel::request(context.root(), Some(&[context.process()]));
+        }
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Forgets that it was to end: the next attempt of the same task isn't.
+    pub(super) fn forget(&self) {
+        if let Some(context) = self.context.filter(|_| self.stopped().is_some()) {
+            monitor_core::cancel::withdraw(context.process());
+        }
+    }
+
+    /// Does `work` until it is done or is to end.
+    pub(super) async fn until_stopped<F: Future>(&self, work: F) -> Result<F::Output, Stop> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+            match self.stopped() {
+                Some(why) => Poll::Ready(Err(why)),
+                None => work.as_mut().poll(cx).map(Ok),
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,126 @@
+//! What the one who answers for tasks of a queue is asked.
+
+use std::sync::Arc;
+
+use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, READING_METHODS};
+use serde_json::{Value, json};
+
+use super::methods::{Answered, call, error, ok, on_thread, refused};
+use crate::commands;
+use crate::settings::Allowed;
+
+/// Words in the names of settings that are shown to nobody.
+const SECRET: [&str; 6] = ["password", "passwd", "secret", "token", "key", "credential"];
+
+/// Returns true if it is the source's to answer.
+pub(super) fn is_asked(method: &str) -> bool {
+    commands::source().is_some() && Order::METHODS.contains(&method)
+}
+
+/// Asks the source.
+pub(super) async fn answer(allowed: &Allowed, order: &CommandOrder) -> Answered {
+    let method = order.method.as_str();
+    let Some(source) = commands::source().filter(|source| source.methods().contains(&method)) else {
+        return (CommandStatus::UNSUPPORTED, None, Some(format!("what answers for tasks here doesn't know {method:?}")));
+    };
+    if !READING_METHODS.contains(&method) && !allowed.allows(method) {
+        return refused(method);
+    }
+    match Order::read(method, &order.arguments) {
+        Err(wrong) => error(&wrong.to_string()),
+        // The program may end by it before the answer is sent: see `after`.
+        Ok(Some(Order::Shutdown { .. })) => ok(json!({ "stopping": true })),
+        Ok(Some(read)) => call(Arc::new(move |_| source.handle(read.clone())), Fields::new()).await,
+        Ok(None) => error("it is none of a queue's methods"),
+    }
+}
+
+/// Does what was put off until the answer was sent.
+pub(super) async fn after(order: &CommandOrder, answered: CommandStatus) {
+    if answered == CommandStatus::OK
+        && is_asked(&order.method)
+        && let Some(source) = commands::source()
+        && let Ok(Some(read @ Order::Shutdown { .. })) = Order::read(&order.method, &order.arguments)
+    {
+        on_thread(|| source.handle(read)).await;
+    }
+}
+
+/// Has the source refuse tasks that were revoked before this program came.
+pub(super) async fn revoked(allowed: &Allowed, ids: Vec<String>) {
+    if let Some(source) = commands::source().filter(|source| allowed.allows("revoke") && source.methods().contains(&"revoke")) {
+        let order = Order::Revoke { ids, terminate: false };
+        on_thread(|| source.handle(order)).await;
+    }
+}
+
+/// Figures of the program, and of its tasks.
+pub(super) async fn stats(mut stats: Value) -> Answered {
+    if let Some(source) = commands::source()
+        && let (_, Some(Value::Object(of_source)), _) = on_thread(|| Ok(json!(source.stats()))).await
+        && let Value::Object(stats) = &mut stats
+    {
+        stats.extend(of_source);
+    }
+    ok(stats)
+}
+
+/// Settings of the client, and of the source, without secrets.
+pub(super) async fn conf(mut conf: Value) -> Answered {
+    if let Some(source) = commands::source() {
+        let (_, value, _) = on_thread(|| Ok(source.conf())).await;
+        conf["tasks"] = value.unwrap_or_default();
+    }
+    mask(&mut conf);
+    ok(conf)
+}
+
+/// Replaces what nobody is to see: what is called a secret, and passwords in URLs.
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                let name = name.to_ascii_lowercase();
+                if SECRET.iter().any(|word| name.contains(word)) && !value.is_null() && !value.is_boolean() {
+                    *value = "***".into();
+                } else {
+                    mask(value);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(mask),
+        Value::String(text) => {
+            if let Some((scheme, rest)) = text.split_once("://")
+                && let Some((user, place)) = rest.split(['/', '?', '#']).next().unwrap_or_default().rsplit_once('@')
+                && let Some((name, _)) = user.split_once(':')
+            {
+                let tail = &rest[user.len() + 1 + place.len()..];
+                *text = format!("{scheme}://{name}:***@{place}{tail}");
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_is_masked_wherever_it_stands() {
+        let mut conf = json!({
+            "broker": "amqp://worker:s3cret@mq.example:5672/films?x=1",
+            "pools": [{"Api_Token": "abc", "has_token": true, "url": "http://a.example/b@c:d"}],
+            "db": {"PASSWORD": 7, "name": "films"},
+            "redis": ["redis://:pw@host/0"],
+        });
+        mask(&mut conf);
+        let expected = json!({
+            "broker": "amqp://worker:***@mq.example:5672/films?x=1",
+            "pools": [{"Api_Token": "***", "has_token": true, "url": "http://a.example/b@c:d"}],
+            "db": {"PASSWORD": "***", "name": "films"},
+            "redis": ["redis://:***@host/0"],
+        });
+        assert_eq!(conf, expected);
+    }
+}

@@ -1,0 +1,56 @@
+//! Methods that workers may be asked, and who does them now.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use monitor_wire::{CHANGING_METHODS, CommandLine, CommandMethod, CommandMethods, READING_METHODS};
+
+use super::names::names;
+use super::{CommandError, Commands, is_reading};
+
+/// So many workers are named for each method.
+const MOST_NAMED: usize = 100;
+
+impl Commands {
+    /// All methods that are known or that a worker does, with the workers whose channels are open.
+    pub(crate) async fn methods(self: &Arc<Self>) -> Result<CommandMethods, CommandError> {
+        let online: Vec<_> = self.known(Vec::new()).await?.into_iter().filter(|known| known.is_online).collect();
+        let names: HashMap<_, _> = online.iter().map(|known| known.id).zip(names(&online)).collect();
+        let known = READING_METHODS.into_iter().chain(CHANGING_METHODS).map(|method| (method.to_owned(), Vec::new()));
+        let mut methods: BTreeMap<String, Vec<String>> = known.collect();
+        for (worker, channel) in &self.hub().channels {
+            let Some(name) = names.get(worker) else { continue };
+            for method in channel.methods.split(',').filter(|method| !method.is_empty()) {
+                methods.entry(method.to_owned()).or_default().push(name.clone());
+            }
+        }
+        let method = |(method, mut workers): (String, Vec<String>)| {
+            workers.sort_unstable();
+            let count = workers.len() as u64;
+            workers.truncate(MOST_NAMED);
+            CommandMethod { scope: if is_reading(&method) { "read" } else { "operate" }.to_owned(), method, count, workers }
+        };
+        let (reading, changing): (Vec<_>, Vec<_>) = methods.into_iter().map(method).partition(|method| method.scope == "read");
+        Ok(CommandMethods { methods: reading.into_iter().chain(changing).collect() })
+    }
+
+    /// Refuses a method that nobody knows, if all who would be asked have said what they know.
+    pub(super) fn check_method(&self, method: &str, lines: &[CommandLine]) -> Result<(), CommandError> {
+        let known = READING_METHODS.into_iter().chain(CHANGING_METHODS);
+        let hub = self.hub();
+        let channels = hub.channels.values();
+        let mut all = known.chain(channels.flat_map(|channel| channel.methods.split(',')));
+        let may_know = |line: &CommandLine| {
+            let channel = line.worker_id.and_then(|worker| hub.channels.get(&worker));
+            !line.status.is_final() && channel.is_none()
+        };
+        if all.clone().any(|other| other == method) || lines.iter().any(may_know) {
+            return Ok(());
+        }
+        let near = all.by_ref().map(|other| (strsim::jaro_winkler(method, other), other)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let near = near.filter(|(likeness, _)| *likeness > 0.7).map(|(_, other)| format!(" (did you mean {other:?}?)")).unwrap_or_default();
+        let detail =
+            format!("`method`: nobody who would be asked knows {method:?}{near}: `GET /api/v1/commands/methods` lists what there is");
+        Err(CommandError::Parameter { name: "method".to_owned(), detail })
+    }
+}

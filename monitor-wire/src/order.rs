@@ -1,0 +1,402 @@
+//! What workers of queues are asked: the methods, their arguments, and what is wrong with them. The server checks an order by it before
+//! anybody is told, and a program reads it by the same.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::event::Fields;
+
+/// Methods that only tell something, which any program or worker may know.
+pub const READING_METHODS: [&str; 10] =
+    ["ping", "stats", "active", "registered", "conf", "scheduled", "reserved", "revoked", "active-queues", "query"];
+/// Methods that change something, which any program or worker may know. A program may have others of its own.
+pub const CHANGING_METHODS: [&str; 13] = [
+    "cancel",
+    "rate-limit",
+    "time-limit",
+    "revoke",
+    "pause",
+    "resume",
+    "pool-grow",
+    "pool-shrink",
+    "autoscale",
+    "add-consumer",
+    "cancel-consumer",
+    "shutdown",
+    "log-level",
+];
+
+/// The most ids in one order.
+pub const MOST_IDS: usize = 1_000;
+/// The longest id, name or queue, in bytes.
+const LONGEST_NAME: usize = 512;
+/// The most that a pool may have or grow by.
+const LARGEST_POOL: u64 = 10_000;
+const LONGEST_MS: u64 = 30 * 24 * 3_600 * 1_000;
+
+/// What a worker of a queue is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Order {
+    /// `scheduled`: which tasks wait for their time?
+    Scheduled,
+    /// `reserved`: which tasks does it have that haven't begun?
+    Reserved,
+    /// `revoked`: which ids will it not run?
+    Revoked,
+    /// `active-queues`: which queues does it take tasks from?
+    ActiveQueues,
+    /// `query`: what does it know of these tasks?
+    Query {
+        /// Ids of tasks in their queue.
+        ids: Vec<String>,
+    },
+    /// `rate-limit`: begins tasks of a name no more often than this.
+    RateLimit {
+        /// Name of the tasks.
+        name: String,
+        /// None: as often as they come.
+        rate: Option<Rate>,
+        /// How long it holds; for ever if none.
+        hold: Option<Duration>,
+    },
+    /// `time-limit`: ends tasks of a name that take longer.
+    TimeLimit {
+        /// Name of the tasks.
+        name: String,
+        /// From then on a task may know that it is late.
+        soft: Option<Duration>,
+        /// Then it is ended.
+        hard: Option<Duration>,
+        /// How long it holds; for ever if none.
+        hold: Option<Duration>,
+    },
+    /// `revoke`: doesn't run these tasks.
+    Revoke {
+        /// Ids of tasks in their queue.
+        ids: Vec<String>,
+        /// Ends those that run.
+        terminate: bool,
+    },
+    /// `pause`: begins nothing.
+    Pause {
+        /// How long it holds; until `resume` if none.
+        hold: Option<Duration>,
+    },
+    /// `resume`: goes on after a pause.
+    Resume,
+    /// `pool-grow`: works on so many tasks more at once.
+    PoolGrow {
+        /// So many.
+        by: usize,
+    },
+    /// `pool-shrink`: works on so many tasks fewer at once.
+    PoolShrink {
+        /// So many.
+        by: usize,
+    },
+    /// `autoscale`: works on as many at once as there are, between these.
+    Autoscale {
+        /// So many at least.
+        min: usize,
+        /// So many at most.
+        max: usize,
+        /// How long it holds; for ever if none.
+        hold: Option<Duration>,
+    },
+    /// `add-consumer`: takes tasks from a queue.
+    AddConsumer {
+        /// Its name.
+        queue: String,
+    },
+    /// `cancel-consumer`: takes no more tasks from a queue.
+    CancelConsumer {
+        /// Its name.
+        queue: String,
+    },
+    /// `shutdown`: begins nothing more and ends.
+    Shutdown {
+        /// Ends as well what runs.
+        now: bool,
+    },
+}
+
+/// Why an order can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderError {
+    /// The argument.
+    pub argument: String,
+    /// What is wrong with it, and what is expected.
+    pub detail: String,
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.argument, self.detail)
+    }
+}
+
+impl std::error::Error for OrderError {}
+
+/// How often tasks are begun: so many in so long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    unit: char,
+}
+
+impl Rate {
+    /// Reads `10/s`, `10/m`, `10/h`, or `10`, which is per second; none for `0`.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn read(text: &str) -> Result<Option<Self>, String> {
+        let wrong =
+            || format!("{:?} is no rate: expected one like 10/s, 10/m or 10/h, or 0 for none", text.chars().take(40).collect::<String>());
+        let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+        let unit = match unit {
+            "s" => 's',
+            "m" => 'm',
+            "h" => 'h',
+            _ => return Err(wrong()),
+        };
+        let count: u32 =
+            if count.bytes().all(|byte| byte.is_ascii_digit()) { count.parse().map_err(|_| wrong())? } else { return Err(wrong()) };
+        Ok((count > 0).then_some(Self { count, unit }))
+    }
+
+    /// The time from one beginning to the next.
+    #[must_use]
+    pub fn interval(self) -> Duration {
+        let unit = match self.unit {
+            's' => 1,
+            'm' => 60,
+            _ => 3_600,
+        };
+        Duration::from_secs(unit) / self.count
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.unit)
+    }
+}
+
+impl Order {
+    /// Methods that a worker of a queue may know.
+    pub const METHODS: [&str; 16] = [
+        "scheduled",
+        "reserved",
+        "revoked",
+        "active-queues",
+        "query",
+        "rate-limit",
+        "time-limit",
+        "revoke",
+        "pause",
+        "resume",
+        "pool-grow",
+        "pool-shrink",
+        "autoscale",
+        "add-consumer",
+        "cancel-consumer",
+        "shutdown",
+    ];
+
+    /// Reads a method with its arguments; none if it is not one of [`Order::METHODS`].
+    ///
+    /// # Errors
+    /// If an argument is missing, unknown, or out of bounds.
+    pub fn read(method: &str, arguments: &Fields) -> Result<Option<Self>, OrderError> {
+        let mut arguments = Arguments { given: arguments, known: Vec::new() };
+        let read = &mut arguments;
+        let order = match method {
+            "scheduled" => Self::Scheduled,
+            "reserved" => Self::Reserved,
+            "revoked" => Self::Revoked,
+            "active-queues" => Self::ActiveQueues,
+            "query" => Self::Query { ids: read.ids()? },
+            "rate-limit" => Self::RateLimit { name: read.name("name")?, rate: read.rate()?, hold: read.duration("for_ms")? },
+            "time-limit" => {
+                let (name, soft, hard) = (read.name("name")?, read.duration("soft_ms")?, read.duration("hard_ms")?);
+                if soft.zip(hard).is_some_and(|(soft, hard)| soft > hard) {
+                    return Err(wrong("soft_ms", "the soft limit comes before the hard one"));
+                }
+                Self::TimeLimit { name, soft, hard, hold: read.duration("for_ms")? }
+            }
+            "revoke" => Self::Revoke { ids: read.ids()?, terminate: read.switch("terminate")? },
+            "pause" => Self::Pause { hold: read.duration("for_ms")? },
+            "resume" => Self::Resume,
+            "pool-grow" => Self::PoolGrow { by: read.count("n", 1)? },
+            "pool-shrink" => Self::PoolShrink { by: read.count("n", 1)? },
+            "autoscale" => {
+                let (min, max) = (read.count("min", 0)?, read.count("max", 1)?);
+                if min > max {
+                    return Err(wrong("min", "it is no greater than `max`"));
+                }
+                Self::Autoscale { min, max, hold: read.duration("for_ms")? }
+            }
+            "add-consumer" => Self::AddConsumer { queue: read.name("queue")? },
+            "cancel-consumer" => Self::CancelConsumer { queue: read.name("queue")? },
+            "shutdown" => Self::Shutdown { now: read.switch("now")? },
+            _ => return Ok(None),
+        };
+        arguments.end(method)?;
+        Ok(Some(order))
+    }
+}
+
+fn wrong(argument: &str, detail: impl Into<String>) -> OrderError {
+    OrderError { argument: argument.to_owned(), detail: detail.into() }
+}
+
+/// Arguments that are read one after the other.
+struct Arguments<'a> {
+    given: &'a Fields,
+    known: Vec<&'static str>,
+}
+
+impl Arguments<'_> {
+    fn get(&mut self, name: &'static str) -> Option<&Value> {
+        self.known.push(name);
+        self.given.get(name).filter(|value| !value.is_null())
+    }
+
+    fn name(&mut self, name: &'static str) -> Result<String, OrderError> {
+        let text = self.get(name).and_then(Value::as_str).filter(|text| is_name(text));
+        text.map(str::to_owned).ok_or_else(|| wrong(name, format!("expected a text of 1 to {LONGEST_NAME} bytes")))
+    }
+
+    fn ids(&mut self) -> Result<Vec<String>, OrderError> {
+        let id = |id: &Value| id.as_str().filter(|id| is_name(id)).map(str::to_owned);
+        let ids = self.get("ids").and_then(Value::as_array).filter(|ids| (1..=MOST_IDS).contains(&ids.len()));
+        let ids = ids.and_then(|ids| ids.iter().map(id).collect());
+        ids.ok_or_else(|| wrong("ids", format!("expected a list of 1 to {MOST_IDS} ids of tasks, each of 1 to {LONGEST_NAME} bytes")))
+    }
+
+    fn rate(&mut self) -> Result<Option<Rate>, OrderError> {
+        match self.get("rate") {
+            Some(Value::String(text)) => Rate::read(text).map_err(|detail| wrong("rate", detail)),
+            Some(Value::Number(number)) => Rate::read(&number.to_string()).map_err(|detail| wrong("rate", detail)),
+            _ => Err(wrong("rate", "expected a rate like \"10/s\", \"10/m\" or \"10/h\", or \"0\" for none")),
+        }
+    }
+
+    fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, OrderError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let ms = value.as_u64().filter(|ms| (1..=LONGEST_MS).contains(ms));
+        ms.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(|| wrong(name, format!("expected a number of ms from 1 to {LONGEST_MS}")))
+    }
+
+    fn count(&mut self, name: &'static str, least: u64) -> Result<usize, OrderError> {
+        let count = self.get(name).and_then(Value::as_u64).filter(|count| (least..=LARGEST_POOL).contains(count));
+        count.map(|count| count as usize).ok_or_else(|| wrong(name, format!("expected a number from {least} to {LARGEST_POOL}")))
+    }
+
+    fn switch(&mut self, name: &'static str) -> Result<bool, OrderError> {
+        let Some(value) = self.get(name) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| wrong(name, "expected true or false"))
+    }
+
+    fn end(self, method: &str) -> Result<(), OrderError> {
+        let Some(unknown) = self.given.keys().find(|name| !self.known.contains(&name.as_str())) else { return Ok(()) };
+        let shown: String = unknown.chars().take(100).collect();
+        let known = self.known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let detail = if known.is_empty() { format!("{method} takes no arguments") } else { format!("{method} takes {known}") };
+        Err(wrong(&shown, detail))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(method: &str, arguments: Value) -> Result<Option<Order>, String> {
+        let arguments = serde_json::from_value(arguments).expect("an object");
+        Order::read(method, &arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_method_is_read_with_its_arguments() {
+        let hold = Some(Duration::from_secs(60));
+        let rate = Rate::read("10/m").unwrap();
+        for (method, arguments, expected) in [
+            ("scheduled", json!({}), Order::Scheduled),
+            ("query", json!({"ids": ["a"]}), Order::Query { ids: vec!["a".to_owned()] }),
+            (
+                "rate-limit",
+                json!({"name": "渲染", "rate": "10/m", "for_ms": 60_000}),
+                Order::RateLimit { name: "渲染".to_owned(), rate, hold },
+            ),
+            ("rate-limit", json!({"name": "a", "rate": 0}), Order::RateLimit { name: "a".to_owned(), rate: None, hold: None }),
+            (
+                "time-limit",
+                json!({"name": "a", "hard_ms": 60_000}),
+                Order::TimeLimit { name: "a".to_owned(), soft: None, hard: hold, hold: None },
+            ),
+            ("revoke", json!({"ids": ["a"], "terminate": true}), Order::Revoke { ids: vec!["a".to_owned()], terminate: true }),
+            ("pause", json!({"for_ms": null}), Order::Pause { hold: None }),
+            ("pool-grow", json!({"n": 2}), Order::PoolGrow { by: 2 }),
+            ("autoscale", json!({"min": 0, "max": 8}), Order::Autoscale { min: 0, max: 8, hold: None }),
+            ("shutdown", json!({"now": false}), Order::Shutdown { now: false }),
+        ] {
+            assert_eq!(read(method, arguments).unwrap(), Some(expected), "{method}");
+        }
+        assert_eq!(read("cache-clear", json!({"any": 1})), Ok(None));
+        let known = |method: &&str| READING_METHODS.contains(method) || CHANGING_METHODS.contains(method);
+        assert!(Order::METHODS.iter().all(known));
+        assert!(Order::METHODS.iter().all(|method| !matches!(read(method, json!({})), Ok(None))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_order_is_said_by_the_name_of_the_argument() {
+        for (method, arguments, words) in [
+            ("rate-limit", json!({"rate": "1/s"}), "`name`"),
+            ("rate-limit", json!({"name": "a"}), "`rate`: expected a rate like"),
+            ("rate-limit", json!({"name": "a", "rate": "ten"}), "\"ten\" is no rate"),
+            ("rate-limit", json!({"name": "a", "rate": "+1/s"}), "no rate"),
+            ("rate-limit", json!({"name": "a", "rate": "1/y"}), "no rate"),
+            ("rate-limit", json!({"name": "a", "rate": "-1/s"}), "no rate"),
+            ("rate-limit", json!({"name": "a", "rate": "99999999999/s"}), "no rate"),
+            ("rate-limit", json!({"name": "a", "rate": "1/s", "for": "10m"}), "`for`: rate-limit takes `name`, `rate`, `for_ms`"),
+            ("rate-limit", json!({"name": "x".repeat(513), "rate": "1/s"}), "`name`"),
+            ("time-limit", json!({"name": "a", "soft_ms": 2, "hard_ms": 1}), "`soft_ms`"),
+            ("time-limit", json!({"name": "a", "soft_ms": 0}), "`soft_ms`"),
+            ("revoke", json!({"ids": []}), "`ids`"),
+            ("revoke", json!({"ids": "a"}), "`ids`"),
+            ("revoke", json!({"ids": ["a", 7]}), "`ids`"),
+            ("revoke", json!({"ids": ["a"], "terminate": "yes"}), "`terminate`"),
+            ("query", json!({"ids": vec!["a"; MOST_IDS + 1]}), "`ids`"),
+            ("pause", json!({"for_ms": -1}), "`for_ms`"),
+            ("pool-grow", json!({"n": 0}), "`n`"),
+            ("pool-grow", json!({"n": 1.5}), "`n`"),
+            ("autoscale", json!({"min": 3, "max": 2}), "`min`"),
+            ("autoscale", json!({"min": 0, "max": 0}), "`max`"),
+            ("add-consumer", json!({"queue": ""}), "`queue`"),
+            ("resume", json!({"now": true}), "`now`: resume takes no arguments"),
+        ] {
+            let error = read(method, arguments).expect_err(method);
+            assert!(error.contains(words), "{method}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_an_interval() {
+        for (text, ms) in [("10/s", 100), ("10", 100), ("30/m", 2_000), ("1/h", 3_600_000)] {
+            let rate = Rate::read(text).unwrap().unwrap();
+            assert_eq!(rate.interval(), Duration::from_millis(ms), "{text}");
+        }
+        assert_eq!(Rate::read("0"), Ok(None));
+        assert_eq!(Rate::read("5/m").unwrap().unwrap().to_string(), "5/m");
+        assert!(Rate::read("").is_err() && Rate::read("/s").is_err());
+    }
+}
