@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use monitor_wire::{
     Accepted, Alert, AlertDetail, AlertExplanation, AlertMessage, AlertPreview, AlertRules, AlertTrial, AlertTrials, AlertsPage, AuditPage,
-    Batch, CancelRequest, Cancelled, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, HeartbeatDefinition,
-    HeartbeatKey, HeartbeatRoll, Heartbeats, HushRequest, Hushes, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId,
-    RootNamesPage, RootsPage, RuleDraft, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
+    Batch, CancelRequest, Cancelled, CausesPage, Command, CommandMethods, CommandRequest, Confirmed, Diagnosis, ErrorsPage,
+    HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, HushRequest, Hushes, LogsPage, Me, Process, ProcessId, ProcessesPage,
+    Root, RootId, RootNamesPage, RootsPage, RuleDraft, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -282,6 +282,11 @@ impl Client {
     /// `POST /api/v1/commands`: a word to workers, answered when every one that is meant has its line. Asked twice, it is two commands.
     pub fn command(&self, request: &CommandRequest) -> Call<Command> {
         self.v1(Method::POST, &["commands"]).json_body(serde_json::to_vec(request).expect("a request is JSON"))
+    }
+
+    /// `GET /api/v1/commands/methods`: what workers may be asked, and who does it now.
+    pub fn command_methods(&self) -> Call<CommandMethods> {
+        self.get(&["commands", "methods"])
     }
 
     /// `POST /api/v1/roots/{root}/cancel`: has a process end and all below it, or a whole tree, and waits until they have.

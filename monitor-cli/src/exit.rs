@@ -38,6 +38,11 @@ pub(crate) enum Unanswered {
 #[error("{0}")]
 pub(crate) struct NotThere(pub(crate) String);
 
+/// The command line says something that can't be done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misused(pub(crate) String);
+
 impl Unanswered {
     fn exit_code(&self) -> u8 {
         match self {
@@ -65,7 +70,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
     let not_there = error.downcast_ref::<NotThere>().map(|_| 4);
     let no_terminal = error.downcast_ref::<monitor_top::Error>().filter(|error| matches!(error, monitor_top::Error::NoTerminal)).map(|_| 2);
-    ExitCode::from(unanswered.or(not_there).or(no_terminal).or(client_error.map(exit_code)).unwrap_or(1))
+    let misused = error.downcast_ref::<Misused>().map(|_| 2);
+    ExitCode::from(unanswered.or(not_there).or(no_terminal).or(misused).or(client_error.map(exit_code)).unwrap_or(1))
 }
 
 fn exit_code(error: &Error) -> u8 {

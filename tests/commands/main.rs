@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod cancel;
+mod control;
 mod durable;
 mod hostile;
 mod many;

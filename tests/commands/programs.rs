@@ -99,13 +99,17 @@ fn a_program_s_own_methods_are_its_own_choice_and_want_operate() {
     };
     let line = one(request("double", json!({"n": 21}), &all));
     assert_eq!((line["status"].as_str(), line["value"].as_u64()), (Some("ok"), Some(42)));
-    for (method, status, words) in
-        [("double", "error", "give a number"), ("panics", "error", "as it was told"), ("triple", "unsupported", "no method")]
-    {
+    for (method, status, words) in [
+        ("double", "error", "give a number"),
+        ("panics", "error", "as it was told"),
+        ("pause", "unsupported", "answers for tasks of a queue"),
+    ] {
         let line = one(request(method, json!({}), &all));
         assert_eq!(line["status"], status, "{line}");
         assert!(line["error"].as_str().unwrap().contains(words), "{line}");
     }
+    let (status, problem) = ask(&server, &request("doubles", json!({}), &all), true, None);
+    assert!(status == 400 && problem["detail"].as_str().unwrap().contains("did you mean \"double\"?"), "{problem}");
     assert_eq!(one(request("double", json!({"n": 1}), &read))["status"], "refused");
     assert_eq!(ask(&server, &request("double", json!({"n": 1}), &all), false, None).0, 401, "who may only read changes nothing");
     assert_eq!(ask(&server, &request("ping", json!({}), &all), false, None).0, 200);

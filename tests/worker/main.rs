@@ -6,6 +6,7 @@ mod away;
 mod batch;
 mod calls;
 mod cancelled;
+mod controlled;
 mod exits;
 mod folds;
 mod forks;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         "cancellable" => cancelled::cancellable(&args.next().expect("the launcher")),
         "asks-elsewhere" => cancelled::asks_elsewhere(),
         "deaf" => cancelled::deaf(),
+        "works" => controlled::works(),
         "offers" => asked::offers(&args.next().expect("a file")),
         "exit" => exit_inside(),
         "exit-with" => exits::exit_with(number()),

@@ -62,6 +62,27 @@ pub(crate) fn ask(whom: &Whom, method: &str, arguments: Fields) -> anyhow::Resul
     if whom.dry_run { Ok(()) } else { judge(&command) }
 }
 
+/// Names the methods of a scope, `read` or `operate`, with the workers that do them now.
+pub(crate) fn list(connection: &Connection, scope: &str) -> anyhow::Result<()> {
+    connection.show(connection.client()?.command_methods(), |methods| {
+        let methods: Vec<_> = methods.methods.iter().filter(|method| method.scope == scope).collect();
+        let columns = methods.iter().map(|method| width(&method.method)).max().unwrap_or(0);
+        let mut text = String::new();
+        for method in methods {
+            let names: Vec<_> = method.workers.iter().map(|name| visible(name)).collect();
+            let more = method.count.saturating_sub(names.len() as u64);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let who = if names.is_empty() { "nobody now".to_owned() } else { format!("{}{more}", names.join(", ")) };
+            let mut line = Line::default();
+            line.text(&visible(&method.method)).column(columns + 2).text(&who);
+            text.push_str(&line.finish(terminal_width()));
+        }
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    })
+}
+
 /// What stands behind `-d`: patterns, and ids or names.
 fn destination(words: &[String]) -> CommandTo {
     let (globs, workers): (Vec<&String>, Vec<&String>) =

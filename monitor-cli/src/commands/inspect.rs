@@ -1,9 +1,9 @@
 //! `monitor inspect`
 
-use monitor_wire::Fields;
+use monitor_wire::{Fields, READING_METHODS};
 
-use super::asking::{Whom, ask};
-use crate::exit;
+use super::asking::{self, Whom, ask};
+use crate::exit::{self, Misused};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,20 +12,38 @@ Examples:
   monitor inspect stats -d worker@build-7
   monitor inspect active --json | jq '.lines[].value.processes'
   monitor inspect registered -d worker@build-7:4711
-  monitor inspect ping -d 'worker@*' --dry-run      whom it would ask";
+  monitor inspect reserved                          tasks of queues that wait in workers
+  monitor inspect query 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+  monitor inspect ping -d 'worker@*' --dry-run      whom it would ask
+  monitor inspect --list                            what may be asked, and who answers it now";
 
 /// Asks the workers that are online what only they know, and waits until each has answered
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// What to ask: `ping`, whether they answer; `stats`, their memory, processor time and what waits to be sent; `active`, what runs;
-    /// `registered`, which functions they have
-    #[arg(value_parser = ["ping", "stats", "active", "registered"])]
-    method: String,
+    /// What to ask: `ping`, whether they answer; `stats`, their memory, processor time, pool and what waits to be sent; `active`, what runs;
+    /// `registered`, which functions they have; `conf`, their settings; and of workers of queues: `scheduled`, tasks that wait for their time;
+    /// `reserved`, those that wait for their turn; `revoked`; `active-queues`; `query ID…`, what they know of these tasks
+    #[arg(value_parser = READING_METHODS, required_unless_present = "list")]
+    method: Option<String>,
+    /// Ids of tasks in their queue, for `query`
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// Names what may be asked, with the workers that answer it now
+    #[arg(long, conflicts_with = "method")]
+    list: bool,
     #[command(flatten)]
     whom: Whom,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    ask(&args.whom, &args.method, Fields::new())
+    let Some(method) = &args.method else { return asking::list(&args.whom.connection, "read") };
+    let mut arguments = Fields::new();
+    match (method.as_str(), &args.ids[..]) {
+        ("query", []) => return Err(Misused("which tasks? Say `monitor inspect query ID…`".to_owned()).into()),
+        ("query", ids) => drop(arguments.insert("ids".to_owned(), ids.into())),
+        (_, []) => {}
+        (_, [first, ..]) => return Err(Misused(format!("{method} takes no argument, but {first:?} is one")).into()),
+    }
+    ask(&args.whom, method, arguments)
 }

@@ -11,6 +11,7 @@ pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod clock;
 pub(crate) mod completions;
+pub(crate) mod control;
 pub(crate) mod delete;
 pub(crate) mod doctor;
 pub(crate) mod events;

@@ -80,9 +80,10 @@ impl Limit {
         Self { rate: Timed::new(None), time: Timed::new(TimeLimit::default()), next: None }
     }
 
-    /// The moment when the next task may begin; none if that is now.
+    /// The moment when the next task may begin, or the rate is another one; none if that is now.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Instant> {
-        self.rate.get(now).and(self.next).filter(|next| *next > now)
+        let next = self.rate.get(now).and(self.next).filter(|next| *next > now)?;
+        Some(self.rate.until().map_or(next, |until| next.min(until)))
     }
 
     /// Notes that one begins. Whoever comes a little late doesn't lower the rate: a bucket of one token fills meanwhile.

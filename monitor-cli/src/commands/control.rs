@@ -1,0 +1,218 @@
+//! `monitor control`
+
+use std::time::Duration;
+
+use monitor_wire::{CHANGING_METHODS, Fields, Order, READING_METHODS};
+use serde_json::Value;
+
+use super::asking::{self, Whom, ask};
+use crate::exit::{self, Misused};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor control rate-limit render 10/s --for 10m     begins no more of them, for ten minutes; 0 takes the limit away
+  monitor control time-limit render 10s 30s            may know after 10 s that it is late, and is ended after 30 s; 0 is none
+  monitor control revoke 8a1c7f0e 9b2d8e1f             tasks that are not to be run, by workers that come later neither
+  monitor control revoke 8a1c7f0e --terminate          nor to go on
+  monitor control pause --for 5m -d 'worker@build-*'
+  monitor control resume
+  monitor control pool-grow 2                          and pool-shrink 2
+  monitor control autoscale 2 8 --for 1h
+  monitor control add-consumer video                   and cancel-consumer video
+  monitor control shutdown -d worker@build-7:4711      after what runs; --now ends that
+  monitor control cache-clear name=films               a method of the program's own, with its arguments
+  monitor control --list                               what there is, and who does it now
+
+A program does what its MONITOR_COMMANDS allows: `all`, or names of methods, as in `read,pause,resume`.";
+
+/// Tells the workers that are online what to do, and waits until each has done it
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// What to do: `rate-limit NAME RATE`, `time-limit NAME SOFT [HARD]`, `revoke ID…`, `pause`, `resume`, `pool-grow N`, `pool-shrink N`,
+    /// `autoscale MIN MAX`, `add-consumer QUEUE`, `cancel-consumer QUEUE`, `shutdown`, or a method of the program's own
+    #[arg(required_unless_present = "list")]
+    method: Option<String>,
+    /// Its arguments; those of a program's own method as NAME=VALUE, where a value may be JSON
+    #[arg(value_name = "ARGUMENT")]
+    words: Vec<String>,
+    /// A limit, a pause or a size of the pool returns by itself after so long
+    #[arg(long = "for", value_name = "DURATION", value_parser = monitor_server::read_duration)]
+    hold: Option<Duration>,
+    /// With `revoke`: ends those of the tasks that run
+    #[arg(long)]
+    terminate: bool,
+    /// With `shutdown`: ends what runs
+    #[arg(long)]
+    now: bool,
+    /// Names what there is, with the workers that do it now
+    #[arg(long, conflicts_with = "method")]
+    list: bool,
+    #[command(flatten)]
+    whom: Whom,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let Some(method) = &args.method else { return asking::list(&args.whom.connection, "operate") };
+    let arguments = read(method, args).map_err(Misused)?;
+    ask(&args.whom, method, arguments)
+}
+
+/// The arguments of a method, as the API has them.
+fn read(method: &str, args: &Args) -> Result<Fields, String> {
+    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    let mut fields = Fields::new();
+    let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    match (method, &words[..]) {
+        ("cancel", _) => return Err("say `monitor cancel ID`, which tells each worker what it runs of it".to_owned()),
+        (method, _) if READING_METHODS.contains(&method) => return Err(format!("say `monitor inspect {method}`")),
+        ("rate-limit", [name, rate]) => {
+            put("name", (*name).into());
+            put("rate", (*rate).into());
+        }
+        ("time-limit", [name, soft, hard @ ..]) if hard.len() < 2 => {
+            put("name", (*name).into());
+            for (key, text) in [("soft_ms", Some(soft)), ("hard_ms", hard.first())] {
+                if let Some(ms) = text.map(|text| milliseconds(text)).transpose()?.flatten() {
+                    put(key, ms.into());
+                }
+            }
+        }
+        ("revoke", [_, ..]) => put("ids", words.clone().into()),
+        ("pool-grow" | "pool-shrink", [count]) => put("n", number(count)?),
+        ("autoscale", [min, max]) => {
+            put("min", number(min)?);
+            put("max", number(max)?);
+        }
+        ("add-consumer" | "cancel-consumer", [queue]) => put("queue", (*queue).into()),
+        ("pause" | "resume" | "shutdown", []) => {}
+        (known, _) if Order::METHODS.contains(&known) => return Err(format!("{known} is said as `monitor control {}`", usage(known))),
+        (_, own) => {
+            for word in own {
+                let Some((name, value)) = word.split_once('=') else {
+                    let near = nearest(method).map_or_else(String::new, |near| format!("; did you mean the method {near}?"));
+                    return Err(format!("{word:?}: expected NAME=VALUE, as {method:?} is a method of the program's own{near}"));
+                };
+                put(name, serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+            }
+        }
+    }
+    for (is_given, option, takers) in [
+        (args.hold.is_some(), "--for", &["rate-limit", "time-limit", "pause", "autoscale"][..]),
+        (args.terminate, "--terminate", &["revoke"]),
+        (args.now, "--now", &["shutdown"]),
+    ] {
+        if is_given && !takers.contains(&method) {
+            return Err(format!("{option} is for {}", takers.join(", ")));
+        }
+    }
+    if let Some(hold) = args.hold {
+        put("for_ms", (hold.as_millis() as u64).into());
+    }
+    if args.terminate {
+        put("terminate", true.into());
+    }
+    if args.now {
+        put("now", true.into());
+    }
+    match Order::read(method, &fields) {
+        Ok(_) => Ok(fields),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// How a method and its arguments are written.
+fn usage(method: &str) -> String {
+    let arguments = match method {
+        "rate-limit" => " NAME 10/s",
+        "time-limit" => " NAME SOFT [HARD]",
+        "revoke" => " ID…",
+        "pool-grow" | "pool-shrink" => " N",
+        "autoscale" => " MIN MAX",
+        "add-consumer" | "cancel-consumer" => " QUEUE",
+        _ => "",
+    };
+    format!("{method}{arguments}")
+}
+
+/// A duration as milliseconds; none for `0`.
+fn milliseconds(text: &str) -> Result<Option<u64>, String> {
+    if text == "0" {
+        return Ok(None);
+    }
+    let duration = monitor_server::read_duration(text).map_err(|error| format!("{text:?}: {error}, or 0 for none"))?;
+    Ok(Some(duration.as_millis() as u64))
+}
+
+fn number(text: &str) -> Result<Value, String> {
+    text.parse::<u64>().map(Value::from).map_err(|_| format!("{text:?}: expected a number"))
+}
+
+/// The known method that a word is most like, if it is.
+fn nearest(word: &str) -> Option<&'static str> {
+    let near = CHANGING_METHODS.into_iter().map(|method| (strsim::jaro_winkler(word, method), method)).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.filter(|(likeness, _)| *likeness > 0.7).map(|(_, method)| method)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn arguments(line: &str) -> Result<Value, String> {
+        let cli = Cli::try_parse_from(std::iter::once("control").chain(line.split(' '))).map_err(|error| error.to_string())?;
+        read(&cli.args.method.clone().unwrap(), &cli.args).map(|fields| json!(fields))
+    }
+
+    #[test]
+    fn plain_words_are_the_arguments_of_a_method() {
+        for (line, expected) in [
+            ("rate-limit render 10/m --for 10m", json!({"name": "render", "rate": "10/m", "for_ms": 600_000})),
+            ("rate-limit render 0", json!({"name": "render", "rate": "0"})),
+            ("time-limit render 10s 30s", json!({"name": "render", "soft_ms": 10_000, "hard_ms": 30_000})),
+            ("time-limit render 0 30s", json!({"name": "render", "hard_ms": 30_000})),
+            ("time-limit render 500ms", json!({"name": "render", "soft_ms": 500})),
+            ("revoke a b --terminate", json!({"ids": ["a", "b"], "terminate": true})),
+            ("pause --for 5m -d a@h", json!({"for_ms": 300_000})),
+            ("resume", json!({})),
+            ("pool-grow 2", json!({"n": 2})),
+            ("autoscale 2 8", json!({"min": 2, "max": 8})),
+            ("add-consumer 视频", json!({"queue": "视频"})),
+            ("shutdown --now", json!({"now": true})),
+            ("cache-clear name=films n=7 deep=true", json!({"name": "films", "n": 7, "deep": true})),
+        ] {
+            assert_eq!(arguments(line).unwrap(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_command_is_said_before_anybody_is_asked() {
+        for (line, words) in [
+            ("rate-limit render", "monitor control rate-limit NAME 10/s"),
+            ("rate-limit render ten", "\"ten\" is no rate"),
+            ("rate-limt render 10/s", "did you mean the method rate-limit?"),
+            ("time-limit render soon", "\"soon\""),
+            ("time-limit render 30s 10s", "`soft_ms`"),
+            ("revoke", "revoke ID…"),
+            ("pool-grow two", "expected a number"),
+            ("pool-grow 0", "`n`"),
+            ("autoscale 8 2", "`min`"),
+            ("resume --for 1m", "--for is for"),
+            ("pause --now", "--now is for shutdown"),
+            ("pause now", "monitor control pause"),
+            ("cancel 2106", "monitor cancel"),
+            ("ping", "monitor inspect ping"),
+        ] {
+            let error = arguments(line).expect_err(line);
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+}
