@@ -221,6 +221,27 @@ fn queue_carries_the_parent_in_the_payload() {
 }
 
 #[test]
+fn workers_try_again_and_leave_out_what_was_revoked() {
+    let server = Server::start();
+    let printed = same_each_way(&server, |server| example("workers", server));
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+    expect![[r#"
+        render-1: 24 frames, attempt 1
+        render-2: 48 frames, attempt 2
+        render-3: the task was revoked
+        render-4: 96 frames, attempt 1
+        thumbnail-1: 24 frames, attempt 1
+        thumbnail-2: 48 frames, attempt 2
+        thumbnail-3: the task was revoked
+        thumbnail-4: 96 frames, attempt 1
+    "#]]
+    .assert_eq(&printed.stdout);
+    let tasks = server.get("/queue-tasks?queue=films&limit=100");
+    let phases = |phase: &str| tasks["tasks"].as_array().unwrap().iter().filter(|task| task["task"]["phase"] == phase).count();
+    assert_eq!((phases("succeeded"), phases("revoked")), (6, 2), "{tasks}");
+}
+
+#[test]
 fn service_shows_one_tree_of_three_processes() {
     let server = Server::start();
     let printed = same_each_way(&server, |server| example("service", server));

@@ -65,6 +65,7 @@
 //! with none of them (`default-features = false`) and leaves recording to the program: then the attributes check the same and do nothing,
 //! and only they and the core are compiled. One that carries ids by hand asks for `ids` besides.
 //! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
+//! A worker of a queue is put [under control](control) by one call before each task.
 //! `batch` adds a module for runs of batch tasks, which notify, tell how far they are, and publish.
 //! `testing` adds a module of this name, for tests of a program's own instrumentation.
 //! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the

@@ -32,6 +32,7 @@ mod state;
 mod turn;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -177,14 +178,14 @@ impl Inner {
     fn alarm(self: &Arc<Self>, moment: Instant) {
         let inner = Arc::downgrade(self);
         self.alarms.at(moment, move || {
-            let Some(inner) = inner.upgrade() else { return false };
-            let overdue = inner.state().overdue(Instant::now());
+            let Some(inner) = inner.upgrade() else { return ControlFlow::Break(()) };
+            let (overdue, next) = inner.state().overdue(Instant::now());
             for run in overdue {
                 run.note(Stop::TimeLimit);
                 run.end();
             }
             inner.changed();
-            true
+            ControlFlow::Continue(next)
         });
     }
 }

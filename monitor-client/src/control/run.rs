@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Instant;
@@ -44,12 +44,14 @@ pub(super) struct Run {
     pub(super) hard: Option<Instant>,
     /// Zero, or one more than the place in [`Stop::ALL`].
     why: AtomicU8,
+    /// It has ended.
+    is_over: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Run {
     pub(super) fn new(context: Option<Context>, soft: Option<Instant>, hard: Option<Instant>) -> Self {
-        Self { context, soft, hard, why: AtomicU8::new(0), waker: Mutex::default() }
+        Self { context, soft, hard, why: AtomicU8::new(0), is_over: AtomicBool::new(false), waker: Mutex::default() }
     }
 
     pub(super) fn stopped(&self) -> Option<Stop> {
@@ -72,15 +74,25 @@ impl Run {
         if let Some(context) = self.context {
             crate::cancel::request(context.root(), Some(&[context.process()]));
         }
+        if self.is_over.load(Ordering::SeqCst) {
+            self.withdraw();
+        }
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
             waker.wake();
         }
     }
 
-    /// Forgets that it was to end: the next attempt of the same task isn't.
-    pub(super) fn forget(&self) {
-        if let Some(context) = self.context.filter(|_| self.stopped().is_some()) {
+    /// It has ended, and the next attempt of the same task is not to end because of it.
+    pub(super) fn close(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        if self.stopped().is_some() {
+            self.withdraw();
+        }
+    }
+
+    fn withdraw(&self) {
+        if let Some(context) = self.context {
             monitor_core::cancel::withdraw(context.process());
         }
     }

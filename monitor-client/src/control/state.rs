@@ -133,9 +133,11 @@ impl State {
         wanted.clamp(min, max)
     }
 
-    /// Tasks that have run too long.
-    pub(super) fn overdue(&self, now: Instant) -> Vec<Arc<Run>> {
-        self.running().filter(|run| run.hard.is_some_and(|hard| now >= hard)).cloned().collect()
+    /// Tasks that have run too long and weren't told yet, and the moment when the next one will have.
+    pub(super) fn overdue(&self, now: Instant) -> (Vec<Arc<Run>>, Option<Instant>) {
+        let limited = self.running().filter(|run| run.stopped().is_none()).filter_map(|run| Some((run, run.hard?)));
+        let (over, coming): (Vec<_>, Vec<_>) = limited.partition(|(_, hard)| now >= *hard);
+        (over.into_iter().map(|(run, _)| run.clone()).collect(), coming.into_iter().map(|(_, hard)| hard).min())
     }
 
     fn running(&self) -> impl Iterator<Item = &Arc<Run>> {

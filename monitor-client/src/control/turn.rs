@@ -78,7 +78,9 @@ impl Held {
                 Step::Never(why) => return Poll::Ready(Err(why)),
                 Step::Wait(until) => until,
             };
-            state.wakers.push(cx.waker().clone());
+            if !state.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                state.wakers.push(cx.waker().clone());
+            }
             drop(state);
             if let Some(until) = until {
                 inner.alarm(until);
@@ -160,7 +162,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.run.forget();
+        self.run.close();
     }
 }
 

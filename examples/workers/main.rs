@@ -1,0 +1,156 @@
+//! Two threads work on films of a queue, under control: one film fails and is tried again, one was revoked, thumbnails are limited.
+//! With a number it goes on for so many seconds, and does what `monitor control` says.
+//!
+//! ```text
+//! MONITOR_ENABLED=1 MONITOR_COMMANDS=all cargo run -p monitor-examples --bin workers -- 60
+//! monitor inspect reserved
+//! monitor control rate-limit thumbnail 1/s --for 10s
+//! monitor control pause --for 5s
+//! monitor control pool-grow 2
+//! monitor control shutdown
+//! ```
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+use monitor_client::commands::{Order, Rate, TaskSource};
+use monitor_client::control::{Stop, TaskControl};
+use monitor_client::task::{self, Ticket};
+use monitor_client::{normal_task, root_task};
+
+/// A message of the queue.
+struct Message {
+    film: u32,
+    ticket: Ticket,
+    /// It is not to be worked on before.
+    eta: Option<SystemTime>,
+}
+
+/// A queue as simple as can be: real ones are elsewhere, and do the same.
+#[derive(Default)]
+struct Queue {
+    messages: Mutex<VecDeque<Message>>,
+    changed: Condvar,
+}
+
+impl Queue {
+    fn push(&self, message: Message) {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push_back(message);
+        self.changed.notify_one();
+    }
+
+    /// Waits for a message; none if there is to be no more.
+    fn pop(&self, is_over: impl Fn() -> bool) -> Option<Message> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(message) = messages.pop_front() {
+                return Some(message);
+            }
+            if is_over() {
+                return None;
+            }
+            (messages, _) = self.changed.wait_timeout(messages, Duration::from_millis(20)).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let seconds = std::env::args().nth(1).map(|text| text.parse().with_context(|| format!("{text:?}: expected seconds"))).transpose()?;
+    let until = seconds.map(|seconds: u64| Instant::now() + Duration::from_secs(seconds));
+    let control = TaskControl::new(2).from_queues(["films"]).conf(serde_json::json!({ "attempts": 3 })).register();
+    let thumbnails = Order::RateLimit { name: "thumbnail".to_owned(), rate: Rate::read("20/s").map_err(anyhow::Error::msg)?, hold: None };
+    control.handle(thumbnails).map_err(anyhow::Error::msg)?;
+
+    let (queue, outcomes) = (Queue::default(), Mutex::new(BTreeSet::new()));
+    for message in send(1..=4) {
+        if message.film == 3 {
+            // A customer has called it off, as `monitor control revoke` would.
+            let ids = message.ticket.uuid.iter().cloned().collect();
+            control.handle(Order::Revoke { ids, terminate: false }).map_err(anyhow::Error::msg)?;
+        }
+        queue.push(message);
+    }
+    std::thread::scope(|scope| {
+        let working: Vec<_> = (0..4).map(|_| scope.spawn(|| work(&control, &queue, until, &outcomes))).collect();
+        if let Some(until) = until {
+            for film in 5.. {
+                if control.is_stopping() || Instant::now() >= until {
+                    break;
+                }
+                send(film..=film).into_iter().for_each(|message| queue.push(message));
+                std::thread::sleep(Duration::from_millis(250));
+            }
+        }
+        working.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    });
+    let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    outcomes.iter().for_each(|outcome| println!("{outcome}"));
+    Ok(())
+}
+
+/// Sends two tasks for each film.
+#[root_task("send films")]
+fn send(films: std::ops::RangeInclusive<u32>) -> Vec<Message> {
+    let message = |name: &str, film: u32| {
+        let ticket = task::send(name).queue("films").uuid(format!("{name}-{film}")).args(&[film]).begin();
+        Message { film, ticket, eta: None }
+    };
+    films.flat_map(|film| [message("render", film), message("thumbnail", film)]).collect()
+}
+
+/// Works on messages, one after the other, when it is their turn.
+fn work(control: &TaskControl, queue: &Queue, until: Option<Instant>, outcomes: &Mutex<BTreeSet<String>>) {
+    let is_over = || control.is_stopping() || until.is_none_or(|until| Instant::now() >= until);
+    while let Some(message) = queue.pop(is_over) {
+        let name = message.ticket.uuid.clone().unwrap_or_default();
+        let mut held = control.accept(task::receive(&message.ticket));
+        if let Some(eta) = message.eta {
+            held = held.not_before(eta);
+        }
+        let outcome = match held.start() {
+            Err(Stop::Shutdown) => return queue.push(message),
+            Err(why) => format!("{name}: {why}"),
+            Ok(turn) => {
+                let (work, permit) = turn.begin();
+                let within = work.context().map(monitor_client::Context::enter);
+                let result = render(message.film, message.ticket.retries, &|| permit.stopped());
+                drop(within);
+                match result {
+                    Ok(frames) => {
+                        work.returned(&frames);
+                        format!("{name}: {frames} frames, attempt {}", message.ticket.retries + 1)
+                    }
+                    Err(error) if message.ticket.retries < 2 && permit.stopped().is_none() => {
+                        let eta = SystemTime::now() + Duration::from_millis(50);
+                        let ticket = work.retry(error, eta);
+                        queue.push(Message { ticket, eta: Some(eta), ..message });
+                        continue;
+                    }
+                    Err(error) => {
+                        let words = format!("{name}: {error}");
+                        work.fail(error);
+                        words
+                    }
+                }
+            }
+        };
+        outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
+    }
+}
+
+/// The second film can't be read at first.
+#[normal_task]
+fn render(film: u32, retries: u32, stopped: &dyn Fn() -> Option<Stop>) -> anyhow::Result<u32> {
+    for _frame in 0..film.min(24) {
+        if let Some(why) = stopped() {
+            return Err(why.into());
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    if film == 2 && retries == 0 {
+        bail!("film {film} is being written");
+    }
+    Ok(24 * film)
+}
