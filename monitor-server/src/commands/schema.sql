@@ -35,3 +35,6 @@ CREATE TABLE line(
 
 -- Who has opened a worker's channel: SHA-256 of the key.
 CREATE TABLE channel(number INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE, key BLOB NOT NULL) STRICT;
+
+-- Tasks that workers that come later aren't to run.
+CREATE TABLE revoked(number INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
