@@ -79,14 +79,20 @@ fn main() -> anyhow::Result<()> {
                 if control.is_stopping() || Instant::now() >= until {
                     break;
                 }
-                send(film..=film).into_iter().for_each(|message| queue.push(message));
+                for message in send(film..=film) {
+                    queue.push(message);
+                }
                 std::thread::sleep(Duration::from_millis(250));
             }
         }
-        working.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        for thread in working {
+            thread.join().expect("no panic");
+        }
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcomes.iter().for_each(|outcome| println!("{outcome}"));
+    for outcome in &outcomes {
+        println!("{outcome}");
+    }
     Ok(())
 }
 

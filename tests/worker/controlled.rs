@@ -54,7 +54,9 @@ pub(crate) fn works() {
         }
     }
     drop(ends);
-    tasks.into_iter().for_each(|task| task.join().expect("no panic"));
+    for task in tasks {
+        task.join().expect("no panic");
+    }
 }
 
 fn works_on(control: &TaskControl, action: &str, name: &str, id: &str, ended: &Receiver<()>) {
