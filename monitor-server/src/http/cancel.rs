@@ -27,7 +27,7 @@ const MAX_BYTES: usize = 4 << 10;
     responses(
         (status = 200, description = "What became of it", body = Cancelled),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),

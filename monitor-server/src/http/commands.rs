@@ -149,7 +149,7 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     responses(
         (status = 200, description = "What became of it", body = Command),
         (status = 400, description = "It can't be read, or nobody knows the method", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "The server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),

@@ -772,11 +772,28 @@ export interface paths {
         get: operations["get_commands"];
         put?: never;
         /**
-         * Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active` and
-         *     `registered` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
+         * Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active`, `registered`,
+         *     `conf`, `scheduled`, `reserved`, `revoked`, `active-queues` and `query` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
          *     time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
          */
         post: operations["post_command"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands/methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Methods that workers may be asked, and who does them now. */
+        get: operations["get_methods"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2436,6 +2453,22 @@ export interface components {
             value?: unknown;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
+        /** @description A method, and who does it now. */
+        CommandMethod: {
+            /** @description How many workers with an open channel do it. */
+            count: number;
+            /** @description Its name. */
+            method: string;
+            /** @description The scope that it wants, `read` or `operate`. */
+            scope: string;
+            /** @description Their names, at most 100. */
+            workers: string[];
+        };
+        /** @description `GET /api/v1/commands/methods`: what workers may be asked. */
+        CommandMethods: {
+            /** @description Methods that only tell something, then the others, each by name. */
+            methods: components["schemas"]["CommandMethod"][];
+        };
         /** @description One message of a worker's channel: what it is to do. */
         CommandOrder: {
             /** @description With what. */
@@ -2467,7 +2500,7 @@ export interface components {
             /** @description `true` says which workers are meant, and asks none. */
             dry_run?: boolean;
             /**
-             * @description What they are to do: `ping`, `stats`, `active`, `registered`, or a method of their own.
+             * @description What they are to do: `ping`, `stats`, `active`, `registered`, one of a queue worker's, or a method of their own.
              * @example ping
              */
             method: string;
@@ -9388,7 +9421,7 @@ export interface operations {
                     "application/json": components["schemas"]["Command"];
                 };
             };
-            /** @description It can't be read */
+            /** @description It can't be read, or nobody knows the method */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -9406,7 +9439,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, or a page of another site asks */
+            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -9444,6 +9477,89 @@ export interface operations {
             };
             /** @description It is no JSON, or compressed */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_methods: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that only tell something, then the others */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandMethods"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11738,7 +11854,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, or a page of another site asks */
+            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
             403: {
                 headers: {
                     [name: string]: unknown;
