@@ -102,9 +102,9 @@ fn a_pool_grows_shrinks_and_pauses_for_as_long_as_it_is_said() {
     answer(&server, "control pause --for 100ms");
     worker.told("await render f");
     worker.says("begun f");
-    let states = answer(&server, "inspect query a f nobody");
-    let states: Vec<_> = states["tasks"].as_array().unwrap().iter().map(|task| (&task["uuid"], &task["state"])).collect();
-    assert_eq!(states, [(&json!("a"), &json!("active")), (&json!("f"), &json!("active"))]);
+    let found = answer(&server, "inspect query a f nobody");
+    let found: Vec<_> = found["tasks"].as_array().unwrap().iter().map(|task| (&task["uuid"], &task["state"])).collect();
+    assert_eq!(found, [(&json!("a"), &json!("active")), (&json!("f"), &json!("active"))]);
 
     // What runs is ended, and the answer comes before the program has ended.
     assert_eq!(answer(&server, "control shutdown --now"), json!({"stopping": true}));
@@ -216,7 +216,7 @@ fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
     let paused = text.lines().find(|line| line.starts_with("pause ")).expect("it is named");
     assert!(code == 0 && paused.contains("monitor-test-worker@"), "{text}");
     assert!(text.contains("log-level        nobody now"), "{text}");
-    assert!(monitor(&server, "inspect --list").1.lines().any(|line| line.starts_with("reserved ") && line.contains("@")));
+    assert!(monitor(&server, "inspect --list").1.lines().any(|line| line.starts_with("reserved ") && line.contains('@')));
 
     for (request, status, words) in [
         (json!({"method": "rate-limit", "arguments": {"name": "a", "rate": "1/y"}}), 400, "no rate"),
