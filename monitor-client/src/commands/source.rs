@@ -63,7 +63,10 @@ static SOURCE: OnceBox<Box<dyn TaskSource>> = OnceBox::new();
 
 /// Has a source answer for the tasks of this program. Returns false if there is one already, which goes on answering.
 pub fn register_source(source: impl TaskSource) -> bool {
-    SOURCE.set(Box::new(Box::new(source))).is_ok()
+    let is_first = SOURCE.set(Box::new(Box::new(source))).is_ok();
+    // A worker can be asked before it has a task.
+    crate::enabled();
+    is_first
 }
 
 /// The source of this program.
