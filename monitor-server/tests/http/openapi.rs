@@ -36,6 +36,7 @@ const ROUTES: &[&str] = &[
     "get /api/v1/batch-tasks/{name}/publications/{publication}/file",
     "get /api/v1/batch-tasks/{name}/versions",
     "get /api/v1/commands",
+    "get /api/v1/commands/methods",
     "get /api/v1/commands/{id}",
     "get /api/v1/doctor",
     "get /api/v1/heartbeats",
