@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, Fields, Order, READING_METHODS, WorkerId};
+use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, Fields, Order, OrderError, READING_METHODS, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -396,8 +396,12 @@ fn check(request: &CommandRequest, now_us: u64) -> Result<Duration, CommandError
     {
         return wrong("until_us", format!("expected a time from now ({now_us}) on, at most 30 days ahead, in Unix µs"));
     }
-    if let Err(error) = Order::read(&request.method, &request.arguments) {
-        return Err(CommandError::Parameter { name: format!("arguments.{}", error.argument), detail: error.to_string() });
-    }
     Ok(Duration::from_millis(timeout_ms))
+}
+
+/// Checks the arguments of a method for workers of queues. Agents have methods of these names with other arguments, which only the server
+/// itself asks for.
+pub(crate) fn check_arguments(request: &CommandRequest) -> Result<(), CommandError> {
+    let wrong = |error: OrderError| CommandError::Parameter { name: format!("arguments.{}", error.argument), detail: error.to_string() };
+    Order::read(&request.method, &request.arguments).map(drop).map_err(wrong)
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::allowed::AllowedCommands;
 use self::ask::Asked;
-pub(crate) use self::ask::{Caller, is_reading};
+pub(crate) use self::ask::{Caller, check_arguments, is_reading};
 use self::channels::Channel;
 pub(crate) use self::channels::key_hash;
 pub(crate) use self::figures::{Figures, Reply};
