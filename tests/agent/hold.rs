@@ -173,7 +173,11 @@ fn a_run_that_vanishes_or_whose_task_is_deleted_stands_in_nobodys_way() {
     let first = agent.done(&["run", "gone"]);
     let pid = wait_for("the command", || agent.lines("pid").first().cloned());
     // Its folder is removed, and all who see to it are killed.
-    fs::remove_dir_all(agent.path("data/runs").join(&first)).unwrap();
+    let folder = agent.path("data/runs").join(&first);
+    wait_for("its folder to be gone, into which the launcher still writes", || {
+        let _ = fs::remove_dir_all(&folder);
+        (!folder.exists()).then_some(())
+    });
     for pid in agent.launchers().into_iter().map(|pid| pid.to_string()).chain([pid]) {
         let _ = Command::new("kill").args(["-9", &pid]).status();
     }
