@@ -5,6 +5,7 @@ use monitor_wire::Cancelled;
 use serde_json::json;
 
 use super::*;
+use crate::data::Model;
 use crate::support::{at, error, process, process_id, root, root_id, roots, tree, worker};
 
 fn app() -> App {
