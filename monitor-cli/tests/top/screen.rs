@@ -104,10 +104,6 @@ impl Screen {
         self.seen.0.lock().unwrap().parser.screen().alternate_screen()
     }
 
-    pub(crate) fn hides_cursor(&self) -> bool {
-        self.seen.0.lock().unwrap().parser.screen().hide_cursor()
-    }
-
     /// All that was written to the terminal.
     pub(crate) fn written(&self) -> String {
         String::from_utf8_lossy(&self.seen.0.lock().unwrap().written).into_owned()
