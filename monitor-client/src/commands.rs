@@ -26,7 +26,9 @@ use serde_json::Value;
 #[cfg(feature = "ship")]
 pub(crate) use self::source::source;
 pub use self::source::{TaskSource, register_source};
-pub use monitor_wire::{Order, Rate};
+pub use monitor_wire::{
+    CallAnswer, Order, PurgeAnswer, QueueCount, QueueLength, QueuePurge, QueuesAnswer, Rate, RetryAnswer, RetryLine, TaskCall,
+};
 
 /// What a method does with its arguments: its answer, or why there is none.
 pub(crate) type Method = Arc<dyn Fn(Fields) -> Result<Value, String> + Send + Sync>;

@@ -19,6 +19,7 @@ mod model;
 mod order;
 mod publication;
 mod queue;
+mod queue_order;
 mod retry;
 mod revoked;
 mod stats;
@@ -52,15 +53,17 @@ pub use model::{
     Attempt, Counts, Fold, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress,
     Root, RootsPage, StreamMessage, TreePage, Worker, WorkersPage, quantile_ns,
 };
-pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate};
+pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS};
 pub use publication::{
     BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,
     BatchSilent,
 };
 pub use queue::{
-    QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, Task, TaskFailed, TaskReceived, TaskRejected, TaskRetried,
-    TaskRevoked, TaskSent, TaskStarted, TaskSucceeded,
+    Queue, QueueCallRequest, QueueCalled, QueueCounts, QueueOfWorker, QueueRetried, QueueRetryRequest, QueueRevokeRequest, QueueTaskResult,
+    QueueTasksPage, QueueTypes, Queues, Task, TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted,
+    TaskSucceeded,
 };
+pub use queue_order::{CallAnswer, PurgeAnswer, QueueCount, QueueLength, QueuePurge, QueuesAnswer, RetryAnswer, RetryLine, TaskCall};
 pub use retry::{Backoff, LONGEST_RETRY_AFTER, is_temporary, retry_after};
 pub use revoked::RevokedIds;
 pub use stats::{

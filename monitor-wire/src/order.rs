@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::event::Fields;
+use crate::event::{Fields, MAX_TIME_US};
+use crate::queue_order::{QueuePurge, TaskCall};
 
 /// Methods that only tell something, which any program or worker may know.
-pub const READING_METHODS: [&str; 10] =
-    ["ping", "stats", "active", "registered", "conf", "scheduled", "reserved", "revoked", "active-queues", "query"];
+pub const READING_METHODS: [&str; 11] =
+    ["ping", "stats", "active", "registered", "conf", "scheduled", "reserved", "revoked", "active-queues", "queues", "query"];
 /// Methods that change something, which any program or worker may know. A program may have others of its own.
-pub const CHANGING_METHODS: [&str; 13] = [
+pub const CHANGING_METHODS: [&str; 16] = [
     "cancel",
     "rate-limit",
     "time-limit",
@@ -24,9 +25,14 @@ pub const CHANGING_METHODS: [&str; 13] = [
     "autoscale",
     "add-consumer",
     "cancel-consumer",
+    "call",
+    "purge",
+    "retry",
     "shutdown",
     "log-level",
 ];
+/// Methods that a single worker does of all that are meant: done by each of them, a task would be started more than once.
+pub const SINGLE_METHODS: [&str; 3] = ["call", "purge", "retry"];
 
 /// The most ids in one order.
 pub const MOST_IDS: usize = 1_000;
@@ -48,6 +54,8 @@ pub enum Order {
     Revoked,
     /// `active-queues`: which queues does it take tasks from?
     ActiveQueues,
+    /// `queues`: which queues does it know, and how many tasks wait in them? The answer is a [`QueuesAnswer`](crate::QueuesAnswer).
+    Queues,
     /// `query`: what does it know of these tasks?
     Query {
         /// Ids of tasks in their queue.
@@ -115,6 +123,15 @@ pub enum Order {
     CancelConsumer {
         /// Its name.
         queue: String,
+    },
+    /// `call`: starts a task by its name. The answer is a [`CallAnswer`](crate::CallAnswer).
+    Call(TaskCall),
+    /// `purge`: throws away what waits in queues. The answer is a [`PurgeAnswer`](crate::PurgeAnswer).
+    Purge(QueuePurge),
+    /// `retry`: has tasks that have ended run again. The answer is a [`RetryAnswer`](crate::RetryAnswer).
+    Retry {
+        /// Ids of tasks in their queue.
+        ids: Vec<String>,
     },
     /// `shutdown`: begins nothing more and ends.
     Shutdown {
@@ -187,11 +204,12 @@ impl fmt::Display for Rate {
 
 impl Order {
     /// Methods that a worker of a queue may know.
-    pub const METHODS: [&str; 16] = [
+    pub const METHODS: [&str; 20] = [
         "scheduled",
         "reserved",
         "revoked",
         "active-queues",
+        "queues",
         "query",
         "rate-limit",
         "time-limit",
@@ -203,6 +221,9 @@ impl Order {
         "autoscale",
         "add-consumer",
         "cancel-consumer",
+        "call",
+        "purge",
+        "retry",
         "shutdown",
     ];
 
@@ -218,6 +239,7 @@ impl Order {
             "reserved" => Self::Reserved,
             "revoked" => Self::Revoked,
             "active-queues" => Self::ActiveQueues,
+            "queues" => Self::Queues,
             "query" => Self::Query { ids: read.ids()? },
             "rate-limit" => Self::RateLimit { name: read.name("name")?, rate: read.rate()?, hold: read.duration("for_ms")? },
             "time-limit" => {
@@ -241,6 +263,13 @@ impl Order {
             }
             "add-consumer" => Self::AddConsumer { queue: read.name("queue")? },
             "cancel-consumer" => Self::CancelConsumer { queue: read.name("queue")? },
+            "call" => Self::Call(read.call()?),
+            "purge" => Self::Purge(QueuePurge {
+                queues: read.names("queues")?,
+                exclude: read.names("exclude")?,
+                count_only: read.switch("count_only")?,
+            }),
+            "retry" => Self::Retry { ids: read.ids()? },
             "shutdown" => Self::Shutdown { now: read.switch("now")? },
             _ => return Ok(None),
         };
@@ -275,6 +304,49 @@ impl Arguments<'_> {
         let ids = self.get("ids").and_then(Value::as_array).filter(|ids| (1..=MOST_IDS).contains(&ids.len()));
         let ids = ids.and_then(|ids| ids.iter().map(id).collect());
         ids.ok_or_else(|| wrong("ids", format!("expected a list of 1 to {MOST_IDS} ids of tasks, each of 1 to {LONGEST_NAME} bytes")))
+    }
+
+    fn names(&mut self, name: &'static str) -> Result<Vec<String>, OrderError> {
+        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
+        let text = |text: &Value| text.as_str().filter(|text| is_name(text)).map(str::to_owned);
+        let names = value.as_array().filter(|names| names.len() <= MOST_IDS).and_then(|names| names.iter().map(text).collect());
+        names.ok_or_else(|| wrong(name, format!("expected a list of up to {MOST_IDS} names, each of 1 to {LONGEST_NAME} bytes")))
+    }
+
+    fn optional_name(&mut self, name: &'static str) -> Result<Option<String>, OrderError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = value.as_str().filter(|text| is_name(text)).map(str::to_owned);
+        text.map(Some).ok_or_else(|| wrong(name, format!("expected a text of 1 to {LONGEST_NAME} bytes")))
+    }
+
+    fn moment(&mut self, name: &'static str) -> Result<Option<u64>, OrderError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let moment = value.as_u64().filter(|moment| (1..=MAX_TIME_US).contains(moment));
+        moment.map(Some).ok_or_else(|| wrong(name, format!("expected a time in Unix µs, at most {MAX_TIME_US}")))
+    }
+
+    fn call(&mut self) -> Result<TaskCall, OrderError> {
+        let name = self.name("name")?;
+        let args = match self.get("args") {
+            None => Vec::new(),
+            Some(Value::Array(args)) => args.clone(),
+            Some(_) => return Err(wrong("args", "expected a list, the task's arguments by position")),
+        };
+        let kwargs = match self.get("kwargs") {
+            None => Fields::new(),
+            Some(Value::Object(kwargs)) => kwargs.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            Some(_) => return Err(wrong("kwargs", "expected an object, the task's arguments by name")),
+        };
+        let queue = self.optional_name("queue")?;
+        let (eta_us, countdown) = (self.moment("eta_us")?, self.duration("countdown_ms")?);
+        if eta_us.is_some() && countdown.is_some() {
+            return Err(wrong("countdown_ms", "a task waits for `eta_us` or for `countdown_ms`, not for both"));
+        }
+        let expires_us = self.moment("expires_us")?;
+        if eta_us.zip(expires_us).is_some_and(|(eta, expires)| expires < eta) {
+            return Err(wrong("expires_us", "it is no earlier than `eta_us`, or the task would never be started"));
+        }
+        Ok(TaskCall { name, args, kwargs, queue, eta_us, countdown, expires_us })
     }
 
     fn rate(&mut self) -> Result<Option<Rate>, OrderError> {
@@ -348,12 +420,34 @@ mod tests {
             ("pool-grow", json!({"n": 2}), Order::PoolGrow { by: 2 }),
             ("autoscale", json!({"min": 0, "max": 8}), Order::Autoscale { min: 0, max: 8, hold: None }),
             ("shutdown", json!({"now": false}), Order::Shutdown { now: false }),
+            ("queues", json!({}), Order::Queues),
+            ("retry", json!({"ids": ["a", "b"]}), Order::Retry { ids: vec!["a".to_owned(), "b".to_owned()] }),
+            ("purge", json!({}), Order::Purge(QueuePurge::default())),
+            (
+                "purge",
+                json!({"queues": ["视频"], "exclude": ["b"], "count_only": true}),
+                Order::Purge(QueuePurge { queues: vec!["视频".to_owned()], exclude: vec!["b".to_owned()], count_only: true }),
+            ),
+            ("call", json!({"name": "渲染"}), Order::Call(TaskCall { name: "渲染".to_owned(), ..TaskCall::default() })),
+            (
+                "call",
+                json!({"name": "a", "args": [1, {"b": []}], "kwargs": {"size": "4k"}, "queue": "q", "countdown_ms": 60_000, "expires_us": 9}),
+                Order::Call(TaskCall {
+                    name: "a".to_owned(),
+                    args: vec![json!(1), json!({"b": []})],
+                    kwargs: [("size".to_owned(), json!("4k"))].into(),
+                    queue: Some("q".to_owned()),
+                    eta_us: None,
+                    countdown: hold,
+                    expires_us: Some(9),
+                }),
+            ),
         ] {
             assert_eq!(read(method, arguments).unwrap(), Some(expected), "{method}");
         }
         assert_eq!(read("cache-clear", json!({"any": 1})), Ok(None));
         let known = |method: &&str| READING_METHODS.contains(method) || CHANGING_METHODS.contains(method);
-        assert!(Order::METHODS.iter().all(known));
+        assert!(Order::METHODS.iter().all(known) && SINGLE_METHODS.iter().all(|method| Order::METHODS.contains(method)));
         assert!(Order::METHODS.iter().all(|method| !matches!(read(method, json!({})), Ok(None))));
     }
 
@@ -383,6 +477,22 @@ mod tests {
             ("autoscale", json!({"min": 0, "max": 0}), "`max`"),
             ("add-consumer", json!({"queue": ""}), "`queue`"),
             ("resume", json!({"now": true}), "`now`: resume takes no arguments"),
+            ("call", json!({}), "`name`"),
+            ("call", json!({"name": ""}), "`name`"),
+            ("call", json!({"name": "x".repeat(4_096)}), "`name`"),
+            ("call", json!({"name": "a", "args": {"b": 1}}), "`args`: expected a list"),
+            ("call", json!({"name": "a", "kwargs": [1]}), "`kwargs`: expected an object"),
+            ("call", json!({"name": "a", "queue": 7}), "`queue`"),
+            ("call", json!({"name": "a", "eta_us": 1, "countdown_ms": 1}), "`countdown_ms`"),
+            ("call", json!({"name": "a", "eta_us": 0}), "`eta_us`"),
+            ("call", json!({"name": "a", "eta_us": "tomorrow"}), "`eta_us`"),
+            ("call", json!({"name": "a", "eta_us": 9, "expires_us": 8}), "`expires_us`"),
+            ("call", json!({"name": "a", "when": 9}), "`when`: call takes `name`, `args`, `kwargs`"),
+            ("purge", json!({"queues": "a"}), "`queues`"),
+            ("purge", json!({"exclude": [""]}), "`exclude`"),
+            ("purge", json!({"count_only": 1}), "`count_only`"),
+            ("retry", json!({"ids": [null]}), "`ids`"),
+            ("queues", json!({"name": "a"}), "queues takes no arguments"),
         ] {
             let error = read(method, arguments).expect_err(method);
             assert!(error.contains(words), "{method}: {error}");

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Link, WorkerRef, process_event};
-use crate::ids::{ProcessId, RootId, WorkerId};
+use crate::command::CommandTo;
+use crate::event::{Fields, Link, WorkerRef, process_event};
+use crate::ids::{CommandId, ProcessId, RootId, WorkerId};
 use crate::model::Process;
+use crate::queue_order::RetryLine;
 use crate::words::{Phase, State};
 
 /// Events that carry the message of a task: what it is, with what it is called, and how it travels.
@@ -171,8 +173,168 @@ pub struct QueueTypes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Queues {
-    /// The tasks of each queue.
+    /// Each queue that tasks went through, or that a worker has told of.
     pub queues: Vec<QueueCounts>,
+}
+
+/// A queue, with its tasks as they are stored and with what workers say of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Queue {
+    /// Its name; empty for tasks whose queue isn't known.
+    pub name: String,
+    /// How many of its tasks are in which state.
+    pub states: BTreeMap<String, u64>,
+    /// The workers that know it, if they were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<QueueOfWorker>,
+}
+
+/// A queue as one worker knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QueueOfWorker {
+    /// The worker's name.
+    pub worker: String,
+    /// Its id.
+    pub worker_id: Option<WorkerId>,
+    /// How many tasks wait in the queue. Workers that share a queue say the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
+    /// How many workers take tasks from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<u64>,
+    /// How many of its tasks this worker has that haven't begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<u64>,
+    /// How many of its tasks this worker works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<u64>,
+}
+
+/// `POST /api/v1/queue-tasks`: a task that is to be started by its name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(example = json!({"name": "render", "args": ["a.mov"], "kwargs": {"size": "4k"}, "queue": "video", "countdown_ms": 10_000}))
+)]
+pub struct QueueCallRequest {
+    /// Name of the task, 1 to 512 bytes.
+    #[cfg_attr(feature = "openapi", schema(example = "render", min_length = 1, max_length = 512))]
+    pub name: String,
+    /// Its arguments by position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<Value>,
+    /// Its arguments by name.
+    #[serde(default, skip_serializing_if = "Fields::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub kwargs: Fields,
+    /// The queue that it goes through; the worker's own choice if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 512))]
+    pub queue: Option<String>,
+    /// Not to be started before, in Unix microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 9_007_199_254_740_991_u64))]
+    pub eta_us: Option<u64>,
+    /// Not to be started before so many milliseconds are over, at most 30 days; instead of `eta_us`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2_592_000_000_u64))]
+    pub countdown_ms: Option<u64>,
+    /// Not to be started after, in Unix microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 9_007_199_254_740_991_u64))]
+    pub expires_us: Option<u64>,
+    /// One of these workers does it; one of all that are online if nothing is said.
+    #[serde(default)]
+    pub to: CommandTo,
+    /// How long its answer is waited for, 10 to 60,000; 5,000 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
+    pub timeout_ms: Option<u64>,
+}
+
+impl QueueCallRequest {
+    /// The arguments of the method `call`.
+    #[must_use]
+    pub fn arguments(&self) -> Fields {
+        let Self { name, args, kwargs, queue, eta_us, countdown_ms, expires_us, to: _, timeout_ms: _ } = self;
+        let number = |name: &str, number: &Option<u64>| Some((name.to_owned(), (*number)?.into()));
+        let given = [
+            Some(("name".to_owned(), name.as_str().into())),
+            (!args.is_empty()).then(|| ("args".to_owned(), args.clone().into())),
+            (!kwargs.is_empty()).then(|| ("kwargs".to_owned(), Value::Object(kwargs.clone().into_iter().collect()))),
+            queue.as_ref().map(|queue| ("queue".to_owned(), queue.as_str().into())),
+            number("eta_us", eta_us),
+            number("countdown_ms", countdown_ms),
+            number("expires_us", expires_us),
+        ];
+        given.into_iter().flatten().collect()
+    }
+}
+
+/// A task that was started by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QueueCalled {
+    /// Its id in the queue.
+    #[cfg_attr(feature = "openapi", schema(example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"))]
+    pub uuid: String,
+    /// Name of the worker that has put it into its queue.
+    #[cfg_attr(feature = "openapi", schema(example = "worker@build-7:4711"))]
+    pub worker: String,
+    /// Its id.
+    pub worker_id: Option<WorkerId>,
+    /// The command that the worker was told by.
+    pub command: Option<CommandId>,
+}
+
+/// `POST /api/v1/queue-tasks/revoke`: tasks that are not to be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"ids": ["8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"], "terminate": true})))]
+pub struct QueueRevokeRequest {
+    /// Their ids in the queue, 1 to 1,000.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 1_000))]
+    pub ids: Vec<String>,
+    /// Ends those that run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub terminate: bool,
+    /// How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
+    pub timeout_ms: Option<u64>,
+}
+
+/// `POST /api/v1/queue-tasks/retry`: tasks that have ended and are to run again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(example = json!({"ids": ["8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"]})))]
+pub struct QueueRetryRequest {
+    /// Their ids in the queue, 1 to 1,000.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 1_000))]
+    pub ids: Vec<String>,
+    /// Only these workers are told; all that are online if nothing is said.
+    #[serde(default)]
+    pub to: CommandTo,
+    /// How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
+    pub timeout_ms: Option<u64>,
+}
+
+/// What became of tasks that were to run again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QueueRetried {
+    /// A line for each task that was asked for, in that order.
+    pub tasks: Vec<RetryLine>,
+    /// The command that the workers were told by.
+    pub command: Option<CommandId>,
 }
 
 /// `GET /api/v1/queue-tasks/{uuid}/result`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_wire::{CHANGING_METHODS, Fields, Order, READING_METHODS};
+use monitor_wire::{CHANGING_METHODS, Fields, Order, READING_METHODS, SINGLE_METHODS};
 use serde_json::Value;
 
 use super::asking::{self, Whom, ask};
@@ -66,6 +66,7 @@ fn read(method: &str, args: &Args) -> Result<Fields, String> {
     match (method, &words[..]) {
         ("cancel", _) => return Err("say `monitor cancel ID`, which tells each worker what it runs of it".to_owned()),
         (method, _) if READING_METHODS.contains(&method) => return Err(format!("say `monitor inspect {method}`")),
+        (single, _) if SINGLE_METHODS.contains(&single) => return Err(format!("say `monitor {single}`: one worker does it")),
         ("rate-limit", [name, rate]) => {
             put("name", (*name).into());
             put("rate", (*rate).into());
@@ -210,6 +211,7 @@ mod tests {
             ("pause now", "monitor control pause"),
             ("cancel 2106", "monitor cancel"),
             ("ping", "monitor inspect ping"),
+            ("call render", "monitor call"),
         ] {
             let error = arguments(line).expect_err(line);
             assert!(error.contains(words), "{line}: {error}");

@@ -23,9 +23,13 @@
 //! }
 //! ```
 //!
+//! A program that can put tasks into its queue by name, throw away what waits there, or have a task run again, says how, and `monitor call`,
+//! `monitor purge` and `monitor retry` do it: [`TaskControl::on_call`], [`on_purge`](TaskControl::on_purge), [`on_retry`](TaskControl::on_retry).
+//!
 //! What changes something is done where `MONITOR_COMMANDS` allows it. A program that forks makes it in the child.
 
 mod alarms;
+mod hooks;
 mod limits;
 mod run;
 mod state;
@@ -37,9 +41,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use monitor_wire::{Fields, Order};
+pub use monitor_wire::{QueuePurge, TaskCall};
 use serde_json::Value;
 
 use self::alarms::Alarms;
+use self::hooks::Hooks;
 use self::limits::Bounds;
 pub use self::run::Stop;
 use self::state::State;
@@ -59,6 +65,7 @@ struct Inner {
     alarms: Arc<Alarms>,
     listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
     conf: OnceLock<Value>,
+    hooks: Hooks,
 }
 
 impl TaskControl {
@@ -81,6 +88,7 @@ impl TaskControl {
             alarms: Arc::default(),
             listener: OnceLock::new(),
             conf: OnceLock::new(),
+            hooks: Hooks::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -128,7 +136,18 @@ impl TaskControl {
 }
 
 impl TaskSource for TaskControl {
+    fn methods(&self) -> &[&str] {
+        self.inner.hooks.methods()
+    }
+
     fn handle(&self, order: Order) -> Result<Value, String> {
+        if let Some(answered) = self.inner.hooks.handle(&order) {
+            return answered;
+        }
+        if order == Order::Queues {
+            let known = self.inner.state().lengths();
+            return self.inner.hooks.queues(known);
+        }
         let (answer, ended) = self.inner.state().handle(order)?;
         for run in ended {
             run.end();

@@ -1,12 +1,12 @@
 //! What a [`TaskControl`](super::TaskControl) knows: limits, the pool, and the tasks that the program has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_core::Context;
-use monitor_wire::{Order, ProcessId, RevokedIds, RootId};
+use monitor_wire::{Order, ProcessId, QueueLength, RevokedIds, RootId};
 use serde_json::{Value, json};
 
 use super::Stop;
@@ -265,6 +265,30 @@ impl State {
         let meant: Vec<&Entry> = self.tasks.values().filter(|task| is_meant(task, time)).collect();
         let tasks: Vec<Value> = meant.iter().take(MOST_TOLD).map(|task| tell(task)).collect();
         json!({ "tasks": tasks, "more": meant.len().saturating_sub(MOST_TOLD) })
+    }
+
+    /// The queues that tasks are taken from, or that the program has tasks of, and how many it has.
+    pub(super) fn lengths(&self) -> Vec<QueueLength> {
+        let (mut reserved, mut active) = (BTreeMap::new(), BTreeMap::new());
+        for task in self.tasks.values() {
+            let counts = if task.run.is_some() { &mut active } else { &mut reserved };
+            *counts.entry(task.queue.as_deref().unwrap_or_default()).or_insert(0) += 1;
+        }
+        let mut names: Vec<&str> = self.queues.iter().map(String::as_str).collect();
+        let others = reserved.keys().chain(active.keys()).filter(|name| !name.is_empty()).copied();
+        for name in others.collect::<BTreeSet<_>>() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let count = |counts: &BTreeMap<&str, u64>, name: &str| Some(counts.get(name).copied().unwrap_or(0));
+        let length = |name: &str| QueueLength {
+            name: name.to_owned(),
+            reserved: count(&reserved, name),
+            active: count(&active, name),
+            ..QueueLength::default()
+        };
+        names.into_iter().map(length).collect()
     }
 
     /// What is known of tasks, in which state.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::channels::{Channel, is_method, order};
 use super::ledger::{BROKEN_OFF, Entry, Waiting};
 use super::names::{Target, first_status, meant, named_ids};
+use super::single::Plan;
 use super::{CommandError, Commands, Durable};
 
 const DEFAULT_TIMEOUT_MS: u64 = 1_000;
@@ -123,7 +124,7 @@ impl Commands {
     pub(crate) async fn ask(self: &Arc<Self>, caller: Caller, request: CommandRequest) -> Result<Command, CommandError> {
         let timeout = check(&request, self.clock.wall_us())?;
         if request.dry_run {
-            let targets = meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())?;
+            let Plan { targets, .. } = self.plan(&caller, &request, timeout).await?;
             let (command, _) = self.prepare(None, &caller, request, timeout, targets).await?;
             return Ok(command);
         }
@@ -146,9 +147,15 @@ impl Commands {
                 None => {}
             }
         }
-        let id = self.begin(&caller, request, &Each::new(), timeout, fingerprint).await?;
+        let plan = self.plan(&caller, &request, timeout).await?;
+        let id = self.begin(&caller, request, plan, timeout, fingerprint).await?;
         drop(turn);
         self.wait(id, timeout).await
+    }
+
+    /// The workers that a command names.
+    pub(super) async fn targets(&self, request: &CommandRequest) -> Result<Vec<Target>, CommandError> {
+        meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())
     }
 
     /// Enters a command and sends it to those that have a channel, to some of them with arguments of their own.
@@ -156,11 +163,11 @@ impl Commands {
         self: &Arc<Self>,
         caller: &Caller,
         request: CommandRequest,
-        each: &Each,
+        plan: Plan,
         timeout: Duration,
         fingerprint: [u8; 32],
     ) -> Result<CommandId, CommandError> {
-        let targets = meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())?;
+        let Plan { targets, each } = plan;
         let id = new_id();
         let (command, targets) = self.prepare(Some(id), caller, request, timeout, targets).await?;
         let waiting = command.lines.iter().filter(|line| !line.status.is_final()).count();
@@ -190,7 +197,7 @@ impl Commands {
             self.revoke(ids).await?;
         }
         self.figures.asked();
-        self.send(id, command, &targets, each);
+        self.send(id, command, &targets, &each);
         Ok(id)
     }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::ask::{Each, TIMEOUT_MS};
+use super::single::Plan;
 use super::{Caller, CommandError, Commands};
 use crate::store::{ProcessesQuery, Queries, RootKey, StoreError};
 
@@ -66,7 +67,8 @@ impl Commands {
                     told.entry(*worker).or_default().extend(ids_of(arguments));
                 }
                 // It can't be asked again: nothing else has this key.
-                result.commands.push(self.begin(&Caller { name: caller.name.clone(), key: None }, asked, &each, timeout, [0; 32]).await?);
+                let plan = Plan { targets: self.targets(&asked).await?, each };
+                result.commands.push(self.begin(&Caller { name: caller.name.clone(), key: None }, asked, plan, timeout, [0; 32]).await?);
             }
             if open.0.is_empty() || Instant::now() >= until || self.stopping.is_cancelled() {
                 break;

@@ -12,6 +12,7 @@ mod methods;
 mod names;
 mod reply;
 mod revoked;
+mod single;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -102,7 +103,7 @@ pub(crate) enum CommandError {
     /// This server passes no such commands on.
     #[error("{0}")]
     Closed(String),
-    /// It contradicts what there is.
+    /// It contradicts what there is, or nobody does it.
     #[error("{0}")]
     Conflict(String),
     /// Whoever replies has no right to.
