@@ -1,6 +1,7 @@
 //! What a monitored call costs, beside the rivals, in one run: `cargo xtask bench client`. What a server takes in, beside what the
 //! machine can do: `cargo xtask bench server`. How punctually batch tasks start, beside other schedulers: `cargo xtask bench batch`.
-//! How soon and how often somebody hears of what fails, beside Alertmanager: `cargo xtask bench alerts`.
+//! How soon and how often somebody hears of what fails, beside Alertmanager: `cargo xtask bench alerts`. What a receiver of events takes in, beside
+//! Celery: `cargo xtask bench events`.
 //!
 //! Criterion measures one thing after the other in one process. Here each contender needs a process of its own, for what it
 //! switches on is global, and they take turns, so that a busy machine is busy for all of them: hence a harness of our own.
@@ -13,6 +14,7 @@ mod child;
 mod compile;
 mod contenders;
 mod cores;
+mod events;
 mod ingest;
 mod instructions;
 mod machine;
@@ -50,6 +52,11 @@ enum What {
     Batch(batch::Options),
     /// Alerts: how soon and how often somebody hears, and what is lost when who tells is killed.
     Alerts(alerts::Options),
+    /// Events: what a receiver takes in, what is lost, how soon workers answer.
+    Events(events::Options),
+    /// What a program of ours does in the bench of events.
+    #[command(hide = true, subcommand)]
+    EventsRole(events::roles::Role),
     /// One contender, told by stdin what to do.
     #[command(hide = true)]
     Contender {
@@ -122,6 +129,8 @@ fn main() -> Result<()> {
         What::Server(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
         What::Batch(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
         What::Alerts(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
+        What::Events(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
+        What::EventsRole(role) => role.run(),
         What::Contender { name, core } => child::serve(&name, core),
     }
 }

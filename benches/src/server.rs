@@ -56,7 +56,7 @@ impl Server {
 
     fn start_by(monitor: &Path, more: &[&str], spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        let (child, url) = start(monitor, folder.path(), more, spawn)?;
+        let (child, url) = start(monitor, folder.path(), "127.0.0.1:0", more, spawn)?;
         Ok(Self { child, url, monitor: monitor.to_owned(), folder })
     }
 
@@ -67,10 +67,11 @@ impl Server {
         Ok(())
     }
 
-    /// Kills it, unless somebody has, and starts it again on the same folder, on all cores, with these arguments besides.
+    /// Kills it, unless somebody has, and starts it again on the same folder and address, on all cores, with these arguments
+    /// besides.
     pub(crate) fn restart(&mut self, more: &[&str]) -> Result<()> {
         self.kill()?;
-        (self.child, self.url) = start(&self.monitor, self.folder.path(), more, spawn)?;
+        (self.child, self.url) = start(&self.monitor, self.folder.path(), self.address(), more, spawn)?;
         Ok(())
     }
 
@@ -159,9 +160,15 @@ fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().with_context(|| format!("can't start {}", command.get_program().display()))
 }
 
-fn start(monitor: &Path, folder: &Path, more: &[&str], spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<(Child, String)> {
+fn start(
+    monitor: &Path,
+    folder: &Path,
+    listen: &str,
+    more: &[&str],
+    spawn: impl FnOnce(&mut Command) -> Result<Child>,
+) -> Result<(Child, String)> {
     let mut command = cores::command(monitor);
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    command.args(["server", "--listen", listen, "--data"]).arg(folder.join("data"));
     // One client is all there are here.
     command.args(["--max-requests-per-second", "1000000"]).args(more);
     // That it serves is known; what goes wrong is to be seen.

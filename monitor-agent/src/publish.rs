@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
+use monitor_runs::Held;
 use nix::unistd::{Uid, User, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
@@ -100,50 +101,88 @@ pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept>
         fs::write(&note, serde_json::to_vec(&kept)?)?;
         kept
     };
-    if let Some(to) = kept.folder.as_ref().filter(|to| fs::symlink_metadata(to).is_err()) {
-        fs::rename(&publish, to)?;
-        if let Err(error) = link(folder, to, ended) {
-            tracing::warn!(folder = %to.display(), %error, "not all files of the history can be linked by name and time");
+    if let Some(to) = &kept.folder {
+        let month = Month::open(folder, name_of(to.parent()))?;
+        let place = month.folder.path().join(name_of(Some(to)));
+        if fs::symlink_metadata(&place).is_err() {
+            fs::rename(&publish, &place)?;
+            if let Err(error) = month.link(&place, name_of(Some(to)), ended) {
+                tracing::warn!(folder = %to.display(), %error, "not all files of the history can be linked by name and time");
+            }
         }
     }
     Ok(kept)
 }
 
-/// Makes each file that is kept reachable by its name and the minute, `price.202611211030.json`. Of two runs in a minute the later one is meant.
-fn link(folder: &Path, kept: &Path, ended: &Zoned) -> io::Result<()> {
-    let history = folder.join("history");
-    let target = kept.strip_prefix(&history).unwrap_or(kept);
-    let minute = ended.strftime("%Y%m%d%H%M").to_string();
-    for entry in fs::read_dir(kept)?.take(MOST_LINKS) {
-        let entry = entry?;
-        let name = PathBuf::from(entry.file_name());
-        if !entry.file_type()?.is_file() {
-            continue;
+fn name_of(path: Option<&Path>) -> &str {
+    path.and_then(|path| path.file_name()?.to_str()).unwrap_or_default()
+}
+
+/// A month of the history.
+struct Month<'a> {
+    name: &'a str,
+    history: Held,
+    folder: Held,
+}
+
+impl<'a> Month<'a> {
+    /// Opens it, made if it isn't there. Others read there, whatever the agent's umask is.
+    fn open(folder: &Path, name: &'a str) -> io::Result<Self> {
+        let is_new = !folder.join("history").join(name).exists();
+        let history = Held::open(folder)?.below("history")?;
+        let month = history.below(name)?;
+        if is_new {
+            // Another user's folder keeps the mode that this user gave it.
+            for made in [&history, &month] {
+                let _ = made.set_mode(0o755);
+            }
         }
-        let mut timed = name.file_stem().unwrap_or_default().to_owned();
-        timed.push(format!(".{minute}"));
-        if let Some(extension) = name.extension() {
-            timed.push(".");
-            timed.push(extension);
-        }
-        let link = history.join(timed);
-        if fs::symlink_metadata(&link).is_ok_and(|there| there.is_symlink()) {
-            fs::remove_file(&link)?;
-        }
-        std::os::unix::fs::symlink(target.join(&name), link)?;
+        Ok(Self { name, history, folder: month })
     }
-    Ok(())
+
+    /// Makes each file that is kept reachable by its name and the minute, `price.202611211030.json`. Of two runs in a minute the later one is meant.
+    fn link(&self, place: &Path, kept: &str, ended: &Zoned) -> io::Result<()> {
+        // A run of another user may have put a link in the place of what was moved.
+        if !fs::symlink_metadata(place)?.is_dir() {
+            return Ok(());
+        }
+        let target = Path::new(self.name).join(kept);
+        let minute = ended.strftime("%Y%m%d%H%M").to_string();
+        for entry in fs::read_dir(place)?.take(MOST_LINKS) {
+            let entry = entry?;
+            let name = PathBuf::from(entry.file_name());
+            if !entry.file_type()?.is_file() {
+                continue;
+            }
+            let mut timed = name.file_stem().unwrap_or_default().to_owned();
+            timed.push(format!(".{minute}"));
+            if let Some(extension) = name.extension() {
+                timed.push(".");
+                timed.push(extension);
+            }
+            let link = self.history.path().join(timed);
+            if fs::symlink_metadata(&link).is_ok_and(|there| there.is_symlink()) {
+                fs::remove_file(&link)?;
+            }
+            std::os::unix::fs::symlink(target.join(&name), link)?;
+        }
+        Ok(())
+    }
+
+    /// A name in it that is not taken yet.
+    fn free_name(&self, ended: &Zoned) -> String {
+        let name = ended.strftime("%d_%H%M%S").to_string();
+        let is_free = |name: &String| fs::symlink_metadata(self.folder.path().join(name)).is_err();
+        let numbered = (2..=u32::MAX).map(|number| format!("{name}-{number}"));
+        std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or(name)
+    }
 }
 
 /// A folder of history that is not there yet.
 fn free_name(folder: &Path, ended: &Zoned) -> io::Result<PathBuf> {
-    let month = folder.join("history").join(ended.strftime("%Y%m").to_string());
-    fs::create_dir_all(&month)?;
-    let name = ended.strftime("%d_%H%M%S").to_string();
-    let is_free = |name: &str| fs::symlink_metadata(month.join(name)).is_err();
-    let numbered = (2..=u32::MAX).map(|number| format!("{name}-{number}"));
-    let free = std::iter::once(name.clone()).chain(numbered).find(|name| is_free(name));
-    Ok(month.join(free.unwrap_or(name)))
+    let month = ended.strftime("%Y%m").to_string();
+    let name = Month::open(folder, &month)?.free_name(ended);
+    Ok(folder.join("history").join(month).join(name))
 }
 
 #[cfg(test)]

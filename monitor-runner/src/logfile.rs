@@ -2,9 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Zoned;
+use monitor_runs::Held;
 
 /// A file of output, up to its bound.
 #[derive(Debug)]
@@ -22,12 +24,18 @@ impl LogFile {
     /// `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below `folder`, in local time.
     pub(crate) fn create(folder: &Path, name: &str, id: &str, longest: u64) -> io::Result<Self> {
         let now = Zoned::now();
-        let path = std::path::absolute(folder)?.join(file_name(name)).join("logs").join(now.strftime("%Y%m/%d").to_string());
-        fs::create_dir_all(&path)?;
-        let path = path.join(format!("{}-{id}.log", now.strftime("%H%M%S")));
+        let own = std::path::absolute(folder)?.join(file_name(name));
+        fs::create_dir_all(&own)?;
+        let names = ["logs".to_owned(), now.strftime("%Y%m").to_string(), now.strftime("%d").to_string()];
+        let (mut path, mut held) = (own.clone(), Held::open(&own)?);
+        for name in names {
+            held = held.below(&name)?;
+            path.push(name);
+        }
+        let name = format!("{}-{id}.log", now.strftime("%H%M%S"));
         // A further attempt goes on in the same file.
-        let file = File::options().append(true).create(true).open(&path)?;
-        Ok(Self { path, file: Some(file), left: longest, cut: 0, failure: None })
+        let file = File::options().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(held.path().join(&name))?;
+        Ok(Self { path: path.join(name), file: Some(file), left: longest, cut: 0, failure: None })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {

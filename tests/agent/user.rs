@@ -208,3 +208,51 @@ fn a_link_in_the_place_of_the_folder_is_not_emptied_and_leads_nowhere() {
         assert_eq!(fs::metadata(&precious).unwrap().uid(), 0, "and gives nobody's else away");
     }
 }
+
+#[test]
+fn links_in_the_places_of_history_and_logs_lead_nowhere() {
+    if !is_root() {
+        return;
+    }
+    let (agent, home) = agent_for_others();
+    let own = home.path().join("task/gold");
+    let (precious, secret) = (agent.path("precious"), agent.path("secret"));
+    fs::create_dir_all(&own).unwrap();
+    fs::create_dir(&precious).unwrap();
+    fs::write(&secret, "only root reads this").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let nobody = User::from_name(USER).unwrap().unwrap();
+    std::os::unix::fs::chown(&own, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
+    let shell = format!(
+        "echo $1 > $MONITOR_PUBLISH_DIR/price.sh; cd {}; case $1 in links) ln -s {1} history; mv logs before; ln -s {1} logs;; \
+         change) cd history/*/*/ && ln -sf {2} price.sh;; esac",
+        own.display(),
+        precious.display(),
+        secret.display()
+    );
+    agent.define("gold", &definition(&shell, &format!("user = {USER:?}\n{}", target("prod", &agent.path("srv/prod")))));
+    agent.wait_for_log("a task is new or has changed");
+
+    for (number, link, code) in [(1, "history", 96), (2, "logs", 125)] {
+        ran(&agent, &["links"]);
+        let run = agent.ended("gold", number).pop().unwrap();
+        let words = format!("{link} is a link, where this user needs a folder: remove it");
+        assert!(run["result_code"] == code && run.to_string().contains(&words), "{run}");
+    }
+    assert_eq!(fs::read_dir(&precious).unwrap().count(), 0, "nothing is written there: {}", agent.log());
+    for link in ["history", "logs"] {
+        fs::remove_file(own.join(link)).unwrap();
+    }
+    ran(&agent, &["mended"]);
+    agent.ended("gold", 3);
+    let kept = agent.done(&["history", "gold"]);
+    let kept_line = kept.lines().find(|line| line.contains("gold@")).unwrap_or_else(|| panic!("{kept}")).to_owned();
+    assert_eq!(kept.lines().count(), 1, "{kept}");
+    // What is kept is the user's, who may change it: but not to what the user may not read.
+    ran(&agent, &["change"]);
+    let kept = own.join("history").read_dir().unwrap().map_while(Result::ok).find(|entry| entry.file_type().unwrap().is_dir()).unwrap();
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o755, "others read there");
+    let first = kept_line.split_whitespace().next().unwrap();
+    let told: serde_json::Value = serde_json::from_str(&agent.done(&["history", "gold", first, "--json"])).unwrap();
+    assert_eq!(told["files"]["price.sh"], secret.as_os_str().len(), "the link's own length: {told}");
+}

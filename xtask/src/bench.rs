@@ -1,4 +1,5 @@
-//! What a monitored call costs, beside the rivals, what a server takes in, how punctually tasks start, and what the page costs a browser.
+//! What a monitored call costs, beside the rivals, what a server takes in, how punctually tasks start, what receivers of events take in, and what the
+//! page costs a browser.
 //!
 //! The benches of client, server and agent are a workspace of their own: see benches/Cargo.toml. That of the page is a script beside its
 //! tests.
@@ -27,6 +28,7 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     match args.first().map(String::as_str) {
         Some("batch") => drop(bench.arg("--rivals").arg(rivals::schedulers()?)),
         Some("alerts") => drop(bench.arg("--rivals").arg(rivals::tellers()?)),
+        Some("events") => drop(bench.arg("--rivals").arg(rivals::queues()?)),
         _ => {}
     }
     run(&mut bench)

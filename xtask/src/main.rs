@@ -52,7 +52,8 @@ enum Chore {
     Sanitize,
     /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
     /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `bench batch`: how punctually
-    /// batch tasks start, beside other schedulers. `bench alerts`: how soon somebody hears. `--help` says more.
+    /// batch tasks start, beside other schedulers. `bench alerts`: how soon somebody hears. `bench events`: what a receiver takes
+    /// in, beside Celery. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.

@@ -12,6 +12,8 @@ const NODE: &str = "node-schedule@2.1.1";
 /// `APScheduler` keeps its jobs by `SQLAlchemy`.
 const PYTHON: &[&str] = &["apscheduler==3.11.3", "sqlalchemy==2.1.9"];
 
+const CELERY: &[&str] = &["celery[redis]==5.7.0"];
+
 /// Other schedulers: node-schedule in `node`, `APScheduler` in `python`, Debian's cron in `cron`.
 pub(crate) fn schedulers() -> Result<PathBuf> {
     let folder = target().join("rivals");
@@ -29,6 +31,13 @@ pub(crate) fn schedulers() -> Result<PathBuf> {
 pub(crate) fn tellers() -> Result<PathBuf> {
     let folder = target().join("rivals");
     debian(&folder.join("alertmanager"), "prometheus-alertmanager")?;
+    Ok(folder)
+}
+
+/// Who else tells events of tasks and asks workers: Celery in `celery`. Redis is installed for the tests.
+pub(crate) fn queues() -> Result<PathBuf> {
+    let folder = target().join("rivals");
+    python(&folder.join("celery"), CELERY)?;
     Ok(folder)
 }
 
