@@ -24,6 +24,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-otlp", &["monitor-wire", "monitor-state", "base64", "http", "percent-encoding", "prost", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
     ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "monitor-otlp", "*"]),
+    ("monitor-apalis", &["monitor-client", "*"]),
     (
         "monitor-server",
         &["monitor-wire", "monitor-spool", "monitor-state", "monitor-otlp", "monitor-tasks", "monitor-alerts", "monitor-web", "*"],
@@ -53,7 +54,7 @@ const WALLS: &[(&str, &[&str])] = &[
         ],
     ),
     ("monitor-examples", &["monitor-client", "monitor-receiver", "*"]),
-    ("monitor-tests", &["monitor-client", "*"]),
+    ("monitor-tests", &["monitor-client", "monitor-apalis", "*"]),
     ("xtask", &["*"]),
 ];
 

@@ -26,13 +26,14 @@
 //! Arguments and results are recorded only where the program says so, by [`MessageBuilder::args`] and [`Work::returned`].
 //! Who receives a message a second time, because the worker that had it died, says so by [`Receive::retries`].
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use monitor_core::record::{TaskMessage, TaskStep};
 use monitor_core::task::{self as core, TaskIds, TaskRun};
-use monitor_core::{Context, Process, ProcessBuilder, Reported};
+use monitor_core::{Context, Process, ProcessBuilder, Reported, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::propagation::{context_of_traceparent, traceparent_of};
@@ -76,6 +77,14 @@ impl Ticket {
     /// The process that the task is; none if its sender isn't monitored.
     pub fn context(&self) -> Option<Context> {
         context_of_traceparent(self.traceparent.as_deref()?)
+    }
+
+    /// Tells that the queue didn't take the task after all: nobody will receive it, and it is shown as rejected.
+    pub fn reject(&self) {
+        if let (Some(context), Some(native_id)) = (self.context(), self.uuid.clone()) {
+            let ids = TaskIds { context, native_id, attempt: self.retries.saturating_add(1) };
+            core::tell(&ids, TaskStep::Rejected { requeued: false });
+        }
     }
 }
 
@@ -193,6 +202,12 @@ impl Receive {
     /// Its id in the queue, where the ticket doesn't say it.
     pub fn uuid(mut self, uuid: impl Into<String>) -> Self {
         self.ticket.uuid = Some(uuid.into());
+        self
+    }
+
+    /// The process that it was sent by, where the ticket's ids weren't made by a sender that is monitored.
+    pub fn parent(mut self, parent: Context) -> Self {
+        self.message.parent = parent.process();
         self
     }
 
@@ -349,6 +364,13 @@ impl Work {
     /// What others can be started under, by [`Context::enter`]. `None` when nothing is recorded.
     pub fn context(&self) -> Option<Context> {
         self.process.as_ref().and_then(Process::context)
+    }
+
+    /// Sets a field, or sets it anew.
+    pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        if let Some(process) = &self.process {
+            process.field(key, value);
+        }
     }
 
     /// It succeeded.

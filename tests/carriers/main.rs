@@ -1,6 +1,5 @@
 //! What carries the tree from one program, thread or task to another, by the real things: each tree is the one that is written here.
 
-mod brokers;
 mod python;
 
 use std::collections::BTreeSet;
@@ -8,9 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use expect_test::expect;
-use monitor_tests::{Server, example, outline, run};
-
-use self::brokers::{RabbitMq, Redis};
+use monitor_tests::{RabbitMq, Redis, Server, example, outline, run};
 
 /// The program that does it, told what to do.
 fn carrier(server: &Server, what: &[&str]) -> Command {

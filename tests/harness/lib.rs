@@ -1,5 +1,6 @@
 //! The real binaries, real sockets and real files, and few words to use them with.
 
+mod brokers;
 #[cfg(target_os = "linux")]
 mod clock;
 #[cfg(target_os = "linux")]
@@ -9,6 +10,7 @@ mod server;
 mod spool;
 mod tree;
 
+pub use brokers::{RabbitMq, Redis};
 #[cfg(target_os = "linux")]
 pub use clock::SteeredClock;
 #[cfg(target_os = "linux")]

@@ -120,6 +120,22 @@ impl State {
         Step::Go(run)
     }
 
+    /// Returns true if one more task of a queue may be taken, and else when that may have changed by itself.
+    pub(super) fn room(&mut self, queue: Option<&str>, now: Instant) -> (bool, Option<Instant>) {
+        let takes_from_it = queue.is_none_or(|queue| self.queues.iter().any(|name| name == queue));
+        let is_paused = *self.is_paused.get(now);
+        let most = self.pool.get(now).max;
+        let has_room = takes_from_it && !self.is_stopping && !is_paused && self.tasks.len() < most;
+        (has_room, if is_paused { self.is_paused.until() } else { self.pool.until() })
+    }
+
+    /// Wakes this one as soon as something has changed.
+    pub(super) fn wake_later(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|other| other.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+
     /// How many tasks run.
     fn busy(&self) -> usize {
         self.tasks.values().filter(|task| task.run.is_some()).count()

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{self, Poll, Waker};
 use std::time::{Instant, SystemTime};
 
 use monitor_core::Reported;
@@ -70,17 +70,27 @@ impl Held {
     /// # Errors
     /// If it is not to be run. That is told then: as revoked, or, if the worker ends, as given back to its queue.
     pub async fn ready(self) -> Result<Turn, Stop> {
+        self.ready_unless(|_| false).await
+    }
+
+    /// Like [`ready`](Self::ready), but the task is given back to its queue as soon as `is_ending` says that whoever took it ends. That is
+    /// asked at first, and whenever the task is woken: it may keep the waker.
+    ///
+    /// # Errors
+    /// If it is not to be run. That is told then: as revoked, or, if the worker ends, as given back to its queue.
+    pub async fn ready_unless(self, is_ending: impl Fn(&Waker) -> bool) -> Result<Turn, Stop> {
         let inner = self.listed.inner.clone();
         let step = poll_fn(|cx| {
+            if is_ending(cx.waker()) {
+                return Poll::Ready(Err(Stop::Shutdown));
+            }
             let mut state = inner.state();
             let until = match state.step(self.listed.id) {
                 Step::Go(run) => return Poll::Ready(Ok(run)),
                 Step::Never(why) => return Poll::Ready(Err(why)),
                 Step::Wait(until) => until,
             };
-            if !state.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.wakers.push(cx.waker().clone());
-            }
+            state.wake_later(cx.waker());
             drop(state);
             if let Some(until) = until {
                 inner.alarm(until);
@@ -154,6 +164,14 @@ impl Permit {
         })
     }
 
+    /// Does work of the task until it is done or the task is to end; then the future is dropped.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub async fn until_stopped<F: Future>(&self, work: F) -> Result<F::Output, Stop> {
+        self.run.until_stopped(work).await
+    }
+
     /// Returns true if the task has run for longer than its soft time limit: it had better come to an end by itself.
     pub fn is_late(&self) -> bool {
         self.run.is_late()
@@ -185,6 +203,23 @@ impl fmt::Debug for Permit {
 }
 
 impl TaskControl {
+    /// Is ready when there is room for one more task of this queue (of any, if none is named): the worker takes tasks from it, isn't paused
+    /// and isn't about to end, and has fewer tasks than may run at once. Whoever asks is woken, ready or not, when something has changed.
+    pub fn poll_room(&self, queue: Option<&str>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let (has_room, until) = {
+            let mut state = self.inner.state();
+            state.wake_later(cx.waker());
+            state.room(queue, Instant::now())
+        };
+        if has_room {
+            return Poll::Ready(());
+        }
+        if let Some(until) = until {
+            self.inner.alarm(until);
+        }
+        Poll::Pending
+    }
+
     /// Takes a task that was received: it is told as received, and listed until it has its turn.
     pub fn accept(&self, receive: crate::task::Receive) -> Held {
         let (name, queue) = receive.about();

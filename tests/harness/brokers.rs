@@ -9,17 +9,20 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A server that ends with its test.
+#[derive(Debug)]
 struct Broker {
     child: Child,
     url: String,
     _folder: TempDir,
 }
 
-pub(crate) struct Redis(Broker);
+/// Redis, which forgets all when it ends.
+#[derive(Debug)]
+pub struct Redis(Broker);
 
 impl Redis {
-    /// It listens on a socket in its folder alone.
-    pub(crate) fn start() -> Self {
+    /// Starts it, and waits until it can be asked. It listens on a socket in its folder alone.
+    pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("socket");
         let mut command = Command::new(found(&["/usr/bin/redis-server", "/usr/local/bin/redis-server"], "redis-server"));
@@ -32,12 +35,15 @@ impl Redis {
         Self(Broker { child, url: format!("redis+unix://{}", socket.display()), _folder: folder })
     }
 
-    pub(crate) fn url(&self) -> &str {
+    /// Where it listens.
+    pub fn url(&self) -> &str {
         &self.0.url
     }
 }
 
-pub(crate) struct RabbitMq {
+/// RabbitMQ, with a server of names of its own.
+#[derive(Debug)]
+pub struct RabbitMq {
     broker: Broker,
     names: u16,
 }
@@ -47,7 +53,7 @@ const RABBITMQ: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 impl RabbitMq {
     /// All that it keeps is in its folder, and it listens on ports of its own on this machine alone.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         // Somebody else may take a port between its choice and the broker's start, so that it ends: others are tried then.
         Self::started()
             .or_else(|_| Self::started())
@@ -90,7 +96,8 @@ impl RabbitMq {
         Ok(rabbit)
     }
 
-    pub(crate) fn url(&self) -> &str {
+    /// Where it listens.
+    pub fn url(&self) -> &str {
         &self.broker.url
     }
 }

@@ -1,0 +1,155 @@
+//! What a task carries in its metadata: which process it is, and who sent it.
+
+use std::convert::Infallible;
+
+use apalis_core::task::ExecutionContext;
+use apalis_core::task::metadata::{Metadata, MetadataStore};
+use monitor_client::Context;
+use monitor_client::task::Ticket;
+
+/// The process that the task itself is, as a W3C `traceparent`.
+const PROCESS: &str = "monitor.traceparent";
+const NAME: &str = "monitor.name";
+const QUEUE: &str = "monitor.queue";
+/// The caller of the task, as tracers write it; and as apalis' own `TracingContext` does: trace, span, flags and state, separated by `;`.
+const CALLER: &str = "traceparent";
+const CALLER_OF_APALIS: &str = "apalis_core.tracing.context";
+
+/// A ticket on its way through the metadata.
+pub(crate) struct Carried(pub(crate) Ticket);
+
+impl Metadata for Carried {
+    type Error = Infallible;
+
+    fn extract(store: &MetadataStore) -> Result<Self, Infallible> {
+        let get = |key| store.get(key).map(str::to_owned);
+        Ok(Self(Ticket { traceparent: get(PROCESS), name: get(NAME), queue: get(QUEUE), ..Ticket::default() }))
+    }
+
+    fn inject(&self, store: &mut MetadataStore) -> Result<(), Infallible> {
+        let Self(Ticket { traceparent, name, queue, .. }) = self;
+        for (key, value) in [(PROCESS, traceparent), (NAME, name), (QUEUE, queue)] {
+            if let Some(value) = value {
+                store.replace(key, value);
+            }
+        }
+        // For the worker's other tracers, unless the program has a caller of its own for them.
+        if let Some(traceparent) = traceparent {
+            store.insert_if_absent(CALLER, traceparent);
+        }
+        Ok(())
+    }
+}
+
+/// The ticket of a task that a worker has received, and the process that sent it where the ticket doesn't know it.
+///
+/// A task whose sender isn't monitored has no ids. Where its own id is unique they follow from that, so that the task is the same process in
+/// whatever program it is tried again.
+pub(crate) fn received(task: &ExecutionContext) -> (Ticket, Option<Context>) {
+    let Ok(Carried(mut ticket)) = Carried::extract(task.metadata());
+    ticket.uuid = task.task_id().map(ToString::to_string);
+    ticket.queue = ticket.queue.or_else(|| task.queue().map(ToString::to_string));
+    if ticket.context().is_some() {
+        return (ticket, None);
+    }
+    let caller = caller(task.metadata());
+    ticket.traceparent = ticket.uuid.as_deref().and_then(|id| ids_of(id, caller));
+    (ticket, caller)
+}
+
+/// Whoever sent the task, by the tracer of that program.
+fn caller(metadata: &MetadataStore) -> Option<Context> {
+    let read = |traceparent: &str| Ticket { traceparent: Some(traceparent.to_owned()), ..Ticket::default() }.context();
+    metadata.get(CALLER).and_then(read).or_else(|| {
+        let mut parts = metadata.get(CALLER_OF_APALIS)?.splitn(4, ';');
+        read(&format!("00-{}-{}-01", parts.next()?, parts.next()?))
+    })
+}
+
+/// Ids that follow from the task's own, as a `traceparent`: below a caller, or at the head of a tree of its own.
+fn ids_of(task: &str, caller: Option<Context>) -> Option<String> {
+    let number = unique(task);
+    let root = caller.map(Context::root).or(number)?;
+    let process = number.map_or_else(|| hash(task), |number| number as u64);
+    Some(format!("00-{root:032x}-{process:016x}-01"))
+}
+
+/// The number that a ULID or a UUID is. Other ids may be given twice, by another queue or after a queue was emptied.
+fn unique(id: &str) -> Option<u128> {
+    match id.len() {
+        26 => id.bytes().try_fold(0_u128, |number, letter| {
+            let value = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ".iter().position(|digit| *digit == letter.to_ascii_uppercase())?;
+            Some(number.checked_mul(32)? | value as u128)
+        }),
+        36 if id.bytes().filter(|letter| *letter == b'-').count() == 4 => u128::from_str_radix(&id.replace('-', ""), 16).ok(),
+        _ => None,
+    }
+}
+
+/// FNV-1a, for it is the same in every version of every program.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use apalis_core::task::Task;
+    use apalis_core::task::builder::TaskBuilder;
+    use apalis_core::task::task_id::TaskId;
+
+    use super::*;
+
+    const SENDER: &str = "00-0199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01";
+
+    fn task(id: &str, metadata: &[(&str, &str)]) -> Task<()> {
+        TaskBuilder::new(()).task_id(TaskId::from_string(id)).with_metadata(metadata.iter().copied().collect()).build()
+    }
+
+    fn ids(id: &str, metadata: &[(&str, &str)]) -> (Option<String>, Option<String>) {
+        let (ticket, caller) = received(task(id, metadata).ctx());
+        (ticket.traceparent, caller.map(|caller| format!("{:032x} {:016x}", caller.root(), caller.process())))
+    }
+
+    #[test]
+    fn a_ticket_goes_through_the_metadata() {
+        let ticket = Ticket {
+            uuid: Some("七".to_owned()),
+            traceparent: Some(SENDER.to_owned()),
+            name: Some("渲染".to_owned()),
+            queue: Some("视频".to_owned()),
+            retries: 0,
+        };
+        let mut sent = task("七", &[("traceparent", "of another tracer")]);
+        sent.inject_metadata(&Carried(ticket.clone())).unwrap();
+        assert_eq!(sent.metadata().get("traceparent"), Some("of another tracer"));
+        assert_eq!(received(sent.ctx()), (ticket.clone(), None));
+        let mut sent = task("七", &[]);
+        sent.inject_metadata(&Carried(ticket)).unwrap();
+        assert_eq!(sent.metadata().get("traceparent"), Some(SENDER));
+    }
+
+    #[test]
+    fn a_task_of_a_sender_that_is_not_monitored_has_ids_that_follow_from_its_own() {
+        let of_itself = "00-0199a3ce929d0e0e47360199a3ce929d-47360199a3ce929d-01";
+        assert_eq!(ids("0199a3ce-929d-0e0e-4736-0199a3ce929d", &[]), (Some(of_itself.to_owned()), None));
+        assert_eq!(ids("01K6HWX4MX1R74EDG1K6HWX4MX", &[]).0, ids("01k6hwx4mx1r74edg1k6hwx4mx", &[]).0);
+        let below = |caller: &(&str, &str)| {
+            let (ids, parent) = ids("17", &[*caller]);
+            assert_eq!(parent.as_deref(), Some("0199a3ce929d0e0e47360199a3ce929d a3ce929d0e0e4736"));
+            assert!(ids.unwrap().starts_with("00-0199a3ce929d0e0e47360199a3ce929d-"));
+        };
+        below(&("traceparent", SENDER));
+        below(&("apalis_core.tracing.context", "0199a3ce929d0e0e47360199a3ce929d;a3ce929d0e0e4736;1;a=b"));
+    }
+
+    #[test]
+    fn what_is_no_id_is_none() {
+        for id in
+            ["17", "", "七", "ZZZZZZZZZZZZZZZZZZZZZZZZZZ", "0199a3ce-929d-0e0e-4736-0199a3ce929g", "-----0199a3ce929d0e0e47360199a3ce929d"]
+        {
+            let hostile = [("monitor.traceparent", "nonsense"), ("traceparent", ""), ("apalis_core.tracing.context", ";;;;")];
+            assert_eq!(ids(id, &hostile), (None, None), "{id}");
+        }
+        assert_eq!(ids("17", &[("apalis_core.tracing.context", "-;-;-;-")]), (None, None));
+    }
+}

@@ -1,0 +1,148 @@
+//! The side that works on tasks: what a worker is told about its tasks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use apalis_core::task::ExecutionContext;
+use monitor_client::commands::{Order, TaskSource as _};
+use monitor_client::control::TaskControl;
+use monitor_client::task::{self, Receive};
+use tower_layer::Layer;
+
+use crate::carried;
+use crate::service::TaskService;
+use crate::show::{Hidden, Show, Shown, TakesArgs};
+use crate::watch::Watch;
+
+/// Makes a process of the kind `task` of every task of a worker, below whoever sent it. See [`MonitorExt::monitored`](crate::MonitorExt::monitored).
+///
+/// Its name is that which its sender gave it; else the worker's, [`named`](Self::named); else that of the type of its arguments.
+///
+/// | what the worker does | what becomes of the task |
+/// |---|---|
+/// | returns | succeeded |
+/// | fails, and its `max_attempts` aren't used up; `RetryAfterError`, `DeferredError` | retried |
+/// | fails; `AbortError` | failed, with the error and its sources |
+/// | panics | failed, with the panic |
+/// | is dropped before its end | cancelled |
+/// | is not to run it: [`TaskControl`] | revoked, or given back to its queue |
+pub struct WorkerLayer<A = Hidden, R = Hidden> {
+    pub(crate) about: Arc<About>,
+    pub(crate) args: A,
+    pub(crate) result: R,
+    pub(crate) watch: Arc<Watch>,
+}
+
+/// What holds for all tasks of a worker.
+#[derive(Clone, Default)]
+pub(crate) struct About {
+    pub(crate) name: Option<String>,
+    pub(crate) queue: Option<String>,
+    pub(crate) control: Option<TaskControl>,
+}
+
+impl WorkerLayer {
+    /// A layer that records no arguments and results, and controls nothing.
+    pub fn new() -> Self {
+        Self { about: Arc::default(), args: Hidden, result: Hidden, watch: Arc::default() }
+    }
+}
+
+impl Default for WorkerLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A, R> WorkerLayer<A, R> {
+    /// Name of its tasks, where the sender doesn't say it.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        self.with(|about| about.name = Some(name.into()))
+    }
+
+    /// Name of the queue that the worker takes its tasks from: apalis' tasks don't say it.
+    #[must_use]
+    pub fn queue(self, queue: impl Into<String>) -> Self {
+        self.with(|about| about.queue = Some(queue.into()))
+    }
+
+    /// Puts the worker under this control: limits of rate and time, the pool, pauses, revoked tasks, the end of the worker. It works on as
+    /// many tasks at once as the control's pool has places, monitored or not, and takes no more from its queue than it has places for. Several
+    /// workers of a program share one control.
+    #[must_use]
+    pub fn control(self, control: &TaskControl) -> Self {
+        self.with(|about| about.control = Some(control.clone()))
+    }
+
+    /// Records of a task's arguments what this function makes of them, where the sender didn't: an object has them by name.
+    #[must_use]
+    pub fn show_args<F>(self, show: F) -> WorkerLayer<Shown<F>, R> {
+        WorkerLayer { args: Shown(show), about: self.about, result: self.result, watch: self.watch }
+    }
+
+    /// Records of what a task returns what this function makes of it.
+    #[must_use]
+    pub fn show_result<F>(self, show: F) -> WorkerLayer<A, Shown<F>> {
+        WorkerLayer { result: Shown(show), about: self.about, args: self.args, watch: self.watch }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut About)) -> Self {
+        change(Arc::make_mut(&mut self.about));
+        self
+    }
+
+    /// Begins to tell that a task was received.
+    pub(crate) fn receive<Args>(&self, task: &ExecutionContext, args: &Args) -> Receive
+    where
+        A: Show<Args>,
+    {
+        let (mut ticket, caller) = carried::received(task);
+        let about = &self.about;
+        ticket.name = ticket.name.or_else(|| about.name.clone()).or_else(|| Some(short_name::<Args>()));
+        ticket.queue = ticket.queue.or_else(|| about.queue.clone());
+        ticket.retries = u32::try_from(task.attempt()).unwrap_or(u32::MAX);
+        let mut receive = task::receive(&ticket);
+        if let Some(caller) = caller {
+            receive = receive.parent(caller);
+        }
+        if monitor_client::enabled()
+            && let Some(shown) = self.args.show(args)
+        {
+            receive = receive.args_of(&shown);
+        }
+        receive
+    }
+}
+
+/// The name of a type without its path, and without what it is generic over.
+fn short_name<T>() -> String {
+    let name = std::any::type_name::<T>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name).to_owned()
+}
+
+impl<A: Clone, R: Clone> Clone for WorkerLayer<A, R> {
+    fn clone(&self) -> Self {
+        Self { about: self.about.clone(), args: self.args.clone(), result: self.result.clone(), watch: self.watch.clone() }
+    }
+}
+
+impl<A, R> fmt::Debug for WorkerLayer<A, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let About { name, queue, control } = &*self.about;
+        f.debug_struct("WorkerLayer").field("name", name).field("queue", queue).field("control", control).finish_non_exhaustive()
+    }
+}
+
+impl<S, A: Clone, R: Clone> Layer<S> for WorkerLayer<A, R> {
+    type Service = TaskService<S, A, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        if let About { control: Some(control), queue: Some(queue), .. } = &*self.about {
+            // It can't fail but by there being a thousand queues.
+            let _ = control.handle(Order::AddConsumer { queue: queue.clone() });
+        }
+        TaskService { inner, layer: self.clone() }
+    }
+}

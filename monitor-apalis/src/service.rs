@@ -1,0 +1,159 @@
+//! Each task on its way through the layer.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use apalis_core::error::{AbortError, BoxDynError, DeferredError};
+use apalis_core::task::Task;
+use apalis_core::task::status::Status;
+use apalis_core::worker::context::WorkerContext;
+use futures_util::future::BoxFuture;
+use monitor_client::control::{Held, Permit, Stop};
+use monitor_client::task::{Received, Work};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::attempt::Attempt;
+use crate::layer::WorkerLayer;
+use crate::show::Show;
+use crate::watch::Watch;
+
+/// The service of a [`WorkerLayer`].
+#[derive(Debug, Clone)]
+pub struct TaskService<S, A, R> {
+    pub(crate) inner: S,
+    pub(crate) layer: WorkerLayer<A, R>,
+}
+
+impl<S, Args, A, R> Service<Task<Args>> for TaskService<S, A, R>
+where
+    S: Service<Task<Args>, Response: Send, Error: Into<BoxDynError>, Future: Send + 'static> + Clone + Send + 'static,
+    Args: Send + 'static,
+    A: Show<Args>,
+    R: Show<S::Response>,
+{
+    type Response = S::Response;
+    type Error = BoxDynError;
+    type Future = TaskFuture<S::Future, S::Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        let about = &self.layer.about;
+        if let Some(control) = &about.control {
+            let room = control.poll_room(about.queue.as_deref(), cx);
+            if control.is_stopping() {
+                self.layer.watch.stop();
+            }
+            ready!(room);
+        }
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, task: Task<Args>) -> Self::Future {
+        let layer = &self.layer;
+        if layer.about.control.is_none() && !monitor_client::enabled() {
+            return TaskFuture::Plain { future: self.inner.call(task) };
+        }
+        if let Some(worker) = task.data().get::<WorkerContext>() {
+            layer.watch.knows(worker);
+        }
+        let receive = layer.receive(task.ctx(), &task.args);
+        let turn = match &layer.about.control {
+            Some(control) => Turn::Held(control.accept(receive)),
+            None => Turn::Now(receive.accept()),
+        };
+        // The one that was made ready is called once the task has its turn.
+        let next = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, next);
+        TaskFuture::Monitored { future: Box::pin(work(inner, layer.watch.clone(), layer.result.clone(), task, turn)) }
+    }
+}
+
+/// A task that was received: it waits for its turn, or begins at once.
+enum Turn {
+    Held(Held),
+    Now(Received),
+}
+
+impl Turn {
+    async fn begin(self, watch: &Watch) -> Result<(Work, Option<Permit>), Stop> {
+        match self {
+            Self::Now(received) => Ok((received.begin(), None)),
+            Self::Held(held) => {
+                let (work, permit) = held.ready_unless(|waker| watch.is_ending(waker)).await?.begin();
+                Ok((work, Some(permit)))
+            }
+        }
+    }
+}
+
+async fn work<S, Args, R>(mut inner: S, watch: Arc<Watch>, result: R, task: Task<Args>, turn: Turn) -> Result<S::Response, BoxDynError>
+where
+    S: Service<Task<Args>, Error: Into<BoxDynError>>,
+    R: Show<S::Response>,
+{
+    let status = task.raw_status().clone();
+    let (work, permit) = match turn.begin(&watch).await {
+        Ok(begun) => begun,
+        Err(why) => {
+            let (next, error) = not_run(why);
+            status.store(next);
+            return Err(error);
+        }
+    };
+    if let Some(worker) = task.data().get::<WorkerContext>() {
+        work.field("apalis.worker", worker.name().to_owned());
+    }
+    let mut attempt = Attempt::new(work, &task);
+    let done = attempt.until_done(permit.as_ref(), || inner.call(task)).await;
+    // Its place in the pool is free before anybody hears of its end.
+    drop(permit);
+    match done {
+        Ok(Ok(returned)) => {
+            attempt.succeed(result.show(&returned));
+            Ok(returned)
+        }
+        Ok(Err(error)) => {
+            let error = error.into();
+            attempt.fail(&error);
+            Err(error)
+        }
+        Err(why) => {
+            attempt.stop(why);
+            let (next, error) = not_run(why);
+            status.store(next);
+            Err(error)
+        }
+    }
+}
+
+/// What apalis is told of a task that is not to be run, or to be run no further: where the worker ends, it is due again.
+fn not_run(why: Stop) -> (Status, BoxDynError) {
+    match why {
+        Stop::Shutdown => (Status::Pending, Box::new(DeferredError::new(why))),
+        _ => (Status::Killed, Box::new(AbortError::new(why))),
+    }
+}
+
+pin_project! {
+    /// The work on a task.
+    #[project = Projected]
+    #[allow(missing_debug_implementations)]
+    pub enum TaskFuture<F, T> {
+        #[doc(hidden)]
+        Plain { #[pin] future: F },
+        #[doc(hidden)]
+        Monitored { future: BoxFuture<'static, Result<T, BoxDynError>> },
+    }
+}
+
+impl<F: Future<Output = Result<T, E>>, T, E: Into<BoxDynError>> Future for TaskFuture<F, T> {
+    type Output = Result<T, BoxDynError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Projected::Plain { future } => future.poll(cx).map_err(Into::into),
+            Projected::Monitored { future } => future.as_mut().poll(cx),
+        }
+    }
+}

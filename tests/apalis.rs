@@ -1,0 +1,277 @@
+//! Tasks of apalis with a real Redis: from the program that sends them to those that work on them.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command};
+
+use expect_test::expect;
+use monitor_tests::{Redis, Server, command, example, outline, run, wait_for};
+use serde_json::{Value, json};
+
+/// A program that sends or works.
+struct Program {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+fn program(server: Option<&Server>, redis: &Redis, what: &str, rest: &[&str]) -> Command {
+    let mut command = example("monitor-test-apalis", server);
+    command.args([what, redis.url()]).args(rest);
+    command.env("MONITOR_HEARTBEAT", "300ms").env("MONITOR_EXIT_TIMEOUT", "60s").env("MONITOR_COMMANDS", "all");
+    command
+}
+
+impl Program {
+    fn start(mut command: Command) -> Self {
+        use std::process::Stdio;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("its output"));
+        let mut program = Self { child, lines };
+        program.says("ready");
+        program
+    }
+
+    fn worker(server: Option<&Server>, redis: &Redis, name: &str) -> Self {
+        Self::start(program(server, redis, "work", &["视频", name]))
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("it says something");
+        line.trim_end().to_owned()
+    }
+
+    /// Its next line is this one.
+    fn says(&mut self, expected: &str) {
+        assert_eq!(self.line(), expected);
+    }
+
+    /// Its lines up to this one.
+    fn until(&mut self, last: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line| line != last) {
+            let line = self.line();
+            assert!(!line.is_empty(), "it ended without {last:?}: {lines:?}");
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// The end of its input is the end of what it does.
+    fn ends(&mut self) {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("it ends").success());
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ids of films that a program has sent, which has ended.
+fn sent(server: Option<&Server>, redis: &Redis, titles: &[&str]) -> Vec<String> {
+    let mut sender = Program::start(program(server, redis, "send", &[&["视频"], titles].concat()));
+    writeln!(sender.child.stdin.as_mut().expect("its input")).expect("it reads");
+    let ids = titles.iter().map(|_| sender.line()).collect();
+    sender.ends();
+    ids
+}
+
+/// The task with this id in the queue, once it is as wanted.
+fn task(server: &Server, id: &str, phase: &str) -> Value {
+    wait_for(&format!("{id} to be {phase}"), || {
+        let tasks = server.get(&format!("/processes?native_id={id}"))["processes"].take();
+        tasks.as_array()?.iter().find(|task| task["task"]["phase"] == phase).cloned()
+    })
+}
+
+/// The answer of the only worker, which does what it is told.
+fn answer(server: &Server, line: &str) -> Value {
+    let mut monitor = command("monitor");
+    monitor.args(line.split(' ')).args(["--json", "--server", server.url(), "-t", "20s"]).env("MONITOR_TOKEN", server.token());
+    let finished = run(monitor);
+    assert_eq!(finished.code, Some(0), "{line}: {}{}", finished.stdout, finished.stderr);
+    let command: Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
+    command["lines"][0]["value"].clone()
+}
+
+fn wait_for_channel(server: &Server) {
+    wait_for("its channel", || server.ask("GET", "/metrics").1.contains("\nmonitor_channels 1\n").then_some(()));
+}
+
+fn error(task: &Value) -> &str {
+    task["error"]["message"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let titles = ["七武士", "again at once", "again later", "aborts", "panics"];
+    let ids = sent(Some(&server), &redis, &titles);
+    let waits = task(&server, &ids[0], "sent");
+    assert_eq!((&waits["name"], &waits["state"], &waits["task"]["queue"]), (&json!("渲染"), &json!("pending"), &json!("视频")));
+    assert_eq!(waits["task"]["kwargs"], json!({"title": "七武士"}));
+
+    let mut worker = Program::worker(Some(&server), &redis, "放映员");
+    let done = task(&server, &ids[0], "succeeded");
+    assert_eq!(done["task"]["result"], json!({"frames": 3}));
+    assert_eq!(done["fields"]["apalis.worker"], "放映员", "{done}");
+    let again = task(&server, &ids[1], "succeeded");
+    let failed: Vec<_> = again["attempts"].as_array().unwrap().iter().map(|attempt| error(attempt)).collect();
+    assert_eq!((&again["attempt"], &failed[..2]), (&json!(3), &["at once, said again at once"; 2][..]), "{again}");
+    // This one waited in Redis for its next attempt.
+    let later = task(&server, &ids[2], "succeeded");
+    assert_eq!((&later["attempt"], error(&later["attempts"][0])), (&json!(2), "not yet"), "{later}");
+    let aborted = task(&server, &ids[3], "failed");
+    assert_eq!((&aborted["attempt"], error(&aborted)), (&json!(1), "AbortError: 胶片坏了"), "{aborted}");
+    let panicked = task(&server, &ids[4], "failed");
+    assert_eq!((&panicked["error"]["kind"], error(&panicked)), (&json!("panic"), "the film tore"), "{panicked}");
+    worker.ends();
+
+    let tree = server.tree(&server.finished_root());
+    let programs: BTreeSet<&str> = tree.iter().filter_map(|process| process["worker_id"].as_str()).collect();
+    assert_eq!(programs.len(), 2, "of the sender and the worker: {tree:?}");
+    expect![[r#"
+        send films
+          渲染
+            encode
+          渲染
+            encode
+          渲染
+            encode
+          渲染 [failed]: AbortError: 胶片坏了
+          渲染 [failed]: the film tore
+    "#]]
+    .assert_eq(&outline(&tree));
+    assert_eq!(server.roots().len(), 1);
+}
+
+#[test]
+fn a_task_that_fails_is_retried_as_often_as_its_backend_says() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let id = sent(Some(&server), &redis, &["fails"]).remove(0);
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    let retried = task(&server, &id, "retried");
+    assert_eq!((&retried["state"], error(&retried["attempts"][0])), (&json!("pending"), "no film"), "{retried}");
+    let second = worker.until("begun fails 2");
+    assert!(second.contains(&"error: no film".to_owned()), "{second:?}");
+    worker.ends();
+}
+
+/// Its sender isn't monitored: all of its attempts are one process all the same.
+#[test]
+fn a_task_that_was_pushed_by_a_program_that_is_not_monitored_begins_a_tree() {
+    let (server, redis) = (Server::start(), Redis::start());
+    assert_eq!(run(program(None, &redis, "push", &["视频", "again later"])).code, Some(0));
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    let done = wait_for("the task", || {
+        let tasks = server.get("/queue-tasks?state=succeeded")["tasks"].take();
+        tasks.as_array()?.first().cloned()
+    });
+    assert_eq!((&done["name"], &done["attempt"], &done["parent_id"]), (&json!("film"), &json!(2), &json!(null)), "{done}");
+    assert_eq!(done["task"]["args"], json!("again later"), "{done}");
+    assert_eq!(server.roots().len(), 1);
+    worker.ends();
+}
+
+#[test]
+fn without_monitoring_the_tasks_are_done_all_the_same() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let ids = sent(None, &redis, &["a", "panics"]);
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), 2);
+    let mut worker = Program::worker(None, &redis, "w");
+    let mut lines = worker.until("error: AbortError: PanicError: the film tore");
+    lines.sort();
+    assert_eq!(lines, ["begun a 1", "begun panics 1", "error: AbortError: PanicError: the film tore"]);
+    worker.ends();
+    assert_eq!(server.roots(), [] as [Value; 0]);
+}
+
+#[test]
+fn operators_pause_limit_revoke_and_end_a_worker() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    wait_for_channel(&server);
+    assert_eq!(answer(&server, "inspect active-queues"), json!({"queues": [{"name": "视频"}]}));
+
+    // What waits in the queue is not taken out of it, until the pause is over.
+    assert_eq!(answer(&server, "control pause")["paused"], true);
+    let paused = sent(Some(&server), &redis, &["a"]).remove(0);
+    task(&server, &paused, "sent");
+    assert_eq!(answer(&server, "inspect reserved")["tasks"], json!([]));
+    answer(&server, "control resume");
+    worker.says("begun a 1");
+    task(&server, &paused, "succeeded");
+
+    // The first one of the hour begins, the next ones wait.
+    answer(&server, "control rate-limit 渲染 1/h");
+    let limited = sent(Some(&server), &redis, &["b", "c"]);
+    worker.says("begun b 1");
+    wait_for("the next one to wait", || {
+        let reserved = answer(&server, "inspect reserved")["tasks"].take();
+        (reserved[0]["uuid"] == *limited[1]).then_some(())
+    });
+    answer(&server, &format!("control revoke {}", limited[1]));
+    task(&server, &limited[1], "revoked");
+    worker.says("error: AbortError: the task was revoked");
+    answer(&server, "control rate-limit 渲染 0");
+
+    // One that runs is ended, by somebody or by its limit of time.
+    let hangs = sent(Some(&server), &redis, &["hangs"]).remove(0);
+    worker.says("begun hangs 1");
+    assert_eq!(answer(&server, &format!("control revoke {hangs} --terminate"))["terminated"], 1);
+    worker.says("error: AbortError: the task was revoked");
+    assert_eq!(task(&server, &hangs, "revoked")["state"], "cancelled");
+    answer(&server, "control time-limit 渲染 50ms 100ms");
+    let late = sent(Some(&server), &redis, &["hangs"]).remove(0);
+    worker.says("begun hangs 1");
+    worker.says("error: AbortError: the time limit is over");
+    assert_eq!(error(&task(&server, &late, "failed")), "the time limit is over");
+    answer(&server, "control time-limit 渲染 0 0");
+
+    // A third one begins once the pool is larger.
+    sent(Some(&server), &redis, &["hangs", "hangs"]);
+    worker.says("begun hangs 1");
+    worker.says("begun hangs 1");
+    let third = sent(Some(&server), &redis, &["d"]).remove(0);
+    assert_eq!(answer(&server, "inspect stats")["pool"]["busy"], 2);
+    task(&server, &third, "sent");
+    answer(&server, "control pool-grow 1");
+    worker.says("begun d 1");
+
+    // All that runs goes back into the queue.
+    answer(&server, "control shutdown --now");
+    let ended = worker.until("ended");
+    assert_eq!(ended.iter().filter(|line| *line == "error: DeferredError: the worker ends").count(), 2, "{ended:?}");
+    assert!(worker.child.wait().unwrap().success());
+    let mut next = Program::worker(Some(&server), &redis, "another");
+    next.says("begun hangs 2");
+    next.says("begun hangs 2");
+}
+
+#[test]
+fn a_worker_without_tasks_ends_when_it_is_told_to() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    wait_for_channel(&server);
+    answer(&server, "control shutdown");
+    worker.says("ended");
+}
+
+#[test]
+fn a_task_that_redis_does_not_take_is_shown_as_rejected() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let mut sender = Program::start(program(Some(&server), &redis, "send", &["视频", "七武士"]));
+    drop(redis);
+    writeln!(sender.child.stdin.as_mut().unwrap()).unwrap();
+    let line = sender.line();
+    assert!(line.starts_with("not sent: "), "{line}");
+    sender.ends();
+    let tree = server.tree(&server.finished_root());
+    let rejected = tree.iter().find(|process| process["kind"] == "task").expect("the task");
+    assert_eq!((&rejected["state"], &rejected["task"]["phase"]), (&json!("cancelled"), &json!("rejected")), "{rejected}");
+}
