@@ -76,7 +76,7 @@ pub struct Command {
     pub done: bool,
     /// How many workers there are by status.
     pub counts: BTreeMap<String, u64>,
-    /// A line for each worker that is meant, by name. Lists leave them out, and of old commands they are forgotten.
+    /// A line for each worker that is meant, by name. Lists leave out all but that of the worker that is asked for, and of old commands they are forgotten.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<CommandLine>,
 }
@@ -105,7 +105,7 @@ pub struct CommandLine {
     pub last_seen_us: Option<u64>,
 }
 
-/// `GET /api/v1/commands`: the newest commands, newest first, without their lines.
+/// `GET /api/v1/commands`: the newest commands, newest first, without their lines but that of the worker that is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandsPage {

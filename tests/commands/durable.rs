@@ -160,20 +160,3 @@ fn a_program_does_an_order_once_through_kills_of_the_program_at_each_step() {
     fifth.kill().unwrap();
     fifth.wait().unwrap();
 }
-
-#[test]
-fn the_newest_commands_are_listed_newest_first() {
-    let server = Server::start();
-    let _worker = Raw::online(&server, 1, "p");
-    let ids: Vec<Value> = (0..5).map(|_| ask(&server, &json!({"method": "ping", "timeout_ms": 10}), false, None).1["id"].clone()).collect();
-    let (mut seen, mut cursor) = (Vec::new(), String::new());
-    loop {
-        let page = server.get(&format!("/commands?limit=2{cursor}"));
-        seen.extend(page["commands"].as_array().unwrap().iter().map(|command| command["id"].clone()));
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = format!("&cursor={next}"),
-            None => break,
-        }
-    }
-    assert!(seen.iter().eq(ids.iter().rev()), "{seen:?} {ids:?}");
-}

@@ -5,6 +5,7 @@ mod cancel;
 mod control;
 mod durable;
 mod hostile;
+mod listed;
 mod many;
 mod programs;
 mod raw;

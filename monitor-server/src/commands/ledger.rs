@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, CommandsPage, WorkerId};
+use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use crate::store::{Durability, StoreError, SubjectFile, SubjectTables};
@@ -14,7 +14,15 @@ const TABLES: SubjectTables = SubjectTables {
     // `PMco`.
     application_id: 0x504d_636f,
     schema: include_str!("schema.sql"),
-    steps: &["CREATE TABLE revoked(number INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL) STRICT"],
+    steps: &[
+        "CREATE TABLE revoked(number INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
+        "CREATE TABLE meant(command INTEGER NOT NULL, worker BLOB NOT NULL, PRIMARY KEY(command, worker)) STRICT, WITHOUT ROWID;
+         CREATE INDEX meant_worker ON meant(worker, command);
+         INSERT OR IGNORE INTO meant SELECT number, unhex(value ->> 'worker_id') FROM command, json_each(lines)
+           WHERE value ->> 'worker_id' IS NOT NULL;
+         CREATE INDEX line_worker ON line(worker, command) WHERE worker IS NOT NULL;
+         CREATE INDEX line_target ON line(target, command) WHERE target IS NOT NULL AND status = 'waiting';",
+    ],
 };
 
 /// Older commands are forgotten.
@@ -35,7 +43,7 @@ type Stored<T> = std::result::Result<T, StoreError>;
 
 /// The book of a data folder. Every method blocks, briefly.
 pub(super) struct Ledger {
-    file: SubjectFile,
+    pub(super) file: SubjectFile,
 }
 
 /// A new command as it is entered.
@@ -170,7 +178,12 @@ impl Ledger {
                 lines,
             ])?;
             let newest = connection.last_insert_rowid();
-            if is_durable {
+            if !is_durable {
+                let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO meant(command, worker) VALUES(?, ?)")?;
+                for worker in command.lines.iter().filter_map(|line| line.worker_id) {
+                    insert.execute(params![newest, bytes(worker)])?;
+                }
+            } else {
                 let sql = "INSERT INTO line(command, place, worker, target, name, status) VALUES(?, ?, ?, ?, ?, ?)";
                 let mut insert = connection.prepare_cached(sql)?;
                 for (place, (line, target)) in command.lines.iter().zip(*targets).enumerate() {
@@ -293,7 +306,7 @@ impl Ledger {
     /// A command with its lines.
     pub(super) fn command(&self, id: CommandId) -> Stored<Option<Command>> {
         self.file.read(|connection| {
-            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE id = ?"))?;
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS}, lines FROM command WHERE id = ?"))?;
             let found = statement.query_row([number(id)], |row| Ok((row.get::<_, i64>(0)?, read(row)?))).optional()?;
             let Some((number, mut command)) = found else { return Ok(None) };
             if command.until_us.is_some() {
@@ -303,25 +316,11 @@ impl Ledger {
         })
     }
 
-    /// The newest commands before a number, newest first, without their lines.
-    pub(super) fn page(&self, limit: usize, before: i64) -> Stored<CommandsPage> {
-        self.file.read(|connection| {
-            let sql = format!("SELECT {COLUMNS} FROM command WHERE number < ? ORDER BY number DESC LIMIT ?");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, Command { lines: Vec::new(), ..read(row)? }));
-            let mut found = statement.query_map(params![before, limit as i64 + 1], read)?.collect::<Result<Vec<_>>>()?;
-            let has_more = found.len() > limit;
-            found.truncate(limit);
-            let next_cursor = found.last().filter(|_| has_more).map(|(number, _)| number.to_string());
-            Ok(CommandsPage { commands: found.into_iter().map(|(_, command)| command).collect(), next_cursor })
-        })
-    }
-
     /// The durable commands that aren't done.
     pub(super) fn unfinished(&self) -> Stored<Vec<Unfinished>> {
         self.file.read(|connection| {
             let mut statement =
-                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE done = 0 AND until IS NOT NULL"))?;
+                connection.prepare_cached(&format!("SELECT {COLUMNS}, lines FROM command WHERE done = 0 AND until IS NOT NULL"))?;
             let found = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, read(row)?)))?.collect::<Result<Vec<(i64, Command)>>>()?;
             let mut waiting = connection
                 .prepare_cached("SELECT status = 'taken', worker, target FROM line WHERE command = ? AND status IN ('waiting', 'taken')")?;
@@ -343,9 +342,11 @@ impl Ledger {
     }
 }
 
-const COLUMNS: &str = "number, id, method, arguments, created, who, timeout, until, done, counts, lines";
+/// The columns of a command, but for its lines.
+pub(super) const COLUMNS: &str = "number, id, method, arguments, created, who, timeout, until, done, counts";
 
-fn read(row: &Row<'_>) -> Result<Command> {
+/// Reads a command: [`COLUMNS`], and behind them lines as JSON.
+pub(super) fn read(row: &Row<'_>) -> Result<Command> {
     Ok(Command {
         id: Some(id_of(row, 1)?),
         method: row.get(2)?,
@@ -360,7 +361,7 @@ fn read(row: &Row<'_>) -> Result<Command> {
     })
 }
 
-fn lines(connection: &Connection, command: i64) -> Result<Vec<CommandLine>> {
+pub(super) fn lines(connection: &Connection, command: i64) -> Result<Vec<CommandLine>> {
     let sql = "SELECT worker, name, status, value, error, elapsed FROM line WHERE command = ? ORDER BY place";
     let mut statement = connection.prepare_cached(sql)?;
     let line = |row: &Row<'_>| {
@@ -421,7 +422,9 @@ fn count(connection: &Connection, command: i64) -> Result<bool> {
 /// Forgets commands that are too old, but for durable ones that aren't done.
 fn forget(connection: &Connection, newest: i64) -> Result<()> {
     let old = "SELECT number FROM command WHERE number <= ? AND done = 1";
-    connection.prepare_cached(&format!("DELETE FROM line WHERE command IN ({old})"))?.execute([newest - KEPT])?;
+    for table in ["line", "meant"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE command IN ({old})"))?.execute([newest - KEPT])?;
+    }
     connection.prepare_cached("DELETE FROM command WHERE number <= ? AND done = 1")?.execute([newest - KEPT])?;
     forget_lines(connection)
 }
@@ -435,7 +438,9 @@ fn forget_lines(connection: &Connection) -> Result<()> {
         }
         let mut oldest = connection.prepare_cached("SELECT min(number) FROM command WHERE bytes > 0 AND done = 1")?;
         let Some(oldest) = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))? else { return Ok(()) };
-        connection.prepare_cached("DELETE FROM line WHERE command = ?")?.execute([oldest])?;
+        for table in ["line", "meant"] {
+            connection.prepare_cached(&format!("DELETE FROM {table} WHERE command = ?"))?.execute([oldest])?;
+        }
         connection.prepare_cached("UPDATE command SET lines = NULL, bytes = 0 WHERE number = ?")?.execute([oldest])?;
     }
 }
@@ -459,7 +464,7 @@ fn id_of(row: &Row<'_>, at: usize) -> Result<CommandId> {
     CommandId::new(id as u64).ok_or(rusqlite::Error::IntegralValueOutOfRange(at, id))
 }
 
-fn bytes(worker: WorkerId) -> [u8; 16] {
+pub(super) fn bytes(worker: WorkerId) -> [u8; 16] {
     worker.get().to_be_bytes()
 }
 

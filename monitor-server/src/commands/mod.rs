@@ -10,6 +10,7 @@ mod figures;
 mod ledger;
 mod methods;
 mod names;
+mod newest;
 mod reply;
 mod revoked;
 mod single;
@@ -31,6 +32,7 @@ pub(crate) use self::channels::key_hash;
 pub(crate) use self::figures::{Figures, Reply};
 use self::ledger::{Ledger, Waiting};
 use self::names::{Identity, Known};
+pub(crate) use self::newest::CommandsQuery;
 use self::revoked::Revocations;
 use crate::clock::Clock;
 use crate::duties::Duty;
@@ -198,9 +200,22 @@ impl Commands {
         self.book(move |ledger| ledger.command(id)).await?.ok_or(CommandError::NoCommand(id))
     }
 
-    /// One page of the newest commands, those before a number.
-    pub(crate) async fn page(self: &Arc<Self>, limit: usize, before: i64) -> Result<CommandsPage, CommandError> {
-        self.book(move |ledger| ledger.page(limit, before)).await
+    /// One page of the newest commands, newest first, without their lines but that of the worker that is asked for.
+    pub(crate) async fn page(self: &Arc<Self>, query: CommandsQuery) -> Result<CommandsPage, CommandError> {
+        let identity = match query.worker {
+            Some(worker) => self.identity(worker).await?,
+            None => None,
+        };
+        let (worker, name) = (query.worker, identity.map(|identity| identity.plain.clone()));
+        let mut page = self.book(move |ledger| ledger.page(&query, name.as_deref())).await?;
+        let hub = self.hub();
+        for command in page.commands.iter_mut().filter(|command| !command.done) {
+            // The book has it as if the server had been killed.
+            let Some(asked) = command.id.and_then(|id| hub.asked.get(&id)) else { continue };
+            *command = asked.command();
+            command.lines.retain(|line| worker.is_some() && line.worker_id == worker);
+        }
+        Ok(page)
     }
 
     /// Returns true if a worker of this name, `program@host`, does this when it is asked; none if none is there now.

@@ -33,6 +33,13 @@ CREATE TABLE line(
   PRIMARY KEY(command, place)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX line_worker ON line(worker, command) WHERE worker IS NOT NULL;
+CREATE INDEX line_target ON line(target, command) WHERE target IS NOT NULL AND status = 'waiting';
+
+-- Which workers a command is for that isn't durable, as long as its lines are kept.
+CREATE TABLE meant(command INTEGER NOT NULL, worker BLOB NOT NULL, PRIMARY KEY(command, worker)) STRICT, WITHOUT ROWID;
+CREATE INDEX meant_worker ON meant(worker, command);
+
 -- Who has opened a worker's channel: SHA-256 of the key.
 CREATE TABLE channel(number INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE, key BLOB NOT NULL) STRICT;
 

@@ -10,7 +10,7 @@ use monitor_wire::{
     WorkerId,
 };
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::{DeedWords, allow};
 use super::batch::{PROGRAM, agents_own, is_agent};
@@ -19,7 +19,7 @@ use super::params::{Limit, NoParams, PathParts, Strict, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
 use crate::access::{How, Principal, Scope};
-use crate::commands::{Caller, CommandError, Reply, check_arguments, is_reading, key_hash};
+use crate::commands::{Caller, CommandError, CommandsQuery, Reply, check_arguments, is_reading, key_hash};
 
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 512 << 10;
@@ -194,6 +194,11 @@ fn outcome(command: &Command) -> String {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CommandsParams {
+    /// Only those for this worker, each with its line: its id, 32 lower-case hex digits.
+    worker: Option<WorkerId>,
+    /// Only those that want this scope: `read`, which only ask, or `operate`, which change something.
+    #[param(inline)]
+    scope: Option<MethodScope>,
     /// At most so many, 1 to 1000; 50 if not given.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
@@ -202,7 +207,15 @@ pub(super) struct CommandsParams {
     cursor: Option<String>,
 }
 
-/// The newest 10,000 commands, newest first, without their lines.
+/// What a method wants of whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum MethodScope {
+    Read,
+    Operate,
+}
+
+/// The newest 10,000 commands, newest first, without their lines. Those for one worker have its line, as long as lines are kept.
 #[utoipa::path(
     get,
     path = "/api/v1/commands",
@@ -218,7 +231,9 @@ pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<
         name: "cursor".to_owned(),
         detail: "parameter `cursor`: take `next_cursor` of the page before as it is".to_owned(),
     })?;
-    Ok(Json(app.commands.page(params.limit.0, before.unwrap_or(i64::MAX)).await?))
+    let is_changing = params.scope.map(|scope| scope == MethodScope::Operate);
+    let query = CommandsQuery { limit: params.limit.0, before: before.unwrap_or(i64::MAX), worker: params.worker, is_changing };
+    Ok(Json(app.commands.page(query).await?))
 }
 
 /// One command, and what became of it with each worker.

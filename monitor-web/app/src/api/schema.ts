@@ -768,7 +768,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The newest 10,000 commands, newest first, without their lines. */
+        /** The newest 10,000 commands, newest first, without their lines. Those for one worker have its line, as long as lines are kept. */
         get: operations["get_commands"];
         put?: never;
         /**
@@ -2426,7 +2426,7 @@ export interface components {
             /** @description Every worker has its last word. */
             done: boolean;
             id?: components["schemas"]["CommandId"] | null;
-            /** @description A line for each worker that is meant, by name. Lists leave them out, and of old commands they are forgotten. */
+            /** @description A line for each worker that is meant, by name. Lists leave out all but that of the worker that is asked for, and of old commands they are forgotten. */
             lines?: components["schemas"]["CommandLine"][];
             /** @description What was asked. */
             method: string;
@@ -2523,7 +2523,7 @@ export interface components {
             /** @description Those of these ids or names. A name is `program@host`, with `:pid` behind it where several share it. */
             workers?: string[];
         };
-        /** @description `GET /api/v1/commands`: the newest commands, newest first, without their lines. */
+        /** @description `GET /api/v1/commands`: the newest commands, newest first, without their lines but that of the worker that is asked for. */
         CommandsPage: {
             /** @description One page of them. */
             commands: components["schemas"]["Command"][];
@@ -9311,6 +9311,10 @@ export interface operations {
     get_commands: {
         parameters: {
             query?: {
+                /** @description Only those for this worker, each with its line: its id, 32 lower-case hex digits. */
+                worker?: components["schemas"]["WorkerId"];
+                /** @description Only those that want this scope: `read`, which only ask, or `operate`, which change something. */
+                scope?: "read" | "operate";
                 /** @description At most so many, 1 to 1000; 50 if not given. */
                 limit?: number;
                 /** @description The `next_cursor` of the page before, as it is. */

@@ -63,7 +63,7 @@ export function Facts({ worker, channel, isOpen }: { worker: Worker; channel: Ch
   );
 }
 
-export function Row({ label, children }: { label: string; children: ReactNode }) {
+export function Row({ label, children }: { label: ReactNode; children: ReactNode }) {
   return (
     <div>
       <dt>{label}</dt>

@@ -59,7 +59,11 @@ export function OrderDialog({ worker, name, method, pool, known, onClose }: Prop
             {problemText(asking.error)}
           </p>
         )}
-        {line && <Answer line={line} />}
+        {line && (
+          <div role="status">
+            <Answer line={line} />
+          </div>
+        )}
         <p className="buttons">
           {!isAsked && !asking.data && (
             <button type="submit" className={isReading ? "outlined" : "outlined danger"} disabled={asking.isPending}>

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { ApiError, fetchProcesses, fetchWorker } from "../../api/client.ts";
-import { askWorker, fetchChannel } from "../../api/commands.ts";
+import { askWorker, fetchChannel, fetchCommands } from "../../api/commands.ts";
 import { fetchQueueTasks } from "../../api/queue.ts";
 import { liveStore } from "../../data/live.ts";
 import { liveWorkers } from "../../data/workers/live.ts";
@@ -17,6 +17,8 @@ import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { Name } from "../../ui/Text.tsx";
+import { Commands, MOST_COMMANDS } from "./Commands.tsx";
+import { Events } from "./Events.tsx";
 import { Facts } from "./Facts.tsx";
 import { Figures } from "./Figures.tsx";
 import { OrderDialog } from "./OrderDialog.tsx";
@@ -29,6 +31,8 @@ import "./worker.css";
 
 const STATS_MS = 2000;
 const AGAIN_MS = 3000;
+/** Counts of events are read again so often. */
+const COUNTS_MS = 10_000;
 
 /** One worker: who it is, what it does, and what it can be asked and told. */
 export default function WorkerPage() {
@@ -37,7 +41,7 @@ export default function WorkerPage() {
 }
 
 function OneWorker({ id }: { id: string }) {
-  const read = useQuery({ queryKey: ["worker", id], queryFn: () => fetchWorker(id), staleTime: 0 });
+  const read = useQuery({ queryKey: ["worker", id], queryFn: () => fetchWorker(id), refetchInterval: COUNTS_MS, staleTime: 0 });
   const live = useSyncExternalStore(liveStore.subscribe, () => liveWorkers().get(id)?.model);
   const worker = live ?? read.data;
   const isOnline = worker?.state === "online";
@@ -52,6 +56,14 @@ function OneWorker({ id }: { id: string }) {
     placeholderData: (before) => before,
   });
   const tasks = useQuery({ queryKey: ["worker-tasks", id], queryFn: ({ signal }) => fetchQueueTasks({ worker: id, limit: MOST_TASKS }, signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  const [withQuestions, setWithQuestions] = useState(false);
+  const commands = useQuery({
+    queryKey: ["worker-commands", id, withQuestions],
+    queryFn: ({ signal }) => fetchCommands(id, withQuestions, MOST_COMMANDS, signal),
+    refetchInterval: AGAIN_MS,
+    staleTime: 0,
+    placeholderData: (before) => before,
+  });
   const [asking, setAsking] = useState<string>();
 
   useEffect(() => {
@@ -67,7 +79,7 @@ function OneWorker({ id }: { id: string }) {
   const told = readStats(line?.value);
   const offered = offeredBy(channel.data?.methods ?? []);
   // All of it comes at once, and nothing is pushed while it is read.
-  const isRead = !channel.isPending && !work.isPending && !tasks.isPending && !read.isPending && (!isOpen || !stats.isPending);
+  const isRead = !channel.isPending && !work.isPending && !tasks.isPending && !commands.isPending && !read.isPending && (!isOpen || !stats.isPending);
   return (
     <div className="pane one-worker">
       <header className="title">
@@ -114,11 +126,13 @@ function OneWorker({ id }: { id: string }) {
           <div className="facts">
             <Facts worker={worker} channel={channel.data} isOpen={isOpen} />
             {isOpen && <Figures stats={told} line={line} error={stats.error} isAsking={stats.isFetching} onAsk={() => void stats.refetch()} />}
+            <Events events={read.data?.events ?? {}} />
           </div>
           <div className="facts lists">
             <Work worker={worker} page={work.data} error={work.error} onRetry={() => void work.refetch()} />
             <Tasks id={id} page={tasks.data} error={tasks.error} onRetry={() => void tasks.refetch()} />
           </div>
+          <Commands page={commands.data} error={commands.error} withQuestions={withQuestions} onQuestions={() => setWithQuestions(!withQuestions)} onRetry={() => void commands.refetch()} />
           <Registered functions={read.data?.registered ?? []} />
         </>
       ) : (
@@ -134,6 +148,7 @@ function OneWorker({ id }: { id: string }) {
           known={{ name: [...told.limits.map(({ name }) => name), ...(read.data?.registered ?? []).map(({ name }) => name)], queue: told.queues }}
           onClose={(hasChanged) => {
             setAsking(undefined);
+            void commands.refetch();
             if (hasChanged) void Promise.all([stats.refetch(), channel.refetch()]);
           }}
         />
