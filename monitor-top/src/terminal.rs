@@ -99,23 +99,22 @@ mod tests {
 
     use super::*;
 
-    /// Started by the test below, on a terminal of its own.
-    #[test]
-    #[ignore = "it panics, in a process of its own"]
-    fn a_panic_while_something_is_shown() {
-        let mut screen = Screen::take().unwrap();
-        screen.draw(|_| panic!("out of the blue")).unwrap();
-    }
+    /// Has the test below panic, in the process that it starts on a terminal of its own.
+    const PANICS: &str = "MONITOR_TEST_PANICS";
 
     #[test]
     fn a_panic_gives_the_terminal_back_before_its_words() {
+        if std::env::var_os(PANICS).is_some() {
+            let mut screen = Screen::take().unwrap();
+            screen.draw(|_| panic!("out of the blue")).unwrap();
+        }
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let theirs = ioctl_tiocgptpeer(&ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         let end = || theirs.try_clone().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "terminal::tests::a_panic_while_something_is_shown", "--ignored", "--nocapture"]);
+        child.args(["--exact", "terminal::tests::a_panic_gives_the_terminal_back_before_its_words", "--nocapture"]).env(PANICS, "1");
         let mut child = child.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
         let mut reader: File = ours.try_clone().unwrap().into();
         let reading = std::thread::spawn(move || {

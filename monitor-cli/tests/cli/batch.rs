@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, monitor};
+use crate::support::{TestServer, monitor, wait_for};
 
 /// A server, and commands that find its token.
 pub(crate) struct Tasks(TestServer);
@@ -131,11 +131,7 @@ impl Agent {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let agent = Self { child, folder };
-        let begun = std::time::Instant::now();
-        while !agent.log().contains("a task is new or has changed") {
-            assert!(begun.elapsed().as_secs() < 60, "{}", agent.log());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        wait_for("the agent to read its tasks", || agent.log().contains("a task is new or has changed").then_some(()));
         agent
     }
 

@@ -12,10 +12,7 @@ use std::time::Duration;
 use monitor_receiver::{Ended, Error, Notice, Receiver, State};
 use serde_json::{Value, json};
 
-use crate::support::{ROOT, TestServer, ended, monitor, started};
-
-/// No test waits for longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{PATIENCE, ROOT, TestServer, ended, monitor, started};
 
 fn task(event_type: &str, id: u64) -> Value {
     json!({

@@ -1,13 +1,34 @@
 //! A server process for every test.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use assert_cmd::cargo::cargo_bin_cmd;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub(crate) const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until there is an answer.
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The end of a child, in time.
+pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
+    wait_for("a child to end", || child.try_wait().expect("a child"))
+}
 
 /// The command with no settings from outside.
 pub(crate) fn monitor(args: &[&str]) -> assert_cmd::Command {

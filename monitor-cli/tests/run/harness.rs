@@ -2,16 +2,13 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::TestServer;
-
-/// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use crate::support::{PATIENCE, end_of, wait_for};
 
 pub(crate) struct House {
     pub(crate) server: TestServer,
@@ -105,23 +102,6 @@ pub(crate) fn output(mut command: Command, input: &[u8]) -> Output {
     let output = child.wait_with_output().expect("it ends");
     writer.join().expect("no panic");
     output
-}
-
-/// Asks again and again until there is an answer.
-pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// The end of a child, in time.
-pub(crate) fn end_of(child: &mut Child) -> std::process::ExitStatus {
-    wait_for("the launcher to end", || child.try_wait().expect("a child"))
 }
 
 /// Whether a process of this pid runs, and is no zombie.

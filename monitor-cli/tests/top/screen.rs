@@ -1,17 +1,14 @@
 //! What somebody sees who sits before the terminal.
 
 use std::num::NonZeroU16;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::tcgetattr;
 
 use crate::pty::Pty;
-
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::PATIENCE;
 
 struct Seen {
     parser: vt100::Parser<Titles>,
@@ -123,16 +120,4 @@ impl Screen {
 
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-/// The end of a child, in time.
-pub(crate) fn end_of(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        assert!(Instant::now() < deadline, "it doesn't end");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
