@@ -1,5 +1,6 @@
 //! The state of the terminal monitor without drawing: a key makes of it another one, and so does an answer.
 
+mod deeds;
 mod going;
 mod keys;
 #[cfg(test)]
@@ -7,20 +8,15 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use monitor_wire::{Cancelled, Process, ProcessId, Root};
+use monitor_wire::{Process, ProcessId, Root, WorkerId};
 
+#[cfg(test)]
+pub(crate) use self::deeds::Target;
+pub(crate) use self::deeds::{Deed, Limit, Outcome, RATE_LIMIT};
 use crate::data::{FIRST_PROCESSES, Facts, Key, Link, MOST_PROCESSES, Question, TasksOf};
 use crate::list::List;
 use crate::prompt::Prompt;
 use crate::screens::Screen;
-
-/// What is to be cancelled: a tree, or a process of it with all below.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) root: String,
-    pub(crate) process: Option<ProcessId>,
-    pub(crate) name: String,
-}
 
 /// What the state can't do by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +28,9 @@ pub(crate) enum Effect {
     Open(String),
     /// Finds a process by the beginning of its id.
     Find(String),
-    /// Finds out what a cancellation would end.
-    Weigh(Target),
-    Cancel(Target),
+    /// Finds out what a deed would do.
+    Weigh(Deed),
+    Do(Deed),
 }
 
 /// What is told of a row beside the list.
@@ -53,11 +49,12 @@ pub(crate) enum Mode {
     Command(Prompt),
     /// A panel, from this line on.
     Panel(Panel, usize),
-    /// Asks whether this is to be done, which would end so many processes of so many workers.
+    /// Asks for a task's name and how often such tasks are to begin: in this worker alone, or in all.
+    Limit(Prompt, Option<WorkerId>),
+    /// Asks whether this is to be done.
     Confirm {
-        target: Target,
-        processes: u64,
-        workers: usize,
+        deed: Deed,
+        what: String,
     },
 }
 
@@ -213,23 +210,5 @@ impl App {
                 }
             }
         }
-    }
-
-    /// Takes what a cancellation would end, and asks.
-    pub(crate) fn weighed(&mut self, target: Target, would_end: &Cancelled) {
-        if would_end.meant == 0 {
-            self.message = Some(format!("nothing of {} runs", target.name));
-        } else {
-            self.mode = Mode::Confirm { target, processes: would_end.meant, workers: would_end.lines.len() };
-        }
-    }
-
-    /// Takes what became of a cancellation.
-    pub(crate) fn cancelled(&mut self, ended: &Cancelled) {
-        let Cancelled { meant, running, .. } = ended;
-        self.message = Some(match running {
-            0 => format!("{meant} ended"),
-            _ => format!("{} of {meant} ended; {running} go on", meant.saturating_sub(*running)),
-        });
     }
 }

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures_util::StreamExt as _;
 use monitor_api::Error as ApiError;
-use monitor_wire::{Cancelled, Process};
+use monitor_wire::Process;
 use tokio::time::{Instant, sleep_until};
 
-use crate::app::{App, Effect, Setting, Target};
+use crate::app::{App, Deed, Effect, Outcome, Setting};
 use crate::data::{Change, Facts, Link, Question};
 use crate::pace::Pace;
 use crate::screens;
@@ -53,8 +53,8 @@ struct Asking {
 /// What somebody asked for by a key.
 enum Done {
     Found(String, Result<Vec<Process>, ApiError>),
-    Weighed(Target, Result<Cancelled, ApiError>),
-    Cancelled(Result<Cancelled, ApiError>),
+    Weighed(Deed, Result<Outcome, ApiError>),
+    Changed(Result<Outcome, ApiError>),
 }
 
 type Doing = Pin<Box<dyn Future<Output = Done>>>;
@@ -214,13 +214,11 @@ impl Running {
                 Some(found) => self.doing = Some(doing(found, |result| Done::Found(id, result))),
                 None => self.app.message = Some("only a server finds processes by their ids".to_owned()),
             },
-            Some(Effect::Weigh(target)) => {
-                let cancel = self.source.cancel(&target, true);
-                self.doing = cancel.map(|cancel| doing(cancel, |result| Done::Weighed(target, result)));
+            Some(Effect::Weigh(deed)) => {
+                let weighed = self.source.change(deed.clone(), true);
+                self.doing = weighed.map(|weighed| doing(weighed, |result| Done::Weighed(deed, result)));
             }
-            Some(Effect::Cancel(target)) => {
-                self.doing = self.source.cancel(&target, false).map(|cancel| doing(cancel, Done::Cancelled));
-            }
+            Some(Effect::Do(deed)) => self.doing = self.source.change(deed, false).map(|changed| doing(changed, Done::Changed)),
         }
         Ok(Next::Go)
     }
@@ -231,16 +229,16 @@ impl Running {
                 self.app.found(&id, &processes);
                 Ok(())
             }
-            Done::Weighed(target, Ok(would_end)) => {
-                self.app.weighed(target, &would_end);
+            Done::Weighed(deed, Ok(would)) => {
+                self.app.weighed(deed, &would);
                 Ok(())
             }
-            Done::Cancelled(Ok(ended)) => {
-                self.app.cancelled(&ended);
+            Done::Changed(Ok(outcome)) => {
+                self.app.done(&outcome);
                 self.is_stale = true;
                 Ok(())
             }
-            Done::Found(_, Err(error)) | Done::Weighed(_, Err(error)) | Done::Cancelled(Err(error)) => Err(error),
+            Done::Found(_, Err(error)) | Done::Weighed(_, Err(error)) | Done::Changed(Err(error)) => Err(error),
         };
         if let Err(error) = told {
             self.app.message = Some(error.causes());

@@ -3,9 +3,9 @@
 use std::pin::Pin;
 
 use monitor_api::{Client, Error};
-use monitor_wire::{Cancelled, Process};
+use monitor_wire::Process;
 
-use crate::app::Target;
+use crate::app::{Deed, Outcome};
 use crate::data::{self, Change, Facts, Live, Question};
 use crate::replay::Player;
 
@@ -53,9 +53,9 @@ impl Source {
         Some(Box::pin(data::find(client.clone(), id)))
     }
 
-    /// Cancels something, or says what that would end; nothing of a file.
-    pub(crate) fn cancel(&self, target: &Target, is_dry_run: bool) -> Option<Answer<Cancelled>> {
+    /// Changes something, or says what that would do; nothing of a file.
+    pub(crate) fn change(&self, deed: Deed, is_dry_run: bool) -> Option<Answer<Outcome>> {
         let Self::Live(client, _) = self else { return None };
-        Some(Box::pin(data::cancel(client.clone(), target.root.clone(), target.process, is_dry_run)))
+        Some(Box::pin(data::change(client.clone(), deed, is_dry_run)))
     }
 }

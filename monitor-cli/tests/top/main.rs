@@ -8,6 +8,7 @@ mod pty;
 mod support;
 
 mod screen;
+mod worker;
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,8 +16,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::screen::{Screen, end_of, signal};
-use crate::support::{ROOT, TestServer, ended, monitor, started};
+use crate::screen::{Screen, signal};
+use crate::support::{ROOT, TestServer, end_of, ended, monitor, started};
 
 /// A server with a tree of three processes, one of which failed.
 fn server() -> TestServer {
@@ -253,6 +254,51 @@ fn nothing_is_cancelled_without_a_question() {
     let mut child = screen.start(&server.url, &["--readonly"]);
     screen.see("pipeline <1>");
     screen.type_in("c");
+    screen.see("it was started with --readonly");
+    screen.type_in("q");
+    assert_eq!(end_of(&mut child).code(), Some(0));
+}
+
+#[test]
+fn a_rate_is_limited_after_a_question_and_never_readonly() {
+    let server = TestServer::start();
+    let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+    server.send(
+        1,
+        &[json!({"type": "worker-online", "time_us": now_us, "started_us": now_us, "version": "1", "heartbeat_interval_ms": 600_000})],
+    );
+    let running = worker::does(&server, "rate-limit");
+    let token = monitor(&["token", "create", "hands", "--scope", "operate,read", "--data"]).arg(server.data.path()).output().unwrap();
+    let token = String::from_utf8(token.stdout).unwrap();
+    let mut screen = Screen::new(24, 80);
+    let mut command = screen::top(&server.url, &[]);
+    command.env("MONITOR_TOKEN", token.trim());
+    let mut child = screen.start_command(command);
+    screen.see("● live");
+    screen.type_in("5");
+    screen.see("nightly@build-7");
+    screen.type_in("L");
+    screen.see("name and rate:");
+    screen.type_in("video.render often\r");
+    screen.see("\"often\" is no rate: expected one like 10/s");
+    screen.type_in("Lvideo.render 10/s\r");
+    screen.see("limit video.render to 10/s in nightly@build-7? y, or any other key");
+    screen.type_in("n");
+    screen.see("nothing was limited");
+    screen.type_in("Lvideo.render 10/m\r");
+    screen.see("limit video.render to 10/m in nightly@build-7?");
+    screen.type_in("y");
+    screen.see("1 of 1 worker did it");
+    assert_eq!(running.join().unwrap(), json!({"name": "video.render", "rate": "10/m"}));
+    screen.type_in("q");
+    assert_eq!(end_of(&mut child).code(), Some(0));
+
+    let mut screen = Screen::new(24, 80);
+    let mut child = screen.start(&server.url, &["--readonly"]);
+    screen.see("● live");
+    screen.type_in("5");
+    screen.see("nightly@build-7");
+    screen.type_in("L");
     screen.see("it was started with --readonly");
     screen.type_in("q");
     assert_eq!(end_of(&mut child).code(), Some(0));

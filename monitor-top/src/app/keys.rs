@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use monitor_wire::State;
 
-use super::{App, Effect, Mode, Panel, Target};
+use super::{App, Effect, Mode, Panel};
 use crate::command::{self, Command};
 use crate::data::{MOST_PROCESSES, Model};
 use crate::list::Row;
@@ -64,22 +64,28 @@ impl App {
                     self.command(&typed)
                 }
             },
-            Mode::Confirm { target, .. } => {
-                let target = target.clone();
-                self.mode = Mode::List;
-                if key.code == KeyCode::Char('y') {
-                    self.message = Some(format!("cancelling {} …", target.name));
-                    return Some(Effect::Cancel(target));
+            Mode::Limit(prompt, worker) => match prompt.key(key) {
+                Typed::More => None,
+                Typed::GivenUp => {
+                    self.mode = Mode::List;
+                    None
                 }
-                self.message = Some("nothing was cancelled".to_owned());
-                None
+                Typed::Done => {
+                    let (typed, worker) = (std::mem::take(&mut prompt.text), *worker);
+                    self.mode = Mode::List;
+                    self.limit(&typed, worker)
+                }
+            },
+            Mode::Confirm { deed, .. } => {
+                let deed = deed.clone();
+                self.answer(deed, key.code == KeyCode::Char('y'))
             }
         }
     }
 
     /// Takes what was pasted.
     pub(crate) fn paste(&mut self, text: &str) {
-        if let Mode::Filter(prompt) | Mode::Command(prompt) = &mut self.mode {
+        if let Mode::Filter(prompt) | Mode::Command(prompt) | Mode::Limit(prompt, _) = &mut self.mode {
             prompt.add(text);
         }
     }
@@ -138,7 +144,8 @@ impl App {
                     list.select(key, now_us);
                 }
             }
-            KeyCode::Char('c') => return self.weigh(),
+            KeyCode::Char('c') => return self.cancel_selected(),
+            KeyCode::Char('L') => self.limit_selected(),
             KeyCode::Char('y') => return self.link_of_selected().map(Effect::Copy),
             KeyCode::Char('o') => return self.link_of_selected().map(Effect::Open),
             code => {
@@ -177,25 +184,6 @@ impl App {
             let more = if list.has_more { " here: /state:failed looks further" } else { "" };
             self.message = Some(format!("nothing has failed{more}"));
         }
-    }
-
-    fn weigh(&mut self) -> Option<Effect> {
-        let target = match &self.list().selected()?.model {
-            Model::Root(root) => Target { root: root.root_id.to_string(), process: None, name: root.title.clone() },
-            Model::Process(process) => Target { root: process.root_id.to_string(), process: Some(process.id), name: process.name.clone() },
-            _ => {
-                self.message = Some("only trees, processes and tasks can be cancelled".to_owned());
-                return None;
-            }
-        };
-        if self.setting.page.is_none() {
-            self.message = Some("what is replayed can't be changed".to_owned());
-        } else if self.setting.is_readonly {
-            self.message = Some("nothing can be changed: it was started with --readonly".to_owned());
-        } else {
-            return Some(Effect::Weigh(target));
-        }
-        None
     }
 
     /// The page's address of the selected row.

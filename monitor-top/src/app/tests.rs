@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::data::Model;
-use crate::support::{at, error, process, process_id, root, root_id, roots, tree, worker};
+use crate::support::{at, counts, error, process, process_id, root, root_id, roots, tree, worker};
 
 fn app() -> App {
     let setting = Setting { page: Some("http://h/tasks".to_owned()), source: "http://h".to_owned(), is_readonly: false };
@@ -199,26 +199,86 @@ fn more_of_a_tree_is_asked_for_near_its_end() {
 #[test]
 fn a_cancellation_is_weighed_and_confirmed_before_anything_ends() {
     let mut app = app();
-    let Some(Effect::Weigh(target)) = press(&mut app, "c") else { panic!("it is weighed first") };
+    let Some(Effect::Weigh(Deed::Cancel(target))) = press(&mut app, "c") else { panic!("it is weighed first") };
     assert_eq!(target.root, root_id(9).to_string());
     let would_end: Cancelled = serde_json::from_value(json!({
         "root_id": root_id(9), "process": null, "meant": 3, "running": 3, "still": [], "lines": [], "commands": [],
     }))
     .unwrap();
-    app.weighed(target.clone(), &would_end);
-    assert!(matches!(&app.mode, Mode::Confirm { processes: 3, .. }));
+    let (deed, ended) = (Deed::Cancel(target), |running, meant| Outcome::Cancelled(Cancelled { running, meant, ..would_end.clone() }));
+    app.weighed(deed.clone(), &ended(3, 3));
+    assert!(matches!(&app.mode, Mode::Confirm { what, .. } if what.ends_with("3 processes on 0 workers")), "{:?}", app.mode);
     assert_eq!(press(&mut app, "n"), None);
     assert_eq!(app.message.as_deref(), Some("nothing was cancelled"));
-    app.weighed(target.clone(), &would_end);
-    assert_eq!(press(&mut app, "y"), Some(Effect::Cancel(target.clone())));
-    app.cancelled(&Cancelled { running: 1, ..would_end.clone() });
+    app.weighed(deed.clone(), &ended(3, 3));
+    assert_eq!(press(&mut app, "y"), Some(Effect::Do(deed.clone())));
+    app.done(&ended(1, 3));
     assert_eq!(app.message.as_deref(), Some("2 of 3 ended; 1 go on"));
-    app.weighed(target, &Cancelled { meant: 0, ..would_end });
+    app.weighed(deed, &ended(0, 0));
     assert_eq!(app.mode, Mode::List);
 
     app.setting.is_readonly = true;
     assert_eq!(press(&mut app, "c"), None);
     assert!(app.message.as_deref().unwrap().contains("--readonly"));
+}
+
+#[test]
+fn a_rate_is_typed_weighed_and_confirmed_before_anything_is_limited() {
+    let mut app = app();
+    assert_eq!(press(&mut app, "L"), None);
+    assert_eq!(app.message.as_deref(), Some("only tasks of queues and workers can be limited"));
+    press(&mut app, "6");
+    answer(&mut app, Facts::of([Model::Counts(counts("video render", &json!({"pending": 7})).into())]));
+    press(&mut app, "L");
+    assert_eq!(app.mode, Mode::Limit(Prompt { text: "video render ".to_owned() }, None));
+    assert_eq!((press(&mut app, "ten/s Enter"), &app.mode), (None, &Mode::List));
+    assert!(app.message.as_deref().unwrap().contains("\"ten/s\" is no rate"), "{:?}", app.message);
+    assert_eq!((press(&mut app, "L Esc"), &app.mode), (None, &Mode::List));
+    press(&mut app, "L");
+    app.paste("10/s");
+    let limit = |rate: &str, worker| Deed::Limit(Limit { name: "video render".to_owned(), rate: rate.to_owned(), worker });
+    let deed = limit("10/s", None);
+    assert_eq!(press(&mut app, "Enter"), Some(Effect::Weigh(deed.clone())));
+
+    let command = |lines: &[(&str, &str)]| {
+        let line = |(name, status): &(&str, &str)| json!({"worker_id": null, "name": name, "status": status, "error": (*status == "refused").then_some("no")});
+        Outcome::Limited(serde_json::from_value(json!({
+            "id": null, "method": "rate-limit", "arguments": {}, "created_us": 1, "by": "me", "timeout_ms": 10, "done": true, "counts": {},
+            "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        })).unwrap())
+    };
+    app.weighed(deed.clone(), &command(&[("a@h", "waiting"), ("b@h", "waiting"), ("c@h", "unsupported")]));
+    assert!(matches!(&app.mode, Mode::Confirm { what, .. } if what == "limit video render to 10/s in 2 workers"), "{:?}", app.mode);
+    assert_eq!(press(&mut app, "n"), None);
+    assert_eq!(app.message.as_deref(), Some("nothing was limited"));
+    app.weighed(deed.clone(), &command(&[("a\u{1b}@h", "waiting")]));
+    assert!(matches!(&app.mode, Mode::Confirm { what, .. } if what == "limit video render to 10/s in a␛@h"), "{:?}", app.mode);
+    assert_eq!(press(&mut app, "y"), Some(Effect::Do(deed.clone())));
+    app.done(&command(&[("a@h", "ok"), ("b@h", "refused")]));
+    assert_eq!(app.message.as_deref(), Some("1 of 2 workers did it; b@h refused: no"));
+    app.done(&command(&[("a@h", "ok")]));
+    assert_eq!(app.message.as_deref(), Some("1 of 1 worker did it"));
+    app.weighed(deed, &command(&[]));
+    assert_eq!((&app.mode, app.message.as_deref()), (&Mode::List, Some("no worker would be told of it")));
+
+    // Of one worker, by a name that is typed; a rate of none ends a limit.
+    press(&mut app, "5");
+    answer(&mut app, Facts::of([Model::Worker(worker(1, "render", "online", json!({})).into())]));
+    let Key::Worker(id) = selected(&mut app) else { panic!("a worker is selected") };
+    assert_eq!(press(&mut app, "Lfast Enter"), None);
+    press(&mut app, "L");
+    app.paste(" video render  0 ");
+    let deed = limit("0", Some(id));
+    assert_eq!(press(&mut app, "Enter"), Some(Effect::Weigh(deed.clone())));
+    app.weighed(deed, &command(&[("a@h", "waiting")]));
+    assert!(matches!(&app.mode, Mode::Confirm { what, .. } if what == "end the limit of video render in a@h"), "{:?}", app.mode);
+    press(&mut app, "n");
+    app.setting.is_readonly = true;
+    assert_eq!((press(&mut app, "L"), &app.mode), (None, &Mode::List));
+    assert!(app.message.as_deref().unwrap().contains("--readonly"));
+    app.setting.page = None;
+    press(&mut app, "L");
+    assert!(app.message.as_deref().unwrap().contains("replayed"));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use monitor_api::{Call, Client, Error, EventStream, Method, Order, StreamItem};
-use monitor_wire::{CancelRequest, Cancelled, Process, ProcessId, ProcessesPage, WorkerState};
+use monitor_wire::{Process, ProcessesPage, WorkerState};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Change, Facts, Filter, Link, MOST_ROWS, Model, Question, TasksOf};
@@ -143,11 +143,6 @@ pub(crate) async fn ask(client: Client, question: Question, now_us: u64) -> Resu
             Facts { has_more: page.next_cursor.is_some(), root: Some(known.into()), ..Facts::of(models) }
         }
     })
-}
-
-/// Has a process end with all below it, or a whole tree; `is_dry_run` only says what that would be.
-pub(crate) async fn cancel(client: Client, root: String, process: Option<ProcessId>, is_dry_run: bool) -> Result<Cancelled, Error> {
-    client.cancel(&root, &CancelRequest { process, timeout_ms: None, dry_run: is_dry_run }).await
 }
 
 /// The processes of an id, or of those that begin so.

@@ -1,12 +1,14 @@
 //! What screens show: a question each, whose answer is a bounded list of models.
 
+mod change;
 mod filter;
 mod live;
 
 use monitor_wire::{ErrorStats, LogEntry, Process, ProcessId, QueueCounts, Root, RootId, Worker, WorkerId};
 
+pub(crate) use self::change::change;
 pub(crate) use self::filter::Filter;
-pub(crate) use self::live::{Live, ask, cancel, find};
+pub(crate) use self::live::{Live, ask, find};
 
 /// Rows that a list has at most.
 pub(crate) const MOST_ROWS: usize = 500;

@@ -1,6 +1,6 @@
 //! The whole screen: what stands above and below the list, and what lies over it.
 
-use monitor_text::{counted, fit, thousands, visible, width};
+use monitor_text::{fit, thousands, visible, width};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -205,7 +205,7 @@ fn foot(app: &App, buffer: &mut Buffer, area: Rect, theme: Theme) -> Option<u16>
     let mut typed = |mark: &str, text: &str| {
         // The end is what somebody types at.
         let shown = visible(text);
-        let room = usize::from(area.width.saturating_sub(2));
+        let room = usize::from(area.width).saturating_sub(width(mark) + 1);
         let mut start = shown.char_indices().map(|(at, _)| at).chain([shown.len()]);
         let from = start.find(|at| width(&shown[*at..]) < room).unwrap_or(0);
         let taken = put(buffer, area, &format!("{mark}{}", &shown[from..]), Style::new());
@@ -214,11 +214,9 @@ fn foot(app: &App, buffer: &mut Buffer, area: Rect, theme: Theme) -> Option<u16>
     match &app.mode {
         Mode::Filter(prompt) => return typed("/", &prompt.text),
         Mode::Command(prompt) => return typed(":", &prompt.text),
-        Mode::Confirm { target, processes, workers } => {
-            let name = fit(&visible(&target.name), 30).into_owned();
-            let (processes, workers) = (counted(*processes, "process"), counted(*workers as u64, "worker"));
-            let words = format!("cancel {name}: {processes} on {workers}? y, or any other key");
-            put(buffer, area, &words, theme.warning());
+        Mode::Limit(prompt, _) => return typed("name and rate: ", &prompt.text),
+        Mode::Confirm { what, .. } => {
+            put(buffer, area, &format!("{what}? y, or any other key"), theme.warning());
         }
         Mode::List | Mode::Panel(..) => match (&app.message, &app.link) {
             (Some(message), _) => {

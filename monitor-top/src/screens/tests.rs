@@ -8,9 +8,9 @@ use ratatui::style::Color;
 use serde_json::json;
 
 use super::*;
-use crate::app::{App, Mode, Panel, Setting, Target};
+use crate::app::{App, Deed, Mode, Outcome, Panel, Setting, Target};
 use crate::data::{Facts, Link, TasksOf};
-use crate::support::{at, counts, error, line, process, root, roots, tree, worker};
+use crate::support::{at, counts, error, line, process, root, root_id, roots, tree, worker};
 use crate::theme::Theme;
 
 const SIZES: [(u16, u16); 4] = [(80, 24), (100, 30), (140, 40), (60, 20)];
@@ -103,6 +103,14 @@ fn lists_of_all_kinds() {
 }
 
 #[test]
+fn help_names_every_screen_and_is_whole_on_a_small_terminal() {
+    let numbered: Vec<_> = Screen::ALL.into_iter().filter(|screen| screen.number().is_some()).map(Screen::name).collect();
+    assert_eq!(help::KEYS[0].1, numbered.join(", "));
+    let text = text(&mut app(Screen::Help, Facts::default()), (80, 24));
+    assert!(help::KEYS.iter().all(|(keys, what)| text.contains(&format!("  {keys:<14}{what}").trim_end())), "{text}");
+}
+
+#[test]
 fn tasks_of_a_queue() {
     let mut app = app(Screen::Queues, Facts::of([Model::Counts(counts("video", &json!({"failed": 1})).into())]));
     app.key(crossterm::event::KeyCode::Enter.into());
@@ -124,7 +132,10 @@ fn what_lies_over_a_list() {
     // Nobody scrolls beyond the end.
     assert!(matches!(over.mode, Mode::Panel(Panel::Info, top) if top < 10));
     let target = Target { root: "1".to_owned(), process: None, name: "evil\u{1b}[31m".to_owned() };
-    over.mode = Mode::Confirm { target, processes: 12, workers: 1 };
+    let line = json!({"worker_id": null, "name": "p@h", "status": "waiting"});
+    let would_end =
+        json!({"root_id": root_id(1), "process": null, "meant": 12, "running": 12, "still": [], "lines": [line], "commands": []});
+    over.weighed(Deed::Cancel(target), &Outcome::Cancelled(serde_json::from_value(would_end).unwrap()));
     let text = text(&mut over, (80, 24));
     assert!(text.ends_with("cancel evil␛[31m: 12 processes on 1 worker? y, or any other key\n"), "{text}");
 }

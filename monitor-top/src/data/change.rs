@@ -1,0 +1,42 @@
+//! What is changed by way of the server.
+
+use monitor_api::{Client, Error};
+use monitor_wire::{CancelRequest, Command, CommandRequest, CommandTo};
+
+use crate::app::{Deed, Limit, Outcome, RATE_LIMIT};
+
+/// Answers of workers are waited for so long.
+const PATIENCE_MS: u64 = 5_000;
+
+/// Changes something; `is_dry_run` only says what that would be.
+pub(crate) async fn change(client: Client, deed: Deed, is_dry_run: bool) -> Result<Outcome, Error> {
+    Ok(match deed {
+        Deed::Cancel(target) => {
+            let request = CancelRequest { process: target.process, timeout_ms: None, dry_run: is_dry_run };
+            Outcome::Cancelled(client.cancel(&target.root, &request).await?)
+        }
+        Deed::Limit(of) => Outcome::Limited(limit(&client, &of, is_dry_run).await?),
+    })
+}
+
+/// Has tasks begin no more often than a rate, in one worker or in all that do it.
+async fn limit(client: &Client, limit: &Limit, is_dry_run: bool) -> Result<Command, Error> {
+    let workers = match limit.worker {
+        Some(worker) => vec![worker.to_string()],
+        None => {
+            let methods = client.command_methods().await?.methods;
+            let method = methods.into_iter().find(|method| method.method == RATE_LIMIT);
+            // Of very many only the first are named: then all are meant, and those that don't do it say so.
+            method.filter(|method| method.count == method.workers.len() as u64).map(|method| method.workers).unwrap_or_default()
+        }
+    };
+    let request = CommandRequest {
+        method: RATE_LIMIT.to_owned(),
+        arguments: limit.arguments(),
+        to: CommandTo { workers, glob: None },
+        timeout_ms: Some(PATIENCE_MS),
+        until_us: None,
+        dry_run: is_dry_run,
+    };
+    client.command(&request).await
+}
