@@ -53,7 +53,7 @@ impl StreamRequest {
         self.parameter("process", id.to_string())
     }
 
-    /// Only events of this worker, and of the processes that it runs: its [id](monitor_wire::WorkerId), or a glob for its name
+    /// Only events that this worker told, and those about processes that it runs: its [id](monitor_wire::WorkerId), or a glob for its name
     /// `program@host` or `program@host:pid`, such as `render@*`.
     pub fn worker(self, worker: impl std::fmt::Display) -> Self {
         self.parameter("worker", worker.to_string())

@@ -151,7 +151,7 @@ impl Receiver {
         self
     }
 
-    /// Only events of a worker and of what it runs: its id, or a glob for its name `program@host` or `program@host:pid`.
+    /// Only events that a worker told, and those about what it runs: its id, or a glob for its name `program@host` or `program@host:pid`.
     pub fn worker(mut self, worker: impl Into<String>) -> Self {
         self.filter.worker = Some(worker.into());
         self

@@ -2,7 +2,7 @@
 
 use std::process::Child;
 
-use monitor_tests::{Server, command, run, wait_for, worker};
+use monitor_tests::{Finished, Server, command, run, wait_for, worker};
 use serde_json::{Value, json};
 
 use crate::raw::Raw;
@@ -117,6 +117,82 @@ fn what_goes_on_is_named_and_an_unknown_id_by_the_nearest_one() {
     assert_eq!(cancel(&server, &["no id"]).0, Some(2));
     drop(deaf.0.stdin.take());
     assert!(deaf.0.wait().unwrap().success());
+}
+
+/// `monitor cancel`, to be run by another thread.
+fn cancelling(server: &Server, args: &[&str]) -> std::thread::JoinHandle<Finished> {
+    let mut cancel = command("monitor");
+    cancel.arg("cancel").args(args).args(["--server", server.url(), "--token", &server.token()]);
+    std::thread::spawn(move || run(cancel))
+}
+
+#[test]
+fn a_kill_of_the_server_amid_a_cancellation_is_said_and_it_may_be_asked_again() {
+    let mut server = Server::start();
+    let mut deaf = begin(&server, &["deaf"], "all");
+    let asks = running(&server, "asks", 1).swap_remove(0);
+    wait_for_channels(&server, 1);
+    let number = server.roots()[0]["number"].to_string();
+    let cancelling = cancelling(&server, &[&number, "-t", "50s"]);
+    wait_for("the end of what can be ended", || (state(&server, &asks) == "failed").then_some(()));
+    server.kill();
+    let Finished { code, stdout, stderr } = cancelling.join().unwrap();
+    assert!(code == Some(3) && stdout.is_empty() && stderr.contains(server.url()), "{code:?} {stdout} {stderr}");
+
+    server.start_again();
+    assert_eq!(state(&server, &asks), "failed");
+    // The program opens its channel again, and is told again.
+    wait_for_channels(&server, 1);
+    let (code, text, errors) = cancel(&server, &[&number, "-t", "2s"]);
+    assert!(code == Some(6) && text.contains("0 of 2 processes ended") && text.contains("waits"), "{code:?} {text}{errors}");
+    drop(deaf.0.stdin.take());
+    assert!(deaf.0.wait().unwrap().success());
+    let (code, text, errors) = cancel(&server, &[&number, "-t", "40s"]);
+    assert_eq!(code, Some(0), "{text}{errors}");
+}
+
+#[test]
+fn a_tree_that_is_cancelled_ends_whenever_the_server_is_killed_meanwhile() {
+    let mut server = Server::start();
+    // From before anybody was told to about when all has ended.
+    for round in 0..4 {
+        let mut program = begin(&server, &["cancellable", &launcher()], "read,cancel");
+        wait_for_channels(&server, 3);
+        let root = wait_for("the newest tree", || server.roots().into_iter().find(|root| root["state"] == "running"));
+        let number = root["number"].to_string();
+        let first = cancelling(&server, &[&number, "-t", "50s"]);
+        std::thread::sleep(std::time::Duration::from_millis(60 * round));
+        server.kill();
+        server.start_again();
+        first.join().unwrap();
+        wait_for("the end of the tree", || (cancel(&server, &[&number, "-t", "1s"]).0 == Some(0)).then_some(()));
+        assert!(program.0.wait().unwrap().success(), "it ended by itself");
+        let went_on = server.tree(&root).into_iter().find(|process| process["state"] == "running" || process["state"] == "lost");
+        assert_eq!(went_on, None);
+        wait_for_channels(&server, 0);
+    }
+}
+
+#[test]
+fn a_forked_child_is_told_what_it_runs_and_so_is_one_that_is_forked_amid_it() {
+    let server = Server::start();
+    let mut program = begin(&server, &["forks-and-asks"], "read,cancel");
+    let child = running(&server, "asks in the child", 1).swap_remove(0);
+    running(&server, "asks", 2);
+    // The parent and its child, each by its own.
+    wait_for_channels(&server, 2);
+    let (code, text, errors) = cancel(&server, &[child["id"].as_str().unwrap(), "-t", "40s"]);
+    assert!(code == Some(0) && text.contains("2 processes ended"), "{text}{errors}");
+    let of_parent = running(&server, "asks", 1).swap_remove(0);
+    assert_ne!(of_parent["worker_id"], child["worker_id"]);
+    // The parent ends what it does, and forks another child, which nobody has told anything.
+    let number = server.roots()[0]["number"].to_string();
+    let (code, text, errors) = cancel(&server, &[&number, "-t", "40s"]);
+    assert_eq!(code, Some(0), "{text}{errors}");
+    assert!(program.0.wait().unwrap().success(), "it ended by itself");
+    let ended = server.tree(&server.roots()[0]);
+    let children: Vec<_> = ended.iter().filter(|process| process["name"] == "asks in the child").collect();
+    assert!(children.len() == 2 && children[0]["worker_id"] != children[1]["worker_id"], "{children:#?}");
 }
 
 #[test]

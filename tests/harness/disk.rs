@@ -37,7 +37,7 @@ impl SmallDisk {
     }
 
     /// Where it is mounted, for those that are started in it.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
@@ -48,7 +48,7 @@ impl SmallDisk {
     }
 
     /// A program that sees it.
-    pub(crate) fn command(&self, name: &str) -> Command {
+    pub fn command(&self, name: &str) -> Command {
         let inner = command(name);
         let mut enter = Command::new("nsenter");
         enter.args(["--target", &self.holder.id().to_string(), "--mount"]);
@@ -65,14 +65,16 @@ impl SmallDisk {
         enter
     }
 
-    /// Fills it with a file, up to the last byte.
+    /// Fills it with a file `filler`, up to the last byte: that file.
     ///
     /// # Panics
     /// When that goes wrong.
-    pub fn fill(&self) {
-        let mut file = std::fs::File::create(self.outside(&self.path().join("filler"))).expect("a file");
+    pub fn fill(&self) -> PathBuf {
+        let path = self.outside(&self.path().join("filler"));
+        let mut file = std::fs::File::create(&path).expect("a file");
         let full = std::io::copy(&mut std::io::repeat(1), &mut file).expect_err("the disk is small");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+        path
     }
 }
 

@@ -38,7 +38,7 @@ async fn naps() {
 
 /// Asks now and then whether it is to end.
 #[cross_thread]
-fn asks() -> Result<(), &'static str> {
+pub(crate) fn asks() -> Result<(), &'static str> {
     while !cancel::requested() {
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use monitor_client::{normal_task, root_task};
 
+use crate::cancelled::asks;
 use crate::{leaf, read_line, say, while_busy};
 
 /// A child hangs rather than that it is slow.
@@ -65,6 +66,20 @@ fn in_child() {
         born();
     });
     assert_eq!(wait(grandchild), 0);
+}
+
+/// A child and its parent ask now and then whether they are to end. Once the parent is, it forks another one that asks.
+#[root_task]
+pub(crate) fn forks_and_asks() {
+    let first = fork(|| asks_in_child());
+    let _ = asks();
+    let second = fork(|| asks_in_child());
+    assert_eq!((wait(first), wait(second)), (0, 0));
+}
+
+#[normal_task("asks in the child")]
+fn asks_in_child() {
+    let _ = asks();
 }
 
 /// The child goes back through everything that its parent has begun, and ends as the parent would.

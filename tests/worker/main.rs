@@ -166,6 +166,7 @@ fn main() -> ExitCode {
         "grows" => folds::grows(),
         "turns" => folds::turns(number(), number()),
         "forks" => forks::forks(),
+        "forks-and-asks" => forks::forks_and_asks(),
         "forks-and-waits" => forks::forks_and_waits(),
         "forks-and-returns" => forks::forks_and_returns(),
         "forks-while-busy" => forks::forks_while_busy(number()),

@@ -178,17 +178,17 @@ impl Ledger {
                 lines,
             ])?;
             let newest = connection.last_insert_rowid();
-            if !is_durable {
-                let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO meant(command, worker) VALUES(?, ?)")?;
-                for worker in command.lines.iter().filter_map(|line| line.worker_id) {
-                    insert.execute(params![newest, bytes(worker)])?;
-                }
-            } else {
+            if is_durable {
                 let sql = "INSERT INTO line(command, place, worker, target, name, status) VALUES(?, ?, ?, ?, ?, ?)";
                 let mut insert = connection.prepare_cached(sql)?;
                 for (place, (line, target)) in command.lines.iter().zip(*targets).enumerate() {
                     let (worker, status) = (line.worker_id.map(bytes), line.status.as_str());
                     insert.execute(params![newest, place as i64, worker, target, line.name, status])?;
+                }
+            } else {
+                let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO meant(command, worker) VALUES(?, ?)")?;
+                for worker in command.lines.iter().filter_map(|line| line.worker_id) {
+                    insert.execute(params![newest, bytes(worker)])?;
                 }
             }
             forget(connection, newest)

@@ -8,7 +8,7 @@ use monitor_wire::{CancelRequest, Cancelled, Problem};
 use super::App;
 use super::access::DeedWords;
 use super::batch::orders::Orderer;
-use super::commands::Small;
+use super::commands::{NotTaken, Small};
 use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
 use crate::store::Queries;
@@ -30,8 +30,7 @@ const MAX_BYTES: usize = 4 << 10;
         (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_cancel(

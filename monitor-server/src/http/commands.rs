@@ -10,7 +10,7 @@ use monitor_wire::{
     WorkerId,
 };
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use super::access::{DeedWords, allow};
 use super::batch::{PROGRAM, agents_own, is_agent};
@@ -39,6 +39,16 @@ impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Sm
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         small(request, app, LIMIT).await.map(Self)
     }
+}
+
+/// The answers to a body of JSON that is not read at all.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the answers")]
+pub(super) enum NotTaken {
+    #[response(status = 413, description = "It is too large", content_type = "application/problem+json")]
+    TooLarge(Problem),
+    #[response(status = 415, description = "It is no JSON, or compressed", content_type = "application/problem+json")]
+    NoJson(Problem),
 }
 
 /// How commands reach a worker, and what its name is.
@@ -122,8 +132,7 @@ pub(super) async fn get_orders(
         (status = 404, description = "No such command", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "It is answered, or taken by another worker", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "Nobody waits for it any more", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request: Request) -> Result<StatusCode, ApiError> {
@@ -152,8 +161,7 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
         (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_command(

@@ -6,7 +6,7 @@ use http::StatusCode;
 use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, Problem};
 
 use super::batch::who;
-use super::commands::Small;
+use super::commands::{NotTaken, Small};
 use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
@@ -46,8 +46,7 @@ pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): 
         (status = 201, description = "Its key", body = HeartbeatKey),
         (status = 400, description = "The definition has mistakes, a line each", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is one of this name", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_heartbeat(
@@ -87,8 +86,7 @@ pub(super) async fn post_heartbeat(
         (status = 200, description = "It is so", body = Heartbeat),
         (status = 400, description = "The definition has mistakes, a line each", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn put_heartbeat(
@@ -144,8 +142,7 @@ pub(super) async fn delete_heartbeat(
         (status = 200, description = "Its new key", body = HeartbeatKey),
         (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such heartbeat", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_roll(

@@ -61,8 +61,8 @@ pub(super) struct StreamParams {
     subject: Option<Subject>,
     /// Only events of this process.
     process: Option<ProcessId>,
-    /// Only events of this worker, and of the processes that it runs: its id, or a glob for its name `program@host` or `program@host:pid`, like
-    /// `render@*`.
+    /// Only events that this worker told, and those about processes that it runs: its id, or a glob for its name `program@host` or
+    /// `program@host:pid`, like `render@*`.
     #[param(value_type = Option<String>)]
     worker: Option<WantedWorker>,
     /// Only events of processes of exactly this name.

@@ -32,6 +32,8 @@ pub(super) struct About {
     pub(super) process_id: Option<ProcessId>,
     /// The worker that it is about, or that runs its process.
     pub(super) worker_id: Option<WorkerId>,
+    /// The worker that told it. It may be another one: who sends a task is not who works on it.
+    pub(super) sender: Option<WorkerId>,
     /// The process's name.
     pub(super) name: Option<Arc<str>>,
     /// The process's kind.
@@ -126,7 +128,8 @@ impl Part {
         let seq = self.changes.first_seq() + index as u64;
         let tell = self.changes.tell();
         let message = told(StreamMessage { as_of: self.last_seq(), ..tell.message(index) });
-        let frame = Frame::of(seq, tell.type_name(index), &message)?;
+        let mut frame = Frame::of(seq, tell.type_name(index), &message)?;
+        frame.about.sender = tell.sender(index);
         *encoded += frame.cost();
         self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
         Some(frame)
@@ -167,6 +170,7 @@ impl About {
         Self {
             process_id: process.as_ref().map(|process| process.id),
             worker_id: process.as_ref().and_then(|process| process.worker_id).or(by_worker),
+            sender: None,
             name: process.as_ref().map(|process| process.name.as_str().into()),
             kind: process.as_ref().map(|process| process.kind.clone()),
             native_id: process.as_ref().and_then(|process| process.native_id.as_deref().map(Into::into)),

@@ -144,7 +144,7 @@ impl Past {
             if frame.about.process_id.is_none() {
                 frame.about = About { process_id: subject.process_id, worker_id: frame.about.worker_id, ..told };
             }
-            frame.about.worker_id = frame.about.worker_id.or_else(|| piece.sender(*place));
+            frame.about.sender = piece.sender(*place);
             Some(frame)
         };
         Ok(places.iter().zip(&subjects).zip(models).filter_map(frame).collect())

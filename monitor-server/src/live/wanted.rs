@@ -23,7 +23,7 @@ pub struct Wanted {
     pub each_root: bool,
     /// Of this process.
     pub process_id: Option<ProcessId>,
-    /// Of this worker, and of the processes that it runs.
+    /// That this worker told, and those about the processes that it runs.
     pub worker: Option<WantedWorker>,
     /// Of processes of exactly this name.
     pub name: Option<String>,
@@ -158,11 +158,12 @@ impl Wanted {
             && self.name.as_deref().is_none_or(|name| about.name.as_deref() == Some(name))
             && (self.kinds.is_empty() || about.kind.as_ref().is_some_and(|kind| self.kinds.contains(kind)))
             && self.task.as_deref().is_none_or(|id| about.kind == Some(Kind::TASK) && about.native_id.as_deref() == Some(id));
-        match (&self.worker, about.worker_id) {
-            (None, _) => Ok(is_wanted),
-            (Some(WantedWorker::Id(id)), of) => Ok(is_wanted && of == Some(*id)),
-            (Some(WantedWorker::Named(pattern)), Some(of)) if is_wanted => names.is_like(of, pattern),
-            (Some(WantedWorker::Named(_)), _) => Ok(false),
+        let mut workers = [about.worker_id, about.sender].into_iter().flatten();
+        match &self.worker {
+            _ if !is_wanted => Ok(false),
+            None => Ok(true),
+            Some(WantedWorker::Id(id)) => Ok(workers.any(|worker| worker == *id)),
+            Some(WantedWorker::Named(pattern)) => workers.try_fold(false, |is_like, worker| Ok(is_like || names.is_like(worker, pattern)?)),
         }
     }
 

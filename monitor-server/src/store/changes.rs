@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use monitor_wire::{RootId, StreamMessage};
+use monitor_wire::{RootId, StreamMessage, WorkerId};
 
 /// A stored event and what it made of things.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub trait Tell: Send + Sync {
     fn type_name(&self, index: usize) -> &str;
     /// Its tree; none for events of workers.
     fn root_id(&self, index: usize) -> Option<RootId>;
+    /// The worker that told it; none if the server did.
+    fn sender(&self, index: usize) -> Option<WorkerId>;
     /// All of it, as after the transaction; of which number that is isn't said.
     fn message(&self, index: usize) -> StreamMessage;
     /// About how many bytes all of them hold, untold.
@@ -92,6 +94,10 @@ impl Tell for Vec<StreamMessage> {
 
     fn root_id(&self, index: usize) -> Option<RootId> {
         self[index].event.root_id()
+    }
+
+    fn sender(&self, _: usize) -> Option<WorkerId> {
+        None
     }
 
     fn message(&self, index: usize) -> StreamMessage {

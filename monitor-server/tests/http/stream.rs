@@ -216,6 +216,9 @@ async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_la
         ("worker=nightly@build-7&types=process-*", &[1, 2, 3, 7, 8, 10]),
         ("worker=night*@*:4121&types=process-ended", &[3, 7, 10]),
         ("worker=*@build-?&kind=task&types=task-f*", &[6]),
+        // What a worker told is its own, though others work on it.
+        ("worker=web@else&types=task-*", &[4, 11]),
+        ("worker=5b0c0000000000000000000000000002&kind=task", &[4, 11]),
     ];
     let server = TestServer::start().await;
     let mut readers = Vec::new();
@@ -229,6 +232,9 @@ async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_la
     server.send(&batch(4, &[task("task-started"), task("task-failed"), failed(ROOT, CHILD, "late")])).await;
     let last = [started(OTHER, PROCESS, None, "other"), task("task-succeeded"), failed(OTHER, PROCESS, "too")];
     server.send(&batch(7, &last)).await;
+    sent["sequence"] = json!(2);
+    sent["events"][0]["id"] = json!("00000000000000ab");
+    server.send(&sent).await;
     for ((query, expected), reader) in queries.iter().zip(&mut readers) {
         for id in *expected {
             assert_eq!(reader.next().await.id, *id, "{query}");

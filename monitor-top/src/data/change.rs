@@ -21,14 +21,13 @@ pub(crate) async fn change(client: Client, deed: Deed, is_dry_run: bool) -> Resu
 
 /// Has tasks begin no more often than a rate, in one worker or in all that do it.
 async fn limit(client: &Client, limit: &Limit, is_dry_run: bool) -> Result<Command, Error> {
-    let workers = match limit.worker {
-        Some(worker) => vec![worker.to_string()],
-        None => {
-            let methods = client.command_methods().await?.methods;
-            let method = methods.into_iter().find(|method| method.method == RATE_LIMIT);
-            // Of very many only the first are named: then all are meant, and those that don't do it say so.
-            method.filter(|method| method.count == method.workers.len() as u64).map(|method| method.workers).unwrap_or_default()
-        }
+    let workers = if let Some(worker) = limit.worker {
+        vec![worker.to_string()]
+    } else {
+        let methods = client.command_methods().await?.methods;
+        let method = methods.into_iter().find(|method| method.method == RATE_LIMIT);
+        // Of very many only the first are named: then all are meant, and those that don't do it say so.
+        method.filter(|method| method.count == method.workers.len() as u64).map(|method| method.workers).unwrap_or_default()
     };
     let request = CommandRequest {
         method: RATE_LIMIT.to_owned(),

@@ -133,6 +133,17 @@ test("a worker is told what to do after its effect was counted, and only what it
     await choose(page, "Control", "Shut down");
     await dialog.getByRole("button", { name: "Shut down" }).click();
     await hasText(dialog.getByRole("status"), "refused MONITOR_COMMANDS=read");
+    await page.keyboard.press("Escape");
+
+    // All of it stands on the page, newest first, with who asked; what only asks is left out until it is wanted.
+    const commands = page.locator(".commands li");
+    await hasText(commands.first(), new RegExp(`^refused ?Shut down.*${user}`));
+    assert.equal(await commands.count(), 5);
+    await commands.nth(1).locator("summary").click();
+    await hasText(commands.nth(1), /cache-clear[^]*"name": "prices"[^]*"cleared": "prices"/);
+    await page.locator(".commands").getByRole("button", { name: "with questions" }).click();
+    await commands.filter({ hasText: "Figures" }).first().waitFor();
+    await hasText(page.locator(".events"), /worker-online/);
   });
   assert.deepEqual(told, [
     ["pool-grow", { n: 2 }],

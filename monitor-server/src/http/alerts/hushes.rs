@@ -8,7 +8,7 @@ use monitor_tasks::duration;
 use monitor_wire::{Hush, HushRequest, Hushes, Problem};
 
 use super::super::batch::who;
-use super::super::commands::Small;
+use super::super::commands::{NotTaken, Small};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -58,8 +58,7 @@ async fn hushes(app: &App) -> Result<Vec<Hush>, ApiError> {
     responses(
         (status = 200, description = "All hushes that are not over", body = Hushes),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn post_hush(

@@ -7,7 +7,7 @@ use monitor_wire::{AlertRule, AlertRules, Problem};
 use serde_json::{Map, Value};
 
 use super::super::batch::who;
-use super::super::commands::Small;
+use super::super::commands::{NotTaken, Small};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -65,8 +65,7 @@ fn shown(ruleset: &Ruleset, rule: &Rule) -> AlertRule {
         (status = 200, description = "Rules as they hold", body = AlertRules),
         (status = 400, description = "It has mistakes", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "A rule of that name stands in the file", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn put_rule(

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use monitor_wire::{BatchApplied, BatchApply, BatchStatus, BatchStep, Problem};
 
-use super::super::commands::Small;
+use super::super::commands::{NotTaken, Small};
 use super::super::params::{NoParams, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -26,8 +26,7 @@ const MAX_BYTES: usize = 8 << 20;
         (status = 400, description = "A definition has mistakes", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "A file of an agent defines one of them", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Somebody has changed one meanwhile", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn post_apply(

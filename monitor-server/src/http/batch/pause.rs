@@ -11,7 +11,7 @@ use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, Command, Com
 use serde_json::{Value, json};
 
 use super::super::access::DeedWords;
-use super::super::commands::{Keyed, Small};
+use super::super::commands::{Keyed, NotTaken, Small};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -44,8 +44,7 @@ const LOOK: Duration = Duration::from_millis(50);
         (status = 400, description = "The body can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Its agent refuses", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn post_pause(

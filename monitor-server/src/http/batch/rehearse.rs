@@ -10,7 +10,7 @@ use monitor_tasks::{Book, Definition, Task};
 use monitor_wire::{BatchCrowded, BatchRehearsal, BatchStatus, BatchTask, Problem};
 use serde_json::Value;
 
-use super::super::commands::Small;
+use super::super::commands::{NotTaken, Small};
 use super::super::params::{NoParams, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -35,8 +35,7 @@ const RUNS: usize = 1_000;
     responses(
         (status = 200, description = "What would have happened", body = BatchRehearsal),
         (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn post_rehearse(

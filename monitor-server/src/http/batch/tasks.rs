@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::access::DeedWords;
-use super::super::commands::Small;
+use super::super::commands::{NotTaken, Small};
 use super::super::params::{Limit, NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
@@ -101,8 +101,7 @@ pub(super) fn shown(task: BatchTask) -> Response {
         (status = 201, description = "It is there", body = BatchTask),
         (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is one of this name", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn post_task(
@@ -134,8 +133,7 @@ pub(in super::super) async fn post_task(
         (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Somebody has changed it meanwhile", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(in super::super) async fn put_task(

@@ -290,6 +290,10 @@ impl Tell for Happened {
         }
     }
 
+    fn sender(&self, index: usize) -> Option<WorkerId> {
+        self.batches.get(self.lines[index].batch as usize).map(|batch| batch.worker.id)
+    }
+
     fn message(&self, index: usize) -> StreamMessage {
         let line = self.lines[index];
         let (event, log) = match self.batches.get(line.batch as usize) {

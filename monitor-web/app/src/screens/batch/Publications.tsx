@@ -86,9 +86,7 @@ function Lists({ task }: { task: BatchTask }) {
               <th scope="col">{t("batch.column.target")}</th>
               <th scope="col">{t("batch.column.state")}</th>
               <th scope="col" className="run-id">{t("batch.column.run")}</th>
-              <th scope="col" className="aside">{t("batch.column.files")}</th>
-              <th scope="col" className="aside">{t("batch.column.agent")}</th>
-              <th scope="col">{t("batch.column.deeds")}</th>
+              <StoredHead />
             </tr>
           </thead>
           <tbody>
@@ -107,8 +105,7 @@ function Lists({ task }: { task: BatchTask }) {
                 <td className="run-id">
                   <RunLink run={of.run} />
                 </td>
-                <td className="aside dim">{t("batch.publications.size", { count: of.files, size: bytes(of.size_bytes) })}</td>
-                <td className="aside dim">{visible(of.agent)}</td>
+                <Stored of={of} />
                 {buttons(
                   { id: String(of.number), agent: of.agent },
                   publicationBefore(publications, of),
@@ -131,9 +128,7 @@ function Lists({ task }: { task: BatchTask }) {
               <tr>
                 <th scope="col">{t("batch.column.run")}</th>
                 <th scope="col" className="aside">{t("batch.column.folder")}</th>
-                <th scope="col" className="aside">{t("batch.column.files")}</th>
-                <th scope="col" className="aside">{t("batch.column.agent")}</th>
-                <th scope="col">{t("batch.column.deeds")}</th>
+                <StoredHead />
               </tr>
             </thead>
             <tbody>
@@ -143,8 +138,7 @@ function Lists({ task }: { task: BatchTask }) {
                     <RunLink run={of.run} />
                   </td>
                   <td className="aside mono">{visible(of.folder)}</td>
-                  <td className="aside dim">{t("batch.publications.size", { count: of.files, size: bytes(of.size_bytes) })}</td>
-                  <td className="aside dim">{visible(of.agent)}</td>
+                  <Stored of={of} />
                   {buttons(
                     { id: of.run, agent: of.agent },
                     leftBefore(history, of),
@@ -161,6 +155,27 @@ function Lists({ task }: { task: BatchTask }) {
         </>
       )}
       {opened && (opened.with ? <Comparison key={`${opened.agent} ${opened.id} with`} task={name} of={opened} before={opened.with} /> : <Files key={`${opened.agent} ${opened.id}`} task={name} of={opened} />)}
+    </>
+  );
+}
+
+/** The heads of the columns that both lists end with. */
+function StoredHead() {
+  return (
+    <>
+      <th scope="col" className="aside">{t("batch.column.files")}</th>
+      <th scope="col" className="aside">{t("batch.column.agent")}</th>
+      <th scope="col">{t("batch.column.deeds")}</th>
+    </>
+  );
+}
+
+/** How much is stored, and by whom. */
+function Stored({ of }: { of: { files: number; size_bytes: number; agent: string } }) {
+  return (
+    <>
+      <td className="aside dim">{t("batch.publications.size", { count: of.files, size: bytes(of.size_bytes) })}</td>
+      <td className="aside dim">{visible(of.agent)}</td>
     </>
   );
 }

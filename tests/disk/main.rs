@@ -1,6 +1,8 @@
 //! A disk that fails, a server that is killed, power that is cut: what was acknowledged is there, and no batch is half there.
 #![cfg(target_os = "linux")]
 
+mod cameras;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
