@@ -20,6 +20,7 @@ mod http;
 pub mod ingest;
 pub mod live;
 mod native;
+mod oidc;
 pub mod otlp;
 mod overdue;
 pub mod packed;
@@ -37,6 +38,7 @@ pub use commands::AllowedCommands;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, StartAgent, read_duration};
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
+pub use oidc::{OidcError, RolesOfGroups};
 pub use server::{ServeError, Server};
 
 /// An error and all that caused it.

@@ -22,6 +22,7 @@ use crate::heartbeats;
 use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
+use crate::oidc::{Oidc, OidcError};
 use crate::overdue;
 use crate::retention::{self, AgeClock, Keeper};
 use crate::store::space::make_room_to_start;
@@ -38,6 +39,7 @@ pub struct Server {
     live: Live,
     access: Arc<Access>,
     tls: Option<Tls>,
+    oidc: Option<Oidc>,
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
     commands: Arc<Commands>,
@@ -91,6 +93,9 @@ pub enum ServeError {
     /// Tokens and users can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// Nobody can log in by a provider.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// What has ended can't be sent on.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -112,7 +117,7 @@ impl Server {
             Access::open_by(&folder, times)
         });
         let access = Arc::new(opened.await??);
-        if config.is_open() && !config.insecure && !access.has_any()? {
+        if config.is_open() && !config.insecure && config.oidc_issuer.is_none() && !access.has_any()? {
             return Err(ServeError::NotLoopback { address, public_url: config.public_url, folder: config.data });
         }
         if config.is_open() && config.listen.ip().to_canonical().is_loopback() && config.trusted_proxies.is_empty() {
@@ -126,6 +131,7 @@ impl Server {
             _ => ServeError::Listen { address, source },
         })?;
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+        let oidc = Oidc::of(&config, &public_url(&config, tls.is_some()), clock.clone())?;
         let settings = config.clone();
         let target = tokio::task::spawn_blocking(move || Target::of(&settings)).await??;
 
@@ -170,7 +176,22 @@ impl Server {
             },
             settings,
         );
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, commands, target, stopping, clock, signal })
+        Ok(Self {
+            listener,
+            config: Arc::new(config),
+            store,
+            ingest,
+            live,
+            access,
+            tls,
+            oidc,
+            ages,
+            commands,
+            target,
+            stopping,
+            clock,
+            signal,
+        })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -193,8 +214,8 @@ impl Server {
     #[expect(clippy::too_many_lines, reason = "one duty after another begins")]
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
-        let public_url = self.config.public_url.clone().unwrap_or_else(|| url_of(self.config.listen, self.tls.is_some()));
-        let Self { listener, config, store, ingest, live, access, tls, ages, commands, target, stopping, clock, signal } = self;
+        let public_url = public_url(&self.config, self.tls.is_some());
+        let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, target, stopping, clock, signal } = self;
         let board = Board::default();
         let ingest = Arc::new(ingest);
         let alerts = Arc::new(Alerts::new(alerts::Parts {
@@ -214,6 +235,7 @@ impl Server {
             ingest: ingest.clone(),
             live,
             access: access.clone(),
+            oidc,
             ages: ages.clone(),
             commands: commands.clone(),
             alerts: alerts.clone(),
@@ -307,6 +329,11 @@ impl Server {
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }
+}
+
+/// By which people reach it.
+fn public_url(config: &Config, is_tls: bool) -> Url {
+    config.public_url.clone().unwrap_or_else(|| url_of(config.listen, is_tls))
 }
 
 /// By which it is reached on its own machine.

@@ -124,7 +124,7 @@ const OF_OTHERS: [&str; 39] = [
 ];
 
 /// Beginnings of such names: limits and the like, of which there are many.
-const OF_OTHERS_FROM: [&str; 10] = ["MAX_", "MIN_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_"];
+const OF_OTHERS_FROM: [&str; 11] = ["MAX_", "MIN_", "OIDC_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK", "AGENT", "TASK_", "RUN_"];
 
 /// Whether a variable is a setting of any program of ours; true for all that don't begin with `MONITOR_`.
 pub fn is_known(variable: &str) -> bool {

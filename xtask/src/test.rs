@@ -21,14 +21,16 @@ pub(crate) fn test() -> Result<()> {
     step("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     advisories(&cargo)?;
     step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    let npm = |args: &[&str]| {
+    let npm_in = |folder: &str, args: &[&str]| {
         let mut line = command("npm", args);
-        line.current_dir(workspace().join("monitor-web/app"));
+        line.current_dir(workspace().join(folder));
         line
     };
+    let npm = |args: &[&str]| npm_in("monitor-web/app", args);
     step("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]))?;
     step("the page: types", &mut npm(&["run", "check"]))?;
     step("the page: tests", &mut npm(&["test"]))?;
+    step("the provider that tests log in by: packages", &mut npm_in("tests/oidc", &["ci", "--no-audit", "--no-fund"]))?;
     // The tests of the whole find every program beside themselves; `cargo test` alone would leave some out.
     step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
     // In a folder of its own, or all would be built anew each time.

@@ -19,7 +19,9 @@ Examples:
   monitor user list
   monitor user remove ada
 
-Users lie in the server's data folder, their passwords as argon2id hashes. What is changed holds at once.";
+Users lie in the server's data folder, their passwords as argon2id hashes. What is changed holds at once.
+Whoever has logged in by a provider of OpenID Connect is listed with it, has no password here, and is logged
+out by `remove`; the provider's groups say who comes in again (docs/operations.md).";
 
 /// Adds, lists and removes those who log in on the page
 #[derive(Debug, clap::Args)]
@@ -76,13 +78,14 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Command::List { json, folder } => {
             let users = folder.open()?.users()?;
             if json {
-                let as_json = |user: &monitor_server::access::User| json!({"name": user.name, "role": user.role.as_str(), "created_us": user.created_us});
+                let as_json = |user: &monitor_server::access::User| json!({"name": user.name, "role": user.role.as_str(), "created_us": user.created_us, "issuer": user.issuer});
                 return print_json(&users.iter().map(as_json).collect());
             }
             let mut out = anstream::stdout().lock();
             for user in &users {
                 let name = visible(&user.name);
-                writeln!(out, "{name:<24}{:<10}added {}", user.role.as_str(), when(Some(user.created_us)))?;
+                let by = user.issuer.as_deref().map(|issuer| format!("  by {}", visible(issuer))).unwrap_or_default();
+                writeln!(out, "{name:<24}{:<10}added {}{by}", user.role.as_str(), when(Some(user.created_us)))?;
             }
             Ok(out.flush()?)
         }

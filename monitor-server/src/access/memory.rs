@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use monitor_wire::AuditEntry;
 
 use super::records::{Hash, Records};
-use super::{AccessError, Role, Token, User};
+use super::{AccessError, Identity, Role, Token, User};
 
 /// Records that are gone in the end. A clone is another connection to the same.
 #[derive(Clone, Default)]
@@ -17,6 +17,8 @@ struct Rows {
     version: u64,
     tokens: BTreeMap<String, (Token, Hash)>,
     users: BTreeMap<String, (User, String)>,
+    /// By issuer and subject, the names of those who log in by a provider.
+    identities: BTreeMap<(String, String), String>,
     sessions: BTreeMap<Hash, (String, u64)>,
     links: BTreeMap<Hash, (Role, u64)>,
     deeds: Vec<AuditEntry>,
@@ -80,7 +82,7 @@ impl Records for MemoryRecords {
     }
 
     fn password(&self, name: &str) -> Result<Option<String>, AccessError> {
-        Ok(self.read().users.get(name).map(|(_, password)| password.clone()))
+        Ok(self.read().users.get(name).filter(|(user, _)| user.issuer.is_none()).map(|(_, password)| password.clone()))
     }
 
     fn set_password(&self, name: &str, password: &str) -> Result<bool, AccessError> {
@@ -90,8 +92,24 @@ impl Records for MemoryRecords {
         Ok(kept.is_some())
     }
 
+    fn put_identity(&self, identity: &Identity, names: &[String; 2], role: Role, now_us: u64) -> Result<String, AccessError> {
+        let mut rows = self.write();
+        let key = (identity.issuer.clone(), identity.subject.clone());
+        let free = if rows.users.contains_key(&names[0]) { &names[1] } else { &names[0] };
+        let name = rows.identities.entry(key).or_insert_with(|| free.clone()).clone();
+        let new = User { name: name.clone(), role, created_us: now_us, issuer: Some(identity.issuer.clone()) };
+        rows.users.entry(name.clone()).or_insert((new, String::new())).0.role = role;
+        Ok(name)
+    }
+
+    fn remove_identity(&self, identity: &Identity) -> Result<bool, AccessError> {
+        let name = self.read().identities.get(&(identity.issuer.clone(), identity.subject.clone())).cloned();
+        name.map_or(Ok(false), |name| self.remove_user(&name))
+    }
+
     fn remove_user(&self, name: &str) -> Result<bool, AccessError> {
         let mut rows = self.write();
+        rows.identities.retain(|_, user| user != name);
         rows.sessions.retain(|_, (user, _)| user != name);
         Ok(rows.users.remove(name).is_some())
     }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod grant;
+mod identities;
 mod links;
 mod local;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::sync::atomic::AtomicU64;
 
 pub use self::audit::Deed;
 pub(crate) use self::grant::{Credential, Grant};
+pub(crate) use self::identities::Identity;
 pub use self::links::LINK_LIFETIME;
 pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};
@@ -115,6 +117,14 @@ pub enum AccessError {
     Name {
         /// As it came.
         name: String,
+    },
+    /// Somebody without a password.
+    #[error("{name} logs in by {issuer} and has no password here")]
+    Elsewhere {
+        /// The name.
+        name: String,
+        /// The provider.
+        issuer: String,
     },
     /// A password that is none.
     #[error("a password has from {} to {} characters", users::PASSWORD.start(), users::PASSWORD.end())]

@@ -3,7 +3,7 @@
 
 use monitor_wire::AuditEntry;
 
-use super::{AccessError, Role, Token, User};
+use super::{AccessError, Identity, Role, Token, User};
 
 /// What is kept of a random secret.
 pub(super) type Hash = [u8; 32];
@@ -34,11 +34,18 @@ pub(super) trait Records: Send + Sync {
     /// All users, by name.
     fn users(&self) -> Result<Vec<User>, AccessError>;
 
-    /// The hash of a user's password.
+    /// The hash of a user's password; none for somebody who logs in by a provider.
     fn password(&self, name: &str) -> Result<Option<String>, AccessError>;
 
     /// Gives a user another hash of a password, and ends the logins; false if there is nobody of this name.
     fn set_password(&self, name: &str, password: &str) -> Result<bool, AccessError>;
+
+    /// Gives whoever a provider knows this role, and adds somebody who is new by the first of the names that nobody else has: the name
+    /// that holds.
+    fn put_identity(&self, identity: &Identity, names: &[String; 2], role: Role, now_us: u64) -> Result<String, AccessError>;
+
+    /// Removes whoever a provider knows, and all logins; false if there is nobody.
+    fn remove_identity(&self, identity: &Identity) -> Result<bool, AccessError>;
 
     /// Removes a user and all logins; false if there is nobody of this name.
     fn remove_user(&self, name: &str) -> Result<bool, AccessError>;

@@ -11,10 +11,13 @@ CREATE TABLE token(
 
 CREATE TABLE user(
   name TEXT PRIMARY KEY,
-  password TEXT NOT NULL,           -- argon2id, as a PHC string
+  password TEXT NOT NULL,           -- argon2id, as a PHC string; empty for those who log in by a provider
   role TEXT NOT NULL,
-  created INTEGER NOT NULL
+  created INTEGER NOT NULL,
+  issuer TEXT,                      -- the provider of OpenID Connect that they log in by
+  subject TEXT                      -- by which it knows them
 ) STRICT;
+CREATE UNIQUE INDEX user_identity ON user(issuer, subject);
 
 CREATE TABLE session(
   hash BLOB PRIMARY KEY,            -- SHA-256 of what the cookie has, which is random

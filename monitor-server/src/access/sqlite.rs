@@ -6,7 +6,7 @@ use monitor_wire::AuditEntry;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::records::{Hash, Records};
-use super::{AccessError, Role, Token, User};
+use super::{AccessError, Identity, Role, Token, User};
 use crate::store::{StoreError, SubjectFile, SubjectTables};
 
 const TABLES: SubjectTables = SubjectTables {
@@ -14,7 +14,11 @@ const TABLES: SubjectTables = SubjectTables {
     // `PMac`.
     application_id: 0x504d_6163,
     schema: include_str!("schema.sql"),
-    steps: &["CREATE TABLE link(hash BLOB PRIMARY KEY, role TEXT NOT NULL, expires INTEGER NOT NULL) STRICT"],
+    steps: &[
+        "CREATE TABLE link(hash BLOB PRIMARY KEY, role TEXT NOT NULL, expires INTEGER NOT NULL) STRICT",
+        "ALTER TABLE user ADD COLUMN issuer TEXT; ALTER TABLE user ADD COLUMN subject TEXT;
+         CREATE UNIQUE INDEX user_identity ON user(issuer, subject)",
+    ],
 };
 
 /// Records in a file, which the command line opens beside a running server.
@@ -75,12 +79,12 @@ impl Records for SqliteRecords {
     }
 
     fn users(&self) -> Result<Vec<User>, AccessError> {
-        let sql = "SELECT name, role, created FROM user ORDER BY name";
+        let sql = "SELECT name, role, created, issuer FROM user ORDER BY name";
         Ok(self.0.read(|from| from.prepare_cached(sql)?.query_map([], user)?.collect())?)
     }
 
     fn password(&self, name: &str) -> Result<Option<String>, AccessError> {
-        let sql = "SELECT password FROM user WHERE name = ?";
+        let sql = "SELECT password FROM user WHERE name = ? AND issuer IS NULL";
         Ok(self.0.read(|from| from.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional())?)
     }
 
@@ -90,6 +94,29 @@ impl Records for SqliteRecords {
             to.execute("UPDATE user SET password = ?2 WHERE name = ?1", params![name, password])
         });
         Ok(is_set? > 0)
+    }
+
+    fn put_identity(&self, identity: &Identity, names: &[String; 2], role: Role, now_us: u64) -> Result<String, AccessError> {
+        let Identity { issuer, subject, .. } = identity;
+        let put = self.0.write(|to| {
+            let sql = "UPDATE user SET role = ?3 WHERE issuer = ?1 AND subject = ?2 RETURNING name";
+            let kept = to.query_row(sql, params![issuer, subject, role.as_str()], |row| row.get(0)).optional()?;
+            if let Some(name) = kept {
+                return Ok(name);
+            }
+            let is_taken = |name: &String| to.query_row("SELECT 1 FROM user WHERE name = ?", [name], |_| Ok(())).optional();
+            let name = if is_taken(&names[0])?.is_some() { &names[1] } else { &names[0] };
+            let sql = "INSERT INTO user(name, password, role, created, issuer, subject) VALUES(?, '', ?, ?, ?, ?)";
+            to.execute(sql, params![name, role.as_str(), now_us as i64, issuer, subject])?;
+            Ok(name.clone())
+        });
+        Ok(put?)
+    }
+
+    fn remove_identity(&self, identity: &Identity) -> Result<bool, AccessError> {
+        let Identity { issuer, subject, .. } = identity;
+        let sql = "DELETE FROM user WHERE issuer = ? AND subject = ?";
+        Ok(self.0.write(|to| to.execute(sql, params![issuer, subject]))? > 0)
     }
 
     fn remove_user(&self, name: &str) -> Result<bool, AccessError> {
@@ -106,8 +133,8 @@ impl Records for SqliteRecords {
     }
 
     fn session(&self, hash: &Hash, now_us: u64) -> Result<Option<(User, u64)>, AccessError> {
-        let sql = "SELECT name, role, created, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
-        let read = |row: &Row<'_>| Ok((user(row)?, row.get::<_, i64>(3)? as u64));
+        let sql = "SELECT name, role, created, issuer, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
+        let read = |row: &Row<'_>| Ok((user(row)?, row.get::<_, i64>(4)? as u64));
         Ok(self.0.read(|from| from.prepare_cached(sql)?.query_row(params![hash, now_us as i64], read).optional())?)
     }
 
@@ -177,7 +204,8 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
 }
 
 fn user(row: &Row<'_>) -> rusqlite::Result<User> {
-    Ok(User { name: row.get(0)?, role: role(&row.get::<_, String>(1)?), created_us: row.get::<_, i64>(2)? as u64 })
+    let role = role(&row.get::<_, String>(1)?);
+    Ok(User { name: row.get(0)?, role, created_us: row.get::<_, i64>(2)? as u64, issuer: row.get(3)? })
 }
 
 /// One that can't be read may do the least.
@@ -214,15 +242,29 @@ mod tests {
     }
 
     #[test]
-    fn a_file_from_before_there_were_links_gets_them() {
+    fn a_file_of_the_first_schema_is_brought_up_to_date() {
         let folder = tempfile::tempdir().unwrap();
         Access::open(folder.path()).unwrap().add_user("ada", Role::Viewer, "correct horse").unwrap();
         let file = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
-        file.execute_batch("DROP TABLE link; PRAGMA user_version = 1").unwrap();
+        let older = "DROP TABLE link; DROP INDEX user_identity; ALTER TABLE user DROP COLUMN issuer; ALTER TABLE user DROP COLUMN subject;
+            PRAGMA user_version = 1";
+        file.execute_batch(older).unwrap();
         drop(file);
         let access = Access::open(folder.path()).unwrap();
         let link = access.create_link(Role::Viewer).unwrap();
         assert!(access.take_link(&link, Duration::from_hours(1)).unwrap().is_some());
         assert_eq!(access.users().unwrap().len(), 1);
+        // The one who was there keeps the name, the password and no provider.
+        assert!(access.is_password("ada", "correct horse").unwrap() && access.users().unwrap()[0].issuer.is_none());
+        let file = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
+        let tables = |file: &rusqlite::Connection| {
+            let mut columns =
+                file.prepare("SELECT m.name, c.name, c.type FROM sqlite_schema m, pragma_table_info(m.name) c ORDER BY 1, c.cid").unwrap();
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            columns.query_map([], read).unwrap().collect::<rusqlite::Result<Vec<(String, String, String)>>>().unwrap()
+        };
+        let new = rusqlite::Connection::open_in_memory().unwrap();
+        new.execute_batch(TABLES.schema).unwrap();
+        assert_eq!(tables(&file), tables(&new), "a file that was brought up to date is as a new one");
     }
 }

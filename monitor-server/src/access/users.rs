@@ -24,6 +24,8 @@ pub struct User {
     pub role: Role,
     /// When they were added, Unix µs.
     pub created_us: u64,
+    /// The provider of OpenID Connect that they log in by; none for those who have a password here.
+    pub issuer: Option<String>,
 }
 
 impl Access {
@@ -34,7 +36,7 @@ impl Access {
     pub fn add_user(&self, name: &str, role: Role, password: &str) -> Result<(), AccessError> {
         check_name(name)?;
         let password = hash(password)?;
-        let user = User { name: name.to_owned(), role, created_us: self.clock.wall_us() };
+        let user = User { name: name.to_owned(), role, created_us: self.clock.wall_us(), issuer: None };
         let exists = || AccessError::Exists { what: "user", name: name.to_owned() };
         self.records.add_user(&user, &password)?.then_some(()).ok_or_else(exists)
     }
@@ -59,8 +61,12 @@ impl Access {
     /// Gives somebody another password, and logs them out.
     ///
     /// # Errors
-    /// If there is nobody of this name, the password is too short, or the database fails.
+    /// If there is nobody of this name, or they log in by a provider, the password is too short, or the database fails.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccessError> {
+        let issuer = self.records.users()?.into_iter().find(|user| user.name == name).and_then(|user| user.issuer);
+        if let Some(issuer) = issuer {
+            return Err(AccessError::Elsewhere { name: name.to_owned(), issuer });
+        }
         let password = hash(password)?;
         let missing = || AccessError::Missing { what: "user", name: name.to_owned() };
         self.records.set_password(name, &password)?.then_some(()).ok_or_else(missing)

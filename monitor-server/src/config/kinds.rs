@@ -10,6 +10,7 @@ use url::Url;
 use super::{Loopback, StartAgent};
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
+use crate::oidc::{self, RolesOfGroups};
 use crate::retention::{self, Rule};
 
 /// What a value is in a file.
@@ -78,6 +79,49 @@ pub(super) const ORIGIN: Kind<Option<Url>> = Kind {
     },
     show: |url| url.as_ref().map(ToString::to_string).unwrap_or_default(),
 };
+
+pub(super) const ISSUER: Kind<Option<String>> = Kind {
+    placeholder: "URL",
+    form: Form::Text,
+    read: |text| {
+        let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like https://login.example.com"))?;
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+            return Err("expected a URL without a query and a password, like https://login.example.com".to_owned());
+        }
+        // As it is compared with what the provider says of itself, it stays as it was written.
+        if oidc::is_safe(&url) { Ok(Some(text.to_owned())) } else { Err("expected https, or http on loopback".to_owned()) }
+    },
+    show: |issuer| issuer.clone().unwrap_or_default(),
+};
+
+pub(super) const CLIENT: Kind<Option<String>> = Kind {
+    placeholder: "ID",
+    form: Form::Text,
+    read: |text| if text.trim().is_empty() { Err("expected the id of a client".to_owned()) } else { Ok(Some(text.trim().to_owned())) },
+    show: |client| client.clone().unwrap_or_default(),
+};
+
+pub(super) const SCOPES: Kind<Vec<String>> = Kind {
+    placeholder: "SCOPES",
+    form: Form::Text,
+    read: |text| {
+        let scopes: Vec<_> = text.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+        let is_scope = |scope: &String| scope.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+        let is_right = !scopes.is_empty() && scopes.iter().all(is_scope);
+        if is_right { Ok(scopes) } else { Err("expected words between spaces, like openid profile email groups".to_owned()) }
+    },
+    show: |scopes| scopes.join(" "),
+};
+
+pub(super) const CLAIM: Kind<String> = Kind {
+    placeholder: "CLAIM",
+    form: Form::Text,
+    read: |text| if text.trim().is_empty() { Err("expected the name of a claim".to_owned()) } else { Ok(text.trim().to_owned()) },
+    show: Clone::clone,
+};
+
+pub(super) const ROLES: Kind<RolesOfGroups> =
+    Kind { placeholder: "ROLES", form: Form::Text, read: RolesOfGroups::read, show: ToString::to_string };
 
 pub(super) const RECEIVER: Kind<Option<Url>> = Kind {
     placeholder: "URL",

@@ -17,9 +17,10 @@ use crate::packed::Limits;
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER,
-    RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, LOOPBACK, NETWORKS,
+    ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
+use crate::oidc::RolesOfGroups;
 use crate::retention::{Retention, Rule};
 use crate::store::KeepEvents;
 
@@ -126,6 +127,19 @@ settings! {
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
     session_lifetime: Duration = Duration::from_secs(7 * 24 * 3_600), DURATION;
+    /// The provider of OpenID Connect that people log in by, beside users with passwords: its issuer, letter by letter as it says it itself
+    oidc_issuer: Option<String> = None, ISSUER;
+    /// This server's name there
+    oidc_client_id: Option<String> = None, CLIENT;
+    /// The file with its secret there, read at every login; none for a client without a secret
+    oidc_client_secret_file: Option<PathBuf> = None, FILE;
+    /// What is asked for of whoever logs in, between spaces
+    oidc_scopes: Vec<String> = ["openid", "profile", "email"].map(str::to_owned).to_vec(), SCOPES;
+    /// The claim with the groups of whoever logs in; `realm_access.roles` is one within another
+    oidc_groups_claim: String = "groups".to_owned(), CLAIM;
+    /// Which groups may come in, between commas: `GROUP=ROLE` with the role `viewer`, `operator` or `admin`, the highest of several; `*` is
+    /// everybody whom the provider lets in; commas and percent signs in names are percent-encoded
+    oidc_roles: RolesOfGroups = RolesOfGroups::default(), ROLES;
     /// How many bytes of past events the stream resumes from at once, out of memory
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How many bytes of past events are kept in the database, for whoever resumes the stream later; no more than a quarter of

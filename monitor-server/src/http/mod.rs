@@ -71,6 +71,7 @@ use crate::config::Config;
 use crate::duties::Board;
 use crate::ingest::Ingest;
 use crate::live::Live;
+use crate::oidc::Oidc;
 use crate::retention::AgeClock;
 use crate::store::{RootKey, Store, StoreError};
 pub use connections::TlsError;
@@ -99,6 +100,8 @@ pub(crate) struct Shared {
     ingest: Arc<Ingest>,
     live: Live,
     access: Arc<Access>,
+    /// The provider that people log in by, if there is one.
+    oidc: Option<Oidc>,
     guard: Arc<guard::Guard>,
     paces: Arc<access::Paces>,
     /// A turn each for those who check passwords, which takes much memory.
@@ -145,6 +148,7 @@ pub(crate) struct Parts {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) live: Live,
     pub(crate) access: Arc<Access>,
+    pub(crate) oidc: Option<Oidc>,
     pub(crate) ages: Arc<AgeClock>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) alerts: Arc<Alerts>,
@@ -155,7 +159,7 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, store, ingest, live, access, ages, commands, alerts, board, stopping, clock } = parts;
+        let Parts { config, store, ingest, live, access, oidc, ages, commands, alerts, board, stopping, clock } = parts;
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let otlp = Arc::new(crate::otlp::Receiver::new(crate::otlp::Receiver::PROGRAM, clock.clone()));
@@ -175,6 +179,7 @@ impl App {
             ingest,
             live,
             access,
+            oidc,
             guard,
             paces,
             hashing,
@@ -383,6 +388,8 @@ fn routes() -> Routes {
         .hidden(PUBLIC, GET, "/login", login::get_login)
         // Logins are recorded where it is known whose they are.
         .hidden(PUBLIC, POST, "/login", login::post_login)
+        .hidden(PUBLIC, GET, "/login/oidc", login::oidc::get_begin)
+        .hidden(PUBLIC, GET, "/login/oidc/callback", login::oidc::get_callback)
         .hidden(PUBLIC, GET, "/login.css", login::get_style)
         .hidden(PUBLIC, POST, "/logout", login::post_logout)
         // Whoever knows the key may ping.
@@ -421,7 +428,9 @@ pub(crate) fn router(app: App) -> Router {
 /// The span of a request in the log.
 fn span(request: &Request) -> tracing::Span {
     let (uri, shown) = (request.uri(), ping::shown_path(request.uri()));
-    let query = uri.query().filter(|_| shown == uri.path()).map(|query| format!("?{query}")).unwrap_or_default();
+    // Links and codes of logins are secrets.
+    let query =
+        uri.query().filter(|_| shown == uri.path() && !shown.starts_with("/login")).map(|query| format!("?{query}")).unwrap_or_default();
     tracing::debug_span!("request", method = %request.method(), uri = format!("{shown}{query}"), version = ?request.version())
 }
 

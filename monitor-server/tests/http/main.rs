@@ -13,6 +13,7 @@ mod heartbeats;
 mod lifecycle;
 mod logs;
 mod metrics;
+mod oidc;
 mod openapi;
 mod otlp;
 mod page;

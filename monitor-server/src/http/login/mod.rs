@@ -1,21 +1,24 @@
-//! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookies.
+//! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookies. `oidc` has the way by a provider.
 //!
 //! Passwords are guessed by the thousand, from as many addresses as somebody has, or names to a careless proxy. So tries are counted twice:
 //! by the client's address, and by the account, whether there is one or not. A stranger could keep an account's owner out by that; but
 //! whoever has logged in before has a second cookie that proves it, which no stranger has, and is counted by that alone.
+
+pub(super) mod oidc;
+mod page;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Form;
 use axum::extract::{FromRequest, Query, Request, State};
-use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
+use self::page::{Page, Words};
 use super::App;
 use super::access::{Peer, client, cookie, origin, peer, session};
-use super::plain::Text;
 use super::problem::ApiError;
 use crate::access::{Deed, How};
 
@@ -30,10 +33,6 @@ const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// Whoever logs in waits so long for others whose passwords are checked.
 const HASH_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Stricter than the page's: there is nothing here but words and a form.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self' data:";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -59,7 +58,7 @@ pub(super) async fn get_login(State(app): State<App>, Query(params): Query<Login
     let words = Words::of(&params.lang, request.headers());
     // Whoever only looks what is there takes nothing.
     if params.link.is_empty() || *request.method() != Method::GET {
-        return page(StatusCode::OK, words, None, "", &params.next);
+        return Page::new(&app, words, &params.next).answer(StatusCode::OK);
     }
     let (peer, address) = (peer(&request), address(&app, &request));
     let lifetime = app.config.session_lifetime;
@@ -73,9 +72,9 @@ pub(super) async fn get_login(State(app): State<App>, Query(params): Query<Login
         .await;
     match taken {
         Err(error) => error.into_response(),
-        Ok(None) => page(StatusCode::UNAUTHORIZED, words, Some(|words| words.used), "", &params.next),
+        Ok(None) => Page::new(&app, words, &params.next).problem(words.used).answer(StatusCode::UNAUTHORIZED),
         Ok(Some((_, secret))) => {
-            let cookie = set_cookie(&app, peer, SESSION, &secret, lifetime);
+            let cookie = set_cookie(&app, peer, (SESSION, &secret), SameSite::Strict, lifetime);
             ([(header::SET_COOKIE, cookie)], Redirect::to(local(&params.next))).into_response()
         }
     }
@@ -129,15 +128,16 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     let (peer, address, headers) = (peer(&request), address(&app, &request), request.headers().clone());
     let form = Form::<Credentials>::from_request(request, &()).await;
     let Ok(Form(Credentials { user, password, next, lang })) = form else {
-        return page(StatusCode::BAD_REQUEST, Words::of("", &headers), Some(|words| words.unreadable), "", "");
+        let words = Words::of("", &headers);
+        return Page::new(&app, words, "").problem(words.unreadable).answer(StatusCode::BAD_REQUEST);
     };
     let words = Words::of(&lang, &headers);
     let shown: String = user.chars().take(64).collect();
-    let refused = |status, why| page(status, words, Some(why), &shown, &next);
+    let refused = |status, why| Page::new(&app, words, &next).problem(why).user(&shown).answer(status);
     let counted = match Counted::new(&app, client(&app, peer, &headers), &user, cookie(&headers, DEVICE)) {
         Err(error) => return error.into_response(),
         Ok(Err(wait)) => {
-            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, |words| words.too_often);
+            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, words.too_often);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             return response;
         }
@@ -146,7 +146,7 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     // A hash takes 19 MiB: not many at once.
     let Ok(turn) = tokio::time::timeout(HASH_PATIENCE, app.hashing.clone().acquire_owned()).await else {
         counted.forgive(&app);
-        return refused(StatusCode::SERVICE_UNAVAILABLE, |words| words.too_often);
+        return refused(StatusCode::SERVICE_UNAVAILABLE, words.too_often);
     };
     let lifetime = app.config.session_lifetime;
     let begun = app
@@ -164,20 +164,29 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
             counted.forgive(&app);
             error.into_response()
         }
-        Ok(None) => refused(StatusCode::UNAUTHORIZED, |words| words.wrong),
+        Ok(None) => refused(StatusCode::UNAUTHORIZED, words.wrong),
         Ok(Some((session, device))) => {
             counted.forgive(&app);
-            let session = set_cookie(&app, peer, SESSION, &session, lifetime);
-            let device = set_cookie(&app, peer, DEVICE, &device, DEVICE_LIFETIME);
+            let session = set_cookie(&app, peer, (SESSION, &session), SameSite::Strict, lifetime);
+            let device = set_cookie(&app, peer, (DEVICE, &device), SameSite::Strict, DEVICE_LIFETIME);
             (AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]), Redirect::to(local(&next))).into_response()
         }
     }
 }
 
-fn set_cookie(app: &App, peer: Option<Peer>, name: &str, value: &str, lifetime: Duration) -> String {
+/// Which requests of other sites a cookie goes along with.
+#[derive(Debug, Clone, Copy)]
+enum SameSite {
+    /// None.
+    Strict,
+    /// A browser's way here from a page of another site.
+    Lax,
+}
+
+fn set_cookie(app: &App, peer: Option<Peer>, (name, value): (&str, &str), same_site: SameSite, lifetime: Duration) -> String {
     let is_secure = peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
     let (prefix, suffix) = if is_secure { (SECURE, "; Secure") } else { ("", "") };
-    format!("{prefix}{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{suffix}", lifetime.as_secs())
+    format!("{prefix}{name}={value}; Path=/; HttpOnly; SameSite={same_site:?}; Max-Age={}{suffix}", lifetime.as_secs())
 }
 
 pub(super) async fn post_logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -201,83 +210,6 @@ pub(super) async fn get_style() -> Response {
 fn local(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.bytes().all(|byte| byte.is_ascii_graphic());
     if is_path && !next.starts_with("/log") { next } else { "/tasks" }
-}
-
-#[derive(Clone, Copy)]
-struct Words {
-    lang: &'static str,
-    title: &'static str,
-    user: &'static str,
-    password: &'static str,
-    log_in: &'static str,
-    hint: &'static str,
-    wrong: &'static str,
-    too_often: &'static str,
-    unreadable: &'static str,
-    used: &'static str,
-    other: (&'static str, &'static str),
-}
-
-const ENGLISH: Words = Words {
-    lang: "en",
-    title: "Log in",
-    user: "User",
-    password: "Password",
-    log_in: "Log in",
-    hint: "Users are added on the server's machine: monitor user add NAME. There, monitor open lets your own browser in.",
-    wrong: "The user or the password is wrong.",
-    too_often: "Too many tries: wait a minute.",
-    unreadable: "The form could not be read: try again.",
-    used: "This link was used before, or is older than a minute: monitor open makes another.",
-    other: ("zh", "中文"),
-};
-
-const CHINESE: Words = Words {
-    lang: "zh",
-    title: "登录",
-    user: "用户",
-    password: "密码",
-    log_in: "登录",
-    hint: "在服务器所在的机器上添加用户：monitor user add NAME。在该机器上，monitor open 可让您自己的浏览器直接登录。",
-    wrong: "用户名或密码不正确。",
-    too_often: "尝试次数过多，请等待一分钟。",
-    unreadable: "无法读取表单，请重试。",
-    used: "此链接已被使用，或已超过一分钟：请运行 monitor open 获取新链接。",
-    other: ("en", "English"),
-};
-
-impl Words {
-    /// In the language asked for, or else the browser's first.
-    fn of(lang: &str, headers: &HeaderMap) -> Self {
-        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let lang = if lang.is_empty() { accepted } else { lang };
-        if lang.trim_start().starts_with("zh") { CHINESE } else { ENGLISH }
-    }
-}
-
-fn page(status: StatusCode, words: Words, problem: Option<fn(&Words) -> &'static str>, user: &str, next: &str) -> Response {
-    let (user, next) = (Text(user), Text(local(next)));
-    let Words { lang, title, hint, log_in, .. } = words;
-    let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", problem(&words))).unwrap_or_default();
-    let (other, other_name) = words.other;
-    let (user_label, password_label) = (words.user, words.password);
-    let html = format!(
-        r#"<!doctype html>
-<html lang="{lang}">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} · Process Monitor</title><link rel="icon" href="/favicon.svg" type="image/svg+xml"><link rel="stylesheet" href="/login.css"></head>
-<body><main><h1>Process Monitor</h1>{problem}
-<form method="post" action="/login">
-<label>{user_label}<input name="user" value="{user}" autocomplete="username" autocapitalize="none" required autofocus></label>
-<label>{password_label}<input name="password" type="password" autocomplete="current-password" required></label>
-<input type="hidden" name="next" value="{next}"><input type="hidden" name="lang" value="{lang}">
-<button>{log_in}</button></form>
-<p class="hint">{hint}</p><p class="hint"><a href="/login?lang={other}" lang="{other}" hreflang="{other}">{other_name}</a></p></main></body></html>
-"#
-    );
-    let mut response = (status, Html(html)).into_response();
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    response
 }
 
 #[cfg(test)]

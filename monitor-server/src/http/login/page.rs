@@ -1,0 +1,147 @@
+//! The page of the login: words and a form, without scripts, in both languages.
+
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::super::App;
+use super::super::plain::Text;
+use super::local;
+
+/// Stricter than the page's: there is nothing here but words and a form.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self' data:";
+
+#[derive(Clone, Copy)]
+pub(super) struct Words {
+    pub(super) lang: &'static str,
+    title: &'static str,
+    user: &'static str,
+    password: &'static str,
+    log_in: &'static str,
+    hint: &'static str,
+    pub(super) wrong: &'static str,
+    pub(super) too_often: &'static str,
+    pub(super) unreadable: &'static str,
+    pub(super) used: &'static str,
+    /// What stands before and after the provider's name.
+    log_in_by: (&'static str, &'static str),
+    pub(super) going_on: &'static str,
+    other: (&'static str, &'static str),
+}
+
+const ENGLISH: Words = Words {
+    lang: "en",
+    title: "Log in",
+    user: "User",
+    password: "Password",
+    log_in: "Log in",
+    hint: "Users are added on the server's machine: monitor user add NAME. There, monitor open lets your own browser in.",
+    wrong: "The user or the password is wrong.",
+    too_often: "Too many tries: wait a minute.",
+    unreadable: "The form could not be read: try again.",
+    used: "This link was used before, or is older than a minute: monitor open makes another.",
+    log_in_by: ("Log in with ", ""),
+    going_on: "You are logged in. Go on to the page",
+    other: ("zh", "中文"),
+};
+
+const CHINESE: Words = Words {
+    lang: "zh",
+    title: "登录",
+    user: "用户",
+    password: "密码",
+    log_in: "登录",
+    hint: "在服务器所在的机器上添加用户：monitor user add NAME。在该机器上，monitor open 可让您自己的浏览器直接登录。",
+    wrong: "用户名或密码不正确。",
+    too_often: "尝试次数过多，请等待一分钟。",
+    unreadable: "无法读取表单，请重试。",
+    used: "此链接已被使用，或已超过一分钟：请运行 monitor open 获取新链接。",
+    log_in_by: ("通过 ", " 登录"),
+    going_on: "您已登录。前往页面",
+    other: ("en", "English"),
+};
+
+impl Words {
+    /// In the language asked for, or else the browser's first.
+    pub(super) fn of(lang: &str, headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let lang = if lang.is_empty() { accepted } else { lang };
+        if lang.trim_start().starts_with("zh") { CHINESE } else { ENGLISH }
+    }
+}
+
+/// The form, with what went wrong before it.
+pub(super) struct Page<'a> {
+    words: Words,
+    next: &'a str,
+    problem: Option<&'a str>,
+    user: &'a str,
+    /// Host of the provider that people may log in by instead.
+    provider: Option<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    /// A page that leads to the path `next`.
+    pub(super) fn new(app: &'a App, words: Words, next: &'a str) -> Self {
+        Self { words, next: local(next), problem: None, user: "", provider: app.oidc.as_ref().map(crate::oidc::Oidc::name) }
+    }
+
+    /// Says what went wrong.
+    pub(super) fn problem(self, problem: &'a str) -> Self {
+        Self { problem: Some(problem), ..self }
+    }
+
+    /// Keeps the name that was typed.
+    pub(super) fn user(self, user: &'a str) -> Self {
+        Self { user, ..self }
+    }
+
+    /// The page as an answer.
+    pub(super) fn answer(self, status: StatusCode) -> Response {
+        let Self { words, next, problem, user, provider } = self;
+        let (user, shown_next) = (Text(user), Text(next));
+        let Words { lang, hint, log_in, log_in_by, .. } = words;
+        let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", Text(problem))).unwrap_or_default();
+        let (other, other_name) = words.other;
+        let (user_label, password_label) = (words.user, words.password);
+        let query =
+            |lang| url::form_urlencoded::Serializer::new(String::new()).append_pair("next", next).append_pair("lang", lang).finish();
+        let (by, with) = log_in_by;
+        let provider = provider
+            .map(|name| format!("<p><a class=\"button\" href=\"/login/oidc?{}\">{by}{}{with}</a></p>", Text(&query(lang)), Text(name)));
+        let (provider, in_other) = (provider.unwrap_or_default(), query(other));
+        let in_other = Text(&in_other);
+        let body = format!(
+            r#"{problem}
+<form method="post" action="/login">
+<label>{user_label}<input name="user" value="{user}" autocomplete="username" autocapitalize="none" required autofocus></label>
+<label>{password_label}<input name="password" type="password" autocomplete="current-password" required></label>
+<input type="hidden" name="next" value="{shown_next}"><input type="hidden" name="lang" value="{lang}">
+<button>{log_in}</button></form>{provider}
+<p class="hint">{hint}</p><p class="hint"><a href="/login?{in_other}" lang="{other}" hreflang="{other}">{other_name}</a></p>"#
+        );
+        document(status, words, "", &body)
+    }
+}
+
+/// A page that goes on by itself. It is this server's own, so that cookies go along which don't with a way that began elsewhere.
+pub(super) fn going_on(words: Words, next: &str) -> Response {
+    let next = Text(local(next));
+    let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={next}\">");
+    document(StatusCode::OK, words, &head, &format!("<p><a href=\"{next}\">{}</a></p>", words.going_on))
+}
+
+fn document(status: StatusCode, words: Words, head: &str, body: &str) -> Response {
+    let Words { lang, title, .. } = words;
+    let html = format!(
+        r#"<!doctype html>
+<html lang="{lang}">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">{head}
+<title>{title} · Process Monitor</title><link rel="icon" href="/favicon.svg" type="image/svg+xml"><link rel="stylesheet" href="/login.css"></head>
+<body><main><h1>Process Monitor</h1>{body}</main></body></html>
+"#
+    );
+    let mut response = (status, Html(html)).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}

@@ -1,0 +1,109 @@
+//! Why a login by the provider came to nothing, in words for whoever tried and for whoever runs the server.
+
+use std::fmt;
+
+use openidconnect::ClaimsVerificationError;
+
+/// A login that came to nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    /// What it was in detail, as a library or the provider says it; may be empty.
+    pub(crate) detail: String,
+}
+
+/// What a login came to nothing by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The provider is not reached, or doesn't answer as one.
+    Away,
+    /// The provider has let nobody in.
+    Denied,
+    /// The answer is for another browser, or for none any more.
+    Stranger,
+    /// The answer has come before.
+    Replayed,
+    /// The provider doesn't take the server's request for tokens.
+    Refused,
+    /// The file with the client's secret can't be read.
+    Secret,
+    /// The token was made for another program.
+    Audience,
+    /// The token's time is over.
+    Expired,
+    /// The token is signed by nobody whom the provider names.
+    Signature,
+    /// The token is of another login.
+    Nonce,
+    /// The token is no token, or of another provider.
+    Token,
+    /// No group may come in.
+    NoRole,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: Reason, detail: impl fmt::Display) -> Self {
+        // The provider's words may be long, and anybody may bring some that are said to be.
+        let shown = detail.to_string().chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Self { reason, detail: shown }
+    }
+
+    /// A token that is not to be trusted.
+    pub(super) fn of_token(error: &ClaimsVerificationError) -> Self {
+        let reason = match error {
+            ClaimsVerificationError::Expired(_) => Reason::Expired,
+            ClaimsVerificationError::InvalidAudience(_) => Reason::Audience,
+            ClaimsVerificationError::InvalidNonce(_) => Reason::Nonce,
+            ClaimsVerificationError::SignatureVerification(_) => Reason::Signature,
+            _ => Reason::Token,
+        };
+        Self::new(reason, crate::causes(error))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [words, _] = self.reason.words();
+        f.write_str(words.trim_end_matches('.'))?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, " ({})", self.detail) }
+    }
+}
+
+impl Reason {
+    /// Its words in English and in Chinese.
+    pub(crate) fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Away => [
+                "The provider of logins is not reached: try again in a moment, or log in with a password.",
+                "无法连接登录提供方：请稍后重试，或使用密码登录。",
+            ],
+            Self::Denied => ["The provider has not let you in.", "登录提供方未允许您登录。"],
+            Self::Stranger => [
+                "This login was begun in another browser or at another address, or more than ten minutes ago: begin it again here.",
+                "此登录是在另一浏览器或另一地址发起的，或已超过十分钟：请在此重新登录。",
+            ],
+            Self::Replayed => ["This login was used before: begin another one.", "此登录已被使用：请重新登录。"],
+            Self::Refused => [
+                "The provider has given no token for this login: begin it again; if that doesn't help, this server's client there is not set up as here.",
+                "登录提供方未为此登录签发令牌：请重新登录；若仍然失败，则该提供方处的客户端设置与本服务器不一致。",
+            ],
+            Self::Secret => [
+                "The server can't read its client's secret: whoever runs it finds the cause in its log.",
+                "服务器无法读取其客户端密钥：服务器管理员可在日志中查看原因。",
+            ],
+            Self::Audience => ["The provider's token is for another program than this server.", "登录提供方的令牌不是签发给本服务器的。"],
+            Self::Expired => {
+                ["The provider's token has expired: the clocks of both may differ.", "登录提供方的令牌已过期：两台机器的时钟可能不一致。"]
+            }
+            Self::Signature => {
+                ["The provider's token is not signed by a key that the provider names.", "登录提供方的令牌并非由其公布的密钥签名。"]
+            }
+            Self::Nonce => ["The provider's token is of another login: begin it again.", "登录提供方的令牌属于另一次登录：请重新登录。"],
+            Self::Token => ["The provider's token can't be trusted.", "登录提供方的令牌不可信。"],
+            Self::NoRole => [
+                "You are known to the provider, but none of your groups may come in here: whoever runs this server says which may.",
+                "登录提供方认识您，但您所在的组均无权访问：请联系服务器管理员。",
+            ],
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What the groups of whoever logs in make them, and where the groups stand among the claims.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use serde_json::{Map, Value};
+
+use crate::access::Role;
+
+/// The group of everybody whom the provider lets in.
+const EVERYBODY: &str = "*";
+/// Characters that mean something between groups.
+const ENCODED: &AsciiSet = &CONTROLS.add(b',').add(b'%');
+
+/// The groups that may come in, each with its role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RolesOfGroups(Vec<(String, Role)>);
+
+impl RolesOfGroups {
+    /// Reads `GROUP=ROLE`, between commas.
+    ///
+    /// # Errors
+    /// What was expected, if it is none.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let one = |pair: &str| {
+            let expected = || format!("{pair:?}: expected GROUP=ROLE, like makers=operator");
+            let (group, role) = pair.rsplit_once('=').ok_or_else(expected)?;
+            let group = percent_decode_str(group.trim()).decode_utf8().map_err(|_| expected())?;
+            if group.is_empty() {
+                return Err(expected());
+            }
+            Ok((group.into_owned(), role.trim().parse().map_err(|error| format!("{pair:?}: {error}"))?))
+        };
+        Ok(Self(text.split(',').map(str::trim).map(one).collect::<Result<_, _>>()?))
+    }
+
+    /// Returns true if nobody may come in.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The highest role of somebody in these groups; none if none of them may come in.
+    pub(super) fn of(&self, groups: &[String]) -> Option<Role> {
+        let fits = |group: &str| group == EVERYBODY || groups.iter().any(|other| other == group);
+        self.0.iter().filter(|(group, _)| fits(group)).map(|(_, role)| *role).max()
+    }
+}
+
+impl fmt::Display for RolesOfGroups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (group, role)) in self.0.iter().enumerate() {
+            let comma = if place > 0 { "," } else { "" };
+            write!(f, "{comma}{}={}", utf8_percent_encode(group, ENCODED), role.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+/// A claim by its name, or by the names on the way to it between dots.
+pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    // Names of claims may be addresses, with dots.
+    claims.get(name).or_else(|| {
+        let (outer, inner) = name.split_once('.')?;
+        claim(claims.get(outer)?.as_object()?, inner)
+    })
+}
+
+/// The groups in a claim: a list of names, or one name.
+pub(super) fn groups(claim: &Value) -> Vec<String> {
+    let name = |value: &Value| match value {
+        Value::String(name) => Some(name.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match claim {
+        Value::Array(names) => names.iter().filter_map(name).collect(),
+        one => name(one).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_highest_role_of_all_groups_counts_and_of_none_there_is_none() {
+        let roles = RolesOfGroups::read("makers=operator, cn=ops%2Cou=people = admin ,guests=viewer").unwrap();
+        for (groups, role) in [
+            (&["guests"][..], Some(Role::Viewer)),
+            (&["guests", "makers", "others"], Some(Role::Operator)),
+            (&["cn=ops,ou=people", "guests"], Some(Role::Admin)),
+            (&["Makers", "maker", "", "*"], None),
+            (&[], None),
+        ] {
+            let groups: Vec<_> = groups.iter().map(|group| (*group).to_owned()).collect();
+            assert_eq!(roles.of(&groups), role, "{groups:?}");
+        }
+        assert_eq!(RolesOfGroups::read("*=viewer").unwrap().of(&[]), Some(Role::Viewer));
+        assert_eq!(RolesOfGroups::default().of(&["makers".to_owned()]), None);
+        assert_eq!(roles.to_string(), "makers=operator,cn=ops%2Cou=people=admin,guests=viewer");
+        assert_eq!(RolesOfGroups::read(&roles.to_string()).unwrap(), roles);
+    }
+
+    #[test]
+    fn what_is_no_role_of_a_group_says_what_is_expected() {
+        for (text, words) in [
+            ("", "expected GROUP=ROLE"),
+            ("makers", "expected GROUP=ROLE"),
+            ("=viewer", "expected GROUP=ROLE"),
+            ("a=viewer,", "expected GROUP=ROLE"),
+            ("%ff=viewer", "expected GROUP=ROLE"),
+            ("makers=root", "`viewer`, `operator` or `admin`"),
+        ] {
+            assert!(RolesOfGroups::read(text).unwrap_err().contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn groups_are_found_by_their_name_or_by_the_way_to_them() {
+        let claims = json!({"groups": ["a", 7, null, {}], "https://example.com/groups": "b", "realm_access": {"roles": ["c"]}, "odd": {}});
+        let claims = claims.as_object().unwrap();
+        for (name, expected) in [
+            ("groups", Some(vec!["a", "7"])),
+            ("https://example.com/groups", Some(vec!["b"])),
+            ("realm_access.roles", Some(vec!["c"])),
+            ("odd", Some(vec![])),
+            ("realm_access.none", None),
+            ("groups.0", None),
+            ("none", None),
+        ] {
+            let found = claim(claims, name).map(groups);
+            assert_eq!(found, expected.map(|names| names.into_iter().map(str::to_owned).collect()), "{name}");
+        }
+    }
+}
