@@ -103,7 +103,7 @@ impl Browser {
     }
 
     /// From the login page to the provider and as this account back to the address of the callback, which is not called.
-    async fn to_callback(&mut self, server: &TestServer, account: &str, next: &str) -> String {
+    async fn visit_provider(&mut self, server: &TestServer, account: &str, next: &str) -> String {
         let begun = self.get(&format!("http://{}/login/oidc?next={next}", server.address)).await;
         assert_eq!(begun.status(), 303, "{}", begun.text().await.unwrap());
         let mut at = location(&begun);
@@ -115,14 +115,14 @@ impl Browser {
             assert_eq!(there.status(), 303, "{at}: {}", there.text().await.unwrap());
             at = location(&there);
             if at.contains("/interaction/") {
-                at.push_str(&format!("?account={account}"));
+                at = format!("{at}?account={account}");
             }
         }
         panic!("the provider leads in circles: {at}")
     }
 
     async fn log_in(&mut self, server: &TestServer, account: &str) -> Response {
-        let callback = self.to_callback(server, account, "/tasks/7").await;
+        let callback = self.visit_provider(server, account, "/tasks/7").await;
         self.get(&callback).await
     }
 
@@ -240,23 +240,23 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;
     let mut ada = Browser::new();
-    let callback = ada.to_callback(&server, "ada", "//evil.example").await;
+    let callback = ada.visit_provider(&server, "ada", "//evil.example").await;
     let begun = ada.cookies.clone();
     refused(Browser::new().get(&callback).await, 400, "begun in another browser").await;
     let mut other = Browser::new();
-    let theirs = other.to_callback(&server, "bob", "/").await;
+    let theirs = other.visit_provider(&server, "bob", "/").await;
     refused(other.get(&callback).await, 400, "begun in another browser").await;
 
     // Somebody else's code, though with one's own state: the provider refuses it, for the verifier is another one.
     let part = |url: &str, name: &str| url.parse::<Url>().unwrap().query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
     let mut eve = Browser::new();
-    let own = eve.to_callback(&server, "eve", "/").await;
+    let own = eve.visit_provider(&server, "eve", "/").await;
     let stolen = own.replace(&part(&own, "code"), &part(&theirs, "code"));
     refused(eve.get(&stolen).await, 401, "The provider has given no token").await;
 
     // Words that the browser brings are not the provider's, and make no second line of a log.
     let mut odd = Browser::new();
-    let own = odd.to_callback(&server, "ada", "/").await;
+    let own = odd.visit_provider(&server, "ada", "/").await;
     let told = own.replace("code=", "error=a%0Ab%1b&was=");
     refused(odd.get(&told).await, 403, "The provider has not let you in").await;
     let (_, page) = read(server.get("/api/v1/audit?limit=1").bearer_auth(server.token("admin")).send().await.unwrap()).await;
@@ -325,7 +325,7 @@ async fn a_provider_that_is_away_is_said_and_stops_nothing_else() {
     let provider = Provider::start(port).await;
     until(async || begin().await.unwrap().status() == 303).await;
     let mut ada = Browser::new();
-    let callback = ada.to_callback(&server, "ada", "/").await;
+    let callback = ada.visit_provider(&server, "ada", "/").await;
     drop(provider);
     until(async || server.client.get(format!("{issuer}/jwks")).send().await.is_err()).await;
     refused(ada.get(&callback).await, 503, "The provider of logins is not reached").await;
