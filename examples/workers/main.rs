@@ -7,63 +7,36 @@
 //! monitor control rate-limit thumbnail 1/s --for 10s
 //! monitor control pause --for 5s
 //! monitor control pool-grow 2
+//! monitor call render --args '[7]' --wait 10s
+//! monitor retry render-1
+//! monitor purge
 //! monitor control shutdown
 //! ```
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Condvar, Mutex, PoisonError};
+mod queue;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use monitor_client::commands::{Order, Rate, TaskSource};
 use monitor_client::control::{Stop, TaskControl};
-use monitor_client::task::{self, Ticket};
+use monitor_client::task;
 use monitor_client::{normal_task, root_task};
 
-/// A message of the queue.
-struct Message {
-    film: u32,
-    ticket: Ticket,
-    /// It is not to be worked on before.
-    eta: Option<SystemTime>,
-}
-
-/// A queue as simple as can be: real ones are elsewhere, and do the same.
-#[derive(Default)]
-struct Queue {
-    messages: Mutex<VecDeque<Message>>,
-    changed: Condvar,
-}
-
-impl Queue {
-    fn push(&self, message: Message) {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner).push_back(message);
-        self.changed.notify_one();
-    }
-
-    /// Waits for a message; none if there is to be no more.
-    fn pop(&self, is_over: impl Fn() -> bool) -> Option<Message> {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(message) = messages.pop_front() {
-                return Some(message);
-            }
-            if is_over() {
-                return None;
-            }
-            (messages, _) = self.changed.wait_timeout(messages, Duration::from_millis(20)).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
+use self::queue::{Message, Queue};
 
 fn main() -> anyhow::Result<()> {
     let seconds = std::env::args().nth(1).map(|text| text.parse().with_context(|| format!("{text:?}: expected seconds"))).transpose()?;
     let until = seconds.map(|seconds: u64| Instant::now() + Duration::from_secs(seconds));
-    let control = TaskControl::new(2).from_queues(["films"]).conf(serde_json::json!({ "attempts": 3 })).register();
+    let queue = Arc::new(Queue::default());
+    let control = TaskControl::new(2).from_queues(["films"]).conf(serde_json::json!({ "attempts": 3 }));
+    let control = queue.offer(control).register();
     let thumbnails = Order::RateLimit { name: "thumbnail".to_owned(), rate: Rate::read("20/s").map_err(anyhow::Error::msg)?, hold: None };
     control.handle(thumbnails).map_err(anyhow::Error::msg)?;
 
-    let (queue, outcomes) = (Queue::default(), Mutex::new(BTreeSet::new()));
+    let outcomes = Mutex::new(BTreeSet::new());
     for message in send(1..=4) {
         if message.film == 3 {
             // A customer has called it off, as `monitor control revoke` would.
@@ -101,7 +74,7 @@ fn main() -> anyhow::Result<()> {
 fn send(films: std::ops::RangeInclusive<u32>) -> Vec<Message> {
     let message = |name: &str, film: u32| {
         let ticket = task::send(name).queue("films").uuid(format!("{name}-{film}")).args(&[film]).begin();
-        Message { film, ticket, eta: None }
+        Message { film, ticket, eta: None, expires: None }
     };
     films.flat_map(|film| [message("render", film), message("thumbnail", film)]).collect()
 }
@@ -111,6 +84,10 @@ fn work(control: &TaskControl, queue: &Queue, until: Option<Instant>, outcomes: 
     let is_over = || control.is_stopping() || until.is_none_or(|until| Instant::now() >= until);
     while let Some(message) = queue.pop(is_over) {
         let name = message.ticket.uuid.clone().unwrap_or_default();
+        if message.expires.is_some_and(|expires| SystemTime::now() > expires) {
+            task::receive(&message.ticket).revoke(true);
+            continue;
+        }
         let mut held = control.accept(task::receive(&message.ticket));
         if let Some(eta) = message.eta {
             held = held.not_before(eta);
@@ -131,7 +108,7 @@ fn work(control: &TaskControl, queue: &Queue, until: Option<Instant>, outcomes: 
                     Err(error) if message.ticket.retries < 2 && permit.stopped().is_none() => {
                         let eta = SystemTime::now() + Duration::from_millis(50);
                         let ticket = work.retry(error, eta);
-                        queue.push(Message { ticket, eta: Some(eta), ..message });
+                        queue.push(Message { ticket, eta: Some(eta), film: message.film, expires: message.expires });
                         continue;
                     }
                     Err(error) => {
@@ -142,6 +119,7 @@ fn work(control: &TaskControl, queue: &Queue, until: Option<Instant>, outcomes: 
                 }
             }
         };
+        queue.ended(message);
         outcomes.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
     }
 }

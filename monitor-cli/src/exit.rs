@@ -29,6 +29,10 @@ pub(crate) enum Unanswered {
     Nobody { asked: usize },
     #[error("{done} of {asked} workers did it")]
     NotAll { done: usize, asked: usize },
+    #[error("nobody answered: {0}")]
+    NobodyDoes(String),
+    #[error("{done} of {meant} tasks run again")]
+    NotAllTasks { done: usize, meant: usize },
     #[error("{running} of {meant} processes go on")]
     GoOn { running: u64, meant: u64 },
 }
@@ -46,8 +50,8 @@ pub(crate) struct Misused(pub(crate) String);
 impl Unanswered {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::NobodyMeant | Self::Nobody { .. } => 5,
-            Self::NotAll { .. } | Self::GoOn { .. } => 6,
+            Self::NobodyMeant | Self::Nobody { .. } | Self::NobodyDoes(_) => 5,
+            Self::NotAll { .. } | Self::NotAllTasks { .. } | Self::GoOn { .. } => 6,
         }
     }
 }

@@ -174,7 +174,7 @@ pub struct QueueTypes {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Queues {
     /// Each queue that tasks went through, or that a worker has told of.
-    pub queues: Vec<QueueCounts>,
+    pub queues: Vec<Queue>,
 }
 
 /// A queue, with its tasks as they are stored and with what workers say of it.

@@ -8,6 +8,7 @@ mod hostile;
 mod listed;
 mod many;
 mod programs;
+mod queues;
 mod raw;
 
 use monitor_tests::Server;

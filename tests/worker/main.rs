@@ -11,6 +11,7 @@ mod exits;
 mod folds;
 mod forks;
 mod killed;
+mod queued;
 mod spans;
 mod strays;
 mod subscribers;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         "asks-elsewhere" => cancelled::asks_elsewhere(),
         "deaf" => cancelled::deaf(),
         "works" => controlled::works(),
+        "queues" => queued::queues(&args.next().expect("names of queues")),
         "offers" => asked::offers(&args.next().expect("a file")),
         "exit" => exit_inside(),
         "exit-with" => exits::exit_with(number()),

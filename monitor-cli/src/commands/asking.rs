@@ -5,7 +5,8 @@ mod answers;
 use std::io::Write as _;
 use std::time::Duration;
 
-use monitor_wire::{Command, CommandRequest, CommandStatus, CommandTo, Fields};
+use monitor_wire::{Command, CommandRequest, CommandStatus, CommandTo, Fields, SINGLE_METHODS};
+use serde_json::Value;
 
 pub(crate) use self::answers::render;
 use crate::client::{Connection, print_json, read};
@@ -27,7 +28,7 @@ pub(crate) struct Whom {
     timeout: Duration,
     /// Says whom it would ask, and asks nobody
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
@@ -40,25 +41,47 @@ pub(crate) fn read_timeout(text: &str) -> Result<Duration, String> {
 
 /// Asks, and shows what the workers answer.
 pub(crate) fn ask(whom: &Whom, method: &str, arguments: Fields) -> anyhow::Result<()> {
-    let request = CommandRequest {
-        method: method.to_owned(),
-        arguments,
-        to: destination(&whom.destination),
-        timeout_ms: Some(whom.timeout.as_millis() as u64),
-        dry_run: whom.dry_run,
-        ..CommandRequest::default()
-    };
-    // Once: an answer that is lost must not make it two commands.
-    let answer = whom.connection.wait(whom.connection.client()?.command(&request).json())?;
-    let command: Command = read(answer.clone())?;
+    let (answer, command) = whom.command(&whom.request(method, arguments))?;
+    show_lines(whom, &answer, &command)
+}
+
+/// Shows a line for each worker, and fails if not all did it.
+pub(crate) fn show_lines(whom: &Whom, answer: &Value, command: &Command) -> anyhow::Result<()> {
     if whom.connection.json {
-        print_json(&answer)?;
+        print_json(answer)?;
     } else {
         let mut out = anstream::stdout().lock();
         out.write_all(render(&command.lines, terminal_width()).as_bytes())?;
         out.flush()?;
     }
-    if whom.dry_run { Ok(()) } else { judge(&command) }
+    if whom.dry_run { Ok(()) } else { judge(command) }
+}
+
+impl Whom {
+    /// What is asked of them.
+    pub(crate) fn request(&self, method: &str, arguments: Fields) -> CommandRequest {
+        CommandRequest {
+            method: method.to_owned(),
+            arguments,
+            to: destination(&self.destination),
+            timeout_ms: Some(self.timeout.as_millis() as u64),
+            dry_run: self.dry_run,
+            ..CommandRequest::default()
+        }
+    }
+
+    /// The answer as JSON and as a command. What a single worker does, and none offers, is answered by nobody.
+    pub(crate) fn command(&self, request: &CommandRequest) -> anyhow::Result<(Value, Command)> {
+        let is_single = SINGLE_METHODS.contains(&request.method.as_str());
+        // Once: an answer that is lost must not make it two commands.
+        let answer = self.connection.wait(self.connection.client()?.command(request).json()).map_err(|error| {
+            match error.problem().filter(|problem| is_single && problem.status == 409) {
+                Some(problem) => Unanswered::NobodyDoes(problem.detail.clone()).into(),
+                None => anyhow::Error::from(error),
+            }
+        })?;
+        Ok((answer.clone(), read(answer)?))
+    }
 }
 
 /// Names the methods of a scope, `read` or `operate`, with the workers that do them now.
@@ -95,7 +118,7 @@ fn destination(words: &[String]) -> CommandTo {
 }
 
 /// Success if every worker that is meant did it.
-fn judge(command: &Command) -> anyhow::Result<()> {
+pub(crate) fn judge(command: &Command) -> anyhow::Result<()> {
     let asked = command.lines.len();
     let count = |status: &CommandStatus| command.lines.iter().filter(|line| line.status == *status).count();
     let silent = [CommandStatus::UNANSWERED, CommandStatus::GONE, CommandStatus::EXPIRED, CommandStatus::WAITING];

@@ -11,6 +11,7 @@ mod ledger;
 mod methods;
 mod names;
 mod newest;
+mod queues;
 mod reply;
 mod revoked;
 mod single;

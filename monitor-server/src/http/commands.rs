@@ -147,7 +147,8 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
 }
 
 /// Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active`, `registered`,
-/// `conf`, `scheduled`, `reserved`, `revoked`, `active-queues` and `query` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
+/// `conf`, `scheduled`, `reserved`, `revoked`, `active-queues`, `queues` and `query` want `read`, all others `operate`. `call`, `purge` and
+/// `retry` are done by one worker of those that are meant. With `until_us` the command is durable: what no worker has taken by the end of the
 /// time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
 #[utoipa::path(
     post,
@@ -194,7 +195,7 @@ async fn ask(app: &App, principal: Option<Principal>, headers: &HeaderMap, reque
 }
 
 /// How many workers have which line, for the audit log.
-fn outcome(command: &Command) -> String {
+pub(super) fn outcome(command: &Command) -> String {
     let counts = command.counts.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>();
     format!("done: {}", if counts.is_empty() { "nobody is meant".to_owned() } else { counts.join(", ") })
 }

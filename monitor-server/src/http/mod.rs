@@ -36,6 +36,7 @@ mod problem;
 mod process;
 mod processes;
 mod queue;
+mod queue_orders;
 mod roots;
 mod routes;
 mod stats;
@@ -305,6 +306,9 @@ fn routes() -> Routes {
         .add(READ, routes!(logs::get_root_logs))
         .add(READ, routes!(logs::get_process_logs))
         .add(READ, routes!(queue::get_queue_tasks))
+        .add(change(Scope::Operate, "start a task of a queue"), routes!(queue_orders::post_call))
+        .add(change(Scope::Operate, "revoke tasks of queues"), routes!(queue_orders::post_revoke))
+        .add(change(Scope::Operate, "run tasks of queues again"), routes!(queue_orders::post_retry))
         .add(READ, routes!(queue::get_queue_types))
         .add(READ, routes!(queue::get_queue_task))
         .add(READ, routes!(queue::get_queue_result))

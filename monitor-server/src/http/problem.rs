@@ -115,6 +115,12 @@ pub(super) enum ApiError {
         /// What came, and what to set.
         detail: String,
     },
+    /// A worker was told to do something, and nobody knows whether it did.
+    #[error("{detail}")]
+    Unanswered {
+        /// Who, and what to do.
+        detail: String,
+    },
     /// It takes a token or a login.
     #[error("{detail}")]
     Unauthorized {
@@ -283,6 +289,7 @@ impl ApiError {
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::Unanswered { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Busy
             | Self::NoRoom(_)
             | Self::Shut { .. }

@@ -1,14 +1,18 @@
 //! `GET /api/v1/queue-tasks`, `/types`, `/{uuid}`, `/{uuid}/result` and `GET /api/v1/queues`
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Kind, Problem, Process, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState, WorkerId};
+use monitor_wire::{
+    Kind, Problem, Process, Queue, QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState, WorkerId,
+};
 use serde::{Deserialize, Deserializer, de};
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
+use super::batch::orders::Orderer;
 use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
@@ -143,16 +147,41 @@ pub(super) async fn get_queue_types(State(app): State<App>, Strict(NoParams {}):
     Ok(Json(QueueTypes { types: counts_by(&counts, |count| &count.name) }))
 }
 
-/// Counts tasks by queue and state.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct QueuesParams {
+    /// Asks the workers that are online which queues they know, and waits for their answers for so many milliseconds, 10 to 60000; nobody is
+    /// asked if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, maximum = 60000, example = 1000)]
+    timeout: Timeout,
+}
+
+/// Counts tasks by queue and state. With a `timeout` the workers that are online are asked how many tasks wait there.
 #[utoipa::path(
     get,
     path = "/api/v1/queues",
     tag = "queues",
-    responses((status = 200, description = "All queues", body = Queues))
+    params(QueuesParams),
+    responses(
+        (status = 200, description = "All queues", body = Queues),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Whoever asks may not, or the server's setting `commands` passes nothing on", body = Problem, content_type = "application/problem+json"),
+    )
 )]
-pub(super) async fn get_queues(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Queues> {
+pub(super) async fn get_queues(State(app): State<App>, by: Orderer, Strict(params): Strict<QueuesParams>) -> Answer<Queues> {
     let counts = app.ask(QueueQueries::queue_counts).await?;
-    Ok(Json(Queues { queues: counts_by(&counts, |count| &count.queue) }))
+    let counts = counts_by(&counts, |count| &count.queue);
+    let stored = counts.into_iter().map(|QueueCounts { name, states }| (name.clone(), Queue { name, states, workers: Vec::new() }));
+    let mut queues: BTreeMap<String, Queue> = stored.collect();
+    if params.timeout.0 > 0 {
+        app.commands.check_allowed("queues")?;
+        for told in app.commands.queues(&by.into_caller().name, params.timeout.0).await? {
+            let new = || Queue { name: told.0.clone(), states: BTreeMap::new(), workers: Vec::new() };
+            queues.entry(told.0.clone()).or_insert_with(new).workers.push(told.1);
+        }
+    }
+    Ok(Json(Queues { queues: queues.into_values().collect() }))
 }
 
 /// One task, with its attempts. Of several with the same id the newest.

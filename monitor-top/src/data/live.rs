@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use monitor_api::{Call, Client, Error, EventStream, Method, Order, StreamItem};
-use monitor_wire::{Process, ProcessesPage, WorkerState};
+use monitor_wire::{Process, ProcessesPage, Queue, QueueCounts, WorkerState};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Change, Facts, Filter, Link, MOST_ROWS, Model, Question, TasksOf};
@@ -116,7 +116,10 @@ pub(crate) async fn ask(client: Client, question: Question, now_us: u64) -> Resu
             Facts { has_more: page.next_cursor.is_some(), ..Facts::of(workers.into_iter().map(|worker| Model::Worker(worker.into()))) }
         }
         Question::Types { .. } => Facts::of(client.queue_types().await?.types.into_iter().map(|counts| Model::Counts(counts.into()))),
-        Question::Queues { .. } => Facts::of(client.queues().await?.queues.into_iter().map(|counts| Model::Counts(counts.into()))),
+        Question::Queues { .. } => {
+            let counts = |queue: Queue| Model::Counts(QueueCounts { name: queue.name, states: queue.states }.into());
+            Facts::of(client.queues().await?.queues.into_iter().map(counts))
+        }
         Question::Tasks { of, filter } => {
             let call = client.queue_tasks().limit(MOST_ROWS);
             let call = match &of {

@@ -90,3 +90,30 @@ test("tasks are revoked together after they were counted, those that have ended 
   assert.deepEqual(told.map(({ ids, terminate }) => [ids.toSorted(), terminate]), [[[waits.uuid, runs.uuid].toSorted(), true]]);
   close();
 });
+
+test("tasks that have ended are run again together, where a worker offers that", { skip }, async () => {
+  const queue = `print-${newId()}`;
+  const worker = await new Worker().online();
+  const [waits, failed, done] = ["waits", "failed", "done"].map((name) => queueTask(name, queue));
+  await worker.send(...waits.sent(), ...failed.received(), ...failed.started(), ...failed.failed("no ink"), ...done.received(), ...done.started(), ...done.succeeded(1));
+  const told = [];
+  const retry = ({ ids }) => {
+    told.push(...ids);
+    return { status: "ok", value: { tasks: ids.map((id) => (id === done.uuid ? { id, error: "it has succeeded" } : { id, uuid: `${id}-again` })) } };
+  };
+  const close = await openChannel(worker, { retry });
+  await onPage("about:blank", async (page) => {
+    await logIn(page, addUser("operator"), `${server}/tasks/queue?queue=${queue}`);
+    await page.locator(`tr[data-task-id="${waits.uuid}"]`).waitFor();
+    await page.getByRole("checkbox", { name: "Select all shown" }).check();
+    await page.getByRole("button", { name: "Retry" }).click();
+    const dialog = page.getByRole("dialog");
+    await hasText(dialog, /^Run 2 tasks again\?1 of the chosen has not ended yet\.1 of them has succeeded\./);
+    await dialog.getByRole("button", { name: "Run 2 tasks again" }).click();
+    await hasText(dialog.getByRole("status"), /^1 task runs again\..*it has succeeded/);
+    await page.keyboard.press("Escape");
+    await page.locator(".chosen-bar").waitFor({ state: "detached" });
+  });
+  assert.deepEqual(told.toSorted(), [failed.uuid, done.uuid].toSorted());
+  close();
+});

@@ -1,14 +1,23 @@
-//! `monitor queue` and `monitor result`
+//! `monitor queue`, `monitor result`, `monitor call`, `monitor purge` and `monitor retry`
 
+mod call;
+mod purge;
 mod result;
+mod retry;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::time::Duration;
 
 use clap::Subcommand;
-use monitor_wire::{Process, QueueCounts, QueueTasksPage};
+use monitor_wire::{CommandLine, CommandStatus, Process, Queue, QueueCounts, QueueOfWorker, QueueTasksPage};
+use serde::de::DeserializeOwned;
 
+pub(crate) use self::call::{CallArgs, call};
+pub(crate) use self::purge::{PurgeArgs, purge};
 pub(crate) use self::result::{ResultArgs, result};
+pub(crate) use self::retry::{RetryArgs, retry};
+use super::asking::read_timeout;
 use crate::client::Connection;
 use crate::exit;
 use crate::text::{
@@ -18,6 +27,7 @@ use crate::text::{
 const EXAMPLES: &str = "\
 Examples:
   monitor queue list
+  monitor queue list --ask 1s          and how many tasks wait in each, as workers say that are online
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
@@ -39,6 +49,9 @@ pub(crate) struct Args {
 enum Command {
     /// Counts the tasks of each queue by their states
     List {
+        /// Asks the workers that are online for their queues as well, and waits so long for their answers
+        #[arg(long, value_name = "DURATION", value_parser = read_timeout)]
+        ask: Option<Duration>,
         #[command(flatten)]
         connection: Connection,
     },
@@ -102,7 +115,11 @@ struct Tasks {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::List { connection } => connection.show(connection.client()?.queues(), |all| print_counts(&all.queues, "queue")),
+        Command::List { ask, connection } => {
+            let client = connection.client()?;
+            let call = ask.map_or_else(|| client.queues(), |timeout| client.queues_asked(timeout));
+            connection.show(call, |all| print_queues(all.queues))
+        }
         Command::Types { connection } => connection.show(connection.client()?.queue_types(), |all| print_counts(&all.types, "task")),
         Command::Tasks(args) => tasks(args),
     }
@@ -171,6 +188,47 @@ fn render_tasks(tasks: &[Process], columns: Option<usize>, now_us: u64) -> Strin
         text.push_str(&line.finish(columns));
     }
     text
+}
+
+fn print_queues(queues: Vec<Queue>) -> anyhow::Result<()> {
+    let (counts, workers): (Vec<_>, Vec<_>) =
+        queues.into_iter().map(|Queue { name, states, workers }| (QueueCounts { name, states }, workers)).unzip();
+    let lines = render_counts(&counts, terminal_width());
+    let mut out = anstream::stdout().lock();
+    for (line, workers) in lines.lines().zip(&workers) {
+        writeln!(out, "{line}")?;
+        out.write_all(workers.iter().map(|worker| render_worker(worker, terminal_width())).collect::<String>().as_bytes())?;
+    }
+    out.flush()?;
+    if counts.is_empty() {
+        writeln!(anstream::stderr(), "no queues here")?;
+    }
+    Ok(())
+}
+
+/// A line for a queue as a worker knows it.
+fn render_worker(queue: &QueueOfWorker, columns: Option<usize>) -> String {
+    let mut line = Line::default();
+    line.text("  ").text(&visible(&queue.worker));
+    let counts = [("waiting", queue.waiting), ("reserved", queue.reserved), ("active", queue.active), ("consumers", queue.consumers)];
+    for (what, count) in counts {
+        if let Some(count) = count {
+            line.text(&format!("  {} {what}", thousands(count)));
+        }
+    }
+    line.finish(columns)
+}
+
+/// The first worker's answer, if it did what it was asked and the answer can be read.
+fn first_answer<T: DeserializeOwned>(command: &monitor_wire::Command) -> Option<(&CommandLine, T)> {
+    let line = command.lines.first()?;
+    Some((line, answer_of(line)?))
+}
+
+/// A worker's answer, if it did what it was asked and the answer can be read.
+fn answer_of<T: DeserializeOwned>(line: &CommandLine) -> Option<T> {
+    let value = line.value.clone().filter(|_| line.status == CommandStatus::OK)?;
+    serde_json::from_value(value).ok()
 }
 
 fn print_counts(all: &[QueueCounts], what: &str) -> anyhow::Result<()> {

@@ -19,7 +19,7 @@ Examples:
 Exit code 1 if the task did not succeed, or has not ended in time.";
 
 /// The longest wait that the server takes.
-const LONGEST: Duration = Duration::from_secs(60);
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// Prints what a task of a queue returned
 #[derive(Debug, clap::Args)]
@@ -37,25 +37,31 @@ pub(crate) struct ResultArgs {
     connection: Connection,
 }
 
-fn read_wait(text: &str) -> Result<Duration, String> {
+pub(super) fn read_wait(text: &str) -> Result<Duration, String> {
     let wanted = || format!("expected a duration up to {}s, such as 30s", LONGEST.as_secs());
     let wait = if text == "0s" { Duration::ZERO } else { monitor_server::read_duration(text).map_err(|_| wanted())? };
     (wait <= LONGEST).then_some(wait).ok_or_else(wanted)
 }
 
 pub(crate) fn result(args: &ResultArgs) -> anyhow::Result<()> {
-    let call = args.connection.client()?.queue_task_result(&args.id, args.wait);
-    let answer: Value = args.connection.wait(call.json())?;
+    print(&args.connection, &result_of(&args.connection, &args.id, args.wait)?, args.traceback)
+}
+
+/// What a task returned, as JSON. Waits so long for its end.
+pub(super) fn result_of(connection: &Connection, id: &str, wait: Duration) -> anyhow::Result<Value> {
+    Ok(connection.wait(connection.client()?.queue_task_result(id, wait).json())?)
+}
+
+/// Prints what a task returned, and fails if it did not succeed.
+pub(super) fn print(connection: &Connection, answer: &Value, with_traceback: bool) -> anyhow::Result<()> {
     let result: QueueTaskResult = read(answer.clone())?;
-    if args.connection.json {
-        print_json(&answer)?;
+    if connection.json {
+        print_json(answer)?;
     } else if let Some(value) = &result.result {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         writeln!(anstream::stdout(), "{}", visible(&text))?;
     }
-    if args.traceback
-        && let Some(traceback) = &result.traceback
-    {
+    if with_traceback && let Some(traceback) = &result.traceback {
         for line in traceback.lines() {
             writeln!(anstream::stderr(), "{}", visible(line))?;
         }

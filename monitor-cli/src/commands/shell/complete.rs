@@ -23,6 +23,9 @@ enum Things {
     Trees,
     Workers,
     BatchTasks,
+    Queues,
+    QueueTaskNames,
+    QueueTasks,
 }
 
 /// What may stand in a place, and what that is.
@@ -135,6 +138,9 @@ impl Place {
             "root" | "id" => Self::Things(Things::Trees),
             "destination" | "worker" => Self::Things(Things::Workers),
             "task" => Self::Things(Things::BatchTasks),
+            "queue" | "queues" | "exclude" => Self::Things(Things::Queues),
+            "task_name" => Self::Things(Things::QueueTaskNames),
+            "task_ids" => Self::Things(Things::QueueTasks),
             "name" | "names" if is_task(command) => Self::Things(Things::BatchTasks),
             _ => Self::Words(Vec::new()),
         }
@@ -174,6 +180,19 @@ fn ask(connection: &Connection, things: Things) -> anyhow::Result<Candidates> {
             let page = connection.ask(client.batch_tasks().limit(MOST).patience(PATIENCE))?;
             page.tasks.into_iter().map(|task| (task.name, None)).collect()
         }
+        Things::Queues => {
+            let queues = connection.ask(client.queues().patience(PATIENCE))?.queues;
+            queues.into_iter().filter(|queue| !queue.name.is_empty()).take(MOST).map(|queue| (queue.name, None)).collect()
+        }
+        Things::QueueTaskNames => {
+            let types = connection.ask(client.queue_types().patience(PATIENCE))?.types;
+            types.into_iter().take(MOST).map(|of| (of.name, None)).collect()
+        }
+        Things::QueueTasks => {
+            let page = connection.ask(client.queue_tasks().limit(MOST).patience(PATIENCE))?;
+            let words = |task: &monitor_wire::Process| Some(format!("{} {}", visible(task.state.as_str()), visible(&task.name)));
+            page.tasks.into_iter().filter_map(|task| Some((task.native_id.clone()?, words(&task)))).collect()
+        }
     })
 }
 
@@ -207,6 +226,14 @@ mod tests {
             ("inspect ping -d ", &["Workers"]),
             ("inspect ping --destination ", &["Workers"]),
             ("events --worker ", &["Workers"]),
+            ("pur", &["purge"]),
+            ("purge -Q ", &["Queues"]),
+            ("purge --exclude ", &["Queues"]),
+            ("call ", &["QueueTaskNames"]),
+            ("call render --queue ", &["Queues"]),
+            ("call render -d ", &["Workers"]),
+            ("retry a ", &["QueueTasks"]),
+            ("queue tasks --queue ", &["Queues"]),
             ("nonsense ", &[]),
             ("roots --name ", &[]),
         ] {

@@ -154,7 +154,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 /// A time as people write it: `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or with its offset.
-fn time(text: &str) -> Result<jiff::Timestamp, String> {
+pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, String> {
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::system()).ok();
     let at = text.parse().ok().or_else(|| civil().map(|at| at.timestamp()));
     at.ok_or_else(|| "expected a time such as 2026-11-21, 2026-11-21T08:00 or 2026-11-21T08:00Z".to_owned())

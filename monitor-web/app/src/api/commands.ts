@@ -1,10 +1,16 @@
 /** Requests about commands to workers. */
 import { client, unwrap } from "./client.ts";
-import type { Channel, Command, CommandPage } from "./types.ts";
+import type { Channel, Command, CommandMethods, CommandPage } from "./types.ts";
 
 /** How commands reach a worker, and what it does when it is asked. */
 export function fetchChannel(id: string, signal: AbortSignal): Promise<Channel> {
   return unwrap(client.GET("/api/v1/workers/{id}/channel", { params: { path: { id } }, signal }));
+}
+
+/** Whether a worker that is online does this when it is asked. */
+export async function isOffered(method: string, signal: AbortSignal): Promise<boolean> {
+  const { methods }: CommandMethods = await unwrap(client.GET("/api/v1/commands/methods", { signal }));
+  return methods.some((each) => each.method === method && each.count > 0);
 }
 
 /** Asks one worker, and waits for its answer. */

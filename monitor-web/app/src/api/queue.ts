@@ -1,6 +1,6 @@
 /** Requests about tasks of queues. */
 import { client, unwrap } from "./client.ts";
-import type { Command, QueueTasksPage, Queues } from "./types.ts";
+import type { Command, QueueRetried, QueueTasksPage, Queues } from "./types.ts";
 
 export function fetchQueueTasks(query: { state?: string; worker?: string; queue?: string; sort?: string; q?: string; cursor?: string; limit: number }, signal: AbortSignal): Promise<QueueTasksPage> {
   return unwrap(client.GET("/api/v1/queue-tasks", { params: { query }, signal }));
@@ -11,11 +11,14 @@ export function fetchQueues(signal: AbortSignal): Promise<Queues> {
   return unwrap(client.GET("/api/v1/queues", { signal }));
 }
 
-const REVOKE_MS = 2000;
+const ANSWER_MS = 2000;
 
 /** Has all workers not begin these tasks, and end those that run if that is said. */
 export function revokeTasks(ids: readonly string[], terminate: boolean): Promise<Command> {
-  // The description says of the arguments that they are an object, and no more.
-  const arguments_ = { ids, ...(terminate && { terminate }) } as unknown as Record<string, never>;
-  return unwrap(client.POST("/api/v1/commands", { body: { method: "revoke", arguments: arguments_, to: {}, timeout_ms: REVOKE_MS } }));
+  return unwrap(client.POST("/api/v1/queue-tasks/revoke", { body: { ids: [...ids], terminate, timeout_ms: ANSWER_MS } }));
+}
+
+/** Has tasks that have ended run again. */
+export function retryTasks(ids: readonly string[]): Promise<QueueRetried> {
+  return unwrap(client.POST("/api/v1/queue-tasks/retry", { body: { ids: [...ids], to: {}, timeout_ms: ANSWER_MS } }));
 }

@@ -773,7 +773,8 @@ export interface paths {
         put?: never;
         /**
          * Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active`, `registered`,
-         *     `conf`, `scheduled`, `reserved`, `revoked`, `active-queues` and `query` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
+         *     `conf`, `scheduled`, `reserved`, `revoked`, `active-queues`, `queues` and `query` want `read`, all others `operate`. `call`, `purge` and
+         *     `retry` are done by one worker of those that are meant. With `until_us` the command is durable: what no worker has taken by the end of the
          *     time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
          */
         post: operations["post_command"];
@@ -991,7 +992,48 @@ export interface paths {
          */
         get: operations["get_queue_tasks"];
         put?: never;
-        post?: never;
+        /**
+         * Starts a task by its name: one worker that is online and offers it puts the task into its queue, if `queue` is said one that takes tasks
+         *     from there. With an `Idempotency-Key` the same request starts one task, however often it is sent.
+         */
+        post: operations["post_call"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue-tasks/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has tasks that have ended run again, by their ids in the queue. Each is asked of one worker that offers it: of the one that had it last, if
+         *     it is still there. That one says by which id the task runs again, or why not.
+         */
+        post: operations["post_retry"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/queue-tasks/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has tasks not run, or end, by their ids in the queue. All workers that are online are told, and those that come within three hours. */
+        post: operations["post_revoke"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1056,7 +1098,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Counts tasks by queue and state. */
+        /** Counts tasks by queue and state. With a `timeout` the workers that are online are asked how many tasks wait there. */
         get: operations["get_queues"];
         put?: never;
         post?: never;
@@ -3434,6 +3476,81 @@ export interface components {
             /** @description Of what. */
             unit?: string | null;
         };
+        /** @description A queue, with its tasks as they are stored and with what workers say of it. */
+        Queue: {
+            /** @description Its name; empty for tasks whose queue isn't known. */
+            name: string;
+            /** @description How many of its tasks are in which state. */
+            states: {
+                [key: string]: number;
+            };
+            /** @description The workers that know it, if they were asked. */
+            workers?: components["schemas"]["QueueOfWorker"][];
+        };
+        /**
+         * @description `POST /api/v1/queue-tasks`: a task that is to be started by its name.
+         * @example {
+         *       "args": [
+         *         "a.mov"
+         *       ],
+         *       "countdown_ms": 10000,
+         *       "kwargs": {
+         *         "size": "4k"
+         *       },
+         *       "name": "render",
+         *       "queue": "video"
+         *     }
+         */
+        QueueCallRequest: {
+            /** @description Its arguments by position. */
+            args?: unknown[];
+            /**
+             * Format: int64
+             * @description Not to be started before so many milliseconds are over, at most 30 days; instead of `eta_us`.
+             */
+            countdown_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Not to be started before, in Unix microseconds.
+             */
+            eta_us?: number | null;
+            /**
+             * Format: int64
+             * @description Not to be started after, in Unix microseconds.
+             */
+            expires_us?: number | null;
+            /** @description Its arguments by name. */
+            kwargs?: Record<string, never>;
+            /**
+             * @description Name of the task, 1 to 512 bytes.
+             * @example render
+             */
+            name: string;
+            /** @description The queue that it goes through; the worker's own choice if not given. */
+            queue?: string | null;
+            /**
+             * Format: int64
+             * @description How long its answer is waited for, 10 to 60,000; 5,000 if not given.
+             */
+            timeout_ms?: number | null;
+            /** @description One of these workers does it; one of all that are online if nothing is said. */
+            to?: components["schemas"]["CommandTo"];
+        };
+        /** @description A task that was started by its name. */
+        QueueCalled: {
+            command?: components["schemas"]["CommandId"] | null;
+            /**
+             * @description Its id in the queue.
+             * @example 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+             */
+            uuid: string;
+            /**
+             * @description Name of the worker that has put it into its queue.
+             * @example worker@build-7:4711
+             */
+            worker: string;
+            worker_id?: components["schemas"]["WorkerId"] | null;
+        };
         /** @description Tasks that have a word in common, a queue or a name. */
         QueueCounts: {
             /** @description That word; empty for tasks whose queue isn't known. */
@@ -3442,6 +3559,65 @@ export interface components {
             states: {
                 [key: string]: number;
             };
+        };
+        /** @description A queue as one worker knows it. */
+        QueueOfWorker: {
+            /** @description How many of its tasks this worker works on. */
+            active?: number | null;
+            /** @description How many workers take tasks from it. */
+            consumers?: number | null;
+            /** @description How many of its tasks this worker has that haven't begun. */
+            reserved?: number | null;
+            /** @description How many tasks wait in the queue. Workers that share a queue say the same number. */
+            waiting?: number | null;
+            /** @description The worker's name. */
+            worker: string;
+            worker_id?: components["schemas"]["WorkerId"] | null;
+        };
+        /** @description What became of tasks that were to run again. */
+        QueueRetried: {
+            command?: components["schemas"]["CommandId"] | null;
+            /** @description A line for each task that was asked for, in that order. */
+            tasks: components["schemas"]["RetryLine"][];
+        };
+        /**
+         * @description `POST /api/v1/queue-tasks/retry`: tasks that have ended and are to run again.
+         * @example {
+         *       "ids": [
+         *         "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"
+         *       ]
+         *     }
+         */
+        QueueRetryRequest: {
+            /** @description Their ids in the queue, 1 to 1,000. */
+            ids: string[];
+            /**
+             * Format: int64
+             * @description How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+             */
+            timeout_ms?: number | null;
+            /** @description Only these workers are told; all that are online if nothing is said. */
+            to?: components["schemas"]["CommandTo"];
+        };
+        /**
+         * @description `POST /api/v1/queue-tasks/revoke`: tasks that are not to be run.
+         * @example {
+         *       "ids": [
+         *         "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"
+         *       ],
+         *       "terminate": true
+         *     }
+         */
+        QueueRevokeRequest: {
+            /** @description Their ids in the queue, 1 to 1,000. */
+            ids: string[];
+            /** @description Ends those that run. */
+            terminate?: boolean;
+            /**
+             * Format: int64
+             * @description How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+             */
+            timeout_ms?: number | null;
         };
         /** @description `GET /api/v1/queue-tasks/{uuid}/result`. */
         QueueTaskResult: {
@@ -3476,8 +3652,8 @@ export interface components {
         };
         /** @description `GET /api/v1/queues`. */
         Queues: {
-            /** @description The tasks of each queue. */
-            queues: components["schemas"]["QueueCounts"][];
+            /** @description Each queue that tasks went through, or that a worker has told of. */
+            queues: components["schemas"]["Queue"][];
         };
         /** @description An attributed function of a program, called or not. */
         Registered: {
@@ -3494,6 +3670,15 @@ export interface components {
             next_us?: number | null;
             /** @description How many attempts there are to be at most, the first one included, if that is known. */
             of?: number | null;
+        };
+        /** @description What became of one task that was to be run again. */
+        RetryLine: {
+            /** @description Why it isn't run again. */
+            error?: string | null;
+            /** @description Id of the task in its queue. */
+            id: string;
+            /** @description Id of the task that runs it again: a new one, or the same for its next attempt. */
+            uuid?: string | null;
         };
         /** @description A tree, seen from its root. */
         Root: {
@@ -11016,6 +11201,384 @@ export interface operations {
             };
         };
     };
+    post_call: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueCallRequest"];
+            };
+        };
+        responses: {
+            /** @description It is in its queue */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueCalled"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such worker */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody offers it, or the worker refused: nothing was started. Or the Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The worker did not answer in time: the task may have been started */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_retry: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueRetryRequest"];
+            };
+        };
+        responses: {
+            /** @description What became of each task */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["QueueRetried"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such worker */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody offers it, or the Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_revoke: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QueueRevokeRequest"];
+            };
+        };
+        responses: {
+            /** @description What became of it, a line for each worker */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_queue_types: {
         parameters: {
             query?: never;
@@ -11303,7 +11866,14 @@ export interface operations {
     };
     get_queues: {
         parameters: {
-            query?: never;
+            query?: {
+                /**
+                 * @description Asks the workers that are online which queues they know, and waits for their answers for so many milliseconds, 10 to 60000; nobody is
+                 *     asked if not given.
+                 * @example 1000
+                 */
+                timeout?: number;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -11319,7 +11889,7 @@ export interface operations {
                     "application/json": components["schemas"]["Queues"];
                 };
             };
-            /** @description A parameter is not known, or can't be read */
+            /** @description A parameter can't be read */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -11337,7 +11907,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, or a page of another site asks */
+            /** @description Whoever asks may not, or the server's setting `commands` passes nothing on */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -13213,8 +13783,8 @@ export interface operations {
                 /** @description Only events of this process. */
                 process?: components["schemas"]["ProcessId"];
                 /**
-                 * @description Only events of this worker, and of the processes that it runs: its id, or a glob for its name `program@host` or `program@host:pid`, like
-                 *     `render@*`.
+                 * @description Only events that this worker told, and those about processes that it runs: its id, or a glob for its name `program@host` or
+                 *     `program@host:pid`, like `render@*`.
                  */
                 worker?: string;
                 /** @description Only events of processes of exactly this name. */

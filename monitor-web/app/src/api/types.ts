@@ -56,6 +56,7 @@ export type Counts = Schemas["Counts"];
 export type Worker = Written<Omit<Schemas["Worker"], "registered" | "events" | keyof Figures>> & Figures & Pick<Schemas["Worker"], "registered" | "events">;
 export type Channel = Schemas["WorkerChannel"];
 export type Command = Schemas["Command"];
+export type CommandMethods = Schemas["CommandMethods"];
 export type CommandLine = Schemas["CommandLine"];
 export type CommandPage = Schemas["CommandsPage"];
 export type Cancelled = With<Schemas["Cancelled"], { still: Written<Schemas["StillRunning"]>[] }>;
@@ -69,6 +70,7 @@ export type TreePage = With<Schemas["TreePage"], { root: Root; processes: Proces
 export type ProcessPage = With<Schemas["ProcessesPage"], { processes: Process[] }>;
 export type QueueTasksPage = With<Schemas["QueueTasksPage"], { tasks: Process[] }>;
 export type Queues = Schemas["Queues"];
+export type QueueRetried = Schemas["QueueRetried"];
 export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 
 /** What an event of the stream carries: the event, and the read models after it. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { fieldsOf, offeredBy, readArguments, readDuration } from "./orders.ts";
 
 test("what a worker offers is sorted, and its own methods are not forgotten", () => {
-  expect(offeredBy(["cache-clear", "shutdown", "ping", "cancel", "pause", "query"])).toEqual({ reading: ["ping", "query"], changing: ["pause", "shutdown"], own: ["cache-clear"] });
+  expect(offeredBy(["cache-clear", "shutdown", "ping", "cancel", "call", "purge", "retry", "pause", "query"])).toEqual({ reading: ["ping", "query"], changing: ["pause", "shutdown"], own: ["cache-clear"] });
   expect(offeredBy([])).toEqual({ reading: ["ping", "stats", "active", "registered"], changing: [], own: [] });
 });
 

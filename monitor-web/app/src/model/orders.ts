@@ -22,6 +22,7 @@ export const READING: Readonly<Record<string, readonly Field[]>> = {
   reserved: [],
   revoked: [],
   "active-queues": [],
+  queues: [],
   query: [ids],
   conf: [],
 };
@@ -44,8 +45,8 @@ export const CHANGING: Readonly<Record<string, readonly Field[]>> = {
 /** All arguments of a method that is the program's own, as one object. */
 const OWN: readonly Field[] = [{ name: "arguments", kind: "object", isOptional: true }];
 
-/** Trees and processes have their own button. */
-const ELSEWHERE = new Set(["cancel"]);
+/** Trees, processes and tasks have their own buttons; to start a task, or to empty a queue, is the command line's. */
+const ELSEWHERE = new Set(["cancel", "call", "purge", "retry"]);
 
 export function fieldsOf(method: string): readonly Field[] {
   return READING[method] ?? CHANGING[method] ?? OWN;

@@ -57,6 +57,7 @@ export const en = {
   "worker.method.reserved": "Tasks it has not begun",
   "worker.method.revoked": "Revoked tasks",
   "worker.method.active-queues": "Queues",
+  "worker.method.queues": "What waits in its queues",
   "worker.method.query": "Find tasks by ID",
   "worker.method.conf": "Configuration",
   "worker.method.cancel": "Cancel a run or process",

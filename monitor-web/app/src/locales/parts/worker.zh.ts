@@ -59,6 +59,7 @@ export const zh: Record<keyof typeof en, string> = {
   "worker.method.reserved": "尚未开始的任务",
   "worker.method.revoked": "已撤销的任务",
   "worker.method.active-queues": "队列",
+  "worker.method.queues": "队列中等待的任务",
   "worker.method.query": "按 ID 查任务",
   "worker.method.conf": "配置",
   "worker.method.cancel": "取消运行或过程",

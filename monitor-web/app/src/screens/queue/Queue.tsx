@@ -9,7 +9,7 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { useSlash } from "../../ui/useSlash.ts";
-import { ChosenBar } from "./Revoke.tsx";
+import { ChosenBar } from "./ChosenBar.tsx";
 import { TaskTable } from "./TaskTable.tsx";
 import { type QueueSearch, useQueueSearch } from "./useQueueSearch.ts";
 import { keyOf, useStanding } from "./useStanding.ts";

@@ -5,39 +5,12 @@ import type { Command, Process } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 
 const isOpen = ({ state, native_id }: Process) => (state === "pending" || state === "running") && native_id !== null;
 
-/** What can be done with all chosen tasks at once. */
-export function ChosenBar({ chosen, onClear }: { chosen: readonly Process[]; onClear: () => void }) {
-  const [asking, setAsking] = useState(false);
-  return (
-    <span className="chosen-bar" role="toolbar" aria-label={t("tasks.checked", { count: chosen.length })}>
-      <strong role="status">{t("tasks.checked", { count: chosen.length })}</strong>
-      <OperatorButton className="outlined danger" onClick={() => setAsking(true)}>
-        {t("queue.revoke")}
-      </OperatorButton>
-      <button type="button" onClick={onClear}>
-        {t("tasks.checked.clear")}
-      </button>
-      <WhyRefused />
-      {asking && (
-        <RevokeDialog
-          chosen={chosen}
-          onClose={(isDone) => {
-            setAsking(false);
-            if (isDone) onClear();
-          }}
-        />
-      )}
-    </span>
-  );
-}
-
 /** Asks before tasks are revoked, and says what the workers answered. */
-function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; onClose: (isDone: boolean) => void }) {
+export function RevokeDialog({ chosen, onClose }: { chosen: readonly Process[]; onClose: (isDone: boolean) => void }) {
   const [terminate, setTerminate] = useState(false);
   // As they stand now: those that are revoked end while the answer is read.
   const [open] = useState(() => chosen.filter(isOpen));

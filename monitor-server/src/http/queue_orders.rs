@@ -1,0 +1,190 @@
+//! `POST /api/v1/queue-tasks`, `/revoke` and `/retry`: what workers are to do with tasks of their queues.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use monitor_wire::{
+    CallAnswer, Command, CommandLine, CommandRequest, CommandStatus, CommandTo, Fields, Order, OrderError, Problem, QueueCallRequest,
+    QueueCalled, QueueRetried, QueueRetryRequest, QueueRevokeRequest, RetryAnswer, RetryLine,
+};
+use serde_json::json;
+
+use super::App;
+use super::access::DeedWords;
+use super::batch::orders::Orderer;
+use super::commands::{Keyed, Small, outcome};
+use super::params::{NoParams, Strict};
+use super::problem::ApiError;
+
+/// The largest request, in bytes.
+const MAX_BYTES: usize = 768 << 10;
+/// How long workers' answers are waited for.
+const DEFAULT_TIMEOUT_MS: u64 = 5_000;
+/// The audit log has so many characters of what was asked.
+const AUDITED: usize = 300;
+
+/// Starts a task by its name: one worker that is online and offers it puts the task into its queue, if `queue` is said one that takes tasks
+/// from there. With an `Idempotency-Key` the same request starts one task, however often it is sent.
+#[utoipa::path(
+    post,
+    path = "/api/v1/queue-tasks",
+    tag = "queues",
+    params(Keyed),
+    request_body = QueueCallRequest,
+    responses(
+        (status = 201, description = "It is in its queue", body = QueueCalled),
+        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Nobody offers it, or the worker refused: nothing was started. Or the Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        (status = 504, description = "The worker did not answer in time: the task may have been started", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_call(
+    State(app): State<App>,
+    by: Orderer,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(request): Small<QueueCallRequest, MAX_BYTES>,
+) -> Response {
+    let what = format!("call {}", serde_json::to_string(&request.arguments()).unwrap_or_default());
+    let called = call(&app, by, request).await;
+    let done = called.as_ref().map(|called| format!("done: {} by {}", called.uuid, called.worker)).unwrap_or_default();
+    recorded(called.map(|called| (StatusCode::CREATED, Json(called))), &what, done)
+}
+
+async fn call(app: &App, by: Orderer, request: QueueCallRequest) -> Result<QueueCalled, ApiError> {
+    let command = ask(app, by, "call", request.arguments(), request.to, request.timeout_ms).await?;
+    let Some(line) = command.lines.into_iter().next() else {
+        return Err(ApiError::Conflict { detail: "nobody was asked to start it: nothing was started".to_owned() });
+    };
+    let CommandLine { worker_id, name: worker, status, value, error, .. } = line;
+    match status.as_str() {
+        "ok" => match value.and_then(|value| serde_json::from_value::<CallAnswer>(value).ok()) {
+            Some(CallAnswer { uuid }) => Ok(QueueCalled { uuid, worker, worker_id, command: command.id }),
+            None => Err(ApiError::Unanswered {
+                detail: format!("the worker {worker} did it, and did not answer with the `uuid` of the task: look for it among the newest"),
+            }),
+        },
+        "unanswered" | "gone" => Err(ApiError::Unanswered {
+            detail: format!(
+                "the worker {worker} did not answer in {} ms: the task may have been started; `GET /api/v1/queue-tasks` lists the newest. The \
+                 same request with another Idempotency-Key, or with none, starts another one",
+                command.timeout_ms
+            ),
+        }),
+        other => Err(ApiError::Conflict {
+            detail: format!("nothing was started: the worker {worker} answered {other}: {}", error.unwrap_or_default()),
+        }),
+    }
+}
+
+/// Has tasks not run, or end, by their ids in the queue. All workers that are online are told, and those that come within three hours.
+#[utoipa::path(
+    post,
+    path = "/api/v1/queue-tasks/revoke",
+    tag = "queues",
+    params(Keyed),
+    request_body = QueueRevokeRequest,
+    responses(
+        (status = 200, description = "What became of it, a line for each worker", body = Command),
+        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_revoke(
+    State(app): State<App>,
+    by: Orderer,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(request): Small<QueueRevokeRequest, MAX_BYTES>,
+) -> Response {
+    let QueueRevokeRequest { ids, terminate, timeout_ms } = request;
+    let what = format!("revoke {}{}", ids.join(" "), if terminate { ", and end them" } else { "" });
+    let mut arguments = Fields::from([("ids".to_owned(), json!(ids))]);
+    if terminate {
+        arguments.insert("terminate".to_owned(), true.into());
+    }
+    let command = ask(&app, by, "revoke", arguments, CommandTo::default(), timeout_ms).await;
+    let done = command.as_ref().map(outcome).unwrap_or_default();
+    recorded(command.map(Json), &what, done)
+}
+
+/// Has tasks that have ended run again, by their ids in the queue. Each is asked of one worker that offers it: of the one that had it last, if
+/// it is still there. That one says by which id the task runs again, or why not.
+#[utoipa::path(
+    post,
+    path = "/api/v1/queue-tasks/retry",
+    tag = "queues",
+    params(Keyed),
+    request_body = QueueRetryRequest,
+    responses(
+        (status = 200, description = "What became of each task", body = QueueRetried),
+        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Nobody offers it, or the Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_retry(
+    State(app): State<App>,
+    by: Orderer,
+    Strict(NoParams {}): Strict<NoParams>,
+    Small(request): Small<QueueRetryRequest, MAX_BYTES>,
+) -> Response {
+    let QueueRetryRequest { ids, to, timeout_ms } = request;
+    let what = format!("retry {}", ids.join(" "));
+    let arguments = Fields::from([("ids".to_owned(), json!(ids))]);
+    let retried = ask(&app, by, "retry", arguments, to, timeout_ms).await.map(|command| retried(ids, &command));
+    let again = |retried: &QueueRetried| retried.tasks.iter().filter(|task| task.uuid.is_some()).count();
+    let done = retried.as_ref().map(|all| format!("done: {} of {} run again", again(all), all.tasks.len())).unwrap_or_default();
+    recorded(retried.map(Json), &what, done)
+}
+
+/// What became of each task, by the answers of the workers.
+fn retried(ids: Vec<String>, command: &Command) -> QueueRetried {
+    let mut answered: HashMap<String, RetryLine> = HashMap::new();
+    let mut unanswered = Vec::new();
+    for line in &command.lines {
+        let value = line.value.clone().filter(|_| line.status == CommandStatus::OK);
+        match value.and_then(|value| serde_json::from_value::<RetryAnswer>(value).ok()) {
+            Some(answer) => answered.extend(answer.tasks.into_iter().map(|task| (task.id.clone(), task))),
+            None => unanswered.push(format!("{}: {} {}", line.name, line.status, line.error.as_deref().unwrap_or_default())),
+        }
+    }
+    let why = unanswered.join("; ").trim_end().to_owned();
+    let why = if why.is_empty() { "the worker that was asked said nothing of it".to_owned() } else { why };
+    let mut tasks: Vec<RetryLine> = Vec::new();
+    for id in ids {
+        if !tasks.iter().any(|task| task.id == id) {
+            let line = answered.remove(&id);
+            tasks.push(line.unwrap_or_else(|| RetryLine { id, uuid: None, error: Some(why.clone()) }));
+        }
+    }
+    QueueRetried { tasks, command: command.id }
+}
+
+async fn ask(app: &App, by: Orderer, method: &str, arguments: Fields, to: CommandTo, timeout_ms: Option<u64>) -> Result<Command, ApiError> {
+    app.commands.check_allowed(method)?;
+    let wrong = |OrderError { argument, detail }| ApiError::Parameter { detail: format!("`{argument}`: {detail}"), name: argument };
+    Order::read(method, &arguments).map_err(wrong)?;
+    let timeout_ms = Some(timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
+    let request = CommandRequest { method: method.to_owned(), arguments, to, timeout_ms, ..CommandRequest::default() };
+    Ok(app.commands.ask(by.into_caller(), request).await?)
+}
+
+/// An answer with its words for the audit log.
+fn recorded(answered: Result<impl IntoResponse, ApiError>, what: &str, outcome: String) -> Response {
+    let mut response = answered.into_response();
+    let what = what.chars().take(AUDITED).collect();
+    response.extensions_mut().insert(DeedWords { what, outcome });
+    response
+}

@@ -1,0 +1,238 @@
+//! Tasks that operators start, throw away and run again: by one worker each, by the command line and over HTTP.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout};
+
+use monitor_tests::{Server, command, run, wait_for, worker};
+use serde_json::{Value, json};
+
+use crate::{ask, metric};
+
+/// A worker with queues of its own.
+struct Worker {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts it, and waits until it can be asked.
+    fn start(server: &Server, queues: &str, commands: &str) -> Self {
+        let before = metric(server, "monitor_channels");
+        let mut child = worker(server, &["queues", queues]).env("MONITOR_COMMANDS", commands).spawn().expect("it starts");
+        let lines = BufReader::new(child.stdout.take().expect("its output"));
+        let mut worker = Self { child, lines };
+        worker.says("ready");
+        wait_for("its channel", || (metric(server, "monitor_channels") > before).then_some(()));
+        worker
+    }
+
+    /// Works on all that waits.
+    fn works(&mut self) {
+        writeln!(self.child.stdin.as_mut().expect("its input"), "work").expect("it reads");
+        self.says("worked");
+    }
+
+    /// Its next line is this one.
+    fn says(&mut self, expected: &str) {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("it says something");
+        assert_eq!(line.trim_end(), expected);
+    }
+
+    fn name(&self) -> String {
+        format!("*:{}", self.child.id())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Exit code, what was printed, and the errors of `monitor` with these words.
+fn monitor(server: &Server, words: &[&str]) -> (i32, String, String) {
+    let mut monitor = command("monitor");
+    monitor.args(words).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
+    if !words.contains(&"list") {
+        monitor.args(["-t", "20s"]);
+    }
+    let finished = run(monitor);
+    (finished.code.expect("it ends"), finished.stdout, finished.stderr)
+}
+
+/// The same without an error, and only what was printed.
+fn says(server: &Server, words: &[&str]) -> String {
+    let (code, text, errors) = monitor(server, words);
+    assert_eq!(code, 0, "{words:?}: {text}{errors}");
+    text
+}
+
+fn commands(server: &Server) -> usize {
+    server.get("/commands?limit=1000")["commands"].as_array().expect("a list").len()
+}
+
+#[test]
+fn one_worker_starts_a_task_the_one_that_takes_from_its_queue() {
+    let server = Server::start();
+    let (code, _, errors) = monitor(&server, &["call", "render"]);
+    assert!(code == 5 && errors.contains("nobody does \"call\"") && errors.contains("MONITOR_COMMANDS"), "{code} {errors}");
+    let mut workers = ["video", "sound,声音", "mail"].map(|queues| Worker::start(&server, queues, "all"));
+
+    let uuid = says(&server, &["call", "混音", "--args", "[7, {\"a\": null}]", "--kwargs", "{\"size\": \"4k\"}", "-Q", "声音"]);
+    workers[1].says("called 混音 声音");
+    let path = format!("/queue-tasks?q=id:{}", uuid.trim());
+    let task = wait_for("the task", || server.get(&path)["tasks"].as_array()?.first().cloned());
+    assert_eq!((&task["name"], &task["task"]["queue"]), (&json!("混音"), &json!("声音")), "{task}");
+    assert_eq!((&task["task"]["args"], &task["task"]["kwargs"]), (&json!([7, {"a": null}]), &json!({"size": "4k"})), "{task}");
+
+    // What it returned is waited for.
+    let result = std::thread::scope(|scope| {
+        let calling = scope.spawn(|| monitor(&server, &["call", "render", "--args", "[9]", "--queue", "video", "--wait", "30s"]));
+        workers[0].says("called render video");
+        workers[0].works();
+        calling.join().unwrap()
+    });
+    assert!(result.0 == 0 && result.1.trim() == "{\"film\":9}", "{result:?}");
+
+    // By the one that is named, and by nobody where it is only tried.
+    let mail = workers[2].name();
+    let (code, _, errors) = monitor(&server, &["call", "send", "-d", &mail]);
+    assert!(code == 0 && errors.contains("has put it into its queue"), "{errors}");
+    workers[2].says("called send mail");
+    let tried = says(&server, &["call", "send", "--dry-run"]);
+    assert!(tried.lines().count() == 1 && tried.contains("waiting"), "{tried}");
+
+    // Names that are odd are data.
+    let odd = "a\u{1b}[31m\"'$(x)";
+    says(&server, &["call", odd, "-d", &mail]);
+    workers[2].says(&format!("called {odd} mail"));
+    for (words, code, part) in [
+        (&["call", "refused", "-d", &mail][..], 6, "0 of 1"),
+        (&["call", "panic", "-d", &mail], 6, "0 of 1"),
+        (&["call", &"x".repeat(4_096)], 2, "`name`"),
+        (&["call", "a", "--args", "{"], 2, "a list as JSON"),
+        (&["call", "a", "--kwargs", "[]"], 2, "an object as JSON"),
+        (&["call", "a", "-d", "nobody@h"], 4, "there is no worker"),
+        (&["control", "call", "a"], 2, "monitor call"),
+    ] {
+        let (found, text, errors) = monitor(&server, words);
+        assert!(found == code && errors.contains(part), "{words:?}: {found} {text}{errors}");
+    }
+}
+
+#[test]
+fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
+    let server = Server::start();
+    let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
+    let post = |path: &str, body: &str, with_token: bool, key: &str| {
+        let request = client.post(format!("{}/api/v1/queue-tasks{path}", server.url())).header("content-type", "application/json");
+        let request = if with_token { request.bearer_auth(server.token()) } else { request };
+        let response = request.header("idempotency-key", key).body(body.to_owned()).send().expect("the server answers");
+        (response.status().as_u16(), response.json::<Value>().expect("JSON"))
+    };
+    let call = r#"{"name": "render", "args": [1], "timeout_ms": 20000}"#;
+    let (status, problem) = post("", call, true, "early");
+    assert!(status == 409 && problem["detail"].as_str().unwrap().contains("no worker that is online offers it"), "{problem}");
+    let (mut worker, _reads) = (Worker::start(&server, "video", "all"), Worker::start(&server, "video", "read"));
+
+    let (status, called) = post("", call, true, "one");
+    assert_eq!(status, 201, "{called}");
+    assert!(called["worker"].as_str().unwrap().ends_with(&worker.name()[1..]), "{called}");
+    // Two at once, by the same key and by others.
+    std::thread::scope(|scope| {
+        let again: Vec<_> = (0..4).map(|_| scope.spawn(|| post("", call, true, "one"))).collect();
+        for again in again {
+            let (status, same) = again.join().unwrap();
+            assert_eq!((status, &same["uuid"]), (201, &called["uuid"]), "{same}");
+        }
+    });
+    assert_eq!(post("", r#"{"name": "other"}"#, true, "one").0, 409);
+    let (_, other) = post("", call, true, "two");
+    assert_ne!(other["uuid"], called["uuid"]);
+    worker.says("called render video");
+    worker.says("called render video");
+
+    let (status, problem) = post("", r#"{"name": "refused", "timeout_ms": 20000}"#, true, "three");
+    assert!(status == 409 && problem["detail"].as_str().unwrap().contains("there is no such task here"), "{problem}");
+    let before = commands(&server);
+    for (path, body, status, words) in [
+        ("", "{", 400, ""),
+        ("", "[]", 400, ""),
+        ("", r#"{"args": []}"#, 400, "name"),
+        ("", r#"{"name": "a", "arguments": []}"#, 400, "arguments"),
+        ("", r#"{"name": "", "timeout_ms": 1000}"#, 400, "`name`"),
+        ("", r#"{"name": "a", "eta_us": 1, "countdown_ms": 1}"#, 400, "`countdown_ms`"),
+        ("", r#"{"name": "a", "timeout_ms": 1}"#, 400, "timeout_ms"),
+        ("/revoke", r#"{"ids": []}"#, 400, "`ids`"),
+        ("/retry", r#"{"ids": "a"}"#, 400, "ids"),
+    ] {
+        let (found, problem) = post(path, body, true, "wrong");
+        assert!(found == status && problem["detail"].as_str().unwrap().contains(words), "{body}: {found} {problem}");
+    }
+    // Who may only read changes nothing.
+    for (path, body) in [("", call), ("/revoke", r#"{"ids": ["a"]}"#), ("/retry", r#"{"ids": ["known"]}"#)] {
+        assert_eq!(post(path, body, false, "reader").0, 401, "{path}");
+    }
+    assert_eq!(ask(&server, &json!({"method": "purge", "timeout_ms": 20_000}), false, None).0, 401);
+    assert_eq!(commands(&server), before, "nobody was asked");
+
+    let (status, retried) = post("/retry", r#"{"ids": ["known-1", "nobody", "known-1"], "timeout_ms": 20000}"#, true, "four");
+    assert_eq!(status, 200, "{retried}");
+    let tasks = json!([{"id": "known-1", "uuid": "known-1-again"}, {"id": "nobody", "error": "no task \"nobody\" has ended here"}]);
+    assert_eq!(retried["tasks"], tasks);
+    let (status, revoked) = post("/revoke", r#"{"ids": ["known-2"], "timeout_ms": 20000}"#, true, "five");
+    assert!(status == 200 && revoked["counts"]["ok"] == 1, "{revoked}");
+    assert_eq!(server.get("/queues?timeout=20000")["queues"][0]["workers"][0]["waiting"], 2);
+
+    let (_, audit) = server.ask("GET", "/api/v1/audit?limit=1000");
+    let audit: Value = serde_json::from_str(&audit).unwrap();
+    let entries = audit["entries"].as_array().unwrap();
+    let started =
+        entries.iter().find(|entry| entry["action"].as_str().unwrap().contains("start a task of a queue")).expect("it is recorded");
+    assert!(started["action"].as_str().unwrap().contains("render"), "{started}");
+    assert!(entries.iter().any(|entry| entry["outcome"] == "done: 1 of 2 run again"), "{audit}");
+}
+
+#[test]
+fn what_waits_is_counted_before_it_is_thrown_away_and_only_where_it_is_said() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "video,sound", "all");
+    for queue in ["video", "video", "sound"] {
+        says(&server, &["call", "render", "-Q", queue]);
+        worker.says(&format!("called render {queue}"));
+    }
+    let listed = says(&server, &["queue", "list", "--ask", "20s"]);
+    assert!(listed.contains("2 waiting") && listed.contains("1 waiting"), "{listed}");
+    let inspected = says(&server, &["inspect", "queues"]);
+    assert!(inspected.contains("sound") && inspected.contains("video"), "{inspected}");
+    // Nobody can be asked here.
+    let (code, text, errors) = monitor(&server, &["purge"]);
+    assert!(code == 2 && text.contains("3 waiting in 2 queues") && errors.contains("--force"), "{code} {text}{errors}");
+    let counted = says(&server, &["purge", "--dry-run", "-Q", "video"]);
+    assert!(counted.contains("2 waiting in 1 queue"), "{counted}");
+    let excluded = says(&server, &["purge", "-X", "video", "--force"]);
+    assert!(excluded.contains("1 thrown away in 1 queue"), "{excluded}");
+    let answer: Value = serde_json::from_str(&says(&server, &["purge", "--force", "--json"])).unwrap();
+    assert_eq!(answer["lines"][0]["value"], json!({"queues": [{"name": "video", "count": 2}], "count": 2}));
+    assert!(says(&server, &["purge"]).contains("0 waiting"), "there is nothing to ask about");
+    assert!(says(&server, &["purge", "-Q", "nobody's"]).contains("0 waiting"));
+    assert_eq!(monitor(&server, &["purge", "-Q", ""]).0, 2);
+}
+
+#[test]
+fn tasks_run_again_by_the_worker_that_had_them_and_the_exit_code_says_whether_all_do() {
+    let server = Server::start();
+    let _workers = ["video", "sound"].map(|queues| Worker::start(&server, queues, "all"));
+    let text = says(&server, &["retry", "known-1", "known-2"]);
+    assert!(text.contains("known-1  runs again as known-1-again") && text.lines().count() == 2, "{text}");
+    let (code, text, errors) = monitor(&server, &["retry", "known-1", "视频", "\u{1b}"]);
+    assert!(code == 6 && text.contains("not run: no task") && errors.contains("1 of 3 tasks run again"), "{code} {text}{errors}");
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert_eq!(monitor(&server, &["retry", &"x".repeat(4_096)]).0, 2);
+    // Each order is for one worker.
+    let lines = |command: &Value| server.get(&format!("/commands/{}", command["id"].as_str().unwrap()))["lines"].as_array().unwrap().len();
+    let all = server.get("/commands");
+    assert!(all["commands"].as_array().unwrap().iter().all(|command| lines(command) == 1), "{all}");
+}
