@@ -121,7 +121,7 @@ fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
     assert_eq!(done["task"]["result"], json!({"frames": 3}));
     assert_eq!(done["fields"]["apalis.worker"], "放映员", "{done}");
     let again = task(&server, &ids[1], "succeeded");
-    let failed: Vec<_> = again["attempts"].as_array().unwrap().iter().map(|attempt| error(attempt)).collect();
+    let failed: Vec<_> = again["attempts"].as_array().unwrap().iter().map(error).collect();
     assert_eq!((&again["attempt"], &failed[..2]), (&json!(3), &["at once, said again at once"; 2][..]), "{again}");
     // This one waited in Redis for its next attempt.
     let later = task(&server, &ids[2], "succeeded");

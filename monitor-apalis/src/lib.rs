@@ -38,7 +38,7 @@
 //! ```
 //!
 //! **Where it stands among the layers**: after those that decide whether and where a task runs (`.parallelize(…)`, `.retry(…)`, limits), so
-//! that each attempt is told; and before `.catch_panic()`, `.timeout(…)` and whatever belongs to the attempt itself.
+//! that each attempt is told; after `.catch_panic()`, so that a panic is told as one; and before `.timeout(…)` and what else belongs to the attempt.
 //!
 //! Nothing is recorded unless `MONITOR_ENABLED=1`; without it, and without a control, a task costs one load and a branch. Arguments and results
 //! are recorded only by [`Outgoing::show_args`], [`WorkerLayer::show_args`] and [`WorkerLayer::show_result`].

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Child;
 
 use monitor_tests::{Server, wait_for, worker};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::raw::Raw;
 use crate::{ask, now_us, order, statuses};

@@ -71,9 +71,9 @@ fn in_child() {
 /// A child and its parent ask now and then whether they are to end. Once the parent is, it forks another one that asks.
 #[root_task]
 pub(crate) fn forks_and_asks() {
-    let first = fork(|| asks_in_child());
+    let first = fork(asks_in_child);
     let _ = asks();
-    let second = fork(|| asks_in_child());
+    let second = fork(asks_in_child);
     assert_eq!((wait(first), wait(second)), (0, 0));
 }
 

@@ -260,7 +260,7 @@ fn a_command_that_is_killed_goes_on_where_it_was() {
         let mut events = Events::start(&server, &args);
         let first = events.next().unwrap();
         // The one that it was at when it was killed may come again.
-        assert!(seen.last().is_none_or(|last| first == *last || first == last + 1), "{first} after {seen:?}");
+        assert!(seen.last().is_none_or(|last| first == *last || first == *last + 1), "{first} after {seen:?}");
         seen.retain(|number| *number < first);
         seen.push(first);
         for _ in 0..10 {

@@ -2,7 +2,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{ROOT, TestServer, monitor, started};
+use crate::support::{ROOT, TestServer, end_of, monitor, started};
 
 #[test]
 fn a_second_server_says_what_is_in_use() {
@@ -64,7 +64,7 @@ fn a_signal_stops_it_in_good_order() {
         server.send(1, &[started(ROOT, 1, None, "kept")]);
         let pid = server.child.id().to_string();
         assert!(Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap().success());
-        assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
+        assert_eq!(end_of(&mut server.child).code(), Some(0), "{signal}");
     }
 }
 
@@ -88,7 +88,7 @@ fn a_terminal_that_closes_stops_it_unless_it_was_started_to_outlive_that() {
             crate::support::monitor(&["status", "--server", &url]).assert().success();
             signal("-TERM");
         }
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{hangup}");
+        assert_eq!(end_of(&mut child).code(), Some(0), "{hangup}");
     }
 }
 
@@ -152,7 +152,7 @@ fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck(
     });
     assert!(Command::new("kill").arg(server.child.id().to_string()).status().unwrap().success());
     while hear().unwrap() != "STOPPING=1" {}
-    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+    assert_eq!(end_of(&mut server.child).code(), Some(0));
 }
 
 #[cfg(unix)]
@@ -173,7 +173,7 @@ fn a_server_whose_output_nobody_reads_goes_on() {
     let url = line.trim_end().trim_start_matches("listening on ").trim_end_matches("/tasks");
     monitor(&["status", "--server", url]).assert().success();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(end_of(&mut child).code(), Some(0));
 }
 
 #[cfg(unix)]
@@ -203,5 +203,5 @@ fn a_second_signal_does_not_wait_for_requests() {
     assert!(log.any(|line| line.contains("stopping")));
     stop(child.id());
     assert!(log.any(|line| line.contains("told twice to stop")));
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(end_of(&mut child).code(), Some(1));
 }

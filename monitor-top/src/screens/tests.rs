@@ -107,7 +107,7 @@ fn help_names_every_screen_and_is_whole_on_a_small_terminal() {
     let numbered: Vec<_> = Screen::ALL.into_iter().filter(|screen| screen.number().is_some()).map(Screen::name).collect();
     assert_eq!(help::KEYS[0].1, numbered.join(", "));
     let text = text(&mut app(Screen::Help, Facts::default()), (80, 24));
-    assert!(help::KEYS.iter().all(|(keys, what)| text.contains(&format!("  {keys:<14}{what}").trim_end())), "{text}");
+    assert!(help::KEYS.iter().all(|(keys, what)| text.contains(format!("  {keys:<14}{what}").trim_end())), "{text}");
 }
 
 #[test]
