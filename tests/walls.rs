@@ -104,7 +104,7 @@ fn the_server_has_one_clock() {
 }
 
 /// Files beside `store/sqlite/` that speak with SQLite: the databases of subjects, each behind what its folder shows.
-const DATABASES_OF_SUBJECTS: [&str; 2] = ["access/sqlite.rs", "commands/ledger.rs"];
+const DATABASES_OF_SUBJECTS: [&str; 3] = ["access/sqlite.rs", "commands/ledger.rs", "commands/newest.rs"];
 
 /// Whoever knows the types of one database can't be given another.
 #[test]
