@@ -28,8 +28,10 @@ pub(crate) fn queues(names: &str) {
             }
             let ticket = task::send(&call.name).queue(&queue).args(&call.args).kwargs(&call.kwargs).begin();
             let uuid = ticket.uuid.clone().expect("it is recorded");
-            say(&format!("called {} {queue}", call.name));
+            let words = format!("called {} {queue}", call.name);
             calls.lock().unwrap().entry(queue).or_default().push((call, ticket));
+            // Whoever hears it may have the task worked on at once.
+            say(&words);
             Ok(uuid)
         })
         .on_purge(move |purge| {
