@@ -67,7 +67,7 @@ fn programs_answer_the_command_line_and_its_exit_code_says_whether_all_did() {
     let (code, text, _) = inspect(&server, &["registered", "-d", name]);
     assert!(code == Some(0) && text.contains("hang") && text.contains("tests/worker/main.rs:"), "{text}");
     let (code, text, _) = inspect(&server, &["stats", "-d", name]);
-    assert!(code == Some(0) && text.contains("memory_bytes") && text.contains("dropped"), "{text}");
+    assert!(code == Some(0) && text.contains("  memory  ") && text.contains("dropped"), "{text}");
 
     // One that reports, but has never opened a channel in its life, as woven programs and those of OpenTelemetry.
     let _mute = Raw::online(&server, 7, "mute");

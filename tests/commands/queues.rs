@@ -192,9 +192,8 @@ fn over_http_a_task_is_started_once_by_its_key_and_by_whoever_may() {
     let (_, audit) = server.ask("GET", "/api/v1/audit?limit=1000");
     let audit: Value = serde_json::from_str(&audit).unwrap();
     let entries = audit["entries"].as_array().unwrap();
-    let started =
-        entries.iter().find(|entry| entry["action"].as_str().unwrap().contains("start a task of a queue")).expect("it is recorded");
-    assert!(started["action"].as_str().unwrap().contains("render"), "{started}");
+    let is_start = |action: &str| action.contains("start a task of a queue") && action.contains("render");
+    assert!(entries.iter().any(|entry| is_start(entry["action"].as_str().unwrap())), "{audit}");
     assert!(entries.iter().any(|entry| entry["outcome"] == "done: 1 of 2 run again"), "{audit}");
 }
 

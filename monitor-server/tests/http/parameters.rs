@@ -69,7 +69,7 @@ async fn a_wrong_parameter_is_named_with_what_is_allowed() {
         ("/api/v1/queue-tasks/types?x=1", "x", "none"),
         ("/api/v1/queue-tasks/a/result?timeout=60001", "timeout", "0 to 60000"),
         ("/api/v1/queue-tasks/a/result?timeout=-1", "timeout", "0 to 60000"),
-        ("/api/v1/queues?x=1", "x", "none"),
+        ("/api/v1/queues?x=1", "x", "`timeout`"),
         ("/api/v1/workers?limit=x", "limit", "1 to 1000"),
         ("/api/v1/workers?cursor=x", "cursor", "next_cursor"),
         ("/api/v1/workers/x", "id", "32 lower-case hex digits"),
