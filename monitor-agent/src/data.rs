@@ -1,7 +1,7 @@
 //! The agent's database: its tasks, what it has decided, its runs, and what it is asked to do.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId, TaskLedger, Trigger};
@@ -17,6 +17,8 @@ use crate::request::{Answer, Request};
 const APPLICATION: i64 = 0x504d_6167;
 /// The tables, and each change that they have had since; `user_version` is how many of these a database has seen.
 const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+/// How long one who comes waits for another who has the database.
+const BUSY: Duration = Duration::from_secs(10);
 /// Decisions are forgotten beyond so many.
 const MOST_DECISIONS: i64 = 100_000;
 
@@ -115,11 +117,24 @@ impl Database {
         if path.is_file() { Self::connect(path) } else { Err(AgentError::NoAgent { path: data.to_owned() }) }
     }
 
+    /// SQLite refuses at once, whatever the timeout, when two make a new database one with a WAL: each then waits for the other.
     fn connect(path: PathBuf) -> Result<Self, AgentError> {
+        let begun = Instant::now();
+        loop {
+            match Self::connect_once(path.clone()) {
+                Err(AgentError::Database { source, .. }) if is_busy(&source) && begun.elapsed() < BUSY => {
+                    std::thread::sleep(Duration::from_millis(20))
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    fn connect_once(path: PathBuf) -> Result<Self, AgentError> {
         let foreign = |why: &str| AgentError::Foreign { path: path.clone(), why: why.to_owned() };
         let failed = |source| AgentError::Database { path: path.clone(), source };
         let mut connection = Connection::open(&path).map_err(failed)?;
-        connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;")
             .map_err(|error| if is_no_database(&error) { foreign("is no database") } else { failed(error) })?;
@@ -512,6 +527,10 @@ fn is_no_database(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
 }
 
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
 fn us(at: Timestamp) -> i64 {
     at.as_microsecond()
 }
@@ -539,6 +558,27 @@ mod tests {
         drop(Database::open(data.path()).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", SCHEMA.len() as i64 + 1).unwrap();
         assert!(refused().contains("newer version"), "{}", refused());
+    }
+
+    #[test]
+    fn one_who_asks_while_the_database_is_made_is_no_harm_to_it() {
+        for _ in 0..100 {
+            let data = tempfile::tempdir().unwrap();
+            let there = std::sync::Barrier::new(4);
+            std::thread::scope(|threads| {
+                for _ in 0..3 {
+                    threads.spawn(|| {
+                        there.wait();
+                        match Database::existing(data.path()) {
+                            Ok(_) | Err(AgentError::NoAgent { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    });
+                }
+                there.wait();
+                Database::open(data.path()).unwrap();
+            });
+        }
     }
 
     #[test]
