@@ -138,6 +138,7 @@ fn main() -> ExitCode {
         "waits" => killed::waits(),
         "sends-tasks" => tasks::sends(number()),
         "receives-tasks" => tasks::receives(),
+        "turns-tasks-over" => tasks::turns_over(number(), number()),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),
         "stray" => stray(number()),

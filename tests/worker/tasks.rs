@@ -1,7 +1,7 @@
 //! The two sides of a queue, whose messages are lines: tickets as JSON.
 
 use std::io::BufRead;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use monitor_client::task::{self, Ticket};
 use monitor_client::{normal_task, root_task};
@@ -80,4 +80,23 @@ fn renders() -> Result<(), String> {
 
 fn fails() -> Result<(), String> {
     Err("no film".to_owned())
+}
+
+/// Sends tasks to itself at a steady pace, and works on them: of each ten one fails, and one is tried again.
+pub(crate) fn turns_over(count: u64, a_second: u64) {
+    let begun = Instant::now();
+    for number in 0..count {
+        std::thread::sleep((begun + Duration::from_secs(number) / a_second as u32).saturating_duration_since(Instant::now()));
+        let ticket = task::send(["cut", "render", "渲染"][number as usize % 3]).queue("video").args(&[number]).begin();
+        let work = task::receive(&ticket).begin();
+        match number % 10 {
+            3 => {
+                let next = work.retry("no disk", SystemTime::now());
+                task::receive(&next).begin().returned(&number);
+            }
+            7 => work.fail("no film"),
+            _ => work.returned(&number),
+        }
+    }
+    monitor_client::flush(Duration::from_mins(5)).expect("the server takes it");
 }

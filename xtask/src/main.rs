@@ -82,6 +82,15 @@ enum Only {
         #[arg(long, default_value_t = 10)]
         seeds: u32,
     },
+    /// Workers of a queue, with receivers, `monitor top` and a browser, while the server is killed and lines are cut: each event is counted once.
+    Crowd {
+        /// How many of them; each has five tasks a second.
+        #[arg(long, default_value_t = 200)]
+        workers: u32,
+        /// For how long.
+        #[arg(long, default_value_t = 30)]
+        seconds: u32,
+    },
     /// A simulated year of a thousand batch tasks, with an agent that is killed and a clock that jumps: what is planned agrees with a model.
     /// `MONITOR_TASKS_SEED` repeats one.
     Tasks {
@@ -118,6 +127,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
         Chore::Soak { only: Some(Only::Proxies), .. } => soak::proxies(),
         Chore::Soak { only: Some(Only::Tasks { days }), .. } => soak::tasks(days),
+        Chore::Soak { only: Some(Only::Crowd { workers, seconds }), .. } => soak::crowd(workers, seconds),
         Chore::Soak { only: Some(Only::Month { seeds }), .. } => soak::month(seeds),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
         Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),

@@ -51,6 +51,13 @@ pub(crate) fn tasks(days: u32) -> Result<()> {
     step("a year of batch tasks", test.env("MONITOR_TASKS_DAYS", days.to_string()))
 }
 
+/// Workers of a queue, with receivers, `monitor top` and a browser, while the server is killed and lines are cut.
+pub(crate) fn crowd(workers: u32, seconds: u32) -> Result<()> {
+    let mut test = cargo(&["test", "-p", "monitor-tests", "--test", "crowd", "--", "--nocapture"]);
+    test.env("MONITOR_CROWD_WORKERS", workers.to_string()).env("MONITOR_CROWD_SECONDS", seconds.to_string());
+    step("a crowd of workers", &mut test)
+}
+
 /// In a release build, for it tells what it costs.
 pub(crate) fn away(minutes: u64) -> Result<()> {
     let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
