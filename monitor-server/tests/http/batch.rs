@@ -131,6 +131,21 @@ async fn an_agent_gets_its_own_book_as_it_changes() {
 }
 
 #[tokio::test]
+async fn an_agent_of_a_server_without_tasks_waits_for_the_first_one() {
+    let server = TestServer::start().await;
+    let waiting = ask(&server, "GET", "agents/db-1/book?after=0&wait_ms=60000", None, None);
+    let asking = async {
+        // By then the request before is there.
+        let own = ask(&server, "GET", "agents/db-1/book?after=0", None, None).await;
+        assert_eq!(own, (200, json!({"revision": 0, "tasks": []})));
+        ask(&server, "POST", "batch-tasks", None, Some(gold())).await
+    };
+    let ((status, book), added) = tokio::join!(waiting, asking);
+    assert_eq!(added.0, 201);
+    assert_eq!((status, &book["tasks"][0]["name"]), (200, &json!("gold")), "{book}");
+}
+
+#[tokio::test]
 async fn runs_are_listed_and_each_due_time_is_explained() {
     let server = TestServer::start().await;
     let mut every = gold();

@@ -27,7 +27,7 @@ use crate::text::{
 const EXAMPLES: &str = "\
 Examples:
   monitor queue list
-  monitor queue list --ask 1s          and how many tasks wait in each, as workers say that are online
+  monitor queue list --ask             and how many tasks wait in each, as workers say that are online
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
@@ -49,8 +49,8 @@ pub(crate) struct Args {
 enum Command {
     /// Counts the tasks of each queue by their states
     List {
-        /// Asks the workers that are online for their queues as well, and waits so long for their answers
-        #[arg(long, value_name = "DURATION", value_parser = read_timeout)]
+        /// Asks the workers that are online for their queues as well, and waits so long for their answers [1s if it isn't said]
+        #[arg(long, value_name = "DURATION", value_parser = read_timeout, num_args = 0..=1, default_missing_value = "1s")]
         ask: Option<Duration>,
         #[command(flatten)]
         connection: Connection,

@@ -61,7 +61,7 @@ pub(in super::super) async fn get_book(
         // Before it is looked, so that no change falls between looking and waiting.
         let mut changed = app.books.subscribe();
         let book = app.book(&name, after).await?;
-        if !book.tasks.is_empty() || after == 0 || wait.is_zero() {
+        if !book.tasks.is_empty() || wait.is_zero() {
             return Ok(Json(book));
         }
         after = book.revision;

@@ -62,6 +62,11 @@ function Head({ column, search: { sort = "-received", set } }: { column: (typeof
   );
 }
 
+/** What tells it from others near it: of a UUID its begin does, of ids that people make up often the end. */
+function beginOf(id: string): string {
+  return /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(id) ? id.slice(0, 8) : id;
+}
+
 function Row({ task, isGone, isChosen, onChoose }: Standing & { isChosen: boolean; onChoose: Props["onChoose"] }) {
   const of = task.task;
   const why = task.error?.message ?? "";
@@ -79,7 +84,7 @@ function Row({ task, isGone, isChosen, onChoose }: Standing & { isChosen: boolea
         </Link>{" "}
         {task.native_id !== null && (
           <span className="mono dim" translate="no" title={visible(task.native_id)}>
-            {visible(task.native_id).slice(0, 8)}
+            {beginOf(visible(task.native_id))}
           </span>
         )}
       </th>
