@@ -18,6 +18,9 @@ const OF_THE_BROWSER: &[&str] = &["chromium", "fonts-noto-cjk"];
 /// Servers that the tests start for themselves; their packages have the same names. That of RabbitMQ brings Erlang along.
 const BROKERS: &[&str] = &["redis-server", "rabbitmq-server"];
 
+/// Programs that the examples of the documentation are run with; their packages have the same names.
+const OF_THE_DOCUMENTATION: &[&str] = &["curl", "jq", "python3"];
+
 /// PATH with the tools in front, everything installed.
 pub(crate) fn install() -> Result<OsString> {
     let root = target().join("tools");
@@ -46,6 +49,12 @@ pub(crate) fn install() -> Result<OsString> {
         let by_hand = format!("the tests of queues want Redis and RabbitMQ: sudo apt-get install {}", BROKERS.join(" "));
         install_packages(BROKERS, &by_hand)?;
         ensure!(has_brokers(), by_hand);
+    }
+    let has_programs = || OF_THE_DOCUMENTATION.iter().all(|program| find(program).is_some());
+    if !has_programs() {
+        let by_hand = format!("the examples of the documentation want: sudo apt-get install {}", OF_THE_DOCUMENTATION.join(" "));
+        install_packages(OF_THE_DOCUMENTATION, &by_hand)?;
+        ensure!(has_programs(), by_hand);
     }
     let mut path = vec![root.join("bin")];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));

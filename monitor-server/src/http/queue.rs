@@ -21,6 +21,8 @@ use crate::store::{ProcessesQuery, QueueQueries, QueueSort, QueueTasksQuery};
 
 /// Longest time that a request waits for a result.
 const LONGEST_WAIT_MS: u64 = 60_000;
+/// Longest time that a request waits for a task that isn't known. A worker that has started a task may say so before it has told its events.
+const LONGEST_UNKNOWN: Duration = Duration::from_secs(10);
 /// While a request waits it looks for the result so often.
 const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
@@ -220,7 +222,7 @@ impl<'de> Deserialize<'de> for Timeout {
     }
 }
 
-/// What a task returned, or its error. With a `timeout` it waits for the end of the task.
+/// What a task returned, or its error. With a `timeout` it waits for the end of the task; for a task that isn't known yet 10 s at most.
 #[utoipa::path(
     get,
     path = "/api/v1/queue-tasks/{uuid}/result",
@@ -229,7 +231,7 @@ impl<'de> Deserialize<'de> for Timeout {
     responses(
         (status = 200, description = "Its result; `ended` is false if the time was over before", body = QueueTaskResult),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such task, and none has come in the time", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_queue_result(
@@ -238,9 +240,16 @@ pub(super) async fn get_queue_result(
     Strict(params): Strict<ResultParams>,
 ) -> Answer<QueueTaskResult> {
     let uuid = path.text("uuid");
-    let deadline = Instant::now() + Duration::from_millis(params.timeout.0);
+    let (begun, wait) = (Instant::now(), Duration::from_millis(params.timeout.0));
+    let deadline = begun + wait;
     loop {
-        let task = app.task_of(uuid).await?;
+        let task = match app.task_of(uuid).await {
+            Err(ApiError::Missing { .. }) if begun.elapsed() < wait.min(LONGEST_UNKNOWN) => {
+                tokio::time::sleep_until(deadline.min(Instant::now() + LOOKS_EVERY)).await;
+                continue;
+            }
+            found => found?,
+        };
         let is_open = [ProcessState::PENDING, ProcessState::RUNNING, ProcessState::RETRYING].contains(&task.state);
         if !is_open || Instant::now() >= deadline {
             let (result, traceback) = task.task.map(|task| (task.result, task.traceback)).unwrap_or_default();

@@ -83,3 +83,18 @@ async fn a_result_is_waited_for() {
     let (status, result) = read(answer.unwrap()).await;
     assert_eq!((status, &result["result"], &result["ended"]), (200, &json!({"frames": 2}), &json!(true)), "{result}");
 }
+
+#[tokio::test]
+async fn the_result_of_a_task_that_is_not_known_yet_is_waited_for() {
+    let server = filled().await;
+    let (status, problem) = read(server.get("/api/v1/queue-tasks/three/result?timeout=1").send().await.unwrap()).await;
+    assert_eq!(status, 404, "{problem}");
+    let waits = server.get("/api/v1/queue-tasks/three/result?timeout=60000").timeout(Duration::from_secs(90)).send();
+    let comes = async {
+        let told = [json!({"type": "task-started", "name": "cut"}), json!({"type": "task-succeeded", "result": 3})];
+        server.send(&batch(6, &told.map(|told| event("three", "00000000000000cc", &told)))).await;
+    };
+    let (answer, ()) = tokio::join!(waits, comes);
+    let (status, result) = read(answer.unwrap()).await;
+    assert_eq!((status, &result["result"]), (200, &json!(3)), "{result}");
+}

@@ -1081,7 +1081,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a task returned, or its error. With a `timeout` it waits for the end of the task. */
+        /** What a task returned, or its error. With a `timeout` it waits for the end of the task; for a task that isn't known yet 10 s at most. */
         get: operations["get_queue_result"];
         put?: never;
         post?: never;
@@ -11817,7 +11817,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task */
+            /** @description No such task, and none has come in the time */
             404: {
                 headers: {
                     [name: string]: unknown;
