@@ -16,6 +16,7 @@
 mod queue;
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -48,15 +49,7 @@ fn main() -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let working: Vec<_> = (0..4).map(|_| scope.spawn(|| work(&control, &queue, until, &outcomes))).collect();
         if let Some(until) = until {
-            for film in 5.. {
-                if control.is_stopping() || Instant::now() >= until {
-                    break;
-                }
-                for message in send(film..=film) {
-                    queue.push(message);
-                }
-                std::thread::sleep(Duration::from_millis(250));
-            }
+            send_more(&control, &queue, until);
         }
         for thread in working {
             thread.join().expect("no panic");
@@ -69,9 +62,27 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sends two tasks for each film.
 #[root_task("send films")]
-fn send(films: std::ops::RangeInclusive<u32>) -> Vec<Message> {
+fn send(films: RangeInclusive<u32>) -> Vec<Message> {
+    messages(films)
+}
+
+/// Sends a film every now and then, all in one tree.
+#[root_task("send more films")]
+fn send_more(control: &TaskControl, queue: &Queue, until: Instant) {
+    for film in 5.. {
+        if control.is_stopping() || Instant::now() >= until {
+            return;
+        }
+        for message in messages(film..=film) {
+            queue.push(message);
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// Two tasks for each film.
+fn messages(films: RangeInclusive<u32>) -> Vec<Message> {
     let message = |name: &str, film: u32| {
         let ticket = task::send(name).queue("films").uuid(format!("{name}-{film}")).args(&[film]).begin();
         Message { film, ticket, eta: None, expires: None }

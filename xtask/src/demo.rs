@@ -1,4 +1,4 @@
-//! The main job, ready to look at: a server, a real program under it, and a link.
+//! The main job, ready to look at: a server, a real program under it, workers of a queue, and links.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -12,6 +12,9 @@ use crate::run::{cargo, command, step, target, workspace};
 
 /// Where Process Monitor is at home.
 pub(crate) const PORT: u16 = 60_010;
+
+/// The workers go on for so long.
+const SECONDS_OF_WORK: u32 = 600;
 
 pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()> {
     let folder = folder
@@ -28,9 +31,12 @@ pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()>
     if !status.success() {
         bail!("the pipeline ended with {status}; the page tells why");
     }
+    let workers = Workers::start(&server.url, (!once).then_some(SECONDS_OF_WORK))?;
+    println!("Tasks of a queue, with a retry, a limit and revoked ones: {}/tasks/queue", server.url);
     if once {
-        return Ok(());
+        return workers.wait();
     }
+    println!("The workers go on for {} minutes and take commands: {}/tasks/workers", SECONDS_OF_WORK / 60, server.url);
     println!("Serving until Ctrl-C. The data is kept in {}.", data.display());
     server.wait()
 }
@@ -49,6 +55,31 @@ fn free_port(wanted: u16) -> Result<u16> {
 
 fn binary(name: &str) -> PathBuf {
     target().join("debug").join(name)
+}
+
+/// The example `workers` as a child, which ends with this program.
+struct Workers(Child);
+
+impl Workers {
+    /// Has them work on a few tasks, and go on for so many seconds.
+    fn start(server: &str, seconds: Option<u32>) -> Result<Self> {
+        let mut workers = Command::new(binary("workers"));
+        workers.args(seconds.map(|seconds| seconds.to_string())).stdin(Stdio::null()).stdout(Stdio::null());
+        workers.env("MONITOR_ENABLED", "1").env("MONITOR_COMMANDS", "all").env("MONITOR_SERVER_URL", server);
+        Ok(Self(workers.spawn().context("can't start the workers")?))
+    }
+
+    fn wait(mut self) -> Result<()> {
+        let status = self.0.wait()?;
+        if status.success() { Ok(()) } else { bail!("the workers ended with {status}") }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// `monitor server` as a child; it ends with this program.

@@ -27,14 +27,14 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Build all, start the server on target/demo, run the pipeline example with monitoring on, and keep serving.
+    /// Build all, start the server on target/demo, run the examples pipeline and workers with monitoring on, and keep serving.
     Demo {
         /// What the pipeline counts; this repository unless said otherwise.
         folder: Option<PathBuf>,
         /// Where the server listens; if that is taken, at a free port.
         #[arg(long, default_value_t = demo::PORT)]
         port: u16,
-        /// Stop when the example is done, instead of at Ctrl-C.
+        /// Stop when the examples are done, instead of at Ctrl-C.
         #[arg(long)]
         once: bool,
     },
