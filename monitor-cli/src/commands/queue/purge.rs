@@ -24,6 +24,7 @@ brought back.";
 /// Throws away the tasks that wait in queues
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(mut_arg("dry_run", |arg| arg.help("Counts what waits, and throws nothing away")))]
 pub(crate) struct PurgeArgs {
     /// In these queues, between commas [default: all that the worker knows]
     #[arg(short = 'Q', long, value_delimiter = ',', value_name = "QUEUES")]
