@@ -47,7 +47,7 @@ impl Flow {
         Some(Self { cookie: cookie.to_owned(), content: serde_json::from_slice(&bytes).ok()? })
     }
 
-    /// The path that it leads to.
+    /// The path that it leads to, as the browser has brought it back: pages look at it anew, for a cookie can be changed.
     pub(crate) fn next(&self) -> &str {
         &self.content.next
     }

@@ -6,10 +6,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use monitor_server::access::Role;
 use monitor_server::{Config, Server};
 use reqwest::{Client, Response, Url};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -253,6 +256,24 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     let own = eve.visit_provider(&server, "eve", "/").await;
     let stolen = own.replace(&part(&own, "code"), &part(&theirs, "code"));
     refused(eve.get(&stolen).await, 401, "The provider has given no token").await;
+
+    // The cookie of a login that has begun is the browser's to change: where it leads is looked at anew.
+    let mut forger = Browser::new();
+    forger.visit_provider(&server, "ada", "/").await;
+    let key = (format!("http://{}", server.address), "monitor_oidc".to_owned());
+    let content = BASE64_URL_SAFE_NO_PAD.decode(&forger.cookies[&key]).unwrap();
+    let mut content: Value = serde_json::from_slice(&content).unwrap();
+    for next in
+        ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "\u{0}/evil.example", "javascript:evil.example"]
+    {
+        content["next"] = next.into();
+        let cookie = BASE64_URL_SAFE_NO_PAD.encode(content.to_string());
+        let state: String = Sha256::digest(format!("state of {cookie}")).iter().map(|byte| format!("{byte:02x}")).collect();
+        forger.cookies.insert(key.clone(), cookie);
+        let callback = format!("http://{}/login/oidc/callback?state={state}&error=access_denied", server.address);
+        let page = forger.get(&callback).await.text().await.unwrap();
+        assert!(page.contains("name=\"next\" value=\"/tasks\"") && !page.contains("evil"), "{next:?}: {page}");
+    }
 
     // Words that the browser brings are not the provider's, and make no second line of a log.
     let mut odd = Browser::new();
