@@ -91,7 +91,7 @@ async fn the_result_of_a_task_that_is_not_known_yet_is_waited_for() {
     assert_eq!(status, 404, "{problem}");
     let waits = server.get("/api/v1/queue-tasks/three/result?timeout=60000").timeout(Duration::from_secs(90)).send();
     let comes = async {
-        let told = [json!({"type": "task-started", "name": "cut"}), json!({"type": "task-succeeded", "result": 3})];
+        let told = [json!({"type": "task-received", "name": "cut"}), json!({"type": "task-succeeded", "result": 3})];
         server.send(&batch(6, &told.map(|told| event("three", "00000000000000cc", &told)))).await;
     };
     let (answer, ()) = tokio::join!(waits, comes);
