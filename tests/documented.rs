@@ -107,7 +107,7 @@ fn in_the_shell() {
     let (_workers, steps) = (workers(&server), steps());
     assert!(steps.len() > 12, "{} steps", steps.len());
     let end = "printf '\\036\\n'\n";
-    let script: String = steps.iter().map(|step| format!("{}{end}", step.shell.concat())).collect();
+    let script = steps.iter().map(|step| format!("{}{end}", step.shell.concat())).collect::<Vec<_>>().concat();
     check(&steps, &printed(&server, &script));
 }
 
@@ -116,7 +116,7 @@ fn in_python() {
     let server = Server::start();
     let (_workers, steps) = (workers(&server), steps());
     let end = "print('\\x1e')\n";
-    let python: String = steps.iter().map(|step| format!("{}{end}", step.python.concat())).collect();
+    let python = steps.iter().map(|step| format!("{}{end}", step.python.concat())).collect::<Vec<_>>().concat();
     assert!(steps.iter().all(|step| step.shell.is_empty() == step.python.is_empty()), "each step is in both languages");
     // Address and token come from the page's own words for the shell.
     let script = format!("{}exec python3 - <<'PAGE'\n{python}PAGE\n", steps[0].shell[0]);

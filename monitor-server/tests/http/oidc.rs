@@ -268,7 +268,7 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     {
         content["next"] = next.into();
         let cookie = BASE64_URL_SAFE_NO_PAD.encode(content.to_string());
-        let state: String = Sha256::digest(format!("state of {cookie}")).iter().map(|byte| format!("{byte:02x}")).collect();
+        let state = Sha256::digest(format!("state of {cookie}")).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         forger.cookies.insert(key.clone(), cookie);
         let callback = format!("http://{}/login/oidc/callback?state={state}&error=access_denied", server.address);
         let page = forger.get(&callback).await.text().await.unwrap();
