@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command};
 
 use expect_test::expect;
-use monitor_tests::{Redis, Server, command, example, outline, run, wait_for};
+use monitor_tests::{Finished, Redis, Server, command, example, outline, run, wait_for};
 use serde_json::{Value, json};
 
 /// A program that sends or works.
@@ -89,11 +89,33 @@ fn task(server: &Server, id: &str, phase: &str) -> Value {
     })
 }
 
-/// The answer of the only worker, which does what it is told.
-fn answer(server: &Server, line: &str) -> Value {
+/// The task with this id in the queue, once it is in this state.
+fn task_in(server: &Server, id: &str, state: &str) -> Value {
+    wait_for(&format!("{id} to be {state}"), || {
+        let tasks = server.get(&format!("/processes?native_id={id}"))["processes"].take();
+        tasks.as_array()?.iter().find(|task| task["state"] == state).cloned()
+    })
+}
+
+/// Waits until Redis knows that a worker has begun a task.
+fn wait_for_lock(redis: &Redis, id: &str) {
+    let mut connection = redis::Client::open(redis.url()).expect("a URL").get_connection().expect("Redis");
+    wait_for("the lock of the task", || {
+        let status: Option<String> = redis::cmd("HGET").arg(format!("视频:meta:{id}")).arg("status").query(&mut connection).expect("Redis");
+        (status.as_deref() == Some("Running")).then_some(())
+    });
+}
+
+/// What the command line says and prints when the only worker is told to do this.
+fn told(server: &Server, line: &str) -> Finished {
     let mut monitor = command("monitor");
     monitor.args(line.split(' ')).args(["--json", "--server", server.url(), "-t", "20s"]).env("MONITOR_TOKEN", server.token());
-    let finished = run(monitor);
+    run(monitor)
+}
+
+/// The answer of the only worker, which does what it is told.
+fn answer(server: &Server, line: &str) -> Value {
+    let finished = told(server, line);
     assert_eq!(finished.code, Some(0), "{line}: {}{}", finished.stdout, finished.stderr);
     let command: Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
     command["lines"][0]["value"].clone()
@@ -275,4 +297,121 @@ fn a_task_that_redis_does_not_take_is_shown_as_rejected() {
     let tree = server.tree(&server.finished_root());
     let rejected = tree.iter().find(|process| process["kind"] == "task").expect("the task");
     assert_eq!((&rejected["state"], &rejected["task"]["phase"]), (&json!("cancelled"), &json!("rejected")), "{rejected}");
+}
+
+#[test]
+fn operators_start_count_throw_away_and_repeat_tasks() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    wait_for_channel(&server);
+    let call = |line: &str| answer(&server, &format!("call film {line}"))["uuid"].as_str().expect("an id").to_owned();
+    let waiting = || answer(&server, "inspect queues")["queues"][0]["waiting"].clone();
+    let lists = |id: &str, word: &str| {
+        let finished = told(&server, &format!("retry {id}"));
+        assert!(finished.code == Some(6) && finished.stdout.contains(word), "{id}: {}{}", finished.stdout, finished.stderr);
+    };
+
+    let done = call(r#"--kwargs {"title":"七武士"} -Q 视频"#);
+    worker.says("begun 七武士 1");
+    let shown = task(&server, &done, "succeeded");
+    assert_eq!((&shown["name"], &shown["task"]["queue"], &shown["parent_id"]), (&json!("film"), &json!("视频"), &json!(null)), "{shown}");
+    assert_eq!(shown["task"]["kwargs"], json!({"title": "七武士"}), "{shown}");
+    for (line, word) in [
+        ("mix", "there is no task"),
+        (r#"film --args [7]"#, "these are not its arguments"),
+        (r#"film --args [{"title":"a"}] --kwargs {"title":"b"}"#, "one argument"),
+        (r#"film --kwargs {"title":"a"} -Q sound"#, "no other queue"),
+        (r#"film --kwargs {"title":"a"} --expires 1h"#, "no time after which"),
+    ] {
+        let finished = told(&server, &format!("call {line}"));
+        assert!(finished.code == Some(6) && finished.stdout.contains(word), "{line}: {}{}", finished.stdout, finished.stderr);
+    }
+
+    // It runs again by another id, whatever became of it.
+    let again = answer(&server, &format!("retry {done}"))["tasks"][0]["uuid"].as_str().expect("an id").to_owned();
+    assert_ne!(again, done);
+    worker.says("begun 七武士 1");
+    task(&server, &again, "succeeded");
+    let aborts = call(r#"--args [{"title":"aborts"}]"#);
+    worker.until("error: AbortError: 胶片坏了");
+    task(&server, &aborts, "failed");
+    wait_for("its end to be with Redis", || (told(&server, &format!("retry {aborts}")).code == Some(0)).then_some(()));
+    worker.until("error: AbortError: 胶片坏了");
+    for odd in ["nobody", "七", "\u{1b}[31m", "*"] {
+        lists(odd, "has ended in the queue");
+    }
+
+    // What waits for its turn or its time is counted, and thrown away.
+    answer(&server, "control pause");
+    let waits = [call(r#"--kwargs {"title":"a"}"#), call(r#"--kwargs {"title":"b"} --countdown 1h"#)];
+    let pushed = run(program(None, &redis, "push", &["视频", "of somebody else"]));
+    assert_eq!((pushed.code, waiting()), (Some(0), json!(3)));
+    lists(&waits[0], "has ended in the queue");
+    assert_eq!(answer(&server, "purge --dry-run")["count"], 3);
+    assert_eq!(answer(&server, "purge --force -X 视频")["count"], 0);
+    assert_eq!((answer(&server, "purge --force")["queues"].clone(), waiting()), (json!([{"name": "视频", "count": 3}]), json!(0)));
+    for id in &waits {
+        assert_eq!(task(&server, id, "revoked")["state"], "cancelled");
+    }
+    answer(&server, "control resume");
+    let last = call(r#"--kwargs {"title":"c"}"#);
+    worker.says("begun c 1");
+    task(&server, &last, "succeeded");
+    worker.ends();
+}
+
+#[test]
+fn what_redis_does_not_do_is_said() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let _worker = Program::worker(Some(&server), &redis, "w");
+    wait_for_channel(&server);
+    answer(&server, "control pause");
+    drop(redis);
+    for line in [r#"call film --kwargs {"title":"a"}"#, "retry nobody", "purge --force"] {
+        let finished = told(&server, line);
+        assert_ne!(finished.code, Some(0), "{line}: {}{}", finished.stdout, finished.stderr);
+    }
+}
+
+/// Redis gives it again without counting the attempt.
+#[test]
+fn each_worker_that_is_killed_is_an_attempt() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let id = sent(Some(&server), &redis, &["hangs"]).remove(0);
+    for attempt in 1..=3 {
+        let mut worker = Program::worker(Some(&server), &redis, &format!("w{attempt}"));
+        worker.says("begun hangs 1");
+        let runs = wait_for("the attempt", || {
+            let task = server.get(&format!("/processes?native_id={id}"))["processes"][0].take();
+            (task["attempt"] == attempt && task["state"] == "running").then_some(task)
+        });
+        let earlier = runs["attempts"].as_array().map_or(&[][..], Vec::as_slice);
+        assert!(earlier.iter().take(attempt - 1).all(|attempt| attempt["outcome"] == "lost"), "{runs}");
+        wait_for_lock(&redis, &id);
+        worker.child.kill().unwrap();
+        worker.child.wait().unwrap();
+        task_in(&server, &id, "lost");
+    }
+}
+
+#[test]
+fn while_the_server_is_away_the_tasks_are_done_and_told_later() {
+    let (mut server, redis) = (Server::start(), Redis::start());
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    wait_for_channel(&server);
+    server.kill();
+    let mut sender = Program::start(program(Some(&server), &redis, "send", &["视频", "a", "b", "aborts"]));
+    writeln!(sender.child.stdin.as_mut().unwrap()).unwrap();
+    let ids: Vec<String> = (0..3).map(|_| sender.line()).collect();
+    let mut begun = worker.until("error: AbortError: 胶片坏了");
+    begun.sort();
+    assert_eq!(begun, ["begun a 1", "begun aborts 1", "begun b 1", "error: AbortError: 胶片坏了"]);
+    server.start_again();
+    for (id, phase) in ids.iter().zip(["succeeded", "succeeded", "failed"]) {
+        task(&server, id, phase);
+    }
+    sender.ends();
+    worker.ends();
+    let tree = server.tree(&server.finished_root());
+    assert_eq!(tree.iter().filter(|process| process["kind"] == "task").count(), 3, "{tree:?}");
 }

@@ -4,13 +4,16 @@ use std::convert::Infallible;
 
 use apalis_core::task::ExecutionContext;
 use apalis_core::task::metadata::{Metadata, MetadataStore};
+use apalis_core::task::status::Status;
 use monitor_client::Context;
-use monitor_client::task::Ticket;
+use monitor_client::task::{self, Receive, Ticket};
 
 /// The process that the task itself is, as a W3C `traceparent`.
 const PROCESS: &str = "monitor.traceparent";
-const NAME: &str = "monitor.name";
+pub(crate) const NAME: &str = "monitor.name";
 const QUEUE: &str = "monitor.queue";
+/// Number of attempts that were lost with their workers: Redis gives such a task again without counting the attempt.
+pub(crate) const LOSSES: &str = "monitor.losses";
 /// The caller of the task, as tracers write it; and as apalis' own `TracingContext` does: trace, span, flags and state, separated by `;`.
 const CALLER: &str = "traceparent";
 const CALLER_OF_APALIS: &str = "apalis_core.tracing.context";
@@ -41,11 +44,41 @@ impl Metadata for Carried {
     }
 }
 
+/// Begins to tell of a task that a worker has received, or that nobody is to receive any more.
+pub(crate) fn receive(task: &ExecutionContext, retries: u32, name: impl FnOnce() -> String, queue: Option<String>) -> Receive {
+    let (mut ticket, caller) = received(task);
+    ticket.name = ticket.name.or_else(|| Some(name()));
+    ticket.queue = ticket.queue.or(queue);
+    ticket.retries = retries;
+    let receive = task::receive(&ticket);
+    match caller {
+        Some(caller) => receive.parent(caller),
+        None => receive,
+    }
+}
+
+/// Number of attempts before this one.
+pub(crate) fn retries(task: &ExecutionContext, losses: u32) -> u32 {
+    u32::try_from(task.attempt()).unwrap_or(u32::MAX).saturating_add(losses)
+}
+
+/// Number of attempts that were lost with their workers; and true if that is one more than was noted before.
+///
+/// A worker that begins a task in Redis locks it, and one that ends it writes when: what was locked after its last end, and still counts as
+/// running when another worker gets it, was lost. In other backends, and while the task is tried again within its worker, this says nothing.
+pub(crate) fn losses(task: &ExecutionContext, is_in_redis: bool) -> (u32, bool) {
+    let number = |key| task.metadata().get(key).and_then(|text| text.parse::<u64>().ok());
+    let noted = number(LOSSES).and_then(|noted| u32::try_from(noted).ok()).unwrap_or(0);
+    let is_locked = task.lock_at().is_some_and(|locked| number("done_at").is_none_or(|ended| locked > ended));
+    let is_new = is_in_redis && is_locked && task.status() == Status::Running;
+    (noted.saturating_add(u32::from(is_new)), is_new)
+}
+
 /// The ticket of a task that a worker has received, and the process that sent it where the ticket doesn't know it.
 ///
 /// A task whose sender isn't monitored has no ids. Where its own id is unique they follow from that, so that the task is the same process in
 /// whatever program it is tried again.
-pub(crate) fn received(task: &ExecutionContext) -> (Ticket, Option<Context>) {
+fn received(task: &ExecutionContext) -> (Ticket, Option<Context>) {
     let Ok(Carried(mut ticket)) = Carried::extract(task.metadata());
     ticket.uuid = task.task_id().map(ToString::to_string);
     ticket.queue = ticket.queue.or_else(|| task.queue().map(ToString::to_string));
@@ -140,6 +173,27 @@ mod tests {
         };
         below(&("traceparent", SENDER));
         below(&("apalis_core.tracing.context", "0199a3ce929d0e0e47360199a3ce929d;a3ce929d0e0e4736;1;a=b"));
+    }
+
+    #[test]
+    fn attempts_that_were_lost_are_counted() {
+        let lost = |status, locked, metadata: &[(&str, &str)]| {
+            let task = TaskBuilder::new(()).status(status).lock_at(locked).with_metadata(metadata.iter().copied().collect()).build();
+            losses(task.ctx(), true)
+        };
+        assert_eq!(lost(Status::Pending, None, &[]), (0, false));
+        assert_eq!(lost(Status::Running, Some(7), &[]), (1, true));
+        assert_eq!(lost(Status::Running, Some(7), &[("done_at", "5"), (LOSSES, "2")]), (3, true));
+        // It has failed, and is tried again: by another worker, or within this one.
+        assert_eq!(lost(Status::Failed, Some(7), &[("done_at", "7"), (LOSSES, "2")]), (2, false));
+        assert_eq!(lost(Status::Running, Some(7), &[("done_at", "7")]), (0, false));
+        assert_eq!(lost(Status::Running, None, &[]), (0, false));
+        for odd in ["-1", "x", "", "99999999999999999999", "4294967296"] {
+            assert_eq!(lost(Status::Pending, None, &[(LOSSES, odd), ("done_at", odd)]), (0, false), "{odd}");
+        }
+        assert_eq!(lost(Status::Running, Some(7), &[(LOSSES, "4294967295")]).0, u32::MAX);
+        let elsewhere = TaskBuilder::new(()).status(Status::Running).lock_at(Some(7)).build();
+        assert_eq!(losses(elsewhere.ctx(), false), (0, false));
     }
 
     #[test]

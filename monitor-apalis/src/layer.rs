@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use apalis_core::task::ExecutionContext;
+use futures_util::future::BoxFuture;
 use monitor_client::commands::{Order, TaskSource as _};
 use monitor_client::control::TaskControl;
-use monitor_client::task::{self, Receive};
+use monitor_client::task::Receive;
 use tower_layer::Layer;
 
 use crate::carried;
@@ -39,7 +40,11 @@ pub(crate) struct About {
     pub(crate) name: Option<String>,
     pub(crate) queue: Option<String>,
     pub(crate) control: Option<TaskControl>,
+    /// Notes how many attempts of a task were lost, where its queue doesn't count them.
+    losses: Option<Arc<NoteLosses>>,
 }
+
+type NoteLosses = dyn Fn(String, u32) -> BoxFuture<'static, ()> + Send + Sync;
 
 impl WorkerLayer {
     /// A layer that records no arguments and results, and controls nothing.
@@ -67,6 +72,20 @@ impl<A, R> WorkerLayer<A, R> {
         self.with(|about| about.queue = Some(queue.into()))
     }
 
+    /// Says that the worker takes its tasks from this queue in Redis: name and queue are known by it, and attempts that were lost with
+    /// their workers are counted.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub fn redis<Args, Conn>(self, queue: &crate::RedisQueue<Args, Conn>) -> Self
+    where
+        Args: Send + Sync + 'static,
+        Conn: apalis_redis::ConnectionLike + Send + Sync + Clone + 'static,
+    {
+        let noting = queue.clone();
+        let named = self.named(queue.task()).queue(queue.queue());
+        named.with(|about| about.losses = Some(Arc::new(move |id, losses| Box::pin(noting.clone().note_losses(id, losses)))))
+    }
+
     /// Puts the worker under this control: limits of rate and time, the pool, pauses, revoked tasks, the end of the worker. It works on as
     /// many tasks at once as the control's pool has places, monitored or not, and takes no more from its queue than it has places for. Several
     /// workers of a program share one control.
@@ -92,20 +111,22 @@ impl<A, R> WorkerLayer<A, R> {
         self
     }
 
+    /// Notes that an attempt of a task was lost, if one was.
+    pub(crate) fn note_losses(&self, task: &ExecutionContext) -> Option<BoxFuture<'static, ()>> {
+        let note = self.about.losses.as_ref()?;
+        let (losses, is_new) = carried::losses(task, true);
+        is_new.then(|| Some(note(task.task_id()?.to_string(), losses))).flatten()
+    }
+
     /// Begins to tell that a task was received.
     pub(crate) fn receive<Args>(&self, task: &ExecutionContext, args: &Args) -> Receive
     where
         A: Show<Args>,
     {
-        let (mut ticket, caller) = carried::received(task);
         let about = &self.about;
-        ticket.name = ticket.name.or_else(|| about.name.clone()).or_else(|| Some(short_name::<Args>()));
-        ticket.queue = ticket.queue.or_else(|| about.queue.clone());
-        ticket.retries = u32::try_from(task.attempt()).unwrap_or(u32::MAX);
-        let mut receive = task::receive(&ticket);
-        if let Some(caller) = caller {
-            receive = receive.parent(caller);
-        }
+        let (losses, _) = carried::losses(task, about.losses.is_some());
+        let name = || about.name.clone().unwrap_or_else(short_name::<Args>);
+        let mut receive = carried::receive(task, carried::retries(task, losses), name, about.queue.clone());
         if monitor_client::enabled()
             && let Some(shown) = self.args.show(args)
         {
@@ -130,7 +151,7 @@ impl<A: Clone, R: Clone> Clone for WorkerLayer<A, R> {
 
 impl<A, R> fmt::Debug for WorkerLayer<A, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let About { name, queue, control } = &*self.about;
+        let About { name, queue, control, .. } = &*self.about;
         f.debug_struct("WorkerLayer").field("name", name).field("queue", queue).field("control", control).finish_non_exhaustive()
     }
 }

@@ -43,12 +43,17 @@
 //! Nothing is recorded unless `MONITOR_ENABLED=1`; without it, and without a control, a task costs one load and a branch. Arguments and results
 //! are recorded only by [`Outgoing::show_args`], [`WorkerLayer::show_args`] and [`WorkerLayer::show_result`].
 //!
+//! With the feature `redis`, `RedisQueue` lets operators start tasks of a queue in Redis, throw away what waits there, have tasks run again and count
+//! them; and `WorkerLayer::redis` counts attempts that were lost with their workers.
+//!
 //! A sender that isn't monitored, or has a tracer of OpenTelemetry, is understood as well: apalis' `TracingContext` or a `traceparent` in the
 //! metadata is the parent of the task.
 
 mod attempt;
 mod carried;
 mod layer;
+#[cfg(feature = "redis")]
+mod redis;
 mod send;
 mod service;
 mod show;
@@ -62,6 +67,8 @@ use apalis_core::worker::ext::event_listener::{EventListenerExt as _, EventListe
 use tower_layer::Stack;
 
 pub use self::layer::WorkerLayer;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisQueue;
 pub use self::send::{Outgoing, send};
 pub use self::service::{TaskFuture, TaskService};
 pub use self::show::{Hidden, Show, Shown};

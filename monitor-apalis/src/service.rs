@@ -57,7 +57,7 @@ where
         if let Some(worker) = task.data().get::<WorkerContext>() {
             layer.watch.knows(worker);
         }
-        let receive = layer.receive(task.ctx(), &task.args);
+        let (receive, noting) = (layer.receive(task.ctx(), &task.args), layer.note_losses(task.ctx()));
         let turn = match &layer.about.control {
             Some(control) => Turn::Held(control.accept(receive)),
             None => Turn::Now(receive.accept()),
@@ -65,7 +65,14 @@ where
         // The one that was made ready is called once the task has its turn.
         let next = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, next);
-        TaskFuture::Monitored { future: Box::pin(work(inner, layer.watch.clone(), layer.result.clone(), task, turn)) }
+        let working = work(inner, layer.watch.clone(), layer.result.clone(), task, turn);
+        let future = async {
+            if let Some(noting) = noting {
+                noting.await;
+            }
+            working.await
+        };
+        TaskFuture::Monitored { future: Box::pin(future) }
     }
 }
 

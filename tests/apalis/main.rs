@@ -6,7 +6,7 @@ use std::time::Duration;
 use apalis::layers::retry::RetryPolicy;
 use apalis::prelude::*;
 use apalis_redis::{Config, RedisStorage};
-use monitor_apalis::{MonitorExt as _, WorkerLayer};
+use monitor_apalis::{MonitorExt as _, RedisQueue, WorkerLayer};
 use monitor_client::control::TaskControl;
 use monitor_client::{normal_task, root_task};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ async fn main() {
     match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["send", url, queue, titles @ ..] => send(storage(url, queue).await, queue, titles).await,
         ["push", url, queue, title] => push(storage(url, queue).await, title).await,
-        ["work", url, queue, name] => work(storage(url, queue).await, queue, name).await,
+        ["work", url, queue, name] => work(storage(url, queue).await, name).await,
         other => panic!("{other:?} is not known"),
     }
 }
@@ -64,9 +64,11 @@ async fn push(mut storage: Storage, title: &str) {
 }
 
 /// Works until the end of its input, or until it is told to end.
-async fn work(storage: Storage, queue: &str, name: &str) {
-    let control = TaskControl::new(2).register();
-    let layer = WorkerLayer::new().named("film").queue(queue).control(&control);
+async fn work(storage: Storage, name: &str) {
+    let queue = RedisQueue::new("film", &storage);
+    let layer = WorkerLayer::new().redis(&queue);
+    let control = queue.offer(TaskControl::new(2)).register();
+    let layer = layer.control(&control);
     let layer = layer.show_args(|film: &Film| film.title.clone()).show_result(|frames: &usize| json!({ "frames": frames }));
     let worker = WorkerBuilder::new(name)
         .backend(storage.poll_with_interval(Duration::from_millis(20)))
