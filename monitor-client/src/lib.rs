@@ -48,6 +48,7 @@
 //! | `MONITOR_SPOOL_BYTES` | bound of what this program keeps there | 256 MiB |
 //! | `MONITOR_FOLD_BELOW` | calls woven by `cargo monitor` that took less are counted; `off`: none | `off` |
 //! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
+//! | `MONITOR_EVENTS` | how much is told of what begins: `all`, `roots`, `off` or `watched`, also for kinds (`span:off`) and names (`render*=roots`), between commas; the last one that fits decides | `all` |
 //! | `MONITOR_FILTER` | which attributed functions are recorded, by module, as `tracing`'s `EnvFilter` writes it: `info,my_app::db=off`. They are of the level `info`; what is called by one that isn't recorded hangs below the next one up | all |
 //! | `MONITOR_STRAY` | what becomes of `#[normal_task]` calls without a context: `tree`, each begins one; `fold`, beyond the first 100 they hang below one root of the program; `skip`, they are not recorded | `fold` |
 //! | `MONITOR_COMMANDS` | what the program does when it is asked over the server: `read`, what only tells something; `read,cancel,…`, these methods too; `all`, all, [its own](commands) among them; `off`, nothing | `read` |

@@ -157,7 +157,7 @@ impl MessageBuilder {
     pub fn begin(self) -> Ticket {
         let MessageBuilder { is_recorded: _, message, uuid, retries } = self;
         let mut ticket = Ticket { uuid, name: Some(message.name.clone()), queue: message.queue.clone(), retries, ..Ticket::default() };
-        if let Some((context, parent)) = core::new_ids() {
+        if let Some((context, parent)) = core::new_ids(&message.name) {
             ticket.traceparent = traceparent_of(context);
             let native_id = ticket.uuid.get_or_insert_with(core::new_native_id).clone();
             core::tell(&TaskIds { context, native_id, attempt: 1 }, TaskStep::Sent(TaskMessage { parent, ..message }));
@@ -244,6 +244,7 @@ impl Receive {
     /// Tells that the worker has it, where it still waits for its turn.
     pub fn accept(self) -> Received {
         let Receive { is_recorded, mut ticket, message, again_after } = self;
+        let is_recorded = is_recorded && core::is_told(&message.name);
         let name = if is_recorded { message.name.clone() } else { String::new() };
         let ids = if is_recorded { ids_of(&mut ticket) } else { None };
         if let Some(ids) = &ids {
@@ -347,7 +348,7 @@ impl Received {
         if let Some((wait, most)) = self.again_after {
             run.again_after(wait, most);
         }
-        Some(Process::builder(self.name).nowhere().root().again(context, attempt).task(run))
+        Some(Process::of_task(self.name, run).root().again(context, attempt))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Which process is current: the parent of what starts here.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::num::NonZeroU64;
 
 use crate::context::{Context, OfProgram, Token};
 use crate::record::Failure;
-use crate::{inside, ring, sending, switch};
+use crate::{ids, inside, ring, sending, switch};
 
 impl Context {
     /// What is current on this thread, or else what this program inherited from whoever started it; `None` when nothing is
@@ -62,9 +63,9 @@ impl CurrentGuard {
         CurrentGuard { token: context.and_then(push), thread_bound: PhantomData }
     }
 
-    /// The same for a process that came by the queue, and whose ids nobody knows yet.
-    pub(crate) fn enter_unread(context: Option<Context>) -> Self {
-        CurrentGuard { token: context.and_then(push_unread), thread_bound: PhantomData }
+    /// The same for a process that was made current by this.
+    pub(crate) fn of(token: Option<Token>) -> Self {
+        CurrentGuard { token, thread_bound: PhantomData }
     }
 
     /// The same for what has a slot of a ring.
@@ -197,6 +198,79 @@ pub(crate) fn push_unread(context: Context) -> Option<Token> {
     Some(token)
 }
 
+/// Like [`push`], for a process that has no row of its own: the context is its parent's, and what is said here is kept from that one.
+pub(crate) fn push_quiet(parent: Context, key: NonZeroU64) -> Option<Token> {
+    let token = push(parent)?;
+    if token.get() & ON_STACK == 0 {
+        ring::set_quiet(token.get() as usize - 1, key);
+    } else {
+        let _ = STACK.try_with(|stack| {
+            if let Some(frame) = stack.try_borrow_mut().ok()?.frames.last_mut() {
+                frame.quiet = Some(key);
+            }
+            Some(())
+        });
+    }
+    Some(token)
+}
+
+/// The innermost call of a thread that is told only if it fails, if it is of those that make nothing current.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QuietMark {
+    /// How much was current when it began. What is told and began later makes it more.
+    depth: usize,
+    /// What it says of itself is kept by this; none if it has said nothing.
+    key: Option<NonZeroU64>,
+}
+
+/// What begins next on this thread, and at once, is told only if it fails: the rings leave it to [`take_quiet`].
+pub(crate) fn arm_quiet() {
+    if IS_ARMED.try_with(|is_armed| is_armed.set(true)).is_ok() {
+        ring::set_overflowing(true);
+    }
+}
+
+/// Returns true if what begins now is to be told only if it fails.
+pub(crate) fn take_quiet() -> bool {
+    let was_armed = IS_ARMED.try_with(|is_armed| is_armed.replace(false)).unwrap_or(false);
+    if was_armed {
+        let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty()));
+        ring::set_overflowing(!is_empty.unwrap_or(false));
+    }
+    was_armed
+}
+
+/// A call begins that makes nothing current. What was innermost before.
+pub(crate) fn begin_quiet() -> QuietMark {
+    let mark = QuietMark { depth: depth(), key: None };
+    QUIET.try_with(|quiet| quiet.replace(mark)).unwrap_or(NOT_QUIET)
+}
+
+/// It ends. By what key it has said something.
+pub(crate) fn end_quiet(outer: QuietMark) -> Option<NonZeroU64> {
+    QUIET.try_with(|quiet| quiet.replace(outer)).ok()?.key
+}
+
+/// The key by which is kept what is said of the innermost call, if that is told only when it has failed.
+pub(crate) fn quiet() -> Option<NonZeroU64> {
+    let on_stack = STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.quiet)).ok().flatten();
+    on_stack.unwrap_or_else(ring::quiet).or_else(|| {
+        let mark = QUIET.try_with(Cell::get).ok().filter(|mark| mark.depth > 0 && mark.depth == depth())?;
+        let key = mark.key.unwrap_or_else(ids::new_process);
+        let _ = QUIET.try_with(|quiet| quiet.set(QuietMark { key: Some(key), ..mark }));
+        Some(key)
+    })
+}
+
+/// Returns true if anything is current on this thread. Nobody gets to know its ids.
+pub(crate) fn is_any() -> bool {
+    depth() > 0
+}
+
+fn depth() -> usize {
+    STACK.try_with(|stack| stack.try_borrow().map_or(0, |stack| stack.frames.len())).unwrap_or(0) + ring::depth()
+}
+
 /// Names a frame of this thread's ring.
 #[inline]
 pub(crate) fn token_of(frame: usize) -> Option<Token> {
@@ -240,7 +314,7 @@ fn push_slowly(context: Context) -> Option<Token> {
             }
             stack.last_token += 1;
             let token = Token::new(ON_STACK | stack.last_token)?;
-            stack.frames.push(Frame { token, context, is_unread: false, own_in: None });
+            stack.frames.push(Frame { token, context, is_unread: false, own_in: None, quiet: None });
             ring::set_overflowing(true);
             Some(token)
         })
@@ -281,7 +355,11 @@ thread_local! {
     static STACK: ManuallyDrop<RefCell<Stack>> =
         const { ManuallyDrop::new(RefCell::new(Stack { frames: Vec::new(), last_token: 0, is_ending: false })) };
     static SWEEPER: Sweeper = const { Sweeper };
+    static IS_ARMED: Cell<bool> = const { Cell::new(false) };
+    static QUIET: Cell<QuietMark> = const { Cell::new(NOT_QUIET) };
 }
+
+const NOT_QUIET: QuietMark = QuietMark { depth: 0, key: None };
 
 struct Stack {
     frames: Vec<Frame>,
@@ -312,6 +390,8 @@ struct Frame {
     is_unread: bool,
     /// It is a process of this program, begun in this [`recording`](switch::recording).
     own_in: Option<u32>,
+    /// See [`push_quiet`].
+    quiet: Option<NonZeroU64>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 
+use crate::context::Context;
 use crate::record::{Updated, Value};
 use crate::{clock, current, inside, outcome, sending, verdict};
 
@@ -63,13 +64,17 @@ pub fn rename(name: impl Into<String>) {
 /// # handle();
 /// ```
 pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(error: E) {
-    if let Some(context) = current::of_program() {
-        verdict::say(context.process(), outcome::of_error::<E>(&*error.into()));
+    // One that is told only if it fails has no row by now.
+    let said_by = if let Some(key) = current::quiet() { Some(key.get()) } else { current::of_program().map(Context::process) };
+    if let Some(id) = said_by {
+        verdict::say(id, outcome::of_error::<E>(&*error.into()));
     }
 }
 
 fn update(change: impl FnOnce() -> (Option<String>, Option<(Cow<'static, str>, Value)>)) {
-    if let Some(context) = current::of_program() {
+    if current::quiet().is_none()
+        && let Some(context) = current::of_program()
+    {
         let (name, field) = change();
         let _inside = inside::enter();
         let fields = field.into_iter().collect();

@@ -13,7 +13,7 @@ use std::time::Instant;
 #[cfg(unix)]
 use crate::context::Context;
 #[cfg(unix)]
-use crate::{cancel, current, ids, inside, park, progress, ring, sending, strays, switch, told, trees, verdict};
+use crate::{cancel, current, ids, inside, levels, park, progress, ring, sending, strays, switch, told, trees, verdict};
 
 /// A fork doesn't wait longer: its thread may hold what the shipper waits for.
 #[cfg(unix)]
@@ -116,6 +116,7 @@ extern "C" fn in_child() {
         verdict::forget();
         progress::forget();
         cancel::forget();
+        levels::forget();
         // As for a program that was started by a monitored one.
         if let Some(context) = current::local() {
             current::inherit(context);

@@ -379,6 +379,7 @@ impl Running {
     pub(crate) fn begin(draft: Draft) -> Self {
         if let Origin::Site(site) = draft.origin
             && draft.extra.is_empty()
+            && !draft.is_quiet
         {
             current::attach_ring();
             match ring::open_at(site, draft.attached) {
@@ -431,7 +432,7 @@ impl Running {
                 return current::push_slot(slot);
             }
         }
-        self.context().and_then(current::push_unread)
+        self.push()
     }
 
     /// It is dropped before its end: current until it has ended.
@@ -440,7 +441,7 @@ impl Running {
     fn stay(&mut self) {
         let token = match &*self {
             Running::InRing(slot) => current::push_slot(slot),
-            running => running.context().and_then(current::push_unread),
+            running => running.push(),
         };
         match self {
             Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),
@@ -454,6 +455,16 @@ impl Running {
             }
             Running::InRing(_) | Running::Off => {}
         }
+    }
+
+    /// Makes it current without a frame of this thread's for its slot.
+    fn push(&self) -> Option<Token> {
+        if let Running::Queued(queued) = self
+            && let Stage::Begun(live) = &queued.stage
+        {
+            return live.push();
+        }
+        self.context().and_then(current::push_unread)
     }
 
     #[cold]

@@ -21,6 +21,7 @@ pub mod fork;
 pub mod home;
 pub mod inside;
 pub mod keep;
+pub mod levels;
 pub mod own;
 pub mod process;
 pub mod record;
@@ -59,6 +60,8 @@ mod panic;
 mod park;
 mod progress;
 mod queue_folds;
+#[cfg_attr(not(feature = "record"), allow(dead_code))]
+mod quiet;
 mod ring;
 mod running;
 #[cfg(feature = "record")]

@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::context::{Attached, Context};
+use crate::context::{Attached, Context, Token};
 use crate::log::Line;
 use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
 use crate::task::TaskRun;
 use crate::told::Told;
-use crate::{clock, ids, inside, log, panic, progress, ring, sending, switch, thread, trees, verdict};
+use crate::{clock, current, ids, inside, log, panic, progress, ring, sending, switch, thread, trees, verdict};
 
 /// All that is known of a process before it starts.
+#[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) origin: Origin,
     pub(crate) attached: Attached,
@@ -23,17 +24,33 @@ pub(crate) struct Draft {
     pub(crate) told: Told,
     /// It is an attempt of a task of a queue.
     pub(crate) task: Option<Box<TaskRun>>,
+    /// It is told only if it fails.
+    pub(crate) is_quiet: bool,
 }
 
 impl Draft {
     pub(crate) fn new(origin: Origin, attached: Attached, extra: StartExtra, again: Option<Context>) -> Self {
-        Draft { origin, attached, extra, again, told: Told::default(), task: None }
+        Draft { origin, attached, extra, again, told: Told::default(), task: None, is_quiet: false }
     }
 
+    /// Returns true if it neither begins a tree, or this program's part of one, nor goes on with something that was told.
+    pub(crate) fn may_be_quiet(&self) -> bool {
+        let Attached { parent, entry, .. } = self.attached;
+        let goes_on = self.task.is_some() || self.again.is_some();
+        let is_edge = matches!(&self.origin, Origin::Named(named) if named.kind == "cross_process");
+        !goes_on && !entry && !is_edge && parent.is_some() && parent != current::inherited()
+    }
+
+    #[inline]
     pub(crate) fn start(self) -> Live {
+        if self.is_quiet { Live::quiet(self, clock::now(), std::thread::panicking()) } else { self.start_at(None) }
+    }
+
+    /// Tells its start: now, or that it began before, in ticks.
+    fn start_at(self, before: Option<u64>) -> Live {
         let _inside = inside::enter();
         let recording = switch::recording();
-        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again, told, task } = self;
+        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again, told, task, is_quiet: _ } = self;
         let own = again.and_then(|again| NonZeroU64::new(again.process()));
         let id = own.or_else(ring::new_id).unwrap_or_else(ids::new_process);
         let root = again.or(parent).map_or_else(|| ids::new_root_now(id.get()), Context::root);
@@ -43,7 +60,7 @@ impl Draft {
             extra.fields.push((Cow::Borrowed("batch"), Value::Text(batch.clone())));
         }
         let place = origin.place();
-        let begun = clock::now();
+        let begun = before.unwrap_or_else(clock::now);
         let started = Started {
             root,
             id: id.get(),
@@ -71,6 +88,7 @@ impl Draft {
             attempt,
             is_handed_on: AtomicBool::new(false),
             task,
+            quiet: None,
         };
         live.tell(told);
         live
@@ -97,9 +115,26 @@ pub(crate) struct Live {
     is_handed_on: AtomicBool,
     /// It is an attempt of a task of a queue.
     task: Option<Box<TaskRun>>,
+    /// Its start, if that is told only when it has failed.
+    quiet: Option<Box<Quiet>>,
+}
+
+#[derive(Debug)]
+struct Quiet {
+    draft: Draft,
+    /// What it says of itself while it runs is kept by this.
+    key: NonZeroU64,
 }
 
 impl Live {
+    /// A process that is told only if it fails; it began at that time, in ticks. What it starts hangs below its parent.
+    pub(crate) fn quiet(draft: Draft, begun: u64, was_panicking: bool) -> Self {
+        let _inside = inside::enter();
+        let (parent, place) = (draft.attached.parent, draft.origin.place());
+        let quiet = Some(Box::new(Quiet { draft, key: ids::new_process() }));
+        Live { begun, place, unwinding: was_panicking, quiet, ..Live::refused(parent) }
+    }
+
     /// A process for which there was no room: what it starts hangs below its parent.
     pub(crate) fn refused(parent: Option<Context>) -> Self {
         Live {
@@ -113,6 +148,7 @@ impl Live {
             attempt: 0,
             is_handed_on: AtomicBool::new(true),
             task: None,
+            quiet: None,
         }
     }
 
@@ -142,7 +178,23 @@ impl Live {
             attempt: 0,
             is_handed_on: AtomicBool::new(true),
             task: None,
+            quiet: None,
         }
+    }
+
+    /// Makes it current on this thread: what it starts hangs below it or, if it has no row, below its parent.
+    pub(crate) fn push(&self) -> Option<Token> {
+        match (self.recorded, &self.quiet) {
+            (Some(_), _) => current::push_unread(self.context?),
+            (None, Some(quiet)) => current::push_quiet(self.context?, quiet.key),
+            // To end it is none of its business.
+            (None, None) => current::push(self.context?),
+        }
+    }
+
+    /// Returns true if it has a row of its own.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.recorded.is_some()
     }
 
     pub(crate) fn context(&self) -> Option<Context> {
@@ -245,7 +297,7 @@ impl Live {
     }
 
     /// As a command.
-    pub(crate) fn exited(self, exit: Exit) {
+    pub(crate) fn exited(mut self, exit: Exit) {
         let _inside = inside::enter();
         let Exit { code, signal, reason, message, type_name, is_apart, tail, retry, is_cancelled } = exit;
         let exit_code = code;
@@ -259,6 +311,7 @@ impl Live {
             }
         };
         let extra = EndExtra { exit_code, signal, reason, attempt: self.attempt, retry, task: None };
+        let outcome = if self.quiet.is_some() { self.tell_failed(outcome) } else { outcome };
         self.end_as(outcome, Some(Box::new(extra)));
     }
 
@@ -281,7 +334,26 @@ impl Live {
         self.task.as_deref_mut()
     }
 
+    /// Tells the start of a quiet one now if it has failed, by its end or as it has said.
+    #[cold]
+    #[inline(never)]
+    fn tell_failed(&mut self, outcome: Outcome) -> Outcome {
+        let Some(quiet) = self.quiet.take().filter(|_| self.recording == switch::recording()) else { return outcome };
+        let _inside = inside::enter();
+        let Quiet { draft, key } = *quiet;
+        let outcome = match (verdict::take(key.get()), outcome) {
+            (Some(failure), Outcome::Succeeded | Outcome::Cancelled) => Outcome::Failed(Box::new(self.placed(failure))),
+            (_, outcome) => outcome,
+        };
+        if let Outcome::Failed(_) = outcome {
+            let Live { context, recorded, .. } = draft.start_at(Some(self.begun));
+            (self.context, self.recorded) = (context, recorded);
+        }
+        outcome
+    }
+
     fn end(mut self, outcome: Outcome) {
+        let outcome = if self.quiet.is_some() { self.tell_failed(outcome) } else { outcome };
         let task = self.task.take();
         let extra = (self.attempt > 0 || task.is_some()).then(|| {
             let (retry, task) = task.map(|task| task.end(&outcome, self.attempt.max(1))).unzip();

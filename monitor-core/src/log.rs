@@ -50,6 +50,10 @@ pub fn log_line(below: Option<Context>, line: impl FnOnce() -> Line) {
 }
 
 pub(crate) fn say(context: Context, line: Line) {
+    // A line is new, whoever says it.
+    if !switch::is_starting() {
+        return;
+    }
     let _inside = inside::enter();
     let Line { level, stream, target, message, fields } = line;
     let logged = Logged { root: context.root(), id: context.process(), time_us: 0, level, stream, message, target, fields };

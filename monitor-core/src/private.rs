@@ -13,8 +13,10 @@ use crate::future;
 use crate::future::{Finish, Keep, Succeed};
 pub use crate::future::{Run, Task};
 use crate::inside;
+use crate::levels::EventLevel;
 use crate::live::{Draft, Live};
 use crate::panic;
+use crate::quiet::Quiet;
 pub use crate::record::{Failure, Site};
 use crate::record::{Origin, StartExtra};
 use crate::ring::{self, Begun, Call};
@@ -66,6 +68,27 @@ pub enum Parameters {
     CrossProcess(Remote),
 }
 
+/// Returns true if a call at this place is told, be it only if it fails: whoever begins it looks for that ([`current::take_quiet`]). Costs
+/// no more than [`switch::is_on`] while all is told, or nothing.
+#[inline]
+fn is_told(site: &'static Site, how: &How) -> bool {
+    switch::is_told(|| !matches!(how, How::Within) && is_leveled(site))
+}
+
+#[cold]
+#[inline(never)]
+fn is_leveled(site: &'static Site) -> bool {
+    match switch::level_at(site) {
+        _ if inside::is_inside() => false,
+        EventLevel::Off => false,
+        EventLevel::Roots => {
+            current::arm_quiet();
+            true
+        }
+        EventLevel::All | EventLevel::Watched => true,
+    }
+}
+
 /// A process whose work is the rest of a sync function: current until it is dropped.
 #[derive(Debug)]
 pub struct Guard {
@@ -80,6 +103,8 @@ enum Running {
     InRing(Call),
     /// By the queue.
     Queued(Box<Queued>),
+    /// If it fails.
+    Quiet(Quiet),
 }
 
 #[derive(Debug)]
@@ -92,7 +117,7 @@ impl Guard {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn enter(site: &'static Site, how: How) -> Self {
-        Guard { running: if switch::is_on_at(site) { Running::start(site, how) } else { Running::Off } }
+        Guard { running: if is_told(site, &how) { Running::start(site, how) } else { Running::Off } }
     }
 
     #[inline]
@@ -147,10 +172,14 @@ impl Running {
     /// At a place that is to be found first.
     #[inline(never)]
     fn start_slowly(site: &'static Site, how: How) -> Self {
+        let is_quiet = current::take_quiet();
+        if is_quiet && !matches!(how, How::Parameters(_)) && current::is_any() {
+            return Running::Quiet(Quiet::begin(site));
+        }
         let is_woven = matches!(how, How::Woven);
-        let Some(draft) = draft(site, how) else { return Running::Off };
+        let Some(draft) = draft(site, how, is_quiet) else { return Running::Off };
         let _inside = inside::enter();
-        let live = if draft.extra.is_empty() {
+        let live = if draft.extra.is_empty() && !draft.is_quiet {
             current::attach_ring();
             match ring::start_at(site, draft.attached, is_woven) {
                 Begun::Recorded(call) => return Running::InRing(call),
@@ -160,7 +189,7 @@ impl Running {
         } else {
             draft.start()
         };
-        Running::Queued(Box::new(Queued { _current: CurrentGuard::enter_unread(live.context()), live: Some(live) }))
+        Running::Queued(Box::new(Queued { _current: CurrentGuard::of(live.push()), live: Some(live) }))
     }
 
     /// Without a word: failed if the thread panics, else succeeded.
@@ -178,6 +207,7 @@ impl Running {
                     live.close();
                 }
             }
+            Running::Quiet(quiet) => quiet.close(),
         }
     }
 
@@ -192,6 +222,7 @@ impl Running {
                     live.end_with(failure);
                 }
             }
+            Running::Quiet(quiet) => quiet.end(failure),
         }
     }
 }
@@ -226,12 +257,12 @@ fn refused_future() -> future::Running {
 /// At a place that is to be found first.
 #[inline(never)]
 fn start_future_slowly(site: &'static Site, how: How) -> future::Running {
-    draft(site, how).map_or(future::Running::Off, future::Running::begin)
+    draft(site, how, current::take_quiet()).map_or(future::Running::Off, future::Running::begin)
 }
 
 /// What is to be started; nothing if it is not recorded.
 #[inline(never)]
-fn draft(site: &'static Site, how: How) -> Option<Draft> {
+fn draft(site: &'static Site, how: How, is_quiet: bool) -> Option<Draft> {
     let _inside = inside::enter();
     let mut extra = StartExtra::default();
     let bond = match how {
@@ -250,7 +281,9 @@ fn draft(site: &'static Site, how: How) -> Option<Draft> {
     };
     let origin = Origin::Site(site);
     let attached = attach(bond, &origin)?;
-    Some(Draft::new(origin, attached, extra, None))
+    let mut draft = Draft::new(origin, attached, extra, None);
+    draft.is_quiet = is_quiet && draft.may_be_quiet();
+    Some(draft)
 }
 
 /// What a parameter adds to a start, which nobody needs if nothing is recorded.
@@ -264,7 +297,7 @@ pub fn how(tell: impl FnOnce() -> Parameters) -> How {
 /// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
 #[inline]
 pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
-    if switch::is_on_at(site) {
+    if is_told(site, &how) {
         return call_within(site, how, parameters, body);
     }
     Done { returned: body(parameters), process: Guard { running: Running::Off } }
@@ -280,7 +313,7 @@ pub fn call_begun<A, R>(mut process: Guard, parameters: A, body: impl FnOnce(A) 
 /// The same for a function that returns what can be no failure.
 #[inline]
 pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> R {
-    if switch::is_on_at(site) {
+    if is_told(site, &how) {
         return call_within(site, how, parameters, body).succeed();
     }
     body(parameters)
@@ -337,13 +370,17 @@ pub fn run_later_simply<F: Future>(task: Task, body: F) -> Run<F, Succeed> {
 /// Starts the process of an async function, if anything is recorded.
 #[inline]
 pub fn start(site: &'static Site, how: How) -> Task {
-    Task::new(if switch::is_on_at(site) && !inside::is_inside() { start_future(site, how) } else { future::Running::Off })
+    Task::new(if is_told(site, &how) && !inside::is_inside() { start_future(site, how) } else { future::Running::Off })
 }
 
 /// Finds the parent, if anything is recorded; the process starts when its future is first polled.
 #[inline]
 pub fn capture(site: &'static Site, how: How) -> Task {
-    if switch::is_on_at(site) && !inside::is_inside() { draft(site, how).map_or_else(Task::off, Task::pending) } else { Task::off() }
+    if is_told(site, &how) && !inside::is_inside() {
+        draft(site, how, current::take_quiet()).map_or_else(Task::off, Task::pending)
+    } else {
+        Task::off()
+    }
 }
 
 /// Makes the future of a function that returns `impl Future<Output = T>`. Says what `T` is before the body is looked at,

@@ -53,6 +53,12 @@ impl Process {
         ProcessBuilder::new(name, Location::caller())
     }
 
+    /// Begins to describe an attempt of a task of a queue.
+    #[doc(hidden)]
+    pub fn of_task(name: impl Into<String>, task: TaskRun) -> ProcessBuilder {
+        ProcessBuilder::of_task(name, task)
+    }
+
     /// What others can be started under: this process or, if there was no room to record it, its parent. `None` when
     /// nothing is recorded.
     ///

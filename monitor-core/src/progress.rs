@@ -44,7 +44,9 @@ struct Said {
 /// # import(&["a", "b"]);
 /// ```
 pub fn progress(done: impl Amount, total: impl Amount) {
-    if let Some(context) = current::of_program() {
+    if current::quiet().is_none()
+        && let Some(context) = current::of_program()
+    {
         say(context, done.amount(), total.amount());
     }
 }

@@ -41,7 +41,7 @@ const BITS: u32 = 31;
 pub(crate) const NUMBERS: usize = (1 << BITS) - 1;
 
 /// Most callsites that have a number; spans of further ones say each time what they are.
-const MOST: usize = 4096;
+pub(crate) const MOST: usize = 4096;
 /// Set in the key of a callsite while the first who asks makes its site.
 const IS_MADE: usize = 1;
 
@@ -95,6 +95,12 @@ pub(crate) fn intern(key: usize, make: impl FnOnce() -> Site, tell: impl FnOnce(
         }
     }
     None
+}
+
+/// Which of the callsites it is, if it is one.
+pub(crate) fn callsite(site: &'static Site) -> Option<usize> {
+    let place = std::ptr::from_ref(site).addr().wrapping_sub(INTERNED.as_ptr().addr()) / size_of::<OnceLock<Site>>();
+    Some(place).filter(|place| *place < MOST)
 }
 
 /// All callsites that have a number, with it.

@@ -5,6 +5,7 @@ use std::error::Error;
 use crate::attach::{Bond, attach};
 use crate::context::Context;
 use crate::current::{self, CurrentGuard};
+use crate::levels::EventLevel;
 use crate::live::{Draft, Live};
 use crate::record::{Failure, Fields, Origin, Site, StartExtra, Updated};
 use crate::ring::{self, Ending, Slot};
@@ -39,7 +40,12 @@ impl Span {
         if !switch::is_recorded() {
             return None;
         }
-        let site = if let Origin::Site(site) = &origin { Some(*site).filter(|_| fields.is_empty()) } else { None };
+        let level = switch::level_of(&origin);
+        if level == EventLevel::Off {
+            return None;
+        }
+        let is_in_ring = level == EventLevel::All && fields.is_empty();
+        let site = if let Origin::Site(site) = &origin { Some(*site).filter(|_| is_in_ring) } else { None };
         if let Some(site) = site
             && let Below::Current = below
         {
@@ -64,7 +70,9 @@ impl Span {
             }
         }
         let extra = StartExtra { fields, ..StartExtra::default() };
-        Some(Span::queued(Draft::new(origin, attached, extra, None).start()))
+        let mut draft = Draft::new(origin, attached, extra, None);
+        draft.is_quiet = level == EventLevel::Roots && draft.may_be_quiet();
+        Some(Span::queued(draft.start()))
     }
 
     fn in_ring(slot: Slot) -> Option<Self> {
@@ -82,7 +90,7 @@ impl Span {
             Begun::InRing { slot, .. } if slot.is_own() => CurrentGuard::enter_slot(slot),
             // A child does not touch the slots of the process that it was forked from.
             Begun::InRing { own, .. } => CurrentGuard::enter(Some(*own)),
-            Begun::Queued(live) => CurrentGuard::enter_unread(live.context()),
+            Begun::Queued(live) => CurrentGuard::of(live.push()),
         }
     }
 
@@ -107,7 +115,7 @@ impl Span {
     pub fn to_remember(&self) -> Option<Context> {
         match &self.0 {
             Begun::InRing { slot, own, .. } => Some(*own).filter(|_| !slot.is_folded()),
-            Begun::Queued(live) => live.context(),
+            Begun::Queued(live) => live.context().filter(|_| live.is_recorded()),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::context::Context;
+use crate::levels::{self, EventLevel};
 use crate::record::{Outcome, Retry, TaskEnd, TaskStep, Tasked};
 use crate::{clock, ids, inside, sending, switch};
 
@@ -17,9 +18,15 @@ pub struct TaskIds {
     pub attempt: u32,
 }
 
-/// New ids for a task: below what is current, or at the head of a tree of its own. With its parent, 0 for none; none when nothing is recorded.
-pub fn new_ids() -> Option<(Context, u64)> {
-    if !switch::is_recorded() {
+/// Returns true if it is told what becomes of a task of this name that is sent or received now.
+pub fn is_told(name: &str) -> bool {
+    switch::is_recorded() && levels::of_named("task", name) != EventLevel::Off
+}
+
+/// New ids for a task of this name: below what is current, or at the head of a tree of its own. With its parent, 0 for none; none when
+/// nothing is told of it.
+pub fn new_ids(name: &str) -> Option<(Context, u64)> {
+    if !is_told(name) {
         return None;
     }
     let _inside = inside::enter();
@@ -40,9 +47,9 @@ pub fn new_native_id() -> String {
     format!("{:016x}{:016x}", ids::new_process(), ids::new_process())
 }
 
-/// Tells a step of a task.
+/// Tells a step of a task that [`is_told`]: what was told of it before is to have its end.
 pub fn tell(task: &TaskIds, step: TaskStep) {
-    if !switch::is_recorded() {
+    if !switch::is_on() || inside::is_inside() {
         return;
     }
     let _inside = inside::enter();

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::Path;
 
 /// From the ground up. Modules of one layer don't know each other.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["brief", "context", "ids", "inside", "memory", "own", "section", "thread", "warn"],
     &["budget", "clock", "fold", "record", "trees"],
     &["keep", "outcome", "panic", "running", "site", "value", "verdict"],
     &["filter", "told"],
+    &["levels"],
     &["switch"],
     &["done", "park"],
     &["ring"],
@@ -18,7 +19,7 @@ const LAYERS: [&[&str]; 14] = [
     &["current", "log", "queue_folds"],
     &["cancel", "enrich", "progress", "starter", "task"],
     &["drain", "live"],
-    &["future", "home", "strays"],
+    &["future", "home", "quiet", "strays"],
     &["attach", "exit", "fork"],
     &["private", "process", "span"],
 ];

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use monitor_core::filter::Filter;
+use monitor_core::levels::Levels;
 use monitor_core::strays::Strays;
 
 use crate::wire::{ProcessId, RootId};
@@ -34,6 +35,8 @@ pub struct Settings {
     pub fold_below: Option<Duration>,
     /// Which attributed functions are recorded; none for all.
     pub filter: Option<Filter>,
+    /// How much is told of what begins.
+    pub events: Levels,
     /// How often this program says that it is alive.
     pub heartbeat: Duration,
     /// How long the end of the program may wait.
@@ -59,9 +62,10 @@ pub enum Log {
 }
 
 /// Settings of programs that record.
-const OWN: [&str; 18] = [
+const OWN: [&str; 19] = [
     "COMMANDS",
     "ENABLED",
+    "EVENTS",
     "SERVER_URL",
     "TOKEN",
     "BUFFER_BYTES",
@@ -182,6 +186,12 @@ impl Settings {
             fold_below: reader
                 .value("MONITOR_FOLD_BELOW", "a duration up to 1s, such as 100us or 1ms, or off", None, |text| fold_below(text).map(Some)),
             filter: reader.value("MONITOR_FILTER", "directives such as info,my_app::db=off", None, |text| text.parse().ok().map(Some)),
+            events: reader.value(
+                "MONITOR_EVENTS",
+                "all, roots, off or watched, alone or for kinds and names, as in all,span:off,render*=roots",
+                default.events.clone(),
+                |text| text.parse().ok(),
+            ),
             heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
                 duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
             }),
@@ -217,6 +227,7 @@ impl Default for Settings {
             strays: Strays::Fold,
             fold_below: None,
             filter: None,
+            events: Levels::default(),
             heartbeat: Duration::from_secs(10),
             exit_timeout: Duration::from_secs(2),
             log: Log::Unheard,
@@ -363,6 +374,7 @@ mod tests {
             ("MONITOR_FOLD_AFTER", long.as_str(), "a number from 1 on, or off"),
             ("MONITOR_STRAY", "drop", "tree, fold or skip"),
             ("MONITOR_FILTER", "app=loud", "directives such as info,my_app::db=off"),
+            ("MONITOR_EVENTS", "loud", "all, roots, off or watched, alone or for kinds and names, as in all,span:off,render*=roots"),
             ("MONITOR_FOLD_BELOW", "100", "a duration up to 1s, such as 100us or 1ms, or off"),
             ("MONITOR_FOLD_BELOW", "2s", "a duration up to 1s, such as 100us or 1ms, or off"),
             ("MONITOR_HEARTBEAT", "0s", "a duration from 100ms to 1h, such as 10s"),
@@ -430,6 +442,7 @@ mod tests {
             ("MONITOR_FOLD_AFTER", "off"),
             ("MONITOR_FOLD_BELOW", "250us"),
             ("MONITOR_FILTER", "info,app::db=off"),
+            ("MONITOR_EVENTS", "watched,span:off,render*=roots"),
             ("MONITOR_HEARTBEAT", "500ms"),
             ("MONITOR_STRAY", "skip"),
             ("MONITOR_EXIT_TIMEOUT", "0s"),
@@ -448,6 +461,7 @@ mod tests {
             strays: Strays::Skip,
             fold_below: Some(Duration::from_micros(250)),
             filter: "info,app::db=off".parse().ok(),
+            events: "watched,span:off,render*=roots".parse().expect("levels"),
             heartbeat: Duration::from_millis(500),
             exit_timeout: Duration::ZERO,
             log: Log::Stderr,

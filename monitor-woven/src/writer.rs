@@ -77,6 +77,7 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     if let Some(filter) = &settings.filter {
         monitor_core::filter::set(filter);
     }
+    switch::set_levels(&settings.events);
     let fold_below = settings.fold_below.unwrap_or(FOLD_BELOW);
     monitor_core::fold::set_below(fold_below);
     let Some(dir) = &settings.spool_dir else { return Err("there is no spool to keep it in (MONITOR_SPOOL_DIR)".into()) };

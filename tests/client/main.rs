@@ -2,6 +2,7 @@
 
 mod answers;
 mod folds;
+mod levels;
 mod places;
 mod said;
 mod spans;

@@ -117,6 +117,7 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     if let Some(filter) = &recording.filter {
         monitor_core::filter::set(filter);
     }
+    monitor_core::switch::set_levels(&recording.events);
     // Woven calls are rare where the program ships itself: whoever weaves says so.
     monitor_core::fold::set_below(recording.fold_below.unwrap_or_default());
     let worker = worker::identity();

@@ -13,6 +13,7 @@ use ::tracing::span::{Attributes, Id, Record};
 use ::tracing::{Event, Metadata, Subscriber};
 use monitor_core::record::{Failure, Fields, Named, Origin, Site};
 use monitor_core::span::{Below, Span};
+use monitor_core::switch::is_starting;
 use monitor_core::{CurrentGuard, Level, Line, Value, inside, log_line};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
@@ -129,7 +130,7 @@ impl Spans {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if inside::is_inside() {
+        if inside::is_inside() || !is_starting() {
             return;
         }
         let Some(span) = context.span(id) else { return };
@@ -169,6 +170,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             return;
         }
         let level = level(*metadata.level());
+        // While nothing new is told, an error still says how a span ends that was told.
+        if level != Level::Error && !is_starting() {
+            return;
+        }
         let span = context.event_span(event).and_then(|span| self.process(&span));
         let mut said = Said::of(|said| event.record(said));
         if level == Level::Error

@@ -35,6 +35,7 @@ impl IntoTask for Guard {
                 Ok(slot) => Task::new(future::Running::InRing(slot)),
                 Err(call) => call.take_out().map_or_else(Task::off, |call| Task::new(future::Running::begun(Live::taken_out(call)))),
             },
+            Running::Quiet(quiet) => Task::new(future::Running::begun(quiet.go_on())),
             Running::Queued(mut queued) => queued.live.take().map_or_else(Task::off, |live| Task::new(future::Running::begun(live))),
         }
     }

@@ -24,7 +24,7 @@ impl Tells for Guard {
                         live.tell(Told::collect(tell));
                     }
                 }
-                Running::Off => {}
+                Running::Off | Running::Quiet(_) => {}
             }
         }
     }

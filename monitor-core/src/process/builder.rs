@@ -10,12 +10,12 @@ use crate::context::Context;
 use crate::current::CurrentGuard;
 use crate::done::Done;
 use crate::future::{Finish, Run, Succeed, Task};
+use crate::levels::EventLevel;
 use crate::live::{Draft, Live};
 use crate::outcome::Reported;
-use crate::panic;
 use crate::record::{Named, Origin, StartExtra, Value};
-use crate::switch;
 use crate::task::TaskRun;
+use crate::{inside, panic, switch};
 
 /// A process that has not started yet.
 ///
@@ -39,11 +39,25 @@ struct Sketch {
     task: Option<Box<TaskRun>>,
 }
 
+impl Sketch {
+    fn new(name: String, place: Option<&'static Location<'static>>) -> Self {
+        let named = Named { name, kind: Cow::Borrowed("normal"), place };
+        Sketch { named, bond: Bond::Current, extra: StartExtra::default(), again: None, task: None }
+    }
+}
+
 impl ProcessBuilder {
     pub(super) fn new(name: impl Into<String>, place: &'static Location<'static>) -> Self {
-        let draft = switch::is_recorded().then(|| {
-            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place: Some(place) };
-            Sketch { named, bond: Bond::Current, extra: StartExtra::default(), again: None, task: None }
+        Self { draft: switch::is_recorded().then(|| Sketch::new(name.into(), Some(place))) }
+    }
+
+    /// An attempt of a task of a queue, of which something was told before: it is told, whatever is told of what begins now.
+    pub(super) fn of_task(name: impl Into<String>, task: TaskRun) -> Self {
+        let draft = (switch::is_on() && !inside::is_inside()).then(|| {
+            let mut sketch = Sketch::new(name.into(), None);
+            sketch.named.kind = Cow::Borrowed("task");
+            sketch.extra.task = Some(task.native_id.clone());
+            Sketch { task: Some(Box::new(task)), ..sketch }
         });
         Self { draft }
     }
@@ -166,16 +180,6 @@ impl ProcessBuilder {
         })
     }
 
-    /// It is an attempt of a task of a queue.
-    #[doc(hidden)]
-    pub fn task(self, task: TaskRun) -> Self {
-        self.with(|draft| {
-            draft.named.kind = Cow::Borrowed("task");
-            draft.extra.task = Some(task.native_id.clone());
-            draft.task = Some(Box::new(task));
-        })
-    }
-
     /// Starts it. It is not current and may be sent to another thread.
     ///
     /// ```
@@ -199,7 +203,7 @@ impl ProcessBuilder {
     /// ```
     pub fn enter(self) -> Entered {
         let process = self.begin();
-        let current = CurrentGuard::enter_unread(process.live.as_ref().and_then(Live::context));
+        let current = CurrentGuard::of(process.live.as_ref().and_then(Live::push));
         Entered { process, current }
     }
 
@@ -290,8 +294,15 @@ impl ProcessBuilder {
     fn attach(self) -> Option<Draft> {
         let Sketch { named, bond, extra, again, task } = self.draft?;
         let origin = Origin::Named(Box::new(named));
+        // What was told of a task before is to have its end.
+        let level = if task.is_some() { EventLevel::All } else { switch::level_of(&origin) };
+        if level == EventLevel::Off && again.is_none() {
+            return None;
+        }
         let attached = attach(bond, &origin)?;
-        Some(Draft { task, ..Draft::new(origin, attached, extra, again) })
+        let mut draft = Draft { task, ..Draft::new(origin, attached, extra, again) };
+        draft.is_quiet = level == EventLevel::Roots && draft.may_be_quiet();
+        Some(draft)
     }
 }
 

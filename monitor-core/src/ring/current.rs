@@ -1,5 +1,7 @@
 //! What is current on a thread, by its frames: a stack of calls, of futures that are polled, and of contexts that are only made current.
 
+use std::num::NonZeroU64;
+
 use super::layout::{DEPTH, Frame, Mark, Region};
 use super::writer::{self, Slot, context_of};
 use super::{fold, registry};
@@ -131,6 +133,27 @@ pub(crate) fn set_own(frame: usize) {
         frame.set_marks(switch::recording(), false);
         frame.mark(Mark::Queued);
     }
+}
+
+/// What was just pushed is the parent of a process that has no row, which keeps what it says of itself by this key.
+pub(crate) fn set_quiet(frame: usize, key: NonZeroU64) {
+    if let Some(frame) = registry::region().and_then(|region| region.frames.get(frame)) {
+        frame.leftover.set(key.get());
+        frame.mark(Mark::Quiet);
+    }
+}
+
+/// The key that [`set_quiet`] was given, if what is current was pushed by that.
+pub(crate) fn quiet() -> Option<NonZeroU64> {
+    let region = registry::region()?;
+    let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
+    let frame = region.current(depth).filter(|frame| std::ptr::eq(*frame, &raw const region.frames[depth]) && frame.is(Mark::Quiet))?;
+    NonZeroU64::new(frame.leftover.get())
+}
+
+/// How much is current by this thread's frames.
+pub(crate) fn depth() -> usize {
+    registry::region().map_or(0, |region| region.writer.depth.get() as usize)
 }
 
 /// Whether this is so of what is current; from here on it is not.

@@ -72,6 +72,7 @@ pub(super) struct Frame {
     /// Free slots: the next free one.
     next_free: AtomicPtr<Frame>,
     /// Frames of what came by the queue: its id, while nobody else knows that.
+    /// Frames of what has no row: its key, see [`set_quiet`](super::current::set_quiet).
     /// Frames of calls: their id, once something on another thread hangs below what was [lent](super::Lent).
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
@@ -93,6 +94,8 @@ pub(super) enum Mark {
     Queued = 8,
     /// Its ids were read: somebody may have said that it failed.
     Known = 16,
+    /// It was pushed for a process that has no row of its own.
+    Quiet = 32,
 }
 
 impl Frame {

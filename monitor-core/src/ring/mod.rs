@@ -27,7 +27,8 @@ mod atomic {
 }
 
 pub(crate) use current::{
-    Lent, any_current, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top,
+    Lent, any_current, depth, is_top, last_id, lend, pop_context, push, push_slot, quiet, set_overflowing, set_own, set_quiet, take_unread,
+    top,
 };
 pub(crate) use drain::{Look, Looked, RingItem, Rings, Seen};
 pub(crate) use folds::Counted;

@@ -54,7 +54,11 @@ pub(super) async fn answer(listener: &Listener, order: &CommandOrder) -> Answere
         "stats" => source::stats(stats(shared, *since_us)).await,
         "active" => active(shared).await,
         "registered" => ok(registered()),
-        "conf" => source::conf(conf.clone()).await,
+        "conf" => {
+            let mut conf = conf.clone();
+            conf["events"] = monitor_core::levels::get().to_string().into();
+            source::conf(conf).await
+        }
         known if source::is_asked(known) => source::answer(allowed, order).await,
         changing if CHANGING.contains(&changing) && !allowed.allows(changing) => refused(changing),
         "cancel" => cancel(&order.arguments),
