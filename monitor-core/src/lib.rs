@@ -83,7 +83,7 @@ pub use enrich::{fail, field, rename};
 pub use future::InCurrent;
 pub use log::log;
 #[doc(hidden)]
-pub use log::{Line, log_line};
+pub use log::{Line, log_line, set_level as set_log_level};
 pub use outcome::Reported;
 pub use process::{Entered, Process, ProcessBuilder};
 pub use progress::progress;

@@ -1,6 +1,7 @@
 //! What processes say.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::context::Context;
 use crate::record::{Fields, Level, Logged};
@@ -17,6 +18,14 @@ pub fn log(level: Level, message: impl Into<String>) {
     if let Some(context) = Context::current() {
         say(context, Line { level, message: message.into(), ..Line::default() });
     }
+}
+
+/// Lines of so many levels are recorded, from the most severe one on.
+static SENT: AtomicU8 = AtomicU8::new(Level::Trace as u8 + 1);
+
+/// Records only lines of this level and more severe ones from now on; none if there is no level.
+pub fn set_level(least: Option<Level>) {
+    SENT.store(least.map_or(0, |least| least as u8 + 1), Ordering::Relaxed);
 }
 
 /// A line of a log, for the loggers of other crates.
@@ -51,7 +60,7 @@ pub fn log_line(below: Option<Context>, line: impl FnOnce() -> Line) {
 
 pub(crate) fn say(context: Context, line: Line) {
     // A line is new, whoever says it.
-    if !switch::is_starting() {
+    if !switch::is_starting() || line.level as u8 >= SENT.load(Ordering::Relaxed) {
         return;
     }
     let _inside = inside::enter();

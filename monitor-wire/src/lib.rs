@@ -17,6 +17,7 @@ mod host;
 mod ids;
 mod model;
 mod order;
+mod program_order;
 mod publication;
 mod queue;
 mod queue_order;
@@ -53,7 +54,8 @@ pub use model::{
     Attempt, Counts, Fold, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress,
     Root, RootsPage, StreamMessage, TreePage, Worker, WorkersPage, quantile_ns,
 };
-pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS};
+pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS, check_arguments};
+pub use program_order::{EVENT_LEVELS, LOG_LEVELS, ProgramOrder};
 pub use publication::{
     BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,
     BatchSilent,

@@ -7,13 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::event::{Fields, MAX_TIME_US};
+use crate::program_order::ProgramOrder;
 use crate::queue_order::{QueuePurge, TaskCall};
 
 /// Methods that only tell something, which any program or worker may know.
 pub const READING_METHODS: [&str; 11] =
     ["ping", "stats", "active", "registered", "conf", "scheduled", "reserved", "revoked", "active-queues", "queues", "query"];
 /// Methods that change something, which any program or worker may know. A program may have others of its own.
-pub const CHANGING_METHODS: [&str; 16] = [
+pub const CHANGING_METHODS: [&str; 21] = [
     "cancel",
     "rate-limit",
     "time-limit",
@@ -29,7 +30,12 @@ pub const CHANGING_METHODS: [&str; 16] = [
     "purge",
     "retry",
     "shutdown",
+    "restart",
+    "pool-restart",
+    "enable-events",
+    "disable-events",
     "log-level",
+    "heartbeat",
 ];
 /// Methods that a single worker does of all that are meant: done by each of them, a task would be started more than once.
 pub const SINGLE_METHODS: [&str; 3] = ["call", "purge", "retry"];
@@ -138,6 +144,10 @@ pub enum Order {
         /// Ends as well what runs.
         now: bool,
     },
+    /// `restart`: the program begins anew.
+    Restart,
+    /// `pool-restart`: what works on tasks begins anew, and the program goes on.
+    PoolRestart,
 }
 
 /// Why an order can't be read.
@@ -204,7 +214,7 @@ impl fmt::Display for Rate {
 
 impl Order {
     /// Methods that a worker of a queue may know.
-    pub const METHODS: [&str; 20] = [
+    pub const METHODS: [&str; 22] = [
         "scheduled",
         "reserved",
         "revoked",
@@ -225,6 +235,8 @@ impl Order {
         "purge",
         "retry",
         "shutdown",
+        "restart",
+        "pool-restart",
     ];
 
     /// Reads a method with its arguments; none if it is not one of [`Order::METHODS`].
@@ -232,7 +244,7 @@ impl Order {
     /// # Errors
     /// If an argument is missing, unknown, or out of bounds.
     pub fn read(method: &str, arguments: &Fields) -> Result<Option<Self>, OrderError> {
-        let mut arguments = Arguments { given: arguments, known: Vec::new() };
+        let mut arguments = Arguments::new(arguments);
         let read = &mut arguments;
         let order = match method {
             "scheduled" => Self::Scheduled,
@@ -271,6 +283,8 @@ impl Order {
             }),
             "retry" => Self::Retry { ids: read.ids()? },
             "shutdown" => Self::Shutdown { now: read.switch("now")? },
+            "restart" => Self::Restart,
+            "pool-restart" => Self::PoolRestart,
             _ => return Ok(None),
         };
         arguments.end(method)?;
@@ -278,17 +292,32 @@ impl Order {
     }
 }
 
-fn wrong(argument: &str, detail: impl Into<String>) -> OrderError {
+/// Checks the arguments of a method, if it is one that any program or worker may know.
+///
+/// # Errors
+/// If an argument is missing, unknown, or out of bounds.
+pub fn check_arguments(method: &str, arguments: &Fields) -> Result<(), OrderError> {
+    match ProgramOrder::read(method, arguments)? {
+        Some(_) => Ok(()),
+        None => Order::read(method, arguments).map(drop),
+    }
+}
+
+pub(crate) fn wrong(argument: &str, detail: impl Into<String>) -> OrderError {
     OrderError { argument: argument.to_owned(), detail: detail.into() }
 }
 
 /// Arguments that are read one after the other.
-struct Arguments<'a> {
+pub(crate) struct Arguments<'a> {
     given: &'a Fields,
     known: Vec<&'static str>,
 }
 
-impl Arguments<'_> {
+impl<'a> Arguments<'a> {
+    pub(crate) fn new(given: &'a Fields) -> Self {
+        Self { given, known: Vec::new() }
+    }
+
     fn get(&mut self, name: &'static str) -> Option<&Value> {
         self.known.push(name);
         self.given.get(name).filter(|value| !value.is_null())
@@ -313,7 +342,7 @@ impl Arguments<'_> {
         names.ok_or_else(|| wrong(name, format!("expected a list of up to {MOST_IDS} names, each of 1 to {LONGEST_NAME} bytes")))
     }
 
-    fn optional_name(&mut self, name: &'static str) -> Result<Option<String>, OrderError> {
+    pub(crate) fn optional_name(&mut self, name: &'static str) -> Result<Option<String>, OrderError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let text = value.as_str().filter(|text| is_name(text)).map(str::to_owned);
         text.map(Some).ok_or_else(|| wrong(name, format!("expected a text of 1 to {LONGEST_NAME} bytes")))
@@ -357,7 +386,14 @@ impl Arguments<'_> {
         }
     }
 
-    fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, OrderError> {
+    /// One of these words, in upper or lower case.
+    pub(crate) fn word(&mut self, name: &'static str, words: &[&'static str]) -> Result<Option<&'static str>, OrderError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let word = value.as_str().and_then(|text| words.iter().find(|word| word.eq_ignore_ascii_case(text)));
+        word.map(|word| Some(*word)).ok_or_else(|| wrong(name, format!("expected one of {}", words.join(", "))))
+    }
+
+    pub(crate) fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, OrderError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let ms = value.as_u64().filter(|ms| (1..=LONGEST_MS).contains(ms));
         ms.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(|| wrong(name, format!("expected a number of ms from 1 to {LONGEST_MS}")))
@@ -373,7 +409,7 @@ impl Arguments<'_> {
         value.as_bool().ok_or_else(|| wrong(name, "expected true or false"))
     }
 
-    fn end(self, method: &str) -> Result<(), OrderError> {
+    pub(crate) fn end(self, method: &str) -> Result<(), OrderError> {
         let Some(unknown) = self.given.keys().find(|name| !self.known.contains(&name.as_str())) else { return Ok(()) };
         let shown: String = unknown.chars().take(100).collect();
         let known = self.known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -421,6 +457,8 @@ mod tests {
             ("autoscale", json!({"min": 0, "max": 8}), Order::Autoscale { min: 0, max: 8, hold: None }),
             ("shutdown", json!({"now": false}), Order::Shutdown { now: false }),
             ("queues", json!({}), Order::Queues),
+            ("restart", json!({}), Order::Restart),
+            ("pool-restart", json!({}), Order::PoolRestart),
             ("retry", json!({"ids": ["a", "b"]}), Order::Retry { ids: vec!["a".to_owned(), "b".to_owned()] }),
             ("purge", json!({}), Order::Purge(QueuePurge::default())),
             (
@@ -493,6 +531,7 @@ mod tests {
             ("purge", json!({"count_only": 1}), "`count_only`"),
             ("retry", json!({"ids": [null]}), "`ids`"),
             ("queues", json!({"name": "a"}), "queues takes no arguments"),
+            ("restart", json!({"now": true}), "restart takes no arguments"),
         ] {
             let error = read(method, arguments).expect_err(method);
             assert!(error.contains(words), "{method}: {error}");

@@ -47,7 +47,7 @@ impl Drop for Worker {
 }
 
 /// Exit code, what was printed, and the errors of `monitor` with these words.
-fn monitor(server: &Server, line: &str) -> (i32, String, String) {
+pub(crate) fn monitor(server: &Server, line: &str) -> (i32, String, String) {
     let mut monitor = command("monitor");
     monitor.args(line.split(' ')).args(["--server", server.url(), "-t", "20s"]);
     monitor.env("MONITOR_TOKEN", server.token());
@@ -56,7 +56,7 @@ fn monitor(server: &Server, line: &str) -> (i32, String, String) {
 }
 
 /// The answer of the only worker, which does what it is told.
-fn answer(server: &Server, line: &str) -> Value {
+pub(crate) fn answer(server: &Server, line: &str) -> Value {
     let (code, text, errors) = monitor(server, &format!("{line} --json"));
     assert_eq!(code, 0, "{line}: {text}{errors}");
     let command: Value = serde_json::from_str(&text).expect("it is JSON");

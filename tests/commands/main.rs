@@ -10,6 +10,7 @@ mod many;
 mod programs;
 mod queues;
 mod raw;
+mod switching;
 
 use monitor_tests::Server;
 use serde_json::{Value, json};

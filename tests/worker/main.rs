@@ -15,6 +15,7 @@ mod queued;
 mod spans;
 mod strays;
 mod subscribers;
+mod switched;
 mod tasks;
 
 use std::io::{BufRead, Write};
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         "asks-elsewhere" => cancelled::asks_elsewhere(),
         "deaf" => cancelled::deaf(),
         "works" => controlled::works(),
+        "switched" => switched::switched(),
         "queues" => queued::queues(&args.next().expect("names of queues")),
         "offers" => asked::offers(&args.next().expect("a file")),
         "exit" => exit_inside(),

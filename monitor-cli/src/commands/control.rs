@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_wire::{CHANGING_METHODS, Fields, Order, READING_METHODS, SINGLE_METHODS};
+use monitor_wire::{CHANGING_METHODS, Fields, Order, ProgramOrder, READING_METHODS, SINGLE_METHODS, check_arguments};
 use serde_json::Value;
 
 use super::asking::{self, Whom, ask};
@@ -20,6 +20,11 @@ Examples:
   monitor control autoscale 2 8 --for 1h
   monitor control add-consumer video                   and cancel-consumer video
   monitor control shutdown -d worker@build-7:4711      after what runs; --now ends that
+  monitor control restart                              begins anew; pool-restart: only what works on tasks
+  monitor control disable-events --kind span --for 1h  tells nothing of new ones; or --name 'GET *', or all
+  monitor control enable-events roots                  tells roots and failures; without a level everything
+  monitor control log-level warn --for 10m             sends no other lines of logs
+  monitor control heartbeat                            says now that it is alive
   monitor control cache-clear name=films               a method of the program's own, with its arguments
   monitor control --list                               what there is, and who does it now
 
@@ -30,13 +35,14 @@ A program does what its MONITOR_COMMANDS allows: `all`, or names of methods, as 
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
     /// What to do: `rate-limit NAME RATE`, `time-limit NAME SOFT [HARD]`, `revoke ID…`, `pause`, `resume`, `pool-grow N`, `pool-shrink N`,
-    /// `autoscale MIN MAX`, `add-consumer QUEUE`, `cancel-consumer QUEUE`, `shutdown`, or a method of the program's own
+    /// `autoscale MIN MAX`, `add-consumer QUEUE`, `cancel-consumer QUEUE`, `shutdown`, `restart`, `pool-restart`, `enable-events [LEVEL]`,
+    /// `disable-events`, `log-level LEVEL`, `heartbeat`, or a method of the program's own
     #[arg(required_unless_present = "list")]
     method: Option<String>,
     /// Its arguments; those of a program's own method as NAME=VALUE, where a value may be JSON
     #[arg(value_name = "ARGUMENT")]
     words: Vec<String>,
-    /// A limit, a pause or a size of the pool returns by itself after so long
+    /// A limit, a pause, a size of the pool or a level returns by itself after so long
     #[arg(long = "for", value_name = "DURATION", value_parser = monitor_server::read_duration)]
     hold: Option<Duration>,
     /// With `revoke`: ends those of the tasks that run
@@ -45,6 +51,12 @@ pub(crate) struct Args {
     /// With `shutdown`: ends what runs
     #[arg(long)]
     now: bool,
+    /// With `enable-events` and `disable-events`: processes of this kind
+    #[arg(long)]
+    kind: Option<String>,
+    /// With these: processes whose names fit this pattern, where `*` is anything and `?` one character
+    #[arg(long, value_name = "GLOB")]
+    name: Option<String>,
     /// Names what there is, with the workers that do it now
     #[arg(long, conflicts_with = "method")]
     list: bool,
@@ -86,8 +98,11 @@ fn read(method: &str, args: &Args) -> Result<Fields, String> {
             put("max", number(max)?);
         }
         ("add-consumer" | "cancel-consumer", [queue]) => put("queue", (*queue).into()),
-        ("pause" | "resume" | "shutdown", []) => {}
-        (known, _) if Order::METHODS.contains(&known) => return Err(format!("{known} is said as `monitor control {}`", usage(known))),
+        ("enable-events" | "log-level", [level]) => put("level", (*level).into()),
+        ("pause" | "resume" | "shutdown" | "restart" | "pool-restart" | "enable-events" | "disable-events" | "heartbeat", []) => {}
+        (known, _) if Order::METHODS.contains(&known) || ProgramOrder::METHODS.contains(&known) => {
+            return Err(format!("{known} is said as `monitor control {}`", usage(known)));
+        }
         (_, own) => {
             for word in own {
                 let Some((name, value)) = word.split_once('=') else {
@@ -99,7 +114,13 @@ fn read(method: &str, args: &Args) -> Result<Fields, String> {
         }
     }
     for (is_given, option, takers) in [
-        (args.hold.is_some(), "--for", &["rate-limit", "time-limit", "pause", "autoscale"][..]),
+        (
+            args.hold.is_some(),
+            "--for",
+            &["rate-limit", "time-limit", "pause", "autoscale", "enable-events", "disable-events", "log-level"][..],
+        ),
+        (args.kind.is_some(), "--kind", &["enable-events", "disable-events"]),
+        (args.name.is_some(), "--name", &["enable-events", "disable-events"]),
         (args.terminate, "--terminate", &["revoke"]),
         (args.now, "--now", &["shutdown"]),
     ] {
@@ -110,16 +131,19 @@ fn read(method: &str, args: &Args) -> Result<Fields, String> {
     if let Some(hold) = args.hold {
         put("for_ms", (hold.as_millis() as u64).into());
     }
+    for (name, text) in [("kind", &args.kind), ("name", &args.name)] {
+        if let Some(text) = text {
+            put(name, text.as_str().into());
+        }
+    }
     if args.terminate {
         put("terminate", true.into());
     }
     if args.now {
         put("now", true.into());
     }
-    match Order::read(method, &fields) {
-        Ok(_) => Ok(fields),
-        Err(error) => Err(error.to_string()),
-    }
+    check_arguments(method, &fields).map_err(|error| error.to_string())?;
+    Ok(fields)
 }
 
 /// How a method and its arguments are written.
@@ -131,6 +155,8 @@ fn usage(method: &str) -> String {
         "pool-grow" | "pool-shrink" => " N",
         "autoscale" => " MIN MAX",
         "add-consumer" | "cancel-consumer" => " QUEUE",
+        "enable-events" => " [LEVEL]",
+        "log-level" => " LEVEL",
         _ => "",
     };
     format!("{method}{arguments}")
@@ -188,6 +214,15 @@ mod tests {
             ("autoscale 2 8", json!({"min": 2, "max": 8})),
             ("add-consumer 视频", json!({"queue": "视频"})),
             ("shutdown --now", json!({"now": true})),
+            ("restart", json!({})),
+            ("heartbeat", json!({})),
+            ("enable-events", json!({})),
+            (
+                "enable-events roots --kind span --name GET* --for 1m",
+                json!({"level": "roots", "kind": "span", "name": "GET*", "for_ms": 60_000}),
+            ),
+            ("disable-events --kind job", json!({"kind": "job"})),
+            ("log-level warn", json!({"level": "warn"})),
             ("cache-clear name=films n=7 deep=true", json!({"name": "films", "n": 7, "deep": true})),
         ] {
             assert_eq!(arguments(line).unwrap(), expected, "{line}");
@@ -210,6 +245,12 @@ mod tests {
             ("pause --now", "--now is for shutdown"),
             ("pause now", "monitor control pause"),
             ("cancel 2106", "monitor cancel"),
+            ("enable-events loud", "expected one of all"),
+            ("disable-events roots", "monitor control disable-events"),
+            ("log-level", "monitor control log-level LEVEL"),
+            ("log-level loud", "expected one of off"),
+            ("pause --kind span", "--kind is for"),
+            ("heartbeat --for 1m", "--for is for"),
             ("ping", "monitor inspect ping"),
             ("call render", "monitor call"),
         ] {

@@ -1,11 +1,9 @@
-//! What only the program can do with its queue: put tasks into it, take them out, and count them.
+//! What only the program can do: put tasks into its queue, take them out, count them, and begin anew.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use monitor_wire::{
-    CallAnswer, Order, PurgeAnswer, QueueLength, QueuePurge, QueuesAnswer, RetryAnswer, RetryLine, SINGLE_METHODS, TaskCall,
-};
+use monitor_wire::{CallAnswer, Order, PurgeAnswer, QueueLength, QueuePurge, QueuesAnswer, RetryAnswer, RetryLine, TaskCall};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +12,7 @@ use super::TaskControl;
 type Call = dyn Fn(TaskCall) -> Result<String, String> + Send + Sync;
 type Purge = dyn Fn(&QueuePurge) -> Result<BTreeMap<String, u64>, String> + Send + Sync;
 type Retry = dyn Fn(&str) -> Result<String, String> + Send + Sync;
+type Restart = dyn Fn() -> Result<(), String> + Send + Sync;
 type Lengths = dyn Fn() -> Result<BTreeMap<String, u64>, String> + Send + Sync;
 
 /// What the program has given. Each is given once.
@@ -23,6 +22,8 @@ pub(super) struct Hooks {
     purge: OnceLock<Box<Purge>>,
     retry: OnceLock<Box<Retry>>,
     lengths: OnceLock<Box<Lengths>>,
+    restart: OnceLock<Box<Restart>>,
+    pool_restart: OnceLock<Box<Restart>>,
     /// Names of what is offered, once somebody has asked for them.
     methods: OnceLock<Vec<&'static str>>,
 }
@@ -74,14 +75,36 @@ impl TaskControl {
         let _ = self.inner.hooks.lengths.set(Box::new(lengths));
         self
     }
+
+    /// Has the program begin anew (`monitor control restart`): it ends so that whoever keeps it running starts it again, or replaces itself.
+    /// It is answered first. Without it, `restart` is unsupported.
+    #[must_use]
+    pub fn on_restart(self, restart: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        let _ = self.inner.hooks.restart.set(Box::new(restart));
+        self
+    }
+
+    /// Has what works on tasks begin anew, while the program goes on (`monitor control pool-restart`): its threads, or the programs that it
+    /// has started. Without it, `pool-restart` is unsupported.
+    #[must_use]
+    pub fn on_pool_restart(self, restart: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        let _ = self.inner.hooks.pool_restart.set(Box::new(restart));
+        self
+    }
 }
 
 impl Hooks {
     /// Names of the methods of a queue's worker that are offered: all but those that only the program can do and doesn't.
     pub(super) fn methods(&self) -> &[&'static str] {
         self.methods.get_or_init(|| {
-            let given = [("call", self.call.get().is_some()), ("purge", self.purge.get().is_some()), ("retry", self.retry.get().is_some())];
-            let is_offered = |method: &&str| !SINGLE_METHODS.contains(method) || given.contains(&(*method, true));
+            let is_offered = |method: &&str| match *method {
+                "call" => self.call.get().is_some(),
+                "purge" => self.purge.get().is_some(),
+                "retry" => self.retry.get().is_some(),
+                "restart" => self.restart.get().is_some(),
+                "pool-restart" => self.pool_restart.get().is_some(),
+                _ => true,
+            };
             Order::METHODS.into_iter().filter(is_offered).collect()
         })
     }
@@ -101,6 +124,8 @@ impl Hooks {
                 Some(again) => Ok(answer(&RetryAnswer { tasks: ids.iter().map(|id| line(id, again)).collect() })),
                 None => Err(not_offered("retry")),
             },
+            Order::Restart => begin_anew("restart", self.restart.get()),
+            Order::PoolRestart => begin_anew("pool_restart", self.pool_restart.get()),
             _ => return None,
         })
     }
@@ -127,10 +152,15 @@ fn line(id: &str, again: &Retry) -> RetryLine {
     RetryLine { id: id.to_owned(), uuid, error }
 }
 
+fn begin_anew(hook: &str, restart: Option<&Box<Restart>>) -> Result<Value, String> {
+    let restart = restart.ok_or_else(|| not_offered(hook))?;
+    restart().map(|()| serde_json::json!({ "restarted": true }))
+}
+
 fn answer(answer: &impl Serialize) -> Value {
     serde_json::to_value(answer).unwrap_or_default()
 }
 
 fn not_offered(method: &str) -> String {
-    format!("this program has no queue that it could do {method:?} with (`TaskControl::on_{method}`)")
+    format!("this program doesn't say how (`TaskControl::on_{method}`)")
 }

@@ -6,18 +6,18 @@ use monitor_wire::Rate;
 
 /// A value that another one may stand in for, until a moment.
 #[derive(Debug, Default)]
-pub(super) struct Timed<T> {
+pub(crate) struct Timed<T> {
     value: T,
     /// Until when it holds, and what comes then.
     before: Option<(Instant, T)>,
 }
 
 impl<T: Clone> Timed<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self { value, before: None }
     }
 
-    pub(super) fn get(&mut self, now: Instant) -> &T {
+    pub(crate) fn get(&mut self, now: Instant) -> &T {
         if let Some((_, before)) = self.before.take_if(|(until, _)| now >= *until) {
             self.value = before;
         }
@@ -25,7 +25,7 @@ impl<T: Clone> Timed<T> {
     }
 
     /// Sets it, for ever or so long. What held for ever comes back then.
-    pub(super) fn set(&mut self, value: T, hold: Option<Duration>, now: Instant) {
+    pub(crate) fn set(&mut self, value: T, hold: Option<Duration>, now: Instant) {
         self.get(now);
         let replaced = std::mem::replace(&mut self.value, value);
         let lasting = self.before.take().map_or(replaced, |(_, before)| before);
@@ -39,7 +39,7 @@ impl<T: Clone> Timed<T> {
     }
 
     /// The moment when another value comes back; none if this one holds for ever.
-    pub(super) fn until(&self) -> Option<Instant> {
+    pub(crate) fn until(&self) -> Option<Instant> {
         self.before.as_ref().map(|(until, _)| *until)
     }
 }

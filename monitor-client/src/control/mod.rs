@@ -25,6 +25,7 @@
 //!
 //! A program that can put tasks into its queue by name, throw away what waits there, or have a task run again, says how, and `monitor call`,
 //! `monitor purge` and `monitor retry` do it: [`TaskControl::on_call`], [`on_purge`](TaskControl::on_purge), [`on_retry`](TaskControl::on_retry).
+//! One that can begin anew says how by [`on_restart`](TaskControl::on_restart) and [`on_pool_restart`](TaskControl::on_pool_restart).
 //!
 //! What changes something is done where `MONITOR_COMMANDS` allows it. A program that forks makes it in the child.
 
@@ -47,6 +48,8 @@ use serde_json::Value;
 use self::alarms::Alarms;
 use self::hooks::Hooks;
 use self::limits::Bounds;
+#[cfg(feature = "ship")]
+pub(crate) use self::limits::Timed;
 pub use self::run::Stop;
 use self::state::State;
 pub use self::turn::{Held, Permit, Turn};

@@ -13,6 +13,7 @@ mod post;
 mod sender;
 mod shipper;
 mod spool_slot;
+mod switches;
 mod to_wire;
 mod waiters;
 mod worker;

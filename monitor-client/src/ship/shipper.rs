@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use monitor_core::queue::{self, Receiver};
 use monitor_core::{Running, fork};
-use monitor_spool::{Folds, SpoolKeeper, Way as _};
+use monitor_spool::{Answer, Folds, SpoolKeeper, Way as _};
 use monitor_wire::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{Notify, oneshot, watch};
@@ -23,6 +23,7 @@ use super::late::Late;
 use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
+use super::switches::Switches;
 use super::waiters::FlushWaiters;
 use super::{Command, channel, to_wire, worker};
 use crate::report::{self, Said};
@@ -55,12 +56,23 @@ pub(super) struct Shared {
     pub(super) asking: RefCell<Vec<oneshot::Sender<WhatRuns>>>,
     /// As far as is known, nobody will take what is recorded.
     pub(super) is_in_vain: Cell<bool>,
+    /// How much is told.
+    pub(super) switches: Switches,
 }
 
 impl Shared {
     /// Waits until the server has answered.
     pub(super) async fn is_reached(&self) {
         let _ = self.reached.subscribe().wait_for(|is_reached| *is_reached).await;
+    }
+
+    /// Says that the program is alive. Returns true if the server has taken it.
+    pub(super) async fn beat(&self) -> bool {
+        let request = self.outbox.borrow_mut().aside(worker::heartbeat());
+        match request {
+            Some(request) => matches!(self.post.send(request).await, Answer::Accepted),
+            None => false,
+        }
     }
 }
 
@@ -95,6 +107,7 @@ pub(super) fn run(
         reached: watch::Sender::new(false),
         asking: RefCell::new(Vec::new()),
         is_in_vain: Cell::new(false),
+        switches: Switches::new(&recording.events),
     });
     let spool = recording.spool_dir.clone().map(|dir| (dir, recording.spool_bytes));
     let mut beside: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![Box::pin(Sender::new(shared.clone()).run())];
@@ -107,6 +120,8 @@ pub(super) fn run(
     }
     if settings.commands != Allowed::Off {
         beside.push(Box::pin(channel::listen(shared.clone(), settings.commands.clone(), settings.conf())));
+        let shared = shared.clone();
+        beside.push(Box::pin(async move { shared.switches.run().await }));
     }
     let mut shipping =
         Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), late: Late::default(), spool, said: Said::default() }.run());
@@ -128,10 +143,7 @@ pub(super) fn run(
 async fn beat(interval: Duration, shared: Rc<Shared>) {
     loop {
         sleep(interval).await;
-        let request = shared.outbox.borrow_mut().aside(worker::heartbeat());
-        if let Some(request) = request {
-            let _ = timeout(interval, shared.post.send(request)).await;
-        }
+        let _ = timeout(interval, shared.beat()).await;
     }
 }
 

@@ -410,5 +410,5 @@ fn check(request: &CommandRequest, now_us: u64) -> Result<Duration, CommandError
 /// itself asks for.
 pub(crate) fn check_arguments(request: &CommandRequest) -> Result<(), CommandError> {
     let wrong = |error: OrderError| CommandError::Parameter { name: format!("arguments.{}", error.argument), detail: error.to_string() };
-    Order::read(&request.method, &request.arguments).map(drop).map_err(wrong)
+    monitor_wire::check_arguments(&request.method, &request.arguments).map_err(wrong)
 }

@@ -4,11 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, ProcessId, READING_METHODS, RootId};
+use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, ProcessId, ProgramOrder, READING_METHODS, RootId};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Listener, MOST_TOLD, source};
+use super::{Listener, MOST_TOLD, program, source};
 use crate::commands;
 use crate::settings::Allowed;
 use crate::ship::now_us;
@@ -17,7 +17,7 @@ use crate::ship::shipper::Shared;
 /// What every program tells when it is asked.
 const READING: [&str; 5] = ["ping", "stats", "active", "registered", "conf"];
 /// What every program does, if it is allowed.
-const CHANGING: [&str; 1] = ["cancel"];
+const CHANGING: [&str; 5] = ["cancel", "enable-events", "disable-events", "log-level", "heartbeat"];
 /// A server takes so many names of methods.
 const MOST_METHODS: usize = 64;
 /// So many own methods run at once.
@@ -56,12 +56,13 @@ pub(super) async fn answer(listener: &Listener, order: &CommandOrder) -> Answere
         "registered" => ok(registered()),
         "conf" => {
             let mut conf = conf.clone();
-            conf["events"] = monitor_core::levels::get().to_string().into();
+            shared.switches.show(&mut conf);
             source::conf(conf).await
         }
         known if source::is_asked(known) => source::answer(allowed, order).await,
         changing if CHANGING.contains(&changing) && !allowed.allows(changing) => refused(changing),
         "cancel" => cancel(&order.arguments),
+        known if ProgramOrder::METHODS.contains(&known) => program::answer(shared, order).await,
         own => match commands::find(own) {
             None if Order::METHODS.contains(&own) => {
                 let why = "nothing in this program answers for tasks of a queue (`commands::register_source`)";

@@ -2,6 +2,7 @@
 //! its answers. Nothing of it is needed to ship: a server that refuses it or has none is tried again now and then, and silently.
 
 mod methods;
+mod program;
 mod source;
 mod sse;
 

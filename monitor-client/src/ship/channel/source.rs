@@ -6,8 +6,8 @@ use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, READING_METHODS};
 use serde_json::{Value, json};
 
 use super::methods::{Answered, call, error, ok, on_thread, refused};
-use crate::commands;
 use crate::settings::Allowed;
+use crate::{commands, report};
 
 /// Words in the names of settings that are shown to nobody.
 const SECRET: [&str; 6] = ["password", "passwd", "secret", "token", "key", "credential"];
@@ -30,6 +30,7 @@ pub(super) async fn answer(allowed: &Allowed, order: &CommandOrder) -> Answered 
         Err(wrong) => error(&wrong.to_string()),
         // The program may end by it before the answer is sent: see `after`.
         Ok(Some(Order::Shutdown { .. })) => ok(json!({ "stopping": true })),
+        Ok(Some(Order::Restart)) => ok(json!({ "restarting": true })),
         Ok(Some(read)) => call(Arc::new(move |_| source.handle(read.clone())), Fields::new()).await,
         Ok(None) => error("it is none of a queue's methods"),
     }
@@ -40,9 +41,10 @@ pub(super) async fn after(order: &CommandOrder, answered: CommandStatus) {
     if answered == CommandStatus::OK
         && is_asked(&order.method)
         && let Some(source) = commands::source()
-        && let Ok(Some(read @ Order::Shutdown { .. })) = Order::read(&order.method, &order.arguments)
+        && let Ok(Some(read @ (Order::Shutdown { .. } | Order::Restart))) = Order::read(&order.method, &order.arguments)
+        && let (_, _, Some(why)) = on_thread(|| source.handle(read)).await
     {
-        on_thread(|| source.handle(read)).await;
+        report::warn(&format!("{} was ordered and could not be done: {why}", order.method));
     }
 }
 

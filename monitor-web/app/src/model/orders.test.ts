@@ -19,6 +19,7 @@ test("arguments are read as the methods take them", () => {
   expect(read("autoscale", { min: "2", max: "16" })).toEqual({ arguments: { min: 2, max: 16 } });
   expect(read("revoke", { ids: " a, b\nc ", terminate: "" })).toEqual({ arguments: { ids: ["a", "b", "c"] } });
   expect(read("revoke", { ids: "a", terminate: "yes" })).toEqual({ arguments: { ids: ["a"], terminate: true } });
+  expect(read("enable-events", { level: "", kind: "span", name: "GET *", for_ms: "" })).toEqual({ arguments: { kind: "span", name: "GET *" } });
   expect(read("shutdown", {})).toEqual({ arguments: {} });
   expect(read("cache-clear", { arguments: '{"name": "prices"}' })).toEqual({ arguments: { name: "prices" } });
   expect(read("cache-clear", {})).toEqual({ arguments: {} });

@@ -7,6 +7,7 @@ export interface Field {
 }
 
 const text = (name: string): Field => ({ name, kind: "text" });
+const optional = (name: string): Field => ({ name, kind: "text", isOptional: true });
 const count = (name: string): Field => ({ name, kind: "count" });
 const duration = (name: string): Field => ({ name, kind: "duration", isOptional: true });
 const ids: Field = { name: "ids", kind: "ids" };
@@ -40,6 +41,12 @@ export const CHANGING: Readonly<Record<string, readonly Field[]>> = {
   "cancel-consumer": [text("queue")],
   revoke: [ids, { name: "terminate", kind: "flag" }],
   shutdown: [{ name: "now", kind: "flag" }],
+  restart: [],
+  "pool-restart": [],
+  "enable-events": [optional("level"), optional("kind"), optional("name"), held],
+  "disable-events": [optional("kind"), optional("name"), held],
+  "log-level": [text("level"), held],
+  heartbeat: [],
 };
 
 /** All arguments of a method that is the program's own, as one object. */

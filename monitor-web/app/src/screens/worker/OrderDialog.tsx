@@ -118,7 +118,7 @@ function Argument({ field: { name, kind, isOptional }, isFirst, typed, isWrong, 
         </datalist>
       )}
       <span id={`${id}-hint`} className={isWrong ? "hint bad" : "hint dim"} role={isWrong ? "alert" : undefined}>
-        {wordText(name === "rate" ? "worker.hint.of" : "worker.hint", name === "rate" ? "rate" : kind)} {isOptional && t("worker.hint.optional")}
+        {name === "rate" || name === "level" ? wordText("worker.hint.of", name) : wordText("worker.hint", kind)} {isOptional && t("worker.hint.optional")}
       </span>
     </div>
   );
