@@ -99,6 +99,12 @@ fn a_failure_is_told_with_the_time_that_it_took() {
 
 #[test]
 fn panics_and_what_functions_say_of_themselves_are_failures() {
+    #[root_task]
+    fn says() {
+        fine();
+        fail("by itself");
+        field("n", 1);
+    }
     #[normal_task]
     fn panics() {
         panic!("out");
@@ -138,12 +144,6 @@ fn panics_and_what_functions_say_of_themselves_are_failures() {
         );
     });
     // The root itself is told, and so is what it says.
-    #[root_task]
-    fn says() {
-        fine();
-        fail("by itself");
-        field("n", 1);
-    }
     at("roots", || check(says, "says root {n: 1} error: by itself"));
 }
 
@@ -188,7 +188,7 @@ fn futures_are_told_as_calls_are() {
             let _ = boxed(n).await;
         }
         says().await;
-        let _ = tokio::task::unconstrained(std::future::poll_fn({
+        let () = tokio::task::unconstrained(std::future::poll_fn({
             let mut panics = Box::pin(panics());
             move |cx| catch_unwind(AssertUnwindSafe(|| panics.as_mut().poll(cx))).unwrap_or(std::task::Poll::Ready(()))
         }))
@@ -363,7 +363,7 @@ fn kinds_and_names_have_levels_of_their_own() {
         );
     });
     at("job:render*=off", || {
-        check(|| Process::builder("render a").kind("job").root().run_any(|_| part()), "part {lines: 2} -> another part [info said]")
+        check(|| Process::builder("render a").kind("job").root().run_any(|_| part()), "part {lines: 2} -> another part [info said]");
     });
     at("root:off", || check(|| (0..3).for_each(|_| import_root_only()), ""));
 }

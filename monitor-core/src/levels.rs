@@ -226,16 +226,14 @@ pub fn get() -> Levels {
 
 /// The level that all processes have now, if it is one, whatever the filter leaves out.
 pub(crate) fn of_all() -> Option<EventLevel> {
-    match EventLevel::of(OF_ALL.load(Ordering::Relaxed)) {
-        Some(level) => Some(level.settled()),
-        // Several, which may come to the same while somebody looks.
-        None => {
-            let rules = RULES.get()?.read().unwrap_or_else(PoisonError::into_inner);
-            let mut possible = rules.possible().map(EventLevel::settled);
-            let first = possible.next()?;
-            possible.all(|level| level == first).then_some(first)
-        }
+    if let Some(level) = EventLevel::of(OF_ALL.load(Ordering::Relaxed)) {
+        return Some(level.settled());
     }
+    // Several, which may come to the same while somebody looks.
+    let rules = RULES.get()?.read().unwrap_or_else(PoisonError::into_inner);
+    let mut possible = rules.possible().map(EventLevel::settled);
+    let first = possible.next()?;
+    possible.all(|level| level == first).then_some(first)
 }
 
 /// The level of what begins at this place.
@@ -316,7 +314,8 @@ mod tests {
             let levels: Levels = text.parse().expect(text);
             assert_eq!(processes.map(|(kind, name)| levels.level(kind, name)), expected, "{text}");
             assert_eq!(levels.of_all(), of_all, "{text}");
-            assert_eq!(levels.to_string().parse(), Ok(levels), "{text}");
+            let again: Levels = levels.to_string().parse().expect(text);
+            assert_eq!(processes.map(|(kind, name)| again.level(kind, name)), expected, "{text}");
         }
     }
 

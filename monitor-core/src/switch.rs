@@ -85,10 +85,9 @@ pub(crate) fn level_at(site: &'static Site) -> EventLevel {
 /// The level of what begins as this.
 pub(crate) fn level_of(origin: &Origin) -> EventLevel {
     match start() {
-        Start::Nothing => EventLevel::Off,
         Start::All => EventLevel::All,
         Start::Depends if is_starting() => levels::of(origin),
-        Start::Depends => EventLevel::Off,
+        Start::Nothing | Start::Depends => EventLevel::Off,
     }
 }
 

@@ -94,10 +94,14 @@ impl Channel {
         }
     }
 
-    /// The next order.
+    /// The next order, whoever looks at the worker meanwhile.
     pub(crate) fn order(&mut self) -> Value {
-        let (event, data) = self.next().expect("the channel is open");
-        assert_eq!(event, "command");
-        data
+        loop {
+            let (event, data) = self.next().expect("the channel is open");
+            if event != "watched" {
+                assert_eq!(event, "command");
+                return data;
+            }
+        }
     }
 }

@@ -63,11 +63,11 @@ fn how_much_is_told_is_said_while_the_program_runs() {
     // What was told has its end.
     drop(program.0.stdin.take());
     assert!(program.0.wait().unwrap().success());
-    let ended = wait_for("the end of what was told", || server.roots().into_iter().find(|root| root["name"] == "switched"));
+    let ended = wait_for("the end of what was told", || server.roots().into_iter().find(|root| root["name"] == "hang"));
     assert_eq!(ended["state"], "succeeded");
     let mut names: Vec<String> = server.roots().iter().map(|root| root["name"].as_str().unwrap().to_owned()).collect();
     names.sort();
-    assert_eq!(names, ["a", "b", "d", "e", "f", "switched"]);
+    assert_eq!(names, ["a", "b", "d", "e", "f", "hang"]);
 }
 
 #[test]
@@ -75,13 +75,69 @@ fn lines_of_logs_are_sent_from_a_level_on() {
     let server = Server::start();
     let _program = Program::start(&server, &[]);
     assert_eq!(step(&server, "a").1, ["said", "warned"]);
-    assert_eq!(answer(&server, "control log-level warn"), json!({"events": "all", "log_level": "warn"}));
+    let holds = answer(&server, "control log-level warn");
+    assert_eq!((&holds["events"], &holds["log_level"]), (&json!("all"), &json!("warn")));
     assert_eq!(step(&server, "b").1, ["warned"]);
     assert_eq!(answer(&server, "control log-level off --for 200ms")["log_level"], "off");
     wait_for("what held before", || (answer(&server, "inspect conf")["log_level"] == "warn").then_some(()));
     assert_eq!(step(&server, "c").1, ["warned"]);
     answer(&server, "control log-level OFF");
     assert_eq!(step(&server, "d"), ("d\n  part\n".to_owned(), Vec::new()));
+}
+
+/// How somebody looks, and the stream that is read then.
+type Look<'a> = (&'static str, Box<dyn Fn() -> Option<reqwest::blocking::Response> + 'a>);
+
+#[test]
+fn what_is_watched_is_told_while_somebody_reads_the_stream_the_tree_or_the_worker() {
+    let server = Server::start();
+    let begin = || Program::start(&server, &[("MONITOR_EVENTS", "watched")]);
+    let is_watched = || answer(&server, "inspect conf")["watched"] == true;
+    let root = || server.roots().into_iter().find(|root| root["state"] == "running").expect("it runs");
+    let read = |path: &str| drop(server.get(path));
+    let stream = |query: &str| {
+        let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
+        let response = client.get(format!("{}/api/v1/stream{query}", server.url())).send().unwrap();
+        assert_eq!(response.status(), 200);
+        response
+    };
+    let looks: [Look<'_>; 6] = [
+        ("the whole stream", Box::new(|| Some(stream("")))),
+        ("the stream of a tree", Box::new(|| Some(stream(&format!("?root={}", root()["number"]))))),
+        ("the stream of a worker", Box::new(|| Some(stream("?worker=monitor-test-worker@*")))),
+        ("the tree", Box::new(|| (read(&format!("/roots/{}/tree", root()["number"])), None).1)),
+        ("the worker", Box::new(|| (read(&format!("/workers/{}", root()["worker_id"].as_str().unwrap())), None).1)),
+        (
+            "a list of trees, and a tree that has ended",
+            Box::new(|| {
+                let ended = server.roots().into_iter().find(|root| root["state"] == "succeeded").expect("it has ended");
+                read(&format!("/roots/{}/tree", ended["number"]));
+                Some(stream("?subject=roots"))
+            }),
+        ),
+    ];
+    for (at, (what, look)) in looks.into_iter().enumerate() {
+        let mut program = begin();
+        answer(&server, &format!("control step name=before-{at}"));
+        assert!(!is_watched(), "{what}");
+        let _open = look();
+        if at == 5 {
+            // The server has looked for a moment, and told nobody.
+            (0..3).for_each(|_| assert!(!is_watched(), "{what}"));
+            continue;
+        }
+        wait_for(what, || is_watched().then_some(()));
+        answer(&server, &format!("control step name=after-{at}"));
+        drop(program.0.stdin.take());
+        assert!(program.0.wait().unwrap().success());
+        let named = |name: &str| {
+            let name = format!("{name}-{at}");
+            let root = wait_for("the step's tree", || server.roots().into_iter().find(|root| root["name"] == name));
+            server.tree(&root).len()
+        };
+        assert_eq!((named("before"), named("after")), (1, 2), "{what}");
+        wait_for("the channel's end", || (metric(&server, "monitor_channels") == 0).then_some(()));
+    }
 }
 
 #[test]

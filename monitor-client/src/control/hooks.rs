@@ -124,8 +124,8 @@ impl Hooks {
                 Some(again) => Ok(answer(&RetryAnswer { tasks: ids.iter().map(|id| line(id, again)).collect() })),
                 None => Err(not_offered("retry")),
             },
-            Order::Restart => begin_anew("restart", self.restart.get()),
-            Order::PoolRestart => begin_anew("pool_restart", self.pool_restart.get()),
+            Order::Restart => begin_anew("restart", self.restart.get().map(|restart| &**restart)),
+            Order::PoolRestart => begin_anew("pool_restart", self.pool_restart.get().map(|restart| &**restart)),
             _ => return None,
         })
     }
@@ -152,7 +152,7 @@ fn line(id: &str, again: &Retry) -> RetryLine {
     RetryLine { id: id.to_owned(), uuid, error }
 }
 
-fn begin_anew(hook: &str, restart: Option<&Box<Restart>>) -> Result<Value, String> {
+fn begin_anew(hook: &str, restart: Option<&Restart>) -> Result<Value, String> {
     let restart = restart.ok_or_else(|| not_offered(hook))?;
     restart().map(|()| serde_json::json!({ "restarted": true }))
 }

@@ -1,7 +1,6 @@
 //! What somebody has said about how much this program tells, for ever or for a while: events by kind and name, and lines of logs.
 
 use std::cell::RefCell;
-use std::future::pending;
 use std::time::{Duration, Instant};
 
 use monitor_core::levels::{Levels, MOST_RULES, Rule};
@@ -25,13 +24,15 @@ struct Said {
     rules: Vec<(Rule, Option<Instant>)>,
     /// One of [`LOG_LEVELS`].
     log_level: Timed<&'static str>,
+    /// Until when somebody looks at the program.
+    watched: Option<Instant>,
 }
 
 impl Switches {
     /// What holds at the start: these levels, and all lines of logs.
     pub(super) fn new(events: &Levels) -> Self {
         let rules = events.0.iter().map(|rule| (rule.clone(), None)).collect();
-        let said = RefCell::new(Said { rules, log_level: Timed::new(LOG_LEVELS[LOG_LEVELS.len() - 1]) });
+        let said = RefCell::new(Said { rules, log_level: Timed::new(LOG_LEVELS[LOG_LEVELS.len() - 1]), watched: None });
         said.borrow_mut().set_log_level();
         Self { said, changed: Notify::new() }
     }
@@ -61,12 +62,22 @@ impl Switches {
         self.changed.notify_one();
     }
 
+    /// Somebody looks at the program for so long, as far as is known.
+    pub(super) fn watch(&self, hold: Duration) {
+        let mut said = self.said.borrow_mut();
+        if said.watched.replace(Instant::now() + hold).is_none() {
+            switch::set_watched(true);
+        }
+        self.changed.notify_one();
+    }
+
     /// Shows what holds.
     pub(super) fn show(&self, conf: &mut Value) {
         let now = Instant::now();
         let mut said = self.said.borrow_mut();
         said.forget(now);
         conf["events"] = said.events().to_string().into();
+        conf["watched"] = said.watched.is_some().into();
         conf["log_level"] = (*said.log_level.get(now)).into();
     }
 
@@ -94,10 +105,13 @@ impl Said {
         if is_over(self.log_level.until()) {
             self.set_log_level();
         }
+        if self.watched.take_if(|until| now >= *until).is_some() {
+            switch::set_watched(false);
+        }
     }
 
     fn next_end(&self) -> Option<Instant> {
-        self.rules.iter().filter_map(|(_, until)| *until).chain(self.log_level.until()).min()
+        self.rules.iter().filter_map(|(_, until)| *until).chain(self.log_level.until()).chain(self.watched).min()
     }
 
     fn events(&self) -> Levels {
@@ -153,5 +167,21 @@ mod tests {
             say(&format!("n{n}=off"), None).unwrap();
         }
         assert!(say("more=off", None).is_err() && say("n1=all", None).is_ok());
+    }
+
+    #[test]
+    fn somebody_looks_until_nobody_has_said_so_for_a_while() {
+        let start = Instant::now();
+        let switches = Switches::new(&"watched".parse().unwrap());
+        let is_watched = |seconds| {
+            switches.said.borrow_mut().forget(start + Duration::from_secs(seconds));
+            switches.said.borrow().watched.is_some()
+        };
+        assert!(!is_watched(0));
+        switches.watch(Duration::from_secs(60));
+        assert!(is_watched(59));
+        switches.watch(Duration::from_secs(120));
+        assert!(is_watched(119) && switches.said.borrow().next_end().is_some());
+        assert!(!is_watched(121) && switches.said.borrow().next_end().is_none());
     }
 }

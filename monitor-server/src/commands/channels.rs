@@ -8,6 +8,7 @@ use futures_util::Stream;
 use monitor_wire::{Command, CommandId, CommandOrder, Fields, WorkerChannel, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::ledger::KeyHash;
 use super::names::{Identity, names};
@@ -32,6 +33,8 @@ pub(super) struct Channel {
     pub(super) methods: Box<str>,
     /// Who its worker is.
     pub(super) identity: Arc<Identity>,
+    /// When its worker was told that somebody looks at it.
+    pub(super) watched: Option<Instant>,
 }
 
 impl Channel {
@@ -120,6 +123,7 @@ impl Commands {
             since_us: self.clock.wall_us(),
             methods: methods.join(",").into(),
             identity: identity.clone(),
+            watched: None,
         };
         let mut hub = self.hub();
         if channel.does("revoke")

@@ -15,6 +15,7 @@ mod queues;
 mod reply;
 mod revoked;
 mod single;
+mod watched;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -35,6 +36,7 @@ use self::ledger::{Ledger, Waiting};
 use self::names::{Identity, Known};
 pub(crate) use self::newest::CommandsQuery;
 use self::revoked::Revocations;
+pub(crate) use self::watched::Watched;
 use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::store::{Queries, StoreError};

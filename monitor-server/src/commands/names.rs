@@ -7,6 +7,7 @@ use globset::GlobBuilder;
 use monitor_wire::{CommandStatus, CommandTo, Worker, WorkerId};
 
 use super::CommandError;
+use crate::live::Pattern;
 
 /// A command may be for so many workers.
 const MOST_WORKERS: usize = 10_000;
@@ -20,6 +21,13 @@ pub(super) struct Identity {
     pub(super) plain: String,
     pub(super) pid: u32,
     pub(super) started_us: Option<u64>,
+}
+
+impl Identity {
+    /// Returns true if its name, with the number of its process or without, is like this.
+    pub(super) fn is_like(&self, pattern: &Pattern) -> bool {
+        pattern.matches(&self.plain) || pattern.matches(&format!("{}:{}", self.plain, self.pid))
+    }
 }
 
 impl From<&Worker> for Identity {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
@@ -28,6 +29,7 @@ use super::connections::Busy;
 use super::params::{RootName, RootNames, Strict, Words};
 use super::problem::ApiError;
 use crate::alerts::Firing;
+use crate::commands::Watched;
 use crate::live::{Format, Live, Next, Pattern, Piece, Subscription, Wanted, WantedTypes, WantedWorker};
 use crate::store::RootKey;
 
@@ -176,6 +178,7 @@ pub(super) async fn get_stream(
     };
     let after = caught_up(&app, after).await?;
     let wanted = Wanted { types, roots, each_root, process_id, worker, name, kinds, task };
+    let watching = Watched::of(&wanted).map(|watched| app.commands.watch_on(watched));
     let reader = Reader {
         subscription: app.live.subscribe(wanted),
         live: app.live.clone(),
@@ -191,6 +194,7 @@ pub(super) async fn get_stream(
         heartbeat: app.config.stream_heartbeat,
         last_sent: Instant::now(),
         stopping: app.stopping.clone(),
+        _watching: watching,
         _turn: turn,
     };
     if let Some(upgrade) = upgrade {
@@ -294,6 +298,8 @@ struct Reader {
     stopping: CancellationToken,
     /// The place of the one piece that a reader holds.
     hand: Arc<Semaphore>,
+    /// Workers are told that somebody looks.
+    _watching: Option<AbortOnDropHandle<()>>,
     _turn: OwnedSemaphorePermit,
 }
 

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
+use crate::commands::Watched;
 use crate::store::{COLUMNS_MEDIA_TYPE, Queries, RootKey, StoreError, TreeColumns};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -52,6 +53,7 @@ pub(super) async fn get_tree(
     Strict(params): Strict<TreeParams>,
 ) -> Result<Response, ApiError> {
     let RootName(root) = path.read("root")?;
+    app.commands.watch_once(Watched::Trees(vec![root]));
     let answer = if wants_columns(&headers) { columns(&app, root).await? } else { json(&app, root, params).await? };
     let Some(mut response) = answer else { return Err(app.no_root(root, path.text("root")).await) };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));

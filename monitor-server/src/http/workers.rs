@@ -9,6 +9,8 @@ use utoipa::IntoParams;
 use super::params::{Limit, NoParams, PathParts, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
+use crate::commands::Watched;
+use crate::live::WantedWorker;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -50,6 +52,7 @@ pub(super) async fn get_workers(State(app): State<App>, Strict(params): Strict<W
 )]
 pub(super) async fn get_worker(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Worker> {
     let id = path.read("id")?;
+    app.commands.watch_once(Watched::Worker(WantedWorker::Id(id)));
     let worker = app.ask(move |store| store.worker(id)).await?;
     worker.map(Json).ok_or(ApiError::NoWorker { id })
 }

@@ -75,6 +75,9 @@ pub trait Queries: Send + Sync + 'static {
     /// Workers that are online and tell when they will be heard of again, and when the server last heard of them.
     fn online(&self) -> Result<Vec<(WorkerId, u64)>, StoreError>;
 
+    /// Those of these workers in which something of a tree runs or waits to.
+    fn running_in(&self, root: RootKey, workers: &[WorkerId]) -> Result<Vec<WorkerId>, StoreError>;
+
     /// One worker; none if there is no such worker.
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError>;
 

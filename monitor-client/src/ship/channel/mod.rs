@@ -42,6 +42,9 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// A channel that was open for so long was no failure.
 const WELL: Duration = Duration::from_secs(10);
 
+/// Somebody is taken to look for no longer than this after the server has said so.
+const LONGEST_WATCH: Duration = Duration::from_secs(600);
+
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
 /// What one channel's parts share.
@@ -121,6 +124,12 @@ struct Revoked {
     ids: Vec<String>,
 }
 
+/// Somebody looks at this program, and is taken to do so for a while.
+#[derive(Deserialize)]
+struct Watched {
+    for_ms: u64,
+}
+
 impl Listener {
     async fn open(&self, methods: &[&str]) -> Result<Response, Answer> {
         let refused = |error: reqwest::Error| Answer::Refused { why: causes(error) };
@@ -150,6 +159,11 @@ impl Listener {
                     "revoked" => {
                         if let Ok(Revoked { ids }) = serde_json::from_str(&message.data) {
                             beside(answering, source::revoked(&self.allowed, ids)).await;
+                        }
+                    }
+                    "watched" => {
+                        if let Ok(Watched { for_ms }) = serde_json::from_str(&message.data) {
+                            self.shared.switches.watch(Duration::from_millis(for_ms).min(LONGEST_WATCH));
                         }
                     }
                     "command" => match serde_json::from_str::<CommandOrder>(&message.data) {

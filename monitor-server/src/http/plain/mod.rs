@@ -16,6 +16,7 @@ use self::words::Words;
 use super::App;
 use super::params::RootName;
 use super::problem::ApiError;
+use crate::commands::Watched;
 use crate::store::{ProcessesQuery, RootKey, RootsQuery};
 
 /// So many roots a page.
@@ -103,6 +104,7 @@ fn list_of(page: &RootsPage, uri: &Uri, words: &Words) -> String {
 
 async fn tree(app: App, below: &str, uri: &Uri, words: &'static Words) -> Result<Html<String>, ApiError> {
     let Ok(RootName(root)) = below.parse() else { return Err(ApiError::NoPath { path: uri.path().to_owned() }) };
+    app.commands.watch_once(Watched::Trees(vec![root]));
     let cursor = parameter(uri, "cursor");
     let found = app.ask(move |store| store.tree(root, PROCESSES, cursor.as_deref())).await?;
     let Some(page) = found else { return Err(app.no_root(root, below).await) };

@@ -234,6 +234,15 @@ impl Queries for MemoryStore {
         Ok(state.workers.iter().filter(is_watched).map(|seen| (seen.id, seen.last_seen_us)).collect())
     }
 
+    fn running_in(&self, root: RootKey, workers: &[WorkerId]) -> Result<Vec<WorkerId>, StoreError> {
+        let state = self.state();
+        let Some(number) = state.number(root) else { return Ok(Vec::new()) };
+        let is_open = |process: &Process| [monitor_wire::State::RUNNING, monitor_wire::State::PENDING].contains(&process.state);
+        let open = state.listed().into_iter().filter(|([of, ..], process)| *of == number && is_open(process));
+        let open: Vec<_> = open.filter_map(|(_, process)| process.worker_id).collect();
+        Ok(workers.iter().copied().filter(|worker| open.contains(worker)).collect())
+    }
+
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         let state = self.state();
         let Some(seen) = state.workers.iter().find(|seen| seen.id == id) else { return Ok(None) };

@@ -449,6 +449,10 @@ impl Queries for SqliteStore {
         self.read("list the workers that are online", |snapshot| Ok(workers::online(snapshot)?))
     }
 
+    fn running_in(&self, root: RootKey, workers: &[WorkerId]) -> Result<Vec<WorkerId>, StoreError> {
+        self.read("look who works on a tree", |snapshot| Ok(workers::running_in(snapshot, root, workers)?))
+    }
+
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         self.read("read a worker", |snapshot| Ok(workers::one(snapshot, id)?))
     }

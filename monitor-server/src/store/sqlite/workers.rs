@@ -7,8 +7,9 @@ use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkersPage};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::pool::Snapshot;
+use super::roots::find_row;
 use super::{ReadError, as_of, ids, number_of};
-use crate::store::worker;
+use crate::store::{RootKey, worker};
 
 const COLUMNS: &str = "key, id, last_seen, open, facts, lag";
 
@@ -28,6 +29,20 @@ pub(super) fn dropped(connection: &Connection, key: i64) -> Result<Vec<Dropped>>
 pub(super) fn key(connection: &Connection, id: WorkerId) -> Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT key FROM worker WHERE id = ?1")?;
     statement.query_row([ids::worker_key(id)], |row| row.get(0)).optional()
+}
+
+/// Those of these workers that have something of a tree open.
+pub(super) fn running_in(connection: &Connection, root: RootKey, workers: &[WorkerId]) -> Result<Vec<WorkerId>> {
+    let Some(root) = find_row(connection, root)? else { return Ok(Vec::new()) };
+    let sql = "SELECT EXISTS (SELECT 1 FROM open WHERE worker = (SELECT key FROM worker WHERE id = ?1) AND root = ?2)";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut running = Vec::new();
+    for worker in workers {
+        if statement.query_row(rusqlite::params![ids::worker_key(*worker), root.number], |row| row.get(0))? {
+            running.push(*worker);
+        }
+    }
+    Ok(running)
 }
 
 /// A worker's state, as far as what it had open depends on it.

@@ -185,6 +185,16 @@ fn a_tree_and_a_process_are_found_by_either_name_of_the_root<P: Place>() {
     assert!(store.worker(worker('Z')).unwrap().is_none());
 }
 
+fn workers_are_found_in_the_trees_of_which_they_have_something_open<P: Place>() {
+    let (_place, store) = filled::<P>();
+    let among = [worker('A'), worker('B'), worker('C')];
+    for (root, expected) in [(1, &[][..]), (2, &[]), (3, &['B'][..]), (4, &['A']), (5, &['A']), (9, &[])] {
+        let expected: Vec<_> = expected.iter().map(|name| worker(*name)).collect();
+        assert_eq!(store.running_in(RootKey::Number(root), &among).unwrap(), expected, "{root}");
+    }
+    assert_eq!(store.running_in(RootKey::Number(3), &[]).unwrap(), []);
+}
+
 fn workers_are_paged_newest_first<P: Place>() {
     let (_place, store) = filled::<P>();
     let first = store.workers(1, None).unwrap();
@@ -202,5 +212,6 @@ for_each_store!(
     processes_are_listed_across_trees_newest_first,
     a_tree_and_a_process_are_found_by_either_name_of_the_root,
     processes_are_found_by_the_ids_of_other_systems_in_whatever_tree,
+    workers_are_found_in_the_trees_of_which_they_have_something_open,
     workers_are_paged_newest_first,
 );
