@@ -105,7 +105,7 @@ impl Database {
     pub(crate) fn open(data: &Path) -> Result<Self, AgentError> {
         let path = data.join(DATABASE);
         open_private(&path).map_err(AgentError::disk("open", &path))?;
-        Self::connect(path)
+        Self::connect(&path)
     }
 
     /// Opens the database of an agent, to ask that agent or to look.
@@ -114,16 +114,16 @@ impl Database {
     /// When there is none, it can't be used, or is no agent's.
     pub fn existing(data: &Path) -> Result<Self, AgentError> {
         let path = data.join(DATABASE);
-        if path.is_file() { Self::connect(path) } else { Err(AgentError::NoAgent { path: data.to_owned() }) }
+        if path.is_file() { Self::connect(&path) } else { Err(AgentError::NoAgent { path: data.to_owned() }) }
     }
 
     /// SQLite refuses at once, whatever the timeout, when two make a new database one with a WAL: each then waits for the other.
-    fn connect(path: PathBuf) -> Result<Self, AgentError> {
+    fn connect(path: &Path) -> Result<Self, AgentError> {
         let begun = Instant::now();
         loop {
-            match Self::connect_once(path.clone()) {
+            match Self::connect_once(path.to_owned()) {
                 Err(AgentError::Database { source, .. }) if is_busy(&source) && begun.elapsed() < BUSY => {
-                    std::thread::sleep(Duration::from_millis(20))
+                    std::thread::sleep(Duration::from_millis(20));
                 }
                 ended => return ended,
             }

@@ -98,5 +98,5 @@ pub(crate) fn turns_over(count: u64, a_second: u64) {
             _ => work.returned(&number),
         }
     }
-    monitor_client::flush(Duration::from_mins(5)).expect("the server takes it");
+    monitor_client::flush(Duration::from_secs(300)).expect("the server takes it");
 }
