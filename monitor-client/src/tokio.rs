@@ -14,12 +14,45 @@
 //! ```
 
 use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::{AbortHandle, JoinHandle, LocalSet};
 
 use crate::cancel::tasks::task;
 use crate::carried::in_current;
+
+/// The runtime that the program tells of.
+static SHOWN: Mutex<Option<Handle>> = Mutex::new(None);
+
+/// Has the program tell of a runtime when it is asked for its `stats`: how many threads and tasks it has, how many tasks wait for a thread, and for how
+/// long its threads were busy. Of several runtimes it is the one that was said last.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// monitor_client::tokio::show_runtime(&tokio::runtime::Handle::current());
+/// # });
+/// ```
+pub fn show_runtime(runtime: &Handle) {
+    *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime.clone());
+}
+
+/// What there is to tell of that runtime now.
+#[cfg(feature = "ship")]
+pub(crate) fn figures() -> serde_json::Map<String, serde_json::Value> {
+    let mut figures = serde_json::Map::new();
+    let Some(runtime) = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return figures };
+    let metrics = runtime.metrics();
+    figures.insert("tokio_workers".to_owned(), metrics.num_workers().into());
+    figures.insert("tokio_tasks".to_owned(), metrics.num_alive_tasks().into());
+    figures.insert("tokio_waiting".to_owned(), metrics.global_queue_depth().into());
+    #[cfg(target_has_atomic = "64")]
+    {
+        let busy: std::time::Duration = (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum();
+        figures.insert("tokio_busy_ns".to_owned(), u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX).into());
+    }
+    figures
+}
 
 /// As [`tokio::spawn`]; what runs in the task belongs to the process that spawned it.
 ///

@@ -59,6 +59,12 @@ fn a_tree_ends_across_tasks_threads_programs_and_commands() {
     let (asks, stubborn) = (running(&server, "asks", 2), running(&server, "stubborn", 1));
     // The program, the one that it has started, and the launcher.
     wait_for_channels(&server, 3);
+    // Of the runtime that it has handed over.
+    let mut inspect = command("monitor");
+    inspect.args(["inspect", "stats", "--timeout", "40s", "--json", "--server", server.url()]);
+    let stats: Value = serde_json::from_str(&run(inspect).stdout).unwrap();
+    let of_tokio = |line: &Value| [line["value"]["tokio_workers"].clone(), line["value"]["tokio_tasks"].clone()];
+    assert!(stats["lines"].as_array().unwrap().iter().any(|line| of_tokio(line) == [json!(2), json!(2)]), "{stats}");
 
     // One task alone: by what it has begun itself.
     let number = server.roots()[0]["number"].to_string();

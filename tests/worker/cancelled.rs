@@ -9,6 +9,7 @@ use monitor_client::{CommandExt as _, cancel, cross_thread, root_task, spawn_tas
 #[root_task]
 pub(crate) fn cancellable(monitor: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    monitor_client::tokio::show_runtime(runtime.handle());
     let tasks = runtime.block_on(async { [spawn_task(sleeps()), spawn_task(sleeps())] });
     let thread = spawn_thread(asks);
     let mut program = Command::new(std::env::current_exe().expect("a path"));

@@ -18,8 +18,8 @@ const OF_THE_BROWSER: &[&str] = &["chromium", "fonts-noto-cjk"];
 /// Servers that the tests start for themselves; their packages have the same names. That of RabbitMQ brings Erlang along.
 const BROKERS: &[&str] = &["redis-server", "rabbitmq-server"];
 
-/// Programs that the examples of the documentation are run with; their packages have the same names.
-const OF_THE_DOCUMENTATION: &[&str] = &["curl", "jq", "python3"];
+/// Programs that the examples of the documentation are run with, and a mail server, with their packages.
+const PROGRAMS: &[(&str, &str)] = &[("curl", "curl"), ("jq", "jq"), ("python3", "python3"), ("aiosmtpd", "python3-aiosmtpd")];
 
 /// PATH with the tools in front, everything installed.
 pub(crate) fn install() -> Result<OsString> {
@@ -50,10 +50,11 @@ pub(crate) fn install() -> Result<OsString> {
         install_packages(BROKERS, &by_hand)?;
         ensure!(has_brokers(), by_hand);
     }
-    let has_programs = || OF_THE_DOCUMENTATION.iter().all(|program| find(program).is_some());
+    let has_programs = || PROGRAMS.iter().all(|(program, _)| find(program).is_some());
     if !has_programs() {
-        let by_hand = format!("the examples of the documentation want: sudo apt-get install {}", OF_THE_DOCUMENTATION.join(" "));
-        install_packages(OF_THE_DOCUMENTATION, &by_hand)?;
+        let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
+        let by_hand = format!("the examples of the documentation and the tests of mails want: sudo apt-get install {}", packages.join(" "));
+        install_packages(&packages, &by_hand)?;
         ensure!(has_programs(), by_hand);
     }
     let mut path = vec![root.join("bin")];

@@ -12,7 +12,7 @@ use std::time::Duration;
 use monitor_receiver::{Ended, Error, Notice, Receiver, State};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, ROOT, TestServer, ended, monitor, started};
+use crate::support::{PATIENCE, ROOT, TestServer, ended, monitor, started, wait_for};
 
 fn task(event_type: &str, id: u64) -> Value {
     json!({
@@ -393,34 +393,39 @@ fn http_sink(status: &'static str) -> (String, mpsc::Receiver<Value>) {
     (url, posted)
 }
 
-/// A mail server, and the mails that it took.
-fn mail_sink() -> (String, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("smtp://{}", listener.local_addr().unwrap());
-    let (mails, taken) = mpsc::channel();
-    std::thread::spawn(move || {
-        for mut socket in listener.incoming().map_while(Result::ok) {
-            let (reader, mut mail) = (BufReader::new(socket.try_clone().unwrap()), String::new());
-            let mut is_data = false;
-            let _ = socket.write_all(b"220 sink\r\n");
-            for line in reader.lines().map_while(Result::ok) {
-                let is_end = is_data && line == ".";
-                mail.extend([line.as_str(), "\n"]);
-                let answer = match line.get(..4).unwrap_or_default() {
-                    _ if is_data && !is_end => continue,
-                    "DATA" => "354 go on",
-                    "QUIT" => "221 bye",
-                    _ => "250 ok",
-                };
-                is_data = (is_data || line == "DATA") && !is_end;
-                let _ = write!(socket, "{answer}\r\n");
-                if is_end {
-                    mails.send(std::mem::take(&mut mail)).unwrap();
-                }
-            }
-        }
-    });
-    (url, taken)
+/// A real mail server, which keeps what it takes in a folder.
+struct MailServer {
+    program: Child,
+    folder: tempfile::TempDir,
+    url: String,
+}
+
+impl MailServer {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut program = Command::new("aiosmtpd");
+        program.args(["-n", "-l", &address.to_string(), "-c", "aiosmtpd.handlers.Mailbox"]).arg(folder.path().join("mails"));
+        let program = program.spawn().expect("aiosmtpd, of Debian's python3-aiosmtpd: `cargo xtask test` installs it");
+        let server = Self { program, folder, url: format!("smtp://{address}") };
+        wait_for("the mail server", || TcpStream::connect(address).ok());
+        server
+    }
+
+    /// The only mail, once it is there.
+    fn mail(&self) -> String {
+        wait_for("a mail", || {
+            let mut mails = std::fs::read_dir(self.folder.path().join("mails/new")).ok()?;
+            std::fs::read_to_string(mails.next()?.unwrap().path()).ok()
+        })
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
 }
 
 #[test]
@@ -429,7 +434,7 @@ fn each_camera_takes_its_picture() {
     story(&server);
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let ((webhook, posted), (smtp, mails)) = (http_sink("204 No Content"), mail_sink());
+    let ((webhook, posted), mails) = (http_sink("204 No Content"), MailServer::start());
     let cameras = [
         format!("file:{}", path("pictures.json")),
         format!("sqlite:{}", path("pictures.db")),
@@ -440,7 +445,7 @@ fn each_camera_takes_its_picture() {
     // One picture at the end, however long it takes.
     let mut args = vec!["events", "--after", "0", "--limit", "7", "--frequency", "1h", "--server", &server.url];
     args.extend(cameras.iter().flat_map(|camera| ["--camera", camera.as_str()]));
-    let output = monitor(&args).env("MONITOR_SMTP_URL", smtp).assert().success().get_output().clone();
+    let output = monitor(&args).env("MONITOR_SMTP_URL", &mails.url).assert().success().get_output().clone();
     assert_eq!((output.stdout.len(), String::from_utf8(output.stderr).unwrap().as_str()), (0, ""));
 
     let picture: Value = serde_json::from_str(&std::fs::read_to_string(path("pictures.json")).unwrap()).unwrap();
@@ -463,8 +468,8 @@ fn each_camera_takes_its_picture() {
     assert_eq!(row("SELECT program || '@' || hostname FROM worker"), "nightly@build-7");
     assert_eq!(row("SELECT sum(count) || ' of ' || (SELECT event_count FROM picture) FROM count"), "7 of 7");
 
-    let mail = mails.recv_timeout(PATIENCE).unwrap();
-    assert!(mail.contains("RCPT TO:<ops@example.com>") && mail.contains("Subject: 3 tasks changed, 2 failed or lost"), "{mail}");
+    let mail = mails.mail();
+    assert!(mail.contains("X-RcptTo: ops@example.com") && mail.contains("Subject: 3 tasks changed, 2 failed or lost"), "{mail}");
     assert!(mail.contains("failed render (uuid-1): no disk"), "{mail}");
 }
 

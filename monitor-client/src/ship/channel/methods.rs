@@ -130,6 +130,7 @@ fn stats(shared: &Rc<Shared>, since_us: u64) -> Value {
     }
     if let (Value::Object(stats), Value::Object(system)) = (&mut stats, system()) {
         stats.extend(system);
+        stats.extend(crate::tokio::figures());
     }
     stats
 }

@@ -139,4 +139,8 @@ export const en = {
   "worker.stat.files": "Open files",
   "worker.stat.cpu_user_ns": "Processor, own code",
   "worker.stat.cpu_system_ns": "Processor, system",
+  "worker.stat.tokio_workers": "Tokio, threads",
+  "worker.stat.tokio_tasks": "Tokio, tasks",
+  "worker.stat.tokio_waiting": "Tokio, tasks that wait",
+  "worker.stat.tokio_busy_ns": "Tokio, threads busy",
 };

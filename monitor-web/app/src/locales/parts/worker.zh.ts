@@ -141,4 +141,8 @@ export const zh: Record<keyof typeof en, string> = {
   "worker.stat.files": "打开的文件",
   "worker.stat.cpu_user_ns": "处理器（用户态）",
   "worker.stat.cpu_system_ns": "处理器（内核态）",
+  "worker.stat.tokio_workers": "Tokio 线程",
+  "worker.stat.tokio_tasks": "Tokio 任务",
+  "worker.stat.tokio_waiting": "Tokio 等待的任务",
+  "worker.stat.tokio_busy_ns": "Tokio 线程忙碌时间",
 };
