@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use monitor_wire::{
-    Kind, Problem, Process, Queue, QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState, WorkerId,
+    Problem, Process, Queue, QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState, WorkerId,
 };
 use serde::{Deserialize, Deserializer, de};
 use tokio::time::Instant;
@@ -270,8 +270,9 @@ pub(super) async fn get_queue_result(
 impl App {
     /// The newest task with this id in its queue.
     async fn task_of(&self, uuid: &str) -> Result<Process, ApiError> {
-        let query = ProcessesQuery { native_id: Some(uuid.to_owned()), kind: Some(Kind::TASK), limit: 1, ..ProcessesQuery::default() };
-        let found = self.ask(move |store| store.processes(&query)).await?.processes.pop();
+        // That something is of kind `task` its sender says, or who receives it: of some tasks only what came later is known.
+        let query = ProcessesQuery { native_id: Some(uuid.to_owned()), limit: 100, ..ProcessesQuery::default() };
+        let found = self.ask(move |store| store.processes(&query)).await?.processes.into_iter().find(|process| process.task.is_some());
         found.ok_or_else(|| {
             let found: String = uuid.chars().take(80).collect();
             ApiError::Missing { detail: format!("there is no task {found:?}: `GET /api/v1/queue-tasks` lists those that there are") }

@@ -68,6 +68,17 @@ async fn tasks_are_listed_counted_and_found() {
 }
 
 #[tokio::test]
+async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
+    let server = TestServer::start().await;
+    server.send(&batch(1, &[event("late", PROCESS, &json!({"type": "task-succeeded", "result": 7}))])).await;
+    // A process that has the same id and is no task.
+    let other = json!({"type": "process-started", "name": "late", "kind": "job", "time_us": 1_763_600_000_000_001_u64});
+    server.send(&batch(2, &[event("late", CHILD, &other)])).await;
+    assert_eq!(server.ask("/api/v1/queue-tasks/late").await["id"], PROCESS);
+    assert_eq!(server.ask("/api/v1/queue-tasks/late/result").await["result"], 7);
+}
+
+#[tokio::test]
 async fn a_result_is_waited_for() {
     let server = filled().await;
     let failed = server.ask("/api/v1/queue-tasks/two/result").await;
