@@ -4,7 +4,7 @@
 //! reads the settings, sets up whoever drains the queue and calls [`turn_on`]; if none does, the program stays unmonitored.
 //! A forked child decides anew ([`fork`](crate::fork)).
 //!
-//! Two words keep it. One says whether anything begins: it is off as well while the [`levels`](crate::levels) say that nothing new is
+//! Two words keep it. One says whether anything begins: it is off as well while the [`levels`] say that nothing new is
 //! told. The other one says whether recording goes on, for what has begun.
 
 use std::cell::Cell;
