@@ -429,7 +429,7 @@ mod tests {
         let mut reader = Reader::new(&get);
         assert_eq!(Settings::read(&mut reader), Settings { enabled: true, spool_dir: Some(bytes().into()), ..Settings::default() });
         let problems = reader.problems();
-        assert_eq!(problems.len(), 11, "{problems:?}");
+        assert_eq!(problems.len(), 12, "{problems:?}");
     }
 
     #[test]
