@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command};
 
-use expect_test::expect;
 use monitor_tests::{Finished, Redis, Server, command, example, outline, run, wait_for};
 use serde_json::{Value, json};
 
@@ -158,18 +157,12 @@ fn a_task_is_one_process_from_its_sender_to_whatever_becomes_of_it() {
     let tree = server.tree(&server.finished_root());
     let programs: BTreeSet<&str> = tree.iter().filter_map(|process| process["worker_id"].as_str()).collect();
     assert_eq!(programs.len(), 2, "of the sender and the worker: {tree:?}");
-    expect![[r#"
-        send films
-          渲染
-            encode
-          渲染
-            encode
-          渲染
-            encode
-          渲染 [failed]: AbortError: 胶片坏了
-          渲染 [failed]: the film tore
-    "#]]
-    .assert_eq(&outline(&tree));
+    // The worker begins several at once, in whatever order.
+    let shown = outline(&tree);
+    let mut parts: Vec<&str> = shown.trim_end().split("\n  渲染").collect();
+    parts.sort_unstable();
+    let encoded = "\n    encode";
+    assert_eq!(parts, [encoded, encoded, encoded, " [failed]: AbortError: 胶片坏了", " [failed]: the film tore", "send films"], "{shown}");
     assert_eq!(server.roots().len(), 1);
 }
 
