@@ -78,6 +78,11 @@ impl Paths {
         self.hashes.clear();
     }
 
+    /// Returns true if it runs, or has ended and was not told by now.
+    pub(crate) fn knows(&self, id: u64) -> bool {
+        self.get(id).is_some()
+    }
+
     fn get(&self, id: u64) -> Option<&Link> {
         self.ended.get(&id).or_else(|| self.running.get(&id))
     }

@@ -77,6 +77,8 @@ pub(crate) struct Rings {
     /// Parents of what this look has told: they are told as well, however short they have run, and before the next look.
     wanted: HashSet<u64>,
     folds: Folds,
+    /// Calls that had not ended when what is below them was told: they get a row at their end, however short they were.
+    owed: HashSet<u64>,
     /// Brief calls of the ring that is being read.
     briefs: Briefs,
     /// The rows that count them.
@@ -230,6 +232,7 @@ impl Rings {
     /// An end that came by another way.
     pub(crate) fn forget(&mut self, id: u64) {
         self.announced.remove(&id);
+        self.owed.remove(&id);
         self.folds.ended(id);
         self.rows.ended(id);
     }
@@ -326,6 +329,9 @@ impl Rings {
                 parent = above;
             }
             self.wanted.insert(parent);
+            if !self.announced.contains(&parent) && self.paths.knows(parent) {
+                self.owed.insert(parent);
+            }
             self.rows.add(parent, pending.root, pending.rows, now);
         }
         self.briefs = briefs;
@@ -353,6 +359,7 @@ impl Rings {
     }
 
     fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(RingItem)) {
+        let is_owed = !self.owed.is_empty() && self.owed.remove(&words.id);
         let ending = Facts(words.facts).ending();
         if Facts(words.facts).is_folded() {
             // Its fold may have come since the last look.
@@ -372,7 +379,6 @@ impl Rings {
         if let Some(table) = fold::table().filter(|table| table.below > 0) {
             let elapsed = words.end.saturating_sub(words.start);
             let may_be_brief = Facts(words.facts).may_be_brief() && ending == Ending::Succeeded && is_new;
-            let has_rows = || elapsed >= table.below && self.rows.has(words.id);
             let call = brief::Ended {
                 id: words.id,
                 parent: words.parent,
@@ -381,7 +387,7 @@ impl Rings {
                 start: words.start,
                 elapsed,
                 bucket: table.bucket(elapsed) as u32,
-                may_be_counted: may_be_brief && !has_rows(),
+                may_be_counted: may_be_brief && !is_owed,
             };
             let rows = self.briefs.add(&call, &mut self.paths, table.limits());
             if elapsed >= table.below {

@@ -1,12 +1,13 @@
 //! Woven calls that are too short to be worth a row.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use monitor_core::private::{Carried, Guard, How, site};
 use monitor_core::record::Outcome;
 use monitor_core::{Context, queue};
 
-use crate::told::Told;
+use crate::told::{Told, name_of};
 use crate::{IS_WOVEN, enter, fails, poll, top, total, waits, with_receiver};
 
 /// What was told of a program's calls, which are woven.
@@ -180,6 +181,41 @@ fn futures_that_call_nothing_are_counted_and_all_others_have_rows() {
             }
         });
         assert_eq!((told.of("top/a", "succeeded"), told.of("top/a/g", "succeeded")), ([3, 0], [0, 3]), "{:?}", told.counts());
+    });
+}
+
+#[test]
+fn a_call_that_ends_while_a_look_takes_what_it_has_called_has_a_row() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Much to read, so that looks take their time.
+            scope.spawn(|| {
+                IS_WOVEN.set(true);
+                while !is_over.load(Ordering::Relaxed) {
+                    let _outer = enter(2);
+                    (0..9).for_each(|_| drop(enter(3)));
+                }
+            });
+            let calls = scope.spawn(|| {
+                IS_WOVEN.set(true);
+                for _ in 0..100 {
+                    // Long enough to be told while it runs, and brief nevertheless.
+                    let (_outer, begun) = (enter(0), Instant::now());
+                    drop(enter(1));
+                    while begun.elapsed() < Duration::from_millis(6) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+            while !calls.is_finished() {
+                told.look(receiver);
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        told.drain(receiver);
+        assert!(told.folds.values().any(|folded| name_of(&folded.origin) == "b"), "no look came while one ran: {:?}", told.counts());
     });
 }
 

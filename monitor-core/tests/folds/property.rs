@@ -231,8 +231,8 @@ proptest! {
             }
             drop(top);
             plain.insert(("top".to_owned(), "succeeded"), 1);
-            told.drain(receiver);
             prop_assert_eq!(queue::dropped(), before);
+            told.drain(receiver);
             let counted: Plain = told.counts().into_iter().map(|(key, counts)| (key, total(counts))).collect();
             plain.retain(|_, count| *count > 0);
             if is_woven {

@@ -1,6 +1,7 @@
 //! What a receiver was told, in the order in which it must be told.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Debug;
 use std::time::Duration;
 
 use monitor_core::queue;
@@ -23,21 +24,21 @@ pub(crate) struct Told {
     pub(crate) folds: HashMap<u64, Folded>,
     /// Folds that are over.
     pub(crate) over: HashSet<u64>,
-    /// Parents that were not told of before their children: they run, and are no folds.
-    awaited: HashSet<u64>,
+    /// Parents that were not told of before their children: they run, and are no folds. With the first of these children.
+    awaited: HashMap<u64, String>,
 }
 
 impl Told {
     pub(crate) fn add(&mut self, record: Record) {
         match record {
             Record::Started(started) => {
-                self.note_parent(started.parent);
+                self.note_parent(started.parent, &started);
                 assert!(self.starts.insert(started.id, started).is_none(), "started twice");
             }
             Record::Ended(ended) => assert!(self.ends.insert(ended.id, ended).is_none(), "ended twice"),
             Record::Folded(folded) => {
-                self.note_parent(folded.parent);
-                assert!(!self.awaited.contains(&folded.mark), "told after what hangs below it: {folded:?}");
+                self.note_parent(folded.parent, &folded);
+                assert!(!self.awaited.contains_key(&folded.mark), "told after what hangs below it: {folded:?}");
                 assert!(!self.over.contains(&folded.mark), "nothing comes after the last: {folded:?}");
                 if folded.is_last {
                     self.over.insert(folded.mark);
@@ -58,9 +59,9 @@ impl Told {
         }
     }
 
-    fn note_parent(&mut self, parent: u64) {
+    fn note_parent(&mut self, parent: u64, child: &impl Debug) {
         if parent != 0 && !self.starts.contains_key(&parent) && !self.folds.contains_key(&parent) {
-            self.awaited.insert(parent);
+            self.awaited.entry(parent).or_insert_with(|| format!("{child:?}"));
         }
     }
 
@@ -69,8 +70,8 @@ impl Told {
             receiver.release(entry.bytes);
             self.add(entry.record);
         }
-        for parent in self.awaited.drain() {
-            assert!(self.starts.contains_key(&parent), "nobody has told of the parent {parent:x}");
+        for (parent, child) in self.awaited.drain() {
+            assert!(self.starts.contains_key(&parent), "nobody has told of the parent {parent:x} of {child}");
         }
     }
 
