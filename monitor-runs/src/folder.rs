@@ -80,12 +80,10 @@ pub(crate) fn replace(folder: &Path, name: &str, value: &impl Serialize) -> io::
     fs::rename(write_aside(folder, name, value)?, folder.join(name))
 }
 
-/// Writes a file that must not be there yet, and syncs it.
-pub(crate) fn create_synced(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
+/// Writes a file that must not be there yet. It may be lost when the power goes.
+pub(crate) fn create_new(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join(name))?;
-    file.write_all(&text_of(value)?)?;
-    file.sync_all()?;
-    sync_folder(folder)
+    file.write_all(&text_of(value)?)
 }
 
 /// Has the names in a folder stay.
@@ -139,8 +137,8 @@ mod tests {
         write_synced(folder.path(), "a.json", &[1, 2]).unwrap();
         replace(folder.path(), "a.json", &[3]).unwrap();
         assert_eq!(read::<Vec<u32>>(&folder.path().join("a.json")).unwrap(), [3]);
-        create_synced(folder.path(), "b.json", &1).unwrap();
-        assert_eq!(create_synced(folder.path(), "b.json", &2).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        create_new(folder.path(), "b.json", &1).unwrap();
+        assert_eq!(create_new(folder.path(), "b.json", &2).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         fs::write(folder.path().join("a.json"), "{").unwrap();
         assert!(matches!(read::<Vec<u32>>(&folder.path().join("a.json")), Err(RunError::Damaged { .. })));

@@ -1,4 +1,4 @@
-//! Waiting for a run without looking again and again: the system tells when a process ends, and when a file has grown.
+//! Waiting for a run without looking again and again: the system tells when a process ends, and when a step was written down.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 /// Between two looks where the system can tell nothing: no watch is left, or the pid can't be seen from here.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Somebody who waits for what a run writes, and for its end.
+/// Somebody who waits for a run's next step, and for its end.
 #[derive(Debug)]
 pub struct Follower<'a> {
     run: &'a Run,
@@ -27,14 +27,14 @@ impl<'a> Follower<'a> {
     /// Begins to watch. What happens from here on wakes [`wait`](Self::wait).
     pub fn new(run: &'a Run) -> Self {
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).and_then(|watch| {
-            let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-            inotify::add_watch(&watch, &run.folder, changes | inotify::WatchFlags::DELETE_SELF)?;
+            // Steps, state and outcome are written aside and moved to their names. Output, which grows all the time, is of no interest.
+            inotify::add_watch(&watch, &run.folder, inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE_SELF)?;
             Ok(watch)
         });
         Self { run, watch: watch.ok() }
     }
 
-    /// Waits until the run's folder changes, or one of those who run it has ended, but no longer than so.
+    /// Waits until the run takes a step, or one of those who run it has ended, but no longer than so.
     pub fn wait(&mut self, longest: Option<Duration>) {
         let state = self.run.again();
         let ends: Vec<OwnedFd> =

@@ -1,6 +1,7 @@
 //! Which process a pid names: pids are used again, and all are after a reboot.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub struct Identity {
 impl Identity {
     /// The process that has this pid now.
     pub fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, start: Stat::of(pid)?.start, boot: boot() })
+        Some(Self { pid, start: Stat::of(pid)?.start, boot: boot().to_owned() })
     }
 
     /// This program.
@@ -73,8 +74,10 @@ pub(crate) fn all() -> Vec<Stat> {
     entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
-fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+/// The boot that this program runs in, which does not change while it does.
+fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Steps of a run, each a file that is synced before the next step is taken, so that whoever comes later knows which happened.
+//! Steps of a run, each a file that is written before the next step is taken, so that whoever comes later knows which happened.
 //!
 //! ```text
 //! claimed.json       a launcher has taken the run: made once, so that no other launcher takes it
@@ -7,14 +7,19 @@
 //! ended-N.json       how attempt N ended
 //! outcome.json       how the run ended
 //! ```
+//!
+//! What is said of a run after a power cut hangs on `executing` and on what follows the command: those are synced, `executing` before the
+//! command is started. The other two matter only to who lives as long as the processes they name: without `claimed` a run that was never
+//! begun is begun, and without `running` one that was begun is as lost as with it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::folder::{create_synced, now_us, read, write_synced};
+use crate::folder::{create_new, now_us, read, replace, write_synced};
 use crate::identity::Identity;
 use crate::outcome::Outcome;
 
@@ -57,7 +62,7 @@ impl Taken {
 }
 
 pub(crate) fn claim(folder: &Path) -> io::Result<()> {
-    create_synced(folder, CLAIMED, &Taken::now())
+    create_new(folder, CLAIMED, &Taken::now())
 }
 
 pub(crate) fn executing(folder: &Path, attempt: u32) -> io::Result<()> {
@@ -65,7 +70,7 @@ pub(crate) fn executing(folder: &Path, attempt: u32) -> io::Result<()> {
 }
 
 pub(crate) fn running(folder: &Path, attempt: u32) -> io::Result<()> {
-    write_synced(folder, &format!("running-{attempt}.json"), &Taken::now())
+    replace(folder, &format!("running-{attempt}.json"), &Taken::now())
 }
 
 pub(crate) fn attempt_ended(folder: &Path, attempt: u32, outcome: &Outcome) -> io::Result<()> {
@@ -93,23 +98,31 @@ pub(crate) fn last_command(folder: &Path) -> Option<(u32, Identity)> {
 
 /// The furthest step of a run.
 pub(crate) fn last(folder: &Path) -> Step {
-    let last = |prefix| numbers(folder, prefix).max().unwrap_or(0);
-    let steps = [(last("executing-"), 1), (last("running-"), 2), (last("ended-"), 3)];
-    if folder.join(OUTCOME).exists() {
+    let names: Vec<_> = names(folder).collect();
+    if names.iter().any(|name| name == OUTCOME) {
         return Step::Ended;
     }
-    match steps.into_iter().max() {
+    let steps = [("executing-", 1), ("running-", 2), ("ended-", 3)];
+    let furthest = names.iter().flat_map(|name| steps.map(|(prefix, step)| Some((number(name, prefix)?, step)))).flatten().max();
+    match furthest {
         Some((number, 3)) if number > 0 => Step::AttemptEnded(number),
         Some((number, 2)) if number > 0 => Step::Running(number),
         Some((number, _)) if number > 0 => Step::Executing(number),
-        _ if folder.join(CLAIMED).exists() => Step::Claimed,
+        _ if names.iter().any(|name| name == CLAIMED) => Step::Claimed,
         _ => Step::Asked,
     }
 }
 
 fn numbers(folder: &Path, prefix: &'static str) -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.filter_map(move |entry| entry.file_name().to_str()?.strip_prefix(prefix)?.strip_suffix(".json")?.parse().ok())
+    names(folder).filter_map(move |name| number(&name, prefix))
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = OsString> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name())
+}
+
+fn number(name: &OsStr, prefix: &str) -> Option<u32> {
+    name.to_str()?.strip_prefix(prefix)?.strip_suffix(".json")?.parse().ok()
 }
 
 #[cfg(test)]
