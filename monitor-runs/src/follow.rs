@@ -1,10 +1,11 @@
-//! Waiting for a run without looking again and again: the system tells when a process ends, and when a step was written down.
+//! Waiting for a run without looking again and again: the system tells when a process ends, when a step was written down, and when
+//! output has come.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::inotify;
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::identity::Identity;
@@ -15,7 +16,7 @@ use std::os::fd::OwnedFd;
 /// Between two looks where the system can tell nothing: no watch is left, or the pid can't be seen from here.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Somebody who waits for a run's next step, and for its end.
+/// Somebody who waits for a run's next step, for its end, and perhaps for what it writes.
 #[derive(Debug)]
 pub struct Follower<'a> {
     run: &'a Run,
@@ -24,17 +25,26 @@ pub struct Follower<'a> {
 }
 
 impl<'a> Follower<'a> {
-    /// Begins to watch. What happens from here on wakes [`wait`](Self::wait).
+    /// Begins to watch the steps and the end. What happens from here on wakes [`wait`](Self::wait).
     pub fn new(run: &'a Run) -> Self {
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).and_then(|watch| {
-            // Steps, state and outcome are written aside and moved to their names. Output, which grows all the time, is of no interest.
-            inotify::add_watch(&watch, &run.folder, inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE_SELF)?;
+        // Steps, state and outcome are written aside and moved to their names.
+        Self::of(run, WatchFlags::MOVED_TO)
+    }
+
+    /// The same, and each time that output comes.
+    pub fn of_output(run: &'a Run) -> Self {
+        Self::of(run, WatchFlags::MOVED_TO | WatchFlags::MODIFY)
+    }
+
+    fn of(run: &'a Run, changes: WatchFlags) -> Self {
+        let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).and_then(|watch| {
+            inotify::add_watch(&watch, &run.folder, changes | WatchFlags::DELETE_SELF)?;
             Ok(watch)
         });
         Self { run, watch: watch.ok() }
     }
 
-    /// Waits until the run takes a step, or one of those who run it has ended, but no longer than so.
+    /// Waits until there is something new, or one of those who run it has ended, but no longer than so.
     pub fn wait(&mut self, longest: Option<Duration>) {
         let state = self.run.again();
         let ends: Vec<OwnedFd> =

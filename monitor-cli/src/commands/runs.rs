@@ -218,7 +218,7 @@ fn ended(outcome: &Outcome) -> String {
 
 /// What it has written, and what it writes until it ends.
 fn show(run: &Run, origin: Option<Origin>, follow: bool) -> anyhow::Result<()> {
-    let mut follower = Follower::new(run);
+    let mut follower = Follower::of_output(run);
     // As it came: whoever looks at it here is to see what there would have been to see.
     let mut out = std::io::stdout().lock();
     let mut position = 0;
