@@ -1,5 +1,6 @@
 //! Runs that outlive whoever asked for them.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -40,18 +41,27 @@ pub(crate) fn text(args: &[&str], house: &House) -> (Option<i32>, String, String
 #[test]
 fn a_detached_run_goes_on_and_is_found_again() {
     let house = House::new();
-    let id = detach(&house, &["--name", "long one"], "echo begun; read line; while ! [ -e go ]; do sleep 0.02; done; echo end >&2; exit 3");
+    let id = detach(
+        &house,
+        &["--name", "long one"],
+        "echo begun; read line; until [ -e more ]; do sleep 0.02; done; echo more; until [ -e go ]; do sleep 0.02; done; echo end >&2; exit 3",
+    );
     let run = until(&house, &id, "running");
     assert_eq!((&run["name"], &run["exit_code"]), (&"long one".into(), &().into()));
     assert_eq!(line_of(house.folder.path().join("runs").join(&id).join("output.log")), "begun");
     assert_eq!(text(&["runs", "logs", &id[..4]], &house).1, "begun\n");
-    let mut attached = house.monitor(&["runs", "attach", &id]).stdout(Stdio::piped()).spawn().unwrap();
+    let shown = house.folder.path().join("shown");
+    let mut attached = house.monitor(&["runs", "attach", &id]).stdout(File::create(&shown).unwrap()).spawn().unwrap();
+    let show = |text: &str| wait_for("what it writes to be shown", || (std::fs::read_to_string(&shown).unwrap() == text).then_some(()));
+    show("begun\n");
+    std::fs::write(house.folder.path().join("more"), "").unwrap();
+    show("begun\nmore\n");
     let mut left = house.monitor(&["runs", "attach", &id]).stdout(Stdio::null()).spawn().unwrap();
     kill(left.id(), "INT");
     assert!(!end_of(&mut left).success());
     std::fs::write(house.folder.path().join("go"), "").unwrap();
     assert_eq!(end_of(&mut attached).code(), Some(3));
-    assert_eq!(std::io::read_to_string(attached.stdout.take().unwrap()).unwrap(), "begun\nend\n");
+    show("begun\nmore\nend\n");
     assert_eq!(until(&house, &id, "ended")["exit_code"], 3);
     let process = house.process();
     assert_eq!((&process["name"], &process["error"]["message"]), (&"long one".into(), &"end".into()));
