@@ -142,6 +142,11 @@ impl Receiver {
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let look = Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() };
         self.looked = self.rings.look(look, |told| seen.push(told));
+        for told in &seen {
+            if let RingItem::Call(Seen { id, end: Some(_), .. }) = told {
+                progress::ended(*id);
+            }
+        }
         // The words of a failure are sent before its record stands in a ring: those of what was seen are all here.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
         // Who began what was seen came by the queue before.

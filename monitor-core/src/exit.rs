@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::record::{Ended, Failure, Outcome};
-use crate::{clock, current, inside, sending, strays, switch, trees};
+use crate::{clock, current, inside, progress, sending, strays, switch, trees};
 
 /// Has `at_exit` called on the thread that ends the program: by `process::exit`, or by returning from `main`. It gets the exit code
 /// where the C library tells it, which is glibc's `on_exit` alone, and must not unwind. Once in a program; a forked child inherits it.
@@ -79,5 +79,6 @@ pub fn ended_by(code: Option<i32>) {
 fn end(process: Context, code: i32) {
     let outcome = Failure::of_exit_code(code).map_or(Outcome::Succeeded, |failure| Outcome::Failed(Box::new(failure)));
     let (root, id) = (process.root(), process.process());
+    progress::ended(id);
     sending::ended(Ended { root, id, time_us: 0, elapsed_ns: None, outcome, extra: None }, 0, clock::now());
 }

@@ -377,6 +377,7 @@ impl Live {
                 (_, outcome) => outcome,
             };
             let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: None, outcome, extra };
+            progress::ended(id.get());
             sending::ended(ended, self.begun, end);
         }
     }

@@ -1,7 +1,7 @@
 //! How far processes are: at most ten a second of each are sent, and always the last.
 //!
 //! The first one is sent at once. One that follows within a tenth of a second waits, and a later one takes its place; the one who drains
-//! sends what has waited long enough. So a loop that tells each of a million steps costs the queue ten records a second.
+//! sends what has waited long enough, or waits when its process ends. So a loop that tells each of a million steps costs the queue ten records a second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,6 +106,21 @@ pub(crate) fn send_due(is_all: bool) {
     COUNT.store(said.len(), Ordering::Relaxed);
     drop(said);
     for (progressed, at) in due {
+        sending::progressed(progressed, at);
+    }
+}
+
+/// Sends what waits of a process that ends, so that it is told before the end.
+pub(crate) fn ended(id: u64) {
+    if !is_waiting() {
+        return;
+    }
+    let _inside = inside::enter();
+    let mut said = said();
+    let last = said.remove(&id);
+    COUNT.store(said.len(), Ordering::Relaxed);
+    drop(said);
+    if let Some((progressed, at)) = last.and_then(|last| last.waiting) {
         sending::progressed(progressed, at);
     }
 }

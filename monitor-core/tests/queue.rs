@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
+use monitor_core::private::{Guard, How, site};
 use monitor_core::record::Record;
-use monitor_core::{Process, queue, switch};
+use monitor_core::{Process, progress, queue, switch};
 
 /// A program has one queue, so its tests take turns.
 static RECEIVER: Mutex<Option<queue::Receiver>> = Mutex::new(None);
@@ -52,6 +54,33 @@ fn who_waits_is_woken_once_by_the_next_record() {
             receiver.release(entry.bytes);
         }
         assert_eq!(kinds, [true, false]);
+    });
+}
+
+#[test]
+fn the_last_progress_of_a_process_is_told_before_its_end() {
+    with_receiver(|receiver| {
+        let import = Process::builder("import").begin();
+        (0..=10).for_each(|done| import.progress(done, 10));
+        import.succeed();
+        {
+            let _call = Guard::enter(site!("call", "normal", 1), How::Normal);
+            (0..=10).for_each(|done| progress(done, 10));
+        }
+        // Of one that runs, the last waits for a tenth of a second.
+        receiver.look(Duration::from_millis(5));
+        let entries: Vec<_> = std::iter::from_fn(|| receiver.take()).collect();
+        let told: Vec<_> = entries
+            .iter()
+            .map(|entry| match &entry.record {
+                Record::Started(_) => "started".to_owned(),
+                Record::Progressed(progressed) => progressed.done.to_string(),
+                Record::Ended(_) => "ended".to_owned(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, ["started", "0", "10", "ended", "started", "0", "10", "ended"]);
+        entries.iter().for_each(|entry| receiver.release(entry.bytes));
     });
 }
 
