@@ -80,7 +80,9 @@ fn the_last_progress_of_a_process_is_told_before_its_end() {
             })
             .collect();
         assert_eq!(told, ["started", "0", "10", "ended", "started", "0", "10", "ended"]);
-        entries.iter().for_each(|entry| receiver.release(entry.bytes));
+        for entry in entries {
+            receiver.release(entry.bytes);
+        }
     });
 }
 
