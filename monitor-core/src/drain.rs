@@ -142,6 +142,7 @@ impl Receiver {
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let look = Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() };
         self.looked = self.rings.look(look, |told| seen.push(told));
+        // What waits of those comes by the queue, which is met below: so it is told before their ends.
         for told in &seen {
             if let RingItem::Call(Seen { id, end: Some(_), .. }) = told {
                 progress::ended(*id);

@@ -1,7 +1,8 @@
 //! How far processes are: at most ten a second of each are sent, and always the last.
 //!
-//! The first one is sent at once. One that follows within a tenth of a second waits, and a later one takes its place; the one who drains
-//! sends what has waited long enough, or waits when its process ends. So a loop that tells each of a million steps costs the queue ten records a second.
+//! The first one is sent at once. One that follows within a tenth of a second waits, and a later one takes its place. It is sent by the one
+//! who drains when it has waited long enough, and by whoever ends the process. So a loop that tells each of a million steps costs the queue
+//! ten records a second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
