@@ -10,10 +10,13 @@ mod function;
 mod mistakes;
 mod name;
 mod plan;
+#[cfg(test)]
+mod snapshots;
 mod telling;
 mod told;
 
 use proc_macro::TokenStream;
+use proc_macro2::TokenStream as TokenStream2;
 use quote::ToTokens;
 
 use crate::args::Args;
@@ -85,7 +88,7 @@ use crate::plan::{Kind, Plan};
 /// ```
 #[proc_macro_attribute]
 pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
-    attribute(Kind::Normal, args, item)
+    attribute(Kind::Normal, args.into(), item.into()).into()
 }
 
 /// Begins a tree with each call of a function; inside a running tree it joins that one as a child.
@@ -108,7 +111,7 @@ pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
-    attribute(Kind::Root, args, item)
+    attribute(Kind::Root, args.into(), item.into()).into()
 }
 
 /// Records a function that runs on another thread or task, under the tree that it belongs to.
@@ -130,7 +133,7 @@ pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
-    attribute(Kind::CrossThread, args, item)
+    attribute(Kind::CrossThread, args.into(), item.into()).into()
 }
 
 /// Continues the tree of a caller in another program, whose ids are the function's parameters `root_id` and `parent_id`.
@@ -160,7 +163,7 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
 /// ```
 #[proc_macro_attribute]
 pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
-    attribute(Kind::CrossProcess, args, item)
+    attribute(Kind::CrossProcess, args.into(), item.into()).into()
 }
 
 /// Records the calls of all functions of an inline module or of an impl, as if each had an attribute.
@@ -220,23 +223,23 @@ pub fn monitor_all(args: TokenStream, item: TokenStream) -> TokenStream {
 pub fn woven(args: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let (kind, args) = Args::parse_woven(args.into(), &mut mistakes);
-    expand(kind, args, item, mistakes)
+    expand(kind, args, item.into(), mistakes).into()
 }
 
-fn attribute(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
+fn attribute(kind: Kind, args: TokenStream2, item: TokenStream2) -> TokenStream2 {
     let mut mistakes = Mistakes::default();
-    let args = Args::parse(args.into(), &mut mistakes);
+    let args = Args::parse(args, &mut mistakes);
     expand(kind, args, item, mistakes)
 }
 
-fn expand(kind: Kind, args: Args, item: TokenStream, mut mistakes: Mistakes) -> TokenStream {
-    // Whatever is wrong with the attribute, the item itself stays, so that nothing else breaks.
+fn expand(kind: Kind, args: Args, item: TokenStream2, mut mistakes: Mistakes) -> TokenStream2 {
+    // The item itself is kept if the attribute is wrong, so that nothing else breaks.
     let mut unmonitored = item.clone();
-    let plan = Function::parse(item.into(), &mut mistakes).map(|function| Plan::new(kind, args, function, &mut mistakes));
+    let plan = Function::parse(item, &mut mistakes).map(|function| Plan::new(kind, args, function, &mut mistakes));
     match plan {
-        Some(plan) if mistakes.is_empty() => expand::expand(plan).into(),
+        Some(plan) if mistakes.is_empty() => expand::expand(plan),
         _ => {
-            unmonitored.extend(TokenStream::from(mistakes.into_token_stream()));
+            unmonitored.extend(mistakes.into_token_stream());
             unmonitored
         }
     }

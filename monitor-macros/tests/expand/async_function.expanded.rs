@@ -1,6 +1,6 @@
 pub async fn fetch(from: &str) -> Result<usize, std::io::Error> {
     let returned = ::monitor_client::__private::run(
-            &::monitor_core::private::NOWHERE,
+            ::monitor_client::__private::site!("fetch", "normal", ::core::line!()),
             ::monitor_client::__private::How::Normal,
             async move {
                 if false {

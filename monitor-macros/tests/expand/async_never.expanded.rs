@@ -1,6 +1,6 @@
 pub async fn serve() -> ! {
     match ::monitor_client::__private::run_simply(
-            &::monitor_core::private::NOWHERE,
+            ::monitor_client::__private::site!("serve", "normal", ::core::line!()),
             ::monitor_client::__private::How::Normal,
             async move {
                 if false {

@@ -3,7 +3,7 @@ pub fn judge(root_id: &str, parent_id: Option<String>) {
         ::monitor_client::__private::remote(&root_id, &parent_id),
     ));
     ::monitor_client::__private::call_simply(
-        &::monitor_core::private::NOWHERE,
+        ::monitor_client::__private::site!("judge", "cross_process", ::core::line!()),
         how,
         (root_id, parent_id),
         move |(root_id, parent_id)| -> () {

@@ -1,6 +1,6 @@
 pub fn fetch(from: &str) -> impl Future<Output = Result<usize, String>> + Send {
     let process = ::monitor_client::__private::capture(
-        &::monitor_core::private::NOWHERE,
+        ::monitor_client::__private::site!("fetch", "normal", ::core::line!()),
         ::monitor_client::__private::How::Normal,
     );
     ::monitor_client::__private::run_later(

@@ -4,7 +4,7 @@ pub fn build(batch: &str) -> usize {
         (&&&&&&Returned(&batch)).mark()
     }));
     ::monitor_client::__private::call_simply(
-        &::monitor_core::private::NOWHERE,
+        ::monitor_client::__private::site!("nightly build", "root", ::core::line!()),
         how,
         (batch,),
         move |(batch,)| -> usize {

@@ -1,6 +1,6 @@
 pub fn load(rows: Vec<u8>, parameter1: (u8, u8)) -> Result<u8, String> {
     let returned = ::monitor_client::__private::call(
-        &::monitor_core::private::NOWHERE,
+        ::monitor_client::__private::site!("load", "normal", ::core::line!()),
         ::monitor_client::__private::How::Normal,
         (rows, parameter1),
         move |(rows, parameter1)| -> Result<u8, String> {

@@ -1,5 +1,7 @@
 pub fn load(parameter0: (u8, u8), user: &User) -> u8 {
-    let site = &::monitor_core::private::NOWHERE;
+    let site = ::monitor_client::__private::site!(
+        "load {id}", "normal", ::core::line!(), timeout_ms = 30000u32
+    );
     let mut process = ::monitor_client::__private::Guard::enter(
         site,
         ::monitor_client::__private::How::Normal,
@@ -12,7 +14,7 @@ pub fn load(parameter0: (u8, u8), user: &User) -> u8 {
             told.debug("args.id", &id);
             told.masked("args.user.name");
             told.debug("rows", &(2 * id));
-            told.name(site, format_args!("load {0}", & id));
+            told.name(site, ::core::format_args!("load {}", & id));
         },
     );
     let returned = ::monitor_client::__private::call_begun(
