@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -207,12 +208,20 @@ impl Server {
         }
     }
 
-    /// Serves until `shutdown` is done; then ends streams, answers what was asked, and stores what was sent.
+    /// Serves until `shutdown` completes. Then it ends streams, answers the requests that have arrived, and stores the events that were sent.
     ///
     /// # Errors
-    /// When a task of the server breaks off.
+    /// Returns an error if a task of the server panics.
+    pub fn run<'a>(self, shutdown: impl Future<Output = ()> + Send + 'a) -> BoxFuture<'a, Result<(), ServeError>> {
+        // Not generic, so that the whole server is compiled once, in this crate, and not in every caller.
+        fn boxed(server: Server, shutdown: BoxFuture<'_, ()>) -> BoxFuture<'_, Result<(), ServeError>> {
+            Box::pin(server.serve_until(shutdown))
+        }
+        boxed(self, Box::pin(shutdown))
+    }
+
     #[expect(clippy::too_many_lines, reason = "one duty after another begins")]
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    async fn serve_until(self, shutdown: BoxFuture<'_, ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
         let public_url = public_url(&self.config, self.tls.is_some());
         let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, target, stopping, clock, signal } = self;
