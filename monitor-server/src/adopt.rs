@@ -134,6 +134,10 @@ impl Way for Taker {
         match self.ingest.accept(batch).await {
             Ok(_) => Answer::Accepted,
             Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
+            // No agent leaves these in a spool.
+            Err(ref error @ (IngestError::OtherAgent { number, .. } | IngestError::Ahead { number, .. })) => {
+                Answer::unreadable(sent, Some(number), error.to_string())
+            }
             Err(error @ IngestError::Busy) => Answer::Busy { why: error.to_string(), retry_after: None },
             Err(error @ (IngestError::Shut(_) | IngestError::Stopped)) => Answer::Away { why: error.to_string() },
             Err(IngestError::Store(error)) if error.is_passing() => Answer::Away { why: error.to_string() },

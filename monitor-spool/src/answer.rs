@@ -149,6 +149,7 @@ mod tests {
             detail: "words".to_owned(),
             parameter: None,
             event_number,
+            server_time_us: None,
         };
         serde_json::to_vec(&problem).unwrap()
     }

@@ -548,4 +548,7 @@ pub struct Problem {
     /// Number of the event at fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_number: Option<u64>,
+    /// The server's time in Unix microseconds, if the event at fault is dated ahead of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_time_us: Option<u64>,
 }

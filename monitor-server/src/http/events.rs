@@ -1,14 +1,17 @@
 //! `POST /api/v1/events`
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use monitor_wire::{Accepted, Batch, Problem};
 
 use super::body::Wire;
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
+use crate::access::{Principal, Scope};
+use crate::ingest::Speaker;
 
 /// Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once.
+/// `batch-task-changed`, `agent-decided`, `run-skipped` and `run-missed` are accepted from the token of the agent that they name, and from admins.
 #[utoipa::path(
     post,
     path = "/api/v1/events",
@@ -17,15 +20,31 @@ use super::{Answer, App};
     responses(
         (status = 200, description = "All events up to this number are stored", body = Accepted),
         (status = 400, description = "Not a batch; `event_number` where one event is at fault", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "An event, `event_number`, reports for an agent, and the token is neither that agent's nor an admin's", body = Problem, content_type = "application/problem+json"),
         (status = 408, description = "The body stopped coming", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "An agent's event, `event_number`, is dated more than a minute ahead of the server, whose clock is at `server_time_us`: send it again later", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large: split it", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Another type or encoding than is read", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Busy or stopping: send it again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn post_events(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>, wire: Wire) -> Answer<Accepted> {
+pub(super) async fn post_events(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    Strict(NoParams {}): Strict<NoParams>,
+    wire: Wire,
+) -> Answer<Accepted> {
     let Wire { batch, memory } = wire;
-    let accepted = app.ingest.accept(batch).await?;
+    let accepted = app.ingest.accept_from(&speaker(principal), batch).await?;
     drop(memory);
     Ok(Json(accepted))
+}
+
+/// The agents that a sender may report for: an agent's token has the agent's name.
+fn speaker(principal: Option<Principal>) -> Speaker {
+    match principal {
+        Some(by) if by.scopes.has(Scope::Admin) => Speaker::Admin,
+        Some(Principal { name: Some(name), scopes, .. }) if scopes.has(Scope::Agent) => Speaker::Agent(name),
+        _ => Speaker::Program,
+    }
 }

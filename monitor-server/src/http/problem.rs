@@ -205,6 +205,24 @@ pub(super) enum ApiError {
         /// Why.
         message: String,
     },
+    /// One event of a batch reports for an agent that the sender is not.
+    #[error("{detail}")]
+    OtherAgent {
+        /// Its number.
+        number: u64,
+        /// Whose it is, and which token may send it.
+        detail: String,
+    },
+    /// One event of a batch is dated ahead of the server.
+    #[error("{detail}")]
+    Ahead {
+        /// Its number.
+        number: u64,
+        /// The server's time in Unix microseconds.
+        server_time_us: u64,
+        /// By how much, and what to do.
+        detail: String,
+    },
     /// More is coming than can be taken now.
     #[error("the server has more to store than it can take in now: send the same batch again after the seconds in `Retry-After`")]
     Busy,
@@ -243,6 +261,8 @@ impl From<IngestError> for ApiError {
         match error {
             IngestError::Busy => Self::Busy,
             IngestError::Event { number, message } => Self::Event { number, message },
+            IngestError::OtherAgent { number, .. } => Self::OtherAgent { number, detail: error.to_string() },
+            IngestError::Ahead { number, server_time_us, .. } => Self::Ahead { number, server_time_us, detail: error.to_string() },
             IngestError::Shut(cause) => Self::Shut { cause: cause.to_string() },
             // Whoever writes has said it in the log.
             IngestError::Store(error) if error.is_passing() => Self::Shut { cause: causes(&error) },
@@ -279,11 +299,12 @@ impl ApiError {
             }
             Self::Missing { .. } => StatusCode::NOT_FOUND,
             Self::Gone { .. } | Self::Late { .. } => StatusCode::GONE,
-            Self::Kept { .. } | Self::Conflict { .. } => StatusCode::CONFLICT,
+            // Not a 400: the sender keeps the events and sends them again.
+            Self::Kept { .. } | Self::Conflict { .. } | Self::Ahead { .. } => StatusCode::CONFLICT,
             Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::Origin { .. } | Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::Origin { .. } | Self::Forbidden { .. } | Self::OtherAgent { .. } => StatusCode::FORBIDDEN,
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -310,10 +331,11 @@ impl ApiError {
             detail: self.to_string(),
             parameter: if let Self::Parameter { name, .. } = self { Some(name.clone()) } else { None },
             event_number: match self {
-                Self::Event { number, .. } => Some(*number),
+                Self::Event { number, .. } | Self::OtherAgent { number, .. } | Self::Ahead { number, .. } => Some(*number),
                 Self::Batch(error) => error.event_number,
                 _ => None,
             },
+            server_time_us: if let Self::Ahead { server_time_us, .. } = self { Some(*server_time_us) } else { None },
         }
     }
 }

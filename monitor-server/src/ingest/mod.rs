@@ -2,6 +2,7 @@
 
 mod check;
 mod queue;
+mod speaker;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -15,6 +16,7 @@ use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
+pub use self::speaker::Speaker;
 use self::trouble::Trouble;
 use crate::clock::Clock;
 use crate::packed::{Limits, Packed};
@@ -30,6 +32,7 @@ pub struct Ingest {
     batches: AtomicU64,
     events: AtomicU64,
     trouble: Arc<Trouble>,
+    clock: Clock,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -77,6 +80,36 @@ pub enum IngestError {
         /// What is wrong with it.
         message: String,
     },
+    /// One event reports for an agent that the sender is not.
+    #[error(
+        "event {number}, `{event_type}`, is of {}: only a token of scope `agent` and of that name may send it, or one of scope `admin`; \
+         make one on the server's machine with `monitor token create NAME --scope agent`",
+        agent.as_ref().map_or_else(|| "no agent".to_owned(), |agent| format!("the agent {agent:?}"))
+    )]
+    OtherAgent {
+        /// Its number.
+        number: u64,
+        /// Its type.
+        event_type: String,
+        /// The agent that it names.
+        agent: Option<String>,
+    },
+    /// One event is dated ahead of the server.
+    #[error(
+        "event {number}, `{event_type}`, is dated {} s ahead of the server's clock, which is at {server_time_us} \
+         (Unix microseconds): set the clock of the agent's machine or of the server right, and send the batch again",
+        (time_us - server_time_us) / 1_000_000
+    )]
+    Ahead {
+        /// Its number.
+        number: u64,
+        /// Its type.
+        event_type: String,
+        /// Its time in Unix microseconds.
+        time_us: u64,
+        /// The server's time in Unix microseconds.
+        server_time_us: u64,
+    },
     /// Nothing can be stored now, and why.
     #[error("{0}")]
     Shut(Arc<str>),
@@ -98,7 +131,7 @@ impl Ingest {
     pub fn start_with(store: Arc<dyn Intake>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let (taken, limits, trouble) = (queue.clone(), settings.limits, Arc::new(Trouble::default()));
-        let known = trouble.clone();
+        let (known, clock) = (trouble.clone(), settings.clock.clone());
         let run = move || writer::run(&*store, &publish, &taken, &known, &settings.clock);
         let writer = std::thread::Builder::new().name("monitor-writer".to_owned()).spawn(run);
         // Without a thread nothing can ever be taken: the queue says so to everyone who asks.
@@ -106,19 +139,29 @@ impl Ingest {
         if writer.is_none() {
             queue.stop();
         }
-        Self { queue, limits, batches: AtomicU64::new(0), events: AtomicU64::new(0), trouble, writer }
+        Self { queue, limits, batches: AtomicU64::new(0), events: AtomicU64::new(0), trouble, clock, writer }
     }
 
-    /// Takes a batch and waits until it is stored durably.
+    /// Accepts a batch of a sender that reports for no agent. See [`Ingest::accept_from`].
     ///
     /// # Errors
-    /// If it can't be taken now ([`IngestError::Busy`]), one of its events can never be, or the store fails.
+    /// As [`Ingest::accept_from`].
     pub async fn accept(&self, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
+        self.accept_from(&Speaker::Program, batch).await
+    }
+
+    /// Accepts a batch and waits until it is stored durably.
+    ///
+    /// # Errors
+    /// If the batch can't be accepted now ([`IngestError::Busy`]), one of its events is invalid or not the sender's to report, or the
+    /// store fails.
+    pub async fn accept_from(&self, speaker: &Speaker, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
         if let Some(cause) = self.shut() {
             return Err(IngestError::Shut(cause));
         }
         let mut batch = batch.into();
         check::check(&batch)?;
+        speaker::check(speaker, &batch, self.clock.wall_us())?;
         let most = self.limits.event_bytes;
         batch.cut(&self.limits).map_err(|(number, size)| IngestError::Event {
             number,

@@ -168,7 +168,7 @@ async fn runs_are_listed_and_each_due_time_is_explained() {
         json!({"type": "run-missed", "time_us": DUE, "task": "gold", "agent": "db-1", "version": 1, "first_due_us": DUE + 120_000_000,
             "last_due_us": DUE + 240_000_000, "count": 3, "reason": "agent-down"}),
     ];
-    server.send(&batch(1, &events)).await;
+    server.send_of_agent(&batch(1, &events)).await;
     let runs = server.ask("/api/v1/batch-tasks/runs?task=gold&exit_code=3&outcome=failed&agent=db-1").await;
     assert_eq!((&runs["runs"][0]["run"], &runs["runs"][0]["error"]), (&json!("gold@20261121T023000Z.1"), &json!("no prices")), "{runs}");
     assert_eq!(server.ask("/api/v1/batch-tasks/runs?exit_code=4").await["runs"], json!([]));
@@ -227,7 +227,7 @@ async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
         events.push(start(nth + 10, due - 2 * hour + nth * second));
         events.push(end(nth + 10, due - 2 * hour + nth * second + 9, if nth == 500 { "failed" } else { "succeeded" }));
     }
-    server.send(&batch(1, &events)).await;
+    server.send_of_agent(&batch(1, &events)).await;
     for nth in 0..6 {
         let other = json!({"name": format!("other-{nth}"), "command": ["true"], "rules": ["* * * * *"], "on": ["db-1"]});
         assert_eq!(ask(&server, "POST", "batch-tasks", None, Some(other)).await.0, 201);

@@ -24,6 +24,7 @@ mod queue;
 mod random;
 mod reading;
 mod revoked;
+mod senders;
 mod slow;
 mod spool;
 mod stream;

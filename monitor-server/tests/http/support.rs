@@ -97,7 +97,16 @@ impl TestServer {
 
     /// Sends a batch, which must be taken.
     pub(crate) async fn send(&self, batch: &Value) {
-        let response = self.post(batch.to_string()).send().await.expect("an answer");
+        self.send_by(self.post(batch.to_string())).await;
+    }
+
+    /// Sends a batch with events of agents, as the server's own agent does; it must be taken.
+    pub(crate) async fn send_of_agent(&self, batch: &Value) {
+        self.send_by(self.post(batch.to_string()).bearer_auth(self.local_token())).await;
+    }
+
+    async fn send_by(&self, request: RequestBuilder) {
+        let response = request.send().await.expect("an answer");
         let (status, body) = read(response).await;
         assert_eq!(status, 200, "{body}");
     }

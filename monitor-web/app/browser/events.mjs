@@ -1,21 +1,35 @@
 /** Posts events to the server under test, as a worker of its own does. */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 export const server = process.env.MONITOR_TEST_URL?.replace(/\/$/, "");
 if (!server) throw new Error("set MONITOR_TEST_URL to the address of a running server, like http://127.0.0.1:60010");
 
 const MOST_EVENTS = 5000;
+/** Types that the server accepts from agents and admins alone. */
+const OF_AGENTS = ["batch-task-changed", "agent-decided", "run-skipped", "run-missed"];
 
 const hex = (bytes) => randomBytes(bytes).toString("hex");
 export const newId = () => hex(8);
 const newRootId = () => Date.now().toString(16).padStart(12, "0") + hex(10);
 export const nowUs = () => Date.now() * 1000;
 
+/** The token in the server's data folder, as the agent on its machine sends it. */
+function localToken() {
+  const data = process.env.MONITOR_TEST_DATA;
+  if (!data) throw new Error("set MONITOR_TEST_DATA to the server's data folder: events of agents are sent with the token there");
+  return readFileSync(join(data, "local.token"), "utf8").split("\n")[1];
+}
+
 /** Sends a batch; again where the connection broke, as a batch counts once. */
-async function post(body) {
+async function post(batch) {
+  const headers = { "content-type": "application/json" };
+  if (batch.events.some(({ type }) => OF_AGENTS.includes(type))) headers.authorization = `Bearer ${localToken()}`;
+  const body = JSON.stringify(batch);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const answer = await fetch(`${server}/api/v1/events`, { method: "POST", headers: { "content-type": "application/json" }, body });
+      const answer = await fetch(`${server}/api/v1/events`, { method: "POST", headers, body });
       if (answer.ok) return;
       throw new Error(`the server refused the events: ${answer.status} ${await answer.text()}`);
     } catch (error) {
@@ -54,7 +68,7 @@ export class Worker {
     for (let from = 0; from < events.length; from += MOST_EVENTS) {
       const part = events.slice(from, from + MOST_EVENTS);
       const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: this.dropped, events: part };
-      await post(JSON.stringify(batch));
+      await post(batch);
       this.#sequence += part.length;
     }
   }

@@ -861,7 +861,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once. */
+        /**
+         * Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once.
+         *     `batch-task-changed`, `agent-decided`, `run-skipped` and `run-missed` are accepted from the token of the agent that they name, and from admins.
+         */
         post: operations["post_events"];
         delete?: never;
         options?: never;
@@ -3119,6 +3122,8 @@ export interface components {
             event_number?: number | null;
             /** @description The parameter at fault. */
             parameter?: string | null;
+            /** @description The server's time in Unix microseconds, if the event at fault is dated ahead of it. */
+            server_time_us?: number | null;
             /** @description The HTTP status. */
             status: number;
             /** @description The status in words. */
@@ -10183,7 +10188,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Whoever asks may not, or a page of another site asks */
+            /** @description An event, `event_number`, reports for an agent, and the token is neither that agent's nor an admin's */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -10194,6 +10199,15 @@ export interface operations {
             };
             /** @description The body stopped coming */
             408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description An agent's event, `event_number`, is dated more than a minute ahead of the server, whose clock is at `server_time_us`: send it again later */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,53 @@
+//! Which senders may report what agents decide. A definition takes a task's name, and a decision counts until a later one, so both are
+//! accepted from that agent alone, and not with a time in the future.
+
+use monitor_wire::Event;
+
+use super::IngestError;
+use crate::packed::{Packed, PackedEvent};
+
+/// The most by which an agent's clock may be ahead of the server's, in microseconds: a minute.
+const MOST_AHEAD_US: u64 = 60_000_000;
+
+/// The agents that a sender may report for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaker {
+    /// None.
+    Program,
+    /// The agent of this name.
+    Agent(String),
+    /// All agents.
+    Admin,
+}
+
+impl Speaker {
+    fn speaks_for(&self, agent: Option<&str>) -> bool {
+        match self {
+            Self::Program => false,
+            Self::Agent(name) => agent == Some(name),
+            Self::Admin => true,
+        }
+    }
+}
+
+/// Finds the first event that this sender may not report, or that is dated ahead of the server.
+pub(super) fn check(speaker: &Speaker, batch: &Packed, now_us: u64) -> Result<(), IngestError> {
+    for (number, event) in (batch.sequence..).zip(&batch.events) {
+        let PackedEvent::Other(event) = event else { continue };
+        let (agent, time_us) = match &**event {
+            Event::BatchTaskChanged(of) => (of.agent.as_deref(), of.time_us),
+            Event::AgentDecided(of) => (Some(&*of.agent), of.time_us.max(of.until_us)),
+            Event::RunSkipped(of) => (Some(&*of.agent), of.time_us),
+            Event::RunMissed(of) => (Some(&*of.agent), of.time_us),
+            _ => continue,
+        };
+        let event_type = event.type_name().to_owned();
+        if !speaker.speaks_for(agent) {
+            return Err(IngestError::OtherAgent { number, event_type, agent: agent.map(str::to_owned) });
+        }
+        if time_us > now_us.saturating_add(MOST_AHEAD_US) {
+            return Err(IngestError::Ahead { number, event_type, time_us, server_time_us: now_us });
+        }
+    }
+    Ok(())
+}
