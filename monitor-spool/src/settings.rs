@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.
-const OF_OTHERS: [&str; 39] = [
+const OF_OTHERS: [&str; 40] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -104,6 +104,7 @@ const OF_OTHERS: [&str; 39] = [
     "METRICS_NAMES",
     "SESSION_LIFETIME",
     "HEADER_TIMEOUT",
+    "HSTS",
     "IDLE_TIMEOUT",
     "STALL_TIMEOUT",
     "SPOOL_INTERVAL",

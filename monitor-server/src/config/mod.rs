@@ -163,6 +163,8 @@ settings! {
     tls_key: Option<PathBuf> = None, FILE;
     /// How often these files are looked at, and taken if they have changed
     tls_interval: Duration = Duration::from_secs(10), DURATION;
+    /// Browsers that have come by https use nothing else for a year (`Strict-Transport-Security`), on every port of this server's host name
+    hsts: bool = false, SWITCH;
     /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
     /// programs have it, `monitor/spool` in the user's folder for state]
     spool_dir: Option<PathBuf> = None, SPOOL;

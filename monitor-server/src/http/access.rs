@@ -163,7 +163,7 @@ fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<(Optio
         let principal = by_token(app, client(app, peer, headers), token)?;
         return Ok((Some(principal), Some(Credential::Token(token.into()))));
     }
-    if let Some(session) = session(headers)
+    if let Some(session) = session(app, peer, headers)
         && let Some(principal) = app.access.by_session(session)?
     {
         return Ok((Some(principal), Some(Credential::Session(session.into()))));
@@ -233,16 +233,23 @@ fn is_local(app: &App, ip: IpAddr, headers: &HeaderMap) -> bool {
     is_open && !FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
-/// What the cookie of a login has.
-pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
-    cookie(headers, super::login::SESSION)
+/// Returns true if browsers reach the server by https, at this connection or at a proxy before the server.
+pub(super) fn is_https(app: &App, peer: Option<Peer>) -> bool {
+    peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
 }
 
-/// The value of a cookie, with TLS or without.
-pub(super) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+/// The value of a login's cookie.
+pub(super) fn session<'a>(app: &App, peer: Option<Peer>, headers: &'a HeaderMap) -> Option<&'a str> {
+    cookie(app, peer, headers, super::login::SESSION)
+}
+
+/// The value of a cookie. Over https its name has the prefix [`super::login::SECURE`]: without that, a neighbour domain or another port
+/// could have set it.
+pub(super) fn cookie<'a>(app: &App, peer: Option<Peer>, headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
+    let prefix = if is_https(app, peer) { super::login::SECURE } else { "" };
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| name.strip_prefix(super::login::SECURE).unwrap_or(name) == wanted).map(|(_, value)| value)
+    pairs.find(|(name, _)| name.strip_prefix(prefix) == Some(wanted)).map(|(_, value)| value)
 }
 
 pub(super) fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {

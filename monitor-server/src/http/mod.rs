@@ -50,7 +50,7 @@ mod workers;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::MethodFilter;
@@ -423,7 +423,7 @@ pub(crate) fn router(app: App) -> Router {
         .layer(middleware::map_response(compress::fuse))
         .layer(compress::layer())
         .layer(middleware::from_fn(compress::choose))
-        .layer(middleware::from_fn(secure))
+        .layer(middleware::from_fn_with_state(app.clone(), secure))
         // What fails is logged with its cause where it is answered; that the server is busy is no failure.
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
         .with_state(app)
@@ -447,12 +447,16 @@ async fn no_method(method: Method, uri: Uri) -> ApiError {
 }
 
 /// Keeps other sites from framing, sniffing or embedding what is answered.
-async fn secure(request: Request, next: Next) -> Response {
+async fn secure(State(app): State<App>, request: Request, next: Next) -> Response {
     // Styles stand in elements made by scripts too, and those can carry no nonce: the page is a file.
     const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
                           base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let is_strict = app.config.hsts && access::is_https(&app, access::peer(&request));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if is_strict {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With `no-referrer` a browser sends the login's form with `Origin: null`, which is refused.

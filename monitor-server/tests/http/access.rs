@@ -382,6 +382,56 @@ async fn the_login_page_has_no_script_and_speaks_both_languages() {
 }
 
 #[tokio::test]
+async fn over_https_only_the_cookie_that_a_neighbour_can_not_set_counts() {
+    let server = TestServer::with(|config| {
+        config.public_url = Some("https://monitor.example.com".parse().unwrap());
+        config.insecure = true;
+    })
+    .await;
+    for user in ["ada", "eve"] {
+        server.access().add_user(user, monitor_server::access::Role::Admin, "correct horse").unwrap();
+    }
+    let mut sessions = Vec::new();
+    for user in ["ada", "eve"] {
+        let (_, cookies) = login_by(&server, "192.0.2.1", user, "correct+horse", "").await;
+        let session = cookies.iter().find_map(|cookie| cookie.strip_prefix("__Host-monitor_session=")).unwrap();
+        sessions.push(session.split(';').next().unwrap().to_owned());
+    }
+    let [ada, eve] = &sessions[..] else { panic!("{sessions:?}") };
+    let who = async |cookie: String| {
+        let (status, me) = read(server.get("/api/v1/me").header("cookie", cookie).send().await.unwrap()).await;
+        assert_eq!(status, 200);
+        me["user"].clone()
+    };
+    assert_eq!(who(format!("monitor_session={eve}; __Host-monitor_session={ada}")).await, "ada");
+    assert_eq!(who(format!("monitor_session={eve}")).await, Value::Null);
+    // Without https, where a browser takes no name with the prefix, it is the other way round.
+    let plain = TestServer::start().await;
+    plain.access().add_user("ada", monitor_server::access::Role::Viewer, "correct horse").unwrap();
+    let (_, cookies) = login_by(&plain, "192.0.2.1", "ada", "correct+horse", "").await;
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("monitor_session=")), "{cookies:?}");
+}
+
+#[tokio::test]
+async fn browsers_are_bound_to_https_only_where_that_is_set() {
+    for (hsts, url, expected) in [
+        (false, Some("https://monitor.example.com"), None),
+        (true, Some("https://monitor.example.com"), Some("max-age=31536000")),
+        (true, None, None),
+    ] {
+        let server = TestServer::with(|config| {
+            config.hsts = hsts;
+            config.public_url = url.map(|url| url.parse().unwrap());
+            config.insecure = true;
+        })
+        .await;
+        let answer = server.get("/healthz").send().await.unwrap();
+        let header = answer.headers().get("strict-transport-security").map(|value| value.to_str().unwrap());
+        assert_eq!(header, expected, "{hsts} {url:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_changes_something_is_recorded_with_who_did_it() {
     let server = TestServer::start().await;
     let (admin, operate) = (server.token("admin"), server.token("operate"));

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use axum::Form;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use self::page::{Page, Words};
 use super::App;
-use super::access::{Peer, client, cookie, origin, peer, session};
+use super::access::{Peer, client, cookie, is_https, origin, peer, session};
 use super::problem::ApiError;
 use crate::access::{Deed, How};
 
@@ -134,7 +134,7 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     let words = Words::of(&lang, &headers);
     let shown: String = user.chars().take(64).collect();
     let refused = |status, why| Page::new(&app, words, &next).problem(why).user(&shown).answer(status);
-    let counted = match Counted::new(&app, client(&app, peer, &headers), &user, cookie(&headers, DEVICE)) {
+    let counted = match Counted::new(&app, client(&app, peer, &headers), &user, cookie(&app, peer, &headers, DEVICE)) {
         Err(error) => return error.into_response(),
         Ok(Err(wait)) => {
             let mut response = refused(StatusCode::TOO_MANY_REQUESTS, words.too_often);
@@ -184,13 +184,12 @@ enum SameSite {
 }
 
 fn set_cookie(app: &App, peer: Option<Peer>, (name, value): (&str, &str), same_site: SameSite, lifetime: Duration) -> String {
-    let is_secure = peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-    let (prefix, suffix) = if is_secure { (SECURE, "; Secure") } else { ("", "") };
+    let (prefix, suffix) = if is_https(app, peer) { (SECURE, "; Secure") } else { ("", "") };
     format!("{prefix}{name}={value}; Path=/; HttpOnly; SameSite={same_site:?}; Max-Age={}{suffix}", lifetime.as_secs())
 }
 
-pub(super) async fn post_logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
-    if let Some(session) = session(&headers) {
+pub(super) async fn post_logout(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    if let Some(session) = session(&app, peer(&request), request.headers()) {
         let session = session.to_owned();
         app.ask_access(move |access| access.end_session(&session)).await?;
     }

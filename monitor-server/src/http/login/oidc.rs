@@ -65,7 +65,7 @@ pub(in crate::http) async fn get_callback(State(app): State<App>, Query(answer):
         Err(error) => return error.into_response(),
     };
     let (peer, headers) = (peer(&request), request.headers());
-    let flow = match oidc.take(cookie(headers, FLOW), &answer) {
+    let flow = match oidc.take(cookie(&app, peer, headers, FLOW), &answer) {
         Ok(flow) => flow,
         Err(refusal) => {
             tracing::info!(%refusal, "an answer of the provider of logins was not taken");
