@@ -133,7 +133,7 @@ impl Agent {
             Files::new(folder, stored.tasks.iter().filter_map(of_file))
         });
         let teller = Teller::new(&config.name);
-        let reporter = Reporter::start(config.data.clone(), config.client.clone(), config.spool.clone())?;
+        let reporter = Reporter::start(config.name.clone(), config.data.clone(), config.client.clone(), config.spool.clone())?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
         let mut of_server = BTreeSet::new();
         for row in stored.tasks {

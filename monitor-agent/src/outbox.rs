@@ -182,6 +182,18 @@ impl<'a> Outbox<'a> {
         self.is_stuck
     }
 
+    /// Dates the events that wait next, as far as they are dated after `now_us`, at that time: the clock was set back since they were decided, and the
+    /// server accepts none that is ahead of its own clock.
+    pub(crate) fn limit_times(&mut self, now_us: u64) {
+        let Some((first, last)) = self.next.as_ref().map(|waiting| waiting.places) else { return };
+        let sql = "UPDATE outbox SET event = json_set(event, '$.time_us', ?3, iif(event ->> 'type' = 'agent-decided', '$.until_us', '$.time_us'), ?3)
+                   WHERE number BETWEEN ?1 AND ?2 AND event ->> 'time_us' > ?3";
+        let changed = self.change(|transaction| transaction.prepare_cached(sql)?.execute(params![first, last, now_us as i64]));
+        if changed.is_some_and(|changed| changed > 0) {
+            self.next = None;
+        }
+    }
+
     fn change<T>(&mut self, change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Option<T> {
         let changed = self.database.write(change).inspect_err(|error| tracing::error!(%error, "what the server is to be told waits"));
         self.is_stuck = changed.is_err();

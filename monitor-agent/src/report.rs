@@ -1,15 +1,19 @@
 //! A thread that sends what waits in the outbox to the server, again and again until it is taken; and then what the launchers of runs have
 //! left in the spool because the server was away.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_api::{BatchAnswer, Client, Error};
 use monitor_spool::{Answer, Answered, Head, Next, Parcel, Replay, Sent, Settled, Spool, SpoolError, Way, content_encoding, send_all};
+use monitor_wire::{Problem, VERSION};
+use serde_json::{Value, json};
 
 use crate::data::Database;
 use crate::error::AgentError;
+use crate::link::random;
 use crate::outbox::Outbox;
 
 /// A database that can't be read or written now is asked again after so long.
@@ -28,17 +32,18 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts the thread, with a connection of its own to the agent's database. `spool` is where launchers leave what they can't send.
-    pub(crate) fn start(data: PathBuf, client: Client, spool: Option<PathBuf>) -> Result<Self, AgentError> {
+    /// Starts the thread of the agent `agent`, with a connection of its own to the agent's database. `spool` is where launchers leave what they
+    /// can't send.
+    pub(crate) fn start(agent: String, data: PathBuf, client: Client, spool: Option<PathBuf>) -> Result<Self, AgentError> {
         let (wake, woken) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
         let report = move || {
             let _ending: Sender<()> = ending;
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             let Ok(mut database) = Database::existing(&data) else { return };
-            let (mut told, mut adopted) = (None, None::<Instant>);
+            let (mut told, mut adopted, mut clock) = (None, None::<Instant>, ClockAlert { agent, is_raised: false });
             loop {
-                let is_stuck = runtime.block_on(empty(&mut database, &client, &mut told));
+                let is_stuck = runtime.block_on(empty(&mut database, &client, &mut told, &mut clock));
                 if let Some(spool) = spool.as_ref().filter(|_| !is_stuck && adopted.is_none_or(|adopted| adopted.elapsed() >= ADOPT)) {
                     adopted = Some(Instant::now());
                     if let Err(error) = runtime.block_on(adopt(spool, &client)) {
@@ -72,14 +77,22 @@ impl Reporter {
 }
 
 /// Sends all that waits. Returns true if something may be left, for the database can't be read or written now.
-async fn empty(database: &mut Database, client: &Client, told: &mut Option<String>) -> bool {
+async fn empty(database: &mut Database, client: &Client, told: &mut Option<String>, clock: &mut ClockAlert) -> bool {
     let mut outbox = Outbox::new(database);
+    let way = ToServer::new(client);
     let then = async |outbox: &mut Outbox<'_>, Answered { answer, settled, wait }: Answered<'_>| {
         match answer {
             Answer::Accepted => {
+                clock.is_raised = false;
                 if told.take().is_some() {
                     tracing::info!("the server takes what the agent tells again");
                 }
+            }
+            Answer::Refused { .. } if way.server_time_us.get().is_some() => {
+                let server_us = way.server_time_us.get().unwrap_or_default();
+                tell_once(told, "its events are dated ahead of the server: this machine's clock or the server's is wrong");
+                clock.raise(client, server_us).await;
+                outbox.limit_times(way.now_us());
             }
             Answer::Unreadable { why, .. } | Answer::TooLarge { why } => {
                 tracing::warn!("the server can't take a part of what it is told: {why}");
@@ -94,7 +107,7 @@ async fn empty(database: &mut Database, client: &Client, told: &mut Option<Strin
         }
         Next::GoOn
     };
-    send_all(&mut outbox, &ToServer { client }, then).await;
+    send_all(&mut outbox, &way, then).await;
     outbox.is_stuck()
 }
 
@@ -113,7 +126,7 @@ async fn adopt(spool: &Path, client: &Client) -> Result<(), SpoolError> {
                 Next::Stop
             }
         };
-        send_all(&mut replay, &ToServer { client }, then).await;
+        send_all(&mut replay, &ToServer::new(client), then).await;
         if !is_over {
             return Ok(());
         }
@@ -122,6 +135,47 @@ async fn adopt(spool: &Path, client: &Client) -> Result<(), SpoolError> {
         tracing::debug!(%worker, events, "sent what a program had left in the spool");
     }
     Ok(())
+}
+
+/// The alert about a clock that differs from the server's, raised once until the server accepts events again.
+struct ClockAlert {
+    agent: String,
+    is_raised: bool,
+}
+
+impl ClockAlert {
+    /// Raises the alert by a notification of its own, which the server accepts with any time.
+    async fn raise(&mut self, client: &Client, server_us: u64) {
+        if self.is_raised {
+            return;
+        }
+        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64);
+        let (agent, seconds) = (&self.agent, now_us.saturating_sub(server_us) / 1_000_000);
+        let title = format!("the clock of the agent {agent} is ahead of the server's");
+        let text = format!(
+            "It is about {seconds} s ahead. What the agent decides waits on its machine, and is sent once the clocks agree: set the clock of \
+             the agent's machine or of the server right."
+        );
+        let (worker, root) = (random(), random());
+        let about = json!({"root_id": root, "id": &root[16..], "time_us": now_us});
+        let with = |event: Value| -> Value {
+            about.as_object().into_iter().chain(event.as_object()).flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        let batch = json!({
+            "version": VERSION,
+            "worker": {"id": worker, "hostname": agent, "pid": std::process::id(), "program": "monitor-agent-clock"},
+            "sequence": 1,
+            "sent_us": now_us,
+            "events": [
+                with(json!({"type": "process-started", "kind": "root", "name": "clock"})),
+                with(json!({"type": "process-notified", "severity": "error", "title": title, "text": text, "key": format!("agent-clock {agent}")})),
+                with(json!({"type": "process-ended", "outcome": "failed", "error": {"kind": "error", "message": title}})),
+                {"type": "worker-offline", "time_us": now_us},
+            ],
+        });
+        let posted = client.post_batch(batch.to_string().into_bytes(), "identity").await;
+        self.is_raised = posted.is_ok_and(|answer| answer.status == 200);
+    }
 }
 
 /// Why the server doesn't take it is told once.
@@ -135,6 +189,14 @@ fn tell_once(told: &mut Option<String>, why: &str) {
 /// The way of batches to the server.
 struct ToServer<'a> {
     client: &'a Client,
+    /// The server's time, if it has refused the last batch because an event is dated ahead of that.
+    server_time_us: Cell<Option<u64>>,
+}
+
+impl<'a> ToServer<'a> {
+    fn new(client: &'a Client) -> Self {
+        Self { client, server_time_us: Cell::default() }
+    }
 }
 
 impl Way for ToServer<'_> {
@@ -150,8 +212,12 @@ impl Way for ToServer<'_> {
 
     async fn send(&self, (body, sent): Self::Request) -> Answer {
         let encoding = content_encoding(&body);
+        self.server_time_us.set(None);
         match self.client.post_batch(body, encoding).await {
-            Ok(BatchAnswer { status, retry_after, body }) => Answer::of(sent, status, retry_after, &body),
+            Ok(BatchAnswer { status, retry_after, body }) => {
+                self.server_time_us.set(serde_json::from_slice::<Problem>(&body).ok().and_then(|problem| problem.server_time_us));
+                Answer::of(sent, status, retry_after, &body)
+            }
             Err(error @ Error::Setting(_)) => Answer::Refused { why: error.to_string() },
             Err(error) => Answer::Away { why: error.causes() },
         }

@@ -22,8 +22,14 @@ impl Agent {
         Self::start_with(tasks, Vec::new())
     }
 
+    /// An agent with the token of the server's data folder.
     pub(crate) fn start_for(server: &Server, tasks: &[(&str, &str)]) -> Self {
-        Self::start_with(tasks, vec![("MONITOR_SERVER_URL", server.url().into()), ("MONITOR_SPOOL_DIR", server.spool().into())])
+        let env = vec![
+            ("MONITOR_SERVER_URL", server.url().into()),
+            ("MONITOR_SPOOL_DIR", server.spool().into()),
+            ("MONITOR_TOKEN", server.token().into()),
+        ];
+        Self::start_with(tasks, env)
     }
 
     /// An agent that has its name from its token, and its tasks from the server.

@@ -1,6 +1,7 @@
 //! The real agent: it starts tasks when they are due, follows them, and goes on where it was.
 #![cfg(target_os = "linux")]
 
+mod ahead;
 mod alerts;
 mod away;
 mod bucket;

@@ -143,7 +143,7 @@ fn an_agent_may_take_its_files_alone_and_orders_all_the_same() {
 }
 
 #[test]
-fn a_token_of_another_name_is_told_nothing() {
+fn a_token_of_another_name_is_told_nothing_and_reports_nothing() {
     let server = Server::start();
     let mut agent = Agent::of_server(&server, "db-1", &[]);
     server.order("POST", "/batch-tasks", &task(&agent, "each", "one", &json!({"rules": ["* * * * * *"]})));
@@ -153,7 +153,7 @@ fn a_token_of_another_name_is_told_nothing() {
     agent.set_env("MONITOR_AGENT_DATA", agent.path("other"));
     agent.start_again();
     agent.wait_for_log("the server tells no tasks: those that it has told before hold: ");
-    agent.wait_for_log("the server has no orders for this agent: ");
+    agent.wait_for_log("is of the agent \"db-1\"");
     assert!(agent.log().contains("told to a token of that name"), "{}", agent.log());
 }
 
