@@ -257,7 +257,15 @@ fn read_problem(status: u16, body: &[u8]) -> Option<Problem> {
     let of_otlp = || {
         let RpcStatus { message } = serde_json::from_slice(body).ok()?;
         let problem_type = "about:blank".to_owned();
-        Some(Problem { problem_type, title: String::new(), status, detail: message, parameter: None, event_number: None, server_time_us: None })
+        Some(Problem {
+            problem_type,
+            title: String::new(),
+            status,
+            detail: message,
+            parameter: None,
+            event_number: None,
+            server_time_us: None,
+        })
     };
     // Whatever the body says of it: a proxy may have changed the status.
     serde_json::from_slice(body).ok().map(|problem| Problem { status, ..problem }).or_else(of_otlp)

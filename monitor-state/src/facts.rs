@@ -101,17 +101,18 @@ impl Facts {
         }
         let (id, relayed) = about_worker(event, batch_worker);
         self.describe(relayed, batch_worker);
-        self.workers.entry(id).or_default().apply(number, batch_worker, event);
+        self.workers.entry(id).or_default().apply(id, number, batch_worker, event);
     }
 
     /// Takes the description of a worker that another relays.
     fn describe(&mut self, relayed: Option<&WorkerRef>, by: WorkerId) {
         if let Some(relayed) = relayed {
             let worker = self.workers.entry(relayed.id).or_default();
-            worker.describe(relayed);
-            if relayed.id != by {
-                worker.relay(by);
-            }
+            if relayed.id == by {
+                worker.describe(relayed)
+            } else {
+                worker.describe_relayed(relayed, by)
+            };
         }
     }
 
@@ -214,6 +215,14 @@ pub fn about_worker(event: &Event, batch_worker: WorkerId) -> (WorkerId, Option<
         _ => None,
     };
     (relayed.map_or(batch_worker, |worker| worker.id), relayed)
+}
+
+/// Returns true for events that may change where a worker is.
+pub fn is_about_liveness(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::WorkerOnline(_) | Event::WorkerHeartbeat(_) | Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_)
+    )
 }
 
 /// A tree seen from its root: the face is the root's own process, or as long as that is unknown the earliest of all.

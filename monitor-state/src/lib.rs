@@ -17,7 +17,7 @@ mod why;
 mod worker;
 
 pub use attempts::{AttemptNow, Earlier, MAX_ATTEMPTS};
-pub use facts::{Facts, about_worker};
+pub use facts::{Facts, about_worker, is_about_liveness};
 pub use fold::Shard;
 pub use order::{Node, Order, Placed, order};
 pub use process::{Definition, End, MAX_FIELDS, ProcessEvent, ProcessFacts};

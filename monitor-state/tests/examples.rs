@@ -141,6 +141,23 @@ fn an_end_corrects_a_lost_process() {
 }
 
 #[test]
+fn what_others_relay_about_a_worker_that_reports_itself_has_no_effect() {
+    for forged in ["offline worker=A at=9", "lost worker=A at=9", "offline by=A at=9"] {
+        check(&format!("started 1\nB: {forged}"), expect![["1 running"]]);
+    }
+    // One that sends nothing itself is known by others alone.
+    check("B: started 1 by=A\nB: offline by=A at=9", expect![["1 cancelled reason=exited ended=9"]]);
+    check("B: started 1 by=A\nB: offline by=A at=9\nA: started 2 parent=1", expect![["1 running\n  2 running"]]);
+}
+
+#[test]
+fn a_worker_that_reports_after_a_goodbye_is_there_again() {
+    check("started 1\noffline at=4\nheartbeat at=5", expect![["1 running"]]);
+    check("started 1\nheartbeat at=3\noffline at=4", expect![["1 cancelled reason=exited ended=4"]]);
+    check("started 1\noffline at=4\nonline at=5\noffline at=7", expect![["1 cancelled reason=exited ended=7"]]);
+}
+
+#[test]
 fn a_worker_that_said_goodbye_is_not_lost() {
     check("started 1\noffline at=4\nlost at=9", expect![["1 cancelled reason=exited ended=4"]]);
 }

@@ -154,7 +154,7 @@ impl Commands {
     }
 
     /// The workers that a command names.
-    pub(super) async fn targets(&self, request: &CommandRequest) -> Result<Vec<Target>, CommandError> {
+    pub(super) async fn targets(self: &Arc<Self>, request: &CommandRequest) -> Result<Vec<Target>, CommandError> {
         meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())
     }
 

@@ -109,7 +109,8 @@ impl Commands {
                 "{most} workers hold a channel, which is all that the setting `max-channels` allows"
             )));
         }
-        if !self.book(move |ledger| ledger.bind(worker, &key)).await? {
+        let name = identity.plain.clone();
+        if !self.book(move |ledger| ledger.bind(worker, &key, &name)).await? {
             let detail =
                 format!("the channel of worker {worker} belongs to another key: the first one who opens a worker's channel has it");
             return Err(CommandError::Conflict(detail));

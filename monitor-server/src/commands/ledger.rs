@@ -22,6 +22,8 @@ const TABLES: SubjectTables = SubjectTables {
            WHERE value ->> 'worker_id' IS NOT NULL;
          CREATE INDEX line_worker ON line(worker, command) WHERE worker IS NOT NULL;
          CREATE INDEX line_target ON line(target, command) WHERE target IS NOT NULL AND status = 'waiting';",
+        // `program@host` of the worker when its channel was bound; none for those that were bound before.
+        "ALTER TABLE channel ADD COLUMN name TEXT",
     ],
 };
 
@@ -98,15 +100,21 @@ impl Ledger {
         Ok(Self { file })
     }
 
-    /// Binds a worker's channel to a key, unless it is bound. Returns true if it is bound to this one.
-    pub(super) fn bind(&self, worker: WorkerId, key: &KeyHash) -> Stored<bool> {
+    /// Binds a worker's channel to a key, and the worker to its name, unless they are bound. Returns true if it is bound to this key.
+    pub(super) fn bind(&self, worker: WorkerId, key: &KeyHash, name: &str) -> Stored<bool> {
         if let Some(bound) = self.key(worker)? {
+            if bound == *key && self.name(worker)?.is_none() {
+                self.file.write_by(Durability::Kill, |connection| {
+                    let sql = "UPDATE channel SET name = ?2 WHERE worker = ?1";
+                    connection.prepare_cached(sql)?.execute(params![bytes(worker), name])
+                })?;
+            }
             return Ok(bound == *key);
         }
         self.file.write_by(Durability::Kill, |connection| {
             connection
-                .prepare_cached("INSERT INTO channel(worker, key) VALUES(?, ?) ON CONFLICT DO NOTHING")?
-                .execute(params![bytes(worker), key])?;
+                .prepare_cached("INSERT INTO channel(worker, key, name) VALUES(?, ?, ?) ON CONFLICT DO NOTHING")?
+                .execute(params![bytes(worker), key, name])?;
             let newest = connection.last_insert_rowid();
             connection.prepare_cached("DELETE FROM channel WHERE number <= ?")?.execute([newest - KEPT_CHANNELS])?;
             Ok(())
@@ -119,6 +127,14 @@ impl Ledger {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT key FROM channel WHERE worker = ?")?;
             statement.query_row([bytes(worker)], |row| row.get(0)).optional()
+        })
+    }
+
+    /// The name that a worker had when its channel was bound. It has no other one for commands, whatever is reported of it later.
+    pub(super) fn name(&self, worker: WorkerId) -> Stored<Option<String>> {
+        self.file.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT name FROM channel WHERE worker = ?")?;
+            Ok(statement.query_row([bytes(worker)], |row| row.get(0)).optional()?.flatten())
         })
     }
 

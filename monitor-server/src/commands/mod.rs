@@ -17,12 +17,12 @@ mod revoked;
 mod single;
 mod watched;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Command, CommandId, CommandsPage, WorkerId};
+use monitor_wire::{Command, CommandId, CommandsPage, Worker, WorkerId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -227,6 +227,11 @@ impl Commands {
         hub.channels.values().find(|channel| channel.identity.plain == name).map(|channel| channel.does(method))
     }
 
+    /// Returns true if a worker of this name, `program@host`, holds its channel.
+    pub(crate) fn has_channel(&self, name: &str) -> bool {
+        self.hub().channels.values().any(|channel| channel.identity.plain == name)
+    }
+
     pub(crate) fn figures(&self) -> &Figures {
         &self.figures
     }
@@ -250,17 +255,18 @@ impl Commands {
         Ok(tokio::task::spawn_blocking(move || store.online()).await??)
     }
 
-    /// Workers that are online, and of these others all that there are.
-    async fn known(&self, others: Vec<WorkerId>) -> Result<Vec<Known>, CommandError> {
+    /// Workers that are online, and of these others all that there are. Of several agents of a name only those count that hold a channel, if
+    /// one does: whoever has no token of that name has none.
+    async fn known(self: &Arc<Self>, others: Vec<WorkerId>) -> Result<Vec<Known>, CommandError> {
         let mut identities = self.hub().identities.clone();
-        let store = self.store.clone();
+        let commands = self.clone();
         let looked_up = tokio::task::spawn_blocking(move || {
             let mut known = Vec::new();
-            for (id, last_seen_us) in store.online()? {
+            for (id, last_seen_us) in commands.store.online()? {
                 let identity = match identities.get(&id) {
                     Some(identity) => identity.clone(),
-                    None => match store.worker(id)? {
-                        Some(worker) => Arc::new(Identity::from(&worker)),
+                    None => match commands.look_up(id)? {
+                        Some(identity) => identity,
                         None => continue,
                     },
                 };
@@ -269,27 +275,42 @@ impl Commands {
             identities = known.iter().map(|worker| (worker.id, worker.identity.clone())).collect();
             for id in others {
                 if !identities.contains_key(&id)
-                    && let Some(worker) = store.worker(id)?
+                    && let Some(worker) = commands.store.worker(id)?
                 {
-                    let identity = Arc::new(Identity::from(&worker));
+                    let identity = commands.identify(&worker)?;
                     known.push(Known { id, identity, last_seen_us: worker.last_seen_us, is_online: false });
                 }
             }
             Ok::<_, StoreError>((known, identities))
         });
-        let (known, identities) = looked_up.await??;
-        self.hub().identities = identities;
+        let (mut known, identities) = looked_up.await??;
+        let mut hub = self.hub();
+        hub.identities = identities;
+        let agents = hub.channels.values().map(|channel| &channel.identity).filter(|identity| identity.is_agent());
+        let held: HashSet<String> = agents.map(|identity| identity.plain.clone()).collect();
+        known.retain(|of| !of.is_online || !held.contains(&of.identity.plain) || hub.channels.contains_key(&of.id));
         Ok(known)
     }
 
+    /// Who a worker is, as the store and the book have it; none if there is no such worker. Blocks.
+    fn look_up(&self, id: WorkerId) -> Result<Option<Arc<Identity>>, StoreError> {
+        self.store.worker(id)?.map(|worker| self.identify(&worker)).transpose()
+    }
+
+    /// Who a worker is: its name is the one that it had when its channel was bound.
+    fn identify(&self, worker: &Worker) -> Result<Arc<Identity>, StoreError> {
+        let identity = Identity::from(worker);
+        let plain = self.ledger.name(worker.id)?.unwrap_or_else(|| identity.plain.clone());
+        Ok(Arc::new(Identity { plain, ..identity }))
+    }
+
     /// Who a worker is; none if there is no such worker.
-    async fn identity(&self, id: WorkerId) -> Result<Option<Arc<Identity>>, CommandError> {
+    async fn identity(self: &Arc<Self>, id: WorkerId) -> Result<Option<Arc<Identity>>, CommandError> {
         if let Some(identity) = self.hub().identities.get(&id) {
             return Ok(Some(identity.clone()));
         }
-        let store = self.store.clone();
-        let worker = tokio::task::spawn_blocking(move || store.worker(id)).await??;
-        let identity = worker.map(|worker| Arc::new(Identity::from(&worker)));
+        let commands = self.clone();
+        let identity = tokio::task::spawn_blocking(move || commands.look_up(id)).await??;
         if let Some(identity) = &identity {
             self.hub().identities.insert(id, identity.clone());
         }

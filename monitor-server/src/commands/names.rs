@@ -23,7 +23,15 @@ pub(super) struct Identity {
     pub(super) started_us: Option<u64>,
 }
 
+/// What the names of agents begin with.
+const AGENT: &str = "monitor-agent@";
+
 impl Identity {
+    /// Returns true for an agent, whose channel is opened with the token of its name.
+    pub(super) fn is_agent(&self) -> bool {
+        self.plain.starts_with(AGENT)
+    }
+
     /// Returns true if its name, with the number of its process or without, is like this.
     pub(super) fn is_like(&self, pattern: &Pattern) -> bool {
         pattern.matches(&self.plain) || pattern.matches(&format!("{}:{}", self.plain, self.pid))

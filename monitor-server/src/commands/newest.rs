@@ -80,7 +80,8 @@ mod tests {
         .unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         ledger.enter(&Entry { command: &command, key: None, request: &[0; 32], targets: &[] }).unwrap();
-        let older = "DROP TABLE meant; DROP INDEX line_worker; DROP INDEX line_target; PRAGMA user_version = 2;";
+        let older = "DROP TABLE meant; DROP INDEX line_worker; DROP INDEX line_target; ALTER TABLE channel DROP COLUMN name; \
+                     PRAGMA user_version = 2;";
         ledger.file.write(|connection| connection.execute_batch(older)).unwrap();
         drop(ledger);
         let query = CommandsQuery { limit: 10, before: i64::MAX, worker: Some(worker), is_changing: None };

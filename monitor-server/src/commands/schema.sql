@@ -40,8 +40,8 @@ CREATE INDEX line_target ON line(target, command) WHERE target IS NOT NULL AND s
 CREATE TABLE meant(command INTEGER NOT NULL, worker BLOB NOT NULL, PRIMARY KEY(command, worker)) STRICT, WITHOUT ROWID;
 CREATE INDEX meant_worker ON meant(worker, command);
 
--- Who has opened a worker's channel: SHA-256 of the key.
-CREATE TABLE channel(number INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE, key BLOB NOT NULL) STRICT;
+-- Who has opened a worker's channel: SHA-256 of the key, and the worker's name at that time, `program@host`.
+CREATE TABLE channel(number INTEGER PRIMARY KEY, worker BLOB NOT NULL UNIQUE, key BLOB NOT NULL, name TEXT) STRICT;
 
 -- Tasks that workers that come later aren't to run.
 CREATE TABLE revoked(number INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL) STRICT;

@@ -16,6 +16,7 @@ use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
+pub(crate) use self::speaker::MOST_AHEAD_US;
 pub use self::speaker::Speaker;
 use self::trouble::Trouble;
 use crate::clock::Clock;
@@ -161,7 +162,9 @@ impl Ingest {
         }
         let mut batch = batch.into();
         check::check(&batch)?;
-        speaker::check(speaker, &batch, self.clock.wall_us())?;
+        let now_us = self.clock.wall_us();
+        speaker::check(speaker, &batch, now_us)?;
+        speaker::limit_times(&mut batch, now_us);
         let most = self.limits.event_bytes;
         batch.cut(&self.limits).map_err(|(number, size)| IngestError::Event {
             number,

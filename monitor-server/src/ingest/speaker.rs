@@ -1,13 +1,16 @@
-//! Which senders may report what agents decide. A definition takes a task's name, and a decision counts until a later one, so both are
-//! accepted from that agent alone, and not with a time in the future.
+//! Senders that may report the decisions of agents. A definition takes a task's name, and a decision is valid until a later one. Therefore
+//! both are accepted from that agent alone, and only with a time that is not in the future.
+//!
+//! Reports of where a worker is are accepted from everybody, and the latest one counts. One that is dated far ahead would count permanently,
+//! so it is dated a minute ahead at most.
 
 use monitor_wire::Event;
 
 use super::IngestError;
 use crate::packed::{Packed, PackedEvent};
 
-/// The most by which an agent's clock may be ahead of the server's, in microseconds: a minute.
-const MOST_AHEAD_US: u64 = 60_000_000;
+/// Time by which a sender's clock may be ahead of the server's, in microseconds: a minute.
+pub(crate) const MOST_AHEAD_US: u64 = 60_000_000;
 
 /// The agents that a sender may report for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,4 +53,19 @@ pub(super) fn check(speaker: &Speaker, batch: &Packed, now_us: u64) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Dates what a batch reports of where workers are a minute ahead of the server at most. The order of a worker's reports stays the same.
+pub(super) fn limit_times(batch: &mut Packed, now_us: u64) {
+    let most_us = now_us.saturating_add(MOST_AHEAD_US);
+    for event in &mut batch.events {
+        let PackedEvent::Other(event) = event else { continue };
+        let time_us = match &mut **event {
+            Event::WorkerOnline(of) => &mut of.time_us,
+            Event::WorkerHeartbeat(of) => &mut of.time_us,
+            Event::WorkerOffline(of) => &mut of.time_us,
+            _ => continue,
+        };
+        *time_us = most_us.min(*time_us);
+    }
 }

@@ -113,6 +113,8 @@ pub enum TaskEdit {
     Resume,
     /// It is gone.
     Delete,
+    /// It is gone, though files of this agent define it: the agent isn't there any more.
+    DeleteOfGone(String),
 }
 
 /// Why a task is not changed.
@@ -150,8 +152,10 @@ impl TaskRow {
     /// The task after a change that somebody asks for; none if it is so already.
     pub(super) fn edited(row: Option<&Self>, change: &TaskChange, now_us: u64) -> Result<Option<Self>, Refused> {
         let there = row.filter(|row| row.status != BatchStatus::DELETED);
-        if let Some(agent) = there.and_then(|row| row.agent.clone()) {
-            return Err(Refused::OfAgent(agent));
+        if let Some(agent) = there.and_then(|row| row.agent.as_ref())
+            && !matches!(&change.edit, TaskEdit::DeleteOfGone(gone) if gone == agent)
+        {
+            return Err(Refused::OfAgent(agent.clone()));
         }
         match (change.expects, there) {
             (Expects::New, Some(_)) => return Err(Refused::Exists),
@@ -180,7 +184,7 @@ impl TaskRow {
                 let row = there.ok_or(Refused::Missing)?;
                 let (version, status, until_us) = match edit {
                     TaskEdit::Pause(until_us) => (row.version, BatchStatus::PAUSED, *until_us),
-                    TaskEdit::Delete => (row.version + 1, BatchStatus::DELETED, None),
+                    TaskEdit::Delete | TaskEdit::DeleteOfGone(_) => (row.version + 1, BatchStatus::DELETED, None),
                     _ => (row.version, BatchStatus::ACTIVE, None),
                 };
                 Some(Self { version, status, until_us, ..new(row) })
@@ -258,6 +262,11 @@ impl TaskRow {
     pub(super) fn is_version_after(&self, row: Option<&Self>) -> bool {
         row.is_none_or(|row| row.version != self.version || row.agent != self.agent)
     }
+}
+
+/// The latest time up to which an agent can have decided. A later one was stored by an older server, and gives way to any other.
+pub(super) fn latest_decision_us(now_us: u64) -> u64 {
+    now_us.saturating_add(crate::ingest::MOST_AHEAD_US)
 }
 
 /// What an agent tells of itself.

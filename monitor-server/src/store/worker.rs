@@ -15,18 +15,18 @@ pub(super) fn view(
     dropped: Vec<Dropped>,
 ) -> Worker {
     let status = facts.status();
-    let online = facts.online.as_ref().map(|(_, announced)| announced);
-    let figures = facts.heartbeat.as_ref().map(|(_, figures)| figures.clone()).unwrap_or_default();
+    let online = facts.online();
+    let figures = facts.heartbeat().cloned().unwrap_or_default();
     let mut dropped = dropped;
     dropped.sort_unstable_by(|a, b| (&a.event_type, &a.reason, a.root_id).cmp(&(&b.event_type, &b.reason, b.root_id)));
     Worker {
         id,
-        hostname: facts.hostname.clone(),
-        pid: facts.pid,
-        program: facts.program.clone(),
+        hostname: facts.hostname().to_owned(),
+        pid: facts.pid(),
+        program: facts.program().to_owned(),
         role: online.and_then(|online| online.role.clone()),
         capabilities: online.map(|online| online.capabilities.clone()).unwrap_or_default(),
-        relayed_by: facts.relayed_by.iter().copied().collect(),
+        relayed_by: facts.relayed_by().collect(),
         version: online.map(|online| online.version.clone()),
         state: if is_unheard && status == WorkerStatus::Online { WorkerState::UNHEARD } else { facts.state() },
         started_us: online.map(|online| online.started_us),
@@ -35,7 +35,7 @@ pub(super) fn view(
             WorkerStatus::Offline { time_us } => Some(time_us),
             WorkerStatus::Online | WorkerStatus::Lost => None,
         },
-        lost_us: facts.changed.filter(|_| status == WorkerStatus::Lost).map(|(lost_us, _)| lost_us),
+        lost_us: facts.changed().filter(|_| status == WorkerStatus::Lost).map(|(lost_us, _)| lost_us),
         heartbeat_interval_ms: online.map(|online| online.heartbeat_interval_ms),
         dropped,
         running: if status == WorkerStatus::Online { open as u64 } else { 0 },

@@ -18,7 +18,7 @@ fn token(server: &TestServer, name: &str, scope: &str) -> String {
 
 /// The status of a batch's answer, and its body.
 async fn send(server: &TestServer, token: Option<&str>, batch: &Value) -> (u16, Value) {
-    let request = token.into_iter().fold(server.post(batch.to_string()), |request, token| request.bearer_auth(token));
+    let request = token.into_iter().fold(server.post(batch.to_string()), reqwest::RequestBuilder::bearer_auth);
     read(request.send().await.unwrap()).await
 }
 
@@ -95,4 +95,142 @@ async fn an_agent_s_event_that_is_ahead_of_the_server_is_refused_with_the_server
     let started = json!({"type": "process-started", "root_id": crate::support::ROOT, "id": crate::support::PROCESS, "kind": "root",
         "name": "a", "time_us": now_us() + 90_000_000});
     assert_eq!(send(&server, None, &batch(5, &[started])).await.0, 200);
+}
+
+/// A worker's batch: its id ends with this digit.
+fn batch_of(worker: u8, sequence: u64, events: &[Value]) -> Value {
+    let id = format!("5b0c000000000000000000000000000{worker}");
+    json!({"version": 1, "worker": {"id": id, "hostname": "build-7", "pid": 1, "program": "nightly"}, "sequence": sequence, "sent_us": 0,
+        "events": events})
+}
+
+async fn states(server: &TestServer) -> (Value, Value) {
+    let worker = server.ask("/api/v1/workers/5b0c0000000000000000000000000001").await;
+    (worker["state"].clone(), server.ask(&format!("/api/v1/roots/{}", crate::support::ROOT)).await["state"].clone())
+}
+
+#[tokio::test]
+async fn a_worker_that_reports_itself_is_there_whatever_others_say() {
+    let server = TestServer::start().await;
+    let started_us = now_us() - 10_000_000;
+    let started = json!({"type": "process-started", "root_id": crate::support::ROOT, "id": crate::support::PROCESS, "kind": "root",
+        "name": "a", "time_us": started_us});
+    let online = json!({"type": "worker-online", "time_us": started_us, "started_us": 1, "version": "1", "heartbeat_interval_ms": 600_000});
+    server.send(&batch_of(1, 1, &[online, started])).await;
+    let there = (json!("online"), json!("running"));
+    assert_eq!(states(&server).await, there);
+    let me = json!({"id": "5b0c0000000000000000000000000001", "hostname": "zzz", "pid": 9, "program": "zzz"});
+    // Relayed by another worker.
+    let forged = [
+        json!({"type": "worker-offline", "time_us": now_us(), "worker": me}),
+        json!({"type": "worker-offline", "time_us": now_us() + 600_000_000, "worker": me}),
+        json!({"type": "worker-lost", "time_us": now_us(), "worker_id": me["id"]}),
+        json!({"type": "worker-online", "time_us": 1, "started_us": 1, "version": "9", "heartbeat_interval_ms": 1, "worker": me}),
+    ];
+    server.send(&batch_of(2, 1, &forged)).await;
+    assert_eq!(states(&server).await, there);
+    let worker = server.ask("/api/v1/workers/5b0c0000000000000000000000000001").await;
+    assert_eq!((&worker["program"], &worker["version"], &worker["relayed_by"]), (&json!("nightly"), &json!("1"), &Value::Null), "{worker}");
+    // In the worker's own name, and dated far ahead.
+    server.send(&batch_of(1, 1_000, &[json!({"type": "worker-offline", "time_us": (1_u64 << 53) - 1})])).await;
+    assert_eq!(states(&server).await, (json!("offline"), json!("cancelled")));
+    // It goes on to report a minute later, and is there again.
+    server.send(&batch_of(1, 3, &[json!({"type": "worker-heartbeat", "time_us": now_us() + 60_000_000})])).await;
+    assert_eq!(states(&server).await, there);
+    // Its own goodbye counts.
+    server.send(&batch_of(1, 4, &[json!({"type": "worker-offline", "time_us": now_us() + 60_000_000})])).await;
+    assert_eq!(states(&server).await, (json!("offline"), json!("cancelled")));
+}
+
+/// A batch of a worker with these names.
+fn batch_named(worker: u8, sequence: u64, program: &str, host: &str, events: &[Value]) -> Value {
+    let mut batch = batch_of(worker, sequence, events);
+    (batch["worker"]["program"], batch["worker"]["hostname"]) = (json!(program), json!(host));
+    batch
+}
+
+/// Opens the channel of a worker and waits until it is open.
+async fn channel(server: &TestServer, worker: u8, token: Option<&str>) -> (u16, reqwest::Response) {
+    let request = server.get(&format!("/api/v1/workers/5b0c000000000000000000000000000{worker}/commands?methods=ping"));
+    let request = request.header("monitor-channel-key", format!("{worker}").repeat(40));
+    let mut response = token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth).send().await.unwrap();
+    if response.status() == 200 {
+        response.chunk().await.unwrap();
+    }
+    (response.status().as_u16(), response)
+}
+
+/// The workers that a ping for the agent db-1 goes to.
+async fn pinged(server: &TestServer) -> Vec<Value> {
+    let ping = json!({"method": "ping", "to": {"workers": ["monitor-agent@db-1"]}, "timeout_ms": 10});
+    let request = server.client.post(format!("http://{}/api/v1/commands", server.address)).json(&ping);
+    let (status, command) = read(request.bearer_auth(server.local_token()).send().await.unwrap()).await;
+    assert_eq!(status, 200, "{command}");
+    command["lines"].as_array().unwrap().iter().map(|line| line["worker_id"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_worker_that_takes_an_agent_s_name_is_not_asked_as_that_agent() {
+    let server = TestServer::start().await;
+    let token = token(&server, "db-1", "agent");
+    let online =
+        || json!({"type": "worker-online", "time_us": now_us(), "started_us": now_us(), "version": "1", "heartbeat_interval_ms": 600_000});
+    server.send(&batch_named(1, 1, "monitor-agent", "db-1", &[online()])).await;
+    let (status, agent) = channel(&server, 1, Some(&token)).await;
+    assert_eq!(status, 200);
+    // Under the agent's name it gets no channel.
+    server.send(&batch_named(2, 1, "monitor-agent", "db-1", &[online()])).await;
+    assert_eq!(channel(&server, 2, None).await.0, 403);
+    // Another one gets a channel under a name of its own, and takes the agent's afterwards.
+    server.send(&batch_named(3, 1, "a", "a", &[])).await;
+    let (status, mut fake) = channel(&server, 3, None).await;
+    assert_eq!(status, 200);
+    assert_eq!(pinged(&server).await, [json!("5b0c0000000000000000000000000001")]);
+    server.send(&batch_named(3, 1, "monitor-agent", "db-1", &[online()])).await;
+    assert_eq!(pinged(&server).await, [json!("5b0c0000000000000000000000000001")]);
+    drop(agent);
+    crate::support::until(async || {
+        let channel = server.ask("/api/v1/workers/5b0c0000000000000000000000000001/channel").await;
+        channel["open_since_us"].is_null()
+    })
+    .await;
+    assert!(!pinged(&server).await.contains(&json!("5b0c0000000000000000000000000003")), "nor while the agent is away");
+    // Another channel ends the one before: all that it was sent has come by then.
+    let (status, _again) = channel(&server, 3, None).await;
+    assert_eq!(status, 200);
+    while let Some(chunk) = fake.chunk().await.unwrap() {
+        assert!(!String::from_utf8_lossy(&chunk).contains("event: command"), "{chunk:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_admin_deletes_the_tasks_of_an_agent_that_is_not_there_any_more() {
+    let server = TestServer::start().await;
+    let (token, operator) = (token(&server, "db-1", "agent"), token(&server, "operator", "operate"));
+    let online =
+        json!({"type": "worker-online", "time_us": now_us(), "started_us": now_us(), "version": "1", "heartbeat_interval_ms": 600_000});
+    let [task, ..] = events_of_agent(now_us());
+    let told = batch_named(1, 1, "monitor-agent", "db-1", &[online, task.clone()]);
+    assert_eq!(send(&server, Some(&token), &told).await.0, 200);
+    let (_, agent) = channel(&server, 1, Some(&token)).await;
+    let delete = async |token: &str| {
+        let url = format!("http://{}/api/v1/batch-tasks/gold", server.address);
+        server.client.delete(url).bearer_auth(token).send().await.unwrap().status().as_u16()
+    };
+    let admin = server.local_token();
+    assert_eq!((delete(&operator).await, delete(&admin).await), (403, 409), "the agent is connected");
+    drop(agent);
+    crate::support::until(async || delete(&admin).await == 204).await;
+    // The agent hears of it, and announces the task again if it is there after all.
+    let (_, book) = read(server.get("/api/v1/agents/db-1/book").bearer_auth(&token).send().await.unwrap()).await;
+    assert_eq!((&book["tasks"][0]["name"], &book["tasks"][0]["status"]), (&json!("gold"), &json!("deleted")), "{book}");
+    let mut again = task;
+    again["time_us"] = json!(now_us());
+    assert_eq!(send(&server, Some(&token), &batch_named(1, 3, "monitor-agent", "db-1", &[again])).await.0, 200);
+    assert_eq!(server.ask("/api/v1/batch-tasks/gold").await["status"], "active");
+    assert_eq!(delete(&admin).await, 204);
+    // The name is free.
+    let own = json!({"name": "gold", "command": ["true"], "on": ["db-1"]});
+    let added = server.client.post(format!("http://{}/api/v1/batch-tasks", server.address)).bearer_auth(&admin).json(&own);
+    assert_eq!(read(added.send().await.unwrap()).await.0, 201);
 }

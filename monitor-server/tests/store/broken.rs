@@ -72,7 +72,7 @@ fn check_same(store: &SqliteStore, facts: &Facts) {
     assert_eq!(workers.len(), facts.workers().count());
     for worker in workers {
         let (_, expected) = facts.workers().find(|(id, _)| *id == worker.id).unwrap();
-        assert_eq!((&worker.hostname, worker.pid, worker.state), (&expected.hostname, expected.pid, facts.worker_state(worker.id)));
+        assert_eq!((&*worker.hostname, worker.pid, worker.state), (expected.hostname(), expected.pid(), facts.worker_state(worker.id)));
     }
 }
 

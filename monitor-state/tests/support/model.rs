@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use monitor_state::{Facts, about_worker};
-use monitor_wire::{Batch, Event, Root};
+use monitor_wire::{Batch, Event, Root, WorkerId};
 use serde_json::{Map, Value, json};
 
 /// What must be shown of these batches is shown of them, and of the same in another order.
@@ -84,7 +84,11 @@ impl Said {
 }
 
 /// All that was said, by stamp.
-struct History(Vec<Said>);
+struct History {
+    said: Vec<Said>,
+    /// Workers that sent batches themselves.
+    senders: BTreeSet<WorkerId>,
+}
 
 impl History {
     fn of(batches: &[Batch]) -> Self {
@@ -102,7 +106,7 @@ impl History {
         };
         let mut all: Vec<_> = all.into_iter().map(said).collect();
         all.sort_by_key(|said| (said.stamp.0, said.stamp.1.to_string(), said.stamp.2));
-        Self(all)
+        Self { said: all, senders: batches.iter().map(|batch| batch.worker.id).collect() }
     }
 
     /// What was said of trees.
@@ -112,7 +116,7 @@ impl History {
             TYPES.iter().any(|kind| said.is(&format!("process-{kind}")))
                 || said.json["type"].as_str().is_some_and(|kind| kind.starts_with("task-"))
         };
-        self.0.iter().filter(is_one)
+        self.said.iter().filter(is_one)
     }
 
     fn roots(&self) -> Vec<Value> {
@@ -122,8 +126,12 @@ impl History {
 
     /// Whether a worker is lost, and when it went offline.
     fn gone(&self, worker: &Value) -> (bool, Option<u64>) {
-        let about = |what: &'static str| self.0.iter().filter(move |said| said.worker == *worker && said.is(what)).map(|said| said.stamp.0);
-        let offline = about("worker-offline").min();
+        let reports_itself = self.senders.iter().any(|sender| json!(sender) == *worker);
+        // Nothing counts that others relay about a worker that reports itself.
+        let counts = |said: &Said| said.worker == *worker && (!reports_itself || said.stamp.1 == *worker);
+        let about = |what: &'static str| self.said.iter().filter(move |said| counts(said) && said.is(what)).map(|said| said.stamp.0);
+        let alive = about("worker-online").chain(about("worker-heartbeat")).max();
+        let offline = about("worker-offline").max().filter(|offline| alive <= Some(*offline));
         (offline.is_none() && about("worker-lost").max() > about("worker-found").max(), offline)
     }
 

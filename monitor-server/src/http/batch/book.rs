@@ -80,8 +80,9 @@ impl App {
         let revision = changes.last().map_or(after, |(revision, _)| *revision);
         let tasks = changes.into_iter().filter_map(|(_, task)| {
             let is_for = task.status != BatchStatus::DELETED && task.agent.is_none() && agents(&task).iter().any(|agent| agent == name);
-            // Whoever has nothing has nothing to forget.
-            (is_for || after > 0).then(|| BookTask {
+            // An agent without tasks has none to forget, but announces those of its own files again that were deleted here.
+            let is_own = task.status == BatchStatus::DELETED && task.agent.as_deref() == Some(name);
+            (is_for || is_own || after > 0).then(|| BookTask {
                 status: if is_for { task.status.clone() } else { BatchStatus::DELETED },
                 definition: if is_for { task.definition } else { serde_json::Map::new() },
                 name: task.name,

@@ -72,9 +72,12 @@ impl App {
             Refused::OfHeartbeat => ApiError::Conflict {
                 detail: format!("there is a heartbeat {name:?}, and runs of both would be told as one's: choose another name"),
             },
-            Refused::OfAgent(agent) => {
-                ApiError::Conflict { detail: format!("batch task {name:?} is defined by a file of the agent {agent:?}: change that file") }
-            }
+            Refused::OfAgent(agent) => ApiError::Conflict {
+                detail: format!(
+                    "batch task {name:?} is defined by a file of the agent {agent:?}: change that file; once that agent is not connected any \
+                     more, `DELETE` removes the task"
+                ),
+            },
         })
     }
 }

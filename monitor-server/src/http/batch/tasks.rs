@@ -14,7 +14,7 @@ use super::super::params::{Limit, NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::change::{check_together, read, who};
-use super::{dues, no_task};
+use super::{PROGRAM, dues, no_task};
 use crate::access::Principal;
 use crate::store::{BatchTasksQuery, Definition, Expects, TaskChange, TaskEdit, diff};
 
@@ -131,7 +131,7 @@ pub(in super::super) async fn post_task(
         (status = 200, description = "It is so", body = BatchTask),
         (status = 400, description = "The definition has mistakes", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "A file of an agent defines it", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "A file of an agent defines it, and that agent is connected", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Somebody has changed it meanwhile", body = Problem, content_type = "application/problem+json"),
         NotTaken,
     )
@@ -156,7 +156,8 @@ pub(in super::super) async fn put_task(
     change(&app, who(principal), name, expects, TaskEdit::Define(definition)).await
 }
 
-/// Deletes a batch task. Its runs and versions are still told.
+/// Deletes a batch task. Its runs and versions are still listed. A task that a file of an agent defines can be deleted while that agent holds no
+/// channel to the server: an agent that comes back announces it again.
 #[utoipa::path(
     delete,
     path = "/api/v1/batch-tasks/{name}",
@@ -185,7 +186,11 @@ pub(in super::super) async fn delete_task(
     let expects = if headers.contains_key(header::IF_MATCH) { if_match(&headers)? } else { None };
     check_together(&app.all_tasks().await?, &[(name, None)])?;
     let expects = expects.unwrap_or(Expects::Version(before.version));
-    let change = TaskChange { name: name.to_owned(), who: who(principal), expects, edit: TaskEdit::Delete };
+    let edit = match before.agent {
+        Some(agent) if !app.commands.has_channel(&format!("{PROGRAM}@{agent}")) => TaskEdit::DeleteOfGone(agent),
+        _ => TaskEdit::Delete,
+    };
+    let change = TaskChange { name: name.to_owned(), who: who(principal), expects, edit };
     app.change_tasks(vec![change]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,9 @@ use monitor_wire::{
 use super::alerts::Alerts;
 use super::heartbeat::Heartbeats;
 use super::{MemoryStore, contains};
-use crate::store::batch::{KEPT_US, MARKS, TaskRow, VERSIONS, agent_of, cursor_of, decision_of, run_cursor, with_diffs};
+use crate::store::batch::{
+    KEPT_US, MARKS, TaskRow, VERSIONS, agent_of, cursor_of, decision_of, latest_decision_us, run_cursor, with_diffs,
+};
 use crate::store::signs::{LONG_PAUSE_US, PAST, of_pause};
 use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Refused, StoreError, TaskChange, TasksChanged};
 
@@ -98,7 +100,7 @@ impl Batch {
     }
 
     /// Takes what an agent tells.
-    pub(super) fn take(&mut self, event: &Event) {
+    pub(super) fn take(&mut self, event: &Event, now_us: u64) {
         match event {
             Event::BatchTaskChanged(changed) => {
                 if let Some(new) = TaskRow::told(self.tasks.get(&changed.task).map(|(_, row)| row), changed) {
@@ -107,7 +109,7 @@ impl Batch {
             }
             Event::AgentDecided(decided) => {
                 let known = self.agents.entry(decided.agent.clone()).or_default();
-                if known.decided_us <= decided.until_us {
+                if known.decided_us <= decided.until_us || known.decided_us > latest_decision_us(now_us) {
                     *known = agent_of(decided);
                 }
             }

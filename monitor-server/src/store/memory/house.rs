@@ -49,7 +49,7 @@ impl State {
         let (facts, numbers) = (&mut self.facts, &self.numbers);
         self.workers.retain(|seen| {
             let may_come_back = facts.workers().any(|(id, of)| {
-                let is_awaited = of.online.is_none() || of.heartbeat_interval_ms().is_some();
+                let is_awaited = of.online().is_none() || of.heartbeat_interval_ms().is_some();
                 id == seen.id && of.status() == WorkerStatus::Online && is_awaited
             });
             let is_missed = seen.dropped.keys().any(|(.., root)| root.is_some_and(|root| numbers.contains_key(&root)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use monitor_state::{ProcessEvent, WorkerStatus, about_worker};
+use monitor_state::{ProcessEvent, WorkerStatus, about_worker, is_about_liveness};
 use monitor_wire::{
     Batch, Dropped, Event, Fields, LogEntry, Process, ProcessId, ProcessOverdue, RootId, State as ProcessState, StreamMessage,
     UnknownEvent, WorkerChanged, WorkerId, WorkerOffline,
@@ -157,7 +157,7 @@ impl Intake for MemoryStore {
         let events = state.heartbeats.miss(missed, now_us);
         Ok(self.transaction(&mut state, &[], now_us, |transaction| {
             for event in events {
-                transaction.state.batch.take(&event);
+                transaction.state.batch.take(&event, now_us);
                 transaction.push(event, Subject::default());
             }
         }))
@@ -258,7 +258,8 @@ impl Transaction<'_> {
     fn take_event(&mut self, of: (usize, usize), number: u64, sender: WorkerId, event: &Event, head: &Batch) {
         let about = ProcessEvent::of(event);
         let relayed = about.as_ref().map_or_else(|| about_worker(event, sender).1, |about| about.worker);
-        if let Some(relayed) = relayed.filter(|relayed| relayed.id != sender) {
+        let is_void = relayed.is_some_and(|relayed| relayed.id != sender && self.reports_itself(relayed.id));
+        if let Some(relayed) = relayed.filter(|relayed| relayed.id != sender && !is_void) {
             self.hear_of(relayed.id);
         }
         *self.seen(sender).events.entry(event.type_name().to_owned()).or_default() += 1;
@@ -289,11 +290,13 @@ impl Transaction<'_> {
             subject = Subject { root_id: Some(about.root_id), process_id: Some(about.id), worker_id: None };
         } else if !matches!(event, Event::Unknown(_)) {
             self.seen(about_worker(event, sender).0);
-            if let Event::WorkerOnline(_) = event {
+            if let Event::WorkerOnline(_) = event
+                && !is_void
+            {
                 self.find_worker(about_worker(event, sender).0);
             }
             self.state.sign_of_event(event, about_worker(event, sender).0, self.now_us);
-            self.state.batch.take(event);
+            self.state.batch.take(event, self.now_us);
         }
         self.lines.push(Line { event: event.clone(), of: Some(of), sender, about: subject, is_alone: false });
     }
@@ -314,6 +317,10 @@ impl Transaction<'_> {
             workers.len() - 1
         });
         &mut workers[place]
+    }
+
+    fn reports_itself(&self, id: WorkerId) -> bool {
+        self.state.facts.workers().any(|(of, facts)| of == id && facts.reports_itself())
     }
 
     /// A worker reports: if it was lost or idle it is found.
@@ -372,7 +379,7 @@ impl Transaction<'_> {
     fn give_up(&mut self, place: usize, since_us: u64) {
         let Seen { id, last_seen_us, .. } = self.state.workers[place];
         let Some((_, facts)) = self.state.facts.workers().find(|(of, _)| *of == id) else { return };
-        let is_unannounced = facts.online.is_none();
+        let is_unannounced = facts.online().is_none();
         let patience_us = if is_unannounced {
             Some(IDLE_US).filter(|_| self.state.open_at(id) == 0)
         } else {
@@ -445,7 +452,7 @@ impl Transaction<'_> {
         let named: Vec<_> = self.lines.iter().filter_map(|line| line.about.root_id.zip(line.about.process_id)).collect();
         let mut changed: Vec<WorkerId> = Vec::new();
         for line in &self.lines {
-            if matches!(line.event, Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_)) {
+            if is_about_liveness(&line.event) {
                 let id = about_worker(&line.event, line.sender).0;
                 let before = self.workers_before.get(&id).copied().unwrap_or_default();
                 if before != self.state.facts.worker_status(id) && !changed.contains(&id) {
@@ -459,10 +466,7 @@ impl Transaction<'_> {
         let left: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
         let (mut told, mut trees) = (0, Vec::new());
         for worker in changed {
-            let is_about = |line: &&Line| {
-                matches!(line.event, Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_))
-                    && about_worker(&line.event, line.sender).0 == worker
-            };
+            let is_about = |line: &&Line| is_about_liveness(&line.event) && about_worker(&line.event, line.sender).0 == worker;
             let Some(last) = self.lines.iter().rev().find(is_about) else { continue };
             let (event, of, sender) = (last.event.clone(), last.of, last.sender);
             for process in &left {

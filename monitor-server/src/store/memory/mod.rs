@@ -128,7 +128,7 @@ impl State {
     /// Names of a worker's program and host.
     fn names_of(&self, worker: WorkerId) -> Option<(String, String)> {
         let (_, facts) = self.facts.workers().find(|(id, _)| *id == worker)?;
-        Some((facts.program.clone(), facts.hostname.clone()))
+        Some((facts.program().to_owned(), facts.hostname().to_owned()))
     }
 
     fn open_at(&self, worker: WorkerId) -> usize {

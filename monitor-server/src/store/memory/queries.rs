@@ -247,7 +247,7 @@ impl Queries for MemoryStore {
         let state = self.state();
         let Some(seen) = state.workers.iter().find(|seen| seen.id == id) else { return Ok(None) };
         let facts = state.facts.workers().find(|(of, _)| *of == id).map(|(_, facts)| facts);
-        let registered = facts.and_then(|facts| facts.online.as_ref()).map(|(_, announced)| announced.registered.clone());
+        let registered = facts.and_then(|facts| facts.online()).map(|announced| announced.registered.clone());
         Ok(state.worker(seen).map(|worker| Worker { registered: registered.unwrap_or_default(), events: seen.events.clone(), ..worker }))
     }
 

@@ -63,7 +63,7 @@ pub(super) fn one(snapshot: &Snapshot<'_>, id: WorkerId) -> Result<Option<Worker
     let mut statement = snapshot.prepare_cached(&format!("SELECT {COLUMNS} FROM worker WHERE id = ?1"))?;
     let found = statement.query_row([ids::worker_key(id)], |row| Ok((read(snapshot, row)?, row.get::<_, i64>(0)?))).optional()?;
     let Some(((mut worker, facts), key)) = found else { return Ok(None) };
-    worker.registered = facts.online.map(|(_, announced)| announced.registered).unwrap_or_default();
+    worker.registered = facts.online().map(|announced| announced.registered.clone()).unwrap_or_default();
     let sql = "SELECT text.value, count FROM worker_events JOIN text ON text.id = type WHERE worker = ?1";
     let mut statement = snapshot.prepare_cached(sql)?;
     let events = statement.query_map([key], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
@@ -107,8 +107,8 @@ fn read(connection: &Connection, row: &Row<'_>) -> Result<(Worker, WorkerFacts)>
     let facts: WorkerFacts = ids::from_json(4, row.get_ref(4)?.as_blob()?)?;
     let dropped = dropped(connection, row.get(0)?)?;
     let mut is_online = HashMap::new();
-    for relay in &facts.relayed_by {
-        is_online.insert(*relay, status(connection, *relay)? == WorkerStatus::Online);
+    for relay in facts.relayed_by() {
+        is_online.insert(relay, status(connection, relay)? == WorkerStatus::Online);
     }
     let is_unheard = facts.is_behind_silence(|relay| is_online[&relay]);
     let worker = worker::view(ids::worker(row, 1)?, &facts, is_unheard, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);

@@ -538,7 +538,10 @@ export interface paths {
          */
         put: operations["put_task"];
         post?: never;
-        /** Deletes a batch task. Its runs and versions are still told. */
+        /**
+         * Deletes a batch task. Its runs and versions are still listed. A task that a file of an agent defines can be deleted while that agent holds no
+         *     channel to the server: an agent that comes back announces it again.
+         */
         delete: operations["delete_task"];
         options?: never;
         head?: never;
@@ -7934,7 +7937,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description A file of an agent defines it */
+            /** @description A file of an agent defines it, and that agent is connected */
             409: {
                 headers: {
                     [name: string]: unknown;

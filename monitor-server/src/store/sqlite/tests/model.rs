@@ -223,7 +223,8 @@ impl Said {
     }
 
     fn apply(&mut self, changes: &[Change]) {
-        self.by_server.extend(changes.iter().map(|change| change.message.event.clone()));
+        let events = changes.iter().map(|change| &change.message.event);
+        self.by_server.extend(events.filter(|event| model::is_of_server(event, &self.batches)).cloned());
     }
 
     /// Trees are gone: what was said of them says no more than that it was said, and by whom.
@@ -237,7 +238,8 @@ impl Said {
             };
             if let Some(about) = about {
                 *event = Event::WorkerHeartbeat(WorkerHeartbeat {
-                    time_us: about.time_us,
+                    // At no time at which the worker could be there again.
+                    time_us: 0,
                     worker: about.worker.cloned(),
                     ..WorkerHeartbeat::default()
                 });
@@ -316,7 +318,8 @@ proptest! {
         });
         let mut is_dropped = false;
         for (step, some) in sent.collect::<Vec<_>>().chunks(together).enumerate() {
-            let now_us = step as u64 * 2_000;
+            // Later than all that is relayed.
+            let now_us = (step as u64 + 1) * 2_000;
             let is_due = |steps: u8| steps & (1 << (step % 8)) != 0;
             if is_due(restarts) {
                 drop(store);

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension as _, Result, params};
 
 use super::changes::NONE;
 use super::{Transaction, Writer};
-use crate::store::batch::{KEPT_US, TaskChange, TaskRow, TasksChanged, agent_of, decision_of, run_of};
+use crate::store::batch::{KEPT_US, TaskChange, TaskRow, TasksChanged, agent_of, decision_of, latest_decision_us, run_of};
 use crate::store::signs::of_pause;
 use crate::store::sqlite::batch::{RUN_COLUMNS, TASK, json, task_row};
 use crate::store::{Changes, Refused};
@@ -80,10 +80,11 @@ impl Transaction<'_> {
             Event::BatchTaskChanged(changed) => self.told_of_task(changed),
             Event::AgentDecided(decided) => {
                 let sql = "INSERT INTO batch_agent(name, until, paused_from, paused_until) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE \
-                           SET until = ?2, paused_from = ?3, paused_until = ?4 WHERE ?2 >= until";
+                           SET until = ?2, paused_from = ?3, paused_until = ?4 WHERE ?2 >= until OR until > ?5";
                 let of = agent_of(decided);
+                let latest = latest_decision_us(self.now_us).min(i64::MAX as u64) as i64;
                 let pause = [of.paused_from_us, of.paused_until_us].map(|us| us.map(|us| us as i64));
-                self.connection.prepare_cached(sql)?.execute(params![of.name, of.decided_us as i64, pause[0], pause[1]]).map(drop)
+                self.connection.prepare_cached(sql)?.execute(params![of.name, of.decided_us as i64, pause[0], pause[1], latest]).map(drop)
             }
             event => {
                 let Some(decision) = decision_of(event) else { return Ok(()) };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
-use monitor_state::{ProcessEvent, about_worker};
+use monitor_state::{ProcessEvent, about_worker, is_about_liveness};
 use monitor_wire::{Error, Event, Process, ProcessId, Root, RootId, StreamMessage, Worker, WorkerId};
 use rusqlite::{OptionalExtension, Result, params};
 
@@ -151,10 +151,7 @@ impl Transaction<'_> {
     fn last_about(&self, lines: &[Line], worker: WorkerId) -> Option<Line> {
         let is_about = |line: &&Line| {
             let batch_worker = if line.batch == NONE { self.own[line.event as usize].0 } else { self.batches[line.batch as usize].worker };
-            self.event(**line).is_some_and(|event| {
-                matches!(event, Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_))
-                    && about_worker(event, batch_worker).0 == worker
-            })
+            self.event(**line).is_some_and(|event| is_about_liveness(event) && about_worker(event, batch_worker).0 == worker)
         };
         lines.iter().rev().find(is_about).copied()
     }

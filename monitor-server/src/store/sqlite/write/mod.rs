@@ -403,14 +403,17 @@ impl Transaction<'_> {
             Event::Unplaced(unplaced) => ProcessEvent::of(unplaced.event()).and_then(|about| about.worker),
             event => about.as_ref().map_or_else(|| about_worker(event, id).1, |about| about.worker),
         };
-        if let Some(relayed) = relayed.filter(|relayed| relayed.id != id) {
-            self.hear_of(relayed.id, now_us)?;
-        }
+        let mut is_void = false;
         if let Some(relayed) = relayed {
             let worker = self.workers.get(self.connection, &mut self.tallies, relayed.id)?;
-            worker.describe(relayed);
-            if relayed.id != id {
-                worker.relay(id);
+            if relayed.id == id {
+                worker.describe(relayed);
+            } else {
+                worker.describe_relayed(relayed, id);
+                is_void = worker.reports_itself();
+                if !is_void {
+                    self.hear_of(relayed.id, now_us)?;
+                }
             }
         }
         match (about, event) {
@@ -428,7 +431,7 @@ impl Transaction<'_> {
                 let about = about_worker(event, id).0;
                 self.workers.get(self.connection, &mut self.tallies, about)?;
                 self.workers.apply(about, number, id, event);
-                if matches!(event, Event::WorkerOnline(_)) {
+                if matches!(event, Event::WorkerOnline(_)) && !is_void {
                     self.sign_of_found_worker(about)?;
                 }
                 // Before what it says is judged: what it missed while it was away is told.

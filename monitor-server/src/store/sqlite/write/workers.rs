@@ -99,11 +99,8 @@ impl Workers {
     /// Folds an event about a worker that is loaded.
     pub(super) fn apply(&mut self, about: WorkerId, number: u64, batch_worker: WorkerId, event: &Event) {
         let row = self.rows.get_mut(&about).expect("loaded before its events are folded");
-        row.facts.apply(number, batch_worker, event);
-        row.is_told_of |= match event {
-            Event::WorkerHeartbeat(of) => of.active.or(of.processed).is_some(),
-            _ => true,
-        };
+        row.facts.apply(about, number, batch_worker, event);
+        row.is_told_of = true;
     }
 
     /// A worker's status, if it is loaded.
@@ -125,7 +122,7 @@ impl Workers {
             row.unsaid = row.risen.values().fold(row.unsaid, |sum, more| sum.saturating_add(*more));
             if row.said_us.is_none_or(|said_us| now_us.saturating_sub(said_us) >= SAID_EVERY_US) {
                 row.said_us = Some(now_us);
-                drops.push((row.facts.program.clone(), row.facts.hostname.clone(), std::mem::take(&mut row.unsaid)));
+                drops.push((row.facts.program().to_owned(), row.facts.hostname().to_owned(), std::mem::take(&mut row.unsaid)));
             }
         }
         drops
@@ -230,7 +227,7 @@ impl WorkerRow {
 
     /// Names of its program and its host.
     pub(super) fn names(&self) -> (&str, &str) {
-        (&self.facts.program, &self.facts.hostname)
+        (self.facts.program(), self.facts.hostname())
     }
 
     pub(super) fn hear(&mut self, now_us: u64) {
@@ -238,13 +235,18 @@ impl WorkerRow {
     }
 
     /// Another worker relays what this one says.
-    pub(super) fn relay(&mut self, by: WorkerId) {
-        self.is_told_of |= self.facts.relay(by);
+    pub(super) fn describe_relayed(&mut self, worker: &WorkerRef, by: WorkerId) {
+        self.is_told_of |= self.facts.describe_relayed(worker, by);
+    }
+
+    /// True if it has sent a batch itself: what others relay about it has no effect.
+    pub(super) fn reports_itself(&self) -> bool {
+        self.facts.reports_itself()
     }
 
     /// The workers that relay what it says.
     pub(super) fn relays(&self) -> Vec<WorkerId> {
-        self.facts.relayed_by.iter().copied().collect()
+        self.facts.relayed_by().collect()
     }
 
     /// Takes it that its silence up to a time says nothing. Returns true if it need not be judged yet because of that.
@@ -255,7 +257,7 @@ impl WorkerRow {
 
     /// When it was found again, by the server's clock; 0 if it never was.
     pub(super) fn found_us(&self) -> u64 {
-        self.facts.changed.map_or(0, |(time_us, is_found)| if is_found { time_us } else { 0 })
+        self.facts.changed().map_or(0, |(time_us, is_found)| if is_found { time_us } else { 0 })
     }
 
     /// Returns true if it is online, and not about to be lost.
@@ -310,7 +312,7 @@ impl WorkerRow {
 
     /// Returns true if it never announced itself, as what comes by OTLP doesn't.
     pub(super) fn is_unannounced(&self) -> bool {
-        self.facts.online.is_none()
+        self.facts.online().is_none()
     }
 
     /// The time of the next loss or find: later than the one before, whatever the clock says, for the latest decides.
