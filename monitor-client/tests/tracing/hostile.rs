@@ -167,10 +167,12 @@ impl<S: Subscriber> Layer<S> for Echo {
 
 #[test]
 fn a_subscriber_that_itself_logs_here_goes_round_in_no_circle() {
-    let echo_first = tracing_subscriber::registry().with(Echo).with(monitor_client::tracing::layer());
-    let echo_last = tracing_subscriber::registry().with(monitor_client::tracing::layer()).with(Echo);
-    for subscriber in [Dispatch::new(echo_first), Dispatch::new(echo_last)] {
+    let echo_first = || Dispatch::new(tracing_subscriber::registry().with(Echo).with(monitor_client::tracing::layer()));
+    let echo_last = || Dispatch::new(tracing_subscriber::registry().with(monitor_client::tracing::layer()).with(Echo));
+    for subscriber in [echo_first as fn() -> Dispatch, echo_last] {
         let trees = record(|| {
+            // A layer that is made before anything is recorded passes everything by.
+            let subscriber = subscriber();
             tracing::dispatcher::with_default(&subscriber, || {
                 let _outer = info_span!("outer").entered();
                 tracing::info!("said");
