@@ -61,7 +61,7 @@ impl Alerts {
         if self.parts.clock.wall_us() >= order.time_us.saturating_add(WAITS_US) {
             return Ok(Err(Refusal { why: "its agent could not be asked for it within 10 minutes".to_owned(), is_final: true }));
         }
-        let caller = Caller { name: by(order), key: Some(format!("follow-up-{}", order.alert)) };
+        let caller = Caller::server(by(order), Some(format!("follow-up-{}", order.alert)));
         Ok(match self.parts.commands.ask(caller, request(order, &task)).await {
             Ok(command) => Ok(format!("command {} asks for it", command.id.map(|id| id.to_string()).unwrap_or_default())),
             // The task is for other agents by now.

@@ -13,7 +13,7 @@ use super::channels::{Channel, is_method, order};
 use super::ledger::{BROKEN_OFF, Entry, Waiting};
 use super::names::{Target, first_status, meant, named_ids};
 use super::single::Plan;
-use super::{CommandError, Commands, Durable};
+use super::{CommandError, Commands, Durable, Origin};
 
 const DEFAULT_TIMEOUT_MS: u64 = 1_000;
 pub(super) const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
@@ -37,13 +37,22 @@ pub(crate) fn is_reading(method: &str) -> bool {
 /// Arguments of those workers that don't get the command's own.
 pub(super) type Each = HashMap<WorkerId, Fields>;
 
-/// Who asks.
+/// The sender of a command.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    /// A user's or a token's name, or how else it is known.
+    /// Name of the user or token, or the kind of access.
     pub(crate) name: String,
-    /// Their `Idempotency-Key`.
+    /// The sender's `Idempotency-Key`.
     pub(crate) key: Option<String>,
+    /// Decides what agents may be sent.
+    pub(crate) origin: Origin,
+}
+
+impl Caller {
+    /// The server itself, in the name of somebody.
+    pub(crate) fn server(name: String, key: Option<String>) -> Self {
+        Self { name, key, origin: Origin::Server }
+    }
 }
 
 /// A command that waits for its answers.
@@ -267,11 +276,12 @@ impl Commands {
             let worker = target.worker.as_ref();
             let is_young = |started_us: Option<u64>| started_us.is_some_and(|started| now_us.saturating_sub(started) < YOUNG_US);
             let may_answer = worker.is_none_or(|worker| have_opened[&worker.id] || is_young(worker.identity.started_us));
-            let status = first_status(target, may_answer);
+            let status = if target.refusal.is_some() { CommandStatus::UNSUPPORTED } else { first_status(target, may_answer) };
+            let no_channel = || (status == CommandStatus::UNSUPPORTED).then(|| "it has opened no channel for commands".to_owned());
             CommandLine {
                 worker_id: worker.map(|worker| worker.id),
                 name: target.name.clone(),
-                error: (status == CommandStatus::UNSUPPORTED).then(|| "it has opened no channel for commands".to_owned()),
+                error: target.refusal.clone().or_else(no_channel),
                 last_seen_us: worker.filter(|_| status == CommandStatus::GONE).map(|worker| worker.last_seen_us),
                 status,
                 value: None,

@@ -52,7 +52,7 @@ impl Commands {
             let (asked, _) = open.order(root, process, timeout_ms, &Told::new());
             if !asked.to.workers.is_empty() {
                 let request = CommandRequest { dry_run: true, ..asked };
-                result.lines = self.ask(Caller { name: caller.name, key: None }, request).await?.lines;
+                result.lines = self.ask(Caller::server(caller.name, None), request).await?.lines;
             }
             result.meant = open.0.len() as u64;
             return Ok(open.name(result));
@@ -68,7 +68,7 @@ impl Commands {
                 }
                 // It can't be asked again: nothing else has this key.
                 let plan = Plan { targets: self.targets(&asked).await?, each };
-                result.commands.push(self.begin(&Caller { name: caller.name.clone(), key: None }, asked, plan, timeout, [0; 32]).await?);
+                result.commands.push(self.begin(&Caller::server(caller.name.clone(), None), asked, plan, timeout, [0; 32]).await?);
             }
             if open.0.is_empty() || Instant::now() >= until || self.stopping.is_cancelled() {
                 break;

@@ -2,6 +2,7 @@
 //! its answers. What is asked waits for every worker that is meant, but no longer than its time-out; a durable command waits in the
 //! [book](ledger) until its worker comes, over restarts of both.
 
+mod agents;
 mod allowed;
 mod ask;
 mod cancel;
@@ -26,6 +27,7 @@ use monitor_wire::{Command, CommandId, CommandsPage, Worker, WorkerId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::agents::Origin;
 pub use self::allowed::AllowedCommands;
 use self::ask::Asked;
 pub(crate) use self::ask::{Caller, check_arguments, is_reading};

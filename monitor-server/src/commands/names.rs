@@ -54,13 +54,22 @@ pub(super) struct Known {
     pub(super) is_online: bool,
 }
 
-/// One worker, or whoever has a name.
+/// One worker, or any worker of a name.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) worker: Option<Known>,
     pub(super) name: String,
-    /// Whoever has this name may take a durable command.
+    /// Any worker of this name may take the command, if it is durable.
     pub(super) shared: Option<String>,
+    /// The reason why the command isn't sent to it.
+    pub(super) refusal: Option<String>,
+}
+
+impl Target {
+    /// Returns true for an agent, whether it is online or awaited.
+    pub(super) fn is_agent(&self) -> bool {
+        self.worker.as_ref().map_or_else(|| self.name.starts_with(AGENT), |worker| worker.identity.is_agent())
+    }
 }
 
 /// Names of workers: `program@host`; where several share that with `:pid`, and where they share even that with the beginning of their id.
@@ -133,14 +142,14 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
     }
     let target = |(worker, name): (&Known, String)| {
         let shared = (is_durable && name == worker.identity.plain).then(|| name.clone());
-        Target { worker: Some(worker.clone()), name, shared }
+        Target { worker: Some(worker.clone()), name, shared, refusal: None }
     };
     let of_online = online.iter().zip(names).zip(chosen).filter(|(_, is_chosen)| *is_chosen).map(|(worker, _)| target(worker));
     let of_gone = others.iter().filter(|worker| gone.contains(&worker.id)).map(|worker| {
         let name = format!("{}:{}", worker.identity.plain, worker.identity.pid);
-        Target { worker: Some(worker.clone()), name, shared: None }
+        Target { worker: Some(worker.clone()), name, shared: None, refusal: None }
     });
-    let of_names = awaited.iter().map(|name| Target { worker: None, name: name.clone(), shared: Some(name.clone()) });
+    let of_names = awaited.iter().map(|name| Target { worker: None, name: name.clone(), shared: Some(name.clone()), refusal: None });
     let mut targets: Vec<Target> = of_online.chain(of_gone).chain(of_names).collect();
     targets.sort_by(|a, b| a.name.cmp(&b.name));
     if targets.len() > MOST_WORKERS {

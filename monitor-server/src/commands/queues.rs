@@ -25,7 +25,7 @@ impl Commands {
         if targets.is_empty() {
             return Ok(Vec::new());
         }
-        let (caller, plan) = (Caller { name: by.to_owned(), key: None }, Plan { targets, each: Each::new() });
+        let (caller, plan) = (Caller::server(by.to_owned(), None), Plan { targets, each: Each::new() });
         let timeout = Duration::from_millis(timeout_ms);
         let id = self.begin(&caller, request, plan, timeout, [0; 32]).await?;
         let mut told = Vec::new();

@@ -28,7 +28,8 @@ impl Commands {
     /// Plans who does what is asked. A method of [`SINGLE_METHODS`] goes to one worker of those that are meant and that offer it: the one that
     /// takes tasks from the queue in question, and for a task that is to run again the one that had it, if it still offers that.
     pub(super) async fn plan(self: &Arc<Self>, caller: &Caller, request: &CommandRequest, timeout: Duration) -> Result<Plan, CommandError> {
-        let targets = self.targets(request).await?;
+        let mut targets = self.targets(request).await?;
+        caller.origin.check(request, &mut targets)?;
         if !SINGLE_METHODS.contains(&request.method.as_str()) {
             return Ok(Plan { targets, each: Each::new() });
         }
@@ -57,8 +58,8 @@ impl Commands {
         let hub = self.hub();
         let does = |worker: &WorkerId| hub.channels.get(worker).is_some_and(|channel| channel.does(method));
         let asked = targets.len();
-        let offering: Vec<Target> =
-            targets.into_iter().filter(|target| target.worker.as_ref().is_some_and(|known| does(&known.id))).collect();
+        let offers = |target: &Target| target.refusal.is_none() && target.worker.as_ref().is_some_and(|known| does(&known.id));
+        let offering: Vec<Target> = targets.into_iter().filter(offers).collect();
         if !offering.is_empty() {
             return Ok(offering);
         }
@@ -98,7 +99,7 @@ impl Commands {
         let to = CommandTo { workers: asked.iter().filter_map(ids).map(|id| id.to_string()).collect(), glob: None };
         let timeout = timeout.min(QUEUES_TIMEOUT);
         let request = CommandRequest { method, to, timeout_ms: Some(timeout.as_millis() as u64), ..CommandRequest::default() };
-        let caller = Caller { name: caller.name.clone(), key: None };
+        let caller = Caller { name: caller.name.clone(), key: None, origin: caller.origin };
         let plan = Plan { targets: asked, each: Each::new() };
         let id = self.begin(&caller, request, plan, timeout, [0; 32]).await?;
         let answered = self.wait(id, timeout).await?;

@@ -19,7 +19,7 @@ use super::params::{Limit, NoParams, PathParts, Strict, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
 use crate::access::{How, Principal, Scope};
-use crate::commands::{Caller, CommandError, CommandsQuery, Reply, check_arguments, is_reading, key_hash};
+use crate::commands::{Caller, CommandError, CommandsQuery, Origin, Reply, check_arguments, is_reading, key_hash};
 
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 512 << 10;
@@ -191,7 +191,7 @@ async fn ask(app: &App, principal: Option<Principal>, headers: &HeaderMap, reque
     check_arguments(&request)?;
     let how = principal.as_ref().map_or(How::Insecure, |principal| principal.how);
     let name = principal.and_then(|principal| principal.name).unwrap_or_else(|| how.as_str().to_owned());
-    Ok(app.commands.ask(Caller { name, key: idempotency_key(headers)? }, request).await?)
+    Ok(app.commands.ask(Caller { name, key: idempotency_key(headers)?, origin: Origin::Client }, request).await?)
 }
 
 /// How many workers have which line, for the audit log.

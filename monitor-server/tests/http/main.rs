@@ -15,6 +15,7 @@ mod logs;
 mod metrics;
 mod oidc;
 mod openapi;
+mod orders;
 mod otlp;
 mod page;
 mod parameters;

@@ -76,7 +76,7 @@ async fn order(
     let to = CommandTo { workers: vec![worker.clone()], glob: None };
     let (until_us, timeout_ms) = (Some(now_us + WAITS_MS * 1_000), Some(WAITS_MS));
     let request = CommandRequest { method: method.to_owned(), arguments, to, until_us, timeout_ms, ..CommandRequest::default() };
-    let caller = Caller { name: "alerts".to_owned(), key: None };
+    let caller = Caller::server("alerts".to_owned(), None);
     let command = commands.ask(caller, request).await.map_err(|error| crate::causes(&error))?;
     let line = command.lines.into_iter().next().ok_or_else(|| format!("there is no {worker}"))?;
     judge(&worker, &line)

@@ -41,7 +41,7 @@ impl FromRequestParts<App> for Orderer {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
         let name = who(parts.extensions.get::<Option<Principal>>().cloned().flatten());
-        Ok(Self(Caller { name, key: idempotency_key(&parts.headers)? }))
+        Ok(Self(Caller::server(name, idempotency_key(&parts.headers)?)))
     }
 }
 

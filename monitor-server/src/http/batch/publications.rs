@@ -229,7 +229,7 @@ async fn look<T: DeserializeOwned>(
 /// Asks an agent, which has a while to answer. Whoever asks again with the same `Idempotency-Key` is answered anew, for this changes nothing.
 async fn ask<T: DeserializeOwned>(app: &App, by: &Caller, agent: &str, method: &str, asked: Value) -> Result<T, ApiError> {
     let request = CommandRequest { timeout_ms: Some(TIMEOUT_MS), ..request(by, &[agent.to_owned()], method, asked) };
-    match app.commands.ask(Caller { name: by.name.clone(), key: None }, request).await {
+    match app.commands.ask(Caller::server(by.name.clone(), None), request).await {
         Ok(command) => command.lines.first().map_or_else(|| Err(silent(agent, "it is not known")), value),
         // It has never called here, or so long ago that it is forgotten.
         Err(CommandError::NoWorker(why)) => Err(silent(agent, &why)),

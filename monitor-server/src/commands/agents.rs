@@ -1,0 +1,60 @@
+//! Orders for agents. An agent starts commands, so `POST /api/v1/commands` sends it only `ping`. All other orders are sent by the server
+//! itself, from routes that have a scope of their own.
+
+use monitor_wire::{CHANGING_METHODS, CommandRequest};
+
+use super::names::Target;
+use super::{CommandError, is_reading};
+
+/// Methods that only agents have or that mean something else to them, with the route that sends them.
+const ROUTES: [(&str, &str); 13] = [
+    ("run", "POST /api/v1/batch-tasks/{name}/run"),
+    ("rerun", "POST /api/v1/batch-tasks/runs/{id}/rerun"),
+    ("kill", "POST /api/v1/batch-tasks/runs/{id}/kill"),
+    ("pause", "POST /api/v1/agents/{name}/pause or POST /api/v1/batch-tasks/{name}/pause"),
+    ("resume", "POST /api/v1/agents/{name}/resume or POST /api/v1/batch-tasks/{name}/resume"),
+    ("log", "GET /api/v1/batch-tasks/runs/{id}/log"),
+    ("publications", "GET /api/v1/batch-tasks/{name}/publications"),
+    ("publication", "GET /api/v1/batch-tasks/{name}/publications/{publication}"),
+    ("publication-file", "GET /api/v1/batch-tasks/{name}/publications/{publication}/file"),
+    ("compare-publications", "GET /api/v1/batch-tasks/{name}/publications/{publication}/compare"),
+    ("restore-publication", "POST /api/v1/batch-tasks/{name}/publications/{publication}/restore"),
+    ("alert-command", "POST /api/v1/alerts/channels/{channel}/test, and alerts themselves"),
+    ("alert-mail", "POST /api/v1/alerts/channels/{channel}/test, and alerts themselves"),
+];
+
+/// Where a command comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client of `POST /api/v1/commands`.
+    Client,
+    /// The server itself: a route with a scope of its own, or an alert.
+    Server,
+}
+
+impl Origin {
+    /// Checks that a command may be sent to its targets. Agents that are only meant by a pattern or as part of all workers are marked so that
+    /// a method that programs have as well (`pause`, `stats`) isn't sent to them; any other command for an agent is refused as a whole.
+    pub(super) fn check(self, request: &CommandRequest, targets: &mut [Target]) -> Result<(), CommandError> {
+        if self == Self::Server || request.method == "ping" || !targets.iter().any(Target::is_agent) {
+            return Ok(());
+        }
+        let method = request.method.as_str();
+        let is_shared = is_reading(method) || CHANGING_METHODS.contains(&method);
+        let are_others_meant = request.to.workers.is_empty() && targets.iter().any(|target| !target.is_agent());
+        let route = ROUTES.iter().find(|(name, _)| *name == method).map(|(_, route)| *route);
+        if route.is_some() && !(is_shared && are_others_meant) {
+            return Err(CommandError::Closed(refusal(method, route)));
+        }
+        for target in targets.iter_mut().filter(|target| target.is_agent()) {
+            target.refusal = Some(refusal(method, route));
+        }
+        Ok(())
+    }
+}
+
+fn refusal(method: &str, route: Option<&str>) -> String {
+    let shown: String = method.chars().take(64).collect();
+    let remedy = route.map(|route| format!("; use {route}")).unwrap_or_default();
+    format!("`POST /api/v1/commands` sends agents only ping, and not {shown:?}{remedy}")
+}

@@ -1,0 +1,121 @@
+//! Commands for agents: `POST /api/v1/commands` sends them only `ping`.
+
+use std::time::Duration;
+
+use monitor_server::access::NewToken;
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::support::{TestServer, batch, read};
+
+const WORKER: &str = "5b0c0000000000000000000000000001";
+const OTHER: &str = "5b0c0000000000000000000000000002";
+/// The methods of an agent besides `ping`, each with a part of the route that sends it.
+const METHODS: [(&str, &str); 13] = [
+    ("run", "/api/v1/batch-tasks/{name}/run"),
+    ("rerun", "/api/v1/batch-tasks/runs/{id}/rerun"),
+    ("kill", "/api/v1/batch-tasks/runs/{id}/kill"),
+    ("log", "/api/v1/batch-tasks/runs/{id}/log"),
+    ("pause", "/api/v1/agents/{name}/pause"),
+    ("resume", "/api/v1/agents/{name}/resume"),
+    ("publications", "/api/v1/batch-tasks/{name}/publications"),
+    ("publication", "/api/v1/batch-tasks/{name}/publications/{publication}"),
+    ("publication-file", "/publications/{publication}/file"),
+    ("compare-publications", "/publications/{publication}/compare"),
+    ("restore-publication", "/publications/{publication}/restore"),
+    ("alert-command", "/api/v1/alerts/channels/{channel}/test"),
+    ("alert-mail", "/api/v1/alerts/channels/{channel}/test"),
+];
+
+/// Opens the channel of a worker of this program on db-1.
+async fn worker(server: &TestServer, id: &str, program: &str, token: &str) -> Response {
+    let now_us = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
+    let online =
+        json!({"type": "worker-online", "time_us": now_us, "started_us": now_us, "version": "1", "heartbeat_interval_ms": 600_000});
+    let mut batch = batch(1, &[online]);
+    (batch["worker"]["id"], batch["worker"]["program"], batch["worker"]["hostname"]) = (json!(id), json!(program), json!("db-1"));
+    server.send_of_agent(&batch).await;
+    let methods: Vec<&str> = METHODS.iter().map(|(method, _)| *method).collect();
+    let request = server.get(&format!("/api/v1/workers/{id}/commands?methods=ping,{}", methods.join(",")));
+    let mut channel = request.header("monitor-channel-key", id).bearer_auth(token).send().await.unwrap();
+    assert_eq!(channel.status(), 200);
+    assert!(channel.chunk().await.unwrap().unwrap().starts_with(b"event: open"));
+    channel
+}
+
+/// The methods of the commands that have arrived on a channel. The last of them is a ping, which is sent here.
+async fn received(server: &TestServer, channel: &mut Response, id: &str) -> Vec<String> {
+    send(server, &server.local_token(), &json!({"method": "ping", "to": {"workers": [id]}, "timeout_ms": 10})).await;
+    let mut text = String::new();
+    while !text.contains("\"ping\"") {
+        let chunk = tokio::time::timeout(Duration::from_secs(120), channel.chunk()).await.expect("in time").unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    let orders = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    orders.map(|order| order["method"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn send(server: &TestServer, token: &str, request: &Value) -> (u16, Value) {
+    let post = server.client.post(format!("http://{}/api/v1/commands", server.address)).bearer_auth(token).json(request);
+    read(post.send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn agents_get_no_command_but_ping_from_anybody() {
+    let server = TestServer::start().await;
+    let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
+    let token = server.access().create_token(&new).unwrap();
+    let mut agent = worker(&server, WORKER, "monitor-agent", &token).await;
+    let pid = "monitor-agent@db-1:4121";
+    let until_us = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64 + 600_000_000;
+    for token in [server.token("operate"), server.token("admin"), server.local_token()] {
+        for (method, route) in METHODS {
+            for to in [
+                json!({"workers": ["monitor-agent@db-1"]}),
+                json!({"workers": [WORKER]}),
+                json!({"workers": [pid]}),
+                json!({"workers": [], "glob": "monitor-*"}),
+                json!({}),
+            ] {
+                let order = json!({"command": ["/bin/sh", "-c", "id"], "message": {}, "task": "gold"});
+                let arguments = if ["pause", "resume"].contains(&method) { json!({}) } else { order };
+                let asked = json!({"method": method, "to": to, "arguments": arguments, "timeout_ms": 10});
+                for more in [json!({}), json!({"dry_run": true}), json!({"until_us": until_us})] {
+                    let mut asked = asked.clone();
+                    asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                    let (status, problem) = send(&server, &token, &asked).await;
+                    assert_eq!(status, 403, "{asked}: {problem}");
+                    let detail = problem["detail"].as_str().unwrap();
+                    assert!(detail.contains(route) && detail.contains(method), "{asked}: {detail}");
+                }
+            }
+        }
+    }
+    assert_eq!(received(&server, &mut agent, WORKER).await, ["ping"]);
+    // One that never was online gets nothing either once it arrives.
+    let away = json!({"method": "run", "to": {"workers": ["monitor-agent@db-9"]}, "arguments": {"task": "gold"}, "until_us": until_us});
+    assert_eq!(send(&server, &server.local_token(), &away).await.0, 403);
+    let commands = server.ask("/api/v1/commands").await;
+    assert_eq!(commands["commands"].as_array().unwrap().len(), 1, "only the ping was entered: {commands}");
+}
+
+#[tokio::test]
+async fn a_command_for_all_workers_leaves_agents_out() {
+    let server = TestServer::start().await;
+    let token = server.local_token();
+    let mut agent = worker(&server, WORKER, "monitor-agent", &token).await;
+    let mut program = worker(&server, OTHER, "nightly", &token).await;
+    for method in ["pause", "stats"] {
+        let (status, command) = send(&server, &token, &json!({"method": method, "timeout_ms": 10})).await;
+        assert_eq!(status, 200, "{command}");
+        let line = command["lines"].as_array().unwrap().iter().find(|line| line["worker_id"] == WORKER).unwrap();
+        assert_eq!(line["status"], "unsupported");
+        assert!(line["error"].as_str().unwrap().contains("sends agents only ping"), "{line}");
+    }
+    assert_eq!(received(&server, &mut agent, WORKER).await, ["ping"]);
+    assert_eq!(received(&server, &mut program, OTHER).await, ["pause", "stats", "ping"]);
+    // Methods that only agents have are refused rather than sent to the programs alone.
+    assert_eq!(send(&server, &token, &json!({"method": "run"})).await.0, 403);
+    // A program may have a method of its own by that name.
+    assert_eq!(send(&server, &token, &json!({"method": "run", "to": {"workers": ["nightly@db-1"]}, "timeout_ms": 10})).await.0, 200);
+}
