@@ -17,14 +17,14 @@ pub use clock::SteeredClock;
 pub use disk::SmallDisk;
 pub use programs::{Finished, command, example, library, run, terminate, worker};
 pub use server::Server;
-pub use spool::{folders, ship_by_hand};
+pub use spool::{folders, ship, ship_by_hand};
 pub use tree::{outline, states};
 
 use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
 
-/// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Longest wait for one condition. A busy machine needs minutes.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Asks again and again until there is an answer.
 ///

@@ -1,22 +1,27 @@
-//! What programs have left in the spool, and who ships it.
+//! The spool of dead programs, and its shipping.
 
 use std::path::Path;
 
-use crate::{Server, command, run};
+use crate::{Finished, Server, command, run};
 
-/// The folders of programs in a spool.
+/// Number of folders of programs in a spool.
 pub fn folders(spool: &Path) -> usize {
     std::fs::read_dir(spool).map_or(0, |entries| entries.map_while(Result::ok).filter(|entry| entry.file_name() != "lock").count())
 }
 
-/// Ships all that is in the spool of the server's own programs, by the command line.
-///
-/// # Panics
-/// When anything is left there.
-pub fn ship_by_hand(server: &Server) {
+/// Runs `monitor spool ship` on the spool of the server's own programs.
+pub fn ship(server: &Server) -> Finished {
     let mut ship = command("monitor");
     ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
-    let shipped = run(ship);
+    run(ship)
+}
+
+/// Ships the whole spool of the server's own programs.
+///
+/// # Panics
+/// If anything is left there.
+pub fn ship_by_hand(server: &Server) {
+    let shipped = ship(server);
     assert_eq!(shipped.code, Some(0), "{}", shipped.stderr);
     assert_eq!(folders(server.spool()), 0);
 }

@@ -90,9 +90,11 @@ impl Project {
     }
 }
 
-/// What the tests' own cargo has said to them is not meant for others.
+/// Removes the settings of the cargo that runs the tests, because projects under test have their own.
 fn plain(command: &mut Command) {
-    for name in ["CARGO_INCREMENTAL", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+    for name in
+        ["CARGO_INCREMENTAL", "CARGO_PROFILE_DEV_DEBUG", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"]
+    {
         command.env_remove(name);
     }
     command.env("CARGO_NET_RETRY", "2").env("CARGO_TERM_COLOR", "never");

@@ -6,6 +6,9 @@ import { after, before } from "node:test";
 import { chromium } from "playwright-core";
 import { Worker } from "./events.mjs";
 
+/** Longest wait for one condition, in milliseconds: a busy machine needs minutes. */
+const PATIENCE = 180_000;
+
 let browser;
 
 function chromiumOfThisMachine() {
@@ -62,7 +65,7 @@ export async function onPage(address, test, { expected, ...options } = {}) {
     errors.push(`a dialog opened: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(PATIENCE);
   try {
     await page.goto(address);
     await test(page, context);
@@ -76,7 +79,7 @@ export async function onPage(address, test, { expected, ...options } = {}) {
 export async function hasText(locator, expected) {
   const is = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
   let text;
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + PATIENCE;
   do {
     text = (await locator.first().textContent()).replaceAll("\u2009", " ").trim();
     if (is(text)) return;
