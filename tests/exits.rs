@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use monitor_tests::{Finished, Server, command, example, outline, rounds, run, states, wait_for, worker};
+use monitor_tests::{Finished, Server, aborter, command, outline, rounds, run, states, wait_for, worker};
 use serde_json::Value;
 
 /// Each of these with the spool on, and once more with it off.
@@ -224,14 +224,9 @@ fn an_abort_leaves_what_was_flushed_and_loses_what_was_open(start: fn() -> Serve
 }
 
 fn a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open(start: fn() -> Server) {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--profile", "abort", "-p", "monitor-tests", "--bin", "monitor-test-worker"]);
-    assert!(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success());
-
     let server = start();
     let panics = |server| {
-        let mut panics = example("../abort/monitor-test-worker", server);
+        let mut panics = aborter(server);
         panics.arg("flushed-panic").env("MONITOR_HEARTBEAT", "300ms").stdin(Stdio::null()).output().unwrap()
     };
     let (monitored, plain) = (panics(Some(&server)), panics(None));

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use monitor_tests::{Server, command, example, folders, outline, rounds, run, ship_by_hand, states, wait_for, worker};
+use monitor_tests::{Server, aborter, command, folders, outline, rounds, run, ship_by_hand, states, wait_for, worker};
 use serde_json::{Value, json};
 
 /// A program that counts what it records, and what it counted.
@@ -193,13 +193,8 @@ fn a_program_that_ends_by_itself_has_sent_all_and_leaves_no_folder() {
 
 #[test]
 fn a_panic_that_aborts_leaves_all_that_was_recorded() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--profile", "abort", "-p", "monitor-tests", "--bin", "monitor-test-worker"]);
-    assert!(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success());
-
     let server = Server::start();
-    let mut counting = start(example("../abort/monitor-test-worker", Some(&server)), &server, 2_000, "panic");
+    let mut counting = start(aborter(Some(&server)), &server, 2_000, "panic");
     assert_eq!(counting.wait().signal(), Some(libc::SIGABRT));
     ship_by_hand(&server);
     check(&server, &counting.counted(), "panic");

@@ -54,6 +54,7 @@ const WALLS: &[(&str, &[&str])] = &[
         ],
     ),
     ("monitor-examples", &["monitor-client", "monitor-receiver", "*"]),
+    ("monitor-test-aborter", &["monitor-client", "*"]),
     ("monitor-tests", &["monitor-client", "monitor-apalis", "*"]),
     ("xtask", &["*"]),
 ];

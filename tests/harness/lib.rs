@@ -15,7 +15,7 @@ pub use brokers::{RabbitMq, Redis};
 pub use clock::SteeredClock;
 #[cfg(target_os = "linux")]
 pub use disk::SmallDisk;
-pub use programs::{Finished, command, example, library, run, terminate, worker};
+pub use programs::{Finished, aborter, command, example, library, run, terminate, worker};
 pub use server::Server;
 pub use spool::{folders, ship, ship_by_hand};
 pub use tree::{outline, states};

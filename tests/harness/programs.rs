@@ -53,6 +53,19 @@ pub fn worker(server: &Server, what: &[&str]) -> Command {
     command
 }
 
+/// A program in which a panic aborts, compiled with the profile `abort`.
+///
+/// # Panics
+/// If it can't be compiled.
+pub fn aborter(server: Option<&Server>) -> Command {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--profile", "abort", "-p", "monitor-test-aborter"]);
+    build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    assert!(build.status().expect("cargo").success(), "the aborter can't be built");
+    example("../abort/monitor-test-aborter", server)
+}
+
 /// Sends SIGTERM to a program, and waits until it has ended well.
 ///
 /// # Panics
