@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -27,13 +27,15 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
-    let said = CargoArguments::read(&args.cargo);
+    let cargo_args = with_separator(&args.cargo, std::env::args_os());
+    let said = CargoArguments::read(&cargo_args);
     let project = Project::find(&said)?;
+    let notes = Notes { are_shown: !said.is_quiet && !project.is_quiet() };
     let config = Config::read(config, &project.root)?;
     if verb != "build" {
         monitor_api::Settings::from_env()?;
     }
-    warn_of_patterns(&project, &config);
+    notes.warn_of_patterns(&project, &config);
     let mut command = Command::new(&project.cargo);
     command.arg(verb);
     if said.target_dir.is_none() {
@@ -44,7 +46,7 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
         command.env("MONITOR_FOLD_BELOW", config.fold_below.clone().unwrap_or_else(default));
     }
     let begun = SystemTime::now();
-    let plan = prepare(&project, &config);
+    let plan = prepare(&project, &config, notes);
     match &plan {
         Ok((path, plan)) => {
             let own = std::env::current_exe()?;
@@ -54,26 +56,45 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
             command.env("RUSTC_WORKSPACE_WRAPPER", own).env(plan::VARIABLE, path);
         }
         // The build goes on as it would without.
-        Err(error) => note(&format!("nothing is monitored: {error:#}")),
+        Err(error) => notes.write(&format!("nothing is monitored: {error:#}")),
     }
     if plan.is_ok() && verb != "build" {
         command.arg("--config").arg(runner(&project, if verb == "test" { "launch-tests" } else { "launch" })?);
     }
-    let status = command.args(&args.cargo).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
+    let status = command.args(&cargo_args).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
     if let Ok((path, plan)) = &plan {
-        tell(&plan.reports, begun);
+        notes.write_report(&plan.reports, begun);
         if let Some(why) = launch::unsent(path) {
-            note(&format!("what was recorded waits in the spool (`monitor spool list`): {why}"));
+            notes.write(&format!("what was recorded waits in the spool (`monitor spool list`): {why}"));
         }
     }
-    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+    Ok(exit_code(status))
+}
+
+/// cargo's arguments with the `--` that clap has removed if it stands directly behind the subcommand.
+///
+/// `cargo` is the end of `all`, the words of the whole command line.
+fn with_separator(cargo: &[OsString], all: impl ExactSizeIterator<Item = OsString>) -> Vec<OsString> {
+    let before = all.len().saturating_sub(cargo.len() + 1);
+    let removed = all.skip(before).take(1).filter(|word| word == "--");
+    removed.chain(cargo.iter().cloned()).collect()
+}
+
+/// The exit code of cargo, or 128 + the signal that ended it, as in a shell: `cargo run` becomes the program that it runs.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    let signal = None;
+    let code = status.code().or_else(|| Some(128 + signal?));
+    code.map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8))
 }
 
 /// The file that tells the wrapper what to do, and what is in it.
-fn prepare(project: &Project, config: &Config) -> anyhow::Result<(std::path::PathBuf, Plan)> {
+fn prepare(project: &Project, config: &Config, notes: Notes) -> anyhow::Result<(std::path::PathBuf, Plan)> {
     let folder = project.own_dir();
     let plan = Plan {
-        runtime: if project.uses_client { None } else { Some(runtime::build(project)?) },
+        runtime: if project.uses_client { None } else { Some(runtime::build(project, !notes.are_shown)?) },
         slices: folder.join("crates"),
         reports: folder.join("reports"),
         shadows: folder.join("woven"),
@@ -100,17 +121,7 @@ fn runner(project: &Project, launch: &str) -> anyhow::Result<String> {
     Ok(format!("target.{}.runner={words}", project.target.as_ref().unwrap_or(&project.host)))
 }
 
-/// Patterns that match nothing: the build goes on, but somebody meant something by them.
-fn warn_of_patterns(project: &Project, config: &Config) {
-    if config.file.is_none() {
-        return;
-    }
-    for message in unmatched(project, config) {
-        note(&message);
-    }
-}
-
-/// What is to be said of patterns that match nothing.
+/// Messages about patterns that match no function.
 pub(crate) fn unmatched(project: &Project, config: &Config) -> Vec<String> {
     let crates = project.crates.iter().filter(|of| of.why_not.is_none());
     let functions: Vec<_> = crates.flat_map(|of| read_crate(&of.root, &of.name, of.is_test()).0).flat_map(|file| file.functions).collect();
@@ -121,33 +132,70 @@ pub(crate) fn unmatched(project: &Project, config: &Config) -> Vec<String> {
     config.rules.iter().filter(|rule| !is_matched(rule)).map(|rule| config.matches_nothing(rule, &paths)).collect()
 }
 
-/// What was woven by this build, and what was not.
-fn tell(reports: &Path, begun: SystemTime) {
-    let mut by_crate = BTreeMap::<String, Report>::new();
-    for entry in fs::read_dir(reports).into_iter().flatten().flatten() {
-        let is_new = entry.metadata().and_then(|data| data.modified()).is_ok_and(|modified| modified >= begun);
-        if let Some(report) = plan::read::<Report>(&entry.path()).ok().flatten().filter(|_| is_new) {
-            let known = by_crate.entry(report.crate_name.clone()).or_default();
-            if report.woven >= known.woven {
-                *known = report;
-            }
+/// The lines that this program itself writes to stderr.
+#[derive(Debug, Clone, Copy)]
+struct Notes {
+    /// False with cargo's `--quiet`.
+    are_shown: bool,
+}
+
+impl Notes {
+    fn write(self, message: &str) {
+        if self.are_shown {
+            let _ = writeln!(anstream::stderr(), "cargo monitor: {message}");
         }
     }
-    let woven: usize = by_crate.values().map(|report| report.woven).sum();
-    let refused = by_crate.values().flat_map(|report| report.refused.values()).filter(|refusal| refusal.limit == Limit::Out).count();
-    if woven > 0 {
-        let less = if refused > 0 { format!(", {refused} left out (see the warnings)") } else { String::new() };
-        let crates = by_crate.values().filter(|report| report.woven > 0).count();
-        let many = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
-        note(&format!("{} woven in {}{less}", many(woven, "function"), many(crates, "crate")));
+
+    /// Lists patterns that match nothing. The build continues, because the other patterns may do what the user needs.
+    fn warn_of_patterns(self, project: &Project, config: &Config) {
+        if self.are_shown && config.file.is_some() {
+            unmatched(project, config).iter().for_each(|message| self.write(message));
+        }
     }
-    for report in by_crate.values() {
-        if let Some(why) = &report.unmonitored {
-            note(&format!("`{}` is not monitored: {why}", report.crate_name));
+
+    /// Reports the functions that this build has woven, and the crates that it could not weave.
+    fn write_report(self, reports: &Path, begun: SystemTime) {
+        let mut by_crate = BTreeMap::<String, Report>::new();
+        for entry in fs::read_dir(reports).into_iter().flatten().flatten() {
+            let is_new = entry.metadata().and_then(|data| data.modified()).is_ok_and(|modified| modified >= begun);
+            if let Some(report) = plan::read::<Report>(&entry.path()).ok().flatten().filter(|_| is_new) {
+                let known = by_crate.entry(report.crate_name.clone()).or_default();
+                if report.woven >= known.woven {
+                    *known = report;
+                }
+            }
+        }
+        let woven: usize = by_crate.values().map(|report| report.woven).sum();
+        let refused = by_crate.values().flat_map(|report| report.refused.values()).filter(|refusal| refusal.limit == Limit::Out).count();
+        if woven > 0 {
+            let less = if refused > 0 { format!(", {refused} left out (see the warnings)") } else { String::new() };
+            let crates = by_crate.values().filter(|report| report.woven > 0).count();
+            let many = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
+            self.write(&format!("{} woven in {}{less}", many(woven, "function"), many(crates, "crate")));
+        }
+        for report in by_crate.values() {
+            if let Some(why) = &report.unmonitored {
+                self.write(&format!("`{}` is not monitored: {why}", report.crate_name));
+            }
         }
     }
 }
 
-fn note(message: &str) {
-    let _ = writeln!(anstream::stderr(), "cargo monitor: {message}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_separator_behind_the_subcommand_reaches_cargo() {
+        let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        for (all, parsed, expected) in [
+            ("cargo-monitor monitor run -- --version", "--version", "-- --version"),
+            ("cargo-monitor --config x test -- --list", "--list", "-- --list"),
+            ("cargo-monitor monitor run --", "", "--"),
+            ("cargo-monitor monitor run -q -- --version", "-q -- --version", "-q -- --version"),
+            ("cargo-monitor monitor run", "", ""),
+        ] {
+            assert_eq!(with_separator(&words(parsed), words(all).into_iter()), words(expected), "{all}");
+        }
+    }
 }

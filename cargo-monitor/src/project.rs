@@ -62,6 +62,8 @@ pub(crate) struct CargoArguments {
     pub(crate) target: Option<String>,
     pub(crate) manifest: Option<PathBuf>,
     pub(crate) target_dir: Option<PathBuf>,
+    /// `-q` or `--quiet` is among them.
+    pub(crate) is_quiet: bool,
     /// `--locked` and its like.
     network: Vec<String>,
 }
@@ -76,12 +78,19 @@ impl CargoArguments {
                 "--target" => found.target = value.or_else(|| args.next().map(Into::into)),
                 "--manifest-path" => found.manifest = value.or_else(|| args.next().map(Into::into)).map(Into::into),
                 "--target-dir" => found.target_dir = value.or_else(|| args.next().map(Into::into)).map(Into::into),
+                "--quiet" => found.is_quiet = true,
                 "--locked" | "--offline" | "--frozen" => found.network.push(name.to_owned()),
-                _ => {}
+                _ => found.is_quiet |= has_short_quiet(name),
             }
         }
         found
     }
+}
+
+/// Returns true for `-q`, alone or among other short flags as in `-rq`. What follows a flag with a value is that value.
+fn has_short_quiet(arg: &str) -> bool {
+    let flags = arg.strip_prefix('-').filter(|flags| !flags.starts_with('-')).unwrap_or_default();
+    flags.split(['p', 'j', 'F', 'Z', 'C']).next().is_some_and(|flags| flags.contains('q'))
 }
 
 impl Settings {
@@ -144,6 +153,12 @@ impl Project {
     /// A setting of cargo's, from its files.
     fn setting(&self, path: &[&str]) -> Option<&Value> {
         self.settings.iter().find_map(|settings| settings.get(path))
+    }
+
+    /// Returns true if cargo's own settings ask for `--quiet`.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let variable = env::var("CARGO_TERM_QUIET").ok().and_then(|said| said.parse().ok());
+        variable.or_else(|| self.setting(&["term", "quiet"])?.as_bool()).unwrap_or(false)
     }
 
     /// A program that variables of the environment name, or cargo's files. One without a slash is looked for as a command.
@@ -238,5 +253,7 @@ mod tests {
         assert_eq!((found.target.as_deref(), found.manifest, found.target_dir), (Some("x"), Some("a/Cargo.toml".into()), Some("t".into())));
         assert_eq!(found.network, ["--locked"]);
         assert_eq!(read("--features full"), CargoArguments::default());
+        assert!(["-q", "--quiet", "-rq", "-vqp"].iter().all(|arg| read(arg).is_quiet));
+        assert!(["-r", "-pq", "-Fsqlite", "-- -q", "--bin=q"].iter().all(|arg| !read(arg).is_quiet));
     }
 }

@@ -22,7 +22,7 @@ pub(crate) const VARIABLE: &str = "MONITOR_WEAVE_RUNTIME";
 ///
 /// # Errors
 /// When the compiler is too old for it, or has no standard library for the target.
-pub(crate) fn build(project: &Project) -> anyhow::Result<Runtime> {
+pub(crate) fn build(project: &Project, is_quiet: bool) -> anyhow::Result<Runtime> {
     let mut hasher = Sha256::new();
     hasher.update(project.rustc_version.as_bytes());
     hasher.update(project.target.as_deref().unwrap_or_default());
@@ -33,9 +33,9 @@ pub(crate) fn build(project: &Project) -> anyhow::Result<Runtime> {
     let folder = project.monitor_dir().join("runtime").join(plan::short(&hasher.finalize(), 8));
     write_sources(&folder.join("src")).with_context(|| format!("{} can't be written", folder.display()))?;
     // Without a network what was fetched before may do.
-    let library = cargo(project, &folder, false).or_else(|error| {
+    let library = cargo(project, &folder, false, is_quiet).or_else(|error| {
         let _ = fs::remove_file(folder.join("src/Cargo.lock"));
-        cargo(project, &folder, true).map_err(|_| error)
+        cargo(project, &folder, true, is_quiet).map_err(|_| error)
     })?;
     // What it needs stands in the folder below, and its own file there has a name that nobody else has.
     let deps = library.parent().context("a library stands in a folder")?.join("deps");
@@ -63,12 +63,12 @@ fn write_sources(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn cargo(project: &Project, folder: &Path, is_offline: bool) -> anyhow::Result<PathBuf> {
+fn cargo(project: &Project, folder: &Path, is_offline: bool, is_quiet: bool) -> anyhow::Result<PathBuf> {
     let mut command = Command::new(&project.cargo);
     command.args(["build", "--release", "--package", "monitor-woven", "--message-format=json-render-diagnostics", "--manifest-path"]);
     command.arg(folder.join("src/Cargo.toml")).arg("--target-dir").arg(folder.join("target"));
     command.args(project.target.iter().flat_map(|target| ["--target", target.as_str()]));
-    command.args(is_offline.then_some("--offline"));
+    command.args(is_offline.then_some("--offline")).args(is_quiet.then_some("--quiet"));
     // In the project's folder: its toolchain and its flags are meant.
     command.current_dir(&project.root).stdin(Stdio::null()).stdout(Stdio::piped());
     command.stderr(if is_offline { Stdio::null() } else { Stdio::inherit() });

@@ -4,6 +4,7 @@
 //!
 //! Not for users: it changes without notice.
 
+mod programs;
 mod remote;
 mod tests;
 mod threads;

@@ -18,7 +18,7 @@ use monitor_spool::settings::{FOLD_BELOW, Log, Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 
-use crate::{tests, threads, to_json};
+use crate::{programs, tests, threads, to_json};
 
 /// For so long nothing is made but what the first call needs.
 const FIRST: Duration = Duration::from_millis(20);
@@ -58,7 +58,8 @@ fn start() {
         return;
     }
     monitor_core::warn::set(warn);
-    if let Some(context) = settings.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
+    let inherited = || settings.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get()));
+    if let Some(context) = programs::caller().or_else(inherited) {
         monitor_core::set_inherited(context);
     }
     fork::register(|| WRITER.forget());
@@ -95,6 +96,7 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat, has_warned: false };
     exit::register(at_exit);
     threads::follow();
+    programs::follow();
     let runs_tests = tests::expect();
     switch::turn_on();
     let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {

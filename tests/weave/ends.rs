@@ -29,6 +29,9 @@ fn a_killed_program_leaves_its_tree() {
 /// A program that ends itself within two calls.
 const EXITS: &str = "
 fn main() {
+    if std::env::args().nth(1).as_deref() == Some(\"abort\") {
+        std::process::abort();
+    }
     let code = std::env::args().nth(1).and_then(|code| code.parse().ok());
     leaves(code.unwrap_or(0));
 }
@@ -55,6 +58,13 @@ fn the_code_of_a_call_of_exit_is_in_the_tree() {
         let root = wait_for("its end", || server.roots().into_iter().find(is_meant));
         assert_eq!(outline(&server.tree(&root)), shown);
     }
+}
+
+#[test]
+fn a_program_that_a_signal_ends_has_the_exit_code_of_a_shell() {
+    let finished = run(Project::of("aborts", "", EXITS).monitor("run -q -- abort", None));
+    assert_eq!(finished.code, Some(128 + 6), "{}", finished.stderr);
+    assert!(!finished.stderr.contains("cargo monitor:"), "{}", finished.stderr);
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
