@@ -3,6 +3,7 @@
 mod bench;
 mod bench_run;
 mod demo;
+mod lowest;
 mod peers;
 mod rivals;
 mod run;
@@ -40,6 +41,8 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
+    /// Compile the client with the lowest versions of its dependencies, and compare the Rust versions that they declare.
+    Lowest,
     /// The tests that take long: repeated kills, more processes. Its subcommands measure, and are no tests.
     Soak {
         /// How often each is repeated.
@@ -121,6 +124,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
+        Chore::Lowest => lowest::lowest(),
         Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Api { seconds }), .. } => soak::api(seconds),

@@ -35,6 +35,8 @@ pub(crate) fn test() -> Result<()> {
     steps.run("the page: tests", &mut npm(&["test"]));
     steps.run("the login provider of the tests: packages", &mut npm_in("tests/oidc", &["ci", "--no-audit", "--no-fund"]));
     steps.run("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]));
+    // The Rust version that the client declares is also checked by clippy's `incompatible_msrv`.
+    steps.run("lowest versions of the client's dependencies", &mut cargo(&["xtask", "lowest"]));
     // With the features of the lints, so that the dependencies are checked once.
     steps.run("documentation", cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"));
     // The system tests start programs from the target folder, and `nextest` builds only those of the packages that it tests.

@@ -1,0 +1,144 @@
+//! The versions that the client declares: it compiles with the lowest ones of its dependencies, and no dependency needs a newer Rust.
+//!
+//! A project with an older Cargo.lock gets exactly the versions that our requirements allow, so the requirements have to be true. They are
+//! resolved in a copy of the crates that the client consists of, so that the workspace's own Cargo.lock stays as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::run::{cargo, step, target, workspace};
+
+/// The client and the crates of ours that it depends on.
+const CRATES: [&str; 7] =
+    ["monitor-wire", "monitor-macros", "monitor-core", "monitor-state", "monitor-otlp", "monitor-spool", "monitor-client"];
+/// Features that are compiled: the default ones, and those that are used most.
+const FEATURES: &str = "batch,log,rayon,testing,tokio-process,tracing";
+
+pub(crate) fn lowest() -> Result<()> {
+    let copy = target().join("lowest");
+    copy_crates(&copy)?;
+    let in_copy = |args: &[&str]| {
+        let mut line = cargo(args);
+        // Both options are unstable, and need no other compiler than the one that is there.
+        line.current_dir(&copy).env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", copy.join("target"));
+        line
+    };
+    for (name, option) in [("newest", None), ("lowest", Some("-Zdirect-minimal-versions"))] {
+        remove(&copy.join("Cargo.lock"))?;
+        let mut resolve = in_copy(&["generate-lockfile", "--quiet"]);
+        step(&format!("the {name} versions of the client's dependencies"), resolve.args(option))?;
+        check_rust_versions(&mut in_copy(&["metadata", "--format-version=1", "--all-features", "--locked"]))?;
+    }
+    let mut check = in_copy(&["check", "--quiet", "--locked", "--package", "monitor-client", "--features", FEATURES]);
+    step("the client with the lowest versions of its dependencies", &mut check)
+}
+
+/// Copies manifests and sources, without what only tests need: development dependencies would raise the versions.
+fn copy_crates(copy: &Path) -> Result<()> {
+    let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| format!("can't read {}", path.display()));
+    let root = read(workspace().join("Cargo.toml"))?;
+    let (_, rest) = root.split_once("\n[workspace.package]").context("Cargo.toml has no [workspace.package]")?;
+    fs::create_dir_all(copy)?;
+    fs::write(copy.join("Cargo.toml"), format!("[workspace]\nresolver = \"3\"\nmembers = {CRATES:?}\n\n[workspace.package]{rest}"))?;
+    for name in CRATES {
+        let (from, to) = (workspace().join(name), copy.join(name));
+        if to.join("src").exists() {
+            fs::remove_dir_all(to.join("src"))?;
+        }
+        copy_folder(&from.join("src"), &to.join("src"))?;
+        for file in ["build.rs", "README.md"].into_iter().filter(|file| from.join(file).exists()) {
+            fs::copy(from.join(file), to.join(file))?;
+        }
+        fs::write(to.join("Cargo.toml"), without_tests(&read(from.join("Cargo.toml"))?))?;
+    }
+    Ok(())
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let path = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &path)?;
+        } else {
+            fs::copy(entry.path(), path)?;
+        }
+    }
+    Ok(())
+}
+
+/// A manifest without the tables that are about tests.
+fn without_tests(manifest: &str) -> String {
+    let mut is_of_tests = false;
+    let mut lines = String::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            is_of_tests = line.ends_with("dev-dependencies]") || ["[[test]]", "[[bench]]", "[[example]]"].contains(&line);
+        }
+        if !is_of_tests {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    lines
+}
+
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Fails if a package declares a newer Rust than the client does.
+fn check_rust_versions(metadata: &mut Command) -> Result<()> {
+    let output = metadata.output()?;
+    ensure!(output.status.success(), "cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let own = packages.iter().find(|package| package["name"] == "monitor-client").context("monitor-client is not listed")?;
+    let declared = own["rust_version"].as_str().context("monitor-client declares no rust-version")?;
+    let newer: Vec<String> = packages
+        .iter()
+        .filter_map(|package| Some((package, package["rust_version"].as_str()?)))
+        .filter(|(_, version)| numbers(version) > numbers(declared))
+        .map(|(package, version)| format!("{} {} ({version})", text(&package["name"]), text(&package["version"])))
+        .collect();
+    if !newer.is_empty() {
+        bail!("the client declares Rust {declared}, and these need a newer one: {}", newer.join(", "));
+    }
+    println!("{} packages compile with Rust {declared}, as far as they declare it", packages.len());
+    Ok(())
+}
+
+fn numbers(version: &str) -> Vec<u64> {
+    let mut numbers: Vec<u64> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    numbers.resize(3, 0);
+    numbers
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        assert!(numbers("1.89") == numbers("1.89.0") && numbers("1.100") > numbers("1.89") && numbers("1.9.2") < numbers("1.89"));
+    }
+
+    #[test]
+    fn tables_about_tests_are_left_out() {
+        let manifest =
+            "[package]\nname = \"a\"\n[target.'cfg(x)'.dev-dependencies]\nb = \"1\"\n[[test]]\nname = \"t\"\n[lints]\nworkspace = true\n";
+        assert_eq!(without_tests(manifest), "[package]\nname = \"a\"\n[lints]\nworkspace = true\n");
+    }
+}
