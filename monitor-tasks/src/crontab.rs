@@ -331,7 +331,7 @@ MAILTO=
     #[test]
     fn any_text_is_read_or_refused() {
         use proptest::prelude::*;
-        proptest!(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }, |(text in "(\\PC{0,30}|[0-9*~@ %\\\\=a-z\n]{0,80}\n){0,4}")| {
+        proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }, |(text in "(\\PC{0,30}|[0-9*~@ %\\\\=a-z\n]{0,80}\n){0,4}")| {
             for form in [Form::User, Form::System] {
                 for (_, task) in import(&text, form).tasks {
                     prop_assert_eq!(Definition::from_toml(&task.to_toml()), Ok(task));

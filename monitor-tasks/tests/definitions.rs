@@ -238,7 +238,7 @@ fn a_book_is_checked_as_a_whole() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_a_definition_or_mistakes(text in "(name|rules|zone|exit|then|env|config|publish|[a-z.]{1,8})( = )?[\\[{\"'=a-z0-9:*, \\]}\n]{0,40}|\\PC{0,80}") {

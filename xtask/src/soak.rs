@@ -11,11 +11,23 @@ use serde_json::{Value, json};
 use crate::demo::Server;
 use crate::run::{cargo, command, step, target, workspace};
 
-/// How many cases a property test tries for each round.
+/// Number of cases of a property test for each round, compared with 64 in `.cargo/config.toml`.
 const CASES: u32 = 256;
+/// Packages with property tests.
+const WITH_PROPERTIES: [&str; 8] = [
+    "monitor-client",
+    "monitor-core",
+    "monitor-receiver",
+    "monitor-server",
+    "monitor-spool",
+    "monitor-state",
+    "monitor-tasks",
+    "monitor-woven",
+];
 
 pub(crate) fn soak(rounds: u32) -> Result<()> {
-    let mut properties = cargo(&["test", "-p", "monitor-state", "-p", "monitor-server"]);
+    let mut properties = cargo(&["test"]);
+    properties.args(WITH_PROPERTIES.iter().flat_map(|package| ["-p", package]));
     step("property tests, long", properties.env("PROPTEST_CASES", (CASES * rounds).to_string()))?;
     let mut page = command("npm", &["test"]);
     step("a day of the page", page.current_dir(workspace().join("monitor-web/app")).env("MONITOR_SOAK", "1"))?;

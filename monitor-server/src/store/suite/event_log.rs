@@ -42,7 +42,7 @@ pub(in crate::store) fn assert_told(store: &impl Store, changes: &[Change]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 2))]
 
     #[test]
     fn whatever_was_told_is_told_again(batches in history().prop_flat_map(|history| delivery(&history)), at in 0..8_usize) {

@@ -35,7 +35,7 @@ fn of(id: ProcessId) -> LogsQuery {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(ProptestConfig::default().cases / 4))]
 
     /// However lines come: of each process the first and the last are kept, as of a list that was sorted at the end.
     #[test]
