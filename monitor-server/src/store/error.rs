@@ -144,16 +144,18 @@ pub enum StoreError {
     },
     /// The disk has less room than has to stay free.
     #[error(
-        "the disk of {} has {} left, and {} have to stay free (the server's setting `min-free-bytes`): free some space there, delete \
-         trees, or set it lower", path.display(), bytes(*free), bytes(*least)
+        "the disk of {} has {} left, {} have to stay free (the server's setting `min-free-bytes`), and storing what was sent may take {}: \
+         free some space there, delete trees, or set it lower", path.display(), bytes(*free), bytes(*least), bytes(*needed)
     )]
     NoRoom {
         /// The data folder.
         path: PathBuf,
-        /// How many bytes are free.
+        /// Bytes that are free.
         free: u64,
-        /// How many have to be.
+        /// Bytes that have to stay free.
         least: u64,
+        /// Bytes that the database's log and the refused batches may add to the files.
+        needed: u64,
     },
     /// The disk.
     #[error("could not {action} {}", path.display())]
@@ -203,6 +205,15 @@ impl StoreError {
     /// Returns true if the disk has no room, or less than has to stay free.
     pub(crate) fn is_for_room(&self) -> bool {
         matches!(self, Self::NoRoom { .. }) || self.is_full()
+    }
+
+    /// Returns true if a full disk may be the cause: the shared memory of a log that has no room is reported as a failure of the disk.
+    pub(super) fn may_be_full(&self) -> bool {
+        match self {
+            Self::Database { failure, .. } => *failure != Failure::Lasting,
+            Self::Disk { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
+        }
     }
 
     /// Returns true if the disk has no room at all.

@@ -23,6 +23,11 @@ pub(super) fn failed_to_open(source: rusqlite::Error, path: &Path) -> StoreError
     if is_damage(&source) { StoreError::Damaged { path: path.to_owned(), source: source.into() } } else { failed("open", source) }
 }
 
+/// Returns true if a full disk may be the cause: the shared memory of a log that has no room is reported as a failure of the disk.
+pub(super) fn may_be_full(source: &rusqlite::Error) -> bool {
+    matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure | CannotOpen))
+}
+
 /// Returns true if the database can't be read as one.
 pub(super) fn is_damage(source: &rusqlite::Error) -> bool {
     matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))

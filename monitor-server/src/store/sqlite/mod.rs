@@ -71,7 +71,7 @@ use super::{
     TasksChanged, TreeColumns, Watched,
 };
 use crate::packed::Packed;
-use crate::store::space::{Outlook, Space};
+use crate::store::space::{Outlook, Reserve, Space, with_reserve};
 
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
@@ -132,12 +132,12 @@ impl SqliteStore {
             _ => copies::remove_old(&path),
         }
         schema::migrate(&mut connection, &path)?;
-        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
+        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
-        connection.pragma_update(None, "wal_autocheckpoint", write::LOG_PAGES).map_err(failed)?;
         plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let writer = Writer::new(connection).map_err(failed)?;
+        let space = Space::new(folder);
+        let writer = Writer::new(connection, space.log_bytes()).map_err(failed)?;
         let last_sign = AtomicU64::new(writer.last_sign());
         Ok(Self {
             mark: Mutex::new(Mark::open(&path)),
@@ -149,7 +149,7 @@ impl SqliteStore {
             pool: Pool::new(path),
             charted: Mutex::default(),
             most_depth: u32::MAX,
-            space: Space::new(folder),
+            space,
             last_sign,
             is_sparing: AtomicBool::new(false),
             _lock: lock,
@@ -216,19 +216,26 @@ impl SqliteStore {
         failed(action, source)
     }
 
-    /// Writes what has to go well on a full disk, too: then the reserve is given up for it, and so is the room of the log, which may have
-    /// taken all that was left. What is tried again may do less.
+    /// Writes what has to succeed on a full disk, too: with the room of the log, which may have taken all that was left, and then with
+    /// parts of the reserve. A repeated `write` may do less.
     fn free<T>(&self, action: &'static str, mut write: impl FnMut(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        match self.write(action, &mut write) {
-            Err(error) if error.is_full() => {
-                self.space.release();
-                if let Err(error) = self.write("cut its log", Writer::cut_log) {
-                    tracing::debug!(%error, "the log of the database could not be cut now");
-                }
-                self.write(action, write)
+        let mut write = || {
+            let written = self.write(action, &mut write);
+            if !written.as_ref().is_err_and(StoreError::is_full) {
+                return written;
             }
-            result => result,
-        }
+            if let Err(error) = self.write("cut its log", Writer::cut_log) {
+                tracing::debug!(%error, "the log of the database could not be cut now");
+            }
+            self.write(action, &mut write)
+        };
+        with_reserve(self.space.folder(), Reserve::Large, &mut write, StoreError::is_full)
+    }
+
+    /// Bytes that a checkpoint of the log adds to the database's file; 0 if they can't be found out.
+    fn unwritten_bytes(&self, writer: &Writer) -> u64 {
+        let file = self.pool.path().metadata().map_or(0, |file| file.len());
+        writer.size_bytes().map_or(0, |size| size.saturating_sub(file))
     }
 
     /// Begins or ends to be sparing with the disk.
@@ -288,6 +295,9 @@ fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
 
 impl Intake for SqliteStore {
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
+        let bytes = batches.iter().map(|batch| batch.bytes as u64).sum();
+        let unwritten = self.unwritten_bytes(&self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        self.space.admit(bytes, unwritten, batches.len() == 1)?;
         self.write("store events", |writer| writer.append(batches, now_us))
     }
 
@@ -340,11 +350,13 @@ impl Intake for SqliteStore {
         if let Some(problem) = self.damage.get() {
             return Err(StoreError::Broken { path: self.pool.path().to_owned(), problem: problem.clone() });
         }
-        let seq = self.writer.lock().unwrap_or_else(PoisonError::into_inner).seq();
+        let (seq, unwritten) = {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            (writer.seq(), self.unwritten_bytes(&writer))
+        };
         // Of a database that had no mark, or an older one.
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
-        let log = copies::with(self.pool.path(), "-wal").metadata().map_or(0, |log| log.len());
-        let looked = self.space.look(log);
+        let looked = self.space.check(unwritten);
         self.spare(!matches!(looked, Outlook::Well));
         if let Outlook::Low(error) = looked {
             return Err(error);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::failed::failed;
-use crate::store::space::make_room;
+use super::failed::{failed, may_be_full};
+use crate::store::space::{Reserve, with_reserve};
 use crate::store::{StoreError, create_private, open_private};
 
 /// The log is written back when it has so many pages. It stays short: on a full disk it is written to as trees are deleted.
@@ -61,11 +61,14 @@ impl SubjectFile {
         create_private(folder).map_err(disk("create the data folder", folder))?;
         open_private(&path).map_err(disk("open", &path))?;
         let broken = |source| failed("open", source);
-        let mut writer = connect(&path).map_err(broken)?;
-        migrate(&mut writer, subject, &path)?;
-        let reader = connect(&path).map_err(broken)?;
-        reader.pragma_update(None, "query_only", true).map_err(broken)?;
-        Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
+        let open = || {
+            let mut writer = connect(&path).map_err(broken)?;
+            migrate(&mut writer, subject, &path)?;
+            let reader = connect(&path).map_err(broken)?;
+            reader.pragma_update(None, "query_only", true).map_err(broken)?;
+            Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
+        };
+        with_reserve(folder, Reserve::Small, open, StoreError::may_be_full)
     }
 
     /// Reads.
@@ -73,29 +76,30 @@ impl SubjectFile {
         read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|source| failed("read", source))
     }
 
-    /// Writes in one transaction, which is on the disk at its end.
-    pub(crate) fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    /// Writes in one transaction, which is on the disk at its end. On a full disk `write` is called again with a part of the reserve.
+    pub(crate) fn write<T>(&self, write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.write_by(Durability::Machine, write)
     }
 
-    /// Writes in one transaction.
+    /// Writes in one transaction. On a full disk `write` is called again with a part of the reserve.
     pub(crate) fn write_by<T>(
         &self,
         durability: Durability,
-        write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        mut write: impl FnMut(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        make_room(&self.folder);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let synchronous = match durability {
             Durability::Machine => "FULL",
             Durability::Kill => "NORMAL",
         };
-        let written = writer.pragma_update(None, "synchronous", synchronous).and_then(|()| {
+        let written = || {
+            writer.pragma_update(None, "synchronous", synchronous)?;
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let written = write(&transaction)?;
             transaction.commit()?;
             Ok(written)
-        });
+        };
+        let written = with_reserve(&self.folder, Reserve::Small, written, may_be_full);
         written.map_err(|source| failed("write", source))
     }
 

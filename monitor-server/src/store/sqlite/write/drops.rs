@@ -21,10 +21,12 @@ use crate::store::sqlite::unused::Unused;
 use crate::store::sqlite::{links, native};
 use crate::store::{Changes, RootKey};
 
-/// With little room on the disk, the log is written back when it has so many pages: fewer than the reserve of a small disk.
+/// Most pages of the log between two checkpoints while the disk has little room.
 const SPARING_PAGES: i64 = 64;
-/// And is cut to so many bytes then.
+/// Size to which a larger log is cut then.
 const SPARING_BYTES: i64 = 1 << 20;
+/// Pages of the log between two checkpoints on the smallest disk.
+const LEAST_PAGES: i64 = 16;
 /// The next tree that is to go.
 pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root LIMIT 1";
 /// Events of the server's own are nobody's.
@@ -157,10 +159,23 @@ impl Writer {
     /// Keeps the log short from now on and gives back at once what is freed, or no longer.
     pub(in super::super) fn spare(&mut self, is_sparing: bool) -> Result<()> {
         self.is_sparing = is_sparing;
-        let (pages, bytes) = if is_sparing { (SPARING_PAGES, SPARING_BYTES) } else { (super::LOG_PAGES, super::LOG_BYTES) };
-        self.connection.pragma_update(None, "wal_autocheckpoint", pages)?;
-        self.connection.query_row(&format!("PRAGMA journal_size_limit={bytes}"), [], |_| Ok(()))?;
+        self.limit_log()?;
         if is_sparing { self.cut_log() } else { Ok(()) }
+    }
+
+    /// Sets the size at which the log is written back, and the size to which it is cut after it was larger.
+    pub(super) fn limit_log(&self) -> Result<()> {
+        let page: i64 = self.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+        let pages = (self.log_bytes / page).max(LEAST_PAGES);
+        let (pages, bytes) = if self.is_sparing { (pages.min(SPARING_PAGES), SPARING_BYTES) } else { (pages, 2 * self.log_bytes) };
+        self.connection.pragma_update(None, "wal_autocheckpoint", pages)?;
+        self.connection.query_row(&format!("PRAGMA journal_size_limit={bytes}"), [], |_| Ok(()))
+    }
+
+    /// Size of the database, with what is only in its log so far.
+    pub(in super::super) fn size_bytes(&self) -> Result<u64> {
+        let (page, pages, _) = retention::pages(&self.connection)?;
+        Ok((page * pages) as u64)
     }
 
     /// Writes the log back into the file and cuts it, unless a reader holds that up.

@@ -62,11 +62,6 @@ pub(super) mod tally {
 pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due \
     WHERE due IS NOT NULL AND due <= ?1 AND max(last_seen, ?2) + (due - last_seen) <= ?1 ORDER BY due";
 
-/// The log is written back into the file when it has so many pages.
-pub(super) const LOG_PAGES: i64 = 4_000;
-/// After it was larger, it is cut to so many bytes.
-pub(super) const LOG_BYTES: i64 = 64 << 20;
-
 /// The connection that writes, and what it remembers between transactions.
 pub(super) struct Writer {
     connection: Connection,
@@ -88,6 +83,8 @@ pub(super) struct Writer {
     is_shrinking: bool,
     /// The disk has little room.
     is_sparing: bool,
+    /// Size of the log at which it is written back into the file.
+    log_bytes: i64,
     keep_events: KeepEvents,
     names: alerts::WatchedNames,
     /// Number of the newest sign.
@@ -187,9 +184,11 @@ struct TransactionWords {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection) -> Result<Self> {
+    /// `log_bytes`: size of the log at which it is written back into the file.
+    pub(super) fn new(connection: Connection, log_bytes: u64) -> Result<Self> {
         let mut writer = Self {
             connection,
+            log_bytes: log_bytes as i64,
             dictionary: Dictionary::default(),
             workers: Workers::default(),
             roots: RootCache::default(),
@@ -206,6 +205,7 @@ impl Writer {
             names: alerts::WatchedNames::default(),
             last_sign: 0,
         };
+        writer.limit_log()?;
         writer.transaction(0, |_| Ok(()))?;
         writer.last_sign = super::alerts::last_sign(&writer.connection)?;
         Ok(writer)
