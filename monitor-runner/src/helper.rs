@@ -19,6 +19,7 @@ use rustix::termios::tcsetpgrp;
 
 use crate::limits::Limits;
 use crate::messages::{Ask, Env, Line, Part, Tell, Whom};
+use crate::secrets::Secrets;
 use crate::streams::Pump;
 use crate::sys::{self, Change, Dead, Signals};
 use crate::work::now_us;
@@ -39,6 +40,7 @@ pub(crate) struct Helper {
     pub(crate) limits: Limits,
     /// Where each step of a detached run is written down.
     pub(crate) steps: Option<Steps>,
+    pub(crate) secrets: Secrets,
 }
 
 impl Helper {

@@ -34,6 +34,7 @@ use rustix::pipe::fcntl_setpipe_size;
 use serde::{Deserialize, Serialize};
 
 use crate::helper::wait_for;
+use crate::secrets::Secrets;
 use crate::sys;
 
 const BASH: &str = include_str!("inject/hook.bash");
@@ -166,13 +167,13 @@ impl Injection {
     }
 
     /// Records what is told, until it is stopped.
-    pub(crate) fn follow(&self) -> Result<Following, RunError> {
+    pub(crate) fn follow(&self, secrets: &Secrets) -> Result<Following, RunError> {
         let refused = || RunError::system("follow what --inject tells");
         let feed = self.feed.try_clone().map_err(refused())?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refused()(error.into()))?);
         let stopped = stop.clone();
-        let (folds, python) = (self.folds, self.python.clone());
-        let run = move || follow(feed, &stopped, OpenHooks { folds, ..OpenHooks::default() });
+        let (folds, python, secrets) = (self.folds, self.python.clone(), secrets.clone());
+        let run = move || follow(feed, &stopped, OpenHooks { folds, secrets, ..OpenHooks::default() });
         let thread = std::thread::Builder::new().name("monitor-feed".to_owned()).spawn(run).map_err(refused())?;
         Ok(Following { stop, thread, python, late: self.folder.join("late") })
     }
@@ -318,6 +319,7 @@ struct OpenHooks {
     /// A Python program has begun, and a function of one.
     has_python: bool,
     has_functions: bool,
+    secrets: Secrets,
 }
 
 #[derive(Debug)]
@@ -347,6 +349,11 @@ impl OpenHooks {
         }
     }
 
+    /// Text of a word, with values of secrets masked.
+    fn text(&self, word: &str) -> String {
+        self.secrets.mask(unescape(word))
+    }
+
     #[allow(clippy::too_many_arguments, reason = "the words of a line")]
     fn started(&mut self, id: &str, parent: &str, root: &str, kind: &str, pid: &str, place: &str, batch: &str, name: &str) {
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
@@ -360,7 +367,7 @@ impl OpenHooks {
             return;
         }
         let mut builder =
-            Process::builder(mask::without_passwords(&unescape(name))).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
+            Process::builder(mask::without_passwords(&self.text(name))).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
         self.has_functions |= kind != "script";
         if self.seen.len() >= MOST {
             self.seen.clear();
@@ -373,11 +380,11 @@ impl OpenHooks {
                 builder = builder.field("pid", pid);
             }
             if !place.is_empty() {
-                builder = builder.field("place", unescape(place));
+                builder = builder.field("place", self.text(place));
             }
         }
         if !batch.is_empty() {
-            builder = builder.batch(unescape(batch));
+            builder = builder.batch(self.text(batch));
         }
         let script = (kind == "script").then(|| (parent.to_owned(), pid.to_owned()));
         if let Some(script) = &script {
@@ -417,7 +424,7 @@ impl OpenHooks {
                 process.exited(Exit { code: Some(code), message, ..Exit::default() });
             }
             _ => {
-                let message = unescape(message);
+                let message = self.text(message);
                 let words = if message.is_empty() { type_name.to_owned() } else { format!("{}: {message}", unescape(type_name)) };
                 process.fail(words);
             }

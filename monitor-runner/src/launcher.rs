@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::messages::{Ask, Env, Line, Tell};
 use crate::pump::Pumping;
 use crate::record::Record;
+use crate::secrets::Secrets;
 use crate::sink::Sink;
 use crate::streams::{Pump, Streams, dup};
 use crate::sys::{self, Signals};
@@ -40,6 +41,7 @@ pub struct Launcher {
     injection: Option<Injection>,
     helper: u32,
     env: Env,
+    secrets: Secrets,
     claim: Option<Claim>,
 }
 
@@ -69,6 +71,7 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
     let steps = claim.as_ref().map(|claim| claim.steps().clone());
     let folder = steps.as_ref().map(|steps| steps.folder().to_owned());
     let env = environment::of(&spec, folder.as_deref())?;
+    let secrets = Secrets::of(&spec, &env)?;
     let log = folder.as_deref().map(OutputLog::open).transpose().map_err(RunError::system("open the file of the output"))?.map(Arc::new);
     let signals = Signals::take().map_err(RunError::system("take the signals"))?;
     let output = RunError::system;
@@ -95,9 +98,13 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
             if let Some(injection) = injection {
                 injection.forget();
             }
-            sys::end_with(|| Helper { spec, line: helpers, launcher, signals, theirs, pumps: again, terminal, limits, steps }.run())
+            sys::end_with(|| {
+                Helper { spec, line: helpers, launcher, signals, theirs, pumps: again, terminal, limits, steps, secrets }.run()
+            })
         }
-        Some(helper) => Ok(Launcher { spec, signals, line: Line::new(line), pumps, outer, shown, limits, injection, helper, env, claim }),
+        Some(helper) => {
+            Ok(Launcher { spec, signals, line: Line::new(line), pumps, outer, shown, limits, injection, helper, env, secrets, claim })
+        }
     }
 }
 
@@ -107,8 +114,8 @@ impl Launcher {
     /// # Errors
     /// When the output can't be copied, or written to a file.
     pub fn run(self) -> Result<Outcome, RunError> {
-        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, mut claim } = self;
-        let record = Arc::new(Record::begin(&spec, limits.words(&spec)));
+        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, secrets, mut claim } = self;
+        let record = Arc::new(Record::begin(&spec, limits.words(&spec), secrets));
         if let Some(claim) = &mut claim {
             claim.began(record.ids(), Identity::of(helper), limits.group());
         }
@@ -140,7 +147,7 @@ impl Launcher {
         let mut pumping = Vec::new();
         for (index, pump) in pumps.into_iter().enumerate() {
             let end = if pump.has_errors { Stream::Errors } else { Stream::Output };
-            let sink = Sink::new(pump.name, record.clone(), tails.clone(), end);
+            let sink = Sink::new(pump.name, record.clone(), tails.clone(), end, pump.log.clone());
             let (closed, news) = (closed.clone(), news.clone());
             pumping.push(Pumping::start(pump, sink, move || {
                 closed.lock().unwrap_or_else(PoisonError::into_inner).push(index);

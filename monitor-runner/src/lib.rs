@@ -26,6 +26,7 @@ mod logfile;
 mod messages;
 mod pump;
 mod record;
+mod secrets;
 mod sink;
 mod streams;
 mod sys;

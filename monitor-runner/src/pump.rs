@@ -168,9 +168,9 @@ impl Way {
             // What a pseudo-terminal says when nobody has its other end.
             Ok(0) | Err(Errno::IO) => Step::Over,
             Ok(length) => {
-                let written = pump.write(&self.buffer[..length]);
-                sink.feed(&self.buffer[..length]);
-                if written.is_ok() { Step::Copied(length) } else { Step::Closed }
+                let passed = pump.pass_on(&self.buffer[..length]);
+                let kept = sink.feed(&self.buffer[..length]);
+                if passed.and(kept).is_ok() { Step::Copied(length) } else { Step::Closed }
             }
             Err(Errno::AGAIN) => Step::Empty,
             Err(Errno::INTR) => Step::Copied(0),
@@ -222,7 +222,8 @@ impl Way {
             Ok(0) => Ok(Step::Over),
             Ok(length) => {
                 let end = self.seen.start + length;
-                sink.feed(&self.buffer[self.seen.start..end]);
+                // Only a detached run has a file whose errors end the copying, and its output is not spliced.
+                let _ = sink.feed(&self.buffer[self.seen.start..end]);
                 self.seen.start = end;
                 Ok(Step::Copied(length))
             }

@@ -11,6 +11,7 @@ use monitor_client::{Context, Level, Process, ProcessBuilder};
 use monitor_runs::{Outcome, Spec, mask};
 
 use crate::logfile::LogFile;
+use crate::secrets::Secrets;
 use crate::tail::Said;
 use crate::why::Why;
 
@@ -23,6 +24,7 @@ pub(crate) struct Record {
     file: Mutex<Option<LogFile>>,
     is_file_idle: AtomicBool,
     is_cancelled: AtomicBool,
+    pub(crate) secrets: Secrets,
     output: AtomicU64,
     cut: AtomicU64,
 }
@@ -40,7 +42,7 @@ struct About {
 }
 
 impl About {
-    fn of(spec: &Spec, limits: Vec<(&'static str, String)>) -> Self {
+    fn of(spec: &Spec, limits: Vec<(&'static str, String)>, secrets: &Secrets) -> Self {
         let mut fields: Vec<(Cow<'static, str>, String)> = vec![
             ("command".into(), mask::shown(&spec.command, &spec.mask)),
             ("cwd".into(), spec.shown_folder().to_string_lossy().into_owned()),
@@ -48,6 +50,9 @@ impl About {
         ];
         fields.extend(limits.into_iter().map(|(key, value)| (key.into(), value)));
         fields.extend(spec.fields.iter().map(|(key, value)| (key.clone().into(), value.clone())));
+        for (_, value) in &mut fields {
+            *value = secrets.mask(std::mem::take(value));
+        }
         let kind = spec.kind.clone().unwrap_or_else(|| "script".to_owned());
         let links = spec.links.iter().filter_map(|link| Some((context_of(&link.root_id, &link.process_id)?, link.relation.clone())));
         Self {
@@ -82,26 +87,32 @@ impl About {
 
 impl Record {
     /// Begins it: below the process that this program was started by, if there is one.
-    pub(crate) fn begin(spec: &Spec, limits: Vec<(&'static str, String)>) -> Self {
-        let about = About::of(spec, limits);
+    pub(crate) fn begin(spec: &Spec, limits: Vec<(&'static str, String)>, secrets: Secrets) -> Self {
+        let about = About::of(spec, limits, &secrets);
         let given = spec.process.as_ref().and_then(|ids| context_of(&ids.root_id, &ids.process_id));
         let builder = about.builder();
         let process = match given {
             Some(ids) => builder.again(ids, 1).begin(),
             None => builder.begin(),
         };
-        Self::new(about, process)
+        Self::new(about, process, secrets)
     }
 
     /// Goes on with the attempt of a process that a launcher has begun, which was killed. `None` if that one was not recorded.
-    pub(crate) fn take_over(spec: &Spec, limits: Vec<(&'static str, String)>, ids: Option<(String, String)>, attempt: u32) -> Option<Self> {
+    pub(crate) fn take_over(
+        spec: &Spec,
+        limits: Vec<(&'static str, String)>,
+        secrets: Secrets,
+        ids: Option<(String, String)>,
+        attempt: u32,
+    ) -> Option<Self> {
         let (root, process) = ids?;
-        let about = About::of(spec, limits);
+        let about = About::of(spec, limits, &secrets);
         let process = about.builder().again(context_of(&root, &process)?, attempt).begin().taken_over();
-        Some(Self::new(about, process))
+        Some(Self::new(about, process, secrets))
     }
 
-    fn new(about: About, process: Process) -> Self {
+    fn new(about: About, process: Process, secrets: Secrets) -> Self {
         Self {
             context: process.context(),
             process: Mutex::new(Some(process)),
@@ -109,6 +120,7 @@ impl Record {
             file: Mutex::new(None),
             is_file_idle: AtomicBool::new(true),
             is_cancelled: AtomicBool::new(false),
+            secrets,
             output: AtomicU64::new(0),
             cut: AtomicU64::new(0),
         }
@@ -141,6 +153,7 @@ impl Record {
 
     /// A warning about it.
     pub(crate) fn warn(&self, text: String) {
+        let text = self.secrets.mask(text);
         self.with(|process| process.log(Level::Warn, text));
     }
 

@@ -1,13 +1,18 @@
-//! Where a stream goes besides its reader: to logs, to a file, and its end to the error of the process.
+//! Where a stream is kept besides its reader: as logs, in files, and its end in the error of the process. Values of secrets are masked
+//! before.
 
+use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use crate::lines::Lines;
 use crate::record::Record;
+use crate::secrets::{Masker, Secrets};
+use crate::streams::DetachedLog;
 use crate::tail::Tails;
 use crate::why::Stream;
 
-/// Takes what one stream says.
+/// Keeps what is written to one stream.
 #[derive(Debug)]
 pub(crate) struct Sink {
     stream: &'static str,
@@ -15,38 +20,60 @@ pub(crate) struct Sink {
     lines: Lines,
     tails: Arc<Tails>,
     end: Stream,
+    /// Output file of a detached run.
+    log: Option<DetachedLog>,
+    masker: Masker,
+    secrets: Secrets,
 }
 
 impl Sink {
-    pub(crate) fn new(stream: &'static str, record: Arc<Record>, tails: Arc<Tails>, end: Stream) -> Self {
-        Self { stream, record, lines: Lines::new(), tails, end }
+    pub(crate) fn new(stream: &'static str, record: Arc<Record>, tails: Arc<Tails>, end: Stream, log: Option<DetachedLog>) -> Self {
+        let secrets = record.secrets.clone();
+        Self { stream, record, lines: Lines::new(), tails, end, log, masker: secrets.masker(), secrets }
     }
 
-    /// Takes what was written.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    /// Keeps what was written.
+    ///
+    /// # Errors
+    /// When the output file of a detached run can't be written.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.record.count_output(bytes.len() as u64);
+        let masked = if self.masker.is_off() { Cow::Borrowed(bytes) } else { Cow::Owned(self.masker.feed(bytes)) };
+        self.keep(&masked)
+    }
+
+    /// Keeps bytes in which nothing is left to be masked.
+    fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.log.as_ref().map_or(Ok(()), |log| log.write(bytes));
         self.record.to_file(bytes);
         self.tails.of(self.end).push(bytes);
-        let cut = self.lines.feed(bytes, &mut |line| self.record.log(self.stream, line));
+        // Colours are removed from a line, which may join the parts of a value.
+        let cut = self.lines.feed(bytes, &mut |line| self.record.log(self.stream, self.secrets.mask(line)));
         self.record.count_cut(cut);
+        written
     }
 
-    /// Whether nothing would be done with what comes next, so that nobody needs to look at it.
+    /// Returns true if output is not kept at present, so that it need not be read.
     pub(crate) fn is_idle(&mut self) -> bool {
         self.end == Stream::Output && self.record.is_file_idle() && self.lines.is_idle()
     }
 
-    /// So many bytes went by unseen.
+    /// Counts bytes that were passed on without being read.
     pub(crate) fn pass(&mut self, bytes: u64) {
         self.record.count_output(bytes);
+        let bytes = bytes + self.masker.skip() as u64;
         self.record.skip_in_file(bytes);
         self.tails.of(self.end).skip();
         self.record.count_cut(self.lines.skip(bytes));
     }
 
-    /// Nothing more comes.
+    /// The end of an attempt: keeps what was held back.
     pub(crate) fn finish(&mut self) {
-        let cut = self.lines.finish(&mut |line| self.record.log(self.stream, line));
+        let rest = self.masker.finish();
+        if !rest.is_empty() {
+            let _ = self.keep(&rest);
+        }
+        let cut = self.lines.finish(&mut |line| self.record.log(self.stream, self.secrets.mask(line)));
         self.record.count_cut(cut);
     }
 }

@@ -34,8 +34,21 @@ pub(crate) struct Pump {
     pub(crate) to: OwnedFd,
     /// What failed stands here.
     pub(crate) has_errors: bool,
-    /// The output of a detached run goes there, as that of this stream.
-    pub(crate) log: Option<(Arc<OutputLog>, Origin)>,
+    /// Where the output of a detached run goes instead.
+    pub(crate) log: Option<DetachedLog>,
+}
+
+/// The output file of a detached run, for one stream.
+#[derive(Debug, Clone)]
+pub(crate) struct DetachedLog {
+    file: Arc<OutputLog>,
+    origin: Origin,
+}
+
+impl DetachedLog {
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() { Ok(()) } else { self.file.write(self.origin, bytes) }
+    }
 }
 
 impl Streams {
@@ -46,7 +59,7 @@ impl Streams {
             streams.take(1, stdout, "stdout", spec)?;
             streams.take(2, stderr, "stderr", spec)?;
             for (pump, origin) in streams.pumps.iter_mut().zip([Origin::Stdout, Origin::Stderr]) {
-                pump.log = Some((log.clone(), origin));
+                pump.log = Some(DetachedLog { file: log.clone(), origin });
             }
             return Ok(streams);
         }
@@ -109,12 +122,9 @@ impl Pump {
         if is_pipe { ioctl_fionread(&self.from).map_or(usize::MAX, |bytes| bytes as usize) } else { usize::MAX }
     }
 
-    /// Passes output on, whether the other end waits or not.
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        match &self.log {
-            Some((log, origin)) => log.write(*origin, bytes),
-            None => Ok(write_all(&self.to, bytes)?),
-        }
+    /// Passes output on unchanged, whether the other end waits or not. That of a detached run has no reader: it is only kept.
+    pub(crate) fn pass_on(&self, bytes: &[u8]) -> io::Result<()> {
+        if self.log.is_some() { Ok(()) } else { Ok(write_all(&self.to, bytes)?) }
     }
 
     pub(crate) fn again(&self) -> io::Result<Self> {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::FileType;
 
 use crate::lines::text_of;
+use crate::secrets::Secrets;
 use crate::why::{self, Stream, Why};
 
 /// What an error tells of them.
@@ -38,12 +39,13 @@ pub(crate) struct Said(Vec<(Stream, Vec<String>)>);
 
 impl Said {
     /// Takes the ends that went through the launcher, or stand in files that the command wrote itself.
-    pub(crate) fn take(tails: &Tails, files: &mut [(Stream, FileTail)]) -> Self {
+    /// Values of secrets are masked: a file that the command wrote itself has them.
+    pub(crate) fn take(tails: &Tails, files: &mut [(Stream, FileTail)], secrets: &Secrets) -> Self {
         let mut said: Vec<_> = [Stream::Errors, Stream::Output].map(|stream| (stream, std::mem::take(&mut *tails.of(stream)))).into();
         said.extend(files.iter_mut().map(|(stream, file)| (*stream, file.take())));
         said.retain(|(_, tail)| !tail.is_empty());
         said.sort_by_key(|(stream, _)| *stream == Stream::Output);
-        Self(said.into_iter().map(|(stream, mut tail)| (stream, tail.take())).collect())
+        Self(said.into_iter().map(|(stream, mut tail)| (stream, tail.take(secrets))).collect())
     }
 
     /// The line that says best why the command failed.
@@ -89,10 +91,13 @@ impl Tail {
         self.is_cut = true;
     }
 
-    /// The last lines of it as a person would have seen them; it is forgotten.
-    pub(crate) fn take(&mut self) -> Vec<String> {
+    /// Takes the last lines of it as a person would have seen them, with values of secrets masked.
+    pub(crate) fn take(&mut self, secrets: &Secrets) -> Vec<String> {
         let Self { bytes, is_cut } = std::mem::take(self);
-        let mut lines: Vec<String> = bytes.trim_ascii_end().split(|byte| *byte == b'\n').map(text_of).collect();
+        let bytes = secrets.mask_bytes(bytes, is_cut);
+        // Colours are removed from a line, which may join the parts of a value.
+        let line = |line| secrets.mask(text_of(line));
+        let mut lines: Vec<String> = bytes.trim_ascii_end().split(|byte| *byte == b'\n').map(line).collect();
         // A line that is there from its middle on is better than none.
         if is_cut && lines.len() > 1 {
             lines.remove(0);
@@ -164,12 +169,12 @@ mod tests {
     fn the_tail_is_bounded_in_lines_and_bytes() {
         let mut tail = Tail::default();
         (0..100).for_each(|number| tail.push(format!("line {number}\n").as_bytes()));
-        let text = shown(&tail.take());
+        let text = shown(&tail.take(&Secrets::default()));
         assert!(text.starts_with("line 80\n") && text.ends_with("\nline 99"), "{text}");
-        assert_eq!(shown(&tail.take()), "");
+        assert_eq!(shown(&tail.take(&Secrets::default())), "");
         for (line, lines) in [("x".repeat(1_000), 4), ("ü".repeat(100_000), 1), ("\x1b[31m".repeat(10_000) + "red", 1)] {
             (0..10).for_each(|_| tail.push((line.clone() + "\n").as_bytes()));
-            let text = shown(&tail.take());
+            let text = shown(&tail.take(&Secrets::default()));
             assert!(text.len() <= TAIL_BYTES && text.lines().count() == lines, "{text}");
         }
     }

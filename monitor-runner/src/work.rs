@@ -95,7 +95,7 @@ impl Work<'_> {
         let mut attempt = 1;
         let (outcome, is_over) = loop {
             // Without it the command runs as well.
-            let following = self.injection.and_then(|injection| injection.follow().ok());
+            let following = self.injection.and_then(|injection| injection.follow(&self.record.secrets).ok());
             let started_us = now_us();
             let hook = if attempt == 1 { self.hook_before() } else { None };
             let mut outcome = hook.unwrap_or_else(|| self.attempt(Part::Attempt(attempt)));
@@ -108,7 +108,7 @@ impl Work<'_> {
             let may_retry = outcome.error.is_none() && !outcome.is_cancelled && outcome.verdict != Some(Verdict::Final);
             // Without its helper it starts nothing.
             let again = attempt <= self.spec.retry && may_retry && !outcome.is_success() && !self.is_interrupted && !self.line.is_over;
-            let said = Said::take(tails, &mut files);
+            let said = Said::take(tails, &mut files, &self.record.secrets);
             let why = said.why().filter(|_| is_told_by_output(&outcome));
             outcome.why = why.as_ref().map(|why| why.line.clone());
             if !again {
@@ -128,6 +128,7 @@ impl Work<'_> {
             }
             let pause = self.spec.backoff.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_WAIT);
             let retry = again.then(|| Retry { next: SystemTime::now() + pause, of: self.spec.retry.saturating_add(1) });
+            self.record.secrets.mask_outcome(&mut outcome);
             if let Some(claim) = &self.claim {
                 claim.steps().attempt_ended(attempt, &outcome);
             }

@@ -19,6 +19,7 @@ mod output;
 mod plain;
 mod prompt;
 mod python;
+mod secret;
 mod spec;
 mod terminal;
 mod why;

@@ -1,14 +1,17 @@
 //! The helper without its launcher: it copies output on, sees how the command ends, and says so in the launcher's place.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use monitor_runs::{OnDeath, Outcome, Step, end_tree, kill_tree, tree};
 use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use super::{Helper, Work, wait_for};
 use crate::hooks;
 use crate::messages::Part;
 use crate::record::Record;
+use crate::secrets::{Masker, Secrets};
 use crate::streams::Pump;
 use crate::tail::Said;
 use crate::work::now_us;
@@ -25,6 +28,36 @@ struct Conclusion {
     reason: Option<&'static str>,
     has_run_after: bool,
     is_told: bool,
+}
+
+/// Output that the helper copies, with the values of secrets masked if it is kept in a file.
+struct Kept {
+    pump: Pump,
+    masker: Masker,
+}
+
+impl Kept {
+    fn new(pump: Pump, secrets: &Secrets) -> Self {
+        let mut masker = secrets.masker();
+        // The launcher may have read the beginning of a value.
+        masker.expect_rest();
+        Self { pump, masker }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &self.pump.log {
+            Some(log) => log.write(&self.masker.feed(bytes)),
+            None => self.pump.pass_on(bytes),
+        }
+    }
+
+    /// Writes what was held back. Returns false: this stream has ended.
+    fn finish(&mut self) -> bool {
+        if let Some(log) = &self.pump.log {
+            let _ = log.write(&self.masker.finish());
+        }
+        false
+    }
 }
 
 impl Helper {
@@ -53,7 +86,7 @@ impl Helper {
     }
 
     fn go_on(&mut self, work: &mut Work, mut conclusion: Option<&mut Conclusion>) {
-        let mut pumps: Vec<Pump> = self.pumps.drain(..).flatten().collect();
+        let mut pumps: Vec<Kept> = self.pumps.drain(..).flatten().map(|pump| Kept::new(pump, &self.secrets)).collect();
         let mut buffer = vec![0; 64 << 10];
         loop {
             if let Some(conclusion) = conclusion.as_deref_mut()
@@ -66,7 +99,7 @@ impl Helper {
             if pumps.is_empty() && work.command.is_none() {
                 return;
             }
-            let mut files: Vec<_> = pumps.iter().map(|pump| PollFd::new(&pump.from, PollFlags::IN)).collect();
+            let mut files: Vec<_> = pumps.iter().map(|pump| PollFd::new(&pump.pump.from, PollFlags::IN)).collect();
             files.push(PollFd::new(&self.signals, PollFlags::IN));
             wait_for(&mut files, None);
             while let Some(arrived) = self.signals.next() {
@@ -79,10 +112,12 @@ impl Helper {
                 }
             }
             work.reap();
-            pumps.retain_mut(|pump| match rustix::io::read(&pump.from, &mut buffer) {
-                Ok(0) => false,
-                Ok(length) => pump.write(&buffer[..length]).is_ok(),
-                Err(error) => matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
+            pumps.retain_mut(|kept| match rustix::io::read(&kept.pump.from, &mut buffer) {
+                Ok(0) => kept.finish(),
+                Ok(length) => kept.write(&buffer[..length]).is_ok(),
+                Err(Errno::AGAIN | Errno::INTR) => true,
+                // The error of a pseudo-terminal whose other end is closed, among others.
+                Err(_) => kept.finish(),
             });
         }
     }
@@ -140,6 +175,7 @@ impl Helper {
                 return;
             }
         }
+        self.secrets.mask_outcome(&mut outcome);
         if let Some(steps) = &self.steps {
             if outcome.attempts > 0 {
                 steps.attempt_ended(outcome.attempts, &outcome);
@@ -147,7 +183,8 @@ impl Helper {
             let _ = steps.ended(&outcome);
         }
         // Only now: recording begins threads, and whoever starts a hook must have none.
-        let record = Record::take_over(&self.spec, self.limits.words(&self.spec), work.ids.take(), self.next_attempt(work));
+        let (limits, ids) = (self.limits.words(&self.spec), work.ids.take());
+        let record = Record::take_over(&self.spec, limits, self.secrets.clone(), ids, self.next_attempt(work));
         if let Some(record) = record {
             record.end(&outcome, None, &Said::default(), None);
         }
