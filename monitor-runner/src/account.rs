@@ -59,6 +59,11 @@ impl Account {
         Ok((!is_own).then_some(Self { uid, gid, groups: Some(groups), env }))
     }
 
+    /// Numbers of the user and the group.
+    pub(crate) fn owner(&self) -> (u32, u32) {
+        (self.uid.as_raw(), self.gid.as_raw())
+    }
+
     /// Makes this process one of that user's, for good.
     ///
     /// # Errors

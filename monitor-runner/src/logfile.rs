@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -22,8 +22,9 @@ pub(crate) struct LogFile {
 }
 
 impl LogFile {
-    /// `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below `folder`, in local time.
-    pub(crate) fn create(folder: &Path, name: &str, id: &str, longest: u64) -> io::Result<Self> {
+    /// Creates `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below `folder`, in local time. Whatever the umask is, the file has the mode 0640 and `logs`
+    /// and the folders below it 0750. They belong to `owner`, or to this program's user if there is none.
+    pub(crate) fn create(folder: &Path, name: &str, id: &str, longest: u64, owner: Option<(u32, u32)>) -> io::Result<Self> {
         let now = local_now();
         let own = std::path::absolute(folder)?.join(file_name(name));
         fs::create_dir_all(&own)?;
@@ -31,11 +32,24 @@ impl LogFile {
         let (mut path, mut held) = (own.clone(), Held::open(&own)?);
         for name in names {
             held = held.below(&name)?;
+            held.hand_over(owner, 0o750)?;
             path.push(name);
         }
         let name = format!("{}-{id}.log", now.strftime("%H%M%S"));
-        // A further attempt goes on in the same file.
-        let file = File::options().append(true).create(true).custom_flags(libc::O_NOFOLLOW).open(held.path().join(&name))?;
+        let (in_folder, mut options) = (held.path().join(&name), File::options());
+        options.append(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
+        let file = match options.clone().create_new(true).open(&in_folder) {
+            Ok(file) => {
+                file.set_permissions(fs::Permissions::from_mode(0o640))?;
+                if let Some((uid, gid)) = owner {
+                    std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
+                }
+                file
+            }
+            // A further attempt continues the same file. It is not given away: the user may have put a link to another file there.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&in_folder)?,
+            Err(error) => return Err(error),
+        };
         Ok(Self { path: path.join(name), file: Some(file), left: longest, cut: 0, failure: None })
     }
 
@@ -112,13 +126,35 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_cut_and_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = LogFile::create(folder.path(), "n", "1", 6).unwrap();
+        let mut log = LogFile::create(folder.path(), "n", "1", 6, None).unwrap();
         log.write(b"abc\xff");
         log.write(b"defgh");
         log.skip(10);
         assert_eq!((log.cut, log.is_full()), (13, true));
         log.finish();
         assert_eq!(fs::read(&log.path).unwrap(), b"abc\xffde\n(cut: 13 bytes more)\n");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&log.path), 0o640);
+        assert!(log.path.ancestors().skip(1).take(3).all(|folder| mode(folder) == 0o750));
+    }
+
+    #[test]
+    fn a_log_belongs_to_the_user_of_the_run() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not tried: only root may give a file away");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        // The second one finds the folders of the first one.
+        for id in ["1", "2"] {
+            let log = LogFile::create(folder.path(), "n", id, 6, Some((65_534, 65_533))).unwrap();
+            for path in log.path.ancestors().take(4) {
+                let found = fs::metadata(path).unwrap();
+                assert_eq!((found.uid(), found.gid()), (65_534, 65_533), "{}", path.display());
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use monitor_client::{Context, Level, Process, ProcessBuilder};
 
 use monitor_runs::{Outcome, Spec, mask};
 
+use crate::account::Account;
 use crate::logfile::LogFile;
 use crate::secrets::Secrets;
 use crate::tail::Said;
@@ -140,7 +141,8 @@ impl Record {
     pub(crate) fn open_file(&self, spec: &Spec) -> std::io::Result<()> {
         let Some(folder) = &spec.log_dir else { return Ok(()) };
         let (_, id) = self.ids().unwrap_or_else(|| (String::new(), std::process::id().to_string()));
-        let file = LogFile::create(folder, &self.about.name, &id, spec.log_bytes)?;
+        let owner = Account::of(spec)?.map(|account| account.owner());
+        let file = LogFile::create(folder, &self.about.name, &id, spec.log_bytes, owner)?;
         self.field("log_file", file.path.to_string_lossy().into_owned());
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         self.is_file_idle.store(false, Ordering::Relaxed);

@@ -55,6 +55,21 @@ impl Held {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
     }
 
+    /// Gives a folder of this program's user to another user, with this mode, whatever the umask is. A folder of another user stays as it is.
+    ///
+    /// # Errors
+    /// When this program may not.
+    pub fn hand_over(&self, owner: Option<(u32, u32)>, mode: u32) -> io::Result<()> {
+        if is_others(&self.file)? {
+            return Ok(());
+        }
+        self.set_mode(mode)?;
+        if let Some((uid, gid)) = owner {
+            std::os::unix::fs::fchown(&self.file, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
     /// Who may read, write and enter it, whatever the program's umask is.
     ///
     /// # Errors
