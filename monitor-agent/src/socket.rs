@@ -1,13 +1,15 @@
 //! The agent's Unix socket, over which a run has the agent publish: one that runs as another user, who may not open the agent's database, and
-//! one whose target wants secrets that only the agent has. Whoever calls is known by the kernel's word (`SO_PEERCRED`), and may publish for runs
-//! of the same user alone, as long as they run, and nothing but what lies in their own folder.
+//! one whose target wants secrets that only the agent has. The kernel names the user of a connection (`SO_PEERCRED`), who may publish for runs
+//! of the same user alone, as long as they run, and nothing but what lies in their own folder. Each user has a limited number of connections, so
+//! that no user can keep others from publishing.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use monitor_wire::BatchPublication;
@@ -24,8 +26,12 @@ const LONGEST: u64 = 4 << 10;
 const LONGEST_ANSWER: u64 = 64 << 10;
 /// Whoever calls has so long to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many publish at the same time.
-const MOST: usize = 32;
+/// Connections of one user at the same time.
+const MOST_OF_USER: usize = 16;
+/// Connections of all users.
+const MOST: usize = 256;
+/// How long `monitor publish` tries again while its user has too many connections.
+const BUSY: Duration = Duration::from_secs(60);
 /// An agent that is being restarted is waited for.
 const RESTART: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
@@ -44,6 +50,8 @@ struct Request {
 enum Reply {
     Done(Box<BatchPublication>),
     Refused(String),
+    /// There are too many connections. Nothing was done.
+    Busy(String),
 }
 
 /// The socket of an agent, in the folder above the tasks' own: the user of a task may enter it.
@@ -57,6 +65,18 @@ pub(crate) fn path(home: &Path, agent: &str) -> PathBuf {
 /// When the agent is not there, refuses, or ends meanwhile.
 pub fn publish_by(socket: &Path, run: &str, target: &str) -> io::Result<BatchPublication> {
     let begun = Instant::now();
+    loop {
+        match try_publish(socket, run, target)? {
+            Reply::Done(done) => return Ok(*done),
+            Reply::Refused(why) => return Err(io::Error::other(why)),
+            Reply::Busy(_) if begun.elapsed() < BUSY => std::thread::sleep(LOOK),
+            Reply::Busy(why) => return Err(io::Error::other(why)),
+        }
+    }
+}
+
+fn try_publish(socket: &Path, run: &str, target: &str) -> io::Result<Reply> {
+    let begun = Instant::now();
     let mut stream = loop {
         match UnixStream::connect(socket) {
             Ok(stream) => break stream,
@@ -66,14 +86,12 @@ pub fn publish_by(socket: &Path, run: &str, target: &str) -> io::Result<BatchPub
     };
     let mut request = serde_json::to_vec(&Request { run: run.to_owned(), target: target.to_owned() })?;
     request.push(b'\n');
-    stream.write_all(&request)?;
+    // A busy agent answers and closes without reading, which may be an error here; its answer is there all the same.
+    let _ = stream.write_all(&request);
     let mut answer = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
-    match serde_json::from_slice(&answer) {
-        Ok(Reply::Done(done)) => Ok(*done),
-        Ok(Reply::Refused(why)) => Err(io::Error::other(why)),
-        Err(_) => Err(io::Error::other("the agent ended meanwhile: `monitor task publications` shows what became of it")),
-    }
+    let _ = stream.take(LONGEST_ANSWER).read_to_end(&mut answer);
+    let ended = |_| io::Error::other("the agent ended meanwhile: `monitor task publications` shows what became of it");
+    serde_json::from_slice(&answer).map_err(ended)
 }
 
 /// What answers at the socket.
@@ -98,40 +116,36 @@ impl Publisher {
     }
 
     fn serve(&self, listener: &UnixListener) {
-        static OPEN: AtomicUsize = AtomicUsize::new(0);
+        let open = Connections::default();
         for stream in listener.incoming() {
             let Ok(stream) = stream else {
                 std::thread::sleep(LOOK);
                 continue;
             };
+            let timeouts = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
+            let (Ok(()), Ok(peer)) = (timeouts, rustix::net::sockopt::socket_peercred(&stream)) else { continue };
+            let peer = Uid::from_raw(peer.uid.as_raw());
+            let counted = match open.add(peer) {
+                Ok(counted) => counted,
+                Err(why) => {
+                    answer(&stream, &Reply::Busy(why));
+                    continue;
+                }
+            };
             let this = self.clone();
             let work = move || {
-                this.answer(&stream);
-                OPEN.fetch_sub(1, Ordering::Relaxed);
+                let _counted = counted;
+                let reply = this.publish(&stream, peer).map_or_else(Reply::Refused, |done| Reply::Done(Box::new(done)));
+                answer(&stream, &reply);
             };
-            // Whoever is one too many is told by the end of its connection.
-            if OPEN.fetch_add(1, Ordering::Relaxed) >= MOST || std::thread::Builder::new().spawn(work).is_err() {
-                OPEN.fetch_sub(1, Ordering::Relaxed);
+            if let Err(error) = std::thread::Builder::new().spawn(work) {
+                tracing::warn!(%error, "a request to publish was dropped: no thread can be started");
             }
         }
     }
 
-    fn answer(&self, mut stream: &UnixStream) {
-        let reply = match self.publish(stream) {
-            Ok(done) => Reply::Done(Box::new(done)),
-            Err(why) => Reply::Refused(why),
-        };
-        let text = serde_json::to_vec(&reply).unwrap_or_default();
-        if let Err(error) = stream.write_all(&text) {
-            tracing::debug!(%error, "whoever asked to publish has gone");
-        }
-    }
-
-    fn publish(&self, stream: &UnixStream) -> Result<BatchPublication, String> {
+    fn publish(&self, stream: &UnixStream, peer: Uid) -> Result<BatchPublication, String> {
         let words = |error: io::Error| format!("the request can't be read: {error}");
-        let peer = rustix::net::sockopt::socket_peercred(stream).map_err(|error| words(error.into()))?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(words)?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(words)?;
         let mut line = Vec::new();
         BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line).map_err(words)?;
         let request: Request = serde_json::from_slice(&line).map_err(|error| words(error.into()))?;
@@ -142,11 +156,55 @@ impl Publisher {
             None => geteuid(),
             Some(name) => publish::user(name).map(|user| user.uid).ok_or_else(|| format!("there is no user {name:?} any more"))?,
         };
-        if ![uid, Uid::from_raw(0)].contains(&Uid::from_raw(peer.uid.as_raw())) {
+        if ![uid, Uid::from_raw(0)].contains(&peer) {
             return Err(format!("{} belongs to another user, who alone may publish for it", request.run));
         }
         let files = publish::folder(&self.home, &task).join("publish");
         Ok(database.publish(&request.run, &request.target, &files).map_err(told)?.told(&self.agent))
+    }
+}
+
+fn answer(mut stream: &UnixStream, reply: &Reply) {
+    let text = serde_json::to_vec(reply).unwrap_or_default();
+    if let Err(error) = stream.write_all(&text) {
+        tracing::debug!(%error, "a request to publish could not be answered");
+    }
+}
+
+/// Number of open connections by user.
+#[derive(Debug, Clone, Default)]
+struct Connections(Arc<Mutex<HashMap<Uid, usize>>>);
+
+impl Connections {
+    /// Counts a connection until the result is dropped.
+    fn add(&self, user: Uid) -> Result<Counted, String> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.get(&user).is_some_and(|count| *count >= MOST_OF_USER) {
+            return Err(format!(
+                "the user {user} has {MOST_OF_USER} connections to the agent, which is all that is allowed: try again later"
+            ));
+        }
+        if counts.values().sum::<usize>() >= MOST {
+            return Err(format!("the agent has {MOST} connections, which is all that is allowed: try again later"));
+        }
+        *counts.entry(user).or_default() += 1;
+        Ok(Counted { connections: self.clone(), user })
+    }
+}
+
+/// A connection that is counted.
+struct Counted {
+    connections: Connections,
+    user: Uid,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.connections.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.user) {
+            *count -= 1;
+        }
+        counts.retain(|_, count| *count > 0);
     }
 }
 
@@ -161,4 +219,35 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     // Anybody may call; who it is the kernel says.
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publishing_is_tried_again_while_its_user_has_too_many_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        let listener = listen(&path).unwrap();
+        let publisher = Publisher { agent: "a".to_owned(), data: folder.path().join("none"), home: folder.path().to_owned() };
+        std::thread::spawn(move || publisher.serve(&listener));
+        // They are closed when they have said nothing for 10 seconds.
+        let idle: Vec<UnixStream> = (0..MOST_OF_USER).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        let mut answer = String::new();
+        UnixStream::connect(&path).unwrap().read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("busy") && answer.contains("16 connections"), "{answer}");
+        let error = publish_by(&path, "gold@20261121T023000Z.1", "prod").unwrap_err().to_string();
+        assert!(!error.contains("connections") && !error.contains("ended meanwhile"), "{error}");
+        drop(idle);
+    }
+
+    #[test]
+    fn users_are_limited_apart_from_each_other() {
+        let open = Connections::default();
+        let counted: Vec<_> = (0..MOST_OF_USER).map(|_| open.add(Uid::from_raw(1)).unwrap()).collect();
+        assert!(open.add(Uid::from_raw(1)).is_err() && open.add(Uid::from_raw(2)).is_ok());
+        drop(counted);
+        assert!(open.add(Uid::from_raw(1)).is_ok() && open.0.lock().unwrap().is_empty());
+    }
 }

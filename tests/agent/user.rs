@@ -171,6 +171,25 @@ fn nobody_publishes_for_the_run_of_somebody_else_nor_for_one_that_is_over() {
     loud.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("\"done\"") && prod.join("price").exists(), "{answer}");
     drop(silent);
+    // Idle connections of another user are none of it either.
+    let connect_as = |user: &str, count: usize| {
+        let (socket, uid) = (socket.clone(), User::from_name(user).unwrap().unwrap().uid.as_raw());
+        let connect = move || {
+            // SAFETY: it changes the effective user of this thread alone, which ends below.
+            #[expect(unsafe_code, reason = "nothing safe changes the user of one thread")]
+            let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
+            assert_eq!(changed, 0);
+            (0..count).map(|_| UnixStream::connect(&socket).unwrap()).collect::<Vec<_>>()
+        };
+        std::thread::spawn(connect).join().unwrap()
+    };
+    let idle = connect_as(USER, 40);
+    let mut loud = UnixStream::connect(&socket).unwrap();
+    loud.write_all(request(&own, "prod").as_bytes()).unwrap();
+    let mut answer = String::new();
+    loud.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("\"done\""), "{answer}");
+    drop(idle);
     fs::write(&go, "").unwrap();
     agent.ended("gold", 1);
     agent.ended("theirs", 1);
