@@ -181,6 +181,9 @@ fn orders_are_done_and_answered_with_what_happened() {
     let ended = agent.ended("long", 1);
     assert_eq!(ended[0]["result_code"], 92, "{}", ended[0]);
     wait_for("the end of the output", || (output(0).1["is_over"] == true).then_some(()));
+    let book = server.get("/commands?limit=1000");
+    let methods: Vec<&str> = book["commands"].as_array().unwrap().iter().filter_map(|command| command["method"].as_str()).collect();
+    assert!(methods.contains(&"kill") && !methods.contains(&"log"), "reads of the server are not recorded: {methods:?}");
 
     for (path, body, why) in [
         (format!("/batch-tasks/runs/{run}/kill"), json!({}), format!("the run {run} is over: fail")),

@@ -23,6 +23,9 @@ const ROUTES: [(&str, &str); 13] = [
     ("alert-mail", "POST /api/v1/alerts/channels/{channel}/test, and alerts themselves"),
 ];
 
+/// Methods by which routes of the server read from an agent.
+const READS: [&str; 5] = ["log", "publications", "publication", "publication-file", "compare-publications"];
+
 /// Where a command comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -33,6 +36,11 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    /// Returns false for reads that the server itself makes: the book of commands would be full of them, and of what they read.
+    pub(super) fn is_recorded(self, request: &CommandRequest) -> bool {
+        self == Self::Client || request.until_us.is_some() || !READS.contains(&request.method.as_str())
+    }
+
     /// Checks that a command may be sent to its targets. Agents that are only meant by a pattern or as part of all workers are marked so that
     /// a method that programs have as well (`pause`, `stats`) isn't sent to them; any other command for an agent is refused as a whole.
     pub(super) fn check(self, request: &CommandRequest, targets: &mut [Target]) -> Result<(), CommandError> {

@@ -60,6 +60,8 @@ impl Caller {
 pub(super) struct Asked {
     command: Command,
     places: HashMap<WorkerId, LineSlot>,
+    /// It is written into the book.
+    is_recorded: bool,
     /// Bytes of the answers so far.
     bytes: usize,
     /// How many lines wait.
@@ -178,6 +180,7 @@ impl Commands {
     ) -> Result<CommandId, CommandError> {
         let Plan { targets, each } = plan;
         let id = new_id();
+        let is_recorded = caller.origin.is_recorded(&request);
         let (command, targets) = self.prepare(Some(id), caller, request, timeout, targets).await?;
         let waiting = command.lines.iter().filter(|line| !line.status.is_final()).count();
         {
@@ -201,12 +204,14 @@ impl Commands {
         let entry = move |ledger: &super::Ledger| {
             ledger.enter(&Entry { command: &entered, key: key.as_deref(), request: &fingerprint, targets: &names })
         };
-        self.book(entry).await?;
+        if is_recorded {
+            self.book(entry).await?;
+        }
         if let Ok(Some(Order::Revoke { ids, .. })) = Order::read(&command.method, &command.arguments) {
             self.revoke(ids).await?;
         }
         self.figures.asked();
-        self.send(id, command, &targets, &each);
+        self.send(id, command, is_recorded, &targets, &each);
         Ok(id)
     }
 
@@ -221,7 +226,7 @@ impl Commands {
         Ok(())
     }
 
-    fn send(&self, id: CommandId, command: Command, targets: &[Target], each: &Each) {
+    fn send(&self, id: CommandId, command: Command, is_recorded: bool, targets: &[Target], each: &Each) {
         let mut hub = self.hub();
         let hub = &mut *hub;
         if command.until_us.is_some() {
@@ -250,7 +255,7 @@ impl Commands {
             Some((worker, LineSlot { at, order, sent: None }))
         };
         let (places, left) = (command.lines.iter().enumerate().filter_map(place).collect(), watch::Sender::new(0));
-        let mut asked = Asked { command, places, bytes: 0, left };
+        let mut asked = Asked { command, places, is_recorded, bytes: 0, left };
         asked.settled();
         for (worker, channel) in &hub.channels {
             asked.send(*worker, channel);
@@ -334,11 +339,11 @@ impl Commands {
     /// Gives the lines that still wait their last word, and writes all into the book.
     async fn finish(self: &Arc<Self>, id: CommandId) -> Result<Command, CommandError> {
         let online: HashMap<WorkerId, u64> = self.online().await?.into_iter().collect();
-        let finished = self.hub().asked.get_mut(&id).map(|asked| asked.finish(&online));
-        // Whoever has asked the same by the same key may have been faster.
-        let Some(command) = finished else { return self.command(id).await };
+        let finished = self.hub().asked.get_mut(&id).map(|asked| (asked.finish(&online), asked.is_recorded));
+        // Another request with the same key may have been faster.
+        let Some((command, is_recorded)) = finished else { return self.command(id).await };
         let written = command.clone();
-        if let Err(error) = self.book(move |ledger| ledger.finish(&written)).await {
+        if is_recorded && let Err(error) = self.book(move |ledger| ledger.finish(&written)).await {
             tracing::error!(error = crate::causes(&error), command = %id, "what became of a command could not be written");
         }
         self.hub().asked.remove(&id);
