@@ -149,7 +149,9 @@ impl Notes {
     /// Lists patterns that match nothing. The build continues, because the other patterns may do what the user needs.
     fn warn_of_patterns(self, project: &Project, config: &Config) {
         if self.are_shown && config.file.is_some() {
-            unmatched(project, config).iter().for_each(|message| self.write(message));
+            for message in unmatched(project, config) {
+                self.write(&message);
+            }
         }
     }
 

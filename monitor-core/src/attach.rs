@@ -3,7 +3,7 @@
 use crate::context::{Attached, Context};
 use crate::record::{Attachment, Origin};
 use crate::warn::{Warning, Warnings};
-use crate::{current, home, ids, starter, strays, trees};
+use crate::{current, home, ids, inside, starter, strays, switch, trees};
 
 /// How a new process is to find its parent.
 pub(crate) enum Bond {
@@ -64,6 +64,17 @@ pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
         Bond::Under(parent) => Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false },
         Bond::NewTree => Attached { parent: None, attachment: Attachment::Explicit, entry: true },
     })
+}
+
+/// Returns the process that a program started on this thread belongs to. The process gets a row of its own, because the program names it
+/// as its parent.
+#[must_use]
+pub fn parent_of_program() -> Option<Context> {
+    if !switch::is_on() || inside::is_inside() {
+        return None;
+    }
+    let local = current::of_program().or_else(starter::of_this_thread);
+    local.or_else(|| home::parent("")).or_else(trees::the_one).or_else(current::inherited)
 }
 
 fn below_current(root: bool) -> Attached {

@@ -77,6 +77,7 @@ mod verdict;
 #[doc(hidden)]
 pub mod private;
 
+pub use attach::parent_of_program;
 pub use context::Context;
 pub use current::{CurrentGuard, set_inherited};
 pub use enrich::{fail, field, rename};

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::context::Context;
-use crate::{current, home, inside, ring, switch, trees};
+use crate::{current, inside, ring, switch};
 
 thread_local! {
     static STARTER: Cell<Option<Starter>> = const { Cell::new(None) };
@@ -40,15 +40,4 @@ impl Starter {
 pub(crate) fn of_this_thread() -> Option<Context> {
     let starter = STARTER.get()?;
     (starter.recording == switch::recording() && starter.call.is_open()).then_some(starter.context)
-}
-
-/// Returns the process that a program started on this thread belongs to. The process gets a row of its own, because the program names it
-/// as its parent.
-#[must_use]
-pub fn parent_of_program() -> Option<Context> {
-    if !switch::is_on() || inside::is_inside() {
-        return None;
-    }
-    let local = current::of_program().or_else(of_this_thread);
-    local.or_else(|| home::parent("")).or_else(trees::the_one).or_else(current::inherited)
 }

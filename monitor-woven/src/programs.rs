@@ -34,7 +34,7 @@ mod passed {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
     use libc::{pid_t, posix_spawn_file_actions_t, posix_spawnattr_t};
-    use monitor_core::{Context, inside, starter};
+    use monitor_core::{Context, inside, parent_of_program};
 
     pub(super) static IS_ON: AtomicBool = AtomicBool::new(false);
     /// Start of the entry of the environment that carries the ids.
@@ -91,15 +91,20 @@ mod passed {
 
     /// Copies the environment with the ids of the call that starts the program; `None` if the program gets no ids.
     unsafe fn with_ids(file: *const c_char, environment: *const *mut c_char) -> Option<Environment> {
-        let context = starter::parent_of_program()?;
+        let context = parent_of_program()?;
         let _inside = inside::enter();
+        let mut entries = Vec::new();
         // SAFETY: the caller's environment is a list of strings that ends with a null pointer.
-        let mut entries: Vec<*mut c_char> = unsafe {
+        unsafe {
             if file.is_null() || environment.is_null() || !is_of_this_build(CStr::from_ptr(file)) {
                 return None;
             }
-            (0..).map(|at| *environment.add(at)).take_while(|entry| !entry.is_null()).collect()
-        };
+            while let entry = *environment.add(entries.len())
+                && !entry.is_null()
+            {
+                entries.push(entry);
+            }
+        }
         // SAFETY: as above.
         let texts = entries.iter().map(|entry| unsafe { CStr::from_ptr(*entry) }.to_bytes());
         let (at, launch) = texts.enumerate().find(|(_, text)| text.starts_with(VARIABLE))?;

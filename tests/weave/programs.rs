@@ -67,16 +67,16 @@ macro_rules! made { ($name:ident) => { #[test] fn $name() { printed(Command::new
 made!(made_by_a_macro);
 "#;
 
-fn project() -> Project {
-    let project = Project::of("prints", "", PRINTS);
+fn project(name: &str) -> Project {
+    let project = Project::of(name, "", PRINTS);
     fs::create_dir(project.path("tests")).unwrap();
-    fs::write(project.path("tests/programs.rs"), TESTS).unwrap();
+    fs::write(project.path("tests/programs.rs"), TESTS.replace("prints", name)).unwrap();
     project
 }
 
 #[test]
 fn a_separator_directly_behind_the_subcommand_reaches_cargo() {
-    let project = project();
+    let project = project("prints");
     let finished = good(run(project.monitor("run -- --version", None)));
     assert_eq!(finished.stdout, "[\"--version\"]\n");
     assert!(finished.stderr.contains("cargo monitor: "), "{}", finished.stderr);
@@ -90,21 +90,21 @@ fn a_separator_directly_behind_the_subcommand_reaches_cargo() {
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
 fn programs_that_tests_start_belong_below_them() {
-    let (server, project) = (Server::start(), project());
+    let (server, project) = (Server::start(), project("starts"));
     good(run(project.monitor("test --test programs", Some(&server))));
     // The program records nothing where the environment is cleared.
     let expected = ["clears", "compares", "made_by_a_macro", "starts", "starts_on_a_thread"];
     let text = wait_for("a program below each of four tests", || {
-        Some(tree(&server, "tests of programs")).filter(|text| text.matches("prints::main").count() == 4)
+        Some(tree(&server, "tests of programs")).filter(|text| text.matches("starts::main").count() == 4)
     });
     let mut lines = text.lines().skip(1).peekable();
     let mut started = Vec::new();
     while let Some(test) = lines.next() {
         let below = std::iter::from_fn(|| lines.next_if(|line| line.starts_with("    "))).collect::<Vec<_>>();
-        assert_eq!(below.iter().any(|line| line.starts_with("    prints::main")), test.trim() != "clears", "{text}");
+        assert_eq!(below.iter().any(|line| line.starts_with("    starts::main")), test.trim() != "clears", "{text}");
         started.push(test.trim().to_owned());
     }
     started.sort();
     assert_eq!(started, expected, "{text}");
-    assert_eq!(server.roots().iter().filter(|root| root["name"] == "prints::main").count(), 0, "{text}");
+    assert_eq!(server.roots().iter().filter(|root| root["name"] == "starts::main").count(), 0, "{text}");
 }
