@@ -33,7 +33,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-alerts", &["monitor-tasks", "jiff", "serde", "serde_json"]),
     ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),
-    ("monitor-agent", &["monitor-wire", "monitor-api", "monitor-runs", "monitor-spool", "monitor-tasks", "*"]),
+    ("monitor-agent", &["monitor-wire", "monitor-api", "monitor-alerts", "monitor-runs", "monitor-spool", "monitor-tasks", "*"]),
     (
         "monitor-cli",
         &[

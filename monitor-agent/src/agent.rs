@@ -16,6 +16,7 @@ use sd_notify::NotifyState;
 
 use crate::asked::Asked;
 use crate::clock;
+use crate::commands::ChannelCommands;
 use crate::data::{self, Database, TaskRow};
 use crate::error::AgentError;
 use crate::files::Files;
@@ -62,6 +63,8 @@ pub struct Config {
     pub spool: Option<PathBuf>,
     /// Takes no definitions from the server.
     pub files_only: bool,
+    /// The commands of alert channels that it runs.
+    pub commands: ChannelCommands,
     /// The program `monitor`, which launches runs.
     pub monitor: PathBuf,
 }
@@ -240,6 +243,7 @@ impl Agent {
             news: self.sender.clone(),
             under_way: Arc::new(Mutex::new(HashSet::new())),
             takes_tasks: !self.config.files_only,
+            commands: self.config.commands.clone(),
             fetched: Arc::new(tokio::sync::watch::channel(0).0),
         };
         link.start()

@@ -34,11 +34,16 @@ pub(crate) fn sendmail() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
-/// Does what is ordered. Blocks for up to 30 s. The answer tells the exit code and the first of what the command said.
+/// Executes an order, and returns the exit code and the beginning of the command's output. Blocks for up to 30 s. `may_run` checks the command
+/// of a channel, which is named first.
 ///
 /// # Errors
-/// Why nothing was run, in words.
-pub(crate) fn obey(method: &str, arguments: &Map<String, Value>, may_run: bool) -> Result<Value, String> {
+/// The reason why nothing was run.
+pub(crate) fn obey(
+    method: &str,
+    arguments: &Map<String, Value>,
+    may_run: impl Fn(&str, &[String]) -> Result<(), String>,
+) -> Result<Value, String> {
     let texts = |key: &str| -> Vec<String> {
         let list = arguments.get(key).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -48,11 +53,11 @@ pub(crate) fn obey(method: &str, arguments: &Map<String, Value>, may_run: bool) 
         let mail = arguments.get("mail").and_then(Value::as_str).ok_or("`mail` is missing")?;
         return send(&sendmail, texts("to"), mail);
     }
-    if !may_run {
-        return Err("this agent runs no commands of channels: it was started with `--accept files`".to_owned());
-    }
+    let channel = arguments.get("channel").and_then(Value::as_str).ok_or("`channel` is missing: the server is older than this agent")?;
     let message = arguments.get("message").filter(|message| message.is_object()).ok_or("`message` is missing")?;
-    run(&texts("command"), message.to_string().as_bytes(), TIMEOUT)
+    let command = texts("command");
+    may_run(channel, &command)?;
+    run(&command, message.to_string().as_bytes(), TIMEOUT)
 }
 
 /// Sends a mail. Without recipients it goes to the agent's own user, as with cron.
@@ -126,6 +131,10 @@ fn run(command: &[String], input: &[u8], timeout: Duration) -> Result<Value, Str
 mod tests {
     use super::*;
 
+    fn any(_: &str, _: &[String]) -> Result<(), String> {
+        Ok(())
+    }
+
     fn order(value: &Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap()
     }
@@ -136,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_command_gets_the_message_and_its_answer_is_told() {
-        let done = obey(COMMAND, &order(&json!({"command": ["cat"], "message": {"id": "7.1", "text": "$(id) `id`"}})), true).unwrap();
+        let done = obey(COMMAND, &order(&json!({"channel": "c", "command": ["cat"], "message": {"id": "7.1", "text": "$(id) `id`"}})), any)
+            .unwrap();
         assert_eq!((&done["exit_code"], &done["in_time"]), (&json!(0), &json!(true)));
         assert_eq!(serde_json::from_str::<Value>(done["output"].as_str().unwrap()).unwrap(), json!({"id": "7.1", "text": "$(id) `id`"}));
         assert_eq!(shell("echo no >&2; exit 3", "", TIMEOUT)["output"], "no");
@@ -163,18 +173,21 @@ mod tests {
 
     #[test]
     fn what_is_no_order_runs_nothing() {
-        for (method, arguments, may_run, words) in [
-            (COMMAND, json!({"command": ["true"], "message": {}}), false, "--accept files"),
-            (COMMAND, json!({"command": [], "message": {}}), true, "`command` is missing"),
-            (COMMAND, json!({"message": {}}), true, "`command` is missing"),
-            (COMMAND, json!({"command": ["true"]}), true, "`message` is missing"),
-            (COMMAND, json!({"command": ["true"], "message": "{}"}), true, "`message` is missing"),
-            (COMMAND, json!({"command": ["/nowhere/at/all"], "message": {}}), true, "/nowhere/at/all can't be run"),
-            (COMMAND, json!({"command": ["a\u{0}b"], "message": {}}), true, "can't be run"),
+        for (arguments, words) in [
+            (json!({"command": ["true"], "message": {}}), "`channel` is missing"),
+            (json!({"channel": "c", "command": [], "message": {}}), "`command` is missing"),
+            (json!({"channel": "c", "message": {}}), "`command` is missing"),
+            (json!({"channel": "c", "command": ["true"]}), "`message` is missing"),
+            (json!({"channel": "c", "command": ["true"], "message": "{}"}), "`message` is missing"),
+            (json!({"channel": "c", "command": ["/nowhere/at/all"], "message": {}}), "/nowhere/at/all can't be run"),
+            (json!({"channel": "c", "command": ["a\u{0}b"], "message": {}}), "can't be run"),
         ] {
-            let why = obey(method, &order(&arguments), may_run).unwrap_err();
+            let why = obey(COMMAND, &order(&arguments), any).unwrap_err();
             assert!(why.contains(words), "{arguments}: {why}");
         }
+        let not_listed = |channel: &str, command: &[String]| Err(format!("{channel}: {command:?} is not listed"));
+        let asked = json!({"channel": "c", "command": ["true"], "message": {}});
+        assert_eq!(obey(COMMAND, &order(&asked), not_listed).unwrap_err(), "c: [\"true\"] is not listed");
     }
 
     #[test]

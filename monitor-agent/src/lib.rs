@@ -15,6 +15,7 @@ mod agent;
 mod alert;
 mod asked;
 mod clock;
+mod commands;
 mod data;
 mod error;
 mod explain;
@@ -39,6 +40,7 @@ mod tell;
 mod watch;
 
 pub use agent::{Agent, Config};
+pub use commands::ChannelCommands;
 pub use data::{Database, RunRow, TaskRow};
 pub use error::AgentError;
 pub use folder::{DATABASE, default_data, is_running};

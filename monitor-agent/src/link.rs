@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::alert;
 use crate::asked::Asked;
+use crate::commands::ChannelCommands;
 use crate::error::AgentError;
 use crate::follow::News;
 use crate::look;
@@ -58,8 +59,10 @@ pub(crate) struct Link {
     pub(crate) news: Sender<News>,
     /// Durable orders that are being taken or done: the server repeats those on every new channel that it has not heard of.
     pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
-    /// It takes tasks from the server, and commands of channels.
+    /// True if it takes tasks from the server.
     pub(crate) takes_tasks: bool,
+    /// The commands of alert channels that it runs.
+    pub(crate) commands: ChannelCommands,
     /// The revision of the server's tasks up to which the agent has them.
     pub(crate) fetched: Arc<watch::Sender<u64>>,
 }
@@ -230,12 +233,16 @@ impl Link {
             return reply(CommandStatus::UNSUPPORTED, None, Some(format!("this agent does {methods}, and not {:?}", order.method)));
         }
         if [alert::COMMAND, alert::MAIL].contains(&order.method.as_str()) {
-            let (method, may_run) = (order.method.clone(), self.takes_tasks);
+            let (method, agent, commands) = (order.method.clone(), self.agent.clone(), self.commands.clone());
             let arguments = order.arguments.clone().into_iter().collect();
+            let may_run = move |channel: &str, command: &[String]| commands.check(&agent, channel, command);
             let done = tokio::task::spawn_blocking(move || alert::obey(&method, &arguments, may_run)).await.ok()?;
             return match done {
                 Ok(value) => reply(CommandStatus::OK, Some(value), None),
-                Err(why) => reply(CommandStatus::REFUSED, None, Some(why)),
+                Err(why) => {
+                    tracing::warn!(command = %order.id, "an order of the server is refused: {why}");
+                    reply(CommandStatus::REFUSED, None, Some(why))
+                }
             };
         }
         let text = |key: &str| order.arguments.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

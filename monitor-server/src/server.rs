@@ -234,7 +234,7 @@ impl Server {
             page_url,
             commands: commands.clone(),
             sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)).with_agents(commands.clone()),
-            file: AlertsFile::new(config.alerts_file.clone().unwrap_or_else(|| config.data.join("alerts.toml"))),
+            file: AlertsFile::new(config.alerts_path()),
             signal,
             stopping: stopping.clone(),
         }));

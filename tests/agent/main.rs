@@ -5,6 +5,7 @@ mod ahead;
 mod alerts;
 mod away;
 mod bucket;
+mod channels;
 mod explained;
 mod harness;
 mod hold;

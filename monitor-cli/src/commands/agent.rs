@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use monitor_agent::{Agent, Config, Database};
-use monitor_api::{Client, DEFAULT_URL, Settings, Token};
+use monitor_api::{Client, DEFAULT_URL, Token};
 use tracing_subscriber::EnvFilter;
-use url::Url;
 
+use super::agent_settings::{Settings, data_of_file};
 use super::stop_signals::StopSignals;
 
 const HELP: &str = "\
 Examples:
   monitor agent --tasks /etc/monitor/tasks        starts what the files of this folder define
   monitor agent --tasks tasks --data /tmp/trial   in a folder of its own
+  monitor agent --config /etc/monitor/agent.toml  with the settings of this file
   monitor task check tasks/*.toml                 are the files right?
+
+Every flag is an environment variable and a key of agent.toml, in this order of precedence. The file
+also lists the commands of alert channels that the agent runs, by the name of the channel:
+  [commands]
+  page = [\"/usr/local/bin/page\", \"--team\", \"ops\"]
 
 It decides by its own database, whether the server is there or not, and goes on where it was after
 a restart: what it had started is followed, and nothing is started twice. Runs have launchers of
@@ -36,42 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// A folder of files that define tasks, in TOML, or in JSON if they are called so
-    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_TASKS")]
-    tasks: Option<PathBuf>,
-    /// Its folder: database, runs, and `task/NAME` of each task [default: monitor/agent in the user's folder for state]
-    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_DATA")]
-    data: Option<PathBuf>,
-    /// The folder that has `task/NAME` of each task: programs, publish, history, logs [default: that of --data]
-    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_HOME")]
-    home: Option<PathBuf>,
-    /// Its name, which tasks have in `on` [default: that of its token, if that one's scope is `agent`, else the machine's]
-    #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_NAME")]
-    name: Option<String>,
-    /// Whose definitions it takes: those of its files and of the server, or of its files alone
-    #[arg(long, value_name = "WHOSE", env = "MONITOR_AGENT_ACCEPT", default_value = "all")]
-    accept: Accept,
-    /// The table of tasks' settings that holds here, as in `[config.production]`
-    #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_PROFILE")]
-    profile: Option<String>,
-    /// Most runs at the same time
-    #[arg(long, value_name = "N", env = "MONITOR_AGENT_MAX_RUNS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    max_runs: u32,
-    /// The server's address
-    #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
-    server: Option<Url>,
-    /// The file whose first line is the token that the server is shown [default: that of `MONITOR_TOKEN` or `MONITOR_TOKEN_FILE`]
-    #[arg(long, value_name = "FILE", env = "MONITOR_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
-}
-
-/// Whose definitions an agent takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Accept {
-    /// Those of files and of the server.
-    All,
-    /// Those of files.
-    Files,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -92,6 +64,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn config(args: Args) -> anyhow::Result<Config> {
+    let args = args.settings.resolve()?;
     let absolute = |path: PathBuf| std::path::absolute(&path).with_context(|| format!("{} can't be used", path.display()));
     let url = match &args.server {
         Some(url) => url.clone(),
@@ -106,10 +79,11 @@ fn config(args: Args) -> anyhow::Result<Config> {
         Some(token) => (url, Some(token)),
         None => crate::client::local(&url)?.map_or((url, None), |(url, token)| (url, Some(token))),
     };
-    let settings = Settings::for_url(url);
+    let settings = monitor_api::Settings::for_url(url);
     let settings = if let Some(token) = token { settings.token(token) } else { settings };
     let client = || Client::new(settings.clone());
-    let data = data(args.data)?;
+    let (files_only, commands, max_runs) = (args.files_only(), args.commands(), args.max_runs());
+    let data = absolute_data(args.data)?;
     let name = match args.name {
         Some(name) => name,
         None => own_name(&client(), &data)?,
@@ -121,13 +95,14 @@ fn config(args: Args) -> anyhow::Result<Config> {
         client: client(),
         orders: client(),
         spool: monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()),
-        files_only: args.accept == Accept::Files,
+        files_only,
+        commands,
         name,
         data,
         tasks: args.tasks.map(absolute).transpose()?,
         home: args.home.map(absolute).transpose()?,
         profile: args.profile,
-        max_runs: args.max_runs,
+        max_runs,
         env,
         monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
     })
@@ -145,6 +120,13 @@ fn own_name(client: &Client, data: &Path) -> anyhow::Result<String> {
 
 /// The folder of the agent that is meant.
 pub(crate) fn data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    absolute_data(match data {
+        Some(data) => Some(data),
+        None => data_of_file()?,
+    })
+}
+
+fn absolute_data(data: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let data = data.or_else(monitor_agent::default_data).context("there is no home folder: name a folder by --data")?;
     std::path::absolute(&data).with_context(|| format!("{} can't be used", data.display()))
 }

@@ -3,6 +3,8 @@
 mod access_folder;
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
+#[cfg(target_os = "linux")]
+mod agent_settings;
 pub(crate) mod alert;
 mod asking;
 pub(crate) mod audit;

@@ -33,8 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks whether it has ended.
 const MOMENT: Duration = Duration::from_millis(20);
 
-/// Keeps an agent running in a data folder until the server has ended.
-pub(crate) async fn keep(data: PathBuf, ended: CancellationToken) {
+/// Keeps an agent running in a data folder until the server has ended. It runs the commands of the channels in the file `alerts`.
+pub(crate) async fn keep(data: PathBuf, alerts: PathBuf, ended: CancellationToken) {
     let Some(local) = Local::find(&data) else {
         tracing::warn!("no agent is started, for the server could not write its own token");
         return;
@@ -59,7 +59,7 @@ pub(crate) async fn keep(data: PathBuf, ended: CancellationToken) {
             child = None;
         }
         if child.is_none() && !is_running(&folder) && started_at.is_none_or(|at| at.elapsed() >= pause) {
-            match start(&folder, &local) {
+            match start(&folder, &local, &alerts) {
                 Ok(started) => {
                     tracing::info!(pid = started.id(), folder = %folder.display(), "started an agent, which runs batch tasks on this machine");
                     (child, started_at) = (Some(started), Some(Instant::now()));
@@ -78,13 +78,14 @@ pub(crate) async fn keep(data: PathBuf, ended: CancellationToken) {
 }
 
 /// Starts it. It is in no terminal's foreground: Ctrl-C reaches the server alone.
-fn start(folder: &Path, local: &Local) -> io::Result<Child> {
+fn start(folder: &Path, local: &Local, alerts: &Path) -> io::Result<Child> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let token = folder.join("token");
     let private = |path: &Path| OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
     private(&token)?.write_all(local.token.as_bytes())?;
     let mut agent = Command::new(std::env::current_exe()?);
     agent.args(["agent", "--name", NAME, "--server", local.url.as_str(), "--data"]).arg(folder).arg("--token-file").arg(&token);
+    agent.arg("--alerts-file").arg(std::path::absolute(alerts)?);
     // Whatever it and its runs leave stays in the data folder.
     agent.env("MONITOR_SPOOL_DIR", folder.join("spool"));
     for other in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {

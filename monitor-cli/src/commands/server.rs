@@ -1,7 +1,7 @@
 //! `monitor server`
 
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use monitor_server::{Config, SETTINGS, Server};
@@ -124,7 +124,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = StopSignals::watch()?;
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
-    let starts_agent = config.starts_agent();
+    let (starts_agent, alerts) = (config.starts_agent(), config.alerts_path());
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // A server whose output nobody reads still serves.
@@ -135,7 +135,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("--insecure: whoever reaches {} can read everything and record", server.local_addr());
     }
     let ended = CancellationToken::new();
-    let agent = keep_agent(&data, starts_agent, &ended);
+    let agent = keep_agent(&data, alerts, starts_agent, &ended);
     // One who counts: the first signal is seen before anybody hears of it, so a second one right behind that is another one.
     let stop = CancellationToken::new();
     let told_twice = async {
@@ -156,11 +156,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Keeps an agent of this machine running until the server has ended.
 #[cfg(target_os = "linux")]
-fn keep_agent(data: &Path, starts: bool, ended: &CancellationToken) -> Option<JoinHandle<()>> {
-    starts.then(|| tokio::spawn(super::own_agent::keep(data.to_owned(), ended.clone())))
+fn keep_agent(data: &Path, alerts: PathBuf, starts: bool, ended: &CancellationToken) -> Option<JoinHandle<()>> {
+    starts.then(|| tokio::spawn(super::own_agent::keep(data.to_owned(), alerts, ended.clone())))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn keep_agent(_: &Path, _: bool, _: &CancellationToken) -> Option<JoinHandle<()>> {
+fn keep_agent(_: &Path, _: PathBuf, _: bool, _: &CancellationToken) -> Option<JoinHandle<()>> {
     None
 }

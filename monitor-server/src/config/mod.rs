@@ -225,6 +225,11 @@ impl Config {
         self.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
+    /// The file with rules and channels of alerts: `alerts-file`, or `alerts.toml` in the data folder.
+    pub fn alerts_path(&self) -> PathBuf {
+        self.alerts_file.clone().unwrap_or_else(|| self.data.join("alerts.toml"))
+    }
+
     /// Whether others than this machine reach it.
     pub fn is_open(&self) -> bool {
         let is_public = |url: &Url| !url.host_str().is_some_and(monitor_wire::is_loopback);

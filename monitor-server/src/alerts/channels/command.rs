@@ -21,15 +21,15 @@ const MOST: usize = 48 << 10;
 /// Sender of mails that the machine's `sendmail` sends, which may put another in its place.
 const SENDER: &str = "monitor@localhost";
 
-/// Has a command run on an agent.
+/// Sends the command of a channel to its agent, which runs it if its own configuration lists it.
 pub(super) async fn run(
     commands: Option<&Arc<Commands>>,
-    (command, agent): (&[String], Option<&str>),
+    (channel, command, agent): (&str, &[String], Option<&str>),
     now_us: u64,
     letter: &Letter<'_>,
 ) -> Result<String, Undelivered> {
     let worker = agent.map_or_else(|| OWN_AGENT.to_owned(), |agent| format!("monitor-agent@{agent}"));
-    let arguments = json!({"command": command, "message": shortened(letter)});
+    let arguments = json!({"channel": channel, "command": command, "message": shortened(letter)});
     order(commands, COMMAND, worker, arguments, now_us).await
 }
 

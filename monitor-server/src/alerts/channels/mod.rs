@@ -153,7 +153,7 @@ impl Sender {
             }
             ChannelKind::Command { command, agent } => {
                 let letter = self.letter(channel, message, own, secrets);
-                command::run(self.agents.as_ref(), (command, agent.as_deref()), self.clock.wall_us(), &letter).await
+                command::run(self.agents.as_ref(), (&channel.name, command, agent.as_deref()), self.clock.wall_us(), &letter).await
             }
             ChannelKind::Sendmail => {
                 let letter = self.letter(channel, message, own, secrets);
