@@ -152,7 +152,9 @@ pub fn merge(rows: &mut Vec<Row>, row: Row) {
 
 /// Keeps the failed calls that `keeps` accepts by their sites, and counts the others.
 pub fn limit_kept(rows: &mut [Row], keeps: &mut impl FnMut(u32) -> bool) {
-    rows.iter_mut().for_each(|row| row.limit_kept(keeps));
+    for row in rows {
+        row.limit_kept(keeps);
+    }
 }
 
 fn row_of(rows: &mut Vec<Row>, site: u32) -> &mut Row {
