@@ -68,9 +68,8 @@ pub fn publish_by(socket: &Path, run: &str, target: &str) -> io::Result<BatchPub
     loop {
         match try_publish(socket, run, target)? {
             Reply::Done(done) => return Ok(*done),
-            Reply::Refused(why) => return Err(io::Error::other(why)),
             Reply::Busy(_) if begun.elapsed() < BUSY => std::thread::sleep(LOOK),
-            Reply::Busy(why) => return Err(io::Error::other(why)),
+            Reply::Refused(why) | Reply::Busy(why) => return Err(io::Error::other(why)),
         }
     }
 }

@@ -100,9 +100,9 @@ impl Secrets {
         if is_cut {
             masker.expect_rest();
         }
-        let mut masked = masker.feed(&bytes);
-        masked.extend(masker.finish());
-        masked
+        let mut output = masker.feed(&bytes);
+        output.extend(masker.finish());
+        output
     }
 
     /// Masks the texts of an outcome.
