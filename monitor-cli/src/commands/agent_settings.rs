@@ -152,7 +152,7 @@ fn file(named: Option<&Path>) -> anyhow::Result<Settings> {
 fn parse(path: &Path, text: &str) -> anyhow::Result<Settings> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let at = error.span().map_or(0, |span| span.start).min(text.len());
-        let number = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+        let number = text.char_indices().take_while(|(index, _)| *index < at).filter(|(_, letter)| *letter == '\n').count();
         let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map(|(key, _)| format!("{}: ", key.trim()));
         anyhow::anyhow!("{}:{}: {}{}", path.display(), number + 1, key.unwrap_or_default(), error.message())
     })
