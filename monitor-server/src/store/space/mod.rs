@@ -241,7 +241,7 @@ mod tests {
             || {
                 tries += 1;
                 if size(Reserve::Small) > 0 {
-                    assert_eq!(size(Reserve::Large), 1 << 20)
+                    assert_eq!(size(Reserve::Large), 1 << 20);
                 }
                 Err(())
             },
