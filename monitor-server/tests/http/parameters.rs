@@ -1,7 +1,6 @@
 use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, read, tree};
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one table of all parameters")]
 async fn a_wrong_parameter_is_named_with_what_is_allowed() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
