@@ -55,7 +55,7 @@ pub struct Config {
     pub max_runs: u32,
     /// What the launchers of runs have in their environment besides: where the server is, and the token for it.
     pub env: Vec<(&'static str, OsString)>,
-    /// What the server is told by.
+    /// Client that reports to the server.
     pub client: Client,
     /// What the server is asked by, for the agent's tasks and orders; another one, since each keeps to its thread.
     pub orders: Client,

@@ -17,13 +17,13 @@ use serde_json::{Map, Value, json};
 pub(crate) const COMMAND: &str = "alert-command";
 /// Order to send a mail.
 pub(crate) const MAIL: &str = "alert-mail";
-/// A command may take so long.
+/// Time after which a command is ended.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// So many bytes of what it says are told.
+/// Bytes of a command's output that are reported.
 const MOST_OUTPUT: u64 = 2_000;
-/// How often it is looked whether a command has ended.
+/// Pause between two checks whether a command has ended.
 const LOOK: Duration = Duration::from_millis(10);
-/// Where `sendmail` stands.
+/// Usual paths of `sendmail`.
 const PLACES: [&str; 3] = ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail"];
 
 /// The machine's `sendmail`: that of `MONITOR_SENDMAIL` if it is set, which may be empty for none.

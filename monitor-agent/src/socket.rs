@@ -24,7 +24,7 @@ use crate::publish;
 const LONGEST: u64 = 4 << 10;
 /// An answer has no more bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
-/// Whoever calls has so long to say what it wants.
+/// Time that a caller has to send its request.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections of one user at the same time.
 const MOST_OF_USER: usize = 16;
@@ -32,7 +32,7 @@ const MOST_OF_USER: usize = 16;
 const MOST: usize = 256;
 /// How long `monitor publish` tries again while its user has too many connections.
 const BUSY: Duration = Duration::from_secs(60);
-/// An agent that is being restarted is waited for.
+/// How long `monitor publish` waits for an agent that is being restarted.
 const RESTART: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 

@@ -165,7 +165,7 @@ impl Way {
         }
         self.buffer.resize(AT_ONCE, 0);
         match rustix::io::read(&pump.from, &mut self.buffer[..]) {
-            // What a pseudo-terminal says when nobody has its other end.
+            // Linux answers EIO when the other end of a pseudo-terminal is closed.
             Ok(0) | Err(Errno::IO) => Step::Over,
             Ok(length) => {
                 let passed = pump.pass_on(&self.buffer[..length]);

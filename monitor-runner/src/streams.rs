@@ -18,7 +18,7 @@ use crate::terminal::{Outer, Pty, Shown, is_terminal};
 pub(crate) struct Streams {
     /// The command's stdin, stdout and stderr, if not the launcher's.
     pub(crate) theirs: [Option<OwnedFd>; 3],
-    /// What is to be copied.
+    /// Copies between descriptors that the pump makes.
     pub(crate) pumps: Vec<Pump>,
     /// The launcher's terminal, if the command has one of its own in its place.
     pub(crate) outer: Option<Outer>,

@@ -163,7 +163,7 @@ fn nobody_publishes_for_the_run_of_somebody_else_nor_for_one_that_is_over() {
         let answer = ask_as(USER, &text);
         assert!(answer.contains("\"refused\"") && answer.contains(words), "{text:.80}: {answer}");
     }
-    // Whoever says nothing stands in nobody's way.
+    // Idle connections don't block other requests.
     let silent: Vec<UnixStream> = (0..10).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     let mut loud = UnixStream::connect(&socket).unwrap();
     loud.write_all(request(&own, "prod").as_bytes()).unwrap();

@@ -52,7 +52,7 @@ pub(super) struct Shared {
     pub(super) hurry: Notify,
     /// True once the server has answered.
     pub(super) reached: watch::Sender<bool>,
-    /// Those who ask what runs.
+    /// Requests for what runs, to be answered.
     pub(super) asking: RefCell<Vec<oneshot::Sender<WhatRuns>>>,
     /// As far as is known, nobody will take what is recorded.
     pub(super) is_in_vain: Cell<bool>,

@@ -105,7 +105,7 @@ impl Commands {
 }
 
 impl Open {
-    /// What is to be told to those who run something of it, and to each of them, but for what was told before.
+    /// Builds the request for the workers that run processes to be cancelled, with the ids for each worker, without ids that were sent before.
     fn order(&self, root: RootId, top: Option<ProcessId>, timeout_ms: u64, told: &Told) -> (CommandRequest, Each) {
         let mut ids: BTreeMap<WorkerId, Vec<ProcessId>> = BTreeMap::new();
         for process in self.0.values() {
