@@ -24,7 +24,10 @@ const compressed: Plugin = {
   },
 };
 
-/** Has the browser ask for the font of the text, the first screen and the texts while it still reads the page. */
+/**
+ * Has the browser ask for the font of the text, the first screen and the texts while it still reads the page.
+ * The style of the first screen applies to every screen: browsers warn of a style that is only preloaded and then not used.
+ */
 const preloaded: Plugin = {
   name: "preloaded",
   apply: "build",
@@ -34,7 +37,7 @@ const preloaded: Plugin = {
       const early = [
         [/inter-latin-wght-normal.*\.woff2$/, { rel: "preload", as: "font", type: "font/woff2", crossorigin: true }],
         [/\/Tasks-.*\.js$/, { rel: "modulepreload", crossorigin: true }],
-        [/\/Tasks-.*\.css$/, { rel: "preload", as: "style", crossorigin: true }],
+        [/\/Tasks-.*\.css$/, { rel: "stylesheet", crossorigin: true }],
         [/\/en-.*\.js$/, { rel: "modulepreload", crossorigin: true }],
       ] as const;
       return early.map(([pattern, attrs]) => {

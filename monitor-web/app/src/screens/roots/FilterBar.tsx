@@ -160,19 +160,26 @@ function FilterLine({ filters, onChange }: Props) {
   // What is typed is added to the filters as they are when it takes effect.
   const newest = useRef({ filters, onChange, text });
   newest.current = { filters, onChange, text };
+  // What this line last asked for. Somebody may already type on when it arrives.
+  const asked = useRef<string>(undefined);
   useSlash(field);
   useEffect(() => () => clearTimeout(timer.current), []);
   // The address may change by other means: Back, a link, "clear". What was typed stays as it was typed while it says the same.
   const key = JSON.stringify(filters);
   useEffect(() => {
-    if (JSON.stringify(withText(filters, newest.current.text)) === key) return;
+    if (filterText(filters) === asked.current || JSON.stringify(withText(filters, newest.current.text)) === key) return;
     clearTimeout(timer.current);
+    asked.current = undefined;
     setText(filterText(filters));
   }, [key]);
   const type = (value: string) => {
     setText(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => newest.current.onChange(withText(newest.current.filters, value)), TYPING_MS);
+    timer.current = setTimeout(() => {
+      const wanted = withText(newest.current.filters, value);
+      asked.current = filterText(wanted);
+      newest.current.onChange(wanted);
+    }, TYPING_MS);
   };
   return (
     <input
