@@ -62,7 +62,7 @@ async fn every_call_is_answered_as_its_type() {
     client.delete_heartbeat("poller").await.unwrap();
     let done = same(client.audit().limit(10)).await.entries;
     assert!(done.iter().any(|entry| entry.action.contains("/pin") && entry.outcome == "done"), "{done:?}");
-    assert_eq!(same(client.tokens()).await.tokens[0].name, "local");
+    assert_eq!(same(client.tokens()).await.tokens[0].name, "data folder");
     client.delete(1).await.unwrap();
     let error = client.root(1).await.unwrap_err();
     assert_eq!(error.status(), Some(410), "{error}");

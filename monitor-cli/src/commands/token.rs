@@ -16,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   monitor token create build-7 --scope ingest            for programs on a machine: MONITOR_TOKEN
   monitor token create dashboard --scope read --expires 90d
+  monitor token create local --scope agent               for an agent: MONITOR_TOKEN_FILE
   monitor token list
   monitor token revoke build-7
 
@@ -35,7 +36,8 @@ enum Command {
     Create {
         /// Its name, like no other's
         name: String,
-        /// What it allows: ingest (send events), read, operate (change what is recorded, includes read), admin (all); between commas
+        /// What it allows, separated by commas: ingest (send events), read, operate (change what is recorded, includes read), admin (all),
+        /// agent (be the agent that has the token's name)
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
         /// How long it lasts, like 12h or 90d; for ever if not given

@@ -20,8 +20,12 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
     let (_, token, said) = run(&server, &["token", "create", "build-7", "--scope", "ingest,read", "--expires", "90d"], "");
     let token = token.trim();
     assert_eq!(said, format!("monitor: done in {}\n", server.data.path().display()), "which server's it is");
-    let (code, _, message) = run(&server, &["token", "create", "local", "--scope", "read"], "");
-    assert!(code == 1 && message.contains("the server's own"), "{message}");
+    for (name, remedy) in [("data folder", "can't be a name"), ("browser-1", "`monitor open`")] {
+        let (code, _, message) = run(&server, &["token", "create", name, "--scope", "read"], "");
+        assert!(code == 1 && message.contains(remedy), "{message}");
+    }
+    // An agent on the server's machine that is a service of its own (docs/operations.md).
+    assert_eq!(run(&server, &["token", "create", "local", "--scope", "agent"], "").0, 0);
     assert!(token.starts_with("pm_"), "{token}");
     let (code, _, message) = run(&server, &["token", "create", "build-7", "--scope", "read"], "");
     assert!(code == 1 && message.contains("build-7") && !message.contains("pm_"), "{message}");

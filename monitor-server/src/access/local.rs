@@ -8,8 +8,8 @@ use url::Url;
 use super::{Access, AccessError, NewToken, Scope};
 use crate::store::{open_private, serve_at, served_at};
 
-/// The token's name.
-pub(super) const NAME: &str = "local";
+/// The token's name. Nobody can give it to another one: it has a space.
+pub(super) const NAME: &str = "data folder";
 const FILE: &str = "local.token";
 
 /// What the file says: two lines, the server's own address and the token.

@@ -107,7 +107,7 @@ pub enum AccessError {
         name: String,
     },
     /// A name that the server uses itself.
-    #[error("the token {name:?} is the server's own, for `monitor` and browsers on its machine: choose another name")]
+    #[error("tokens named {name:?} are made by `monitor open`, for browsers: choose another name")]
     Reserved {
         /// The name.
         name: String,

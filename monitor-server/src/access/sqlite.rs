@@ -18,6 +18,8 @@ const TABLES: SubjectTables = SubjectTables {
         "CREATE TABLE link(hash BLOB PRIMARY KEY, role TEXT NOT NULL, expires INTEGER NOT NULL) STRICT",
         "ALTER TABLE user ADD COLUMN issuer TEXT; ALTER TABLE user ADD COLUMN subject TEXT;
          CREATE UNIQUE INDEX user_identity ON user(issuer, subject)",
+        // That of the data folder has a name that no other can have.
+        "UPDATE token SET name = 'data folder' WHERE name = 'local'",
     ],
 };
 
@@ -246,7 +248,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Access::open(folder.path()).unwrap().add_user("ada", Role::Viewer, "correct horse").unwrap();
         let file = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
-        let older = "DROP TABLE link; DROP INDEX user_identity; ALTER TABLE user DROP COLUMN issuer; ALTER TABLE user DROP COLUMN subject;
+        let older = "INSERT INTO token(id, name, hash, scopes, created) VALUES('1', 'local', x'00', 'admin', 0);
+            DROP TABLE link; DROP INDEX user_identity; ALTER TABLE user DROP COLUMN issuer; ALTER TABLE user DROP COLUMN subject;
             PRAGMA user_version = 1";
         file.execute_batch(older).unwrap();
         drop(file);
@@ -254,6 +257,7 @@ mod tests {
         let link = access.create_link(Role::Viewer).unwrap();
         assert!(access.take_link(&link, Duration::from_hours(1)).unwrap().is_some());
         assert_eq!(access.users().unwrap().len(), 1);
+        assert_eq!(access.tokens().unwrap().iter().find(|token| token.id == "1").unwrap().name, super::super::local::NAME);
         // The one who was there keeps the name, the password and no provider.
         assert!(access.is_password("ada", "correct horse").unwrap() && access.users().unwrap()[0].issuer.is_none());
         let file = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();

@@ -42,14 +42,14 @@ impl Access {
     /// # Errors
     /// If there is one of this name, or it is the server's own, or the database fails.
     pub fn create_token(&self, new: &NewToken) -> Result<String, AccessError> {
-        if new.name == super::local::NAME || new.name.starts_with(super::links::BROWSER) {
+        check_name(&new.name)?;
+        if new.name.starts_with(super::links::BROWSER) {
             return Err(AccessError::Reserved { name: new.name.clone() });
         }
         self.put_token(new)
     }
 
     pub(super) fn put_token(&self, new: &NewToken) -> Result<String, AccessError> {
-        check_name(&new.name)?;
         let (id, secret) = (random(6)?, random(32)?);
         let now = self.clock.wall_us();
         let token = Token {
@@ -173,7 +173,7 @@ mod tests {
     fn names_are_checked(access: &Access) {
         access.create_token(&new("a", Scope::Read)).unwrap();
         assert!(matches!(access.create_token(&new("a", Scope::Read)), Err(AccessError::Exists { .. })));
-        for name in ["", "a b", "a\n", "<a>", &"a".repeat(65)] {
+        for name in ["", "a b", "a\n", "<a>", "data folder", &"a".repeat(65)] {
             assert!(matches!(access.create_token(&new(name, Scope::Read)), Err(AccessError::Name { .. })), "{name}");
         }
         access.create_token(&new("构建-7", Scope::Read)).unwrap();

@@ -473,7 +473,7 @@ async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
     let told: Vec<_> = tokens.iter().map(|token| (token["name"].as_str().unwrap(), token["scopes"].clone())).collect();
     assert_eq!(
         told,
-        [("a-admin", json!(["admin"])), ("a-ingest", json!(["ingest"])), ("brief", json!(["read"])), ("local", json!(["admin"]))]
+        [("a-admin", json!(["admin"])), ("a-ingest", json!(["ingest"])), ("brief", json!(["read"])), ("data folder", json!(["admin"]))]
     );
     let lifetime = tokens[2]["expires_us"].as_u64().unwrap() - tokens[2]["created_us"].as_u64().unwrap();
     assert_eq!((lifetime, &tokens[1]["expires_us"], &tokens[1]["used_us"]), (3_600_000_000, &Value::Null, &Value::Null));

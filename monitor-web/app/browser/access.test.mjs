@@ -114,6 +114,6 @@ test("who is an admin sees the state of all tokens, and nobody else does", { ski
   await onPage("about:blank", async (page) => {
     await logIn(page, addUser("admin"), `${server}/tasks/about`);
     await hasText(page.locator(`[data-token="ci-${unique}"] dd`), /^may send · never used · expires in (59|60)m|^may send · never used · expires in 1h/);
-    await hasText(page.locator('[data-token="local"] dd'), /^may do everything · .* · does not expire$/);
+    await hasText(page.locator('[data-token="data folder"] dd'), /^may do everything · .* · does not expire$/);
   });
 });
