@@ -25,6 +25,7 @@ mod lines;
 mod logfile;
 mod messages;
 mod pump;
+mod readers;
 mod record;
 mod secrets;
 mod sink;

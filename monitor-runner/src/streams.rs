@@ -95,7 +95,7 @@ impl Streams {
         let (ours, theirs) = if is_terminal(to) {
             let pty = Pty::like(to, true)?;
             if self.shown.is_none() {
-                self.shown = Some(Shown::new(dup(to)?, dup(&pty.ours)?));
+                self.shown = Some(Shown::new(dup(to)?, dup(&pty.ours)?, &pty.theirs));
             }
             (pty.ours, pty.theirs)
         } else if is_file(to) && !spec.capture {

@@ -1,6 +1,7 @@
 //! Terminals: the one that the launcher runs on, and the one that it makes for the command.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -10,7 +11,11 @@ use rustix::termios::{
     tcsetwinsize,
 };
 
+use crate::readers::{TerminalId, is_awaited};
 use crate::sys;
+
+/// Interval at which the modes and the readers of the command's terminal are checked where only its output goes through one.
+pub(crate) const CHECK: Duration = Duration::from_millis(100);
 
 /// Both ends of a pseudo-terminal.
 #[derive(Debug)]
@@ -136,25 +141,28 @@ impl Drop for Outer {
 }
 
 /// The launcher's terminal, where the command has one of its own for its output alone. Keys stay where they are, unless the command
-/// reads them from the terminal of its output, as pagers do: it tells by having them unedited.
+/// reads them from the terminal of its output: a pager switches line mode off there, and other programs wait for a line.
 #[derive(Debug)]
 pub(crate) struct Shown {
     outer: OwnedFd,
-    /// What the launcher reads and writes of the command's.
+    /// The launcher's end of the command's terminal.
     terminal: OwnedFd,
+    /// The command's end, if it is known.
+    id: Option<TerminalId>,
     /// For reading keys, if the terminal is that of this program's session.
     keys: Option<OwnedFd>,
     /// The modes that `outer` had, and those that it was given, while keys are handed on.
     taken: Option<(Termios, Termios)>,
+    next_check: Instant,
 }
 
 impl Shown {
-    pub(crate) fn new(outer: OwnedFd, terminal: OwnedFd) -> Self {
+    pub(crate) fn new(outer: OwnedFd, terminal: OwnedFd, theirs: impl AsFd) -> Self {
         let is_own = tcgetsid(&outer).is_ok_and(|session| session.as_raw_nonzero().get() == sys::session_of(0));
         // The command reads keys from the same terminal: a read that came second would wait for the next line.
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let keys = is_own.then(|| open("/dev/tty", flags, Mode::empty()).ok()).flatten();
-        Self { outer, terminal, keys, taken: None }
+        Self { outer, terminal, id: TerminalId::of(theirs).ok(), keys, taken: None, next_check: Instant::now() }
     }
 
     /// Where keys are read from and where they go, while they are handed on.
@@ -167,18 +175,32 @@ impl Shown {
         self.keys.is_some()
     }
 
-    /// Has keys handed on if the command wants them unedited, and lets them be if it doesn't any more. What they are besides, as
-    /// Ctrl-C, they are for the outer terminal, in whose foreground the command is.
+    /// Does [`follow`](Self::follow) if it is time for it. A check that takes long, because the command has many processes, is made
+    /// less often, so that checks take at most a tenth of the time.
+    pub(crate) fn check(&mut self) {
+        let begun = Instant::now();
+        if begun >= self.next_check {
+            self.follow();
+            self.next_check = begun + CHECK.max(begun.elapsed() * 10);
+        }
+    }
+
+    /// Hands keys on while the command reads them from its terminal, and stops when it no longer does. Keys that the outer terminal
+    /// turns into signals, as Ctrl-C, stay with it: the command is in its foreground.
     pub(crate) fn follow(&mut self) {
         let Ok(wanted) = tcgetattr(&self.terminal) else { return self.give_back() };
-        if wanted.local_modes.contains(LocalModes::ICANON) || self.keys.is_none() || !sys::is_foreground(&self.outer) {
+        if self.keys.is_none() || !sys::is_foreground(&self.outer) {
+            return self.give_back();
+        }
+        let is_line_mode = wanted.local_modes.contains(LocalModes::ICANON);
+        if is_line_mode && !self.id.is_some_and(is_awaited) {
             return self.give_back();
         }
         let Some(own) = self.taken.as_ref().map(|(own, _)| own.clone()).or_else(|| tcgetattr(&self.outer).ok()) else { return };
         let mut modes = own.clone();
         modes.input_modes = wanted.input_modes;
-        // The command's terminal shows what is typed, if it is to be shown.
-        modes.local_modes = wanted.local_modes - LocalModes::ECHO;
+        // The command's terminal edits lines and echoes keys, as the command has set it.
+        modes.local_modes = wanted.local_modes - LocalModes::ECHO - LocalModes::ICANON;
         if self.taken.as_ref().is_none_or(|(_, given)| !are_same(given, &modes))
             && tcsetattr(&self.outer, OptionalActions::Drain, &modes).is_ok()
         {

@@ -322,6 +322,66 @@ fn a_pager_at_the_end_of_a_pipe_has_the_keys() {
     }
 }
 
+/// In line mode a terminal does not report who reads it.
+#[test]
+fn a_line_is_read_from_the_terminal_of_the_output() {
+    let python = "import os, select, sys
+print('reading', flush=True)
+print('read', os.read(2, 100).decode().strip(), flush=True)
+select.select([1], [], [])
+print('selected', os.read(1, 100).decode().strip(), flush=True)
+poll = select.poll()
+poll.register(2, select.POLLIN)
+poll.poll()
+print('polled', os.read(2, 100).decode().strip(), 'and', sys.stdin.read(), flush=True)";
+    let shell_script =
+        "echo reading; read -r a <&2; echo read $a; (read -r b <&2; echo selected $b); read -r -t 600 c <&1; echo polled $c and $(cat)";
+    for command in [["python3", "-c", python], ["bash", "-c", shell_script]] {
+        let house = House::new();
+        let mut terminal = Terminal::new();
+        let mut shell = terminal.start(shell(&house));
+        terminal.see("READY> ");
+        let run = house.run(&[], &command);
+        let words: Vec<_> = std::iter::once(run.get_program()).chain(run.get_args()).map(|word| word.to_str().unwrap()).collect();
+        let script =
+            format!("exec {}\n", words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect::<Vec<_>>().join(" "));
+        std::fs::write(house.folder.path().join("asking"), script).unwrap();
+        terminal.type_in("stty -a > before; echo text | sh asking; stty -a > after\n");
+        terminal.see("reading");
+        terminal.type_in("one\n");
+        terminal.see("read one");
+        terminal.type_in("twenty\x7fo\n");
+        terminal.see("selected twento");
+        terminal.type_in("three\n");
+        terminal.see("polled three and text");
+        terminal.see("READY> ");
+        terminal.type_in("exit\n");
+        end_of(&mut shell);
+        let text = |name: &str| std::fs::read_to_string(house.folder.path().join(name)).unwrap();
+        assert_eq!(text("before"), text("after"), "{command:?}");
+    }
+}
+
+/// Its output is a terminal, but another program of the pipe reads the keys.
+#[test]
+fn keys_stay_with_the_one_who_reads_them() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut shell = terminal.start(shell(&house));
+    terminal.see("READY> ");
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    terminal.type_in(&format!("cat | {} run -- sed -u 's/^/sorted /'\n", monitor.display()));
+    for line in ["one", "two"] {
+        wait_for("it to be known", || house.trees().first().map(drop));
+        terminal.type_in(&format!("{line}\n"));
+        terminal.see(&format!("sorted {line}"));
+    }
+    terminal.type_in("\x04");
+    terminal.see("READY> ");
+    terminal.type_in("exit\n");
+    end_of(&mut shell);
+}
+
 /// What failed stands there, not what was to be seen on the terminal.
 #[test]
 fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {

@@ -14,12 +14,10 @@ use crate::helper::wait_for;
 use crate::messages::{Ask, Whom};
 use crate::pump::Pumping;
 use crate::sys;
-use crate::terminal::{Outer, Shown};
+use crate::terminal::{CHECK, Outer, Shown};
 
 /// How often it is looked whether keys are meant for this program by now.
 const FOREGROUND: Duration = Duration::from_millis(200);
-/// How often the modes of the command's terminal are looked at where only its output goes through one.
-const MODES: Duration = Duration::from_millis(100);
 
 impl Work<'_> {
     /// Waits until something happens, or this is over.
@@ -31,8 +29,8 @@ impl Work<'_> {
             longest = Some(longest.unwrap_or(FOREGROUND).min(FOREGROUND));
         }
         if let Some(shown) = self.shown.as_mut().filter(|shown| self.has_command && shown.may_hand_on()) {
-            shown.follow();
-            longest = Some(longest.unwrap_or(MODES).min(MODES));
+            shown.check();
+            longest = Some(longest.unwrap_or(CHECK).min(CHECK));
         }
         // A line without an other end is always ready: a child's end is told by a signal.
         let line = if self.line.is_over { self.signals.as_fd() } else { self.line.as_fd() };
@@ -78,7 +76,7 @@ impl Work<'_> {
     /// From the terminal to the command's, as far as there is room.
     fn hand_on_keys(&mut self) {
         if let Some(shown) = &mut self.shown {
-            // The command may have taken its keys back since the modes were looked at.
+            // The command may have stopped reading since the last check.
             shown.follow();
         }
         let outer = self.outer.as_ref().zip(self.terminal.as_ref()).map(|(outer, terminal)| (outer.as_fd(), terminal));
