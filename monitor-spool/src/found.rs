@@ -230,6 +230,8 @@ impl Spool {
         let dir = self.folder(worker)?;
         let (life, _) = life(&dir, worker).map_err(SpoolError::disk("look at", dir.path()))?;
         let estate = Estate::read(&dir, worker);
+        // A folder that was shipped and removed during the reading looks empty.
+        self.folder(worker)?;
         let acknowledged = estate.acknowledged();
         let waits = |place: &&crate::journal::BatchPlace| place.last() > acknowledged;
         let waiting = estate.journal.places.iter().filter(waits).fold(0_u64, |sum, place| sum.saturating_add(place.count));
@@ -241,7 +243,7 @@ impl Spool {
             waiting,
             unread: estate.unread(),
             bytes: estate.bytes,
-            damaged: estate.damaged(),
+            damaged: if life == Life::Living { estate.damaged_of_living() } else { estate.damaged() },
             about: estate.program.about,
             problems: estate.problems,
         })

@@ -8,6 +8,7 @@ pub mod fuzz;
 mod tests;
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 
 use monitor_core::image::{self, Image};
 use monitor_core::keep::Piece;
@@ -97,11 +98,15 @@ impl Region {
 impl Estate {
     /// Reads a folder. What can't be read is among the problems.
     pub(crate) fn read(dir: &Dir, worker: WorkerId) -> Self {
+        match dir.names() {
+            Ok(names) => Self::read_files(dir, worker, names),
+            Err(error) => Self { problems: vec![format!("the folder: {error}")], ..Self::default() },
+        }
+    }
+
+    /// Reads these files of a folder. A file that is no longer there was removed by the program, or by the process that shipped it.
+    fn read_files(dir: &Dir, worker: WorkerId, names: Vec<String>) -> Self {
         let mut estate = Self::default();
-        let names = dir.names().unwrap_or_else(|error| {
-            estate.problems.push(format!("the folder: {error}"));
-            Vec::new()
-        });
         let mut found: Vec<(FileKind, String)> = names.into_iter().filter_map(|name| Some((FileKind::of(&name)?, name))).collect();
         // The journal before the rings, for it says how far these were taken, and of these one region after the other: the bytes of
         // all together may be many. What a living program moves on meanwhile is seen once, twice or not at all.
@@ -120,6 +125,7 @@ impl Estate {
                     current.1.take(piece, bytes);
                 }
                 (Ok(bytes), _) => estate.take(worker, kind, name, &bytes),
+                (Err(error), _) if error.kind() == ErrorKind::NotFound => {}
                 (Err(error), _) => estate.problems.push(format!("{name}: {error}")),
             }
         }
@@ -245,8 +251,12 @@ impl Estate {
     }
 
     pub(crate) fn damaged(&self) -> u64 {
-        let rings = self.images.values().map(|image| image.damaged).sum::<u64>();
-        self.program.damaged + self.journal.damaged + self.damaged_entries + rings
+        self.damaged_of_living() + self.images.values().map(|image| image.damaged).sum::<u64>()
+    }
+
+    /// Damage that is certain while the program writes: records of its rings that are overwritten during the reading look damaged.
+    pub(crate) fn damaged_of_living(&self) -> u64 {
+        self.program.damaged + self.journal.damaged + self.damaged_entries
     }
 
     /// Records of the rings and entries of the lane that are not in the journal.

@@ -141,3 +141,20 @@ fn a_damaged_bit_of_the_program_costs_a_line_or_a_site() {
         assert!(found.sites.iter().all(|(number, site)| whole.sites[number] == *site), "byte {at}");
     }
 }
+
+#[test]
+fn a_file_that_vanishes_after_it_was_listed_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut begun = begun(dir.path());
+    begun.journal.append(&Parcel::encode(1, &[event(1)]).unwrap(), &Meta::default()).unwrap();
+    let (dir, worker) = (begun.folder.dir(), begun.folder.worker());
+    let mut names = dir.names().unwrap();
+    let gone = ["journal-2", "lane-7", "region-3", "segment-3-0", "chunk-3-0", "fold-3-0", "spare-1"];
+    names.extend(gone.map(str::to_owned));
+    assert!(names.iter().all(|name| name == "lock" || FileKind::of(name).is_some()), "{names:?}");
+    let (whole, estate) = (Estate::read(dir, worker), Estate::read_files(dir, worker, names));
+    assert_eq!((&estate.problems, estate.damaged(), estate.journal.places.len()), (&whole.problems, 0, 1));
+    // Other errors still are.
+    std::fs::create_dir(begun.folder.path().join("journal-2")).unwrap();
+    assert_eq!(Estate::read(dir, worker).problems.len(), whole.problems.len() + 1);
+}
