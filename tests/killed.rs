@@ -455,6 +455,27 @@ fn a_program_that_is_not_to_wait_at_its_end_leaves_all_in_the_spool() {
     assert_eq!(status["dropped"], json!([]));
 }
 
+/// The shipper is still encoding when the program has left `main` and may wait no longer.
+#[test]
+fn a_program_that_has_no_time_for_its_goodbye_is_offline_and_not_lost() {
+    const ROOTS: u64 = 20_000;
+    for is_disk_full in [false, true] {
+        let mut server = Server::start();
+        server.kill();
+        let mut roots = worker(&server, &["lone-roots", &ROOTS.to_string()]);
+        roots.env("MONITOR_EXIT_TIMEOUT", "0s").stdin(Stdio::null());
+        if is_disk_full {
+            limit_files(&mut roots);
+        }
+        let finished = run(roots);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        server.start_again();
+        ship_by_hand(&server);
+        let workers = server.get("/workers")["workers"].as_array().unwrap().clone();
+        assert_eq!(workers.iter().map(|worker| &worker["state"]).collect::<Vec<_>>(), [&json!("offline")], "full: {is_disk_full}");
+    }
+}
+
 /// Runs `many` where no file may hold more than 200 kB and no server answers, and ships what it has left.
 fn with_a_full_disk(count: u64, exit_timeout: &str) -> (Server, monitor_tests::Finished) {
     let mut server = Server::start();

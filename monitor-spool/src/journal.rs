@@ -216,6 +216,11 @@ impl Journal {
         self.places.front().map(|place| place.first)
     }
 
+    /// Number of the last event that is not acknowledged.
+    pub fn last_waiting(&self) -> Option<u64> {
+        self.places.back().map(BatchPlace::last)
+    }
+
     /// Events that wait.
     pub fn waiting(&self) -> u64 {
         self.places.iter().fold(0, |sum, place| sum.saturating_add(place.count))

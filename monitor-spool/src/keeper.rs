@@ -78,6 +78,12 @@ impl SpoolKeeper {
         }
     }
 
+    /// The program ends at this time, in Unix microseconds. The process that ships the rest sends a goodbye with this time, unless the
+    /// time is 0, because the journal has the goodbye.
+    pub fn ended(&self, time_us: u64) {
+        self.marks.ended(time_us);
+    }
+
     /// Why it has failed, once.
     pub fn failure(&self) -> Option<SpoolError> {
         if self.is_good() { None } else { self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() }

@@ -189,8 +189,8 @@ impl Marks {
         self.page.word(DROPS + index * 16 + 8).fetch_add(FACTOR, Ordering::Release);
     }
 
-    /// The program ends of its own accord at this time, in Unix microseconds. What it has recorded is all here, and whoever ships it
-    /// says goodbye for the program.
+    /// The program ends of its own accord at this time, in Unix microseconds. The process that ships what is here sends the goodbye
+    /// for it.
     pub fn ended(&self, time_us: u64) {
         self.page.store_twice(ENDED, time_us);
     }

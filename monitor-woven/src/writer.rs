@@ -273,7 +273,9 @@ fn at_exit(code: Option<i32>) {
         let (done, answer) = mpsc::channel();
         if writer.exit.send(done).is_ok() {
             writer.thread.unpark();
-            let _ = answer.recv_timeout(writer.timeout);
+            if answer.recv_timeout(writer.timeout).is_err() {
+                writer.marks.ended(now_us());
+            }
         }
     });
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Command, Handle, SHIPPER};
+use super::{Command, Handle, SHIPPER, now_us};
 use crate::report;
 
 /// Has [`at_exit`] called at the end of the program, and of its forked children.
@@ -41,6 +41,10 @@ pub(super) fn say_goodbye(shipper: &Handle) {
     // A program that is not to wait at all has what is in memory counted at once.
     let last_words = if timeout.is_zero() { Duration::ZERO } else { LAST_WORDS };
     let until = Instant::now() + timeout;
+    if let Some((_, keeper)) = &shipper.kept {
+        // For the case that there is no time for the goodbye.
+        keeper.ended(now_us());
+    }
     let is_late = |timeout| answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout);
     if shipper.commands.send(Command::Exit { done, until, late: until + last_words }).is_err() || !is_late(timeout) {
         return;

@@ -104,6 +104,10 @@ impl Outbox {
             self.hold(&parcel);
             self.parcels.push_back(parcel);
             self.tell_memory();
+            if let Some(slot) = &mut self.slot {
+                // The process that ships the rest numbers its events behind these.
+                slot.advance(self.next_number);
+            }
         }
     }
 
@@ -125,6 +129,9 @@ impl Outbox {
     pub(super) fn leave(&mut self, taken: &Taken) {
         self.put(&[worker::offline()], taken);
         self.has_left = true;
+        if let Some(slot) = &self.slot {
+            slot.said_goodbye(self.last());
+        }
     }
 
     /// A request of one event that is worth sending now or never; its number is used up either way. None after the goodbye.
@@ -153,6 +160,7 @@ impl Outbox {
     /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
     /// how many events that were, and why.
     pub(super) fn keep_rest(&mut self) -> Option<(u64, String)> {
+        let goodbye = self.last();
         let spool = self.slot.as_mut().filter(|_| !self.parcels.is_empty())?;
         // The rings are of no use to anybody any more, and their files may have what room there is.
         spool.remove_memory();
@@ -166,6 +174,7 @@ impl Outbox {
         }
         (self.bytes, self.events) = (0, 0);
         spool.in_memory(0);
+        spool.said_goodbye(goodbye);
         let count = lost(spool) - before;
         first.filter(|_| count > 0).map(|why| (count, why.to_string()))
     }

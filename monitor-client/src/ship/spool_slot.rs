@@ -71,6 +71,13 @@ impl SpoolSlot {
         why
     }
 
+    /// If the event of this number, the goodbye, is in the journal, nobody else has to send one.
+    pub(super) fn said_goodbye(&self, number: u64) {
+        if self.journal.last_waiting() == Some(number) {
+            self.keeper.ended(0);
+        }
+    }
+
     /// So many events are in memory alone.
     pub(super) fn in_memory(&self, events: u64) {
         self.program.in_memory(events);
