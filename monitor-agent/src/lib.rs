@@ -37,6 +37,7 @@ mod socket;
 mod spec;
 mod tasks;
 mod tell;
+mod telling;
 mod watch;
 
 pub use agent::{Agent, Config};
@@ -44,6 +45,7 @@ pub use commands::ChannelCommands;
 pub use data::{Database, RunRow, TaskRow};
 pub use error::AgentError;
 pub use folder::{DATABASE, default_data, is_running};
+pub use link::disconnected;
 pub use publication::{Change, FileRow, Files, Publication, PublishError, compare, files};
 pub use request::{Answer, Request};
 pub use socket::publish_by;

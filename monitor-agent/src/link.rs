@@ -1,7 +1,8 @@
 //! The agent's link to the server: a thread that fetches the agent's tasks as they change, and takes what the agent is ordered to do.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::error::AgentError;
 use crate::follow::News;
 use crate::look;
 use crate::request::{Answer, Request};
+use crate::telling::Telling;
 
 /// The server is asked to wait so long for a change of the agent's tasks.
 const WAIT: Duration = Duration::from_secs(30);
@@ -67,11 +69,21 @@ pub(crate) struct Link {
     pub(crate) fetched: Arc<watch::Sender<u64>>,
 }
 
-/// Why something is not to be tried again now, told once.
+/// Holds why the agent is not connected, in its folder.
+const DISCONNECTED: &str = "disconnected";
+
+/// Why the agent in a folder has no connection to its server; none if it has one.
+pub fn disconnected(folder: &Path) -> Option<String> {
+    fs::read_to_string(folder.join(DISCONNECTED)).ok()
+}
+
+/// Why something is not to be tried again now.
 #[derive(Default)]
 struct Trouble {
-    told: Option<String>,
+    told: Telling,
     backoff: Backoff,
+    /// The file that says it, and what it says.
+    file: Option<(PathBuf, String)>,
 }
 
 impl Trouble {
@@ -79,22 +91,36 @@ impl Trouble {
     async fn wait(&mut self, what: &str, error: &Error) {
         // A worker that is not known yet will be as soon as the server has taken its first events.
         let is_passing = error.is_temporary() || error.status() == Some(404);
+        self.note(&error.causes());
         if is_passing {
             tracing::debug!(error = error.causes(), "{what}");
             return sleep(self.backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default())).await;
         }
         let words = error.causes();
-        if self.told.as_ref() != Some(&words) {
+        if self.told.is_due(&words, std::time::Instant::now()) {
             tracing::warn!("{what}: {words}");
-            self.told = Some(words);
         }
         sleep(REFUSED).await;
     }
 
     fn is_over(&mut self, what: &str) {
         self.backoff.reset();
-        if self.told.take().is_some() {
+        if let Some((path, said)) = &mut self.file {
+            said.clear();
+            let _ = fs::remove_file(path);
+        }
+        if self.told.is_over() {
             tracing::info!("{what}");
+        }
+    }
+
+    /// Writes it where others look. If that fails they only know less.
+    fn note(&mut self, words: &str) {
+        if let Some((path, said)) = &mut self.file
+            && said != words
+            && fs::write(path, words).is_ok()
+        {
+            words.clone_into(said);
         }
     }
 }
@@ -145,7 +171,9 @@ impl Link {
 
     /// Opens the channel for orders, again and again.
     async fn listen(self) {
-        let mut trouble = Trouble::default();
+        let file = self.data.join(DISCONNECTED);
+        let _ = fs::remove_file(&file);
+        let mut trouble = Trouble { file: Some((file, String::new())), ..Trouble::default() };
         let key = format!("{}{}", random(), random());
         loop {
             let error = match self.client.channel(self.worker, &key, &methods()).await {
@@ -275,5 +303,5 @@ impl Link {
 
 /// 32 hexadecimal digits that nobody guesses.
 pub(crate) fn random() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim().replace('-', "")
+    fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim().replace('-', "")
 }

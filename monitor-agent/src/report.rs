@@ -15,6 +15,7 @@ use crate::data::Database;
 use crate::error::AgentError;
 use crate::link::random;
 use crate::outbox::Outbox;
+use crate::telling::Telling;
 
 /// A database that can't be read or written now is asked again after so long.
 const STUCK: Duration = Duration::from_secs(1);
@@ -41,13 +42,13 @@ impl Reporter {
             let _ending: Sender<()> = ending;
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
             let Ok(mut database) = Database::existing(&data) else { return };
-            let (mut told, mut adopted, mut clock) = (None, None::<Instant>, ClockAlert { agent, is_raised: false });
+            let (mut told, mut adopted, mut clock) = (Telling::default(), None::<Instant>, ClockAlert { agent, is_raised: false });
             loop {
                 let is_stuck = runtime.block_on(empty(&mut database, &client, &mut told, &mut clock));
                 if let Some(spool) = spool.as_ref().filter(|_| !is_stuck && adopted.is_none_or(|adopted| adopted.elapsed() >= ADOPT)) {
                     adopted = Some(Instant::now());
                     if let Err(error) = runtime.block_on(adopt(spool, &client)) {
-                        tell_once(&mut told, &format!("{}: {error}", spool.display()));
+                        tell(&mut told, &format!("{}: {error}", spool.display()));
                     }
                 }
                 let heard = if is_stuck { woken.recv_timeout(STUCK) } else { woken.recv().map_err(RecvTimeoutError::from) };
@@ -77,27 +78,27 @@ impl Reporter {
 }
 
 /// Sends all that waits. Returns true if something may be left, for the database can't be read or written now.
-async fn empty(database: &mut Database, client: &Client, told: &mut Option<String>, clock: &mut ClockAlert) -> bool {
+async fn empty(database: &mut Database, client: &Client, told: &mut Telling, clock: &mut ClockAlert) -> bool {
     let mut outbox = Outbox::new(database);
     let way = ToServer::new(client);
     let then = async |outbox: &mut Outbox<'_>, Answered { answer, settled, wait }: Answered<'_>| {
         match answer {
             Answer::Accepted => {
                 clock.is_raised = false;
-                if told.take().is_some() {
+                if told.is_over() {
                     tracing::info!("the server takes what the agent tells again");
                 }
             }
             Answer::Refused { .. } if way.server_time_us.get().is_some() => {
                 let server_us = way.server_time_us.get().unwrap_or_default();
-                tell_once(told, "its events are dated ahead of the server: this machine's clock or the server's is wrong");
+                tell(told, "its events are dated ahead of the server: this machine's clock or the server's is wrong");
                 clock.raise(client, server_us).await;
                 outbox.limit_times(way.now_us());
             }
             Answer::Unreadable { why, .. } | Answer::TooLarge { why } => {
                 tracing::warn!("the server can't take a part of what it is told: {why}");
             }
-            Answer::Busy { why, .. } | Answer::Refused { why } | Answer::Away { why } => tell_once(told, why),
+            Answer::Busy { why, .. } | Answer::Refused { why } | Answer::Away { why } => tell(told, why),
         }
         if outbox.is_stuck() {
             return Next::Stop;
@@ -178,11 +179,9 @@ impl ClockAlert {
     }
 }
 
-/// Why the server doesn't take it is told once.
-fn tell_once(told: &mut Option<String>, why: &str) {
-    if told.as_deref() != Some(why) {
+fn tell(told: &mut Telling, why: &str) {
+    if told.is_due(why, Instant::now()) {
         tracing::warn!("the server doesn't take what the agent tells, which waits: {why}");
-        *told = Some(why.to_owned());
     }
 }
 

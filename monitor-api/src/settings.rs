@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead as _, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
@@ -131,6 +131,7 @@ pub struct Settings {
     pub(crate) url: Url,
     pub(crate) token: Option<Token>,
     pub(crate) authority_pem: Option<Vec<u8>>,
+    pub(crate) certificate_file: Option<PathBuf>,
     pub(crate) connect_timeout: Duration,
     pub(crate) silence_timeout: Duration,
     pub(crate) max_answer_bytes: usize,
@@ -151,14 +152,15 @@ impl Settings {
             url,
             token: None,
             authority_pem: None,
+            certificate_file: None,
             connect_timeout: Duration::from_secs(10),
             silence_timeout: Duration::from_secs(60),
             max_answer_bytes: 256 << 20,
         }
     }
 
-    /// What the environment says: `MONITOR_SERVER_URL`, else [`DEFAULT_URL`], and `MONITOR_TOKEN`, as monitored programs and the command
-    /// line read them. An empty value is none.
+    /// What the environment says: `MONITOR_SERVER_URL`, else [`DEFAULT_URL`], `MONITOR_TOKEN` and `MONITOR_SERVER_CERT`, as monitored
+    /// programs and the command line read them. An empty value is none.
     ///
     /// # Errors
     /// When one of them can't be used.
@@ -178,6 +180,7 @@ impl Settings {
         if let Some(text) = value("MONITOR_TOKEN") {
             settings.token = Some(Token::new(&text).map_err(|invalid| named("MONITOR_TOKEN", invalid))?);
         }
+        settings.certificate_file = value("MONITOR_SERVER_CERT").map(PathBuf::from);
         Ok(settings)
     }
 
@@ -193,6 +196,14 @@ impl Settings {
     #[must_use]
     pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authority_pem = Some(pem.into());
+        self
+    }
+
+    /// Trusts the certificate in this PEM file alone, whatever its name and its authority: for a server whose certificate file can be read
+    /// here. The file is read at each connection.
+    #[must_use]
+    pub fn certificate_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.certificate_file = Some(path.into());
         self
     }
 

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io::{Read, Write as _};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::Context as _;
@@ -48,6 +48,17 @@ struct Asking {
     runtime: Runtime,
 }
 
+/// The file of the only certificate that is trusted.
+const CERTIFICATE: &str = "MONITOR_SERVER_CERT";
+
+/// Settings for the server at `url`.
+pub(crate) fn settings_of(url: Url, token: Option<Token>, certificate_file: Option<PathBuf>) -> Settings {
+    let settings = Settings::for_url(url);
+    let settings = if let Some(token) = token { settings.token(token) } else { settings };
+    let certificate_file = certificate_file.filter(|path| !path.as_os_str().is_empty());
+    if let Some(path) = certificate_file { settings.certificate_file(path) } else { settings }
+}
+
 pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     monitor_api::server_url(text).map_err(|invalid| invalid.why)
 }
@@ -59,8 +70,7 @@ pub(crate) fn read_token_file(path: &str) -> Result<Token, String> {
 
 impl Asking {
     fn new(url: Url, token: Option<Token>) -> Self {
-        let settings = Settings::for_url(url);
-        let client = Client::new(if let Some(token) = token { settings.token(token) } else { settings });
+        let client = Client::new(settings_of(url, token, std::env::var_os(CERTIFICATE).map(PathBuf::from)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         Self { client, runtime }
     }

@@ -43,6 +43,7 @@
 //! | `MONITOR_ENABLED` | `1`, `true`, `on`, `yes`: record | off |
 //! | `MONITOR_SERVER_URL` | where the server is; its page's address will do | `http://127.0.0.1:60010` |
 //! | `MONITOR_TOKEN` | sent as bearer token | none |
+//! | `MONITOR_SERVER_CERT` | with the feature `tls`: the file of the server's certificate, the only one that is trusted then | what the machine trusts |
 //! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent: `1000000`, `64MiB` | 64 MiB |
 //! | `MONITOR_SPOOL_DIR` | where what the server hasn't got yet outlives the program; `off`: nowhere | `monitor/spool` in the user's folder for state |
 //! | `MONITOR_SPOOL_BYTES` | bound of what this program keeps there | 256 MiB |

@@ -18,6 +18,9 @@ pub(crate) struct Settings {
     pub(crate) events_url: Url,
     /// Sent as `Authorization: Bearer`.
     pub(crate) token: Option<String>,
+    /// The file of the only certificate that is trusted; none for what the machine trusts.
+    #[cfg(feature = "tls")]
+    pub(crate) certificate_file: Option<std::path::PathBuf>,
     /// Which commands are done.
     pub(crate) commands: Allowed,
     /// What has ended goes to a receiver of OTLP at `events_url`, and nothing to a server of ours.
@@ -99,6 +102,8 @@ impl Settings {
             recording: Recording::read(&mut reader),
             events_url: events_url(&Url::parse(SERVER_URL).expect("a constant")),
             token: None,
+            #[cfg(feature = "tls")]
+            certificate_file: None,
             commands: Allowed::Read(Vec::new()),
             is_otlp: false,
             #[cfg(feature = "otlp")]
@@ -109,6 +114,11 @@ impl Settings {
             let read = |text: &str| url(text.trim()).map(|base| events_url(&base));
             settings.events_url = reader.value("MONITOR_SERVER_URL", wanted, settings.events_url, read);
             let token = reader.secret("MONITOR_TOKEN", "printable characters", None, |text| token(text).map(Some));
+            #[cfg(feature = "tls")]
+            {
+                let file = |text: &str| Some((!text.is_empty()).then(|| text.into()));
+                settings.certificate_file = reader.value("MONITOR_SERVER_CERT", "a file", None, file);
+            }
             let wanted = "read, all, off, or names of methods between commas";
             settings.commands = reader.value("MONITOR_COMMANDS", wanted, Allowed::Read(Vec::new()), Allowed::read);
             settings.token = token.filter(|token| !token.is_empty());

@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// One duty, as it sees itself: it says here how its runs went.
 #[derive(Debug)]
-pub(crate) struct Duty {
+pub struct Duty {
     name: &'static str,
     clock: Clock,
     state: Mutex<State>,
@@ -42,7 +42,7 @@ impl Duty {
     }
 
     /// Notes how a run went and in what time the next one is due. An error is logged, unless the run before had the same.
-    pub(crate) fn ran(&self, result: Result<(), String>, next: Duration) {
+    pub fn ran(&self, result: Result<(), String>, next: Duration) {
         if let Some(error) = self.note(result, next) {
             tracing::warn!(duty = self.name, "{error}");
         }
@@ -87,6 +87,11 @@ impl Duty {
 pub(crate) struct Board(Arc<Mutex<Vec<Arc<Duty>>>>);
 
 impl Board {
+    /// Has a duty shown that somebody else does.
+    pub(crate) fn put(&self, duty: Arc<Duty>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(duty);
+    }
+
     pub(crate) fn told(&self) -> Vec<DutyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|duty| duty.told()).collect()
     }
@@ -112,7 +117,7 @@ impl Duties {
         F: Future<Output = ()> + Send + 'static,
     {
         let duty = Arc::new(Duty::new(name, self.clock.clone()));
-        self.board.0.lock().unwrap_or_else(PoisonError::into_inner).push(duty.clone());
+        self.board.put(duty.clone());
         self.running.spawn(keep(duty, begin, self.stopping.clone()));
     }
 

@@ -36,6 +36,7 @@ mod watchdog;
 pub use clock::Clock;
 pub use commands::AllowedCommands;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, StartAgent, read_duration};
+pub use duties::Duty;
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
 pub use oidc::{OidcError, RolesOfGroups};

@@ -17,7 +17,7 @@ use crate::alerts::{self, Alerts, AlertsFile, Sender};
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
-use crate::duties::{Board, Duties};
+use crate::duties::{Board, Duties, Duty};
 use crate::forward::{self, Target, TargetError};
 use crate::heartbeats;
 use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
@@ -51,6 +51,8 @@ pub struct Server {
     clock: Clock,
     /// Told of whatever is stored: it may matter to an alert.
     signal: Arc<Notify>,
+    /// How its duties go.
+    board: Board,
 }
 
 /// Why a server did not begin, or did not go on.
@@ -192,7 +194,15 @@ impl Server {
             stopping,
             clock,
             signal,
+            board: Board::default(),
         })
+    }
+
+    /// A duty that whoever runs the server does, shown with the server's own.
+    pub fn duty(&self, name: &'static str) -> Arc<Duty> {
+        let duty = Arc::new(Duty::new(name, self.clock.clone()));
+        self.board.put(duty.clone());
+        duty
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -224,8 +234,8 @@ impl Server {
     async fn serve_until(self, shutdown: BoxFuture<'_, ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
         let public_url = public_url(&self.config, self.tls.is_some());
-        let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, target, stopping, clock, signal } = self;
-        let board = Board::default();
+        let Self { listener, config, store, ingest, live, access, tls, oidc, ages, commands, target, stopping, clock, signal, board } =
+            self;
         let ingest = Arc::new(ingest);
         let alerts = Arc::new(Alerts::new(alerts::Parts {
             store: store.clone(),

@@ -17,6 +17,8 @@ mod host;
 mod ids;
 mod model;
 mod order;
+#[cfg(feature = "tls")]
+mod pin;
 mod program_order;
 mod publication;
 mod queue;
@@ -55,6 +57,8 @@ pub use model::{
     Root, RootsPage, StreamMessage, TreePage, Worker, WorkersPage, quantile_ns,
 };
 pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS, check_arguments};
+#[cfg(feature = "tls")]
+pub use pin::pinned;
 pub use program_order::{EVENT_LEVELS, LOG_LEVELS, ProgramOrder};
 pub use publication::{
     BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,

@@ -126,6 +126,44 @@ fn an_agent_of_a_server_at_another_address_is_replaced() {
     assert!(agent.pids().is_empty());
 }
 
+/// The certificate is for another name and signs itself, so that no client trusts it by itself.
+#[test]
+fn an_agent_trusts_its_server_s_certificate_and_the_server_says_why_it_is_not_connected() {
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key, other] = ["server.pem", "server.key", "other.pem"].map(|name| folder.path().join(name));
+    let own = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();
+    fs::write(&certificate, own.cert.pem()).unwrap();
+    fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    fs::write(&other, rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap().cert.pem()).unwrap();
+    let server = Server::start_with_tls_and(&certificate, &key, vec![("MONITOR_AGENT", "on".into())]);
+    let mut both = Both { agent: OwnAgent(server.data().join("agent")), server };
+    let Both { server, agent } = &mut both;
+    let task = json!({"name": "gold", "command": ["true"]});
+    assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
+    run(server, "gold");
+    let error = |server: &Server| {
+        let status = server.get("/status");
+        let duties = status["duties"].as_array().unwrap();
+        duties.iter().find(|duty| duty["name"] == "agent").unwrap()["error"].as_str().map(str::to_owned)
+    };
+    assert_eq!(error(server), None);
+
+    // Somebody puts another certificate there. The server keeps its own, because the new one does not fit the key.
+    fs::copy(&other, &certificate).unwrap();
+    kill(agent.pid());
+    wait_for("the reason", || {
+        let error = error(server)?;
+        (error.starts_with("the agent local is not connected: ") && error.contains("is not the one in")).then_some(())
+    });
+    fs::write(&certificate, own.cert.pem()).unwrap();
+    wait_for("a connection", || error(server).is_none().then_some(()));
+    run(server, "gold");
+    let log = fs::read_to_string(agent.0.join("log")).unwrap();
+    let told = log.lines().filter(|line| line.contains("is not the one in")).count();
+    assert!((1..=6).contains(&told), "each trouble is told once, and not at each try: {log}");
+    server.stop();
+}
+
 #[test]
 fn a_data_folder_that_is_named_from_where_one_stands_has_an_agent_as_well() {
     let place = tempfile::tempdir().unwrap();

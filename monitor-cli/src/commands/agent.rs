@@ -48,6 +48,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
+    // It tells at each connection of a certificate that it doesn't trust. The agent tells of it, too, and not every time.
+    let filter = filter.add_directive("rustls_platform_verifier=off".parse().expect("a directive"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -79,8 +81,8 @@ fn config(args: Args) -> anyhow::Result<Config> {
         Some(token) => (url, Some(token)),
         None => crate::client::local(&url)?.map_or((url, None), |(url, token)| (url, Some(token))),
     };
-    let settings = monitor_api::Settings::for_url(url);
-    let settings = if let Some(token) = token { settings.token(token) } else { settings };
+    let server_cert = args.server_cert.clone().map(absolute).transpose()?;
+    let settings = crate::client::settings_of(url, token, server_cert.clone());
     let client = || Client::new(settings.clone());
     let (files_only, commands, max_runs) = (args.files_only(), args.commands(), args.max_runs());
     let data = absolute_data(args.data)?;
@@ -91,6 +93,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     let mut env: Vec<(&str, OsString)> = Vec::new();
     env.extend(args.server.map(|server| ("MONITOR_SERVER_URL", server.as_str().into())));
     env.extend(args.token_file.map(absolute).transpose()?.map(|file| ("MONITOR_TOKEN_FILE", file.into())));
+    env.extend(server_cert.map(|file| ("MONITOR_SERVER_CERT", file.into())));
     Ok(Config {
         client: client(),
         orders: client(),

@@ -53,6 +53,9 @@ pub(crate) struct Settings {
     /// The file whose first line is the token that the server is shown [default: that of `MONITOR_TOKEN` or `MONITOR_TOKEN_FILE`]
     #[arg(long, value_name = "FILE", env = "MONITOR_TOKEN_FILE")]
     pub(super) token_file: Option<PathBuf>,
+    /// The file of the server's certificate, the only one that is trusted then [default: what the machine trusts]
+    #[arg(long, value_name = "FILE", env = "MONITOR_SERVER_CERT")]
+    pub(super) server_cert: Option<PathBuf>,
     /// The server's `alerts.toml`, whose commands of channels the agent runs: set by the server that starts it
     #[arg(long, value_name = "FILE", hide = true)]
     #[serde(skip)]
@@ -111,6 +114,7 @@ impl Settings {
             server: self.server.or(file.server),
             // `MONITOR_TOKEN` is part of the environment as well.
             token_file: self.token_file.or(file.token_file.filter(|_| std::env::var_os("MONITOR_TOKEN").is_none())),
+            server_cert: self.server_cert.or(file.server_cert),
             alerts_file: self.alerts_file,
             commands: file.commands,
         })

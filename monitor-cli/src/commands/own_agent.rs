@@ -9,10 +9,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use monitor_agent::{Database, Request, is_running};
+use monitor_server::Duty;
 use monitor_server::access::Local;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
@@ -28,13 +30,16 @@ const LONGEST_LOG: u64 = 16 << 20;
 const LOOK: Duration = Duration::from_secs(1);
 /// One that ended at once is started again after two seconds, then four, and after so long at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// It has so long until it runs.
+const BEGINNING: Duration = Duration::from_secs(10);
 /// It has so long to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks whether it has ended.
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// Keeps an agent running in a data folder until the server has ended. It runs the commands of the channels in the file `alerts`.
-pub(crate) async fn keep(data: PathBuf, alerts: PathBuf, ended: CancellationToken) {
+/// It trusts the certificate in the file `certificate`, if the server has one. How it goes is noted as a duty of the server.
+pub(crate) async fn keep(data: PathBuf, settings: OfServer, duty: Arc<Duty>, ended: CancellationToken) {
     let Some(local) = Local::find(&data) else {
         tracing::warn!("no agent is started, for the server could not write its own token");
         return;
@@ -59,7 +64,7 @@ pub(crate) async fn keep(data: PathBuf, alerts: PathBuf, ended: CancellationToke
             child = None;
         }
         if child.is_none() && !is_running(&folder) && started_at.is_none_or(|at| at.elapsed() >= pause) {
-            match start(&folder, &local, &alerts) {
+            match start(&folder, &local, &settings) {
                 Ok(started) => {
                     tracing::info!(pid = started.id(), folder = %folder.display(), "started an agent, which runs batch tasks on this machine");
                     (child, started_at) = (Some(started), Some(Instant::now()));
@@ -71,21 +76,47 @@ pub(crate) async fn keep(data: PathBuf, alerts: PathBuf, ended: CancellationToke
                 Err(_) => {}
             }
         }
+        let begins = started_at.is_some_and(|at| at.elapsed() < BEGINNING);
+        duty.ran(standing(&folder, begins), LOOK);
         if ended.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none() {
             return end(&folder, child).await;
         }
     }
 }
 
+/// What of the server's settings concerns its agent.
+#[derive(Debug)]
+pub(crate) struct OfServer {
+    /// `alerts.toml`.
+    pub(crate) alerts: PathBuf,
+    /// The file of the server's certificate, if it speaks https.
+    pub(crate) certificate: Option<PathBuf>,
+}
+
+/// Whether the agent in a folder runs and has reached the server. One that begins may not have its folder yet.
+fn standing(folder: &Path, begins: bool) -> Result<(), String> {
+    if !is_running(folder) {
+        if begins {
+            return Ok(());
+        }
+        return Err(format!("the agent {NAME} doesn't run: its log is {}", folder.join(LOG).display()));
+    }
+    monitor_agent::disconnected(folder).map_or(Ok(()), |why| Err(format!("the agent {NAME} is not connected: {why}")))
+}
+
 /// Starts it. It is in no terminal's foreground: Ctrl-C reaches the server alone.
-fn start(folder: &Path, local: &Local, alerts: &Path) -> io::Result<Child> {
+fn start(folder: &Path, local: &Local, settings: &OfServer) -> io::Result<Child> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let token = folder.join("token");
     let private = |path: &Path| OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path);
     private(&token)?.write_all(local.token.as_bytes())?;
     let mut agent = Command::new(std::env::current_exe()?);
     agent.args(["agent", "--name", NAME, "--server", local.url.as_str(), "--data"]).arg(folder).arg("--token-file").arg(&token);
-    agent.arg("--alerts-file").arg(std::path::absolute(alerts)?);
+    agent.arg("--alerts-file").arg(std::path::absolute(&settings.alerts)?);
+    match &settings.certificate {
+        Some(certificate) => agent.env("MONITOR_SERVER_CERT", std::path::absolute(certificate)?),
+        None => agent.env_remove("MONITOR_SERVER_CERT"),
+    };
     // Whatever it and its runs leave stays in the data folder.
     agent.env("MONITOR_SPOOL_DIR", folder.join("spool"));
     for other in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {

@@ -1,7 +1,7 @@
 //! `monitor server`
 
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use monitor_server::{Config, SETTINGS, Server};
@@ -124,7 +124,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = StopSignals::watch()?;
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
-    let (starts_agent, alerts) = (config.starts_agent(), config.alerts_path());
+    let (starts_agent, alerts, certificate) = (config.starts_agent(), config.alerts_path(), config.tls_cert.clone());
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // A server whose output nobody reads still serves.
@@ -135,7 +135,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("--insecure: whoever reaches {} can read everything and record", server.local_addr());
     }
     let ended = CancellationToken::new();
-    let agent = keep_agent(&data, alerts, starts_agent, &ended);
+    let agent = if starts_agent { keep_agent(&server, data, alerts, certificate, &ended) } else { None };
     // One who counts: the first signal is seen before anybody hears of it, so a second one right behind that is another one.
     let stop = CancellationToken::new();
     let told_twice = async {
@@ -156,11 +156,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Keeps an agent of this machine running until the server has ended.
 #[cfg(target_os = "linux")]
-fn keep_agent(data: &Path, alerts: PathBuf, starts: bool, ended: &CancellationToken) -> Option<JoinHandle<()>> {
-    starts.then(|| tokio::spawn(super::own_agent::keep(data.to_owned(), alerts, ended.clone())))
+fn keep_agent(
+    server: &Server,
+    data: PathBuf,
+    alerts: PathBuf,
+    certificate: Option<PathBuf>,
+    ended: &CancellationToken,
+) -> Option<JoinHandle<()>> {
+    let settings = super::own_agent::OfServer { alerts, certificate };
+    Some(tokio::spawn(super::own_agent::keep(data, settings, server.duty("agent"), ended.clone())))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn keep_agent(_: &Path, _: PathBuf, _: bool, _: &CancellationToken) -> Option<JoinHandle<()>> {
+fn keep_agent(_: &Server, _: PathBuf, _: PathBuf, _: Option<PathBuf>, _: &CancellationToken) -> Option<JoinHandle<()>> {
     None
 }

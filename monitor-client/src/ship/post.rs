@@ -26,6 +26,8 @@ pub(super) struct Post {
     client: OnceCell<Client>,
     url: reqwest::Url,
     authorization: Option<String>,
+    #[cfg(feature = "tls")]
+    certificate_file: Option<std::path::PathBuf>,
     is_otlp: bool,
     #[cfg(feature = "otlp")]
     otlp: Option<super::otlp::Otlp>,
@@ -39,6 +41,8 @@ impl Post {
             client: OnceCell::new(),
             url: settings.events_url.clone(),
             authorization,
+            #[cfg(feature = "tls")]
+            certificate_file: settings.certificate_file.clone().filter(|_| !settings.is_otlp),
             is_otlp: settings.is_otlp,
             #[cfg(feature = "otlp")]
             otlp: settings.otlp.clone().map(super::otlp::Otlp::new),
@@ -80,6 +84,8 @@ impl Post {
         if self.url.scheme() == "http" {
             // No certificate is ever looked at: none has to be read, and none has to be there.
             client = client.tls_certs_only([]);
+        } else if let Some(path) = &self.certificate_file {
+            client = client.tls_backend_preconfigured(monitor_wire::pinned(path.clone()));
         }
         let client = client.build()?;
         Ok(self.client.get_or_init(|| client))

@@ -375,6 +375,7 @@ export const en = {
   "duty.commands": "Hand commands to workers",
   "duty.certificate": "Renew the certificate",
   "duty.systemd": "Tell systemd",
+  "duty.agent": "Keep the agent running and connected",
   "about.queue": "Waiting to be stored",
   "about.disk": "Free disk space",
   "about.disk.least": "batches are refused below {bytes}",

@@ -376,6 +376,7 @@ export const zh: Messages = {
   "duty.commands": "把命令交给工作进程",
   "duty.certificate": "更新证书",
   "duty.systemd": "通知 systemd",
+  "duty.agent": "保持代理运行并连接",
   "about.queue": "等待存储",
   "about.disk": "磁盘可用空间",
   "about.disk.least": "低于 {bytes} 时拒收批次",

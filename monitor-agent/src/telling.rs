@@ -1,0 +1,55 @@
+//! When a trouble that goes on is told again.
+
+use std::time::{Duration, Instant};
+
+/// A trouble is told again after so long, then after twice as long, and so on.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// A trouble that goes on: it is told when it begins, when its words change, and then less and less often.
+#[derive(Debug, Default)]
+pub(crate) struct Telling(Option<Told>);
+
+#[derive(Debug)]
+struct Told {
+    words: String,
+    at: Instant,
+    pause: Duration,
+}
+
+impl Telling {
+    /// Returns true if the trouble is to be told now.
+    pub(crate) fn is_due(&mut self, words: &str, now: Instant) -> bool {
+        let pause = match &self.0 {
+            Some(told) if told.words == words && now < told.at + told.pause => return false,
+            Some(told) if told.words == words => (2 * told.pause).min(LONGEST_PAUSE),
+            _ => FIRST_PAUSE,
+        };
+        self.0 = Some(Told { words: words.to_owned(), at: now, pause });
+        true
+    }
+
+    /// The trouble is over. Returns true if it was told.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.0.take().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_told_less_and_less_often_and_another_one_at_once() {
+        let (mut telling, begin) = (Telling::default(), Instant::now());
+        let mut told = |from: u64, to: u64, words: &str| {
+            (from..to).filter(|at| telling.is_due(words, begin + Duration::from_secs(*at))).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, 500, "refused"), [0, 60, 180, 420]);
+        assert_eq!(told(500, 600, "no certificate"), [500, 560]);
+        let day = told(600, 87_000, "no certificate");
+        assert!(day.len() < 30 && day.windows(2).all(|pair| pair[1] - pair[0] <= 3600), "{day:?}");
+        assert!(telling.is_over() && !telling.is_over());
+        assert!(telling.is_due("no certificate", begin), "a trouble that comes back is told at once");
+    }
+}
