@@ -25,6 +25,7 @@ mod queue;
 mod queue_order;
 mod retry;
 mod revoked;
+mod secret;
 mod stats;
 mod status;
 mod task;
@@ -72,6 +73,7 @@ pub use queue::{
 pub use queue_order::{CallAnswer, PurgeAnswer, QueueCount, QueueLength, QueuePurge, QueuesAnswer, RetryAnswer, RetryLine, TaskCall};
 pub use retry::{Backoff, LONGEST_RETRY_AFTER, is_temporary, retry_after};
 pub use revoked::RevokedIds;
+pub use secret::mask;
 pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };

@@ -119,7 +119,7 @@ fn a_program_s_own_methods_are_its_own_choice_and_want_operate() {
     let audit: Value = serde_json::from_str(&audit).unwrap();
     let entries = audit["entries"].as_array().unwrap();
     let doubled = entries.iter().find(|entry| entry["action"].as_str().unwrap().contains("double {\"n\":21} to")).expect("it is recorded");
-    assert_eq!((doubled["who"].as_str(), doubled["outcome"].as_str()), (Some("local"), Some("done: 1 ok")));
+    assert_eq!((doubled["who"].as_str(), doubled["outcome"].as_str()), (Some("data folder"), Some("done: 1 ok")));
     let channel = server.get(&format!("/workers/{}/channel", one(request("ping", json!({}), &all))["worker_id"].as_str().unwrap()));
     assert!(channel["open_since_us"].is_u64() && channel["methods"].as_array().unwrap().contains(&json!("double")), "{channel}");
 }

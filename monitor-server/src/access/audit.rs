@@ -6,6 +6,8 @@ use super::{Access, AccessError, How};
 
 /// Older ones are forgotten, so that nobody can fill the disk with tries.
 const KEPT: u64 = 100_000;
+/// Longest action of an entry, in bytes.
+const MOST_ACTION: usize = 2_048;
 
 /// Something that was done, or tried.
 #[derive(Debug, Clone)]
@@ -28,7 +30,6 @@ impl Access {
     /// # Errors
     /// If the database fails.
     pub fn record(&self, deed: &Deed<'_>) -> Result<(), AccessError> {
-        let shortened: String = deed.action.chars().take(1_000).collect();
         let Deed { who, how, address, outcome, .. } = deed;
         let entry = AuditEntry {
             number: 0,
@@ -36,7 +37,7 @@ impl Access {
             who: (*who).to_owned(),
             how: how.as_str().to_owned(),
             address: address.clone(),
-            action: shortened,
+            action: shortened(deed.action, MOST_ACTION),
             outcome: (*outcome).to_owned(),
         };
         self.records.add_deed(&entry, KEPT)
@@ -50,6 +51,15 @@ impl Access {
         let next_cursor = entries.last().filter(|_| has_more).map(|entry| entry.number.to_string());
         Ok(AuditPage { entries, next_cursor })
     }
+}
+
+/// Cuts a text to `most` bytes. A text that was cut ends with `…`.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = (0..=most - '…'.len_utf8()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    format!("{}…", &text[..end])
 }
 
 #[cfg(test)]

@@ -10,13 +10,15 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode, header};
+use monitor_wire::{CommandTo, Fields, mask};
+use serde_json::json;
 
 use super::App;
 use super::connections::Busy;
 use super::ping;
 use super::problem::ApiError;
 use super::routes::{Rules, Wants, is_read};
-use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
+use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network, shortened};
 use crate::config::{Config, Loopback};
 
 /// Failures of a client: so many at once, then one per period.
@@ -82,6 +84,28 @@ pub(super) struct DeedWords {
     pub(super) what: String,
     /// What came of it.
     pub(super) outcome: String,
+}
+
+/// Longest part of an entry with an order's arguments, in bytes, and of its method and of its recipients.
+const MOST_ARGUMENTS: usize = 1_400;
+const MOST_WORDS: usize = 200;
+
+impl DeedWords {
+    /// Describes an order by its method, its arguments without secrets, and its recipients.
+    pub(super) fn of_order(method: &str, arguments: &Fields, to: &CommandTo) -> String {
+        let mut arguments = json!(arguments);
+        mask(&mut arguments);
+        let arguments = shortened(&arguments.to_string(), MOST_ARGUMENTS);
+        let to = serde_json::to_string(to).unwrap_or_default();
+        format!("{} {arguments} to {}", shortened(method, MOST_WORDS), shortened(&to, MOST_WORDS))
+    }
+
+    /// Adds this description to an answer.
+    pub(super) fn recorded(self, answer: impl IntoResponse) -> Response {
+        let mut response = answer.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
 }
 
 /// Lets a request pass, or says what it takes. What changes something is recorded.

@@ -27,8 +27,6 @@ const MAX_REQUEST_BYTES: usize = 512 << 10;
 const MAX_REPLY_BYTES: usize = 1 << 20;
 /// The longest key that makes a repeated command one.
 const MAX_KEY_BYTES: usize = 255;
-/// The audit log has so many characters of a command's arguments, and as many of whom it is for.
-const AUDITED: usize = 300;
 
 /// A body of JSON of at most so many bytes.
 pub(super) struct Small<T, const LIMIT: usize>(pub(super) T);
@@ -171,16 +169,11 @@ pub(super) async fn post_command(
     headers: HeaderMap,
     Small(request): Small<CommandRequest, MAX_REQUEST_BYTES>,
 ) -> Result<Response, ApiError> {
-    let shown = |text: &str| text.chars().take(AUDITED).collect::<String>();
-    let arguments = serde_json::to_string(&request.arguments).unwrap_or_default();
-    let to = serde_json::to_string(&request.to).unwrap_or_default();
     let tried = if request.dry_run { ", dry run" } else { "" };
-    let what = format!("{} {} to {}{tried}", shown(&request.method), shown(&arguments), shown(&to));
+    let what = format!("{}{tried}", DeedWords::of_order(&request.method, &request.arguments, &request.to));
     let answered = ask(&app, principal, &headers, request).await;
     let outcome = answered.as_ref().map_or_else(|_| String::new(), outcome);
-    let mut response = answered.map(Json).into_response();
-    response.extensions_mut().insert(DeedWords { what, outcome });
-    Ok(response)
+    Ok(DeedWords { what, outcome }.recorded(answered.map(Json)))
 }
 
 async fn ask(app: &App, principal: Option<Principal>, headers: &HeaderMap, request: CommandRequest) -> Result<Command, ApiError> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use monitor_wire::{
     CallAnswer, Command, CommandLine, CommandRequest, CommandStatus, CommandTo, Fields, Order, OrderError, Problem, QueueCallRequest,
@@ -23,8 +23,6 @@ use super::problem::ApiError;
 const MAX_BYTES: usize = 768 << 10;
 /// How long workers' answers are waited for.
 const DEFAULT_TIMEOUT_MS: u64 = 5_000;
-/// The audit log has so many characters of what was asked.
-const AUDITED: usize = 300;
 
 /// Starts a task by its name: one worker that is online and offers it puts the task into its queue, if `queue` is said one that takes tasks
 /// from there. With an `Idempotency-Key` the same request starts one task, however often it is sent.
@@ -51,10 +49,10 @@ pub(super) async fn post_call(
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<QueueCallRequest, MAX_BYTES>,
 ) -> Response {
-    let what = format!("call {}", serde_json::to_string(&request.arguments()).unwrap_or_default());
+    let what = DeedWords::of_order("call", &request.arguments(), &request.to);
     let called = call(&app, by, request).await;
     let done = called.as_ref().map(|called| format!("done: {} by {}", called.uuid, called.worker)).unwrap_or_default();
-    recorded(called.map(|called| (StatusCode::CREATED, Json(called))), &what, done)
+    DeedWords { what, outcome: done }.recorded(called.map(|called| (StatusCode::CREATED, Json(called))))
 }
 
 async fn call(app: &App, by: Orderer, request: QueueCallRequest) -> Result<QueueCalled, ApiError> {
@@ -106,14 +104,15 @@ pub(super) async fn post_revoke(
     Small(request): Small<QueueRevokeRequest, MAX_BYTES>,
 ) -> Response {
     let QueueRevokeRequest { ids, terminate, timeout_ms } = request;
-    let what = format!("revoke {}{}", ids.join(" "), if terminate { ", and end them" } else { "" });
     let mut arguments = Fields::from([("ids".to_owned(), json!(ids))]);
     if terminate {
         arguments.insert("terminate".to_owned(), true.into());
     }
-    let command = ask(&app, by, "revoke", arguments, CommandTo::default(), timeout_ms).await;
+    let to = CommandTo::default();
+    let what = DeedWords::of_order("revoke", &arguments, &to);
+    let command = ask(&app, by, "revoke", arguments, to, timeout_ms).await;
     let done = command.as_ref().map(outcome).unwrap_or_default();
-    recorded(command.map(Json), &what, done)
+    DeedWords { what, outcome: done }.recorded(command.map(Json))
 }
 
 /// Has tasks that have ended run again, by their ids in the queue. Each is asked of one worker that offers it: of the one that had it last, if
@@ -141,12 +140,12 @@ pub(super) async fn post_retry(
     Small(request): Small<QueueRetryRequest, MAX_BYTES>,
 ) -> Response {
     let QueueRetryRequest { ids, to, timeout_ms } = request;
-    let what = format!("retry {}", ids.join(" "));
     let arguments = Fields::from([("ids".to_owned(), json!(ids))]);
+    let what = DeedWords::of_order("retry", &arguments, &to);
     let retried = ask(&app, by, "retry", arguments, to, timeout_ms).await.map(|command| retried(ids, &command));
     let again = |retried: &QueueRetried| retried.tasks.iter().filter(|task| task.uuid.is_some()).count();
     let done = retried.as_ref().map(|all| format!("done: {} of {} run again", again(all), all.tasks.len())).unwrap_or_default();
-    recorded(retried.map(Json), &what, done)
+    DeedWords { what, outcome: done }.recorded(retried.map(Json))
 }
 
 /// What became of each task, by the answers of the workers.
@@ -179,12 +178,4 @@ async fn ask(app: &App, by: Orderer, method: &str, arguments: Fields, to: Comman
     let timeout_ms = Some(timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS));
     let request = CommandRequest { method: method.to_owned(), arguments, to, timeout_ms, ..CommandRequest::default() };
     Ok(app.commands.ask(by.into_caller(), request).await?)
-}
-
-/// An answer with its words for the audit log.
-fn recorded(answered: Result<impl IntoResponse, ApiError>, what: &str, outcome: String) -> Response {
-    let mut response = answered.into_response();
-    let what = what.chars().take(AUDITED).collect();
-    response.extensions_mut().insert(DeedWords { what, outcome });
-    response
 }

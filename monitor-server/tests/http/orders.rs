@@ -119,3 +119,53 @@ async fn a_command_for_all_workers_leaves_agents_out() {
     // A program may have a method of its own by that name.
     assert_eq!(send(&server, &token, &json!({"method": "run", "to": {"workers": ["nightly@db-1"]}, "timeout_ms": 10})).await.0, 200);
 }
+
+#[tokio::test]
+async fn the_audit_log_names_orders_and_their_arguments_without_secrets_in_2_kilobytes() {
+    let server = TestServer::start().await;
+    let token = server.local_token();
+    worker(&server, WORKER, "monitor-agent", &token).await;
+    worker(&server, OTHER, "nightly", &token).await;
+    let post = async |path: &str, body: Value| {
+        let request = server.client.post(format!("http://{}/api/v1/{path}", server.address)).bearer_auth(&token);
+        read(request.json(&body).send().await.unwrap()).await.0
+    };
+    let secret = json!({"api_token": "s3cret", "broker": "amqp://me:s3cret@mq/films", "deep": [{"Password": "s3cret"}]});
+    let command = |arguments: &Value| json!({"method": "double", "to": {"workers": [OTHER]}, "arguments": arguments, "timeout_ms": 10});
+    assert_eq!(post("commands", command(&secret)).await, 200);
+    assert_eq!(post("commands", command(&json!({"films": "好".repeat(20_000)}))).await, 200);
+    let many = json!({"method": "double", "to": {"workers": vec![OTHER; 900]}, "arguments": {"n": 1}, "timeout_ms": 10});
+    assert_eq!(post("commands", many).await, 200);
+    let task = json!({"name": "gold", "command": ["true"], "rules": ["@daily"], "on": ["db-1"]});
+    assert_eq!(post("batch-tasks", task).await, 201);
+    assert_eq!(post("batch-tasks/gold/run", json!({"args": ["--day", "1"]})).await, 200);
+    assert_eq!(post("batch-tasks/gold/kill", json!({"now": true})).await, 200);
+    assert_eq!(post("agents/db-1/pause", json!({})).await, 200);
+    assert_eq!(post("agents/db-1/resume", json!({})).await, 200);
+    assert_eq!(post("batch-tasks/gold/publications/1/restore", json!({"target": "/srv/out"})).await, 200);
+    assert_eq!(post("queue-tasks", json!({"name": "render", "kwargs": secret, "timeout_ms": 10})).await, 409);
+    assert_eq!(post("queue-tasks/revoke", json!({"ids": ["t-1"], "terminate": true, "timeout_ms": 10})).await, 200);
+    assert_eq!(post("queue-tasks/retry", json!({"ids": ["t-2"], "timeout_ms": 10})).await, 409);
+
+    let (_, page) = read(server.get("/api/v1/audit?limit=100").bearer_auth(&token).send().await.unwrap()).await;
+    let actions: Vec<_> = page["entries"].as_array().unwrap().iter().rev().map(|entry| entry["action"].as_str().unwrap()).collect();
+    for action in &actions {
+        assert!(action.len() <= 2_048 && !action.contains("s3cret"), "{} bytes: {action}", action.len());
+    }
+    for words in [
+        r#"(a command): double {"api_token":"***","broker":"amqp://me:***@mq/films","deep":[{"Password":"***"}]} to {"workers":["#,
+        r#"(a command): double {"films":"好好好"#,
+        r#"好… to {"workers":["5b0c0000000000000000000000000002"]}"#,
+        r#"(a command): double {"n":1} to {"workers":["5b0c"#,
+        r#"(run a batch task): run {"args":["--day","1"],"by":"data folder","task":"gold"} to {"workers":["monitor-agent@db-1"]}"#,
+        r#"(end runs of a batch task): kill {"by":"data folder","now":true,"what":"gold"}"#,
+        r#"(pause an agent): pause {"by":"data folder","until":null}"#,
+        r#"(resume an agent): resume {"by":"data folder"}"#,
+        r#"restore-publication {"by":"data folder","publication":"1","target":"/srv/out","task":"gold"}"#,
+        r#"(start a task of a queue): call {"kwargs":{"api_token":"***","#,
+        r#"(revoke tasks of queues): revoke {"ids":["t-1"],"terminate":true} to {}"#,
+        r#"(run tasks of queues again): retry {"ids":["t-2"]} to {}"#,
+    ] {
+        assert!(actions.iter().any(|action| action.contains(words)), "{words}: {actions:#?}");
+    }
+}

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, READING_METHODS};
+use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, READING_METHODS, mask};
 use serde_json::{Value, json};
 
 use super::methods::{Answered, call, error, ok, on_thread, refused};
 use crate::settings::Allowed;
 use crate::{commands, report};
-
-/// Words in the names of settings that are shown to nobody.
-const SECRET: [&str; 6] = ["password", "passwd", "secret", "token", "key", "credential"];
 
 /// Returns true if it is the source's to answer.
 pub(super) fn is_asked(method: &str) -> bool {
@@ -75,54 +72,4 @@ pub(super) async fn conf(mut conf: Value) -> Answered {
     }
     mask(&mut conf);
     ok(conf)
-}
-
-/// Replaces what nobody is to see: what is called a secret, and passwords in URLs.
-fn mask(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields.iter_mut() {
-                let name = name.to_ascii_lowercase();
-                if SECRET.iter().any(|word| name.contains(word)) && !value.is_null() && !value.is_boolean() {
-                    *value = "***".into();
-                } else {
-                    mask(value);
-                }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::String(text) => {
-            if let Some((scheme, rest)) = text.split_once("://")
-                && let Some((user, place)) = rest.split(['/', '?', '#']).next().unwrap_or_default().rsplit_once('@')
-                && let Some((name, _)) = user.split_once(':')
-            {
-                let tail = &rest[user.len() + 1 + place.len()..];
-                *text = format!("{scheme}://{name}:***@{place}{tail}");
-            }
-        }
-        _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_secret_is_masked_wherever_it_stands() {
-        let mut conf = json!({
-            "broker": "amqp://worker:s3cret@mq.example:5672/films?x=1",
-            "pools": [{"Api_Token": "abc", "has_token": true, "url": "http://a.example/b@c:d"}],
-            "db": {"PASSWORD": 7, "name": "films"},
-            "redis": ["redis://:pw@host/0"],
-        });
-        mask(&mut conf);
-        let expected = json!({
-            "broker": "amqp://worker:***@mq.example:5672/films?x=1",
-            "pools": [{"Api_Token": "***", "has_token": true, "url": "http://a.example/b@c:d"}],
-            "db": {"PASSWORD": "***", "name": "films"},
-            "redis": ["redis://:***@host/0"],
-        });
-        assert_eq!(conf, expected);
-    }
 }

@@ -2,16 +2,18 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
+use axum::response::Response;
 use http::request::Parts;
 use monitor_tasks::RunId;
 use monitor_wire::{BatchEnd, BatchKillRequest, BatchRun, BatchRunRequest, Command, CommandRequest, CommandTo, Fields, Problem};
 use serde_json::{Value, json};
 use utoipa::IntoResponses;
 
-use super::super::commands::{Keyed, Small, idempotency_key};
+use super::super::App;
+use super::super::access::DeedWords;
+use super::super::commands::{Keyed, Small, idempotency_key, outcome};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
-use super::super::{Answer, App};
 use super::change::who;
 use super::{PROGRAM, agents, no_task};
 use crate::access::Principal;
@@ -81,10 +83,10 @@ pub(in super::super) async fn post_run(
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<BatchRunRequest, MAX_BYTES>,
-) -> Answer<Command> {
+) -> Result<Response, ApiError> {
     let name = path.text("name");
     let agents = app.agents_of(name).await?;
-    order(&app, by, &agents, "run", json!({"task": name, "args": request.args})).await
+    Ok(order(&app, by, &agents, "run", json!({"task": name, "args": request.args})).await)
 }
 
 /// Asks the agents of a batch task to end its runs, or one of them.
@@ -105,14 +107,14 @@ pub(in super::super) async fn post_kill(
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<BatchKillRequest, MAX_BYTES>,
-) -> Answer<Command> {
+) -> Result<Response, ApiError> {
     let name = path.text("name");
     if let Some(run) = request.run.as_ref().filter(|run| run.rsplit_once('@').is_none_or(|(task, _)| task != name)) {
         return Err(ApiError::Body { detail: format!("run: {run:?} is no run of {name}, such as {name}@20261121T023000Z.1") });
     }
     let agents = app.agents_of(name).await?;
     let what = request.run.unwrap_or_else(|| name.to_owned());
-    order(&app, by, &agents, "kill", json!({"what": what, "now": request.now})).await
+    Ok(order(&app, by, &agents, "kill", json!({"what": what, "now": request.now})).await)
 }
 
 /// Asks the agent of a run to end it.
@@ -133,10 +135,10 @@ pub(in super::super) async fn post_end(
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
     Small(request): Small<BatchEnd, MAX_BYTES>,
-) -> Answer<Command> {
+) -> Result<Response, ApiError> {
     let run = path.text("id");
     let agents = app.agents_of_run(run).await?;
-    order(&app, by, &agents, "kill", json!({"what": run, "now": request.now})).await
+    Ok(order(&app, by, &agents, "kill", json!({"what": run, "now": request.now})).await)
 }
 
 /// Asks the agent of a run to run its task once more, now, with the arguments that the run had.
@@ -155,16 +157,31 @@ pub(in super::super) async fn post_rerun(
     by: Orderer,
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
-) -> Answer<Command> {
+) -> Result<Response, ApiError> {
     let run = path.text("id");
     let agents = app.agents_of_run(run).await?;
-    order(&app, by, &agents, "rerun", json!({"run": run})).await
+    Ok(order(&app, by, &agents, "rerun", json!({"run": run})).await)
 }
 
-pub(super) async fn order(app: &App, Orderer(by): Orderer, agents: &[String], method: &str, arguments: Value) -> Answer<Command> {
+/// Sends an order to agents, and records it.
+pub(super) async fn order(app: &App, by: Orderer, agents: &[String], method: &str, arguments: Value) -> Response {
+    let (command, what) = send(app, by, agents, method, arguments).await;
+    let outcome = command.as_ref().map(outcome).unwrap_or_default();
+    DeedWords { what, outcome }.recorded(command.map(Json))
+}
+
+/// Sends an order to agents. Returns its description for the audit log as well.
+pub(super) async fn send(
+    app: &App,
+    Orderer(by): Orderer,
+    agents: &[String],
+    method: &str,
+    arguments: Value,
+) -> (Result<Command, ApiError>, String) {
     let until_us = app.clock.wall_us() + WAITS_US;
     let request = CommandRequest { until_us: Some(until_us), ..request(&by, agents, method, arguments) };
-    Ok(Json(app.commands.ask(by, request).await?))
+    let what = DeedWords::of_order(method, &request.arguments, &request.to);
+    (app.commands.ask(by, request).await.map_err(ApiError::from), what)
 }
 
 /// What agents are asked.

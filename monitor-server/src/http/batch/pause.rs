@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, Command, CommandStatus, Problem};
+use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, CommandLine, CommandStatus, Problem};
 use serde_json::{Value, json};
 
 use super::super::access::DeedWords;
@@ -16,7 +16,7 @@ use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::dues::timestamp;
-use super::orders::{Ordered, Orderer, order};
+use super::orders::{Ordered, Orderer, order, send};
 use super::tasks::{change, shown, task};
 use crate::store::{Expects, TaskEdit};
 
@@ -109,9 +109,9 @@ pub(in super::super) async fn post_agent_pause(
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
     Small(pause): Small<BatchPause, MAX_BYTES>,
-) -> Answer<Command> {
+) -> Result<Response, ApiError> {
     check(&app, pause)?;
-    order(&app, by, &[path.text("name").to_owned()], "pause", until(pause)).await
+    Ok(order(&app, by, &[path.text("name").to_owned()], "pause", until(pause)).await)
 }
 
 /// Asks an agent to start again what is due.
@@ -130,8 +130,8 @@ pub(in super::super) async fn post_agent_resume(
     by: Orderer,
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
-) -> Answer<Command> {
-    order(&app, by, &[path.text("name").to_owned()], "resume", json!({})).await
+) -> Result<Response, ApiError> {
+    Ok(order(&app, by, &[path.text("name").to_owned()], "resume", json!({})).await)
 }
 
 /// The agents that the server has heard of: how far each has decided, and whether it is paused.
@@ -157,13 +157,28 @@ fn until(pause: BatchPause) -> Value {
     json!({"until": pause.until_us.and_then(timestamp).map(|until| until.to_string())})
 }
 
-/// Has an agent pause or resume a task that one of its files defines, and waits until the agent has told of it.
+/// Has an agent pause or resume a task that one of its files defines, and waits until the agent has reported it.
 async fn at_agent(app: &App, by: Orderer, agent: &str, name: &str, pause: Option<BatchPause>) -> Result<Response, ApiError> {
     let mut asked = pause.map_or_else(|| json!({}), until);
     asked["task"] = name.into();
     let method = if pause.is_some() { "pause" } else { "resume" };
-    let Json(command) = order(app, by, &[agent.to_owned()], method, asked).await?;
-    let line = command.lines.first();
+    let (command, what) = send(app, by, &[agent.to_owned()], method, asked).await;
+    let outcome = command.as_ref().ok().and_then(|command| command.lines.first()).map(|line| line.status.to_string());
+    let answer = match command {
+        Ok(command) => paused(app, agent, name, pause, command.lines.first()).await,
+        Err(error) => Err(error),
+    };
+    Ok(DeedWords { what, outcome: outcome.unwrap_or_default() }.recorded(answer))
+}
+
+/// Answers with the task once the agent, which replied this line, has reported the change.
+async fn paused(
+    app: &App,
+    agent: &str,
+    name: &str,
+    pause: Option<BatchPause>,
+    line: Option<&CommandLine>,
+) -> Result<impl IntoResponse + use<>, ApiError> {
     if let Some(line) = line.filter(|line| line.status == CommandStatus::REFUSED) {
         return Err(ApiError::Conflict { detail: format!("the agent {agent:?} refuses: {}", line.error.clone().unwrap_or_default()) });
     }
@@ -181,8 +196,5 @@ async fn at_agent(app: &App, by: Orderer, agent: &str, name: &str, pause: Option
         }
     }
     let status = if is_so(&found) { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let outcome = line.map(|line| line.status.to_string()).unwrap_or_default();
-    let mut response = (status, shown(found)).into_response();
-    response.extensions_mut().insert(DeedWords { what: format!("at the agent {agent}"), outcome });
-    Ok(response)
+    Ok((status, shown(found)))
 }

@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use futures_util::future::join_all;
 use monitor_wire::{
-    BatchComparison, BatchFileText, BatchFiles, BatchPublications, BatchRestore, BatchSilent, Command, CommandLine, CommandRequest,
-    CommandStatus, Problem,
+    BatchComparison, BatchFileText, BatchFiles, BatchPublications, BatchRestore, BatchSilent, CommandLine, CommandRequest, CommandStatus,
+    Problem,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -201,11 +202,11 @@ pub(in super::super) async fn post_restore(
     path: PathParts,
     Strict(params): Strict<PublicationParams>,
     Small(body): Small<BatchRestore, MAX_BYTES>,
-) -> Answer<Command> {
+) -> Result<Response, ApiError> {
     let (task, publication) = (path.text("name"), path.text("publication"));
     let agent = the_agent(&app, task, params.agent).await?;
     let asked = json!({"task": task, "publication": publication, "target": body.target});
-    order(&app, by, &[agent], "restore-publication", asked).await
+    Ok(order(&app, by, &[agent], "restore-publication", asked).await)
 }
 
 /// Asks the agent that has a publication something about it.
