@@ -7,13 +7,21 @@
 //!
 //! Of calls that took longer the first ones of each call path get rows; after those, further ones are counted as if they were brief
 //! ([`Paths`]).
+//!
+//! Calls that fail are counted like all others. The first failures of each name below a call path are kept ([`Kept`]): they get rows of
+//! their own below the row or fold that they were called in, so the calls between need none.
 
 mod paths;
 
+use std::{iter, mem};
+
 pub use paths::{Limits, Link, Paths};
 
+/// Failed calls of each name below a call path that get rows.
+const MAX_KEPT: usize = 10;
+
 /// A call that has ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
     /// Its id.
     pub id: u64,
@@ -29,35 +37,54 @@ pub struct Ended {
     pub elapsed: u64,
     /// Number of the bucket of that.
     pub bucket: u32,
-    /// Nobody knows its ids, it has not failed, and it wasn't told while it ran: it may be counted.
+    /// True if its ids are unknown to the program and it was not reported while it ran: it may be counted.
     pub may_be_counted: bool,
+    /// True if it returned an error or panicked.
+    pub has_failed: bool,
+    /// Not used here: lets the caller find a call that is kept.
+    pub tag: u64,
 }
 
-/// How many calls were counted, and how long they took.
+/// Number of counted calls and their durations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
     /// Number of the site of all of them.
     pub site: u32,
-    /// When the first one began.
+    /// Start of the first one.
     pub start: u64,
-    /// How many there were.
+    /// Number of calls. Zero if all of them are kept.
     pub calls: u64,
-    /// All durations together.
+    /// Number of calls that failed.
+    pub failed: u64,
+    /// Sum of all durations.
     pub total: u64,
-    /// The shortest.
+    /// The shortest duration.
     pub min: u64,
-    /// The longest.
+    /// The longest duration.
     pub max: u64,
-    /// Numbers of buckets, and how many are in them.
+    /// Numbers of buckets, and the number of calls in each.
     pub histogram: Vec<(u32, u64)>,
+    /// Ids and ends of the calls that failed, until the caller takes them to look up their error messages.
+    pub failures: Vec<(u64, u64)>,
+    /// Failed calls that get rows and are not counted.
+    pub kept: Vec<Kept>,
+}
+
+/// A failed call that gets a row of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The call.
+    pub call: Ended,
+    /// The rows below it.
+    pub rows: Vec<Row>,
 }
 
 /// Brief calls of one name below one parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// These.
+    /// The calls of that name.
     pub count: Count,
-    /// What was called within them, by name.
+    /// The calls made within them, by name.
     pub within: Vec<Count>,
 }
 
@@ -82,7 +109,7 @@ pub struct Briefs {
 }
 
 impl Briefs {
-    /// Takes a call that has ended. `None` if it is counted, else the rows that are below its own one.
+    /// Takes a call that has ended. Returns `None` if it is counted or kept, else the rows that are below its own one.
     pub fn add(&mut self, call: &Ended, paths: &mut Paths, limits: Limits) -> Option<Vec<Row>> {
         let own = self.pending.pop_if(|pending| pending.parent == call.id);
         let may_be_counted = call.may_be_counted && !own.as_ref().is_some_and(|own| own.is_told);
@@ -100,13 +127,12 @@ impl Briefs {
             above.is_told = true;
             return Some(rows);
         }
-        if let Some(row) = above.rows.iter_mut().find(|row| row.count.site == call.site) {
+        let row = row_of(&mut above.rows, call.site);
+        if call.has_failed && row.count.kept.len() < MAX_KEPT {
+            row.count.kept.push(Kept { call: *call, rows });
+        } else {
             row.count.add(call);
             row.add_all_within(rows);
-        } else {
-            let mut row = Row { count: Count::of(call), within: Vec::new() };
-            row.add_all_within(rows);
-            above.rows.push(row);
         }
         None
     }
@@ -119,53 +145,126 @@ impl Briefs {
 
 /// Adds a row to those of the same parent.
 pub fn merge(rows: &mut Vec<Row>, row: Row) {
-    match rows.iter_mut().find(|own| own.count.site == row.count.site) {
-        Some(own) => {
-            own.count.merge(&row.count);
-            row.within.into_iter().for_each(|count| own.add_within(count));
-        }
-        None => rows.push(row),
+    let own = row_of(rows, row.count.site);
+    own.count.merge(row.count);
+    row.within.into_iter().for_each(|count| own.within_of(count.site).merge(count));
+}
+
+/// Keeps the failed calls that `keeps` accepts by their sites, and counts the others.
+pub fn limit_kept(rows: &mut [Row], keeps: &mut impl FnMut(u32) -> bool) {
+    for row in rows {
+        row.limit_kept(keeps);
     }
+}
+
+fn row_of(rows: &mut Vec<Row>, site: u32) -> &mut Row {
+    let place = rows.iter().position(|row| row.count.site == site).unwrap_or_else(|| {
+        rows.push(Row { count: Count::none_of(site), within: Vec::new() });
+        rows.len() - 1
+    });
+    &mut rows[place]
 }
 
 impl Row {
     /// Adds the rows of what was brief within one of these calls.
     fn add_all_within(&mut self, rows: Vec<Row>) {
-        for row in rows {
-            std::iter::once(row.count).chain(row.within).for_each(|count| self.add_within(count));
+        for mut count in rows.into_iter().flat_map(|row| iter::once(row.count).chain(row.within)) {
+            let kept = mem::take(&mut count.kept);
+            if count.calls > 0 {
+                self.within_of(count.site).merge(count);
+            }
+            for kept in kept {
+                if self.within_of(kept.call.site).kept.len() < MAX_KEPT {
+                    self.within_of(kept.call.site).kept.push(kept);
+                } else {
+                    self.count_within(kept);
+                }
+            }
         }
     }
 
-    fn add_within(&mut self, count: Count) {
-        match self.within.iter_mut().find(|within| within.site == count.site) {
-            Some(within) => within.merge(&count),
-            None => self.within.push(count),
+    /// Counts a failed call within one of these instead of keeping it.
+    fn count_within(&mut self, Kept { call, rows }: Kept) {
+        self.within_of(call.site).add(&call);
+        self.add_all_within(rows);
+    }
+
+    fn within_of(&mut self, site: u32) -> &mut Count {
+        let place = self.within.iter().position(|count| count.site == site).unwrap_or_else(|| {
+            self.within.push(Count::none_of(site));
+            self.within.len() - 1
+        });
+        &mut self.within[place]
+    }
+
+    fn limit_kept(&mut self, keeps: &mut impl FnMut(u32) -> bool) {
+        for mut kept in mem::take(&mut self.count.kept) {
+            if keeps(kept.call.site) {
+                limit_kept(&mut kept.rows, keeps);
+                self.count.kept.push(kept);
+            } else {
+                self.count.add(&kept.call);
+                self.add_all_within(kept.rows);
+            }
+        }
+        let mut accepted = Vec::new();
+        // What is counted instead leaves the failed calls below it here.
+        while let Some(count) = self.within.iter_mut().find(|count| !count.kept.is_empty()) {
+            for mut kept in mem::take(&mut count.kept) {
+                if keeps(kept.call.site) {
+                    limit_kept(&mut kept.rows, keeps);
+                    accepted.push(kept);
+                } else {
+                    self.count_within(kept);
+                }
+            }
+        }
+        for kept in accepted {
+            self.within_of(kept.call.site).kept.push(kept);
         }
     }
 }
 
 impl Count {
-    fn of(call: &Ended) -> Self {
-        let Ended { site, start, elapsed, bucket, .. } = *call;
-        Count { site, start, calls: 1, total: elapsed, min: elapsed, max: elapsed, histogram: vec![(bucket, 1)] }
+    fn none_of(site: u32) -> Self {
+        Count {
+            site,
+            start: u64::MAX,
+            calls: 0,
+            failed: 0,
+            total: 0,
+            min: u64::MAX,
+            max: 0,
+            histogram: Vec::new(),
+            failures: Vec::new(),
+            kept: Vec::new(),
+        }
     }
 
     fn add(&mut self, call: &Ended) {
+        self.start = self.start.min(call.start);
         self.calls += 1;
         self.total = self.total.saturating_add(call.elapsed);
         self.min = self.min.min(call.elapsed);
         self.max = self.max.max(call.elapsed);
         self.add_to_bucket(call.bucket, 1);
+        if call.has_failed {
+            self.failed += 1;
+            self.failures.push((call.id, call.start.saturating_add(call.elapsed)));
+        }
     }
 
-    /// Adds what another one counts.
-    fn merge(&mut self, other: &Count) {
+    /// Adds what another one counts and keeps.
+    fn merge(&mut self, other: Count) {
         self.start = self.start.min(other.start);
         self.calls += other.calls;
+        self.failed += other.failed;
         self.total = self.total.saturating_add(other.total);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         other.histogram.iter().for_each(|(bucket, count)| self.add_to_bucket(*bucket, *count));
+        self.failures.extend(other.failures);
+        self.kept.extend(other.kept);
     }
 
     fn add_to_bucket(&mut self, bucket: u32, count: u64) {
@@ -194,7 +293,7 @@ mod tests {
     use super::*;
 
     fn ended(id: u64, parent: u64, site: u32, is_brief: bool) -> Ended {
-        Ended { id, parent, root: 1, site, start: id, elapsed: 10, bucket: 3, may_be_counted: is_brief }
+        Ended { id, parent, root: 1, site, start: id, elapsed: 10, bucket: 3, may_be_counted: is_brief, has_failed: false, tag: 0 }
     }
 
     /// Site and count of a row, and of each row within it.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use crate::budget::{self, DropKey};
 use crate::clock::{self, Calibration, Clock};
+use crate::error_texts::{ErrorTexts, Failures};
 use crate::keep::{Keeper, Memory};
 use crate::queue_folds::QueueFolds;
-use crate::record::{Ended, Failure, Folded, NOT_KEPT, Origin, Outcome, Record, Started};
+use crate::record::{Ended, Failure, Folded, FoldedError, NOT_KEPT, Origin, Outcome, Record, Started};
 use crate::ring::{Counted, Ending, Look, Looked, RingItem, Rings, Seen};
 use crate::running::{Begun, Running};
 use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, RECORD_BYTES, Sent};
@@ -19,6 +20,8 @@ use crate::{fold, park, progress, ring};
 const AT_ONCE: usize = 2_000;
 /// Bytes of records from the queue that one look finds, or little more.
 const BYTES_AT_ONCE: usize = 4 << 20;
+/// Folds of the rings whose error texts are kept at a time. The failures of further ones are counted without texts.
+const MAX_FOLDS_WITH_ERRORS: usize = 1_000;
 
 /// Opens the way out with room for `limit` bytes, kept in memory; `None` if it is open already.
 pub fn open(limit: usize) -> Option<Receiver> {
@@ -58,6 +61,8 @@ pub struct Receiver {
     came: VecDeque<Sent>,
     /// Words whose ends have not been seen yet, by process.
     words: HashMap<u64, Failed>,
+    /// Error texts of what folds of the rings count, by mark.
+    errors: HashMap<u64, ErrorTexts>,
     ready: VecDeque<Entry>,
     /// Number of the last that came by the queue.
     place: u64,
@@ -110,6 +115,7 @@ impl Receiver {
             is_calibrated: false,
             came: VecDeque::new(),
             words: HashMap::new(),
+            errors: HashMap::new(),
             ready: VecDeque::new(),
             place: 0,
             popped: 0,
@@ -167,11 +173,8 @@ impl Receiver {
                     counted.parent = self.queue_folds.parent(counted.parent);
                     folds.push(counted);
                 }
-                RingItem::Wordless(id) => {
-                    if let Some(failed) = self.words.remove(&id) {
-                        budget::release(failed.bytes);
-                    }
-                }
+                RingItem::FailureCounted { id, mark, at } => self.failure_counted(id, mark, at),
+                RingItem::Closed(mark) => drop(self.errors.remove(&mark)),
             }
         }
         if !self.looked.is_behind && !self.looked.is_limited {
@@ -188,7 +191,7 @@ impl Receiver {
                     self.rings.forget(ended.id);
                     self.queue_folds.parent_ended(ended.id);
                     let elapsed = sent.at.saturating_sub(sent.begun);
-                    let is_counted = |table| self.queue_folds.end(ended.id, elapsed, &ended.outcome, table, &mut singly);
+                    let is_counted = |table| self.queue_folds.end(ended.id, (elapsed, sent.at), &ended.outcome, table, &mut singly);
                     if ended.extra.is_none() && fold::table().is_some_and(is_counted) {
                         budget::release(sent.bytes);
                         continue;
@@ -228,6 +231,17 @@ impl Receiver {
         }
         self.ready.extend(starts.into_iter().map(|found| found.entry));
         has_taken || !self.ready.is_empty()
+    }
+
+    /// Adds the message of a failed call to the texts of the fold that counts it.
+    fn failure_counted(&mut self, id: u64, mark: u64, at: u64) {
+        let Some(failed) = self.words.remove(&id) else { return };
+        budget::release(failed.bytes);
+        if let Some(errors) = self.errors.get_mut(&mark) {
+            errors.add(&failed.failure.message, at);
+        } else if self.errors.len() < MAX_FOLDS_WITH_ERRORS {
+            self.errors.entry(mark).or_default().add(&failed.failure.message, at);
+        }
     }
 
     /// Takes note of what has come by the queue until this time, in ticks.
@@ -374,11 +388,17 @@ impl Receiver {
     }
 
     /// What a fold counts.
-    fn folded(&self, counted: Counted) -> Entry {
+    fn folded(&mut self, counted: Counted) -> Entry {
         let Counted { mark, shard, parent, root, origin, start, revision, tally, is_last } = counted;
+        // Where a mark has two counts, the texts are those of the first.
+        let of_rings = self.errors.get(&mark).filter(|_| shard == mark);
+        let errors = of_rings.unwrap_or(&tally.errors).clone();
+        if is_last {
+            self.errors.remove(&mark);
+        }
         let ns = |ticks| self.clock.elapsed_ns(0, ticks);
         let histogram: Vec<_> = (0..).zip(tally.histogram).filter(|(_, count)| *count > 0).collect();
-        let bytes = RECORD_BYTES + size_of::<Folded>() + size_of_val(&histogram[..]);
+        let bytes = RECORD_BYTES + size_of::<Folded>() + size_of_val(&histogram[..]) + errors.bytes();
         budget::hold(bytes);
         let folded = Folded {
             root,
@@ -395,9 +415,15 @@ impl Receiver {
             total_ns: ns(tally.total),
             range_ns: tally.range.map(|(min, max)| (ns(min), ns(max))),
             histogram,
+            errors: errors.iter().map(|(text, failures)| self.error(text, failures)).collect(),
             is_last,
         };
         Entry { record: Record::Folded(Box::new(folded)), bytes }
+    }
+
+    fn error(&self, text: &str, failures: Failures) -> FoldedError {
+        let Failures { count, first, last } = failures;
+        FoldedError { text: text.to_owned(), count, first_us: self.clock.time_us(first), last_us: self.clock.time_us(last) }
     }
 
     /// Start and end of what was seen in a ring.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::brief::Limits;
+use crate::error_texts::ErrorTexts;
 use crate::own::Own;
 
 /// Bucket i counts durations of 1.04^i to 1.04^(i+1) nanoseconds; what takes a second is never counted.
@@ -135,6 +136,8 @@ pub(crate) struct Tally {
     pub(crate) range: Option<(u64, u64)>,
     /// By bucket.
     pub(crate) histogram: Vec<u64>,
+    /// Error texts of the failed ones, as far as they are known here.
+    pub(crate) errors: ErrorTexts,
 }
 
 impl Tally {

@@ -14,6 +14,8 @@ pub mod brief;
 #[doc(hidden)]
 pub mod cancel;
 pub mod context;
+#[doc(hidden)]
+pub mod error_texts;
 pub mod exit;
 pub mod filter;
 pub mod fold;

@@ -205,7 +205,7 @@ impl QueueFolds {
     }
 
     /// Whether an end is counted. If not, its start is to be told, if it was held back.
-    pub(crate) fn end(&mut self, id: u64, elapsed: u64, outcome: &Outcome, table: &Table, singly: &mut Vec<Sent>) -> bool {
+    pub(crate) fn end(&mut self, id: u64, (elapsed, ended): (u64, u64), outcome: &Outcome, table: &Table, singly: &mut Vec<Sent>) -> bool {
         let Some(held) = self.held.get(&id) else { return false };
         let bytes = held.sent.bytes;
         let Some(fold) = self.folds.get_mut(&held.fold) else { return false };
@@ -219,7 +219,10 @@ impl QueueFolds {
             return false;
         }
         fold.tally.add(elapsed, table);
-        fold.tally.failed += u64::from(is_failed);
+        if let Outcome::Failed(failure) = outcome {
+            fold.tally.failed += 1;
+            fold.tally.errors.add(&failure.message, ended);
+        }
         fold.tally.cancelled += u64::from(matches!(outcome, Outcome::Cancelled));
         fold.held -= 1;
         self.untold += 1;

@@ -202,8 +202,23 @@ pub struct Folded {
     pub range_ns: Option<(u64, u64)>,
     /// Numbers of buckets and how many lasted 1.04^i to 1.04^(i+1) nanoseconds.
     pub histogram: Vec<(u32, u64)>,
+    /// Distinct error texts of those that failed, up to 100.
+    pub errors: Vec<FoldedError>,
     /// Nothing more will be counted.
     pub is_last: bool,
+}
+
+/// Failures of a fold whose messages differ only in numbers, ids and quoted parts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoldedError {
+    /// The message without what differs.
+    pub text: String,
+    /// Number of failures.
+    pub count: u64,
+    /// End of the first one, in Unix microseconds.
+    pub first_us: u64,
+    /// End of the last one, in Unix microseconds.
+    pub last_us: u64,
 }
 
 /// Fields, links, or a name, that came later.

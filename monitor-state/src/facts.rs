@@ -7,6 +7,7 @@ use monitor_wire::{
 };
 
 use crate::attempts::AttemptNow;
+use crate::fold;
 use crate::order::{Node, Order, order};
 use crate::process::{ProcessEvent, ProcessFacts};
 use crate::ranges::Ranges;
@@ -231,7 +232,8 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
     for process in processes {
         *counts.of(&process.state) += 1;
     }
-    let error = face.and_then(|face| if face.state == State::FAILED { error_of_path(face, is_own, processes) } else { face.error.clone() });
+    let error =
+        face.and_then(|face| if face.state == State::FAILED { error_of_path(face, is_own, processes) } else { own_error(face).cloned() });
     let name = face.map(|face| face.name.clone()).unwrap_or_default();
     let at = face.map(AttemptNow::of).unwrap_or_default();
     Root {
@@ -260,6 +262,12 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
     }
 }
 
+/// The error that a process ended with. The error texts of a fold are not among them: the program may handle those failures.
+fn own_error(process: &Process) -> Option<&Error> {
+    let of_fold = process.fold.as_ref().and_then(fold::error);
+    process.error.as_ref().filter(|error| of_fold.as_ref() != Some(*error))
+}
+
 /// The error of a failed root, from its failing path. Below a face that isn't the root's own hang only its own children.
 fn error_of_path(face: &Process, is_own: bool, processes: &[Process]) -> Option<Error> {
     let known: HashSet<_> = processes.iter().map(|process| process.id).collect();
@@ -269,7 +277,7 @@ fn error_of_path(face: &Process, is_own: bool, processes: &[Process]) -> Option<
     });
     let mut why = Why::default();
     for process in failing_path(face, failed) {
-        if why.take(process.error.as_ref(), || process.error.clone()) {
+        if why.take(own_error(process), || own_error(process).cloned()) {
             break;
         }
     }

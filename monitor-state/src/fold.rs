@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_wire::{Fold, Kind, ProcessFolded, ProcessId, WorkerId};
+use monitor_wire::{Error, ErrorKind, Fold, FoldError, Kind, ProcessFolded, ProcessId, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::told::Stamp;
@@ -32,7 +32,17 @@ pub struct Shard {
 /// Keeps the highest revision of each shard, ascending by (worker, shard).
 pub(crate) fn keep(shards: &mut Vec<Shard>, worker: WorkerId, stamp: Stamp, event: &ProcessFolded) {
     let ProcessFolded { count, running, failed, cancelled, total_ns, min_ns, max_ns, .. } = *event;
-    let counts = Fold { count, running, failed, cancelled, total_ns, min_ns, max_ns, histogram: event.histogram.clone() };
+    let counts = Fold {
+        count,
+        running,
+        failed,
+        cancelled,
+        total_ns,
+        min_ns,
+        max_ns,
+        histogram: event.histogram.clone(),
+        errors: event.errors.clone(),
+    };
     let new = Shard {
         worker,
         shard: event.shard,
@@ -87,5 +97,34 @@ pub(crate) fn sum(shards: &[Shard], status: &mut dyn FnMut(WorkerId) -> WorkerSt
         total.max_ns = total.max_ns.into_iter().chain(counts.max_ns).max();
     }
     total.histogram = histogram.into_iter().collect();
+    total.errors = all_errors(shards);
     Some((total, is_lost))
+}
+
+/// The error texts of all shards, the earliest first.
+fn all_errors(shards: &[Shard]) -> Vec<FoldError> {
+    let mut by_text = BTreeMap::<&str, FoldError>::new();
+    for error in shards.iter().flat_map(|shard| &shard.counts.errors) {
+        by_text
+            .entry(&error.text)
+            .and_modify(|sum| {
+                sum.count = sum.count.saturating_add(error.count);
+                sum.first_us = sum.first_us.min(error.first_us);
+                sum.last_us = sum.last_us.max(error.last_us);
+            })
+            .or_insert_with(|| error.clone());
+    }
+    let mut errors: Vec<_> = by_text.into_values().collect();
+    // Stable: texts of the same moment stay in the order of their letters.
+    errors.sort_by_key(|error| error.first_us);
+    errors.truncate(Fold::MAX_ERRORS);
+    errors
+}
+
+/// The error that a fold shows: its distinct texts, one per line. It has no counts, so that it changes only when a text is added.
+pub(crate) fn error(fold: &Fold) -> Option<Error> {
+    let message = fold.errors.iter().map(|error| error.text.as_str()).collect::<Vec<_>>().join("\n");
+    let error =
+        || Error { kind: ErrorKind::from("error"), type_name: None, message, chain: Vec::new(), source: None, code: None, tail: None };
+    (!fold.errors.is_empty()).then(error)
 }

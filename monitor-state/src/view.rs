@@ -59,7 +59,10 @@ impl ProcessFacts {
             worker_id: self.starter().or(ended.map(|told| told.worker)).or_else(|| self.runner()),
             thread: definition.and_then(|d| d.thread.clone()),
             source: definition.and_then(|d| d.source.clone()),
-            error: ended.and_then(|told| told.what.error.clone()),
+            error: match ended {
+                Some(told) => told.what.error.clone(),
+                None => fold.as_ref().and_then(|(fold, _)| fold::error(fold)),
+            },
             reason: match left {
                 WorkerStatus::Offline { .. } if !is_given_up => Some("exited".to_owned()),
                 _ => ended.and_then(|told| told.what.reason.clone()),

@@ -4,6 +4,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::FoldError;
 use crate::ids::{ProcessId, RootId, WorkerId};
 use crate::queue::{TaskFailed, TaskReceived, TaskRejected, TaskRetried, TaskRevoked, TaskSent, TaskStarted, TaskSucceeded};
 use crate::task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
@@ -429,6 +430,9 @@ process_event!(
         /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
         #[serde(default)]
         histogram: Vec<(u32, u64)>,
+        /// Distinct error texts of the failed calls, up to 100. Failures without one are counted in `failed` alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        errors: Vec<FoldError>,
     }
 );
 

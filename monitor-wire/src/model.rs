@@ -304,9 +304,29 @@ pub struct Fold {
     pub max_ns: Option<u64>,
     /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
     pub histogram: Vec<(u32, u64)>,
+    /// Distinct error texts of the failed calls, up to 100, the earliest first. Further failures are counted in `failed` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FoldError>,
+}
+
+/// Failures of a fold whose messages differ only in numbers, ids and quoted parts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FoldError {
+    /// The message, with `…` in place of numbers, ids and quoted parts.
+    pub text: String,
+    /// Number of failures with this text.
+    pub count: u64,
+    /// End of the first of them, in Unix microseconds.
+    pub first_us: u64,
+    /// End of the last of them, in Unix microseconds.
+    pub last_us: u64,
 }
 
 impl Fold {
+    /// Maximum number of texts in `errors`.
+    pub const MAX_ERRORS: usize = 100;
+
     /// The duration that this part of those which ended stayed below, in nanoseconds, with an error of at most 2 %: 0.95 for
     /// p95. None if none ended.
     ///

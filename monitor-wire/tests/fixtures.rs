@@ -26,7 +26,7 @@ fn every_event_survives_reading_and_writing() {
         assert_eq!(matches!(event, Event::Unknown(_)), name == "unknown.json", "{name}");
         seen.push(name);
     }
-    assert_eq!(seen.len(), 36, "{seen:?}");
+    assert_eq!(seen.len(), 37, "{seen:?}");
 }
 
 #[test]

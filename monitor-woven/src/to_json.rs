@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use monitor_core::keep::Queued;
-use monitor_core::record::{Attachment, Ended, Failure, Folded, Origin, Outcome, Record, Started};
+use monitor_core::record::{Attachment, Ended, Failure, Folded, FoldedError, Origin, Outcome, Record, Started};
 use monitor_spool::Folds;
 use monitor_spool::json::{List, Text};
 
@@ -92,7 +92,14 @@ fn folded(record: &Folded, folds: &mut Folds) -> Option<String> {
         let _ = write!(json, r#","min_ns":{min},"max_ns":{max}"#);
     }
     let buckets = List(record.histogram.iter().map(|(bucket, count)| format!("[{bucket},{count}]")));
-    let _ = write!(json, r#","histogram":[{buckets}]}}"#);
+    let _ = write!(json, r#","histogram":[{buckets}]"#);
+    if !record.errors.is_empty() {
+        let errors = List(record.errors.iter().map(|FoldedError { text, count, first_us, last_us }| {
+            format!(r#"{{"text":{},"count":{count},"first_us":{first_us},"last_us":{last_us}}}"#, Text(text))
+        }));
+        let _ = write!(json, r#","errors":[{errors}]"#);
+    }
+    json.push('}');
     Some(json)
 }
 
@@ -220,10 +227,11 @@ mod tests {
         }
 
         #[test]
-        fn a_fold_is_read_as_it_was_meant(root in 1_u128.., parent in 1_u64.., range_ns: Option<(u64, u64)>, histogram: Vec<(u32, u64)>) {
+        fn a_fold_is_read_as_it_was_meant(root in 1_u128.., parent in 1_u64.., range_ns: Option<(u64, u64)>, histogram: Vec<(u32, u64)>, text: String) {
+            let error = FoldedError { text: text.clone(), count: 2, first_us: 3, last_us: 4 };
             let folded = Folded {
                 root, parent, mark: 3, shard: 4, origin: Origin::Site(&SITE), time_us: 5, revision: 6, count: 7, running: 8, failed: 9,
-                cancelled: 10, total_ns: 11, range_ns, histogram: histogram.clone(), is_last: true,
+                cancelled: 10, total_ns: 11, range_ns, histogram: histogram.clone(), errors: vec![error], is_last: true,
             };
             let (root_id, parent_id) = ids(root, parent);
             let meant = wire::ProcessFolded {
@@ -237,6 +245,7 @@ mod tests {
                 min_ns: range_ns.map(|(min, _)| min),
                 max_ns: range_ns.map(|(_, max)| max),
                 histogram,
+                errors: vec![wire::FoldError { text, count: 2, first_us: 3, last_us: 4 }],
                 attempt: 1,
                 worker: None,
                 native_id: None,

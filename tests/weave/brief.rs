@@ -81,6 +81,67 @@ fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
     }
 }
 
+/// A parser whose calls mostly fail, as those of parsers do.
+const FAILING_CALLS: &str = "
+fn main() {
+    let words = [\"12\", \"x\", \"7 m\", \"\"];
+    let known = (0..8_000).filter(|n| value(words[n % 4], *n).is_ok()).count();
+    println!(\"{known}\");
+}
+
+fn value(word: &str, at: usize) -> Result<u32, String> {
+    for _ in 0..2 {
+        if let Ok(number) = number(word, at) {
+            return Ok(number);
+        }
+    }
+    unit(word)
+}
+
+fn number(word: &str, at: usize) -> Result<u32, String> {
+    if word.is_empty() {
+        return Err(format!(\"nothing at {at}\"));
+    }
+    word.parse().map_err(|_| format!(\"'{word}' at {at} is no number\"))
+}
+
+fn unit(word: &str) -> Result<u32, String> {
+    for part in word.split(' ') {
+        if part == \"m\" {
+            return Ok(1);
+        }
+    }
+    Err(\"a unit is missing\".to_owned())
+}
+";
+
+#[test]
+fn failed_calls_are_counted_and_their_texts_are_found() {
+    let (server, project) = (Server::start(), Project::of("failing-calls", "", FAILING_CALLS));
+    let mut command = project.monitor("run -q", Some(&server));
+    command.env("MONITOR_FOLD_BELOW", "10ms");
+    assert_eq!(good(run(command)).stdout, "4000\n");
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    let text = outline(&processes);
+    assert!(processes.len() < 100, "{} rows: {text}", processes.len());
+    // Counted and failed calls of a name, in folds and in rows of their own.
+    let calls = |name: &str| {
+        let own = processes.iter().filter(|process| process["name"] == format!("failing_calls::{name}"));
+        let counts = own.map(|process| match process["fold"].as_object() {
+            Some(fold) => (fold["count"].as_u64().unwrap(), fold["failed"].as_u64().unwrap()),
+            None => (1, u64::from(process["state"] == "failed")),
+        });
+        counts.fold((0, 0), |(all, failed), (count, of_them)| (all + count, failed + of_them))
+    };
+    assert_eq!(["value", "number", "unit"].map(calls), [(8_000, 4_000), (14_000, 12_000), (6_000, 4_000)], "{text}");
+    for searched in ["is no number", "nothing at", "a unit is missing"] {
+        let found = server.get(&format!("/processes?root={}&q={}", root["number"], searched.replace(' ', "%20")));
+        let is_fold = |process: &Value| process["fold"]["errors"].as_array().is_some_and(|errors| !errors.is_empty());
+        assert!(found["processes"].as_array().unwrap().iter().any(is_fold), "{searched}: {found}");
+    }
+}
+
 /// Says what it was told, and makes a few calls that are never brief and many that are.
 const TOLD: &str = "
 fn main() {

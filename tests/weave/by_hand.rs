@@ -73,7 +73,7 @@ fn a_burst_that_the_spool_has_no_room_for_keeps_its_root() {
     let (server, project) = (Server::start(), Project::of("burst", "", BRIEF));
     good(run(project.monitor("build", None)));
     let mut burst = by_hand("burst", &["60000"], &server);
-    burst.env("MONITOR_SPOOL_BYTES", "4194304").env("MONITOR_EXIT_TIMEOUT", "2m");
+    burst.env("MONITOR_SPOOL_BYTES", "4194304").env("MONITOR_EXIT_TIMEOUT", "2m").env("MONITOR_FOLD_BELOW", "off");
     assert_eq!(good(run(burst)).stdout, "60000\n");
     ship_by_hand(&server);
     let roots = server.roots();
@@ -93,6 +93,7 @@ fn a_burst_is_kept_whole_however_long_its_end_may_take() {
         let server = Server::start();
         let mut burst = by_hand("whole", &["5000"], &server);
         burst.env("MONITOR_SPOOL_BYTES", "512MiB").env("MONITOR_BUFFER_BYTES", "256MiB").env("MONITOR_EXIT_TIMEOUT", wait);
+        burst.env("MONITOR_FOLD_BELOW", "off");
         assert_eq!(good(run(burst)).stdout, "5000\n");
         ship_by_hand(&server);
         let root = server.finished_root();

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use super::MAX_KEPT;
+
 /// Number of calls of a path that are told singly, beside those that are slow.
 const SINGLY: u64 = 10;
 /// Of more paths than this, all are forgotten and counted anew.
@@ -48,6 +50,8 @@ pub struct Paths {
     hashes: HashMap<u64, u64>,
     /// Calls of each path that were told singly, by hash.
     told: HashMap<u64, PathCount>,
+    /// Failed calls of each path that are kept, by hash.
+    kept: HashMap<u64, usize>,
 }
 
 #[derive(Debug)]
@@ -112,6 +116,17 @@ impl Paths {
             told.slow_from = elapsed.saturating_mul(2);
         }
         told.slow_from = told.slow_from.min(limits.longest);
+    }
+
+    /// Returns true if a failed call of this site below this row gets a row of its own: the first ones below each path do.
+    pub fn keeps_failure(&mut self, parent: u64, site: u32) -> bool {
+        let path = step(if self.knows(parent) { self.hash(parent) } else { parent }, site);
+        if self.kept.len() >= MOST_PATHS && !self.kept.contains_key(&path) {
+            self.kept.clear();
+        }
+        let kept = self.kept.entry(path).or_default();
+        *kept += 1;
+        *kept <= MAX_KEPT
     }
 
     /// The hash of a call's path, which begins at the first parent that isn't known.

@@ -5,12 +5,13 @@
 //! belong to a brief call ([`undecided`]): those within calls that run and have just begun.
 
 use std::collections::HashMap;
+use std::mem;
 
 use super::Facts;
 use super::drain::RingItem;
 use super::folds::Counted;
 use super::layout::{RUNNING, Region, Words};
-use crate::brief::{self, Count, Row};
+use crate::brief::{self, Count, Ended, Row};
 use crate::fold::{self, BUCKETS, Tally};
 use crate::ids;
 use crate::record::Origin;
@@ -38,8 +39,16 @@ struct Open {
 }
 
 impl Rows {
-    /// Brief calls below a parent that has a row of its own.
-    pub(super) fn add(&mut self, parent: u64, root: u128, rows: Vec<Row>, now: u64) {
+    /// Adds brief calls below a parent that has a row of its own. Appends to `kept` the failed calls that get rows, with their parents.
+    pub(super) fn add(
+        &mut self,
+        parent: u64,
+        root: u128,
+        mut rows: Vec<Row>,
+        now: u64,
+        tell: &mut impl FnMut(RingItem),
+        kept: &mut Vec<(u64, Ended)>,
+    ) {
         if rows.is_empty() {
             return;
         }
@@ -51,10 +60,25 @@ impl Rows {
             has_ended: false,
             touched: now,
         });
+        let mut failed = Vec::new();
+        for row in &mut rows {
+            failed.extend(mem::take(&mut row.count.kept).into_iter().map(|kept| (parent, kept)));
+            open.failures_counted((row.count.site, None), &mut row.count, tell);
+            for within in &mut row.within {
+                let mark = open.mark((row.count.site, None));
+                failed.extend(mem::take(&mut within.kept).into_iter().map(|kept| (mark, kept)));
+                open.failures_counted((row.count.site, Some(within.site)), within, tell);
+            }
+        }
         for row in rows {
             brief::merge(&mut open.rows, row);
         }
         (open.is_changed, open.touched) = (true, now);
+        for (parent, brief::Kept { call, rows }) in failed {
+            kept.push((parent, call));
+            self.add(call.id, root, rows, now, tell, kept);
+            self.ended(call.id);
+        }
     }
 
     /// Returns true if there are rows below this process.
@@ -77,17 +101,34 @@ impl Rows {
                 open.is_changed = false;
                 open.tell(*parent, open.has_ended, tell);
             }
-            !open.has_ended && now.saturating_sub(open.touched) < longest.saturating_mul(IDLE)
+            let is_open = !open.has_ended && now.saturating_sub(open.touched) < longest.saturating_mul(IDLE);
+            // Otherwise the last report of the fold closes it.
+            if !is_open && !open.has_ended {
+                open.marks.values().for_each(|(mark, _)| tell(RingItem::Closed(*mark)));
+            }
+            is_open
         });
     }
 }
 
 impl Open {
+    /// The mark of a row, or of what is within it.
+    fn mark(&mut self, row: (u32, Option<u32>)) -> u64 {
+        self.marks.entry(row).or_insert_with(|| (ids::new_process().get(), 0)).0
+    }
+
+    /// Reports the failed calls that a row has counted since it was last asked.
+    fn failures_counted(&mut self, row: (u32, Option<u32>), count: &mut Count, tell: &mut impl FnMut(RingItem)) {
+        for (id, at) in mem::take(&mut count.failures) {
+            tell(RingItem::FailureCounted { id, mark: self.mark(row), at });
+        }
+    }
+
     fn tell(&mut self, parent: u64, is_last: bool, tell: &mut impl FnMut(RingItem)) {
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| row.count.calls > 0) {
             let site = row.count.site;
             let mark = counted(&mut self.marks, (site, None), &row.count, (parent, self.root), is_last, tell);
-            for within in &row.within {
+            for within in row.within.iter().filter(|within| within.calls > 0) {
                 counted(&mut self.marks, (site, Some(within.site)), within, (mark, self.root), is_last, tell);
             }
         }
@@ -111,7 +152,8 @@ fn counted(
             *own += count;
         }
     }
-    let tally = Tally { count: count.calls, total: count.total, range: Some((count.min, count.max)), histogram, ..Tally::default() };
+    let range = Some((count.min, count.max));
+    let tally = Tally { count: count.calls, failed: count.failed, total: count.total, range, histogram, ..Tally::default() };
     if let Some(site) = Facts(u64::from(count.site)).site() {
         let (mark, origin, start, revision) = (*mark, Origin::Site(site), count.start, *revision);
         tell(RingItem::Fold(Counted { mark, shard: mark, parent, root, origin, start, revision, tally, is_last }));

@@ -10,7 +10,7 @@ use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts, host, registry};
-use crate::brief::{self, Briefs, Link, Paths};
+use crate::brief::{self, Briefs, Link, Paths, Row};
 use crate::record::{Attachment, Site};
 use crate::{clock, fold, park};
 
@@ -45,8 +45,16 @@ pub(crate) struct Looked {
 pub(crate) enum RingItem {
     Call(Seen),
     Fold(Counted),
-    /// A failure that is counted in a fold: nobody will ask for its words.
-    Wordless(u64),
+    /// A failed call that is counted in a fold.
+    FailureCounted {
+        id: u64,
+        /// The fold's mark.
+        mark: u64,
+        /// Its end, in ticks.
+        at: u64,
+    },
+    /// Nothing more will be counted in the fold with this mark.
+    Closed(u64),
 }
 
 /// Something that began, and maybe ended, since the last look.
@@ -125,7 +133,7 @@ impl Rings {
         for turn in 0..self.all.len() {
             let at = (self.first + turn) % self.all.len();
             left = left.saturating_sub(self.read(at, left, look, passed, &mut tell));
-            self.settle(look.now);
+            self.settle(look.now, &mut tell);
         }
         // However much stands in the rings: the slots are not to wait for the end of it.
         let mut in_slots = look.limit;
@@ -135,7 +143,7 @@ impl Rings {
                 in_slots -= self.ended_in_slot(region, slot, in_slots, &mut tell);
             }
         }
-        self.settle(look.now);
+        self.settle(look.now, &mut tell);
         if passed.is_some() {
             self.link_running(look.now);
         }
@@ -317,7 +325,7 @@ impl Rings {
 
     /// What is brief below calls that run, or that ended elsewhere: those have rows of their own, unless they are likely to be counted
     /// as others of their path. Then it is counted below the first call above them that has one.
-    fn settle(&mut self, now: u64) {
+    fn settle(&mut self, now: u64, tell: &mut impl FnMut(RingItem)) {
         let mut briefs = std::mem::take(&mut self.briefs);
         for pending in briefs.rest().filter(|pending| pending.parent != 0) {
             let mut parent = pending.parent;
@@ -332,9 +340,26 @@ impl Rings {
             if !self.announced.contains(&parent) && self.paths.knows(parent) {
                 self.owed.insert(parent);
             }
-            self.rows.add(parent, pending.root, pending.rows, now);
+            self.add_rows(parent, pending.root, pending.rows, now, tell);
         }
         self.briefs = briefs;
+    }
+
+    /// Adds the rows below a process that has a row of its own, and reports the failed calls among them that are kept.
+    fn add_rows(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, now: u64, tell: &mut impl FnMut(RingItem)) {
+        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, site));
+        let mut kept = Vec::new();
+        self.rows.add(parent, root, rows, now, tell, &mut kept);
+        for (parent, call) in kept {
+            self.folds.ended(call.id);
+            let facts = Facts(call.tag);
+            let end = call.start.saturating_add(call.elapsed);
+            let root = [(call.root >> 64) as u64, call.root as u64];
+            let words = Words { id: call.id, parent, root, facts: call.tag, start: call.start, end };
+            if let Some(seen) = self.seen(words, true, Some((end, facts.ending()))) {
+                tell(RingItem::Call(seen));
+            }
+        }
     }
 
     /// Makes the paths of all calls known that run.
@@ -368,7 +393,7 @@ impl Rings {
             }
             let Some(parent) = self.folds.take(&words, ending) else {
                 if matches!(ending, Ending::Error | Ending::Panic) {
-                    tell(RingItem::Wordless(words.id));
+                    tell(RingItem::FailureCounted { id: words.id, mark: words.parent, at: words.end });
                 }
                 return;
             };
@@ -378,7 +403,7 @@ impl Rings {
         let is_new = !self.announced.remove(&words.id);
         if let Some(table) = fold::table().filter(|table| table.below > 0) {
             let elapsed = words.end.saturating_sub(words.start);
-            let may_be_brief = Facts(words.facts).may_be_brief() && ending == Ending::Succeeded && is_new;
+            let may_be_brief = Facts(words.facts).may_be_brief() && ending != Ending::Cancelled && is_new;
             let call = brief::Ended {
                 id: words.id,
                 parent: words.parent,
@@ -388,14 +413,21 @@ impl Rings {
                 elapsed,
                 bucket: table.bucket(elapsed) as u32,
                 may_be_counted: may_be_brief && !is_owed,
+                has_failed: matches!(ending, Ending::Error | Ending::Panic),
+                tag: words.facts,
             };
             let rows = self.briefs.add(&call, &mut self.paths, table.limits());
+            let is_told = rows.is_some();
+            if let Some(rows) = rows {
+                self.add_rows(words.id, words.root(), rows, words.end, tell);
+                self.rows.ended(words.id);
+            }
             if elapsed >= table.below {
                 self.paths.unlink(words.id);
             }
-            let Some(rows) = rows else { return };
-            self.rows.add(words.id, words.root(), rows, words.end);
-            self.rows.ended(words.id);
+            if !is_told {
+                return;
+            }
         }
         self.folds.ended(words.id);
         if let Some(seen) = self.seen(words, is_new, Some((words.end, ending))) {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::drain::{Look, RingItem};
 use super::layout::{CLOSING, FREE, Fold, Words};
 use super::{Ending, Facts, host};
+use crate::error_texts::ErrorTexts;
 use crate::fold::{self, FAILURES_KEPT, Tally};
 use crate::park;
 use crate::record::Origin;
@@ -285,6 +286,7 @@ fn snapshot(fold: &Fold) -> Tally {
             }
         }
         tally = Tally {
+            errors: ErrorTexts::default(),
             count: ended,
             running: 0,
             failed: fold.failed.get(),

@@ -8,7 +8,7 @@ use monitor_core::record::Outcome;
 use monitor_core::{Context, queue};
 
 use crate::told::{Told, name_of};
-use crate::{IS_WOVEN, enter, fails, poll, top, total, waits, with_receiver};
+use crate::{IS_WOVEN, enter, fails, fails_through, panics, poll, top, total, waits, with_receiver};
 
 /// What was told of a program's calls, which are woven.
 fn told(receiver: &mut queue::Receiver, calls: impl FnOnce()) -> Told {
@@ -67,7 +67,7 @@ fn calls_of_attributes_and_roots_stay_as_they_are() {
 }
 
 #[test]
-fn what_fails_has_a_row_and_so_has_all_above_it() {
+fn the_first_failures_have_rows_and_their_callers_have_none() {
     with_receiver(|receiver| {
         let told = told(receiver, || {
             for number in 0..5 {
@@ -79,13 +79,44 @@ fn what_fails_has_a_row_and_so_has_all_above_it() {
                 }
             }
         });
-        let counts = [("top/a", [1, 4]), ("top/a/b", [1, 4]), ("top/a/b/c", [0, 1]), ("top/a/c", [0, 4])];
-        for (path, count) in counts {
-            assert_eq!(told.of(path, "succeeded"), count, "{path}: {:?}", told.counts());
+        for path in ["top/a", "top/a/b", "top/a/c"] {
+            assert_eq!(told.of(path, "succeeded"), [0, 5], "{path}: {:?}", told.counts());
         }
-        assert_eq!(told.of("top/a/b/d", "failed"), [1, 0]);
+        assert_eq!(told.of("top/a/d", "failed"), [1, 0], "{:?}", told.counts());
         let failure = told.ends.values().find_map(|ended| if let Outcome::Failed(failure) = &ended.outcome { Some(failure) } else { None });
         assert_eq!(failure.expect("told").message, "no");
+    });
+}
+
+#[test]
+fn further_failures_are_counted_with_their_error_texts() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            for _ in 0..9 {
+                let _outer = enter(0);
+                for _ in 0..9 {
+                    let _inner = enter(1);
+                    (0..2).for_each(|_| fails(3));
+                    (0..2).for_each(|_| panics(3));
+                }
+            }
+        });
+        assert_eq!((told.starts.len(), told.of("top/a", "succeeded")), (11, [0, 9]), "{:?}", told.counts());
+        assert_eq!(told.of("top/a/d", "failed"), [10, 314], "{:?}", told.counts());
+        let texts: Vec<_> = told.folds.values().flat_map(|fold| &fold.errors).collect();
+        let counts: Vec<_> = texts.iter().map(|error| (error.text.as_str(), error.count)).collect();
+        assert_eq!(counts, [("a panic", 158), ("no", 156)]);
+        assert!(texts.iter().all(|error| error.first_us > 0 && error.first_us <= error.last_us), "{texts:?}");
+    });
+}
+
+#[test]
+fn a_failure_that_is_passed_on_is_one_branch() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || fails_through(&[1, 2, 3]));
+        for path in ["top/b", "top/b/c", "top/b/c/d"] {
+            assert_eq!(told.of(path, "failed"), [1, 0], "{path}: {:?}", told.counts());
+        }
     });
 }
 

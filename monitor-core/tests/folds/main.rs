@@ -71,7 +71,16 @@ fn enter(number: usize) -> Guard {
 }
 
 fn fails(number: usize) {
-    let returned = call(site(number), how(), (), |()| Err::<(), _>("no".to_owned()));
+    fails_through(&[number]);
+}
+
+/// Calls that call each other and pass on the error of the last one.
+fn fails_through(numbers: &[usize]) {
+    let Some((first, rest)) = numbers.split_first() else { return };
+    let returned = call(site(*first), how(), (), |()| {
+        fails_through(rest);
+        Err::<(), _>("no".to_owned())
+    });
     let _ = returned.finish(|returned| (&&&&Returned(returned)).failure());
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use monitor_wire::{
-    Attachment, BatchStatus, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, MissedReason, Outcome, SkipReason, Source, WorkerRef,
+    Attachment, BatchStatus, CUT_FIELDS, Error, ErrorKind, Event, Fields, Fold, Kind, MissedReason, Outcome, SkipReason, Source, WorkerRef,
     WorkerRole,
 };
 use serde_json::Value;
@@ -125,6 +125,8 @@ fn cut_event(event: &mut Event, limits: &Limits) {
         Event::ProcessFolded(of) => {
             cut!(of;);
             cut_word(&mut of.kind, Kind::as_str, limits);
+            of.errors.truncate(Fold::MAX_ERRORS);
+            of.errors.iter_mut().for_each(|error| cut_text(&mut error.text, name_bytes));
         }
         Event::ProcessEnded(of) => {
             cut!(of; &mut of.reason => text_bytes);

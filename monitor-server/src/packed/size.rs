@@ -1,6 +1,6 @@
 //! How much memory a batch takes, so that what waits can be bounded.
 
-use monitor_wire::{Dropped, Error, Event, Fields, Link, Process, Registered, Source, Task, Worker, WorkerRef};
+use monitor_wire::{Dropped, Error, Event, Fields, FoldError, Link, Process, Registered, Source, Task, Worker, WorkerRef};
 use serde_json::Value;
 
 use super::{Ending, Packed, PackedEvent, Place, Site};
@@ -61,7 +61,10 @@ pub(super) fn of_event(event: &Event) -> usize {
             with_common!(of, of.level.len() + of.message.len() + text(&of.target) + text(&of.stream) + fields(&of.fields))
         }
         Event::ProcessFolded(of) => {
-            with_common!(of, of.name.len() + of.kind.as_str().len() + of.histogram.len() * size_of::<(u32, u64)>())
+            with_common!(
+                of,
+                of.name.len() + of.kind.as_str().len() + of.histogram.len() * size_of::<(u32, u64)>() + fold_errors(&of.errors)
+            )
         }
         Event::ProcessEnded(of) => {
             with_common!(of, of.outcome.as_str().len() + text(&of.reason) + of.error.as_ref().map_or(0, error))
@@ -117,12 +120,16 @@ fn workers<'a>(workers: impl IntoIterator<Item = &'a WorkerRef>) -> usize {
     workers.into_iter().map(worker).sum()
 }
 
+fn fold_errors(errors: &[FoldError]) -> usize {
+    errors.iter().map(|error| size_of::<FoldError>() + error.text.len()).sum()
+}
+
 /// About how many bytes a process takes as it is shown, apart from itself.
 pub(crate) fn of_process(of: &Process) -> usize {
     let Process { name, kind, state, native_id, thread, reason, attachment, .. } = of;
     let words = name.len() + kind.as_str().len() + state.as_str().len() + attachment.as_str().len();
     let rare = text(native_id) + text(thread) + text(reason) + of.progress.iter().map(|progress| text(&progress.unit)).sum::<usize>();
-    let fold = of.fold.as_ref().map_or(0, |fold| fold.histogram.len() * size_of::<(u32, u64)>());
+    let fold = of.fold.as_ref().map_or(0, |fold| fold.histogram.len() * size_of::<(u32, u64)>() + fold_errors(&fold.errors));
     words
         + rare
         + fold

@@ -1,10 +1,12 @@
 //! Woven calls that were too short to be worth a row, as wire events: what a dead program left in its rings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
 
-use monitor_core::brief::{self, Briefs, Count, Limits, Link, Paths, Row};
+use monitor_core::brief::{self, Briefs, Count, Ended, Kept, Limits, Link, Paths, Row};
+use monitor_core::error_texts::{ErrorTexts, Failures};
 use monitor_core::image::{Call, End, Image};
-use monitor_wire::{Event, Kind, ProcessFolded, ProcessId, RootId};
+use monitor_wire::{Event, FoldError, Kind, ProcessFolded, ProcessId, RootId};
 
 use super::Estate;
 use super::calls::Clock;
@@ -19,11 +21,16 @@ const LONGEST_NS: u64 = 1_000_000_000;
 /// The first call of a path that took as long is slow.
 const SLOW_NS: u64 = 1_000_000;
 
+/// A failed call that is shown below the process of this id or, with a site, below the fold of that site there.
+type KeptBelow = (u64, Option<u32>, Ended);
+
 /// The rows of all parents.
 pub(super) struct Rows {
     /// Calls that took less are brief, in nanoseconds.
     below_ns: u64,
     by_parent: BTreeMap<u64, (u128, Vec<Row>)>,
+    /// The row or fold that a failed call is shown below, if it isn't its parent.
+    parents: HashMap<u64, ProcessId>,
     paths: Paths,
     /// What began before, in ticks, may have been told as running by the program itself.
     told_before: u64,
@@ -39,27 +46,29 @@ impl Rows {
                 paths.link(call.id, Link { parent: call.parent, site: call.site, elapsed: 0, may_be_counted: false });
             }
         }
-        Self { below_ns, by_parent: BTreeMap::new(), paths, told_before }
+        Self { below_ns, by_parent: BTreeMap::new(), parents: HashMap::new(), paths, told_before }
     }
 
     /// The calls of one ring that are to be told singly: those that `is_told` lets through, without the brief ones.
     pub(super) fn told<'a>(
         &mut self,
+        estate: &Estate,
         image: &'a Image,
         clock: &Clock,
         folds: &mut Folds<'_>,
         mut is_told: impl FnMut(&'a Call, &mut Folds<'_>) -> bool,
     ) -> Vec<&'a Call> {
-        let (mut briefs, mut told) = (Briefs::default(), Vec::new());
+        let (mut briefs, mut told, mut kept) = (Briefs::default(), Vec::new(), Vec::new());
+        let calls: Vec<&Call> = image.ended.iter().chain(&image.running).collect();
         let limits = Limits { below: self.below_ns, slow: SLOW_NS, longest: LONGEST_NS };
-        for call in image.ended.iter().chain(&image.running) {
+        for (tag, call) in calls.iter().copied().enumerate() {
             if !is_told(call, folds) {
                 continue;
             }
             if let (Some((at, how)), true) = (call.end, self.below_ns > 0) {
                 let elapsed = clock.elapsed_ns(call.start, at);
                 let is_brief = elapsed < self.below_ns;
-                let ended = brief::Ended {
+                let ended = Ended {
                     id: call.id,
                     parent: folds.parent(call),
                     root: call.root,
@@ -67,51 +76,109 @@ impl Rows {
                     start: call.start,
                     elapsed,
                     bucket: (elapsed as f64).max(1.0).log(GROWTH) as u32,
-                    may_be_counted: call.may_be_brief && how == End::Succeeded && (is_brief || call.start > self.told_before),
+                    may_be_counted: call.may_be_brief && how != End::Cancelled && (is_brief || call.start > self.told_before),
+                    has_failed: matches!(how, End::Error | End::Panic),
+                    tag: tag as u64,
                 };
                 let Some(rows) = briefs.add(&ended, &mut self.paths, limits) else { continue };
-                self.add(call.id, call.root, rows);
+                self.add_first(call.id, call.root, rows, &mut kept);
             }
             told.push(call);
         }
         for pending in briefs.rest() {
-            self.add(pending.parent, pending.root, pending.rows);
+            self.add_first(pending.parent, pending.root, pending.rows, &mut kept);
+        }
+        for (parent, row, call) in kept {
+            let site = |row: u32| estate.program.sites.get(&u64::from(row));
+            let parent = folds.id_of(parent).and_then(|parent| row.map_or(Some(parent), |row| Some(fold_id(parent, &site(row)?.name))));
+            if let (Some(parent), Some(call)) = (parent, calls.get(call.tag as usize)) {
+                self.parents.insert(call.id, parent);
+                told.push(call);
+            }
         }
         told
     }
 
-    fn add(&mut self, parent: u64, root: u128, rows: Vec<Row>) {
-        if !rows.is_empty() {
-            let (_, own) = self.by_parent.entry(parent).or_insert((root, Vec::new()));
-            for row in rows {
-                brief::merge(own, row);
+    /// Adds the rows below a parent, and counts the failed calls among them that are not the first of their names.
+    fn add_first(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, kept: &mut Vec<KeptBelow>) {
+        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, site));
+        self.add(parent, root, rows, kept);
+    }
+
+    fn add(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, kept: &mut Vec<KeptBelow>) {
+        if rows.is_empty() {
+            return;
+        }
+        let mut failed = Vec::new();
+        for row in &mut rows {
+            failed.extend(mem::take(&mut row.count.kept).into_iter().map(|kept| (None, kept)));
+            for within in &mut row.within {
+                failed.extend(mem::take(&mut within.kept).into_iter().map(|kept| (Some(row.count.site), kept)));
             }
+        }
+        let (_, own) = self.by_parent.entry(parent).or_insert((root, Vec::new()));
+        for row in rows {
+            brief::merge(own, row);
+        }
+        for (row, Kept { call, rows }) in failed {
+            kept.push((parent, row, call));
+            self.add(call.id, root, rows, kept);
         }
     }
 
-    /// What all of them count, and when they began, in ticks.
-    pub(super) fn events(&self, estate: &Estate, folds: &Folds<'_>, clock: &Clock) -> Vec<(u64, Event)> {
+    /// The row that a call is shown below.
+    pub(super) fn parent_of(&self, call: &Call, folds: &Folds<'_>) -> Option<ProcessId> {
+        self.parents.get(&call.id).copied().or_else(|| folds.parent_of(call))
+    }
+
+    /// The counts of all rows with the start of their first calls, in ticks. `message` finds the error message of a failed call.
+    pub(super) fn events(
+        &self,
+        estate: &Estate,
+        folds: &Folds<'_>,
+        clock: &Clock,
+        message: &dyn Fn(u64) -> Option<String>,
+    ) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
         for (parent, (root, rows)) in &self.by_parent {
             let Some((parent, root)) = folds.id_of(*parent).zip(RootId::new(*root)) else { continue };
-            for row in rows {
-                let Some(own) = event(estate, clock, root, parent, &row.count) else { continue };
-                let within =
-                    row.within.iter().filter_map(|count| event(estate, clock, root, own.id, count).map(|event| (count.start, event)));
-                let within: Vec<_> = within.collect();
+            for row in rows.iter().filter(|row| row.count.calls > 0) {
+                let Some(own) = event(estate, clock, root, parent, &row.count, message) else { continue };
+                let id = own.id;
                 events.push((row.count.start, own));
-                events.extend(within);
+                for count in row.within.iter().filter(|count| count.calls > 0) {
+                    events.extend(event(estate, clock, root, id, count, message).map(|event| (count.start, event)));
+                }
             }
         }
         events.into_iter().map(|(at, event)| (at, Event::ProcessFolded(event))).collect()
     }
 }
 
-fn event(estate: &Estate, clock: &Clock, root_id: RootId, parent: ProcessId, count: &Count) -> Option<ProcessFolded> {
+fn event(
+    estate: &Estate,
+    clock: &Clock,
+    root_id: RootId,
+    parent: ProcessId,
+    count: &Count,
+    message: &dyn Fn(u64) -> Option<String>,
+) -> Option<ProcessFolded> {
     let site = estate.program.sites.get(&u64::from(count.site))?;
     let id = fold_id(parent, &site.name);
     let mut histogram = count.histogram.clone();
     histogram.sort_unstable();
+    let mut texts = ErrorTexts::default();
+    for (id, at) in &count.failures {
+        if let Some(message) = message(*id) {
+            texts.add(&message, *at);
+        }
+    }
+    let error = |(text, failures): (&str, Failures)| FoldError {
+        text: text.to_owned(),
+        count: failures.count,
+        first_us: clock.time_us(failures.first),
+        last_us: clock.time_us(failures.last),
+    };
     Some(ProcessFolded {
         root_id,
         id,
@@ -123,12 +190,13 @@ fn event(estate: &Estate, clock: &Clock, root_id: RootId, parent: ProcessId, cou
         revision: 1,
         count: count.calls,
         running: 0,
-        failed: 0,
+        failed: count.failed,
         cancelled: 0,
         total_ns: count.total,
         min_ns: Some(count.min),
         max_ns: Some(count.max),
         histogram,
+        errors: texts.iter().map(error).collect(),
         attempt: 1,
         worker: None,
         native_id: None,

@@ -27,6 +27,7 @@ pub(crate) struct Events<'a> {
     /// Words of failures, by process.
     words: HashMap<u64, &'a Queued>,
     folds: Folds<'a>,
+    rows: Rows,
     /// When each happened, in ticks; what comes first of the same moment; what it is made of.
     found: Vec<(u64, u8, Source<'a>)>,
 }
@@ -60,7 +61,7 @@ impl<'a> Events<'a> {
                 let is_over = call.end.is_none() && ended.contains(&call.id);
                 !is_over && seen.insert(call.id) && !folds.take(call, &clock)
             };
-            for call in rows.told(image, &clock, &mut folds, is_told) {
+            for call in rows.told(estate, image, &clock, &mut folds, is_told) {
                 if !started.contains(&call.id) {
                     found.push((call.start, 0, Source::Start(call)));
                 }
@@ -69,10 +70,11 @@ impl<'a> Events<'a> {
                 }
             }
         }
-        let counted = folds.events(&clock).into_iter().chain(rows.events(estate, &folds, &clock));
+        let message = |id: u64| Some(serde_json::from_slice::<wire::Error>(&words.get(&id)?.json).ok()?.message);
+        let counted = folds.events(&clock).into_iter().chain(rows.events(estate, &folds, &clock, &message));
         found.extend(counted.map(|(at, event)| (at, 0, Source::Fold(Box::new(event)))));
         found.sort_by_key(|(at, order, _)| (*at, *order));
-        Self { estate, clock, words, folds, found }
+        Self { estate, clock, words, folds, rows, found }
     }
 
     /// All of them, so many at a time.
@@ -82,9 +84,9 @@ impl<'a> Events<'a> {
     }
 
     fn event(&self, source: &Source<'_>) -> Option<Value> {
-        let Self { estate, clock, words, folds, .. } = self;
+        let Self { estate, clock, words, folds, rows, .. } = self;
         match source {
-            Source::Start(call) => start(estate, call, folds, clock),
+            Source::Start(call) => start(estate, call, rows.parent_of(call, folds), clock),
             Source::End(call) => call.end.and_then(|(at, how)| end(estate, call, at, how, words, clock)),
             Source::Entry(entry) => stamped(entry, clock),
             Source::Fold(event) => serde_json::to_value(event).ok(),
@@ -118,13 +120,13 @@ fn stamped(entry: &Queued, clock: &Clock) -> Option<Value> {
     Some(event)
 }
 
-fn start(estate: &Estate, call: &Call, folds: &Folds<'_>, clock: &Clock) -> Option<Value> {
+fn start(estate: &Estate, call: &Call, parent_id: Option<ProcessId>, clock: &Clock) -> Option<Value> {
     let site = estate.program.sites.get(&u64::from(call.site));
     let thread = estate.images.values().find(|image| image.thread == call.thread && !image.thread_name.is_empty());
     let kind = site.map_or_else(|| wire::Kind::from("normal"), |site| site.kind.clone());
     let name = site.map_or_else(|| UNKNOWN.to_owned(), |site| site.name.clone());
     value(Event::ProcessStarted(ProcessStarted {
-        parent_id: folds.parent_of(call),
+        parent_id,
         thread: Some(thread.map_or_else(|| "ended".to_owned(), |image| image.thread_name.clone())),
         source: site.map(|site| site.source.clone()),
         attachment: match call.attachment {

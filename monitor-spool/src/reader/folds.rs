@@ -113,6 +113,7 @@ impl<'a> Folds<'a> {
             min_ns: counted.range.map(|(min, _)| clock.elapsed_ns(0, min)),
             max_ns: counted.range.map(|(_, max)| clock.elapsed_ns(0, max)),
             histogram: counted.histogram.clone(),
+            errors: Vec::new(),
             attempt: 1,
             worker: None,
             native_id: None,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use monitor_wire::{
-    Attachment, Batch, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged,
-    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, TaskFailed, TaskReceived, TaskRejected, TaskRetried,
-    TaskRevoked, TaskSent, TaskStarted, TaskSucceeded, UnknownEvent, Unplaced, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline,
-    WorkerRef, WorkerRole,
+    Attachment, Batch, Error, ErrorKind, Event, Fields, FoldError, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId,
+    ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, TaskFailed, TaskReceived, TaskRejected,
+    TaskRetried, TaskRevoked, TaskSent, TaskStarted, TaskSucceeded, UnknownEvent, Unplaced, WorkerChanged, WorkerHeartbeat, WorkerOffline,
+    WorkerOnline, WorkerRef, WorkerRole,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -148,6 +148,10 @@ pub fn event() -> impl Strategy<Value = Event> {
             let (count, running, failed, cancelled) = (4 * revision, revision % 2, revision, revision);
             let (kind, total_ns, max_ns) = (Kind::NORMAL, count * 7, min_ns);
             let histogram = vec![(9, revision), (20 + shard as u32, count - running - revision)];
+            let error =
+                |text: &str| FoldError { text: text.to_owned(), count: 1 + shard, first_us: 1 + shard, last_us: 1 + shard + revision };
+            let errors = ["no such unit", if shard == 0 { "expected …" } else { "unknown '…'" }];
+            let errors = errors.iter().take(revision as usize).map(|text| error(text)).collect();
             with_common!(
                 common,
                 ProcessFolded {
@@ -163,7 +167,8 @@ pub fn event() -> impl Strategy<Value = Event> {
                     total_ns,
                     min_ns,
                     max_ns,
-                    histogram
+                    histogram,
+                    errors
                 }
             )
         },

@@ -87,7 +87,7 @@ impl Known {
             event!(ProcessFolded, ProcessFolded, at_us, {
                 parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), shard: 0, revision: fold.count.max(1),
                 count: fold.count, running: fold.running, failed: fold.failed, cancelled: fold.cancelled, total_ns: fold.total_ns,
-                min_ns: fold.min_ns, max_ns: fold.max_ns, histogram: fold.histogram.clone(),
+                min_ns: fold.min_ns, max_ns: fold.max_ns, histogram: fold.histogram.clone(), errors: fold.errors.clone(),
             });
         }
         for each in earlier {

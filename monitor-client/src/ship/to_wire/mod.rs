@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use monitor_core::keep::Queued;
-use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Progressed, Record, Started, Updated, Value};
+use monitor_core::record::{
+    self, Ended, Failure, Fields, Folded, FoldedError, Logged, Origin, Outcome, Progressed, Record, Started, Updated, Value,
+};
 use monitor_core::{Context, Retry};
 use monitor_spool::Folds;
 use monitor_wire as wire;
@@ -104,11 +106,17 @@ fn folded(record: Folded, folds: &mut Folds) -> Option<Event> {
         min_ns: record.range_ns.map(|(min, _)| min),
         max_ns: record.range_ns.map(|(_, max)| max),
         histogram: record.histogram,
+        errors: record.errors.into_iter().map(folded_error).collect(),
         attempt: 1,
         worker: None,
         native_id: None,
         links: Vec::new(),
     }))
+}
+
+fn folded_error(error: FoldedError) -> wire::FoldError {
+    let FoldedError { text, count, first_us, last_us } = error;
+    wire::FoldError { text, count, first_us, last_us }
 }
 
 fn updated(record: Updated) -> Option<Event> {

@@ -48,7 +48,7 @@ const NEVER: [(&str, &str); 26] = [
     ("a root has a number that was never given", "SELECT number FROM root WHERE number > (SELECT root FROM counter)"),
     (
         "a failed process is missing from the list of those",
-        "SELECT root, id FROM process AS p WHERE state = 3 AND error NOT NULL AND NOT EXISTS (SELECT 1 FROM failed AS f WHERE f.root = p.root AND f.id = p.id AND f.ended = p.at + coalesce(p.elapsed, 0) / 1000 + p.skew)",
+        "SELECT root, id FROM process AS p WHERE state = 3 AND error NOT NULL AND NOT EXISTS (SELECT 1 FROM failed AS f WHERE f.root = p.root AND f.id = p.id AND f.ended = p.at + coalesce(p.elapsed, 0) / 1000 + coalesce(p.skew, 0))",
     ),
     (
         "the list of failed processes has one that did not fail",

@@ -4,7 +4,7 @@ use monitor_wire::{Batch, RootsPage};
 use serde_json::json;
 
 use super::{Place, Say as _, any, joined};
-use crate::store::{CausesQuery, Intake as _, Queries as _, RootKey, RootSort, RootsQuery, Store};
+use crate::store::{CausesQuery, Intake as _, ProcessesQuery, Queries as _, RootKey, RootSort, RootsQuery, Store};
 use crate::support::script::parse;
 use crate::support::{batch, process, root};
 
@@ -246,7 +246,47 @@ fn an_id_is_found_in_all_trees_that_have_it<P: Place>() {
     check();
 }
 
+fn a_fold_is_found_by_the_error_texts_of_all_its_shards<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let folded = |shard: u64, revision: u64, errors: serde_json::Value| {
+        serde_json::from_value(json!({
+            "type": "process-folded", "root_id": root(1).to_string(), "id": process(9).to_string(), "parent_id": process(1).to_string(),
+            "time_us": 20, "kind": "normal", "name": "parse", "shard": shard, "revision": revision, "count": 9, "running": 0, "failed": 5,
+            "cancelled": 0, "total_ns": 90, "links": [], "errors": errors,
+        }))
+        .unwrap()
+    };
+    let text = |text: &str, count: u64, first_us: u64, last_us: u64| json!({ "text": text, "count": count, "first_us": first_us, "last_us": last_us });
+    let mut start = joined(&parse("started 1 root=1 at=10"));
+    start.events.extend([
+        folded(1, 2, json!([text("unknown unit '…'", 2, 30, 40), text("expected a number", 1, 25, 25)])),
+        folded(1, 1, json!([text("unknown unit '…'", 1, 30, 30)])),
+        folded(2, 1, json!([text("unknown unit '…'", 3, 20, 35)])),
+    ]);
+    store.say(&[start], 0).unwrap();
+    let page = |text: &str| {
+        store
+            .processes(&ProcessesQuery {
+                root: Some(RootKey::Number(1)),
+                text: Some(text.to_owned()),
+                limit: 9,
+                ..ProcessesQuery::default()
+            })
+            .unwrap()
+    };
+    assert!(page("divided").processes.is_empty());
+    for searched in ["UNKNOWN unit", "a number"] {
+        let [found] = &page(searched).processes[..] else { panic!("{searched} is not found once") };
+        assert_eq!(found.error.as_ref().unwrap().message, "unknown unit '…'\nexpected a number");
+        let errors = &found.fold.as_ref().unwrap().errors;
+        let errors: Vec<_> = errors.iter().map(|error| (&*error.text, error.count, error.first_us, error.last_us)).collect();
+        assert_eq!(errors, [("unknown unit '…'", 5, 20, 40), ("expected a number", 1, 25, 25)]);
+    }
+}
+
 for_each_store!(
+    a_fold_is_found_by_the_error_texts_of_all_its_shards,
     an_id_is_found_in_all_trees_that_have_it,
     a_cause_is_found_as_well_as_what_it_led_to_and_the_line_that_shows_both,
     numbers_titles_and_the_beginnings_of_ids_are_found,

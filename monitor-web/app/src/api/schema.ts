@@ -2809,6 +2809,8 @@ export interface components {
             cancelled: number;
             /** @description How many began. */
             count: number;
+            /** @description Distinct error texts of the failed calls, up to 100, the earliest first. Further failures are counted in `failed` alone. */
+            errors?: components["schemas"]["FoldError"][];
             /** @description How many failed. */
             failed: number;
             /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
@@ -2824,6 +2826,17 @@ export interface components {
             running: number;
             /** @description All durations together. */
             total_ns: number;
+        };
+        /** @description Failures of a fold whose messages differ only in numbers, ids and quoted parts. */
+        FoldError: {
+            /** @description Number of failures with this text. */
+            count: number;
+            /** @description End of the first of them, in Unix microseconds. */
+            first_us: number;
+            /** @description End of the last of them, in Unix microseconds. */
+            last_us: number;
+            /** @description The message, with `…` in place of numbers, ids and quoted parts. */
+            text: string;
         };
         /** @description That the server works. */
         Health: {
@@ -3249,6 +3262,8 @@ export interface components {
             cancelled: number;
             /** @description How many began. */
             count: number;
+            /** @description Distinct error texts of the failed calls, up to 100. Failures without one are counted in `failed` alone. */
+            errors?: components["schemas"]["FoldError"][];
             /** @description How many failed. */
             failed: number;
             /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */

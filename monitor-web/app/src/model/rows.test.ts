@@ -38,7 +38,7 @@ function crowd(): Tree {
 }
 
 test("what is below is counted by state, folds as what they stand for", () => {
-  const fold = { count: 10, running: 1, failed: 2, cancelled: 3, total_ns: 5, min_ns: 1, max_ns: 2, histogram: [] };
+  const fold = { count: 10, running: 1, failed: 2, cancelled: 3, total_ns: 5, min_ns: 1, max_ns: 2, histogram: [], errors: [] };
   const tree = treeOf(process("a", null, 0), process("b", "a", 1, done), process("c", "b", 2, { state: "failed" }), process("d", "b", 3, { fold }));
   const rollup = rollupOf(tree);
   const of = (id: string) => (["running", "succeeded", "failed", "cancelled"] as const).map((state) => rollup.below(tree.find(id) as number, state));

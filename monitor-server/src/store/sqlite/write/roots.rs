@@ -410,7 +410,7 @@ impl Transaction<'_> {
                     started_us: view.started_us,
                     ended_us: view.ended_us,
                     elapsed_ns: view.elapsed_ns,
-                    error: view.error.as_ref().map(|error| dictionary.error_keys(connection, error)).transpose()?,
+                    error: facts.error().map(|error| dictionary.error_keys(connection, error)).transpose()?,
                     is_unattached: view.attachment == Attachment::UNATTACHED,
                     progress: view.progress.map(Arc::new),
                     attempt,
