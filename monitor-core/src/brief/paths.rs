@@ -8,6 +8,9 @@ use std::collections::HashMap;
 
 use super::MAX_KEPT;
 
+/// Failed calls of a name that get rows in a tree.
+const MAX_KEPT_OF_NAME: usize = 30;
+
 /// Number of calls of a path that are told singly, beside those that are slow.
 const SINGLY: u64 = 10;
 /// Of more paths than this, all are forgotten and counted anew.
@@ -50,7 +53,7 @@ pub struct Paths {
     hashes: HashMap<u64, u64>,
     /// Calls of each path that were told singly, by hash.
     told: HashMap<u64, PathCount>,
-    /// Failed calls of each path that are kept, by hash.
+    /// Failed calls that are kept of each path, and of each name of a tree, by hash.
     kept: HashMap<u64, usize>,
 }
 
@@ -118,15 +121,22 @@ impl Paths {
         told.slow_from = told.slow_from.min(limits.longest);
     }
 
-    /// Returns true if a failed call of this site below this row gets a row of its own: the first ones below each path do.
-    pub fn keeps_failure(&mut self, parent: u64, site: u32) -> bool {
+    /// Returns true if a failed call of this site below this row gets a row of its own: the first ones below each path do, up to a
+    /// number for each name of the tree. A parser that calls itself has very many paths.
+    pub fn keeps_failure(&mut self, parent: u64, root: u128, site: u32) -> bool {
         let path = step(if self.knows(parent) { self.hash(parent) } else { parent }, site);
-        if self.kept.len() >= MOST_PATHS && !self.kept.contains_key(&path) {
+        let name = step((root >> 64) as u64 ^ (root as u64).rotate_left(32), site);
+        if self.kept.len() >= MOST_PATHS {
             self.kept.clear();
         }
-        let kept = self.kept.entry(path).or_default();
-        *kept += 1;
-        *kept <= MAX_KEPT
+        let limits = [(path, MAX_KEPT), (name, MAX_KEPT_OF_NAME)];
+        let is_kept = limits.iter().all(|(hash, limit)| self.kept.get(hash).is_none_or(|kept| kept < limit));
+        if is_kept {
+            for (hash, _) in limits {
+                *self.kept.entry(hash).or_default() += 1;
+            }
+        }
+        is_kept
     }
 
     /// The hash of a call's path, which begins at the first parent that isn't known.
@@ -197,6 +207,16 @@ mod tests {
             }
         }
         assert_eq!(told, [1_000, 2_000, 900_000, 1_000_000, 1_000_000]);
+    }
+
+    #[test]
+    fn the_first_failures_of_each_path_are_kept_and_some_of_each_name() {
+        let mut paths = Paths::default();
+        let mut kept = |root, site| (100..110).map(|parent| (0..20).filter(|_| paths.keeps_failure(parent, root, site)).count()).collect();
+        let of_path: Vec<usize> = kept(1, 7);
+        assert_eq!(of_path, [10, 10, 10, 0, 0, 0, 0, 0, 0, 0]);
+        let others: [Vec<usize>; 2] = [kept(1, 8), kept(2, 9)];
+        assert!(others.iter().all(|kept| kept.iter().sum::<usize>() == MAX_KEPT_OF_NAME), "another name, another tree: {others:?}");
     }
 
     #[test]

@@ -347,7 +347,7 @@ impl Rings {
 
     /// Adds the rows below a process that has a row of its own, and reports the failed calls among them that are kept.
     fn add_rows(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, now: u64, tell: &mut impl FnMut(RingItem)) {
-        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, site));
+        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
         let mut kept = Vec::new();
         self.rows.add(parent, root, rows, now, tell, &mut kept);
         for (parent, call) in kept {

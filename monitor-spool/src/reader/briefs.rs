@@ -1,5 +1,8 @@
 //! Woven calls that were too short to be worth a row, as wire events: what a dead program left in its rings.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 
@@ -18,6 +21,8 @@ const READ_HERE: u64 = 0x3333_3333_3333_3333;
 
 /// A call that took as long is always told singly.
 const LONGEST_NS: u64 = 1_000_000_000;
+/// A program reports a running call after 5 ms, by a clock that was not measured as well.
+const REPORTED_NS: u64 = 4_000_000;
 /// The first call of a path that took as long is slow.
 const SLOW_NS: u64 = 1_000_000;
 
@@ -67,7 +72,8 @@ impl Rows {
             }
             if let (Some((at, how)), true) = (call.end, self.below_ns > 0) {
                 let elapsed = clock.elapsed_ns(call.start, at);
-                let is_brief = elapsed < self.below_ns;
+                // One that the program may have reported while it ran is not counted, or its row would never end.
+                let is_unreported = call.start > self.told_before || elapsed < REPORTED_NS.min(self.below_ns);
                 let ended = Ended {
                     id: call.id,
                     parent: folds.parent(call),
@@ -76,7 +82,7 @@ impl Rows {
                     start: call.start,
                     elapsed,
                     bucket: (elapsed as f64).max(1.0).log(GROWTH) as u32,
-                    may_be_counted: call.may_be_brief && how != End::Cancelled && (is_brief || call.start > self.told_before),
+                    may_be_counted: call.may_be_brief && how != End::Cancelled && is_unreported,
                     has_failed: matches!(how, End::Error | End::Panic),
                     tag: tag as u64,
                 };
@@ -101,7 +107,7 @@ impl Rows {
 
     /// Adds the rows below a parent, and counts the failed calls among them that are not the first of their names.
     fn add_first(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, kept: &mut Vec<KeptBelow>) {
-        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, site));
+        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
         self.add(parent, root, rows, kept);
     }
 
@@ -140,19 +146,28 @@ impl Rows {
         message: &dyn Fn(u64) -> Option<String>,
     ) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
-        for (parent, (root, rows)) in &self.by_parent {
-            let Some((parent, root)) = folds.id_of(*parent).zip(RootId::new(*root)) else { continue };
+        for (own_parent, (root, rows)) in &self.by_parent {
+            let Some((parent, root)) = folds.id_of(*own_parent).zip(RootId::new(*root)) else { continue };
             for row in rows.iter().filter(|row| row.count.calls > 0) {
-                let Some(own) = event(estate, clock, root, parent, &row.count, message) else { continue };
+                let shard = shard_of(*own_parent, None, row.count.site);
+                let Some(own) = event(estate, clock, root, parent, &row.count, shard, message) else { continue };
                 let id = own.id;
                 events.push((row.count.start, own));
                 for count in row.within.iter().filter(|count| count.calls > 0) {
-                    events.extend(event(estate, clock, root, id, count, message).map(|event| (count.start, event)));
+                    let shard = shard_of(*own_parent, Some(row.count.site), count.site);
+                    events.extend(event(estate, clock, root, id, count, shard, message).map(|event| (count.start, event)));
                 }
             }
         }
         events.into_iter().map(|(at, event)| (at, Event::ProcessFolded(event))).collect()
     }
+}
+
+/// Tells the counts of one fold apart. A fold has several if sites share a name, or if the parent's calls are partly in a fold of the
+/// recorder: what those call has the fold's mark as its parent.
+fn shard_of(parent: u64, row: Option<u32>, site: u32) -> u64 {
+    let sites = u64::from(row.map_or(0, |row| row + 1)) << 32 | u64::from(site);
+    READ_HERE ^ parent ^ sites.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn event(
@@ -161,6 +176,7 @@ fn event(
     root_id: RootId,
     parent: ProcessId,
     count: &Count,
+    shard: u64,
     message: &dyn Fn(u64) -> Option<String>,
 ) -> Option<ProcessFolded> {
     let site = estate.program.sites.get(&u64::from(count.site))?;
@@ -186,7 +202,7 @@ fn event(
         parent_id: Some(parent),
         kind: Kind::from(site.kind.as_str()),
         name: site.name.clone(),
-        shard: id.get() ^ READ_HERE,
+        shard: id.get() ^ shard,
         revision: 1,
         count: count.calls,
         running: 0,
