@@ -116,6 +116,8 @@ mod report;
 mod settings;
 #[cfg(feature = "ship")]
 mod ship;
+#[cfg(feature = "ship")]
+mod silence;
 #[cfg(feature = "tracing")]
 pub mod tracing;
 

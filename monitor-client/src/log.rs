@@ -50,8 +50,8 @@ impl Logger {
         Logger { level, ..self }
     }
 
-    /// Passes all lines on to another logger, too, which decides for itself which ones it takes. Set the most that it takes by
-    /// [`log::set_max_level`] after [`init`](Self::init).
+    /// Passes all lines on to another logger, too, except those of the threads that send what is recorded. The other logger decides for
+    /// itself which ones it takes. Set the most that it takes by [`log::set_max_level`] after [`init`](Self::init).
     ///
     /// ```
     /// use monitor_client::log::Logger;
@@ -109,7 +109,7 @@ impl std::fmt::Debug for Logger {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.takes(metadata) || self.other.as_ref().is_some_and(|other| other.enabled(metadata))
+        self.takes(metadata) || !is_of_recorder() && self.other.as_ref().is_some_and(|other| other.enabled(metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -122,7 +122,7 @@ impl Log for Logger {
                 ..Line::default()
             });
         }
-        if let Some(other) = &self.other {
+        if let Some(other) = self.other.as_ref().filter(|_| !is_of_recorder()) {
             other.log(record);
         }
     }
@@ -132,6 +132,14 @@ impl Log for Logger {
             other.flush();
         }
     }
+}
+
+/// Returns true on the threads that send what is recorded: their HTTP client has lines of its own.
+fn is_of_recorder() -> bool {
+    #[cfg(feature = "ship")]
+    return crate::silence::is_on();
+    #[cfg(not(feature = "ship"))]
+    false
 }
 
 fn level(level: Level) -> crate::Level {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use monitor_spool::settings::Log;
 
+use crate::silence;
+
 static LOG: AtomicU8 = AtomicU8::new(Log::Unheard as u8);
 
 /// Says where own messages go from now on (`MONITOR_LOG`).
@@ -28,7 +30,7 @@ pub(crate) fn warn(message: &str) {
 
 /// Returns true if a subscriber listens on this thread, whatever it wants to hear.
 fn has_subscriber() -> bool {
-    let is_any = || tracing::dispatcher::get_default(|dispatch| !dispatch.is::<tracing::subscriber::NoSubscriber>());
+    let is_any = || silence::lifted(|| tracing::dispatcher::get_default(|dispatch| !dispatch.is::<tracing::subscriber::NoSubscriber>()));
     // A subscriber is the program's: see `tell`.
     catch_unwind(is_any).map_err(std::mem::forget).unwrap_or(true)
 }
@@ -62,7 +64,7 @@ pub(crate) fn info(message: &str) {
 /// A subscriber is the program's: what it panics at is not ours to pass on to a monitored function.
 fn tell(subscriber: impl FnOnce() + UnwindSafe) {
     // What a panic carries may panic again when it is dropped.
-    let _ = catch_unwind(subscriber).map_err(std::mem::forget);
+    let _ = catch_unwind(|| silence::lifted(subscriber)).map_err(std::mem::forget);
 }
 
 fn write(level: &str, message: &str) {

@@ -70,7 +70,8 @@ fn what_a_file_defines_is_paused_and_resumed_by_way_of_the_server() {
     assert!(resumed.code == Some(0) && resumed.stdout.starts_with("resumed each"), "{}{}", resumed.stdout, resumed.stderr);
     runs_again(&agent, "each");
     let audit = server.order("GET", "/audit", &Value::Null).1;
-    let is_it = |entry: &&Value| entry["action"].as_str().unwrap().contains(r#"(pause a batch task): pause {"by":"data folder","task":"each""#);
+    let is_it =
+        |entry: &&Value| entry["action"].as_str().unwrap().contains(r#"(pause a batch task): pause {"by":"data folder","task":"each""#);
     assert_eq!(audit["entries"].as_array().unwrap().iter().filter(is_it).count(), 2, "{audit}");
     // The task is gone at the agent before the server hears of it.
     for (path, body, status) in [("pause", json!({"until_us": 1}), 400), ("pause", json!({"until": 1}), 400), ("nope", json!({}), 404)] {

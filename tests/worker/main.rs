@@ -146,6 +146,7 @@ fn main() -> ExitCode {
         "stray" => stray(number()),
         "lists" => lists(),
         "traced" => subscribers::traced(),
+        "subscriber-shows-all" => subscribers::subscriber_shows_all(),
         "subscriber-records" => subscribers::subscriber_records(),
         "subscriber-panics" => subscribers::subscriber_panics(),
         "error-panics" => subscribers::error_panics(),

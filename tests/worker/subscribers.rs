@@ -16,11 +16,44 @@ pub(crate) fn traced() {
     many(300);
 }
 
+/// The set-up of docs/reach.md without its filter, and a logger in front of the client's. Makes a request of its own to the server.
+pub(crate) fn subscriber_shows_all() {
+    struct Stderr;
+
+    impl log::Log for Stderr {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            eprintln!("log {}: {}", record.target(), record.args());
+        }
+
+        fn flush(&self) {}
+    }
+
+    monitor_client::log::Logger::new().over(Stderr).init().expect("no logger was set before");
+    log::set_max_level(log::LevelFilter::Trace);
+    let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_thread_names(true);
+    let subscriber = tracing_subscriber::registry().with(shown).with(monitor_client::tracing::layer());
+    tracing::subscriber::set_global_default(subscriber).expect("no subscriber was set before");
+    works();
+    for _ in 0..5 {
+        works_on();
+        assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
+    }
+    let url = std::env::var("MONITOR_SERVER_URL").expect("a server");
+    let client = reqwest::blocking::Client::new();
+    for _ in 0..2 {
+        assert!(client.get(format!("{url}/healthz")).send().expect("a server").status().is_success());
+    }
+}
+
 static FROM_THE_CLIENT: AtomicU64 = AtomicU64::new(0);
 
-/// Whether one of the client's libraries says it.
-fn is_of_a_library(event: &tracing::Event<'_>) -> bool {
-    ["hyper", "reqwest", "tokio", "mio"].iter().any(|library| event.metadata().target().starts_with(library))
+/// Whether the client or one of its libraries says it.
+fn is_of_the_client(event: &tracing::Event<'_>) -> bool {
+    ["monitor_client", "hyper", "reqwest", "tokio", "mio"].iter().any(|library| event.metadata().target().starts_with(library))
 }
 
 /// Calls a monitored function at each event and starts a process as well, whatever the level.
@@ -28,7 +61,7 @@ struct Records;
 
 impl<S: tracing::Subscriber> Layer<S> for Records {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if is_of_a_library(event) {
+        if is_of_the_client(event) {
             FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
         }
         on_event();
@@ -39,7 +72,7 @@ impl<S: tracing::Subscriber> Layer<S> for Records {
 #[normal_task]
 fn on_event() {}
 
-/// Says how many events the client's libraries made while it was sending, again and again.
+/// Says how many events the client made while it was sending, again and again.
 pub(crate) fn subscriber_records() {
     tracing_subscriber::registry().with(Records).init();
     works();
@@ -63,14 +96,14 @@ struct Flushes;
 
 impl<S: tracing::Subscriber> Layer<S> for Flushes {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if is_of_a_library(event) {
+        if is_of_the_client(event) {
             assert_eq!(monitor_client::flush(Duration::MAX), Err(monitor_client::FlushError::Over), "the shipper would wait for itself");
             FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
 
-/// Says how many events of the client's libraries were answered by a flush.
+/// Says how many events of the client were answered by a flush.
 pub(crate) fn subscriber_flushes() {
     tracing_subscriber::registry().with(Flushes).init();
     works();
@@ -78,7 +111,7 @@ pub(crate) fn subscriber_flushes() {
     say(&FROM_THE_CLIENT.load(Ordering::SeqCst).to_string());
 }
 
-/// Panics at whatever the client and its libraries say.
+/// Panics at each event.
 struct Panics;
 
 impl<S: tracing::Subscriber> Layer<S> for Panics {
@@ -89,7 +122,8 @@ impl<S: tracing::Subscriber> Layer<S> for Panics {
 
 pub(crate) fn subscriber_panics() {
     tracing_subscriber::registry().with(Panics).init();
-    crate::exits::goes_on();
+    many(1);
+    assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
 }
 
 #[derive(Debug)]

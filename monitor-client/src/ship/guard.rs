@@ -5,13 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use monitor_core::{inside, switch};
 
-use crate::report;
+use crate::{report, silence};
 
 /// Runs `ship` to its end, by a panic or not; nothing is recorded afterwards. Whoever waits for a flush or the end of the
 /// program is set free, because the other ends of their channels are gone.
 pub(super) fn run(ship: impl FnOnce()) {
-    // Its allocations, and what reqwest and tokio tell a `tracing` subscriber, must make nothing more to be sent.
+    // Its allocations must make nothing more to be sent.
     inside::stay();
+    silence::begin();
     let result = catch_unwind(AssertUnwindSafe(ship));
     if let Err(payload) = result {
         // Whoever could not wake it may have said so already. A program that sees that nothing is recorded may end at once: it is

@@ -28,6 +28,7 @@ use super::waiters::FlushWaiters;
 use super::{Command, channel, to_wire, worker};
 use crate::report::{self, Said};
 use crate::settings::{Allowed, Settings};
+use crate::silence;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
 const LINGER: Duration = Duration::from_millis(20);
@@ -76,6 +77,12 @@ impl Shared {
     }
 }
 
+/// Neither what this thread calls nor its events are the program's.
+fn stay_inside() {
+    monitor_core::inside::stay();
+    silence::begin();
+}
+
 /// Runs until the program ends.
 pub(super) fn run(
     settings: &Settings,
@@ -88,7 +95,7 @@ pub(super) fn run(
     runtime.enable_all().on_thread_park(fork::asleep).on_thread_unpark(fork::awake);
     // Names are looked up, and files read, on threads of their own. They end with their work: where tokio is built with `parking_lot`, one
     // that waits for more stands in a list of the whole program, in which a forked child would look for it for ever.
-    runtime.on_thread_start(monitor_core::inside::stay).thread_keep_alive(Duration::ZERO);
+    runtime.on_thread_start(stay_inside).thread_keep_alive(Duration::ZERO);
     let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
