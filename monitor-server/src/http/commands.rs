@@ -280,7 +280,7 @@ fn channel_key(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
 #[expect(dead_code, reason = "describes the header")]
 pub(super) struct Keyed {
     /// Up to 255 visible characters; the request is repeated with the same one
-    #[param(rename = "Idempotency-Key")]
+    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
     key: Option<String>,
 }
 

@@ -79,6 +79,9 @@ const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
 /// A process's id, or the beginning of one.
 const PROCESS: &str = "^(?!0{16}$)[0-9a-f]{6,16}$";
 
+/// The key of a worker's channel.
+const CHANNEL_KEY: &str = "^[0-9A-Za-z]{32,128}$";
+
 /// The description as it is served: what holds for every route is added to what the routes say themselves.
 pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Value {
     let mut whole = serde_json::to_value(description).expect("plain data with text keys is JSON");
@@ -88,6 +91,7 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Va
     });
     whole["webhooks"] = webhooks();
     widen(&mut whole["components"]);
+    open_parts(&mut whole["components"]["schemas"]);
     let paths = whole["paths"].as_object_mut().expect("paths");
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
@@ -95,6 +99,21 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Va
         }
     }
     whole
+}
+
+/// Copies schemas without additional properties into the `allOf` that refers to them, and permits additional properties there: every part
+/// of an `allOf` is checked against the properties of all parts.
+fn open_parts(schemas: &mut Value) {
+    let named = schemas.clone();
+    for schema in schemas.as_object_mut().into_iter().flat_map(|schemas| schemas.values_mut()) {
+        for part in schema.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+            let name = part["$ref"].as_str().and_then(|path| path.strip_prefix("#/components/schemas/"));
+            if let Some(closed) = name.map(|name| &named[name]).filter(|named| named["additionalProperties"] == false) {
+                *part = closed.clone();
+                part.as_object_mut().map(|part| part.remove("additionalProperties"));
+            }
+        }
+    }
 }
 
 /// Lets whole numbers without a sign have all of their bits, for which OpenAPI has no format.
@@ -148,13 +167,15 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
         });
     }
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-        if parameter["in"] == "query" {
+        if parameter["in"] == "query" && parameter["required"] != true {
             // Forms send their empty fields, too: they are as if they weren't given.
             parameter["allowEmptyValue"] = true.into();
         }
         if parameter["name"] == "root" {
             parameter["schema"]["pattern"] = ROOT.into();
             parameter["example"] = "0199a3ce929d0e0e47360199a3ce929d".into();
+        } else if parameter["name"] == "Monitor-Channel-Key" {
+            parameter["schema"]["pattern"] = CHANNEL_KEY.into();
         } else if parameter["name"] == "name" && parameter["in"] == "path" {
             parameter["example"] = if path.contains("/agents/") { "db-1" } else { "gold" }.into();
         } else if parameter["name"] == "id" {

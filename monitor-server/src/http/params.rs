@@ -10,6 +10,10 @@ use monitor_wire::{ProcessId, RootId};
 use percent_encoding::percent_decode_str;
 use serde::de::{self, DeserializeOwned, Deserializer};
 use utoipa::IntoParams;
+use utoipa::Number;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat};
 
 use super::problem::ApiError;
 use crate::store::RootKey;
@@ -54,12 +58,32 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
     let mut parts = url::form_urlencoded::Serializer::new(String::new());
     let encoded = parts.extend_pairs(&pairs).finish();
     let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(encoded.as_bytes()));
-    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+    let read = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let name = error.path().to_string();
         let value = pairs.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str()).unwrap_or_default();
         let found: String = value.chars().take(80).collect();
         wrong(&name, format!("{found:?}: {}. {}", error.inner(), meaning(&name)))
-    })
+    })?;
+    for (name, value) in &pairs {
+        let maximum = allowed.iter().find(|parameter| parameter.name == *name).and_then(maximum);
+        if let Some(maximum) = maximum.filter(|maximum| value.parse().is_ok_and(|value: u64| value > *maximum)) {
+            return Err(wrong(name, format!("{value:?}: expected at most {maximum}. {}", meaning(name))));
+        }
+    }
+    Ok(read)
+}
+
+/// The largest number that the API description permits for a parameter.
+fn maximum(parameter: &Parameter) -> Option<u64> {
+    let Some(RefOr::T(Schema::Object(schema))) = &parameter.schema else { return None };
+    match (&schema.maximum, &schema.format) {
+        (Some(Number::Int(maximum)), _) => u64::try_from(*maximum).ok(),
+        (Some(Number::UInt(maximum)), _) => u64::try_from(*maximum).ok(),
+        (Some(Number::Float(maximum)), _) => Some(*maximum as u64),
+        (None, Some(SchemaFormat::KnownFormat(KnownFormat::Int32))) => u64::try_from(i32::MAX).ok(),
+        (None, Some(SchemaFormat::KnownFormat(KnownFormat::Int64))) => u64::try_from(i64::MAX).ok(),
+        _ => None,
+    }
 }
 
 /// Reads a query as those of all requests, for whoever looks for one that is not read to its end.
@@ -224,8 +248,8 @@ pub(super) struct Offset(pub(super) usize);
 impl<'de> de::Deserialize<'de> for Offset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let offset = text.parse::<u32>().ok().and_then(|offset| usize::try_from(offset).ok());
-        offset.map(Self).ok_or_else(|| de::Error::custom(format!("expected a whole number from 0 to {}", u32::MAX)))
+        let offset = text.parse::<i32>().ok().and_then(|offset| usize::try_from(offset).ok());
+        offset.map(Self).ok_or_else(|| de::Error::custom(format!("expected a whole number from 0 to {}", i32::MAX)))
     }
 }
 

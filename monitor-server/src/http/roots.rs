@@ -47,7 +47,7 @@ pub(super) struct RootsParams {
     cursor: Option<String>,
     /// Leave out so many, from there on.
     #[serde(default)]
-    #[param(value_type = Option<u64>)]
+    #[param(value_type = Option<u32>)]
     offset: Offset,
 }
 

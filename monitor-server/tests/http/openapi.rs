@@ -188,6 +188,65 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
     }
 }
 
+#[tokio::test]
+async fn a_number_above_its_maximum_is_refused_by_its_name() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    let token = server.local_token();
+    let mut tried = Vec::new();
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let (schema, name) = (&parameter["schema"], parameter["name"].as_str().unwrap());
+                if parameter["in"] != "query" || schema["type"] != "integer" {
+                    continue;
+                }
+                let format = if schema["format"] == "int32" { i64::from(i32::MAX) } else { i64::MAX };
+                let maximum = schema["maximum"].as_u64().unwrap_or(format as u64);
+                let filled =
+                    path.replace("{root}", "7").replace("{name}", "local").replace("{id}", "a3ce929d0e0e4736").replace("{uuid}", "u");
+                let others =
+                    operation["parameters"].as_array().unwrap().iter().filter(|other| other["in"] == "query" && other["required"] == true);
+                let others: Vec<_> = others.filter(|other| *other != parameter).map(|other| other["name"].as_str().unwrap()).collect();
+                let others: String = others.iter().map(|other| format!("&{other}=1")).collect();
+                let url = format!("http://{}{filled}?{name}={}{others}", server.address, maximum + 1);
+                let request = server.client.request(method.to_uppercase().parse().unwrap(), url).bearer_auth(&token);
+                let (status, problem) = read(request.send().await.unwrap()).await;
+                let detail = problem["detail"].as_str().unwrap_or_default();
+                assert!(status == 400 && detail.contains(&format!("`{name}`")), "{method} {path} {name} {maximum}: {status} {problem}");
+                tried.push(format!("{path} {name} {maximum}"));
+            }
+        }
+    }
+    for parameter in [
+        "/api/v1/roots offset 2147483647",
+        "/api/v1/queue-tasks offset 2147483647",
+        "/api/v1/agents/{name}/book wait_ms 60000",
+        "/api/v1/queues timeout 60000",
+    ] {
+        assert!(tried.iter().any(|tried| tried == parameter), "{parameter}: {tried:#?}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_valid_for_a_client_that_permits_no_unknown_properties() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    let post = server.client.post(format!("http://{}/api/v1/heartbeats", server.address)).bearer_auth(server.local_token());
+    let made = post.json(&json!({"name": "nightly", "every_ms": 60_000})).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let answer = server.ask("/api/v1/heartbeats").await;
+    assert_valid(&schema(&description, "/api/v1/heartbeats", "get", "200"), &answer, "heartbeats");
+    let schemas = &description["components"]["schemas"];
+    for (name, schema) in schemas.as_object().unwrap() {
+        for part in schema["allOf"].as_array().into_iter().flatten() {
+            let named = part["$ref"].as_str().and_then(|path| path.rsplit('/').next());
+            let part = named.map_or(part, |named| &schemas[named]);
+            assert_ne!(part["additionalProperties"], false, "{name}: the other parts of its `allOf` are refused by this one");
+        }
+    }
+}
+
 /// The page's types are made from it: after a change `UPDATE_EXPECT=1`, and `npm run types` in monitor-web/app.
 #[tokio::test]
 async fn the_page_knows_this_description() {

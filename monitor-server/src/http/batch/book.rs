@@ -27,9 +27,6 @@ pub(in super::super) struct BookParams {
     wait_ms: Option<u64>,
 }
 
-/// An agent may wait so long for a change, in milliseconds.
-const MAX_WAIT_MS: u64 = 60_000;
-
 /// The tasks of an agent that were changed after a revision. An agent asks with a token of scope `agent` that has its name. With `wait_ms` the
 /// answer waits for a change, so that an agent holds it at once.
 #[utoipa::path(
@@ -54,7 +51,7 @@ pub(in super::super) async fn get_book(
         return Err(ApiError::Forbidden { detail: agents_own("the tasks", &name) });
     }
     let mut after = params.after.unwrap_or_default();
-    let wait = Duration::from_millis(params.wait_ms.unwrap_or_default().min(MAX_WAIT_MS));
+    let wait = Duration::from_millis(params.wait_ms.unwrap_or_default());
     let patience = app.clock.sleep(wait);
     tokio::pin!(patience);
     loop {

@@ -2846,7 +2846,34 @@ export interface components {
             version: string;
         };
         /** @description A heartbeat as it stands. */
-        Heartbeat: components["schemas"]["HeartbeatDefinition"] & {
+        Heartbeat: {
+            /** @description The agent of the machine on which the job runs, if it has one. */
+            agent?: string | null;
+            /** @description A ping is expected so long after the one before it, in milliseconds. */
+            every_ms?: number | null;
+            /**
+             * @description A ping may be so late, in milliseconds.
+             * @example 600000
+             */
+            grace_ms?: number;
+            /**
+             * @description Its name, like no other heartbeat's: 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
+             * @example nightly-backup
+             */
+            name: string;
+            /**
+             * @description A rule of time, as those of batch tasks: when a ping is expected.
+             * @example 30 2 * * *
+             */
+            rule?: string | null;
+            /** @description A run that was told to have started is overdue after so long, in milliseconds; after `grace_ms` if not given. */
+            timeout_ms?: number | null;
+            /**
+             * @description The time zone of `rule`; UTC if not given.
+             * @example Europe/Berlin
+             */
+            zone?: string | null;
+        } & {
             /** @description When it was made. */
             created_us: number;
             /** @description When the next ping is expected; none before the first one. */
