@@ -27,13 +27,27 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-apalis", &["monitor-client", "*"]),
     (
         "monitor-server",
-        &["monitor-wire", "monitor-spool", "monitor-state", "monitor-otlp", "monitor-tasks", "monitor-alerts", "monitor-web", "*"],
+        &[
+            "monitor-wire",
+            "monitor-spool",
+            "monitor-state",
+            "monitor-otlp",
+            "monitor-tasks",
+            "monitor-alerts",
+            "monitor-salvage",
+            "monitor-web",
+            "*",
+        ],
     ),
     ("monitor-runs", &["etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
     ("monitor-alerts", &["monitor-tasks", "jiff", "serde", "serde_json"]),
     ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),
-    ("monitor-agent", &["monitor-wire", "monitor-api", "monitor-alerts", "monitor-runs", "monitor-spool", "monitor-tasks", "*"]),
+    (
+        "monitor-agent",
+        &["monitor-wire", "monitor-api", "monitor-alerts", "monitor-runs", "monitor-salvage", "monitor-spool", "monitor-tasks", "*"],
+    ),
+    ("monitor-salvage", &["rusqlite"]),
     (
         "monitor-cli",
         &[

@@ -25,6 +25,7 @@ use crate::follow::{News, Runner};
 use crate::judge::Judged;
 use crate::link::Link;
 use crate::outbox::{HEARTBEAT_MS, Teller};
+use crate::rebuild::{self, Rebuilt};
 use crate::report::Reporter;
 use crate::socket::Publisher;
 use crate::tasks::Sources;
@@ -84,6 +85,8 @@ pub struct Agent {
     pub(crate) of_server: BTreeSet<String>,
     /// Something of that is not taken over yet.
     pub(crate) is_unsettled: bool,
+    /// What is still to be done since the database was lost.
+    pub(crate) rebuilt: Option<Rebuilt>,
     pub(crate) clock: clock::Watch,
     pub(crate) zone: TimeZone,
     news: Receiver<News>,
@@ -91,7 +94,7 @@ pub struct Agent {
     pub(crate) teller: Teller,
     pub(crate) reporter: Reporter,
     /// When the server was told last how far the agent has decided.
-    told_decided: Option<Instant>,
+    pub(crate) told_decided: Option<Instant>,
     tidied: Option<Instant>,
     /// What was heard and is not in the database yet.
     unwritten: Vec<News>,
@@ -116,7 +119,8 @@ impl Agent {
     /// When another agent holds the folder, or it can't be used.
     pub fn open(config: Config) -> Result<Self, AgentError> {
         let lock = folder::lock(&config.data)?;
-        let database = Database::open(&config.data)?;
+        let teller = Teller::new(&config.name);
+        let database = rebuild::open(&config, &teller)?;
         let stored = database.load()?;
         let zone = TimeZone::system();
         let (sender, news) = mpsc::channel();
@@ -135,10 +139,15 @@ impl Agent {
             let of_file = |task: &TaskRow| Some((task.file.clone()?, task.definition.clone()));
             Files::new(folder, stored.tasks.iter().filter_map(of_file))
         });
-        let teller = Teller::new(&config.name);
         let reporter = Reporter::start(config.name.clone(), config.data.clone(), config.client.clone(), config.spool.clone())?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
         let mut of_server = BTreeSet::new();
+        // What it takes no tasks from brings none back.
+        let rebuilt = stored.rebuilt.map(|before| Rebuilt {
+            files: before.files && config.tasks.is_some(),
+            server: before.server && !config.files_only,
+            ..before
+        });
         for row in stored.tasks {
             let name = row.definition.name.clone();
             if row.file.is_none() {
@@ -162,6 +171,7 @@ impl Agent {
             sources: Sources::default(),
             of_server,
             is_unsettled: false,
+            rebuilt,
             clock: clock::Watch::default(),
             zone,
             news,
@@ -258,6 +268,7 @@ impl Agent {
             if self.is_done(written).is_some() {
                 self.told_decided = Some(Instant::now());
                 self.reporter.wake();
+                self.write_mark(now.time);
             }
         }
     }

@@ -90,6 +90,10 @@ impl Agent {
                 return;
             }
             self.reporter.wake();
+            if is_pause {
+                // The mark has it at the next turn.
+                self.told_decided = None;
+            }
             if let To::Channel(to) = asked.to {
                 // Nobody may wait for it any more.
                 let _ = to.send(answer);

@@ -12,10 +12,12 @@ use serde::Serialize;
 
 use crate::error::AgentError;
 use crate::folder::{DATABASE, open_private};
+use crate::rebuild::{REBUILT, Rebuilt};
 use crate::request::{Answer, Request};
 
 pub(crate) use self::write::{
-    remove_task, set, write_answer, write_ended, write_forgotten, write_ledger, write_paused, write_plan, write_started, write_task,
+    remove, remove_task, set, write_answer, write_ended, write_forgotten, write_found, write_ledger, write_paused, write_plan,
+    write_started, write_task, write_version,
 };
 
 /// `PMag`.
@@ -96,6 +98,8 @@ pub(crate) struct Stored {
     pub(crate) tasks: Vec<TaskRow>,
     pub(crate) ledger: Ledger,
     pub(crate) paused: Option<Paused>,
+    /// What is still to be done since the database before this one was lost.
+    pub(crate) rebuilt: Option<Rebuilt>,
 }
 
 impl Database {
@@ -105,7 +109,13 @@ impl Database {
     /// When it can't be used, or is no agent's.
     pub(crate) fn open(data: &Path) -> Result<Self, AgentError> {
         let path = data.join(DATABASE);
-        open_private(&path).map_err(AgentError::disk("open", &path))?;
+        open_private(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => AgentError::Foreign {
+                path: path.clone(),
+                why: "may not be opened by this user: give it to the user that the agent runs as, by chown".to_owned(),
+            },
+            _ => AgentError::disk("open", &path)(error),
+        })?;
         Self::connect(&path)
     }
 
@@ -133,23 +143,23 @@ impl Database {
 
     fn connect_once(path: PathBuf) -> Result<Self, AgentError> {
         let foreign = |why: &str| AgentError::Foreign { path: path.clone(), why: why.to_owned() };
-        let failed = |source| AgentError::Database { path: path.clone(), source };
+        let failed = |source| AgentError::database(&path, source);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;")
-            .map_err(|error| if is_no_database(&error) { foreign("is no database") } else { failed(error) })?;
+            .map_err(failed)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
         let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(failed)?.is_none();
         if is_empty {
             transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
         } else if pragma("application_id")? != APPLICATION {
-            return Err(foreign("is the database of another program"));
+            return Err(foreign("is the database of another program: move it away, or give the agent another folder (--data)"));
         }
         let version = if is_empty { 0 } else { pragma("user_version")? as usize };
         if version > SCHEMA.len() {
-            return Err(foreign("was written by a newer version of the agent"));
+            return Err(foreign("was written by a newer version of the agent: run that version, or give this one another folder (--data)"));
         }
         for step in &SCHEMA[version..] {
             transaction.execute_batch(step).map_err(failed)?;
@@ -161,7 +171,7 @@ impl Database {
 
     fn failed(&self) -> impl Fn(rusqlite::Error) -> AgentError + use<> {
         let path = self.path.clone();
-        move |source| AgentError::Database { path: path.clone(), source }
+        move |source| AgentError::database(&path, source)
     }
 
     /// Reads.
@@ -184,6 +194,12 @@ impl Database {
     /// When the database can't be read.
     pub fn name(&self) -> Result<Option<String>, AgentError> {
         self.read(|connection| value(connection, NAME))
+    }
+
+    /// What is wrong with the database; none if all of it can be read.
+    pub(crate) fn damage(&self) -> Result<Option<String>, AgentError> {
+        let found: String = self.read(|connection| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)))?;
+        Ok((found != "ok").then(|| found.replace('\n', " ")))
     }
 
     /// The address of the server that the agent reports to.
@@ -209,7 +225,8 @@ impl Database {
                 }
             }
             let paused = value(connection, "paused")?.and_then(|paused| serde_json::from_str(&paused).ok());
-            Ok(Stored { tasks, ledger, paused })
+            let rebuilt = value(connection, REBUILT)?.and_then(|rebuilt| serde_json::from_str(&rebuilt).ok());
+            Ok(Stored { tasks, ledger, paused, rebuilt })
         })
     }
 
@@ -376,10 +393,6 @@ fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     })
 }
 
-fn is_no_database(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
-}
-
 fn is_busy(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
@@ -403,7 +416,7 @@ mod tests {
         let refused = || Database::existing(data.path()).unwrap_err().to_string();
         assert!(refused().contains("there is no agent in"));
         std::fs::write(&path, "no database at all, but long enough to be looked at as if it were one".repeat(100)).unwrap();
-        assert!(refused().contains("is no database"), "{}", refused());
+        assert!(refused().contains("is damaged: file is not a database"), "{}", refused());
         std::fs::remove_file(&path).unwrap();
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE a(x)").unwrap();
         assert!(refused().contains("of another program"), "{}", refused());

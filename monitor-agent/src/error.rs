@@ -31,6 +31,17 @@ pub enum AgentError {
         /// Why.
         source: rusqlite::Error,
     },
+    /// The database can't be read as one.
+    #[error(
+        "{path} is damaged: {why}; the agent moves it aside when it notices this, and makes a new one; \
+         `monitor agent salvage` gets out what can be read"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The database is not one of an agent, or of a newer version.
     #[error("{path} {why}")]
     Foreign {
@@ -48,6 +59,16 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// The error of SQLite about a database.
+    pub(crate) fn database(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path, why: source.to_string() },
+            _ => Self::Database { path, source },
+        }
+    }
+
     /// Says of an error of the system what could not be done with which file.
     pub(crate) fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -12,6 +12,8 @@ use crate::error::AgentError;
 
 /// Name of the database in an agent's folder.
 pub const DATABASE: &str = "agent.db";
+/// Name of the file next to it that outlives it.
+pub(crate) const MARK: &str = "agent.db.mark";
 const LOCK: &str = "agent.lock";
 /// A launcher that an agent was just starting when it was killed holds the agent's lock until it runs.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -10,8 +10,10 @@ use monitor_wire::{
     WorkerOnline, WorkerRef, WorkerRole,
 };
 use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde_json::{Value, json};
 
 use crate::data::Database;
+use crate::link::random;
 
 /// Most events of a batch.
 const MOST: u64 = 500;
@@ -141,6 +143,12 @@ impl Teller {
         }
     }
 
+    /// Raises an alert by a notification. It stays in the database until the server has it.
+    pub(crate) fn alert(&self, transaction: &Transaction<'_>, key: &str, title: &str, text: &str, now: Timestamp) -> rusqlite::Result<()> {
+        let events = alert("agent", key, title, text, us(now));
+        events.into_iter().filter_map(|event| serde_json::from_value(event).ok()).try_for_each(|event| self.tell(transaction, &event))
+    }
+
     fn tell(&self, transaction: &Transaction<'_>, event: &Event) -> rusqlite::Result<()> {
         let sql = "INSERT INTO teller(worker, last) VALUES(?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last";
         let worker = json(&self.worker);
@@ -149,6 +157,23 @@ impl Teller {
         transaction.prepare_cached(sql)?.execute(params![worker, sequence, json(event)])?;
         give_up(transaction, "number <= ?", transaction.last_insert_rowid() - MOST_KEPT, "spool").map(drop)
     }
+}
+
+/// The events of an alert: a process of this name that fails, with a notification.
+pub(crate) fn alert(name: &str, key: &str, title: &str, text: &str, time_us: u64) -> [Value; 3] {
+    let root = random();
+    let with = |event: Value| {
+        let mut whole = json!({"root_id": root, "id": &root[16..], "time_us": time_us});
+        if let (Some(whole), Value::Object(event)) = (whole.as_object_mut(), event) {
+            whole.extend(event);
+        }
+        whole
+    };
+    [
+        with(json!({"type": "process-started", "kind": "root", "name": name})),
+        with(json!({"type": "process-notified", "severity": "error", "title": title, "text": text, "key": key})),
+        with(json!({"type": "process-ended", "outcome": "failed", "error": {"kind": "error", "message": title}})),
+    ]
 }
 
 /// What waits, in batches of one worker each, as the loop of all who send takes them.
@@ -295,7 +320,7 @@ fn us(at: Timestamp) -> u64 {
 }
 
 fn random_id() -> WorkerId {
-    crate::link::random().parse().unwrap_or_else(|_| WorkerId::new(u128::from(std::process::id()) + 1).expect("more than zero"))
+    random().parse().unwrap_or_else(|_| WorkerId::new(u128::from(std::process::id()) + 1).expect("more than zero"))
 }
 
 #[cfg(test)]

@@ -90,8 +90,7 @@ pub(crate) struct Kept {
 /// killed in between goes on with it.
 pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept> {
     let (publish, note) = (folder.join("publish"), run.join(NOTE));
-    let noted = fs::read(&note).ok().and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
-    let kept = if let Some(noted) = noted {
+    let kept = if let Some(noted) = noted(run) {
         noted
     } else {
         // A run of another user may have put a link in its place, which the next run removes.
@@ -112,6 +111,11 @@ pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept>
         }
     }
     Ok(kept)
+}
+
+/// What was noted of a run's files in its folder, when an agent took note of its end.
+pub(crate) fn noted(run: &Path) -> Option<Kept> {
+    serde_json::from_slice(&fs::read(run.join(NOTE)).ok()?).ok()
 }
 
 fn name_of(path: Option<&Path>) -> &str {

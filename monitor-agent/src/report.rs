@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use monitor_api::{BatchAnswer, Client, Error};
 use monitor_spool::{Answer, Answered, Head, Next, Parcel, Replay, Sent, Settled, Spool, SpoolError, Way, content_encoding, send_all};
 use monitor_wire::{Problem, VERSION};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::data::Database;
 use crate::error::AgentError;
 use crate::link::random;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, alert};
 use crate::telling::Telling;
 
 /// A database that can't be read or written now is asked again after so long.
@@ -157,22 +157,13 @@ impl ClockAlert {
             "It is about {seconds} s ahead. What the agent decides waits on its machine, and is sent once the clocks agree: set the clock of \
              the agent's machine or of the server right."
         );
-        let (worker, root) = (random(), random());
-        let about = json!({"root_id": root, "id": &root[16..], "time_us": now_us});
-        let with = |event: Value| -> Value {
-            about.as_object().into_iter().chain(event.as_object()).flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
-        };
+        let [started, notified, ended] = alert("clock", &format!("agent-clock {agent}"), &title, &text, now_us);
         let batch = json!({
             "version": VERSION,
-            "worker": {"id": worker, "hostname": agent, "pid": std::process::id(), "program": "monitor-agent-clock"},
+            "worker": {"id": random(), "hostname": agent, "pid": std::process::id(), "program": "monitor-agent-clock"},
             "sequence": 1,
             "sent_us": now_us,
-            "events": [
-                with(json!({"type": "process-started", "kind": "root", "name": "clock"})),
-                with(json!({"type": "process-notified", "severity": "error", "title": title, "text": text, "key": format!("agent-clock {agent}")})),
-                with(json!({"type": "process-ended", "outcome": "failed", "error": {"kind": "error", "message": title}})),
-                {"type": "worker-offline", "time_us": now_us},
-            ],
+            "events": [started, notified, ended, {"type": "worker-offline", "time_us": now_us}],
         });
         let posted = client.post_batch(batch.to_string().into_bytes(), "identity").await;
         self.is_raised = posted.is_ok_and(|answer| answer.status == 200);

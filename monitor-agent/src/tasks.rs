@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use monitor_tasks::{Clock, Definition, Paused, Place, Task};
+use monitor_tasks::plan::lost;
+use monitor_tasks::{Clock, Definition, Paused, Place, Plan, Task};
 use monitor_wire::{BatchStatus, BookTask};
 use serde_json::Value;
 
 use crate::agent::Agent;
 use crate::data;
 use crate::link::Told;
+use crate::rebuild::{REBUILT, Rebuilt};
+use crate::tell;
 
 /// Tasks as they are to be, from where they come.
 #[derive(Debug, Default)]
@@ -29,14 +32,16 @@ pub(crate) struct ServerTask {
     definition: Definition,
     is_paused: bool,
     until: Option<Timestamp>,
+    changed: Timestamp,
 }
 
 impl ServerTask {
     fn read(task: BookTask) -> Result<Self, String> {
         let definition = Definition::from_json(Value::Object(task.definition));
         let definition = definition.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        let until = task.until_us.and_then(|until| Timestamp::from_microsecond(i64::try_from(until).ok()?).ok());
-        Ok(Self { version: task.version, definition, is_paused: task.status == BatchStatus::PAUSED, until })
+        let at = |us: u64| Timestamp::from_microsecond(i64::try_from(us).ok()?).ok();
+        let (until, changed) = (task.until_us.and_then(at), at(task.changed_us).unwrap_or_default());
+        Ok(Self { version: task.version, definition, is_paused: task.status == BatchStatus::PAUSED, until, changed })
     }
 
     /// The pause, as the agent has it: it begins when the agent hears of it.
@@ -56,6 +61,8 @@ struct Change {
     /// The server's pause; a file's task keeps its own.
     #[allow(clippy::option_option, reason = "the outer one: whether the server says anything of a pause")]
     paused: Option<Option<Paused>>,
+    /// After the database was lost: due times after this one are reported as missed.
+    lost_from: Option<Timestamp>,
 }
 
 impl Agent {
@@ -112,10 +119,29 @@ impl Agent {
     pub(crate) fn settle_tasks(&mut self) {
         self.is_unsettled = !self.are_settled();
         if !self.is_unsettled {
+            self.settle_rebuilt();
             for done in self.sources.told.drain(..) {
                 // The link may have ended.
                 let _ = done.send(true);
             }
+        }
+    }
+
+    /// Notes which tasks are back since the database was lost.
+    fn settle_rebuilt(&mut self) {
+        let Some(before) = &self.rebuilt else { return };
+        let (files, server) = (before.files && self.sources.files.is_none(), before.server && self.sources.server.is_none());
+        if (files, server) == (before.files, before.server) {
+            return;
+        }
+        let rebuilt = (files || server).then(|| Rebuilt { files, server, ..before.clone() });
+        let written = self.database.write(|transaction| match &rebuilt {
+            Some(rebuilt) => data::set(transaction, REBUILT, &serde_json::to_string(rebuilt).unwrap_or_default()),
+            None => data::remove(transaction, REBUILT),
+        });
+        if self.is_done(written).is_some() {
+            self.rebuilt = rebuilt;
+            self.ledger.forget(&self.book);
         }
     }
 
@@ -131,7 +157,7 @@ impl Agent {
             return false;
         }
         let now = now.time;
-        let (teller, book, of_server) = (&self.teller, &self.book, &self.of_server);
+        let (teller, book, of_server, ledger, zone) = (&self.teller, &self.book, &self.of_server, &self.ledger, &self.zone);
         let written = self.database.write(|transaction| {
             for name in &gone {
                 data::remove_task(transaction, name)?;
@@ -139,7 +165,7 @@ impl Agent {
                     teller.gone(transaction, name, book.tasks[name].version, "file", now)?;
                 }
             }
-            let write = |Change { definition, version, file, paused }: &Change| {
+            let write = |Change { definition, version, file, paused, lost_from }: &Change| {
                 let there = book.tasks.get(&definition.name);
                 let version = data::write_task(transaction, file.as_deref(), definition, *version, now)?;
                 let paused = paused.unwrap_or_else(|| there.and_then(|task| task.paused));
@@ -147,6 +173,13 @@ impl Agent {
                 if let Some(file) = file {
                     teller.task(transaction, (definition, version), paused, file, now)?;
                 }
+                let task = lost_from.and_then(|from| Some((from, Task::new(definition.clone(), version, now, zone).ok()?)));
+                let missed =
+                    task.and_then(|(from, task)| lost(book, &Task { paused, ..task }, ledger.tasks.get(&definition.name), from, now));
+                let plan = Plan { actions: missed.into_iter().collect(), ..Plan::default() };
+                teller.plan(transaction, &plan, now)?;
+                data::write_plan(transaction, &plan, now)?;
+                plan.actions.iter().for_each(tell::action);
                 Ok(version)
             };
             changed.iter().map(write).collect::<rusqlite::Result<Vec<_>>>()
@@ -162,7 +195,10 @@ impl Agent {
         for (change, version) in changed.into_iter().zip(versions) {
             self.hold(change, version, now);
         }
-        self.ledger.forget(&self.book);
+        // What is known of the runs of tasks that are not back yet is still needed.
+        if self.rebuilt.is_none() {
+            self.ledger.forget(&self.book);
+        }
         true
     }
 
@@ -208,8 +244,12 @@ impl Agent {
             self.of_server.contains(*name) || self.book.tasks.get(*name).is_none_or(|task| *task.definition != *definition)
         });
         let of_files = of_files.map(|(_, (file, definition))| {
-            let paused = self.of_server.contains(&definition.name).then_some(None);
-            Change { definition: definition.clone(), version: None, file: Some(file.clone()), paused }
+            let (is_new, rebuilt) =
+                (!self.book.tasks.contains_key(&definition.name), self.rebuilt.as_ref().filter(|rebuilt| rebuilt.files));
+            let was_paused = rebuilt.and_then(|rebuilt| rebuilt.paused.get(&definition.name)).filter(|_| is_new);
+            let paused = self.of_server.contains(&definition.name).then_some(None).or(was_paused.map(|paused| Some(*paused)));
+            let lost_from = rebuilt.filter(|_| is_new).map(|rebuilt| rebuilt.from);
+            Change { definition: definition.clone(), version: None, file: Some(file.clone()), paused, lost_from }
         });
         let of_server = server.iter().flatten().filter(|(name, _)| !is_of_file(name)).filter_map(|(name, told)| {
             let there = self.book.tasks.get(name);
@@ -221,7 +261,9 @@ impl Agent {
                     && task.paused == paused
             };
             let (definition, version) = (told.definition.clone(), Some(told.version));
-            (!there.is_some_and(is_same)).then_some(Change { definition, version, file: None, paused: Some(paused) })
+            let rebuilt = self.rebuilt.as_ref().filter(|rebuilt| rebuilt.server && there.is_none());
+            let lost_from = rebuilt.map(|rebuilt| rebuilt.from.max(told.changed));
+            (!there.is_some_and(is_same)).then_some(Change { definition, version, file: None, paused: Some(paused), lost_from })
         });
         (gone, of_files.chain(of_server).collect())
     }

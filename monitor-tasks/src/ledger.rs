@@ -246,6 +246,25 @@ impl Ledger {
         Some(id)
     }
 
+    /// Takes in a run that is on the disk, after the ledger was lost. Its due time does not start again; nothing due until `now` does.
+    pub fn find(&mut self, run: Run, now: Timestamp) {
+        let new = || TaskLedger {
+            until: now,
+            next: Next { version: (0, now), due: None },
+            ran: Vec::new(),
+            runs: Vec::new(),
+            used: BTreeMap::new(),
+        };
+        let task = self.tasks.entry(run.id.task.clone()).or_insert_with(new);
+        match run.trigger {
+            Trigger::Time | Trigger::Missed => task.note_run(run.id.due, |_| None),
+            _ => task.use_part(run.id.due, run.id.part),
+        }
+        if run.is_open() {
+            task.runs.push(run);
+        }
+    }
+
     /// Forgets tasks that are not in the book and have no runs.
     pub fn forget(&mut self, book: &crate::Book) {
         self.tasks.retain(|name, task| book.tasks.contains_key(name) || !task.runs.is_empty());

@@ -293,6 +293,8 @@ open_word!(
         CLOCK = "clock",
         /// More were missed than are made up for.
         CAP = "cap",
+        /// The agent lost its database, and with it what it had decided.
+        REBUILT = "rebuilt",
         /// No ping of the heartbeat came.
         NO_PING = "no-ping",
     }

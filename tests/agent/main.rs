@@ -10,6 +10,7 @@ mod explained;
 mod harness;
 mod hold;
 mod killed;
+mod lost;
 mod own;
 mod paused;
 mod publish;

@@ -1,7 +1,7 @@
 //! What a transaction of the agent writes: each function one thing that has come about.
 
 use jiff::Timestamp;
-use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, RunId, TaskLedger};
+use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, Run, RunId, TaskLedger};
 use rusqlite::{Transaction, params};
 
 use super::{FORGOTTEN, us};
@@ -42,6 +42,14 @@ pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, now: Timest
         }
     }
     Ok(())
+}
+
+/// Writes a run whose folder was found.
+pub(crate) fn write_found(transaction: &Transaction<'_>, run: &Run, asked: Timestamp, started: Option<Timestamp>) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO run(id, task, due_us, version, cause, attempt, told_us, started_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
+    let cause = serde_json::to_string(&run.trigger).unwrap_or_default();
+    let row = params![run.id.to_string(), run.id.task, us(run.id.due), run.version as i64, cause, run.attempt, us(asked), started.map(us)];
+    transaction.prepare_cached(sql)?.execute(row).map(drop)
 }
 
 /// Due times at which nothing was started.
@@ -118,15 +126,20 @@ pub(crate) fn write_task(
         transaction.prepare_cached(sql)?.query_row([name], |row| row.get(0))
     };
     let version: i64 = version.map_or_else(next, |version| Ok(version as i64))?;
-    let text = serde_json::to_string(definition).unwrap_or_default();
-    let sql = "INSERT INTO version(task, version, time_us, definition) VALUES(?1, ?2, ?3, ?4)
-               ON CONFLICT DO UPDATE SET time_us = excluded.time_us, definition = excluded.definition WHERE definition <> excluded.definition";
-    transaction.prepare_cached(sql)?.execute(params![name, version, us(now), text])?;
+    write_version(transaction, definition, version as u64, now)?;
     let sql = "INSERT INTO task(name, file, version, since_us) VALUES(?1, ?2, ?3, ?4)
                ON CONFLICT DO UPDATE SET since_us = iif(version = excluded.version AND file = excluded.file, since_us, excluded.since_us),
                                          file = excluded.file, version = excluded.version";
     transaction.prepare_cached(sql)?.execute(params![name, file.unwrap_or_default(), version, us(now)])?;
     Ok(version as u64)
+}
+
+/// Writes a version of a task.
+pub(crate) fn write_version(transaction: &Transaction<'_>, definition: &Definition, version: u64, now: Timestamp) -> rusqlite::Result<()> {
+    let text = serde_json::to_string(definition).unwrap_or_default();
+    let sql = "INSERT INTO version(task, version, time_us, definition) VALUES(?1, ?2, ?3, ?4)
+               ON CONFLICT DO UPDATE SET time_us = excluded.time_us, definition = excluded.definition WHERE definition <> excluded.definition";
+    transaction.prepare_cached(sql)?.execute(params![definition.name, version as i64, us(now), text]).map(drop)
 }
 
 /// Removes a task. Its versions stay.
@@ -159,4 +172,9 @@ pub(crate) fn write_answer(transaction: &Transaction<'_>, number: i64, answer: &
 pub(crate) fn set(transaction: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO agent(key, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
     transaction.execute(sql, [key, value]).map(drop)
+}
+
+/// Removes a value that belongs to no task.
+pub(crate) fn remove(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<()> {
+    transaction.execute("DELETE FROM agent WHERE key = ?", [key]).map(drop)
 }

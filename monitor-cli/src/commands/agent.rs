@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use monitor_agent::{Agent, Config, Database};
+use monitor_agent::{Agent, Config, last_name};
 use monitor_api::{Client, DEFAULT_URL, Token};
 use tracing_subscriber::EnvFilter;
 
@@ -116,9 +116,8 @@ fn own_name(client: &Client, data: &Path) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("could not start the runtime")?;
     let me = runtime.block_on(client.me().patience(PATIENCE).send());
     let by_token = me.ok().filter(|me| me.scopes.iter().any(|scope| scope == "agent")).and_then(|me| me.user);
-    let before = || Database::existing(data).ok()?.name().ok()?;
     let machine = || Some(rustix::system::uname().nodename().to_str().ok()?.to_owned());
-    by_token.or_else(before).or_else(machine).context("this machine has no name: give one by --name")
+    by_token.or_else(|| last_name(data)).or_else(machine).context("this machine has no name: give one by --name")
 }
 
 /// The folder of the agent that is meant.

@@ -193,6 +193,8 @@ pub enum MissedReason {
     Clock,
     /// More were missed than are made up for.
     Cap,
+    /// The agent lost its database, and with it what it had decided.
+    Rebuilt,
 }
 
 /// Reason for which a run is ended.
@@ -221,6 +223,6 @@ words! {
         Overlap = "overlap", Paused = "paused", Quiet = "quiet", Lock = "lock", Full = "full", Delay = "delay", Deleted = "deleted",
         Cycle = "cycle",
     }
-    MissedReason { AgentDown = "agent-down", Deadline = "deadline", Clock = "clock", Cap = "cap" }
+    MissedReason { AgentDown = "agent-down", Deadline = "deadline", Clock = "clock", Cap = "cap", Rebuilt = "rebuilt" }
     KillReason { KillAfter = "kill-after", Replaced = "replaced" }
 }

@@ -6,9 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::dues::{self, Found};
 use super::{Action, Clock, Dues, MissedReason, Planner, Reason};
-use crate::book::Task;
+use crate::book::{Book, Task};
 use crate::definition::MissedPolicy;
-use crate::ledger::State;
+use crate::ledger::{State, TaskLedger};
 use crate::run::Trigger;
 
 /// A due time is on time for so long, even if later ones have come meanwhile: whoever plans looks at the clock once a second.
@@ -156,6 +156,14 @@ impl<'a> Planner<'a> {
             self.admit(task, run);
         }
     }
+}
+
+/// Reports the due times of a task after `from` and until `to` that have no run, because what was decided of them is lost. None of them is started.
+pub fn lost(book: &Book, task: &Task, known: Option<&TaskLedger>, from: Timestamp, to: Timestamp) -> Option<Action> {
+    let is_known = |due| known.is_some_and(|known| known.has_run(due)) || book.pauses(task).any(|pause| pause.is_at(due));
+    let dues = dues::find(&task.policy, from, to, 1, is_known).plain?;
+    let (name, version) = (task.definition.name.clone(), task.version);
+    Some(Action::Missed { task: name, version, dues, reason: MissedReason::Rebuilt, run: None })
 }
 
 /// Due times that are neither skipped nor decided yet.

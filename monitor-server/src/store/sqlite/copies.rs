@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(super) use monitor_salvage::beside as with;
+use monitor_salvage::move_aside;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failed::{failed, failed_to_open};
@@ -181,20 +183,9 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
         return Err(StoreError::Unsound { path: file.to_owned(), problem });
     }
     File::open(&new).and_then(|new| new.sync_all()).map_err(disk("write", &new))?;
-    let mut aside = None;
-    if database.exists() {
-        let seconds = Clock::system().wall_us() / 1_000_000;
-        let kept = (seconds..=u64::MAX).map(|seconds| beside(&database, &format!("before-{seconds}"))).find(|path| !path.exists());
-        let kept = kept.expect("a second without a file of its name");
-        // With its log, which holds what was not written back yet.
-        for suffix in ["-wal", "-shm", ""] {
-            let (from, to) = (with(&database, suffix), with(&kept, suffix));
-            if from.exists() {
-                fs::rename(&from, &to).map_err(disk("move aside", &from))?;
-            }
-        }
-        aside = Some(kept);
-    }
+    let seconds = Clock::system().wall_us() / 1_000_000;
+    let moved = if database.exists() { move_aside(&database, "before", seconds) } else { Ok(None) };
+    let aside = moved.map_err(|(path, source)| StoreError::Disk { action: "move aside", path, source })?;
     // The mark is of the one that was there.
     let _ = fs::remove_file(mark::path_of(&database));
     fs::rename(&new, &database).map_err(disk("create", &database))?;
@@ -257,13 +248,6 @@ fn open(database: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
     connection.execute_batch("PRAGMA cache_size=-32768; PRAGMA temp_store=FILE;").map_err(failed)?;
     Ok(connection)
-}
-
-/// A path with more at the end of its name.
-pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

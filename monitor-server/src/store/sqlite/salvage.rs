@@ -8,8 +8,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, Result, params, params_from_iter};
+use monitor_salvage::copy_table;
+use rusqlite::{Connection, OpenFlags, Result, params};
 
 use super::copies::with;
 use super::{SqliteStore, dictionary, failed, failed_to_open, folder, invariants, schema};
@@ -40,8 +40,6 @@ const COPIED: [(&str, &str); 22] = [
     ("linked", "hash"),
     ("queue_task", "key"),
 ];
-/// Behind a row that can't be read it is looked at so many places for the next one, each twice as far away as the one before.
-const LOOKS: u32 = 62;
 
 /// Where words are referred to, that must be there.
 const WORDS: &str = "SELECT name AS id FROM site UNION SELECT kind FROM site UNION SELECT file FROM site WHERE file <> 0 \
@@ -186,46 +184,6 @@ fn copy_all(source: &Source, new: &Path, database: &Path) -> Result<Salvaged, St
     let (roots, processes) = (count("root")? as u64, count("process")? as u64);
     let problems = invariants::problems(&to).map_err(failed)?;
     Ok(Salvaged { database: new.to_owned(), roots, processes, damaged, problems })
-}
-
-/// Copies the rows of a table that can be read; true if those are all.
-fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) -> Result<bool> {
-    let columns: Vec<String> = {
-        let mut statement = to.prepare("SELECT name FROM pragma_table_info(?1)")?;
-        statement.query_map([table], |row| row.get(0))?.collect::<Result<_>>()?
-    };
-    let (list, marks) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
-    let mut insert = to.prepare(&format!("INSERT OR IGNORE INTO {table}({list}) VALUES({marks})"))?;
-    let sql = format!("SELECT {key}, {list} FROM {table} NOT INDEXED WHERE {key} >= ?1 ORDER BY {key}");
-    let (mut next, mut is_whole, mut looks) = (i64::MIN, true, 0);
-    // A table that isn't there can't be read at any place.
-    while looks < LOOKS {
-        let mut reached = None;
-        let copied = (|| {
-            let mut statement = from.prepare(&sql)?;
-            let mut rows = statement.query([next])?;
-            while let Some(row) = rows.next()? {
-                let values = (1..=columns.len()).map(|column| row.get(column)).collect::<Result<Vec<Value>>>()?;
-                reached = Some(row.get::<_, i64>(0)?);
-                // What its own table doesn't allow was no row.
-                let _ = insert.execute(params_from_iter(values));
-            }
-            Ok::<_, rusqlite::Error>(())
-        })();
-        if copied.is_ok() {
-            return Ok(is_whole);
-        }
-        is_whole = false;
-        match reached {
-            Some(reached) if reached >= next => (next, looks) = (reached.saturating_add(1), 0),
-            // Keys are no less than 0 in all tables, the smallest number stands for the beginning.
-            _ => {
-                next = next.max(0).saturating_add(1 << looks);
-                looks += 1;
-            }
-        }
-    }
-    Ok(false)
 }
 
 /// Gives placeholders to what is lost, and makes anew what follows.

@@ -79,6 +79,7 @@ export const en = {
   "batch.reason.deadline": "too late to start",
   "batch.reason.clock": "the clock was set",
   "batch.reason.cap": "more than are made up for",
+  "batch.reason.rebuilt": "the agent lost its database",
   "batch.field.name": "Name",
   "batch.field.command": "Command",
   "batch.field.rules": "Rules",

@@ -81,6 +81,7 @@ export const zh: Record<keyof typeof en, string> = {
   "batch.reason.deadline": "超过启动期限",
   "batch.reason.clock": "时钟被调整",
   "batch.reason.cap": "超过补跑上限",
+  "batch.reason.rebuilt": "代理的数据库已丢失",
   "batch.field.name": "名称",
   "batch.field.command": "命令",
   "batch.field.rules": "规则",

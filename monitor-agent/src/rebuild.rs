@@ -1,0 +1,222 @@
+//! A database that is lost: it is moved aside, and another one is made from what else is known of the agent.
+//!
+//! ```text
+//! agent.db.mark   ─► up to when due times were decided, and what is paused
+//! runs/ID/        ─► which due times have run, what still runs (it is followed), and the history of runs
+//! files of tasks  ─► the tasks; those of the server come back with its next answer
+//! ```
+//! No due time until then starts: those after the mark that have no run are reported as missed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use monitor_runs::{Life, Run};
+use monitor_salvage::move_aside;
+use monitor_tasks::{Definition, Ledger, Paused, Place, RunId, State, Trigger, ledger};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Config;
+use crate::data::{self, Database};
+use crate::error::AgentError;
+use crate::files::Files;
+use crate::folder::DATABASE;
+use crate::judge::{Judged, judge};
+use crate::mark::Mark;
+use crate::outbox::Teller;
+use crate::{publish, spec};
+
+/// Key of what an agent still has to do after its database was lost.
+pub(crate) const REBUILT: &str = "rebuilt";
+/// How a database that is moved aside is called.
+const DAMAGED: &str = "damaged";
+
+/// What an agent still has to do after its database was lost: until its tasks are back, it reports their due times as missed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Rebuilt {
+    /// Due times after this one are not known to be decided.
+    pub(crate) from: Timestamp,
+    /// The tasks of files are not back yet.
+    pub(crate) files: bool,
+    /// The server's tasks are not back yet.
+    pub(crate) server: bool,
+    /// Tasks of files that were paused.
+    pub(crate) paused: BTreeMap<String, Paused>,
+}
+
+/// Opens the database of an agent's folder, made anew if it is lost.
+///
+/// # Errors
+/// When it can't be used, or is the database of another program or of a newer version: that one stays as it is.
+pub(crate) fn open(config: &Config, teller: &Teller) -> Result<Database, AgentError> {
+    let (mark, runs) = (Mark::read(&config.data), config.data.join("runs"));
+    match sound(&config.data, mark.is_some() || !run_ids(&runs).is_empty())? {
+        Ok(database) => Ok(database),
+        Err(why) => rebuild(config, teller, mark, &why),
+    }
+}
+
+/// The database, or why it is lost. An agent that `has_worked` in the folder had one.
+fn sound(data: &Path, has_worked: bool) -> Result<Result<Database, String>, AgentError> {
+    match fs::metadata(data.join(DATABASE)) {
+        Ok(there) if there.is_dir() => return Ok(Err("a folder is in its place".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && has_worked => return Ok(Err("it was deleted".to_owned())),
+        _ => {}
+    }
+    let opened = Database::open(data).and_then(|database| Ok((database.damage()?, database.name()?, database)));
+    match opened {
+        Ok((Some(why), ..)) | Err(AgentError::Damaged { why, .. }) => Ok(Err(why)),
+        Ok((None, None, _)) if has_worked => Ok(Err("it is empty".to_owned())),
+        Ok((None, _, database)) => Ok(Ok(database)),
+        Err(error) => Err(error),
+    }
+}
+
+fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> Result<Database, AgentError> {
+    let (now, path) = (Timestamp::now(), config.data.join(DATABASE));
+    let moved = move_aside(&path, DAMAGED, u64::try_from(now.as_second()).unwrap_or_default());
+    let moved = moved.map_err(|(path, source)| AgentError::Disk { action: "move aside", path, source })?;
+    let book = config.tasks.as_ref().and_then(|folder| Files::new(folder, []).look().book).unwrap_or_default();
+    let definitions: BTreeMap<String, Definition> = book.into_iter().map(|(_, definition)| (definition.name.clone(), definition)).collect();
+    let found = find(&config.data.join("runs"), config, &definitions);
+    let newest = found.iter().map(|found| found.run.id.due).max();
+    let from = mark.as_ref().map(|mark| mark.decided).or(newest).unwrap_or(now).min(now);
+    let mut ledger = Ledger::default();
+    for found in &found {
+        ledger.find(found.run.clone(), now);
+    }
+    let followed = ledger.runs().count();
+    // Numbers of versions go on, so that none means two definitions. A run that goes on is judged by the definition that there is now.
+    let before = mark.as_ref().map_or(0, |mark| mark.version);
+    let mut versions: BTreeMap<&str, u64> = definitions.keys().map(|name| (name.as_str(), before)).collect();
+    for (task, version) in found.iter().map(|found| (found.run.id.task.as_str(), found.run.version)) {
+        let highest = versions.entry(task).or_default();
+        *highest = version.max(*highest);
+    }
+    let rebuilt = Rebuilt {
+        from,
+        files: config.tasks.is_some(),
+        server: !config.files_only,
+        paused: mark.as_ref().map(|mark| mark.tasks.clone()).unwrap_or_default(),
+    };
+    let paused = mark.and_then(|mark| mark.paused);
+    let aside = moved.as_ref().map_or_else(
+        || "nothing of it is left".to_owned(),
+        |moved| format!("it is now {}: `monitor agent salvage` gets out what can be read", moved.display()),
+    );
+    let (title, text) = (
+        format!("the agent {} lost its database", config.name),
+        format!(
+            "{}: {why}; {aside}. A new one was made from the files of tasks and {} folders of runs, of which {followed} still run and are \
+             followed. Due times from {from} to {now} that have no run are reported as missed, and none of them starts.",
+            path.display(),
+            found.len(),
+        ),
+    );
+    let mut database = Database::open(&config.data)?;
+    database.write(|transaction| {
+        for found in &found {
+            data::write_found(transaction, &found.run, found.asked, found.started)?;
+            if let Some((at, judged)) = &found.ended {
+                data::write_ended(transaction, &found.run.id, *at, judged)?;
+            }
+        }
+        for (task, version) in &versions {
+            if let Some(definition) = definitions.get(*task).filter(|_| *version > 0) {
+                data::write_version(transaction, definition, *version, now)?;
+            }
+        }
+        data::write_ledger(transaction, &ledger, ledger.tasks.keys().map(String::as_str))?;
+        data::set(transaction, "paused", &serde_json::to_string(&paused).unwrap_or_default())?;
+        data::set(transaction, REBUILT, &serde_json::to_string(&rebuilt).unwrap_or_default())?;
+        data::set(transaction, data::NAME, &config.name)?;
+        teller.alert(transaction, &format!("agent-database {}", config.name), &title, &text, now)
+    })?;
+    tracing::error!("{title}: {text}");
+    Ok(database)
+}
+
+/// A run by its folder.
+struct Found {
+    run: ledger::Run,
+    asked: Timestamp,
+    started: Option<Timestamp>,
+    /// It has ended, and an agent has taken note of that.
+    ended: Option<(Timestamp, Judged)>,
+}
+
+/// The folders whose names are ids of runs.
+fn run_ids(runs: &Path) -> Vec<(RunId, PathBuf)> {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))).collect()
+}
+
+fn find(runs: &Path, config: &Config, definitions: &BTreeMap<String, Definition>) -> Vec<Found> {
+    let mut ids = run_ids(runs);
+    ids.sort();
+    let by_process: BTreeMap<String, RunId> = ids.iter().map(|(id, _)| (spec::ids(id).process_id, id.clone())).collect();
+    let mut attempts: BTreeMap<RunId, u32> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (id, folder) in ids {
+        let opened = Run::open(folder.clone()).and_then(|run| Ok((run.spec()?, run)));
+        let (spec, run) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(run = %id, %error, "the folder of a run can't be read: it is left out");
+                continue;
+            }
+        };
+        let field = |name: &str| spec.fields.get(name).map(String::as_str);
+        let other = spec.links.first().and_then(|link| by_process.get(&link.process_id)).cloned();
+        let by = || Trigger::Request { by: field("task.by").unwrap_or_default().to_owned(), args: Vec::new() };
+        let trigger = match (field("task.trigger"), other) {
+            (Some("missed"), _) => Trigger::Missed,
+            (Some("boot"), _) => Trigger::Boot,
+            (Some("retry"), Some(run)) => Trigger::Retry { run },
+            (Some("then"), Some(run)) => Trigger::Then { run },
+            // What it followed has no folder any more.
+            (Some("request" | "retry" | "then"), _) => by(),
+            _ => Trigger::Time,
+        };
+        let attempt = if let Trigger::Retry { run } = &trigger { attempts.get(run).copied().unwrap_or(1) + 1 } else { 1 };
+        attempts.insert(id.clone(), attempt);
+        let definition = definitions.get(&id.task);
+        let at = |us: u64| i64::try_from(us).ok().filter(|us| *us > 0).and_then(|us| Timestamp::from_microsecond(us).ok());
+        let started = at(run.state.started_us);
+        let asked = started.unwrap_or(id.due);
+        let ended = match run.life() {
+            // One that left no note has ended since: it is followed to its end.
+            Life::Ended(outcome) => publish::noted(&folder).map(|kept| {
+                let mut judged = judge(definition, &outcome, &folder, (kept.files, None));
+                judged.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
+                (at(outcome.ended_us).unwrap_or(asked), judged)
+            }),
+            Life::Lost => Some((asked, Judged::lost("it runs no more, and nobody saw how it ended"))),
+            Life::Asked | Life::Running | Life::Unwatched => None,
+        };
+        let state = match (&ended, started) {
+            (Some((at, judged)), _) => State::Ended { at: *at, outcome: judged.outcome },
+            (None, Some(since)) if run.step() > monitor_runs::Step::Claimed => State::Running { since },
+            (None, _) => State::Starting { since: asked },
+        };
+        let place = definition.and_then(|definition| Place::find(&definition.on, &config.name)).unwrap_or_default();
+        let run = ledger::Run {
+            version: field("task.version").and_then(|version| version.parse().ok()).unwrap_or_default(),
+            id,
+            trigger,
+            attempt,
+            step: place.of,
+            lock: definition.and_then(|definition| definition.lock.clone()),
+            chain: Vec::new(),
+            repeats: None,
+            state,
+            is_overtime: false,
+            is_killed: false,
+            is_unstarted: false,
+        };
+        all.push(Found { run, asked, started, ended });
+    }
+    all
+}
