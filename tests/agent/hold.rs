@@ -149,7 +149,7 @@ fn a_run_that_writes_without_end_ends_all_the_same_and_its_end_is_read() {
     let shell = format!("head -c {BYTES} /dev/zero | tr '\\0' x | fold -w 1000; echo; echo the end; exit 3");
     let task = json!({"name": "wordy", "shell": shell, "on": ["db-1"]});
     assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
-    wait_for("the task", || agent.done(&["list"]).contains("wordy").then_some(()));
+    wait_for("the task", || agent.ask(&["list"]).stdout.contains("wordy").then_some(()));
     let id = agent.done(&["run", "wordy"]);
     let runs = agent.ended("wordy", 1);
     assert_eq!((&runs[0]["exit_code"], &runs[0]["outcome"]), (&json!(3), &json!("fail")), "{}", runs[0]);
@@ -243,7 +243,7 @@ fn no_secret_stands_in_api_logs_processes_or_files() {
     let shell = format!("test ${{#PW}} = {} && echo begins; while ! [ -e {} ]; do sleep 0.05; done; exit 3", SECRET.len(), go.display());
     let task = json!({"name": "gold", "shell": shell, "on": ["db-1"], "env": {"PW": {"file": file}}});
     assert_eq!(server.order("POST", "/batch-tasks", &task).0, 201);
-    wait_for("the task", || agent.done(&["list"]).contains("gold").then_some(()));
+    wait_for("the task", || agent.ask(&["list"]).stdout.contains("gold").then_some(()));
     let id = agent.done(&["run", "gold"]);
     let output = agent.path("data/runs").join(&id).join("output.log");
     wait_for("the command, which has it", || fs::read_to_string(&output).is_ok_and(|text| text == "begins\n").then_some(()));

@@ -18,7 +18,7 @@ const HOURLY: &str =
 
 fn to_hour() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    HOUR - Duration::from_secs(now.as_secs() % HOUR.as_secs())
+    Duration::from_secs(HOUR.as_secs() - now.as_secs() % HOUR.as_secs())
 }
 
 /// A server by these clocks, which closes no connection when they jump.
@@ -100,9 +100,9 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
     clock.pass(first + 3 * HOUR + HOUR / 2);
     agent.start_again();
     agent.wait_for_log("lost its database");
-    let log = agent.log();
+    let told = agent.log();
     for words in ["file is not a database", "it is now", ".damaged-", "monitor agent salvage", "none of them starts"] {
-        assert!(log.contains(words), "{words}: {log}");
+        assert!(told.contains(words), "{words}: {told}");
     }
     let kept = aside(&agent);
     assert!(kept.len() == 1 && fs::read(&kept[0]).unwrap().len() == 26_000, "{kept:?}");
