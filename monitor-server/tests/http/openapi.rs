@@ -207,8 +207,8 @@ async fn a_number_above_its_maximum_is_refused_by_its_name() {
                     path.replace("{root}", "7").replace("{name}", "local").replace("{id}", "a3ce929d0e0e4736").replace("{uuid}", "u");
                 let others =
                     operation["parameters"].as_array().unwrap().iter().filter(|other| other["in"] == "query" && other["required"] == true);
-                let others: Vec<_> = others.filter(|other| *other != parameter).map(|other| other["name"].as_str().unwrap()).collect();
-                let others: String = others.iter().map(|other| format!("&{other}=1")).collect();
+                let others = others.filter(|other| *other != parameter).map(|other| format!("&{}=1", other["name"].as_str().unwrap()));
+                let others = others.collect::<Vec<_>>().concat();
                 let url = format!("http://{}{filled}?{name}={}{others}", server.address, maximum + 1);
                 let request = server.client.request(method.to_uppercase().parse().unwrap(), url).bearer_auth(&token);
                 let (status, problem) = read(request.send().await.unwrap()).await;
