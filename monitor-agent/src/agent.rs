@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_api::Client;
+use monitor_salvage::{beside, move_aside};
 use monitor_tasks::plan::KillReason;
 use monitor_tasks::{Action, Book, Clock, Ledger, Now, Place, RunId, Task, plan};
 use sd_notify::NotifyState;
@@ -20,7 +21,7 @@ use crate::commands::ChannelCommands;
 use crate::data::{self, Database, TaskRow};
 use crate::error::AgentError;
 use crate::files::Files;
-use crate::folder::{self, Lock};
+use crate::folder::{self, DATABASE, Lock};
 use crate::follow::{News, Runner};
 use crate::judge::Judged;
 use crate::link::Link;
@@ -30,6 +31,7 @@ use crate::report::Reporter;
 use crate::socket::Publisher;
 use crate::tasks::Sources;
 use crate::tell;
+use crate::watch::identity;
 
 /// The clock, the files and the requests are looked at so often at least.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,6 +40,9 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Old runs are tidied up so often.
 const TIDY: Duration = Duration::from_secs(60);
+
+/// Device and inode of a file, if it is there.
+type FileIdentity = Option<(u64, u64)>;
 
 /// How an agent works.
 #[derive(Debug, Clone)]
@@ -68,6 +73,15 @@ pub struct Config {
     pub commands: ChannelCommands,
     /// The program `monitor`, which launches runs.
     pub monitor: PathBuf,
+}
+
+/// Why an agent has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was stopped.
+    Stopped,
+    /// Its database was lost while it ran. Whoever runs it starts it again in this process's place, so that it goes on with another database.
+    Again,
 }
 
 /// An agent that holds its folder.
@@ -109,6 +123,10 @@ pub struct Agent {
     /// Runs that are ended because they ran for too long.
     too_long: BTreeSet<RunId>,
     pub(crate) is_stopping: bool,
+    /// The files of the database, as they were opened.
+    opened: Vec<(PathBuf, FileIdentity)>,
+    /// Why the database is lost.
+    lost: Option<String>,
     _lock: Lock,
 }
 
@@ -187,6 +205,8 @@ impl Agent {
             asked: VecDeque::new(),
             too_long: BTreeSet::new(),
             is_stopping: false,
+            opened: Vec::new(),
+            lost: None,
             _lock: lock,
         };
         let (teller, name, begun) = (&agent.teller, &agent.config.name, Timestamp::now());
@@ -195,6 +215,9 @@ impl Agent {
             data::set(transaction, data::SERVER, agent.config.client.url().as_str())?;
             teller.online(transaction, begun)
         })?;
+        let path = agent.config.data.join(DATABASE);
+        agent.opened =
+            ["", "-wal", "-shm"].iter().map(|suffix| beside(&path, suffix)).map(|path| (path.clone(), identity(&path))).collect();
         agent.recover()?;
         agent.look();
         Ok(agent)
@@ -215,7 +238,7 @@ impl Agent {
     ///
     /// # Errors
     /// When it can't begin to listen to the server, or can't write that it ends.
-    pub fn run(mut self) -> Result<(), AgentError> {
+    pub fn run(mut self) -> Result<End, AgentError> {
         self.link()?;
         let Config { name, data, .. } = &self.config;
         Publisher { agent: name.clone(), data: data.clone(), home: self.runner.home.clone() }.start();
@@ -224,7 +247,12 @@ impl Agent {
         while !self.is_stopping {
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
+                self.look_for_database();
                 self.look();
+            }
+            if let Some(why) = self.lost.take() {
+                self.leave_database(&why);
+                return Ok(End::Again);
             }
             self.answer_requests();
             let now = self.clock.now();
@@ -240,7 +268,42 @@ impl Agent {
         let (teller, ended) = (&self.teller, Timestamp::now());
         self.database.write(|transaction| teller.offline(transaction, ended))?;
         self.reporter.end(GOODBYE);
-        Ok(())
+        Ok(End::Stopped)
+    }
+
+    /// Notices that a file of the database was deleted or replaced: what is written to it then, the next start would not find.
+    fn look_for_database(&mut self) {
+        let changed = self.opened.iter().find_map(|(path, opened)| {
+            let now = identity(path);
+            (now != *opened).then(|| (path, if now.is_some() { "was replaced" } else { "was deleted" }))
+        });
+        if let Some((path, what)) = changed {
+            self.lost = Some(format!("{} {what} while the agent ran", path.display()));
+        }
+    }
+
+    /// Puts all that is in a database whose files are no longer there into another one, and moves aside what is in its place. Of a damaged one nothing
+    /// is kept here: the next start makes another one from what else is known.
+    fn leave_database(&mut self, why: &str) {
+        let (data, now) = (self.config.data.clone(), Timestamp::now());
+        let (path, new) = (data.join(DATABASE), data.join(format!("{DATABASE}.new")));
+        let (key, title) = (format!("agent-database {}", self.config.name), format!("the agent {} lost its database", self.config.name));
+        let teller = &self.teller;
+        let text = format!("{why}. All that was in it could be kept: the agent goes on with a copy.");
+        let copied = self.database.write(|transaction| teller.alert(transaction, &key, &title, &text, now));
+        let copied =
+            copied.and_then(|()| self.database.copy_to(&new)).inspect_err(|error| tracing::error!(%error, "the database can't be copied"));
+        match move_aside(&path, rebuild::DAMAGED, u64::try_from(now.as_second()).unwrap_or_default()) {
+            Ok(None) => {}
+            Ok(Some(moved)) => tracing::error!("{} was moved aside: it is now {}", path.display(), moved.display()),
+            Err((path, error)) => tracing::error!(%error, "{} can't be moved aside", path.display()),
+        }
+        if copied.is_ok() && std::fs::rename(&new, &path).is_ok() {
+            tracing::error!("{title}: {text}");
+        } else {
+            let _ = std::fs::remove_file(&new);
+            tracing::error!("{title}: {why}");
+        }
     }
 
     /// Begins to listen to the server.
@@ -439,6 +502,9 @@ impl Agent {
                 Some(done)
             }
             Err(error) => {
+                if let AgentError::Damaged { path, why } = &error {
+                    self.lost = Some(format!("{} is damaged: {why}", path.display()));
+                }
                 let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
                 let words = format!("{error}{source}");
                 if self.failure.as_ref() != Some(&words) {

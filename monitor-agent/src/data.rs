@@ -21,9 +21,9 @@ pub(crate) use self::write::{
 };
 
 /// `PMag`.
-const APPLICATION: i64 = 0x504d_6167;
+pub(crate) const APPLICATION: i64 = 0x504d_6167;
 /// The tables, and each change that they have had since; `user_version` is how many of these a database has seen.
-const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+pub(crate) const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 /// How long one who comes waits for another who has the database.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -194,6 +194,15 @@ impl Database {
     /// When the database can't be read.
     pub fn name(&self) -> Result<Option<String>, AgentError> {
         self.read(|connection| value(connection, NAME))
+    }
+
+    /// Copies all of it, as it is on the disk and in its log, into another file.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<(), AgentError> {
+        let _ = std::fs::remove_file(path);
+        // SQLite takes an empty file, which has its mode already.
+        let new = open_private(path).map_err(AgentError::disk("open", path))?;
+        self.read(|connection| connection.execute("VACUUM INTO ?", [path.to_string_lossy()]).map(drop))?;
+        new.sync_all().map_err(AgentError::disk("write", path))
     }
 
     /// What is wrong with the database; none if all of it can be read.

@@ -31,7 +31,7 @@ use crate::{publish, spec};
 /// Key of what an agent still has to do after its database was lost.
 pub(crate) const REBUILT: &str = "rebuilt";
 /// How a database that is moved aside is called.
-const DAMAGED: &str = "damaged";
+pub(crate) const DAMAGED: &str = "damaged";
 
 /// What an agent still has to do after its database was lost: until its tasks are back, it reports their due times as missed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,6 +74,13 @@ fn sound(data: &Path, has_worked: bool) -> Result<Result<Database, String>, Agen
     }
 }
 
+/// The newest database that was moved aside in a folder.
+fn newest_aside(data: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(data).ok()?.flatten();
+    let seconds = |path: &PathBuf| path.to_str()?.rsplit_once(&format!("{DATABASE}.{DAMAGED}-"))?.1.parse::<u64>().ok();
+    entries.map(|entry| entry.path()).filter_map(|path| Some((seconds(&path)?, path))).max().map(|(_, path)| path)
+}
+
 fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> Result<Database, AgentError> {
     let (now, path) = (Timestamp::now(), config.data.join(DATABASE));
     let moved = move_aside(&path, DAMAGED, u64::try_from(now.as_second()).unwrap_or_default());
@@ -103,7 +110,10 @@ fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> R
     };
     let paused = mark.and_then(|mark| mark.paused);
     let aside = moved.as_ref().map_or_else(
-        || "nothing of it is left".to_owned(),
+        || match newest_aside(&config.data) {
+            Some(aside) => format!("the newest one that was moved aside is {}", aside.display()),
+            None => "nothing of it is left".to_owned(),
+        },
         |moved| format!("it is now {}: `monitor agent salvage` gets out what can be read", moved.display()),
     );
     let (title, text) = (

@@ -60,7 +60,8 @@ impl Watch {
     }
 }
 
-fn identity(folder: &Path) -> Option<(u64, u64)> {
+/// Which file or folder a path leads to.
+pub(crate) fn identity(folder: &Path) -> Option<(u64, u64)> {
     stat(folder).ok().map(|found| (found.st_dev, found.st_ino))
 }
 

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod aside;
+mod copy;
 mod rows;
 
 pub use aside::{beside, move_aside};
+pub use copy::Copy;
 pub use rows::copy_table;

@@ -224,3 +224,121 @@ fn a_database_that_is_newer_or_not_to_be_opened_is_left_as_it_is() {
     }
     assert!(aside(&agent).is_empty());
 }
+
+#[test]
+fn a_database_that_is_deleted_or_replaced_while_the_agent_runs_is_kept_by_a_copy() {
+    let clock = SteeredClock::new();
+    let agent = Agent::start_with(&[], clock.env());
+    fs::create_dir_all(agent.path("data/task/gold")).unwrap();
+    agent.define("gold", HOURLY);
+    agent.define("still", HOURLY);
+    wait_for("both tasks", || ["gold", "still"].iter().all(|name| agent.ask(&["list"]).stdout.contains(name)).then_some(()));
+    agent.done(&["pause", "still"]);
+    let first = to_hour();
+    clock.pass(first);
+    agent.ended("gold", 1);
+    let remove =
+        |suffixes: &[&str]| suffixes.iter().for_each(|suffix| fs::remove_file(agent.path(&format!("data/agent.db{suffix}"))).unwrap());
+    let replace = || {
+        fs::write(agent.path("other"), "another one's").unwrap();
+        fs::rename(agent.path("other"), database(&agent)).unwrap();
+    };
+    let cases: [(&str, &dyn Fn(), usize); 4] = [
+        ("was deleted while", &|| remove(&["", "-wal", "-shm"]), 0),
+        ("agent.db was replaced while", &replace, 1),
+        ("agent.db was deleted while", &|| remove(&[""]), 1),
+        ("agent.db-wal was deleted while", &|| remove(&["-wal"]), 2),
+    ];
+    for (round, (words, lose, kept)) in cases.into_iter().enumerate() {
+        lose();
+        agent.wait_for_log(words);
+        wait_for(words, || (agent.log().matches("All that was in it could be kept").count() > round).then_some(()));
+        // The next due time runs, once, and all that was known is known.
+        clock.pass(first + HOUR * (round as u32 + 1));
+        let runs = agent.ended("gold", round + 2);
+        assert!(runs.windows(2).all(|pair| due(&pair[1]) - due(&pair[0]) == 3_600), "{words}: {runs:?}");
+        assert_eq!(agent.lines("ran").len(), runs.len(), "{words}");
+        assert!(runs.iter().all(|run| run["version"] == 1) && agent.done(&["list"]).contains("paused"), "{words}");
+        assert_eq!((agent.decisions("missed", "gold"), agent.runs("still").len()), (Vec::new(), 0), "{words}");
+        let there = aside(&agent).len()
+            + fs::read_dir(agent.path("data"))
+                .unwrap()
+                .flatten()
+                .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.contains(".damaged-") && name.ends_with("-wal")))
+                .filter(|entry| !PathBuf::from(entry.path().to_str().unwrap().trim_end_matches("-wal")).exists())
+                .count();
+        assert!(there >= kept, "{words}: {there}");
+    }
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_database_is_got_out() {
+    let clock = SteeredClock::new();
+    let mut agent = Agent::start_with(&[], clock.env());
+    fs::create_dir_all(agent.path("data/task/gold")).unwrap();
+    agent.define("gold", HOURLY);
+    for number in 0..150 {
+        agent.define(&format!("task-{number:03}"), &format!("shell = \"true\"\nrules = [\"@yearly\"]\n# {}", "x".repeat(500)));
+    }
+    wait_for("all tasks", || (agent.ask(&["list"]).stdout.matches("task-").count() == 150).then_some(()));
+    let first = to_hour();
+    clock.pass(first);
+    agent.ended("gold", 1);
+    let salvage = |agent: &Agent, file: PathBuf, into: &str| {
+        let mut command = agent.command(&["agent", "salvage", "--json"]);
+        command.arg(file).arg(agent.path(into));
+        run(command)
+    };
+    let said = salvage(&agent, agent.path("data"), "new");
+    assert!(said.code == Some(1) && said.stderr.contains("is used by an agent: stop that one first"), "{}", said.stderr);
+    agent.stop();
+    without_log(&agent);
+    let whole = fs::read(database(&agent)).unwrap();
+    // Whole: all comes out.
+    let said = salvage(&agent, agent.path("data"), "all");
+    let all: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr));
+    assert_eq!(
+        (&all["rows"]["task"], &all["rows"]["run"], &all["damaged"]),
+        (&Value::from(151), &Value::from(1), &serde_json::json!([])),
+        "{all}"
+    );
+    let said = salvage(&agent, agent.path("data"), "all");
+    assert!(said.code == Some(1) && said.stderr.contains("exists: name a new folder"), "{}", said.stderr);
+    // A part of the versions is garbage.
+    let page = 4_096;
+    let garbage: Vec<u8> = whole
+        .chunks(page)
+        .enumerate()
+        .flat_map(|(number, bytes)| {
+            let is_hit = number > 0 && bytes.windows(8).any(|part| part == b"task-100");
+            if is_hit { vec![0x5a; bytes.len()] } else { bytes.to_vec() }
+        })
+        .collect();
+    assert_ne!(garbage, whole);
+    fs::write(agent.path("damaged.db"), &garbage).unwrap();
+    let said = salvage(&agent, agent.path("damaged.db"), "part");
+    let part: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|_| panic!("{}", said.stderr));
+    let versions = part["rows"]["version"].as_u64().unwrap();
+    assert!(part["damaged"].to_string().contains("version") && (50..151).contains(&versions), "{part}");
+    assert!(fs::read(agent.path("damaged.db")).unwrap() == garbage, "it stays as it was");
+    for (what, bytes, words) in
+        [("random", vec![0xa5; 5_000], "file is not a database"), ("empty", Vec::new(), "is no database of an agent")]
+    {
+        fs::write(agent.path(what), bytes).unwrap();
+        let said = salvage(&agent, agent.path(what), &format!("of-{what}"));
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{what}: {}", said.stderr);
+    }
+    // An agent goes on with it, and starts nothing that was due before.
+    let ran = agent.lines("ran").len();
+    clock.pass(first + 3 * HOUR + HOUR / 2);
+    fs::remove_dir_all(agent.path("data/runs")).unwrap();
+    let said = salvage(&agent, agent.path("data"), "later");
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    fs::rename(agent.path("later/agent.db"), database(&agent)).unwrap();
+    agent.start_again();
+    wait_for("the agent", || (agent.ask(&["run", "task-001", "--wait"]).code == Some(0)).then_some(()));
+    assert_eq!((agent.runs("gold").len(), agent.lines("ran").len()), (1, ran));
+    clock.pass(first + 4 * HOUR);
+    agent.ended("gold", 2);
+    assert_eq!(agent.lines("ran").len(), ran + 1);
+}

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use monitor_agent::{Agent, Config, last_name};
+use monitor_agent::{Agent, Config, End, last_name};
 use monitor_api::{Client, DEFAULT_URL, Token};
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +21,7 @@ Examples:
   monitor agent --tasks tasks --data /tmp/trial   in a folder of its own
   monitor agent --config /etc/monitor/agent.toml  with the settings of this file
   monitor task check tasks/*.toml                 are the files right?
+  monitor agent salvage FILE FOLDER               what can be read of a damaged database
 
 Every flag is an environment variable and a key of agent.toml, in this order of precedence. The file
 also lists the commands of alert channels that the agent runs, by the name of the channel:
@@ -40,13 +43,23 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the agent: starts batch tasks on this machine when they are due
 #[derive(Debug, clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_help = HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     settings: Settings,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Salvage(super::agent_salvage::Args),
+}
+
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(Command::Salvage(args)) = &args.command {
+        return super::agent_salvage::run(args);
+    }
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
     // It tells at each connection of a certificate that it doesn't trust. The agent tells of it, too, and not every time.
     let filter = filter.add_directive("rustls_platform_verifier=off".parse().expect("a directive"));
@@ -56,13 +69,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .with_writer(io::stderr)
         .log_internal_errors(false)
         .init();
-    let agent = Agent::open(config(args)?)?;
+    let config = config(args)?;
+    let program = config.monitor.clone();
+    let agent = Agent::open(config)?;
     end_on_signals(agent.stopper())?;
     let mut out = anstream::stdout().lock();
     // An agent whose output nobody reads still works.
     let _ = writeln!(out, "has {} tasks", agent.tasks()).and_then(|()| out.flush());
     drop(out);
-    Ok(agent.run()?)
+    match agent.run()? {
+        End::Stopped => Ok(()),
+        End::Again => {
+            // All threads and connections begin anew, and whoever started this process still has it.
+            let error = process::Command::new(&program).args(std::env::args_os().skip(1)).exec();
+            Err(error).with_context(|| format!("{} can't be started again", program.display()))
+        }
+    }
 }
 
 fn config(args: Args) -> anyhow::Result<Config> {

@@ -4,6 +4,8 @@ mod access_folder;
 #[cfg(target_os = "linux")]
 pub(crate) mod agent;
 #[cfg(target_os = "linux")]
+mod agent_salvage;
+#[cfg(target_os = "linux")]
 mod agent_settings;
 pub(crate) mod alert;
 mod asking;

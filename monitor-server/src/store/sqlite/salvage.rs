@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use monitor_salvage::copy_table;
+use monitor_salvage::{Copy, copy_table};
 use rusqlite::{Connection, OpenFlags, Result, params};
 
 use super::copies::with;
@@ -113,8 +113,9 @@ pub fn salvage(data: &Path, into: &Path) -> Result<Salvaged, StoreError> {
         return Err(StoreError::Exists { path: new });
     }
     drop(SqliteStore::open(into)?);
-    let source = Source(with(&new, ".damaged"));
-    let result = source.copy(&database).and_then(|()| copy_all(&source, &new, &database));
+    let copied = Copy::of(&database, with(&new, ".damaged"));
+    let copied = copied.map_err(|(path, source)| StoreError::Disk { action: "copy", path, source });
+    let result = copied.and_then(|copy| copy_all(&copy, &new, &database));
     if result.is_err() {
         for suffix in ["", "-wal", "-shm", ".mark"] {
             let _ = fs::remove_file(with(&new, suffix));
@@ -123,51 +124,20 @@ pub fn salvage(data: &Path, into: &Path) -> Result<Salvaged, StoreError> {
     result
 }
 
-/// A copy of the damaged files, gone in the end.
-struct Source(PathBuf);
-
-impl Source {
-    fn copy(&self, database: &Path) -> Result<(), StoreError> {
-        for suffix in ["", "-wal"] {
-            let (from, to) = (with(database, suffix), with(&self.0, suffix));
-            if from.exists() {
-                let copied = folder::open_private(&to).and_then(|_| fs::copy(&from, &to));
-                copied.map_err(|source| StoreError::Disk { action: "copy", path: from, source })?;
-            }
-        }
-        Ok(())
+/// Opens a copy of the damaged database, so that its rows can be read whatever else is wrong.
+fn open(copy: &Path, database: &Path) -> Result<Connection, StoreError> {
+    let failed = |source| failed_to_open(source, database);
+    let mut connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    if schema::outdated(&connection, database)?.is_some() {
+        schema::migrate(&mut connection, database)?;
     }
-
-    /// Opens it, without its log if that makes it unreadable.
-    fn open(&self, database: &Path) -> Result<Connection, StoreError> {
-        let open = || -> Result<Connection, StoreError> {
-            let failed = |source| failed_to_open(source, database);
-            let mut connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-            if schema::outdated(&connection, database)?.is_some() {
-                schema::migrate(&mut connection, database)?;
-            }
-            schema::recognize(&connection, database)?;
-            // So that rows can be read whatever else is wrong.
-            connection.execute_batch("PRAGMA query_only=ON; PRAGMA cell_size_check=OFF;").map_err(failed)?;
-            Ok(connection)
-        };
-        open().or_else(|error| {
-            let log = with(&self.0, "-wal");
-            if log.exists() && fs::remove_file(log).is_ok() { open() } else { Err(error) }
-        })
-    }
+    schema::recognize(&connection, database)?;
+    connection.execute_batch("PRAGMA query_only=ON; PRAGMA cell_size_check=OFF;").map_err(failed)?;
+    Ok(connection)
 }
 
-impl Drop for Source {
-    fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let _ = fs::remove_file(with(&self.0, suffix));
-        }
-    }
-}
-
-fn copy_all(source: &Source, new: &Path, database: &Path) -> Result<Salvaged, StoreError> {
-    let from = source.open(database)?;
+fn copy_all(copy: &Copy, new: &Path, database: &Path) -> Result<Salvaged, StoreError> {
+    let from = copy.open(|copy| open(copy, database))?;
     let failed = |source| failed("take what was got out", source);
     let to = Connection::open(new).map_err(failed)?;
     to.execute_batch("PRAGMA synchronous=OFF; BEGIN; DELETE FROM counter;").map_err(failed)?;
