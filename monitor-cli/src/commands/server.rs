@@ -156,6 +156,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 /// Keeps an agent of this machine running until the server has ended.
 #[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have no agent")]
 fn keep_agent(
     server: &Server,
     data: PathBuf,
