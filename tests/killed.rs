@@ -506,7 +506,7 @@ fn limit_files(command: &mut Command) {
 #[test]
 #[cfg(target_os = "linux")]
 fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
-    const COUNT: u64 = 100_000;
+    const COUNT: u64 = 150_000;
     let in_a_namespace = |script: &str| {
         let mut unshare = Command::new("unshare");
         unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script]);
@@ -515,7 +515,7 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
     let server = Server::start();
     let here = server.data().with_file_name("small");
     std::fs::create_dir(&here).unwrap();
-    let mount = format!("mount -t tmpfs -o size=1m,mode=700 none {}", here.display());
+    let mount = format!("mount -t tmpfs -o size=2m,mode=700 none {}", here.display());
     if !in_a_namespace(&mount).status().is_ok_and(|status| status.success()) {
         println!("nobody may mount a file system here");
         return;
@@ -530,10 +530,15 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
     // Nobody answers the program itself.
     let set = "MONITOR_ENABLED=1 MONITOR_SERVER_URL=http://127.0.0.1:1 MONITOR_LOG=stderr MONITOR_EXIT_TIMEOUT=10m MONITOR_FOLD_AFTER=off";
     let spool = here.join("spool");
-    let script = format!("{mount}\nMONITOR_SPOOL_DIR={} {set} {}\n{}", spool.display(), quoted(&many), quoted(&ship));
+    let free = format!("stat -f -c 'free: %a of %b' {}", here.display());
+    let script = format!("{mount}\nMONITOR_SPOOL_DIR={} {set} {}\n{free}\n{}", spool.display(), quoted(&many), quoted(&ship));
     let finished = run(in_a_namespace(&script));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     check_full_disk(&server, &finished, COUNT);
+    // Nothing was given up while the rings still had the room, nor all of a file for the want of little.
+    let said = finished.stdout.lines().find_map(|line| line.strip_prefix("free: ")?.split_once(" of ")).expect("what is free");
+    let (free, all): (u64, u64) = (said.0.parse().unwrap(), said.1.parse().unwrap());
+    assert!(2 * free < all, "{free} of {all} are free, and events were given up");
 }
 
 #[test]

@@ -286,6 +286,11 @@ impl Receiver {
         }
     }
 
+    /// The program ends, and nothing more is taken: gives back the room that the rings take on the disk.
+    pub fn detach(self) {
+        self.rings.detach();
+    }
+
     /// What the ticks of this program mean.
     pub fn clock(&self) -> Clock {
         self.clock.clock()

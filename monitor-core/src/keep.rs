@@ -75,6 +75,13 @@ pub unsafe trait Keeper: Send + Sync {
     /// `start` is what `map` returned for the same piece and number of bytes, and nobody uses it any more.
     unsafe fn unmap(&self, piece: Piece, start: NonNull<u8>, bytes: usize);
 
+    /// Gives back the room that a piece takes outside of this program's memory. The memory can still be used, but behind its first page
+    /// it may be zeros, and it ends with the program.
+    ///
+    /// # Safety
+    /// `start` is what `map` returned for the same piece and number of bytes, and nobody needs what is in it behind the first page.
+    unsafe fn detach(&self, _piece: Piece, _start: NonNull<u8>, _bytes: usize) {}
+
     /// Whether a forked child would write into the same memory as its parent.
     fn is_shared(&self) -> bool {
         false

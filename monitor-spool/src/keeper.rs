@@ -84,6 +84,13 @@ impl SpoolKeeper {
         self.marks.ended(time_us);
     }
 
+    /// Gives back the memory and the files of the lane, once it has failed.
+    pub fn release_lane(&self) {
+        if !self.is_good() {
+            self.lane.release();
+        }
+    }
+
     /// Why it has failed, once.
     pub fn failure(&self) -> Option<SpoolError> {
         if self.is_good() { None } else { self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() }
@@ -153,6 +160,11 @@ unsafe impl Keeper for SpoolKeeper {
     unsafe fn unmap(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
         // SAFETY: as promised by the caller. What is memory alone has no file, which is no mistake.
         unsafe { self.pieces.unmap(piece, start, bytes) };
+    }
+
+    unsafe fn detach(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
+        // SAFETY: as promised by the caller; the words of rings are atomic.
+        unsafe { self.pieces.detach(piece, start, bytes) };
     }
 
     fn is_shared(&self) -> bool {

@@ -146,6 +146,15 @@ impl Lane {
         }
     }
 
+    /// Gives back memory and files: what is in them is needed no more.
+    pub(crate) fn release(&self) {
+        let mut inner = self.lock();
+        let (current, ready) = (inner.current.take().map(|segment| (segment.name, segment.memory)), inner.ready.take());
+        for (name, memory) in current.into_iter().chain(ready) {
+            self.folder.remove(&name, memory.bytes() as u64);
+        }
+    }
+
     fn segment(&self, inner: &mut Inner, number: u64, bytes: usize) -> Result<Segment, SpoolError> {
         let name = format!("lane-{number}");
         let memory = match inner.ready.take_if(|(_, memory)| memory.bytes() >= bytes) {

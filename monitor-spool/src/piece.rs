@@ -180,6 +180,25 @@ impl Pieces {
         self.folder.remove(&name(piece), bytes as u64);
     }
 
+    /// Gives back the room on the disk that a piece takes behind its first page, and that of all spares.
+    ///
+    /// # Safety
+    /// Exactly what `map(piece, bytes)` returned. Threads that use it meanwhile use it by atomic words, and get along with zeros behind
+    /// the first page.
+    pub unsafe fn detach(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
+        let mut spares = self.spares();
+        spares.cold.remove(start);
+        for (name, mapping) in spares.ready.drain(..) {
+            self.folder.remove(&name, mapping.bytes() as u64);
+        }
+        // SAFETY: as promised by the caller.
+        let kept = unsafe { sys::detach(start, bytes) };
+        // The file is cut only where no memory depends on it. One that is not there was made in memory.
+        if let Some((file, kept)) = self.folder.dir().file(&name(piece), true).ok().zip(kept.ok()) {
+            let _ = file.set_len(kept.min(bytes as u64));
+        }
+    }
+
     fn make(&self, name: &str, bytes: usize, is_ready: bool) -> Result<Mapping, SpoolError> {
         let file = self.folder.make(name, bytes as u64)?;
         Mapping::new(&file, bytes, is_ready).map_err(|source| {

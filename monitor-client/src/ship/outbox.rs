@@ -157,12 +157,16 @@ impl Outbox {
         self.lost.count_for("exit")
     }
 
+    /// Returns true if the spool works no more, and events are in memory alone.
+    pub(super) fn has_rest(&self) -> bool {
+        self.slot.is_some() && !self.parcels.is_empty()
+    }
+
     /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
     /// how many events that were, and why.
     pub(super) fn keep_rest(&mut self) -> Option<(u64, String)> {
         let goodbye = self.last();
         let spool = self.slot.as_mut().filter(|_| !self.parcels.is_empty())?;
-        // The rings are of no use to anybody any more, and their files may have what room there is.
         spool.remove_memory();
         let lost =
             |of: &SpoolSlot| of.dropped().iter().filter(|dropped| dropped.reason == "spool").map(|dropped| dropped.count).sum::<u64>();

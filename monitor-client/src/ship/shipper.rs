@@ -320,6 +320,10 @@ impl Shipper {
                 "{late} events are counted and lost: the end of the program had no more time to keep them (MONITOR_EXIT_TIMEOUT)"
             ));
         }
+        if outbox.borrow().has_rest() {
+            // All of the rings is numbered: the rest may have their room on the disk.
+            self.receiver.detach();
+        }
         let lost = outbox.borrow_mut().keep_rest();
         if let Some((events, why)) = lost {
             report::warn(&format!("{events} events found no room in the spool, which are counted there and lost: {why}"));

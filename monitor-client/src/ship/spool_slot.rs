@@ -126,6 +126,7 @@ impl SpoolSlot {
 
     /// All is said, and what the server has not is in the journal: nothing else is left behind.
     pub(super) fn remove_memory(&self) {
+        self.keeper.release_lane();
         self.folder.remove_memory();
     }
 

@@ -183,6 +183,16 @@ impl Rings {
         self.all.iter().zip(heads).all(|(ring, head)| ring.taken >= *head)
     }
 
+    /// Gives back the room that the rings take outside of this program's memory. Nothing is read from them after this: it consumes the
+    /// reader.
+    pub(crate) fn detach(mut self) {
+        self.commit();
+        for Ring { region, segment, .. } in self.all {
+            // SAFETY: the only reader ends here; keeper and region are its own.
+            unsafe { segment.detach(host::keeper(), region.number()) };
+        }
+    }
+
     /// Frees what the last look has told.
     pub(crate) fn commit(&mut self) {
         for ring in &self.all {

@@ -49,17 +49,30 @@ impl Journal {
         true
     }
 
-    /// Leaves of a file only what is to be kept.
+    /// Leaves of a file only what is to be kept. Of the file that is written to, only the oldest quarter is given up: on a small disk it
+    /// may be the only file.
     fn cut_down(&mut self, at: usize) {
         let (file, bytes) = self.files[at];
         let places = self.take_places(file);
-        let parcels: Vec<Parcel> = places.iter().map(|place| self.read_again(place)).collect();
-        let Split { kept, lost, unknown } = divide(&parcels, bytes / KEPT);
+        let mut parcels: Vec<Parcel> = places.iter().map(|place| self.read_again(place)).collect();
+        let is_current = at + 1 == self.files.len();
+        let quarter = places.partition_point(|place| place.offset < bytes / 4).max(1);
+        let mut newer = if is_current && quarter < parcels.len() { parcels.split_off(quarter) } else { Vec::new() };
+        let mut split_up = divide(&parcels, bytes / KEPT);
+        if split_up.lost.is_empty() && split_up.unknown == 0 {
+            // Nothing of it can go.
+            parcels.append(&mut newer);
+            split_up = divide(&parcels, bytes / KEPT);
+        }
+        let Split { mut kept, lost, unknown } = split_up;
         for event in lost {
             self.lost.add(event, "spool", 1);
         }
         self.lost.add_unknown("spool", unknown);
-        self.given_up.insert(file);
+        if newer.is_empty() {
+            self.given_up.insert(file);
+        }
+        kept.append(&mut newer);
         if self.put_down(at, &kept).is_err() {
             for parcel in &kept {
                 self.lose(parcel);

@@ -118,6 +118,13 @@ pub(crate) fn populate(_: NonNull<u8>, _: usize) -> io::Result<()> {
     unsupported()
 }
 
+/// # Safety
+/// There is nothing that it could be given.
+#[allow(unsafe_code, reason = "the form that it has elsewhere")]
+pub(crate) unsafe fn detach(_: NonNull<u8>, _: usize) -> io::Result<u64> {
+    unsupported()
+}
+
 #[derive(Debug)]
 pub(crate) struct Mapping(std::convert::Infallible);
 

@@ -354,6 +354,27 @@ pub(crate) fn populate(_: NonNull<u8>, _: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Puts zeroed memory of this program's own in the place of mapped memory, behind its first page. Returns the bytes of this page.
+///
+/// # Errors
+/// When the system has no memory for it.
+///
+/// # Safety
+/// A mapping of so many bytes. Threads that use it meanwhile use it by atomic words, and get along with zeros.
+pub(crate) unsafe fn detach(start: NonNull<u8>, bytes: usize) -> io::Result<u64> {
+    // SAFETY: takes a number.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).map_err(|_| io::ErrorKind::Unsupported)?;
+    if bytes > page {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED);
+        // SAFETY: only pages of the mapping are replaced, each in one step for the threads that use it, as promised by the caller.
+        let placed = unsafe { libc::mmap(start.as_ptr().add(page).cast(), bytes - page, protection, flags, -1, 0) };
+        if placed == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(page as u64)
+}
+
 /// Memory that a file keeps: whatever is stored into it survives the program.
 #[derive(Debug)]
 pub(crate) struct Mapping {

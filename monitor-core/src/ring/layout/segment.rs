@@ -84,6 +84,17 @@ impl SegmentRef {
         unsafe { keeper.unmap(piece, self.0.cast(), bytes) };
     }
 
+    /// Gives back the room that its records take outside of this program's memory. Its header, which stands in the first page, stays;
+    /// records that are lost or half written by this are none, by their checksums.
+    ///
+    /// # Safety
+    /// Nobody reads its records any more, and keeper and region are those of `new`.
+    pub(in crate::ring) unsafe fn detach(self, keeper: &dyn Keeper, region: u32) {
+        let (piece, bytes) = (Piece::Segment { region, base: self.base() }, self.bytes());
+        // SAFETY: as promised by the caller; the memory is what `new` got.
+        unsafe { keeper.detach(piece, self.0.cast(), bytes) };
+    }
+
     #[inline]
     fn header(&self) -> &Segment {
         // SAFETY: written by `new`; alive until `free`, which is promised to be the last use.
