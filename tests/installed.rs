@@ -56,13 +56,15 @@ impl Machine {
         for line in commands.lines() {
             let services =
                 |word: &str| line.split_once(word).map(|(_, names)| names.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-            if line.starts_with("useradd ") {
-                continue;
-            } else if let Some(names) = services("systemctl stop ") {
-                names.iter().for_each(|name| self.stop(name));
+            if let Some(names) = services("systemctl stop ") {
+                for name in &names {
+                    self.stop(name);
+                }
             } else if let Some(names) = services("systemctl enable --now ").or_else(|| services("systemctl start ")) {
-                names.iter().for_each(|name| self.start(name));
-            } else {
+                for name in &names {
+                    self.start(name);
+                }
+            } else if !line.starts_with("useradd ") {
                 self.shell(line);
             }
         }
