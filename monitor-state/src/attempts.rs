@@ -83,15 +83,16 @@ impl ProcessFacts {
         self.start().map_or_else(|| self.at_us(), |told| told.stamp.time_us)
     }
 
-    /// Its attempts, if there is more than one or another is to come.
-    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+    /// Its attempts in this state, if there is more than one or another is to come. An attempt whose end is not known is lost if another one
+    /// followed; the last one ended as the process did.
+    pub(crate) fn attempts(&self, state: &State) -> Vec<Attempt> {
         let ended = self.now(self.ended.as_ref());
         let is_retried = ended.is_some_and(|told| told.what.retry.is_some());
         if self.earlier.is_empty() && !is_retried {
             return Vec::new();
         }
-        let earlier = self.earlier.iter().map(|(attempt, told)| shown(*attempt, told.started.as_ref(), told.ended.as_ref()));
-        earlier.chain([shown(self.attempt, self.start().as_ref(), ended)]).collect()
+        let earlier = self.earlier.iter().map(|(attempt, told)| shown(*attempt, told.started.as_ref(), told.ended.as_ref(), &State::LOST));
+        earlier.chain([shown(self.attempt, self.start().as_ref(), ended, state)]).collect()
     }
 
     /// How many attempts there are to be at most, by the attempt that decides, or else by the end of the last one that said it.
@@ -134,10 +135,11 @@ impl AttemptNow {
     }
 }
 
-fn shown<T>(attempt: u32, started: Option<&Told<T>>, ended: Option<&Told<End>>) -> Attempt {
+fn shown<T>(attempt: u32, started: Option<&Told<T>>, ended: Option<&Told<End>>, state: &State) -> Attempt {
     let started_us = started.map(|told| told.stamp.time_us);
     let ended_us = ended.map(|told| told.stamp.time_us);
     let between = || Some(1_000_u64.saturating_mul(ended_us?.saturating_sub(started_us?)));
+    let outcome = (![State::RUNNING, State::PENDING, State::RETRYING].contains(state)).then(|| Outcome::from(state.as_str()));
     let mut error = ended.and_then(|told| told.what.error.clone());
     if let Some(error) = &mut error {
         error.tail = None;
@@ -145,7 +147,7 @@ fn shown<T>(attempt: u32, started: Option<&Told<T>>, ended: Option<&Told<End>>) 
     Attempt {
         attempt,
         worker_id: started.map(|told| told.worker).or(ended.map(|told| told.worker)),
-        outcome: ended.map(|told| Outcome::clone(&told.what.outcome)),
+        outcome: ended.map(|told| told.what.outcome.clone()).or(outcome),
         started_us,
         ended_us,
         elapsed_ns: ended.and_then(|told| told.what.elapsed_ns).or_else(between),

@@ -47,7 +47,7 @@ impl ProcessFacts {
             parent_id: parent_id.or_else(|| definition.map_or_else(|| shard.and_then(|s| s.parent_id), |d| d.parent_id)),
             name: name.or(definition.map(|d| &d.name)).or(shard.map(|s| &s.name)).cloned().unwrap_or_default(),
             kind: definition.map(|d| &d.kind).or(shard.map(|s| &s.kind)).cloned().unwrap_or_else(|| Kind::from("")),
-            attempts: self.attempts(),
+            attempts: self.attempts(&state),
             attempts_of: self.attempts_of(),
             next_attempt_us: self.next_attempt_us(&state),
             state,

@@ -65,6 +65,9 @@ fn what_waits_for_its_next_attempt_is_retrying_for_as_long_as_its_worker_is_ther
         "started 1\nended 1 failed error=boom next=9 of=3\nstarted 1 attempt=2\nended 1 ok attempt=2",
         expect![["1 succeeded attempt=2 ended=4 attempts=1:failed,2:succeeded/3"]],
     );
+    check("started 1\nstarted 1 attempt=2\nended 1 ok attempt=2", expect![["1 succeeded attempt=2 ended=3 attempts=1:lost,2:succeeded"]]);
+    check("started 1\nstarted 1 attempt=2", expect![["1 running attempt=2 attempts=1:lost,2:open"]]);
+    check("started 1\nstarted 1 attempt=2\nlost worker=A", expect![["1 lost attempt=2 attempts=1:lost,2:lost"]]);
     let tree = "started 1 attempt=2\nstarted 1 at=1\nended 1 ok attempt=2 at=50 elapsed_ns=7";
     let facts = Facts::of(&parse(tree));
     let (root, processes) = facts.tree(support::root(1), 1).unwrap();

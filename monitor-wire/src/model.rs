@@ -251,7 +251,7 @@ pub struct LinkFrom {
 pub struct Attempt {
     /// Which one, from 1.
     pub attempt: u32,
-    /// How it ended; none while it goes on, or where nobody told its end.
+    /// How it ended, `lost` if its end is not known; none while it goes on.
     pub outcome: Option<Outcome>,
     /// The worker that ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

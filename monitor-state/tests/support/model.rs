@@ -272,7 +272,7 @@ impl History {
             "attachment": definition.and_then(|json| json["attachment"].as_str()).unwrap_or("explicit"),
             "started_us": started_us, "ended_us": ended_us, "elapsed_ns": elapsed_ns,
             "worker_id": running.or(ended).or(runs).map(|said| &said.worker),
-            "error": end("error"), "exit_code": end("exit_code"), "signal": end("signal"),
+            "error": if ended.is_some() { end("error") } else { error_of(fold.as_ref()) }, "exit_code": end("exit_code"), "signal": end("signal"),
             "reason": if offline.is_some() { json!("exited") } else { end("reason") },
             "native_id": said.iter().map(|said| &said.json["native_id"]).find(|id| !id.is_null()),
             "links": links.into_values().collect::<Vec<_>>(), "fields": fields,
@@ -294,7 +294,9 @@ impl History {
         }
         if !by_attempt.is_empty() || retried.is_some() {
             let all = by_attempt.iter().copied().chain([(attempt, started, ended)]);
-            shown["attempts"] = all.map(|(number, started, ended)| shown_attempt(number, started, ended)).collect();
+            let state = shown["state"].clone();
+            let state = |number| if number == attempt { state.clone() } else { json!("lost") };
+            shown["attempts"] = all.map(|(number, started, ended)| shown_attempt(number, started, ended, state(number))).collect();
         }
         if said.iter().any(|said| said.json["type"].as_str().is_some_and(|kind| kind.starts_with("task-"))) {
             let is_begun = started.is_some() && !is_requeued;
@@ -328,10 +330,14 @@ impl History {
         for bucket in shards.iter().flat_map(|shard| shard.json["histogram"].as_array().into_iter().flatten()) {
             *histogram.entry(bucket[0].as_u64()).or_default() += bucket[1].as_u64().expect("a count");
         }
-        let sums = json!({
+        let mut sums = json!({
             "count": count, "running": running, "failed": failed, "cancelled": cancelled, "total_ns": each("total_ns").sum::<u64>(),
             "min_ns": each("min_ns").min(), "max_ns": each("max_ns").max(), "histogram": histogram.into_iter().collect::<Vec<_>>(),
         });
+        let errors = errors(shards);
+        if !errors.is_empty() {
+            sums["errors"] = errors.into();
+        }
         let state = match () {
             () if is_lost => "lost",
             () if running > 0 => "running",
@@ -388,15 +394,18 @@ fn shown_task(said: &[&Said], attempt: u64, (outcome, reason): (&Value, &Value),
     })
 }
 
-fn shown_attempt(number: u64, started: Option<&Said>, ended: Option<&Said>) -> Value {
+/// `state`: that of an attempt without an end.
+fn shown_attempt(number: u64, started: Option<&Said>, ended: Option<&Said>, state: Value) -> Value {
     let end = |key: &str| ended.map_or(Value::Null, |said| said.json[key].clone());
     let between = || Some(1_000 * ended?.stamp.0.saturating_sub(started?.stamp.0));
     let mut error = end("error");
     if let Some(error) = error.as_object_mut() {
         error.remove("tail");
     }
+    let is_over = !["running", "pending", "retrying"].map(Value::from).contains(&state);
+    let outcome = if ended.is_none() && is_over { state } else { end("outcome") };
     let mut shown = json!({
-        "attempt": number, "outcome": end("outcome"), "started_us": started.map(|said| said.stamp.0), "ended_us": ended.map(|said| said.stamp.0),
+        "attempt": number, "outcome": outcome, "started_us": started.map(|said| said.stamp.0), "ended_us": ended.map(|said| said.stamp.0),
         "elapsed_ns": end("elapsed_ns").as_u64().or_else(between), "error": error, "reason": end("reason"), "exit_code": end("exit_code"),
         "signal": end("signal"),
     });
@@ -442,6 +451,26 @@ fn messages<'a>(said: &[&'a Said]) -> Vec<&'a Said> {
 /// The last of the highest attempt that was received.
 fn last_received<'a>(said: &[&'a Said]) -> Option<&'a Said> {
     said.iter().copied().filter(|said| said.is("task-received")).max_by_key(|said| said.attempt())
+}
+
+/// The error texts of all shards together, by their first moment and then their letters.
+fn errors(shards: &[&Said]) -> Vec<Value> {
+    let all: Vec<_> = shards.iter().flat_map(|shard| shard.json["errors"].as_array().into_iter().flatten()).collect();
+    let texts: BTreeSet<_> = all.iter().map(|error| error["text"].as_str()).collect();
+    let sum = |text: &Option<&str>| {
+        let of = |key: &'static str| all.iter().filter(|error| error["text"].as_str() == *text).filter_map(move |error| error[key].as_u64());
+        json!({"text": text, "count": of("count").sum::<u64>(), "first_us": of("first_us").min(), "last_us": of("last_us").max()})
+    };
+    let mut errors: Vec<_> = texts.iter().map(sum).collect();
+    errors.sort_by_key(|error| error["first_us"].as_u64());
+    errors
+}
+
+/// A fold's error texts, as the error of a process.
+fn error_of(fold: Option<&(Value, &'static str)>) -> Value {
+    let errors = fold.and_then(|(fold, _)| fold["errors"].as_array()).into_iter().flatten();
+    let texts: Vec<_> = errors.filter_map(|error| error["text"].as_str()).collect();
+    if texts.is_empty() { Value::Null } else { json!({"kind": "error", "message": texts.join("\n")}) }
 }
 
 /// Of each shard of a fold the highest revision, ascending by (worker, shard).

@@ -36,9 +36,9 @@ export function Attempts({ process }: { process: Process }) {
   );
 }
 
-/** The last one is what the process is, unless it ended. */
-function stateOf({ attempt, outcome }: Attempt, process: Process): string {
-  return outcome ?? (attempt === process.attempt ? process.state : "lost");
+/** An attempt without an outcome goes on, as its process. */
+function stateOf({ outcome }: Attempt, process: Process): string {
+  return outcome ?? process.state;
 }
 
 function summary({ attempt, elapsed_ns, error }: Attempt): string {
