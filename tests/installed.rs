@@ -178,8 +178,10 @@ fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everyth
     fs::write(machine.path("etc/monitor/tasks/silver.toml"), "name = \"silver\"\ncommand = [\"true\"]\n").unwrap();
     wait_for("the file", || (machine.get("/batch-tasks")["tasks"].as_array()?.len() == 2).then_some(()));
     assert_eq!((machine.run("gold"), machine.run("silver")), (1, 1));
-    let alerts = "[channels.page]\ncommand = [\"true\"]\n";
+    let alerts = "[channel.page]\nkind = \"command\"\ncommand = [\"true\"]\n";
     fs::write(machine.path("var/lib/monitor/alerts.toml"), alerts).unwrap();
+    let has_channel = |machine: &Machine| machine.get("/alerts/rules").to_string().contains("\"page\"");
+    wait_for("the channel", || has_channel(&machine).then_some(()));
 
     machine.follow(block("### A copy of everything"));
     // After the copy.
@@ -192,7 +194,7 @@ fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everyth
     machine.follow("tar -C / -xpzf monitor.tar.gz\nsystemctl start monitor monitor-agent");
     assert_eq!((machine.runs("gold"), machine.runs("silver")), (1, 1), "as it was when the copy was made");
     assert_eq!((machine.run("gold"), machine.run("silver")), (2, 2));
-    assert_eq!(fs::read_to_string(machine.path("var/lib/monitor/alerts.toml")).unwrap(), alerts);
+    wait_for("the channel", || has_channel(&machine).then_some(()));
     let tokens = machine.get("/tokens");
     assert!(tokens["tokens"].as_array().unwrap().iter().any(|token| token["name"] == "local"), "{tokens}");
 }

@@ -7,7 +7,7 @@ use super::names::Target;
 use super::{CommandError, is_reading};
 
 /// Methods that only agents have or that mean something else to them, with the route that sends them.
-const ROUTES: [(&str, &str); 13] = [
+pub(crate) const ROUTES: [(&str, &str); 13] = [
     ("run", "POST /api/v1/batch-tasks/{name}/run"),
     ("rerun", "POST /api/v1/batch-tasks/runs/{id}/rerun"),
     ("kill", "POST /api/v1/batch-tasks/runs/{id}/kill"),

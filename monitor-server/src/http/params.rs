@@ -81,7 +81,6 @@ fn maximum(parameter: &Parameter) -> Option<u64> {
         (Some(Number::UInt(maximum)), _) => u64::try_from(*maximum).ok(),
         (Some(Number::Float(maximum)), _) => Some(*maximum as u64),
         (None, Some(SchemaFormat::KnownFormat(KnownFormat::Int32))) => u64::try_from(i32::MAX).ok(),
-        (None, Some(SchemaFormat::KnownFormat(KnownFormat::Int64))) => u64::try_from(i64::MAX).ok(),
         _ => None,
     }
 }

@@ -8,6 +8,8 @@ use super::routes::{Rule, Wants};
 use crate::access::{Access, NewToken, Role, Scope, Scopes};
 use crate::{Config, Server};
 
+mod orders;
+
 const LIFETIME: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 /// Somebody who asks.
@@ -90,19 +92,8 @@ fn asked(request: RequestBuilder, access: &Access, caller: &Caller, origin: Opti
     }
 }
 
-#[tokio::test]
-async fn each_route_lets_in_whom_it_says_and_nobody_else() {
-    let data = tempfile::tempdir().unwrap();
-    let mut config = Config::new(data.path());
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    config.max_requests_per_second = 1_000_000;
-    let server = Server::bind(config).await.unwrap();
-    let own = format!("http://{}", server.local_addr());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
-    let access = Access::open(data.path()).unwrap();
-    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-
+/// Everybody who may come.
+fn callers(access: &Access) -> Vec<Caller> {
     let mut callers = vec![
         Caller { name: "loopback", scopes: &[Scope::Ingest, Scope::Read], by: By::Loopback },
         Caller { name: "stranger", scopes: &[], by: By::Stranger },
@@ -125,7 +116,23 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
         access.add_user(name, role, "correct horse").unwrap();
         callers.push(Caller { name, scopes, by: By::Login });
     }
+    callers
+}
 
+#[tokio::test]
+async fn each_route_lets_in_whom_it_says_and_nobody_else() {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = Config::new(data.path());
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    config.max_requests_per_second = 1_000_000;
+    let server = Server::bind(config).await.unwrap();
+    let own = format!("http://{}", server.local_addr());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
+    let access = Access::open(data.path()).unwrap();
+    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+
+    let callers = callers(&access);
     let routes = declared();
     let nowhere = [
         ("GET", "/api/v1/nothing", Scope::Read),
