@@ -103,8 +103,9 @@ impl Machine {
         let program = words.next().unwrap();
         assert_eq!(program, command("monitor").get_program().to_str().unwrap());
         let mut service = command("monitor");
-        // The unit alone says what is in its environment.
-        service.env_remove("MONITOR_AGENT").env_remove("MONITOR_SPOOL_DIR").env("HOME", self.root.path()).args(words);
+        // The unit alone says what is in its environment. Its user's home folder is that of its state.
+        let home = self.path(&format!("var/lib/{folder}"));
+        service.env_remove("MONITOR_AGENT").env_remove("MONITOR_SPOOL_DIR").env("HOME", home).env_remove("XDG_CONFIG_HOME").args(words);
         service.envs(values("Environment=").iter().map(|pair| pair.split_once('=').unwrap()));
         let log = fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
         service.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -179,7 +180,7 @@ fn the_services_are_installed_as_documented_and_come_back_from_a_copy_of_everyth
     wait_for("the file", || (machine.get("/batch-tasks")["tasks"].as_array()?.len() == 2).then_some(()));
     assert_eq!((machine.run("gold"), machine.run("silver")), (1, 1));
     let alerts = "[channel.page]\nkind = \"command\"\ncommand = [\"true\"]\n";
-    fs::write(machine.path("var/lib/monitor/alerts.toml"), alerts).unwrap();
+    fs::write(machine.path("etc/monitor/alerts.toml"), alerts).unwrap();
     let has_channel = |machine: &Machine| machine.get("/alerts/rules").to_string().contains("\"page\"");
     wait_for("the channel", || has_channel(&machine).then_some(()));
 

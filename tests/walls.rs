@@ -7,7 +7,7 @@ use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
 /// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
 const WALLS: &[(&str, &[&str])] = &[
-    ("monitor-wire", &["serde", "serde_json", "utoipa"]),
+    ("monitor-wire", &["rustls", "serde", "serde_json", "utoipa"]),
     ("monitor-api", &["monitor-wire", "*"]),
     ("monitor-receiver", &["monitor-wire", "monitor-api", "*"]),
     ("monitor-text", &["monitor-wire", "anstyle", "jiff", "unicode-width"]),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{asked, callers, declared};
 use crate::access::{Access, NewToken, Scope};
+use crate::clock::Clock;
 use crate::commands::ROUTES;
 use crate::{Config, Server};
 
@@ -86,7 +87,7 @@ struct Agent {
 impl Agent {
     async fn start(own: &str, token: &str, methods: &BTreeSet<String>) -> Self {
         let client = Client::builder().no_proxy().build().unwrap();
-        let now_us = UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
+        let now_us = Clock::system().wall_us();
         let mut batch: Value = serde_json::from_str(include_str!("../../../../monitor-wire/fixtures/batch.json")).unwrap();
         (batch["worker"]["id"], batch["worker"]["program"], batch["worker"]["hostname"]) =
             (json!(AGENT), json!("monitor-agent"), json!("local"));
