@@ -457,12 +457,11 @@ fn last_received<'a>(said: &[&'a Said]) -> Option<&'a Said> {
 fn errors(shards: &[&Said]) -> Vec<Value> {
     let all: Vec<_> = shards.iter().flat_map(|shard| shard.json["errors"].as_array().into_iter().flatten()).collect();
     let texts: BTreeSet<_> = all.iter().map(|error| error["text"].as_str()).collect();
-    let sum = |text: &Option<&str>| {
-        let of =
-            |key: &'static str| all.iter().filter(|error| error["text"].as_str() == *text).filter_map(move |error| error[key].as_u64());
+    let sum = |text: Option<&str>| {
+        let of = |key: &'static str| all.iter().filter(|error| error["text"].as_str() == text).filter_map(move |error| error[key].as_u64());
         json!({"text": text, "count": of("count").sum::<u64>(), "first_us": of("first_us").min(), "last_us": of("last_us").max()})
     };
-    let mut errors: Vec<_> = texts.iter().map(sum).collect();
+    let mut errors: Vec<_> = texts.into_iter().map(sum).collect();
     errors.sort_by_key(|error| error["first_us"].as_u64());
     errors
 }
