@@ -44,7 +44,7 @@ pub enum Queued<'a> {
     Failure(&'a Failure),
 }
 
-/// What goes with what is queued.
+/// Data of a queued item.
 #[derive(Debug, Clone, Copy)]
 pub enum Slip {
     /// Of a record, in ticks.

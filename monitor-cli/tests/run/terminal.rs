@@ -382,7 +382,7 @@ fn keys_stay_with_the_one_who_reads_them() {
     end_of(&mut shell);
 }
 
-/// What failed stands there, not what was to be seen on the terminal.
+/// The error quotes the file of stderr, and not the output on the terminal.
 #[test]
 fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {
     let house = House::new();

@@ -12,7 +12,7 @@ mod orders;
 
 const LIFETIME: std::time::Duration = std::time::Duration::from_secs(3_600);
 
-/// Somebody who asks.
+/// A caller and its scopes.
 struct Caller {
     name: &'static str,
     scopes: &'static [Scope],
@@ -92,7 +92,7 @@ fn asked(request: RequestBuilder, access: &Access, caller: &Caller, origin: Opti
     }
 }
 
-/// Everybody who may come.
+/// All kinds of callers.
 fn callers(access: &Access) -> Vec<Caller> {
     let mut callers = vec![
         Caller { name: "loopback", scopes: &[Scope::Ingest, Scope::Read], by: By::Loopback },
@@ -155,7 +155,7 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
             let (name, is_login) = (caller.name, matches!(caller.by, By::Login));
             let send = async |origin| asked(request(&client, &own, method, path), &access, caller, origin).send().await.unwrap();
             let response = send(Some(&own)).await;
-            // That one tells whoever is nobody so, by the same status.
+            // `/me` answers an unknown caller with the status of a refusal.
             let may = may && !(path == "/api/v1/me" && name == "stranger");
             assert_eq!(is_refused(&response), !may, "{method} {path} {name}: {}", response.status());
             let elsewhere = send(Some("https://evil.example")).await;

@@ -109,7 +109,7 @@ impl History {
         Self { said: all, senders: batches.iter().map(|batch| batch.worker.id).collect() }
     }
 
-    /// What was said of trees.
+    /// The events about processes.
     fn of_processes(&self) -> impl Iterator<Item = &Said> {
         const TYPES: [&str; 7] = ["queued", "started", "updated", "progressed", "logged", "folded", "ended"];
         let is_one = |said: &&Said| {

@@ -1,4 +1,4 @@
-//! What a plan is made from, and what it says.
+//! The input of a plan, and its actions.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,10 +50,10 @@ pub struct Boot {
     pub at: Timestamp,
 }
 
-/// What is to be done now.
+/// Actions for the agent to carry out now.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// What is to be done and told, in this order.
+    /// Actions and reports, in order.
     pub actions: Vec<Action>,
     /// The next time at which there may be something to be done, if nothing happens before. None: never.
     pub wake_at: Option<Timestamp>,
