@@ -11,8 +11,8 @@ use crate::own::Own;
 
 /// A shorter stretch doesn't tell the length of a tick well enough.
 const SHORTEST: Duration = Duration::from_millis(5);
-/// A shorter one doesn't even tell it to a thousandth, which is enough to sort durations by.
-const ROUGH: Duration = Duration::from_micros(500);
+/// A shorter one doesn't even tell it to a hundredth, which is enough to sort durations by.
+const ROUGH: Duration = Duration::from_micros(50);
 /// A longer one tells it no better.
 const LONGEST: Duration = Duration::from_secs(10);
 /// So far the wall clock may be from what was reckoned before it is believed to have been set.
@@ -23,12 +23,14 @@ const DRIFT_NS: i128 = 1_000_000;
 struct Alone(AtomicBool);
 
 static HAS_COUNTER: Alone = Alone(AtomicBool::new(false));
-static ORIGIN: Own<Instant> = Own::new();
+static ORIGIN: Own<Sample> = Own::new();
 
 /// Finds out which clock this machine has. To be called before the first [`now`] that matters.
 pub(crate) fn set_up() {
-    ORIGIN.set(Instant::now());
     HAS_COUNTER.0.store(counter::is_invariant(), Ordering::Relaxed);
+    if ORIGIN.get().is_none() {
+        ORIGIN.set(Sample::take());
+    }
 }
 
 /// Now, in ticks.
@@ -40,7 +42,14 @@ pub(crate) fn now() -> u64 {
 #[cold]
 #[inline(never)]
 fn monotonic() -> u64 {
-    ORIGIN.get().map_or(0, |origin| origin.elapsed().as_nanos() as u64)
+    ORIGIN.get().map_or(0, |origin| origin.instant.elapsed().as_nanos() as u64)
+}
+
+/// About how many ticks a nanosecond has, without a wait; `None` in the first moment after [`set_up`].
+pub(crate) fn rough_ticks_per_ns() -> Option<f64> {
+    let (origin, sample) = (ORIGIN.get()?, Sample::take());
+    let elapsed = sample.instant - origin.instant;
+    (elapsed >= ROUGH).then(|| sample.ticks.saturating_sub(origin.ticks) as f64 / elapsed.as_nanos() as f64)
 }
 
 /// What the ticks of a program mean: at `ticks` it was `wall_ns`.
@@ -79,13 +88,6 @@ impl Calibration {
         let first = Sample::take();
         let ns_per_tick = if HAS_COUNTER.0.load(Ordering::Relaxed) { 0.0 } else { 1.0 };
         Calibration { first, anchor: first, ns_per_tick, is_final: false }
-    }
-
-    /// About how many ticks a nanosecond has, without a wait; `None` in the first moment.
-    pub(crate) fn rough_ticks_per_ns(&self) -> Option<f64> {
-        let sample = Sample::take();
-        let elapsed = sample.instant - self.first.instant;
-        (elapsed >= ROUGH).then(|| sample.ticks.saturating_sub(self.first.ticks) as f64 / elapsed.as_nanos() as f64)
     }
 
     /// Looks at the clocks again. The first time it may wait for some milliseconds.
@@ -208,8 +210,8 @@ mod tests {
 
     fn check() {
         let mut calibration = Calibration::new();
-        std::thread::sleep(4 * ROUGH);
-        let rough = calibration.rough_ticks_per_ns().expect("it is late enough");
+        std::thread::sleep(ROUGH);
+        let rough = rough_ticks_per_ns().expect("it is late enough");
         calibration.update();
         assert!((rough / calibration.ticks_per_ns() - 1.0).abs() < 0.02, "{rough} of {}", calibration.ticks_per_ns());
         let (from, begun, wall) = (now(), Instant::now(), SystemTime::now());
@@ -245,8 +247,9 @@ mod tests {
 
     #[test]
     fn ticks_become_wall_time_and_nanoseconds_with_either_clock() {
-        ORIGIN.set(Instant::now());
+        ORIGIN.set(Sample::take());
         check();
+        ORIGIN.forget();
         set_up();
         check();
     }

@@ -56,7 +56,6 @@ pub struct Receiver {
     /// What was begun by the queue and runs.
     begun: Begun,
     clock: Calibration,
-    is_calibrated: bool,
     /// Came by the queue, and is not held back.
     came: VecDeque<Sent>,
     /// Words whose ends have not been seen yet, by process.
@@ -112,7 +111,6 @@ impl Receiver {
             queue_folds: QueueFolds::default(),
             begun: Begun::default(),
             clock: Calibration::new(),
-            is_calibrated: false,
             came: VecDeque::new(),
             words: HashMap::new(),
             errors: HashMap::new(),
@@ -133,15 +131,8 @@ impl Receiver {
     pub fn look(&mut self, running_for: Duration) -> bool {
         self.commit();
         self.has_taken = true;
-        // Calls are folded from here on: the first update waits for milliseconds, in which there may be very many.
-        if !self.is_calibrated
-            && let Some(ticks_per_ns) = self.clock.rough_ticks_per_ns()
-        {
-            fold::set_up(ticks_per_ns);
-        }
         self.clock.update();
         fold::set_up(self.clock.ticks_per_ns());
-        self.is_calibrated = true;
         progress::send_due(running_for.is_zero());
         let now = clock::now();
         let begun_before = now.saturating_sub(self.clock.ticks(running_for));

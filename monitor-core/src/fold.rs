@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::brief::Limits;
+use crate::clock;
 use crate::error_texts::ErrorTexts;
+use crate::inside;
 use crate::own::Own;
 
 /// Bucket i counts durations of 1.04^i to 1.04^(i+1) nanoseconds; what takes a second is never counted.
@@ -62,6 +64,17 @@ pub(crate) fn set_up(ticks_per_ns: f64) {
     if TABLE.get().is_none() {
         TABLE.set(Table::new(ticks_per_ns));
     }
+}
+
+/// The same on a thread that records. Nobody else may have had a turn by now, and calls come by the million.
+pub(crate) fn set_up_early() -> Option<&'static Table> {
+    if TABLE.get().is_none()
+        && let Some(ticks_per_ns) = clock::rough_ticks_per_ns()
+    {
+        let _inside = inside::enter();
+        set_up(ticks_per_ns);
+    }
+    TABLE.get()
 }
 
 /// How durations in ticks are sorted into buckets, if that is known by now.

@@ -7,7 +7,6 @@ use monitor_wire::{
 };
 
 use crate::attempts::AttemptNow;
-use crate::fold;
 use crate::order::{Node, Order, order};
 use crate::process::{ProcessEvent, ProcessFacts};
 use crate::ranges::Ranges;
@@ -192,7 +191,11 @@ impl Facts {
 
         let face = own.or_else(|| (0..nodes.len()).min_by_key(|index| (nodes[*index].at_us, nodes[*index].id)));
         let batch = face.and_then(|index| facts[index].1.batch());
+        // The error texts of a fold are no reason why the tree failed: the program may handle those failures.
+        let shown: Vec<_> =
+            views.iter_mut().zip(&facts).map(|(view, (_, facts))| std::mem::replace(&mut view.error, facts.error().cloned())).collect();
         let mut root = root(root_id, number, (face.map(|index| &views[index]), own.is_some()), batch, &views);
+        views.iter_mut().zip(shown).for_each(|(view, error)| view.error = error);
         root.begun_us = face.filter(|_| root.started_us.is_none()).map(|index| nodes[index].at_us);
         root.unattached = own.is_some_and(|own| views[own].attachment == Attachment::UNATTACHED);
         let mut processes = Vec::with_capacity(views.len());
@@ -232,8 +235,7 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
     for process in processes {
         *counts.of(&process.state) += 1;
     }
-    let error =
-        face.and_then(|face| if face.state == State::FAILED { error_of_path(face, is_own, processes) } else { own_error(face).cloned() });
+    let error = face.and_then(|face| if face.state == State::FAILED { error_of_path(face, is_own, processes) } else { face.error.clone() });
     let name = face.map(|face| face.name.clone()).unwrap_or_default();
     let at = face.map(AttemptNow::of).unwrap_or_default();
     Root {
@@ -262,12 +264,6 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
     }
 }
 
-/// The error that a process ended with. The error texts of a fold are not among them: the program may handle those failures.
-fn own_error(process: &Process) -> Option<&Error> {
-    let of_fold = process.fold.as_ref().and_then(fold::error);
-    process.error.as_ref().filter(|error| of_fold.as_ref() != Some(*error))
-}
-
 /// The error of a failed root, from its failing path. Below a face that isn't the root's own hang only its own children.
 fn error_of_path(face: &Process, is_own: bool, processes: &[Process]) -> Option<Error> {
     let known: HashSet<_> = processes.iter().map(|process| process.id).collect();
@@ -277,7 +273,7 @@ fn error_of_path(face: &Process, is_own: bool, processes: &[Process]) -> Option<
     });
     let mut why = Why::default();
     for process in failing_path(face, failed) {
-        if why.take(own_error(process), || own_error(process).cloned()) {
+        if why.take(process.error.as_ref(), || process.error.clone()) {
             break;
         }
     }

@@ -136,3 +136,13 @@ fn a_root_shows_an_error_once_it_failed_its_own_or_else_the_one_on_its_failing_p
     );
     check_root(&format!("{script}ended 1 ok at=9"), expect!["p1 <7> succeeded Some(1)-Some(9) Some(8000) None running 0 of 4"]);
 }
+
+#[test]
+fn the_error_texts_of_a_fold_are_not_the_error_of_a_root_but_one_that_reads_alike_is() {
+    let folded = "folded 1 shard=1 revision=1 count=1 failed=1 error=no";
+    check_root(folded, expect!["p1 <7> failed None-None None None running 0 of 1"]);
+    check_root(
+        &format!("started 1\n{folded}\nended 1 failed error=no at=9"),
+        expect![[r#"p1 <7> failed Some(1)-Some(9) Some(8000) Some("no") running 0 of 1"#]],
+    );
+}

@@ -137,8 +137,8 @@ fn shared_key(child: &Child, parent: u64, site: usize) -> u64 {
 #[cold]
 #[inline(never)]
 fn add_share(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
-    // Until it is known what a tick is worth, which the shipper finds out first of all, each call tries.
-    fold::table()?;
+    // In the first moment it is not known what a tick is worth: then each call tries.
+    fold::set_up_early()?;
     if counts::add(shared_key(child, parent, site), child.count.get()) < region.writer.fold_after.get() {
         child.count.set(1);
         return None;
@@ -161,7 +161,7 @@ fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
 #[inline(never)]
 fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
     let root = [root_high, root_low];
-    let table = fold::table()?;
+    let table = fold::set_up_early()?;
     let key = shared_key(child, parent, site);
     let is_own =
         |fold: &&'static Fold| fold.reader.state.get() == 0 && fold.parent.get() == parent && Facts(fold.facts.get()).site_number() == site;

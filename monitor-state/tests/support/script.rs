@@ -89,7 +89,10 @@ fn event(line: &str, at: u64) -> Event {
     if let Some(outcome) = plain.get(1) {
         json.insert("outcome".into(), json!(if *outcome == "ok" { "succeeded" } else { outcome }));
     }
-    if let Some(error) = options.get("error") {
+    if let Some(text) = options.get("error").filter(|_| verb == "folded") {
+        let at_us = &json["time_us"];
+        json.insert("errors".into(), json!([{ "text": text, "count": 1, "first_us": at_us, "last_us": at_us }]));
+    } else if let Some(error) = options.get("error") {
         json.insert("error".into(), json!({ "kind": "error", "message": error }));
     }
     serde_json::from_value(Value::Object(json)).unwrap()
