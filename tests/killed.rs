@@ -401,7 +401,8 @@ fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
 
 #[test]
 fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
-    const COUNT: u64 = 100_000;
+    // All of it is counted within five seconds, also on a busy machine.
+    const COUNT: u64 = 30_000;
     let (server, finished) = with_a_full_disk(COUNT, "0s");
     assert_eq!(finished.stderr.matches("events are counted and lost").count(), 1, "{}", finished.stderr);
     check_sums(&server, COUNT, &["spool", "memory", "exit"]);

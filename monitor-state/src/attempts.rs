@@ -74,7 +74,7 @@ impl ProcessFacts {
     }
 
     /// When the first attempt began of which that is known, if it isn't the one that decides.
-    pub(crate) fn first_start_us(&self) -> Option<u64> {
+    pub fn first_start_us(&self) -> Option<u64> {
         self.earlier.values().find_map(|earlier| earlier.started.as_ref()).map(|told| told.stamp.time_us)
     }
 

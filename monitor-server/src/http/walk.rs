@@ -2,11 +2,13 @@
 
 use expect_test::expect_file;
 use reqwest::{Client, RequestBuilder, Response};
+use tempfile::TempDir;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::routes::{Rule, Wants};
 use crate::access::{Access, NewToken, Role, Scope, Scopes};
-use crate::{Config, Server};
+use crate::{Config, ServeError, Server};
 
 mod orders;
 
@@ -27,6 +29,37 @@ enum By {
     Token(String),
     /// A login of a user with this name.
     Login,
+}
+
+/// A running server, and who asks it.
+struct Walked {
+    data: TempDir,
+    own: String,
+    access: Access,
+    client: Client,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Walked {
+    async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config::new(data.path());
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.max_requests_per_second = 1_000_000;
+        let server = Server::bind(config).await.unwrap();
+        let own = format!("http://{}", server.local_addr());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
+        let access = Access::open(data.path()).unwrap();
+        let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { data, own, access, client, stop, running }
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.running.await.unwrap().unwrap();
+    }
 }
 
 fn declared() -> Vec<(String, String, Rule)> {
@@ -121,18 +154,9 @@ fn callers(access: &Access) -> Vec<Caller> {
 
 #[tokio::test]
 async fn each_route_lets_in_whom_it_says_and_nobody_else() {
-    let data = tempfile::tempdir().unwrap();
-    let mut config = Config::new(data.path());
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    config.max_requests_per_second = 1_000_000;
-    let server = Server::bind(config).await.unwrap();
-    let own = format!("http://{}", server.local_addr());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
-    let access = Access::open(data.path()).unwrap();
-    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-
-    let callers = callers(&access);
+    let walked = Walked::start().await;
+    let Walked { own, client, access, .. } = &walked;
+    let callers = callers(access);
     let routes = declared();
     let nowhere = [
         ("GET", "/api/v1/nothing", Scope::Read),
@@ -153,8 +177,8 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
                 Wants::Scope(scope) => caller.scopes.contains(scope),
             };
             let (name, is_login) = (caller.name, matches!(caller.by, By::Login));
-            let send = async |origin| asked(request(&client, &own, method, path), &access, caller, origin).send().await.unwrap();
-            let response = send(Some(&own)).await;
+            let send = async |origin| asked(request(client, own, method, path), access, caller, origin).send().await.unwrap();
+            let response = send(Some(own)).await;
             // `/me` answers an unknown caller with the status of a refusal.
             let may = may && !(path == "/api/v1/me" && name == "stranger");
             assert_eq!(is_refused(&response), !may, "{method} {path} {name}: {}", response.status());
@@ -165,6 +189,5 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
             assert_eq!(is_refused(&neighbour), !may || (is_login && is_change), "{method} {path} {name}: another port's page");
         }
     }
-    stop.send(()).unwrap();
-    running.await.unwrap().unwrap();
+    walked.stop().await;
 }

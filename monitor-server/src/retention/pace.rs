@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 /// The least and the most of the writer's time.
 const GENTLE: f64 = 1.0 / 3.0;
 const MOST: f64 = 0.95;
-/// It rises by so much with each look at which more is held than before.
+/// It rises by so much whenever so much more is held, as a part of all, than at its last rise or at the least since.
 const RISE: f64 = 0.1;
+const GROWN: f64 = 0.05;
 /// A look so often.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(100);
+/// A pass that begins so soon after the last one keeps its pace.
+const SOON: Duration = Duration::from_secs(1);
 /// A step takes so long at most, when it has most of the time.
 const LONGEST: Duration = Duration::from_millis(500);
 /// So many trees are dropped in a transaction, and at most so many.
@@ -31,16 +34,40 @@ struct State {
     begun: Instant,
     looked: Instant,
     said: Instant,
-    /// What was held at the last look: processes, or bytes.
-    held: Option<u64>,
+    /// What was held when the share last rose, or the least since: processes, or bytes.
+    least: Option<u64>,
     dropped: usize,
+    /// When the last pass ended.
+    ended: Option<Instant>,
     /// When it was last said that batches wait.
     warned: Option<Instant>,
+    /// When it was last said how many trees brief passes have dropped, and how many they have dropped since.
+    told: Option<Instant>,
+    untold: usize,
 }
 
 impl State {
-    fn new(now: Instant, warned: Option<Instant>) -> Self {
-        Self { share: GENTLE, begun: now, looked: now, said: now, held: None, dropped: 0, warned }
+    fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            share: GENTLE,
+            begun: now,
+            looked: now,
+            said: now,
+            least: None,
+            dropped: 0,
+            ended: None,
+            warned: None,
+            told: None,
+            untold: 0,
+        }
+    }
+
+    fn begin(&mut self) {
+        let is_soon = self.ended.is_some_and(|ended| ended.elapsed() < SOON);
+        let share = if is_soon { self.share } else { GENTLE };
+        let Self { warned, told, untold, .. } = *self;
+        *self = Self { share, warned, told, untold, ..Self::new() };
     }
 }
 
@@ -64,7 +91,7 @@ impl Step {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { state: Mutex::new(State::new(Instant::now(), None)) }
+        Self { state: Mutex::new(State::new()) }
     }
 }
 
@@ -75,8 +102,7 @@ impl Pace {
 
     /// A pass begins.
     pub(super) fn begin(&self) {
-        let mut state = self.lock();
-        *state = State::new(Instant::now(), state.warned);
+        self.lock().begin();
     }
 
     /// It is time for a look.
@@ -89,7 +115,10 @@ impl Pace {
         let mut state = self.lock();
         state.looked = Instant::now();
         state.dropped = state.dropped.max(dropped);
-        if state.held.is_some_and(|before| held > before) {
+        let least = state.least.map_or(held, |least| least.min(held));
+        let has_grown = held as f64 > least as f64 * (1.0 + GROWN);
+        state.least = Some(if has_grown { held } else { least });
+        if has_grown {
             state.share = (state.share + RISE).min(MOST);
             if state.warned.is_none_or(|warned| warned.elapsed() >= AGAIN) {
                 state.warned = Some(state.looked);
@@ -99,7 +128,6 @@ impl Pace {
                 );
             }
         }
-        state.held = Some(held);
         if state.said.elapsed() >= LONG {
             state.said = Instant::now();
             tracing::info!(
@@ -126,12 +154,15 @@ impl Pace {
 
     /// A pass ends that has dropped so many trees.
     pub(super) fn end(&self, dropped: usize) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.ended = Some(Instant::now());
         let took = state.begun.elapsed();
+        state.untold += if took >= LONG { 0 } else { dropped };
         if took >= LONG {
             tracing::info!(trees = dropped, seconds = took.as_secs(), "dropped what is no longer kept, which took long");
-        } else if dropped > 0 {
-            tracing::info!(trees = dropped, "dropped what is no longer kept");
+        } else if state.untold > 0 && state.told.is_none_or(|told| told.elapsed() >= LONG) {
+            tracing::info!(trees = state.untold, "dropped what is no longer kept");
+            (state.told, state.untold) = (state.ended, 0);
         }
     }
 }
@@ -149,14 +180,20 @@ mod tests {
         pace.look(1_000, 0);
         pace.look(900, 0);
         assert_eq!((pace.step(), pace.trees()), (Step::GENTLE, 250), "it goes down: nobody has to wait");
-        for held in 901..920 {
-            pace.look(held, 0);
+        pace.look(940, 0);
+        assert_eq!(pace.step(), Step::GENTLE, "some more is nothing yet");
+        for rise in 0..8 {
+            pace.look(1_000 + 100 * rise, 0);
         }
         let step = pace.step();
         assert_eq!((step.time, pace.trees()), (LONGEST, 4_000));
         assert!(step.pause(LONGEST) < LONGEST / 10);
         pace.look(10, 0);
         assert_eq!(pace.step(), step, "until it is made up for");
+        pace.end(0);
+        pace.begin();
+        assert_eq!(pace.step(), step, "a pass that follows at once goes on so");
+        pace.lock().ended = Instant::now().checked_sub(2 * SOON);
         pace.begin();
         assert_eq!(pace.step().pause(LONGEST), 2 * LONGEST);
     }
@@ -184,6 +221,15 @@ mod tests {
             pace.end(500);
         });
         assert!(brief.lines().count() == 1 && brief.contains("dropped what is no longer kept trees=500"), "{brief}");
+        let briefs = logged(|| {
+            for _ in 0..3 {
+                pace.begin();
+                pace.end(10);
+            }
+            pace.lock().told = Instant::now().checked_sub(LONG);
+            pace.end(10);
+        });
+        assert!(briefs.lines().count() == 1 && briefs.contains("dropped what is no longer kept trees=40"), "{briefs}");
         let long = logged(|| {
             pace.begin();
             pace.look(1_000, 0);

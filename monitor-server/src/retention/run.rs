@@ -20,8 +20,12 @@ use crate::store::{Budget, Changes, Chore, Intake, Rules, Store, StoreError, Tid
 
 /// How often what is due is looked for.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How soon after a cap was exceeded: what came since may exceed it again, be it little.
+const EXCEEDED: Duration = Duration::from_secs(5);
 /// How often it is looked whether so much came in that it has to be done earlier.
-const GLANCE: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(100);
+/// What failed is tried again so long after it took.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Tidying up begins so long after it began before, at the earliest.
 const TIDY: Duration = Duration::from_secs(10);
 /// Much is so many events, and more than a part of what is kept: one in so many.
@@ -85,15 +89,15 @@ impl Keeper {
         loop {
             let (begun, events) = (self.clock.running(), self.ingest.events());
             let elapsed = || self.clock.running().saturating_sub(begun);
-            let failed = match self.drop_due().await {
-                Ok(()) => None,
+            let (interval, result) = match self.drop_due().await {
+                Ok(dropped) if dropped > 0 && self.retention.has_caps() => (elapsed() + EXCEEDED, Ok(())),
+                Ok(_) => (INTERVAL, Ok(())),
                 Err(Break::Stopping) => return,
-                Err(Break::Failed(problem)) => Some(format!("what is due could not be dropped: {problem}")),
+                // What failed is tried again soon: it may be what makes the disk well.
+                Err(Break::Failed(problem)) => (elapsed() + AGAIN, Err(format!("what is due could not be dropped: {problem}"))),
             };
             self.tidy_due.notify_one();
-            // What failed is tried again soon: it may be what makes the disk well.
-            let interval = if failed.is_none() { INTERVAL } else { elapsed() + GLANCE };
-            duty.ran(failed.map_or(Ok(()), Err), interval.saturating_sub(elapsed()));
+            duty.ran(result, interval.saturating_sub(elapsed()));
             while elapsed() < interval && !self.is_much(self.ingest.events() - events) {
                 // Nothing but a cap is exceeded by what comes in.
                 let pause = if self.retention.has_caps() { GLANCE } else { interval };
@@ -118,7 +122,7 @@ impl Keeper {
                 () = self.stopping.cancelled() => return,
                 () = self.tidy_due.notified() => {}
                 // A file that a reader kept from being cut is what the disk is short of.
-                () = self.clock.sleep(GLANCE), if self.ingest.trouble().is_some() => {}
+                () = self.clock.sleep(AGAIN), if self.ingest.trouble().is_some() => {}
             }
             let begun = self.clock.running();
             let result = match self.tidy().await {
@@ -129,7 +133,7 @@ impl Keeper {
             duty.ran(result, INTERVAL + TIDY);
             // Not as often as the caps are looked at, unless the disk is short of what is free.
             let tidied = self.clock.running().saturating_sub(begun);
-            let rest = if self.ingest.trouble().is_some() { GLANCE } else { TIDY.saturating_sub(tidied) };
+            let rest = if self.ingest.trouble().is_some() { AGAIN } else { TIDY.saturating_sub(tidied) };
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = self.clock.sleep(rest) => {}
@@ -137,8 +141,8 @@ impl Keeper {
         }
     }
 
-    /// Drops what the rules say, and deletes it.
-    async fn drop_due(&self) -> Result<(), Break> {
+    /// Drops what the rules say, and deletes it; how many trees went.
+    async fn drop_due(&self) -> Result<usize, Break> {
         self.pace.begin();
         let (mut turn, mut dropped) = (Some(Turn::Look), 0);
         while let Some(next) = turn {
@@ -151,7 +155,7 @@ impl Keeper {
         }
         self.kept.store(self.processes().await?, Ordering::Relaxed);
         self.pace.end(dropped);
-        Ok(())
+        Ok(dropped)
     }
 
     /// How many processes there are in trees that are kept.
@@ -206,6 +210,7 @@ mod tests {
     use monitor_wire::{Batch, Event, UnknownEvent};
 
     use super::*;
+    use crate::clock::steered::Steered;
     use crate::store::{RootsQuery, SqliteStore};
     use crate::support::script::parse;
     use crate::support::{batch, worker};
@@ -297,5 +302,41 @@ mod tests {
         assert!(words() <= 1, "{} words are left", words());
         assert!(store.worker(worker('A')).unwrap().is_some(), "the last of all, too");
         assert_eq!(number_of_roots(&store), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_exceeds_a_cap_by_little_right_after_a_pass_does_not_wait_for_the_next_minute() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
+        let append_trees = |ids: std::ops::Range<u64>, letter: char| {
+            let lines: Vec<_> =
+                ids.map(|id| format!("{letter}: started {id} root={id} name=job\n{letter}: ended {id} root={id} ok")).collect();
+            let batches = parse(&lines.join("\n"));
+            append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
+        };
+        append_trees(1..31, 'A');
+        let (steered, stopping) = (Steered::at(1_000_000), CancellationToken::new());
+        let retention = Retention::new(Vec::new(), None, None, Some(10), None);
+        let keeper = Keeper { clock: steered.clock(), stopping: stopping.clone(), ..keeper(retention, folder.path(), &store, &ingest) };
+        let duty = Duty::new("retention", steered.clock());
+        let running = tokio::spawn(async move { keeper.keep_dropping(&duty).await });
+        // Steered time goes by, for a step leaves the writer to others for a while.
+        let kept_in_time = async || {
+            for _ in 0..2_900 {
+                if number_of_roots(&store) == 10 {
+                    return true;
+                }
+                steered.pass(20_000);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            false
+        };
+        assert!(kept_in_time().await);
+        append_trees(31..36, 'B');
+        assert_eq!(number_of_roots(&store), 15);
+        assert!(kept_in_time().await, "it is done within a minute of the server's clock");
+        stopping.cancel();
+        running.await.unwrap();
     }
 }

@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
-use super::{asked, callers, declared};
-use crate::access::{Access, NewToken, Scope};
+use super::{Walked, asked, callers, declared};
+use crate::access::{NewToken, Scope};
 use crate::clock::Clock;
 use crate::commands::ROUTES;
-use crate::{Config, Server};
 
 const DOCS: &str = include_str!("../../../../docs/operations.md");
 const TITLE: &str = "### What can start a command\n";
@@ -161,20 +159,12 @@ async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
     let known: BTreeSet<String> = ROUTES.iter().map(|(method, _)| *method).chain(["ping"]).map(str::to_owned).collect();
     assert_eq!(methods, known);
 
-    let data = tempfile::tempdir().unwrap();
-    let mut config = Config::new(data.path());
-    config.listen = "127.0.0.1:0".parse().unwrap();
-    config.max_requests_per_second = 1_000_000;
-    let server = Server::bind(config).await.unwrap();
-    let own = format!("http://{}", server.local_addr());
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
-    let access = Access::open(data.path()).unwrap();
+    let walked = Walked::start().await;
+    let Walked { data, own, access, client, .. } = &walked;
     let new = NewToken { name: "walk".to_owned(), scopes: "admin".parse().unwrap(), lifetime: None };
     let token = access.create_token(&new).unwrap();
-    let agent = Agent::start(&own, &token, &methods).await;
-    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    let callers = callers(&access);
+    let agent = Agent::start(own, &token, &methods).await;
+    let callers = callers(access);
     let mut routes = declared();
     // What is deleted is needed until then.
     routes.sort_by_key(|(method, _, _)| method == "DELETE");
@@ -185,12 +175,12 @@ async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
         let mut sent = vec![BTreeSet::new(); callers.len()];
         for (channel, file) in channels {
             std::fs::write(data.path().join("alerts.toml"), file).unwrap();
-            has_channel(&client, &own, &token, channel).await;
+            has_channel(client, own, &token, channel).await;
             for (caller, sent) in callers.iter().zip(&mut sent) {
                 for (path, body) in requests(method, path, &methods) {
                     let request = client.request(method.parse().unwrap(), format!("{own}{path}"));
                     let request = if body.is_null() || method == "GET" { request } else { request.json(&body) };
-                    drop(asked(request, &access, caller, Some(&own)).send().await.unwrap());
+                    drop(asked(request, access, caller, Some(own)).send().await.unwrap());
                 }
                 // Orders about queues go to all workers. No agent has their methods.
                 sent.extend(agent.orders().await.into_iter().filter(|method| methods.contains(method)));
@@ -206,6 +196,5 @@ async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
     for row in &table {
         assert!(seen.contains(&row.route), "there is no route {}", row.route);
     }
-    stop.send(()).unwrap();
-    running.await.unwrap().unwrap();
+    walked.stop().await;
 }

@@ -360,13 +360,16 @@ impl Transaction<'_> {
     /// A failed process as the failing path sees it, and the keys of its error.
     fn failing(&mut self, place: (i64, i64), id: ProcessId) -> Result<Option<(Failing<'static>, ErrorKeys)>> {
         let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
-        let keys = match row.known(self.connection, self.dictionary)? {
-            Known::Plain(plain) => plain.end.and_then(|end| end.error()),
-            Known::Full(facts) => facts.error().map(|error| self.dictionary.error_keys(self.connection, error)).transpose()?,
+        let (keys, begun_us) = match row.known(self.connection, self.dictionary)? {
+            Known::Plain(plain) => (plain.end.and_then(|end| end.error()), None),
+            Known::Full(facts) => {
+                let keys = facts.error().map(|error| self.dictionary.error_keys(self.connection, error)).transpose()?;
+                (keys, facts.first_start_us())
+            }
         };
         let error = keys.map(|keys| self.dictionary.error(self.connection, keys)).transpose()?;
         let error = error.map(|error| Cow::Owned(Error::clone(&error)));
-        let time_us = row.ended.unwrap_or(0) as u64;
+        let time_us = row.ended.map(|ended| ended as u64).or(begun_us).unwrap_or(0);
         Ok(Some((Failing { id, state: Cow::Owned(State::FAILED), time_us, error }, keys)))
     }
 
