@@ -1,7 +1,7 @@
 //! What the agent is asked to do: over its database by programs of its machine, and over its link by the server.
 
 use jiff::Timestamp;
-use monitor_tasks::{Paused, RunId, Trigger, ledger};
+use monitor_tasks::{Paused, RunId, ledger};
 use tokio::sync::oneshot;
 
 use crate::agent::Agent;
@@ -107,7 +107,7 @@ impl Agent {
             Request::Run { task, args } => self.ask_for_run(by, task, args),
             Request::Rerun { run, as_it_was } => match self.database.past_run(&run) {
                 Ok(Some((of, version, cause))) => {
-                    let args = if let Trigger::Request { args, .. } = cause { args } else { Vec::new() };
+                    let args = cause.args().to_vec();
                     if as_it_was { self.repeat(by, &of, version, args) } else { self.ask_for_run(by, of.task, args) }
                 }
                 Ok(None) => refused(format!("this agent knows no run {run:?}")),

@@ -184,13 +184,13 @@ fn find(runs: &Path, config: &Config, definitions: &BTreeMap<String, Definition>
         let trigger = match (field("task.trigger"), other) {
             (Some("missed"), _) => Trigger::Missed,
             (Some("boot"), _) => Trigger::Boot,
-            (Some("retry"), Some(run)) => Trigger::Retry { run },
+            (Some("retry"), Some(run)) => Trigger::Retry { run, args: Vec::new() },
             (Some("then"), Some(run)) => Trigger::Then { run },
             // What it followed has no folder any more.
             (Some("request" | "retry" | "then"), _) => by(),
             _ => Trigger::Time,
         };
-        let attempt = if let Trigger::Retry { run } = &trigger { attempts.get(run).copied().unwrap_or(1) + 1 } else { 1 };
+        let attempt = if let Trigger::Retry { run, .. } = &trigger { attempts.get(run).copied().unwrap_or(1) + 1 } else { 1 };
         attempts.insert(id.clone(), attempt);
         let definition = definitions.get(&id.task);
         let at = |us: u64| i64::try_from(us).ok().filter(|us| *us > 0).and_then(|us| Timestamp::from_microsecond(us).ok());

@@ -29,14 +29,12 @@ pub(crate) fn config_file(definition: &Definition, run: &RunId, home: &Path, run
 pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home: &Path, runs: &Path) -> Result<Spec, String> {
     let folder = publish::folder(home, &definition.name);
     let (mut command, cwd) = match &definition.program {
-        Program::Command { command } => (command.iter().map(OsString::from).collect(), own_or(home, &folder)),
-        Program::Shell { shell } => (["sh", "-c", shell, "sh"].map(OsString::from).to_vec(), own_or(home, &folder)),
+        Program::Command { command } => (command.iter().map(OsString::from).collect(), folder.clone()),
+        Program::Shell { shell } => (["sh", "-c", shell, "sh"].map(OsString::from).to_vec(), folder.clone()),
         // As `node task/gold/index.js` in the folder above.
         Program::Folder {} => (entry(&folder)?, home.to_owned()),
     };
-    if let Trigger::Request { args, .. } = &run.trigger {
-        command.extend(args.iter().map(OsString::from));
-    }
+    command.extend(run.trigger.args().iter().map(OsString::from));
     let id = run.id.to_string();
     let mut env: BTreeMap<String, OsString> = BTreeMap::new();
     let mut secrets = BTreeMap::new();
@@ -107,11 +105,6 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
 /// The ids that a run's process is recorded under.
 pub(crate) fn ids(run: &RunId) -> ProcessIds {
     ProcessIds { root_id: format!("{:032x}", run.root_id()), process_id: format!("{:016x}", run.process_id()) }
-}
-
-/// The task's own folder, or the one above if it has none.
-fn own_or(home: &Path, folder: &Path) -> PathBuf {
-    if folder.is_dir() { folder.to_owned() } else { home.to_owned() }
 }
 
 /// What a task's folder begins with: one of [`ENTRIES`], or the only executable.
@@ -189,7 +182,7 @@ mod tests {
     fn a_run_that_follows_another_is_linked_to_it() {
         let other: RunId = "load@20261121T022900Z.1".parse().unwrap();
         for (trigger, relation) in
-            [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone() }, "retry_of")]
+            [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone(), args: Vec::new() }, "retry_of")]
         {
             let spec = spec(&definition("shell = \"true\""), &run(trigger), "db-1", Path::new("/nowhere"), Path::new("/runs")).unwrap();
             assert_eq!((spec.links[0].relation.as_str(), &spec.links[0].process_id), (relation, &ids(&other).process_id));

@@ -372,7 +372,7 @@ impl TaskLedger {
         self.use_part(run.id.due, part);
         Run {
             id: RunId { part, ..run.id.clone() },
-            trigger: Trigger::Retry { run: run.id.clone() },
+            trigger: Trigger::Retry { run: run.id.clone(), args: run.trigger.args().to_vec() },
             attempt: run.attempt + 1,
             state: State::Waiting { not_before, reason: Some(Reason::Delay) },
             is_overtime: false,

@@ -128,6 +128,9 @@ pub enum Trigger {
     Retry {
         /// That attempt.
         run: RunId,
+        /// Its arguments, which follow the command's own.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        args: Vec<String>,
     },
 }
 
@@ -147,8 +150,16 @@ impl Trigger {
     /// The run that this one follows, for a link between both.
     pub fn run(&self) -> Option<&RunId> {
         match self {
-            Self::Then { run } | Self::Retry { run } => Some(run),
+            Self::Then { run } | Self::Retry { run, .. } => Some(run),
             _ => None,
+        }
+    }
+
+    /// Arguments that follow the command's own.
+    pub fn args(&self) -> &[String] {
+        match self {
+            Self::Request { args, .. } | Self::Retry { args, .. } => args,
+            _ => &[],
         }
     }
 

@@ -179,19 +179,21 @@ fn what_follows_is_started_and_what_fails_is_tried_again() {
     let agent = Agent::start(&[
         (
             "load",
-            "shell = \"test -e ../../../ready || { touch ../../../ready; exit 3; }\"\nretry = { times = 2, backoff = \"10ms\" }\nthen = { success = [\"sum\"], fail = [\"clean\"] }",
+            "shell = 'echo $(pwd) \"$@\" >> ../../../begun; test -e ../../../ready || { touch ../../../ready; exit 3; }'\nretry = { times = 2, backoff = \"10ms\" }\nthen = { success = [\"sum\"], fail = [\"clean\"] }",
         ),
         ("sum", "shell = \"exit 5\"\nthen = { fail = [\"clean\"] }"),
         ("clean", "shell = \"true\""),
     ]);
-    fs::create_dir_all(agent.path("data/task/load")).unwrap();
     agent.wait_for_log("a task is new or has changed");
-    let first = agent.done(&["run", "load"]);
+    let first = agent.done(&["run", "load", "--", "one", "two words"]);
     let clean = agent.ended("clean", 1);
     let (load, sum) = (agent.runs("load"), agent.runs("sum"));
     let outcomes: Vec<_> =
         load.iter().map(|run| (run["outcome"].as_str().unwrap(), run["exit_code"].as_i64(), run["attempt"].as_i64())).collect();
     assert_eq!(outcomes, [("retry", Some(3), Some(1)), ("ok", Some(0), Some(2))], "{first}");
+    let folder = agent.path("data/task/load").canonicalize().unwrap();
+    let begun = format!("{} one two words", folder.display());
+    assert_eq!(agent.lines("begun"), [begun.clone(), begun], "both attempts have the arguments and the task's folder");
     assert_eq!((&sum[0]["trigger"], &sum[0]["exit_code"]), (&json!("then"), &json!(5)));
     assert_eq!((&clean[0]["trigger"], &clean[0]["outcome"]), (&json!("then"), &json!("ok")));
     assert_eq!((load.len(), sum.len(), clean.len()), (2, 1, 1));

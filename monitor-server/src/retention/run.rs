@@ -4,6 +4,7 @@
 //! words doesn't keep the first from holding the caps. Where trees come in faster than they go, [`Pace`] gives the first one more and
 //! more of the writer's time, and who sends waits for it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,9 +29,10 @@ const GLANCE: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Tidying up begins so long after it began before, at the earliest.
 const TIDY: Duration = Duration::from_secs(10);
-/// Much is so many events, and more than a part of what is kept: one in so many.
-const MANY_EVENTS: u64 = 40_000;
+/// Much is as many events as processes are kept, within these bounds, and more than a part of what is kept: one in so many.
+const MANY_EVENTS: RangeInclusive<u64> = 4_000..=40_000;
 const GROWTH: u64 = 5;
+
 /// Whoever carries out the rules.
 pub(crate) struct Keeper {
     retention: Arc<Retention>,
@@ -112,7 +114,8 @@ impl Keeper {
 
     /// So many new events are worth a look whether a cap is exceeded.
     fn is_much(&self, events: u64) -> bool {
-        self.retention.has_caps() && events > MANY_EVENTS.max(self.kept.load(Ordering::Relaxed) / GROWTH)
+        let kept = self.kept.load(Ordering::Relaxed);
+        self.retention.has_caps() && events > kept.clamp(*MANY_EVENTS.start(), *MANY_EVENTS.end()).max(kept / GROWTH)
     }
 
     /// Tidies up after each look at what is due, until it is told to stop.
