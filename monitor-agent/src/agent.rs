@@ -1,6 +1,6 @@
 //! The deciding loop.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -24,6 +24,7 @@ use crate::files::Files;
 use crate::folder::{self, DATABASE, Lock};
 use crate::follow::{News, Runner};
 use crate::judge::Judged;
+use crate::known::PATIENCE;
 use crate::link::Link;
 use crate::outbox::{HEARTBEAT_MS, Teller};
 use crate::rebuild::{self, Rebuilt};
@@ -101,6 +102,8 @@ pub struct Agent {
     pub(crate) is_unsettled: bool,
     /// What is still to be done since the database was lost.
     pub(crate) rebuilt: Option<Rebuilt>,
+    /// Tasks of files wait until then for what the server knows of the agent.
+    pub(crate) waits_until: Option<Instant>,
     pub(crate) clock: clock::Watch,
     pub(crate) zone: TimeZone,
     news: Receiver<News>,
@@ -157,7 +160,8 @@ impl Agent {
             let of_file = |task: &TaskRow| Some((task.file.clone()?, task.definition.clone()));
             Files::new(folder, stored.tasks.iter().filter_map(of_file))
         });
-        let reporter = Reporter::start(config.name.clone(), config.data.clone(), config.client.clone(), config.spool.clone())?;
+        let asks = stored.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks);
+        let reporter = Reporter::start(config.name.clone(), config.data.clone(), config.client.clone(), config.spool.clone(), asks)?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
         let mut of_server = BTreeSet::new();
         // What it takes no tasks from brings none back.
@@ -190,6 +194,7 @@ impl Agent {
             of_server,
             is_unsettled: false,
             rebuilt,
+            waits_until: asks.then(|| Instant::now() + PATIENCE),
             clock: clock::Watch::default(),
             zone,
             news,
@@ -225,7 +230,7 @@ impl Agent {
 
     /// Number of tasks.
     pub fn tasks(&self) -> usize {
-        self.book.tasks.len()
+        self.sources.waiting.as_ref().map_or(self.book.tasks.len(), BTreeMap::len)
     }
 
     /// A function that ends the agent. Runs go on.
@@ -316,6 +321,7 @@ impl Agent {
             news: self.sender.clone(),
             under_way: Arc::new(Mutex::new(HashSet::new())),
             takes_tasks: !self.config.files_only,
+            asks_known: self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks || rebuilt.server),
             commands: self.config.commands.clone(),
             fetched: Arc::new(tokio::sync::watch::channel(0).0),
         };
@@ -327,7 +333,9 @@ impl Agent {
         let is_due = self.told_decided.is_none_or(|told| told.elapsed() >= Duration::from_millis(HEARTBEAT_MS));
         if is_due && now.clock == Clock::Steady && self.unwritten.is_empty() {
             let (teller, paused) = (&self.teller, self.book.paused);
-            let written = self.database.write(|transaction| teller.decided(transaction, now.time, paused));
+            // Until the server has answered, it knows the pause better than the agent.
+            let asks = self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks);
+            let written = self.database.write(|transaction| if asks { Ok(()) } else { teller.decided(transaction, now.time, paused) });
             if self.is_done(written).is_some() {
                 self.told_decided = Some(Instant::now());
                 self.reporter.wake();
@@ -351,6 +359,7 @@ impl Agent {
     pub(crate) fn hear(&mut self, news: News) {
         let mut news = match news {
             News::Told(told) => return self.take_told(told),
+            News::Unanswered { is_final } => return self.take_unanswered(is_final),
             News::Asked(asked) => return self.asked.push_back(asked),
             news => news,
         };
@@ -364,7 +373,7 @@ impl Agent {
                 self.is_stopping = true;
                 return;
             }
-            News::Told(_) | News::Asked(_) => unreachable!("heard above"),
+            News::Told(_) | News::Unanswered { .. } | News::Asked(_) => unreachable!("heard above"),
             News::Started { run, at } => (run, self.ledger.started(run, *at)),
             News::Ended { run, at, judged } => {
                 let is_new = self.ledger.ended(run, *at, judged.outcome);
@@ -392,7 +401,7 @@ impl Agent {
                 match news {
                     News::Started { run, at } => data::write_started(transaction, run, *at)?,
                     News::Ended { run, at, judged } => data::write_ended(transaction, run, *at, judged)?,
-                    News::Unstarted { .. } | News::Stop | News::Told(_) | News::Asked(_) => {}
+                    News::Unstarted { .. } | News::Stop | News::Told(_) | News::Unanswered { .. } | News::Asked(_) => {}
                 }
             }
             data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))
@@ -466,6 +475,7 @@ impl Agent {
                 self.take_files(book);
             }
         }
+        self.check_patience();
         if self.is_unsettled {
             self.settle_tasks();
         }

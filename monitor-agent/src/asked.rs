@@ -56,6 +56,10 @@ impl Agent {
 
     /// Does what the agent is asked to do. What has come of it is on the disk before it is answered.
     pub(crate) fn answer_requests(&mut self) {
+        if self.waits_until.is_some() {
+            // The tasks of files are there in a moment.
+            return;
+        }
         while let Some(mut asked) = self.asked.pop_front() {
             let answer = match (asked.answer.take(), asked.request.clone()) {
                 (Some(done), _) => done,

@@ -38,6 +38,11 @@ pub(crate) enum News {
     Unstarted { run: RunId },
     /// The server tells of tasks.
     Told(Told),
+    /// The server can't be asked now what it knows of the agent.
+    Unanswered {
+        /// True if asking again is useless.
+        is_final: bool,
+    },
     /// The agent is asked to do something.
     Asked(Asked),
     /// The agent is to end.

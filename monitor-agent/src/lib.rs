@@ -23,6 +23,7 @@ mod files;
 mod folder;
 mod follow;
 mod judge;
+mod known;
 mod link;
 mod look;
 mod mark;

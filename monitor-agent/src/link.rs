@@ -63,6 +63,8 @@ pub(crate) struct Link {
     pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
     /// True if it takes tasks from the server.
     pub(crate) takes_tasks: bool,
+    /// True if the agent has lost its database and asks what the server knows of it.
+    pub(crate) asks_known: bool,
     /// The commands of alert channels that it runs.
     pub(crate) commands: ChannelCommands,
     /// The revision of the server's tasks up to which the agent has them.
@@ -130,7 +132,7 @@ impl Link {
     pub(crate) fn start(self) -> Result<(), AgentError> {
         let talk = move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-            if self.takes_tasks {
+            if self.takes_tasks || self.asks_known {
                 runtime.spawn(self.clone().fetch());
             }
             runtime.block_on(self.listen());
@@ -139,14 +141,27 @@ impl Link {
         spawned.map(drop).map_err(|source| AgentError::Disk { action: "start a thread for", path: "the server".into(), source })
     }
 
-    /// Fetches the tasks, again and again. After a break all of them: the server may be another one by then, or have been restored.
+    /// Fetches the tasks, again and again. After a break all of them: the server may be another one by then, or have been restored. An agent that takes
+    /// none asks once what the server knows of it.
     async fn fetch(self) {
         let mut trouble = Trouble::default();
         let (mut after, mut wait) = (0, Duration::ZERO);
+        let mut asks_known = self.asks_known;
         loop {
-            let book = match self.client.agent_book(&self.agent, after, wait).await {
+            let asked =
+                if asks_known { self.client.known_agent_book(&self.agent) } else { self.client.agent_book(&self.agent, after, wait) };
+            let book = match asked.await {
                 Ok(book) => book,
+                Err(error) if asks_known && error.status() == Some(400) => {
+                    // An older server doesn't know the parameter.
+                    asks_known = false;
+                    continue;
+                }
                 Err(error) => {
+                    let is_final = !error.is_temporary() && error.status() != Some(401);
+                    if asks_known && self.news.send(News::Unanswered { is_final }).is_err() {
+                        return;
+                    }
                     (after, wait) = (0, Duration::ZERO);
                     trouble.wait("the server tells no tasks: those that it has told before hold", &error).await;
                     continue;
@@ -160,6 +175,10 @@ impl Link {
                 return;
             }
             if written.await == Ok(true) {
+                if !self.takes_tasks {
+                    return;
+                }
+                asks_known = false;
                 (after, wait) = (revision, WAIT);
                 self.fetched.send_replace(revision);
             } else {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::Agent;
 use crate::data::Database;
 use crate::folder::{MARK, open_private};
+use crate::rebuild;
 
 /// What an agent knows of itself if its database is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,12 +27,15 @@ pub(crate) struct Mark {
     pub(crate) paused: Option<Paused>,
     /// Tasks of files that are paused.
     pub(crate) tasks: BTreeMap<String, Paused>,
+    /// True if the server hasn't answered yet what it knows of the agent: it may have other pauses.
+    #[serde(default)]
+    pub(crate) asks: bool,
 }
 
 /// The name that the agent of a folder had last.
 pub fn last_name(data: &Path) -> Option<String> {
     let in_database = || Database::existing(data).ok()?.name().ok()?;
-    in_database().or_else(|| Some(Mark::read(data)?.name))
+    in_database().or_else(|| Some(Mark::read(data)?.name)).or_else(|| rebuild::name_of_runs(&data.join("runs")))
 }
 
 impl Mark {
@@ -63,6 +67,7 @@ impl Agent {
             version: of_files.clone().map(|(_, task)| task.version).max().unwrap_or_default(),
             paused: self.book.paused,
             tasks: of_files.filter_map(|(name, task)| Some((name.clone(), task.paused?))).collect(),
+            asks: self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks),
         };
         if let Err(error) = mark.write(&self.config.data) {
             tracing::warn!(%error, "the mark next to the agent's database can't be written");

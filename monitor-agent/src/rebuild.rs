@@ -1,7 +1,7 @@
 //! A database that is lost: it is moved aside, and another one is made from what else is known of the agent.
 //!
 //! ```text
-//! agent.db.mark   ─► up to when due times were decided, and what is paused
+//! agent.db.mark   ─► up to when due times were decided, and what is paused; without it, the server is asked (`known.rs`)
 //! runs/ID/        ─► which due times have run, what still runs (it is followed), and the history of runs
 //! files of tasks  ─► the tasks; those of the server come back with its next answer
 //! ```
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use monitor_runs::{Life, Run};
 use monitor_salvage::move_aside;
+use monitor_tasks::plan::Undecided;
 use monitor_tasks::{Definition, Ledger, Paused, Place, RunId, State, Trigger, ledger};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,7 @@ use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::DATABASE;
 use crate::judge::{Judged, judge};
+use crate::known::Known;
 use crate::mark::Mark;
 use crate::outbox::Teller;
 use crate::{publish, spec};
@@ -44,6 +46,60 @@ pub(crate) struct Rebuilt {
     pub(crate) server: bool,
     /// Tasks of files that were paused.
     pub(crate) paused: BTreeMap<String, Paused>,
+    /// True until the server has answered what it knows of the agent.
+    #[serde(default)]
+    pub(crate) asks: bool,
+    /// True if there was no mark, so that `from` is only a guess.
+    #[serde(default)]
+    pub(crate) is_unmarked: bool,
+    /// True if the folder was empty: the agent may be a new one.
+    #[serde(default)]
+    pub(crate) is_new: bool,
+    /// Time up to which the agent has decided, as the server knows it.
+    #[serde(default)]
+    pub(crate) decided: Option<Timestamp>,
+    /// What the server knows, by task.
+    #[serde(default)]
+    pub(crate) known: BTreeMap<String, Known>,
+}
+
+impl Rebuilt {
+    fn new(config: &Config, mark: Option<&Mark>, from: Timestamp) -> Self {
+        Self {
+            from,
+            files: config.tasks.is_some(),
+            server: !config.files_only,
+            paused: mark.map(|mark| mark.tasks.clone()).unwrap_or_default(),
+            asks: mark.is_none_or(|mark| mark.asks),
+            is_unmarked: mark.is_none(),
+            is_new: false,
+            decided: None,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// True if something is still to be done.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.files || self.server || self.asks
+    }
+
+    /// Time until which nothing starts, if the clock is behind the agent's last decision: those due times may have run already.
+    pub(crate) fn since(&self, now: Timestamp) -> Option<Timestamp> {
+        self.decided.filter(|decided| *decided > now)
+    }
+
+    /// The due times of a task whose decisions are lost.
+    pub(crate) fn undecided(&self, task: &str) -> Undecided {
+        match self.known.get(task).map(|known| known.undecided.clone()) {
+            Some(known) if self.is_unmarked => known,
+            // All that was due before the mark is decided.
+            Some(known) => Undecided { from: self.from.max(known.from), ..known },
+            None => {
+                let decided = self.decided.filter(|_| self.is_unmarked);
+                Undecided { from: decided.unwrap_or(self.from), decided: Vec::new() }
+            }
+        }
+    }
 }
 
 /// Opens the database of an agent's folder, made anew if it is lost.
@@ -53,7 +109,15 @@ pub(crate) struct Rebuilt {
 pub(crate) fn open(config: &Config, teller: &Teller) -> Result<Database, AgentError> {
     let (mark, runs) = (Mark::read(&config.data), config.data.join("runs"));
     match sound(&config.data, mark.is_some() || !run_ids(&runs).is_empty())? {
-        Ok(database) => Ok(database),
+        Ok(mut database) => {
+            if database.name()?.is_none() {
+                let now = Timestamp::now();
+                // Also a folder that was lost as a whole.
+                let rebuilt = Rebuilt { is_new: true, ..Rebuilt::new(config, None, now) };
+                database.write(|transaction| data::set(transaction, REBUILT, &serde_json::to_string(&rebuilt).unwrap_or_default()))?;
+            }
+            Ok(database)
+        }
         Err(why) => rebuild(config, teller, mark, &why),
     }
 }
@@ -102,12 +166,7 @@ fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> R
         let highest = versions.entry(task).or_default();
         *highest = version.max(*highest);
     }
-    let rebuilt = Rebuilt {
-        from,
-        files: config.tasks.is_some(),
-        server: !config.files_only,
-        paused: mark.as_ref().map(|mark| mark.tasks.clone()).unwrap_or_default(),
-    };
+    let rebuilt = Rebuilt::new(config, mark.as_ref(), from);
     let paused = mark.and_then(|mark| mark.paused);
     let aside = moved.as_ref().map_or_else(
         || match newest_aside(&config.data) {
@@ -120,9 +179,14 @@ fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> R
         format!("the agent {} lost its database", config.name),
         format!(
             "{}: {why}; {aside}. A new one was made from the files of tasks and {} folders of runs, of which {followed} still run and are \
-             followed. Due times from {from} to {now} that have no run are reported as missed, and none of them starts.",
+             followed. Due times from {from} to {now} that have no run are reported as missed, and none of them starts.{}",
             path.display(),
             found.len(),
+            if rebuilt.asks {
+                " The mark is lost as well: pauses and earlier decisions are taken over from the server, as soon as it answers."
+            } else {
+                ""
+            },
         ),
     );
     let mut database = Database::open(&config.data)?;
@@ -155,6 +219,12 @@ struct Found {
     started: Option<Timestamp>,
     /// It has ended, and an agent has taken note of that.
     ended: Option<(Timestamp, Judged)>,
+}
+
+/// The name of the agent that made the latest folder of a run.
+pub(crate) fn name_of_runs(runs: &Path) -> Option<String> {
+    let (_, folder) = run_ids(runs).into_iter().max_by_key(|(id, _)| id.due)?;
+    Run::open(folder).and_then(|run| run.spec()).ok()?.fields.remove("task.agent")
 }
 
 /// The folders whose names are ids of runs.
@@ -212,20 +282,9 @@ fn find(runs: &Path, config: &Config, definitions: &BTreeMap<String, Definition>
             (None, _) => State::Starting { since: asked },
         };
         let place = definition.and_then(|definition| Place::find(&definition.on, &config.name)).unwrap_or_default();
-        let run = ledger::Run {
-            version: field("task.version").and_then(|version| version.parse().ok()).unwrap_or_default(),
-            id,
-            trigger,
-            attempt,
-            step: place.of,
-            lock: definition.and_then(|definition| definition.lock.clone()),
-            chain: Vec::new(),
-            repeats: None,
-            state,
-            is_overtime: false,
-            is_killed: false,
-            is_unstarted: false,
-        };
+        let version = field("task.version").and_then(|version| version.parse().ok()).unwrap_or_default();
+        let lock = definition.and_then(|definition| definition.lock.clone());
+        let run = ledger::Run { attempt, step: place.of, lock, ..ledger::Run::new(id, version, trigger, state) };
         all.push(Found { run, asked, started, ended });
     }
     all

@@ -3,6 +3,8 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,12 +32,16 @@ pub(crate) struct Reporter {
     wake: Sender<()>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
+    /// True while the agent's own events wait: they would replace what the server knows of the agent before it has answered.
+    is_held: Arc<AtomicBool>,
 }
 
 impl Reporter {
     /// Starts the thread of the agent `agent`, with a connection of its own to the agent's database. `spool` is where launchers leave what they
-    /// can't send.
-    pub(crate) fn start(agent: String, data: PathBuf, client: Client, spool: Option<PathBuf>) -> Result<Self, AgentError> {
+    /// can't send. If `is_held`, the agent's own events wait for [`release`](Self::release).
+    pub(crate) fn start(agent: String, data: PathBuf, client: Client, spool: Option<PathBuf>, is_held: bool) -> Result<Self, AgentError> {
+        let is_held = Arc::new(AtomicBool::new(is_held));
+        let held = is_held.clone();
         let (wake, woken) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
         let report = move || {
@@ -44,7 +50,7 @@ impl Reporter {
             let Ok(mut database) = Database::existing(&data) else { return };
             let (mut told, mut adopted, mut clock) = (Telling::default(), None::<Instant>, ClockAlert { agent, is_raised: false });
             loop {
-                let is_stuck = runtime.block_on(empty(&mut database, &client, &mut told, &mut clock));
+                let is_stuck = !held.load(Ordering::Acquire) && runtime.block_on(empty(&mut database, &client, &mut told, &mut clock));
                 if let Some(spool) = spool.as_ref().filter(|_| !is_stuck && adopted.is_none_or(|adopted| adopted.elapsed() >= ADOPT)) {
                     adopted = Some(Instant::now());
                     if let Err(error) = runtime.block_on(adopt(spool, &client)) {
@@ -61,7 +67,14 @@ impl Reporter {
         };
         let spawned = std::thread::Builder::new().name("reporter".to_owned()).spawn(report);
         spawned.map_err(|source| AgentError::Disk { action: "start a thread for", path: "the server".into(), source })?;
-        Ok(Self { wake, ended })
+        Ok(Self { wake, ended, is_held })
+    }
+
+    /// Sends the agent's own events from now on.
+    pub(crate) fn release(&self) {
+        if self.is_held.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
     }
 
     /// Something waits.

@@ -134,20 +134,7 @@ mod tests {
     use super::*;
 
     fn run(trigger: Trigger) -> ledger::Run {
-        ledger::Run {
-            id: "gold@20261121T023000Z.1".parse().unwrap(),
-            version: 3,
-            trigger,
-            attempt: 1,
-            step: 1,
-            lock: None,
-            chain: Vec::new(),
-            repeats: None,
-            state: State::Asked,
-            is_overtime: false,
-            is_killed: false,
-            is_unstarted: false,
-        }
+        ledger::Run::new("gold@20261121T023000Z.1".parse().unwrap(), 3, trigger, State::Asked)
     }
 
     fn definition(more: &str) -> Definition {

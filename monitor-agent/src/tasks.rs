@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use monitor_tasks::plan::lost;
+use monitor_tasks::plan::{Undecided, lost};
 use monitor_tasks::{Clock, Definition, Paused, Place, Plan, Task};
 use monitor_wire::{BatchStatus, BookTask};
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::tell;
 pub(crate) struct Sources {
     /// The files' tasks by name, with their files; None before the files were looked at.
     pub(crate) files: Option<BTreeMap<String, (String, Definition)>>,
+    /// The files' tasks, as long as they wait for what the server knows of the agent.
+    pub(crate) waiting: Option<BTreeMap<String, (String, Definition)>>,
     /// The server's tasks by name; None before the server has told.
     pub(crate) server: Option<BTreeMap<String, ServerTask>>,
     /// Told once the server's tasks are written down.
@@ -44,10 +46,10 @@ impl ServerTask {
         Ok(Self { version: task.version, definition, is_paused: task.status == BatchStatus::PAUSED, until, changed })
     }
 
-    /// The pause, as the agent has it: it begins when the agent hears of it.
-    fn paused(&self, before: Option<Paused>, now: Timestamp) -> Option<Paused> {
+    /// The pause, as the agent has it. A new one begins at `begin`.
+    fn paused(&self, before: Option<Paused>, begin: Timestamp) -> Option<Paused> {
         let same = before.filter(|before| before.until == self.until);
-        self.is_paused.then(|| same.unwrap_or(Paused { from: now, until: self.until }))
+        self.is_paused.then(|| same.unwrap_or(Paused { from: begin, until: self.until }))
     }
 }
 
@@ -61,8 +63,12 @@ struct Change {
     /// The server's pause; a file's task keeps its own.
     #[allow(clippy::option_option, reason = "the outer one: whether the server says anything of a pause")]
     paused: Option<Option<Paused>>,
-    /// After the database was lost: due times after this one are reported as missed.
-    lost_from: Option<Timestamp>,
+    /// After the database was lost: the server's number of the version before.
+    version_before: Option<u64>,
+    /// After the database was lost: these due times are reported as missed.
+    undecided: Option<Undecided>,
+    /// Nothing that is due until then starts. None: until now.
+    since: Option<Timestamp>,
 }
 
 impl Agent {
@@ -70,12 +76,27 @@ impl Agent {
     pub(crate) fn take_files(&mut self, files: Vec<(String, Definition)>) {
         let is_own = |definition: &Definition| definition.on.is_empty() || Place::find(&definition.on, &self.config.name).is_some();
         let own = files.into_iter().filter(|(_, definition)| is_own(definition));
-        self.sources.files = Some(own.map(|(file, definition)| (definition.name.clone(), (file, definition))).collect());
+        let files = Some(own.map(|(file, definition)| (definition.name.clone(), (file, definition))).collect());
+        if self.waits_until.is_some() {
+            self.sources.waiting = files;
+            return;
+        }
+        self.sources.files = files;
         self.settle_tasks();
     }
 
     /// Takes over what the server says.
-    pub(crate) fn take_told(&mut self, Told { book, is_whole, done }: Told) {
+    pub(crate) fn take_told(&mut self, Told { mut book, is_whole, done }: Told) {
+        if !self.take_known(book.known.take()) {
+            // The link asks again.
+            let _ = done.send(false);
+            return;
+        }
+        self.stop_waiting();
+        if self.config.files_only {
+            self.sources.told.push(done);
+            return self.settle_tasks();
+        }
         let before = self.sources.server.take().filter(|_| !is_whole).unwrap_or_default();
         let (mut tasks, mut not_kept) = (before, Vec::new());
         for task in book.tasks {
@@ -134,7 +155,7 @@ impl Agent {
         if (files, server) == (before.files, before.server) {
             return;
         }
-        let rebuilt = (files || server).then(|| Rebuilt { files, server, ..before.clone() });
+        let rebuilt = Some(Rebuilt { files, server, ..before.clone() }).filter(Rebuilt::is_needed);
         let written = self.database.write(|transaction| match &rebuilt {
             Some(rebuilt) => data::set(transaction, REBUILT, &serde_json::to_string(rebuilt).unwrap_or_default()),
             None => data::remove(transaction, REBUILT),
@@ -165,17 +186,21 @@ impl Agent {
                     teller.gone(transaction, name, book.tasks[name].version, "file", now)?;
                 }
             }
-            let write = |Change { definition, version, file, paused, lost_from }: &Change| {
+            let write = |Change { definition, version, file, paused, version_before, undecided, since }: &Change| {
                 let there = book.tasks.get(&definition.name);
-                let version = data::write_task(transaction, file.as_deref(), definition, *version, now)?;
+                if let Some(before) = version_before {
+                    // Numbers of versions go on.
+                    data::write_version(transaction, definition, *before, now)?;
+                }
+                let since = since.unwrap_or(now);
+                let version = data::write_task(transaction, file.as_deref(), definition, *version, since)?;
                 let paused = paused.unwrap_or_else(|| there.and_then(|task| task.paused));
                 data::write_paused(transaction, &definition.name, paused)?;
                 if let Some(file) = file {
                     teller.task(transaction, (definition, version), paused, file, now)?;
                 }
-                let task = lost_from.and_then(|from| Some((from, Task::new(definition.clone(), version, now, zone).ok()?)));
-                let missed =
-                    task.and_then(|(from, task)| lost(book, &Task { paused, ..task }, ledger.tasks.get(&definition.name), from, now));
+                let task = undecided.as_ref().and_then(|of| Some((of, Task::new(definition.clone(), version, since, zone).ok()?)));
+                let missed = task.and_then(|(of, task)| lost(book, &Task { paused, ..task }, ledger.tasks.get(&definition.name), of, now));
                 let plan = Plan { actions: missed.into_iter().collect(), ..Plan::default() };
                 teller.plan(transaction, &plan, now)?;
                 data::write_plan(transaction, &plan, now)?;
@@ -203,14 +228,14 @@ impl Agent {
     }
 
     /// Takes a task that is written down into the book.
-    fn hold(&mut self, Change { definition, file, paused, .. }: Change, version: u64, now: Timestamp) {
+    fn hold(&mut self, Change { definition, file, paused, since, .. }: Change, version: u64, now: Timestamp) {
         let name = definition.name.clone();
         let there = self.book.tasks.get(&name);
         let paused = paused.unwrap_or_else(|| there.and_then(|task| task.paused));
         let same = there.filter(|there| there.version == version && *there.definition == definition);
         let task = match same {
             Some(there) => Ok(there.clone()),
-            None => Task::new(definition, version, now, &self.zone),
+            None => Task::new(definition, version, since.unwrap_or(now), &self.zone),
         };
         match task {
             Ok(task) => {
@@ -248,12 +273,17 @@ impl Agent {
                 (!self.book.tasks.contains_key(&definition.name), self.rebuilt.as_ref().filter(|rebuilt| rebuilt.files));
             let was_paused = rebuilt.and_then(|rebuilt| rebuilt.paused.get(&definition.name)).filter(|_| is_new);
             let paused = self.of_server.contains(&definition.name).then_some(None).or(was_paused.map(|paused| Some(*paused)));
-            let lost_from = rebuilt.filter(|_| is_new).map(|rebuilt| rebuilt.from);
-            Change { definition: definition.clone(), version: None, file: Some(file.clone()), paused, lost_from }
+            let rebuilt = rebuilt.filter(|_| is_new);
+            let version_before = rebuilt.and_then(|rebuilt| Some(rebuilt.known.get(&definition.name)?.version));
+            let undecided = rebuilt.map(|rebuilt| rebuilt.undecided(&definition.name));
+            let since = rebuilt.and_then(|rebuilt| rebuilt.since(now));
+            Change { definition: definition.clone(), version: None, file: Some(file.clone()), paused, version_before, undecided, since }
         });
         let of_server = server.iter().flatten().filter(|(name, _)| !is_of_file(name)).filter_map(|(name, told)| {
             let there = self.book.tasks.get(name);
-            let paused = told.paused(there.and_then(|task| task.paused), now);
+            let rebuilt = self.rebuilt.as_ref().filter(|rebuilt| rebuilt.server && there.is_none());
+            let begin = if rebuilt.is_some() { told.changed.min(now) } else { now };
+            let paused = told.paused(there.and_then(|task| task.paused), begin);
             let is_same = |task: &Task| {
                 self.of_server.contains(name)
                     && task.version == told.version
@@ -261,9 +291,15 @@ impl Agent {
                     && task.paused == paused
             };
             let (definition, version) = (told.definition.clone(), Some(told.version));
-            let rebuilt = self.rebuilt.as_ref().filter(|rebuilt| rebuilt.server && there.is_none());
-            let lost_from = rebuilt.map(|rebuilt| rebuilt.from.max(told.changed));
-            (!there.is_some_and(is_same)).then_some(Change { definition, version, file: None, paused: Some(paused), lost_from })
+            let undecided = rebuilt.map(|rebuilt| {
+                let undecided = rebuilt.undecided(name);
+                // An older server doesn't report since when the version is valid.
+                let is_known = rebuilt.known.contains_key(name);
+                if is_known { undecided } else { Undecided { from: undecided.from.max(told.changed), ..undecided } }
+            });
+            let since = rebuilt.and_then(|rebuilt| rebuilt.since(now));
+            let change = Change { definition, version, file: None, paused: Some(paused), version_before: None, undecided, since };
+            (!there.is_some_and(is_same)).then_some(change)
         });
         (gone, of_files.chain(of_server).collect())
     }

@@ -25,6 +25,11 @@ impl Client {
         call.parameter("after", &after).parameter("wait_ms", &wait.as_millis()).patience(wait + GRACE)
     }
 
+    /// `GET /api/v1/agents/{name}/book?known=true`: all tasks of an agent, and what the server knows of it. An older server answers 400.
+    pub fn known_agent_book(&self, agent: &str) -> Call<AgentBook> {
+        self.agent_book(agent, 0, Duration::ZERO).parameter("known", &true)
+    }
+
     /// `GET /api/v1/workers/{id}/commands`: opens the channel of a worker, by a key of 32 to 128 letters and digits that is the worker's own.
     ///
     /// # Errors

@@ -90,6 +90,24 @@ pub struct Run {
 }
 
 impl Run {
+    /// The first attempt of a run, without a lock, of a task that one agent runs.
+    pub fn new(id: RunId, version: u64, trigger: Trigger, state: State) -> Self {
+        Self {
+            id,
+            version,
+            trigger,
+            attempt: 1,
+            step: 1,
+            lock: None,
+            chain: Vec::new(),
+            repeats: None,
+            state,
+            is_overtime: false,
+            is_killed: false,
+            is_unstarted: false,
+        }
+    }
+
     /// Returns true if the run was told to start and has not ended.
     pub fn is_open(&self) -> bool {
         matches!(self.state, State::Starting { .. } | State::Running { .. })
@@ -330,22 +348,7 @@ impl TaskLedger {
             self.use_part(due, part);
         }
         let id = RunId { task: task.definition.name.clone(), due, part };
-        let lock = task.policy.lock.clone();
-        let version = task.version;
-        Run {
-            id,
-            version,
-            trigger,
-            attempt: 1,
-            step,
-            lock,
-            chain: Vec::new(),
-            repeats: None,
-            state,
-            is_overtime: false,
-            is_killed: false,
-            is_unstarted: false,
-        }
+        Run { step, lock: task.policy.lock.clone(), ..Run::new(id, task.version, trigger, state) }
     }
 
     /// The next free number among those of this agent, after the first.

@@ -79,9 +79,10 @@ pub use stats::{
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
 pub use task::{
-    AgentBook, BatchAgent, BatchAgents, BatchApplied, BatchApply, BatchCrowd, BatchCrowded, BatchDay, BatchDayMark, BatchDecision,
-    BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest, BatchLane, BatchLog, BatchMark, BatchPause, BatchRehearsal, BatchRun,
-    BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage, BatchVersion, BatchVersions, BookTask, NextDue, NextDues,
+    AgentBook, AgentKnown, BatchAgent, BatchAgents, BatchApplied, BatchApply, BatchCrowd, BatchCrowded, BatchDay, BatchDayMark,
+    BatchDecision, BatchEnd, BatchExplained, BatchExplanation, BatchKillRequest, BatchLane, BatchLog, BatchMark, BatchPause,
+    BatchRehearsal, BatchRun, BatchRunRequest, BatchRunsPage, BatchStep, BatchTask, BatchTasksPage, BatchVersion, BatchVersions, BookTask,
+    KnownDues, KnownTask, NextDue, NextDues,
 };
 pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;

@@ -393,6 +393,49 @@ pub struct AgentBook {
     pub revision: u64,
     /// Tasks that have changed after that, the latest change last. One that is `deleted` no longer is this agent's.
     pub tasks: Vec<BookTask>,
+    /// What the server knows of the agent, if `known=true` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<AgentKnown>,
+}
+
+/// What the server knows of an agent, for an agent that has lost its database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AgentKnown {
+    /// How far the agent has decided, and whether it is paused. None if it has never reported that.
+    pub agent: Option<BatchAgent>,
+    /// Each task of the agent: those that the server keeps for it, and those of its files.
+    pub tasks: Vec<KnownTask>,
+}
+
+/// What the server knows of a task on one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KnownTask {
+    /// Its name.
+    pub name: String,
+    /// Number of its newest version.
+    pub version: u64,
+    /// Its status: `active` or `paused`.
+    pub status: BatchStatus,
+    /// End of the pause. None for a pause without an end.
+    pub until_us: Option<u64>,
+    /// Time of its newest change.
+    pub changed_us: u64,
+    /// Due times after this one are not decided, unless they are in `decided`.
+    pub from_us: u64,
+    /// Due times after `from_us` for which the agent has started a run, or reported that they are skipped or missed, the earliest first.
+    pub decided: Vec<KnownDues>,
+}
+
+/// Due times of a task, of which each is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KnownDues {
+    /// The first due time.
+    pub first_us: u64,
+    /// The last due time.
+    pub last_us: u64,
 }
 
 /// `POST /api/v1/batch-tasks/{name}/pause`: how long.

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monitor_tests::{Server, SteeredClock, run, wait_for};
@@ -54,6 +57,24 @@ fn a_locked_database_holds_the_agent_up_and_loses_nothing() {
     nothing_is_lost_or_doubled(&agent, "each");
 }
 
+/// Number of runs in the agent's database, which this process can read whatever the agent's disk does.
+fn stored_runs(agent: &Agent) -> usize {
+    let database = rusqlite::Connection::open(agent.path("data/agent.db")).unwrap();
+    database.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap()
+}
+
+/// Counts the messages that come to a socket, until the test ends.
+fn count(socket: UnixDatagram) -> Arc<AtomicU64> {
+    let counted = Arc::new(AtomicU64::new(0));
+    let counter = counted.clone();
+    std::thread::spawn(move || {
+        while socket.recv(&mut [0; 64]).is_ok() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    counted
+}
+
 #[test]
 fn a_full_or_failing_disk_under_the_database_starts_nothing_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -63,18 +84,36 @@ fn a_full_or_failing_disk_under_the_database_starts_nothing_and_loses_nothing() 
     assert!(made.expect("a C compiler, as the build needs one").success());
     fs::write(&told, [0]).unwrap();
     let disk = fs::OpenOptions::new().write(true).open(&told).unwrap();
-    let env = vec![("LD_PRELOAD", shim.into_os_string()), ("DISK_TOLD", told.into_os_string())];
+    let clock = SteeredClock::new();
+    // The agent reports each turn of its loop to the service manager.
+    let socket = folder.path().join("notify");
+    let turns = count(UnixDatagram::bind(&socket).unwrap());
+    let mut env = clock.env();
+    for (name, value) in &mut env {
+        if *name == "LD_PRELOAD" {
+            value.push(":");
+            value.push(&shim);
+        }
+    }
+    env.extend([("DISK_TOLD", told.into_os_string()), ("NOTIFY_SOCKET", socket.into_os_string())]);
     let agent = Agent::start_with(&[("each", EACH)], env);
     folder_of(&agent, "each");
     agent.ended("each", 1);
+    let mut ahead = Duration::ZERO;
     // As the shim has them: full, and failing.
     for (round, fault) in [2_u8, 1].into_iter().enumerate() {
         disk.write_at(&[fault], 0).unwrap();
         wait_for("the agent to say so", || (agent.log().matches("nothing is started until it works again").count() > round).then_some(()));
+        // What is in the database may still be starting.
+        let started = stored_runs(&agent);
+        // Three more due times pass, the agent decides twice, and starts nothing.
+        ahead += Duration::from_secs(3);
+        clock.pass(ahead);
+        let turn = turns.load(Ordering::Relaxed);
+        wait_for("two turns of the agent", || (turns.load(Ordering::Relaxed) >= turn + 3).then_some(()));
         let before = agent.lines("ran").len();
-        // Time itself: three more due times pass, and nothing is to happen.
-        std::thread::sleep(Duration::from_secs(3));
-        assert!(agent.lines("ran").len() <= before + 1, "what can't be written down isn't started");
+        assert_eq!(stored_runs(&agent), started, "the disk fails");
+        assert!(before <= started, "what can't be written down isn't started: {before} of {started}");
         disk.write_at(&[0], 0).unwrap();
         wait_for("the agent's database", || (agent.log().matches("the agent's database works again").count() > round).then_some(()));
         wait_for("later runs", || (agent.lines("ran").len() > before + 4).then_some(()));

@@ -2,7 +2,7 @@
 
 use monitor_wire::{
     AgentDecided, BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTaskChanged, BatchTasksPage,
-    BatchVersion, Event, Kind, Process, State,
+    BatchVersion, Event, Kind, KnownDues, Process, State,
 };
 use serde_json::{Map, Value};
 
@@ -15,6 +15,10 @@ pub type Definition = Map<String, Value>;
 pub(super) const MARKS: usize = 30;
 /// So many of a task's newest versions are told.
 pub(super) const VERSIONS: usize = 100;
+/// Number of a task's newest runs and decisions that an agent gets back after it has lost its database.
+pub(super) const DECIDED: usize = 50;
+/// Triggers of the runs that the rules of a task start.
+pub(super) const BY_RULE: [&str; 2] = ["time", "missed"];
 /// Runs of a task are kept for so long after they were due, in microseconds: 400 days.
 pub(super) const KEPT_US: u64 = 400 * 86_400 * 1_000_000;
 
@@ -39,11 +43,23 @@ pub trait BatchQueries: Send + Sync + 'static {
     /// Due times of a task without a run, from the first of these times up to the second, the first due first, at most so many.
     fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError>;
 
+    /// The newest due times of a task that an agent has decided.
+    fn batch_decided(&self, task: &str, agent: &str) -> Result<Decided, StoreError>;
+
     /// The tasks that were changed after a revision, the latest change last, with those revisions; deleted ones as well.
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError>;
 
     /// The agents that told how far they have decided, by name.
     fn batch_agents(&self) -> Result<Vec<BatchAgent>, StoreError>;
+}
+
+/// The newest due times of a task that an agent has decided, as far as it has reported them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decided {
+    /// Those before are not listed, or are from before the task's version.
+    pub from_us: u64,
+    /// Due times after that, the earliest first.
+    pub dues: Vec<KnownDues>,
 }
 
 /// Which tasks are listed.
@@ -333,6 +349,18 @@ pub(super) fn decision_of(event: &Event) -> Option<BatchDecision> {
         },
         _ => return None,
     })
+}
+
+/// The decided due times of a task, from the newest [`DECIDED`] runs by its rules and the newest [`DECIDED`] decisions without a run, and the time of the
+/// task's version.
+///
+/// A list of that length may be cut: nothing is known of due times before its oldest one.
+pub(super) fn decided_of(version_us: u64, lists: [Vec<KnownDues>; 2]) -> Decided {
+    let cut_us = lists.iter().filter(|list| list.len() >= DECIDED).filter_map(|list| list.iter().map(|dues| dues.last_us).min()).max();
+    let from_us = cut_us.unwrap_or_default().max(version_us);
+    let mut dues: Vec<KnownDues> = lists.into_iter().flatten().filter(|dues| dues.last_us > from_us).collect();
+    dues.sort_unstable();
+    Decided { from_us, dues }
 }
 
 /// What differs between two definitions: a line for each key, `-` as it was and `+` as it is.

@@ -28,7 +28,7 @@ pub use self::alerts::{
     NotesOf, RuleEdit, StoredRule,
 };
 pub use self::batch::{
-    BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Expects, Refused, TaskChange, TaskEdit, TasksChanged, diff,
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, Decided, Definition, Expects, Refused, TaskChange, TaskEdit, TasksChanged, diff,
 };
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};

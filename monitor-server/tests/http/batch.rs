@@ -131,6 +131,40 @@ async fn an_agent_gets_its_own_book_as_it_changes() {
 }
 
 #[tokio::test]
+async fn an_agent_gets_what_the_server_knows_of_it() {
+    let server = TestServer::start().await;
+    ask(&server, "POST", "batch-tasks", None, Some(gold())).await;
+    ask(&server, "POST", "batch-tasks", None, Some(json!({"name": "own", "command": ["true"]}))).await;
+    let known = async |path: &str| {
+        let (status, book) = ask(&server, "GET", &format!("agents/{path}"), None, None).await;
+        assert_eq!(status, 200, "{book}");
+        book["known"].clone()
+    };
+    for path in ["db-1/book", "db-1/book?known=false", "db-1/book?known=true&after=1"] {
+        assert_eq!(known(path).await, Value::Null, "{path}");
+    }
+    // Without `wait_ms` for those that have lost their database.
+    let of_other = known("db-2/book?known=true&wait_ms=60000").await;
+    assert_eq!(of_other, json!({"agent": null, "tasks": []}));
+    let version_us = ask(&server, "GET", "batch-tasks/gold", None, None).await.1["changed_us"].as_u64().unwrap();
+    let due_us = version_us + 1_000_000;
+    let file = json!({"name": "tin", "command": ["true"]});
+    let events = [
+        json!({"type": "batch-task-changed", "time_us": version_us, "task": "tin", "version": 7, "status": "paused", "until_us": due_us,
+            "agent": "db-1", "who": "tin.toml", "definition": file}),
+        json!({"type": "run-skipped", "time_us": version_us, "task": "gold", "agent": "db-1", "version": 1, "due_us": due_us, "reason": "lock"}),
+        json!({"type": "agent-decided", "time_us": version_us, "agent": "db-1", "until_us": version_us, "paused_from_us": version_us}),
+    ];
+    server.send_of_agent(&batch(1, &events)).await;
+    let of_gold = json!({"name": "gold", "version": 1, "status": "active", "until_us": null, "changed_us": version_us, "from_us": version_us,
+        "decided": [{"first_us": due_us, "last_us": due_us}]});
+    let of_tin = json!({"name": "tin", "version": 7, "status": "paused", "until_us": due_us, "changed_us": version_us, "from_us": version_us,
+        "decided": []});
+    let agent = json!({"name": "db-1", "decided_us": version_us, "paused_from_us": version_us, "paused_until_us": null});
+    assert_eq!(known("db-1/book?known=true").await, json!({"agent": agent, "tasks": [of_gold, of_tin]}));
+}
+
+#[tokio::test]
 async fn an_agent_of_a_server_without_tasks_waits_for_the_first_one() {
     let server = TestServer::start().await;
     let waiting = ask(&server, "GET", "agents/db-1/book?after=0&wait_ms=60000", None, None);

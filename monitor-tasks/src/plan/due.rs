@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::dues::{self, Found};
 use super::{Action, Clock, Dues, MissedReason, Planner, Reason};
@@ -158,10 +159,23 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Reports the due times of a task after `from` and until `to` that have no run, because what was decided of them is lost. None of them is started.
-pub fn lost(book: &Book, task: &Task, known: Option<&TaskLedger>, from: Timestamp, to: Timestamp) -> Option<Action> {
-    let is_known = |due| known.is_some_and(|known| known.has_run(due)) || book.pauses(task).any(|pause| pause.is_at(due));
-    let dues = dues::find(&task.policy, from, to, 1, is_known).plain?;
+/// Due times of a task whose decisions are lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// Due times after this one are not known to be decided.
+    pub from: Timestamp,
+    /// Spans after that in which each due time is decided all the same.
+    pub decided: Vec<(Timestamp, Timestamp)>,
+}
+
+/// Reports the due times of a task until `to` whose decision is lost and which have no run. None of them is started.
+pub fn lost(book: &Book, task: &Task, ledger: Option<&TaskLedger>, undecided: &Undecided, to: Timestamp) -> Option<Action> {
+    let is_known = |due| {
+        let has_run = ledger.is_some_and(|ledger| ledger.has_run(due));
+        let is_decided = || undecided.decided.iter().any(|(first, last)| (*first..=*last).contains(&due));
+        has_run || is_decided() || book.pauses(task).any(|pause| pause.is_at(due))
+    };
+    let dues = dues::find(&task.policy, undecided.from, to, 1, is_known).plain?;
     let (name, version) = (task.definition.name.clone(), task.version);
     Some(Action::Missed { task: name, version, dues, reason: MissedReason::Rebuilt, run: None })
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 pub use action::{Action, Boot, Clock, Dues, KillReason, MOST_COUNTED, MissedReason, Now, Plan, Reason};
-pub use due::lost;
+pub use due::{Undecided, lost};
 
 use crate::book::{Book, Task};
 use crate::ledger::{Ledger, Run, State, TaskLedger};

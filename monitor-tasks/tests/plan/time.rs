@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_tasks::plan::Boot;
+use monitor_tasks::plan::{Boot, Undecided, lost};
 use monitor_tasks::{Clock, Now, Outcome, Place, plan};
 
 use crate::world::{World, line};
@@ -239,4 +239,21 @@ fn several_agents_give_different_ids() {
     parts.sort_unstable();
     assert_eq!(parts, (1..=12).collect::<Vec<_>>());
     assert_eq!(Place::find(&on, "web-1"), None);
+}
+
+#[test]
+fn due_times_whose_decision_is_lost_are_missed_unless_they_are_known_to_be_decided() {
+    let mut world = World::new(&[HOURLY]);
+    // That at 01:00 is known by its run, and those at 02:00 and from 04:00 to 05:00 from elsewhere; that at 03:00 waited.
+    assert_eq!(world.look("01:00:00"), ["start gold@01:00:00.1 time v1"]);
+    let [from, first, second, third, to] = ["00:30:00", "02:00:00", "04:00:00", "05:00:00", "05:30:00"].map(|at| world.time(at));
+    let mut undecided = Undecided { from, decided: vec![(second, third), (first, first)] };
+    let (task, ledger) = (&world.book.tasks["gold"], world.ledger.tasks.get("gold"));
+    let told = |undecided: &Undecided, to| lost(&world.book, task, ledger, undecided, to).as_ref().map(line);
+    assert_eq!(told(&undecided, to).as_deref(), Some("missed gold 03:00:00 rebuilt"));
+    assert_eq!(told(&undecided, world.time("07:30:00")).as_deref(), Some("missed gold 03:00:00..07:00:00 x3 rebuilt"));
+    undecided.from = world.time("03:00:00");
+    assert_eq!(told(&undecided, to), None, "the time itself is decided");
+    undecided.from = world.time("09:00:00");
+    assert_eq!(told(&undecided, to), None, "a clock that was ahead");
 }

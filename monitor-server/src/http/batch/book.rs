@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use monitor_wire::{AgentBook, BatchStatus, BookTask, Problem};
+use monitor_wire::{AgentBook, AgentKnown, BatchStatus, BatchTask, BookTask, KnownTask, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -13,6 +13,7 @@ use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::{agents, agents_own, is_agent};
 use crate::access::Principal;
+use crate::store::{Store, StoreError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -25,6 +26,10 @@ pub(in super::super) struct BookParams {
     #[serde(default)]
     #[param(value_type = Option<u64>, maximum = 60_000)]
     wait_ms: Option<u64>,
+    /// `true` adds what the server knows of the agent, for an agent that has lost its database. Only without `after`; then the answer doesn't wait.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    known: Option<bool>,
 }
 
 /// The tasks of an agent that were changed after a revision. An agent asks with a token of scope `agent` that has its name. With `wait_ms` the
@@ -51,13 +56,14 @@ pub(in super::super) async fn get_book(
         return Err(ApiError::Forbidden { detail: agents_own("the tasks", &name) });
     }
     let mut after = params.after.unwrap_or_default();
-    let wait = Duration::from_millis(params.wait_ms.unwrap_or_default());
+    let wants_known = params.known == Some(true) && after == 0;
+    let wait = if wants_known { Duration::ZERO } else { Duration::from_millis(params.wait_ms.unwrap_or_default()) };
     let patience = app.clock.sleep(wait);
     tokio::pin!(patience);
     loop {
         // Before it is looked, so that no change falls between looking and waiting.
         let mut changed = app.books.subscribe();
-        let book = app.book(&name, after).await?;
+        let book = app.book(&name, after, wants_known).await?;
         if !book.tasks.is_empty() || wait.is_zero() {
             return Ok(Json(book));
         }
@@ -71,12 +77,19 @@ pub(in super::super) async fn get_book(
 }
 
 impl App {
-    /// The tasks of an agent that were changed after a revision.
-    async fn book(&self, name: &str, after: u64) -> Result<AgentBook, ApiError> {
-        let changes = self.ask(move |store| store.batch_changes(after)).await?;
+    /// The tasks of an agent that were changed after a revision, and on demand what else is known of the agent.
+    async fn book(&self, name: &str, after: u64, wants_known: bool) -> Result<AgentBook, ApiError> {
+        let agent = name.to_owned();
+        let (changes, known) = self
+            .ask(move |store| {
+                let changes = store.batch_changes(after)?;
+                let known = wants_known.then(|| known(store, &agent, &changes)).transpose()?;
+                Ok((changes, known))
+            })
+            .await?;
         let revision = changes.last().map_or(after, |(revision, _)| *revision);
         let tasks = changes.into_iter().filter_map(|(_, task)| {
-            let is_for = task.status != BatchStatus::DELETED && task.agent.is_none() && agents(&task).iter().any(|agent| agent == name);
+            let is_for = task.agent.is_none() && is_of(&task, name);
             // An agent without tasks has none to forget, but announces those of its own files again that were deleted here.
             let is_own = task.status == BatchStatus::DELETED && task.agent.as_deref() == Some(name);
             (is_for || is_own || after > 0).then(|| BookTask {
@@ -88,6 +101,29 @@ impl App {
                 changed_us: task.changed_us,
             })
         });
-        Ok(AgentBook { revision, tasks: tasks.collect() })
+        Ok(AgentBook { revision, tasks: tasks.collect(), known })
     }
+}
+
+/// Returns true if a task is one of this agent's: by a file of the agent, or because the server keeps it for the agent.
+fn is_of(task: &BatchTask, agent: &str) -> bool {
+    task.status != BatchStatus::DELETED && agents(task).iter().any(|of| of == agent)
+}
+
+/// What the store knows of an agent and of its tasks.
+fn known(store: &dyn Store, name: &str, changes: &[(u64, BatchTask)]) -> Result<AgentKnown, StoreError> {
+    let agent = store.batch_agents()?.into_iter().find(|agent| agent.name == name);
+    let tasks = changes.iter().map(|(_, task)| task).filter(|task| is_of(task, name)).map(|task| {
+        let decided = store.batch_decided(&task.name, name)?;
+        Ok(KnownTask {
+            name: task.name.clone(),
+            version: task.version,
+            status: task.status.clone(),
+            until_us: task.until_us,
+            changed_us: task.changed_us,
+            from_us: decided.from_us,
+            decided: decided.dues,
+        })
+    });
+    Ok(AgentKnown { agent, tasks: tasks.collect::<Result<_, StoreError>>()? })
 }

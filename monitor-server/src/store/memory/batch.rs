@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use monitor_alerts::Sign;
 use monitor_wire::{
-    BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, State,
+    BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTasksPage, BatchVersion, Event, KnownDues,
+    State,
 };
 
 use super::alerts::Alerts;
 use super::heartbeat::Heartbeats;
 use super::{MemoryStore, contains};
 use crate::store::batch::{
-    KEPT_US, MARKS, TaskRow, VERSIONS, agent_of, cursor_of, decision_of, latest_decision_us, run_cursor, with_diffs,
+    BY_RULE, DECIDED, Decided, KEPT_US, MARKS, TaskRow, VERSIONS, agent_of, cursor_of, decided_of, decision_of, latest_decision_us,
+    run_cursor, with_diffs,
 };
 use crate::store::signs::{LONG_PAUSE_US, PAST, of_pause};
 use crate::store::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Refused, StoreError, TaskChange, TasksChanged};
@@ -189,6 +191,18 @@ impl BatchQueries for MemoryStore {
         let state = self.state();
         let touches = |of: &&BatchDecision| of.task == task && of.first_due_us < to_us && of.last_due_us >= from_us;
         Ok(state.batch.decisions.values().filter(touches).take(limit).cloned().collect())
+    }
+
+    fn batch_decided(&self, task: &str, agent: &str) -> Result<Decided, StoreError> {
+        let batch = &self.state().batch;
+        let version = batch.tasks.get(task).and_then(|(_, row)| batch.versions.get(&(row.name.clone(), row.version)));
+        let is_by_rule =
+            |run: &&BatchRun| run.task == task && run.agent.as_deref() == Some(agent) && BY_RULE.contains(&run.trigger.as_str());
+        let runs = batch.runs.values().rev().filter(is_by_rule).map(|run| KnownDues { first_us: run.due_us, last_us: run.due_us });
+        let others = batch.decisions.values().rev().filter(|of| of.task == task && of.agent == agent);
+        let others = others.map(|of| KnownDues { first_us: of.first_due_us, last_us: of.last_due_us });
+        let lists = [runs.take(DECIDED).collect(), others.take(DECIDED).collect()];
+        Ok(decided_of(version.map_or(0, |version| version.time_us), lists))
     }
 
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {

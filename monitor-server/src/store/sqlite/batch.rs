@@ -1,13 +1,14 @@
 //! Questions about batch tasks.
 
-use monitor_wire::{BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion};
+use monitor_wire::{BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersion, KnownDues};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params, params_from_iter};
 
 use super::{ReadError, SqliteStore, as_of};
 use crate::store::StoreError;
 use crate::store::batch::{
-    BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, MARKS, TaskRow, VERSIONS, cursor_of, run_cursor, with_diffs,
+    BY_RULE, BatchQueries, BatchRunsQuery, BatchTasksQuery, DECIDED, Decided, Definition, MARKS, TaskRow, VERSIONS, cursor_of, decided_of,
+    run_cursor, with_diffs,
 };
 use crate::store::signs::{LONG_PAUSE_US, PAST};
 
@@ -35,6 +36,12 @@ pub(super) const ENDED_PAUSES: &str = " WHERE status = 'paused' AND pause_told =
 /// Due times without a run that touch a time.
 pub(super) const DECISIONS: &str = "SELECT task, agent, version, first, last, count, what, reason, blocked_by FROM batch_decision \
                                     WHERE task = ?1 AND first < ?3 AND last >= ?2 ORDER BY first LIMIT ?4";
+/// The newest due times of a task for which an agent has started a run by a rule, each as its first and last one.
+pub(super) const DECIDED_RUNS: &str =
+    "SELECT due, due FROM batch_run WHERE task = ?1 AND agent = ?2 AND trigger IN (?4, ?5) ORDER BY due DESC LIMIT ?3";
+/// The newest due times of a task without a run that an agent has decided.
+pub(super) const DECIDED_WITHOUT: &str =
+    "SELECT first, last FROM batch_decision WHERE task = ?1 AND agent = ?2 ORDER BY first DESC LIMIT ?3";
 
 impl BatchQueries for SqliteStore {
     fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError> {
@@ -55,6 +62,10 @@ impl BatchQueries for SqliteStore {
 
     fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError> {
         self.read("list decisions", |snapshot| Ok(decisions(snapshot, task, time, limit)?))
+    }
+
+    fn batch_decided(&self, task: &str, agent: &str) -> Result<Decided, StoreError> {
+        self.read("read what is decided of a task", |snapshot| Ok(decided(snapshot, task, agent)?))
     }
 
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError> {
@@ -246,6 +257,17 @@ fn decisions(connection: &Connection, task: &str, (from_us, to_us): (u64, u64), 
     };
     let mut statement = connection.prepare_cached(DECISIONS)?;
     statement.query_map(params![task, bound(from_us), bound(to_us), limit as i64], decision)?.collect()
+}
+
+fn decided(connection: &Connection, task: &str, agent: &str) -> Result<Decided> {
+    let since = "SELECT time FROM batch_task t JOIN batch_version v ON v.task = t.name AND v.version = t.version WHERE t.name = ?1";
+    let since: Option<i64> = connection.prepare_cached(since)?.query_row([task], |row| row.get(0)).optional()?;
+    let dues = |row: &Row<'_>| Ok(KnownDues { first_us: row.get::<_, i64>(0)? as u64, last_us: row.get::<_, i64>(1)? as u64 });
+    let mut runs = connection.prepare_cached(DECIDED_RUNS)?;
+    let runs = runs.query_map(params![task, agent, DECIDED as i64, BY_RULE[0], BY_RULE[1]], dues)?.collect::<Result<_>>()?;
+    let mut others = connection.prepare_cached(DECIDED_WITHOUT)?;
+    let others = others.query_map(params![task, agent, DECIDED as i64], dues)?.collect::<Result<_>>()?;
+    Ok(decided_of(since.unwrap_or_default() as u64, [runs, others]))
 }
 
 fn changes(connection: &Connection, after: u64) -> Result<Vec<(u64, BatchTask)>> {

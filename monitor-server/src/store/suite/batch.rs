@@ -233,10 +233,64 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
     assert_eq!(told, [(50, 1, "skipped", "overlap"), (60, 31, "missed", "agent-down"), (100, 51, "skipped", "paused")]);
 }
 
+/// A run that has started: its number, due time, trigger and agent.
+fn run_of(number: u64, due_us: u64, trigger: &str, agent: &str) -> Value {
+    let mut started = run_events(false, &failed())[0].take();
+    started["root_id"] = json!(format!("019f{number:028}"));
+    started["id"] = json!(format!("{number:016}"));
+    started["native_id"] = json!(format!("gold@20261121T023000Z.{number}"));
+    for (key, value) in [("task.due_us", json!(due_us)), ("task.trigger", json!(trigger)), ("task.agent", json!(agent))] {
+        started["fields"][key] = value;
+    }
+    started
+}
+
+fn what_an_agent_has_decided_is_known_by_task_since_its_version<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let dues = |task: &str, agent: &str| {
+        let decided = store.batch_decided(task, agent).unwrap();
+        (decided.from_us, decided.dues.iter().map(|dues| (dues.first_us, dues.last_us)).collect::<Vec<_>>())
+    };
+    assert_eq!(dues("gold", "db-1"), (0, vec![]), "a task that was never there");
+    ask(&store, "gold", Expects::New, definition(1), 40).0.unwrap();
+    let missed = |agent: &str, first: u64, last: u64| {
+        json!({"type": "run-missed", "time_us": 1, "task": "gold", "agent": agent, "version": 1, "first_due_us": first, "last_due_us": last,
+            "count": 2, "reason": "agent-down"})
+    };
+    let skipped =
+        json!({"type": "run-skipped", "time_us": 1, "task": "gold", "agent": "db-1", "version": 1, "due_us": 90, "reason": "lock"});
+    let runs = [
+        run_of(1, 30, "time", "db-1"),
+        run_of(2, 50, "time", "db-1"),
+        run_of(3, 80, "missed", "db-1"),
+        run_of(4, 82, "request", "db-1"),
+        run_of(5, 84, "retry", "db-1"),
+        run_of(6, 86, "time", "db-2"),
+    ];
+    let events: Vec<Value> = runs.into_iter().chain([missed("db-1", 60, 70), missed("db-2", 61, 71), skipped]).collect();
+    store.say(&[batch("a1", 1, &json!(events))], DUE).unwrap();
+    assert_eq!(dues("gold", "db-1"), (40, vec![(50, 50), (60, 70), (80, 80), (90, 90)]));
+    assert_eq!(dues("gold", "db-2"), (40, vec![(61, 71), (86, 86)]));
+    // A pause is no version.
+    ask(&store, "gold", Expects::Anything, TaskEdit::Pause(None), 75).0.unwrap();
+    ask(&store, "gold", Expects::Anything, TaskEdit::Resume, 76).0.unwrap();
+    assert_eq!(dues("gold", "db-1").0, 40);
+    ask(&store, "gold", Expects::Anything, definition(2), 79).0.unwrap();
+    assert_eq!(dues("gold", "db-1"), (79, vec![(80, 80), (90, 90)]));
+    // Of many, the newest ones, and since when these are all.
+    let many: Vec<Value> = (10..100).map(|number| run_of(number, 100 + number, "time", "db-1")).collect();
+    store.say(&[batch("a1", 20, &json!(many))], DUE).unwrap();
+    let (from, known) = dues("gold", "db-1");
+    assert_eq!((from, known.len(), known.first(), known.last()), (150, 49, Some(&(151, 151)), Some(&(199, 199))));
+    place.check(&store);
+}
+
 for_each_store!(
     each_change_is_a_version_and_an_event,
     a_run_is_folded_from_its_events_in_any_order_and_outlives_its_tree,
     a_run_whose_agent_is_lost_is_lost_until_its_end_comes,
     runs_are_filtered_and_paged,
     what_agents_tell_is_kept_once_in_any_order,
+    what_an_agent_has_decided_is_known_by_task_since_its_version,
 );

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::rollups::OVER;
 use super::super::write::{DUE, drops, overdue, roots as writing, settle};
-use super::super::{links, logs, metrics, names, processes, queue, retention, roots, stats, status, unused};
+use super::super::{batch, links, logs, metrics, names, processes, queue, retention, roots, stats, status, unused};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
@@ -276,6 +276,20 @@ fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
             let found = plan(snapshot, sql, values);
             let found: Vec<_> = found.lines().filter(|line| !READ_WHOLE.contains(line)).collect();
             assert_indexed(sql, &found.join("\n"), in_a_tree.contains(&sql));
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
+#[test]
+fn what_is_decided_of_a_task_is_read_backwards_until_there_is_enough() {
+    let (_folder, store) = open();
+    for sql in [batch::DECIDED_RUNS, batch::DECIDED_WITHOUT] {
+        let checked = store.read("explain", |snapshot| {
+            let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
+            let found = plan(snapshot, sql, values);
+            assert!(found.contains("USING PRIMARY KEY (task=?)") && !found.contains("TEMP B-TREE"), "{found}");
             Ok(())
         });
         checked.unwrap();

@@ -1,0 +1,170 @@
+//! What the server knows of an agent whose database and mark are lost, or whose folder is new.
+//!
+//! The agent asks the server for its last decisions and pauses. Two things wait for the answer:
+//!
+//! - The agent's own events. They contain no pause, and would replace the pause that the server has. They wait until the server has answered, however
+//!   long it is away.
+//! - Tasks of files, so that a paused task doesn't start. They wait for [`PATIENCE`] at most. If the server can't be reached, they start without it, and
+//!   the pauses follow with its answer.
+//!
+//! The answer is stored in one transaction, and only then are the events sent. The agent may therefore be killed at any time: it asks again, and gets the
+//! same answer. tests/agent/lost.rs covers it.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use monitor_tasks::plan::{Undecided, lost};
+use monitor_tasks::{Paused, Plan, Task};
+use monitor_wire::{AgentKnown, BatchAgent, BatchStatus, KnownTask};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Agent;
+use crate::data;
+use crate::rebuild::{REBUILT, Rebuilt};
+use crate::tell;
+
+/// Longest time for which tasks of files wait for the server's first answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the server knows of a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// Number of its newest version.
+    pub(crate) version: u64,
+    /// Its due times that are not known to be decided.
+    pub(crate) undecided: Undecided,
+}
+
+/// A task of a file that started before the server had answered.
+struct Late {
+    task: Task,
+    /// Its pause from now on.
+    paused: Option<Paused>,
+    is_paused_now: bool,
+}
+
+impl Known {
+    fn read(task: &KnownTask) -> Option<(String, Self)> {
+        let decided = task.decided.iter().filter_map(|dues| Some((at(dues.first_us)?, at(dues.last_us)?))).collect();
+        let undecided = Undecided { from: at(task.from_us)?, decided };
+        Some((task.name.clone(), Self { version: task.version, undecided }))
+    }
+}
+
+impl Agent {
+    /// Takes over what the server knows of the agent, if the agent asks for it. Returns false if it can't be stored now.
+    pub(crate) fn take_known(&mut self, known: Option<AgentKnown>) -> bool {
+        let known = known.and_then(|AgentKnown { agent, tasks }| Some((agent?, tasks)));
+        let Some(before) = self.rebuilt.clone().filter(|before| before.asks || known.is_some()) else { return true };
+        let now = Timestamp::now();
+        let mut rebuilt = Rebuilt { asks: false, ..before.clone() };
+        let (mut agent_paused, mut late) = (self.book.paused, Vec::new());
+        if let Some((agent, tasks)) = &known {
+            rebuilt.known = tasks.iter().filter_map(Known::read).collect();
+            if before.asks {
+                rebuilt.decided = at(agent.decided_us);
+                agent_paused = agent_paused.or_else(|| pause_of(agent, now));
+                for task in tasks {
+                    if let Some(paused) = pause_of_task(task) {
+                        rebuilt.paused.entry(task.name.clone()).or_insert(paused);
+                    }
+                }
+                late = self.late(&rebuilt);
+                tracing::warn!(
+                    tasks = rebuilt.known.len(),
+                    paused = rebuilt.paused.len(),
+                    is_paused = agent_paused.is_some(),
+                    "the server knows this agent: its pauses are taken over, and nothing that was due before starts"
+                );
+            }
+        } else if before.is_new {
+            // It is new for the server as well.
+            (rebuilt.files, rebuilt.server) = (false, false);
+        }
+        let missed = late.iter().filter_map(|Late { task, paused, .. }| {
+            let (name, task) = (&task.definition.name, Task { paused: *paused, ..task.clone() });
+            // What was due since then was reported when the task started.
+            lost(&self.book, &task, self.ledger.tasks.get(name), &rebuilt.undecided(name), before.from)
+        });
+        let plan = Plan { actions: missed.collect(), ..Plan::default() };
+        let rebuilt = rebuilt.is_needed().then_some(rebuilt);
+        let teller = &self.teller;
+        let written = self.database.write(|transaction| {
+            for Late { task, paused, .. } in late.iter().filter(|late| late.is_paused_now) {
+                data::write_paused(transaction, &task.definition.name, *paused)?;
+                teller.task(transaction, (&task.definition, task.version), *paused, "server", now)?;
+            }
+            teller.plan(transaction, &plan, now)?;
+            data::write_plan(transaction, &plan, now)?;
+            data::set(transaction, "paused", &serde_json::to_string(&agent_paused).unwrap_or_default())?;
+            match &rebuilt {
+                Some(rebuilt) => data::set(transaction, REBUILT, &serde_json::to_string(rebuilt).unwrap_or_default()),
+                None => data::remove(transaction, REBUILT),
+            }
+        });
+        if self.is_done(written).is_none() {
+            return false;
+        }
+        plan.actions.iter().for_each(tell::action);
+        for Late { task, paused, .. } in late {
+            self.book.put(Task { paused, ..task });
+        }
+        self.book.paused = agent_paused;
+        self.rebuilt = rebuilt;
+        // The server and the mark have the pauses at the next turn.
+        self.told_decided = None;
+        self.reporter.release();
+        true
+    }
+
+    /// Tasks of files that have started already, and that the server knows.
+    fn late(&self, rebuilt: &Rebuilt) -> Vec<Late> {
+        let of_files = self.book.tasks.iter().filter(|(name, _)| !self.of_server.contains(*name) && rebuilt.known.contains_key(*name));
+        let late = of_files.map(|(name, task)| {
+            let paused = task.paused.or_else(|| rebuilt.paused.get(name).copied());
+            Late { task: task.clone(), paused, is_paused_now: paused != task.paused }
+        });
+        late.collect()
+    }
+
+    /// The server couldn't be asked.
+    pub(crate) fn take_unanswered(&mut self, is_final: bool) {
+        if is_final && !self.take_known(None) {
+            return;
+        }
+        if self.waits_until.is_some() {
+            self.stop_waiting();
+            self.settle_tasks();
+        }
+    }
+
+    /// Lets tasks of files start if they have waited for too long.
+    pub(crate) fn check_patience(&mut self) {
+        if self.waits_until.is_some_and(|until| Instant::now() >= until) {
+            tracing::warn!("the server hasn't answered what it knows of this agent: the tasks of files start without that");
+            self.stop_waiting();
+            self.settle_tasks();
+        }
+    }
+
+    /// Takes the tasks of files that have waited.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.waits_until = None;
+        if let Some(files) = self.sources.waiting.take() {
+            self.sources.files = Some(files);
+        }
+    }
+}
+
+fn at(us: u64) -> Option<Timestamp> {
+    Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()
+}
+
+fn pause_of(agent: &BatchAgent, now: Timestamp) -> Option<Paused> {
+    let paused = Paused { from: at(agent.paused_from_us?)?, until: agent.paused_until_us.and_then(at) };
+    paused.until.is_none_or(|until| until > now).then_some(paused)
+}
+
+fn pause_of_task(task: &KnownTask) -> Option<Paused> {
+    Some(Paused { from: at(task.changed_us)?, until: task.until_us.and_then(at) }).filter(|_| task.status == BatchStatus::PAUSED)
+}
