@@ -146,20 +146,21 @@ impl Link {
     async fn fetch(self) {
         let mut trouble = Trouble::default();
         let (mut after, mut wait) = (0, Duration::ZERO);
-        let mut asks_known = self.asks_known;
+        // The agent may still wait for an answer after the link has given up asking for `known`.
+        let (mut asks_known, mut is_awaited) = (self.asks_known, self.asks_known);
+        let is_final = |error: &Error| !error.is_temporary() && error.status() != Some(401);
         loop {
             let asked =
                 if asks_known { self.client.known_agent_book(&self.agent) } else { self.client.agent_book(&self.agent, after, wait) };
             let book = match asked.await {
                 Ok(book) => book,
-                Err(error) if asks_known && error.status() == Some(400) => {
-                    // An older server doesn't know the parameter.
+                Err(error) if asks_known && is_final(&error) => {
+                    // As an older server refuses the parameter.
                     asks_known = false;
                     continue;
                 }
                 Err(error) => {
-                    let is_final = !error.is_temporary() && error.status() != Some(401);
-                    if asks_known && self.news.send(News::Unanswered { is_final }).is_err() {
+                    if is_awaited && self.news.send(News::Unanswered { is_final: is_final(&error) }).is_err() {
                         return;
                     }
                     (after, wait) = (0, Duration::ZERO);
@@ -178,7 +179,7 @@ impl Link {
                 if !self.takes_tasks {
                     return;
                 }
-                asks_known = false;
+                (asks_known, is_awaited) = (false, false);
                 (after, wait) = (revision, WAIT);
                 self.fetched.send_replace(revision);
             } else {

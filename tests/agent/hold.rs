@@ -60,7 +60,8 @@ fn a_locked_database_holds_the_agent_up_and_loses_nothing() {
 /// Number of runs in the agent's database, which this process can read whatever the agent's disk does.
 fn stored_runs(agent: &Agent) -> usize {
     let database = rusqlite::Connection::open(agent.path("data/agent.db")).unwrap();
-    database.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap()
+    let count: u32 = database.query_row("SELECT count(*) FROM run", [], |row| row.get(0)).unwrap();
+    count as usize
 }
 
 /// Counts the messages that come to a socket, until the test ends.

@@ -1628,6 +1628,7 @@ export interface components {
         };
         /** @description `GET /api/v1/agents/{name}/book`: the tasks of an agent that have changed. */
         AgentBook: {
+            known?: components["schemas"]["AgentKnown"] | null;
             /** @description Number of the newest change in it: the next question's `after`. */
             revision: number;
             /** @description Tasks that have changed after that, the latest change last. One that is `deleted` no longer is this agent's. */
@@ -1645,6 +1646,12 @@ export interface components {
             time_us: number;
             /** @description All that was due up to here is decided, in Unix microseconds. */
             until_us: number;
+        };
+        /** @description What the server knows of an agent, for an agent that has lost its database. */
+        AgentKnown: {
+            agent?: components["schemas"]["BatchAgent"] | null;
+            /** @description Each task of the agent: those that the server keeps for it, and those of its files. */
+            tasks: components["schemas"]["KnownTask"][];
         };
         /** @description An alert: one rule about one subject. */
         Alert: {
@@ -3003,6 +3010,30 @@ export interface components {
         };
         /** @description What a process is. */
         Kind: string;
+        /** @description Due times of a task, of which each is decided. */
+        KnownDues: {
+            /** @description The first due time. */
+            first_us: number;
+            /** @description The last due time. */
+            last_us: number;
+        };
+        /** @description What the server knows of a task on one agent. */
+        KnownTask: {
+            /** @description Time of its newest change. */
+            changed_us: number;
+            /** @description Due times after `from_us` for which the agent has started a run, or reported that they are skipped or missed, the earliest first. */
+            decided: components["schemas"]["KnownDues"][];
+            /** @description Due times after this one are not decided, unless they are in `decided`. */
+            from_us: number;
+            /** @description Its name. */
+            name: string;
+            /** @description Its status: `active` or `paused`. */
+            status: components["schemas"]["BatchStatus"];
+            /** @description End of the pause. None for a pause without an end. */
+            until_us?: number | null;
+            /** @description Number of its newest version. */
+            version: number;
+        };
         /**
          * @description How severe a line is.
          * @enum {string}
@@ -4612,6 +4643,8 @@ export interface operations {
                 after?: number;
                 /** @description Waits for a change at most so many milliseconds, up to 60,000; 0, or not given, for not at all. */
                 wait_ms?: number;
+                /** @description `true` adds what the server knows of the agent, for an agent that has lost its database. Only without `after`; then the answer doesn't wait. */
+                known?: boolean;
             };
             header?: never;
             path: {
