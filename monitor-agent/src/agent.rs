@@ -24,11 +24,11 @@ use crate::files::Files;
 use crate::folder::{self, DATABASE, Lock};
 use crate::follow::{News, Runner};
 use crate::judge::Judged;
-use crate::known::PATIENCE;
 use crate::link::Link;
 use crate::outbox::{HEARTBEAT_MS, Teller};
 use crate::rebuild::{self, Rebuilt};
 use crate::report::Reporter;
+use crate::server_knowledge::PATIENCE;
 use crate::socket::Publisher;
 use crate::tasks::Sources;
 use crate::tell;
@@ -102,7 +102,7 @@ pub struct Agent {
     pub(crate) is_unsettled: bool,
     /// What is still to be done since the database was lost.
     pub(crate) rebuilt: Option<Rebuilt>,
-    /// Tasks of files wait until then for what the server knows of the agent.
+    /// Time until which tasks of files wait for the server's knowledge of the agent.
     pub(crate) waits_until: Option<Instant>,
     pub(crate) clock: clock::Watch,
     pub(crate) zone: TimeZone,
@@ -333,7 +333,7 @@ impl Agent {
         let is_due = self.told_decided.is_none_or(|told| told.elapsed() >= Duration::from_millis(HEARTBEAT_MS));
         if is_due && now.clock == Clock::Steady && self.unwritten.is_empty() {
             let (teller, paused) = (&self.teller, self.book.paused);
-            // Until the server has answered, it knows the pause better than the agent.
+            // Until the server has answered, only the server knows whether the agent is paused.
             let asks = self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks);
             let written = self.database.write(|transaction| if asks { Ok(()) } else { teller.decided(transaction, now.time, paused) });
             if self.is_done(written).is_some() {

@@ -38,7 +38,7 @@ pub(crate) enum News {
     Unstarted { run: RunId },
     /// The server tells of tasks.
     Told(Told),
-    /// The server can't be asked now what it knows of the agent.
+    /// The server can't be asked for its knowledge of the agent.
     Unanswered {
         /// True if asking again is useless.
         is_final: bool,

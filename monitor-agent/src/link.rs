@@ -63,7 +63,7 @@ pub(crate) struct Link {
     pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
     /// True if it takes tasks from the server.
     pub(crate) takes_tasks: bool,
-    /// True if the agent has lost its database and asks what the server knows of it.
+    /// True if the agent has lost its database and asks for the server's knowledge of it.
     pub(crate) asks_known: bool,
     /// The commands of alert channels that it runs.
     pub(crate) commands: ChannelCommands,
@@ -142,7 +142,7 @@ impl Link {
     }
 
     /// Fetches the tasks, again and again. After a break all of them: the server may be another one by then, or have been restored. An agent that takes
-    /// none asks once what the server knows of it.
+    /// none only asks for the server's knowledge of it.
     async fn fetch(self) {
         let mut trouble = Trouble::default();
         let (mut after, mut wait) = (0, Duration::ZERO);

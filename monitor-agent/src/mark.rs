@@ -27,7 +27,7 @@ pub(crate) struct Mark {
     pub(crate) paused: Option<Paused>,
     /// Tasks of files that are paused.
     pub(crate) tasks: BTreeMap<String, Paused>,
-    /// True if the server hasn't answered yet what it knows of the agent: it may have other pauses.
+    /// True if the server hasn't answered yet with its knowledge of the agent: it may have other pauses.
     #[serde(default)]
     pub(crate) asks: bool,
 }

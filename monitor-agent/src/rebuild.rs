@@ -1,7 +1,7 @@
 //! A database that is lost: it is moved aside, and another one is made from what else is known of the agent.
 //!
 //! ```text
-//! agent.db.mark   ─► up to when due times were decided, and what is paused; without it, the server is asked (`known.rs`)
+//! agent.db.mark   ─► up to when due times were decided, and what is paused; without it, the server is asked (`server_knowledge.rs`)
 //! runs/ID/        ─► which due times have run, what still runs (it is followed), and the history of runs
 //! files of tasks  ─► the tasks; those of the server come back with its next answer
 //! ```
@@ -25,9 +25,9 @@ use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::DATABASE;
 use crate::judge::{Judged, judge};
-use crate::known::Known;
 use crate::mark::Mark;
 use crate::outbox::Teller;
+use crate::server_knowledge::Known;
 use crate::{publish, spec};
 
 /// Key of what an agent still has to do after its database was lost.
@@ -46,7 +46,7 @@ pub(crate) struct Rebuilt {
     pub(crate) server: bool,
     /// Tasks of files that were paused.
     pub(crate) paused: BTreeMap<String, Paused>,
-    /// True until the server has answered what it knows of the agent.
+    /// True until the server has answered with its knowledge of the agent.
     #[serde(default)]
     pub(crate) asks: bool,
     /// True if there was no mark, so that `from` is only a guess.
@@ -58,7 +58,7 @@ pub(crate) struct Rebuilt {
     /// Time up to which the agent has decided, as the server knows it.
     #[serde(default)]
     pub(crate) decided: Option<Timestamp>,
-    /// What the server knows, by task.
+    /// Tasks by name, as the server knows them.
     #[serde(default)]
     pub(crate) known: BTreeMap<String, Known>,
 }

@@ -32,7 +32,7 @@ pub(crate) struct Reporter {
     wake: Sender<()>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
-    /// True while the agent's own events wait: they would replace what the server knows of the agent before it has answered.
+    /// True while the agent's own events wait: they would replace the pauses that the server has, before it has answered.
     is_held: Arc<AtomicBool>,
 }
 

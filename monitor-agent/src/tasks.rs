@@ -19,7 +19,7 @@ use crate::tell;
 pub(crate) struct Sources {
     /// The files' tasks by name, with their files; None before the files were looked at.
     pub(crate) files: Option<BTreeMap<String, (String, Definition)>>,
-    /// The files' tasks, as long as they wait for what the server knows of the agent.
+    /// The files' tasks, as long as they wait for the server's knowledge of the agent.
     pub(crate) waiting: Option<BTreeMap<String, (String, Definition)>>,
     /// The server's tasks by name; None before the server has told.
     pub(crate) server: Option<BTreeMap<String, ServerTask>>,

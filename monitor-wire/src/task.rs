@@ -393,12 +393,12 @@ pub struct AgentBook {
     pub revision: u64,
     /// Tasks that have changed after that, the latest change last. One that is `deleted` no longer is this agent's.
     pub tasks: Vec<BookTask>,
-    /// What the server knows of the agent, if `known=true` asks for it.
+    /// Pauses and decided due times of the agent, with `known=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<AgentKnown>,
 }
 
-/// What the server knows of an agent, for an agent that has lost its database.
+/// State of an agent in the server's database, for an agent that has lost its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentKnown {
@@ -408,7 +408,7 @@ pub struct AgentKnown {
     pub tasks: Vec<KnownTask>,
 }
 
-/// What the server knows of a task on one agent.
+/// State of a task on one agent, in the server's database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KnownTask {

@@ -105,7 +105,7 @@ fn a_full_or_failing_disk_under_the_database_starts_nothing_and_loses_nothing() 
     for (round, fault) in [2_u8, 1].into_iter().enumerate() {
         disk.write_at(&[fault], 0).unwrap();
         wait_for("the agent to say so", || (agent.log().matches("nothing is started until it works again").count() > round).then_some(()));
-        // What is in the database may still be starting.
+        // Runs in the database may still be starting.
         let started = stored_runs(&agent);
         // Three more due times pass, the agent decides twice, and starts nothing.
         ahead += Duration::from_secs(3);

@@ -353,7 +353,7 @@ fn without_a_mark_and_a_server_nothing_that_was_due_runs_and_the_pause_returns_w
     clock.pass(first + 3 * HOUR + HOUR / 2);
     agent.start_again();
     agent.wait_for_log("lost its database");
-    // The newest folder of a run tells until when the agent was there.
+    // The newest folder of a run shows until when the agent was there.
     let missed = wait_for("what was missed", || agent.decisions("missed", "gold").first().cloned());
     assert_eq!((missed.0.as_str(), missed.2 - missed.1, missed.3), ("rebuilt", 7_200, 3), "{missed:?}");
     assert_eq!((agent.runs("gold").len(), agent.lines("ran").len()), (1, 2), "nothing that was due before runs");

@@ -26,7 +26,7 @@ pub(in super::super) struct BookParams {
     #[serde(default)]
     #[param(value_type = Option<u64>, maximum = 60_000)]
     wait_ms: Option<u64>,
-    /// `true` adds what the server knows of the agent, for an agent that has lost its database. Only without `after`; then the answer doesn't wait.
+    /// `true` adds pauses and decided due times, for an agent that has lost its database. Only without `after`; then the answer doesn't wait.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     known: Option<bool>,
@@ -77,7 +77,7 @@ pub(in super::super) async fn get_book(
 }
 
 impl App {
-    /// The tasks of an agent that were changed after a revision, and on demand what else is known of the agent.
+    /// The tasks of an agent that were changed after a revision, and on demand its pauses and decided due times.
     async fn book(&self, name: &str, after: u64, wants_known: bool) -> Result<AgentBook, ApiError> {
         let agent = name.to_owned();
         let (changes, known) = self
@@ -110,7 +110,7 @@ fn is_of(task: &BatchTask, agent: &str) -> bool {
     task.status != BatchStatus::DELETED && agents(task).iter().any(|of| of == agent)
 }
 
-/// What the store knows of an agent and of its tasks.
+/// Reads the state of an agent and of its tasks.
 fn known(store: &dyn Store, name: &str, changes: &[(u64, BatchTask)]) -> Result<AgentKnown, StoreError> {
     let agent = store.batch_agents()?.into_iter().find(|agent| agent.name == name);
     let tasks = changes.iter().map(|(_, task)| task).filter(|task| is_of(task, name)).map(|task| {

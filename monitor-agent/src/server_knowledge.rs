@@ -1,4 +1,4 @@
-//! What the server knows of an agent whose database and mark are lost, or whose folder is new.
+//! Recovery of pauses and decisions from the server, for an agent whose database and mark are lost, or whose folder is new.
 //!
 //! The agent asks the server for its last decisions and pauses. Two things wait for the answer:
 //!
@@ -23,15 +23,15 @@ use crate::data;
 use crate::rebuild::{REBUILT, Rebuilt};
 use crate::tell;
 
-/// Longest time for which tasks of files wait for the server's first answer.
+/// Longest time for which tasks of files wait for the first answer of the server.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the server knows of a task.
+/// A task, as the server knows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Known {
     /// Number of its newest version.
     pub(crate) version: u64,
-    /// Its due times that are not known to be decided.
+    /// Its due times without a known decision.
     pub(crate) undecided: Undecided,
 }
 
@@ -52,7 +52,7 @@ impl Known {
 }
 
 impl Agent {
-    /// Takes over what the server knows of the agent, if the agent asks for it. Returns false if it can't be stored now.
+    /// Takes over the server's answer, if the agent has asked for it. Returns false if it can't be stored now.
     pub(crate) fn take_known(&mut self, known: Option<AgentKnown>) -> bool {
         let known = known.and_then(|AgentKnown { agent, tasks }| Some((agent?, tasks)));
         let Some(before) = self.rebuilt.clone().filter(|before| before.asks || known.is_some()) else { return true };
@@ -83,7 +83,7 @@ impl Agent {
         }
         let missed = late.iter().filter_map(|Late { task, paused, .. }| {
             let (name, task) = (&task.definition.name, Task { paused: *paused, ..task.clone() });
-            // What was due since then was reported when the task started.
+            // Later due times were reported when the task started.
             lost(&self.book, &task, self.ledger.tasks.get(name), &rebuilt.undecided(name), before.from)
         });
         let plan = Plan { actions: missed.collect(), ..Plan::default() };
