@@ -49,18 +49,28 @@ pub(crate) struct Rebuilt {
     /// True until the server has answered with its knowledge of the agent.
     #[serde(default)]
     pub(crate) asks: bool,
-    /// True if there was no mark, so that `from` is only a guess.
+    /// Origin of `from`.
     #[serde(default)]
-    pub(crate) is_unmarked: bool,
-    /// True if the folder was empty: the agent may be a new one.
-    #[serde(default)]
-    pub(crate) is_new: bool,
+    pub(crate) origin: Origin,
     /// Time up to which the agent has decided, as the server knows it.
     #[serde(default)]
     pub(crate) decided: Option<Timestamp>,
     /// Tasks by name, as the server knows them.
     #[serde(default)]
     pub(crate) known: BTreeMap<String, Known>,
+}
+
+/// Source of the time after which decisions are lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Origin {
+    /// The mark: everything before is decided.
+    #[default]
+    Mark,
+    /// The newest folder of a run, or the time of the loss: only a guess.
+    Guess,
+    /// The folder was empty, and the agent may be a new one: the time of its start.
+    NewFolder,
 }
 
 impl Rebuilt {
@@ -71,8 +81,7 @@ impl Rebuilt {
             server: !config.files_only,
             paused: mark.map(|mark| mark.tasks.clone()).unwrap_or_default(),
             asks: mark.is_none_or(|mark| mark.asks),
-            is_unmarked: mark.is_none(),
-            is_new: false,
+            origin: if mark.is_some() { Origin::Mark } else { Origin::Guess },
             decided: None,
             known: BTreeMap::new(),
         }
@@ -91,11 +100,11 @@ impl Rebuilt {
     /// The due times of a task whose decisions are lost.
     pub(crate) fn undecided(&self, task: &str) -> Undecided {
         match self.known.get(task).map(|known| known.undecided.clone()) {
-            Some(known) if self.is_unmarked => known,
+            Some(known) if self.origin != Origin::Mark => known,
             // All that was due before the mark is decided.
             Some(known) => Undecided { from: self.from.max(known.from), ..known },
             None => {
-                let decided = self.decided.filter(|_| self.is_unmarked);
+                let decided = self.decided.filter(|_| self.origin != Origin::Mark);
                 Undecided { from: decided.unwrap_or(self.from), decided: Vec::new() }
             }
         }
@@ -113,7 +122,7 @@ pub(crate) fn open(config: &Config, teller: &Teller) -> Result<Database, AgentEr
             if database.name()?.is_none() {
                 let now = Timestamp::now();
                 // Also a folder that was lost as a whole.
-                let rebuilt = Rebuilt { is_new: true, ..Rebuilt::new(config, None, now) };
+                let rebuilt = Rebuilt { origin: Origin::NewFolder, ..Rebuilt::new(config, None, now) };
                 database.write(|transaction| data::set(transaction, REBUILT, &serde_json::to_string(&rebuilt).unwrap_or_default()))?;
             }
             Ok(database)

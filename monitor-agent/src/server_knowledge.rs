@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::data;
-use crate::rebuild::{REBUILT, Rebuilt};
+use crate::rebuild::{Origin, REBUILT, Rebuilt};
 use crate::tell;
 
 /// Longest time for which tasks of files wait for the first answer of the server.
@@ -77,7 +77,7 @@ impl Agent {
                     "the server knows this agent: its pauses are taken over, and nothing that was due before starts"
                 );
             }
-        } else if before.is_new {
+        } else if before.origin == Origin::NewFolder {
             // It is new for the server as well.
             (rebuilt.files, rebuilt.server) = (false, false);
         }

@@ -106,7 +106,8 @@ impl Agent {
                 not_kept.push(name);
                 continue;
             }
-            if self.book.tasks.contains_key(&name) && !self.of_server.contains(&name) {
+            let is_in_file = self.sources.files.as_ref().is_some_and(|files| files.contains_key(&name));
+            if is_in_file || self.book.tasks.contains_key(&name) && !self.of_server.contains(&name) {
                 tracing::warn!(task = name, "a file of this agent and the server define the same task: the file holds here");
             }
             match ServerTask::read(task) {

@@ -66,14 +66,14 @@ fn stored_runs(agent: &Agent) -> usize {
 
 /// Counts the messages that come to a socket, until the test ends.
 fn count(socket: UnixDatagram) -> Arc<AtomicU64> {
-    let counted = Arc::new(AtomicU64::new(0));
-    let counter = counted.clone();
+    let messages = Arc::new(AtomicU64::new(0));
+    let counter = messages.clone();
     std::thread::spawn(move || {
         while socket.recv(&mut [0; 64]).is_ok() {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     });
-    counted
+    messages
 }
 
 #[test]

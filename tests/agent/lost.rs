@@ -308,7 +308,7 @@ fn what_ran_does_not_run_again_if_the_clock_is_set_back_and_only_the_server_know
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + first;
         let agents = server.get("/agents")["agents"].as_array()?.clone();
         let decided = agents.iter().find(|of| of["name"] == "db-1")?["decided_us"].as_u64()?;
-        (u128::from(decided) >= (now.as_secs() - now.as_secs() % 3_600) as u128 * 1_000_000).then_some(())
+        (u128::from(decided) >= u128::from(now.as_secs() - now.as_secs() % 3_600) * 1_000_000).then_some(())
     });
     agent.kill();
     lose(&agent);
