@@ -1647,7 +1647,7 @@ export interface components {
             /** @description All that was due up to here is decided, in Unix microseconds. */
             until_us: number;
         };
-        /** @description What the server knows of an agent, for an agent that has lost its database. */
+        /** @description State of an agent in the server's database, for an agent that has lost its own. */
         AgentKnown: {
             agent?: components["schemas"]["BatchAgent"] | null;
             /** @description Each task of the agent: those that the server keeps for it, and those of its files. */
@@ -3017,7 +3017,7 @@ export interface components {
             /** @description The last due time. */
             last_us: number;
         };
-        /** @description What the server knows of a task on one agent. */
+        /** @description State of a task on one agent, in the server's database. */
         KnownTask: {
             /** @description Time of its newest change. */
             changed_us: number;
@@ -4643,7 +4643,7 @@ export interface operations {
                 after?: number;
                 /** @description Waits for a change at most so many milliseconds, up to 60,000; 0, or not given, for not at all. */
                 wait_ms?: number;
-                /** @description `true` adds what the server knows of the agent, for an agent that has lost its database. Only without `after`; then the answer doesn't wait. */
+                /** @description `true` adds pauses and decided due times, for an agent that has lost its database. Only without `after`; then the answer doesn't wait. */
                 known?: boolean;
             };
             header?: never;
