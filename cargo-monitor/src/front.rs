@@ -12,6 +12,7 @@ use anyhow::Context;
 use monitor_spool::settings;
 
 use crate::config::{Config, Rule};
+use crate::launch::Launched;
 use crate::plan::{self, Plan};
 use crate::project::{CargoArguments, Project};
 use crate::report::Report;
@@ -26,18 +27,72 @@ pub(crate) struct Args {
     cargo: Vec<OsString>,
 }
 
-pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
-    let cargo_args = with_separator(&args.cargo, std::env::args_os());
+#[derive(Debug, clap::Args)]
+pub(crate) struct TestArgs {
+    /// Show the calls within every test. Without -p, cargo tests the whole workspace then, as by its own --all
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    args: Args,
+}
+
+/// A subcommand of cargo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Build,
+    Run,
+    Test,
+    Bench,
+}
+
+impl Verb {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Run => "run",
+            Self::Test => "test",
+            Self::Bench => "bench",
+        }
+    }
+}
+
+pub(crate) fn run(verb: Verb, config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
+    let launched = if verb == Verb::Test { Launched::Tests } else { Launched::Program };
+    run_with(verb, config, with_separator(&args.cargo, std::env::args_os()), launched)
+}
+
+pub(crate) fn run_tests(config: Option<&Path>, TestArgs { all, args }: &TestArgs) -> anyhow::Result<ExitCode> {
+    let (cargo_args, has_all) = of_tests(*all, with_separator(&args.cargo, std::env::args_os()));
+    run_with(Verb::Test, config, cargo_args, if has_all { Launched::TestsInFull } else { Launched::Tests })
+}
+
+/// cargo's arguments, and true if `--all` is given. cargo reads it as `--workspace`, and then ignores `-p`; so it isn't passed on with that.
+fn of_tests(is_first: bool, mut args: Vec<OsString>) -> (Vec<OsString>, bool) {
+    let end = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+    let behind = args.split_off(end);
+    let count = args.len();
+    args.retain(|arg| arg != "--all");
+    let has_all = is_first || args.len() < count;
+    let names_package = args.iter().any(|arg| {
+        let arg = arg.to_string_lossy();
+        arg.starts_with("-p") || arg == "--package" || arg.starts_with("--package=")
+    });
+    args.extend((has_all && !names_package).then(|| "--all".into()));
+    args.extend(behind);
+    (args, has_all)
+}
+
+fn run_with(verb: Verb, config: Option<&Path>, cargo_args: Vec<OsString>, launched: Launched) -> anyhow::Result<ExitCode> {
     let said = CargoArguments::read(&cargo_args);
     let project = Project::find(&said)?;
     let notes = Notes { are_shown: !said.is_quiet && !project.is_quiet() };
     let config = Config::read(config, &project.root)?;
-    if verb != "build" {
+    if verb != Verb::Build {
         monitor_api::Settings::from_env()?;
     }
     notes.warn_of_patterns(&project, &config);
     let mut command = Command::new(&project.cargo);
-    command.arg(verb);
+    command.arg(verb.name());
     if said.target_dir.is_none() {
         command.arg("--target-dir").arg(project.monitor_dir().join("build"));
     }
@@ -58,8 +113,8 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
         // The build goes on as it would without.
         Err(error) => notes.write(&format!("nothing is monitored: {error:#}")),
     }
-    if plan.is_ok() && verb != "build" {
-        command.arg("--config").arg(runner(&project, if verb == "test" { "launch-tests" } else { "launch" })?);
+    if plan.is_ok() && verb != Verb::Build {
+        command.arg("--config").arg(runner(&project, launched.word())?);
     }
     let status = command.args(&cargo_args).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
     if let Ok((path, plan)) = &plan {
@@ -186,6 +241,22 @@ impl Notes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_rows_are_asked_for_by_a_word_that_cargo_knows_as_well() {
+        let words = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        for (is_first, line, expected, has_all) in [
+            (false, "--lib", "--lib", false),
+            (true, "", "--all", true),
+            (false, "-q --all --lib", "-q --lib --all", true),
+            (true, "-- --all", "--all -- --all", true),
+            (false, "-- --all", "-- --all", false),
+            (true, "-p one", "-p one", true),
+            (false, "--package=one --all -- x", "--package=one -- x", true),
+        ] {
+            assert_eq!(of_tests(is_first, words(line)), (words(expected), has_all), "{line}");
+        }
+    }
 
     #[test]
     fn a_separator_behind_the_subcommand_reaches_cargo() {

@@ -19,8 +19,33 @@ pub(crate) use unsent::unsent;
 /// Tells a woven program that it was started to run its tests: the number that it has as a process.
 const TESTS: &str = "MONITOR_TESTS";
 
-/// `launch [RUNNER…] -- PROGRAM …`, by cargo; `launch-tests` where the program is one of tests. The program takes this one's place: its signals, terminal, number and exit code are its own.
-pub(crate) fn launch(args: impl Iterator<Item = OsString>, is_of_tests: bool) -> ExitCode {
+/// What is launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Launched {
+    Program,
+    /// A program of tests, without the rows below tests that passed within a second.
+    Tests,
+    /// A program of tests, with all rows.
+    TestsInFull,
+}
+
+impl Launched {
+    /// The subcommand of this program that launches it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Program => "launch",
+            Self::Tests => "launch-tests",
+            Self::TestsInFull => "launch-tests-in-full",
+        }
+    }
+}
+
+/// Tells the process that ships to leave out what is below tests that passed within a second.
+const OF_TESTS: &str = "of-tests";
+
+/// `launch [RUNNER…] -- PROGRAM …`, by cargo; `launch-tests` and `launch-tests-in-full` where the program is one of tests. The program
+/// takes this one's place: its signals, terminal, number and exit code are its own.
+pub(crate) fn launch(args: impl Iterator<Item = OsString>, launched: Launched) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let split = args.iter().position(|arg| arg == "--").unwrap_or(0);
     let mut words = args[..split].iter().chain(args.iter().skip(split + 1));
@@ -28,10 +53,10 @@ pub(crate) fn launch(args: impl Iterator<Item = OsString>, is_of_tests: bool) ->
     let launch = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
     let mut command = Command::new(program);
     command.args(words).env("MONITOR_ENABLED", "1").env("MONITOR_LAUNCH", &launch).env_remove(crate::plan::VARIABLE);
-    if is_of_tests {
+    if launched != Launched::Program {
         command.env(TESTS, std::process::id().to_string());
     }
-    if let Err(error) = begin_to_follow(&launch) {
+    if let Err(error) = begin_to_follow(&launch, launched) {
         let _ = writeln!(io::stderr(), "cargo monitor: what is recorded waits in the spool, for nobody ships it: {error}");
     }
     #[cfg(unix)]
@@ -42,9 +67,10 @@ pub(crate) fn launch(args: impl Iterator<Item = OsString>, is_of_tests: bool) ->
 }
 
 /// The one who ships is nobody's child, so that the program never meets it.
-fn begin_to_follow(launch: &str) -> io::Result<()> {
+fn begin_to_follow(launch: &str, launched: Launched) -> io::Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("follow").arg(launch).arg(std::process::id().to_string());
+    command.args((launched == Launched::Tests).then_some(OF_TESTS));
     if let Some(dir) = std::env::var_os("MONITOR_SPOOL_DIR").filter(|dir| !dir.is_empty() && !dir.eq_ignore_ascii_case("off")) {
         command.env("MONITOR_SPOOL_DIR", std::path::absolute(dir)?);
     }

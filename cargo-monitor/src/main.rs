@@ -27,11 +27,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use front::Verb;
+use launch::Launched;
 
 const EXAMPLES: &str = "\
 Examples:
   cargo monitor run --release -- --help      builds and runs, and shows it at http://127.0.0.1:60010/tasks
   cargo monitor test                         the same tests, with the same results
+  cargo monitor test --all                   and the calls within each of them
   cargo monitor init                         writes a monitor.toml that lists the project's functions
   cargo monitor list                         what would be woven, what not, and why
 
@@ -55,8 +58,10 @@ enum Command {
     Build(front::Args),
     /// As cargo run; what runs is shown while it runs
     Run(front::Args),
-    /// As cargo test
-    Test(front::Args),
+    /// As cargo test; a test that passed within a second has one row
+    ///
+    /// The calls within a test have rows if it failed, panicked, was aborted, or took longer than a second.
+    Test(front::TestArgs),
     /// As cargo bench
     Bench(front::Args),
     /// Writes a monitor.toml with the project's own functions, module by module
@@ -86,8 +91,9 @@ fn main() -> ExitCode {
         return runtime::wrap(args);
     }
     match args.next().as_deref().and_then(|first| first.to_str()) {
-        Some("launch") => return launch::launch(args, false),
-        Some("launch-tests") => return launch::launch(args, true),
+        Some("launch") => return launch::launch(args, Launched::Program),
+        Some("launch-tests") => return launch::launch(args, Launched::Tests),
+        Some("launch-tests-in-full") => return launch::launch(args, Launched::TestsInFull),
         Some("follow") => return launch::follow(args),
         _ => {}
     }
@@ -96,10 +102,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse_from(args);
     let config = cli.config.as_deref();
     let result = match &cli.command {
-        Command::Build(args) => front::run("build", config, args),
-        Command::Run(args) => front::run("run", config, args),
-        Command::Test(args) => front::run("test", config, args),
-        Command::Bench(args) => front::run("bench", config, args),
+        Command::Build(args) => front::run(Verb::Build, config, args),
+        Command::Run(args) => front::run(Verb::Run, config, args),
+        Command::Test(args) => front::run_tests(config, args),
+        Command::Bench(args) => front::run(Verb::Bench, config, args),
         Command::Init(args) => init::run(config, args),
         Command::List(args) => list::run(config, args),
         Command::Completions { shell } => {

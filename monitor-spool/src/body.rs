@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::encoding;
-use crate::events::Known;
+use crate::events::{self, Known};
 use crate::parcel::{Parcel, Rejected};
 
 /// Events of a parcel, decoded, are never longer.
@@ -35,6 +35,21 @@ impl Parcel {
         let json = serde_json::to_vec(events).ok().filter(|_| !events.is_empty())?;
         let frame = encoding::compress(&json)?;
         Some(Self::kept(first, events.len() as u64, frame))
+    }
+
+    /// The same of events that are JSON already.
+    pub(crate) fn of_json(first: u64, events: &[&[u8]]) -> Option<Self> {
+        let json = [b"[", &events.join(&b","[..])[..], b"]"].concat();
+        Some(Self::kept(first, events.len() as u64, encoding::compress(&json)?))
+    }
+
+    /// What is left without the events of these numbers, as parcels without gaps; `None` if it can't be read.
+    pub(crate) fn without_all(&self, is_left_out: impl Fn(u64) -> bool) -> Option<Vec<Self>> {
+        let json = self.json()?;
+        let events = events::split(&json).filter(|events| events.len() as u64 == self.count())?;
+        let numbered: Vec<(u64, &[u8])> = (self.first()..).zip(events).filter(|(number, _)| !is_left_out(*number)).collect();
+        let runs = numbered.chunk_by(|(number, _), (next, _)| number + 1 == *next);
+        runs.map(|run| Self::of_json(run[0].0, &run.iter().map(|(_, event)| *event).collect::<Vec<_>>())).collect()
     }
 
     /// No events, before the number `first`: a request that only tells what was dropped.

@@ -1,5 +1,7 @@
 //! Ships what a living program writes that doesn't ship itself.
 
+mod of_tests;
+
 use std::path::Path;
 
 use monitor_wire::{Dropped, WorkerId, WorkerRef};
@@ -12,6 +14,8 @@ use crate::program::{self, About};
 use crate::sending::{Batches, Settled};
 use crate::sys::{self, Dir};
 use crate::{Answer, Head, Spool, SpoolError};
+pub use of_tests::FollowerOfTests;
+use of_tests::Sieve;
 
 /// Events, and bytes as they are kept, of one request.
 const EVENTS: u64 = 5_000;
@@ -35,6 +39,8 @@ pub struct Follower {
     /// Number of the last event that the server has.
     acknowledged: u64,
     dropped: Vec<Dropped>,
+    /// What was read and waits, of a program that belongs to tests.
+    sieve: Sieve,
 }
 
 impl Spool {
@@ -42,11 +48,11 @@ impl Spool {
     ///
     /// # Errors
     /// When the spool can't be read.
-    pub fn launched(&self, launch: &str) -> Result<Vec<(WorkerId, Life)>, SpoolError> {
+    pub fn launched(&self, launch: &str) -> Result<Vec<(WorkerRef, Life)>, SpoolError> {
         let of = |worker| {
             let dir = self.folder(worker).ok()?;
-            crate::found::about(&dir, worker).filter(|about| about.launch.as_deref() == Some(launch))?;
-            Some((worker, life(&dir, worker).ok()?.0))
+            let about = crate::found::about(&dir, worker).filter(|about| about.launch.as_deref() == Some(launch))?;
+            Some((about.worker, life(&dir, worker).ok()?.0))
         };
         Ok(self.workers()?.into_iter().filter_map(of).collect())
     }
@@ -61,7 +67,18 @@ impl Spool {
             dir => dir?,
         };
         let about = crate::found::about(&dir, worker);
-        Ok(about.map(|about| Follower { dir, about, file: 0, at: 0, seen: 0, end: 0, last: 0, acknowledged: 0, dropped: Vec::new() }))
+        Ok(about.map(|about| Follower {
+            dir,
+            about,
+            file: 0,
+            at: 0,
+            seen: 0,
+            end: 0,
+            last: 0,
+            acknowledged: 0,
+            dropped: Vec::new(),
+            sieve: Sieve::default(),
+        }))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::folder::{self, Folder};
 use crate::lock::{self, Lock};
+use crate::passed_tests::PassedTests;
 use crate::program::{self, About};
 use crate::reader::Estate;
 use crate::room::Room;
@@ -109,7 +110,17 @@ impl Spool {
     /// When the folder is not trusted, or can't be read.
     pub fn claim_behind(&self, worker: WorkerId, acknowledged: u64) -> Result<Option<Replay>, SpoolError> {
         let Some(folder) = self.take(worker)? else { return Ok(None) };
-        Ok(Some(Replay::open(folder, acknowledged, None)))
+        Ok(Some(Replay::open(folder, acknowledged, None, None)))
+    }
+
+    /// As [`claim_behind`](Self::claim_behind), of a program of a launch of tests. Before anything is sent, [`Replay::decide`] must have
+    /// returned true.
+    ///
+    /// # Errors
+    /// When the folder is not trusted, or can't be read.
+    pub fn claim_of_tests(&self, worker: WorkerId, acknowledged: u64, tests: &mut PassedTests) -> Result<Option<Replay>, SpoolError> {
+        let Some(folder) = self.take(worker)? else { return Ok(None) };
+        Ok(Some(Replay::open(folder, acknowledged, None, Some(tests))))
     }
 
     /// As [`claim`](Self::claim), of a program of which is known when it ended of its own accord (in Unix microseconds), but that did
@@ -119,7 +130,7 @@ impl Spool {
     /// When the folder is not trusted, or can't be read.
     pub fn claim_ended(&self, worker: WorkerId, ended_us: u64) -> Result<Option<Replay>, SpoolError> {
         let Some(folder) = self.take(worker)? else { return Ok(None) };
-        Ok(Some(Replay::open(folder, 0, Some(ended_us))))
+        Ok(Some(Replay::open(folder, 0, Some(ended_us), None)))
     }
 
     /// Removes the folder of a program that doesn't live, with all that is in it; whether it did.

@@ -52,6 +52,8 @@ mod follow;
 #[cfg(feature = "read")]
 mod found;
 #[cfg(feature = "read")]
+mod passed_tests;
+#[cfg(feature = "read")]
 mod reader;
 #[cfg(feature = "read")]
 mod replay;
@@ -83,9 +85,11 @@ pub use body::Head;
 #[cfg(feature = "read")]
 pub use encoding::content_encoding;
 #[cfg(feature = "read")]
-pub use follow::Follower;
+pub use follow::{Follower, FollowerOfTests};
 #[cfg(feature = "read")]
 pub use found::{Found, Life};
+#[cfg(feature = "read")]
+pub use passed_tests::PassedTests;
 #[doc(hidden)]
 #[cfg(feature = "read")]
 pub use reader::fuzz;

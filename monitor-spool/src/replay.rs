@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monitor_wire::{Dropped, Event, Registered, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::folder::Folder;
 use crate::journal::{Journal, Meta, Stage, merged};
 use crate::parcel::Parcel;
+use crate::passed_tests::{EventHead, EventKey, Fate, PassedTests};
 use crate::program::{OTHER, Program, TYPES};
 use crate::reader::{Estate, Events};
 use crate::sending::{Batches, Settled};
@@ -49,12 +51,16 @@ pub struct Replay {
     is_foreign: bool,
     /// The program said no goodbye: what it left open is lost.
     is_lost: bool,
+    /// Numbers of events about processes, until it is decided which of them are below a test that passed.
+    undecided: Vec<(u64, EventKey)>,
+    /// Numbers of events that are not sent, in their order.
+    left_out: Vec<u64>,
 }
 
 impl Replay {
     /// Reads the folder, and moves what isn't numbered into the journal, with a goodbye behind it if the program `ended_us` of its
     /// own accord. The server is known to have events up to the number `acknowledged`.
-    pub(crate) fn open(folder: Folder, acknowledged: u64, ended_us: Option<u64>) -> Self {
+    pub(crate) fn open(folder: Folder, acknowledged: u64, ended_us: Option<u64>, tests: Option<&mut PassedTests>) -> Self {
         let folder = Arc::new(folder);
         let mut estate = Estate::read(folder.dir(), folder.worker());
         let acknowledged = estate.acknowledged().max(acknowledged);
@@ -77,16 +83,55 @@ impl Replay {
             accepted: 0,
             is_foreign: estate.is_foreign,
             is_lost: ended_us.is_none(),
+            undecided: Vec::new(),
+            left_out: Vec::new(),
             folder,
         };
-        replay.move_over(&estate, ended_us.or(estate.program.ended_us));
+        let tests = tests.map(|tests| {
+            replay.read_for(tests, &estate);
+            &*tests
+        });
+        replay.move_over(&estate, ended_us.or(estate.program.ended_us), tests);
         // Damage to the journal stays where it is: it is found again by whoever goes on with this.
         replay.journal.count_damaged(estate.journal.lost_since(acknowledged));
         replay
     }
 
+    /// Has `tests` learn from all that the program left.
+    fn read_for(&mut self, tests: &mut PassedTests, estate: &Estate) {
+        for parcel in self.journal.batches() {
+            let json = parcel.json().unwrap_or_default();
+            // What can't be read is sent, and refused.
+            let events = EventHead::all(&json).unwrap_or_default();
+            tests.learn(&self.worker, events.iter().map(|(_, head)| head));
+            let keys = (parcel.first()..).zip(&events).filter_map(|(number, (_, head))| Some((number, head.key()?)));
+            self.undecided.extend(keys);
+        }
+        if !self.is_foreign {
+            for batch in Events::of(estate).batches(BATCH) {
+                let heads: Vec<EventHead<'_>> = batch.iter().filter_map(|event| EventHead::deserialize(event).ok()).collect();
+                tests.learn(&self.worker, heads.iter());
+            }
+        }
+        if tests.is_program(&self.worker) {
+            tests.program_is_over();
+        }
+    }
+
+    /// Leaves out what is below a test that passed. Returns false if that is not decided by now.
+    pub fn decide(&mut self, tests: &PassedTests) -> bool {
+        let fates: Vec<(u64, Fate)> = self.undecided.iter().map(|(number, key)| (*number, tests.fate(&self.worker, *key))).collect();
+        if fates.iter().any(|(_, fate)| *fate == Fate::Open) {
+            return false;
+        }
+        self.left_out.extend(fates.into_iter().filter(|(_, fate)| *fate == Fate::LeftOut).map(|(number, _)| number));
+        self.left_out.sort_unstable();
+        self.undecided = Vec::new();
+        true
+    }
+
     /// Numbers what stood in rings and lane, and removes these.
-    fn move_over(&mut self, estate: &Estate, ended_us: Option<u64>) {
+    fn move_over(&mut self, estate: &Estate, ended_us: Option<u64>, tests: Option<&PassedTests>) {
         if self.is_foreign {
             return;
         }
@@ -94,13 +139,23 @@ impl Replay {
         let events = Events::of(estate);
         let offline = |time_us| serde_json::to_value(Event::WorkerOffline(WorkerOffline { time_us, worker: None })).ok();
         let goodbye = ended_us.and_then(offline).map(|offline| vec![offline]);
-        let mut batches = events.batches(BATCH).chain(goodbye).peekable();
+        let worker = self.worker.clone();
+        let key = |event: &Value| EventHead::deserialize(event).ok()?.key();
+        let is_left_out = |event: &Value| tests.zip(key(event)).is_some_and(|(tests, key)| tests.fate(&worker, key) == Fate::LeftOut);
+        let shown = events.batches(BATCH).map(|mut batch| {
+            batch.retain(|event| !is_left_out(event));
+            batch
+        });
+        let mut batches = shown.filter(|batch| !batch.is_empty()).chain(goodbye).peekable();
         let mut is_silent = self.next == 1;
         while let Some(mut batch) = batches.next() {
             if std::mem::take(&mut is_silent) {
                 batch.splice(0..0, online(estate));
             }
             let Some(parcel) = Parcel::of(self.next, &batch) else { continue };
+            if tests.is_some() {
+                self.undecided.extend((self.next..).zip(&batch).filter_map(|(number, event)| Some((number, key(event)?))));
+            }
             self.next += parcel.count();
             let stage = if batches.peek().is_none() { Stage::Last } else { Stage::Draft };
             // Kept by numbers alone it is the same again for whoever reads it next.
@@ -153,14 +208,25 @@ impl Replay {
     /// The batch that is next; `None` when all is settled. An empty one only tells what was dropped, and that the program is gone.
     #[allow(clippy::should_implement_trait, reason = "the same one until it is settled")]
     pub fn next(&mut self) -> Option<&Parcel> {
-        if self.parts.is_empty() {
-            let parcel = self
-                .journal
-                .front_joined()
-                .or_else(|| self.unkept.front().cloned())
-                .or_else(|| (self.told != Some(sum(&self.dropped()))).then(|| Parcel::empty(self.next)))?;
+        while self.parts.is_empty() {
+            let Some(parcel) = self.journal.front_joined().or_else(|| self.unkept.front().cloned()) else {
+                let empty = (self.told != Some(sum(&self.dropped()))).then(|| Parcel::empty(self.next))?;
+                self.end = empty.last();
+                self.parts.push_back(empty);
+                break;
+            };
             self.end = parcel.last();
-            self.parts.push_back(parcel);
+            let is_left_out = |number| self.left_out.binary_search(&number).is_ok();
+            if (parcel.first()..=parcel.last()).any(is_left_out)
+                && let Some(parts) = parcel.without_all(is_left_out)
+            {
+                self.parts.extend(parts);
+            } else {
+                self.parts.push_back(parcel);
+            }
+            if self.parts.is_empty() {
+                self.settled();
+            }
         }
         self.parts.front()
     }

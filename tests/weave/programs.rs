@@ -91,7 +91,7 @@ fn a_separator_directly_behind_the_subcommand_reaches_cargo() {
 #[test]
 fn programs_that_tests_start_belong_below_them() {
     let (server, project) = (Server::start(), project("starts"));
-    good(run(project.monitor("test --test programs", Some(&server))));
+    good(run(project.monitor("test --all --test programs", Some(&server))));
     // The program records nothing where the environment is cleared.
     let expected = ["clears", "compares", "made_by_a_macro", "starts", "starts_on_a_thread"];
     let text = wait_for("a program below each of four tests", || {

@@ -73,7 +73,7 @@ fn tests_and_doctests_have_the_same_results() {
     };
     let plain = results(run(project.cargo("test --workspace --features shop-lib/extra")));
     assert!(plain.iter().any(|line| line.contains("lib.rs - add")), "{plain:?}");
-    assert_eq!(results(run(project.monitor("test --workspace --features shop-lib/extra", Some(&server)))), plain);
+    assert_eq!(results(run(project.monitor("test --all --workspace --features shop-lib/extra", Some(&server)))), plain);
     // A tree for each program of tests, and below it each test by its name, with the program that it has started.
     let started = wait_for("the program below its test", || Some(tree(&server, "tests of it")).filter(|tree| tree.contains("shop::main")));
     assert!(started.starts_with("tests of it\n  it_runs\n    shop::main\n      shop_lib::Cart::add\n"), "{started}");

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use monitor_spool::{Backoff, Follower, Life, Spool};
-use monitor_wire::WorkerId;
+use monitor_spool::{Backoff, Follower, FollowerOfTests, Life, PassedTests, Replay, Spool};
+use monitor_wire::{WorkerId, WorkerRef};
 
 use super::post::{Post, Sent};
 use super::unsent::Unsent;
@@ -17,27 +17,28 @@ const LONG_PAUSE: Duration = Duration::from_millis(200);
 /// Once all programs are gone, a server that doesn't take what they left is tried for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// `follow LAUNCH PID`: until this process and all others of the launch are gone and shipped.
+/// `follow LAUNCH PID [of-tests]`: until this process and all others of the launch are gone and shipped.
 pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let launch = args.next().and_then(|launch| launch.into_string().ok());
     let pid = args.next().and_then(|pid| pid.to_str()?.parse().ok());
     let (Some(launch), Some(pid)) = (launch, pid) else { return ExitCode::from(2) };
+    let tests = args.next().filter(|word| word == super::OF_TESTS).map(|_| PassedTests::new(pid));
     let program = Running::of(pid);
     if !detach() {
         return ExitCode::SUCCESS;
     }
     // Whatever goes wrong here waits in the spool for the next one who ships.
-    match work(&launch, &program) {
+    match work(&launch, &program, tests) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
+fn work(launch: &str, program: &Running, tests: Option<PassedTests>) -> anyhow::Result<()> {
     let post = Post::new()?;
     let Some(dir) = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()) else { return Ok(()) };
-    let spool = Spool::open(&dir)?;
-    let (mut followers, mut backoff, unsent) = (BTreeMap::<WorkerId, Follower>::new(), Backoff::default(), Unsent::of_this_project());
+    let mut shipper = Shipper { post, spool: Spool::open(&dir)?, tests, followers: BTreeMap::new(), undecided: BTreeMap::new() };
+    let (mut backoff, unsent) = (Backoff::default(), Unsent::of_this_project());
     let (mut news, mut ended, mut next_try) = (Instant::now(), None::<Instant>, Instant::now());
     loop {
         // Before anything is looked for: what it made until then is found.
@@ -50,21 +51,11 @@ fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
             std::thread::sleep(pause);
             continue;
         }
-        let found = spool.launched(launch)?;
         let (mut is_busy, mut refusal, mut is_done) = (false, None, true);
-        for (worker, life) in found {
-            let shipped = if life == Life::Living {
-                is_done = false;
-                if !followers.contains_key(&worker) {
-                    followers.extend(spool.follow(worker)?.map(|follower| (worker, follower)));
-                }
-                followers.get_mut(&worker).map(|follower| post.send_all(follower)).unwrap_or_default()
-            } else {
-                let acknowledged = followers.remove(&worker).map_or(0, |follower| follower.acknowledged());
-                ship_dead(&post, &spool, worker, acknowledged)?
-            };
+        for (worker, life) in shipper.found(launch, is_over)? {
+            let (shipped, is_whole) = shipper.ship(&worker, life)?;
             is_busy |= shipped.is_any;
-            is_done &= shipped.refusal.is_none();
+            is_done &= is_whole && shipped.refusal.is_none();
             refusal = refusal.or(shipped.refusal);
         }
         if is_over && is_done {
@@ -86,14 +77,71 @@ fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
     }
 }
 
-fn ship_dead(post: &Post, spool: &Spool, worker: WorkerId, acknowledged: u64) -> anyhow::Result<Sent> {
-    let Some(mut replay) = spool.claim_behind(worker, acknowledged)? else { return Ok(Sent::default()) };
-    let sent = post.send_all(&mut replay);
-    if sent.refusal.is_some() {
-        return Ok(sent);
+/// Sends what the programs of one launch write.
+struct Shipper {
+    post: Post,
+    spool: Spool,
+    /// What leaves out the rows below tests that passed within a second.
+    tests: Option<PassedTests>,
+    /// Programs that run.
+    followers: BTreeMap<WorkerId, Follower>,
+    /// Programs that have ended, but not the tests that started them.
+    undecided: BTreeMap<WorkerId, Replay>,
+}
+
+impl Shipper {
+    /// The programs of the launch, the program of tests first: the programs that it starts wait for what it has written.
+    fn found(&mut self, launch: &str, is_over: bool) -> anyhow::Result<Vec<(WorkerRef, Life)>> {
+        let mut found = self.spool.launched(launch)?;
+        if let Some(tests) = &mut self.tests {
+            found.sort_by_key(|(worker, _)| !tests.is_program(worker));
+            match found.first() {
+                Some((worker, _)) if tests.is_program(worker) => tests.found_program(),
+                _ if is_over => tests.program_is_over(),
+                _ => {}
+            }
+        }
+        Ok(found)
     }
-    replay.finish()?;
-    Ok(Sent { is_any: true, refusal: None })
+
+    /// Sends what there is of a program. Returns true besides if nothing more is to come of it.
+    fn ship(&mut self, worker: &WorkerRef, life: Life) -> anyhow::Result<(Sent, bool)> {
+        let Self { post, spool, tests, followers, undecided } = self;
+        // The spool of an undecided program looks as if the program lived, because this process has its lock.
+        let mut replay = match undecided.remove(&worker.id) {
+            Some(replay) => replay,
+            None if life == Life::Living => {
+                if !followers.contains_key(&worker.id) {
+                    followers.extend(spool.follow(worker.id)?.map(|follower| (worker.id, follower)));
+                }
+                let Some(follower) = followers.get_mut(&worker.id) else { return Ok((Sent::default(), false)) };
+                let sent = match tests {
+                    Some(tests) => post.send_all(&mut FollowerOfTests { follower, tests }),
+                    None => post.send_all(follower),
+                };
+                return Ok((sent, false));
+            }
+            None => {
+                let acknowledged = followers.remove(&worker.id).map_or(0, |follower| follower.acknowledged());
+                let claimed = match tests {
+                    Some(tests) => spool.claim_of_tests(worker.id, acknowledged, tests)?,
+                    None => spool.claim_behind(worker.id, acknowledged)?,
+                };
+                let Some(replay) = claimed else { return Ok((Sent::default(), true)) };
+                replay
+            }
+        };
+        if tests.as_ref().is_some_and(|tests| !replay.decide(tests)) {
+            undecided.insert(worker.id, replay);
+            return Ok((Sent::default(), false));
+        }
+        let sent = post.send_all(&mut replay);
+        if sent.refusal.is_some() {
+            return Ok((sent, false));
+        }
+        replay.finish()?;
+        Ok((Sent { is_any: true, refusal: None }, true))
+    }
 }
 
 /// A process, told apart from a later one of its number.

@@ -71,6 +71,11 @@ impl Journal {
         }
     }
 
+    /// All batches that are not acknowledged, the oldest first, without those that can't be read.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Parcel> {
+        self.places.iter().filter_map(|place| read_place(&self.folder, place))
+    }
+
     /// Counts events that the server can't take.
     pub fn reject_all(&mut self, parcel: &Parcel) {
         self.lost.add_all(parcel, "rejected");

@@ -1,0 +1,175 @@
+//! Follows a program of a launch of tests, without what is below a test that passed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use monitor_wire::ProcessId;
+
+use super::{BYTES, EVENTS, Follower};
+use crate::parcel::Parcel;
+use crate::passed_tests::{EventHead, EventKey, Fate, PassedTests};
+use crate::program;
+use crate::sending::{Batches, Settled};
+use crate::{Answer, Head};
+
+/// Bytes of events that are held back of one program. Beyond, the test that has most of them is shown with all its rows.
+const MAX_HELD_BYTES: usize = 16 << 20;
+
+/// A program, and what decides which of its events are sent.
+#[derive(Debug)]
+pub struct FollowerOfTests<'a> {
+    /// The program.
+    pub follower: &'a mut Follower,
+    /// Decides for all programs of the launch.
+    pub tests: &'a mut PassedTests,
+}
+
+/// Events that were read. Those that are held back are acknowledged when they are sent or left out, so that they are in the spool until
+/// then.
+#[derive(Debug, Default)]
+pub(super) struct Sieve {
+    /// Number of the last event that was read.
+    read_to: u64,
+    /// Events that are to be sent, by number.
+    shown: BTreeMap<u64, Vec<u8>>,
+    /// Events whose fate is open, by the uppermost process that was known above them.
+    held: HashMap<ProcessId, Held>,
+    held_bytes: usize,
+    /// A batch can't be read: it and all behind it wait until the program is dead.
+    is_stuck: bool,
+}
+
+#[derive(Debug)]
+struct Held {
+    /// One of the events.
+    key: EventKey,
+    events: BTreeMap<u64, Vec<u8>>,
+    bytes: usize,
+}
+
+impl FollowerOfTests<'_> {
+    /// The batch that is next.
+    fn next(&mut self) -> Option<Parcel> {
+        self.tests.show_slow(Instant::now());
+        while (self.follower.sieve.shown.len() as u64) < EVENTS && self.read_on() {}
+        self.decide();
+        self.follower.acknowledge_settled();
+        self.follower.sieve.next()
+    }
+
+    /// Reads one more batch. Returns false if there is none.
+    fn read_on(&mut self) -> bool {
+        let Self { follower, tests } = self;
+        if follower.sieve.is_stuck {
+            return false;
+        }
+        let Some(parcel) = follower.next() else { return false };
+        let json = parcel.json().unwrap_or_default();
+        let Some(events) = EventHead::all(&json).filter(|events| events.len() as u64 == parcel.count()) else {
+            follower.sieve.is_stuck = true;
+            return false;
+        };
+        follower.at = follower.end;
+        let worker = &follower.about.worker;
+        tests.learn(worker, events.iter().map(|(_, head)| head));
+        for (number, (event, head)) in (parcel.first()..).zip(&events) {
+            // The program has given up a part of its journal, and the rest is read again.
+            if number <= follower.sieve.read_to {
+                continue;
+            }
+            let open = head.key().map(|key| (key, tests.fate(worker, key)));
+            match open {
+                None | Some((_, Fate::Shown)) => drop(follower.sieve.shown.insert(number, event.to_vec())),
+                Some((_, Fate::LeftOut)) => {}
+                Some((key, Fate::Open)) => follower.sieve.hold(tests.top(key), key, number, event),
+            }
+        }
+        follower.sieve.read_to = follower.sieve.read_to.max(parcel.last());
+        if follower.sieve.held_bytes > MAX_HELD_BYTES {
+            follower.sieve.show_largest(tests);
+            self.decide();
+        }
+        true
+    }
+
+    /// Sends or leaves out what was held back and is decided.
+    fn decide(&mut self) {
+        let Self { follower, tests } = self;
+        let Sieve { held, held_bytes, shown, .. } = &mut follower.sieve;
+        held.retain(|_, held| {
+            let fate = tests.fate(&follower.about.worker, held.key);
+            if fate == Fate::Shown {
+                shown.append(&mut held.events);
+            }
+            if fate != Fate::Open {
+                *held_bytes -= held.bytes;
+            }
+            fate == Fate::Open
+        });
+    }
+}
+
+impl Sieve {
+    fn hold(&mut self, top: ProcessId, key: EventKey, number: u64, event: &[u8]) {
+        let held = self.held.entry(top).or_insert_with(|| Held { key, events: BTreeMap::new(), bytes: 0 });
+        held.events.insert(number, event.to_vec());
+        held.bytes += event.len();
+        self.held_bytes += event.len();
+    }
+
+    fn show_largest(&self, tests: &mut PassedTests) {
+        if let Some(largest) = self.held.values().max_by_key(|held| held.bytes) {
+            tests.show(largest.key);
+        }
+    }
+
+    /// The first events without a gap between their numbers.
+    fn next(&self) -> Option<Parcel> {
+        let first = *self.shown.first_key_value()?.0;
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        for (number, event) in (first..).zip(&self.shown).map_while(|(number, (own, event))| (number == *own).then_some((number, event))) {
+            bytes += event.len();
+            if number - first >= EVENTS || bytes > BYTES && !events.is_empty() {
+                break;
+            }
+            events.push(&event[..]);
+        }
+        Parcel::of_json(first, &events)
+    }
+
+    /// Number of the last event before the first one that waits.
+    fn settled_to(&self) -> u64 {
+        let held = self.held.values().filter_map(|held| held.events.keys().next());
+        held.chain(self.shown.keys().next()).min().map_or(self.read_to, |first| first - 1)
+    }
+}
+
+impl Follower {
+    fn acknowledge_settled(&mut self) {
+        let settled = self.sieve.settled_to();
+        if settled > self.acknowledged {
+            self.acknowledged = settled;
+            let _ = program::follow(&self.dir, settled);
+        }
+    }
+}
+
+impl Batches for FollowerOfTests<'_> {
+    fn request<T>(&mut self, sent_us: u64, make: impl FnOnce(&Parcel, &Head<'_>) -> T) -> Option<T> {
+        let parcel = self.next()?;
+        let follower = &mut *self.follower;
+        follower.last = parcel.last();
+        Some(make(&parcel, &Head { worker: &follower.about.worker, sent_us, dropped: &follower.dropped, lost: false }))
+    }
+
+    /// As by the follower alone.
+    fn settle(&mut self, answer: &Answer) -> Settled {
+        if *answer != Answer::Accepted {
+            return Settled::Waits;
+        }
+        let follower = &mut *self.follower;
+        follower.sieve.shown = follower.sieve.shown.split_off(&(follower.last + 1));
+        follower.acknowledge_settled();
+        Settled::Taken
+    }
+}

@@ -1,0 +1,252 @@
+//! Tests that passed within a second: nothing below them is sent.
+//!
+//! `cargo monitor test` starts a program of tests, and [`PassedTests`] reads all events of that program and of the programs that its
+//! tests start, before they are sent. The events stay in the spool until it is decided what becomes of them, so that a crash loses none:
+//! a test that has not ended when its program is dead is shown with all its rows.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use monitor_wire::{Outcome, ProcessId, RootId, WorkerRef};
+use serde::Deserialize;
+
+use crate::events;
+
+/// A test that took longer keeps its rows.
+const LONGEST: Duration = Duration::from_secs(1);
+/// A test whose end was not read for so long, after its start was read, runs longer. A little more than [`LONGEST`], because start and
+/// end of a test may be read with different delays.
+const PATIENCE: Duration = Duration::from_millis(1_250);
+/// The program has written all it has by now if nothing was read for so long.
+const SILENCE: Duration = Duration::from_millis(250);
+/// Processes whose tests are known, at most. Beyond, the oldest are forgotten, and what is told of them later is shown.
+const MAX_KNOWN: usize = 500_000;
+/// Steps from a process up to its test, at most: what is read may be made up.
+const MAX_STEPS: usize = 1_000;
+
+/// Decides for all programs of a launch which events are below a test that passed within a second.
+#[derive(Debug)]
+pub struct PassedTests {
+    /// The operating system's number of the program of tests.
+    pid: u32,
+    /// The process of the program, whose children are the tests.
+    program: Option<(RootId, ProcessId)>,
+    tests: HashMap<ProcessId, Test>,
+    /// The test of a process, or the nearest process above it that was known.
+    above: HashMap<ProcessId, ProcessId>,
+    /// Keys of `above`, the oldest first.
+    order: VecDeque<ProcessId>,
+    /// True if a spool of the program was found.
+    is_found: bool,
+    /// True if all that the program has written was read.
+    is_over: bool,
+    /// Time of the latest event of the program.
+    latest_us: u64,
+    /// When events of the program were last read.
+    read: Option<Instant>,
+}
+
+/// A child of the process of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Test {
+    /// Its start was read then; it began at this time.
+    Runs { read: Instant, started_us: u64 },
+    /// It passed within a second.
+    Passed,
+    /// It failed, was cancelled, or takes longer.
+    Shown,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Shown,
+    LeftOut,
+    /// Not decided by now.
+    Open,
+}
+
+/// The tree and the process of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EventKey {
+    root_id: RootId,
+    id: ProcessId,
+}
+
+/// The members of an event that decide what becomes of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct EventHead<'a> {
+    #[serde(rename = "type", borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(default)]
+    root_id: Option<RootId>,
+    #[serde(default)]
+    id: Option<ProcessId>,
+    #[serde(default)]
+    parent_id: Option<ProcessId>,
+    #[serde(default)]
+    time_us: u64,
+    #[serde(default)]
+    elapsed_ns: Option<u64>,
+    #[serde(default)]
+    outcome: Option<Outcome>,
+    #[serde(default)]
+    failed: u64,
+    #[serde(default)]
+    running: u64,
+}
+
+impl<'a> EventHead<'a> {
+    /// Reads the events of a JSON array, each with its bytes; `None` if one of them is no event.
+    pub(crate) fn all(json: &'a [u8]) -> Option<Vec<(&'a [u8], Self)>> {
+        events::split(json)?.into_iter().map(|event| Some((event, serde_json::from_slice(event).ok()?))).collect()
+    }
+
+    /// Returns `None` for what is about no process.
+    pub(crate) fn key(&self) -> Option<EventKey> {
+        Some(EventKey { root_id: self.root_id?, id: self.id? })
+    }
+}
+
+impl PassedTests {
+    /// Decides for the launch whose first process has this number.
+    pub fn new(pid: u32) -> Self {
+        Self {
+            pid,
+            program: None,
+            tests: HashMap::new(),
+            above: HashMap::new(),
+            order: VecDeque::new(),
+            is_found: false,
+            is_over: false,
+            latest_us: 0,
+            read: None,
+        }
+    }
+
+    /// Returns true if this worker is the program of tests, and not one that a test has started.
+    pub fn is_program(&self, worker: &WorkerRef) -> bool {
+        worker.pid == self.pid
+    }
+
+    /// A spool of the program of tests was found: programs that its tests start wait for what it has written.
+    pub fn found_program(&mut self) {
+        self.is_found = true;
+    }
+
+    /// All that the program of tests has written was read. Tests that have not ended are shown with all their rows.
+    pub fn program_is_over(&mut self) {
+        self.is_over = true;
+        for test in self.tests.values_mut().filter(|test| matches!(test, Test::Runs { .. })) {
+            *test = Test::Shown;
+        }
+    }
+
+    /// Shows tests that have run for more than a second by now.
+    pub(crate) fn show_slow(&mut self, now: Instant) {
+        let is_silent = self.read.is_none_or(|read| now.saturating_duration_since(read) >= SILENCE);
+        for test in self.tests.values_mut() {
+            if let Test::Runs { read, started_us } = *test
+                && now.saturating_duration_since(read) >= PATIENCE
+                // Else the program is behind with its writing.
+                && (is_silent || self.latest_us.saturating_sub(started_us) >= LONGEST.as_micros() as u64)
+            {
+                *test = Test::Shown;
+            }
+        }
+    }
+
+    /// Learns from events which were written together. Parents may stand behind their children.
+    pub(crate) fn learn<'a, 'b: 'a>(&mut self, worker: &WorkerRef, heads: impl Iterator<Item = &'a EventHead<'b>> + Clone) {
+        let is_program = self.is_program(worker);
+        if is_program {
+            self.read = Some(Instant::now());
+            for head in heads.clone() {
+                self.latest_us = self.latest_us.max(head.time_us);
+                if self.program.is_none() && head.event_type == "process-started" && head.parent_id.is_none() {
+                    self.program = head.root_id.zip(head.id);
+                }
+            }
+        }
+        for head in heads.clone().filter(|head| matches!(&*head.event_type, "process-started" | "process-folded")) {
+            self.begun(is_program, head);
+        }
+        for head in heads.filter(|_| is_program).filter(|head| head.event_type == "process-ended") {
+            self.ended(head);
+        }
+    }
+
+    fn begun(&mut self, is_program: bool, head: &EventHead<'_>) {
+        let (Some(id), Some(parent)) = (head.id, head.parent_id) else { return };
+        if !is_program || self.program.is_none_or(|(_, program)| program != parent) {
+            let up = if self.tests.contains_key(&parent) { parent } else { self.above.get(&parent).copied().unwrap_or(parent) };
+            if self.above.insert(id, up).is_none() {
+                self.order.push_back(id);
+            }
+            if self.order.len() > MAX_KNOWN
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.above.remove(&oldest);
+            }
+        } else if head.event_type == "process-started" {
+            self.tests.entry(id).or_insert_with(|| Test::Runs { read: Instant::now(), started_us: head.time_us });
+        } else if head.failed > 0 || head.running > 0 {
+            self.tests.insert(id, Test::Shown);
+        } else {
+            // A brief test is counted, and each of the counted calls took less than a second.
+            self.tests.entry(id).or_insert(Test::Passed);
+        }
+    }
+
+    fn ended(&mut self, head: &EventHead<'_>) {
+        let Some(test @ Test::Runs { .. }) = head.id.and_then(|id| self.tests.get_mut(&id)) else { return };
+        let Test::Runs { started_us, .. } = *test else { return };
+        let elapsed = head.elapsed_ns.map_or_else(|| Duration::from_micros(head.time_us.saturating_sub(started_us)), Duration::from_nanos);
+        let has_passed = head.outcome == Some(Outcome::SUCCEEDED) && elapsed <= LONGEST;
+        *test = if has_passed { Test::Passed } else { Test::Shown };
+    }
+
+    /// What becomes of an event of this worker, as far as is known by now.
+    pub(crate) fn fate(&self, worker: &WorkerRef, key: EventKey) -> Fate {
+        let is_program = self.is_program(worker);
+        match self.program {
+            // Another tree, or the process of the program.
+            Some((root_id, id)) if root_id != key.root_id || id == key.id => return Fate::Shown,
+            Some(_) => {}
+            None if is_program || self.is_over || !self.is_found => return Fate::Shown,
+            None => return Fate::Open,
+        }
+        if self.tests.contains_key(&key.id) && !self.above.contains_key(&key.id) {
+            return Fate::Shown;
+        }
+        match self.tests.get(&self.top(key)) {
+            Some(Test::Runs { .. }) => Fate::Open,
+            Some(Test::Passed) => Fate::LeftOut,
+            Some(Test::Shown) => Fate::Shown,
+            // Of a program that a test has started: the call that started it may not be written by now.
+            None if !is_program && !self.is_over => Fate::Open,
+            None => Fate::Shown,
+        }
+    }
+
+    /// Shows all that is below the same test as this, whatever becomes of the test.
+    pub(crate) fn show(&mut self, key: EventKey) {
+        self.tests.insert(self.top(key), Test::Shown);
+    }
+
+    /// The test above the process of an event, or the uppermost process that is known.
+    pub(crate) fn top(&self, key: EventKey) -> ProcessId {
+        let mut id = key.id;
+        for _ in 0..MAX_STEPS {
+            match self.above.get(&id) {
+                Some(up) if !self.tests.contains_key(&id) => id = *up,
+                _ => break,
+            }
+        }
+        id
+    }
+}
