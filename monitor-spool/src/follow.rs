@@ -4,7 +4,7 @@ mod of_tests;
 
 use std::path::Path;
 
-use monitor_wire::{Dropped, WorkerId, WorkerRef};
+use monitor_wire::{Dropped, ProcessId, WorkerId, WorkerRef};
 
 use crate::block::{HEADER, read_one, size};
 use crate::found::{Life, life};
@@ -162,6 +162,7 @@ impl Follower {
             }
             if let Ok(meta) = serde_json::from_slice::<Meta>(meta) {
                 self.dropped = meta.dropped;
+                self.sieve.slow_tests.extend(meta.slow_tests.into_iter().filter_map(ProcessId::new));
             }
             (kept, events) = (kept + frame.len(), events + header.a);
             parcels.push(Parcel::kept(header.number, header.a, frame.to_vec()));

@@ -35,6 +35,9 @@ pub struct Meta {
     /// Starts among these entries that are in no batch yet, for they may come to be counted in a fold.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub held: Vec<u64>,
+    /// Tests that were found to run for more than a second, by the ids of their processes.
+    #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
+    pub slow_tests: Vec<u64>,
     /// What was dropped since the program began, without what the journal itself [`dropped`](Journal::dropped), which it adds.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub dropped: Vec<Dropped>,

@@ -74,11 +74,14 @@ impl Display for Site<'_> {
 
 /// What is known when a batch is appended.
 pub(crate) fn meta(meta: &Meta) -> Vec<u8> {
-    let Meta { taken, lane, held, dropped } = meta;
+    let Meta { taken, lane, held, slow_tests, dropped } = meta;
     let taken = List(taken.iter().map(|(region, taken)| format!("\"{region}\":{taken}")));
     let mut json = format!("{{\"taken\":{{{taken}}},\"lane\":{lane}");
     if !held.is_empty() {
         let _ = write!(json, ",\"held\":[{}]", List(held));
+    }
+    if !slow_tests.is_empty() {
+        let _ = write!(json, ",\"slow_tests\":[{}]", List(slow_tests));
     }
     if !dropped.is_empty() {
         let _ = write!(json, ",\"dropped\":[{}]", List(dropped.iter().map(drop)));
@@ -119,7 +122,7 @@ mod tests {
             prop_assert_eq!(serde_json::from_slice::<Registered>(&site(&of)).unwrap(), of);
             let drop = Dropped { event_type: text.clone(), reason: text, root_id: root.and_then(RootId::new), count: number };
             let taken = many.iter().map(|number| (*number as u32, *number)).collect();
-            let of = Meta { taken, lane: number, dropped: vec![drop; many.len()], held: many };
+            let of = Meta { taken, lane: number, dropped: vec![drop; many.len()], held: many.clone(), slow_tests: many };
             prop_assert_eq!(serde_json::from_slice::<Meta>(&meta(&of)).unwrap(), of);
         }
     }

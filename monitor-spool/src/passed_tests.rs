@@ -9,7 +9,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monitor_wire::{Outcome, ProcessId, RootId, WorkerRef};
 use serde::Deserialize;
@@ -18,12 +18,7 @@ use crate::events;
 
 /// A test that took longer keeps its rows.
 const LONGEST: Duration = Duration::from_secs(1);
-/// A test whose end was not read for so long, after its start was read, runs longer. A little more than [`LONGEST`], because start and
-/// end of a test may be read with different delays.
-const PATIENCE: Duration = Duration::from_millis(1_250);
-/// The program has written all it has by now if nothing was read for so long.
-const SILENCE: Duration = Duration::from_millis(250);
-/// Processes whose tests are known, at most. Beyond, the oldest are forgotten, and what is told of them later is shown.
+/// Processes that have ended and whose tests are known, at most. Beyond, the oldest are forgotten.
 const MAX_KNOWN: usize = 500_000;
 /// Steps from a process up to its test, at most: what is read may be made up.
 const MAX_STEPS: usize = 1_000;
@@ -38,23 +33,20 @@ pub struct PassedTests {
     tests: HashMap<ProcessId, Test>,
     /// The test of a process, or the nearest process above it that was known.
     above: HashMap<ProcessId, ProcessId>,
-    /// Keys of `above`, the oldest first.
+    /// Counted calls, and calls that have ended, the oldest first.
     order: VecDeque<ProcessId>,
     /// True if a spool of the program was found.
     is_found: bool,
     /// True if all that the program has written was read.
     is_over: bool,
-    /// Time of the latest event of the program.
-    latest_us: u64,
-    /// When events of the program were last read.
-    read: Option<Instant>,
 }
 
 /// A child of the process of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Test {
-    /// Its start was read then; it began at this time.
-    Runs { read: Instant, started_us: u64 },
+    Runs {
+        started_us: u64,
+    },
     /// It passed within a second.
     Passed,
     /// It failed, was cancelled, or takes longer.
@@ -115,17 +107,7 @@ impl<'a> EventHead<'a> {
 impl PassedTests {
     /// Decides for the launch whose first process has this number.
     pub fn new(pid: u32) -> Self {
-        Self {
-            pid,
-            program: None,
-            tests: HashMap::new(),
-            above: HashMap::new(),
-            order: VecDeque::new(),
-            is_found: false,
-            is_over: false,
-            latest_us: 0,
-            read: None,
-        }
+        Self { pid, program: None, tests: HashMap::new(), above: HashMap::new(), order: VecDeque::new(), is_found: false, is_over: false }
     }
 
     /// Returns true if this worker is the program of tests, and not one that a test has started.
@@ -146,15 +128,10 @@ impl PassedTests {
         }
     }
 
-    /// Shows tests that have run for more than a second by now.
-    pub(crate) fn show_slow(&mut self, now: Instant) {
-        let is_silent = self.read.is_none_or(|read| now.saturating_duration_since(read) >= SILENCE);
-        for test in self.tests.values_mut() {
-            if let Test::Runs { read, started_us } = *test
-                && now.saturating_duration_since(read) >= PATIENCE
-                // Else the program is behind with its writing.
-                && (is_silent || self.latest_us.saturating_sub(started_us) >= LONGEST.as_micros() as u64)
-            {
+    /// These tests run for more than a second.
+    pub(crate) fn show_slow(&mut self, slow_tests: impl IntoIterator<Item = ProcessId>) {
+        for id in slow_tests {
+            if let Some(test @ Test::Runs { .. }) = self.tests.get_mut(&id) {
                 *test = Test::Shown;
             }
         }
@@ -163,19 +140,14 @@ impl PassedTests {
     /// Learns from events which were written together. Parents may stand behind their children.
     pub(crate) fn learn<'a, 'b: 'a>(&mut self, worker: &WorkerRef, heads: impl Iterator<Item = &'a EventHead<'b>> + Clone) {
         let is_program = self.is_program(worker);
-        if is_program {
-            self.read = Some(Instant::now());
-            for head in heads.clone() {
-                self.latest_us = self.latest_us.max(head.time_us);
-                if self.program.is_none() && head.event_type == "process-started" && head.parent_id.is_none() {
-                    self.program = head.root_id.zip(head.id);
-                }
-            }
+        if is_program && self.program.is_none() {
+            let root = heads.clone().find(|head| head.event_type == "process-started" && head.parent_id.is_none());
+            self.program = root.and_then(|head| head.root_id.zip(head.id));
         }
         for head in heads.clone().filter(|head| matches!(&*head.event_type, "process-started" | "process-folded")) {
             self.begun(is_program, head);
         }
-        for head in heads.filter(|_| is_program).filter(|head| head.event_type == "process-ended") {
+        for head in heads.filter(|head| head.event_type == "process-ended") {
             self.ended(head);
         }
     }
@@ -184,16 +156,12 @@ impl PassedTests {
         let (Some(id), Some(parent)) = (head.id, head.parent_id) else { return };
         if !is_program || self.program.is_none_or(|(_, program)| program != parent) {
             let up = if self.tests.contains_key(&parent) { parent } else { self.above.get(&parent).copied().unwrap_or(parent) };
-            if self.above.insert(id, up).is_none() {
-                self.order.push_back(id);
-            }
-            if self.order.len() > MAX_KNOWN
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.above.remove(&oldest);
+            let is_new = self.above.insert(id, up).is_none();
+            if is_new && head.event_type == "process-folded" {
+                self.forget_later(id);
             }
         } else if head.event_type == "process-started" {
-            self.tests.entry(id).or_insert_with(|| Test::Runs { read: Instant::now(), started_us: head.time_us });
+            self.tests.entry(id).or_insert_with(|| Test::Runs { started_us: head.time_us });
         } else if head.failed > 0 || head.running > 0 {
             self.tests.insert(id, Test::Shown);
         } else {
@@ -202,9 +170,22 @@ impl PassedTests {
         }
     }
 
+    /// Forgets the oldest of too many processes that run no more.
+    fn forget_later(&mut self, id: ProcessId) {
+        self.order.push_back(id);
+        if self.order.len() > MAX_KNOWN
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.above.remove(&oldest);
+        }
+    }
+
     fn ended(&mut self, head: &EventHead<'_>) {
+        if let Some(id) = head.id.filter(|id| self.above.contains_key(id)) {
+            return self.forget_later(id);
+        }
         let Some(test @ Test::Runs { .. }) = head.id.and_then(|id| self.tests.get_mut(&id)) else { return };
-        let Test::Runs { started_us, .. } = *test else { return };
+        let Test::Runs { started_us } = *test else { return };
         let elapsed = head.elapsed_ns.map_or_else(|| Duration::from_micros(head.time_us.saturating_sub(started_us)), Duration::from_nanos);
         let has_passed = head.outcome == Some(Outcome::SUCCEEDED) && elapsed <= LONGEST;
         *test = if has_passed { Test::Passed } else { Test::Shown };
@@ -227,8 +208,8 @@ impl PassedTests {
             Some(Test::Runs { .. }) => Fate::Open,
             Some(Test::Passed) => Fate::LeftOut,
             Some(Test::Shown) => Fate::Shown,
-            // Of a program that a test has started: the call that started it may not be written by now.
-            None if !is_program && !self.is_over => Fate::Open,
+            // The call above it is not written by now.
+            None if !self.is_over => Fate::Open,
             None => Fate::Shown,
         }
     }

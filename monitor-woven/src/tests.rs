@@ -1,14 +1,20 @@
 //! A program of tests that `cargo monitor test` has started: one tree for all that its harness runs.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use monitor_core::record::Record;
-use monitor_core::{Exit, Process, home};
+
+use monitor_core::{Exit, Process, Running, home};
 
 /// Names the process that was started to run tests: those that a test starts inherit the variable, and are none.
 const VARIABLE: &str = "MONITOR_TESTS";
+
+/// A test that runs for so long is slow. A little more than the second in which a test that passed has no rows below it, so that no
+/// such test is called slow.
+const SLOW: Duration = Duration::from_millis(1_050);
 
 /// The process of the program.
 static PROGRAM: Mutex<Option<Process>> = Mutex::new(None);
@@ -46,7 +52,8 @@ pub(crate) fn end(code: Option<i32>) {
 /// The records about tests, in contrast to those about calls within them.
 #[derive(Debug, Default)]
 pub(crate) struct TestRecords {
-    running: HashSet<u64>,
+    /// Tests that run, with their starts in Unix microseconds until they are known to be slow.
+    running: HashMap<u64, Option<u64>>,
 }
 
 impl TestRecords {
@@ -56,14 +63,33 @@ impl TestRecords {
         match record {
             _ if program == 0 => false,
             Record::Started(started) if started.parent == program => {
-                self.running.insert(started.id);
+                self.running.insert(started.id, Some(started.time_us));
                 true
             }
             Record::Started(started) => started.id == program,
             Record::Folded(folded) => folded.parent == program,
-            Record::Ended(ended) => ended.id == program || self.running.remove(&ended.id),
+            Record::Ended(ended) => ended.id == program || self.running.remove(&ended.id).is_some(),
             _ => false,
         }
+    }
+
+    /// How long it takes until a test may be slow.
+    pub(crate) fn next_slow(&self, now_us: u64) -> Option<Duration> {
+        let starts = self.running.values().flatten();
+        let first = starts.min()?;
+        Some(SLOW.saturating_sub(Duration::from_micros(now_us.saturating_sub(*first))))
+    }
+
+    /// Returns the tests that have become slow. A test that isn't among the calls that run has ended, and its record is still in a ring.
+    pub(crate) fn slow(&mut self, now_us: u64, running: &[Running]) -> Vec<u64> {
+        let mut slow = Vec::new();
+        for (id, start) in &mut self.running {
+            if start.is_some_and(|start| now_us.saturating_sub(start) >= SLOW.as_micros() as u64) {
+                *start = None;
+                slow.extend(running.iter().any(|running| running.id == *id).then_some(*id));
+            }
+        }
+        slow
     }
 }
 

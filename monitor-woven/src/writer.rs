@@ -183,7 +183,7 @@ impl Writer {
         let mut exit = self.commands.recv_timeout(FIRST).ok();
         fork::awake();
         self.keeper.prepare();
-        self.put(&[to_json::online(started_us, env!("CARGO_PKG_VERSION"), self.heartbeat.as_millis() as u64)]);
+        self.put(&[to_json::online(started_us, env!("CARGO_PKG_VERSION"), self.heartbeat.as_millis() as u64)], Vec::new());
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut beaten = Instant::now();
         loop {
@@ -192,18 +192,19 @@ impl Writer {
                 fork::give_way();
             }
             if let Some(done) = exit {
-                self.put(&[to_json::worker("worker-offline", now_us())]);
+                self.put(&[to_json::worker("worker-offline", now_us())], Vec::new());
                 // Nobody waits any more if this fails.
                 let _ = done.send(());
                 return;
             }
             if beaten.elapsed() >= self.heartbeat {
                 beaten = Instant::now();
-                self.put(&[to_json::worker("worker-heartbeat", now_us())]);
+                self.put(&[to_json::worker("worker-heartbeat", now_us())], Vec::new());
             }
             if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_pending() {
                 fork::asleep();
-                thread::park_timeout(self.heartbeat.saturating_sub(beaten.elapsed()));
+                let beat = self.heartbeat.saturating_sub(beaten.elapsed());
+                thread::park_timeout(self.test_records.next_slow(now_us()).map_or(beat, |slow| beat.min(slow)));
                 fork::awake();
             }
             // Others are to come with it, unless this was the call to end.
@@ -226,9 +227,14 @@ impl Writer {
             list.extend(to_json::event(&entry.record, &mut self.folds));
         }
         events.append(&mut others);
+        let now_us = now_us();
+        let slow_tests = match self.test_records.next_slow(now_us) {
+            Some(Duration::ZERO) => self.test_records.slow(now_us, &self.receiver.running(usize::MAX).0),
+            _ => Vec::new(),
+        };
         let Clock { ticks, wall_ns, ns_per_tick, .. } = self.receiver.clock();
         self.program.calibrate(Calibration { ticks, wall_ns, ns_per_tick });
-        self.put(&events);
+        self.put(&events, slow_tests);
         self.receiver.commit();
         queue::release(bytes);
         self.keeper.prepare();
@@ -239,8 +245,8 @@ impl Writer {
     }
 
     /// Numbers events and appends them, with how far rings and lane are read.
-    fn put(&mut self, events: &[String]) {
-        if events.is_empty() {
+    fn put(&mut self, events: &[String], slow_tests: Vec<u64>) {
+        if events.is_empty() && slow_tests.is_empty() {
             return;
         }
         let parcel = Parcel::plain(self.next, events.len() as u64, format!("[{}]", events.join(",")).as_bytes());
@@ -251,7 +257,13 @@ impl Writer {
             root_id: drop.root.and_then(RootId::new),
             count,
         });
-        let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held, dropped: dropped.collect() };
+        let meta = Meta {
+            taken: taken.rings.iter().copied().collect(),
+            lane: taken.queue,
+            held: taken.held,
+            slow_tests,
+            dropped: dropped.collect(),
+        };
         self.journal.acknowledge(self.program.followed());
         if let Some(why) = self.journal.append_on_full_disk(&parcel, &meta) {
             self.warn_once(&why);

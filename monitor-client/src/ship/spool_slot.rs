@@ -49,7 +49,8 @@ impl SpoolSlot {
         if !self.keeper.is_good() {
             return false;
         }
-        let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held.clone(), dropped };
+        let meta =
+            Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held.clone(), dropped, ..Meta::default() };
         match self.journal.append(parcel, &meta) {
             Ok(()) => {
                 self.program.advance(parcel.last() + 1, taken.queue);

@@ -1,7 +1,6 @@
 //! Follows a program of a launch of tests, without what is below a test that passed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
 
 use monitor_wire::ProcessId;
 
@@ -13,7 +12,7 @@ use crate::sending::{Batches, Settled};
 use crate::{Answer, Head};
 
 /// Bytes of events that are held back of one program. Beyond, the test that has most of them is shown with all its rows.
-const MAX_HELD_BYTES: usize = 16 << 20;
+const MAX_HELD_BYTES: usize = 64 << 20;
 
 /// A program, and what decides which of its events are sent.
 #[derive(Debug)]
@@ -35,6 +34,8 @@ pub(super) struct Sieve {
     /// Events whose fate is open, by the uppermost process that was known above them.
     held: HashMap<ProcessId, Held>,
     held_bytes: usize,
+    /// Tests that run for more than a second, by the batches that were read last.
+    pub(super) slow_tests: Vec<ProcessId>,
     /// A batch can't be read: it and all behind it wait until the program is dead.
     is_stuck: bool,
 }
@@ -50,7 +51,6 @@ struct Held {
 impl FollowerOfTests<'_> {
     /// The batch that is next.
     fn next(&mut self) -> Option<Parcel> {
-        self.tests.show_slow(Instant::now());
         while (self.follower.sieve.shown.len() as u64) < EVENTS && self.read_on() {}
         self.decide();
         self.follower.acknowledge_settled();
@@ -72,6 +72,7 @@ impl FollowerOfTests<'_> {
         follower.at = follower.end;
         let worker = &follower.about.worker;
         tests.learn(worker, events.iter().map(|(_, head)| head));
+        tests.show_slow(follower.sieve.slow_tests.drain(..));
         for (number, (event, head)) in (parcel.first()..).zip(&events) {
             // The program has given up a part of its journal, and the rest is read again.
             if number <= follower.sieve.read_to {

@@ -9,6 +9,7 @@ mod follow;
 mod full;
 mod kill;
 mod life;
+mod passed_tests;
 mod random;
 mod replay;
 mod support;

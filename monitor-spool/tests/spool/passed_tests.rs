@@ -1,0 +1,159 @@
+//! What is below a test that passed within a second is not sent, and is in the spool until that is known.
+
+use monitor_spool::{About, Answer, Batches, Begun, Follower, FollowerOfTests, Meta, Parcel, PassedTests, Replay, Settled};
+use monitor_wire::Event;
+use serde_json::json;
+
+use crate::support::{TestSpool, about, begin_as, drain, processes};
+
+const LIMIT: u64 = 64 << 20;
+
+fn event(event_type: &str, number: u64, parent: u64, more: &serde_json::Value) -> Event {
+    let parent = (parent > 0).then(|| format!("{parent:016x}"));
+    let mut json = json!({
+        "type": event_type, "root_id": "0199a3ce929d0e0e47360199a3ce929d", "id": format!("{number:016x}"), "parent_id": parent,
+        "kind": "normal", "name": "step", "time_us": 0,
+    });
+    json.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(json).unwrap()
+}
+
+fn started(number: u64, parent: u64) -> Event {
+    event("process-started", number, parent, &json!({}))
+}
+
+fn passed(number: u64) -> Event {
+    event("process-ended", number, 0, &json!({"outcome": "succeeded", "elapsed_ns": 5}))
+}
+
+/// A program that writes events, the numbers of which follow each other.
+struct Program {
+    begun: Begun,
+    next: u64,
+}
+
+impl Program {
+    /// The program of tests is this process, or a test has started it.
+    fn new(test: &TestSpool, is_of_tests: bool) -> Self {
+        let mut about = about();
+        about.worker.pid = if is_of_tests { std::process::id() } else { u32::MAX };
+        Self { begun: begin_as(&test.spool, &About { process_start: 0, ..about }, LIMIT), next: 1 }
+    }
+
+    fn write(&mut self, events: &[Event]) {
+        self.append(&Parcel::encode(self.next, events).unwrap(), &[]);
+        self.next += events.len() as u64;
+        self.begun.program.advance(self.next, 0);
+    }
+
+    fn append(&mut self, parcel: &Parcel, slow_tests: &[u64]) {
+        self.begun.journal.append(parcel, &Meta { slow_tests: slow_tests.to_vec(), ..Meta::default() }).unwrap();
+    }
+
+    fn follow(&self, test: &TestSpool) -> Follower {
+        test.spool.follow(self.begun.folder.worker()).unwrap().unwrap()
+    }
+
+    /// Ends it, and takes its folder.
+    fn claim(self, test: &TestSpool, acknowledged: u64, tests: &mut PassedTests) -> Replay {
+        let worker = self.begun.folder.worker();
+        drop(self);
+        test.spool.claim_of_tests(worker, acknowledged, tests).unwrap().unwrap()
+    }
+}
+
+/// Numbers of all events that are sent now, each with its process.
+fn take(follower: &mut Follower, tests: &mut PassedTests) -> Vec<(u64, u64)> {
+    let (mut follower, mut taken) = (FollowerOfTests { follower, tests }, Vec::new());
+    while let Some(events) = follower.request(0, |parcel, _| (parcel.first()..).zip(processes(parcel)).collect::<Vec<_>>()) {
+        assert_eq!(follower.settle(&Answer::Accepted), Settled::Taken);
+        taken.extend(events);
+    }
+    taken
+}
+
+#[test]
+fn what_is_below_a_test_is_held_back_and_acknowledged_when_the_test_has_ended() {
+    let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
+    tests.found_program();
+    let mut program = Program::new(&test, true);
+    let mut follower = program.follow(&test);
+    // A program, two tests, and calls in both.
+    program.write(&[started(1, 0), started(2, 1), started(3, 1), started(20, 2), started(30, 3)]);
+    assert_eq!((take(&mut follower, &mut tests), follower.acknowledged()), (vec![(1, 1), (2, 2), (3, 3)], 3));
+    program.write(&[passed(2), passed(20)]);
+    assert_eq!((take(&mut follower, &mut tests), follower.acknowledged()), (vec![(6, 2)], 4));
+    program.write(&[event("process-ended", 3, 0, &json!({"outcome": "failed", "elapsed_ns": 5})), passed(30), started(21, 20)]);
+    assert_eq!((take(&mut follower, &mut tests), follower.acknowledged()), (vec![(5, 30), (8, 3), (9, 30)], 10));
+    assert_eq!(program.begun.program.followed(), 10);
+}
+
+#[test]
+fn a_slow_test_is_shown_while_it_runs() {
+    let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
+    let mut program = Program::new(&test, true);
+    let mut follower = program.follow(&test);
+    program.write(&[started(1, 0), started(2, 1), started(20, 2)]);
+    assert_eq!(take(&mut follower, &mut tests), [(1, 1), (2, 2)]);
+    let nothing = Parcel::plain(program.next, 0, b"[]");
+    program.append(&nothing, &[2]);
+    program.write(&[started(21, 20)]);
+    assert_eq!(take(&mut follower, &mut tests), [(3, 20), (4, 21)]);
+    // All of it is there for a follower that knows nothing of tests.
+    let mut plain = program.follow(&test);
+    assert_eq!(plain.request(0, |parcel, _| processes(parcel)), Some(vec![1, 2, 20, 21]));
+}
+
+#[test]
+fn a_refused_batch_is_the_next_one_again() {
+    let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
+    let mut program = Program::new(&test, true);
+    let mut follower = program.follow(&test);
+    program.write(&[started(1, 0), started(2, 1), started(20, 2)]);
+    let mut of_tests = FollowerOfTests { follower: &mut follower, tests: &mut tests };
+    let first = of_tests.request(0, |parcel, _| processes(parcel)).unwrap();
+    assert_eq!((&first, of_tests.settle(&Answer::Away { why: String::new() })), (&vec![1, 2], Settled::Waits));
+    program.write(&[started(3, 1)]);
+    assert_eq!(take(&mut follower, &mut tests), [(1, 1), (2, 2), (4, 3)]);
+    assert_eq!(follower.acknowledged(), 2);
+}
+
+#[test]
+fn a_killed_program_leaves_all_of_the_test_that_ran() {
+    for is_followed in [true, false] {
+        let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
+        let mut program = Program::new(&test, true);
+        let mut follower = program.follow(&test);
+        program.write(&[started(1, 0), started(2, 1), started(3, 1), started(20, 2), started(30, 3), passed(2)]);
+        let taken = if is_followed { take(&mut follower, &mut tests) } else { Vec::new() };
+        assert_eq!(taken.iter().map(|(number, _)| *number).collect::<Vec<_>>(), if is_followed { vec![1, 2, 3, 6] } else { vec![] });
+        program.write(&[started(31, 30), started(21, 20)]);
+        let mut replay = program.claim(&test, follower.acknowledged(), &mut tests);
+        assert!(replay.decide(&tests));
+        let left: Vec<u64> = drain(&mut replay).into_iter().map(|(_, process)| process).filter(|process| *process > 3).collect();
+        assert_eq!(left, [30, 31], "{is_followed}");
+    }
+}
+
+#[test]
+fn a_program_that_has_ended_waits_for_the_test_that_has_started_it() {
+    for outcome in ["succeeded", "failed"] {
+        let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()));
+        tests.found_program();
+        let mut program = Program::new(&test, true);
+        let mut follower = program.follow(&test);
+        let mut child = Program::new(&test, false);
+        child.write(&[started(50, 20), started(51, 50), passed(51), passed(50)]);
+        let mut replay = child.claim(&test, 0, &mut tests);
+        assert!(!replay.decide(&tests));
+        program.write(&[started(1, 0), started(2, 1), started(20, 2)]);
+        take(&mut follower, &mut tests);
+        assert!(!replay.decide(&tests));
+        program.write(&[event("process-ended", 2, 0, &json!({"outcome": outcome, "elapsed_ns": 5}))]);
+        take(&mut follower, &mut tests);
+        assert!(replay.decide(&tests));
+        let left: Vec<u64> = drain(&mut replay).into_iter().map(|(_, process)| process).collect();
+        assert_eq!(left, if outcome == "failed" { vec![50, 51, 51, 50] } else { vec![] });
+        replay.finish().unwrap();
+    }
+}
