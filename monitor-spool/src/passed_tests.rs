@@ -18,6 +18,8 @@ use crate::events;
 
 /// A test that took longer keeps its rows.
 const LONGEST: Duration = Duration::from_secs(1);
+/// Bytes of events that are held back of one program.
+const MAX_HELD_BYTES: usize = 64 << 20;
 /// Processes that have ended and whose tests are known, at most. Beyond, the oldest are forgotten.
 const MAX_KNOWN: usize = 500_000;
 /// Steps from a process up to its test, at most: what is read may be made up.
@@ -35,6 +37,7 @@ pub struct PassedTests {
     above: HashMap<ProcessId, ProcessId>,
     /// Counted calls, and calls that have ended, the oldest first.
     order: VecDeque<ProcessId>,
+    max_held_bytes: usize,
     /// True if a spool of the program was found.
     is_found: bool,
     /// True if all that the program has written was read.
@@ -107,7 +110,26 @@ impl<'a> EventHead<'a> {
 impl PassedTests {
     /// Decides for the launch whose first process has this number.
     pub fn new(pid: u32) -> Self {
-        Self { pid, program: None, tests: HashMap::new(), above: HashMap::new(), order: VecDeque::new(), is_found: false, is_over: false }
+        Self {
+            pid,
+            program: None,
+            tests: HashMap::new(),
+            above: HashMap::new(),
+            order: VecDeque::new(),
+            max_held_bytes: MAX_HELD_BYTES,
+            is_found: false,
+            is_over: false,
+        }
+    }
+
+    /// Holds back at most so many bytes of events of one program. Beyond, the test that has most of them is shown with all its rows.
+    #[must_use]
+    pub fn holding_back(self, max_held_bytes: usize) -> Self {
+        Self { max_held_bytes, ..self }
+    }
+
+    pub(crate) fn max_held_bytes(&self) -> usize {
+        self.max_held_bytes
     }
 
     /// Returns true if this worker is the program of tests, and not one that a test has started.

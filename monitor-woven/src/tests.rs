@@ -104,3 +104,42 @@ fn name() -> String {
         _ => stem,
     }
 }
+
+#[cfg(test)]
+mod unit {
+    use monitor_core::record::{Attachment, Ended, Named, Origin, Outcome, Started};
+
+    use super::*;
+
+    fn started(id: u64, parent: u64, time_us: u64) -> Record {
+        let named = Named { name: "a".to_owned(), kind: "normal".into(), place: None };
+        let origin = Origin::Named(Box::new(named));
+        Record::Started(Started { root: 1, id, parent, origin, time_us, thread: "a".into(), attachment: Attachment::Explicit, extra: None })
+    }
+
+    fn ended(id: u64) -> Record {
+        Record::Ended(Ended { root: 1, id, time_us: 0, elapsed_ns: None, outcome: Outcome::Succeeded, extra: None })
+    }
+
+    fn running(ids: &[u64]) -> Vec<Running> {
+        ids.iter().map(|id| Running { id: *id, root: 1, name: String::new(), time_us: 0 }).collect()
+    }
+
+    #[test]
+    fn tests_are_told_from_calls_and_slow_ones_are_reported_once() {
+        let mut records = TestRecords::default();
+        assert!(!records.contains(&started(2, 1, 0)), "this is no program of tests");
+        PROGRAM_ID.store(1, Ordering::Release);
+        let all =
+            [started(1, 0, 0), started(2, 1, 1_000), started(3, 2, 0), started(4, 1, 3_000), started(5, 1, 4_000), ended(3), ended(5)];
+        assert_eq!(all.map(|record| records.contains(&record)), [true, true, false, true, true, false, true]);
+        assert_eq!(records.next_slow(1_000), Some(SLOW));
+        assert_eq!(records.next_slow(1_051_000), Some(Duration::ZERO));
+        // One of them has ended, though its record was not read.
+        assert_eq!(records.slow(1_060_000, &running(&[1, 2, 3])), [2]);
+        assert_eq!(records.next_slow(2_000_000), None);
+        assert!(records.slow(2_000_000, &running(&[1, 2, 4])).is_empty());
+        assert_eq!([ended(2), ended(4), ended(4), ended(1)].map(|record| records.contains(&record)), [true, true, false, true]);
+        PROGRAM_ID.store(0, Ordering::Release);
+    }
+}

@@ -11,9 +11,6 @@ use crate::program;
 use crate::sending::{Batches, Settled};
 use crate::{Answer, Head};
 
-/// Bytes of events that are held back of one program. Beyond, the test that has most of them is shown with all its rows.
-const MAX_HELD_BYTES: usize = 64 << 20;
-
 /// A program, and what decides which of its events are sent.
 #[derive(Debug)]
 pub struct FollowerOfTests<'a> {
@@ -86,11 +83,22 @@ impl FollowerOfTests<'_> {
             }
         }
         follower.sieve.read_to = follower.sieve.read_to.max(parcel.last());
-        if follower.sieve.held_bytes > MAX_HELD_BYTES {
-            follower.sieve.show_largest(tests);
+        if self.follower.sieve.held_bytes > self.tests.max_held_bytes() {
             self.decide();
+            self.limit();
         }
         true
+    }
+
+    /// Shows the test that has most of what is held back, if that is too much.
+    fn limit(&mut self) {
+        let Self { follower: Follower { sieve, .. }, tests } = self;
+        if sieve.held_bytes > tests.max_held_bytes()
+            && let Some(largest) = sieve.held.values().max_by_key(|held| held.bytes)
+        {
+            tests.show(largest.key);
+            self.decide();
+        }
     }
 
     /// Sends or leaves out what was held back and is decided.
@@ -116,12 +124,6 @@ impl Sieve {
         held.events.insert(number, event.to_vec());
         held.bytes += event.len();
         self.held_bytes += event.len();
-    }
-
-    fn show_largest(&self, tests: &mut PassedTests) {
-        if let Some(largest) = self.held.values().max_by_key(|held| held.bytes) {
-            tests.show(largest.key);
-        }
     }
 
     /// The first events without a gap between their numbers.

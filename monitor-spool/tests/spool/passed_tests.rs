@@ -1,5 +1,7 @@
 //! What is below a test that passed within a second is not sent, and is in the spool until that is known.
 
+use std::collections::BTreeSet;
+
 use monitor_spool::{About, Answer, Batches, Begun, Follower, FollowerOfTests, Meta, Parcel, PassedTests, Replay, Settled};
 use monitor_wire::Event;
 use serde_json::json;
@@ -156,4 +158,31 @@ fn a_program_that_has_ended_waits_for_the_test_that_has_started_it() {
         assert_eq!(left, if outcome == "failed" { vec![50, 51, 51, 50] } else { vec![] });
         replay.finish().unwrap();
     }
+}
+
+#[test]
+fn too_much_of_a_test_that_runs_is_shown_but_none_of_a_test_that_passed() {
+    let (test, mut tests) = (TestSpool::new(), PassedTests::new(std::process::id()).holding_back(64 << 10));
+    let mut program = Program::new(&test, true);
+    let mut follower = program.follow(&test);
+    program.write(&[started(1, 0), started(2, 1), started(3, 1), started(20, 2), started(30, 3)]);
+    // More than 64 KiB of events for both, and at the end for one of them.
+    let name = "x".repeat(500);
+    let large = |number, parent| vec![event("process-started", number, parent, &json!({"name": name})); 40];
+    for number in 0..2 {
+        program.write(&large(200 + number, 20));
+    }
+    // Behind a gap there is another batch.
+    program.next += 1;
+    program.write(&[passed(2)]);
+    for number in 0..2 {
+        program.write(&large(300 + number, 30));
+    }
+    let sent = |taken: Vec<(u64, u64)>| -> BTreeSet<u64> { taken.into_iter().map(|(_, process)| process).collect() };
+    assert_eq!(sent(take(&mut follower, &mut tests)), BTreeSet::from([1, 2, 3]));
+    program.write(&large(302, 30));
+    assert_eq!(sent(take(&mut follower, &mut tests)), BTreeSet::from([30, 300, 301, 302]));
+    // It stays shown, for a part of it was sent.
+    program.write(&[passed(3), started(303, 30)]);
+    assert_eq!(sent(take(&mut follower, &mut tests)), BTreeSet::from([3, 303]));
 }
