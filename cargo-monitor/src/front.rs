@@ -58,12 +58,12 @@ impl Verb {
 
 pub(crate) fn run(verb: Verb, config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
     let launched = if verb == Verb::Test { Launched::Tests } else { Launched::Program };
-    run_with(verb, config, with_separator(&args.cargo, std::env::args_os()), launched)
+    run_with(verb, config, &with_separator(&args.cargo, std::env::args_os()), launched)
 }
 
 pub(crate) fn run_tests(config: Option<&Path>, TestArgs { all, args }: &TestArgs) -> anyhow::Result<ExitCode> {
     let (cargo_args, has_all) = of_tests(*all, with_separator(&args.cargo, std::env::args_os()));
-    run_with(Verb::Test, config, cargo_args, if has_all { Launched::TestsInFull } else { Launched::Tests })
+    run_with(Verb::Test, config, &cargo_args, if has_all { Launched::TestsInFull } else { Launched::Tests })
 }
 
 /// cargo's arguments, and true if `--all` is given. cargo reads it as `--workspace`, and then ignores `-p`; so it isn't passed on with that.
@@ -82,8 +82,8 @@ fn of_tests(is_first: bool, mut args: Vec<OsString>) -> (Vec<OsString>, bool) {
     (args, has_all)
 }
 
-fn run_with(verb: Verb, config: Option<&Path>, cargo_args: Vec<OsString>, launched: Launched) -> anyhow::Result<ExitCode> {
-    let said = CargoArguments::read(&cargo_args);
+fn run_with(verb: Verb, config: Option<&Path>, cargo_args: &[OsString], launched: Launched) -> anyhow::Result<ExitCode> {
+    let said = CargoArguments::read(cargo_args);
     let project = Project::find(&said)?;
     let notes = Notes { are_shown: !said.is_quiet && !project.is_quiet() };
     let config = Config::read(config, &project.root)?;
@@ -116,7 +116,7 @@ fn run_with(verb: Verb, config: Option<&Path>, cargo_args: Vec<OsString>, launch
     if plan.is_ok() && verb != Verb::Build {
         command.arg("--config").arg(runner(&project, launched.word())?);
     }
-    let status = command.args(&cargo_args).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
+    let status = command.args(cargo_args).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
     if let Ok((path, plan)) = &plan {
         notes.write_report(&plan.reports, begun);
         if let Some(why) = launch::unsent(path) {

@@ -19,7 +19,7 @@ pub(crate) use unsent::unsent;
 /// Tells a woven program that it was started to run its tests: the number that it has as a process.
 const TESTS: &str = "MONITOR_TESTS";
 
-/// What is launched.
+/// Kind of the program that is launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Launched {
     Program,

@@ -1,8 +1,8 @@
-//! Tests that passed within a second: nothing below them is sent.
+//! Leaves out the events below tests that passed within a second.
 //!
 //! `cargo monitor test` starts a program of tests, and [`PassedTests`] reads all events of that program and of the programs that its
-//! tests start, before they are sent. The events stay in the spool until it is decided what becomes of them, so that a crash loses none:
-//! a test that has not ended when its program is dead is shown with all its rows.
+//! tests start, before they are sent. An event stays in the spool until its fate is decided, so a crash loses none: a test that has not
+//! ended when its program is dead is shown with all its rows.
 
 #[cfg(test)]
 mod tests;
@@ -18,11 +18,11 @@ use crate::events;
 
 /// A test that took longer keeps its rows.
 const LONGEST: Duration = Duration::from_secs(1);
-/// Bytes of events that are held back of one program.
+/// Default limit of held events per program, in bytes.
 const MAX_HELD_BYTES: usize = 64 << 20;
-/// Processes that have ended and whose tests are known, at most. Beyond, the oldest are forgotten.
+/// Maximum number of remembered processes that have ended. Above it, the oldest are forgotten.
 const MAX_KNOWN: usize = 500_000;
-/// Steps from a process up to its test, at most: what is read may be made up.
+/// Maximum number of steps from a process up to its test. A damaged spool may contain cycles.
 const MAX_STEPS: usize = 1_000;
 
 /// Decides for all programs of a launch which events are below a test that passed within a second.
@@ -52,11 +52,11 @@ enum Test {
     },
     /// It passed within a second.
     Passed,
-    /// It failed, was cancelled, or takes longer.
+    /// It failed, was cancelled, or took longer.
     Shown,
 }
 
-/// What becomes of an event.
+/// Decision about an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Shown,
@@ -101,7 +101,7 @@ impl<'a> EventHead<'a> {
         events::split(json)?.into_iter().map(|event| Some((event, serde_json::from_slice(event).ok()?))).collect()
     }
 
-    /// Returns `None` for what is about no process.
+    /// Returns `None` for an event without a process, such as a heartbeat.
     pub(crate) fn key(&self) -> Option<EventKey> {
         Some(EventKey { root_id: self.root_id?, id: self.id? })
     }
@@ -122,7 +122,7 @@ impl PassedTests {
         }
     }
 
-    /// Holds back at most so many bytes of events of one program. Beyond, the test that has most of them is shown with all its rows.
+    /// Limits the bytes of events that are held back per program. Above the limit, the test with the most bytes is shown with all its rows.
     #[must_use]
     pub fn holding_back(self, max_held_bytes: usize) -> Self {
         Self { max_held_bytes, ..self }
@@ -137,12 +137,12 @@ impl PassedTests {
         worker.pid == self.pid
     }
 
-    /// A spool of the program of tests was found: programs that its tests start wait for what it has written.
+    /// Notes that the spool of the program of tests was found. Events of programs that its tests start wait for the events in it.
     pub fn found_program(&mut self) {
         self.is_found = true;
     }
 
-    /// All that the program of tests has written was read. Tests that have not ended are shown with all their rows.
+    /// Notes that all events of the program of tests were read. Tests that have not ended are shown with all their rows.
     pub fn program_is_over(&mut self) {
         self.is_over = true;
         for test in self.tests.values_mut().filter(|test| matches!(test, Test::Runs { .. })) {
@@ -150,7 +150,7 @@ impl PassedTests {
         }
     }
 
-    /// These tests run for more than a second.
+    /// Shows tests that run for more than a second.
     pub(crate) fn show_slow(&mut self, slow_tests: impl IntoIterator<Item = ProcessId>) {
         for id in slow_tests {
             if let Some(test @ Test::Runs { .. }) = self.tests.get_mut(&id) {
@@ -159,7 +159,7 @@ impl PassedTests {
         }
     }
 
-    /// Learns from events which were written together. Parents may stand behind their children.
+    /// Reads events that were written together. A parent may come after its children.
     pub(crate) fn learn<'a, 'b: 'a>(&mut self, worker: &WorkerRef, heads: impl Iterator<Item = &'a EventHead<'b>> + Clone) {
         let is_program = self.is_program(worker);
         if is_program && self.program.is_none() {
@@ -213,7 +213,7 @@ impl PassedTests {
         *test = if has_passed { Test::Passed } else { Test::Shown };
     }
 
-    /// What becomes of an event of this worker, as far as is known by now.
+    /// Decides about an event of this worker by the events that were read so far.
     pub(crate) fn fate(&self, worker: &WorkerRef, key: EventKey) -> Fate {
         let is_program = self.is_program(worker);
         match self.program {
@@ -229,14 +229,13 @@ impl PassedTests {
         match self.tests.get(&self.top(key)) {
             Some(Test::Runs { .. }) => Fate::Open,
             Some(Test::Passed) => Fate::LeftOut,
-            Some(Test::Shown) => Fate::Shown,
             // The call above it is not written by now.
             None if !self.is_over => Fate::Open,
-            None => Fate::Shown,
+            Some(Test::Shown) | None => Fate::Shown,
         }
     }
 
-    /// Shows all that is below the same test as this, whatever becomes of the test.
+    /// Shows all events below the test that is above this event, even if the test passes.
     pub(crate) fn show(&mut self, key: EventKey) {
         self.tests.insert(self.top(key), Test::Shown);
     }

@@ -97,11 +97,11 @@ impl Replay {
         replay
     }
 
-    /// Has `tests` learn from all that the program left.
+    /// Passes all events that the program left to `tests`.
     fn read_for(&mut self, tests: &mut PassedTests, estate: &Estate) {
         for parcel in self.journal.batches() {
             let json = parcel.json().unwrap_or_default();
-            // What can't be read is sent, and refused.
+            // A batch that can't be read is sent as it is, and the server refuses it.
             let events = EventHead::all(&json).unwrap_or_default();
             tests.learn(&self.worker, events.iter().map(|(_, head)| head));
             let keys = (parcel.first()..).zip(&events).filter_map(|(number, (_, head))| Some((number, head.key()?)));
@@ -118,7 +118,7 @@ impl Replay {
         }
     }
 
-    /// Leaves out what is below a test that passed. Returns false if that is not decided by now.
+    /// Leaves out the events below tests that passed. Returns false if a test has not ended by now.
     pub fn decide(&mut self, tests: &PassedTests) -> bool {
         let fates: Vec<(u64, Fate)> = self.undecided.iter().map(|(number, key)| (*number, tests.fate(&self.worker, *key))).collect();
         if fates.iter().any(|(_, fate)| *fate == Fate::Open) {

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use monitor_core::record::Record;
 
-use monitor_core::{Exit, Process, Running, home};
+use monitor_core::{Context, Exit, Process, Running, home};
 
 /// Names the process that was started to run tests: those that a test starts inherit the variable, and are none.
 const VARIABLE: &str = "MONITOR_TESTS";
 
-/// A test that runs for so long is slow. A little more than the second in which a test that passed has no rows below it, so that no
-/// such test is called slow.
+/// A running test is slow after this time. It is a little longer than the second within which a test passes without rows below it.
 const SLOW: Duration = Duration::from_millis(1_050);
 
 /// The process of the program.
@@ -33,7 +32,7 @@ pub(crate) fn expect() -> bool {
 /// Begins the tree of the program.
 pub(crate) fn begin() {
     let program = Process::builder(format!("tests of {}", name())).root().begin();
-    PROGRAM_ID.store(program.context().map_or(0, |context| context.process()), Ordering::Release);
+    PROGRAM_ID.store(program.context().map_or(0, Context::process), Ordering::Release);
     home::set(program.context());
     if let Ok(mut own) = PROGRAM.try_lock() {
         *own = Some(program);
@@ -73,14 +72,14 @@ impl TestRecords {
         }
     }
 
-    /// How long it takes until a test may be slow.
+    /// Time until the first running test may be slow.
     pub(crate) fn next_slow(&self, now_us: u64) -> Option<Duration> {
         let starts = self.running.values().flatten();
         let first = starts.min()?;
         Some(SLOW.saturating_sub(Duration::from_micros(now_us.saturating_sub(*first))))
     }
 
-    /// Returns the tests that have become slow. A test that isn't among the calls that run has ended, and its record is still in a ring.
+    /// Returns the tests that have become slow. A test that isn't in `running` has ended, and its record is still in a ring.
     pub(crate) fn slow(&mut self, now_us: u64, running: &[Running]) -> Vec<u64> {
         let mut slow = Vec::new();
         for (id, start) in &mut self.running {

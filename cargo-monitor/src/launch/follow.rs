@@ -53,10 +53,10 @@ fn work(launch: &str, program: &Running, tests: Option<PassedTests>) -> anyhow::
         }
         let (mut is_busy, mut refusal, mut is_done) = (false, None, true);
         for (worker, life) in shipper.found(launch, is_over)? {
-            let (shipped, is_whole) = shipper.ship(&worker, life)?;
-            is_busy |= shipped.is_any;
-            is_done &= is_whole && shipped.refusal.is_none();
-            refusal = refusal.or(shipped.refusal);
+            let (sent, is_whole) = shipper.ship(&worker, life)?;
+            is_busy |= sent.is_any;
+            is_done &= is_whole && sent.refusal.is_none();
+            refusal = refusal.or(sent.refusal);
         }
         if is_over && is_done {
             return Ok(());
@@ -81,7 +81,7 @@ fn work(launch: &str, program: &Running, tests: Option<PassedTests>) -> anyhow::
 struct Shipper {
     post: Post,
     spool: Spool,
-    /// What leaves out the rows below tests that passed within a second.
+    /// Decides which rows of tests are left out; none if all rows are sent.
     tests: Option<PassedTests>,
     /// Programs that run.
     followers: BTreeMap<WorkerId, Follower>,
@@ -104,7 +104,7 @@ impl Shipper {
         Ok(found)
     }
 
-    /// Sends what there is of a program. Returns true besides if nothing more is to come of it.
+    /// Sends the events that a program has written by now. The second value is true if no more will follow.
     fn ship(&mut self, worker: &WorkerRef, life: Life) -> anyhow::Result<(Sent, bool)> {
         let Self { post, spool, tests, followers, undecided } = self;
         // The spool of an undecided program looks as if the program lived, because this process has its lock.

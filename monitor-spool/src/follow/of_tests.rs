@@ -11,7 +11,7 @@ use crate::program;
 use crate::sending::{Batches, Settled};
 use crate::{Answer, Head};
 
-/// A program, and what decides which of its events are sent.
+/// A program, and the decisions which of its events are sent.
 #[derive(Debug)]
 pub struct FollowerOfTests<'a> {
     /// The program.
@@ -20,13 +20,12 @@ pub struct FollowerOfTests<'a> {
     pub tests: &'a mut PassedTests,
 }
 
-/// Events that were read. Those that are held back are acknowledged when they are sent or left out, so that they are in the spool until
-/// then.
+/// Events that were read and are not acknowledged. Held events remain in the spool until they are sent or left out.
 #[derive(Debug, Default)]
 pub(super) struct Sieve {
     /// Number of the last event that was read.
     read_to: u64,
-    /// Events that are to be sent, by number.
+    /// Events to send, by number.
     shown: BTreeMap<u64, Vec<u8>>,
     /// Events whose fate is open, by the uppermost process that was known above them.
     held: HashMap<ProcessId, Held>,
@@ -90,7 +89,7 @@ impl FollowerOfTests<'_> {
         true
     }
 
-    /// Shows the test that has most of what is held back, if that is too much.
+    /// Shows the test with the most held bytes if the limit is exceeded.
     fn limit(&mut self) {
         let Self { follower: Follower { sieve, .. }, tests } = self;
         if sieve.held_bytes > tests.max_held_bytes()
@@ -101,7 +100,7 @@ impl FollowerOfTests<'_> {
         }
     }
 
-    /// Sends or leaves out what was held back and is decided.
+    /// Releases or drops held events that are decided.
     fn decide(&mut self) {
         let Self { follower, tests } = self;
         let Sieve { held, held_bytes, shown, .. } = &mut follower.sieve;
@@ -165,7 +164,7 @@ impl Batches for FollowerOfTests<'_> {
         Some(make(&parcel, &Head { worker: &follower.about.worker, sent_us, dropped: &follower.dropped, lost: false }))
     }
 
-    /// As by the follower alone.
+    /// Keeps a batch that isn't accepted, as `Follower` does.
     fn settle(&mut self, answer: &Answer) -> Settled {
         if *answer != Answer::Accepted {
             return Settled::Waits;

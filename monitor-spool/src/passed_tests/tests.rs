@@ -70,7 +70,7 @@ fn what_is_below_a_test_waits_for_its_end() {
         learn(&mut tests, PROGRAM, &[ended(2, outcome, elapsed_ms)]);
         assert_eq!(fates(&tests, PROGRAM, 1..=2), [Fate::Shown; 2]);
         assert_eq!(fates(&tests, PROGRAM, 3..=5), [expected; 3], "{outcome} {elapsed_ms}");
-        // What a thread does that goes on.
+        // Calls on a thread that outlives the test.
         learn(&mut tests, PROGRAM, &[started(6, 4, 0), started(7, 5, 0)]);
         assert_eq!(fates(&tests, PROGRAM, 6..=7), [expected; 2], "{outcome} {elapsed_ms}");
     }
@@ -160,7 +160,7 @@ fn no_more_processes_are_known_than_there_is_room_for_and_circles_end() {
         learn(&mut tests, PROGRAM, &[started(number, 2, 0), folded(number + 100, 2, 0)]);
     }
     tests.order = (0..MAX_KNOWN as u64).filter_map(|number| ProcessId::new(1 << 40 | number)).collect();
-    // Those that run are known for as long as they run.
+    // Running processes are not forgotten.
     learn(&mut tests, PROGRAM, &(105..110).map(|number| ended(number, "succeeded", 1)).collect::<Vec<_>>());
     assert_eq!((tests.order.len(), tests.above.len()), (MAX_KNOWN, 22));
     tests.order.drain(..MAX_KNOWN - 5);

@@ -1,4 +1,4 @@
-//! What is below a test that passed within a second is not sent, and is in the spool until that is known.
+//! Events below a test that passed within a second are not sent. They remain in the spool until the test has ended.
 
 use std::collections::BTreeSet;
 
@@ -101,7 +101,7 @@ fn a_slow_test_is_shown_while_it_runs() {
     program.append(&nothing, &[2]);
     program.write(&[started(21, 20)]);
     assert_eq!(take(&mut follower, &mut tests), [(3, 20), (4, 21)]);
-    // All of it is there for a follower that knows nothing of tests.
+    // A plain follower reads all events.
     let mut plain = program.follow(&test);
     assert_eq!(plain.request(0, |parcel, _| processes(parcel)), Some(vec![1, 2, 20, 21]));
 }
