@@ -1,6 +1,6 @@
 //! The draining end: what came by the queue and what stands in the rings, as one stream of records.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -340,6 +340,19 @@ impl Receiver {
         let more = running.len().saturating_sub(most);
         running.truncate(most);
         (running, more)
+    }
+
+    /// Returns the ids of processes that certainly run: those of the rings, and those of the queue unless some of its records are not
+    /// taken, among which their ends may be.
+    pub fn certainly_running(&self) -> HashSet<u64> {
+        let mut running = HashSet::new();
+        if self.came.is_empty() {
+            running.extend(self.begun.all().map(|running| running.id));
+        }
+        self.rings.each_running(|id, _, _, _| {
+            running.insert(id);
+        });
+        running
     }
 
     /// Gives back the bytes of entries that are acknowledged or given up.

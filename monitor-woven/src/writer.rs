@@ -204,7 +204,7 @@ impl Writer {
             if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_pending() {
                 fork::asleep();
                 let beat = self.heartbeat.saturating_sub(beaten.elapsed());
-                thread::park_timeout(self.test_records.next_slow(now_us()).map_or(beat, |slow| beat.min(slow)));
+                thread::park_timeout(self.test_records.next_slow(now_us()).map_or(beat, |slow| beat.min(slow.max(LINGER))));
                 fork::awake();
             }
             // Others are to come with it, unless this was the call to end.
@@ -229,7 +229,7 @@ impl Writer {
         events.append(&mut others);
         let now_us = now_us();
         let slow_tests = match self.test_records.next_slow(now_us) {
-            Some(Duration::ZERO) => self.test_records.slow(now_us, &self.receiver.running(usize::MAX).0),
+            Some(Duration::ZERO) => self.test_records.slow(now_us, &self.receiver.certainly_running()),
             _ => Vec::new(),
         };
         let Clock { ticks, wall_ns, ns_per_tick, .. } = self.receiver.clock();
