@@ -240,6 +240,11 @@ impl PassedTests {
         self.tests.insert(self.top(key), Test::Shown);
     }
 
+    /// Returns true if a test is known above the process of an event. Else the start of a call between them is not written, or is lost.
+    pub(crate) fn has_test(&self, key: EventKey) -> bool {
+        self.tests.contains_key(&self.top(key))
+    }
+
     /// The test above the process of an event, or the uppermost process that is known.
     pub(crate) fn top(&self, key: EventKey) -> ProcessId {
         let mut id = key.id;

@@ -1,6 +1,7 @@
 //! Follows a program of a launch of tests, without what is below a test that passed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use monitor_wire::ProcessId;
 
@@ -10,6 +11,9 @@ use crate::passed_tests::{EventHead, EventKey, Fate, PassedTests};
 use crate::program;
 use crate::sending::{Batches, Settled};
 use crate::{Answer, Head};
+
+/// Events whose test is unknown are shown after this time: a start above them was lost, and what is not acknowledged fills the spool.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// A program, and the decisions which of its events are sent.
 #[derive(Debug)]
@@ -40,6 +44,7 @@ pub(super) struct Sieve {
 struct Held {
     /// One of the events.
     key: EventKey,
+    since: Instant,
     events: BTreeMap<u64, Vec<u8>>,
     bytes: usize,
 }
@@ -105,7 +110,11 @@ impl FollowerOfTests<'_> {
         let Self { follower, tests } = self;
         let Sieve { held, held_bytes, shown, .. } = &mut follower.sieve;
         held.retain(|_, held| {
-            let fate = tests.fate(&follower.about.worker, held.key);
+            let mut fate = tests.fate(&follower.about.worker, held.key);
+            if fate == Fate::Open && held.since.elapsed() >= LONGEST_WAIT && !tests.has_test(held.key) {
+                tests.show(held.key);
+                fate = Fate::Shown;
+            }
             if fate == Fate::Shown {
                 shown.append(&mut held.events);
             }
@@ -119,7 +128,7 @@ impl FollowerOfTests<'_> {
 
 impl Sieve {
     fn hold(&mut self, top: ProcessId, key: EventKey, number: u64, event: &[u8]) {
-        let held = self.held.entry(top).or_insert_with(|| Held { key, events: BTreeMap::new(), bytes: 0 });
+        let held = self.held.entry(top).or_insert_with(|| Held { key, since: Instant::now(), events: BTreeMap::new(), bytes: 0 });
         held.events.insert(number, event.to_vec());
         held.bytes += event.len();
         self.held_bytes += event.len();
