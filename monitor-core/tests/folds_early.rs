@@ -34,5 +34,7 @@ fn a_loop_is_folded_while_the_shipper_has_had_no_turn() {
             receiver.release(entry.bytes);
         }
     }
-    assert_eq!((single, single + counted), (AFTER, CALLS));
+    assert_eq!(single + counted, CALLS);
+    // On a busy machine some calls take a millisecond, and have rows for that.
+    assert!((AFTER..=2 * AFTER).contains(&single), "{single} rows");
 }

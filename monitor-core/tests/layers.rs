@@ -8,8 +8,8 @@ use std::path::Path;
 /// From the ground up. Modules of one layer don't know each other.
 const LAYERS: [&[&str]; 15] = [
     &["brief", "context", "error_texts", "ids", "inside", "memory", "own", "section", "thread", "warn"],
-    &["budget", "clock", "fold", "record", "trees"],
-    &["keep", "outcome", "panic", "running", "site", "value", "verdict"],
+    &["budget", "clock", "record", "trees"],
+    &["fold", "keep", "outcome", "panic", "running", "site", "value", "verdict"],
     &["filter", "told"],
     &["levels"],
     &["switch"],
