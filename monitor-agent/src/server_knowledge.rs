@@ -8,7 +8,7 @@
 //!   the pauses follow with its answer.
 //!
 //! The answer is stored in one transaction, and only then are the events sent. The agent may therefore be killed at any time: it asks again, and gets the
-//! same answer. tests/agent/lost.rs covers it.
+//! same answer. tests/agent/known.rs covers it.
 
 use std::time::{Duration, Instant};
 

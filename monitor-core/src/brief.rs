@@ -115,10 +115,11 @@ impl Briefs {
         let may_be_counted = call.may_be_counted && !own.as_ref().is_some_and(|own| own.is_told);
         let is_brief = call.elapsed < limits.below;
         let is_counted = may_be_counted && (is_brief || paths.counts(call.parent, call.site, call.elapsed));
-        if !is_counted && !is_brief {
-            paths.told(call.parent, call.site, call.elapsed, limits);
-        }
         let rows = own.map_or_else(Vec::new, |own| own.rows);
+        if !is_counted {
+            let below = rows.iter().map(|row| 1 + row.within.len()).sum();
+            paths.told(call.parent, call.site, call.elapsed, below, limits);
+        }
         if self.pending.last().is_none_or(|pending| pending.parent != call.parent) {
             self.pending.push(Pending { parent: call.parent, root: call.root, rows: Vec::new(), is_told: false });
         }

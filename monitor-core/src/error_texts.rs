@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Maximum number of texts per fold. Further failures are only counted.
-const MAX_TEXTS: usize = 100;
+pub(crate) const MAX_TEXTS: usize = 100;
 /// Characters of a message that tell it from others.
 const MAX_CHARS: usize = 200;
 /// A word of so many hexadecimal digits with a decimal one among them is an id.
@@ -49,7 +49,7 @@ impl ErrorTexts {
 }
 
 /// The part of a message that it shares with others like it: numbers, ids and quoted parts are replaced by `…`.
-fn shared_text(message: &str) -> String {
+pub(crate) fn shared_text(message: &str) -> String {
     let mut text = String::with_capacity(message.len().min(MAX_CHARS));
     let mut rest = message.char_indices().nth(MAX_CHARS).map_or(message, |(end, _)| &message[..end]);
     while let Some(first) = rest.chars().next() {

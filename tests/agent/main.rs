@@ -10,6 +10,7 @@ mod explained;
 mod harness;
 mod hold;
 mod killed;
+mod known;
 mod lost;
 mod own;
 mod paused;

@@ -57,6 +57,22 @@ fn every_one_of_a_million_calls_arrives_or_is_counted() {
 }
 
 #[test]
+fn an_error_text_that_first_appears_after_many_failures_is_found() {
+    for server in [Server::start(), Server::start_without_spool()] {
+        let mut lookups = worker(&server, &["lookups", "5000"]);
+        lookups.env("MONITOR_EXIT_TIMEOUT", "1m");
+        assert_eq!(run(lookups).code, Some(0));
+        let root = server.finished_root();
+        let ([singly, counted], [failed_singly, failed_counted]) = folded(&server, &root, "lookup");
+        assert_eq!((singly + counted, failed_singly + failed_counted), (5_000, 5_000));
+        assert!((1_100..1_200).contains(&singly), "{singly}");
+        let path = format!("/processes?root={}&q=the%20index%20is%20gone", root["number"]);
+        let found = server.get(&path)["processes"].as_array().expect("a list").clone();
+        assert_eq!(found.iter().map(|process| &process["error"]["message"]).collect::<Vec<_>>(), ["the index is gone"], "{found:?}");
+    }
+}
+
+#[test]
 fn processes_by_name_are_counted_too_and_so_is_what_hangs_below_them() {
     for server in [Server::start(), Server::start_without_spool()] {
         let mut by_hand = worker(&server, &["by-hand", "5000"]);

@@ -29,6 +29,20 @@ pub(crate) fn bare(count: u64) {
     }
 }
 
+/// So many lookups below the root, which all fail: all but one, late, in the same way.
+#[root_task]
+pub(crate) fn lookups(count: u64) {
+    warm_up();
+    for n in 0..count {
+        let _ = lookup(n, n == count - 100);
+    }
+}
+
+#[normal_task]
+fn lookup(n: u64, is_odd: bool) -> Result<(), String> {
+    Err(if is_odd { "the index is gone".to_owned() } else { format!("order {n} not found") })
+}
+
 /// So many processes by name in each of four threads, one in a thousand of which fails, and each calls a leaf; and one whose
 /// ids are handed on.
 #[root_task]

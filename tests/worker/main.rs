@@ -165,6 +165,7 @@ fn main() -> ExitCode {
         "closes-stderr" => exits::closes_stderr(),
         "burst" => folds::burst(number()),
         "bare" => folds::bare(number()),
+        "lookups" => folds::lookups(number()),
         "by-hand" => folds::by_hand(number()),
         "bursts-elsewhere" => folds::bursts_elsewhere(number()),
         "one-waits" => folds::one_waits(),

@@ -3,6 +3,9 @@
 //! A loop may make thousands of calls that are too long to be brief and as alike as those that are. So after some calls of a path
 //! ([`SINGLY`]) further ones are counted as brief ones are, whichever parent of the path they have, unless they take twice as long as
 //! those before them.
+//!
+//! A parser that calls itself has so many paths that this limits little. So the rows are limited as well ([`MOST_ROWS`]): those of a
+//! part of a tree, which is what a child of the root has called. Beyond, the whole part is treated like one path.
 
 use std::collections::HashMap;
 
@@ -13,6 +16,8 @@ const MAX_KEPT_OF_NAME: usize = 30;
 
 /// Number of calls of a path that are told singly, beside those that are slow.
 const SINGLY: u64 = 10;
+/// Number of rows in a part of a tree, counted ones included, after which calls get rows only if they are slow.
+const MOST_ROWS: u64 = 1_000;
 /// Of more paths than this, all are forgotten and counted anew.
 const MOST_PATHS: usize = 1 << 16;
 /// Calls within each other that make up a path, at most: what a damaged file says may go round in circles.
@@ -49,17 +54,29 @@ pub struct Paths {
     running: HashMap<u64, Link>,
     /// Calls that have ended, are not brief, and were not told by now, by id.
     ended: HashMap<u64, Link>,
-    /// Hashes of the paths of these calls, as far as they were asked for.
-    hashes: HashMap<u64, u64>,
+    /// Paths of these calls, as far as they were asked for.
+    paths: HashMap<u64, Path>,
     /// Calls of each path that were told singly, by hash.
-    told: HashMap<u64, PathCount>,
+    told: HashMap<u64, Told>,
+    /// Rows of each part of a tree, by hash.
+    parts: HashMap<u64, Told>,
     /// Failed calls that are kept of each path, and of each name of a tree, by hash.
     kept: HashMap<u64, usize>,
 }
 
+/// Hashes of a path.
+#[derive(Debug, Clone, Copy, Default)]
+struct Path {
+    /// All of its names.
+    all: u64,
+    /// Its names down to the child of the root. Zero for the root.
+    part: u64,
+}
+
 #[derive(Debug)]
-struct PathCount {
-    calls: u64,
+struct Told {
+    count: u64,
+    /// A call that takes as long is told singly, whatever the count.
     slow_from: u64,
 }
 
@@ -82,7 +99,7 @@ impl Paths {
     /// Forgets which calls run. How many were told of each path stays known.
     pub(crate) fn unlink_running(&mut self) {
         self.running.clear();
-        self.hashes.clear();
+        self.paths.clear();
     }
 
     /// Returns true if it runs, or has ended and was not told by now.
@@ -103,28 +120,26 @@ impl Paths {
     /// Returns true if so many calls of this site were told below parents of this path that one more, which has taken so long by now,
     /// is to be counted.
     pub(crate) fn counts(&mut self, parent: u64, site: u32, elapsed: u64) -> bool {
-        let path = step(self.hash(parent), site);
-        self.told.get(&path).is_some_and(|told| told.calls >= SINGLY && elapsed < told.slow_from)
+        let path = self.path(parent).child(parent, site);
+        let is_over = |told: Option<&Told>, most| told.is_some_and(|told| told.count >= most && elapsed < told.slow_from);
+        is_over(self.told.get(&path.all), SINGLY) || is_over(self.parts.get(&path.part), MOST_ROWS)
     }
 
-    /// Notes a call that is told singly.
-    pub(crate) fn told(&mut self, parent: u64, site: u32, elapsed: u64, limits: Limits) {
-        let path = step(self.hash(parent), site);
-        if self.told.len() >= MOST_PATHS && !self.told.contains_key(&path) {
-            self.told.clear();
+    /// Notes a call that is told singly, and the number of rows below it that count others.
+    pub(crate) fn told(&mut self, parent: u64, site: u32, elapsed: u64, rows: usize, limits: Limits) {
+        let path = self.path(parent).child(parent, site);
+        if elapsed >= limits.below {
+            Told::add(&mut self.told, path.all, 1, elapsed, limits);
         }
-        let told = self.told.entry(path).or_insert(PathCount { calls: 0, slow_from: limits.slow.max(limits.below) });
-        told.calls += 1;
-        if elapsed >= told.slow_from {
-            told.slow_from = elapsed.saturating_mul(2);
+        if path.part != 0 {
+            Told::add(&mut self.parts, path.part, 1 + rows as u64, elapsed, limits);
         }
-        told.slow_from = told.slow_from.min(limits.longest);
     }
 
     /// Returns true if a failed call of this site below this row gets a row of its own: the first ones below each path do, up to a
     /// number for each name of the tree. A parser that calls itself has very many paths.
     pub fn keeps_failure(&mut self, parent: u64, root: u128, site: u32) -> bool {
-        let path = step(if self.knows(parent) { self.hash(parent) } else { parent }, site);
+        let path = step(if self.knows(parent) { self.path(parent).all } else { parent }, site);
         let name = step((root >> 64) as u64 ^ (root as u64).rotate_left(32), site);
         if self.kept.len() >= MOST_PATHS {
             self.kept.clear();
@@ -139,22 +154,45 @@ impl Paths {
         is_kept
     }
 
-    /// The hash of a call's path, which begins at the first parent that isn't known.
-    fn hash(&mut self, id: u64) -> u64 {
+    /// A call's path, which begins at the first parent that isn't known.
+    fn path(&mut self, id: u64) -> Path {
         let (mut names, mut at) = (Vec::new(), id);
         let above = loop {
-            if let Some(hash) = self.hashes.get(&at) {
-                break *hash;
+            if let Some(path) = self.paths.get(&at) {
+                break *path;
             }
-            let Some(link) = self.get(at).filter(|_| names.len() < MOST_NAMES) else { break 0 };
-            names.push((at, link.site));
+            let Some(link) = self.get(at).filter(|_| names.len() < MOST_NAMES) else { break Path::default() };
+            names.push((at, *link));
             at = link.parent;
         };
-        names.into_iter().rev().fold(above, |above, (id, site)| {
-            let hash = step(above, site);
-            self.hashes.insert(id, hash);
-            hash
+        names.into_iter().rev().fold(above, |above, (id, link)| {
+            let path = above.child(link.parent, link.site);
+            self.paths.insert(id, path);
+            path
         })
+    }
+}
+
+impl Path {
+    /// The path of a call that has this one above it. `parent` is zero for a root.
+    fn child(self, parent: u64, site: u32) -> Self {
+        let all = step(self.all, site);
+        let part = if self.part == 0 && parent != 0 { all } else { self.part };
+        Self { all, part }
+    }
+}
+
+impl Told {
+    fn add(all: &mut HashMap<u64, Self>, hash: u64, count: u64, elapsed: u64, limits: Limits) {
+        if all.len() >= MOST_PATHS && !all.contains_key(&hash) {
+            all.clear();
+        }
+        let told = all.entry(hash).or_insert(Told { count: 0, slow_from: limits.slow.max(limits.below) });
+        told.count += count;
+        if elapsed >= told.slow_from {
+            told.slow_from = elapsed.saturating_mul(2);
+        }
+        told.slow_from = told.slow_from.min(limits.longest);
     }
 }
 
@@ -179,7 +217,7 @@ mod tests {
         for parent in 1..=SINGLY {
             linked(&mut paths, parent, 1_000, 1);
             assert!(!paths.counts(parent, 7, 500));
-            paths.told(parent, 7, 500, LIMITS);
+            paths.told(parent, 7, 500, 0, LIMITS);
         }
         linked(&mut paths, 50, 1_000, 1);
         linked(&mut paths, 51, 1_000, 2);
@@ -198,15 +236,39 @@ mod tests {
     #[test]
     fn slow_calls_are_told_each_twice_as_slow_as_the_one_before() {
         let mut paths = Paths::default();
-        (0..SINGLY).for_each(|_| paths.told(1, 7, 500, LIMITS));
+        (0..SINGLY).for_each(|_| paths.told(1, 7, 500, 0, LIMITS));
         let mut told = Vec::new();
         for elapsed in [999, 1_000, 1_500, 1_999, 2_000, 3_999, 900_000, 999_999, 1_000_000, 1_000_000] {
             if !paths.counts(1, 7, elapsed) {
-                paths.told(1, 7, elapsed, LIMITS);
+                paths.told(1, 7, elapsed, 0, LIMITS);
                 told.push(elapsed);
             }
         }
         assert_eq!(told, [1_000, 2_000, 900_000, 1_000_000, 1_000_000]);
+    }
+
+    #[test]
+    fn a_part_of_a_tree_with_many_rows_is_treated_like_one_path() {
+        let mut paths = Paths::default();
+        // 1 is the root. Each of the parts 2 and 3 has a row for its call, which is below it.
+        for id in [1, 2, 3] {
+            linked(&mut paths, id, u64::from(id > 1), id as u32);
+        }
+        let rows = |paths: &mut Paths, part, elapsed| {
+            let counts = (0..2 * MOST_ROWS as u32).map(|site| {
+                let is_told = !paths.counts(part, 10 + site, elapsed);
+                if is_told {
+                    paths.told(part, 10 + site, elapsed, 1, LIMITS);
+                }
+                2 * u64::from(is_told)
+            });
+            counts.sum::<u64>()
+        };
+        assert_eq!(rows(&mut paths, 2, 500), MOST_ROWS);
+        assert_eq!(rows(&mut paths, 2, 1_500), 2, "a slow one, and no second one that is no slower");
+        assert_eq!(rows(&mut paths, 3, 500), MOST_ROWS, "another part");
+        assert!(!paths.counts(1, 4, 500), "a new part");
+        assert!(!paths.counts(2, 7, 1_000_000), "a call that is always told singly");
     }
 
     #[test]
@@ -224,7 +286,7 @@ mod tests {
         let mut paths = Paths::default();
         linked(&mut paths, 1, 2, 1);
         linked(&mut paths, 2, 1, 1);
-        paths.told(1, 7, 500, LIMITS);
+        paths.told(1, 7, 500, 0, LIMITS);
         assert!(!paths.counts(2, 7, 500));
     }
 }

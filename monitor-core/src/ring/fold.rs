@@ -2,8 +2,8 @@
 //!
 //! A thread counts the children of each parent by name, and adds them to those of the other threads a share at a time
 //! ([`counts`]). Beyond a number the next ones are *folded*: they run in frames as all others do, but their ends are counted in
-//! a fold slot of the thread. A call leaves its fold and is recorded singly if its ids are read, if it fails (up to a number), if
-//! it is slow, and if the one who drains has told of it because it runs so long.
+//! a fold slot of the thread. A call leaves its fold and is recorded singly if its ids are read, if it fails (up to a number, and
+//! beyond it with each error text that is new), if it is slow, and if the one who drains has told of it because it runs so long.
 //!
 //! A thread has few places for the pairs of parent and name that it counts. When one has to give way, its count is added to the
 //! others first, and when it comes back the count goes on from there: parents that take turns lose nothing. Only where the parent
@@ -12,7 +12,7 @@
 //! What a folded call begins has the *mark* of the fold for its parent, which only the one who drains knows to resolve.
 
 use super::layout::{Child, ChildrenSeen, FOLD_CHUNK_BYTES, FREE, Fold, Frame, RUNNING, Region, Words, child_key, site_of};
-use super::{Ending, Facts, counts, host, writer};
+use super::{Ending, Facts, counts, host, new_texts, writer};
 use crate::fold::{self, FAILURES_KEPT};
 use crate::record::Attachment;
 use crate::{clock, inside, park, site};
@@ -318,14 +318,22 @@ fn count(fold: &Fold, elapsed: u64) {
     fold.ended.publish(ended + 1);
 }
 
-/// Whether the words of a failure are worth handing on: the call will be recorded singly, or that is not decided here.
-pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame) -> bool {
+/// Returns true if the words of a failure are to be handed on: the call will be recorded singly, or that is not decided here. A call
+/// that fails in a way that is new to its fold leaves the fold.
+pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame, message: &str) -> bool {
     let Some(fold) = frame.fold() else { return true };
+    if !is_own(region, frame) {
+        return true;
+    }
     let words = frame.line.own();
-    !is_own(region, frame)
-        || fold.failures_kept.get() < FAILURES_KEPT
+    let is_new = new_texts::is_new(fold.mark.get(), message);
+    let is_single = fold.failures_kept.get() < FAILURES_KEPT
         || frame.promoted.get() == words.id
-        || clock::now().wrapping_sub(words.start) >= fold.slow_from.get()
+        || clock::now().wrapping_sub(words.start) >= fold.slow_from.get();
+    if is_new && !is_single {
+        leave(region, frame);
+    }
+    is_new || is_single
 }
 
 /// The ids of what is current are about to be known: from here on it is a call like any other.

@@ -13,6 +13,7 @@ mod host;
 pub mod image;
 mod layout;
 mod line;
+mod new_texts;
 mod registry;
 mod room;
 mod slots;

@@ -522,7 +522,7 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     let _inside = inside::enter();
     let words = frame.line.own();
     let ending = if failure.kind == "panic" { Ending::Panic } else { Ending::Error };
-    if !is_recorded(frame) || !fold::keeps_failure(registry::region(), frame) {
+    if !is_recorded(frame) || !fold::keeps_failure(registry::region(), frame, &failure.message) {
         return ending;
     }
     if ending == Ending::Error && failure.place.is_none() {
