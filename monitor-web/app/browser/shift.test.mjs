@@ -1,10 +1,11 @@
-/** Nothing is pushed while a screen is read: the layout stays where it was drawn first. */
+/** Nothing is pushed while a screen is read: the layout stays where it was drawn first, however late fonts and rights arrive. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { onPage, useBrowser } from "./browser.mjs";
 import { screens } from "./screens.mjs";
 
 const MOST = 0.05;
+const LATE_MS = 300;
 useBrowser();
 let all;
 before(async () => {
@@ -18,6 +19,10 @@ for (const [look, viewport] of Object.entries({ wide: { width: 1440, height: 820
         onPage(
           "about:blank",
           async (page) => {
+            await page.route(/\.woff2$|\/api\/v1\/me$/, async (route) => {
+              await new Promise((resolve) => setTimeout(resolve, LATE_MS));
+              await route.continue();
+            });
             await page.addInitScript(() => {
               globalThis.shifts = [];
               new PerformanceObserver((list) => {

@@ -5,6 +5,7 @@ import { createRoot } from "react-dom/client";
 import { readAhead } from "./api/ahead.ts";
 import { startLive } from "./data/live.ts";
 import { queryClient } from "./data/query.ts";
+import { me } from "./data/useMe.ts";
 import { loadTexts, locale } from "./i18n.ts";
 import { screens } from "./screens/screen.ts";
 import { router } from "./shell/router.tsx";
@@ -13,12 +14,18 @@ import { idle } from "./ui/useIdle.ts";
 import "./ui/tokens.css";
 import "./ui/base.css";
 
+/** Longest time that the first paint waits for what would push it. */
+const PATIENCE_MS = 2_000;
+
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLive();
 // The screen that is asked for is read beside the texts, not after them.
 const asked = screens.find(({ path }) => path === location.pathname) ?? screens.find(({ path }) => path.endsWith("$root"));
-await Promise.all([loadTexts(), asked?.load().catch(() => undefined)]);
+// A font or a refusal that arrives after the first paint would push what is being read.
+const pushing = Promise.allSettled([document.fonts.load("1em Inter"), queryClient.prefetchQuery(me)]);
+const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS));
+await Promise.all([loadTexts(), asked?.load().catch(() => undefined), Promise.race([pushing, patience])]);
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
