@@ -105,12 +105,14 @@ pub(crate) fn inherited() -> Option<Context> {
     INHERITED.get()
 }
 
-/// Sees to it that the thread records into a ring, if it can.
-pub(crate) fn attach_ring() {
+/// Sees to it that the thread records into a ring, if it can. Returns false if there is no room for one.
+pub(crate) fn attach_ring() -> bool {
     // What is on the stack is newer than what is in the ring's frames.
-    if STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false) {
+    let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false);
+    if is_empty {
         ring::attach();
     }
+    !(is_empty && ring::lacks_room())
 }
 
 /// What is current on this thread itself.

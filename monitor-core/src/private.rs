@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
+use crate::context::Context;
 use crate::current::{self, CurrentGuard};
 use crate::future;
 use crate::future::{Finish, Keep, Succeed};
@@ -20,6 +21,7 @@ use crate::quiet::Quiet;
 pub use crate::record::{Failure, Site};
 use crate::record::{Origin, StartExtra};
 use crate::ring::{self, Begun, Call};
+use crate::sending;
 use crate::switch;
 
 pub use crate::done::Done;
@@ -180,9 +182,16 @@ impl Running {
         let Some(draft) = draft(site, how, is_quiet) else { return Running::Off };
         let _inside = inside::enter();
         let live = if draft.extra.is_empty() && !draft.is_quiet {
-            current::attach_ring();
+            let lacks_room = !current::attach_ring();
             match ring::start_at(site, draft.attached, is_woven) {
                 Begun::Recorded(call) => return Running::InRing(call),
+                // Nothing of it is current, so that the next call within it looks for room again. By the queue, all of them would have
+                // rows until it ends.
+                Begun::Refused if is_woven => return Running::Off,
+                Begun::Elsewhere if is_woven && lacks_room => {
+                    sending::refuse(draft.attached.parent.map_or(0, Context::root));
+                    return Running::Off;
+                }
                 Begun::Refused => Live::refused(draft.attached.parent),
                 Begun::Elsewhere => draft.start(),
             }

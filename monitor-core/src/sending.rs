@@ -86,6 +86,14 @@ pub(crate) fn started(record: Started, at: u64) -> bool {
     true
 }
 
+/// Counts a start of this tree that is recorded nowhere; zero for one that would have begun a tree.
+#[cold]
+pub(crate) fn refuse(root: u128) {
+    if let Some(queue) = QUEUE.get() {
+        queue.count_drop("process-started", root);
+    }
+}
+
 /// The ids of a process are known to others from here on: it is told singly, if it came by the queue.
 #[cold]
 pub(crate) fn handed_on(id: u64) {

@@ -182,6 +182,9 @@ impl Estate {
                 self.problems.push(format!("the rings: of layout {layout}, this build reads {}", image::LAYOUT));
             }
         }
+        if let Some(state) = &self.program.state {
+            self.journal.leave_out_unfinished(state.next);
+        }
         let lane = self.journal.meta.lane.max(self.program.state.map_or(0, |state| state.lane));
         let held: HashSet<u64> = self.journal.meta.held.iter().copied().collect();
         self.entries.retain(|entry| entry.is_words || entry.number > lane || held.contains(&entry.number));

@@ -13,6 +13,8 @@ use super::MAX_KEPT;
 
 /// Failed calls of a name that get rows in a tree.
 const MAX_KEPT_OF_NAME: usize = 30;
+/// The same in a part of a tree that has [`MOST_ROWS`].
+const MAX_KEPT_AMONG_MANY: usize = 3;
 
 /// Number of calls of a path that are told singly, beside those that are slow.
 const SINGLY: u64 = 10;
@@ -139,16 +141,21 @@ impl Paths {
     /// Returns true if a failed call of this site below this row gets a row of its own: the first ones below each path do, up to a
     /// number for each name of the tree. A parser that calls itself has very many paths.
     pub fn keeps_failure(&mut self, parent: u64, root: u128, site: u32) -> bool {
-        let path = step(if self.knows(parent) { self.path(parent).all } else { parent }, site);
+        let above = self.path(parent);
+        let has_many = self.parts.get(&above.part).is_some_and(|told| told.count >= MOST_ROWS);
+        let path = step(if self.knows(parent) { above.all } else { parent }, site);
         let name = step((root >> 64) as u64 ^ (root as u64).rotate_left(32), site);
         if self.kept.len() >= MOST_PATHS {
             self.kept.clear();
         }
-        let limits = [(path, MAX_KEPT), (name, MAX_KEPT_OF_NAME)];
+        let limits = [(path, MAX_KEPT), (name, if has_many { MAX_KEPT_AMONG_MANY } else { MAX_KEPT_OF_NAME })];
         let is_kept = limits.iter().all(|(hash, limit)| self.kept.get(hash).is_none_or(|kept| kept < limit));
         if is_kept {
             for (hash, _) in limits {
                 *self.kept.entry(hash).or_default() += 1;
+            }
+            if let Some(told) = self.parts.get_mut(&above.part) {
+                told.count += 1;
             }
         }
         is_kept

@@ -36,7 +36,7 @@ pub(crate) use folds::Counted;
 pub(crate) use host::{Host, keep_site};
 #[cfg(unix)]
 pub(crate) use registry::{after_fork, before_fork, forget};
-pub(crate) use registry::{attach, refused, set_up};
+pub(crate) use registry::{attach, lacks_room, refused, set_up};
 pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, start, start_at};
 
 use crate::record::{Attachment, Site};

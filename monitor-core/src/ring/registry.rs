@@ -139,6 +139,11 @@ pub(crate) fn attach() -> bool {
     region.is_some()
 }
 
+/// Returns true if this thread has no region because there was no room for one.
+pub(crate) fn lacks_room() -> bool {
+    REGION.get().is_none() && PHASE.get() == Phase::Unattached && SHARED.get().is_some() && LEAVING.try_with(|_| ()).is_ok()
+}
+
 fn take() -> Option<&'static Region> {
     let name = thread::name();
     let shared = SHARED.get()?;

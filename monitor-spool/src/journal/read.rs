@@ -120,6 +120,14 @@ impl Written {
         self.lost.iter().filter(is_above).fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
+    /// Forgets batches whose writing was broken off, as by the end of the program. `next`: the program stores the next number when a batch
+    /// is written, so what they were made of is still in the rings and the lane.
+    pub(crate) fn leave_out_unfinished(&mut self, next: u64) {
+        let before = self.lost.len();
+        self.lost.retain(|(first, _)| *first < next);
+        self.damaged -= (before - self.lost.len()) as u64;
+    }
+
     /// Reads one more file. An event number counts up to 2^63.
     pub(crate) fn read(&mut self, worker: WorkerId, file: u64, bytes: &[u8]) {
         for item in Blocks::new(worker, bytes) {

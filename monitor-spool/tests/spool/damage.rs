@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use monitor_spool::Life;
+use monitor_spool::{Life, Meta, Parcel};
 
-use crate::support::{TestSpool, drain, file, journal, lane};
+use crate::support::{TestSpool, drain, event, file, journal, lane};
 
 /// Does something to the folder of a dead program with events 1 to 6 in the journal and 7 to 9 in the lane; what comes out.
 fn check(harm: impl Fn(&std::path::Path), expected: &[u64]) -> monitor_spool::Replay {
@@ -37,6 +37,32 @@ fn damage_costs_what_is_damaged_and_is_counted() {
     assert_eq!(replay.damaged(), 1);
     let dropped = replay.dropped();
     assert_eq!((dropped[0].event_type.as_str(), dropped[0].reason.as_str(), dropped[0].count), ("unknown", "damaged", 3));
+}
+
+#[test]
+fn a_batch_whose_writing_was_broken_off_is_no_damage() {
+    for is_finished in [false, true] {
+        let test = TestSpool::new();
+        let mut begun = test.begin();
+        let worker = begun.folder.worker();
+        journal(&mut begun, 1, 3);
+        let path = file(begun.folder.path(), "journal-");
+        let whole = fs::metadata(&path).unwrap().len();
+        let events: Vec<_> = (4..7).map(event).collect();
+        begun.journal.append(&Parcel::encode(4, &events).unwrap(), &Meta::default()).unwrap();
+        if is_finished {
+            begun.program.advance(7, 0);
+        }
+        // What the batch was made of is still in the lane.
+        lane(&begun, 4..7);
+        drop(begun);
+        fs::File::options().write(true).open(&path).unwrap().set_len(whole + 100).unwrap();
+        let mut replay = test.replay(worker);
+        let found: Vec<u64> = drain(&mut replay).into_iter().map(|(_, process)| process).filter(|process| *process != 0).collect();
+        assert_eq!(found, [1, 2, 3, 4, 5, 6]);
+        let dropped: Vec<_> = replay.dropped().into_iter().map(|dropped| (dropped.reason, dropped.count)).collect();
+        assert_eq!((replay.damaged(), dropped), if is_finished { (1, vec![("damaged".to_owned(), 3)]) } else { (0, Vec::new()) });
+    }
 }
 
 #[test]
