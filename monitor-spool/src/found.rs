@@ -10,6 +10,7 @@ use crate::lock::{self, Lock};
 use crate::passed_tests::PassedTests;
 use crate::program::{self, About};
 use crate::reader::Estate;
+use crate::reserved::PREFIX;
 use crate::room::Room;
 use crate::sys::{self, Dir};
 use crate::{Replay, Spool, SpoolError};
@@ -95,16 +96,19 @@ impl Spool {
         Ok(dead.into_iter().map(|(_, worker)| worker).collect())
     }
 
-    /// Takes the folder of a program that doesn't live, to ship what is in it; `None` if it lives, or somebody else is at it, or it
-    /// is gone.
+    /// Takes the folder of a program that doesn't live, to ship what is in it; `None` if it lives, or somebody else is at it or has
+    /// [reserved](Self::reserve) it, or it is gone.
     ///
     /// # Errors
     /// When the folder is not trusted, or can't be read.
     pub fn claim(&self, worker: WorkerId) -> Result<Option<Replay>, SpoolError> {
+        if self.folder(worker).is_ok_and(|dir| self.is_reserved(about(&dir, worker).as_ref())) {
+            return Ok(None);
+        }
         self.claim_behind(worker, 0)
     }
 
-    /// The same, of one that was [followed](Self::follow): the server has all events up to this number.
+    /// As [`claim`](Self::claim), of one that was [followed](Self::follow): the server has all events up to this number.
     ///
     /// # Errors
     /// When the folder is not trusted, or can't be read.
@@ -181,7 +185,7 @@ impl Spool {
     /// spool is as young as what was made or removed there last: this program's clock may have been set since.
     fn clear_away(&self) -> Result<(), SpoolError> {
         let now_us = self.dir.status().map_err(SpoolError::disk("look at", self.path()))?.changed_us;
-        for name in self.names()?.into_iter().filter(|name| name.starts_with(".new-") || name.starts_with(".gone-")) {
+        for name in self.names()?.into_iter().filter(|name| [".new-", ".gone-", PREFIX].iter().any(|prefix| name.starts_with(prefix))) {
             let Ok(dir) = self.dir.open_in(&name) else { continue };
             let is_old = dir.status().is_ok_and(|status| status.is_own && now_us.saturating_sub(status.changed_us) > MADE_WITHIN_US);
             if is_old && !lock::is_taken(&dir).unwrap_or(false) {

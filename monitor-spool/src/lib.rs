@@ -58,6 +58,8 @@ mod reader;
 #[cfg(feature = "read")]
 mod replay;
 #[cfg(feature = "read")]
+mod reserved;
+#[cfg(feature = "read")]
 mod sending;
 
 pub use error::SpoolError;
@@ -95,6 +97,8 @@ pub use passed_tests::PassedTests;
 pub use reader::fuzz;
 #[cfg(feature = "read")]
 pub use replay::Replay;
+#[cfg(feature = "read")]
+pub use reserved::Reserved;
 #[cfg(feature = "read")]
 pub use sending::{Answered, Batches, Next, Settled, Way, send_all};
 

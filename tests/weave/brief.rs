@@ -115,6 +115,55 @@ fn unit(word: &str) -> Result<u32, String> {
 }
 ";
 
+/// Twenty functions that call each other in all orders, three deep, as a parser does.
+fn calls_along_many_paths() -> String {
+    let names: Vec<String> = (0..20).map(|number| format!("step{number}")).collect();
+    let step = |name: &String| {
+        format!(
+            "fn {name}(rest: &[usize]) {{
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_micros(2) {{}}
+    if let [next, rest @ ..] = rest {{
+        STEPS[*next](rest);
+    }}
+}}
+"
+        )
+    };
+    let steps: String = names.iter().map(step).collect();
+    format!(
+        "const STEPS: [fn(&[usize]); 20] = [{}];
+{steps}
+fn main() {{
+    all_orders();
+    println!(\"done\");
+}}
+
+fn all_orders() {{
+    for order in 0..8_000 {{
+        STEPS[order / 400](&[order / 20 % 20, order % 20]);
+    }}
+}}
+",
+        names.join(", ")
+    )
+}
+
+#[test]
+fn calls_along_many_paths_have_a_limited_number_of_rows() {
+    let (server, project) = (Server::start(), Project::of("many-paths", "", &calls_along_many_paths()));
+    let mut command = project.monitor("run -q", Some(&server));
+    // So that no call is brief.
+    command.env("MONITOR_FOLD_BELOW", "1us");
+    assert_eq!(good(run(command)).stdout, "done\n");
+    let processes = server.tree(&server.finished_root());
+    let steps = processes.iter().filter(|process| process["name"].as_str().is_some_and(|name| name.starts_with("many_paths::step")));
+    let calls: u64 = steps.map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum();
+    assert_eq!(calls, 24_000);
+    // A thousand, and slow ones. There are more than 8,000 paths.
+    assert!(processes.len() < 3_000 && processes.iter().all(|process| process["orphan"] == false), "{} rows", processes.len());
+}
+
 #[test]
 fn failed_calls_are_counted_and_their_texts_are_found() {
     let (server, project) = (Server::start(), Project::of("failing-calls", "", FAILING_CALLS));

@@ -183,3 +183,21 @@ fn a_test_that_ends_the_program_keeps_its_rows() {
         assert!(text.contains("z_aborts"), "{text}");
     }
 }
+
+#[test]
+fn the_server_leaves_programs_of_tests_to_the_one_who_ships_them() {
+    // It looks for dead programs more often than the one who ships.
+    let (server, project) = (Server::start_with(vec![("MONITOR_SPOOL_INTERVAL", "10ms".into())]), project("left"));
+    for count in 1..=3 {
+        let finished = run(project.monitor("test --test cases passes", Some(&server)));
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
+        let roots = server.roots();
+        assert_eq!(roots.len(), count, "{roots:?}");
+        for root in &roots {
+            let text = outline(&server.tree(root));
+            let tests = below(&text);
+            assert!(tests.len() == 2 && tests.iter().all(|(_, rows)| rows.is_empty()), "{text}");
+        }
+    }
+}

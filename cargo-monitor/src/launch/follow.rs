@@ -37,7 +37,10 @@ pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
 fn work(launch: &str, program: &Running, tests: Option<PassedTests>) -> anyhow::Result<()> {
     let post = Post::new()?;
     let Some(dir) = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()) else { return Ok(()) };
-    let mut shipper = Shipper { post, spool: Spool::open(&dir)?, tests, followers: BTreeMap::new(), undecided: BTreeMap::new() };
+    let spool = Spool::open(&dir)?;
+    // Otherwise whoever finds a program dead before this process does sends all rows of its tests.
+    let _reserved = spool.reserve(launch).ok();
+    let mut shipper = Shipper { post, spool, tests, followers: BTreeMap::new(), undecided: BTreeMap::new() };
     let (mut backoff, unsent) = (Backoff::default(), Unsent::of_this_project());
     let (mut news, mut ended, mut next_try) = (Instant::now(), None::<Instant>, Instant::now());
     loop {

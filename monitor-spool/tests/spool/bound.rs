@@ -214,23 +214,23 @@ fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
 #[test]
 fn what_was_begun_and_broken_off_is_cleared_away_when_it_is_old() {
     let test = TestSpool::new();
-    for name in [".new-x", ".gone-y"] {
+    for name in [".new-x", ".gone-y", ".launch-z"] {
         let dir = test.spool.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join("program"), "x").unwrap();
     }
     test.spool.keep_within(u64::MAX).unwrap();
-    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 3);
     let is_of_before = |name: &str, hours: u64| {
         let dir = std::fs::File::open(test.spool.path().join(name)).unwrap();
         dir.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3_600 * hours)).unwrap();
     };
     // All of it was made just now, and then the clock was set ahead.
-    for name in [".new-x", ".gone-y", "."] {
+    for name in [".new-x", ".gone-y", ".launch-z", "."] {
         is_of_before(name, 2);
     }
     test.spool.keep_within(u64::MAX).unwrap();
-    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 2);
+    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 3);
     is_of_before(".", 0);
     test.spool.keep_within(u64::MAX).unwrap();
     assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 0);

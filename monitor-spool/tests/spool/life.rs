@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use monitor_spool::{Life, Spool};
+use monitor_spool::{About, Life, Spool};
 
-use crate::support::{TestSpool, about, begin, child, journal, say, sites};
+use crate::support::{TestSpool, about, begin, begin_as, child, journal, say, sites};
 
 fn lives(spool: &Spool) -> Vec<Life> {
     spool.list().unwrap().into_iter().map(|found| found.life).collect()
@@ -43,6 +43,32 @@ fn a_folder_lives_as_long_as_its_program() {
     child.wait().unwrap();
     assert_eq!(lives(&test.spool), [Life::Dead]);
     assert_eq!(test.spool.dead().unwrap(), [worker]);
+}
+
+#[test]
+fn programs_of_a_launch_are_left_to_the_process_that_has_reserved_it() {
+    let mut child = child("life::programs_of_a_launch_are_left_to_the_process_that_has_reserved_it", |spool| {
+        std::mem::forget(spool.reserve("ours").unwrap());
+        say("reserved");
+        wait_for_parent();
+    });
+    let test = TestSpool::new();
+    let of = |launch: &str| begin_as(&test.spool, &About { launch: Some(launch.to_owned()), ..about() }, 1 << 20);
+    let workers = ["ours", "theirs", "../ours"].map(|launch| of(launch).folder.worker());
+    let mut child = child.env("SPOOL", test.spool.path()).spawn().unwrap();
+    hear(&mut child, "reserved");
+    let is_had = || workers.map(|worker| test.spool.claim(worker).unwrap().is_some());
+    // What a program says of its launch is no path.
+    assert_eq!(is_had(), [false, true, false]);
+    assert!(test.spool.reserve("ours").is_err());
+    assert!(test.spool.claim_behind(workers[0], 0).unwrap().is_some(), "by the one who ships");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(is_had(), [true, true, true]);
+    let reserved = test.spool.reserve("others").unwrap();
+    assert!(test.spool.path().join(".launch-others").exists());
+    drop(reserved);
+    assert!(!test.spool.path().join(".launch-others").exists());
 }
 
 #[test]
