@@ -115,11 +115,10 @@ impl Briefs {
         let may_be_counted = call.may_be_counted && !own.as_ref().is_some_and(|own| own.is_told);
         let is_brief = call.elapsed < limits.below;
         let is_counted = may_be_counted && (is_brief || paths.counts(call.parent, call.site, call.elapsed));
-        let rows = own.map_or_else(Vec::new, |own| own.rows);
         if !is_counted {
-            let below = rows.iter().map(|row| 1 + row.within.len()).sum();
-            paths.told(call.parent, call.site, call.elapsed, below, limits);
+            paths.told(call.parent, call.site, call.elapsed, limits);
         }
+        let rows = own.map_or_else(Vec::new, |own| own.rows);
         if self.pending.last().is_none_or(|pending| pending.parent != call.parent) {
             self.pending.push(Pending { parent: call.parent, root: call.root, rows: Vec::new(), is_told: false });
         }
@@ -142,6 +141,11 @@ impl Briefs {
     pub fn rest(&mut self) -> impl Iterator<Item = Pending> {
         self.pending.drain(..)
     }
+}
+
+/// Number of rows, with those within them.
+pub fn number_of(rows: &[Row]) -> usize {
+    rows.iter().map(|row| 1 + row.within.len()).sum()
 }
 
 /// Adds a row to those of the same parent.

@@ -160,7 +160,7 @@ fn calls_along_many_paths_have_a_limited_number_of_rows() {
     let steps = processes.iter().filter(|process| process["name"].as_str().is_some_and(|name| name.starts_with("many_paths::step")));
     let calls: u64 = steps.map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum();
     assert_eq!(calls, 24_000);
-    // A thousand, and slow ones. There are more than 8,000 paths.
+    // Five hundred, and slow ones. There are more than 8,000 paths.
     assert!(processes.len() < 3_000 && processes.iter().all(|process| process["orphan"] == false), "{} rows", processes.len());
 }
 

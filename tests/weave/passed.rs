@@ -186,12 +186,17 @@ fn a_test_that_ends_the_program_keeps_its_rows() {
 
 #[test]
 fn the_server_leaves_programs_of_tests_to_the_one_who_ships_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
     // It looks for dead programs more often than the one who ships.
-    let (server, project) = (Server::start_with(vec![("MONITOR_SPOOL_INTERVAL", "10ms".into())]), project("left"));
+    let settings = [("MONITOR_SPOOL_DIR", spool.clone().into_os_string()), ("MONITOR_SPOOL_INTERVAL", "10ms".into())];
+    let (server, project) = (Server::start_with(settings.into()), project("left"));
     for count in 1..=3 {
-        let finished = run(project.monitor("test --test cases passes", Some(&server)));
+        let mut command = project.monitor("test --test cases passes", Some(&server));
+        command.env("MONITOR_SPOOL_DIR", &spool);
+        let finished = run(command);
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-        wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
+        wait_for("nothing is left in the spool", || fs::read_dir(&spool).unwrap().next().is_none().then_some(()));
         let roots = server.roots();
         assert_eq!(roots.len(), count, "{roots:?}");
         for root in &roots {

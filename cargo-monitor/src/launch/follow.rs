@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::{PipeWriter, Read as _};
+#[cfg(unix)]
+use std::os::fd::AsRawFd as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -24,22 +27,30 @@ pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     let (Some(launch), Some(pid)) = (launch, pid) else { return ExitCode::from(2) };
     let tests = args.next().filter(|word| word == super::OF_TESTS).map(|_| PassedTests::new(pid));
     let program = Running::of(pid);
-    if !detach() {
+    let Ok((mut reserved, reserving)) = std::io::pipe() else { return ExitCode::FAILURE };
+    if !detach(&reserving) {
+        // The program starts once this process has ended. It may be over at once, and is to be reserved by then.
+        drop(reserving);
+        let _ = reserved.read(&mut [0]);
         return ExitCode::SUCCESS;
     }
+    // Its descriptor is closed already.
+    std::mem::forget(reserved);
     // Whatever goes wrong here waits in the spool for the next one who ships.
-    match work(&launch, &program, tests) {
+    match work(&launch, &program, tests, reserving) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-fn work(launch: &str, program: &Running, tests: Option<PassedTests>) -> anyhow::Result<()> {
-    let post = Post::new()?;
+/// `reserving` is closed once the launch is reserved for this process.
+fn work(launch: &str, program: &Running, tests: Option<PassedTests>, reserving: PipeWriter) -> anyhow::Result<()> {
     let Some(dir) = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()) else { return Ok(()) };
     let spool = Spool::open(&dir)?;
     // Otherwise whoever finds a program dead before this process does sends all rows of its tests.
     let _reserved = spool.reserve(launch).ok();
+    drop(reserving);
+    let post = Post::new()?;
     let mut shipper = Shipper { post, spool, tests, followers: BTreeMap::new(), undecided: BTreeMap::new() };
     let (mut backoff, unsent) = (Backoff::default(), Unsent::of_this_project());
     let (mut news, mut ended, mut next_try) = (Instant::now(), None::<Instant>, Instant::now());
@@ -183,17 +194,17 @@ fn exists(_: u32) -> bool {
     false
 }
 
-/// Whether this is the one that goes on: nobody's child, with no terminal.
+/// Whether this is the one that goes on: nobody's child, with no terminal, and with no other descriptors than those of a program and `kept`.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "a process can't become nobody's child otherwise")]
-fn detach() -> bool {
+fn detach(kept: &PipeWriter) -> bool {
     // SAFETY: this program has one thread here, so that its child has all of it.
     match unsafe { libc::fork() } {
         0 => {
             // SAFETY: it takes no memory. What else was open is the program's, who waits for its end perhaps.
             unsafe {
                 libc::setsid();
-                for descriptor in 3..1_024 {
+                for descriptor in (3..1_024).filter(|descriptor| *descriptor != kept.as_raw_fd()) {
                     libc::close(descriptor);
                 }
             }
@@ -204,6 +215,6 @@ fn detach() -> bool {
 }
 
 #[cfg(not(unix))]
-fn detach() -> bool {
+fn detach(_: &PipeWriter) -> bool {
     true
 }

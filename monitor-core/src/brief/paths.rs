@@ -19,7 +19,7 @@ const MAX_KEPT_AMONG_MANY: usize = 3;
 /// Number of calls of a path that are told singly, beside those that are slow.
 const SINGLY: u64 = 10;
 /// Number of rows in a part of a tree, counted ones included, after which calls get rows only if they are slow.
-const MOST_ROWS: u64 = 1_000;
+const MOST_ROWS: u64 = 500;
 /// Of more paths than this, all are forgotten and counted anew.
 const MOST_PATHS: usize = 1 << 16;
 /// Calls within each other that make up a path, at most: what a damaged file says may go round in circles.
@@ -66,13 +66,14 @@ pub struct Paths {
     kept: HashMap<u64, usize>,
 }
 
-/// Hashes of a path.
 #[derive(Debug, Clone, Copy, Default)]
 struct Path {
-    /// All of its names.
+    /// Hash of all of its names.
     all: u64,
-    /// Its names down to the child of the root. Zero for the root.
+    /// Hash of its names down to the child of the root. Zero for the root.
     part: u64,
+    /// That child.
+    top: u64,
 }
 
 #[derive(Debug)]
@@ -122,19 +123,39 @@ impl Paths {
     /// Returns true if so many calls of this site were told below parents of this path that one more, which has taken so long by now,
     /// is to be counted.
     pub(crate) fn counts(&mut self, parent: u64, site: u32, elapsed: u64) -> bool {
-        let path = self.path(parent).child(parent, site);
+        let path = self.path(parent).child(parent, 0, site);
         let is_over = |told: Option<&Told>, most| told.is_some_and(|told| told.count >= most && elapsed < told.slow_from);
         is_over(self.told.get(&path.all), SINGLY) || is_over(self.parts.get(&path.part), MOST_ROWS)
     }
 
-    /// Notes a call that is told singly, and the number of rows below it that count others.
-    pub(crate) fn told(&mut self, parent: u64, site: u32, elapsed: u64, rows: usize, limits: Limits) {
-        let path = self.path(parent).child(parent, site);
+    /// Notes a call that is told singly.
+    pub(crate) fn told(&mut self, parent: u64, site: u32, elapsed: u64, limits: Limits) {
+        let path = self.path(parent).child(parent, 0, site);
         if elapsed >= limits.below {
             Told::add(&mut self.told, path.all, 1, elapsed, limits);
         }
         if path.part != 0 {
-            Told::add(&mut self.parts, path.part, 1 + rows as u64, elapsed, limits);
+            Told::add(&mut self.parts, path.part, 1, elapsed, limits);
+        }
+    }
+
+    /// The call below which the calls that this one has made are counted: itself, or the child of the root in a part of a tree that has
+    /// many rows. A call that makes thousands of calls of one name has a row however many there are, and would have a row for each name
+    /// below it.
+    pub fn place_of_counts(&mut self, id: u64) -> u64 {
+        let path = self.path(id);
+        if self.has_many(path.part) { path.top } else { id }
+    }
+
+    fn has_many(&self, part: u64) -> bool {
+        self.parts.get(&part).is_some_and(|told| told.count >= MOST_ROWS)
+    }
+
+    /// Notes new rows below a call that count others.
+    pub fn counted(&mut self, parent: u64, rows: usize, limits: Limits) {
+        let part = self.path(parent).part;
+        if part != 0 {
+            Told::add(&mut self.parts, part, rows as u64, 0, limits);
         }
     }
 
@@ -142,7 +163,7 @@ impl Paths {
     /// number for each name of the tree. A parser that calls itself has very many paths.
     pub fn keeps_failure(&mut self, parent: u64, root: u128, site: u32) -> bool {
         let above = self.path(parent);
-        let has_many = self.parts.get(&above.part).is_some_and(|told| told.count >= MOST_ROWS);
+        let has_many = self.has_many(above.part);
         let path = step(if self.knows(parent) { above.all } else { parent }, site);
         let name = step((root >> 64) as u64 ^ (root as u64).rotate_left(32), site);
         if self.kept.len() >= MOST_PATHS {
@@ -173,7 +194,7 @@ impl Paths {
             at = link.parent;
         };
         names.into_iter().rev().fold(above, |above, (id, link)| {
-            let path = above.child(link.parent, link.site);
+            let path = above.child(link.parent, id, link.site);
             self.paths.insert(id, path);
             path
         })
@@ -182,10 +203,10 @@ impl Paths {
 
 impl Path {
     /// The path of a call that has this one above it. `parent` is zero for a root.
-    fn child(self, parent: u64, site: u32) -> Self {
+    fn child(self, parent: u64, id: u64, site: u32) -> Self {
         let all = step(self.all, site);
-        let part = if self.part == 0 && parent != 0 { all } else { self.part };
-        Self { all, part }
+        let (part, top) = if self.part == 0 && parent != 0 { (all, id) } else { (self.part, self.top) };
+        Self { all, part, top }
     }
 }
 
@@ -224,7 +245,7 @@ mod tests {
         for parent in 1..=SINGLY {
             linked(&mut paths, parent, 1_000, 1);
             assert!(!paths.counts(parent, 7, 500));
-            paths.told(parent, 7, 500, 0, LIMITS);
+            paths.told(parent, 7, 500, LIMITS);
         }
         linked(&mut paths, 50, 1_000, 1);
         linked(&mut paths, 51, 1_000, 2);
@@ -243,11 +264,11 @@ mod tests {
     #[test]
     fn slow_calls_are_told_each_twice_as_slow_as_the_one_before() {
         let mut paths = Paths::default();
-        (0..SINGLY).for_each(|_| paths.told(1, 7, 500, 0, LIMITS));
+        (0..SINGLY).for_each(|_| paths.told(1, 7, 500, LIMITS));
         let mut told = Vec::new();
         for elapsed in [999, 1_000, 1_500, 1_999, 2_000, 3_999, 900_000, 999_999, 1_000_000, 1_000_000] {
             if !paths.counts(1, 7, elapsed) {
-                paths.told(1, 7, elapsed, 0, LIMITS);
+                paths.told(1, 7, elapsed, LIMITS);
                 told.push(elapsed);
             }
         }
@@ -265,7 +286,8 @@ mod tests {
             let counts = (0..2 * MOST_ROWS as u32).map(|site| {
                 let is_told = !paths.counts(part, 10 + site, elapsed);
                 if is_told {
-                    paths.told(part, 10 + site, elapsed, 1, LIMITS);
+                    paths.told(part, 10 + site, elapsed, LIMITS);
+                    paths.counted(part, 1, LIMITS);
                 }
                 2 * u64::from(is_told)
             });
@@ -275,6 +297,9 @@ mod tests {
         assert_eq!(rows(&mut paths, 2, 1_500), 2, "a slow one, and no second one that is no slower");
         assert_eq!(rows(&mut paths, 3, 500), MOST_ROWS, "another part");
         assert!(!paths.counts(1, 4, 500), "a new part");
+        linked(&mut paths, 20, 2, 5);
+        linked(&mut paths, 40, 1, 4);
+        assert_eq!([20, 2, 40, 1].map(|id| paths.place_of_counts(id)), [2, 2, 40, 1]);
         assert!(!paths.counts(2, 7, 1_000_000), "a call that is always told singly");
     }
 
@@ -293,7 +318,7 @@ mod tests {
         let mut paths = Paths::default();
         linked(&mut paths, 1, 2, 1);
         linked(&mut paths, 2, 1, 1);
-        paths.told(1, 7, 500, 0, LIMITS);
+        paths.told(1, 7, 500, LIMITS);
         assert!(!paths.counts(2, 7, 500));
     }
 }

@@ -40,6 +40,7 @@ struct Open {
 
 impl Rows {
     /// Adds brief calls below a parent that has a row of its own. Appends to `kept` the failed calls that get rows, with their parents.
+    /// Returns the number of new rows.
     pub(super) fn add(
         &mut self,
         parent: u64,
@@ -48,9 +49,9 @@ impl Rows {
         now: u64,
         tell: &mut impl FnMut(RingItem),
         kept: &mut Vec<(u64, Ended)>,
-    ) {
+    ) -> usize {
         if rows.is_empty() {
-            return;
+            return 0;
         }
         let open = self.by_parent.entry(parent).or_insert_with(|| Open {
             root,
@@ -70,15 +71,18 @@ impl Rows {
                 open.failures_counted((row.count.site, Some(within.site)), within, tell);
             }
         }
+        let before = brief::number_of(&open.rows);
         for row in rows {
             brief::merge(&mut open.rows, row);
         }
+        let mut new = brief::number_of(&open.rows) - before;
         (open.is_changed, open.touched) = (true, now);
         for (parent, brief::Kept { call, rows }) in failed {
             kept.push((parent, call));
-            self.add(call.id, root, rows, now, tell, kept);
+            new += self.add(call.id, root, rows, now, tell, kept);
             self.ended(call.id);
         }
+        new
     }
 
     /// Returns true if there are rows below this process.

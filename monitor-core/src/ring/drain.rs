@@ -346,6 +346,7 @@ impl Rings {
             {
                 parent = above;
             }
+            parent = self.paths.place_of_counts(parent);
             self.wanted.insert(parent);
             if !self.announced.contains(&parent) && self.paths.knows(parent) {
                 self.owed.insert(parent);
@@ -359,7 +360,10 @@ impl Rings {
     fn add_rows(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, now: u64, tell: &mut impl FnMut(RingItem)) {
         brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
         let mut kept = Vec::new();
-        self.rows.add(parent, root, rows, now, tell, &mut kept);
+        let new = self.rows.add(parent, root, rows, now, tell, &mut kept);
+        if let Some(table) = fold::table() {
+            self.paths.counted(parent, new, table.limits());
+        }
         for (parent, call) in kept {
             self.folds.ended(call.id);
             let facts = Facts(call.tag);
@@ -429,7 +433,8 @@ impl Rings {
             let rows = self.briefs.add(&call, &mut self.paths, table.limits());
             let is_told = rows.is_some();
             if let Some(rows) = rows {
-                self.add_rows(words.id, words.root(), rows, words.end, tell);
+                let place = self.paths.place_of_counts(words.id);
+                self.add_rows(place, words.root(), rows, words.end, tell);
                 self.rows.ended(words.id);
             }
             if elapsed >= table.below {

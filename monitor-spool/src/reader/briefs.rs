@@ -31,8 +31,8 @@ type KeptBelow = (u64, Option<u32>, Ended);
 
 /// The rows of all parents.
 pub(super) struct Rows {
-    /// Calls that took less are brief, in nanoseconds.
-    below_ns: u64,
+    /// In nanoseconds.
+    limits: Limits,
     by_parent: BTreeMap<u64, (u128, Vec<Row>)>,
     /// The row or fold that a failed call is shown below, if it isn't its parent.
     parents: HashMap<u64, ProcessId>,
@@ -51,7 +51,8 @@ impl Rows {
                 paths.link(call.id, Link { parent: call.parent, site: call.site, elapsed: 0, may_be_counted: false });
             }
         }
-        Self { below_ns, by_parent: BTreeMap::new(), parents: HashMap::new(), paths, told_before }
+        let limits = Limits { below: below_ns, slow: SLOW_NS, longest: LONGEST_NS };
+        Self { limits, by_parent: BTreeMap::new(), parents: HashMap::new(), paths, told_before }
     }
 
     /// The calls of one ring that are to be told singly: those that `is_told` lets through, without the brief ones.
@@ -65,15 +66,15 @@ impl Rows {
     ) -> Vec<&'a Call> {
         let (mut briefs, mut told, mut kept) = (Briefs::default(), Vec::new(), Vec::new());
         let calls: Vec<&Call> = image.ended.iter().chain(&image.running).collect();
-        let limits = Limits { below: self.below_ns, slow: SLOW_NS, longest: LONGEST_NS };
+        let limits = self.limits;
         for (tag, call) in calls.iter().copied().enumerate() {
             if !is_told(call, folds) {
                 continue;
             }
-            if let (Some((at, how)), true) = (call.end, self.below_ns > 0) {
+            if let (Some((at, how)), true) = (call.end, limits.below > 0) {
                 let elapsed = clock.elapsed_ns(call.start, at);
                 // One that the program may have reported while it ran is not counted, or its row would never end.
-                let is_unreported = call.start > self.told_before || elapsed < REPORTED_NS.min(self.below_ns);
+                let is_unreported = call.start > self.told_before || elapsed < REPORTED_NS.min(limits.below);
                 let ended = Ended {
                     id: call.id,
                     parent: folds.parent(call),
@@ -87,12 +88,14 @@ impl Rows {
                     tag: tag as u64,
                 };
                 let Some(rows) = briefs.add(&ended, &mut self.paths, limits) else { continue };
-                self.add_first(call.id, call.root, rows, &mut kept);
+                let place = self.paths.place_of_counts(call.id);
+                self.add_first(place, call.root, rows, &mut kept);
             }
             told.push(call);
         }
         for pending in briefs.rest() {
-            self.add_first(pending.parent, pending.root, pending.rows, &mut kept);
+            let place = self.paths.place_of_counts(pending.parent);
+            self.add_first(place, pending.root, pending.rows, &mut kept);
         }
         for (parent, row, call) in kept {
             let site = |row: u32| estate.program.sites.get(&u64::from(row));
@@ -108,6 +111,7 @@ impl Rows {
     /// Adds the rows below a parent, and counts the failed calls among them that are not the first of their names.
     fn add_first(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, kept: &mut Vec<KeptBelow>) {
         brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
+        self.paths.counted(parent, brief::number_of(&rows), self.limits);
         self.add(parent, root, rows, kept);
     }
 
