@@ -57,7 +57,7 @@ pub struct Paths {
     /// Calls that have ended, are not brief, and were not told by now, by id.
     ended: HashMap<u64, Link>,
     /// Paths of these calls, as far as they were asked for.
-    paths: HashMap<u64, Path>,
+    found: HashMap<u64, Path>,
     /// Calls of each path that were told singly, by hash.
     told: HashMap<u64, Told>,
     /// Rows of each part of a tree, by hash.
@@ -102,7 +102,7 @@ impl Paths {
     /// Forgets which calls run. How many were told of each path stays known.
     pub(crate) fn unlink_running(&mut self) {
         self.running.clear();
-        self.paths.clear();
+        self.found.clear();
     }
 
     /// Returns true if it runs, or has ended and was not told by now.
@@ -186,7 +186,7 @@ impl Paths {
     fn path(&mut self, id: u64) -> Path {
         let (mut names, mut at) = (Vec::new(), id);
         let above = loop {
-            if let Some(path) = self.paths.get(&at) {
+            if let Some(path) = self.found.get(&at) {
                 break *path;
             }
             let Some(link) = self.get(at).filter(|_| names.len() < MOST_NAMES) else { break Path::default() };
@@ -195,7 +195,7 @@ impl Paths {
         };
         names.into_iter().rev().fold(above, |above, (id, link)| {
             let path = above.child(link.parent, id, link.site);
-            self.paths.insert(id, path);
+            self.found.insert(id, path);
             path
         })
     }
