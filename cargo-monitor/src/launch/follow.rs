@@ -17,7 +17,7 @@ use super::unsent::Unsent;
 /// Between two looks, while there is something to be seen, and when there was nothing for long.
 const PAUSE: Duration = Duration::from_millis(25);
 const LONG_PAUSE: Duration = Duration::from_millis(200);
-/// Once all programs are gone, a server that doesn't take what they left is tried for so long.
+/// Once all programs are gone, a server that takes nothing of what they left is tried for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `follow LAUNCH PID [of-tests]`: until this process and all others of the launch are gone and shipped.
@@ -57,7 +57,9 @@ fn work(launch: &str, program: &Running, tests: Option<PassedTests>, reserving: 
     loop {
         // Before anything is looked for: what it made until then is found.
         let is_over = !program.is_running();
-        if is_over && ended.get_or_insert_with(Instant::now).elapsed() > PATIENCE && next_try > Instant::now() {
+        // A slow server may take longer than that for all of it.
+        let is_in_vain = is_over && news.max(*ended.get_or_insert_with(Instant::now)).elapsed() > PATIENCE;
+        if is_in_vain && next_try > Instant::now() {
             return Ok(());
         }
         let pause = if news.elapsed() > Duration::from_secs(5) { LONG_PAUSE } else { PAUSE };
