@@ -23,7 +23,7 @@ use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::{self, DATABASE, Lock};
 use crate::follow::{News, Runner};
-use crate::judge::Judged;
+use crate::judge::{Judged, Recorded};
 use crate::link::Link;
 use crate::outbox::{HEARTBEAT_MS, Teller};
 use crate::rebuild::{self, Rebuilt};
@@ -31,8 +31,8 @@ use crate::report::Reporter;
 use crate::server_knowledge::PATIENCE;
 use crate::socket::Publisher;
 use crate::tasks::Sources;
-use crate::tell;
 use crate::watch::identity;
+use crate::{spec, tell};
 
 /// The clock, the files and the requests are looked at so often at least.
 const LOOK: Duration = Duration::from_secs(1);
@@ -395,19 +395,24 @@ impl Agent {
         if self.unwritten.is_empty() && self.dirty.is_empty() {
             return true;
         }
-        let (ledger, unwritten, dirty) = (&self.ledger, &self.unwritten, &self.dirty);
+        let (ledger, teller, unwritten, dirty) = (&self.ledger, &self.teller, &self.unwritten, &self.dirty);
         let written = self.database.write(|transaction| {
             for news in unwritten {
                 match news {
                     News::Started { run, at } => data::write_started(transaction, run, *at)?,
-                    News::Ended { run, at, judged } => data::write_ended(transaction, run, *at, judged)?,
+                    News::Ended { run, at, judged } => {
+                        data::write_ended(transaction, run, *at, judged)?;
+                        teller.ended(transaction, run, *at, judged)?;
+                    }
                     News::Unstarted { .. } | News::Stop | News::Told(_) | News::Unanswered { .. } | News::Asked(_) => {}
                 }
             }
             data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))
         });
         if self.is_done(written).is_some() {
-            self.unwritten.clear();
+            if self.unwritten.drain(..).any(|news| matches!(news, News::Ended { .. })) {
+                self.reporter.wake();
+            }
             self.dirty.clear();
             return true;
         }
@@ -446,7 +451,8 @@ impl Agent {
                     Ok(None) => "its task is gone".to_owned(),
                     Err(error) => error.to_string(),
                 };
-                let judged = Judged::not_started(why, 125);
+                let recorded = Recorded::NoLauncher(Box::new(spec::start(None, &run, &self.runner.agent)));
+                let judged = Judged::not_started(why, 125, recorded);
                 self.hear(News::Ended { run: run.id, at: Timestamp::now(), judged: Box::new(judged) });
             }
             Action::Kill { run, reason, .. } => {

@@ -14,7 +14,7 @@ use monitor_runs::{Follower, Life, Run, RunError, Step};
 use monitor_tasks::{Definition, RunId, ledger};
 
 use crate::asked::Asked;
-use crate::judge::{self, Judged};
+use crate::judge::{self, Judged, Recorded};
 use crate::link::Told;
 use crate::{publish, retention, socket, spec};
 
@@ -72,12 +72,13 @@ impl Runner {
     /// Starts a run, and tells what becomes of it.
     pub(crate) fn start(self: &Arc<Self>, run: ledger::Run, definition: Arc<Definition>) {
         let id = run.id.clone();
-        self.spawn(id, Some(definition.clone()), move |runner| runner.begin(&run, &definition));
+        let recorded = Recorded::NoLauncher(Box::new(spec::start(Some(&definition), &run, &self.agent)));
+        self.spawn(id, Some(definition.clone()), recorded.clone(), move |runner| runner.begin(&run, &definition, recorded));
     }
 
     /// Tells what becomes of a run that was told to start before this agent began.
     pub(crate) fn follow(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>) {
-        self.spawn(run.clone(), definition.clone(), move |runner| runner.see_through(&run, definition.as_deref()));
+        self.spawn(run.clone(), definition.clone(), Recorded::Nothing, move |runner| runner.see_through(&run, definition.as_deref()));
     }
 
     /// Ends a run.
@@ -111,7 +112,13 @@ impl Runner {
         }
     }
 
-    fn spawn(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>, work: impl FnOnce(&Self) -> News + Send + 'static) {
+    fn spawn(
+        self: &Arc<Self>,
+        run: RunId,
+        definition: Option<Arc<Definition>>,
+        recorded: Recorded,
+        work: impl FnOnce(&Self) -> News + Send + 'static,
+    ) {
         let (runner, task) = (self.clone(), run.task.clone());
         let spawned = std::thread::Builder::new().stack_size(STACK).spawn(move || {
             let news = work(&runner);
@@ -122,8 +129,7 @@ impl Runner {
             }
         });
         if let Err(error) = spawned {
-            let judged = Judged::not_started(format!("the agent has no thread for it: {error}"), 125);
-            let _ = self.news.send(News::Ended { run, at: Timestamp::now(), judged: Box::new(judged) });
+            let _ = self.news.send(not_started(run, format!("the agent has no thread for it: {error}"), 125, recorded));
         }
     }
 
@@ -135,11 +141,11 @@ impl Runner {
         }
     }
 
-    fn begin(&self, run: &ledger::Run, definition: &Definition) -> News {
+    fn begin(&self, run: &ledger::Run, definition: &Definition, recorded: Recorded) -> News {
         let error = match self.claim_and_launch(run, definition) {
             Ok(()) | Err(Unable::Launcher(RunError::LauncherKilled { .. })) => return self.see_through(&run.id, Some(definition)),
             Err(Unable::Launcher(error)) => error,
-            Err(Unable::Words(words)) => return not_started(&run.id, words, 125),
+            Err(Unable::Words(words)) => return not_started(run.id.clone(), words, 125, recorded),
         };
         // Another launcher may have it, or this one has written down why it failed.
         let folder = self.folder(&run.id);
@@ -147,7 +153,7 @@ impl Runner {
             return self.see_through(&run.id, Some(definition));
         }
         let code = if let RunError::NotStarted { code, .. } = &error { *code } else { 125 };
-        not_started(&run.id, words(&error), code)
+        not_started(run.id.clone(), words(&error), code, recorded)
     }
 
     fn claim_and_launch(&self, run: &ledger::Run, definition: &Definition) -> Result<(), Unable> {
@@ -183,7 +189,6 @@ impl Runner {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
     }
 
-    /// Waits for the end of a run.
     /// Waits until a run has ended, and returns what has become of it. Of one that has ended it returns at once.
     pub(crate) fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> News {
         let folder = self.folder(id);
@@ -249,8 +254,8 @@ impl Runner {
     }
 }
 
-fn not_started(run: &RunId, words: String, code: u8) -> News {
-    News::Ended { run: run.clone(), at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code)) }
+fn not_started(run: RunId, words: String, code: u8, recorded: Recorded) -> News {
+    News::Ended { run, at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code, recorded)) }
 }
 
 /// Why a run could not be started.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use monitor_tasks::Definition;
 use monitor_tasks::exit::{End, How, Verdict, verdict};
 use monitor_tasks::ledger::Outcome;
+use monitor_wire::ProcessStarted;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,13 +25,25 @@ pub(crate) struct Judged {
     pub(crate) started_us: Option<u64>,
     /// Folder of history that its files were moved to.
     pub(crate) publication: Option<String>,
+    pub(crate) recorded: Recorded,
+}
+
+/// What the launcher of a run has recorded of its end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Recorded {
+    /// The launcher has recorded the end, with this exit code.
+    End { exit_code: Option<i32>, is_success: bool },
+    /// The launcher was killed.
+    Nothing,
+    /// No launcher was started. It would have recorded this start.
+    NoLauncher(Box<ProcessStarted>),
 }
 
 impl Judged {
     /// A run that could not be started.
-    pub(crate) fn not_started(words: String, code: u8) -> Self {
+    pub(crate) fn not_started(words: String, code: u8, recorded: Recorded) -> Self {
         let result_code = if (125..=127).contains(&code) { code } else { 125 };
-        Self::failed("not-started", words, result_code)
+        Self { recorded, ..Self::failed("not-started", words, result_code) }
     }
 
     /// A run whose end nobody saw: it is not started again.
@@ -46,6 +59,11 @@ impl Judged {
         }
     }
 
+    /// Returns true if nothing is wrong with the run.
+    pub(crate) fn is_success(&self) -> bool {
+        matches!(self.outcome, Outcome::Ok | Outcome::Warn | Outcome::Idle)
+    }
+
     fn failed(reason: &str, words: String, result_code: u8) -> Self {
         Self {
             outcome: Outcome::Fail,
@@ -56,6 +74,7 @@ impl Judged {
             words: Some(words),
             started_us: None,
             publication: None,
+            recorded: Recorded::Nothing,
         }
     }
 }
@@ -69,6 +88,7 @@ pub(crate) fn judge(
     (published, unkept): (u32, Option<&str>),
 ) -> Judged {
     let how = how(ended);
+    let recorded = Recorded::End { exit_code: ended.code, is_success: ended.is_success() };
     let has = |text: &String| output_has(&folder.join("output.log"), text.as_bytes()).unwrap_or(false);
     let expect = definition.and_then(|definition| definition.expect.as_ref());
     let end = End {
@@ -99,6 +119,7 @@ pub(crate) fn judge(
             words,
             started_us: Some(ended.started_us),
             publication: None,
+            recorded,
         };
     }
     let Verdict { outcome, result_code, reason: why } = found;
@@ -114,6 +135,7 @@ pub(crate) fn judge(
         words: why.map(|why| if is_expectation { why } else { said.unwrap_or(why) }),
         started_us: (ended.attempts > 0 && ended.error.is_none()).then_some(ended.started_us),
         publication: None,
+        recorded,
     }
 }
 

@@ -6,14 +6,16 @@ use monitor_spool::{Answer, Batches, Head, Parcel, Settled};
 use monitor_tasks::plan::{Action, Plan};
 use monitor_tasks::{Definition, Paused, RunId};
 use monitor_wire::{
-    AgentDecided, BatchStatus, BatchTaskChanged, Dropped, Event, MissedReason, RunMissed, RunSkipped, SkipReason, WorkerId, WorkerOffline,
-    WorkerOnline, WorkerRef, WorkerRole,
+    AgentDecided, BatchStatus, BatchTaskChanged, Dropped, Error, ErrorKind, Event, Fields, MissedReason, Outcome, ProcessEnded,
+    ProcessUpdated, RunMissed, RunSkipped, SkipReason, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
 };
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde_json::{Value, json};
 
 use crate::data::Database;
+use crate::judge::{Judged, Recorded};
 use crate::link::random;
+use crate::spec;
 
 /// Most events of a batch.
 const MOST: u64 = 500;
@@ -105,6 +107,44 @@ impl Teller {
             self.tell(transaction, &event)?;
         }
         Ok(())
+    }
+
+    /// Tells what the launcher of a run has not recorded of its end: its result code, if that is not the exit code of the command; its
+    /// outcome, if the definition makes another one of the command's; and all of it, if there was no launcher.
+    pub(crate) fn ended(&self, transaction: &Transaction<'_>, run: &RunId, at: Timestamp, judged: &Judged) -> rusqlite::Result<()> {
+        let (root_id, id) = spec::wire_ids(run);
+        let mut recorded_code = None;
+        let is_ended = match &judged.recorded {
+            Recorded::End { exit_code, is_success } => {
+                recorded_code = *exit_code;
+                *is_success == judged.is_success()
+            }
+            Recorded::Nothing => true,
+            Recorded::NoLauncher(start) => {
+                self.tell(transaction, &Event::ProcessStarted((**start).clone()))?;
+                false
+            }
+        };
+        if recorded_code != Some(judged.result_code.into()) {
+            let fields = Fields::from([("task.result_code".to_owned(), judged.result_code.into())]);
+            self.tell(transaction, &Event::ProcessUpdated(ProcessUpdated::new(root_id, id, us(at), fields)))?;
+        }
+        if is_ended {
+            return Ok(());
+        }
+        let error = judged.words.clone().filter(|_| !judged.is_success()).map(|message| Error::new(ErrorKind::ERROR, message));
+        let outcome = if judged.is_success() { Outcome::SUCCEEDED } else { Outcome::FAILED };
+        self.tell(
+            transaction,
+            &Event::ProcessEnded(ProcessEnded {
+                error,
+                exit_code: judged.exit_code,
+                signal: judged.signal,
+                reason: judged.reason.clone(),
+                // The launcher has recorded its end after the command's. The earliest end of a process counts.
+                ..ProcessEnded::new(root_id, id, us(at), outcome)
+            }),
+        )
     }
 
     /// Tells that a task is new, has changed, or is paused or resumed.

@@ -5,9 +5,11 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use monitor_runs::{Link, ProcessIds, Secret, Spec};
 use monitor_tasks::definition::{Meaning, Program, Variable};
 use monitor_tasks::{Definition, RunId, Trigger, ledger};
+use monitor_wire::{Kind, ProcessId, ProcessStarted, RootId};
 
 use crate::publish;
 
@@ -55,33 +57,17 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
         ("MONITOR_LOG_DIR", folder.join("logs").into()),
     ];
     env.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    let mut fields = BTreeMap::from([
-        ("task.name".to_owned(), definition.name.clone()),
-        ("task.version".to_owned(), run.version.to_string()),
-        ("task.due_us".to_owned(), run.id.due.as_microsecond().to_string()),
-        ("task.trigger".to_owned(), run.trigger.word().to_owned()),
-        ("task.run".to_owned(), id.clone()),
-        ("task.agent".to_owned(), agent.to_owned()),
-    ]);
-    fields.extend(run.trigger.by().map(|by| ("task.by".to_owned(), by.to_owned())));
-    fields.extend(definition.owner.iter().map(|owner| ("task.owner".to_owned(), owner.clone())));
     let verdict = |meaning| match meaning {
         Meaning::Ok | Meaning::Warn | Meaning::Idle => monitor_runs::Verdict::Ok,
         Meaning::Fail | Meaning::Retry => monitor_runs::Verdict::Failed,
     };
-    let is_again = run.repeats.is_some() || matches!(run.trigger, Trigger::Retry { .. });
-    let relation = if is_again { "retry_of" } else { "triggered_by" };
-    let links = run.trigger.run().or(run.repeats.as_ref()).map(|other| {
-        let ProcessIds { root_id, process_id } = ids(other);
-        Link { root_id, process_id, relation: relation.to_owned() }
-    });
     Ok(Spec {
         id: Some(id),
         process: Some(ids(&run.id)),
         name: Some(definition.name.clone()),
         kind: Some("run".to_owned()),
-        fields,
-        links: links.into_iter().collect(),
+        fields: fields(Some(definition), run, agent),
+        links: links(run),
         cwd: Some(cwd),
         user: definition.user.clone(),
         clean_env: true,
@@ -102,9 +88,57 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
     })
 }
 
+/// The fields of a run's process.
+fn fields(definition: Option<&Definition>, run: &ledger::Run, agent: &str) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::from([
+        ("task.name".to_owned(), run.id.task.clone()),
+        ("task.version".to_owned(), run.version.to_string()),
+        ("task.due_us".to_owned(), run.id.due.as_microsecond().to_string()),
+        ("task.trigger".to_owned(), run.trigger.word().to_owned()),
+        ("task.run".to_owned(), run.id.to_string()),
+        ("task.agent".to_owned(), agent.to_owned()),
+    ]);
+    fields.extend(run.trigger.by().map(|by| ("task.by".to_owned(), by.to_owned())));
+    fields.extend(definition.and_then(|definition| definition.owner.as_ref()).map(|owner| ("task.owner".to_owned(), owner.clone())));
+    fields
+}
+
+/// The start of a run that no launcher was started for: it has the fields and links that a launcher records.
+pub(crate) fn start(definition: Option<&Definition>, run: &ledger::Run, agent: &str) -> ProcessStarted {
+    let wire_link = |Link { root_id, process_id, relation }| {
+        Some(monitor_wire::Link { root_id: root_id.parse().ok()?, id: process_id.parse().ok()?, relation })
+    };
+    let now_us = Timestamp::now().as_microsecond() as u64;
+    let (root_id, id) = wire_ids(&run.id);
+    ProcessStarted {
+        fields: fields(definition, run, agent).into_iter().map(|(key, value)| (key, value.into())).collect(),
+        links: links(run).into_iter().filter_map(wire_link).collect(),
+        ..ProcessStarted::new(root_id, id, now_us, Kind::RUN, run.id.task.clone())
+    }
+}
+
+/// The run that a run repeats, or that it was triggered by.
+fn links(run: &ledger::Run) -> Vec<Link> {
+    let is_again = run.repeats.is_some() || matches!(run.trigger, Trigger::Retry { .. });
+    let relation = if is_again { "retry_of" } else { "triggered_by" };
+    let other = run.trigger.run().or(run.repeats.as_ref());
+    let link = |other: &RunId| {
+        let ProcessIds { root_id, process_id } = ids(other);
+        Link { root_id, process_id, relation: relation.to_owned() }
+    };
+    other.map(link).into_iter().collect()
+}
+
 /// The ids that a run's process is recorded under.
 pub(crate) fn ids(run: &RunId) -> ProcessIds {
     ProcessIds { root_id: format!("{:032x}", run.root_id()), process_id: format!("{:016x}", run.process_id()) }
+}
+
+/// The same as ids of events.
+pub(crate) fn wire_ids(run: &RunId) -> (RootId, ProcessId) {
+    // The number of a process is never zero.
+    let ids = RootId::new(run.root_id()).zip(ProcessId::new(run.process_id()));
+    ids.expect("a run has ids")
 }
 
 /// What a task's folder begins with: one of [`ENTRIES`], or the only executable.

@@ -36,6 +36,7 @@ struct About {
     name: String,
     kind: String,
     batch: Option<String>,
+    /// After this time the run is overdue: a warning is due, or the run is ended.
     timeout: Option<Duration>,
     attempts: u32,
     links: Vec<(Context, String)>,
@@ -60,7 +61,7 @@ impl About {
             name: spec.shown_name(),
             kind,
             batch: spec.batch.clone(),
-            timeout: spec.timeout,
+            timeout: spec.warn_after.into_iter().chain(spec.timeout).min(),
             attempts: spec.retry.saturating_add(1),
             links: links.collect(),
             fields,

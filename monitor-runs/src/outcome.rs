@@ -48,9 +48,10 @@ impl Outcome {
         self.code.or(signal).unwrap_or(125) as u8
     }
 
-    /// Gives its exit code the meaning that the spec says.
+    /// Gives its exit code, or 128 and the number of its signal, the meaning that the spec says.
     pub fn judge(&mut self, exits: &BTreeMap<u8, Verdict>) {
-        let code = self.code.filter(|_| self.error.is_none()).and_then(|code| u8::try_from(code).ok());
+        let code = self.code.or(self.signal.map(|signal| 128 + signal));
+        let code = code.filter(|_| self.error.is_none()).and_then(|code| u8::try_from(code).ok());
         self.verdict = code.and_then(|code| exits.get(&code).copied());
         self.is_cancelled |= self.verdict == Some(Verdict::Cancelled);
     }

@@ -73,6 +73,8 @@ pub struct ProcessFacts {
 
 /// So many of its own fields that updates told are kept, and so many links: the first in their order, which is that of no event.
 pub const MAX_FIELDS: usize = 1_000;
+/// Reasons that an agent gives if it judges a run whose command has succeeded.
+const JUDGED: [&str; 2] = ["expectation", "publishing"];
 /// So many ends are remembered beside the one that counts.
 const MAX_OTHER_ENDS: usize = 8;
 
@@ -344,9 +346,13 @@ impl ProcessFacts {
         }
     }
 
-    /// How many ends of the attempt that decides say otherwise than the one that counts.
+    /// How many ends of the attempt that decides say otherwise than the one that counts. If that is what an agent makes of a command that
+    /// has succeeded, the command's own end contradicts nothing.
     pub fn contradictions(&self) -> u64 {
         let Some(ended) = self.now(self.ended.as_ref()) else { return 0 };
+        if ended.what.reason.as_deref().is_some_and(|reason| JUDGED.contains(&reason)) {
+            return 0;
+        }
         let is_contrary = |(attempt, _, outcome): &&(u32, Stamp, Outcome)| *attempt == ended.attempt && *outcome != ended.what.outcome;
         self.other_ends.iter().filter(is_contrary).count() as u64
     }

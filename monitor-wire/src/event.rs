@@ -363,6 +363,25 @@ process_event!(
     }
 );
 
+impl ProcessUpdated {
+    /// New values of fields.
+    pub fn new(root_id: RootId, id: ProcessId, time_us: u64, fields: Fields) -> Self {
+        Self {
+            root_id,
+            id,
+            time_us,
+            parent_id: None,
+            name: None,
+            batch: None,
+            fields,
+            attempt: first_attempt(),
+            worker: None,
+            native_id: None,
+            links: Vec::new(),
+        }
+    }
+}
+
 process_event!(
     /// A process is so far.
     ProcessProgressed {
@@ -556,6 +575,13 @@ pub struct Error {
     /// The last lines that a command wrote, with their indentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<String>,
+}
+
+impl Error {
+    /// An error of which no more is known.
+    pub fn new(kind: ErrorKind, message: String) -> Self {
+        Self { kind, type_name: None, message, chain: Vec::new(), source: None, code: None, tail: None }
+    }
 }
 
 /// Another process that one has to do with.

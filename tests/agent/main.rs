@@ -19,6 +19,7 @@ mod published;
 #[path = "../month/receivers.rs"]
 #[expect(dead_code, reason = "the month asks for more of it")]
 mod receivers;
+mod results;
 mod server;
 mod tasks;
 mod time;

@@ -104,7 +104,7 @@ pub(crate) fn write_started(transaction: &Transaction<'_>, run: &RunId, at: Time
 
 /// Writes how a run ended.
 pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timestamp, judged: &Judged) -> rusqlite::Result<()> {
-    let Judged { outcome, exit_code, result_code, signal, reason, words, started_us, publication } = judged;
+    let Judged { outcome, exit_code, result_code, signal, reason, words, started_us, publication, recorded: _ } = judged;
     let sql = "UPDATE run SET ended_us = ?, outcome = ?, exit_code = ?, result_code = ?, signal = ?, reason = ?, words = ?,
                started_us = coalesce(started_us, ?), publication = ? WHERE id = ?";
     let started = started_us.map(|at| at as i64);

@@ -315,7 +315,7 @@ pub(super) fn run_of(process: &Process) -> Option<BatchRun> {
         elapsed_ns: process.elapsed_ns,
         outcome: process.state.clone(),
         exit_code: process.exit_code,
-        result_code: number("task.result_code").and_then(|code| i64::try_from(code).ok()),
+        result_code: number("task.result_code").and_then(|code| i64::try_from(code).ok()).or(process.exit_code.map(i64::from)),
         signal: process.signal,
         reason: process.reason.clone(),
         error: process.error.as_ref().map(|error| error.message.clone()),

@@ -87,18 +87,19 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
 fn exit_meaning(run: &BatchRun, definition: Option<&Definition>) -> Option<String> {
     let own = run.exit_code.map(i64::from);
     let code = run.result_code.or(own)?;
-    if own != Some(code) {
-        let given = match code {
-            90 => "hook",
-            91 => "expect",
-            92 => "killed",
-            93 => "kill-after",
-            94 => "lost",
-            95 => "start",
-            96 => "publish",
-            97 => "limit",
-            _ => return None,
-        };
+    let given = match code {
+        _ if own == Some(code) => None,
+        90 => Some("hook"),
+        91 => Some("expect"),
+        92 => Some("killed"),
+        93 => Some("kill-after"),
+        94 => Some("lost"),
+        95 => Some("start"),
+        96 => Some("publish"),
+        97 => Some("limit"),
+        _ => None,
+    };
+    if let Some(given) = given {
         return Some(given.to_owned());
     }
     definition?.get("exit")?.get(code.to_string())?.as_str().map(cut)

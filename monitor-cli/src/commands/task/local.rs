@@ -184,7 +184,7 @@ impl Wanted<'_> {
     fn is(&self, run: &RunRow) -> bool {
         self.from.is_none_or(|from| run.due_us >= from.as_microsecond())
             && self.to.is_none_or(|to| run.due_us < to.as_microsecond())
-            && self.exit_code.is_none_or(|code| run.exit_code == Some(code))
+            && self.exit_code.is_none_or(|code| run.result_code.or(run.exit_code) == Some(code))
             && self.outcome.is_none_or(|outcome| outcome == state(run))
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Only runs that were due before this time
     #[arg(long, value_name = "TIME", value_parser = super::time)]
     to: Option<Timestamp>,
-    /// Only runs that ended with this exit code
+    /// Only runs that ended with this code: the command's exit code, or what the agent makes of the run, such as 91
     #[arg(long, value_name = "CODE", allow_negative_numbers = true)]
     exit_code: Option<i32>,
     /// Only runs that are so
@@ -101,7 +101,7 @@ fn render(runs: &[BatchRun], columns: Option<usize>, now_us: u64) -> String {
         line.column(ids + outcomes + 27).right(&elapsed(&run.outcome, run.elapsed_ns, run.started_us, now_us), DURATION_COLUMNS);
         line.column(ids + outcomes + 29 + DURATION_COLUMNS).text(&visible(run.agent.as_deref().unwrap_or_default()));
         line.column(ids + outcomes + 31 + DURATION_COLUMNS + agents).text(&visible(&run.trigger));
-        if let Some(code) = run.exit_code.filter(|code| *code != 0) {
+        if let Some(code) = run.result_code.or(run.exit_code.map(i64::from)).filter(|code| *code != 0) {
             line.text("  ").text(&format!("exit {code}"));
         }
         if let Some(error) = &run.error {

@@ -174,7 +174,7 @@ impl BatchQueries for MemoryStore {
             query.task.as_ref().is_none_or(|task| run.task == *task)
                 && query.from_us.is_none_or(|from| run.due_us >= from)
                 && query.to_us.is_none_or(|to| run.due_us < to)
-                && (query.exit_code.is_none() || run.exit_code == query.exit_code)
+                && (query.exit_code.is_none() || run.result_code == query.exit_code.map(i64::from))
                 && query.outcome.as_ref().is_none_or(|outcome| run.outcome == *outcome)
                 && (query.agent.is_none() || run.agent == query.agent)
                 && behind.is_none_or(|place| (run.due_us, run.run.as_str()) < place)

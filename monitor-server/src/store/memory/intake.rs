@@ -1,9 +1,9 @@
 //! Taking what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use monitor_state::{ProcessEvent, WorkerStatus, about_worker, is_about_liveness};
+use monitor_state::{ProcessEvent, ProcessFacts, WorkerStatus, about_worker, is_about_liveness};
 use monitor_wire::{
     Batch, Dropped, Event, Fields, LogEntry, Process, ProcessId, ProcessOverdue, RootId, State as ProcessState, StreamMessage,
     UnknownEvent, WorkerChanged, WorkerId, WorkerOffline,
@@ -45,6 +45,8 @@ struct Transaction<'a> {
     new_workers: Vec<WorkerId>,
     workers_before: BTreeMap<WorkerId, WorkerStatus>,
     processes_before: BTreeMap<(RootId, ProcessId), ProcessState>,
+    /// Those of them whose start was known: before that, an end is a sign of nothing.
+    defined_before: BTreeSet<(RootId, ProcessId)>,
     /// Workers that are lost, and how many processes ran there.
     lost_workers: Vec<(WorkerId, u64)>,
 }
@@ -194,11 +196,14 @@ impl MemoryStore {
     /// Does something, and tells what it changed, as all is afterwards.
     fn transaction(&self, state: &mut State, batches: &[Arc<Packed>], now_us: u64, act: impl FnOnce(&mut Transaction<'_>)) -> Changes {
         let workers_before = state.facts.workers().map(|(id, facts)| (id, facts.status())).collect();
-        let processes_before = state.all().flat_map(|shown| shown.processes).map(|process| ((process.root_id, process.id), process.state));
-        let processes_before = processes_before.collect();
+        let processes = state.all().flat_map(|shown| shown.processes);
+        let processes_before: BTreeMap<_, _> = processes.map(|process| ((process.root_id, process.id), process.state)).collect();
+        let is_defined = |(root, id): &&(RootId, ProcessId)| state.facts.process(*root, *id).is_some_and(ProcessFacts::is_defined);
+        let defined_before = processes_before.keys().filter(is_defined).copied().collect();
         let (lines, new_workers, lost_workers) = (Vec::new(), Vec::new(), Vec::new());
         let keep_logs = self.keep_logs;
-        let mut transaction = Transaction { state, now_us, keep_logs, lines, new_workers, workers_before, processes_before, lost_workers };
+        let mut transaction =
+            Transaction { state, now_us, keep_logs, lines, new_workers, workers_before, processes_before, defined_before, lost_workers };
         act(&mut transaction);
         transaction.tell_left();
         transaction.settle_runs();
@@ -425,7 +430,8 @@ impl Transaction<'_> {
         runs.sort_by_key(|process| process.ended_us);
         let mut signed_lost = Vec::new();
         for process in &runs {
-            let before = self.processes_before.get(&(process.root_id, process.id));
+            let key = (process.root_id, process.id);
+            let before = self.processes_before.get(&key).filter(|_| self.defined_before.contains(&key));
             if self.state.sign_of_process(process, before, self.now_us) && process.state == ProcessState::LOST {
                 signed_lost.extend(process.worker_id);
             }

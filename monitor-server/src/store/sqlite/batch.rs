@@ -163,7 +163,7 @@ fn runs_statement(query: &BatchRunsQuery) -> std::result::Result<(String, Vec<Va
         add("task = ?", vec![task.clone().into()]);
     }
     if let Some(exit_code) = query.exit_code {
-        add("exit_code = ?", vec![exit_code.into()]);
+        add("coalesce(result_code, exit_code) = ?", vec![exit_code.into()]);
     }
     if let Some(outcome) = &query.outcome {
         add("outcome = ?", vec![outcome.to_string().into()]);

@@ -82,6 +82,23 @@ fn a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart<P: P
     place.check(&store);
 }
 
+fn a_run_whose_end_comes_before_its_start_is_a_sign_and_so_is_an_end_that_replaces_another<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let Value::Array(events) = process(1, "gold", true, "failed") else { unreachable!() };
+    store.say(&[batch(1, &json!([events[1]]))], NOW).unwrap();
+    assert_eq!(signs(&store), Vec::<String>::new());
+    store.say(&[batch(2, &json!([events[0]]))], NOW).unwrap();
+    assert_eq!(signs(&store), ["failed task:gold"]);
+    // Of two ends the earlier one counts: an agent tells what it makes of a command that went well.
+    store.say(&[batch(3, &process(2, "gold", true, "succeeded"))], NOW).unwrap();
+    let mut judged = process(2, "gold", true, "failed")[1].clone();
+    judged["time_us"] = json!(NOW + 6);
+    store.say(&[batch(5, &json!([judged]))], NOW).unwrap();
+    assert_eq!(signs(&store), ["failed task:gold", "succeeded task:gold", "failed task:gold"]);
+    place.check(&store);
+}
+
 fn processes_of_a_name_are_signs_only_where_a_rule_asks_for_it<P: Place>() {
     let place = P::new();
     let store = place.open();
@@ -502,6 +519,7 @@ fn old_signs_go_and_numbers_are_not_used_again<P: Place>() {
 
 for_each_store!(
     a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart,
+    a_run_whose_end_comes_before_its_start_is_a_sign_and_so_is_an_end_that_replaces_another,
     processes_of_a_name_are_signs_only_where_a_rule_asks_for_it,
     an_agent_that_isnt_heard_of_is_a_sign_and_so_is_its_return_under_another_worker,
     what_agents_and_people_tell_of_tasks_are_signs,

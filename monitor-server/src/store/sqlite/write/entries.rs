@@ -54,6 +54,8 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Before {
     pub state: i64,
+    /// Its start was known: before that, an end is a sign of nothing.
+    pub is_defined: bool,
     pub open_at: Vec<WorkerId>,
     pub finished: Option<Finished>,
     pub failure: Option<Failure>,

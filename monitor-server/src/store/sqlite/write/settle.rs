@@ -263,8 +263,9 @@ impl Transaction<'_> {
             self.settle_run(view)?;
             self.settle_task(number, row.id, view)?;
         }
-        if !is_known || before.state != row.state {
-            self.sign_of_process(entry, row, is_known.then_some(before.state))?;
+        let signed = Some(before.state).filter(|_| before.is_defined);
+        if signed != Some(row.state) {
+            self.sign_of_process(entry, row, signed)?;
         }
         let open_at = self.open_at(&entry.known);
         let is_retrying = row.state == code::RETRYING;
@@ -341,7 +342,7 @@ impl Transaction<'_> {
         let (open_at, side_rows) = (self.open_at(known), self.side_rows(tree, row, known)?);
         let failure = self.failure(finished, row.error, (number, row.id))?;
         let fold = if let Known::Full(facts) = known { facts.counted().map(|(fold, _)| fold) } else { None };
-        Ok(Before { state: row.state, open_at, finished, failure, fold, side_rows })
+        Ok(Before { state: row.state, is_defined: row.site.is_some(), open_at, finished, failure, fold, side_rows })
     }
 
     fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {

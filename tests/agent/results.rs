@@ -1,0 +1,185 @@
+//! What the agent makes of a run is the same at the server, on the command line and in alerts.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::fs;
+use std::process::Command;
+
+use monitor_tests::{Server, command, run, wait_for};
+use serde_json::{Value, json};
+
+use crate::harness::Agent;
+use crate::receivers::Receiver;
+
+/// A way in which a run ends.
+struct Row {
+    task: &'static str,
+    definition: &'static str,
+    /// Outcome at the agent.
+    outcome: &'static str,
+    /// State at the server.
+    state: &'static str,
+    code: i64,
+    reason: Option<&'static str>,
+    /// Cause of the alert.
+    cause: Option<&'static str>,
+    meddle: Meddle,
+}
+
+/// What is done to a run once its command runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meddle {
+    Nothing,
+    /// Somebody ends it.
+    Kill,
+    /// Its launcher, its helper and its command are killed.
+    Lose,
+}
+
+const fn failed(task: &'static str, definition: &'static str, code: i64, reason: Option<&'static str>) -> Row {
+    Row { task, definition, outcome: "fail", state: "failed", code, reason, cause: Some("failed"), meddle: Meddle::Nothing }
+}
+
+const fn well(task: &'static str, definition: &'static str, outcome: &'static str, code: i64) -> Row {
+    Row { task, definition, outcome, state: "succeeded", code, reason: None, cause: None, meddle: Meddle::Nothing }
+}
+
+const ROWS: &[Row] = &[
+    well("good", "shell = \"true\"", "ok", 0),
+    well("warns", "shell = \"exit 24\"\nexit = { 24 = \"warn\" }", "warn", 24),
+    well("idles", "shell = \"exit 3\"\nexit = { 3 = \"idle\" }", "idle", 3),
+    Row { reason: Some("signal"), ..well("ends-by-signal", "shell = \"kill -TERM $$\"\nexit = { 143 = \"ok\" }", "ok", 143) },
+    failed("exits", "shell = \"echo no >&2; exit 7\"", 7, None),
+    failed("zero-is-bad", "shell = \"true\"\nexit = { 0 = \"fail\" }", 0, None),
+    failed("signal", "shell = \"kill -KILL $$\"", 137, Some("signal")),
+    Row { cause: Some("timeout"), ..failed("too-long", "command = [\"sleep\", \"1000\"]\nkill-after = \"100ms\"", 93, Some("kill-after")) },
+    failed("no-secret", "shell = \"true\"\nenv = { PW = { file = \"/no/such/file\" } }", 125, Some("not-started")),
+    failed("no-user", "shell = \"true\"\nuser = \"nobody-of-this-name\"", 125, Some("not-started")),
+    failed("no-entry", "", 125, Some("not-started")),
+    failed("not-found", "command = [\"/no/such/program\"]", 127, Some("not-found")),
+    failed("not-executable", "command = [\"/etc/passwd\"]", 126, Some("not-executable")),
+    failed("hook", "shell = \"true\"\nhooks = { before = [\"false\"] }", 90, Some("hook")),
+    failed("lacks", "shell = \"echo some\"\nexpect = { output-has = \"done\" }", 91, Some("expectation")),
+    failed("has", "shell = \"echo ERROR\"\nexpect = { output-lacks = \"ERROR\" }", 91, Some("expectation")),
+    failed("publishes-nothing", "shell = \"true\"\nexpect = { published = 1 }", 91, Some("expectation")),
+    failed("too-short", "shell = \"true\"\nexpect = { min-duration = \"1h\" }", 91, Some("expectation")),
+    failed("unkept", "shell = \"echo file > $MONITOR_PUBLISH_DIR/file; rm -rf ../unkept/history; echo > history\"", 96, Some("publishing")),
+    failed("too-much", "shell = \"while :; do :; done\"\nlimits = { cpu = \"1s\" }", 97, Some("cpu")),
+    Row { state: "cancelled", cause: None, meddle: Meddle::Kill, ..failed("killed", STAYS, 92, Some("killed")) },
+    Row { state: "lost", cause: Some("lost"), meddle: Meddle::Lose, ..failed("lost", STAYS, 94, Some("lost")) },
+];
+
+/// Runs until it is ended.
+const STAYS: &str = "shell = \"echo $$ > pid; exec sleep 1000\"";
+
+#[test]
+fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
+    let (hook, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("alerts.toml");
+    let rule = "[[rule]]\nname = \"all\"\non = { cause = [\"failed\", \"timeout\", \"lost\"] }\nto = [\"hook\"]\n";
+    let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n", hook.address);
+    fs::write(&file, format!("{channel}{rule}")).unwrap();
+    let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
+    let tasks: Vec<(&str, &str)> = ROWS.iter().map(|row| (row.task, row.definition)).collect();
+    let agent = Agent::start_for(&server, &tasks);
+    wait_for("all tasks", || (agent.log().matches("a task is new or has changed").count() == ROWS.len()).then_some(()));
+    for row in ROWS {
+        agent.done(&["run", row.task]);
+        let file = agent.path("data/task").join(row.task).join("pid");
+        let pid = || wait_for("the command", || fs::read_to_string(&file).ok()?.trim().parse::<i32>().ok());
+        match row.meddle {
+            Meddle::Nothing => {}
+            Meddle::Kill => {
+                pid();
+                agent.done(&["kill", row.task]);
+            }
+            Meddle::Lose => {
+                let command = pid();
+                // The launchers of other runs have ended, or have nothing left to record.
+                for row in ROWS.iter().filter(|other| other.task != row.task) {
+                    agent.ended(row.task, 1);
+                }
+                wait_for("no other launcher", || (agent.launchers().len() <= 2).then_some(()));
+                let pids = agent.launchers().into_iter().chain([command]).map(|pid| pid.to_string());
+                // The command may end with its helper.
+                let _ = Command::new("kill").arg("-9").args(pids).status();
+            }
+        }
+    }
+    for row in ROWS {
+        let own = agent.ended(row.task, 1).remove(0);
+        let told = (own["outcome"].as_str(), own["result_code"].as_i64(), own["reason"].as_str());
+        assert_eq!(told, (Some(row.outcome), Some(row.code), row.reason), "{}: at the agent: {own}", row.task);
+
+        let (told, seen) = wait_for_run(&server, row);
+        assert_eq!(told, (row.state.to_owned(), Some(row.code)), "{}: at the server: {seen}", row.task);
+        let tree = server.get(&format!("/roots/{}/tree", seen["root_id"].as_str().unwrap()));
+        let process = &tree["processes"][0];
+        assert_eq!((&process["state"], &process["name"]), (&json!(row.state), &json!(row.task)), "{process}");
+        assert!(process["contradictions"].is_null(), "{process}");
+        if row.state == "failed" {
+            assert!(process["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{}: {process}", row.task);
+        }
+
+        // The command line finds the run by the code that it prints, at the server and at the agent.
+        let code = row.code.to_string();
+        let args = ["task", "runs", row.task, "--exit-code", &code, "--json"];
+        let mut asked = command("monitor");
+        asked.args(args).env("MONITOR_SERVER_URL", server.url()).env("MONITOR_TOKEN", server.token());
+        for finished in [run(asked), run(agent.command(&args))] {
+            let found: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.stderr));
+            assert_eq!(found["runs"].as_array().map(Vec::len), Some(1), "{args:?}: {found}");
+        }
+    }
+    let mut wanted: Vec<(&str, &str)> = ROWS.iter().filter_map(|row| Some((row.task, row.cause?))).collect();
+    wanted.sort_unstable();
+    let fired = wait_for("a message about each failure", || {
+        let taken = hook.lock().messages.clone();
+        let fired = taken.values().map(|copies| &copies[0]).filter(|message| message["kind"] == "fired");
+        let mut fired: Vec<(String, String)> = fired.map(|message| (text(&message["subject"]["name"]), text(&message["cause"]))).collect();
+        fired.sort();
+        (fired.len() >= wanted.len()).then_some(fired)
+    });
+    assert!(fired.iter().map(|(task, cause)| (&task[..], &cause[..])).eq(wanted.iter().copied()), "{fired:?}");
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// State and result code of a row's run at the server, once they are as the row says or have not come in time, and the run.
+fn wait_for_run(server: &Server, row: &Row) -> ((String, Option<i64>), Value) {
+    let last = RefCell::new(Value::Null);
+    let told = |seen: &Value| (seen["outcome"].as_str().unwrap_or_default().to_owned(), seen["result_code"].as_i64());
+    wait_for(row.task, || {
+        let seen = server.get(&format!("/batch-tasks/runs?task={}", row.task))["runs"][0].clone();
+        last.replace(seen.clone());
+        (told(&seen) == (row.state.to_owned(), Some(row.code))).then_some(())
+    });
+    let seen = last.into_inner();
+    (told(&seen), seen)
+}
+
+#[test]
+fn a_run_that_takes_longer_than_its_timeout_alerts_and_runs_on() {
+    let (hook, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("alerts.toml");
+    let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n", hook.address);
+    fs::write(&file, format!("{channel}[[rule]]\nname = \"slow\"\non = {{ cause = [\"timeout\"] }}\nto = [\"hook\"]\n")).unwrap();
+    let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
+    let agent = Agent::start_for(
+        &server,
+        &[("gold", "shell = \"until [ -e ../../../go ]; do sleep 0.05; done\"\ntimeout = \"1s\"\nkill-after = \"1h\"")],
+    );
+    agent.wait_for_log("a task is new or has changed");
+    agent.done(&["run", "gold"]);
+    let told = |kind: &str| {
+        wait_for(kind, || hook.lock().messages.values().map(|copies| copies[0].clone()).find(|message| message["kind"] == kind))
+    };
+    let fired = told("fired");
+    assert_eq!((&fired["cause"], &fired["subject"]["name"]), (&json!("timeout"), &json!("gold")), "{fired:#}");
+    assert!(agent.runs("gold")[0]["ended_us"].is_null(), "it runs on");
+    fs::write(agent.path("go"), "").unwrap();
+    told("resolved");
+    assert_eq!(agent.ended("gold", 1)[0]["outcome"], "ok");
+}
