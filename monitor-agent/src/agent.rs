@@ -113,13 +113,13 @@ pub struct Agent {
     /// When the server was told last how far the agent has decided.
     pub(crate) told_decided: Option<Instant>,
     tidied: Option<Instant>,
-    /// What was heard and is not in the database yet.
+    /// Messages that are not in the database yet.
     unwritten: Vec<News>,
     /// Tasks whose part of the ledger is not in the database yet.
     pub(crate) dirty: BTreeSet<String>,
     /// Version of what other programs have written to the database.
     pub(crate) others: Option<i64>,
-    /// What the database said when it failed, so that it is told once.
+    /// Text of the last error of the database. The same error is logged once.
     pub(crate) failure: Option<String>,
     /// What the agent is asked to do and has not answered.
     pub(crate) asked: VecDeque<Asked>,
@@ -390,7 +390,7 @@ impl Agent {
         }
     }
 
-    /// Writes what was heard. Returns false if it couldn't be: nothing is to be done then that relies on it.
+    /// Writes the messages to the database. Returns false if that fails: then nothing may be started that relies on them.
     fn write(&mut self) -> bool {
         if self.unwritten.is_empty() && self.dirty.is_empty() {
             return true;

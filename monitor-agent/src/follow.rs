@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A launcher ends what runs for too long itself; it has so long.
 const LAUNCHERS_TIME: Duration = Duration::from_secs(1);
 
-/// What the deciding thread is told.
+/// Messages to the thread that decides.
 #[derive(Debug)]
 pub(crate) enum News {
     /// The command of a run runs.
@@ -36,7 +36,7 @@ pub(crate) enum News {
     Ended { run: RunId, at: Timestamp, judged: Box<Judged> },
     /// A run was never started, and nobody is about to.
     Unstarted { run: RunId },
-    /// The server tells of tasks.
+    /// The server has sent tasks.
     Told(Told),
     /// The server can't be asked for its knowledge of the agent.
     Unanswered {
@@ -49,7 +49,7 @@ pub(crate) enum News {
     Stop,
 }
 
-/// What starting a run takes.
+/// Starts runs and waits for their ends.
 #[derive(Debug)]
 pub(crate) struct Runner {
     /// Name of the agent.
@@ -76,7 +76,7 @@ impl Runner {
         self.spawn(id, Some(definition.clone()), recorded.clone(), move |runner| runner.begin(&run, &definition, recorded));
     }
 
-    /// Tells what becomes of a run that was told to start before this agent began.
+    /// Reports the end of a run that an earlier process of this agent has started.
     pub(crate) fn follow(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>) {
         self.spawn(run.clone(), definition.clone(), Recorded::Nothing, move |runner| runner.see_through(&run, definition.as_deref()));
     }
@@ -189,7 +189,7 @@ impl Runner {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
     }
 
-    /// Waits until a run has ended, and returns what has become of it. Of one that has ended it returns at once.
+    /// Waits until a run has ended, and returns its result. Returns at once if the run has ended before.
     pub(crate) fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> News {
         let folder = self.folder(id);
         let Ok(run) = Run::open(folder.clone()) else {
@@ -260,7 +260,7 @@ fn not_started(run: RunId, words: String, code: u8, recorded: Recorded) -> News 
 
 /// Why a run could not be started.
 enum Unable {
-    /// What the launcher, or whoever starts it, says.
+    /// An error from the launcher, or from starting the launcher.
     Launcher(RunError),
     Words(String),
 }

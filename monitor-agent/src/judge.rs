@@ -1,4 +1,4 @@
-//! How a run went: what its launcher says, what its output holds, and what the definition makes of both.
+//! Judges the end of a run, by the launcher's result, the output, and the task's definition.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -46,12 +46,12 @@ impl Judged {
         Self { recorded, ..Self::failed("not-started", words, result_code) }
     }
 
-    /// A run whose end nobody saw: it is not started again.
+    /// A run whose end is unknown. It is not started again.
     pub(crate) fn lost(words: &str) -> Self {
         Self::failed("lost", words.to_owned(), monitor_tasks::exit::LOST)
     }
 
-    /// Somebody ended the run, and it was the agent, for it ran for too long.
+    /// The run was ended by the agent, because it exceeded `kill-after`.
     pub(crate) fn was_too_long(&mut self) {
         if self.result_code == monitor_tasks::exit::KILLED {
             self.result_code = monitor_tasks::exit::KILL_AFTER;
@@ -153,7 +153,7 @@ fn how(ended: &monitor_runs::Outcome) -> How {
     }
 }
 
-/// Why a run ended so, in one word; none if its command said so itself.
+/// The reason why a run ended, in one word. None if the command ended by itself with an exit code.
 fn word(how: How, ended: &monitor_runs::Outcome) -> Option<String> {
     let word = match how {
         How::Exit(_) => return None,

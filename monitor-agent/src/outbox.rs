@@ -1,5 +1,5 @@
-//! Events that the server is to be told, kept in the agent's database until it has taken them: in the same transaction as what they tell
-//! of, so that none is lost or told twice, however long the server is away.
+//! Events for the server. They are in the agent's database until the server has accepted them. An event is written in the same transaction
+//! as the change that it reports, so that no event is lost or sent twice, however long the server is away.
 
 use jiff::Timestamp;
 use monitor_spool::{Answer, Batches, Head, Parcel, Settled};
@@ -24,7 +24,7 @@ const MOST_KEPT: i64 = 1_000_000;
 /// Heartbeats of the agent: it tells so often how far it has decided.
 pub(crate) const HEARTBEAT_MS: u64 = 10_000;
 
-/// Who tells: the agent since it began.
+/// Writes events of the agent. Each start of the agent is a worker of its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Teller {
     pub(crate) worker: WorkerRef,
@@ -60,7 +60,7 @@ impl Teller {
         self.tell(transaction, &Event::WorkerOffline(WorkerOffline { time_us: us(now), worker: None }))
     }
 
-    /// Tells how far the agent has decided, and whether it is paused. What was told so before and was not sent yet is told no more.
+    /// Reports up to which time the agent has decided, and whether it is paused. Replaces an earlier report that was not sent yet.
     pub(crate) fn decided(&self, transaction: &Transaction<'_>, now: Timestamp, paused: Option<Paused>) -> rusqlite::Result<()> {
         let event = Event::AgentDecided(AgentDecided {
             time_us: us(now),
@@ -77,7 +77,7 @@ impl Teller {
         }
     }
 
-    /// Tells of due times for which a plan starts nothing.
+    /// Reports due times for which a plan starts nothing.
     pub(crate) fn plan(&self, transaction: &Transaction<'_>, plan: &Plan, now: Timestamp) -> rusqlite::Result<()> {
         for action in &plan.actions {
             let event = match action {
@@ -331,7 +331,7 @@ fn take(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<Option<Wai
     Ok(Some(Waiting { worker, dropped, parcel, places: (place, last) }))
 }
 
-/// Gives up the events of which a condition with one number says so, counts them, and says it. Returns how many.
+/// Gives up the events that meet a condition with one number, counts them as dropped, and logs it. Returns their number.
 fn give_up(transaction: &Transaction<'_>, condition: &str, number: i64, reason: &str) -> rusqlite::Result<usize> {
     let sql = format!("DELETE FROM outbox WHERE {condition} RETURNING worker, event ->> 'type'");
     let given_up: Vec<(String, String)> =

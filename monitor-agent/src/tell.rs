@@ -1,10 +1,10 @@
-//! Tells of what was decided, and of what became of it.
+//! Logs decisions and the ends of runs.
 
 use monitor_tasks::{Action, Dues, RunId};
 
 use crate::judge::Judged;
 
-/// Tells of an action.
+/// Logs an action.
 pub(crate) fn action(action: &Action) {
     match action {
         Action::Start { run } => tracing::info!(run = %run.id, trigger = run.trigger.word(), attempt = run.attempt, "starts a run"),
@@ -33,7 +33,7 @@ pub(crate) fn action(action: &Action) {
     }
 }
 
-/// Tells how a run ended.
+/// Logs the end of a run.
 pub(crate) fn ended(run: &RunId, judged: &Judged) {
     let (outcome, result_code) = (judged.outcome.word(), judged.result_code);
     match &judged.words {
@@ -42,7 +42,7 @@ pub(crate) fn ended(run: &RunId, judged: &Judged) {
     }
 }
 
-/// What a command has written is shown without its control characters.
+/// Replaces control characters in the output of a command.
 fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

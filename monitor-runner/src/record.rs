@@ -1,4 +1,4 @@
-//! What is recorded of a run: one process, with an attempt for each time that the command is started.
+//! The record of a run: one process, with an attempt for each start of the command.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,7 +30,7 @@ pub(crate) struct Record {
     cut: AtomicU64,
 }
 
-/// What is known at the start of each attempt.
+/// Data for the start of each attempt.
 #[derive(Debug)]
 struct About {
     name: String,

@@ -1,4 +1,4 @@
-//! What a dead program left, batch by batch.
+//! Reads the events that a dead program has left, in batches.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -31,13 +31,13 @@ pub struct Replay {
     worker: WorkerRef,
     program: Option<Program>,
     journal: Journal,
-    /// As the program told it, and what was found damaged.
+    /// Counts of dropped events by the program, and the damage that was found.
     dropped: Vec<Dropped>,
     /// How many the server was told of with the last batch that it took; none before the first, with which it learns that this program
     /// is gone.
     told: Option<u64>,
     next: u64,
-    /// What the disk had no room for.
+    /// Events for which the disk had no room.
     unkept: VecDeque<Parcel>,
     /// Parts of the batch that is being sent, the first of them now.
     parts: VecDeque<Parcel>,
@@ -335,12 +335,12 @@ fn sum(dropped: &[Dropped]) -> u64 {
     dropped.iter().fold(0, |sum, dropped| sum.saturating_add(dropped.count))
 }
 
-/// Somebody whose words about itself are damaged.
+/// A worker whose description is damaged.
 fn unknown(id: WorkerId) -> WorkerRef {
     WorkerRef { id, hostname: String::new(), pid: 0, program: "(unknown)".to_owned() }
 }
 
-/// What a program says first, for one that did not live to say it.
+/// The first event of a program that was killed before it sent it.
 fn online(estate: &Estate) -> Option<Value> {
     let about = estate.program.about.as_ref()?;
     let is_function = |(_, site): &(&u64, &Registered)| site.kind.as_str() != "span";
@@ -359,7 +359,7 @@ fn online(estate: &Estate) -> Option<Value> {
     .ok()
 }
 
-/// What the program told last, what it dropped since, and what is damaged in rings and lane.
+/// The last events of the program, its counts of dropped events, and the damage in rings and lane.
 pub(crate) fn all_dropped(estate: &Estate) -> Vec<Dropped> {
     let drop = |event_type: &str, reason: &str, count| Dropped {
         event_type: event_type.to_owned(),

@@ -13,7 +13,7 @@ pub type Definition = Map<String, Value>;
 
 /// So many of a task's newest runs are shown with it.
 pub(super) const MARKS: usize = 30;
-/// So many of a task's newest versions are told.
+/// Maximum number of versions of a task in an answer, the newest ones.
 pub(super) const VERSIONS: usize = 100;
 /// Number of a task's newest runs and decisions that an agent gets back after it has lost its database.
 pub(super) const DECIDED: usize = 50;
@@ -99,11 +99,11 @@ pub struct BatchRunsQuery {
 pub struct TaskChange {
     /// Name of the task.
     pub name: String,
-    /// Who asks.
+    /// Name of the person or program that asks for the change.
     pub who: String,
     /// What is expected of the task as it is.
     pub expects: Expects,
-    /// What is to be changed.
+    /// The change.
     pub edit: TaskEdit,
 }
 
@@ -285,7 +285,7 @@ pub(super) fn latest_decision_us(now_us: u64) -> u64 {
     now_us.saturating_add(crate::ingest::MOST_AHEAD_US)
 }
 
-/// What an agent tells of itself.
+/// An agent's description of itself, from its event.
 pub(super) fn agent_of(told: &AgentDecided) -> BatchAgent {
     let AgentDecided { agent, until_us, paused_from_us, paused_until_us, .. } = told.clone();
     BatchAgent { name: agent, decided_us: until_us, paused_from_us, paused_until_us }
