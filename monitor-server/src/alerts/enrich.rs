@@ -11,6 +11,8 @@ use crate::store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, 
 const MOST_ANCESTORS: usize = 32;
 /// Of so many failures of one subject, taken at once, the processes above them are looked up.
 const MOST_LOOKED_UP: usize = 20;
+/// Maximum time that a notification waits until its tree is known, in microseconds.
+const PATIENCE_US: u64 = 5_000_000;
 /// So many of the last lines of a log are told.
 const LINES: usize = 10;
 /// So long a line may be, in characters.
@@ -22,8 +24,11 @@ const LONGEST_CHANGE: usize = 120;
 /// So many of a task's last failed runs tell whether an error is new.
 const FAILED: usize = 20;
 
-/// Adds to signs of failures the processes above them, and to notifications the task that they come from. What can't be read is left out.
-pub(super) fn signs(store: &dyn Store, signs: &mut [Sign]) {
+/// Adds to signs of failures the processes above them, and to notifications the run that they come from. What can't be read is left out.
+///
+/// The program that notifies may be faster than its run's launcher. So a notification of an unknown tree waits for [`PATIENCE_US`], and so
+/// do the signs behind it, which are removed. Returns true if any are.
+pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bool {
     let mut counts = BTreeMap::<Subject, usize>::new();
     for sign in signs.iter_mut().filter(|sign| matches!(sign.what, What::Cause(Cause::Failed | Cause::Lost | Cause::Timeout))) {
         // Of many failures of one subject the first ones are looked at: the others are counted with them.
@@ -41,16 +46,28 @@ pub(super) fn signs(store: &dyn Store, signs: &mut [Sign]) {
             id = parent;
         }
     }
-    for sign in signs.iter_mut().filter(|sign| sign.what == What::Cause(Cause::Notified)) {
+    for number in 0..signs.len() {
+        let sign = &mut signs[number];
+        if sign.what != What::Cause(Cause::Notified) {
+            continue;
+        }
         let Some((root, _)) = place(sign.root.as_deref(), sign.process.as_deref()) else { continue };
         let run = store.tree(RootKey::Id(root), 1, None).ok().flatten().and_then(|page| page.processes.into_iter().next());
-        let by = run.as_ref().and_then(|run| run.fields.get("task.by")?.as_str());
-        sign.facts.trigger = by.filter(|by| is_alert(by)).map(|_| "alert".to_owned());
-        let Some(task) = run.as_ref().and_then(|run| run.fields.get("task.name")?.as_str()) else { continue };
-        let Ok(Some(task)) = store.batch_task(task) else { continue };
+        let Some(run) = run.filter(|run| !run.name.is_empty()) else {
+            if now_us.saturating_sub(sign.time_us) < PATIENCE_US {
+                signs.truncate(number);
+                return true;
+            }
+            continue;
+        };
+        let text = |key: &str| run.fields.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+        sign.facts.trigger = text("task.by").filter(|by| is_alert(by)).map(|_| "alert".to_owned());
+        let Some(Ok(Some(task))) = text("task.name").map(|task| store.batch_task(&task)) else { continue };
         sign.facts.owner = task.definition.get("owner").and_then(|owner| owner.as_str()).map(str::to_owned);
+        (sign.facts.run, sign.facts.machine) = (run.native_id.clone().or_else(|| text("task.run")), text("task.agent"));
         sign.facts.path = vec![task.name];
     }
+    false
 }
 
 /// Adds to messages what helps whoever reads them.

@@ -95,6 +95,9 @@ pub(crate) struct Ruleset {
     can_mail: bool,
 }
 
+/// Signs that wait are looked at again after this time, in microseconds.
+const HELD_US: u64 = 100_000;
+
 /// What is remembered between steps.
 struct Memory {
     cursor: u64,
@@ -209,17 +212,22 @@ impl Alerts {
             let store = self.parts.store.clone();
             let read = move || -> Result<_, StoreError> {
                 let mut signs = store.signs_after(cursor, AT_ONCE)?;
-                enrich::signs(&*store, &mut signs);
-                Ok((signs, store.hushes(now_us)?))
+                let is_more = signs.len() == AT_ONCE;
+                let is_held = enrich::signs(&*store, &mut signs, now_us);
+                Ok((signs, store.hushes(now_us)?, is_more && !is_held, is_held))
             };
-            let (signs, hushes) = blocking(read).await?;
-            let is_more = signs.len() == AT_ONCE;
+            let (signs, hushes, is_more, is_held) = blocking(read).await?;
+            let held_us = is_held.then_some(now_us + HELD_US);
+            if signs.is_empty() && is_held && !is_due {
+                return Ok(held_us);
+            }
             let to = signs.last().map_or(cursor, |last| last.seq);
             let done =
                 self.act(&mut memory, Some((cursor, to)), &hushes, |state, world| Some(monitor_alerts::step(state, world, &signs, now_us)));
             done.await?;
             if !is_more && memory.is_some() {
-                return Ok(memory.as_ref().and_then(|memory| memory.wake_us));
+                let wake_us = memory.as_ref().and_then(|memory| memory.wake_us);
+                return Ok(wake_us.into_iter().chain(held_us).min());
             }
         }
     }

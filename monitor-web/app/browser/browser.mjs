@@ -71,6 +71,8 @@ export async function onPage(address, test, { expected, ...options } = {}) {
     await test(page, context);
     assert.deepEqual(errors, []);
   } finally {
+    // A handler may be at work on an answer that nobody waits for any more.
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     await context.close();
   }
 }
