@@ -1,21 +1,21 @@
 //! A folder of files that define tasks, looked at every second, or when the kernel tells that it has changed.
 //!
-//! A file that is broken changes nothing: the task that it defined before stays as it was. A file is read when it has not changed between
-//! two looks, so that nobody reads half of what an editor writes.
+//! A file that is broken changes nothing: the task that it defined before stays as it was, and other files hold. So it is with a definition
+//! that does not go together with others. A file is read when it has not changed between two looks, so that nobody reads half of what an
+//! editor writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use monitor_tasks::Definition;
-use monitor_tasks::definition::{Mistake, check_book};
+use monitor_tasks::definition::{MOST_BYTES, check_book, read_file};
+use monitor_tasks::reading::Source;
+use serde_json::Value;
 
 use crate::watch::Watch;
-
-/// Most bytes of a file that are read: a definition has at most 1 MiB.
-const MOST: u64 = (1 << 20) + 1;
 
 /// Files that define tasks, as they were at the last look.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ pub(crate) struct Files {
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
-    /// The last definition that it had without mistakes.
+    /// The definition that holds.
+    holds: Option<Definition>,
+    /// The last definition without mistakes of its own. It may not go together with others.
     good: Option<Definition>,
     mistakes: Vec<String>,
 }
@@ -68,7 +70,7 @@ pub(crate) struct Found {
 impl Files {
     /// A folder whose files defined these tasks when an agent looked at it before.
     pub(crate) fn new(folder: &Path, before: impl IntoIterator<Item = (String, Definition)>) -> Self {
-        let known = before.into_iter().map(|(file, good)| (file, File { good: Some(good), ..File::default() }));
+        let known = before.into_iter().map(|(file, good)| (file, File { holds: Some(good.clone()), good: Some(good), ..File::default() }));
         Self { folder: folder.to_owned(), known: known.collect(), read: None, seen: None, is_settled: false, watch: None, told: Vec::new() }
     }
 
@@ -108,21 +110,51 @@ impl Files {
             }
             file.stamp = Some(stamp.clone());
             match read(&self.folder.join(name)) {
-                Ok(definition) => (file.good, file.mistakes) = (Some(definition), Vec::new()),
+                Ok((definition, _)) => (file.good, file.mistakes) = (Some(definition), Vec::new()),
                 Err(mistakes) => file.mistakes = mistakes,
             }
         }
         self.read = Some(stamps);
         let mut mistakes: Vec<String> = self.known.values().flat_map(|file| file.mistakes.clone()).collect();
-        let (names, book): (Vec<_>, Vec<_>) = self.known.iter().filter_map(|(name, file)| Some((name.clone(), file.good.clone()?))).unzip();
-        let together = check_book(&book);
-        let is_whole = together.is_empty();
-        for (index, path, message) in together {
-            let mistake = Mistake { path, line: None, column: None, message };
-            mistakes.push(format!("{}: {mistake}", self.folder.join(&names[index]).display()));
+        mistakes.extend(self.settle());
+        let book = self.known.iter().filter_map(|(name, file)| Some((name.clone(), file.holds.clone()?))).collect();
+        self.tell(Some(book), mistakes)
+    }
+
+    /// Decides which definitions hold: new ones that don't go together with the others leave those before them in place. Returns the mistakes.
+    fn settle(&mut self) -> Vec<String> {
+        let (mut mistakes, mut refused) = (Vec::new(), BTreeSet::new());
+        loop {
+            let is_new = |name: &String, file: &File| file.good != file.holds && !refused.contains(name);
+            let old = self.known.iter().filter(|(name, file)| !is_new(name, file)).map(|(name, file)| (name, &file.holds));
+            let new = self.known.iter().filter(|(name, file)| is_new(name, file)).map(|(name, file)| (name, &file.good));
+            // New ones come last: of several with one name the first is right, and a circle is told at its last one.
+            let (names, book): (Vec<&String>, Vec<Definition>) =
+                old.chain(new).filter_map(|(name, definition)| Some((name, definition.clone()?))).unzip();
+            let found = check_book(&book);
+            let wrong: BTreeSet<String> =
+                found.iter().map(|(index, ..)| names[*index]).filter(|name| is_new(name, &self.known[*name])).cloned().collect();
+            // Old ones may name a task that is gone. Those are told, and hold all the same.
+            let told = found.into_iter().filter(|(index, ..)| wrong.is_empty() || wrong.contains(names[*index]));
+            mistakes.extend(told.map(|(index, path, message)| {
+                let file = self.folder.join(names[index]);
+                let source = read(&file).map_or_else(|_| Source::json(Value::Null), |(_, source)| source);
+                source.mistake_at(&path, message).in_file(file.display())
+            }));
+            if wrong.is_empty() {
+                break;
+            }
+            refused.extend(wrong);
         }
-        let book = is_whole.then(|| names.into_iter().zip(book).collect());
-        self.tell(book, mistakes)
+        for (_, file) in self.known.iter_mut().filter(|(name, _)| !refused.contains(*name)) {
+            file.holds.clone_from(&file.good);
+        }
+        mistakes
+    }
+
+    /// All mistakes that there are.
+    pub(crate) fn mistakes(&self) -> &[String] {
+        &self.told
     }
 
     fn tell(&mut self, book: Option<Vec<(String, Definition)>>, mistakes: Vec<String>) -> Found {
@@ -149,10 +181,10 @@ fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         has_links |= is_link;
         let file = if is_link { fs::metadata(entry.path()) } else { entry.metadata() };
+        // What a link doesn't lead to is not a task that is gone.
+        let file = if is_link { file.or_else(|_| entry.metadata()) } else { file };
         // It may be gone since it was listed.
-        if let Ok(file) = file
-            && file.is_file()
-        {
+        if let Ok(file) = file {
             let modified = (file.mtime(), file.mtime_nsec());
             stamps.insert(name, Stamp { inode: file.ino(), length: file.len(), modified, changed: (file.ctime(), file.ctime_nsec()) });
         }
@@ -160,29 +192,16 @@ fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
     Ok((stamps, has_links))
 }
 
-fn read(path: &Path) -> Result<Definition, Vec<String>> {
-    let shown = path.display();
+fn read(path: &Path) -> Result<(Definition, Source), Vec<String>> {
+    let unread = |error: io::Error| vec![format!("{}: can't be read: {error}", path.display())];
+    // A pipe would keep whoever opens it waiting.
+    if !fs::metadata(path).map_err(unread)?.is_file() {
+        return Err(vec![format!("{}: this is no file, and a task is defined by one", path.display())]);
+    }
     let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
-    read.map_err(|error| vec![format!("{shown}: can't be read: {error}")])?;
-    let text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        // A file that is cut within a character is too long, and said to be so.
-        Err(error) if error.as_bytes().len() as u64 == MOST => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-        Err(error) => {
-            let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-            let (line, column) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
-            return Err(vec![format!("{shown}:{line}:{column}: this is no UTF-8")]);
-        }
-    };
-    let definition = if path.extension().is_some_and(|extension| extension == "json") {
-        let value = serde_json::from_str(&text).map_err(|error| vec![format!("{shown}:{}:{}: {error}", error.line(), error.column())])?;
-        Definition::from_json(value)
-    } else {
-        Definition::from_toml(&text)
-    };
-    let colon = |mistake: &Mistake| if mistake.line.is_some() { ":" } else { ": " };
-    definition.map_err(|mistakes| mistakes.iter().map(|mistake| format!("{shown}{}{mistake}", colon(mistake))).collect())
+    fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes)).map_err(unread)?;
+    let read = read_file(&bytes, path.extension().is_some_and(|extension| extension == "json"));
+    read.map_err(|mistakes| mistakes.iter().map(|mistake| mistake.in_file(path.display())).collect())
 }
 
 #[cfg(test)]
@@ -230,13 +249,76 @@ mod tests {
         assert!(found.is_mended && names(&found) == Some(vec!["z"]), "{found:?}");
     }
 
+    /// Looks until what was written is read.
+    fn changed(files: &mut Files) -> Found {
+        files.look();
+        files.look()
+    }
+
     #[test]
-    fn definitions_that_do_not_belong_together_change_nothing() {
+    fn what_does_not_go_together_with_the_others_is_left_out_and_the_others_hold() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("a.toml"), task("same")).unwrap();
-        fs::write(folder.path().join("b.toml"), task("same")).unwrap();
-        let found = Files::new(folder.path(), []).look();
-        assert!(found.book.is_none() && found.mistakes[0].ends_with("b.toml: name: there is another task same"), "{found:?}");
+        let write = |file: &str, name: &str, then: &str| fs::write(folder.path().join(file), format!("{}{then}", task(name))).unwrap();
+        let ends = |found: &Found, ends: &[&str]| {
+            assert_eq!(found.mistakes.len(), ends.len(), "{found:?}");
+            for (mistake, end) in found.mistakes.iter().zip(ends) {
+                assert!(mistake.ends_with(end), "{mistake} and {end}");
+            }
+        };
+        write("a.toml", "same", "");
+        write("b.toml", "same", "");
+        write("c.toml", "c", "[then]\nsuccess = [\"d\", \"lod\"]\n");
+        write("d.toml", "d", "");
+        let mut files = Files::new(folder.path(), []);
+        let found = files.look();
+        assert_eq!(names(&found), Some(vec!["same", "d"]));
+        ends(&found, &["b.toml:1:8: name: there is another task same", "c.toml:5:17: then.success.1: there is no task lod"]);
+        // It holds as soon as the other one is there. That the first file takes over a name changes nothing.
+        write("e.toml", "lod", "");
+        write("a.toml", "d", "");
+        let found = changed(&mut files);
+        assert_eq!(names(&found), Some(vec!["same", "c", "d", "lod"]));
+        ends(&found, &["a.toml:1:8: name: there is another task d"]);
+        // The one that closes a circle stays as it was, whichever file comes first.
+        write("a.toml", "same", "");
+        write("e.toml", "lod", "[then]\nfail = [\"c\"]\n");
+        let found = changed(&mut files);
+        assert_eq!(names(&found), Some(vec!["same", "c", "d", "lod"]));
+        assert!(found.book.as_ref().unwrap()[3].1.then.fail.is_empty());
+        ends(&found, &["e.toml:5:9: then.fail.0: these tasks start one another for ever: c → lod → c"]);
+        // A task that others name may be removed: it is told, and they hold.
+        fs::remove_file(folder.path().join("e.toml")).unwrap();
+        let found = changed(&mut files);
+        assert_eq!(names(&found), Some(vec!["same", "c", "d"]));
+        ends(&found, &["c.toml:5:17: then.success.1: there is no task lod"]);
+        write("c.toml", "c", "");
+        fs::remove_file(folder.path().join("b.toml")).unwrap();
+        assert!(changed(&mut files).is_mended && files.mistakes().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_file_any_more_leaves_the_task_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        fs::write(&path, task("a")).unwrap();
+        let mut files = Files::new(folder.path(), []);
+        files.look();
+        let links = |to: &Path| std::os::unix::fs::symlink(to, &path).unwrap();
+        type Make<'a> = (&'a dyn Fn(), &'a str);
+        let kinds: [Make<'_>; 4] = [
+            (&|| fs::create_dir(&path).unwrap(), "this is no file"),
+            (&|| links(&folder.path().join("nowhere")), "No such file"),
+            (&|| links(&path), "Too many levels"),
+            (&|| nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap(), "this is no file"),
+        ];
+        for (make, words) in kinds {
+            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+            make();
+            let found = changed(&mut files);
+            assert!(names(&found) == Some(vec!["a"]) && found.mistakes[0].contains(words), "{found:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(names(&changed(&mut files)), Some(vec![]), "a task that is removed is gone");
     }
 
     #[test]
@@ -246,9 +328,9 @@ mod tests {
         fs::write(&file, task("a")).unwrap();
         std::os::unix::fs::symlink(&file, folder.path().join("a.toml")).unwrap();
         std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("folder.toml")).unwrap();
-        fs::create_dir(folder.path().join("other.toml")).unwrap();
         let mut files = Files::new(folder.path(), []);
-        assert_eq!(names(&files.look()), Some(vec!["a"]));
+        let found = files.look();
+        assert!(names(&found) == Some(vec!["a"]) && found.mistakes[0].contains("folder.toml: this is no file"), "{found:?}");
         fs::write(&file, task("changed")).unwrap();
         files.look();
         assert_eq!(names(&files.look()), Some(vec!["changed"]));

@@ -39,8 +39,9 @@ fn a_killed_agent_misses_nothing_and_starts_nothing_twice() {
     assert_eq!(ran.len(), runs.len(), "what is told to have run has run");
     let dues: Vec<i64> = runs.iter().map(|run| run["due_us"].as_i64().unwrap() / 1_000_000).collect();
     let (from, to) = (first / 1_000_000, *dues.iter().max().unwrap());
-    let told: Vec<(i64, i64)> =
-        ["missed", "skipped"].iter().flat_map(|what| agent.decisions(what, "each")).map(|told| (told.1, told.2)).collect();
+    let told = ["missed", "skipped"].iter().flat_map(|what| agent.decisions(what, "each")).map(|told| (told.1, told.2));
+    // While a new folder waits for what the server knows of it, a due time may pass.
+    let told: Vec<(i64, i64)> = told.filter(|(_, last)| *last >= from).collect();
     for due in from..=to {
         let is_told = dues.contains(&due) || told.iter().any(|(first, last)| (first..=last).contains(&&due));
         assert!(is_told, "{due} is missed without a word: {dues:?} {told:?}");

@@ -54,7 +54,7 @@ fn followers(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
         .flat_map(|(outcome, names)| names.iter().enumerate().map(move |(index, name)| (format!("/then/{outcome}/{index}"), name.as_str())))
 }
 
-/// Each circle once, told at the step that closes it.
+/// Each circle once, told at the step from that of its definitions which comes last in the book.
 fn cycles(book: &[Definition], places: &BTreeMap<&str, usize>) -> Vec<(usize, String, String)> {
     let mut mistakes = Vec::new();
     let mut done = BTreeSet::new();
@@ -63,9 +63,9 @@ fn cycles(book: &[Definition], places: &BTreeMap<&str, usize>) -> Vec<(usize, St
             continue;
         }
         // A walk with a list of its own: a chain may be as long as the book.
-        let mut chain = vec![(start, followers(&book[start]))];
+        let mut chain = vec![(start, followers(&book[start]), String::new())];
         let mut on_chain = BTreeSet::from([start]);
-        while let Some((index, steps)) = chain.last_mut() {
+        while let Some((index, steps, taken)) = chain.last_mut() {
             let index = *index;
             let Some((path, name)) = steps.next() else {
                 chain.pop();
@@ -74,13 +74,15 @@ fn cycles(book: &[Definition], places: &BTreeMap<&str, usize>) -> Vec<(usize, St
                 continue;
             };
             let Some(next) = places.get(name).copied() else { continue };
+            *taken = path;
             if on_chain.contains(&next) {
-                let circle = chain.iter().map(|(index, _)| *index).skip_while(|index| *index != next).chain([next]);
-                let names: Vec<_> = circle.map(|index| book[index].name.as_str()).collect();
-                mistakes.push((index, path, format!("these tasks start one another for ever: {}", names.join(" → "))));
+                let circle = || chain.iter().skip_while(|(index, ..)| *index != next);
+                let names: Vec<_> = circle().map(|(index, ..)| *index).chain([next]).map(|index| book[index].name.as_str()).collect();
+                let message = format!("these tasks start one another for ever: {}", names.join(" → "));
+                mistakes.extend(circle().max_by_key(|(index, ..)| *index).map(|(index, _, path)| (*index, path.clone(), message)));
             } else if !done.contains(&next) {
                 on_chain.insert(next);
-                chain.push((next, followers(&book[next])));
+                chain.push((next, followers(&book[next]), String::new()));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The definition of a task: one form for files (TOML), and for the page, the API and the command line (JSON).
 
 mod book;
+mod file;
 mod read;
 mod values;
 
@@ -14,6 +15,7 @@ use crate::duration;
 pub use crate::reading::Mistake;
 use crate::reading::Source;
 pub use book::{check_agents, check_book};
+pub use file::{MOST_BYTES, read_file};
 
 /// A task as it is defined.
 #[derive(Debug, Clone, PartialEq, Serialize)]

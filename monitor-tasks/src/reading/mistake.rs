@@ -19,6 +19,14 @@ pub struct Mistake {
     pub message: String,
 }
 
+impl Mistake {
+    /// The mistake after the name of its file: `gold.toml:3:1: rulse: there is no such key`.
+    pub fn in_file(&self, file: impl fmt::Display) -> String {
+        let colon = if self.line.is_some() { ":" } else { ": " };
+        format!("{file}{colon}{self}")
+    }
+}
+
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Some(line), Some(column)) = (self.line, self.column) {

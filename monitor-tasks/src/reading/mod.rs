@@ -6,6 +6,7 @@ mod values;
 mod words;
 
 pub use mistake::Mistake;
+pub(crate) use source::LONGEST;
 pub use source::Source;
 pub use values::{Found, Reader, Table};
 

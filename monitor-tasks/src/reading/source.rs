@@ -11,7 +11,7 @@ use super::values::MOST_MISTAKES;
 use crate::near::shown;
 
 /// Longest text, in bytes.
-const LONGEST: usize = 1 << 20;
+pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Values and their places.
 pub struct Source {
@@ -57,6 +57,11 @@ impl Source {
     /// The values.
     pub fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// A mistake in the value at `path`.
+    pub fn mistake_at(&self, path: &str, message: String) -> Mistake {
+        self.mistake(path, false, 0, message)
     }
 
     /// A mistake in the value at `path`, or in its key, so many characters into its text.
