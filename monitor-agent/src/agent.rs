@@ -41,6 +41,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Old runs are tidied up so often.
 const TIDY: Duration = Duration::from_secs(60);
+/// Most mistakes in files of tasks that are reported.
+const MOST_MISTAKES: usize = 20;
 
 /// Device and inode of a file, if it is there.
 type FileIdentity = Option<(u64, u64)>;
@@ -121,6 +123,8 @@ pub struct Agent {
     pub(crate) others: Option<i64>,
     /// Text of the last error of the database. The same error is logged once.
     pub(crate) failure: Option<String>,
+    /// Mistakes in files of tasks, as they were told.
+    pub(crate) mistakes: Vec<String>,
     /// What the agent is asked to do and has not answered.
     pub(crate) asked: VecDeque<Asked>,
     /// Runs that are ended because they ran for too long.
@@ -207,6 +211,7 @@ impl Agent {
             dirty: BTreeSet::new(),
             others: None,
             failure: None,
+            mistakes: stored.mistakes,
             asked: VecDeque::new(),
             too_long: BTreeSet::new(),
             is_stopping: false,
@@ -332,10 +337,11 @@ impl Agent {
     fn tell_decided(&mut self, now: &Now) {
         let is_due = self.told_decided.is_none_or(|told| told.elapsed() >= Duration::from_millis(HEARTBEAT_MS));
         if is_due && now.clock == Clock::Steady && self.unwritten.is_empty() {
-            let (teller, paused) = (&self.teller, self.book.paused);
+            let (teller, paused, mistakes) = (&self.teller, self.book.paused, &self.mistakes);
             // Until the server has answered, only the server knows whether the agent is paused.
             let asks = self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks);
-            let written = self.database.write(|transaction| if asks { Ok(()) } else { teller.decided(transaction, now.time, paused) });
+            let written =
+                self.database.write(|transaction| if asks { Ok(()) } else { teller.decided(transaction, now.time, paused, mistakes) });
             if self.is_done(written).is_some() {
                 self.told_decided = Some(Instant::now());
                 self.reporter.wake();
@@ -481,6 +487,7 @@ impl Agent {
                 self.take_files(book);
             }
         }
+        self.tell_mistakes();
         self.check_patience();
         if self.is_unsettled {
             self.settle_tasks();
@@ -489,6 +496,32 @@ impl Agent {
         if self.tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY) {
             self.tidied = Some(Instant::now());
             self.tidy();
+        }
+    }
+
+    /// Tells the server, and whoever reads the database, of mistakes in files that were not told before, or are no more.
+    fn tell_mistakes(&mut self) {
+        let all = self.files.as_ref().map_or(&[][..], Files::mistakes);
+        let mistakes: Vec<String> = all.iter().take(MOST_MISTAKES).cloned().collect();
+        if mistakes == self.mistakes {
+            return;
+        }
+        let new: Vec<&str> = mistakes.iter().filter(|mistake| !self.mistakes.contains(mistake)).map(String::as_str).collect();
+        let (teller, name, now) = (&self.teller, &self.config.name, Timestamp::now());
+        let written = self.database.write(|transaction| {
+            data::set(transaction, data::MISTAKES, &serde_json::to_string(&mistakes).unwrap_or_default())?;
+            if new.is_empty() {
+                return Ok(());
+            }
+            let title = format!("the agent {name} has files of tasks with mistakes");
+            let text = format!("Their tasks stay as they were, or are left out:\n{}", new.join("\n"));
+            teller.alert(transaction, &format!("agent-files {name}"), &title, &text, now)
+        });
+        if self.is_done(written).is_some() {
+            self.mistakes = mistakes;
+            // Reported at once.
+            self.told_decided = None;
+            self.reporter.wake();
         }
     }
 

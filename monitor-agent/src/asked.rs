@@ -69,7 +69,7 @@ impl Agent {
             };
             let is_pause = matches!(asked.request, Ok(Request::Pause { .. } | Request::Resume { .. }));
             let is_whole = matches!(asked.request, Ok(Request::Pause { task: None, .. } | Request::Resume { task: None }));
-            let (ledger, dirty, book, teller) = (&self.ledger, &self.dirty, &self.book, &self.teller);
+            let (ledger, dirty, book, teller, mistakes) = (&self.ledger, &self.dirty, &self.book, &self.teller, &self.mistakes);
             let written = self.database.write(|transaction| {
                 data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))?;
                 for (name, task) in &book.tasks {
@@ -80,7 +80,7 @@ impl Agent {
                 }
                 if is_whole {
                     // All that was due until now was decided before the pause began or ended.
-                    teller.decided(transaction, Timestamp::now(), book.paused)?;
+                    teller.decided(transaction, Timestamp::now(), book.paused, mistakes)?;
                 }
                 data::set(transaction, "paused", &serde_json::to_string(&book.paused).unwrap_or_default())?;
                 if let To::Row(number) = asked.to {
@@ -179,6 +179,9 @@ impl Agent {
             return refused(format!("the server keeps the task {name:?}: pause or resume it there"));
         }
         let now = self.clock.now();
+        if let Some(until) = paused.and_then(|paused| paused.until).filter(|until| *until <= now.time) {
+            return refused(format!("a pause until {until} is over already: name a time to come"));
+        }
         self.decide(&now);
         let place = match &task {
             None => &mut self.book.paused,

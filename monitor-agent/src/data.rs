@@ -34,6 +34,8 @@ const FORGOTTEN: &str = "folders-removed-us";
 
 /// Key of the agent's name.
 pub(crate) const NAME: &str = "name";
+/// Key of the mistakes in files of tasks, as a JSON list.
+pub(crate) const MISTAKES: &str = "mistakes";
 /// Key of the server's address.
 pub(crate) const SERVER: &str = "server";
 
@@ -100,6 +102,8 @@ pub(crate) struct Stored {
     pub(crate) paused: Option<Paused>,
     /// What is still to be done since the database before this one was lost.
     pub(crate) rebuilt: Option<Rebuilt>,
+    /// Mistakes in files of tasks that were told.
+    pub(crate) mistakes: Vec<String>,
 }
 
 impl Database {
@@ -196,6 +200,14 @@ impl Database {
         self.read(|connection| value(connection, NAME))
     }
 
+    /// Mistakes in the agent's files of tasks, each with its file, line and column; 20 at most.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn mistakes(&self) -> Result<Vec<String>, AgentError> {
+        self.read(mistakes)
+    }
+
     /// Copies all of it, as it is on the disk and in its log, into another file.
     pub(crate) fn copy_to(&self, path: &Path) -> Result<(), AgentError> {
         let _ = std::fs::remove_file(path);
@@ -235,7 +247,7 @@ impl Database {
             }
             let paused = value(connection, "paused")?.and_then(|paused| serde_json::from_str(&paused).ok());
             let rebuilt = value(connection, REBUILT)?.and_then(|rebuilt| serde_json::from_str(&rebuilt).ok());
-            Ok(Stored { tasks, ledger, paused, rebuilt })
+            Ok(Stored { tasks, ledger, paused, rebuilt, mistakes: mistakes(connection)? })
         })
     }
 
@@ -370,6 +382,10 @@ impl Database {
 
 fn value(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     connection.query_row("SELECT value FROM agent WHERE key = ?", [key], |row| row.get(0)).optional()
+}
+
+fn mistakes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    Ok(value(connection, MISTAKES)?.and_then(|mistakes| serde_json::from_str(&mistakes).ok()).unwrap_or_default())
 }
 
 fn definition(task: &str, text: &str) -> Option<Definition> {

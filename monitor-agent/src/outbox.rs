@@ -60,14 +60,21 @@ impl Teller {
         self.tell(transaction, &Event::WorkerOffline(WorkerOffline { time_us: us(now), worker: None }))
     }
 
-    /// Reports up to which time the agent has decided, and whether it is paused. Replaces an earlier report that was not sent yet.
-    pub(crate) fn decided(&self, transaction: &Transaction<'_>, now: Timestamp, paused: Option<Paused>) -> rusqlite::Result<()> {
+    /// Reports up to which time the agent has decided, whether it is paused, and mistakes in its files. Replaces an earlier report that was not sent yet.
+    pub(crate) fn decided(
+        &self,
+        transaction: &Transaction<'_>,
+        now: Timestamp,
+        paused: Option<Paused>,
+        mistakes: &[String],
+    ) -> rusqlite::Result<()> {
         let event = Event::AgentDecided(AgentDecided {
             time_us: us(now),
             agent: self.agent.clone(),
             until_us: us(now),
             paused_from_us: paused.map(|paused| us(paused.from)),
             paused_until_us: paused.and_then(|paused| paused.until).map(us),
+            mistakes: mistakes.to_vec(),
         });
         let sql = "UPDATE outbox SET event = ? WHERE number = (SELECT max(number) FROM outbox) AND worker = ? AND is_sent = 0
                    AND event ->> 'type' = 'agent-decided'";
@@ -400,21 +407,21 @@ mod tests {
         database.write(|transaction| first.online(transaction, at(10))).unwrap();
         database.write(|transaction| first.plan(transaction, &missed(9), at(10))).unwrap();
         for second in 11..20 {
-            database.write(|transaction| first.decided(transaction, at(second), None)).unwrap();
+            database.write(|transaction| first.decided(transaction, at(second), None, &[])).unwrap();
         }
         let (batch, _) = next(&mut Outbox::new(&mut database)).unwrap();
         assert_eq!((batch.sequence, types(&batch)), (1, vec!["worker-online", "run-missed", "agent-decided"]));
         let text = serde_json::to_string(&batch.events).unwrap();
         assert!(text.contains("\"reason\":\"agent-down\"") && text.contains("\"until_us\":19000000"), "{text}");
         // It may have reached the server: what is told now is another event.
-        database.write(|transaction| first.decided(transaction, at(20), None)).unwrap();
+        database.write(|transaction| first.decided(transaction, at(20), None, &[])).unwrap();
         let mut outbox = Outbox::new(&mut database);
         assert_eq!(next(&mut outbox).unwrap().0.events.len(), 4, "nobody has taken any");
         assert_eq!(outbox.settle(&Answer::Away { why: String::new() }), Settled::Waits);
         assert_eq!(next(&mut outbox).unwrap().0.events.len(), 4, "nobody has taken any");
         assert_eq!(outbox.settle(&Answer::Accepted), Settled::Taken);
         assert!(next(&mut outbox).is_none());
-        database.write(|transaction| first.decided(transaction, at(25), None)).unwrap();
+        database.write(|transaction| first.decided(transaction, at(25), None, &[])).unwrap();
         // The agent begins anew, and another worker tells.
         let second = Teller::new("db-1");
         database.write(|transaction| second.online(transaction, at(30))).unwrap();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::Dropped;
 use crate::model::Counts;
+use crate::task::BatchAgent;
 use crate::words::State;
 
 /// `GET /api/v1/status`: the server at a glance.
@@ -65,6 +66,9 @@ pub struct Status {
     /// The server's clock jumped ahead, and trees don't grow older by that yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_jump: Option<ClockJump>,
+    /// Agents of batch tasks that don't do all that was meant: they are paused, or have mistakes in their files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hindered_agents: Vec<BatchAgent>,
     /// Bytes of batches that wait to be stored.
     #[serde(default)]
     pub queue_bytes: u64,

@@ -56,6 +56,9 @@ pub struct BatchAgent {
     pub paused_from_us: Option<u64>,
     /// Until when it is paused; none: until somebody resumes it.
     pub paused_until_us: Option<u64>,
+    /// Mistakes in its files of tasks, each with its file, line and column. They may not be all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
 }
 
 impl BatchAgent {

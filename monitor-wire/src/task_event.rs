@@ -108,6 +108,9 @@ pub struct AgentDecided {
     /// Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until_us: Option<u64>,
+    /// Mistakes in the agent's files of tasks, each with its file, line and column. They may not be all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
 }
 
 process_event!(

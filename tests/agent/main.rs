@@ -12,6 +12,7 @@ mod hold;
 mod killed;
 mod known;
 mod lost;
+mod mistakes;
 mod own;
 mod paused;
 mod publish;

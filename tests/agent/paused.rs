@@ -107,12 +107,33 @@ fn a_whole_agent_is_paused_and_all_of_its_tasks_say_so() {
     assert_eq!(ordered("db-1/resume", &Value::Null)["status"], "ok");
     shown(&server, "each", "the end of the pause", |task| is_due(task) && task["paused_by"].is_null());
     runs_again(&agent, "each");
+    let list = || ask(&server, &["list"]);
+    let status = || {
+        let mut command = command("monitor");
+        run({
+            command.args(["status", "--server", server.url()]).env("MONITOR_TOKEN", server.token());
+            command
+        })
+        .stdout
+    };
+    assert!(list().stderr.is_empty() && !status().contains("AGENT"), "{}", status());
+    let paused = ask(&server, &["pause", "--agent", "db-1"]);
+    assert_eq!(paused.code, Some(0), "{}", paused.stderr);
+    shown(&server, "each", "the agent's pause", |task| task["paused_by"] == "agent");
+    let listed = list();
+    assert!(listed.stdout.lines().any(|line| line.starts_with("each") && line.contains("paused by its agent")), "{}", listed.stdout);
+    assert!(listed.stderr.contains("the agent db-1 is paused: nothing starts there by time"), "{}", listed.stderr);
+    assert!(status().contains("db-1 is paused: nothing starts there by time"), "{}", status());
     let paused = ask(&server, &["pause", "--agent", "db-1", "--until", "2h"]);
     assert_eq!(paused.code, Some(0), "{}", paused.stderr);
     shown(&server, "each", "the agent's pause", |task| task["paused_by"] == "agent" && is_due(task));
     assert_eq!(ask(&server, &["resume", "--agent", "db-1"]).code, Some(0));
     shown(&server, "each", "the end of the pause", |task| task["paused_by"].is_null());
-    assert_eq!(server.order("POST", "/agents/nobody/pause", &json!({})).0, 200, "it waits, as for any that is away");
+    let nobody = ask(&server, &["pause", "--agent", "db-2"]);
+    assert!(nobody.code == Some(4) && nobody.stderr.contains("there is no agent \"db-2\"; did you mean db-1?"), "{}", nobody.stderr);
+    assert_eq!(ask(&server, &["resume", "--agent", "db-2"]).code, Some(4));
+    let past = ask(&server, &["pause", "each", "--until", "2024-12-24T18:00Z"]);
+    assert!(past.code == Some(2) && past.stderr.contains("this time is past"), "{}", past.stderr);
     assert_eq!(server.order("POST", "/agents/db-1/pause", &json!({"until_us": 1})).0, 400);
 }
 

@@ -55,6 +55,15 @@ fn render(status: &Status, server: &str) -> String {
     if !status.can_tell {
         row("ALERTS", "nobody is told: alerts.toml has no channel, and the server's own agent has no sendmail (docs/alerts.md)");
     }
+    for agent in &status.hindered_agents {
+        if agent.paused_from_us.is_some() {
+            let until = agent.paused_until_us.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
+            row("AGENT", &visible(&format!("{} is paused{until}: nothing starts there by time", agent.name)));
+        }
+        for mistake in &agent.mistakes {
+            row("AGENT", &visible(&format!("{}: {mistake}", agent.name)));
+        }
+    }
     if let Some(jump) = status.clock_jump {
         row("CLOCK", &super::clock::jump_words(jump));
     }

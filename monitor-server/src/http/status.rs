@@ -7,7 +7,7 @@ use monitor_wire::{Problem, Status};
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
 use crate::retention::Jump;
-use crate::store::Queries;
+use crate::store::{BatchQueries, Queries};
 
 /// The server at a glance.
 #[utoipa::path(
@@ -21,6 +21,7 @@ use crate::store::Queries;
 )]
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
     let status = app.ask(Queries::status).await?;
+    let agents = app.ask(BatchQueries::batch_agents).await?.into_iter();
     let (retention, figures) = (app.config.keeps(), app.ingest.figures());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -29,6 +30,7 @@ pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Stri
         queue_bytes: figures.waiting_bytes,
         refused_batches: figures.refused,
         clock_jump: app.ages.jump().map(Jump::told),
+        hindered_agents: agents.filter(|agent| !agent.mistakes.is_empty() || agent.pause_at(app.clock.wall_us()).is_some()).collect(),
         duties: app.board.told(),
         trouble: app.ingest.trouble().map(|cause| cause.to_string()),
         events_per_second: app.ingest.events_per_second(),

@@ -12,6 +12,7 @@ use super::{Packed, PackedEvent, size};
 
 /// So many things that a worker can be asked to do are kept.
 const MAX_CAPABILITIES: usize = 1_000;
+const MAX_MISTAKES: usize = 100;
 
 /// The most that an event's parts may hold, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -181,7 +182,11 @@ fn cut_event(event: &mut Event, limits: &Limits) {
             cut_each([&mut of.task].into_iter().chain(&mut of.who).chain(&mut of.agent), name_bytes);
             cut_word(&mut of.status, BatchStatus::as_str, limits);
         }
-        Event::AgentDecided(of) => cut_text(&mut of.agent, name_bytes),
+        Event::AgentDecided(of) => {
+            cut_text(&mut of.agent, name_bytes);
+            of.mistakes.truncate(MAX_MISTAKES);
+            cut_each(&mut of.mistakes, name_bytes);
+        }
         Event::Unplaced(of) => {
             cut_text(&mut of.native_source, name_bytes);
             cut_event(of.event_mut(), limits);
@@ -432,6 +437,7 @@ mod tests {
             (changed(json!({"who": long})), "/who"),
             (changed(json!({"agent": long})), "/agent"),
             (json!({"type": "agent-decided", "time_us": 1, "agent": long, "until_us": 1}), "/agent"),
+            (json!({"type": "agent-decided", "time_us": 1, "agent": "a", "until_us": 1, "mistakes": [long]}), "/mistakes/0"),
             (event("task-sent", json!({"name": long})), "/name"),
             (event("task-sent", json!({"name": "a", "queue": long})), "/queue"),
             (event("task-sent", json!({"name": "a", "exchange": long})), "/exchange"),

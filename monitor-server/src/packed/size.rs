@@ -103,7 +103,7 @@ pub(super) fn of_event(event: &Event) -> usize {
                 |of: &serde_json::Map<String, Value>| of.iter().map(|(key, value)| 64 + key.len() + of_value(value)).sum::<usize>();
             of.task.len() + of.status.as_str().len() + text(&of.who) + text(&of.agent) + of.definition.as_ref().map_or(0, values)
         }
-        Event::AgentDecided(of) => of.agent.len(),
+        Event::AgentDecided(of) => of.agent.len() + of.mistakes.iter().map(|of| 24 + of.len()).sum::<usize>(),
         Event::WorkerLost(_) | Event::WorkerFound(_) => 0,
     }
 }

@@ -1,7 +1,10 @@
 /** Batch tasks: the list, runs by what they are asked for, and one task. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
+import { skip, until, withAgent } from "./agent.mjs";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { Worker, batchTask, newId, runOf, server, taskOf, yesterdayUs } from "./events.mjs";
 
@@ -38,7 +41,6 @@ test("a task is listed with its runs, which are narrowed by what the address say
 });
 
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
-const skip = monitor && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
 
 test("an admin makes a task, is told of mistakes where they are, changes it, restores it, orders a run and deletes it", { skip }, async () => {
   const [user, password, task] = [`grace-${newId()}`, "correct horse battery", `silver-${newId()}`];
@@ -121,4 +123,30 @@ test("a definition is rehearsed while it is written, by the real durations of it
     assert.equal(saved, 404);
   };
   await onPage(`${server}/login?next=%2Ftasks%2Fbatch`, write, { expected: /status of 40[04]/ });
+});
+
+test("agents that are paused or have files with mistakes are told above the tasks", { skip }, async () => {
+  const [good, wrong] = [`good-${newId()}`, `wrong-${newId()}`];
+  await withAgent({ [good]: 'shell = "true"\nrules = ["@daily"]', [wrong]: 'shell = "true"\n[then]\nfail = ["nobody"]' }, async (agent) => {
+    const file = join(agent.folder, "tasks", `${wrong}.toml`);
+    const mistake = `${agent.name}: ${file}:4:9: then.fail.0: there is no task nobody`;
+    const told = (page, text) => page.locator(".agents li", { hasText: text });
+    await until("agents", ({ agents }) => agents.find(({ name, mistakes }) => name === agent.name && mistakes?.length === 1));
+    await until(`batch-tasks?q=${good}`, ({ tasks }) => tasks.length === 1);
+    await onPage(`${server}/tasks/batch?q=${good}`, async (page) => {
+      await hasText(told(page, agent.name), mistake);
+      const order = (deed) => {
+        const done = spawnSync(monitor, ["task", deed, "--all"], { env: { ...process.env, MONITOR_AGENT_DATA: join(agent.folder, "data") } });
+        assert.equal(done.status, 0, done.stderr.toString());
+      };
+      order("pause");
+      await until("agents", ({ agents }) => agents.find(({ name, paused_from_us }) => name === agent.name && paused_from_us));
+      await page.reload();
+      await hasText(told(page, agent.name), `The agent ${agent.name} is paused: nothing starts there by time.`);
+      await hasText(page.locator(`tr[data-task="${good}"] .next`), "paused with its agent");
+      await writeFile(file, `name = "${wrong}"\nshell = "true"\n`);
+      order("resume");
+      await told(page, agent.name).first().waitFor({ state: "detached" });
+    });
+  });
 });

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use monitor_agent::Request;
+use monitor_agent::{Database, Request};
 use url::Url;
 
-use super::local::ask;
+use super::local::{ask, tell_mistakes};
 use crate::commands::agent::data;
 
 const HELP: &str = "\
@@ -37,7 +37,9 @@ fn address(text: &str) -> Result<Url, String> {
 }
 
 pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
-    ask(&data(args.data.clone())?, &Request::Ping)?;
+    let data = data(args.data.clone())?;
+    ask(&data, &Request::Ping)?;
+    tell_mistakes(&Database::existing(&data)?)?;
     args.ping.as_ref().map_or(Ok(()), ping)
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 
-use monitor_wire::{BatchStatus, BatchTask};
+use jiff::Timestamp;
+use monitor_wire::{BatchAgent, BatchStatus, BatchTask};
 
 use super::EXIT_CODES;
 use super::read::to_toml;
@@ -45,10 +46,29 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
                 } else if page.next_cursor.is_some() {
                     writeln!(anstream::stderr(), "there are more: see them with --q")?;
                 }
-                Ok(())
+                let agents = connection.ask(connection.client()?.batch_agents())?.agents;
+                let now_us = Timestamp::now().as_microsecond() as u64;
+                agents.iter().try_for_each(|agent| tell_agent(agent, now_us))
             })
         }
     }
+}
+
+/// Tells what keeps an agent from doing all that was meant.
+fn tell_agent(agent: &BatchAgent, now_us: u64) -> anyhow::Result<()> {
+    if let Some(until) = agent.pause_at(now_us) {
+        let until = until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
+        writeln!(anstream::stderr(), "{}", visible(&format!("the agent {} is paused{until}: nothing starts there by time", agent.name)))?;
+    }
+    tell_mistakes(&agent.mistakes)
+}
+
+/// Tells mistakes in files of tasks on stderr, a line each.
+pub(super) fn tell_mistakes(mistakes: &[String]) -> anyhow::Result<()> {
+    for mistake in mistakes {
+        writeln!(anstream::stderr(), "{}", visible(mistake))?;
+    }
+    Ok(())
 }
 
 fn render(tasks: &[BatchTask], columns: Option<usize>) -> String {
@@ -74,7 +94,9 @@ fn next(task: &BatchTask) -> String {
     match (&task.status, task.until_us, task.next_us.first()) {
         (status, Some(until), _) if *status == BatchStatus::PAUSED => format!("paused to {}", moment(until)),
         (status, ..) if *status == BatchStatus::PAUSED => "paused".to_owned(),
-        _ if task.definition.get("paused") == Some(&true.into()) => "paused by its definition".to_owned(),
+        _ if task.paused_by.is_some() && task.next_us.is_empty() => {
+            format!("paused by its {}", visible(task.paused_by.as_deref().unwrap_or_default()))
+        }
         (_, _, Some(next)) => format!("next {}", moment(*next)),
         _ => "not by time".to_owned(),
     }

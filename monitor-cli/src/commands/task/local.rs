@@ -104,6 +104,11 @@ fn next_due(row: &TaskRow, now: Timestamp) -> anyhow::Result<Option<Timestamp>> 
     Ok(next_of(&policy.rules, now, &policy.zone))
 }
 
+/// Tells the mistakes in an agent's files of tasks on stderr.
+pub(super) fn tell_mistakes(database: &Database) -> anyhow::Result<()> {
+    super::list::tell_mistakes(&database.mistakes()?)
+}
+
 pub(super) fn list(data: &Path, containing: Option<&str>, limit: usize, is_json: bool) -> anyhow::Result<()> {
     let database = Database::existing(data)?;
     let now = Timestamp::now();
@@ -120,7 +125,8 @@ pub(super) fn list(data: &Path, containing: Option<&str>, limit: usize, is_json:
             let is_paused = row.paused.is_some_and(|paused| paused.is_at(now));
             json!({ "task": row.definition, "version": row.version, "file": row.file, "next_us": next.map(Timestamp::as_microsecond), "paused": is_paused, "last_run": last })
         });
-        return print_json(&json!({ "tasks": tasks.collect::<Vec<_>>(), "paused": whole.is_some() }));
+        let tasks: Vec<_> = tasks.collect();
+        return print_json(&json!({ "tasks": tasks, "paused": whole.is_some(), "mistakes": database.mistakes()? }));
     }
     let width = lines.iter().map(|(row, ..)| row.definition.name.len()).max().unwrap_or(0);
     let mut out = anstream::stdout().lock();
@@ -140,7 +146,7 @@ pub(super) fn list(data: &Path, containing: Option<&str>, limit: usize, is_json:
         let until = paused.until.map(|until| format!(" until {}", moment(until.as_microsecond() as u64))).unwrap_or_default();
         writeln!(anstream::stderr(), "the agent is paused{until}: nothing starts by time")?;
     }
-    Ok(())
+    tell_mistakes(&database)
 }
 
 pub(super) fn show(data: &Path, name: &str, is_json: bool) -> anyhow::Result<()> {

@@ -55,7 +55,7 @@ pub(super) enum Ordered {
     Done(Command),
     #[response(status = 400, description = "It can't be read", content_type = "application/problem+json")]
     Unreadable(Problem),
-    #[response(status = 404, description = "No such task or run", content_type = "application/problem+json")]
+    #[response(status = 404, description = "No such task, run or agent", content_type = "application/problem+json")]
     Missing(Problem),
     #[response(status = 409, description = "The Idempotency-Key is that of another request", content_type = "application/problem+json")]
     OtherKey(Problem),

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, CommandLine, CommandStatus, Problem};
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use super::super::{Answer, App};
 use super::dues::timestamp;
 use super::orders::{Ordered, Orderer, order, send};
 use super::tasks::{change, shown, task};
-use crate::store::{Expects, TaskEdit};
+use crate::store::{BatchQueries, Expects, TaskEdit};
 
 /// The largest pause, in bytes.
 const MAX_BYTES: usize = 1_024;
@@ -111,7 +112,8 @@ pub(in super::super) async fn post_agent_pause(
     Small(pause): Small<BatchPause, MAX_BYTES>,
 ) -> Result<Response, ApiError> {
     check(&app, pause)?;
-    Ok(order(&app, by, &[path.text("name").to_owned()], "pause", until(pause)).await)
+    let agent = known_agent(&app, path.text("name")).await?;
+    Ok(order(&app, by, &[agent], "pause", until(pause)).await)
 }
 
 /// Asks an agent to start again what is due.
@@ -131,7 +133,8 @@ pub(in super::super) async fn post_agent_resume(
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Result<Response, ApiError> {
-    Ok(order(&app, by, &[path.text("name").to_owned()], "resume", json!({})).await)
+    let agent = known_agent(&app, path.text("name")).await?;
+    Ok(order(&app, by, &[agent], "resume", json!({})).await)
 }
 
 /// The agents that the server has heard of: how far each has decided, and whether it is paused.
@@ -142,7 +145,18 @@ pub(in super::super) async fn post_agent_resume(
     responses((status = 200, description = "The agents", body = BatchAgents))
 )]
 pub(in super::super) async fn get_agents(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<BatchAgents> {
-    Ok(Json(BatchAgents { agents: app.ask(crate::store::BatchQueries::batch_agents).await? }))
+    Ok(Json(BatchAgents { agents: app.ask(BatchQueries::batch_agents).await? }))
+}
+
+/// The name of an agent that the server has heard of.
+async fn known_agent(app: &App, name: &str) -> Result<String, ApiError> {
+    let agents = app.ask(BatchQueries::batch_agents).await?;
+    if agents.iter().any(|agent| agent.name == name) {
+        return Ok(name.to_owned());
+    }
+    let hint = did_you_mean(name, agents.iter().map(|agent| agent.name.as_str()));
+    let name: String = name.chars().take(100).collect();
+    Err(ApiError::Missing { detail: format!("there is no agent {name:?}{hint}: `GET /api/v1/agents` lists those that there are") })
 }
 
 fn check(app: &App, pause: BatchPause) -> Result<(), ApiError> {

@@ -194,7 +194,7 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         "last_due_us": 90, "count": 31, "reason": "agent-down"});
     let decided = |until: u64| {
         let pause = if until == 200 { json!(150) } else { Value::Null };
-        json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": until, "paused_from_us": pause})
+        json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": until, "paused_from_us": pause, "mistakes": [until.to_string()]})
     };
     let file = |time: u64, version: u64, status: &str| {
         json!({"type": "batch-task-changed", "time_us": time, "task": "tin", "version": version,
@@ -227,7 +227,13 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         place.check(&store);
     }
     assert_eq!(kept[0], kept[1]);
-    let agent = BatchAgent { name: "db-1".to_owned(), decided_us: 200, paused_from_us: Some(150), paused_until_us: None };
+    let agent = BatchAgent {
+        name: "db-1".to_owned(),
+        decided_us: 200,
+        paused_from_us: Some(150),
+        paused_until_us: None,
+        mistakes: vec!["200".to_owned()],
+    };
     assert_eq!(kept[0].1, [agent]);
     let told: Vec<_> = kept[0].0.iter().map(|of| (of.first_due_us, of.count, of.what.as_str(), of.reason.as_str())).collect();
     assert_eq!(told, [(50, 1, "skipped", "overlap"), (60, 31, "missed", "agent-down"), (100, 51, "skipped", "paused")]);

@@ -1,7 +1,7 @@
 /** Requests about batch tasks. */
 import { client, unwrap } from "./client.ts";
 import type { operations } from "./schema.ts";
-import type { BatchComparison, BatchDay, BatchExplanation, BatchFileText, BatchFiles, BatchLog, BatchPublications, BatchRehearsal, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersions, Command, NextDues } from "./types.ts";
+import type { BatchAgents, BatchComparison, BatchDay, BatchExplanation, BatchFileText, BatchFiles, BatchLog, BatchPublications, BatchRehearsal, BatchRunsPage, BatchTask, BatchTasksPage, BatchVersions, Command, NextDues } from "./types.ts";
 
 type QueryOf<Operation extends keyof operations> = operations[Operation]["parameters"] extends { query?: infer Query } ? NonNullable<Query> : never;
 export type BatchRunsQuery = QueryOf<"get_runs">;
@@ -20,6 +20,11 @@ export function fetchBatchVersions(name: string, signal: AbortSignal): Promise<B
 
 export function fetchBatchRuns(query: BatchRunsQuery, signal: AbortSignal): Promise<BatchRunsPage> {
   return unwrap(client.GET("/api/v1/batch-tasks/runs", { params: { query }, signal }));
+}
+
+/** The agents that the server has heard of. */
+export function fetchAgents(signal: AbortSignal): Promise<BatchAgents> {
+  return unwrap(client.GET("/api/v1/agents", { signal }));
 }
 
 /** Pauses a task, or resumes it. */

@@ -1638,6 +1638,8 @@ export interface components {
         AgentDecided: {
             /** @description Name of the agent. */
             agent: string;
+            /** @description Mistakes in the agent's files of tasks, each with its file, line and column. They may not be all of them. */
+            mistakes?: string[];
             /** @description Since when the whole agent is paused, in Unix microseconds; without it, it is not. */
             paused_from_us?: number | null;
             /** @description Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it. */
@@ -1934,6 +1936,8 @@ export interface components {
         BatchAgent: {
             /** @description All that was due up to here is decided. */
             decided_us: number;
+            /** @description Mistakes in its files of tasks, each with its file, line and column. They may not be all of them. */
+            mistakes?: string[];
             /** @description Its name. */
             name: string;
             /** @description Since when it is paused; none: it is not. */
@@ -3999,6 +4003,8 @@ export interface components {
             events_per_second?: number;
             /** @description How many of them are free for what is to come. */
             free_bytes?: number;
+            /** @description Agents of batch tasks that don't do all that was meant: they are paused, or have mistakes in their files. */
+            hindered_agents?: components["schemas"]["BatchAgent"][];
             /** @description The same as rules: the first one that is for a tree decides, and what none is for is kept for ever. */
             keeps?: components["schemas"]["KeepRule"][];
             /** @description The oldest trees go while the database is larger. */
@@ -4790,7 +4796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4918,7 +4924,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7543,7 +7549,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7772,7 +7778,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -8364,7 +8370,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9070,7 +9076,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -9321,7 +9327,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description No such task or run */
+            /** @description No such task, run or agent */
             404: {
                 headers: {
                     [name: string]: unknown;

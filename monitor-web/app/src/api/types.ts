@@ -95,6 +95,7 @@ export type CausesPage = Schemas["CausesPage"];
 export type BatchMark = Schemas["BatchMark"];
 export type BatchTask = With<Schemas["BatchTask"], { definition: Record<string, unknown> }>;
 export type BatchTasksPage = With<Schemas["BatchTasksPage"], { tasks: BatchTask[] }>;
+export type BatchAgents = Schemas["BatchAgents"];
 export type BatchRun = Written<Schemas["BatchRun"]>;
 export type BatchRunsPage = With<Schemas["BatchRunsPage"], { runs: BatchRun[] }>;
 export type BatchVersions = Schemas["BatchVersions"];

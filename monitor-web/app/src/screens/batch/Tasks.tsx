@@ -7,6 +7,7 @@ import { visible } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Agents } from "./Agents.tsx";
 import { Outcomes } from "./Marks.tsx";
 import { Next, PauseButton, TaskLink, agentsOf, orderText, ownerOf } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
@@ -42,6 +43,7 @@ export function Tasks() {
         <WhyRefused />
       </search>
       <DeedSaid said={said} />
+      <Agents />
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {tasks.length === 0 && !query.error && (
         <div className="notice dim">

@@ -28,7 +28,7 @@ export function isPaused(task: BatchTask): boolean {
 export function Next({ task }: { task: BatchTask }) {
   if (isPaused(task) && (task.until_us === null || task.definition["paused"] === true)) return <span className="dim">{t("batch.paused")}</span>;
   const next = task.next_us[0];
-  if (next === undefined) return <span className="dim">{t("batch.not-by-time")}</span>;
+  if (next === undefined) return <span className="dim">{t(task.paused_by === "agent" ? "batch.paused-agent" : "batch.not-by-time")}</span>;
   return (
     <>
       {task.status === "paused" && <span className="dim">{t("batch.paused")} · </span>}

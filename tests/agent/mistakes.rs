@@ -1,0 +1,84 @@
+//! Mistakes in files of tasks: all other files hold, and everybody who may look is told file, line and column.
+
+use std::ffi::OsString;
+use std::fs;
+
+use monitor_tests::{Server, command, run, wait_for};
+use serde_json::{Value, json};
+
+use crate::harness::Agent;
+use crate::receivers::Receiver;
+
+const PLAIN: &str = "shell = \"true\"";
+
+#[test]
+fn one_mistake_is_told_everywhere_and_keeps_no_other_file_back() {
+    let (receiver, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("alerts.toml");
+    fs::write(&file, format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\n", receiver.address)).unwrap();
+    let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
+    let mut agent =
+        Agent::of_server(&server, "db-1", &[("gold", &format!("{PLAIN}\n[then]\nsuccess = [\"lod\"]")), ("load", PLAIN), ("tin", PLAIN)]);
+    let words = "gold.toml:4:12: then.success.0: there is no task lod; did you mean load?";
+    let names = || {
+        let tasks = server.get("/batch-tasks")["tasks"].clone();
+        let is_there = |task: &&Value| task["status"] != "deleted";
+        tasks.as_array().unwrap().iter().filter(is_there).map(|task| task["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mistakes = || {
+        let agents = server.get("/agents")["agents"].clone();
+        let of_it = agents.as_array().unwrap().iter().find(|of| of["name"] == "db-1");
+        of_it.map(|of| of["mistakes"].as_array().cloned().unwrap_or_default()).unwrap_or_default()
+    };
+    let told = |words: &'static str| wait_for(words, || mistakes().iter().any(|of| of.as_str().unwrap().ends_with(words)).then_some(()));
+    told(words);
+    wait_for("the other tasks", || (names() == ["load", "tin"]).then_some(()));
+    let by_server = |args: &[&str]| {
+        let mut asked = command("monitor");
+        asked.args(args).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
+        run(asked)
+    };
+    let status = by_server(&["status"]);
+    assert!(
+        status.stdout.lines().any(|line| line.starts_with("AGENT") && line.contains("db-1: /") && line.ends_with(words)),
+        "{}",
+        status.stdout
+    );
+    let listed = by_server(&["task", "list"]);
+    assert!(listed.code == Some(0) && listed.stdout.starts_with("load") && listed.stderr.trim_end().ends_with(words), "{}", listed.stderr);
+    let listed = agent.ask(&["list"]);
+    assert!(listed.code == Some(0) && listed.stderr.trim_end().ends_with(words), "{}", listed.stderr);
+    let listed: Value = serde_json::from_str(&agent.done(&["list", "--json"])).unwrap();
+    assert!(listed["mistakes"][0].as_str().unwrap().ends_with(words), "{listed}");
+    let mut alive = command("monitor");
+    alive.arg("check-alive").arg(agent.path("data"));
+    let alive = run(alive);
+    assert!(alive.code == Some(0) && alive.stderr.trim_end().ends_with(words), "{}", alive.stderr);
+    let fired = wait_for("an alert", || receiver.lock().messages.values().map(|copies| copies[0].clone()).next());
+    assert!(fired["text"].as_str().unwrap().contains(words), "{fired:#}");
+
+    // While it is there, files change, come and go; a restart tells nobody again.
+    agent.define("tin", "shell = \"false\"");
+    agent.define("zinc", PLAIN);
+    fs::remove_file(agent.path("tasks/load.toml")).unwrap();
+    wait_for("the files", || (names() == ["tin", "zinc"]).then_some(()));
+    assert_eq!(server.get("/batch-tasks")["tasks"][0]["definition"]["shell"], json!("false"));
+    told("then.success.0: there is no task lod");
+    agent.stop();
+    agent.start_again();
+    // Other mistakes of all kinds come beside it, and what was defined before holds.
+    agent.define("tin", "shell = 1");
+    fs::remove_file(agent.path("tasks/zinc.toml")).unwrap();
+    fs::create_dir(agent.path("tasks/zinc.toml")).unwrap();
+    told("tin.toml:2:9: shell: a text is expected, and not 1");
+    told("zinc.toml: this is no file, and a task is defined by one");
+    assert_eq!(names(), ["tin", "zinc"]);
+    assert_eq!(server.get("/batch-tasks")["tasks"][0]["definition"]["shell"], json!("false"));
+
+    agent.define("gold", PLAIN);
+    agent.define("tin", PLAIN);
+    fs::remove_dir(agent.path("tasks/zinc.toml")).unwrap();
+    wait_for("the end of all mistakes", || mistakes().is_empty().then_some(()));
+    assert_eq!(names(), ["gold", "tin"]);
+    assert!(agent.ask(&["list"]).stderr.is_empty() && !by_server(&["status"]).stdout.contains("AGENT"));
+}
