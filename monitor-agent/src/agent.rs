@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use monitor_api::Client;
 use monitor_salvage::{beside, move_aside};
 use monitor_tasks::plan::KillReason;
-use monitor_tasks::{Action, Book, Clock, Ledger, Now, Place, RunId, Task, plan};
+use monitor_tasks::{Action, Book, Clock, Ledger, Now, Place, RunId, Task, Trigger, plan};
 use sd_notify::NotifyState;
 
 use crate::asked::Asked;
@@ -144,7 +144,7 @@ impl Agent {
     /// When another agent holds the folder, or it can't be used.
     pub fn open(config: Config) -> Result<Self, AgentError> {
         let lock = folder::lock(&config.data)?;
-        let teller = Teller::new(&config.name);
+        let teller = Teller::new(&config.name, config.files_only);
         let database = rebuild::open(&config, &teller)?;
         let stored = database.load()?;
         let zone = TimeZone::system();
@@ -187,6 +187,12 @@ impl Agent {
                 Err(error) => tracing::error!(task = name, error, "a task can't be used any more: it is left out"),
             }
         }
+        // What is no longer accepted is gone.
+        let sources = Sources {
+            files: config.tasks.is_none().then(BTreeMap::new),
+            server: config.files_only.then(BTreeMap::new),
+            ..Sources::default()
+        };
         let mut agent = Self {
             config,
             database,
@@ -194,9 +200,9 @@ impl Agent {
             ledger: stored.ledger,
             runner,
             files,
-            sources: Sources::default(),
+            sources,
             of_server,
-            is_unsettled: false,
+            is_unsettled: true,
             rebuilt,
             waits_until: asks.then(|| Instant::now() + PATIENCE),
             clock: clock::Watch::default(),
@@ -434,9 +440,15 @@ impl Agent {
         if plan.actions.is_empty() && plan.tasks.is_empty() && plan.boot.is_none() {
             return plan.wake_at;
         }
-        let teller = &self.teller;
+        let given_up = plan.actions.iter().filter_map(Action::given_up);
+        let given_up = given_up.filter_map(|(id, reason, words)| Some((self.ledger.runs().find(|run| run.id == *id)?, reason, words)));
+        let asked_for: Vec<_> = given_up.filter(|(run, ..)| matches!(run.trigger, Trigger::Request { .. })).collect();
+        let (teller, agent) = (&self.teller, &self.runner.agent);
         let written = self.database.write(|transaction| {
             teller.plan(transaction, &plan, now.time)?;
+            for (run, reason, words) in &asked_for {
+                teller.given_up(transaction, spec::start(None, run, agent), (reason, words))?;
+            }
             data::write_plan(transaction, &plan, now.time)
         });
         self.is_done(written)?;

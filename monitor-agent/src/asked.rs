@@ -1,7 +1,7 @@
 //! What the agent is asked to do: over its database by programs of its machine, and over its link by the server.
 
 use jiff::Timestamp;
-use monitor_tasks::{Paused, RunId, ledger};
+use monitor_tasks::{Action, Paused, RunId, ledger, plan};
 use tokio::sync::oneshot;
 
 use crate::agent::Agent;
@@ -133,7 +133,13 @@ impl Agent {
             Some(run) => {
                 tracing::info!(%run, by, "a run is asked for");
                 self.dirty.insert(task);
-                Answer::Done { runs: vec![run.to_string()] }
+                // What is decided next, and nothing comes in between.
+                let plan = plan(&self.clock.now(), &self.book, &self.ledger);
+                let given_up = plan.actions.iter().filter_map(Action::given_up).find(|(id, ..)| **id == run);
+                given_up.map_or_else(
+                    || Answer::Done { runs: vec![run.to_string()] },
+                    |(.., why)| refused(format!("{run} was not started: {why}")),
+                )
             }
             None => no_task(&task),
         }

@@ -319,6 +319,17 @@ impl Database {
         self.read(|connection| connection.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional())
     }
 
+    /// Why a run was given up before its start, in words; none if it was not.
+    ///
+    /// # Errors
+    /// When the database can't be read.
+    pub fn given_up(&self, run: &RunId) -> Result<Option<String>, AgentError> {
+        let sql = "SELECT what || ' (' || reason || ')' || coalesce(', because of ' || blocked_by, '') FROM decision
+                   WHERE task = ? AND first_due_us = ? AND run = ?";
+        let of = params![run.task, us(run.due), run.to_string()];
+        self.read(|connection| connection.prepare_cached(sql)?.query_row(of, |row| row.get(0)).optional())
+    }
+
     /// Asks the agent for something, until this time. Returns the number by which [`answer`](Self::answer) knows it.
     ///
     /// # Errors

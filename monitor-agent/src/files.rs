@@ -304,8 +304,7 @@ mod tests {
         let mut files = Files::new(folder.path(), []);
         files.look();
         let links = |to: &Path| std::os::unix::fs::symlink(to, &path).unwrap();
-        type Make<'a> = (&'a dyn Fn(), &'a str);
-        let kinds: [Make<'_>; 4] = [
+        let kinds: [(&dyn Fn(), &str); 4] = [
             (&|| fs::create_dir(&path).unwrap(), "this is no file"),
             (&|| links(&folder.path().join("nowhere")), "No such file"),
             (&|| links(&path), "Too many levels"),

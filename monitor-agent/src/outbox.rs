@@ -7,7 +7,7 @@ use monitor_tasks::plan::{Action, Plan};
 use monitor_tasks::{Definition, Paused, RunId};
 use monitor_wire::{
     AgentDecided, BatchStatus, BatchTaskChanged, Dropped, Error, ErrorKind, Event, Fields, MissedReason, Outcome, ProcessEnded,
-    ProcessUpdated, RunMissed, RunSkipped, SkipReason, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
+    ProcessStarted, ProcessUpdated, RunMissed, RunSkipped, SkipReason, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
 };
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde_json::{Value, json};
@@ -30,14 +30,17 @@ pub(crate) struct Teller {
     pub(crate) worker: WorkerRef,
     /// The agent's name.
     pub(crate) agent: String,
+    /// It takes no tasks from the server.
+    files_only: bool,
 }
 
 impl Teller {
     /// A new worker: another one each time that the agent begins. It has the agent's name for its host, by which the server addresses what
     /// it orders, whatever machine the agent is on.
-    pub(crate) fn new(agent: &str) -> Self {
+    pub(crate) fn new(agent: &str, files_only: bool) -> Self {
         let (id, agent) = (random_id(), agent.to_owned());
-        Self { worker: WorkerRef { id, hostname: agent.clone(), pid: std::process::id(), program: "monitor-agent".to_owned() }, agent }
+        let worker = WorkerRef { id, hostname: agent.clone(), pid: std::process::id(), program: "monitor-agent".to_owned() };
+        Self { worker, agent, files_only }
     }
 
     /// Tells that the agent has begun.
@@ -74,6 +77,7 @@ impl Teller {
             until_us: us(now),
             paused_from_us: paused.map(|paused| us(paused.from)),
             paused_until_us: paused.and_then(|paused| paused.until).map(us),
+            files_only: self.files_only,
             mistakes: mistakes.to_vec(),
         });
         let sql = "UPDATE outbox SET event = ? WHERE number = (SELECT max(number) FROM outbox) AND worker = ? AND is_sent = 0
@@ -114,6 +118,23 @@ impl Teller {
             self.tell(transaction, &event)?;
         }
         Ok(())
+    }
+
+    /// Tells that a run which somebody asked for is given up before its start.
+    pub(crate) fn given_up(
+        &self,
+        transaction: &Transaction<'_>,
+        start: ProcessStarted,
+        (reason, words): (&str, &str),
+    ) -> rusqlite::Result<()> {
+        let (root_id, id, time_us) = (start.root_id, start.id, start.time_us);
+        self.tell(transaction, &Event::ProcessStarted(start))?;
+        let ended = ProcessEnded {
+            error: Some(Error::new(ErrorKind::ERROR, words.to_owned())),
+            reason: Some(reason.to_owned()),
+            ..ProcessEnded::new(root_id, id, time_us, Outcome::CANCELLED)
+        };
+        self.tell(transaction, &Event::ProcessEnded(ended))
     }
 
     /// Tells what the launcher of a run has not recorded of its end: its result code, if that is not the exit code of the command; its
@@ -402,7 +423,7 @@ mod tests {
     fn events_wait_in_order_until_they_are_taken_and_keep_their_numbers() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
-        let first = Teller::new("db-1");
+        let first = Teller::new("db-1", false);
         assert!(next(&mut Outbox::new(&mut database)).is_none());
         database.write(|transaction| first.online(transaction, at(10))).unwrap();
         database.write(|transaction| first.plan(transaction, &missed(9), at(10))).unwrap();
@@ -423,7 +444,7 @@ mod tests {
         assert!(next(&mut outbox).is_none());
         database.write(|transaction| first.decided(transaction, at(25), None, &[])).unwrap();
         // The agent begins anew, and another worker tells.
-        let second = Teller::new("db-1");
+        let second = Teller::new("db-1", false);
         database.write(|transaction| second.online(transaction, at(30))).unwrap();
         let mut outbox = Outbox::new(&mut database);
         let (batch, _) = next(&mut outbox).unwrap();
@@ -437,7 +458,7 @@ mod tests {
     fn what_the_server_can_not_take_is_given_up_alone_and_counted() {
         let data = tempfile::tempdir().unwrap();
         let mut database = Database::open(data.path()).unwrap();
-        let teller = Teller::new("db-1");
+        let teller = Teller::new("db-1", false);
         database.write(|transaction| teller.online(transaction, at(10))).unwrap();
         for count in 2..=8 {
             database.write(|transaction| teller.plan(transaction, &missed(count), at(10))).unwrap();

@@ -213,7 +213,8 @@ impl Agent {
         let Some(versions) = self.is_done(written) else { return false };
         self.reporter.wake();
         for name in gone {
-            tracing::info!(task = name, "a task is gone");
+            let from = if self.of_server.contains(&name) { "server" } else { "file" };
+            tracing::info!(task = name, from, "a task is gone");
             self.book.tasks.remove(&name);
             self.of_server.remove(&name);
             self.dirty.insert(name);

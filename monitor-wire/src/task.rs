@@ -32,7 +32,7 @@ pub struct BatchTask {
     /// When it is due next, the soonest first: the next one in lists, the next five of a single task. None while it is paused.
     pub next_us: Vec<u64>,
     /// Why its rules start nothing now: `definition`, as it says `paused = true`; `person`, if it was paused; `agent`, if all of its agents
-    /// were. None if nothing keeps them.
+    /// were; `refused`, if all of them take no tasks from the server. None if nothing keeps them.
     #[serde(default)]
     pub paused_by: Option<String>,
     /// Its newest runs, at most 30, the oldest first.
@@ -56,6 +56,9 @@ pub struct BatchAgent {
     pub paused_from_us: Option<u64>,
     /// Until when it is paused; none: until somebody resumes it.
     pub paused_until_us: Option<u64>,
+    /// True if it takes no tasks from the server: `--accept files`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files_only: bool,
     /// Mistakes in its files of tasks, each with its file, line and column. They may not be all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,

@@ -108,6 +108,9 @@ pub struct AgentDecided {
     /// Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until_us: Option<u64>,
+    /// True if it takes no tasks from the server: `--accept files`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub files_only: bool,
     /// Mistakes in the agent's files of tasks, each with its file, line and column. They may not be all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,

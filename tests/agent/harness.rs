@@ -75,9 +75,15 @@ impl Agent {
     }
 
     pub(crate) fn start_again(&mut self) {
+        let tasks = self.path("tasks");
+        self.start_as(&["--tasks", tasks.to_str().expect("a path of the tests")]);
+    }
+
+    /// Starts it with these arguments.
+    pub(crate) fn start_as(&mut self, args: &[&str]) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).expect("a file");
-        let mut agent = self.command(&["agent", "--tasks"]);
-        agent.arg(self.path("tasks")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut agent = self.command(&[&["agent"], args].concat());
+        agent.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(agent.spawn().expect("the agent starts"));
     }
 

@@ -24,4 +24,5 @@ mod results;
 mod server;
 mod tasks;
 mod time;
+mod unstarted;
 mod user;

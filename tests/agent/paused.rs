@@ -107,7 +107,7 @@ fn a_whole_agent_is_paused_and_all_of_its_tasks_say_so() {
     assert_eq!(ordered("db-1/resume", &Value::Null)["status"], "ok");
     shown(&server, "each", "the end of the pause", |task| is_due(task) && task["paused_by"].is_null());
     runs_again(&agent, "each");
-    let list = || ask(&server, &["list"]);
+    let tasks = || ask(&server, &["list"]);
     let status = || {
         let mut command = command("monitor");
         run({
@@ -116,11 +116,11 @@ fn a_whole_agent_is_paused_and_all_of_its_tasks_say_so() {
         })
         .stdout
     };
-    assert!(list().stderr.is_empty() && !status().contains("AGENT"), "{}", status());
+    assert!(tasks().stderr.is_empty() && !status().contains("AGENT"), "{}", status());
     let paused = ask(&server, &["pause", "--agent", "db-1"]);
     assert_eq!(paused.code, Some(0), "{}", paused.stderr);
     shown(&server, "each", "the agent's pause", |task| task["paused_by"] == "agent");
-    let listed = list();
+    let listed = tasks();
     assert!(listed.stdout.lines().any(|line| line.starts_with("each") && line.contains("paused by its agent")), "{}", listed.stdout);
     assert!(listed.stderr.contains("the agent db-1 is paused: nothing starts there by time"), "{}", listed.stderr);
     assert!(status().contains("db-1 is paused: nothing starts there by time"), "{}", status());

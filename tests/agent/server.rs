@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use monitor_tests::{Server, SteeredClock, wait_for};
+use monitor_tests::{Server, SteeredClock, command, run, wait_for};
 use serde_json::{Value, json};
 
 use crate::harness::{Agent, token};
@@ -227,4 +227,44 @@ fn an_order_waits_for_an_agent_that_is_away_and_no_longer_than_ten_minutes() {
     run_of(&server, "/batch-tasks/gold/run", &json!({"args": ["4"]}));
     agent.ended("gold", 3);
     assert_eq!(agent.lines("out"), ["gold 1", "gold 2", "gold 4"].map(str::to_owned));
+}
+
+#[test]
+fn tasks_whose_source_is_not_accepted_any_more_stop_and_the_list_says_so() {
+    let server = Server::start();
+    let each = "shell = \"true\"\nrules = [\"* * * * * *\"]";
+    let mut agent = Agent::of_server(&server, "db-1", &[("of-file", each)]);
+    let of_server = json!({"name": "of-server", "shell": "true", "rules": ["* * * * * *"], "on": ["db-1"]});
+    assert_eq!(server.order("POST", "/batch-tasks", &of_server).0, 201);
+    let tasks = |agent: &Agent| {
+        let listed: Value = serde_json::from_str(&agent.done(&["list", "--json"])).unwrap();
+        listed["tasks"].as_array().unwrap().iter().map(|of| of["task"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    wait_for("both tasks", || (tasks(&agent) == ["of-file", "of-server"]).then_some(()));
+    wait_for("runs of both", || (!agent.runs("of-file").is_empty() && !agent.runs("of-server").is_empty()).then_some(()));
+    agent.stop();
+    // Without its folder of files.
+    agent.start_as(&[]);
+    wait_for("the file's task to stop", || (tasks(&agent) == ["of-server"]).then_some(()));
+    let gone =
+        || server.get("/batch-tasks")["tasks"].as_array().unwrap().iter().all(|of| of["name"] != "of-file" || of["status"] == "deleted");
+    wait_for("the server to hear of it", || gone().then_some(()));
+    agent.stop();
+    // With files alone.
+    let folder = agent.path("tasks");
+    agent.start_as(&["--tasks", folder.to_str().unwrap(), "--accept", "files"]);
+    wait_for("the server's task to stop", || (tasks(&agent) == ["of-file"]).then_some(()));
+    let refused = wait_for("the server to hear of it", || {
+        let task = server.get("/batch-tasks/of-server");
+        (task["paused_by"] == "refused").then_some(task)
+    });
+    assert_eq!(refused["next_us"], json!([]));
+    let mut list = command("monitor");
+    list.args(["task", "list", "--server", server.url()]).env("MONITOR_TOKEN", server.token());
+    let listed = run(list).stdout;
+    assert!(listed.lines().any(|line| line.starts_with("of-server") && line.contains("refused: only files")), "{listed}");
+    agent.stop();
+    agent.start_again();
+    wait_for("both tasks", || (tasks(&agent) == ["of-file", "of-server"]).then_some(()));
+    wait_for("it to be due", || server.get("/batch-tasks/of-server")["paused_by"].is_null().then_some(()));
 }

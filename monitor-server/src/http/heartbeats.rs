@@ -70,7 +70,7 @@ pub(super) async fn post_heartbeat(
     }
     let edit = HeartbeatEdit::Add { definition, key_hash: hash(&key), who: who(principal) };
     if !app.change_heartbeat(edit).await? {
-        return conflict(format!("there is a heartbeat {name:?} already: change it with PUT, or roll its key"));
+        return conflict(format!("there is a heartbeat {name:?} already: change that one, or roll its key"));
     }
     Ok((StatusCode::CREATED, Json(app.told(name, key, None))))
 }

@@ -383,14 +383,13 @@ mod tests {
             event
         };
         let ended = |more: Value| event("process-ended", more);
-        let online = |more: Value| {
-            let mut event = json!({"type": "worker-online", "time_us": 1, "started_us": 1, "version": "1", "heartbeat_interval_ms": 1});
-            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            event
-        };
         let extended = |mut event: Value, more: Value| {
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             event
+        };
+        let online = |more: Value| {
+            let event = json!({"type": "worker-online", "time_us": 1, "started_us": 1, "version": "1", "heartbeat_interval_ms": 1});
+            extended(event, more)
         };
         let of_task =
             json!({"time_us": 1, "task": "a", "agent": "b", "version": 1, "due_us": 1, "first_due_us": 1, "last_due_us": 1, "count": 1});

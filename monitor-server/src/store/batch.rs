@@ -287,8 +287,8 @@ pub(super) fn latest_decision_us(now_us: u64) -> u64 {
 
 /// An agent's description of itself, from its event.
 pub(super) fn agent_of(told: &AgentDecided) -> BatchAgent {
-    let AgentDecided { agent, until_us, paused_from_us, paused_until_us, mistakes, .. } = told.clone();
-    BatchAgent { name: agent, decided_us: until_us, paused_from_us, paused_until_us, mistakes }
+    let AgentDecided { agent, until_us, paused_from_us, paused_until_us, files_only, mistakes, .. } = told.clone();
+    BatchAgent { name: agent, decided_us: until_us, paused_from_us, paused_until_us, files_only, mistakes }
 }
 
 /// The run of a batch task that a process is; none if it is no such process.

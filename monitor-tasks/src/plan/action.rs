@@ -218,6 +218,19 @@ macro_rules! words {
     )*};
 }
 
+impl Action {
+    /// The run that a plan gives up before its start, and why in words.
+    pub fn given_up(&self) -> Option<(&RunId, &'static str, String)> {
+        let (run, what, reason, blocked_by) = match self {
+            Self::Skip { run, reason, blocked_by, .. } => (run.as_ref()?, "skipped", reason.word(), blocked_by.as_ref()),
+            Self::Missed { run, reason, .. } => (run.as_ref()?, "missed", reason.word(), None),
+            _ => return None,
+        };
+        let by = blocked_by.map(|by| format!(", because of {by}")).unwrap_or_default();
+        Some((run, reason, format!("{what} ({reason}){by}")))
+    }
+}
+
 words! {
     Reason {
         Overlap = "overlap", Paused = "paused", Quiet = "quiet", Lock = "lock", Full = "full", Delay = "delay", Deleted = "deleted",

@@ -92,6 +92,7 @@ fn render(tasks: &[BatchTask], columns: Option<usize>) -> String {
 /// When a task is due next, or why it is not.
 fn next(task: &BatchTask) -> String {
     match (&task.status, task.until_us, task.next_us.first()) {
+        _ if task.paused_by.as_deref() == Some("refused") => "refused: only files".to_owned(),
         (status, Some(until), _) if *status == BatchStatus::PAUSED => format!("paused to {}", moment(until)),
         (status, ..) if *status == BatchStatus::PAUSED => "paused".to_owned(),
         _ if task.paused_by.is_some() && task.next_us.is_empty() => {

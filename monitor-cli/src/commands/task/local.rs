@@ -55,6 +55,12 @@ fn check_task(data: &Path, name: &str) -> anyhow::Result<TaskRow> {
     found.ok_or_else(|| Missing(format!("there is no task {name:?}: `monitor task list` shows those that there are")).into())
 }
 
+/// Fails if the agent neither has nor had such a task.
+pub(super) fn check_ever(data: &Path, name: &str) -> anyhow::Result<()> {
+    let is_known = !Database::existing(data)?.runs(Some(name), 1)?.is_empty();
+    if is_known { Ok(()) } else { check_task(data, name).map(drop) }
+}
+
 pub(super) fn run(data: &Path, task: &str, args: &[String], (is_waited_for, is_json): (bool, bool)) -> anyhow::Result<()> {
     check_task(data, task)?;
     let runs = ask(data, &Request::Run { task: task.to_owned(), args: args.to_owned() })?;
@@ -72,6 +78,9 @@ pub(super) fn run(data: &Path, task: &str, args: &[String], (is_waited_for, is_j
                 return if is_json { Ok(()) } else { Ok(writeln!(anstream::stdout(), "{}", visible(&outcome))?) };
             }
             bail!("{outcome}");
+        }
+        if let Some(why) = id.parse().ok().map(|id| database.given_up(&id)).transpose()?.flatten() {
+            bail!("{id} was not started: {why}");
         }
         if !is_running(data) {
             bail!("the agent has ended; the run goes on, and `monitor task runs` shows it when the agent is back");
@@ -212,6 +221,9 @@ pub(super) fn runs(data: &Path, wanted: &Wanted<'_>, is_json: bool) -> anyhow::R
     let is_any = wanted.from.is_none() && wanted.to.is_none() && wanted.exit_code.is_none() && wanted.outcome.is_none();
     let most = if is_any { wanted.limit as u32 } else { MOST_RUNS };
     let runs: Vec<_> = database.runs(wanted.task, most)?.into_iter().filter(|run| wanted.is(run)).take(wanted.limit).collect();
+    if let Some(task) = wanted.task.filter(|_| runs.is_empty()) {
+        check_ever(data, task)?;
+    }
     if is_json {
         return print_json(&json!({ "runs": runs }));
     }

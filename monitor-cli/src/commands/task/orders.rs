@@ -3,12 +3,14 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
+use monitor_api::Call;
 use monitor_wire::{BatchKillRequest, BatchRunRequest, Command, CommandStatus, State};
+use serde_json::Value;
 
 use super::EXIT_CODES;
 use super::whom::{Meant, Whom};
-use crate::client::Connection;
+use crate::client::{Connection, print_json};
 use crate::text::{one_line, visible};
 
 /// Between two questions about a run that is waited for.
@@ -44,7 +46,7 @@ pub(super) fn run(args: &Run) -> anyhow::Result<()> {
             let request = BatchRunRequest { args: args.args.clone() };
             let call = connection.client()?.run_batch_task(&args.task, &request);
             if !args.wait {
-                return connection.show(call, |command| tell(&command));
+                return order(connection, call);
             }
             let command = connection.ask(call)?;
             tell(&command)?;
@@ -85,11 +87,11 @@ fn wait(connection: &Connection, task: &str, command: &Command) -> anyhow::Resul
 }
 
 /// Ids of runs in the answer of an agent.
-fn started(value: Option<&serde_json::Value>) -> Vec<&str> {
+fn started(value: Option<&Value>) -> Vec<&str> {
     let runs = value.map(|value| value.get("runs").unwrap_or(value));
     match runs {
-        Some(serde_json::Value::Array(runs)) => runs.iter().filter_map(serde_json::Value::as_str).collect(),
-        Some(serde_json::Value::String(run)) => vec![run],
+        Some(Value::Array(runs)) => runs.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(run)) => vec![run],
         _ => Vec::new(),
     }
 }
@@ -118,8 +120,23 @@ pub(super) fn kill(args: &Kill) -> anyhow::Result<()> {
                 None => (args.what.as_str(), None),
             };
             let request = BatchKillRequest { run, now: args.now };
-            connection.show(connection.client()?.kill_batch_task(name, &request), |command| tell(&command))
+            order(connection, connection.client()?.kill_batch_task(name, &request))
         }
+    }
+}
+
+/// Orders something of agents. Fails if one of them refuses.
+pub(super) fn order(connection: &Connection, call: Call<Command>) -> anyhow::Result<()> {
+    let answer: Value = connection.wait(call.json())?;
+    let command: Command = serde_json::from_value(answer.clone()).context("the server's answer can't be read")?;
+    if connection.json {
+        print_json(&answer)?;
+    } else {
+        tell(&command)?;
+    }
+    match command.lines.iter().filter(|line| line.error.is_some()).count() {
+        0 => Ok(()),
+        refused => bail!("{refused} of {} agents have not done it", command.lines.len()),
     }
 }
 

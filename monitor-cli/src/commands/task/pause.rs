@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::change::tell;
-use super::orders::tell as tell_order;
+use super::orders::order;
 use super::whom::{Meant, Whom};
 use super::{EXIT_CODES, Wrong};
 
@@ -55,7 +55,7 @@ pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     let until_us = args.until.map(|until| until.as_microsecond().max(0) as u64);
     if let Some(agent) = &args.what.agent {
-        return connection.show(connection.client()?.pause_agent(agent, until_us), |command| tell_order(&command));
+        return order(connection, connection.client()?.pause_agent(agent, until_us));
     }
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]
@@ -70,7 +70,7 @@ pub(super) fn pause(args: &Pause) -> anyhow::Result<()> {
 pub(super) fn resume(args: &Resume) -> anyhow::Result<()> {
     let connection = &args.whom.connection;
     if let Some(agent) = &args.what.agent {
-        return connection.show(connection.client()?.resume_agent(agent), |command| tell_order(&command));
+        return order(connection, connection.client()?.resume_agent(agent));
     }
     match args.whom.meant()? {
         #[cfg(target_os = "linux")]

@@ -32,7 +32,13 @@ impl Asked {
         let connection = &self.whom.connection;
         let found = match self.whom.meant()? {
             #[cfg(target_os = "linux")]
-            Meant::Agent(data) => monitor_agent::Database::existing(&data)?.told(task, limit)?,
+            Meant::Agent(data) => {
+                let found = monitor_agent::Database::existing(&data)?.told(task, limit)?;
+                if found.publications.is_empty() && found.history.is_empty() {
+                    super::local::check_ever(&data, task)?;
+                }
+                found
+            }
             Meant::Server => connection.ask(self.narrowed(connection.client()?.batch_publications(task, limit.min(MOST))))?,
         };
         for silent in &found.silent {

@@ -2,11 +2,14 @@
 
 use std::io::Write as _;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
-use monitor_wire::BatchRun;
+use monitor_wire::{BatchRun, BatchRunsPage};
+use serde_json::Value;
 
 use super::EXIT_CODES;
 use super::whom::{Meant, Whom};
+use crate::client::print_json;
 use crate::text::{DURATION_COLUMNS, Line, elapsed, glyph, moment, now_us, one_line, style, terminal_width, visible, width};
 
 const EXAMPLES: &str = "\
@@ -74,17 +77,24 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(exit_code) = args.exit_code {
         call = call.exit_code(exit_code);
     }
-    connection.show(call, |page| {
-        let mut out = anstream::stdout().lock();
-        out.write_all(render(&page.runs, terminal_width(), now_us()).as_bytes())?;
-        out.flush()?;
-        if page.runs.is_empty() {
-            writeln!(anstream::stderr(), "no runs here")?;
-        } else if page.next_cursor.is_some() {
-            writeln!(anstream::stderr(), "there are more: see them with --limit, up to 1000, or with a filter")?;
-        }
-        Ok(())
-    })
+    let answer: Value = connection.wait(call.json())?;
+    let page: BatchRunsPage = serde_json::from_value(answer.clone()).context("the server's answer can't be read")?;
+    if let Some(task) = args.task.as_ref().filter(|_| page.runs.is_empty()) {
+        // Fails if there is no such task.
+        connection.ask(connection.client()?.batch_task(task))?;
+    }
+    if connection.json {
+        return print_json(&answer);
+    }
+    let mut out = anstream::stdout().lock();
+    out.write_all(render(&page.runs, terminal_width(), now_us()).as_bytes())?;
+    out.flush()?;
+    if page.runs.is_empty() {
+        writeln!(anstream::stderr(), "no runs here")?;
+    } else if page.next_cursor.is_some() {
+        writeln!(anstream::stderr(), "there are more: see them with --limit, up to 1000, or with a filter")?;
+    }
+    Ok(())
 }
 
 fn render(runs: &[BatchRun], columns: Option<usize>, now_us: u64) -> String {

@@ -65,7 +65,7 @@ impl App {
         self.books.send_replace(());
         versions.map_err(|(name, refused)| match refused {
             Refused::Missing => no_task(&name),
-            Refused::Exists => ApiError::Conflict { detail: format!("there is a batch task {name:?} already: change it with PUT") },
+            Refused::Exists => ApiError::Conflict { detail: format!("there is a batch task {name:?} already: change that one, or choose another name") },
             Refused::Version(version) => ApiError::Stale {
                 detail: format!("batch task {name:?} has version {version} by now: read it again, and send `If-Match` with its version"),
             },

@@ -75,7 +75,11 @@ pub(super) fn fill(task: &mut BatchTask, now_us: u64, count: usize, agents: &[Ba
     }
     let is_defined = task.definition.get("paused") == Some(&Value::Bool(true));
     let by_person = (task.status == BatchStatus::PAUSED).then_some(task.until_us).filter(|until| until.is_none_or(|until| until > now_us));
-    let pauses = [("definition", is_defined.then_some(None)), ("person", by_person), ("agent", pause_of_agents(task, now_us, agents))];
+    let own = super::agents(task);
+    let is_refused = |name: &String| agents.iter().any(|agent| agent.name == *name && agent.files_only);
+    let refused = (task.agent.is_none() && own.iter().all(is_refused)).then_some(None);
+    let by_agents = pause_of_agents(&own, now_us, agents);
+    let pauses = [("refused", refused), ("definition", is_defined.then_some(None)), ("person", by_person), ("agent", by_agents)];
     task.paused_by = pauses.iter().find(|(_, pause)| pause.is_some()).map(|(by, _)| (*by).to_owned());
     let ends: Option<Vec<u64>> = pauses.into_iter().filter_map(|(_, pause)| pause).collect();
     // In a pause without an end it is never due. A due time at the end of a pause is no longer in it.
@@ -86,8 +90,8 @@ pub(super) fn fill(task: &mut BatchTask, now_us: u64, count: usize, agents: &[Ba
 
 /// Until when all agents of a task are paused, if they are: none for a pause that has no end.
 #[allow(clippy::option_option, reason = "a pause may have no end")]
-fn pause_of_agents(task: &BatchTask, now_us: u64, agents: &[BatchAgent]) -> Option<Option<u64>> {
+fn pause_of_agents(own: &[String], now_us: u64, agents: &[BatchAgent]) -> Option<Option<u64>> {
     let pause = |name: &String| agents.iter().find(|agent| agent.name == *name)?.pause_at(now_us);
-    let pauses: Vec<Option<u64>> = super::agents(task).iter().map(pause).collect::<Option<_>>()?;
+    let pauses: Vec<Option<u64>> = own.iter().map(pause).collect::<Option<_>>()?;
     Some(pauses.into_iter().flatten().min())
 }

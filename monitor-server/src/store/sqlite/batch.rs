@@ -279,12 +279,13 @@ fn changes(connection: &Connection, after: u64) -> Result<Vec<(u64, BatchTask)>>
 
 fn agents(connection: &Connection) -> Result<Vec<BatchAgent>> {
     let mut statement =
-        connection.prepare_cached("SELECT name, until, paused_from, paused_until, mistakes FROM batch_agent ORDER BY name")?;
+        connection.prepare_cached("SELECT name, until, paused_from, paused_until, mistakes, files_only FROM batch_agent ORDER BY name")?;
     let time = |row: &Row<'_>, index: usize| row.get::<_, Option<i64>>(index).map(|us| us.map(|us| us as u64));
     let agent = |row: &Row<'_>| {
         let decided_us = time(row, 1)?.unwrap_or_default();
         let mistakes = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
-        Ok(BatchAgent { name: row.get(0)?, decided_us, paused_from_us: time(row, 2)?, paused_until_us: time(row, 3)?, mistakes })
+        let (paused_from_us, paused_until_us, files_only) = (time(row, 2)?, time(row, 3)?, row.get(5)?);
+        Ok(BatchAgent { name: row.get(0)?, decided_us, paused_from_us, paused_until_us, files_only, mistakes })
     };
     statement.query_map([], agent)?.collect()
 }

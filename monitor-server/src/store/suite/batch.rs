@@ -194,7 +194,7 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         "last_due_us": 90, "count": 31, "reason": "agent-down"});
     let decided = |until: u64| {
         let pause = if until == 200 { json!(150) } else { Value::Null };
-        json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": until, "paused_from_us": pause, "mistakes": [until.to_string()]})
+        json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": until, "paused_from_us": pause, "files_only": until == 200, "mistakes": [until.to_string()]})
     };
     let file = |time: u64, version: u64, status: &str| {
         json!({"type": "batch-task-changed", "time_us": time, "task": "tin", "version": version,
@@ -232,6 +232,7 @@ fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         decided_us: 200,
         paused_from_us: Some(150),
         paused_until_us: None,
+        files_only: true,
         mistakes: vec!["200".to_owned()],
     };
     assert_eq!(kept[0].1, [agent]);

@@ -1638,6 +1638,8 @@ export interface components {
         AgentDecided: {
             /** @description Name of the agent. */
             agent: string;
+            /** @description True if it takes no tasks from the server: `--accept files`. */
+            files_only?: boolean;
             /** @description Mistakes in the agent's files of tasks, each with its file, line and column. They may not be all of them. */
             mistakes?: string[];
             /** @description Since when the whole agent is paused, in Unix microseconds; without it, it is not. */
@@ -1936,6 +1938,8 @@ export interface components {
         BatchAgent: {
             /** @description All that was due up to here is decided. */
             decided_us: number;
+            /** @description True if it takes no tasks from the server: `--accept files`. */
+            files_only?: boolean;
             /** @description Mistakes in its files of tasks, each with its file, line and column. They may not be all of them. */
             mistakes?: string[];
             /** @description Its name. */
@@ -2323,7 +2327,7 @@ export interface components {
             next_us: number[];
             /**
              * @description Why its rules start nothing now: `definition`, as it says `paused = true`; `person`, if it was paused; `agent`, if all of its agents
-             *     were. None if nothing keeps them.
+             *     were; `refused`, if all of them take no tasks from the server. None if nothing keeps them.
              */
             paused_by?: string | null;
             /** @description Its newest runs, at most 30, the oldest first. */

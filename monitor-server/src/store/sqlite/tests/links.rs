@@ -39,7 +39,7 @@ fn links_of_a_database_from_before_are_found() {
     let newer = "DROP TABLE linked; DROP TABLE queue_task; DROP TABLE queue_count; DROP TABLE lost_worker; DROP TABLE follow_up; DROP INDEX batch_task_paused; \
                  DROP INDEX batch_run_code; CREATE INDEX batch_run_exit ON batch_run(exit_code, due, run); \
                  ALTER TABLE batch_task DROP COLUMN pause_told; ALTER TABLE batch_agent DROP COLUMN paused_from; \
-                 ALTER TABLE batch_agent DROP COLUMN paused_until; ALTER TABLE batch_agent DROP COLUMN mistakes; PRAGMA user_version = 18";
+                 ALTER TABLE batch_agent DROP COLUMN paused_until; ALTER TABLE batch_agent DROP COLUMN mistakes; ALTER TABLE batch_agent DROP COLUMN files_only; PRAGMA user_version = 18";
     database.execute_batch(newer).unwrap();
     drop(database);
     let store = SqliteStore::open(folder.path()).unwrap();

@@ -79,13 +79,14 @@ impl Transaction<'_> {
         match event {
             Event::BatchTaskChanged(changed) => self.told_of_task(changed),
             Event::AgentDecided(decided) => {
-                let sql = "INSERT INTO batch_agent(name, until, paused_from, paused_until, mistakes) VALUES(?1, ?2, ?3, ?4, ?6) ON CONFLICT \
-                           DO UPDATE SET until = ?2, paused_from = ?3, paused_until = ?4, mistakes = ?6 WHERE ?2 >= until OR until > ?5";
+                let sql = "INSERT INTO batch_agent(name, until, paused_from, paused_until, mistakes, files_only) \
+                           VALUES(?1, ?2, ?3, ?4, ?6, ?7) ON CONFLICT DO UPDATE SET until = ?2, paused_from = ?3, paused_until = ?4, \
+                           mistakes = ?6, files_only = ?7 WHERE ?2 >= until OR until > ?5";
                 let of = agent_of(decided);
                 let latest = latest_decision_us(self.now_us).min(i64::MAX as u64) as i64;
                 let pause = [of.paused_from_us, of.paused_until_us].map(|us| us.map(|us| us as i64));
                 let mistakes = serde_json::to_string(&of.mistakes).unwrap_or_default();
-                let values = params![of.name, of.decided_us as i64, pause[0], pause[1], latest, mistakes];
+                let values = params![of.name, of.decided_us as i64, pause[0], pause[1], latest, mistakes, of.files_only];
                 self.connection.prepare_cached(sql)?.execute(values).map(drop)
             }
             event => {

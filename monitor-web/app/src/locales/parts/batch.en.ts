@@ -7,6 +7,7 @@ export const en = {
   "batch.none-so": "No task is called so.",
   "batch.no-runs": "no runs yet",
   "batch.paused": "paused",
+  "batch.refused": "refused: its agents accept only files",
   "batch.paused-agent": "paused with its agent",
   "batch.not-by-time": "not by time",
   "batch.agent.hindered": "Agents that are paused or have files with mistakes",

@@ -9,6 +9,7 @@ export const zh: Record<keyof typeof en, string> = {
   "batch.none-so": "没有这个名称的任务。",
   "batch.no-runs": "还没有运行",
   "batch.paused": "已暂停",
+  "batch.refused": "被拒绝：其代理只接受文件",
   "batch.paused-agent": "随代理暂停",
   "batch.not-by-time": "不按时间运行",
   "batch.agent.hindered": "已暂停或任务文件有错误的代理",

@@ -26,6 +26,7 @@ export function isPaused(task: BatchTask): boolean {
 
 /** When it is due next, or why it is not. */
 export function Next({ task }: { task: BatchTask }) {
+  if (task.paused_by === "refused") return <span className="dim">{t("batch.refused")}</span>;
   if (isPaused(task) && (task.until_us === null || task.definition["paused"] === true)) return <span className="dim">{t("batch.paused")}</span>;
   const next = task.next_us[0];
   if (next === undefined) return <span className="dim">{t(task.paused_by === "agent" ? "batch.paused-agent" : "batch.not-by-time")}</span>;
