@@ -99,7 +99,8 @@ fn fields(definition: Option<&Definition>, run: &ledger::Run, agent: &str) -> BT
         ("task.agent".to_owned(), agent.to_owned()),
     ]);
     fields.extend(run.trigger.by().map(|by| ("task.by".to_owned(), by.to_owned())));
-    fields.extend(definition.and_then(|definition| definition.owner.as_ref()).map(|owner| ("task.owner".to_owned(), owner.clone())));
+    let owner = definition.map(|definition| definition.owner.join(", ")).filter(|owner| !owner.is_empty());
+    fields.extend(owner.map(|owner| ("task.owner".to_owned(), owner)));
     fields
 }
 

@@ -180,8 +180,10 @@ facts! {
     version: Option<u64>,
     /// Program of the worker.
     program: Option<String>,
-    /// Owner of the task.
+    /// Owner of the task; the first one of several.
     owner: Option<String>,
+    /// All owners of the task, if there are several.
+    owners: Vec<String>,
     /// Tags of the task.
     tags: Vec<String>,
     /// When the run was due, in Unix microseconds.

@@ -359,6 +359,11 @@ fn an_owner_who_cant_be_reached_is_noted_and_the_admins_are_told() {
     of_ops.facts.owner = Some("ops".to_owned());
     bench.pass(HOUR).signs(&[of_ops]);
     assert_eq!(bench.told()[2..], ["60:00 fired failed tin → ops"]);
+    // Of several those are told who can be.
+    let mut of_both = failed("zinc");
+    (of_both.facts.owner, of_both.facts.owners) = (Some("ada".to_owned()), vec!["ada".to_owned(), "ops".to_owned()]);
+    bench.pass(HOUR).signs(&[of_both]);
+    assert_eq!((&bench.told()[3..], bench.decided("nobody")), (&["120:00 fired failed zinc → ops".to_owned()][..], 2));
 }
 
 #[test]

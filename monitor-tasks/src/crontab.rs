@@ -261,11 +261,11 @@ MAILTO=
         assert_eq!(gold.rules, ["30 2 * * 1-5"]);
         assert_eq!(gold.program, Program::Shell { shell: "cd /srv/gold && node index.js --all >> /var/log/gold.log 2>&1".to_owned() });
         assert_eq!(
-            (gold.zone.as_deref(), gold.owner.as_deref(), gold.user.as_deref()),
+            (gold.zone.as_deref(), gold.owner.first().map(String::as_str), gold.user.as_deref()),
             (Some("Asia/Shanghai"), Some("ada@example.org"), None)
         );
         assert_eq!(gold.env.keys().collect::<Vec<_>>(), ["PATH"]);
-        assert_eq!((boot.rules[0].as_str(), mail.owner.as_deref(), php.rules[0].as_str()), ("@reboot", None, "H(0-29) 4 * * 6"));
+        assert_eq!((boot.rules[0].as_str(), mail.owner.first(), php.rules[0].as_str()), ("@reboot", None, "H(0-29) 4 * * 6"));
         let script = "cd; { mail -s 'It\\'s 5%' root\n} <<'END'\nHello\n  you% there\nEND\n";
         assert_eq!(mail.program, Program::Shell { shell: script.to_owned() });
         for (_, task) in &found.tasks {

@@ -15,9 +15,11 @@ const UNITS: [(&str, u128); 5] =
 /// # Errors
 /// What was expected, if it is none.
 pub fn read(text: &str) -> Result<Duration, String> {
-    parts(text.trim())
-        .filter(|duration| *duration <= LONGEST)
-        .ok_or_else(|| "expected a duration such as 500ms, 30s, 10m, 2h or 1d".to_owned())
+    match parts(text.trim()) {
+        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(_) => Err(format!("expected a duration of at most {}, which is a hundred years", write(LONGEST))),
+        None => Err("expected a duration such as 500ms, 30s, 10m, 2h or 1d".to_owned()),
+    }
 }
 
 fn parts(mut text: &str) -> Option<Duration> {

@@ -160,6 +160,8 @@ fn wrong_values_are_refused_with_words() {
         ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", endpoint = \"https://me:pw@a\" }", "without a password"),
         ("name = \"a\"\npublish.p = { s3 = \"s3://bucket\", regin = \"b\" }", "did you mean"),
         ("name = \"a\"\ntimeout = \"2h\"\nkill-after = \"1h\"", "3:14: kill-after"),
+        ("name = \"a\"\ntimeout = \"40000d\"", "2:11: timeout: \"40000d\": expected a duration of at most 36500d"),
+        ("name = \"a\"\nowner = [\"ada\", 5]", "2:17: owner.1: a text is expected, and not 5"),
         ("name = \"a\"\nname = \"b\"", "2:1: "),
         ("name = \"a", "1:"),
         ("name = \"a\"\nshell = \"a\\u0000b\"", "without NUL"),
@@ -276,5 +278,14 @@ fn wrong_limits_hooks_and_retention_are_told() {
         let mistakes = Definition::from_toml(&format!("name = \"gold\"\n{text}")).expect_err(text);
         let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|told| told.contains(expected)), "{text}: {told:?}");
+    }
+}
+
+#[test]
+fn owners_are_one_or_several() {
+    for (owner, written) in [("\"ada\"", json!("ada")), ("[\"ada\"]", json!("ada")), ("[\"ada\", \"ops\"]", json!(["ada", "ops"]))] {
+        let definition = Definition::from_toml(&format!("name = \"a\"\nowner = {owner}")).unwrap();
+        assert_eq!(serde_json::to_value(&definition).unwrap()["owner"], written);
+        assert_eq!(Definition::from_toml(&definition.to_toml()).unwrap(), definition);
     }
 }

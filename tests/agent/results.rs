@@ -186,27 +186,27 @@ fn a_run_that_takes_longer_than_its_timeout_alerts_and_runs_on() {
 
 #[test]
 fn what_a_run_notifies_reaches_the_owner_of_its_task_with_task_run_and_machine() {
-    let (ada, admins, folder) = (Receiver::start(), Receiver::start(), tempfile::tempdir().unwrap());
+    let ([ada, bob, admins], folder) = ([(); 3].map(|()| Receiver::start()), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
     let channel = |name: &str, to: &Receiver| {
         format!("[channel.{name}]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n", to.address)
     };
-    fs::write(&file, channel("ada", &ada) + &channel("admins", &admins)).unwrap();
+    fs::write(&file, channel("ada", &ada) + &channel("bob", &bob) + &channel("admins", &admins)).unwrap();
     let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
     let monitor = command("monitor").get_program().to_owned();
-    let shell = format!("{} notify --severity error --key $MONITOR_RUN_ID \"prices are missing\"", monitor.to_string_lossy());
-    let agent = Agent::start_for(&server, &[("gold", &format!("shell = '{shell}'\nowner = \"ada\""))]);
+    let shell = format!("{} notify --severity critical --key $MONITOR_RUN_ID \"prices are missing\"", monitor.to_string_lossy());
+    let agent = Agent::start_for(&server, &[("gold", &format!("shell = '{shell}'\nowner = [\"ada\", \"bob\"]"))]);
     agent.wait_for_log("a task is new or has changed");
     let env = format!("env = {{ MONITOR_SERVER_URL = \"{}\" }}", server.url());
-    agent.define("gold", &format!("shell = '{shell}'\nowner = \"ada\"\n{env}"));
+    agent.define("gold", &format!("shell = '{shell}'\nowner = [\"ada\", \"bob\"]\n{env}"));
     agent.wait_for_log("version=2");
     wait_for("the task at the server", || (server.get("/batch-tasks")["tasks"][0]["version"] == 2).then_some(()));
     let run = agent.done(&["run", "gold"]);
-    let fired = wait_for("the message", || {
-        let taken = [&ada, &admins].map(|receiver| receiver.lock().messages.values().map(|copies| copies[0].clone()).next());
-        taken.into_iter().flatten().next()
-    });
-    assert_eq!((&fired["cause"], &fired["to"]), (&json!("notified"), &json!(["ada"])), "{fired:#}");
+    let taken = |of: &Receiver| of.lock().messages.values().map(|copies| copies[0].clone()).next();
+    let fired = wait_for("the message", || taken(&ada).or_else(|| taken(&admins)));
+    let told = (&fired["cause"], &fired["to"], &fired["severity"]);
+    assert_eq!(told, (&json!("notified"), &json!(["ada", "bob"]), &json!("critical")), "{fired:#}");
+    wait_for("the other owner's message", || taken(&bob));
     assert_eq!((&fired["facts"]["run"], &fired["facts"]["path"]), (&json!(run), &json!(["gold"])), "{fired:#}");
     let text = fired["text"].as_str().unwrap();
     assert!(fired["facts"]["machine"].is_string() && text.contains(&run) && text.contains("Machine: "), "{text}");

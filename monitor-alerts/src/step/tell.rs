@@ -22,15 +22,30 @@ impl Stepper<'_> {
                 To::Address(address) => targets.extend(self.mail(address)),
                 To::Admins => targets.extend(self.admins()),
                 To::Owner => {
-                    let owner = alert.facts.owner.as_deref();
-                    if let Some(target) = owner.and_then(|owner| self.channel(owner).or_else(|| self.mail(owner))) {
-                        targets.push(target);
+                    let Facts { owner, owners, .. } = &alert.facts;
+                    let all = if owners.is_empty() { owner.as_slice() } else { owners };
+                    let (mut is_reached, mut unreached) = (false, Vec::new());
+                    for owner in all {
+                        let target = self.channel(owner).or_else(|| self.mail(owner));
+                        if target.is_none() {
+                            unreached.push(owner.as_str());
+                        }
+                        is_reached |= target.is_some();
+                        targets.extend(target);
+                    }
+                    if is_reached && unreached.is_empty() {
                         continue;
                     }
-                    let why = if owner.is_some() { "the owner can't be reached" } else { "nobody owns it" };
-                    let why = format!("{why}: the admins are told");
-                    self.note(alert.id, 0, &rule.name, Decision::Nobody, owner.map(str::to_owned), Some(why));
-                    targets.extend(self.admins());
+                    let (why, then) = match (unreached.as_slice(), is_reached) {
+                        ([], _) => ("nobody owns it", ": the admins are told"),
+                        (_, false) => ("the owner can't be reached", ": the admins are told"),
+                        (_, true) => ("this owner can't be reached", ", others are told"),
+                    };
+                    let who = Some(unreached.join(", ")).filter(|who| !who.is_empty());
+                    self.note(alert.id, 0, &rule.name, Decision::Nobody, who, Some(format!("{why}{then}")));
+                    if !is_reached {
+                        targets.extend(self.admins());
+                    }
                 }
             }
         }

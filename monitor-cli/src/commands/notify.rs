@@ -1,5 +1,6 @@
 //! `monitor notify` and `monitor progress`
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::json;
 
 use super::within::Within;
@@ -9,7 +10,7 @@ use crate::exit;
 const NOTIFY_EXAMPLES: &str = "\
 Examples:
   monitor notify \"3 prices are missing\" --text \"gold, silver, tin\"
-  monitor notify --severity error --key prices \"no prices at all\"
+  monitor notify --severity critical --key prices \"no prices at all\"
 
 It belongs to the run, or to whatever else has started it below `monitor run`. A server that is away is told later.";
 
@@ -22,8 +23,8 @@ pub(crate) struct Notify {
     /// The rest
     #[arg(long)]
     text: Option<String>,
-    /// How bad it is
-    #[arg(long, default_value = "warn", value_parser = ["error", "warn", "info"])]
+    /// How bad it is, as in rules of alerts
+    #[arg(long, default_value = "warning", value_parser = severities())]
     severity: String,
     /// Notifications with the same key are about the same thing
     #[arg(long)]
@@ -34,8 +35,22 @@ pub(crate) struct Notify {
 
 pub(crate) fn notify(args: &Notify) -> anyhow::Result<()> {
     let Notify { title, text, severity, key, connection } = args;
+    // Events have had other words for two of them from the beginning.
+    let severity = match severity.as_str() {
+        "critical" => "error",
+        "warning" => "warn",
+        other => other,
+    };
     let fields = json!({ "severity": severity, "title": title, "text": text, "key": key });
     Within::find()?.tell(connection, "process-notified", fields)
+}
+
+fn severities() -> PossibleValuesParser {
+    PossibleValuesParser::new([
+        PossibleValue::new("info"),
+        PossibleValue::new("warning").alias("warn"),
+        PossibleValue::new("critical").alias("error"),
+    ])
 }
 
 const PROGRESS_EXAMPLES: &str = "\

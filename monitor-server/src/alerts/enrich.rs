@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use monitor_alerts::{Alert, Cause, Facts, GoodRun, Message, MessageKind, PublishedChange, Sign, Subject, SubjectKind, What};
 use monitor_wire::{BatchRun, ProcessId, RootId, State};
 
-use crate::store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, diff, is_alert, shape, usual_ns};
+use crate::store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, diff, is_alert, owners, shape, usual_ns};
 
 /// So many processes above one are told at most.
 const MOST_ANCESTORS: usize = 32;
@@ -63,7 +63,7 @@ pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bo
         let text = |key: &str| run.fields.get(key).and_then(|value| value.as_str()).map(str::to_owned);
         sign.facts.trigger = text("task.by").filter(|by| is_alert(by)).map(|_| "alert".to_owned());
         let Some(Ok(Some(task))) = text("task.name").map(|task| store.batch_task(&task)) else { continue };
-        sign.facts.owner = task.definition.get("owner").and_then(|owner| owner.as_str()).map(str::to_owned);
+        (sign.facts.owner, sign.facts.owners) = owners(&task.definition);
         (sign.facts.run, sign.facts.machine) = (run.native_id.clone().or_else(|| text("task.run")), text("task.agent"));
         sign.facts.path = vec![task.name];
     }

@@ -8,7 +8,7 @@ use monitor_wire::BatchStatus;
 
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
-use crate::store::{AlertsChange, StatsQuery, StatsSort, Store, StoreError};
+use crate::store::{AlertsChange, StatsQuery, StatsSort, Store, StoreError, owners};
 
 /// How often sums are looked at: they are kept by the minute.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
@@ -87,11 +87,8 @@ fn subject_of(store: &dyn Store, rule: &Rule, name: &str) -> Result<Option<(Subj
     let Some(task) = store.batch_task(name)?.filter(|task| task.status != BatchStatus::DELETED) else { return Ok(None) };
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let tags = task.definition.get("tags").and_then(|tags| tags.as_array());
-    let facts = Facts {
-        owner: task.definition.get("owner").and_then(text),
-        tags: tags.into_iter().flatten().filter_map(text).collect(),
-        ..Facts::default()
-    };
+    let (owner, owners) = owners(&task.definition);
+    let facts = Facts { owner, owners, tags: tags.into_iter().flatten().filter_map(text).collect(), ..Facts::default() };
     let subject = Subject::new(SubjectKind::Task, name);
     Ok(Some((subject, facts)).filter(|(subject, facts)| rule.on.fits(subject, None, facts)))
 }

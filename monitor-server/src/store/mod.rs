@@ -45,7 +45,7 @@ pub use self::queries::{
 pub use self::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search as TaskSearch};
 pub(crate) use self::shape::shape;
 pub use self::signs::Watched;
-pub(crate) use self::signs::{DISK, PAST, is_alert, of_disk, usual_ns};
+pub(crate) use self::signs::{DISK, PAST, is_alert, of_disk, owners, usual_ns};
 #[cfg(test)]
 pub(crate) use self::sqlite::MAX_READERS;
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup, check, restore, salvage};

@@ -115,14 +115,22 @@ pub(crate) fn is_alert(by: &str) -> bool {
     by.starts_with("alert ")
 }
 
-/// Owner and tags of a task.
+/// Owners and tags of a task.
 fn of_task(definition: Option<&Definition>) -> Facts {
     let Some(definition) = definition else { return Facts::default() };
     let tags = definition.get("tags").and_then(Value::as_array).into_iter().flatten();
-    Facts {
-        owner: definition.get("owner").and_then(Value::as_str).map(cut),
-        tags: tags.filter_map(Value::as_str).map(cut).collect(),
-        ..Facts::default()
+    let (owner, owners) = owners(definition);
+    Facts { owner, owners, tags: tags.filter_map(Value::as_str).map(cut).collect(), ..Facts::default() }
+}
+
+/// The first owner of a task, and all of them if there are several.
+pub(crate) fn owners(definition: &Definition) -> (Option<String>, Vec<String>) {
+    match definition.get("owner") {
+        Some(Value::Array(all)) => {
+            let all: Vec<String> = all.iter().filter_map(Value::as_str).map(cut).collect();
+            (all.first().cloned(), if all.len() > 1 { all } else { Vec::new() })
+        }
+        owner => (owner.and_then(Value::as_str).map(cut), Vec::new()),
     }
 }
 

@@ -50,9 +50,9 @@ pub struct Definition {
     /// A run starts up to so much later than it is due.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "values::maybe_duration")]
     pub jitter: Option<Duration>,
-    /// Who is asked about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
+    /// Who is asked about it. One is written as a text, several as a list.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "values::one_or_several")]
+    pub owner: Vec<String>,
     /// The user that it runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

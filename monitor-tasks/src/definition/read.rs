@@ -8,6 +8,7 @@ use super::{
 };
 use crate::Rule;
 use crate::reading::{Found, Mistake, Reader, Source, Table, did_you_mean, shown};
+use serde_json::Value;
 
 /// Most rules of one task.
 const MOST_RULES: usize = 100;
@@ -41,7 +42,7 @@ impl<'a> Reader<'a> {
             kill_after: self.duration(table.get("kill-after")),
             start_within: self.duration(table.get("start-within")),
             jitter: self.duration(table.get("jitter")),
-            owner: self.maybe_text(table.get("owner")),
+            owner: self.owner(table.get("owner")),
             user: self.maybe_text(table.get("user")),
             tags: self.texts(table.get("tags")),
             env: self.env(table.get("env")),
@@ -70,6 +71,14 @@ impl<'a> Reader<'a> {
         }
         self.end(&table);
         definition
+    }
+
+    /// One owner, or a list of them.
+    fn owner(&mut self, found: Option<Found<'a>>) -> Vec<String> {
+        match found {
+            Some((_, Value::Array(_))) => self.texts(found),
+            one => self.maybe_text(one).into_iter().collect(),
+        }
     }
 
     fn program(&mut self, table: &mut Table<'a>) -> Program {

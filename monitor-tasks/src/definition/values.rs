@@ -22,6 +22,10 @@ pub(super) fn shown<T: Display, S: Serializer>(value: &T, serializer: S) -> Resu
     serializer.collect_str(value)
 }
 
+pub(super) fn one_or_several<S: Serializer>(texts: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    if let [one] = texts { serializer.serialize_str(one) } else { serializer.collect_seq(texts) }
+}
+
 pub(super) fn duration<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&text_of(*value))
 }

@@ -81,8 +81,11 @@ fn render(tasks: &[BatchTask], columns: Option<usize>) -> String {
             line.styled(style(&mark.outcome), glyph(&mark.outcome));
         }
         line.column(names + 32 + MARKS + 2).text(&visible(&agents(task)));
-        if let Some(owner) = task.definition.get("owner").and_then(serde_json::Value::as_str) {
-            line.text("  ").text(&visible(owner));
+        let owner = task.definition.get("owner");
+        let several = owner.and_then(serde_json::Value::as_array).into_iter().flatten();
+        let owners: Vec<_> = owner.into_iter().chain(several).filter_map(serde_json::Value::as_str).collect();
+        if !owners.is_empty() {
+            line.text("  ").text(&visible(&owners.join(", ")));
         }
         text.push_str(&line.finish(columns));
     }

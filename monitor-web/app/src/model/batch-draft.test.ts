@@ -5,7 +5,7 @@ test("a definition that goes through the form is the same one", () => {
   for (const definition of [
     { name: "gold", command: ["node", "index.js"], rules: ["30 2 * * 1-5", "H 4 * * 6"], zone: "Asia/Shanghai", on: ["db-1", "db-2"], timeout: "30m", owner: "ada", retry: { times: 3 }, exit: { 24: "warn" } },
     { name: "plain", shell: "echo [hello]" },
-    { name: "folder", missed: "all" },
+    { name: "folder", missed: "all", owner: ["ada", "ops"] },
   ]) {
     expect(readDraft(draftOf(definition))).toEqual(definition);
   }

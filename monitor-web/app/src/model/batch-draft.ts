@@ -31,7 +31,7 @@ export function draftOf({ name, command, shell, rules, zone, on, timeout, owner,
     zone: text(zone),
     on: list(on).join(", "),
     timeout: text(timeout),
-    owner: text(owner),
+    owner: list(owner).join(", "),
     rest: Object.keys(rest).length === 0 ? "" : JSON.stringify(rest, null, 2),
   };
 }
@@ -43,7 +43,8 @@ export function readDraft(draft: Draft): Definition {
   if (typeof rest !== "object" || rest === null || Array.isArray(rest)) throw new Error("rest: not an object such as {\"retry\": {\"times\": 3}}");
   const command = draft.command.trim();
   const [rules, on] = [words(draft.rules, /\n/), words(draft.on, /,/)];
-  const line = (key: "zone" | "timeout" | "owner") => (draft[key].trim() === "" ? {} : { [key]: draft[key].trim() });
+  const owners = words(draft.owner, /,/);
+  const line = (key: "zone" | "timeout") => (draft[key].trim() === "" ? {} : { [key]: draft[key].trim() });
   return {
     ...rest,
     name: draft.name.trim(),
@@ -52,7 +53,7 @@ export function readDraft(draft: Draft): Definition {
     ...line("zone"),
     ...(on.length > 0 && { on }),
     ...line("timeout"),
-    ...line("owner"),
+    ...(owners.length > 0 && { owner: owners.length === 1 ? owners[0] : owners }),
   };
 }
 

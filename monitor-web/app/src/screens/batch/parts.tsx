@@ -16,7 +16,8 @@ export function agentsOf(task: BatchTask): string {
 
 export function ownerOf(task: BatchTask): string {
   const owner = task.definition["owner"];
-  return typeof owner === "string" ? visible(owner) : "";
+  const all: unknown[] = Array.isArray(owner) ? owner : [owner];
+  return all.filter((one) => typeof one === "string").map(visible).join(", ");
 }
 
 /** Its rules start nothing: somebody has paused it, or its definition says so. */
