@@ -1,6 +1,7 @@
 //! `monitor queue`, `monitor result`, `monitor call`, `monitor purge` and `monitor retry`
 
 mod call;
+mod known;
 mod purge;
 mod result;
 mod retry;
@@ -14,6 +15,7 @@ use monitor_wire::{CommandLine, CommandStatus, Process, Queue, QueueCounts, Queu
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::call::{CallArgs, call};
+pub(crate) use self::known::{full_ids, warn_of_unknown_name};
 pub(crate) use self::purge::{PurgeArgs, purge};
 pub(crate) use self::result::{ResultArgs, result};
 pub(crate) use self::retry::{RetryArgs, retry};
