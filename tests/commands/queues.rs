@@ -238,3 +238,49 @@ fn tasks_run_again_by_the_worker_that_had_them_and_the_exit_code_says_whether_al
     let all = server.get("/commands");
     assert!(all["commands"].as_array().unwrap().iter().all(|command| lines(command) == 1), "{all}");
 }
+
+#[test]
+fn tasks_are_listed_by_the_name_of_their_worker_and_by_time() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "video", "all");
+    let uuid = says(&server, &["call", "render", "--args", "[9]", "-Q", "video"]);
+    worker.says("called render video");
+    worker.works();
+    let uuid = uuid.trim();
+    let task = wait_for("its end", || {
+        let task = server.get(&format!("/queue-tasks?q=id:{uuid}"))["tasks"].get(0).cloned()?;
+        (task["state"] == "succeeded").then_some(task)
+    });
+    let of = server.get(&format!("/workers/{}", task["worker_id"].as_str().expect("it ran")));
+    let (host, program, pid) = (of["hostname"].as_str().unwrap(), of["program"].as_str().unwrap(), of["pid"].as_u64().unwrap());
+    let list = |words: &[&str]| {
+        let mut monitor = command("monitor");
+        monitor.args(["queue", "tasks", "--server", server.url()]).args(words);
+        let finished = run(monitor);
+        (finished.code.expect("it ends"), finished.stdout, finished.stderr)
+    };
+    for (words, is_listed) in [
+        (["--worker", of["id"].as_str().unwrap()], true),
+        (["--worker", host], true),
+        (["--worker", &format!("{program}@{host}")], true),
+        (["--worker", &format!("{program}@{host}:{pid}")], true),
+        (["--worker", "monitor-test-*"], true),
+        (["--received-after", "10m ago"], true),
+        (["--received-before", "10m ago"], false),
+        (["--started-after", "2026-01-01"], true),
+        (["--started-before", "2026-01-01T08:00Z"], false),
+        (["--received-before", "1763600000123456"], false),
+    ] {
+        let (code, text, errors) = list(&words);
+        assert!(code == 0 && text.contains(uuid) == is_listed, "{words:?}: {text}{errors}");
+    }
+    for (words, error) in [
+        (["--worker", "nobody@nowhere"], "there is no worker \"nobody@nowhere\""),
+        (["--worker", &format!("{program}@{host}x")], &format!("did you mean {program}@{host}?")),
+        (["--state", "faild"], "did you mean failed?"),
+        (["--received-after", "soon"], "such as 10m ago"),
+    ] {
+        let (code, text, errors) = list(&words);
+        assert!(code == 2 && text.is_empty() && errors.contains(error), "{words:?}: {text}{errors}");
+    }
+}

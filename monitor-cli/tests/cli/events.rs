@@ -102,6 +102,8 @@ fn what_can_not_be_done_is_said_with_its_exit_code() {
         (&["events", "--camera", "mail:ops@example.com"], 1, "MONITOR_SMTP_URL"),
         (&["events", "--maxrate", "often"], 2, "30/m"),
         (&["events", "--frequency", "0s"], 2, "such as 500ms"),
+        (&["events", "--frequency", "1m"], 2, "--camera <KIND:TARGET>"),
+        (&["events", "--maxrate", "1/h"], 2, "--camera <KIND:TARGET>"),
         (&["events", "--position", "/no/such/folder/at"], 1, "/no/such/folder/at"),
     ] {
         let mut command = monitor(args);

@@ -63,10 +63,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KIND:TARGET")]
     camera: Vec<CameraArg>,
     /// How often cameras take a picture, if anything happened
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = read_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = read_duration, requires = "camera")]
     frequency: Duration,
     /// Cameras take no more pictures than this: `10/s`, `30/m` or `1/h`
-    #[arg(long, value_name = "RATE", value_parser = camera::read_rate)]
+    #[arg(long, value_name = "RATE", value_parser = camera::read_rate, requires = "camera")]
     maxrate: Option<Duration>,
     /// Ends after so many events
     #[arg(long, value_name = "EVENTS")]

@@ -14,12 +14,14 @@ use clap::Subcommand;
 use monitor_wire::{CommandLine, CommandStatus, Process, Queue, QueueCounts, QueueOfWorker, QueueTasksPage};
 use serde::de::DeserializeOwned;
 
+use self::call::micros;
 pub(crate) use self::call::{CallArgs, call};
 pub(crate) use self::known::{full_ids, warn_of_unknown_name};
 pub(crate) use self::purge::{PurgeArgs, purge};
 pub(crate) use self::result::{ResultArgs, result};
 pub(crate) use self::retry::{RetryArgs, retry};
 use super::asking::read_timeout;
+use super::task::time;
 use crate::client::Connection;
 use crate::exit;
 use crate::text::{
@@ -33,6 +35,7 @@ Examples:
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
+  monitor queue tasks --worker render@build-7 --received-after '10m ago'
   monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
   monitor queue tasks --json | jq -r '.tasks[].native_id'";
 
@@ -74,8 +77,8 @@ struct Tasks {
     /// Only of exactly this name
     #[arg(long = "type", value_name = "NAME")]
     name: Option<String>,
-    /// Only of this worker: its id
-    #[arg(long, value_name = "ID")]
+    /// Only of this worker: its id, its name like `render@build-7` (with `:pid` if several share it), its host, or a glob like `render@*`
+    #[arg(long)]
     worker: Option<String>,
     /// Only in these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`
     #[arg(long, value_name = "STATES")]
@@ -86,18 +89,18 @@ struct Tasks {
     /// Only of this queue
     #[arg(long)]
     queue: Option<String>,
-    /// Received at this time or later, in Unix microseconds
-    #[arg(long, value_name = "TIME")]
-    received_after: Option<String>,
+    /// Received at this time or later: `10m ago`, `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or in Unix microseconds
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    received_after: Option<u64>,
     /// Received before this time
-    #[arg(long, value_name = "TIME")]
-    received_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    received_before: Option<u64>,
     /// Started at this time or later
-    #[arg(long, value_name = "TIME")]
-    started_after: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    started_after: Option<u64>,
     /// Started before this time
-    #[arg(long, value_name = "TIME")]
-    started_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    started_before: Option<u64>,
     /// Only those like this: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`,
     /// `or`, `not` and brackets
     #[arg(long, value_name = "SEARCH")]
@@ -113,6 +116,11 @@ struct Tasks {
     cursor: Option<String>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// A time in Unix microseconds, or as [`time`] reads it.
+fn read_time(text: &str) -> Result<u64, String> {
+    text.parse().or_else(|_| time(text).map(micros))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -136,16 +144,23 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
         ("state", &args.state),
         ("phase", &args.phase),
         ("queue", &args.queue),
-        ("received_after", &args.received_after),
-        ("received_before", &args.received_before),
-        ("started_after", &args.started_after),
-        ("started_before", &args.started_before),
         ("q", &args.q),
         ("cursor", &args.cursor),
     ];
     for (name, value) in words {
         if let Some(value) = value {
             call = call.parameter(name, value);
+        }
+    }
+    let times = [
+        ("received_after", args.received_after),
+        ("received_before", args.received_before),
+        ("started_after", args.started_after),
+        ("started_before", args.started_before),
+    ];
+    for (name, time) in times {
+        if let Some(time) = time {
+            call = call.parameter(name, &time);
         }
     }
     if args.offset > 0 {

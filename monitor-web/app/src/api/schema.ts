@@ -11176,8 +11176,12 @@ export interface operations {
                  * @example video.render
                  */
                 type?: string;
-                /** @description Worked on, or last received, by this worker: its id, 32 lower-case hex digits. */
-                worker?: components["schemas"]["WorkerId"];
+                /**
+                 * @description Worked on, or last received, by this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its
+                 *     host, or a glob for its name. Several workers may have the same name.
+                 * @example render@build-7
+                 */
+                worker?: string;
                 /**
                  * @description In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
                  * @example failed,lost
