@@ -274,6 +274,13 @@ fn tasks_are_listed_by_the_name_of_their_worker_and_by_time() {
         let (code, text, errors) = list(&words);
         assert!(code == 0 && text.contains(uuid) == is_listed, "{words:?}: {text}{errors}");
     }
+    says(&server, &["call", "render", "-Q", "video"]);
+    worker.says("called render video");
+    wait_for("the second task", || (list(&["--limit", "2"]).1.lines().count() == 2).then_some(()));
+    let (code, text, errors) = list(&["--limit", "1", "--json"]);
+    let page: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert!(code == 0 && page["tasks"].as_array().map(Vec::len) == Some(1), "{text}{errors}");
+    assert!(errors.contains("there are more: --cursor"), "{errors}");
     for (words, error) in [
         (["--worker", "nobody@nowhere"], "there is no worker \"nobody@nowhere\""),
         (["--worker", &format!("{program}@{host}x")], &format!("did you mean {program}@{host}?")),

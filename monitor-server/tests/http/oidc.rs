@@ -321,6 +321,16 @@ async fn a_token_that_is_not_for_this_login_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn logins_without_a_group_that_may_come_in_lock_nobody_out() {
+    let provider = Provider::start(0).await;
+    let server = provider.server(|_| {}).await;
+    for _ in 0..12 {
+        refused(Browser::new().log_in(&server, "eve").await, 403, "none of your groups may come in here").await;
+    }
+    assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
+}
+
+#[tokio::test]
 async fn keys_of_the_provider_are_asked_for_again_when_they_are_others() {
     let provider = Provider::start(0).await;
     let server = provider.server(|_| {}).await;

@@ -111,12 +111,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
             failure.map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("could not print the event")))
         }
-        Some(Ok(_)) => Ok(()),
+        Some(Ok(_)) => all_delivered(&receiver),
         None => {
             receiver.last_pictures();
-            Ok(())
+            all_delivered(&receiver)
         }
     }
+}
+
+/// Fails if a camera could not deliver its last picture.
+fn all_delivered(receiver: &Receiver) -> anyhow::Result<()> {
+    let failing = receiver.failing_cameras();
+    anyhow::ensure!(failing.is_empty(), "the last picture was not delivered: {}", failing.join(", "));
+    Ok(())
 }
 
 fn receiver(args: &Args, as_of: u64) -> anyhow::Result<Receiver> {

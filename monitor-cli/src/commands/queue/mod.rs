@@ -22,7 +22,7 @@ pub(crate) use self::result::{ResultArgs, result};
 pub(crate) use self::retry::{RetryArgs, retry};
 use super::asking::read_timeout;
 use super::task::time;
-use crate::client::Connection;
+use crate::client::{Connection, print_json, read};
 use crate::exit;
 use crate::text::{
     DURATION_COLUMNS, Line, elapsed, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible, width,
@@ -37,7 +37,7 @@ Examples:
   monitor queue tasks --sort -runtime --limit 10
   monitor queue tasks --worker render@build-7 --received-after '10m ago'
   monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
-  monitor queue tasks --json | jq -r '.tasks[].native_id'";
+  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'   stderr names the --cursor of the next page, if there is one";
 
 /// Names are not shown wider than this, for the other columns' sake.
 const NAME_COLUMNS: usize = 40;
@@ -166,16 +166,18 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
     if args.offset > 0 {
         call = call.parameter("offset", &args.offset);
     }
-    args.connection.show(call, |page| print_tasks(&page))
-}
-
-fn print_tasks(page: &QueueTasksPage) -> anyhow::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(render_tasks(&page.tasks, terminal_width(), now_us()).as_bytes())?;
-    out.flush()?;
+    let answer = args.connection.wait(call.json())?;
+    let page: QueueTasksPage = read(answer.clone())?;
+    if args.connection.json {
+        print_json(&answer)?;
+    } else {
+        let mut out = anstream::stdout().lock();
+        out.write_all(render_tasks(&page.tasks, terminal_width(), now_us()).as_bytes())?;
+        out.flush()?;
+    }
     match &page.next_cursor {
         Some(cursor) => writeln!(anstream::stderr(), "there are more: --cursor '{}'", visible(cursor))?,
-        None if page.tasks.is_empty() => writeln!(anstream::stderr(), "no tasks here")?,
+        None if page.tasks.is_empty() && !args.connection.json => writeln!(anstream::stderr(), "no tasks here")?,
         None => {}
     }
     Ok(())

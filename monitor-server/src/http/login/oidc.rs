@@ -107,6 +107,10 @@ pub(in crate::http) async fn get_callback(
         Err(error) => error.into_response(),
         Ok(Err(refusal)) => {
             tracing::warn!(%refusal, "a login by OpenID Connect came to nothing");
+            // The provider knows this person, so it was no guess.
+            if refusal.reason == Reason::NoRole {
+                client.inspect(|client| app.paces.failures.forgive(*client));
+            }
             refused(&app, words, next, &refusal)
         }
         Ok(Ok(session)) => {
