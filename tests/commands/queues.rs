@@ -291,3 +291,39 @@ fn tasks_are_listed_by_the_name_of_their_worker_and_by_time() {
         assert!(code == 2 && text.is_empty() && errors.contains(error), "{words:?}: {text}{errors}");
     }
 }
+
+#[test]
+fn workers_are_listed_by_state_and_text_with_counts_of_their_tasks() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "video", "all");
+    let gone = crate::raw::Raw::online(&server, 1, "gone");
+    gone.offline(&server);
+    for args in [&["--args", "[9]"][..], &["--args", "[8]"], &[]] {
+        says(&server, &[&["call", "render", "-Q", "video"], args].concat());
+        worker.says("called render video");
+    }
+    worker.works();
+    let list = |words: &[&str]| {
+        let mut monitor = command("monitor");
+        monitor.args(["workers", "--server", server.url()]).args(words);
+        let finished = run(monitor);
+        (finished.code.expect("it ends"), finished.stdout, finished.stderr)
+    };
+    let line = wait_for("the ends of its tasks", || {
+        list(&["--state", "online"]).1.lines().find(|line| line.contains("1 failed")).map(str::to_owned)
+    });
+    assert!(line.contains("monitor-test-worker@") && line.contains("  2 succeeded  1 failed"), "{line}");
+    assert_eq!(list(&[]).1.lines().count(), 2);
+    for (words, count) in [(&["--state", "offline"][..], 1), (&["--state", "lost"], 0), (&["--q", "P@H:1"], 1), (&["--q", "nobody"], 0)] {
+        let (code, text, errors) = list(words);
+        assert!(code == 0 && text.lines().count() == count, "{words:?}: {text}{errors}");
+        assert!(text.lines().all(|line| line.contains("p@h:1") && line.contains("offline")), "{text}");
+        assert_eq!(errors.contains("no workers here"), count == 0, "{errors}");
+    }
+    let (_, text, _) = list(&["--state", "online", "--json"]);
+    let page: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(page["workers"][0]["tasks"], json!({"succeeded": 2, "failed": 1, "retried": 0}), "{page}");
+    assert_eq!(page["workers"].as_array().map(Vec::len), Some(1));
+    let (code, _, errors) = list(&["--state", "offlin"]);
+    assert!(code == 2 && errors.contains("did you mean offline?"), "{errors}");
+}

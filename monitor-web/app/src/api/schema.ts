@@ -4369,6 +4369,8 @@ export interface components {
             started_us?: number | null;
             /** @description Where it is. */
             state: components["schemas"]["WorkerState"];
+            /** @description How the tasks of queues went that it worked on, by their stored events. */
+            tasks?: components["schemas"]["WorkerTasks"];
             /** @description Version of what reports. */
             version?: string | null;
         };
@@ -4452,6 +4454,24 @@ export interface components {
         WorkerRole: string;
         /** @description Where a worker is. */
         WorkerState: string;
+        /** @description Counts of tasks of queues, by how a worker's attempts ended. */
+        WorkerTasks: {
+            /**
+             * @description Tasks that failed for good.
+             * @default 0
+             */
+            failed: number;
+            /**
+             * @description Attempts that failed and were to be followed by another one.
+             * @default 0
+             */
+            retried: number;
+            /**
+             * @description Tasks that succeeded.
+             * @default 0
+             */
+            succeeded: number;
+        };
         /** @description `GET /api/v1/workers`. */
         WorkersPage: {
             /** @description Number of the change that the page is true at. */
