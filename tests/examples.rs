@@ -284,6 +284,34 @@ impl Drop for Receiving {
 }
 
 #[test]
+fn receivers_report_a_server_that_is_away_and_wait_for_it() {
+    let mut server = Server::start();
+    server.kill();
+    let mut receivers = ["announcer", "dumpcam"].map(|name| {
+        let mut command = example(name, None);
+        command.args([server.url(), "1"]).stdin(std::process::Stdio::null());
+        Receiving(command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap())
+    });
+    let errors = receivers.each_mut().map(|receiver| {
+        let mut errors = std::io::BufReader::new(receiver.0.stderr.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut errors, &mut line).unwrap();
+        assert!(line.starts_with("monitor: warning: ") && line.ends_with("; trying again\n"), "{line}");
+        errors
+    });
+    server.start_again();
+    wait_for("two readers", || server.ask("GET", "/metrics").1.contains("monitor_stream_subscribers 2\n").then_some(()));
+    let task = serde_json::json!({"type": "task-sent", "root_id": format!("{:032x}", 7), "id": format!("{:016x}", 1), "time_us": 1, "name": "render"});
+    let worker = serde_json::json!({"id": format!("{:032x}", 1), "hostname": "h", "pid": 1, "program": "film"});
+    let answer = server.post(&serde_json::json!({"version": 1, "sent_us": 1, "sequence": 1, "worker": worker, "events": [task]}));
+    assert_eq!(answer.0, 200, "{answer:?}");
+    for (receiver, errors) in receivers.iter_mut().zip(errors) {
+        assert!(receiver.0.wait().unwrap().success());
+        assert_eq!(std::io::read_to_string(errors).unwrap(), "", "it is reported once");
+    }
+}
+
+#[test]
 fn receivers_announce_what_failed_and_dump_what_is_known() {
     let server = Server::start();
     let task = |event_type: &str, id: u64| {

@@ -1,5 +1,6 @@
 //! What a receiver tells besides events.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 /// What a receiver tells besides events.
@@ -55,8 +56,38 @@ pub enum Notice<'a> {
 
 pub(crate) type Tell = Box<dyn FnMut(&Notice<'_>) + Send>;
 
-/// Tells whoever listens to `tracing`.
-pub(crate) fn log(notice: &Notice<'_>) {
+/// Logs notices through `tracing`. Without a subscriber, warnings go to stderr, and a server that is away is reported once.
+pub(crate) fn log() -> impl FnMut(&Notice<'_>) + Send + 'static {
+    let mut is_away = false;
+    move |notice| {
+        trace(notice);
+        let was_away = std::mem::replace(&mut is_away, matches!(notice, Notice::Interrupted { .. }));
+        if let Some(warning) = warning(notice)
+            && !(was_away && is_away)
+            && tracing::dispatcher::get_default(tracing::Dispatch::is::<tracing::subscriber::NoSubscriber>)
+        {
+            let line = warning.replace(char::is_control, " ");
+            let _ = writeln!(io::stderr(), "monitor: warning: {line}");
+        }
+    }
+}
+
+/// The words of a notice that the user may want to act on.
+fn warning(notice: &Notice<'_>) -> Option<String> {
+    Some(match notice {
+        Notice::Connected { .. } | Notice::CameraRecovered { .. } => return None,
+        Notice::Interrupted { error, .. } => format!("{}; trying again", error.causes()),
+        Notice::Gap { after, until } => {
+            let from = after.map(|after| format!(" after number {after}")).unwrap_or_default();
+            format!("the server has forgotten events{from} up to {until}: they are missing here")
+        }
+        Notice::Unreadable { error } => format!("an event is missing here: {}", error.causes()),
+        Notice::Panicked { types, number, message } => format!("the handler of {types} panicked at event {number}: {message}"),
+        Notice::CameraFailed { camera, error } => format!("camera {camera}: {error}; trying again"),
+    })
+}
+
+fn trace(notice: &Notice<'_>) {
     match notice {
         Notice::Connected { after } => tracing::debug!(after, "the server tells events from here on"),
         Notice::Interrupted { error, pause } => tracing::warn!(error = error.causes(), ?pause, "events are read again after a pause"),

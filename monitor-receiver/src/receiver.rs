@@ -111,7 +111,7 @@ impl Receiver {
             after: None,
             handlers: Handlers::default(),
             cameras: Shutters::default(),
-            tell: Box::new(log),
+            tell: Box::new(log()),
             state: State::default(),
             keeps_state: false,
             position_path: None,
@@ -203,7 +203,7 @@ impl Receiver {
         self
     }
 
-    /// Calls a function with each notice. Without it they go to `tracing`.
+    /// Calls a function with each notice. Without it they go to `tracing`, and warnings to stderr if no subscriber is set.
     ///
     /// ```
     /// # use monitor_receiver::{Notice, Receiver};
@@ -307,6 +307,11 @@ impl Receiver {
     /// Lets each camera take a last picture, if anything happened since its latest: for a program that ends while it captures.
     pub fn last_pictures(&mut self) {
         self.cameras.shoot(&mut self.state, &mut *self.tell);
+    }
+
+    /// Names of the cameras whose latest picture was not delivered.
+    pub fn failing_cameras(&self) -> Vec<String> {
+        self.cameras.failing()
     }
 
     async fn begin(&mut self, wakeup: bool) -> Result<(), Error> {

@@ -37,6 +37,11 @@ impl Shutters {
         self.all.iter().map(|shutter| shutter.due).min()
     }
 
+    /// Names of the cameras whose latest picture was not taken.
+    pub(crate) fn failing(&self) -> Vec<String> {
+        self.all.iter().filter(|shutter| shutter.failure.is_some()).map(|shutter| shutter.camera.name()).collect()
+    }
+
     /// Takes the pictures that are due.
     pub(crate) fn shoot_if_due(&mut self, state: &mut State, tell: &mut dyn FnMut(&Notice<'_>)) {
         let now = Instant::now();

@@ -77,7 +77,7 @@ pub struct Command {
     /// How many workers there are by status.
     pub counts: BTreeMap<String, u64>,
     /// A line for each worker that is meant, by name. Lists leave out all but that of the worker that is asked for, and of old commands they are forgotten.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub lines: Vec<CommandLine>,
 }
 

@@ -55,7 +55,7 @@ pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
     Attempt, Counts, Fold, FoldError, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage,
-    Progress, Root, RootsPage, StreamMessage, TreePage, Worker, WorkersPage, quantile_ns,
+    Progress, Root, RootsPage, StreamMessage, TreePage, Worker, WorkerTasks, WorkersPage, quantile_ns,
 };
 pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS, check_arguments};
 #[cfg(feature = "tls")]

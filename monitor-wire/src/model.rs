@@ -402,6 +402,9 @@ pub struct Worker {
     /// How many tasks it has done, by its last heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processed: Option<u64>,
+    /// How the tasks of queues went that it worked on, by their stored events.
+    #[serde(default, skip_serializing_if = "WorkerTasks::is_empty")]
+    pub tasks: WorkerTasks,
     /// How busy its host was over the last 1, 5 and 15 minutes, by its last heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<f64>>))]
@@ -415,6 +418,35 @@ pub struct Worker {
     /// How many of its events are stored, by type. Only the answer about one worker says them.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub events: std::collections::BTreeMap<String, u64>,
+}
+
+/// Counts of tasks of queues, by how a worker's attempts ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct WorkerTasks {
+    /// Tasks that succeeded.
+    pub succeeded: u64,
+    /// Tasks that failed for good.
+    pub failed: u64,
+    /// Attempts that failed and were to be followed by another one.
+    pub retried: u64,
+}
+
+impl WorkerTasks {
+    /// Counts `count` events of a type; types other than the ends of tasks have no effect.
+    pub fn add(&mut self, event_type: &str, count: u64) {
+        match event_type {
+            "task-succeeded" => self.succeeded += count,
+            "task-failed" => self.failed += count,
+            "task-retried" => self.retried += count,
+            _ => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// `GET /api/v1/roots`.

@@ -180,6 +180,40 @@ fn a_revoked_task_is_not_run_by_whoever_has_it_or_gets_it_later() {
 }
 
 #[test]
+fn a_task_is_revoked_by_the_first_digits_of_its_id() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "all");
+    let (one, other) = ("8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b", "8a1c7f77-5d3b-4e6f-9a2b-1c0d9e8f7a6b");
+    for id in [one, other] {
+        worker.told(&format!("later render {id}"));
+        wait_for("the task in the list", || server.get(&format!("/queue-tasks?q=id:{id}"))["tasks"].as_array()?.first().cloned());
+    }
+    for (line, words) in [
+        ("control revoke 8a1c7f", "2 tasks have ids that begin with 8a1c7f"),
+        ("control revoke 8a1c7f0e 99999999", "no task with this id is known: 99999999"),
+        ("control revoke 8a1", "no task with this id is known: 8a1"),
+    ] {
+        let (code, text, errors) = monitor(&server, line);
+        assert!(code == 4 && text.is_empty() && errors.contains(words), "{line}: {code} {text}{errors}");
+    }
+    assert_eq!(answer(&server, "inspect revoked")["ids"], json!([]), "nothing was sent");
+    answer(&server, "control revoke 8A1C7F0E");
+    worker.says(&format!("refused {one}: the task was revoked"));
+    let (code, _, errors) = monitor(&server, &format!("control revoke {other}"));
+    assert!(code == 0 && errors.is_empty(), "{errors}");
+    worker.says(&format!("refused {other}: the task was revoked"));
+    // The sender of a task may not be monitored.
+    let (code, _, errors) = monitor(&server, "control revoke 99999999999999999999999999999999");
+    assert!(code == 0 && errors.contains("no task with the id \"99999999999999999999999999999999\" is known"), "{errors}");
+    assert_eq!(answer(&server, "inspect revoked")["ids"].as_array().map(Vec::len), Some(3));
+
+    let (code, _, errors) = monitor(&server, "control rate-limit rendr 1/s");
+    assert!(code == 0 && errors.contains("no task named \"rendr\" is known; did you mean render?"), "{errors}");
+    let (code, _, errors) = monitor(&server, "control rate-limit render 1/s");
+    assert!(code == 0 && errors.is_empty(), "{errors}");
+}
+
+#[test]
 fn settings_are_shown_without_secrets_and_queues_are_taken_up_and_left() {
     let server = Server::start();
     let mut worker = Worker::start(&server, "all");

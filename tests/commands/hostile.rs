@@ -151,3 +151,31 @@ fn what_was_asked_when_the_server_was_killed_is_told_as_unanswered() {
         })
     });
 }
+
+#[test]
+fn a_worker_without_heartbeats_is_asked_by_its_open_channel() {
+    let server = Server::start();
+    let nobody = ask(&server, &json!({"method": "ping"}), true, None);
+    assert_eq!((nobody.0, &nobody.1["lines"], &nobody.1["done"]), (200, &json!([]), &json!(true)), "{nobody:?}");
+
+    let quiet = Raw::online_with(&server, 1, "quiet", 0);
+    let mut channel = quiet.open();
+    for to in [json!({}), json!({"workers": ["quiet@h"]}), json!({"workers": [quiet.id]}), json!({"glob": "quiet@*"})] {
+        let (_, tried) = ask(&server, &json!({"method": "ping", "to": to, "dry_run": true}), true, None);
+        assert_eq!(statuses(&tried), [("quiet@h", "waiting")], "{to}: {tried}");
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| ask(&server, &json!({"method": "ping", "to": to, "timeout_ms": 20_000}), true, None));
+            let order = channel.order();
+            assert_eq!(quiet.reply(&order, "ok"), 204);
+            let (status, command) = asking.join().unwrap();
+            assert_eq!((status, statuses(&command)), (200, vec![("quiet@h", "ok")]), "{command}");
+        });
+    }
+    let (_, command) = ask(&server, &json!({"method": "ping", "timeout_ms": 100}), true, None);
+    assert_eq!(statuses(&command), [("quiet@h", "unanswered")], "{command}");
+
+    // It has ended, or nothing is left by which it could be asked.
+    quiet.offline(&server);
+    let (_, command) = ask(&server, &json!({"method": "ping"}), true, None);
+    assert_eq!(command["lines"], json!([]), "{command}");
+}

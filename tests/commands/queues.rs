@@ -238,3 +238,92 @@ fn tasks_run_again_by_the_worker_that_had_them_and_the_exit_code_says_whether_al
     let all = server.get("/commands");
     assert!(all["commands"].as_array().unwrap().iter().all(|command| lines(command) == 1), "{all}");
 }
+
+#[test]
+fn tasks_are_listed_by_the_name_of_their_worker_and_by_time() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "video", "all");
+    let uuid = says(&server, &["call", "render", "--args", "[9]", "-Q", "video"]);
+    worker.says("called render video");
+    worker.works();
+    let uuid = uuid.trim();
+    let task = wait_for("its end", || {
+        let task = server.get(&format!("/queue-tasks?q=id:{uuid}"))["tasks"].get(0).cloned()?;
+        (task["state"] == "succeeded").then_some(task)
+    });
+    let of = server.get(&format!("/workers/{}", task["worker_id"].as_str().expect("it ran")));
+    let (host, program, pid) = (of["hostname"].as_str().unwrap(), of["program"].as_str().unwrap(), of["pid"].as_u64().unwrap());
+    let list = |words: &[&str]| {
+        let mut monitor = command("monitor");
+        monitor.args(["queue", "tasks", "--server", server.url()]).args(words);
+        let finished = run(monitor);
+        (finished.code.expect("it ends"), finished.stdout, finished.stderr)
+    };
+    for (words, is_listed) in [
+        (["--worker", of["id"].as_str().unwrap()], true),
+        (["--worker", host], true),
+        (["--worker", &format!("{program}@{host}")], true),
+        (["--worker", &format!("{program}@{host}:{pid}")], true),
+        (["--worker", "monitor-test-*"], true),
+        (["--received-after", "10m ago"], true),
+        (["--received-before", "10m ago"], false),
+        (["--started-after", "2026-01-01"], true),
+        (["--started-before", "2026-01-01T08:00Z"], false),
+        (["--received-before", "1763600000123456"], false),
+    ] {
+        let (code, text, errors) = list(&words);
+        assert!(code == 0 && text.contains(uuid) == is_listed, "{words:?}: {text}{errors}");
+    }
+    says(&server, &["call", "render", "-Q", "video"]);
+    worker.says("called render video");
+    wait_for("the second task", || (list(&["--limit", "2"]).1.lines().count() == 2).then_some(()));
+    let (code, text, errors) = list(&["--limit", "1", "--json"]);
+    let page: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert!(code == 0 && page["tasks"].as_array().map(Vec::len) == Some(1), "{text}{errors}");
+    assert!(errors.contains("there are more: --cursor"), "{errors}");
+    for (words, error) in [
+        (["--worker", "nobody@nowhere"], "there is no worker \"nobody@nowhere\""),
+        (["--worker", &format!("{program}@{host}x")], &format!("did you mean {program}@{host}?")),
+        (["--state", "faild"], "did you mean failed?"),
+        (["--received-after", "soon"], "such as 10m ago"),
+    ] {
+        let (code, text, errors) = list(&words);
+        assert!(code == 2 && text.is_empty() && errors.contains(error), "{words:?}: {text}{errors}");
+    }
+}
+
+#[test]
+fn workers_are_listed_by_state_and_text_with_counts_of_their_tasks() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "video", "all");
+    let gone = crate::raw::Raw::online(&server, 1, "gone");
+    gone.offline(&server);
+    for args in [&["--args", "[9]"][..], &["--args", "[8]"], &[]] {
+        says(&server, &[&["call", "render", "-Q", "video"], args].concat());
+        worker.says("called render video");
+    }
+    worker.works();
+    let list = |words: &[&str]| {
+        let mut monitor = command("monitor");
+        monitor.args(["workers", "--server", server.url()]).args(words);
+        let finished = run(monitor);
+        (finished.code.expect("it ends"), finished.stdout, finished.stderr)
+    };
+    let line = wait_for("the ends of its tasks", || {
+        list(&["--state", "online"]).1.lines().find(|line| line.contains("1 failed")).map(str::to_owned)
+    });
+    assert!(line.contains("monitor-test-worker@") && line.contains("  2 succeeded  1 failed"), "{line}");
+    assert_eq!(list(&[]).1.lines().count(), 2);
+    for (words, count) in [(&["--state", "offline"][..], 1), (&["--state", "lost"], 0), (&["--q", "P@H:1"], 1), (&["--q", "nobody"], 0)] {
+        let (code, text, errors) = list(words);
+        assert!(code == 0 && text.lines().count() == count, "{words:?}: {text}{errors}");
+        assert!(text.lines().all(|line| line.contains("p@h:1") && line.contains("offline")), "{text}");
+        assert_eq!(errors.contains("no workers here"), count == 0, "{errors}");
+    }
+    let (_, text, _) = list(&["--state", "online", "--json"]);
+    let page: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(page["workers"][0]["tasks"], json!({"succeeded": 2, "failed": 1, "retried": 0}), "{page}");
+    assert_eq!(page["workers"].as_array().map(Vec::len), Some(1));
+    let (code, _, errors) = list(&["--state", "offlin"]);
+    assert!(code == 2 && errors.contains("did you mean offline?"), "{errors}");
+}

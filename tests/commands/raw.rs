@@ -21,6 +21,11 @@ pub(crate) struct Channel(BufReader<reqwest::blocking::Response>);
 impl Raw {
     /// Says that it is online, and opens nothing yet.
     pub(crate) fn online(server: &Server, number: u64, program: &str) -> Self {
+        Self::online_with(server, number, program, 600_000)
+    }
+
+    /// Sends its start, with this interval of its heartbeats.
+    pub(crate) fn online_with(server: &Server, number: u64, program: &str, heartbeat_interval_ms: u64) -> Self {
         // A client of its own would be a thread for each, and there may be thousands of workers.
         static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::builder().no_proxy().timeout(None).build().unwrap());
 
@@ -29,7 +34,7 @@ impl Raw {
         let batch = json!({
             "version": 1, "sequence": 1, "sent_us": started_us,
             "worker": {"id": id, "hostname": "h", "pid": number, "program": program},
-            "events": [{"type": "worker-online", "time_us": started_us, "started_us": started_us, "version": "1", "heartbeat_interval_ms": 600_000}],
+            "events": [{"type": "worker-online", "time_us": started_us, "started_us": started_us, "version": "1", "heartbeat_interval_ms": heartbeat_interval_ms}],
         });
         let (status, answer) = server.post(&batch);
         assert_eq!(status, 200, "{answer}");

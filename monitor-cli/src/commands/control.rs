@@ -6,14 +6,16 @@ use monitor_wire::{CHANGING_METHODS, Fields, Order, ProgramOrder, READING_METHOD
 use serde_json::Value;
 
 use super::asking::{self, Whom, ask};
+use super::queue;
 use crate::exit::{self, Misused};
 
 const EXAMPLES: &str = "\
 Examples:
   monitor control rate-limit render 10/s --for 10m     begins no more of them, for ten minutes; 0 takes the limit away
   monitor control time-limit render 10s 30s            may know after 10 s that it is late, and is ended after 30 s; 0 is none
-  monitor control revoke 8a1c7f0e 9b2d8e1f             tasks that are not to be run, by workers that come later neither
-  monitor control revoke 8a1c7f0e --terminate          nor to go on
+  monitor control revoke 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+                                                       a task that is not to be run, by workers that come later neither
+  monitor control revoke 8a1c7f0e --terminate          nor to go on; six or more of its digits are enough if the task is known
   monitor control pause --for 5m -d 'worker@build-*'
   monitor control resume
   monitor control pool-grow 2                          and pool-shrink 2
@@ -66,7 +68,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let Some(method) = &args.method else { return asking::list(&args.whom.connection, "operate") };
-    let arguments = read(method, args).map_err(Misused)?;
+    let mut arguments = read(method, args).map_err(Misused)?;
+    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    match (&**method, &words[..]) {
+        ("revoke", ids) => drop(arguments.insert("ids".to_owned(), queue::full_ids(&args.whom.connection, ids)?.into())),
+        ("rate-limit" | "time-limit", [name, ..]) => queue::warn_of_unknown_name(&args.whom.connection, name)?,
+        _ => {}
+    }
     ask(&args.whom, method, arguments)
 }
 

@@ -51,3 +51,4 @@ pub(crate) mod top;
 pub(crate) mod tree;
 pub(crate) mod user;
 mod within;
+pub(crate) mod workers;

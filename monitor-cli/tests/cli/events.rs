@@ -102,6 +102,8 @@ fn what_can_not_be_done_is_said_with_its_exit_code() {
         (&["events", "--camera", "mail:ops@example.com"], 1, "MONITOR_SMTP_URL"),
         (&["events", "--maxrate", "often"], 2, "30/m"),
         (&["events", "--frequency", "0s"], 2, "such as 500ms"),
+        (&["events", "--frequency", "1m"], 2, "--camera <KIND:TARGET>"),
+        (&["events", "--maxrate", "1/h"], 2, "--camera <KIND:TARGET>"),
         (&["events", "--position", "/no/such/folder/at"], 1, "/no/such/folder/at"),
     ] {
         let mut command = monitor(args);
@@ -483,13 +485,15 @@ fn a_camera_that_fails_is_told_once_and_holds_up_nothing() {
         [full.to_owned(), format!("webhook:{webhook}"), "command:echo broken >&2; exit 3".to_owned(), "mail:ops@example.com".to_owned()];
     let mut args = vec!["events", "--dump", "--after", "0", "--limit", "7", "--frequency", "1ms", "--server", &server.url];
     args.extend(cameras.iter().flat_map(|camera| ["--camera", camera.as_str()]));
-    let output = monitor(&args).env("MONITOR_SMTP_URL", "smtp://127.0.0.1:1").assert().success().get_output().clone();
+    let output = monitor(&args).env("MONITOR_SMTP_URL", "smtp://127.0.0.1:1").assert().code(1).get_output().clone();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 7);
     let errors = String::from_utf8(output.stderr).unwrap();
     for words in [full, "answered 500", "exit status: 3: broken", "camera mail:ops@example.com: "] {
         assert!(errors.contains(words), "{words}: {errors}");
     }
-    assert_eq!(errors.lines().count(), 4, "each once: {errors}");
+    assert_eq!(errors.lines().count(), 5, "each once, and why the command failed: {errors}");
+    let last = errors.lines().last().unwrap();
+    assert!(last.starts_with("monitor: the last picture was not delivered: ") && last.contains(", webhook:"), "{last}");
     assert!(!errors.contains("secret"), "{errors}");
     assert!(posted.try_iter().count() >= 1);
 }

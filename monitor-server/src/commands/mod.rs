@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Command, CommandId, CommandsPage, Worker, WorkerId};
+use monitor_wire::{Command, CommandId, CommandsPage, Worker, WorkerId, WorkerState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -254,9 +254,27 @@ impl Commands {
     }
 
     /// Workers that are online, and when they were last heard of.
-    async fn online(&self) -> Result<Vec<(WorkerId, u64)>, CommandError> {
-        let store = self.store.clone();
-        Ok(tokio::task::spawn_blocking(move || store.online()).await??)
+    async fn online(self: &Arc<Self>) -> Result<Vec<(WorkerId, u64)>, CommandError> {
+        let commands = self.clone();
+        Ok(tokio::task::spawn_blocking(move || commands.read_online()).await??)
+    }
+
+    /// Reads which workers are online: those that send heartbeats, and those without heartbeats that hold a channel. Blocks.
+    fn read_online(&self) -> Result<Vec<(WorkerId, u64)>, StoreError> {
+        let mut holders: HashSet<WorkerId> = self.hub().channels.keys().copied().collect();
+        let mut online = self.store.online()?;
+        for (id, _) in &online {
+            holders.remove(id);
+        }
+        for id in holders {
+            // One that should send heartbeats and is not online has ended or is lost.
+            if let Some(worker) = self.store.worker(id)?
+                && worker.state == WorkerState::ONLINE
+            {
+                online.push((id, worker.last_seen_us));
+            }
+        }
+        Ok(online)
     }
 
     /// Workers that are online, and of these others all that there are. Of several agents of a name only those count that hold a channel, if
@@ -266,7 +284,7 @@ impl Commands {
         let commands = self.clone();
         let looked_up = tokio::task::spawn_blocking(move || {
             let mut known = Vec::new();
-            for (id, last_seen_us) in commands.store.online()? {
+            for (id, last_seen_us) in commands.read_online()? {
                 let identity = match identities.get(&id) {
                     Some(identity) => identity.clone(),
                     None => match commands.look_up(id)? {

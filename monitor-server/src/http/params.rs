@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
+use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{ProcessId, RootId};
 use percent_encoding::percent_decode_str;
 use serde::de::{self, DeserializeOwned, Deserializer};
@@ -271,6 +272,17 @@ pub(super) struct Words(Vec<String>);
 impl Words {
     pub(super) fn each<T: From<String>>(self) -> Vec<T> {
         self.0.into_iter().map(T::from).collect()
+    }
+
+    /// The words of the parameter `name`, each of which must be one of `known`.
+    pub(super) fn each_of<T: From<String> + PartialEq + fmt::Display>(self, name: &str, known: &[T]) -> Result<Vec<T>, ApiError> {
+        let words: Vec<T> = self.each();
+        let Some(unknown) = words.iter().find(|word| !known.contains(word)) else { return Ok(words) };
+        let (unknown, known): (_, Vec<_>) = (unknown.to_string(), known.iter().map(T::to_string).collect());
+        let near = did_you_mean(&unknown, known.iter().map(String::as_str));
+        let found: String = unknown.chars().take(80).collect();
+        let detail = format!("parameter `{name}`: {found:?} is not known{near}; expected {}", known.join(", "));
+        Err(ApiError::Parameter { name: name.to_owned(), detail })
     }
 }
 

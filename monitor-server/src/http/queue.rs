@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use monitor_wire::{
-    Problem, Process, Queue, QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState, WorkerId,
+    Phase, Problem, Process, Queue, QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState,
 };
 use serde::{Deserialize, Deserializer, de};
 use tokio::time::Instant;
@@ -37,8 +37,10 @@ pub(super) struct QueueTasksParams {
     #[serde(rename = "type")]
     #[param(example = "video.render")]
     name: Option<String>,
-    /// Worked on, or last received, by this worker: its id, 32 lower-case hex digits.
-    worker: Option<WorkerId>,
+    /// Worked on, or last received, by this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its
+    /// host, or a glob for its name. Several workers may have the same name.
+    #[param(example = "render@build-7")]
+    worker: Option<String>,
     /// In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "failed,lost")]
@@ -119,13 +121,17 @@ pub(super) async fn get_queue_tasks(State(app): State<App>, Strict(params): Stri
     let search = params.q.as_deref().map(Search::read).transpose();
     let search = search.map_err(|mistake| ApiError::Parameter { name: "q".to_owned(), detail: format!("parameter `q`, {mistake}") })?;
     let time = |time: Option<TimeUs>| time.map(|time| time.0);
+    let workers = match params.worker {
+        Some(name) => app.workers_named("worker", name).await?,
+        None => Vec::new(),
+    };
     let query = QueueTasksQuery {
         sort: params.sort.0,
         is_descending: params.sort.1,
         name: params.name,
-        worker: params.worker,
-        states: params.state.each(),
-        phases: params.phase.each(),
+        workers,
+        states: params.state.each_of("state", &[ProcessState::KNOWN, &[ProcessState::RETRYING]].concat())?,
+        phases: params.phase.each_of("phase", Phase::KNOWN)?,
         queue: params.queue,
         received: (time(params.received_after), time(params.received_before)),
         started: (time(params.started_after), time(params.started_before)),

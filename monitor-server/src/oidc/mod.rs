@@ -214,6 +214,10 @@ impl Oidc {
         token: &AccessToken,
     ) -> Result<Identity, Refusal> {
         let subject = claims.subject().clone();
+        // Accounts are told apart by it.
+        if subject.trim().is_empty() {
+            return Err(Refusal::new(Reason::Token, "the ID token names no subject (`sub`)"));
+        }
         let mut all = object(&claims);
         if claim(&all, &self.groups_claim).is_none() || shown_name(&all).is_none() {
             let more = self.user_info(metadata, token, &subject).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use monitor_state::{WorkerFacts, WorkerStatus};
-use monitor_wire::{Dropped, Worker, WorkerId, WorkerState};
+use monitor_wire::{Dropped, Worker, WorkerId, WorkerState, WorkerTasks};
 
 /// A worker as shown.
 pub(super) fn view(
@@ -13,6 +13,7 @@ pub(super) fn view(
     (last_seen_us, lag): (u64, Option<i64>),
     open: i64,
     dropped: Vec<Dropped>,
+    tasks: WorkerTasks,
 ) -> Worker {
     let status = facts.status();
     let online = facts.online();
@@ -41,6 +42,7 @@ pub(super) fn view(
         running: if status == WorkerStatus::Online { open as u64 } else { 0 },
         active: figures.active,
         processed: figures.processed,
+        tasks,
         loadavg: figures.loadavg,
         registered: Vec::new(),
         clock_offset_us: lag.map(|lag| -lag),

@@ -290,7 +290,7 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     // The cookie is gone; whoever has kept it is told so, too.
     ada.cookies = begun;
     refused(ada.get(&callback).await, 400, "This login was used before").await;
-    for odd in ["", "?state=", "?code=x&state=y", "?error=server_error"] {
+    for odd in ["", "?state=", "?code=x&state=y", "?error=server_error", "?state=a&state=b", "?code=%FF%", "?&&=&"] {
         let asked = Browser::new().get(&format!("http://{}/login/oidc/callback{odd}", server.address)).await;
         refused(asked, 400, "begun in another browser").await;
     }
@@ -307,6 +307,7 @@ async fn a_token_that_is_not_for_this_login_lets_nobody_in() {
         (json!({"claims": {"nonce": "another"}}), "is of another login"),
         (json!({"claims": {"iss": "http://127.0.0.1:1"}}), "can&#39;t be trusted"),
         (json!({"claims": {"iat": "soon"}}), "can&#39;t be trusted"),
+        (json!({"claims": {"sub": ""}}), "can&#39;t be trusted"),
         (json!({"claims": {}, "foreign": true}), "is not signed by a key"),
     ] {
         provider.tell(change.clone()).await;
@@ -316,6 +317,16 @@ async fn a_token_that_is_not_for_this_login_lets_nobody_in() {
     }
     assert!(server.access().users().unwrap().is_empty());
     provider.tell(json!({"foreign": false})).await;
+    assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
+}
+
+#[tokio::test]
+async fn logins_without_a_group_that_may_come_in_lock_nobody_out() {
+    let provider = Provider::start(0).await;
+    let server = provider.server(|_| {}).await;
+    for _ in 0..12 {
+        refused(Browser::new().log_in(&server, "eve").await, 403, "none of your groups may come in here").await;
+    }
     assert_eq!(Browser::new().log_in(&server, "ada").await.status(), 200);
 }
 

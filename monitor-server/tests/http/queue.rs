@@ -32,6 +32,23 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn an_unknown_state_or_phase_is_answered_with_the_nearest() {
+    let server = filled().await;
+    for (query, words) in [
+        ("state=faild", "did you mean failed?"),
+        ("state=running,banana", "\"banana\" is not known; expected pending, running, succeeded"),
+        ("phase=banana", "expected sent, received"),
+        ("phase=retryed", "did you mean retried?"),
+        ("worker=%5B", "["),
+    ] {
+        let (status, problem) = read(server.get(&format!("/api/v1/queue-tasks?{query}")).send().await.unwrap()).await;
+        let parameter = query.split_once('=').map(|(name, _)| name);
+        assert!(status == 400 && problem["parameter"].as_str() == parameter, "{query}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{query}: {problem}");
+    }
+}
+
+#[tokio::test]
 async fn tasks_are_listed_counted_and_found() {
     let server = filled().await;
     for (query, expected) in [

@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { before, test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
 import { openChannel, useChannels } from "./channel.mjs";
-import { newId, queueTask, server, Tree, Worker } from "./events.mjs";
+import { newId, nowUs, queueTask, server, Tree, Worker } from "./events.mjs";
 import { addUser, logIn, skipUsers as skip } from "./users.mjs";
 
 useBrowser();
@@ -199,4 +199,21 @@ test("a worker without a channel says that it takes no commands, and one that is
       await hasText(page.locator(".notice h2"), `There is no worker ${id} here.`);
     }
   }, { expected: /status of 40[04]/ });
+});
+
+test("the list of workers counts their tasks by how they ended, and counts on with their heartbeats", async () => {
+  const worker = await new Worker({ program: "render", hostname: newId() }).online();
+  const [first, second] = [queueTask("video.cut", "video"), queueTask("video.cut", "video")];
+  await worker.send(...first.received(), ...first.started(), ...first.succeeded(1));
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    const row = page.locator(`tr[data-worker="${worker.id}"]`);
+    const counts = async (...expected) => {
+      for (const [at, column] of ["succeeded", "failed", "retried"].entries()) await hasText(row.locator(`.${column}`), expected[at]);
+    };
+    await counts("1", "0", "0");
+    await worker.send(...second.received(), ...second.started(), ...second.retried("no net"), { type: "worker-heartbeat", time_us: nowUs() });
+    await counts("1", "0", "1");
+    await worker.send(...second.started(2), ...second.failed("no disk", 2), { type: "worker-heartbeat", time_us: nowUs() });
+    await counts("1", "1", "1");
+  });
 });

@@ -63,10 +63,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KIND:TARGET")]
     camera: Vec<CameraArg>,
     /// How often cameras take a picture, if anything happened
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = read_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = read_duration, requires = "camera")]
     frequency: Duration,
     /// Cameras take no more pictures than this: `10/s`, `30/m` or `1/h`
-    #[arg(long, value_name = "RATE", value_parser = camera::read_rate)]
+    #[arg(long, value_name = "RATE", value_parser = camera::read_rate, requires = "camera")]
     maxrate: Option<Duration>,
     /// Ends after so many events
     #[arg(long, value_name = "EVENTS")]
@@ -111,12 +111,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
             failure.map_or(Ok(()), |error| Err(anyhow::Error::new(error).context("could not print the event")))
         }
-        Some(Ok(_)) => Ok(()),
+        Some(Ok(_)) => all_delivered(&receiver),
         None => {
             receiver.last_pictures();
-            Ok(())
+            all_delivered(&receiver)
         }
     }
+}
+
+/// Fails if a camera could not deliver its last picture.
+fn all_delivered(receiver: &Receiver) -> anyhow::Result<()> {
+    let failing = receiver.failing_cameras();
+    anyhow::ensure!(failing.is_empty(), "the last picture was not delivered: {}", failing.join(", "));
+    Ok(())
 }
 
 fn receiver(args: &Args, as_of: u64) -> anyhow::Result<Receiver> {

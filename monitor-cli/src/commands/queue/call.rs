@@ -77,7 +77,7 @@ fn read_expiry(text: &str) -> Result<u64, String> {
 }
 
 /// Unix µs; 0 of a time before 1970.
-fn micros(at: jiff::Timestamp) -> u64 {
+pub(super) fn micros(at: jiff::Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or(0)
 }
 

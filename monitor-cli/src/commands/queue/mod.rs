@@ -1,6 +1,7 @@
 //! `monitor queue`, `monitor result`, `monitor call`, `monitor purge` and `monitor retry`
 
 mod call;
+mod known;
 mod purge;
 mod result;
 mod retry;
@@ -13,12 +14,15 @@ use clap::Subcommand;
 use monitor_wire::{CommandLine, CommandStatus, Process, Queue, QueueCounts, QueueOfWorker, QueueTasksPage};
 use serde::de::DeserializeOwned;
 
+use self::call::micros;
 pub(crate) use self::call::{CallArgs, call};
+pub(crate) use self::known::{full_ids, warn_of_unknown_name};
 pub(crate) use self::purge::{PurgeArgs, purge};
 pub(crate) use self::result::{ResultArgs, result};
 pub(crate) use self::retry::{RetryArgs, retry};
 use super::asking::read_timeout;
-use crate::client::Connection;
+use super::task::time;
+use crate::client::{Connection, print_json, read};
 use crate::exit;
 use crate::text::{
     DURATION_COLUMNS, Line, elapsed, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible, width,
@@ -31,8 +35,9 @@ Examples:
   monitor queue types
   monitor queue tasks --state failed --type video.render
   monitor queue tasks --sort -runtime --limit 10
+  monitor queue tasks --worker render@build-7 --received-after '10m ago'
   monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
-  monitor queue tasks --json | jq -r '.tasks[].native_id'";
+  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'   stderr names the --cursor of the next page, if there is one";
 
 /// Names are not shown wider than this, for the other columns' sake.
 const NAME_COLUMNS: usize = 40;
@@ -72,8 +77,8 @@ struct Tasks {
     /// Only of exactly this name
     #[arg(long = "type", value_name = "NAME")]
     name: Option<String>,
-    /// Only of this worker: its id
-    #[arg(long, value_name = "ID")]
+    /// Only of this worker: its id, its name like `render@build-7` (with `:pid` if several share it), its host, or a glob like `render@*`
+    #[arg(long)]
     worker: Option<String>,
     /// Only in these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`
     #[arg(long, value_name = "STATES")]
@@ -84,18 +89,18 @@ struct Tasks {
     /// Only of this queue
     #[arg(long)]
     queue: Option<String>,
-    /// Received at this time or later, in Unix microseconds
-    #[arg(long, value_name = "TIME")]
-    received_after: Option<String>,
+    /// Received at this time or later: `10m ago`, `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or in Unix microseconds
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    received_after: Option<u64>,
     /// Received before this time
-    #[arg(long, value_name = "TIME")]
-    received_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    received_before: Option<u64>,
     /// Started at this time or later
-    #[arg(long, value_name = "TIME")]
-    started_after: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    started_after: Option<u64>,
     /// Started before this time
-    #[arg(long, value_name = "TIME")]
-    started_before: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = read_time)]
+    started_before: Option<u64>,
     /// Only those like this: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`,
     /// `or`, `not` and brackets
     #[arg(long, value_name = "SEARCH")]
@@ -111,6 +116,11 @@ struct Tasks {
     cursor: Option<String>,
     #[command(flatten)]
     connection: Connection,
+}
+
+/// A time in Unix microseconds, or as [`time`] reads it.
+fn read_time(text: &str) -> Result<u64, String> {
+    text.parse().or_else(|_| time(text).map(micros))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -134,10 +144,6 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
         ("state", &args.state),
         ("phase", &args.phase),
         ("queue", &args.queue),
-        ("received_after", &args.received_after),
-        ("received_before", &args.received_before),
-        ("started_after", &args.started_after),
-        ("started_before", &args.started_before),
         ("q", &args.q),
         ("cursor", &args.cursor),
     ];
@@ -146,19 +152,32 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
             call = call.parameter(name, value);
         }
     }
+    let times = [
+        ("received_after", args.received_after),
+        ("received_before", args.received_before),
+        ("started_after", args.started_after),
+        ("started_before", args.started_before),
+    ];
+    for (name, time) in times {
+        if let Some(time) = time {
+            call = call.parameter(name, &time);
+        }
+    }
     if args.offset > 0 {
         call = call.parameter("offset", &args.offset);
     }
-    args.connection.show(call, |page| print_tasks(&page))
-}
-
-fn print_tasks(page: &QueueTasksPage) -> anyhow::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(render_tasks(&page.tasks, terminal_width(), now_us()).as_bytes())?;
-    out.flush()?;
+    let answer = args.connection.wait(call.json())?;
+    let page: QueueTasksPage = read(answer.clone())?;
+    if args.connection.json {
+        print_json(&answer)?;
+    } else {
+        let mut out = anstream::stdout().lock();
+        out.write_all(render_tasks(&page.tasks, terminal_width(), now_us()).as_bytes())?;
+        out.flush()?;
+    }
     match &page.next_cursor {
         Some(cursor) => writeln!(anstream::stderr(), "there are more: --cursor '{}'", visible(cursor))?,
-        None if page.tasks.is_empty() => writeln!(anstream::stderr(), "no tasks here")?,
+        None if page.tasks.is_empty() && !args.connection.json => writeln!(anstream::stderr(), "no tasks here")?,
         None => {}
     }
     Ok(())

@@ -14,7 +14,8 @@ use crate::text::{Line, one_line, terminal_width, visible, width};
 const EXAMPLES: &str = "\
 Examples:
   monitor retry 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
-  monitor queue tasks --state failed --json | jq -r '.tasks[].native_id' | xargs monitor retry
+  monitor queue tasks --state failed --limit 1000 --json | jq -r '.tasks[].native_id' | xargs monitor retry
+                                         the newest 1,000 that failed; if there are more, the --cursor for them is printed
   monitor control --list                 who does it now
 
 Each task is asked of one worker that offers it: of the one that had it last, if it is there. It says by which id the task runs again.";

@@ -153,9 +153,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     own.map_or(code, ExitCode::from)
 }
 
-/// A time as people write it: `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or with its offset.
+/// A time as people write it: `10m ago`, `2026-11-21`, `2026-11-21T08:00` on the clock of this machine, or with its offset.
 pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, String> {
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::system()).ok();
-    let at = text.parse().ok().or_else(|| civil().map(|at| at.timestamp()));
-    at.ok_or_else(|| "expected a time such as 2026-11-21, 2026-11-21T08:00 or 2026-11-21T08:00Z".to_owned())
+    let ago = || {
+        let ago = monitor_tasks::duration::read(text.strip_suffix("ago")?.trim_end()).ok()?;
+        jiff::Timestamp::now().checked_sub(ago).ok()
+    };
+    let at = text.parse().ok().or_else(|| civil().map(|at| at.timestamp())).or_else(ago);
+    at.ok_or_else(|| "expected a time such as 10m ago, 2026-11-21, 2026-11-21T08:00 or 2026-11-21T08:00Z".to_owned())
 }

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -59,7 +60,13 @@ fn elsewhere(app: &App, oidc: &Oidc, request: &Request) -> Option<String> {
     is_other.then(|| oidc.base().join(request.uri().path_and_query()?.as_str()).ok().map(String::from)).flatten()
 }
 
-pub(in crate::http) async fn get_callback(State(app): State<App>, Query(answer): Query<Answer>, request: Request) -> Response {
+pub(in crate::http) async fn get_callback(
+    State(app): State<App>,
+    answer: Result<Query<Answer>, QueryRejection>,
+    request: Request,
+) -> Response {
+    // An answer that can't be read belongs to no login.
+    let answer = answer.map(|Query(answer)| answer).unwrap_or_default();
     let oidc = match provider(&app, &request) {
         Ok(oidc) => oidc,
         Err(error) => return error.into_response(),
@@ -100,6 +107,10 @@ pub(in crate::http) async fn get_callback(State(app): State<App>, Query(answer):
         Err(error) => error.into_response(),
         Ok(Err(refusal)) => {
             tracing::warn!(%refusal, "a login by OpenID Connect came to nothing");
+            // The provider knows this person, so it was no guess.
+            if refusal.reason == Reason::NoRole {
+                client.inspect(|client| app.paces.failures.forgive(*client));
+            }
             refused(&app, words, next, &refusal)
         }
         Ok(Ok(session)) => {

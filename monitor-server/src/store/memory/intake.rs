@@ -267,7 +267,8 @@ impl Transaction<'_> {
         if let Some(relayed) = relayed.filter(|relayed| relayed.id != sender && !is_void) {
             self.hear_of(relayed.id);
         }
-        *self.seen(sender).events.entry(event.type_name().to_owned()).or_default() += 1;
+        let about_whom = relayed.filter(|_| !is_void).map_or(sender, |relayed| relayed.id);
+        *self.seen(about_whom).events.entry(event.type_name().to_owned()).or_default() += 1;
         self.state.facts.apply_batch(&Batch { sequence: number, events: vec![event.clone()], ..head.clone() });
         self.state.events += 1;
         let mut subject = Subject::default();

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use monitor_state::Facts;
-use monitor_wire::{Dropped, ProcessId, RootId, Worker, WorkerId};
+use monitor_wire::{Dropped, ProcessId, RootId, Worker, WorkerId, WorkerTasks};
 
 use super::{KeepEvents, StoreError};
 
@@ -114,6 +114,8 @@ impl State {
             root_id: *root_id,
             count: *count,
         });
+        let mut tasks = WorkerTasks::default();
+        seen.events.iter().for_each(|(event_type, count)| tasks.add(event_type, *count));
         Some(super::worker::view(
             seen.id,
             facts,
@@ -121,6 +123,7 @@ impl State {
             (seen.last_seen_us, seen.lag_us),
             self.open_at(seen.id) as i64,
             dropped.collect(),
+            tasks,
         ))
     }
 

@@ -31,8 +31,8 @@ pub struct QueueTasksQuery {
     pub is_descending: bool,
     /// Of exactly this name.
     pub name: Option<String>,
-    /// Worked on, or last received, by this worker.
-    pub worker: Option<WorkerId>,
+    /// Worked on, or last received, by one of these workers, if any is named.
+    pub workers: Vec<WorkerId>,
     /// In one of these states, if any is named.
     pub states: Vec<State>,
     /// In one of these phases, if any is named.
@@ -91,7 +91,7 @@ impl QueueTasksQuery {
         };
         self.name.as_ref().is_none_or(|name| *name == process.name)
             && self.queue.as_ref().is_none_or(|queue| Some(queue) == task.queue.as_ref())
-            && self.worker.is_none_or(|worker| worker_of(process) == Some(worker))
+            && (self.workers.is_empty() || worker_of(process).is_some_and(|worker| self.workers.contains(&worker)))
             && (self.states.is_empty() || self.states.contains(&process.state))
             && (self.phases.is_empty() || self.phases.contains(&task.phase))
             && is_within(self.received, task.received_us)

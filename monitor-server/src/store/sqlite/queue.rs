@@ -113,7 +113,7 @@ fn indexed(query: &QueueTasksQuery) -> Option<(&'static str, String)> {
         QueueSort::State => state(),
         QueueSort::Received => {
             let queue = || Some(("queue", query.queue.clone()?));
-            let worker = || Some(("worker", query.worker?.to_string()));
+            let worker = || if let [worker] = &*query.workers { Some(("worker", worker.to_string())) } else { None };
             let phase = || if let [phase] = &*query.phases { Some(("phase", phase.as_str().to_owned())) } else { None };
             worker().or_else(name).or_else(queue).or_else(phase).or_else(state)
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use monitor_state::{WorkerFacts, WorkerStatus};
-use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkersPage};
+use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkerTasks, WorkersPage};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::pool::Snapshot;
@@ -23,6 +23,17 @@ pub(super) fn dropped(connection: &Connection, key: i64) -> Result<Vec<Dropped>>
         Ok(Dropped { event_type: row.get(0)?, reason: row.get(1)?, root_id, count: row.get::<_, i64>(3)? as u64 })
     };
     statement.query_map([key], dropped)?.collect()
+}
+
+/// How the tasks went that a worker worked on.
+pub(super) fn tasks(connection: &Connection, key: i64) -> Result<WorkerTasks> {
+    let sql = "SELECT text.value, count FROM worker_events JOIN text ON text.id = type WHERE worker = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let (mut rows, mut tasks) = (statement.query([key])?, WorkerTasks::default());
+    while let Some(row) = rows.next()? {
+        tasks.add(row.get_ref(0)?.as_str()?, row.get::<_, i64>(1)? as u64);
+    }
+    Ok(tasks)
 }
 
 /// A worker's key in the rows.
@@ -111,6 +122,7 @@ fn read(connection: &Connection, row: &Row<'_>) -> Result<(Worker, WorkerFacts)>
         is_online.insert(relay, status(connection, relay)? == WorkerStatus::Online);
     }
     let is_unheard = facts.is_behind_silence(|relay| is_online[&relay]);
-    let worker = worker::view(ids::worker(row, 1)?, &facts, is_unheard, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);
+    let (seen, tasks) = ((row.get::<_, i64>(2)? as u64, row.get(5)?), tasks(connection, row.get(0)?)?);
+    let worker = worker::view(ids::worker(row, 1)?, &facts, is_unheard, seen, row.get(3)?, dropped, tasks);
     Ok((worker, facts))
 }

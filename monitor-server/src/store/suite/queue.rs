@@ -1,11 +1,11 @@
 //! Lists of tasks of queues.
 
-use monitor_wire::{Batch, Phase, QueueTasksPage, State};
+use monitor_wire::{Batch, Phase, QueueTasksPage, State, WorkerTasks};
 use serde_json::{Value, json};
 
 use super::{Place, Say as _};
 use crate::store::queue::{QueueCount, QueueQueries as _, QueueSort, QueueTasksQuery, Search};
-use crate::store::{Intake as _, Store, StoreError};
+use crate::store::{Intake as _, Queries as _, Store, StoreError};
 use crate::support::{batch, process, root, worker};
 
 /// A batch of one event about the process of this number, of worker A.
@@ -80,8 +80,9 @@ fn a_list_of_tasks_is_filtered<P: Place>() {
         (QueueTasksQuery { states: vec![State::FAILED], ..any() }, vec![3]),
         (QueueTasksQuery { states: vec![State::FAILED, State::PENDING], ..any() }, vec![4, 3, 5]),
         (QueueTasksQuery { phases: vec![Phase::RETRIED], ..any() }, vec![5]),
-        (QueueTasksQuery { worker: Some(worker('A')), phases: vec![Phase::SUCCEEDED], ..any() }, vec![2]),
-        (QueueTasksQuery { worker: Some(worker('B')), ..any() }, vec![]),
+        (QueueTasksQuery { workers: vec![worker('A')], phases: vec![Phase::SUCCEEDED], ..any() }, vec![2]),
+        (QueueTasksQuery { workers: vec![worker('B'), worker('A')], phases: vec![Phase::SUCCEEDED], ..any() }, vec![2]),
+        (QueueTasksQuery { workers: vec![worker('B')], ..any() }, vec![]),
         (QueueTasksQuery { received: (Some(30), Some(60)), ..any() }, vec![2]),
         (QueueTasksQuery { started: (Some(40), Some(70)), ..all(QueueSort::Name) }, vec![2]),
         (QueueTasksQuery { received: (Some(u64::MAX), None), ..any() }, vec![]),
@@ -126,6 +127,31 @@ fn pages_of_tasks_have_each_once<P: Place>() {
     }
 }
 
+fn tasks_are_counted_by_the_worker_that_had_them<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    fill(&store);
+    let tasks = |of: char| store.worker(worker(of)).unwrap().unwrap().tasks;
+    let own = WorkerTasks { succeeded: 1, failed: 1, retried: 1 };
+    assert_eq!(tasks('A'), own);
+    // What another worker relays counts for the worker that it is about, and an event that arrives again counts once.
+    let relayed = json!({"id": worker('C').to_string(), "hostname": "h", "program": "relayed"});
+    let end = told(14, 1, &json!({"type": "task-succeeded", "worker": relayed}));
+    for _ in 0..2 {
+        let changes = store.say(std::slice::from_ref(&end), 5).unwrap();
+        for change in changes.iter() {
+            let shown = change.message.worker.as_ref().map(|worker| worker.tasks);
+            assert_eq!(shown, Some(WorkerTasks { succeeded: 1, ..WorkerTasks::default() }), "as the stream has it");
+        }
+    }
+    drop(store);
+    let store = place.open();
+    let listed = store.workers(9, None).unwrap().workers;
+    let of = |id: char| listed.iter().find(|shown| shown.id == worker(id)).unwrap().tasks;
+    assert_eq!((of('A'), of('C')), (own, WorkerTasks { succeeded: 1, ..WorkerTasks::default() }));
+    place.check(&store);
+}
+
 fn tasks_are_counted_as_they_stand<P: Place>() {
     let place = P::new();
     let store = place.open();
@@ -150,4 +176,10 @@ fn tasks_are_counted_as_they_stand<P: Place>() {
     assert_eq!(sorted, shown, "what is counted is what is listed");
 }
 
-for_each_store!(a_list_of_tasks_has_its_order, a_list_of_tasks_is_filtered, pages_of_tasks_have_each_once, tasks_are_counted_as_they_stand,);
+for_each_store!(
+    a_list_of_tasks_has_its_order,
+    a_list_of_tasks_is_filtered,
+    pages_of_tasks_have_each_once,
+    tasks_are_counted_as_they_stand,
+    tasks_are_counted_by_the_worker_that_had_them,
+);

@@ -4379,6 +4379,8 @@ export interface components {
             started_us?: number | null;
             /** @description Where it is. */
             state: components["schemas"]["WorkerState"];
+            /** @description How the tasks of queues went that it worked on, by their stored events. */
+            tasks?: components["schemas"]["WorkerTasks"];
             /** @description Version of what reports. */
             version?: string | null;
         };
@@ -4462,6 +4464,24 @@ export interface components {
         WorkerRole: string;
         /** @description Where a worker is. */
         WorkerState: string;
+        /** @description Counts of tasks of queues, by how a worker's attempts ended. */
+        WorkerTasks: {
+            /**
+             * @description Tasks that failed for good.
+             * @default 0
+             */
+            failed: number;
+            /**
+             * @description Attempts that failed and were to be followed by another one.
+             * @default 0
+             */
+            retried: number;
+            /**
+             * @description Tasks that succeeded.
+             * @default 0
+             */
+            succeeded: number;
+        };
         /** @description `GET /api/v1/workers`. */
         WorkersPage: {
             /** @description Number of the change that the page is true at. */
@@ -11186,8 +11206,12 @@ export interface operations {
                  * @example video.render
                  */
                 type?: string;
-                /** @description Worked on, or last received, by this worker: its id, 32 lower-case hex digits. */
-                worker?: components["schemas"]["WorkerId"];
+                /**
+                 * @description Worked on, or last received, by this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its
+                 *     host, or a glob for its name. Several workers may have the same name.
+                 * @example render@build-7
+                 */
+                worker?: string;
                 /**
                  * @description In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
                  * @example failed,lost

@@ -86,7 +86,7 @@ fn a_list_of_tasks_begins_with_an_index_in_its_own_order() {
     queries.push(QueueTasksQuery { received: (Some(1), Some(9)), ..received() });
     queries.push(QueueTasksQuery { name: Some("a".to_owned()), received: (Some(1), None), ..received() });
     queries.push(QueueTasksQuery { name: Some("a".to_owned()), ..any(QueueSort::Name) });
-    queries.push(QueueTasksQuery { worker: Some(worker('A')), ..received() });
+    queries.push(QueueTasksQuery { workers: vec![worker('A')], ..received() });
     queries.push(QueueTasksQuery { states: vec![State::FAILED], is_descending: true, ..received() });
     queries.push(QueueTasksQuery { states: vec![State::FAILED], ..any(QueueSort::State) });
     queries.push(QueueTasksQuery { phases: vec![monitor_wire::Phase::RETRIED], cursor: Some("[7,7]".to_owned()), ..received() });
@@ -99,7 +99,7 @@ fn a_list_of_tasks_begins_with_an_index_in_its_own_order() {
             assert!(lines.len() == 1 && lines[0].contains("USING INDEX queue_task_"), "{query:?}\n{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{plan}");
             let is_narrowed =
-                query.name.is_some() || query.worker.is_some() || query.queue.is_some() || query.states.len() + query.phases.len() > 0;
+                query.name.is_some() || !query.workers.is_empty() || query.queue.is_some() || query.states.len() + query.phases.len() > 0;
             assert!(!is_narrowed || lines[0].starts_with("SEARCH"), "{query:?}\n{plan}");
             Ok(())
         });

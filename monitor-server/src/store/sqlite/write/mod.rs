@@ -364,7 +364,8 @@ impl Transaction<'_> {
             match event {
                 PackedEvent::Started(_) => counts[0] += 1,
                 PackedEvent::Ended(_) => counts[1] += 1,
-                PackedEvent::Other(event) => *self.counted.entry((worker_key, type_of(event))).or_default() += 1,
+                // Counted as soon as it is known which worker it is about.
+                PackedEvent::Other(_) => {}
             }
             let (root, id) = match event {
                 PackedEvent::Started(started) => (self.root_at(&mut gathered, started.root)?, started.id),
@@ -416,6 +417,10 @@ impl Transaction<'_> {
                 }
             }
         }
+        let of = relayed.filter(|_| !is_void).map_or(id, |relayed| relayed.id);
+        let (worker, event_type) = (self.workers.get(self.connection, &mut self.tallies, of)?, type_of(event));
+        worker.tasks.add(&event_type, 1);
+        *self.counted.entry((worker.key, event_type)).or_default() += 1;
         match (about, event) {
             (Some(about), Event::ProcessLogged(logged)) => {
                 let root = self.root(about.root_id)?;

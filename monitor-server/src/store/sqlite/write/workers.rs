@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foldhash::HashMap;
 use monitor_state::{Ranges, WorkerFacts, WorkerStatus};
-use monitor_wire::{Dropped, Event, RootId, Worker, WorkerId, WorkerRef, WorkerState};
+use monitor_wire::{Dropped, Event, RootId, Worker, WorkerId, WorkerRef, WorkerState, WorkerTasks};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -40,6 +40,7 @@ pub(super) struct WorkerRow {
     /// How many processes are open there.
     pub open: i64,
     dropped: HashMap<Reason, u64>,
+    pub tasks: WorkerTasks,
     /// By how much these rose in the transaction.
     risen: HashMap<Reason, u64>,
     /// Events dropped since somebody was told of it, and when that was.
@@ -181,6 +182,7 @@ impl WorkerRow {
                     clock: Clock { known: row.get(5)?, ..Clock::default() },
                     open: row.get(2)?,
                     dropped: HashMap::default(),
+                    tasks: WorkerTasks::default(),
                     risen: HashMap::default(),
                     unsaid: 0,
                     said_us: None,
@@ -193,6 +195,7 @@ impl WorkerRow {
             .optional()?;
         let Some(mut row) = found else { return Ok(None) };
         let dropped = super::super::workers::dropped(connection, row.key)?;
+        row.tasks = super::super::workers::tasks(connection, row.key)?;
         row.dropped = dropped.into_iter().map(|of| ((of.event_type, of.reason, of.root_id), of.count)).collect();
         row.begin();
         Ok(Some(row))
@@ -211,6 +214,7 @@ impl WorkerRow {
             clock: Clock::default(),
             open: 0,
             dropped: HashMap::default(),
+            tasks: WorkerTasks::default(),
             risen: HashMap::default(),
             unsaid: 0,
             said_us: None,
@@ -339,7 +343,7 @@ impl WorkerRow {
             count: *count,
         });
         let is_unheard = self.facts.is_behind_silence(is_online);
-        worker::view(self.id, &self.facts, is_unheard, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect())
+        worker::view(self.id, &self.facts, is_unheard, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect(), self.tasks)
     }
 
     fn write(&self, connection: &Connection) -> Result<()> {

@@ -17,7 +17,9 @@ import { Ago } from "../../ui/Time.tsx";
 import "./workers.css";
 
 const MOST = 1000;
-const COLUMNS = ["state", "program", "host", "heard", "started", "running", "dropped"] as const;
+const COLUMNS = ["state", "program", "host", "heard", "started", "running", "succeeded", "failed", "retried", "dropped"] as const;
+
+const TASKS = ["succeeded", "failed", "retried"] as const;
 
 /** Who reports, who is gone, and who was lost with what. */
 export default function Workers() {
@@ -134,6 +136,11 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
         <Ago timeUs={worker.started_us} />
       </td>
       <td className="running number">{count(worker.running)}</td>
+      {TASKS.map((how) => (
+        <td key={how} className={`${how} number`}>
+          {worker.tasks ? count(worker.tasks[how]) : "–"}
+        </td>
+      ))}
       <td className="dropped number" title={why.join("\n")}>
         {dropped > 0 ? count(dropped) : "–"}
       </td>
