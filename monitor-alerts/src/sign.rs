@@ -65,6 +65,8 @@ words! {
         Restored = "restored",
         /// A channel delivers again, or the disk has room again.
         Works = "works",
+        /// Somebody has removed it on purpose.
+        Removed = "removed",
     }
 }
 

@@ -428,7 +428,28 @@ fn the_alerts_of_a_task_end_when_it_is_deleted() {
     bench.signs(&[failed("gold")]).signs(&[bad(Cause::Deleted, "gold")]).pass(HOUR);
     let told = bench.told();
     assert_eq!(told[2..], ["0:00 fired deleted gold → lead", "0:00 fired deleted gold → ops"], "{told:?}");
-    assert_eq!(bench.state.firing().count(), 1);
+    assert_eq!(bench.state.firing().count(), 1, "its file is gone, as its agent says");
+    // What a person has deleted is told once, and nothing has to end it.
+    let mut by_ada = bad(Cause::Deleted, "tin");
+    by_ada.facts.machine = None;
+    bench.signs(&[by_ada]).pass(5 * MINUTE);
+    assert_eq!(bench.state.firing().count(), 2);
+    bench.pass(HOUR);
+    assert_eq!((bench.told().len(), bench.state.firing().count()), (6, 1), "{:?}", bench.told());
+    assert!(bench.notes.iter().any(|note| note.detail.as_deref() == Some("somebody has deleted it on purpose")));
+}
+
+#[test]
+fn whatever_fires_of_something_ends_when_it_is_removed_on_purpose() {
+    let mut bench = Bench::new("");
+    let heartbeat = || Subject::new(SubjectKind::Heartbeat, "nightly");
+    let of = |what| sign(what, heartbeat(), "nightly", "no ping");
+    bench.signs(&[of(What::Cause(Cause::Missed)), of(What::Cause(Cause::Failed))]).pass(HOUR);
+    assert_eq!(bench.state.firing().count(), 2, "{:?}", bench.told());
+    bench.signs(&[of(What::Relief(Relief::Removed))]).pass(HOUR);
+    assert_eq!(bench.state.firing().count(), 0);
+    assert_eq!(bench.told().iter().filter(|told| told.contains("resolved")).count(), 4, "{:?}", bench.told());
+    assert!(bench.notes.iter().any(|note| note.detail.as_deref() == Some("it was removed on purpose")));
 }
 
 #[test]

@@ -98,3 +98,26 @@ fn the_server_explains_each_due_time_as_its_agent_does() {
     never.args(["task", "explain", "none", "--server", server.url()]).env("MONITOR_TOKEN", server.token());
     assert_eq!(run(never).code, Some(4));
 }
+
+#[test]
+fn a_task_whose_file_is_removed_is_due_no_more() {
+    let server = Server::start();
+    let agent = Agent::of_server(&server, "db-1", &[("each", "shell = \"true\"\nrules = [\"* * * * * *\"]")]);
+    let to_come = |path: &str| {
+        let explained = server.get(path);
+        explained["due"].as_array().unwrap().iter().filter(|due| due["decision"] == "will-start").count()
+    };
+    wait_for("the task at the server", || (server.get("/batch-tasks")["tasks"].as_array()?.len() == 1).then_some(()));
+    wait_for("due times to come", || (to_come("/batch-tasks/each/explain") > 0).then_some(()));
+    wait_for("a run", || server.get("/batch-tasks/runs")["runs"].as_array().filter(|runs| !runs.is_empty()).map(drop));
+    std::fs::remove_file(agent.path("tasks/each.toml")).unwrap();
+    agent.wait_for_log("a task is gone");
+    wait_for("none to come", || (to_come("/batch-tasks/each/explain") == 0).then_some(()));
+    let (now, half) = (now_us(), 43_200_000_000);
+    let lanes = server.get(&format!("/batch-tasks/runs/day?from={}&to={}", now - half, now + half))["lanes"].clone();
+    assert!(lanes[0]["task"] == "each" && !lanes.to_string().contains("will-start"), "{lanes}");
+    let mut explain = command("monitor");
+    explain.args(["task", "explain", "each", "--server", server.url()]).env("MONITOR_TOKEN", server.token());
+    let explained = run(explain);
+    assert!(explained.code == Some(0) && !explained.stdout.contains("will-start"), "{}", explained.stdout);
+}

@@ -18,6 +18,8 @@ impl Relief {
             Self::Found => &[Unknown, Lost],
             Self::Restored => &[Deleted],
             Self::Works => &[Channel, Disk, Drops],
+            // It ends all of them.
+            Self::Removed => &[],
         }
     }
 }
@@ -46,8 +48,9 @@ impl Stepper<'_> {
                 }
                 continue;
             };
-            if live.is_firing() && counts_in_a_row && relief.ends().contains(&live.alert.cause) {
-                self.end(&key, sign.seq, Decision::Resolved, None);
+            let is_removed = relief == Relief::Removed;
+            if live.is_firing() && (is_removed || counts_in_a_row && relief.ends().contains(&live.alert.cause)) {
+                self.end(&key, sign.seq, Decision::Resolved, is_removed.then_some("it was removed on purpose"));
             }
         }
     }

@@ -2,15 +2,22 @@
 
 use super::fire::is_over_for_good;
 use super::{FLAPPING_US, LEAF_US, Stepper};
-use crate::alert::Decision;
+use crate::alert::{Alert, Decision};
 use crate::cause::Cause;
 use crate::message::MessageKind;
 use crate::rule::{Rule, Times};
+use crate::sign::Facts;
 use crate::state::{Key, Live};
 
-/// Causes of what happens once and doesn't last.
-fn passes(cause: Cause) -> bool {
-    matches!(cause, Cause::Notified | Cause::Drops | Cause::Fast)
+/// Why an alert ends by itself after a while; none if something has to end it.
+fn passes(alert: &Alert) -> Option<&'static str> {
+    let Facts { machine, reason, .. } = &alert.facts;
+    match alert.cause {
+        Cause::Notified | Cause::Drops | Cause::Fast => Some("it doesn't last"),
+        // No agent says that a file is gone, and it isn't a long pause.
+        Cause::Deleted if machine.is_none() && reason.is_none() => Some("somebody has deleted it on purpose"),
+        _ => None,
+    }
 }
 
 impl Stepper<'_> {
@@ -65,8 +72,8 @@ impl Stepper<'_> {
             let detail = format!("fewer than {}", rule.times);
             return self.end(key, 0, Decision::Resolved, Some(&detail));
         }
-        if passes(live.alert.cause) && live.alert.last_us + FLAPPING_US <= now_us {
-            return self.end_silently(key, 0, "it doesn't last");
+        if let Some(why) = passes(&live.alert).filter(|_| live.alert.last_us + FLAPPING_US <= now_us) {
+            return self.end_silently(key, 0, why);
         }
         if live.is_pending {
             if let Some(hold_us) = live.hold_us {
@@ -133,7 +140,7 @@ impl Stepper<'_> {
         }
     }
 
-    fn due(&self, key: &Key, is_due: impl Fn(&Live) -> bool) -> Option<(crate::alert::Alert, usize)> {
+    fn due(&self, key: &Key, is_due: impl Fn(&Live) -> bool) -> Option<(Alert, usize)> {
         let live = self.state.entries.get(key)?.live.as_ref().filter(|live| is_due(live))?;
         Some((live.alert.clone(), live.escalated))
     }
@@ -180,7 +187,7 @@ impl Stepper<'_> {
             return live.settle_us.or_else(|| live.alert.resolved_us.map(|at_us| at_us + FLAPPING_US));
         }
         let rule = rule?;
-        let passes = passes(live.alert.cause).then(|| live.alert.last_us + FLAPPING_US);
+        let passes = passes(&live.alert).map(|_| live.alert.last_us + FLAPPING_US);
         let window = rule.within().and_then(|(times, window)| {
             let at = entry.times_us.len().checked_sub(times)?;
             entry.times_us.get(at).map(|time_us| time_us + window)

@@ -7,7 +7,7 @@ use monitor_wire::{Counts, Status};
 
 use crate::client::Connection;
 use crate::exit;
-use crate::text::{STATES, bytes, moment, style, thousands, visible};
+use crate::text::{STATES, bytes, moment, now_us, style, thousands, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,8 +56,8 @@ fn render(status: &Status, server: &str) -> String {
         row("ALERTS", "nobody is told: alerts.toml has no channel, and the server's own agent has no sendmail (docs/alerts.md)");
     }
     for agent in &status.hindered_agents {
-        if agent.paused_from_us.is_some() {
-            let until = agent.paused_until_us.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
+        if let Some(until) = agent.pause_at(now_us()) {
+            let until = until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
             row("AGENT", &visible(&format!("{} is paused{until}: nothing starts there by time", agent.name)));
         }
         for mistake in &agent.mistakes {

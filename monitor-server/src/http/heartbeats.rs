@@ -127,8 +127,11 @@ pub(super) async fn delete_heartbeat(
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Result<StatusCode, ApiError> {
     let name = path.text("name").to_owned();
+    let row = app.ask(HeartbeatQueries::heartbeats).await?.into_iter().find(|row| row.definition.name == name);
     let is_done = app.change_heartbeat(HeartbeatEdit::Delete(name.clone())).await?;
-    if is_done { Ok(StatusCode::NO_CONTENT) } else { Err(none(&name)) }
+    let Some(row) = row.filter(|_| is_done) else { return Err(none(&name)) };
+    super::ping::end_open_runs(&app, row).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Gives a heartbeat another key, and tells it, this once. The key so far is taken a while longer, so that jobs can be given the new one.

@@ -47,8 +47,11 @@ enum Said {
     Start,
     Fail,
     Log,
-    Exit(u8),
+    Exit(i32),
 }
+
+/// What may follow the key.
+const ALLOWED: &str = "nothing, start, fail, log, or an exit code, a whole number of 32 bits";
 
 impl Said {
     fn read(text: &str) -> Option<Self> {
@@ -57,8 +60,12 @@ impl Said {
             "start" => Self::Start,
             "fail" => Self::Fail,
             "log" => Self::Log,
-            code if code.len() <= 3 && code.bytes().all(|b| b.is_ascii_digit()) => Self::Exit(code.parse().ok()?),
-            _ => return None,
+            code => {
+                let number: i64 = code.parse().ok().filter(|number: &i64| number.to_string() == code)?;
+                // Windows has codes without a sign as well.
+                let unsigned = || u32::try_from(number).ok().map(u32::cast_signed);
+                Self::Exit(i32::try_from(number).ok().or_else(unsigned)?)
+            }
         })
     }
 
@@ -84,7 +91,7 @@ pub(super) async fn ping(State(app): State<App>, request: Request) -> Response {
 
 /// Why a ping is not taken.
 enum Refused {
-    /// There is no such key, or it is none, or nothing that can be said with it: that is told apart to nobody.
+    /// There is no such key, or it is none: that is told apart to nobody.
     NoKey,
     Error(ApiError),
 }
@@ -102,8 +109,7 @@ async fn take(app: &App, request: Request) -> Result<(), Refused> {
     // Whatever it is: it is looked up by its hash, and takes as long as any other.
     let key = hash(parts.next().unwrap_or_default());
     let said = Said::read(parts.next().unwrap_or_default());
-    let found = app.ask(move |store| store.heartbeat_of_key(&key, now_us)).await?;
-    let Some((row, said)) = found.zip(said) else {
+    let Some(row) = app.ask(move |store| store.heartbeat_of_key(&key, now_us)).await? else {
         if let Some(client) = client(app, peer(&request), request.headers()) {
             let counted = app.paces.unknown_pings.count(client, Instant::now());
             counted.map_err(|wait| ApiError::TooOften { wait, what: "pings with unknown keys" })?;
@@ -112,11 +118,37 @@ async fn take(app: &App, request: Request) -> Result<(), Refused> {
     };
     let counted = app.paces.pings.count(row.definition.name.clone(), Instant::now());
     counted.map_err(|wait| ApiError::TooOften { wait, what: "pings with this key" })?;
+    let Some(said) = said else { return refuse(app, row, &path, now_us).await };
     let rid = rid(request.uri())?;
     let from = from(app, &request);
     let (body, is_cut) = beginning(request, app, BODY_BYTES).await?;
     let ping = Ping { row, said, rid, from, lines: lines(&body, is_cut), now_us };
     let events = ping.events(app).await?;
+    if !events.is_empty() {
+        app.pings.store(&app.ingest, events).await?;
+    }
+    Ok(())
+}
+
+/// Refuses a ping with a good key by which nothing is said. The log of the newest run has it, if there is one.
+async fn refuse(app: &App, row: HeartbeatRow, path: &str, now_us: u64) -> Result<(), Refused> {
+    let suffix: String = path.trim_start_matches("/ping/").split_once('/').map_or("", |(_, suffix)| suffix).chars().take(80).collect();
+    let detail = format!("{suffix:?} can't follow the key of a heartbeat: expected {ALLOWED}");
+    let ping = Ping { row, said: Said::Fail, rid: None, from: None, lines: Vec::new(), now_us };
+    if let Some(newest) = ping.newest(app, |_| true).await? {
+        let logged = ping.logged(&Run::new(newest.run), format!("a ping was refused: {detail}"));
+        app.pings.store(&app.ingest, vec![logged]).await?;
+    }
+    Err(Refused::Error(ApiError::Body { detail }))
+}
+
+/// Ends the runs of a heartbeat that nobody can end any more: it was deleted.
+pub(super) async fn end_open_runs(app: &App, row: HeartbeatRow) -> Result<(), ApiError> {
+    let ping = Ping { row, said: Said::Log, rid: None, from: None, lines: Vec::new(), now_us: app.clock.wall_us() };
+    let query = BatchRunsQuery { task: Some(ping.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
+    let runs = app.ask(move |store| store.batch_runs(&query)).await?.runs;
+    let open = runs.into_iter().filter(|run| run.trigger == PING && run.outcome == RunState::RUNNING);
+    let events: Vec<Event> = open.map(|run| ping.cancelled(&run, "removed")).collect();
     if !events.is_empty() {
         app.pings.store(&app.ingest, events).await?;
     }
@@ -218,10 +250,7 @@ impl Ping {
             (None, Said::Start) => {
                 if let Some(open) = self.newest(app, |run| run.outcome == RunState::RUNNING).await? {
                     // Nobody says any more how that one ended.
-                    let (root, id) = ids(&open.run);
-                    let mut ended = ProcessEnded::new(root, id, self.now_us, Outcome::CANCELLED);
-                    (ended.reason, ended.worker) = (Some("started-again".to_owned()), Some(self.worker()));
-                    events.push(Event::ProcessEnded(ended));
+                    events.push(self.cancelled(&open, "started-again"));
                 }
                 self.new_run()?
             }
@@ -246,6 +275,14 @@ impl Ping {
             events.push(self.ended(&run));
         }
         Ok(events)
+    }
+
+    /// The end of a run of which nobody says how it ended.
+    fn cancelled(&self, run: &BatchRun, reason: &str) -> Event {
+        let (root, id) = ids(&run.run);
+        let mut ended = ProcessEnded::new(root, id, self.now_us, Outcome::CANCELLED);
+        (ended.reason, ended.worker) = (Some(reason.to_owned()), Some(self.worker()));
+        Event::ProcessEnded(ended)
     }
 
     fn new_run(&self) -> Result<Run, ApiError> {
@@ -326,7 +363,7 @@ impl Ping {
         let elapsed_us = self.now_us.saturating_sub(run.started_us.unwrap_or(self.now_us));
         ended.elapsed_ns = Some(elapsed_us.saturating_mul(1_000));
         if let Said::Exit(code) = self.said {
-            (ended.exit_code, ended.reason) = (Some(code.into()), Some("exited".to_owned()));
+            (ended.exit_code, ended.reason) = (Some(code), Some("exited".to_owned()));
         }
         ended.error = self.said.is_failure().then(|| self.error());
         ended.worker = Some(self.worker());
@@ -369,8 +406,13 @@ mod tests {
             ("log", Some(Said::Log)),
             ("0", Some(Said::Exit(0))),
             ("255", Some(Said::Exit(255))),
-            ("256", None),
-            ("-1", None),
+            ("256", Some(Said::Exit(256))),
+            ("-1", Some(Said::Exit(-1))),
+            ("-2147483648", Some(Said::Exit(i32::MIN))),
+            ("3221225786", Some(Said::Exit(-1_073_741_510))),
+            ("4294967296", None),
+            ("-2147483649", None),
+            ("-0", None),
             ("+1", None),
             ("0x1", None),
             ("0000", None),

@@ -222,6 +222,11 @@ pub(super) fn of_pause(task: &TaskRow, is_over: bool, now_us: u64) -> Sign {
     sign(what, Subject::new(SubjectKind::Task, &task.name), now_us, None, facts)
 }
 
+/// The sign of a heartbeat that somebody has deleted.
+pub(super) fn of_removed_heartbeat(name: &str, now_us: u64) -> Sign {
+    sign(What::Relief(Relief::Removed), Subject::new(SubjectKind::Heartbeat, name), now_us, None, Facts::default())
+}
+
 /// The sign of an event about a batch task that an agent tells of.
 pub(super) fn of_decision(event: &Event, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
     let (cause, task, agent, due_us, times, reason) = match event {

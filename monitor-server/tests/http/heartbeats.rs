@@ -98,14 +98,30 @@ async fn runs_with_ids_of_their_own_may_overlap_and_a_new_start_ends_the_run_bef
 }
 
 #[tokio::test]
+async fn any_exit_code_ends_a_run_and_what_is_none_is_refused_with_words() {
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    for (number, code) in [(0, 256), (1, -1), (2, -1_073_741_510)] {
+        ok(&server, &format!("/ping/{key}/{code}"), "").await;
+        let runs = runs(&server, "nightly").await;
+        assert_eq!((runs.len(), &runs[0]["outcome"]), (number + 1, &json!("failed")), "{runs:?}");
+        assert!(runs.iter().any(|run| run["exit_code"] == code), "{code}: {runs:?}");
+    }
+    let (status, body) = ping(&server, "GET", &format!("/ping/{key}/finished"), "").await;
+    let expected = "\\\"finished\\\" can't follow the key of a heartbeat: expected nothing, start, fail, log, or an exit code";
+    assert!(status == 400 && body.contains(expected) && !body.contains(&key), "{status} {body}");
+    let logs = lines(&server, &runs(&server, "nightly").await[0]).await;
+    assert!(logs.iter().any(|line| line.contains("a ping was refused")), "{logs:?}");
+}
+
+#[tokio::test]
 async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
     let server = TestServer::start().await;
     let key = add(&server, "nightly").await;
     let endless = format!("/ping/{}", "a".repeat(2_000));
-    let wrong = format!("/ping/{key}/256");
     let (other, upper, hostile) =
         ("/ping/00000000-0000-0000-0000-000000000000", format!("/ping/{}", key.to_uppercase()), "/ping/%00%ff'--");
-    for path in [endless.as_str(), &wrong, other, &upper, hostile, "/ping/..%2f..", "/ping/%7B%7Bx%7D%7D", "/ping/x/start"] {
+    for path in [endless.as_str(), other, &upper, hostile, "/ping/..%2f..", "/ping/%7B%7Bx%7D%7D", "/ping/x/start"] {
         assert_eq!(ping(&server, "GET", path, "").await, (404, "not found".to_owned()), "{path}");
     }
     // Ten at once, then one in six seconds; and sixty of a key at once, then one in a second: however slow this machine is, more than that.
@@ -205,6 +221,23 @@ async fn a_ping_that_does_not_come_is_told_once_and_the_next_one_ends_it() {
     ok(&server, &format!("/ping/{key}"), "").await;
     let next = stream.next().await.data["event"].clone();
     assert!(next["first_due_us"].as_u64() > event["first_due_us"].as_u64(), "another outage, told anew: {next}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_is_deleted_leaves_no_run_and_no_alert_behind() {
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    ok(&server, &format!("/ping/{key}/fail"), "").await;
+    ok(&server, &format!("/ping/{key}/start"), "").await;
+    let firing = async || server.ask("/api/v1/alerts?state=firing").await["alerts"].as_array().unwrap().len();
+    until(async || firing().await == 1).await;
+    assert_eq!(ask(&server, "DELETE", "heartbeats/nightly", None).await.0, 204);
+    let run = runs(&server, "nightly").await.remove(0);
+    assert_eq!((&run["outcome"], &run["reason"]), (&json!("cancelled"), &json!("removed")), "{run}");
+    until(async || firing().await == 0).await;
+    let ended = server.ask("/api/v1/alerts").await;
+    let decisions = server.ask(&format!("/api/v1/alerts/{}", ended["alerts"][0]["id"])).await;
+    assert!(decisions.to_string().contains("it was removed on purpose"), "{decisions}");
 }
 
 /// What is logged.

@@ -116,7 +116,21 @@ fn add(args: Add) -> anyhow::Result<()> {
     let definition =
         HeartbeatDefinition { name, rule, zone, every_ms: every.map(ms), grace_ms: ms(grace), timeout_ms: timeout.map(ms), agent };
     let call = connection.client()?.add_heartbeat(&definition);
-    connection.show(call, |key| told(&key, &connection, Some(snippet), definition.rule.as_deref()))
+    let rule = definition.rule.clone().or_else(|| every.map(crontab_rule));
+    connection.show(call, |key| told(&key, &connection, Some(snippet), rule.as_deref()))
+}
+
+/// The rule of a crontab by which a job runs at least once in every such time; a crontab has whole minutes.
+fn crontab_rule(every: Duration) -> String {
+    let minutes = every.as_secs() / 60;
+    let divisor = |of: u64, most: u64| (1..=most.clamp(1, of)).rev().find(|step| of.is_multiple_of(*step)).unwrap_or(1);
+    match minutes {
+        0..=1 => "* * * * *".to_owned(),
+        2..60 => format!("*/{} * * * *", divisor(60, minutes)),
+        60..120 => "0 * * * *".to_owned(),
+        120..1440 => format!("0 */{} * * *", divisor(24, minutes / 60)),
+        _ => "0 0 * * *".to_owned(),
+    }
 }
 
 /// Prints an address, and what a job has to do with it.
@@ -146,4 +160,28 @@ fn list(all: &Heartbeats) -> anyhow::Result<()> {
         writeln!(out, "{name:<24}{state:<8}{:<34}last {seen}  next {due}", visible(&expected))?;
     }
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crontab_runs_at_least_as_often_as_a_ping_is_expected() {
+        for (every, expected) in [
+            ("10s", "* * * * *"),
+            ("1m", "* * * * *"),
+            ("10m", "*/10 * * * *"),
+            ("7m", "*/6 * * * *"),
+            ("59m", "*/30 * * * *"),
+            ("1h", "0 * * * *"),
+            ("90m", "0 * * * *"),
+            ("5h", "0 */4 * * *"),
+            ("12h", "0 */12 * * *"),
+            ("1d", "0 0 * * *"),
+            ("30d", "0 0 * * *"),
+        ] {
+            assert_eq!(crontab_rule(monitor_tasks::duration::read(every).unwrap()), expected, "{every}");
+        }
+    }
 }

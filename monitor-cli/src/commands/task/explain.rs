@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use jiff::Timestamp;
-use monitor_wire::BatchExplanation;
+use monitor_wire::{BatchExplained, BatchExplanation};
 
 use super::EXIT_CODES;
 use super::whom::{Meant, Whom};
@@ -13,6 +13,9 @@ const EXAMPLES: &str = "\
 Examples:
   monitor task explain gold                             the past day and the next
   monitor task explain gold --from 2026-11-01 --to 2026-11-08";
+
+/// So many runs in a row that started for the same reason are shown in one line.
+const MANY: usize = 20;
 
 /// Tells each due time of a task, what was decided on it, and why; and what will be
 #[derive(Debug, clap::Args)]
@@ -53,13 +56,29 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
 }
 
+/// Puts due times in a row that have the same answer together. Runs that started stay apart unless there are many: each may be asked for.
+fn grouped(due: &[BatchExplained]) -> Vec<BatchExplained> {
+    let is_start = |of: &BatchExplained| of.decision == "started";
+    let is_same = |one: &BatchExplained, next: &BatchExplained| {
+        (&one.decision, &one.reason, &one.agent) == (&next.decision, &next.reason, &next.agent) && (is_start(one) || one.run == next.run)
+    };
+    let group = |group: &[BatchExplained]| {
+        if group.len() == 1 || is_start(&group[0]) && group.len() < MANY {
+            return group.to_vec();
+        }
+        let run = group[0].run.clone().filter(|_| !is_start(&group[0]));
+        vec![BatchExplained { count: group.iter().map(|of| of.count).sum(), run, ..group[0].clone() }]
+    };
+    due.chunk_by(is_same).flat_map(group).collect()
+}
+
 fn show(explanation: &BatchExplanation) -> anyhow::Result<()> {
-    let widest =
-        |text: fn(&monitor_wire::BatchExplained) -> &str| explanation.due.iter().map(|due| width(&visible(text(due)))).max().unwrap_or(0);
+    let all = grouped(&explanation.due);
+    let widest = |text: fn(&BatchExplained) -> &str| all.iter().map(|due| width(&visible(text(due)))).max().unwrap_or(0);
     let decisions = 21 + widest(|due| &due.decision) + 2;
     let reasons = decisions + widest(|due| due.reason.as_deref().unwrap_or_default()) + 2;
     let mut out = anstream::stdout().lock();
-    for due in &explanation.due {
+    for due in &all {
         let mut line = Line::default();
         line.text(&moment(due.due_us)).column(21).text(&visible(&due.decision));
         line.column(decisions).text(&visible(due.reason.as_deref().unwrap_or_default())).column(reasons);
@@ -76,4 +95,31 @@ fn show(explanation: &BatchExplanation) -> anyhow::Result<()> {
         writeln!(anstream::stderr(), "there is more: ask for a shorter time with --from and --to")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_repeat_stand_together() {
+        let of = |due_us: u64, decision: &str, run: Option<&str>| BatchExplained {
+            due_us,
+            count: 1,
+            decision: decision.to_owned(),
+            reason: None,
+            agent: None,
+            version: None,
+            run: run.map(str::to_owned),
+        };
+        let runs = |count: u64| (0..count).map(|second| of(second, "started", Some(&format!("run-{second}")))).collect::<Vec<_>>();
+        assert_eq!(grouped(&runs(MANY as u64 - 1)).len(), MANY - 1, "each run may be asked for");
+        let mut due = runs(28_800);
+        due.extend((0..3).map(|second| of(30_000 + second, "skipped", Some("run-7"))));
+        due.extend((0..2).map(|second| of(40_000 + second, "skipped", Some("run-8"))));
+        due.push(of(50_000, "will-start", None));
+        let told: Vec<_> = grouped(&due).into_iter().map(|of| (of.due_us, of.count, of.run)).collect();
+        let run = |run: &str| Some(run.to_owned());
+        assert_eq!(told, [(0, 28_800, None), (30_000, 3, run("run-7")), (40_000, 2, run("run-8")), (50_000, 1, None)]);
+    }
 }

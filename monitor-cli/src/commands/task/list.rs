@@ -2,13 +2,12 @@
 
 use std::io::Write as _;
 
-use jiff::Timestamp;
 use monitor_wire::{BatchAgent, BatchStatus, BatchTask};
 
 use super::EXIT_CODES;
 use super::read::to_toml;
 use super::whom::{Meant, Whom};
-use crate::text::{Line, glyph, moment, style, terminal_width, visible, width};
+use crate::text::{Line, glyph, moment, now_us, style, terminal_width, visible, width};
 
 /// So many of a task's newest runs are marked in a list.
 const MARKS: usize = 10;
@@ -47,8 +46,7 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
                     writeln!(anstream::stderr(), "there are more: see them with --q")?;
                 }
                 let agents = connection.ask(connection.client()?.batch_agents())?.agents;
-                let now_us = Timestamp::now().as_microsecond() as u64;
-                agents.iter().try_for_each(|agent| tell_agent(agent, now_us))
+                agents.iter().try_for_each(|agent| tell_agent(agent, now_us()))
             })
         }
     }

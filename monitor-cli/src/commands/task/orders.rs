@@ -3,14 +3,14 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use monitor_api::Call;
 use monitor_wire::{BatchKillRequest, BatchRunRequest, Command, CommandStatus, State};
 use serde_json::Value;
 
 use super::EXIT_CODES;
 use super::whom::{Meant, Whom};
-use crate::client::{Connection, print_json};
+use crate::client::{Connection, print_json, read};
 use crate::text::{one_line, visible};
 
 /// Between two questions about a run that is waited for.
@@ -128,7 +128,7 @@ pub(super) fn kill(args: &Kill) -> anyhow::Result<()> {
 /// Orders something of agents. Fails if one of them refuses.
 pub(super) fn order(connection: &Connection, call: Call<Command>) -> anyhow::Result<()> {
     let answer: Value = connection.wait(call.json())?;
-    let command: Command = serde_json::from_value(answer.clone()).context("the server's answer can't be read")?;
+    let command: Command = read(answer.clone())?;
     if connection.json {
         print_json(&answer)?;
     } else {

@@ -2,14 +2,13 @@
 
 use std::io::Write as _;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use monitor_wire::{BatchRun, BatchRunsPage};
 use serde_json::Value;
 
 use super::EXIT_CODES;
 use super::whom::{Meant, Whom};
-use crate::client::print_json;
+use crate::client::{print_json, read};
 use crate::text::{DURATION_COLUMNS, Line, elapsed, glyph, moment, now_us, one_line, style, terminal_width, visible, width};
 
 const EXAMPLES: &str = "\
@@ -78,7 +77,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         call = call.exit_code(exit_code);
     }
     let answer: Value = connection.wait(call.json())?;
-    let page: BatchRunsPage = serde_json::from_value(answer.clone()).context("the server's answer can't be read")?;
+    let page: BatchRunsPage = read(answer.clone())?;
     if let Some(task) = args.task.as_ref().filter(|_| page.runs.is_empty()) {
         // Fails if there is no such task.
         connection.ask(connection.client()?.batch_task(task))?;

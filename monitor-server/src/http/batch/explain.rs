@@ -153,6 +153,8 @@ impl<'a> Told<'a> {
     /// The agents that the task is or was for, or the one that is wanted, each with its due times.
     pub(super) fn by_agent(&self, (from_us, to_us): (u64, u64), now_us: u64, wanted: Option<&str>) -> Vec<(String, Vec<Explained>)> {
         let from_us = from_us.max(self.known_from_us);
+        // A task that is gone is due no more.
+        let to_us = if self.task.status == BatchStatus::DELETED { to_us.min(self.task.changed_us) } else { to_us };
         let own = &self.own;
         let told = self.runs.iter().filter_map(|run| run.agent.clone()).chain(self.decisions.iter().map(|of| of.agent.clone()));
         let all: BTreeSet<String> = own.iter().cloned().chain(told).collect();

@@ -151,7 +151,13 @@ impl Intake for MemoryStore {
     }
 
     fn change_heartbeat(&self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes), StoreError> {
-        Ok((self.state().heartbeats.change(edit, now_us), Changes::none()))
+        let mut state = self.state();
+        let removed = if let HeartbeatEdit::Delete(name) = &edit { Some(name.clone()) } else { None };
+        let is_done = state.heartbeats.change(edit, now_us);
+        if let Some(name) = removed.filter(|_| is_done) {
+            state.alerts.sign(signs::of_removed_heartbeat(&name, now_us));
+        }
+        Ok((is_done, Changes::none()))
     }
 
     fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError> {

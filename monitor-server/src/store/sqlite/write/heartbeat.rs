@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension as _, Result, params};
 use super::changes::NONE;
 use super::{Transaction, Writer};
 use crate::store::heartbeat::{Edited, ping_of};
+use crate::store::signs::of_removed_heartbeat;
 use crate::store::sqlite::heartbeat::{HEARTBEAT, row};
 use crate::store::{Changes, HeartbeatEdit, HeartbeatRow, MissedPing};
 
@@ -21,7 +22,10 @@ impl Writer {
             match after {
                 Edited::Refused => Ok(()),
                 Edited::Is(row) => transaction.write_heartbeat(&row),
-                Edited::Gone => transaction.connection.prepare_cached("DELETE FROM heartbeat WHERE name = ?1")?.execute([name]).map(drop),
+                Edited::Gone => {
+                    transaction.sign(of_removed_heartbeat(&name, now_us));
+                    transaction.connection.prepare_cached("DELETE FROM heartbeat WHERE name = ?1")?.execute([name]).map(drop)
+                }
             }
         })?;
         Ok((is_done, told))
