@@ -7,8 +7,12 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::definition::{Definition, Missed, Overlap, Retry, Then};
+use crate::plan::after;
 use crate::rule::{Rule, dst, hash};
 use crate::zone;
+
+/// Due times of a rule that are compared with quiet hours: those of more than a year of days.
+const MOST_TRIED: usize = 400;
 
 /// Rules of time and policies of a task, ready to be used.
 #[derive(Debug, Clone)]
@@ -69,6 +73,30 @@ impl Policy {
     /// End of the quiet hours that `at` lies in, or None if it lies in none.
     pub fn quiet_until(&self, at: Timestamp) -> Option<Timestamp> {
         self.quiet.iter().filter_map(|quiet| quiet.end(at, &self.zone)).max()
+    }
+
+    /// The places of rules that never fire after `now`, such as a time that is past.
+    pub fn past_rules(&self, now: Timestamp) -> Vec<usize> {
+        let is_past = |rule: &Rule| !rule.is_boot() && rule.next(now, &self.zone).is_none();
+        (0..self.rules.len()).filter(|index| is_past(&self.rules[*index])).collect()
+    }
+
+    /// The places of rules that start nothing after `now`, because quiet hours last longer than `start-within` at each of their next due times.
+    pub fn quiet_rules(&self, now: Timestamp) -> Vec<usize> {
+        let Some(within) = self.start_within else { return Vec::new() };
+        let is_quiet = |due: Timestamp| {
+            let start = after(due, self.delay).unwrap_or(due);
+            self.quiet_until(start).zip(after(start, within)).is_some_and(|(end, latest)| end > latest)
+        };
+        let dues = |rule: &Rule| {
+            let next = |at: &Timestamp| rule.next(*at, &self.zone);
+            std::iter::successors(rule.next(now, &self.zone), next).take(MOST_TRIED).collect::<Vec<_>>()
+        };
+        let is_meant = |rule: &Rule| {
+            let dues = dues(rule);
+            !dues.is_empty() && dues.into_iter().all(is_quiet)
+        };
+        (0..self.rules.len()).filter(|index| is_meant(&self.rules[*index])).collect()
     }
 
     /// Returns true if a rule is due when the machine has started.
@@ -155,6 +183,23 @@ mod tests {
         check("01:00-02:30", "Europe/Berlin", "2026-10-25T00:15:00Z", Some("2026-10-25T00:30:00Z"));
         check("01:00-02:30", "Europe/Berlin", "2026-10-25T01:15:00Z", Some("2026-10-25T01:30:00Z"));
         check("01:00-02:30", "Europe/Berlin", "2026-10-25T00:45:00Z", None);
+    }
+
+    #[test]
+    fn rules_that_start_nothing_any_more_are_found() {
+        let now = "2026-11-25T12:00:00Z".parse().unwrap();
+        let policy = |text: &str| {
+            let definition = Definition::from_toml(&format!("name = \"gold\"\n{text}")).unwrap();
+            Policy::new(&definition, &TimeZone::UTC).unwrap()
+        };
+        let rules = "rules = [\"2024-12-24T18:00Z\", \"@boot\", \"0 0 0 1 1 * 1999\", \"30 2 * * *\", \"2026-11-25T12:00:01Z\"]";
+        assert_eq!(policy(rules).past_rules(now), [0, 2]);
+        let nightly = "rules = [\"30 2 * * *\", \"30 5 * * *\", \"30 12 * * *\", \"@boot\"]\nquiet = [\"22:00-06:00\"]";
+        assert_eq!(policy(nightly).quiet_rules(now), [0; 0], "they wait until the end of the quiet hours");
+        assert_eq!(policy(&format!("{nightly}\nstart-within = \"1h\"")).quiet_rules(now), [0]);
+        // At least one of its due times lies elsewhere.
+        let mixed = "rules = [\"30 2,12 * * *\"]\nquiet = [\"22:00-06:00\"]\nstart-within = \"1h\"";
+        assert_eq!(policy(mixed).quiet_rules(now), [0; 0]);
     }
 
     #[test]

@@ -289,3 +289,15 @@ fn owners_are_one_or_several() {
         assert_eq!(Definition::from_toml(&definition.to_toml()).unwrap(), definition);
     }
 }
+
+#[test]
+fn what_linux_does_not_accept_as_one_argument_is_refused() {
+    let longest = "x".repeat((128 << 10) - 1);
+    for (key, path) in [("shell = ", "shell"), ("command = [\"echo\", ", "command.1")] {
+        let end = if key.starts_with("shell") { "" } else { "]" };
+        let read = |word: &str| Definition::from_toml(&format!("name = \"a\"\n{key}\"{word}\"{end}"));
+        assert!(read(&longest).is_ok());
+        let told = read(&format!("{longest}x")).unwrap_err()[0].to_string();
+        assert!(told.contains(&format!("{path}: Linux accepts 131071 bytes in one argument, and this one has 131072")), "{told}");
+    }
+}

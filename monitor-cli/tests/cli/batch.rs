@@ -71,7 +71,8 @@ fn a_task_is_added_edited_paused_restored_and_deleted() {
     let explained = server.run(&["task", "explain", "gold", "--to", "2199-01-01"]);
     assert!(explained.lines().last().unwrap().contains("  will-start  "), "{explained}");
     assert_eq!(failing(&server, &["task", "explain", "nothing"]).0, 4);
-    assert!(server.run(&["task", "pause", "--agent", "db-1", "--until", "2h"]).starts_with("monitor-agent@db-1  waiting  it waits"));
+    let (code, said) = failing(&server, &["task", "pause", "--agent", "db-1", "--until", "2h"]);
+    assert!(code == 4 && said.contains("there is no agent \"db-1\""), "{code} {said}");
     let (code, said) = failing(&server, &["task", "pause", "--all"]);
     assert!(code == 2 && said.contains("--agent NAME"), "{code} {said}");
     assert!(server.run(&["task", "run", "gold"]).starts_with("monitor-agent@local  waiting  it waits for the agent"));

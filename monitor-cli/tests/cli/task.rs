@@ -79,9 +79,21 @@ fn check_tells_all_mistakes_by_file_line_and_column_and_ends_with_2() {
 
     // What only several files together show.
     let alone = monitor(&["task", "check", &path("gold.toml")]).assert().code(2).get_output().stdout.clone();
-    assert!(String::from_utf8(alone).unwrap().contains("gold.toml: then.success.0: there is no task load"));
+    assert!(String::from_utf8(alone).unwrap().contains("gold.toml:3:21: then.success.0: there is no task load"));
     write("load.toml", b"name = \"load\"\nthen.fail = [\"gold\"]");
     let circle = monitor(&["task", "check", &path("gold.toml"), &path("load.toml")]).assert().code(2).get_output().stdout.clone();
     assert!(String::from_utf8(circle).unwrap().contains("for ever: gold → load → gold"));
     monitor(&["task", "check", &path("none.toml")]).assert().code(1);
+
+    // What starts nothing.
+    write("past.toml", b"name = \"past\"\nrules = [\"@daily\", \"2024-12-24T18:00\"]");
+    let past = monitor(&["task", "check", &path("past.toml")]).assert().code(2).get_output().stdout.clone();
+    assert!(String::from_utf8(past).unwrap().contains("past.toml:2:20: rules.1: this rule never fires again: all of its times are past"));
+    write("quiet.toml", b"name = \"quiet\"\nrules = [\"30 2 * * *\"]\nquiet = [\"22:00-06:00\"]\nstart-within = \"10m\"");
+    let quiet = monitor(&["task", "check", &path("quiet.toml")]).assert().success().get_output().stderr.clone();
+    let quiet = String::from_utf8(quiet).unwrap();
+    assert!(
+        quiet.starts_with("warning: ") && quiet.contains("quiet.toml:2:10: rules.0: this rule starts nothing: its due times"),
+        "{quiet}"
+    );
 }

@@ -65,6 +65,7 @@ async fn mistakes_of_definitions_are_told_at_once_and_by_place() {
         (json!({"name": "runs", "command": ["true"]}), "part of the API's paths"),
         (json!({"name": "a", "command": ["true"], "then": {"success": ["b"]}}), "there is no task b"),
         (json!({"name": "a", "command": ["true"], "then": {"success": ["a"]}}), "for ever"),
+        (json!({"name": "a", "command": ["true"], "rules": ["@daily", "2024-12-24T18:00Z"]}), "a: rules.1: this rule never fires again"),
         (json!({}), "name"),
     ] {
         let (status, problem) = ask(&server, "POST", "batch-tasks", None, Some(definition)).await;

@@ -32,7 +32,9 @@ async fn worker(server: &TestServer, id: &str, program: &str, token: &str) -> Re
     let now_us = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
     let online =
         json!({"type": "worker-online", "time_us": now_us, "started_us": now_us, "version": "1", "heartbeat_interval_ms": 600_000});
-    let mut batch = batch(1, &[online]);
+    let decided = json!({"type": "agent-decided", "time_us": now_us, "agent": "db-1", "until_us": now_us});
+    let both = [online, decided];
+    let mut batch = batch(1, if program == "monitor-agent" { &both } else { &both[..1] });
     (batch["worker"]["id"], batch["worker"]["program"], batch["worker"]["hostname"]) = (json!(id), json!(program), json!("db-1"));
     server.send_of_agent(&batch).await;
     let methods: Vec<&str> = METHODS.iter().map(|(method, _)| *method).collect();

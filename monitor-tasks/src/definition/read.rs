@@ -88,7 +88,12 @@ impl<'a> Reader<'a> {
                 Program::Folder {}
             }
             (Some(found), None) => Program::Command { command: self.command(found) },
-            (None, Some(found)) => self.maybe_text(Some(found)).map_or(Program::Folder {}, |shell| Program::Shell { shell }),
+            (None, Some(found)) => {
+                let path = found.0.clone();
+                let Some(shell) = self.maybe_text(Some(found)) else { return Program::Folder {} };
+                self.check_word(&path, &shell);
+                Program::Shell { shell }
+            }
             (None, None) => Program::Folder {},
         }
     }

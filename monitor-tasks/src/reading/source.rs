@@ -14,12 +14,14 @@ use crate::near::shown;
 pub(crate) const LONGEST: usize = 1 << 20;
 
 /// Values and their places.
+#[derive(Debug)]
 pub struct Source {
     pub(super) value: Value,
     places: Option<Places>,
 }
 
 /// Where things stand in a file.
+#[derive(Debug)]
 struct Places {
     text: String,
     keys: HashMap<String, Range<usize>>,

@@ -4,6 +4,9 @@ use super::{Found, Reader, shown};
 use crate::definition::Variable;
 use crate::zone;
 
+/// Longest argument that Linux accepts, in bytes: `MAX_ARG_STRLEN` without the zero at its end.
+const LONGEST_WORD: usize = (128 << 10) - 1;
+
 impl<'a> Reader<'a> {
     /// A name that may stand in a path and in an id.
     pub fn name(&mut self, found: Found<'a>) -> Option<String> {
@@ -39,10 +42,22 @@ impl<'a> Reader<'a> {
             let is_empty_argument = index > 0 && item.1.as_str() == Some("");
             words.extend(if is_empty_argument { Some(String::new()) } else { self.text(item).map(str::to_owned) });
         }
+        for (index, word) in words.iter().enumerate() {
+            self.check_word(&format!("{path}/{index}"), word);
+        }
         if words.is_empty() {
             self.wrong(&path, "a program is missing: command = [\"node\", \"index.js\"]");
         }
         words
+    }
+
+    /// Adds a mistake if a word of a command is longer than Linux accepts.
+    pub fn check_word(&mut self, path: &str, word: &str) {
+        if word.len() > LONGEST_WORD {
+            let message =
+                format!("Linux accepts {LONGEST_WORD} bytes in one argument, and this one has {}: put it into a file", word.len());
+            self.wrong(path, message);
+        }
     }
 
     /// A zone of the IANA database, by name.

@@ -39,6 +39,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     } else {
         read::tell(&mistakes, &mut anstream::stdout().lock())?;
     }
+    if mistakes.is_empty() {
+        args.files.iter().zip(&tasks).try_for_each(|(file, task)| read::warn(file, &task.warnings()))?;
+    }
     match mistakes.len() {
         0 if args.json => Ok(()),
         0 => Ok(writeln!(anstream::stdout(), "no mistakes in {}", counted(tasks.len() as u64, "task"))?),

@@ -58,13 +58,8 @@ fn tell_agent(agent: &BatchAgent, now_us: u64) -> anyhow::Result<()> {
         let until = until.map(|until| format!(" until {}", moment(until))).unwrap_or_default();
         writeln!(anstream::stderr(), "{}", visible(&format!("the agent {} is paused{until}: nothing starts there by time", agent.name)))?;
     }
-    tell_mistakes(&agent.mistakes)
-}
-
-/// Tells mistakes in files of tasks on stderr, a line each.
-pub(super) fn tell_mistakes(mistakes: &[String]) -> anyhow::Result<()> {
-    for mistake in mistakes {
-        writeln!(anstream::stderr(), "{}", visible(mistake))?;
+    for mistake in &agent.mistakes {
+        writeln!(anstream::stderr(), "{}", visible(&format!("{}: {mistake}", agent.name)))?;
     }
     Ok(())
 }

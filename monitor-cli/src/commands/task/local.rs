@@ -115,7 +115,10 @@ fn next_due(row: &TaskRow, now: Timestamp) -> anyhow::Result<Option<Timestamp>> 
 
 /// Tells the mistakes in an agent's files of tasks on stderr.
 pub(super) fn tell_mistakes(database: &Database) -> anyhow::Result<()> {
-    super::list::tell_mistakes(&database.mistakes()?)
+    for mistake in database.mistakes()? {
+        writeln!(anstream::stderr(), "{}", visible(&mistake))?;
+    }
+    Ok(())
 }
 
 pub(super) fn list(data: &Path, containing: Option<&str>, limit: usize, is_json: bool) -> anyhow::Result<()> {

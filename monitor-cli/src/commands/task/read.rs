@@ -1,9 +1,12 @@
 //! Files that define tasks.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use monitor_tasks::Policy;
 use monitor_tasks::definition::{Definition, MOST_BYTES, Mistake, check_book, read_file};
 use monitor_tasks::reading::Source;
 use serde_json::{Map, Value};
@@ -19,34 +22,59 @@ pub(super) type Mistakes<'a> = Vec<(&'a Path, Mistake)>;
 pub(super) struct Task {
     pub(super) definition: Definition,
     pub(super) json: Map<String, Value>,
+    source: Source,
 }
 
-/// Reads files that belong together. If they are all tasks that there are, it is checked, too, what they are to each other.
+impl Task {
+    /// Rules that start nothing because of quiet hours, each a warning at its place.
+    pub(super) fn warnings(&self) -> Vec<Mistake> {
+        let quiet = self.policy().map(|policy| policy.quiet_rules(Timestamp::now())).unwrap_or_default();
+        let words = "this rule starts nothing: its due times lie in quiet hours that last longer than start-within";
+        quiet.into_iter().map(|index| self.source.mistake_at(&format!("/rules/{index}"), words.to_owned())).collect()
+    }
+
+    fn past_rules(&self) -> Vec<Mistake> {
+        let past = self.policy().map(|policy| policy.past_rules(Timestamp::now())).unwrap_or_default();
+        let words = "this rule never fires again: all of its times are past";
+        past.into_iter().map(|index| self.source.mistake_at(&format!("/rules/{index}"), words.to_owned())).collect()
+    }
+
+    fn policy(&self) -> Option<Policy> {
+        Policy::new(&self.definition, &TimeZone::system()).ok()
+    }
+}
+
+/// Reads files that belong together. If they are all tasks that there are, also rules that are past are mistakes, and what the tasks are to
+/// each other is checked.
 pub(super) fn read_all(files: &[PathBuf], are_all: bool) -> anyhow::Result<(Vec<Task>, Mistakes<'_>)> {
     let (mut tasks, mut mistakes) = (Vec::new(), Vec::new());
     for file in files {
         match read(file)? {
-            Ok((task, source)) => tasks.push((file, task, source)),
+            Ok(task) => tasks.push((file, task)),
             Err(found) => mistakes.extend(found.into_iter().map(|mistake| (file.as_path(), mistake))),
         }
     }
+    if are_all {
+        let past = tasks.iter().flat_map(|(file, task): &(_, Task)| task.past_rules().into_iter().map(|mistake| (file.as_path(), mistake)));
+        mistakes.extend(past);
+    }
     // Of files that can't be read nobody knows which tasks they hold.
     if mistakes.is_empty() && are_all {
-        let book: Vec<Definition> = tasks.iter().map(|(_, task, _): &(_, Task, _)| task.definition.clone()).collect();
+        let book: Vec<Definition> = tasks.iter().map(|(_, task)| task.definition.clone()).collect();
         let found = check_book(&book).into_iter();
-        mistakes.extend(found.map(|(index, path, message)| (tasks[index].0.as_path(), tasks[index].2.mistake_at(&path, message))));
+        mistakes.extend(found.map(|(index, path, message)| (tasks[index].0.as_path(), tasks[index].1.source.mistake_at(&path, message))));
     }
-    Ok((tasks.into_iter().map(|(_, task, _)| task).collect(), mistakes))
+    Ok((tasks.into_iter().map(|(_, task)| task).collect(), mistakes))
 }
 
 /// Reads one file; its mistakes are told on stderr.
 pub(super) fn read_one(file: &Path) -> anyhow::Result<Task> {
-    read(file)?.map(|(task, _)| task).map_err(|found| told(found, file))
+    read(file)?.map_err(|found| told(found, file))
 }
 
 /// Reads TOML as a file of this name; its mistakes are told on stderr.
 pub(super) fn read_text(text: &str, file: &Path) -> anyhow::Result<Task> {
-    task(text.as_bytes(), false).map(|(task, _)| task).map_err(|found| told(found, file))
+    task(text.as_bytes(), false).map_err(|found| told(found, file))
 }
 
 /// Tells the mistakes of a file on stderr.
@@ -56,6 +84,14 @@ fn told(found: Vec<Mistake>, file: &Path) -> anyhow::Error {
         Ok(()) => wrong(found.len()).into(),
         Err(error) => error,
     }
+}
+
+/// Tells warnings about a file on stderr, a line each.
+pub(super) fn warn(file: &Path, warnings: &[Mistake]) -> anyhow::Result<()> {
+    for warning in warnings {
+        writeln!(anstream::stderr(), "{}", visible(&format!("warning: {}", warning.in_file(file.display()))))?;
+    }
+    Ok(())
 }
 
 /// Tells mistakes, a line each.
@@ -70,10 +106,10 @@ pub(super) fn wrong(mistakes: usize) -> Wrong {
     Wrong(counted(mistakes as u64, "mistake"))
 }
 
-fn task(bytes: &[u8], is_json: bool) -> Result<(Task, Source), Vec<Mistake>> {
+fn task(bytes: &[u8], is_json: bool) -> Result<Task, Vec<Mistake>> {
     let (definition, source) = read_file(bytes, is_json)?;
     let json = source.value().as_object().cloned().unwrap_or_default();
-    Ok((Task { definition, json }, source))
+    Ok(Task { definition, json, source })
 }
 
 /// A definition as a file has it.
@@ -84,7 +120,7 @@ pub(super) fn to_toml(json: &Map<String, Value>) -> anyhow::Result<String> {
     toml::to_string(&sorted).context("the definition can't be written as TOML")
 }
 
-fn read(file: &Path) -> anyhow::Result<Result<(Task, Source), Vec<Mistake>>> {
+fn read(file: &Path) -> anyhow::Result<Result<Task, Vec<Mistake>>> {
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).and_then(|opened| opened.take(MOST_BYTES).read_to_end(&mut bytes));
     opened.with_context(|| format!("{} could not be read", file.display()))?;

@@ -36,6 +36,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let task = read::read_one(&args.file)?;
+    read::warn(&args.file, &task.warnings())?;
     let connection = &args.whom.connection;
     let answer = match args.whom.meant()? {
         #[cfg(target_os = "linux")]

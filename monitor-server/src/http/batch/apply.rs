@@ -74,7 +74,7 @@ pub(in super::super) async fn post_apply(
             together.push((&task.name, None));
         }
     }
-    check_together(&tasks, &together)?;
+    check_together(&tasks, &together, app.clock.wall_us())?;
     if !apply.dry_run {
         for (step, version) in steps.iter_mut().zip(app.change_tasks(changes).await?) {
             step.version = Some(version);

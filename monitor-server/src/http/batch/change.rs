@@ -1,12 +1,14 @@
 //! Changes of tasks: what is asked is checked against all tasks, and done by the writer.
 
+use jiff::tz::TimeZone;
 use monitor_tasks::definition::check_book;
-use monitor_tasks::{Definition, Mistake};
+use monitor_tasks::{Definition, Mistake, Policy};
 use monitor_wire::{BatchStatus, BatchTask};
 use serde_json::Value;
 
 use super::super::App;
 use super::super::problem::ApiError;
+use super::dues::timestamp;
 use super::no_task;
 use crate::access::Principal;
 use crate::store::{Definition as Json, Refused, TaskChange};
@@ -33,8 +35,9 @@ fn wrong(mistakes: impl IntoIterator<Item = String>) -> ApiError {
     ApiError::Body { detail: mistakes.into_iter().collect::<Vec<_>>().join("\n") }
 }
 
-/// Fails if these changes make a mistake among tasks that belong together. None stands for a task that is deleted.
-pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Definition>)]) -> Result<(), ApiError> {
+/// Fails if these changes make a mistake among tasks that belong together, or bring a rule that is past. None stands for a task that is
+/// deleted.
+pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Definition>)], now_us: u64) -> Result<(), ApiError> {
     let there = tasks.iter().filter(|task| task.status != BatchStatus::DELETED);
     let before: Vec<Definition> = there.filter_map(|task| Definition::from_json(Value::Object(task.definition.clone())).ok()).collect();
     let others = before.iter().filter(|task| !changed.iter().any(|(name, _)| *name == task.name)).cloned();
@@ -48,7 +51,19 @@ pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Defi
     };
     // What was wrong before keeps nobody from changing something else.
     let known = told(&before);
-    let new: Vec<String> = told(&after).into_iter().filter(|mistake| !known.contains(mistake)).collect();
+    let now = timestamp(now_us).unwrap_or_default();
+    let past = |definition: &Definition| {
+        let past = Policy::new(definition, &TimeZone::system()).map(|policy| policy.past_rules(now)).unwrap_or_default();
+        past.into_iter().map(|index| (index, definition.rules[index].clone())).collect::<Vec<_>>()
+    };
+    let new_past = changed.iter().filter_map(|(name, definition)| Some((name, (*definition)?))).flat_map(|(name, definition)| {
+        // A task whose time has come is still changed otherwise.
+        let had = before.iter().find(|task| task.name == *name).map(|task| task.rules.clone()).unwrap_or_default();
+        let new = past(definition).into_iter().filter(move |(_, rule)| !had.contains(rule));
+        new.map(move |(index, _)| format!("{name}: rules.{index}: this rule never fires again: all of its times are past"))
+    });
+    let together = told(&after).into_iter().filter(|mistake| !known.contains(mistake));
+    let new: Vec<String> = together.chain(new_past).collect();
     if new.is_empty() { Ok(()) } else { Err(wrong(new)) }
 }
 

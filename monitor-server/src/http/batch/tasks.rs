@@ -111,7 +111,7 @@ pub(in super::super) async fn post_task(
     Small(definition): Small<Definition, MAX_DEFINITION_BYTES>,
 ) -> Result<Response, ApiError> {
     let read = read(&definition)?;
-    check_together(&app.all_tasks().await?, &[(&read.name, Some(&read))])?;
+    check_together(&app.all_tasks().await?, &[(&read.name, Some(&read))], app.clock.wall_us())?;
     let response = change(&app, who(principal), &read.name, Expects::New, TaskEdit::Define(definition)).await?;
     Ok((StatusCode::CREATED, response).into_response())
 }
@@ -152,7 +152,7 @@ pub(in super::super) async fn put_task(
         let detail = format!("name: the task is {name}, and the definition names {}: a task can't be renamed", read.name);
         return Err(ApiError::Body { detail });
     }
-    check_together(&app.all_tasks().await?, &[(name, Some(&read))])?;
+    check_together(&app.all_tasks().await?, &[(name, Some(&read))], app.clock.wall_us())?;
     change(&app, who(principal), name, expects, TaskEdit::Define(definition)).await
 }
 
@@ -184,7 +184,7 @@ pub(in super::super) async fn delete_task(
     let name = path.text("name");
     let before = app.batch_task(name).await?;
     let expects = if headers.contains_key(header::IF_MATCH) { if_match(&headers)? } else { None };
-    check_together(&app.all_tasks().await?, &[(name, None)])?;
+    check_together(&app.all_tasks().await?, &[(name, None)], app.clock.wall_us())?;
     let expects = expects.unwrap_or(Expects::Version(before.version));
     let edit = match before.agent {
         Some(agent) if !app.commands.has_channel(&format!("{PROGRAM}@{agent}")) => TaskEdit::DeleteOfGone(agent),
