@@ -56,6 +56,8 @@ test("a day has what was planned and what became of it, told apart by shape and 
     await hasAddress(page, new RegExp(`day=${dayOf(yesterday - 24 * HOUR)}`));
     await page.getByRole("button", { name: "Today" }).click();
     await page.locator(".now").waitFor();
+    // Of today there may be nothing left.
+    await page.getByRole("button", { name: "The day after" }).click();
     await page.locator('[data-kind="will-start"]').first().waitFor();
     await lane.getByRole("link", { name: task, exact: true }).click();
     await hasText(page.locator("h1"), task);

@@ -94,6 +94,7 @@ impl Agent {
             {"type": "worker-online", "time_us": now_us, "started_us": now_us, "version": "1", "heartbeat_interval_ms": 600_000},
             {"type": "batch-task-changed", "time_us": now_us, "task": "filed", "version": 1, "status": "active", "agent": "local",
                 "definition": definition},
+            {"type": "agent-decided", "time_us": now_us, "agent": "local", "until_us": now_us},
         ]);
         let sent = client.post(format!("{own}/api/v1/events")).bearer_auth(token).json(&batch).send().await.unwrap();
         assert_eq!(sent.status(), 200, "{}", sent.text().await.unwrap());
