@@ -245,6 +245,14 @@ impl Machines {
         });
     }
 
+    /// The agent knows of the end of a run, of which its launcher has told the server: else it may find it in the way an hour later.
+    fn wait_for_agent(&self, task: &str, machine: usize, hour: u64) {
+        let connection = rusqlite::Connection::open(self.agents[machine].path("data/agent.db")).unwrap();
+        let sql = "SELECT count(*) FROM run WHERE task = ? AND due_us = ? AND ended_us IS NOT NULL";
+        let is_known = || connection.query_row(sql, rusqlite::params![task, self.due_us(hour) as i64], |row| row.get::<_, i64>(0));
+        wait_for("the agent to know of an end", || (is_known().unwrap() > 0).then_some(()));
+    }
+
     /// What the tasks of a machine do in an hour.
     fn runs_of(&mut self, machine: usize, hour: u64, is_good: bool, is_held: bool) {
         for (task, of) in TASKS {
@@ -270,6 +278,7 @@ impl Machines {
             }
             let is_good = task != "silver" || is_good;
             self.wait_for_run(task, hour, |run| run["ended_us"].is_u64());
+            self.wait_for_agent(task, machine, hour);
             self.model.has_run(task, machine, hour, is_good);
             if task == "silver" && self.model.alerts.contains_key(&("failed", "task:silver".to_owned())) {
                 self.wait_for_alert("failed", "task:silver", if is_good { "resolved" } else { "firing" });
