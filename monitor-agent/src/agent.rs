@@ -123,7 +123,7 @@ pub struct Agent {
     pub(crate) others: Option<i64>,
     /// Text of the last error of the database. The same error is logged once.
     pub(crate) failure: Option<String>,
-    /// Mistakes in files of tasks, as they were told.
+    /// The reported mistakes in files of tasks.
     pub(crate) mistakes: Vec<String>,
     /// What the agent is asked to do and has not answered.
     pub(crate) asked: VecDeque<Asked>,
@@ -187,7 +187,7 @@ impl Agent {
                 Err(error) => tracing::error!(task = name, error, "a task can't be used any more: it is left out"),
             }
         }
-        // What is no longer accepted is gone.
+        // Tasks from a source that is no longer accepted are removed.
         let sources = Sources {
             files: config.tasks.is_none().then(BTreeMap::new),
             server: config.files_only.then(BTreeMap::new),
@@ -499,7 +499,7 @@ impl Agent {
                 self.take_files(book);
             }
         }
-        self.tell_mistakes();
+        self.report_mistakes();
         self.check_patience();
         if self.is_unsettled {
             self.settle_tasks();
@@ -511,8 +511,8 @@ impl Agent {
         }
     }
 
-    /// Tells the server, and whoever reads the database, of mistakes in files that were not told before, or are no more.
-    fn tell_mistakes(&mut self) {
+    /// Reports changes of the mistakes in files: to the server, by an alert, and in the database for local commands.
+    fn report_mistakes(&mut self) {
         let all = self.files.as_ref().map_or(&[][..], Files::mistakes);
         let mistakes: Vec<String> = all.iter().take(MOST_MISTAKES).cloned().collect();
         if mistakes == self.mistakes {

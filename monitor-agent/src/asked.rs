@@ -133,15 +133,19 @@ impl Agent {
             Some(run) => {
                 tracing::info!(%run, by, "a run is asked for");
                 self.dirty.insert(task);
-                // What is decided next, and nothing comes in between.
-                let plan = plan(&self.clock.now(), &self.book, &self.ledger);
-                let given_up = plan.actions.iter().filter_map(Action::given_up).find(|(id, ..)| **id == run);
-                given_up.map_or_else(
-                    || Answer::Done { runs: vec![run.to_string()] },
-                    |(.., why)| refused(format!("{run} was not started: {why}")),
-                )
+                self.expected(&run)
             }
             None => no_task(&task),
+        }
+    }
+
+    /// Answers a request for a run by what will be decided next. Nothing happens in between.
+    fn expected(&self, run: &RunId) -> Answer {
+        // A look by the agent's own watch could hide a jump of the clock from the decision.
+        let plan = plan(&self.clock.clone().now(), &self.book, &self.ledger);
+        match plan.actions.iter().filter_map(Action::given_up).find(|(id, ..)| *id == run) {
+            Some((.., why)) => refused(format!("{run} was not started: {why}")),
+            None => Answer::Done { runs: vec![run.to_string()] },
         }
     }
 
@@ -157,7 +161,7 @@ impl Agent {
             Some(run) => {
                 tracing::info!(%run, %of, by, "a run is to be repeated");
                 self.dirty.insert(of.task.clone());
-                Answer::Done { runs: vec![run.to_string()] }
+                self.expected(&run)
             }
             None => no_task(&of.task),
         }
@@ -184,10 +188,10 @@ impl Agent {
         if let Some(name) = task.as_ref().filter(|name| self.of_server.contains(*name)) {
             return refused(format!("the server keeps the task {name:?}: pause or resume it there"));
         }
-        let now = self.clock.now();
-        if let Some(until) = paused.and_then(|paused| paused.until).filter(|until| *until <= now.time) {
-            return refused(format!("a pause until {until} is over already: name a time to come"));
+        if let Some(Paused { from, until: Some(until) }) = paused.filter(|paused| paused.until.is_some_and(|until| until <= paused.from)) {
+            return refused(format!("a pause until {until} is over at {from} already: name a time to come"));
         }
+        let now = self.clock.now();
         self.decide(&now);
         let place = match &task {
             None => &mut self.book.paused,

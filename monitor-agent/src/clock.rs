@@ -10,7 +10,7 @@ use nix::time::ClockId;
 const JUMP: SignedDuration = SignedDuration::from_secs(10);
 
 /// Looks at the clock, and notices when it was set forward.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
     last: Option<Look>,
     jump: Option<Jump>,

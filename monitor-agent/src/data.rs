@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use monitor_tasks::plan::given_up;
 use monitor_tasks::{Definition, Ledger, Paused, RunId, Trigger};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
@@ -324,10 +325,13 @@ impl Database {
     /// # Errors
     /// When the database can't be read.
     pub fn given_up(&self, run: &RunId) -> Result<Option<String>, AgentError> {
-        let sql = "SELECT what || ' (' || reason || ')' || coalesce(', because of ' || blocked_by, '') FROM decision
-                   WHERE task = ? AND first_due_us = ? AND run = ?";
+        let sql = "SELECT what, reason, blocked_by FROM decision WHERE task = ? AND first_due_us = ? AND run = ?";
         let of = params![run.task, us(run.due), run.to_string()];
-        self.read(|connection| connection.prepare_cached(sql)?.query_row(of, |row| row.get(0)).optional())
+        let words = |row: &Row<'_>| {
+            let (what, reason, blocked_by): (String, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(given_up(&what, &reason, blocked_by.as_deref()))
+        };
+        self.read(|connection| connection.prepare_cached(sql)?.query_row(of, words).optional())
     }
 
     /// Asks the agent for something, until this time. Returns the number by which [`answer`](Self::answer) knows it.

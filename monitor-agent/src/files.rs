@@ -1,8 +1,7 @@
 //! A folder of files that define tasks, looked at every second, or when the kernel tells that it has changed.
 //!
-//! A file that is broken changes nothing: the task that it defined before stays as it was, and other files hold. So it is with a definition
-//! that does not go together with others. A file is read when it has not changed between two looks, so that nobody reads half of what an
-//! editor writes.
+//! A broken file changes nothing: its task keeps the definition before, and the other files are used. The same is true of a definition that
+//! contradicts others. A file is read when it has not changed between two looks, so that a file that an editor still writes is not read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +29,7 @@ pub(crate) struct Files {
     /// The files are as they were read, and each lies in the folder itself.
     is_settled: bool,
     watch: Option<Watch>,
-    /// What was told last, so that each mistake is told once.
+    /// All mistakes that there are. Each is reported once.
     told: Vec<String>,
 }
 
@@ -38,7 +37,7 @@ pub(crate) struct Files {
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
-    /// The definition that holds.
+    /// The definition in use.
     holds: Option<Definition>,
     /// The last definition without mistakes of its own. It may not go together with others.
     good: Option<Definition>,
@@ -56,7 +55,7 @@ struct Stamp {
 
 type Stamps = BTreeMap<String, Stamp>;
 
-/// What a look has found.
+/// The result of a look.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Found {
     /// All definitions by their files, if anything has changed.
@@ -98,7 +97,7 @@ impl Files {
             self.seen = Some(stamps.clone());
         }
         if is_known || !(is_first || is_quiet) {
-            // What a link leads to lies where nobody watches.
+            // The target of a link may lie outside of the watched folder.
             self.is_settled = is_known && !has_links;
             return Found::default();
         }
@@ -134,7 +133,7 @@ impl Files {
             let found = check_book(&book);
             let wrong: BTreeSet<String> =
                 found.iter().map(|(index, ..)| names[*index]).filter(|name| is_new(name, &self.known[*name])).cloned().collect();
-            // Old ones may name a task that is gone. Those are told, and hold all the same.
+            // Definitions in use may name a task that is gone. That is reported, and they stay in use.
             let told = found.into_iter().filter(|(index, ..)| wrong.is_empty() || wrong.contains(names[*index]));
             mistakes.extend(told.map(|(index, path, message)| {
                 let file = self.folder.join(names[index]);
@@ -181,7 +180,7 @@ fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         has_links |= is_link;
         let file = if is_link { fs::metadata(entry.path()) } else { entry.metadata() };
-        // What a link doesn't lead to is not a task that is gone.
+        // A link without a target is a mistake, and the task stays.
         let file = if is_link { file.or_else(|_| entry.metadata()) } else { file };
         // It may be gone since it was listed.
         if let Ok(file) = file {

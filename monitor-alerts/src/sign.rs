@@ -70,7 +70,7 @@ words! {
     }
 }
 
-/// What a sign says.
+/// A cause of an alert, or its relief.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum What {
@@ -102,7 +102,7 @@ pub struct Sign {
     pub seq: u64,
     /// When it was stored, by the server's clock, in Unix microseconds.
     pub time_us: u64,
-    /// What it says.
+    /// A cause of an alert, or its relief.
     pub what: What,
     /// What it is about.
     pub subject: Subject,

@@ -14,6 +14,11 @@ use crate::zone;
 /// Due times of a rule that are compared with quiet hours: those of more than a year of days.
 const MOST_TRIED: usize = 400;
 
+/// What is wrong with [`Policy::past_rules`].
+pub const PAST_RULE: &str = "this rule never fires again: all of its times are past";
+/// What is wrong with [`Policy::quiet_rules`].
+pub const QUIET_RULE: &str = "this rule starts nothing: its due times lie in quiet hours that last longer than start-within";
+
 /// Rules of time and policies of a task, ready to be used.
 #[derive(Debug, Clone)]
 pub struct Policy {

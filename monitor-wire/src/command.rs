@@ -184,7 +184,7 @@ pub struct CancelRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
     pub timeout_ms: Option<u64>,
-    /// `true` says what would end and who would be told, and tells nobody.
+    /// `true` returns what would end and which workers would be asked, and asks none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }

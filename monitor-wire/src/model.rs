@@ -507,7 +507,7 @@ pub struct LogEntry {
     pub time_us: u64,
     /// `error`, `warn`, `info`, `debug`, `trace`, or another word as it came.
     pub level: String,
-    /// What was said.
+    /// The message.
     pub message: String,
     /// Who in the program said it.
     pub target: Option<String>,

@@ -1,4 +1,4 @@
-//! Mistakes in files of tasks: all other files hold, and everybody who may look is told file, line and column.
+//! Mistakes in files of tasks: all other files are used, and file, line and column are shown wherever people look.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Requests that start nothing say why, and nobody waits for them.
+//! Requests that start no run: the answer has the reason, and `--wait` ends.
 
 use monitor_tests::{Finished, Server, command, run, wait_for};
 use serde_json::Value;
@@ -31,6 +31,9 @@ fn who_asks_for_a_run_that_does_not_start_is_told_why() {
         let refused = by_server(&server, args);
         assert!(refused.code == Some(1) && refused.stdout.contains(&because("overlap")), "{}{}", refused.stdout, refused.stderr);
     }
+    let (status, again) = server.order("POST", &format!("/batch-tasks/runs/{holder}/rerun"), &Value::Null);
+    let why = again["lines"][0]["error"].as_str().unwrap_or_default();
+    assert!(status == 200 && why.contains(&because("overlap")), "{status} {again}");
     let json = by_server(&server, &["run", "holds", "--json"]);
     let told: Value = serde_json::from_str(&json.stdout).unwrap();
     assert!(json.code == Some(1) && told["lines"][0]["error"].as_str().unwrap().contains(&because("overlap")), "{told}");

@@ -27,7 +27,7 @@ const MACHINES: [&str; 2] = ["db-1", "db-2"];
 /// An alert of the model: about what, and how often it happened. Each is over in the end.
 type Known = BTreeMap<(&'static str, String), Vec<u64>>;
 
-/// What is to be told.
+/// The messages that are expected.
 #[derive(Default)]
 struct Model {
     alerts: Known,
@@ -367,7 +367,7 @@ impl Machines {
         }
     }
 
-    /// What was told is what the model says.
+    /// Compares the messages with those of the model.
     fn compare(&self, seed: u64) {
         let alerts = self.server.get("/alerts?limit=1000")["alerts"].as_array().unwrap().clone();
         let mut found = BTreeMap::<(String, String), BTreeMap<u64, u64>>::new();

@@ -54,7 +54,8 @@ pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bo
         let Some((root, _)) = place(sign.root.as_deref(), sign.process.as_deref()) else { continue };
         let run = store.tree(RootKey::Id(root), 1, None).ok().flatten().and_then(|page| page.processes.into_iter().next());
         let Some(run) = run.filter(|run| !run.name.is_empty()) else {
-            if now_us.saturating_sub(sign.time_us) < PATIENCE_US {
+            // Also a clock that is set back must not hold it up.
+            if now_us.abs_diff(sign.time_us) < PATIENCE_US {
                 signs.truncate(number);
                 return true;
             }
@@ -173,4 +174,34 @@ fn published(store: &dyn Store, root: RootId, id: ProcessId) -> Result<BTreeMap<
 
 fn place(root: Option<&str>, process: Option<&str>) -> Option<(RootId, ProcessId)> {
     Some((root?.parse().ok()?, process?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SqliteStore;
+
+    #[test]
+    fn a_notification_of_an_unknown_tree_waits_a_while_also_if_the_clock_is_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        let sign = |time_us: u64| Sign {
+            seq: 1,
+            time_us,
+            what: What::Cause(Cause::Notified),
+            subject: Subject::new(SubjectKind::Key, "prices"),
+            root: Some("019f0000000000000000000000000001".to_owned()),
+            process: Some("0000000000000001".to_owned()),
+            agent: None,
+            ancestors: Vec::new(),
+            facts: Facts::default(),
+        };
+        let (now_us, hour) = (1_795_000_000_000_000, 3_600_000_000);
+        for (time_us, is_held) in [(now_us, true), (now_us - PATIENCE_US + 1, true), (now_us - PATIENCE_US, false), (now_us + hour, false)]
+        {
+            let mut both = vec![sign(time_us), sign(time_us)];
+            assert_eq!(signs(&store, &mut both, now_us), is_held, "{time_us}");
+            assert_eq!(both.len(), if is_held { 0 } else { 2 }, "those behind it wait as well");
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub(crate) struct Firing {
 /// Rules and channels as they hold.
 #[derive(Debug, Default)]
 pub(crate) struct Ruleset {
-    /// What the file says.
+    /// The settings of the file.
     pub(crate) settings: Settings,
     /// What is wrong with the file as it is now: then it holds as it was before.
     pub(crate) mistakes: Vec<String>,

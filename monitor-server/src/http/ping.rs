@@ -40,7 +40,7 @@ const RUNS: usize = 30;
 /// The same word about a run of the same `rid` is a repetition within this time, in microseconds.
 const REPEATED_US: u64 = 60_000_000;
 
-/// What a ping says.
+/// The meaning of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     Success,
@@ -249,7 +249,7 @@ impl Ping {
             },
             (None, Said::Start) => {
                 if let Some(open) = self.newest(app, |run| run.outcome == RunState::RUNNING).await? {
-                    // Nobody says any more how that one ended.
+                    // No ping can end that run any more.
                     events.push(self.cancelled(&open, "started-again"));
                 }
                 self.new_run()?
@@ -277,7 +277,7 @@ impl Ping {
         Ok(events)
     }
 
-    /// The end of a run of which nobody says how it ended.
+    /// The end of a run that no ping can end any more.
     fn cancelled(&self, run: &BatchRun, reason: &str) -> Event {
         let (root, id) = ids(&run.run);
         let mut ended = ProcessEnded::new(root, id, self.now_us, Outcome::CANCELLED);

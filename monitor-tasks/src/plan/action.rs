@@ -226,9 +226,14 @@ impl Action {
             Self::Missed { run, reason, .. } => (run.as_ref()?, "missed", reason.word(), None),
             _ => return None,
         };
-        let by = blocked_by.map(|by| format!(", because of {by}")).unwrap_or_default();
-        Some((run, reason, format!("{what} ({reason}){by}")))
+        Some((run, reason, given_up(what, reason, blocked_by.map(RunId::to_string).as_deref())))
     }
+}
+
+/// Why a run was given up before its start, in words: it was `skipped` or `missed`, for a reason, because of another run.
+pub fn given_up(what: &str, reason: &str, blocked_by: Option<&str>) -> String {
+    let by = blocked_by.map(|by| format!(", because of {by}")).unwrap_or_default();
+    format!("{what} ({reason}){by}")
 }
 
 words! {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use action::{Action, Boot, Clock, Dues, KillReason, MOST_COUNTED, MissedReason, Now, Plan, Reason};
+pub use action::{Action, Boot, Clock, Dues, KillReason, MOST_COUNTED, MissedReason, Now, Plan, Reason, given_up};
 pub use due::{Undecided, lost};
 
 use crate::book::{Book, Task};

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_tasks::Policy;
 use monitor_tasks::definition::{Definition, MOST_BYTES, Mistake, check_book, read_file};
+use monitor_tasks::policy::{PAST_RULE, QUIET_RULE};
 use monitor_tasks::reading::Source;
 use serde_json::{Map, Value};
 
@@ -28,19 +29,17 @@ pub(super) struct Task {
 impl Task {
     /// Rules that start nothing because of quiet hours, each a warning at its place.
     pub(super) fn warnings(&self) -> Vec<Mistake> {
-        let quiet = self.policy().map(|policy| policy.quiet_rules(Timestamp::now())).unwrap_or_default();
-        let words = "this rule starts nothing: its due times lie in quiet hours that last longer than start-within";
-        quiet.into_iter().map(|index| self.source.mistake_at(&format!("/rules/{index}"), words.to_owned())).collect()
+        self.of_rules(Policy::quiet_rules, QUIET_RULE)
     }
 
     fn past_rules(&self) -> Vec<Mistake> {
-        let past = self.policy().map(|policy| policy.past_rules(Timestamp::now())).unwrap_or_default();
-        let words = "this rule never fires again: all of its times are past";
-        past.into_iter().map(|index| self.source.mistake_at(&format!("/rules/{index}"), words.to_owned())).collect()
+        self.of_rules(Policy::past_rules, PAST_RULE)
     }
 
-    fn policy(&self) -> Option<Policy> {
-        Policy::new(&self.definition, &TimeZone::system()).ok()
+    fn of_rules(&self, wrong: fn(&Policy, Timestamp) -> Vec<usize>, words: &str) -> Vec<Mistake> {
+        let policy = Policy::new(&self.definition, &TimeZone::system());
+        let places = policy.map(|policy| wrong(&policy, Timestamp::now())).unwrap_or_default();
+        places.into_iter().map(|index| self.source.mistake_at(&format!("/rules/{index}"), words.to_owned())).collect()
     }
 }
 

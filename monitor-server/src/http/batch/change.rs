@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use monitor_tasks::definition::check_book;
+use monitor_tasks::policy::PAST_RULE;
 use monitor_tasks::{Definition, Mistake, Policy};
 use monitor_wire::{BatchStatus, BatchTask};
 use serde_json::Value;
@@ -60,7 +61,7 @@ pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Defi
         // A task whose time has come is still changed otherwise.
         let had = before.iter().find(|task| task.name == *name).map(|task| task.rules.clone()).unwrap_or_default();
         let new = past(definition).into_iter().filter(move |(_, rule)| !had.contains(rule));
-        new.map(move |(index, _)| format!("{name}: rules.{index}: this rule never fires again: all of its times are past"))
+        new.map(move |(index, _)| format!("{name}: rules.{index}: {PAST_RULE}"))
     });
     let together = told(&after).into_iter().filter(|mistake| !known.contains(mistake));
     let new: Vec<String> = together.chain(new_past).collect();

@@ -80,7 +80,7 @@ export type Change = With<Schemas["StreamMessage"], { root: Root | null; process
 export type NamedRoots = With<Schemas["RootName"], { roots: Written<Schemas["RootMark"]>[] }>;
 export type NamesPage = With<Schemas["RootNamesPage"], { names: NamedRoots[] }>;
 
-/** What a process said. */
+/** A line of a log. */
 export type LogLine = With<Schemas["LogEntry"], { fields: Record<string, unknown> }>;
 export type LogsPage = With<Omit<Schemas["LogsPage"], "gap">, { logs: LogLine[] }> & Pick<Schemas["LogsPage"], "gap">;
 
