@@ -2411,7 +2411,7 @@ export interface components {
         By: "name";
         /** @description `POST /api/v1/roots/{root}/cancel`: what is to end. */
         CancelRequest: {
-            /** @description `true` says what would end and who would be told, and tells nobody. */
+            /** @description `true` returns what would end and which workers would be asked, and asks none. */
             dry_run?: boolean;
             process?: components["schemas"]["ProcessId"] | null;
             /**
@@ -3091,7 +3091,7 @@ export interface components {
             fields: Record<string, never>;
             /** @description `error`, `warn`, `info`, `debug`, `trace`, or another word as it came. */
             level: string;
-            /** @description What was said. */
+            /** @description The message. */
             message: string;
             /** @description Number of the event among those of the worker that sent it. */
             number: number;
