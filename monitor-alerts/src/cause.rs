@@ -68,6 +68,8 @@ words! {
         Disk = "disk",
         /// A channel fails.
         Channel = "channel",
+        /// The file of rules and channels has mistakes.
+        Settings = "settings",
     }
 }
 

@@ -67,6 +67,11 @@ impl Live {
     pub(crate) fn is_firing(&self) -> bool {
         self.alert.state == AlertState::Firing
     }
+
+    /// Returns true if nobody could be told of it, and nobody looks after it.
+    pub(crate) fn waits_for_somebody(&self) -> bool {
+        self.alert.told.is_empty() && self.alert.acknowledged_by.is_none()
+    }
 }
 
 /// What doesn't belong to one entry.

@@ -462,6 +462,22 @@ fn without_a_channel_it_is_noted_that_nobody_was_told() {
 }
 
 #[test]
+fn what_fires_before_there_is_a_channel_is_told_once_there_is_one() {
+    let mut bench = Bench::new("");
+    let channels = std::mem::take(&mut bench.settings.channels);
+    bench.signs(&[failed("gold"), failed("tin"), failed("lead")]).pass(HOUR);
+    bench.signs(&[well("lead")]);
+    assert!(acknowledge(&mut bench.state, 2, "ada", bench.now).is_some());
+    bench.hush("task:gold", HOUR);
+    bench.settings.channels = channels;
+    bench.signs(&[]).pass(MINUTE);
+    assert_eq!(bench.told(), Vec::<String>::new(), "one is over, one is looked after, and one is hushed");
+    bench.pass(2 * HOUR).signs(&[]).pass(HOUR);
+    assert_eq!(bench.told(), ["120:00 fired failed gold → lead", "120:00 fired failed gold → ops"]);
+    assert_eq!(bench.decided("nobody"), 8, "that nobody is reached is noted once of each alert: {:?}", bench.notes);
+}
+
+#[test]
 fn a_rule_may_tell_nobody_on_purpose() {
     let mut bench = Bench::new("[[rule]]\nname = \"failed\"\non = { cause = [\"failed\"], task = \"*\" }\nto = []\n");
     bench.signs(&[failed("gold")]).pass(HOUR).signs(&[well("gold")]);

@@ -244,7 +244,7 @@ impl Server {
             page_url,
             commands: commands.clone(),
             sender: Sender::new(clock.clone(), jiff::tz::TimeZone::system(), Some(public_url)).with_agents(commands.clone()),
-            file: AlertsFile::new(config.alerts_path()),
+            file: AlertsFile::new(config.alerts_path(), config.alerts_copy()),
             signal,
             stopping: stopping.clone(),
         }));

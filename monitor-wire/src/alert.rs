@@ -126,6 +126,9 @@ pub struct ExplainedSign {
 pub struct AlertExplanation {
     /// Events that may matter, the oldest first, at most 100.
     pub signs: Vec<ExplainedSign>,
+    /// The alerts that these events began, ended or were counted in, the oldest first: who was told, and what was silenced. Their notes are
+    /// those that are about no event.
+    pub alerts: Vec<AlertDetail>,
 }
 
 /// A rule.

@@ -24,6 +24,9 @@ pub struct Status {
     /// False if nobody can be told of alerts: there is no channel, and the server's own agent has no `sendmail`.
     #[serde(default = "can_tell", skip_serializing_if = "is_true")]
     pub can_tell: bool,
+    /// What is wrong with the file of alert rules and channels, each with its place. Until that is mended, its last good version holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alert_mistakes: Vec<String>,
     /// Events of types unknown to this server, by type.
     pub unknown_events: BTreeMap<String, u64>,
     /// Events that wait until another one tells in which tree their process is.

@@ -5,7 +5,7 @@ use crate::cause::{Cause, Severity};
 
 /// The rules that hold without being written.
 pub fn builtin() -> Vec<Rule> {
-    use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Notified, Skipped, Slow, Timeout, Unknown};
+    use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Notified, Settings, Skipped, Slow, Timeout, Unknown};
     let rule = |name: &str, causes: &[Cause], times: u32, to: To| Rule {
         name: name.to_owned(),
         on: On { cause: causes.to_vec(), ..On::default() },
@@ -29,7 +29,7 @@ pub fn builtin() -> Vec<Rule> {
         rule("notified", &[Notified], 1, To::Owner),
         rule("slow", &[Slow], 1, To::Owner),
         rule("lost", &[Lost], 1, To::Owner),
-        rule("server", &[Drops, Disk, Channel], 1, To::Admins),
+        rule("server", &[Drops, Disk, Channel, Settings], 1, To::Admins),
     ]
 }
 

@@ -11,13 +11,13 @@ use crate::state::Key;
 impl Relief {
     /// Causes that it ends.
     fn ends(self) -> &'static [Cause] {
-        use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Skipped, Slow, Timeout, Unknown};
+        use Cause::{Channel, Deleted, Disk, Drops, Failed, Late, Lost, Missed, Settings, Skipped, Slow, Timeout, Unknown};
         match self {
             // A run that ended far too soon ended well: that passes by itself.
             Self::Succeeded => &[Failed, Timeout, Missed, Late, Skipped, Slow, Lost],
             Self::Found => &[Unknown, Lost],
             Self::Restored => &[Deleted],
-            Self::Works => &[Channel, Disk, Drops],
+            Self::Works => &[Channel, Disk, Drops, Settings],
             // It ends all of them.
             Self::Removed => &[],
         }
@@ -157,7 +157,7 @@ impl Stepper<'_> {
     }
 
     /// Takes an alert out of its group. Returns how many others of it fire.
-    fn leave_group(&mut self, key: &Key, group: Option<u64>) -> usize {
+    pub(super) fn leave_group(&mut self, key: &Key, group: Option<u64>) -> usize {
         let Some(leader) = group else { return 0 };
         let Some(group) = self.state.common.groups.get_mut(&leader) else { return 0 };
         group.firing.remove(key);

@@ -93,8 +93,32 @@ impl Stepper<'_> {
             }
             return;
         }
+        self.tell_late(rule, key);
         self.remind(rule, key);
         self.escalate(rule, key);
+    }
+
+    /// Tells of an alert that nobody could be told of when it began, as soon as the rule reaches somebody.
+    fn tell_late(&mut self, rule: &Rule, key: &Key) {
+        let Some((alert, _)) = self.due(key, Live::waits_for_somebody) else { return };
+        if self.world.channels.is_empty() || self.hushed_by(rule, &alert).is_some() {
+            return;
+        }
+        // It was noted at the beginning that nobody was reached.
+        let noted = self.out.notes.len();
+        let is_reached = !self.targets(rule, &rule.to, &alert).is_empty();
+        self.out.notes.truncate(noted);
+        if !is_reached {
+            return;
+        }
+        let group = self.state.live(key).and_then(|live| live.group.take());
+        if self.leave_group(key, group) == 0
+            && let Some(leader) = group
+        {
+            self.state.common.groups.remove(&leader);
+        }
+        self.tell_if_not_hushed(rule, key);
+        self.changed(key);
     }
 
     fn forget_live(&mut self, key: &Key) {
@@ -198,7 +222,8 @@ impl Stepper<'_> {
         } else {
             let next = [live.remind_us, escalation_us(rule, live)].into_iter().flatten().min();
             // What is hushed waits for the end of the hush.
-            next.map(|next| if next <= self.now_us { hush.unwrap_or(next) } else { next })
+            let next = next.map(|next| if next <= self.now_us { hush.unwrap_or(next) } else { next });
+            next.into_iter().chain(hush.filter(|_| live.waits_for_somebody())).min()
         };
         [passes, window, own].into_iter().flatten().min()
     }

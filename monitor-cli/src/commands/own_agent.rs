@@ -87,7 +87,7 @@ pub(crate) async fn keep(data: PathBuf, settings: OfServer, duty: Arc<Duty>, end
 /// What of the server's settings concerns its agent.
 #[derive(Debug)]
 pub(crate) struct OfServer {
-    /// `alerts.toml`.
+    /// `alerts.toml` as it was last without mistakes.
     pub(crate) alerts: PathBuf,
     /// The file of the server's certificate, if it speaks https.
     pub(crate) certificate: Option<PathBuf>,

@@ -124,7 +124,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = StopSignals::watch()?;
     let data = config.data.clone();
     let is_open = config.insecure && config.is_open();
-    let (starts_agent, alerts, certificate) = (config.starts_agent(), config.alerts_path(), config.tls_cert.clone());
+    let (starts_agent, alerts, certificate) = (config.starts_agent(), config.alerts_copy(), config.tls_cert.clone());
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // A server whose output nobody reads still serves.

@@ -52,6 +52,9 @@ fn render(status: &Status, server: &str) -> String {
     if let Some(trouble) = &status.trouble {
         row("TROUBLE", &format!("batches are refused: {}", visible(trouble)));
     }
+    for mistake in &status.alert_mistakes {
+        row("ALERTS", &visible(mistake));
+    }
     if !status.can_tell {
         row("ALERTS", "nobody is told: alerts.toml has no channel, and the server's own agent has no sendmail (docs/alerts.md)");
     }

@@ -1,12 +1,11 @@
 //! The token of whoever may read the data folder: `monitor` on the same machine takes it from there.
 
-use std::io::Write;
 use std::path::Path;
 
 use url::Url;
 
 use super::{Access, AccessError, NewToken, Scope};
-use crate::store::{open_private, serve_at, served_at};
+use crate::store::{serve_at, served_at, write_private};
 
 /// The token's name. Nobody can give it to another one: it has a space.
 pub(super) const NAME: &str = "data folder";
@@ -57,20 +56,10 @@ impl Access {
         };
         let path = self.folder.join(FILE);
         let text = format!("{url}\n{token}\n");
-        let written = self.folder.join(format!("{FILE}.new"));
-        let write = || {
-            if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
-                return Ok(());
-            }
-            // Another's rights must not be inherited from a file that lies there.
-            let _ = std::fs::remove_file(&written);
-            let mut file = open_private(&written)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&written, &path)
-        };
+        let is_there = std::fs::read_to_string(&path).is_ok_and(|there| there == text);
+        let written = if is_there { Ok(()) } else { write_private(&path, &text) };
         // Last, so that whoever reads the address there finds its token.
-        let written = write().and_then(|()| serve_at(&self.folder, url.as_str()));
+        let written = written.and_then(|()| serve_at(&self.folder, url.as_str()));
         written.map_err(|source| AccessError::Disk { action: "write", path: path.clone(), source })
     }
 }

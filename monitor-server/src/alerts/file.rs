@@ -1,10 +1,13 @@
-//! `alerts.toml`, looked at again and again.
+//! `alerts.toml`, looked at again and again, and a copy of its last version without mistakes.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use monitor_alerts::Settings;
+
+use crate::store::write_private;
 
 /// Largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -13,6 +16,8 @@ const LARGEST: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct AlertsFile {
     path: PathBuf,
+    /// A copy of the last version without mistakes: it holds if the server starts while the file has some.
+    copy: PathBuf,
     seen: Mutex<Option<Seen>>,
 }
 
@@ -20,8 +25,8 @@ pub(crate) struct AlertsFile {
 type Seen = Option<(SystemTime, u64)>;
 
 impl AlertsFile {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, seen: Mutex::default() }
+    pub(crate) fn new(path: PathBuf, copy: PathBuf) -> Self {
+        Self { path, copy, seen: Mutex::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -37,8 +42,30 @@ impl AlertsFile {
             return None;
         }
         *seen = Some(found);
-        let Some((_, size)) = found else { return Some(Ok(Settings::default())) };
+        let Some((_, size)) = found else {
+            // Rules and channels that were removed must not come back.
+            let removed = std::fs::remove_file(&self.copy);
+            self.noted(removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }));
+            return Some(Ok(Settings::default()));
+        };
         Some(self.parse(size))
+    }
+
+    /// The last version of the file without mistakes; none if there was no such version.
+    pub(crate) fn last_good(&self) -> Option<Settings> {
+        Settings::from_toml(&std::fs::read_to_string(&self.copy).ok()?).ok()
+    }
+
+    fn keep(&self, text: &str) {
+        if !std::fs::read_to_string(&self.copy).is_ok_and(|kept| kept == text) {
+            self.noted(write_private(&self.copy, text));
+        }
+    }
+
+    fn noted(&self, done: std::io::Result<()>) {
+        if let Err(error) = done {
+            tracing::warn!(path = %self.copy.display(), %error, "the copy of alerts.toml can't be kept up to date");
+        }
     }
 
     fn parse(&self, size: u64) -> Result<Settings, Vec<String>> {
@@ -51,6 +78,7 @@ impl AlertsFile {
         for warning in &settings.warnings {
             tracing::warn!("{}", at(warning));
         }
+        self.keep(&text);
         Ok(settings)
     }
 }

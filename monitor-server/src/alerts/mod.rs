@@ -2,7 +2,6 @@
 //! were taken, so that a crash neither loses nor repeats a decision.
 
 pub mod channels;
-mod disk;
 pub(crate) mod enrich;
 mod file;
 mod follow;
@@ -12,7 +11,9 @@ mod preview;
 mod rates;
 pub mod template;
 pub mod text;
+mod troubles;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,8 +64,8 @@ pub(crate) struct Alerts {
     memory: tokio::sync::Mutex<Option<Memory>>,
     sending: outbox::Sending,
     firing: watch::Sender<Firing>,
-    /// The disk had no room when it was looked at last, if that is known.
-    is_full: Mutex<Option<bool>>,
+    /// Which of the server's own troubles there were at the last look.
+    troubles: Mutex<BTreeMap<&'static str, bool>>,
     /// The server's own agent sends mail, if that is known.
     mails: Mutex<Option<bool>>,
     /// When shares of failed calls were looked at.
@@ -119,7 +120,7 @@ impl Alerts {
             looked: Mutex::default(),
             memory,
             sending,
-            is_full: Mutex::default(),
+            troubles: Mutex::default(),
             mails: Mutex::default(),
             shares_looked: Mutex::default(),
             firing,
@@ -201,6 +202,7 @@ impl Alerts {
     /// Looks at the file, takes all signs that there are, and what time has brought. Returns when the next step is due.
     pub(crate) async fn look(&self) -> Result<Option<u64>, IngestError> {
         self.read_rules().await?;
+        self.look_at_mistakes().await?;
         let mut memory = self.memory.lock().await;
         loop {
             let known = self.remembered(&mut memory).await?;
@@ -391,7 +393,8 @@ impl Alerts {
                 for mistake in &mistakes {
                     tracing::error!("{mistake}");
                 }
-                (known.settings.clone(), mistakes)
+                let last_good = if is_first { self.parts.file.last_good() } else { None };
+                (last_good.unwrap_or_else(|| known.settings.clone()), mistakes)
             }
             None => (known.settings.clone(), known.mistakes.clone()),
         };

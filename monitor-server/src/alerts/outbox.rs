@@ -168,6 +168,10 @@ impl Alerts {
             Some(why) => format!("{answer} (by the built-in text, for the template failed: {why})"),
             None => answer,
         };
+        let answer = match ruleset.mistakes.first() {
+            Some(mistake) => format!("{answer} (by the last good version of the file, which has mistakes now: {mistake})"),
+            None => answer,
+        };
         Some(Delivery { message, state, attempts: 1, next_us: now_us, answer: Some(answer) })
     }
 

@@ -230,6 +230,11 @@ impl Config {
         self.alerts_file.clone().unwrap_or_else(|| self.data.join("alerts.toml"))
     }
 
+    /// The copy of that file as it was last without mistakes.
+    pub fn alerts_copy(&self) -> PathBuf {
+        self.data.join("alerts.last-good.toml")
+    }
+
     /// Whether others than this machine reach it.
     pub fn is_open(&self) -> bool {
         let is_public = |url: &Url| !url.host_str().is_some_and(monitor_wire::is_loopback);

@@ -22,11 +22,13 @@ use crate::store::{BatchQueries, Queries};
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
     let status = app.ask(Queries::status).await?;
     let agents = app.ask(BatchQueries::batch_agents).await?.into_iter();
+    let ruleset = app.alerts.rules();
     let (retention, figures) = (app.config.keeps(), app.ingest.figures());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_us: app.started_us,
-        can_tell: !app.alerts.rules().settings.channels.is_empty(),
+        can_tell: !ruleset.settings.channels.is_empty(),
+        alert_mistakes: ruleset.mistakes.clone(),
         queue_bytes: figures.waiting_bytes,
         refused_batches: figures.refused,
         clock_jump: app.ages.jump().map(Jump::told),

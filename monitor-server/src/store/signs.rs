@@ -200,15 +200,12 @@ pub(super) fn of_drops(program: &str, host: &str, count: u64, now_us: u64) -> Si
     Sign { agent: Some(cut(host)), ..sign(What::Cause(Cause::Drops), subject, now_us, None, facts) }
 }
 
-/// The sign of a disk without room, or with room again. `why`: what is wrong with it.
-pub(crate) fn of_disk(why: Option<&str>, now_us: u64) -> Sign {
-    let what = if why.is_some() { What::Cause(Cause::Disk) } else { What::Relief(Relief::Works) };
+/// The sign of a trouble of the server itself. `why`: what is wrong; none if it is well again.
+pub(crate) fn of_server(cause: Cause, name: &str, why: Option<&str>, now_us: u64) -> Sign {
+    let what = if why.is_some() { What::Cause(cause) } else { What::Relief(Relief::Works) };
     let facts = Facts { error: why.map(cut), ..Facts::default() };
-    sign(what, Subject::new(SubjectKind::Server, DISK), now_us, None, facts)
+    sign(what, Subject::new(SubjectKind::Server, name), now_us, None, facts)
 }
-
-/// Name of the server's disk, as alerts are about it.
-pub(crate) const DISK: &str = "disk";
 
 /// The sign of a task that is paused for long, or whose long pause is over.
 pub(super) fn of_pause(task: &TaskRow, is_over: bool, now_us: u64) -> Sign {

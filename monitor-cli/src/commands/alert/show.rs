@@ -1,6 +1,6 @@
 //! Alerts as text.
 
-use std::io::Write as _;
+use std::io::Write;
 
 use monitor_wire::{
     Alert, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertPreview, AlertRules, AlertTrial, AlertTrials, AlertsPage, Hush,
@@ -44,9 +44,13 @@ pub(super) fn detail(detail: &AlertDetail) -> anyhow::Result<()> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         writeln!(out, "  {}: {}", visible(key), visible(&text))?;
     }
-    detail.notes.iter().try_for_each(|of| writeln!(out, "{}", note(of)))?;
-    detail.messages.iter().try_for_each(|of| writeln!(out, "{}", message(of)))?;
+    decided_and_sent(&mut out, "", detail)?;
     Ok(out.flush()?)
+}
+
+fn decided_and_sent(out: &mut impl Write, indent: &str, detail: &AlertDetail) -> std::io::Result<()> {
+    detail.notes.iter().try_for_each(|of| writeln!(out, "{indent}{}", note(of)))?;
+    detail.messages.iter().try_for_each(|of| writeln!(out, "{indent}{}", message(of)))
 }
 
 fn note(of: &AlertNote) -> String {
@@ -74,6 +78,12 @@ pub(super) fn explanation(explained: &AlertExplanation) -> anyhow::Result<()> {
     }
     if explained.signs.is_empty() {
         writeln!(out, "nothing happened in it that may matter to a rule")?;
+    }
+    for detail in &explained.alerts {
+        let told = detail.alert.told.iter().map(|to| visible(to)).collect::<Vec<_>>().join(", ");
+        let told = if told.is_empty() { "nobody".to_owned() } else { told };
+        writeln!(out, "alert {}  by {}  told: {told}", line(&detail.alert).trim_start(), visible(&detail.alert.rule))?;
+        decided_and_sent(&mut out, "  ", detail)?;
     }
     Ok(out.flush()?)
 }

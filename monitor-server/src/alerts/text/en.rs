@@ -57,6 +57,7 @@ fn matter(cause: Cause, name: &str, message: &Message) -> String {
         Cause::Lost => format!("nobody saw {name} end"),
         Cause::Drops => format!("events of {name} were dropped"),
         Cause::Disk => "the disk of the monitor's server is full".to_owned(),
+        Cause::Settings => format!("{name} has mistakes: its last good version holds"),
         Cause::Channel => format!("messages by {name} are not delivered"),
     }
 }

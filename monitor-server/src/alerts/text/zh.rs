@@ -56,6 +56,7 @@ fn matter(cause: Cause, name: &str, message: &Message) -> String {
         Cause::Lost => format!("{name} 的结束无人得知"),
         Cause::Drops => format!("{name} 的事件有丢失"),
         Cause::Disk => "监控服务器磁盘已满".to_owned(),
+        Cause::Settings => format!("{name} 有错误，沿用上一个正确的版本"),
         Cause::Channel => format!("渠道 {name} 无法送达消息"),
     }
 }

@@ -28,7 +28,7 @@ pub(in super::super) async fn post_test(
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Answer<AlertMessage> {
     let name = path.text("channel");
-    let delivery = app.alerts.test(name).await.ok_or_else(|| no_channel(name))?;
+    let delivery = app.alerts.test(name).await.ok_or_else(|| no_channel(&app, name))?;
     Ok(Json(show::message(delivery)))
 }
 
@@ -49,13 +49,17 @@ pub(in super::super) async fn post_preview(
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Answer<AlertPreview> {
     let name = path.text("channel");
-    let Preview { alert, text, trouble } = app.alerts.preview(name).await?.ok_or_else(|| no_channel(name))?;
+    let Preview { alert, text, trouble } = app.alerts.preview(name).await?.ok_or_else(|| no_channel(&app, name))?;
     Ok(Json(AlertPreview { alert, title: text.title.clone(), is_own: text.own.is_some(), text: text.plain(), trouble }))
 }
 
-fn no_channel(name: &str) -> ApiError {
+fn no_channel(app: &App, name: &str) -> ApiError {
     let name: String = name.chars().take(100).collect();
-    ApiError::Missing { detail: format!("there is no channel {name:?}: `GET /api/v1/alerts/rules` lists those that there are") }
+    let remedy = match app.alerts.rules().mistakes.first() {
+        Some(mistake) => format!("the file of channels has mistakes, {mistake}"),
+        None => "`GET /api/v1/alerts/rules` lists those that there are".to_owned(),
+    };
+    ApiError::Missing { detail: format!("there is no channel {name:?}: {remedy}") }
 }
 
 /// Channels, each with its last message.

@@ -1,5 +1,7 @@
 //! `GET /api/v1/alerts`, `/alerts/{alert}` and `/alerts/explain`
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use monitor_alerts::AlertState;
@@ -12,7 +14,7 @@ use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::{no_alert, show};
 use crate::alerts::enrich;
-use crate::store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey};
+use crate::store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey, Store, StoreError};
 
 /// So many decisions and messages of one alert are told.
 const MOST_NOTES: usize = 1_000;
@@ -86,16 +88,23 @@ pub(in super::super) async fn get_alert(
 ) -> Answer<AlertDetail> {
     let id: u64 = path.text("alert").parse().map_err(|_| no_alert(path.text("alert")))?;
     let page_url = app.alerts.page_url().to_owned();
-    let found = app.ask(move |store| {
-        let Some(mut alert) = store.alert(id)? else { return Ok(None) };
-        enrich::alert(store, &page_url, &mut alert);
-        let notes = store.alert_notes(NotesOf::Alert(id), MOST_NOTES)?;
-        let messages = store.deliveries(DeliveriesOf::Alert(id), MOST_MESSAGES)?;
-        Ok(Some((alert, notes, messages)))
-    });
-    let (alert, notes, messages) = found.await?.ok_or_else(|| no_alert(path.text("alert")))?;
-    let notes = notes.into_iter().map(show::note).collect();
-    Ok(Json(AlertDetail { alert: show::alert(alert), notes, messages: messages.into_iter().map(show::message).collect() }))
+    let found = app.ask(move |store| detail(store, id, &page_url, |_| true));
+    Ok(Json(found.await?.ok_or_else(|| no_alert(path.text("alert")))?))
+}
+
+/// An alert with what was sent, and with those decisions that are wanted.
+fn detail(
+    store: &dyn Store,
+    id: u64,
+    page_url: &str,
+    is_wanted: impl Fn(&monitor_alerts::Note) -> bool,
+) -> Result<Option<AlertDetail>, StoreError> {
+    let Some(mut alert) = store.alert(id)? else { return Ok(None) };
+    enrich::alert(store, page_url, &mut alert);
+    let notes = store.alert_notes(NotesOf::Alert(id), MOST_NOTES)?.into_iter().filter(is_wanted);
+    let messages = store.deliveries(DeliveriesOf::Alert(id), MOST_MESSAGES)?;
+    let (notes, messages) = (notes.map(show::note).collect(), messages.into_iter().map(show::message).collect());
+    Ok(Some(AlertDetail { alert: show::alert(alert), notes, messages }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -132,18 +141,23 @@ pub(in super::super) async fn get_alert_explanation(
         _ => return Err(wrong("root")),
     };
     let Some(root) = root else { return Err(ApiError::NoRoot { root: params.root }) };
+    let page_url = app.alerts.page_url().to_owned();
     let explained = app.ask(move |store| {
-        let signs = store.signs_of(&root.to_string(), process.map(|id| id.to_string()).as_deref(), MOST_SIGNS)?;
-        let explain = |sign: monitor_alerts::Sign| {
-            Ok(ExplainedSign {
+        let (mut signs, mut concerned) = (Vec::new(), BTreeSet::new());
+        for sign in store.signs_of(&root.to_string(), process.map(|id| id.to_string()).as_deref(), MOST_SIGNS)? {
+            let notes = store.alert_notes(NotesOf::Sign(sign.seq), MOST_SIGNS)?;
+            concerned.extend(notes.iter().map(|note| note.alert).filter(|alert| *alert > 0));
+            signs.push(ExplainedSign {
                 time_us: sign.time_us,
                 what: sign.what.as_str().to_owned(),
                 subject: sign.subject.to_string(),
                 process_id: sign.process,
-                notes: store.alert_notes(NotesOf::Sign(sign.seq), MOST_SIGNS)?.into_iter().map(show::note).collect(),
-            })
-        };
-        signs.into_iter().map(explain).collect::<Result<_, _>>()
+                notes: notes.into_iter().map(show::note).collect(),
+            });
+        }
+        let alerts = concerned.into_iter().filter_map(|alert| detail(store, alert, &page_url, |note| note.sign == 0).transpose());
+        let alerts = alerts.collect::<Result<_, _>>()?;
+        Ok(AlertExplanation { signs, alerts })
     });
-    Ok(Json(AlertExplanation { signs: explained.await? }))
+    Ok(Json(explained.await?))
 }

@@ -1,7 +1,7 @@
 //! The data folder: owned by one user, held by one server.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
@@ -92,6 +92,19 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Writes a file that its owner alone can read. Whoever reads it finds the old text or the whole new one, also after a crash.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    // A file that lies there may have other rights.
+    let _ = std::fs::remove_file(&new);
+    let mut file = open_private(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)
 }
 
 /// Makes a folder that its owner alone can enter, unless it is there.

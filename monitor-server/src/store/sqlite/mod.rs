@@ -56,7 +56,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use self::copies::{Checked, Restored, backup, check, restore};
 use self::failed::{failed, failed_to_open, is_damage};
-pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
+pub(crate) use self::folder::{create_private, open_private, serve_at, served_at, write_private};
 use self::house::{DropTrees, House};
 use self::mark::{Files, Mark};
 #[cfg(test)]

@@ -132,6 +132,7 @@ export const en = {
   "alerts.cause.lost": "its end was not seen",
   "alerts.cause.drops": "events were dropped",
   "alerts.cause.disk": "the disk is full",
+  "alerts.cause.settings": "the file of rules and channels has mistakes",
   "alerts.cause.channel": "a channel fails",
   "alerts.kind.fired": "begins",
   "alerts.kind.updated": "update",

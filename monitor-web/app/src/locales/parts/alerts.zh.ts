@@ -134,6 +134,7 @@ export const zh: Record<keyof typeof en, string> = {
   "alerts.cause.lost": "未见结束",
   "alerts.cause.drops": "事件丢失",
   "alerts.cause.disk": "磁盘已满",
+  "alerts.cause.settings": "规则与渠道文件有错误",
   "alerts.cause.channel": "渠道故障",
   "alerts.kind.fired": "开始",
   "alerts.kind.updated": "更新",
