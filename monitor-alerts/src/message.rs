@@ -51,6 +51,9 @@ pub struct Message {
     pub resolved_us: Option<u64>,
     /// How often it happened; in a sum, how many messages it stands for.
     pub count: u64,
+    /// How many subjects it is about: more than 1 if alerts of the same words are told in one message.
+    #[serde(default = "one")]
+    pub subjects: u64,
     /// Names of what is concerned, if that is more than the subject; at most 20.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
@@ -68,4 +71,9 @@ pub struct Message {
     /// All who are told, as the rule names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
+}
+
+/// What messages are about that were stored before it was said.
+fn one() -> u64 {
+    1
 }

@@ -78,6 +78,9 @@ fn a_template_is_that_of_the_channel_s_language() {
         ("template = { en = \"a\", fr = \"b\" }", "4:24: channel.ops.template.fr: there is no such key"),
         ("template = \"\"", "not empty"),
         ("template = 7", "4:12:"),
+        ("template = \"{% if %}\"", "4:12: channel.ops.template: line 1 of the template: unexpected"),
+        ("template = \"{% include '/etc/passwd' %}\"", "4:12: channel.ops.template: line 1 of the template: unknown statement include"),
+        ("template = \"a\\n{{ error\"", "4:12: channel.ops.template: line 2 of the template: "),
         (&format!("template = \"{}\"", "x".repeat(20_000)), "at most 16384 bytes"),
     ] {
         let told = read(more).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
@@ -218,4 +221,12 @@ fn a_share_is_one_of_failed_calls() {
         mistakes[0].to_string().starts_with("4:9: ") && mistakes[0].to_string().contains("a share is one of failed calls"),
         "{mistakes:?}"
     );
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_one_file_without_a_mistake() {
+    let page = include_str!("../../docs/alerts.md");
+    let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(text, _)| text).collect();
+    let settings = Settings::from_toml(&examples.concat()).unwrap();
+    assert_eq!((settings.rules.len(), settings.warnings.len()), (1, 0));
 }

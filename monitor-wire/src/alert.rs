@@ -168,6 +168,9 @@ pub struct AlertRules {
     pub channels: Vec<AlertChannel>,
     /// What is wrong with the file, each with its place.
     pub mistakes: Vec<String>,
+    /// What is worth a word without being a mistake, each with its place: a rule that tells nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The file.
     pub file: String,
 }

@@ -33,6 +33,8 @@ pub struct AlertWebhook {
     pub resolved_us: Option<u64>,
     /// How often it happened; in a sum, how many messages it stands for.
     pub count: u64,
+    /// How many subjects it is about: more than 1 if alerts of the same words are told in one message.
+    pub subjects: u64,
     /// Names of what is concerned, if that is more than the subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,

@@ -207,8 +207,7 @@ fn a_template_that_takes_too_much_or_is_wrong_costs_its_text_alone() {
     for (template, words) in [
         (format!("{{% set s = 's' %}}{}{{{{ s }}}}", "{% set s = s ~ s %}".repeat(40)), "steps"),
         ("{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}".to_owned(), "steps"),
-        ("{{ error".to_owned(), "line 1"),
-        ("{% include '/etc/passwd' %}".to_owned(), "line 1"),
+        ("{{ name | nosuch }}".to_owned(), "line 1"),
         ("   ".to_owned(), "empty"),
     ] {
         let (server, receiver, _folder) = start_with("", &format!("template = {}", Value::from(template.clone())));
@@ -267,6 +266,11 @@ fn a_rule_is_tried_before_it_holds_and_nothing_is_kept_of_it() {
         let (is_done, _, error) = monitor_alert(&server, &["try", "--file", "-"], text);
         assert!(!is_done && error.contains(words), "{text}: {error}");
     }
+    std::fs::write(&draft, "[[rule]]\nname = \"x\"\non = { cause = [\"faild\"] }\nto = [\"nobody\"]\n").unwrap();
+    let (_, _, error) = monitor_alert(&server, &["try", "--file", draft.to_str().unwrap()], "");
+    let lines: Vec<&str> = error.lines().collect();
+    let is_at = |line: &str, place: &str| line.starts_with(&format!("{}:{place}: rule.0.", draft.display()));
+    assert!(lines.len() == 3 && is_at(lines[0], "3:17") && is_at(lines[1], "4:7") && lines[2] == "monitor: 2 mistakes", "{error}");
     assert!(!monitor_alert(&server, &["try", "--file", "-"], &"#".repeat(70_000)).0, "it is too large");
     assert!(!monitor_alert(&server, &["try"], "").0 && !monitor_alert(&server, &["try", "often", "--file", "-"], "").0);
     let rules = server.get("/alerts/rules")["rules"].to_string();
@@ -458,6 +462,25 @@ fn a_disk_without_room_is_told_and_so_is_its_end() {
 }
 
 #[test]
+fn many_messages_of_one_channel_come_once_each() {
+    const MANY: u64 = 400;
+    let (server, receiver, _folder) = start_with("", "rate = 100000");
+    // Alerts of other words are told by messages of their own.
+    let word = |number: u64| format!("{number:03}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect::<String>();
+    for number in 1..=MANY {
+        send(&server, number, &run(&format!("task-{number}"), number, "failed", &word(number)));
+    }
+    let count = MANY as usize;
+    receiver.messages(count);
+    wait_for("all to be kept as sent", || {
+        let last = server.get("/alerts?limit=1")["alerts"][0]["id"].as_u64().filter(|last| *last == MANY)?;
+        (1..=last).all(|id| server.get(&format!("/alerts/{id}"))["messages"][0]["state"] == "sent").then_some(())
+    });
+    let ids: std::collections::BTreeSet<String> = receiver.seen.lock().unwrap().taken.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!((receiver.messages(count).len(), ids.len()), (count, count));
+}
+
+#[test]
 fn a_file_that_is_broken_at_the_start_holds_as_it_was_before_and_that_is_told() {
     let (mut server, receiver, folder) = start("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\"]\n");
     let file = folder.path().join("alerts.toml");
@@ -575,6 +598,10 @@ fn the_command_line_shows_and_handles_alerts() {
     std::fs::write(folder.path().join("alerts.toml"), "[[rule]]\nname = \"own\"\non = { cause = [\"faild\"] }\n").unwrap();
     let rules = wait_for("the mistake", || Some(alert(&["rules"]).1).filter(|rules| rules.contains("did you mean failed?")));
     assert!(rules.contains("alerts.toml:3:17:") && rules.contains("channel hook"), "{rules}");
+    let rule = "[[rule]]\nname = \"mute\"\non = { cause = [\"failed\"] }\n";
+    std::fs::write(folder.path().join("alerts.toml"), rule).unwrap();
+    let warned = wait_for("the warning", || alert(&["rules"]).1.lines().find(|line| line.starts_with("warning: ")).map(str::to_owned));
+    assert!(warned.contains("alerts.toml:1:1: rule.0: nobody is told by this rule"), "{warned}");
     let audit = server.ask("GET", "/api/v1/audit").1;
     assert!(audit.contains("acknowledge an alert") && audit.contains("hush alerts"), "{audit}");
 }

@@ -110,9 +110,9 @@ impl Stepper<'_> {
     pub(super) fn tell(&mut self, key: &Key, kind: MessageKind, targets: &[Target], note: Option<&str>) {
         let Some((alert, group)) = self.state.live(key).map(|live| (live.alert.clone(), live.group)) else { return };
         let group = group.and_then(|leader| self.state.common.groups.get(&leader));
-        let (count, names) = match group {
-            Some(group) if group.subjects > 1 => (group.count.max(alert.count), group.names.clone()),
-            _ => (alert.count, Vec::new()),
+        let (count, subjects, names) = match group {
+            Some(group) if group.subjects > 1 => (group.count.max(alert.count), group.subjects, group.names.clone()),
+            _ => (alert.count, 1, Vec::new()),
         };
         let to: Vec<String> = targets.iter().map(ToString::to_string).collect();
         for target in targets {
@@ -134,6 +134,7 @@ impl Stepper<'_> {
                 since_us: alert.since_us,
                 resolved_us: alert.resolved_us,
                 count,
+                subjects,
                 names: names.clone(),
                 note: note.map(str::to_owned),
                 facts: alert.facts.clone(),
@@ -201,6 +202,7 @@ impl Stepper<'_> {
                 since_us,
                 resolved_us: None,
                 count,
+                subjects: 1,
                 names,
                 note: None,
                 facts: Facts::default(),

@@ -79,24 +79,25 @@ impl Alerts {
     /// Begins to send by each channel that has something to send and isn't at it.
     async fn send_due(self: &Arc<Self>, running: &mut tokio::task::JoinSet<()>) -> Result<(), IngestError> {
         let (store, now_us) = (self.parts.store.clone(), self.parts.clock.wall_us());
+        // A channel that sends while this is read has sent some of it by then: what is read would be sent twice.
+        let busy = self.sending.lock().busy.clone();
         let due = blocking(move || store.deliveries_due(now_us, AT_ONCE)).await?;
         let mut by_channel = BTreeMap::<String, Vec<Delivery>>::new();
         for delivery in due {
             by_channel.entry(delivery.message.channel.clone()).or_default().push(delivery);
         }
-        for (channel, deliveries) in by_channel {
-            if self.sending.lock().busy.insert(channel.clone()) {
-                let alerts = self.clone();
-                running.spawn(async move {
-                    let done = alerts.send_by(&channel, deliveries).await;
-                    alerts.sending.lock().busy.remove(&channel);
-                    match done {
-                        Ok(true) => alerts.to_send.notify_one(),
-                        Ok(false) => {}
-                        Err(error) => tracing::warn!(channel, "what became of a message could not be kept: {}", crate::causes(&error)),
-                    }
-                });
-            }
+        for (channel, deliveries) in by_channel.into_iter().filter(|(channel, _)| !busy.contains(channel)) {
+            self.sending.lock().busy.insert(channel.clone());
+            let alerts = self.clone();
+            running.spawn(async move {
+                let done = alerts.send_by(&channel, deliveries).await;
+                alerts.sending.lock().busy.remove(&channel);
+                match done {
+                    Ok(true) => alerts.to_send.notify_one(),
+                    Ok(false) => {}
+                    Err(error) => tracing::warn!(channel, "what became of a message could not be kept: {}", crate::causes(&error)),
+                }
+            });
         }
         Ok(())
     }
@@ -190,6 +191,7 @@ impl Alerts {
             since_us: now_us,
             resolved_us: None,
             count: 1,
+            subjects: 1,
             names: Vec::new(),
             note: None,
             facts: Facts { link: Some(self.parts.page_url.clone()), ..Facts::default() },

@@ -56,6 +56,7 @@ fn fired(alert: Alert) -> Message {
         since_us: alert.since_us,
         resolved_us: None,
         count: alert.count,
+        subjects: 1,
         names: Vec::new(),
         note: None,
         facts: alert.facts,

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use monitor_api::Error;
 use monitor_wire::{HushRequest, RuleDraft};
 
 use crate::client::Connection;
 use crate::exit;
-use crate::text::visible;
+use crate::text::{counted, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -191,7 +192,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         }
         Command::Try { file: Some(file), days, connection, .. } => {
             let draft = RuleDraft { toml: read(file)?, days: Some(u32::from(*days)) };
-            connection.show(connection.client()?.try_alert_draft(&draft), |trials| show::trials(&trials))
+            let tried = connection.show(connection.client()?.try_alert_draft(&draft), |trials| show::trials(&trials));
+            tried.map_err(|error| mistakes(error, file))
         }
         Command::Rules { connection } => connection.show(connection.client()?.alert_rules(), |rules| show::rules(&rules)),
         Command::Test { channel, connection } => {
@@ -221,6 +223,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn read(file: &Path) -> anyhow::Result<String> {
     let read = if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     read.with_context(|| format!("could not read the rules of {}", file.display()))
+}
+
+/// Shows the mistakes that the server found in a file on stderr, a line each.
+fn mistakes(error: anyhow::Error, file: &Path) -> anyhow::Error {
+    let is_placed = |line: &&str| line.starts_with(|first: char| first.is_ascii_digit());
+    let problem = error.downcast_ref::<Error>().and_then(Error::problem).filter(|problem| problem.status == 400);
+    let found: Vec<&str> = problem.into_iter().flat_map(|problem| problem.detail.lines()).filter(is_placed).collect();
+    if found.is_empty() {
+        return error;
+    }
+    for mistake in &found {
+        let _ = writeln!(anstream::stderr(), "{}", visible(&format!("{}:{mistake}", file.display())));
+    }
+    exit::Misused(counted(found.len() as u64, "mistake")).into()
 }
 
 fn hush(connection: &Connection, scope: String, length: &str, why: Option<String>, maintenance: bool) -> anyhow::Result<()> {

@@ -128,6 +128,9 @@ pub(super) fn rules(rules: &AlertRules) -> anyhow::Result<()> {
     for mistake in &rules.mistakes {
         writeln!(out, "wrong: {}", visible(mistake))?;
     }
+    for warning in &rules.warnings {
+        writeln!(out, "warning: {}", visible(warning))?;
+    }
     for rule in &rules.rules {
         let definition = serde_json::Value::Object(rule.definition.clone()).to_string();
         let replaces = if rule.replaces_builtin { ", in place of the built-in one" } else { "" };

@@ -97,6 +97,7 @@ pub(super) fn message() -> Message {
         since_us: 1_795_228_200_000_000,
         resolved_us: None,
         count: 1,
+        subjects: 1,
         names: Vec::new(),
         note: None,
         facts,

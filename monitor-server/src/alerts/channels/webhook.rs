@@ -59,6 +59,7 @@ pub(super) fn body(letter: &Letter<'_>) -> AlertWebhook {
         since_us: message.since_us,
         resolved_us: message.resolved_us,
         count: message.count,
+        subjects: message.subjects,
         names: message.names.clone(),
         note: message.note.clone(),
         facts: serde_json::to_value(&message.facts).ok().and_then(|facts| facts.as_object().cloned()).unwrap_or_default(),

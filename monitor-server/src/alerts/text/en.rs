@@ -38,27 +38,38 @@ const LABELS: Labels = Labels {
 };
 
 fn matter(cause: Cause, name: &str, message: &Message) -> String {
-    let count = message.count;
-    let often = |one: &str| if count > 1 { format!("{name} {one} {count} times") } else { format!("{name} {one}") };
+    let (count, subjects) = (message.count, message.subjects);
+    let is_one = subjects <= 1;
+    let all = match subjects {
+        0 | 1 => name.to_owned(),
+        2 => format!("{name} and another one"),
+        _ => format!("{name} and {} others", subjects - 1),
+    };
+    let say = |one: &str, many: &str| format!("{all} {}", if is_one { one } else { many });
+    let often = |one: &str, many: &str| match say(one, many) {
+        said if count <= subjects => said,
+        said if is_one => format!("{said} {count} times"),
+        said => format!("{said}, {count} times in all"),
+    };
     match cause {
         Cause::Failed => match (message.facts.times, message.facts.calls) {
-            (Some(failed), Some(calls)) => format!("{name} failed in {failed} of {calls} calls"),
-            _ => often("failed"),
+            (Some(failed), Some(calls)) if is_one => format!("{name} failed in {failed} of {calls} calls"),
+            _ => often("failed", "failed"),
         },
-        Cause::Timeout => format!("{name} takes longer than its timeout"),
-        Cause::Missed => often("did not start when it was due"),
-        Cause::Unknown => format!("nothing is heard of {name}"),
-        Cause::Late => format!("{name} started late"),
-        Cause::Skipped => often("was skipped"),
-        Cause::Deleted => format!("{name} is deleted or paused for long"),
-        Cause::Notified => format!("{name} asks for attention"),
-        Cause::Slow => format!("{name} takes far longer than usual"),
-        Cause::Fast => format!("{name} ended far sooner than usual"),
-        Cause::Lost => format!("nobody saw {name} end"),
-        Cause::Drops => format!("events of {name} were dropped"),
+        Cause::Timeout => say("takes longer than its timeout", "take longer than their timeouts"),
+        Cause::Missed => often("did not start when it was due", "did not start when they were due"),
+        Cause::Unknown => format!("nothing is heard of {all}"),
+        Cause::Late => say("started late", "started late"),
+        Cause::Skipped => often("was skipped", "were skipped"),
+        Cause::Deleted => say("is deleted or paused for long", "are deleted or paused for long"),
+        Cause::Notified => say("asks for attention", "ask for attention"),
+        Cause::Slow => say("takes far longer than usual", "take far longer than usual"),
+        Cause::Fast => say("ended far sooner than usual", "ended far sooner than usual"),
+        Cause::Lost => format!("nobody saw {all} end"),
+        Cause::Drops => format!("events of {all} were dropped"),
         Cause::Disk => "the disk of the monitor's server is full".to_owned(),
         Cause::Settings => format!("{name} has mistakes: its last good version holds"),
-        Cause::Channel => format!("messages by {name} are not delivered"),
+        Cause::Channel => format!("messages by {all} are not delivered"),
     }
 }
 

@@ -18,6 +18,7 @@ fn message(kind: MessageKind, cause: Cause) -> Message {
         since_us: DUE + 9_000_000,
         resolved_us: None,
         count: 1,
+        subjects: 1,
         names: Vec::new(),
         note: None,
         facts: Facts {
@@ -213,4 +214,15 @@ fn a_text_is_cut_by_bytes_and_never_within_a_character() {
     }
     assert_eq!(clean("tab\tline\r\nnext\r\n", 100), "tab line ⏎ next");
     assert_eq!(clean("abcdef", 3), "abc…");
+}
+
+#[test]
+fn a_message_about_several_names_them_and_counts_what_happened() {
+    let title =
+        |cause, count, subjects, language| words(&Message { count, subjects, ..message(MessageKind::Updated, cause) }, language).title;
+    assert_eq!(title(Cause::Failed, 6, 5, Language::En), "More: gold and 4 others failed, 6 times in all");
+    assert_eq!(title(Cause::Failed, 2, 2, Language::En), "More: gold and another one failed");
+    assert_eq!(title(Cause::Failed, 6, 1, Language::En), "More: gold failed 6 times");
+    assert_eq!(title(Cause::Timeout, 3, 3, Language::En), "More: gold and 2 others take longer than their timeouts");
+    assert_eq!(title(Cause::Failed, 6, 5, Language::Zh), "更新：gold 等 5 个 失败，共 6 次");
 }

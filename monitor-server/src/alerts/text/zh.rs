@@ -38,26 +38,31 @@ const LABELS: Labels = Labels {
 };
 
 fn matter(cause: Cause, name: &str, message: &Message) -> String {
-    let often = |what: &str| if message.count > 1 { format!("{name} {what} {} 次", message.count) } else { format!("{name} {what}") };
+    let all = if message.subjects > 1 { format!("{name} 等 {} 个", message.subjects) } else { name.to_owned() };
+    let often = |what: &str| match message.count {
+        count if count <= message.subjects.max(1) => format!("{all} {what}"),
+        count if message.subjects > 1 => format!("{all} {what}，共 {count} 次"),
+        count => format!("{all} {what} {count} 次"),
+    };
     match cause {
         Cause::Failed => match (message.facts.times, message.facts.calls) {
-            (Some(failed), Some(calls)) => format!("{name} {calls} 次调用中 {failed} 次失败"),
+            (Some(failed), Some(calls)) if message.subjects <= 1 => format!("{name} {calls} 次调用中 {failed} 次失败"),
             _ => often("失败"),
         },
-        Cause::Timeout => format!("{name} 运行超时"),
+        Cause::Timeout => format!("{all} 运行超时"),
         Cause::Missed => often("到时未执行"),
-        Cause::Unknown => format!("{name} 失去联系"),
-        Cause::Late => format!("{name} 延迟开始"),
+        Cause::Unknown => format!("{all} 失去联系"),
+        Cause::Late => format!("{all} 延迟开始"),
         Cause::Skipped => often("被跳过"),
-        Cause::Deleted => format!("{name} 已被删除或长时间暂停"),
-        Cause::Notified => format!("{name} 发出通知"),
-        Cause::Slow => format!("{name} 运行时间远超平常"),
-        Cause::Fast => format!("{name} 运行时间远短于平常"),
-        Cause::Lost => format!("{name} 的结束无人得知"),
-        Cause::Drops => format!("{name} 的事件有丢失"),
+        Cause::Deleted => format!("{all} 已被删除或长时间暂停"),
+        Cause::Notified => format!("{all} 发出通知"),
+        Cause::Slow => format!("{all} 运行时间远超平常"),
+        Cause::Fast => format!("{all} 运行时间远短于平常"),
+        Cause::Lost => format!("{all} 的结束无人得知"),
+        Cause::Drops => format!("{all} 的事件有丢失"),
         Cause::Disk => "监控服务器磁盘已满".to_owned(),
         Cause::Settings => format!("{name} 有错误，沿用上一个正确的版本"),
-        Cause::Channel => format!("渠道 {name} 无法送达消息"),
+        Cause::Channel => format!("渠道 {all} 无法送达消息"),
     }
 }
 

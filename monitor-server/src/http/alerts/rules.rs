@@ -34,7 +34,9 @@ async fn told(app: &App) -> Answer<AlertRules> {
     let ruleset = app.alerts.rules();
     let rules = ruleset.rules.iter().map(|rule| shown(&ruleset, rule)).collect();
     let channels = channels::told(app, &ruleset).await?;
-    Ok(Json(AlertRules { rules, channels, mistakes: ruleset.mistakes.clone(), file: app.alerts.file().display().to_string() }))
+    let file = app.alerts.file().display();
+    let warnings = ruleset.settings.warnings.iter().map(|warning| warning.in_file(&file)).collect();
+    Ok(Json(AlertRules { rules, channels, mistakes: ruleset.mistakes.clone(), warnings, file: file.to_string() }))
 }
 
 fn shown(ruleset: &Ruleset, rule: &Rule) -> AlertRule {

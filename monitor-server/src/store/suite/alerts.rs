@@ -414,6 +414,7 @@ fn message(id: &str, channel: &str) -> Message {
         since_us: NOW,
         resolved_us: None,
         count: 1,
+        subjects: 1,
         names: Vec::new(),
         note: None,
         facts: Facts::default(),

@@ -1705,6 +1705,11 @@ export interface components {
         };
         /** @description `GET /api/v1/alerts/explain`: who was told of what happened in a tree, who was not, and why. */
         AlertExplanation: {
+            /**
+             * @description The alerts that these events began, ended or were counted in, the oldest first: who was told, and what was silenced. Their notes are
+             *     those that are about no event.
+             */
+            alerts: components["schemas"]["AlertDetail"][];
             /** @description Events that may matter, the oldest first, at most 100. */
             signs: components["schemas"]["ExplainedSign"][];
         };
@@ -1778,6 +1783,8 @@ export interface components {
             mistakes: string[];
             /** @description Rules. */
             rules: components["schemas"]["AlertRule"][];
+            /** @description What is worth a word without being a mistake, each with its place: a rule that tells nobody. */
+            warnings?: string[];
         };
         /** @description What an alert is about. */
         AlertSubject: {
@@ -1835,6 +1842,8 @@ export interface components {
             since_us: number;
             /** @description What it is about. */
             subject: components["schemas"]["AlertSubject"];
+            /** @description How many subjects it is about: more than 1 if alerts of the same words are told in one message. */
+            subjects: number;
             /** @description The message in words, in the channel's language. */
             text: string;
             /** @description When it was decided that it be sent. */
@@ -3985,6 +3994,8 @@ export interface components {
         };
         /** @description `GET /api/v1/status`: the server at a glance. */
         Status: {
+            /** @description What is wrong with the file of alert rules and channels, each with its place. Until that is mended, its last good version holds. */
+            alert_mistakes?: string[];
             /** @description Number of the newest change. */
             as_of: number;
             /** @description False if nobody can be told of alerts: there is no channel, and the server's own agent has no `sendmail`. */

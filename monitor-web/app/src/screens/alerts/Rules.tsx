@@ -22,11 +22,12 @@ export function Rules() {
   const [shown, actOnChannel] = useDeed();
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   if (!query.data || trials.isPending) return <p className="notice dim">{t("loading")}</p>;
-  const { rules, channels, mistakes, file } = query.data;
+  const { rules, channels, mistakes, warnings, file } = query.data;
   return (
     <>
       <DeedSaid said={said} />
       <Mistakes of={mistakes} />
+      {warnings && <pre className="more mono">{warnings.map(visible).join("\n")}</pre>}
       <section aria-labelledby="alert-channels">
         <h2 id="alert-channels">{t("alerts.channels")}</h2>
         <p className="more dim">
