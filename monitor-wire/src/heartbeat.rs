@@ -35,6 +35,24 @@ pub struct HeartbeatDefinition {
     pub agent: Option<String>,
 }
 
+impl HeartbeatDefinition {
+    /// The rule of a crontab by which the job pings as it is expected, or more often: a crontab has whole minutes.
+    pub fn crontab(&self) -> String {
+        if let Some(rule) = &self.rule {
+            return rule.clone();
+        }
+        let minutes = self.every_ms.unwrap_or_default() / 60_000;
+        let divisor = |of: u64, most: u64| (1..=most.clamp(1, of)).rev().find(|step| of.is_multiple_of(*step)).unwrap_or(1);
+        match minutes {
+            0..=1 => "* * * * *".to_owned(),
+            2..60 => format!("*/{} * * * *", divisor(60, minutes)),
+            60..120 => "0 * * * *".to_owned(),
+            120..1440 => format!("0 */{} * * *", divisor(24, minutes / 60)),
+            _ => "0 0 * * *".to_owned(),
+        }
+    }
+}
+
 /// Ten minutes.
 fn grace_ms() -> u64 {
     600_000
@@ -89,6 +107,9 @@ pub struct HeartbeatKey {
     /// Until when the key before this one is taken as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_key_until_us: Option<u64>,
+    /// The rule of a crontab by which the job pings as it is expected, or more often.
+    #[cfg_attr(feature = "openapi", schema(example = "*/10 * * * *"))]
+    pub crontab: String,
 }
 
 /// `POST /api/v1/heartbeats/{name}/roll`: a new key is wanted.
@@ -99,4 +120,38 @@ pub struct HeartbeatRoll {
     /// The key so far is taken for so long, in milliseconds: 0 ends it at once; a day if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crontab_runs_at_least_as_often_as_a_ping_is_expected() {
+        let of = |rule: Option<&str>, every_ms| HeartbeatDefinition {
+            name: "poller".to_owned(),
+            rule: rule.map(str::to_owned),
+            zone: None,
+            every_ms,
+            grace_ms: grace_ms(),
+            timeout_ms: None,
+            agent: None,
+        };
+        assert_eq!(of(Some("30 2 * * *"), None).crontab(), "30 2 * * *");
+        for (minutes, expected) in [
+            (0, "* * * * *"),
+            (1, "* * * * *"),
+            (10, "*/10 * * * *"),
+            (7, "*/6 * * * *"),
+            (59, "*/30 * * * *"),
+            (60, "0 * * * *"),
+            (90, "0 * * * *"),
+            (5 * 60, "0 */4 * * *"),
+            (12 * 60, "0 */12 * * *"),
+            (24 * 60, "0 0 * * *"),
+            (30 * 24 * 60, "0 0 * * *"),
+        ] {
+            assert_eq!(of(None, Some(minutes * 60_000)).crontab(), expected, "{minutes}");
+        }
+    }
 }

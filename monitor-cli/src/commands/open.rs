@@ -12,8 +12,9 @@ use crate::exit;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor open                       the browser that follows the link may read, and change what is recorded
+  monitor open                       the browser that follows the link may read, start and end runs, and change what is recorded
   monitor open --role viewer         it may only read
+  monitor open --role admin          it may also add and change tasks, heartbeats and rules of alerts
 
 The link is printed and not handed to a browser: what programs are started with shows to all users of a machine. The browser gets a
 token of its own, `browser-…` in `monitor token list`, for as long as a login lasts (session-lifetime).";
@@ -22,7 +23,7 @@ token of its own, `browser-…` in `monitor token list`, for as long as a login 
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// viewer (reads), operator (changes what is recorded), admin (all)
+    /// viewer (reads), operator (also starts, ends and changes what is recorded), admin (all)
     #[arg(long, default_value = "operator")]
     role: Role,
     /// The server's address as the browser reaches it [default: its own on this machine]

@@ -68,11 +68,12 @@ pub(super) async fn post_heartbeat(
         (_, MOST..) => return conflict(format!("there are {MOST} heartbeats, which is all that there may be: delete one")),
         _ => {}
     }
+    let crontab = definition.crontab();
     let edit = HeartbeatEdit::Add { definition, key_hash: hash(&key), who: who(principal) };
     if !app.change_heartbeat(edit).await? {
         return conflict(format!("there is a heartbeat {name:?} already: change that one, or roll its key"));
     }
-    Ok((StatusCode::CREATED, Json(app.told(name, key, None))))
+    Ok((StatusCode::CREATED, Json(app.told(name, key, crontab, None))))
 }
 
 /// Changes when a heartbeat is expected. Its key and its history stay.
@@ -164,7 +165,9 @@ pub(super) async fn post_roll(
     if !app.change_heartbeat(edit).await? {
         return Err(none(&name));
     }
-    Ok(Json(app.told(name, key, Some(until_us).filter(|_| overlap_ms > 0))))
+    let row = app.ask(HeartbeatQueries::heartbeats).await?.into_iter().find(|row| row.definition.name == name);
+    let crontab = row.ok_or_else(|| none(&name))?.definition.crontab();
+    Ok(Json(app.told(name, key, crontab, Some(until_us).filter(|_| overlap_ms > 0))))
 }
 
 fn check(definition: &HeartbeatDefinition) -> Result<(), ApiError> {
@@ -190,9 +193,9 @@ impl App {
     }
 
     /// A key as it is told.
-    fn told(&self, name: String, key: String, old_key_until_us: Option<u64>) -> HeartbeatKey {
+    fn told(&self, name: String, key: String, crontab: String, old_key_until_us: Option<u64>) -> HeartbeatKey {
         let path = format!("/ping/{key}");
         let url = self.config.public_url.as_ref().map(|url| format!("{}{path}", url.as_str().trim_end_matches('/')));
-        HeartbeatKey { name, key, path, url, old_key_until_us }
+        HeartbeatKey { name, key, path, url, old_key_until_us, crontab }
     }
 }

@@ -225,7 +225,8 @@ impl Run {
     }
 }
 
-fn ids(native_id: &str) -> (RootId, ProcessId) {
+/// The ids of the tree and the process of a heartbeat's run.
+pub(super) fn ids(native_id: &str) -> (RootId, ProcessId) {
     let digest = Sha256::digest([PROGRAM.as_bytes(), native_id.as_bytes()].concat());
     let (id, rest) = digest.split_first_chunk::<8>().expect("8 of 32 bytes");
     let (root, _) = rest.split_first_chunk::<16>().expect("16 of 24 bytes");

@@ -60,6 +60,14 @@ async fn a_start_and_its_end_are_one_run_with_its_log_in_the_form_of_healthcheck
     let (started, ended) = (run["started_us"].as_u64().unwrap(), run["ended_us"].as_u64().unwrap());
     assert_eq!(run["elapsed_ns"].as_u64().unwrap(), (ended - started) * 1_000, "{run}");
     assert_eq!(lines(&server, &run).await, ["reading prices", "", "of today", "no prices"]);
+    let path = format!("/api/v1/batch-tasks/runs/{}/log", run["run"].as_str().unwrap());
+    let log = server.ask(&path).await;
+    let text = "reading prices\n\nof today\nno prices\n";
+    let size = text.len();
+    assert_eq!((&log["text"], &log["next_offset"], &log["is_over"]), (&json!(text), &json!(size), &json!(true)), "{log}");
+    let rest = server.ask(&format!("{path}?offset=8")).await;
+    assert_eq!((&rest["text"], &rest["offset"]), (&json!(&text[8..]), &json!(8)), "{rest}");
+    assert_eq!(server.ask(&format!("{path}?offset={}", u64::MAX)).await["text"], "");
     let tree = server.ask(&format!("/api/v1/roots/{}/tree", run["root_id"].as_str().unwrap())).await;
     let process = &tree["processes"][0];
     assert_eq!((&process["kind"], &process["name"], &process["error"]["tail"]), (&json!("run"), &json!("nightly"), &json!("no prices")));

@@ -117,3 +117,29 @@ test("who is an admin sees the state of all tokens, and nobody else does", { ski
     await hasText(page.locator('[data-token="data folder"] dd'), /^may do everything · .* · does not expire$/);
   });
 });
+
+test("what only admins may do is not offered to operators, who are told the remedy", { skip }, async () => {
+  const why = /^Only administrators may do this: `monitor open --role admin` on the server's machine prints a link for one\. Log in$/;
+  await onPage("about:blank", async (page) => {
+    await logIn(page, user, `${server}/tasks/batch`);
+    const made = page.getByRole("button", { name: "New task", exact: true });
+    await made.waitFor();
+    assert.equal(await made.getAttribute("aria-disabled"), "true");
+    assert.match(await made.getAttribute("title"), /monitor open --role admin/);
+    await made.click({ force: true });
+    await hasAddress(page, /\/tasks\/batch$/);
+    for (const [address, name] of [["batch?tab=edit", "Save"], ["alerts?tab=heartbeats", "Add"]]) {
+      await page.goto(`${server}/tasks/${address}`);
+      await hasText(page.locator(".refused"), why);
+      assert.equal(await page.getByRole("button", { name, exact: true }).getAttribute("aria-disabled"), "true");
+    }
+    await page.goto(`${server}/tasks/alerts?tab=rules`);
+    await hasText(page.locator(".refused"), why);
+  });
+  await onPage("about:blank", async (page) => {
+    await logIn(page, addUser("admin"), `${server}/tasks/batch`);
+    await page.getByRole("link", { name: "New task", exact: true }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).waitFor();
+    assert.equal(await page.locator(".refused").count(), 0);
+  });
+});

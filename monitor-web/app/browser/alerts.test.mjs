@@ -168,7 +168,7 @@ test("a rule is tried before it holds, and its mistakes have their places", { sk
   );
 });
 
-test("an operator adds a heartbeat and rolls its key, and each key is shown once with what a job does", { skip }, async () => {
+test("an admin adds a heartbeat and rolls its key, and each key is shown once with what a job does", { skip }, async () => {
   const [user, password, name] = [`rosa-${newId()}`, "correct horse battery", `backup-${newId().slice(-6)}`];
   const added = spawnSync(monitor, ["user", "add", user, "--role", "admin", "--data", data], { input: `${password}\n` });
   assert.equal(added.status, 0, added.stderr.toString());
@@ -191,13 +191,35 @@ test("an operator adds a heartbeat and rolls its key, and each key is shown once
         const text = await key.locator("pre").textContent();
         assert.ok(text.includes(words) && text.includes(url) && !/\bURL\b|RULE/.test(text), `${language}: ${text}`);
       }
-      const row = page.locator("tr[data-heartbeat]", { hasText: name });
+      const row = page.locator("tr[data-heartbeat]", { has: page.getByRole("rowheader", { name, exact: true }) });
       await row.getByRole("button", { name: "New key" }).click();
       await page.waitForFunction((old) => document.querySelector(".key .url")?.textContent !== old, url);
       await hasText(key, /The old address is taken until/);
+      const rolled = await key.locator(".url").textContent();
+      await key.getByRole("combobox").selectOption("crontab");
+      assert.ok((await key.locator("pre").textContent()).includes("30 2 * * * your-command"), "the rule is that of the heartbeat");
       await page.reload();
       await row.waitFor();
       assert.equal(await page.locator(".key").count(), 0, "it is shown once");
+      await page.getByLabel("Name of the job").fill(`${name}-poll`);
+      await page.getByLabel("Every so long").fill("10m");
+      await page.getByRole("button", { name: "Add", exact: true }).click();
+      const poll = page.locator(`[data-key="${name}-poll"]`);
+      await poll.getByRole("combobox").selectOption("crontab");
+      assert.ok((await poll.locator("pre").textContent()).includes("*/10 * * * * your-command"));
+      await page.goto(`${server}/tasks/alerts?tab=heartbeats`);
+      await row.waitFor();
+
+      // What pings say is the log of their run.
+      for (const [path, body] of [["/start", ""], ["/log", "reading prices"], ["/3", "no prices"]]) {
+        assert.equal((await fetch(rolled + path, { method: "POST", body })).status, 200);
+      }
+      await page.goto(`${server}/tasks/batch?tab=runs&task=${name}`);
+      const failed = page.locator('tr[data-run][data-state="failed"]');
+      await failed.getByRole("link", { name: /^Log/ }).click();
+      await hasText(page.locator(".run-log"), /reading prices.*no prices/s);
+      assert.equal(await page.locator(".run-panel").getByRole("button", { name: "Run again" }).count(), 0, "its job runs elsewhere");
+      await page.goto(`${server}/tasks/alerts?tab=heartbeats`);
       await page.getByLabel("Name of the job").fill(name);
       await page.getByLabel("Every so long").fill("1d");
       await page.getByRole("button", { name: "Add", exact: true }).click();

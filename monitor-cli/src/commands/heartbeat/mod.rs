@@ -101,7 +101,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Command::Roll { name, overlap, snippet, connection } => {
             let roll = HeartbeatRoll { overlap_ms: Some(overlap.as_millis() as u64) };
             let call = connection.client()?.roll_heartbeat(&name, &roll);
-            connection.show(call, |key| told(&key, &connection, snippet, None))
+            connection.show(call, |key| told(&key, &connection, snippet))
         }
         Command::Delete { name, connection } => {
             connection.ask(connection.client()?.delete_heartbeat(&name))?;
@@ -116,25 +116,11 @@ fn add(args: Add) -> anyhow::Result<()> {
     let definition =
         HeartbeatDefinition { name, rule, zone, every_ms: every.map(ms), grace_ms: ms(grace), timeout_ms: timeout.map(ms), agent };
     let call = connection.client()?.add_heartbeat(&definition);
-    let rule = definition.rule.clone().or_else(|| every.map(crontab_rule));
-    connection.show(call, |key| told(&key, &connection, Some(snippet), rule.as_deref()))
-}
-
-/// The rule of a crontab by which a job runs at least once in every such time; a crontab has whole minutes.
-fn crontab_rule(every: Duration) -> String {
-    let minutes = every.as_secs() / 60;
-    let divisor = |of: u64, most: u64| (1..=most.clamp(1, of)).rev().find(|step| of.is_multiple_of(*step)).unwrap_or(1);
-    match minutes {
-        0..=1 => "* * * * *".to_owned(),
-        2..60 => format!("*/{} * * * *", divisor(60, minutes)),
-        60..120 => "0 * * * *".to_owned(),
-        120..1440 => format!("0 */{} * * *", divisor(24, minutes / 60)),
-        _ => "0 0 * * *".to_owned(),
-    }
+    connection.show(call, |key| told(&key, &connection, Some(snippet)))
 }
 
 /// Prints an address, and what a job has to do with it.
-fn told(key: &HeartbeatKey, connection: &Connection, snippet: Option<Snippet>, rule: Option<&str>) -> anyhow::Result<()> {
+fn told(key: &HeartbeatKey, connection: &Connection, snippet: Option<Snippet>) -> anyhow::Result<()> {
     let below = || format!("{}{}", connection.server().as_str().trim_end_matches('/'), key.path);
     let url = key.url.clone().unwrap_or_else(below);
     let mut out = anstream::stdout().lock();
@@ -143,7 +129,7 @@ fn told(key: &HeartbeatKey, connection: &Connection, snippet: Option<Snippet>, r
         writeln!(out, "the old address is taken until {}", when(Some(until_us)))?;
     }
     if let Some(snippet) = snippet {
-        write!(out, "\n{}", snippet.text(&visible(&key.name), &url, rule.unwrap_or("30 2 * * *")))?;
+        write!(out, "\n{}", snippet.text(&visible(&key.name), &url, &visible(&key.crontab)))?;
     }
     Ok(out.flush()?)
 }
@@ -160,28 +146,4 @@ fn list(all: &Heartbeats) -> anyhow::Result<()> {
         writeln!(out, "{name:<24}{state:<8}{:<34}last {seen}  next {due}", visible(&expected))?;
     }
     Ok(out.flush()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crontab_runs_at_least_as_often_as_a_ping_is_expected() {
-        for (every, expected) in [
-            ("10s", "* * * * *"),
-            ("1m", "* * * * *"),
-            ("10m", "*/10 * * * *"),
-            ("7m", "*/6 * * * *"),
-            ("59m", "*/30 * * * *"),
-            ("1h", "0 * * * *"),
-            ("90m", "0 * * * *"),
-            ("5h", "0 */4 * * *"),
-            ("12h", "0 */12 * * *"),
-            ("1d", "0 0 * * *"),
-            ("30d", "0 0 * * *"),
-        ] {
-            assert_eq!(crontab_rule(monitor_tasks::duration::read(every).unwrap()), expected, "{every}");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/batch-tasks/runs/{id}/log`: the output of a run, from its agent's machine.
+//! `GET /api/v1/batch-tasks/runs/{id}/log`: the output of a run, from its agent's machine. The server has that of a heartbeat's run itself.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,14 +8,20 @@ use serde_json::json;
 use utoipa::IntoParams;
 
 use super::super::params::{PathParts, Strict};
+use super::super::ping;
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::orders::{Orderer, request};
 use super::publications::{silent, value};
 use crate::commands::CommandError;
+use crate::store::{LogsQuery, RootKey};
 
 /// An agent has so long to read, in milliseconds.
 const TIMEOUT_MS: u64 = 5_000;
+/// Most bytes of one piece.
+const MOST: usize = 128 << 10;
+/// Most lines of a heartbeat's run: no more are kept.
+const MOST_LINES: usize = 10_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -45,8 +51,12 @@ pub(in super::super) async fn get_log(
     Strict(params): Strict<LogParams>,
 ) -> Answer<BatchLog> {
     let run = path.text("id");
+    let offset = params.offset.unwrap_or_default();
+    if let Some(log) = app.log_of_pings(run, offset).await? {
+        return Ok(Json(log));
+    }
     let agents = app.agents_of_run(run).await?;
-    let asked = json!({"run": run, "offset": params.offset.unwrap_or_default()});
+    let asked = json!({"run": run, "offset": offset});
     let mut request = request(by.caller(), &agents, "log", asked);
     request.timeout_ms = Some(TIMEOUT_MS);
     let lines = match app.commands.ask(by.into_caller(), request).await {
@@ -57,4 +67,28 @@ pub(in super::super) async fn get_log(
     let answered = lines.iter().find(|line| value::<BatchLog>(line).is_ok()).or(lines.first());
     let line = answered.ok_or_else(|| ApiError::Missing { detail: format!("no agent has run {run:?}") })?;
     value(line).map(Json)
+}
+
+impl App {
+    /// A piece of what pings of a run have said; none if it is no run of a heartbeat.
+    async fn log_of_pings(&self, run: &str, offset: u64) -> Result<Option<BatchLog>, ApiError> {
+        let ((root, id), query) = (ping::ids(run), LogsQuery { limit: MOST_LINES, ..LogsQuery::default() });
+        let found = self.ask(move |store| {
+            let root = RootKey::Id(root);
+            let Some(process) = store.process(root, id)? else { return Ok(None) };
+            Ok(Some((process.ended_us.is_some(), store.logs(root, &query)?)))
+        });
+        let Some((is_over, page)) = found.await? else { return Ok(None) };
+        let text: String = page.into_iter().flat_map(|page| page.logs).map(|line| line.message + "\n").collect();
+        let begin = text.floor_char_boundary(usize::try_from(offset).unwrap_or(usize::MAX));
+        let end = text.floor_char_boundary(begin.saturating_add(MOST));
+        Ok(Some(BatchLog {
+            run: run.to_owned(),
+            offset: begin as u64,
+            text: text[begin..end].to_owned(),
+            next_offset: end as u64,
+            size_bytes: text.len() as u64,
+            is_over,
+        }))
+    }
 }

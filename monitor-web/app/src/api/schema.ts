@@ -2945,6 +2945,11 @@ export interface components {
         /** @description The key of a heartbeat. It is told this once: the server keeps only its hash. */
         HeartbeatKey: {
             /**
+             * @description The rule of a crontab by which the job pings as it is expected, or more often.
+             * @example *\/10 * * * *
+             */
+            crontab: string;
+            /**
              * @description Its key.
              * @example 0199a3ce-929d-0e0e-4736-0199a3ce929d
              */

@@ -4,8 +4,11 @@ import { fetchMe } from "../api/client.ts";
 /** Who the reader is, and what they may do. */
 export const me = queryOptions({ queryKey: ["me"], queryFn: ({ signal }) => fetchMe(signal) });
 
-/** Whether the reader may change what is kept; undefined until it is known. */
-export function useMayOperate(): boolean | undefined {
+/** A right to change something. `admin` has all others in it. */
+export type Right = "operate" | "admin";
+
+/** Whether the reader has this right; undefined until it is known. */
+export function useMay(right: Right): boolean | undefined {
   const query = useQuery(me);
-  return query.data?.scopes.some((scope) => scope === "operate" || scope === "admin");
+  return query.data?.scopes.some((scope) => scope === right || scope === "admin");
 }

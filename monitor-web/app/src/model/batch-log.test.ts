@@ -55,6 +55,8 @@ test("colours and what was written over are left out", () => {
 
 test("a run's id has its task and its due time", () => {
   expect(readRunId("go@ld@20261121T023000Z.12")).toEqual({ task: "go@ld", dueUs: 1_795_228_200_000_000 });
+  expect(readRunId("backup@20261121T023000Z.d8bd20ed")).toEqual({ task: "backup", dueUs: 1_795_228_200_000_000 });
+  expect(readRunId("backup@0199a3ce-929d-4e0e-8736-0199a3ce929d")).toEqual({ task: "backup", dueUs: undefined });
   for (const id of ["", "gold", "gold@2026.1", "@20261121T023000Z.1", "gold@20261121T023000Z"]) expect(readRunId(id)).toBeUndefined();
 });
 

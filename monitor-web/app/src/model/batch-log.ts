@@ -77,10 +77,14 @@ export function plainLine(line: string): string {
   return plain.slice(plain.lastIndexOf("\r") + 1);
 }
 
-/** Task and due time, in Unix microseconds, of a run's id such as `gold@20261121T023000Z.1`; nothing if it is none. */
-export function readRunId(id: string): { task: string; dueUs: number } | undefined {
-  const [, task, year, month, day, hour, minute, second] = /^(.+)@(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.\d+$/.exec(id) ?? [];
+/**
+ * Task and due time, in Unix microseconds, of a run's id such as `gold@20261121T023000Z.1`; nothing if it is none. A run of a heartbeat with a
+ * UUID of its own has no time in its id.
+ */
+export function readRunId(id: string): { task: string; dueUs: number | undefined } | undefined {
+  const [, task, year, month, day, hour, minute, second] = /^(.+)@(?:(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.[0-9a-f]+|[0-9a-f-]{36})$/.exec(id) ?? [];
   if (task === undefined) return undefined;
+  if (year === undefined) return { task, dueUs: undefined };
   return { task, dueUs: Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)) * 1000 };
 }
 

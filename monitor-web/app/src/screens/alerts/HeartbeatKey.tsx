@@ -5,22 +5,15 @@ import { locale, t } from "../../i18n.ts";
 import { readLength } from "../../model/lengths.ts";
 import { visible } from "../../model/text.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 
 /** What a job has to do, by language: the same files that `monitor heartbeat add --snippet` prints. */
 const SNIPPETS: Readonly<Record<string, string>> = import.meta.glob("./snippets/*.txt", { eager: true, query: "?raw", import: "default" });
 const LANGUAGES = ["sh", "python", "powershell", "crontab", "systemd"] as const;
-const EXAMPLE_RULE = "30 2 * * *";
 const EMPTY = { name: "", when: "", zone: "", grace: "10m" };
 
-/** A key as it was told, and when pings are expected. */
-export interface Told {
-  key: HeartbeatKey;
-  rule: string | undefined;
-}
-
 /** Adds a heartbeat. */
-export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string | void>) => void; onKey: (told: Told) => void }) {
+export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string | void>) => void; onKey: (key: HeartbeatKey) => void }) {
   const [wanted, setWanted] = useState(EMPTY);
   const field = (key: keyof typeof wanted, placeholder = t(`alerts.heartbeat.${key}`)) => (
     <input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.heartbeat.${key}`)} title={t(`alerts.heartbeat.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
@@ -31,8 +24,7 @@ export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string 
     if (grace === undefined) throw new Error(t("alerts.heartbeat.length", { text: wanted.grace }));
     const zone = wanted.zone.trim();
     const when = every === undefined ? { rule: wanted.when.trim(), ...(zone && { zone }) } : { every_ms: every };
-    const key = await addHeartbeat({ name: wanted.name.trim(), grace_ms: grace, ...when });
-    onKey({ key, rule: "rule" in when ? when.rule : undefined });
+    onKey(await addHeartbeat({ name: wanted.name.trim(), grace_ms: grace, ...when }));
     setWanted(EMPTY);
   };
   return (
@@ -41,21 +33,21 @@ export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string 
       {field("when")}
       {field("zone")}
       {field("grace")}
-      <OperatorButton className="outlined" onClick={() => act(add)}>
+      <AdminButton className="outlined" onClick={() => act(add)}>
         {t("alerts.heartbeat.add")}
-      </OperatorButton>
-      <WhyRefused />
+      </AdminButton>
+      <WhyRefused right="admin" />
     </div>
   );
 }
 
 /** A key that was just told, which nobody is shown again, and what a job does with it. */
-export function NewKey({ of: { key, rule } }: { of: Told }) {
+export function NewKey({ of: key }: { of: HeartbeatKey }) {
   const [language, setLanguage] = useState<(typeof LANGUAGES)[number]>("sh");
   const url = key.url ?? location.origin + key.path;
   const file = Object.keys(SNIPPETS).find((path) => path.endsWith(`/${language}.txt`)) ?? "";
   // A rule or a name may hold what stands for another: each place is filled once.
-  const values: Record<string, string> = { NAME: visible(key.name), URL: url, RULE: visible(rule ?? EXAMPLE_RULE) };
+  const values: Record<string, string> = { NAME: visible(key.name), URL: url, RULE: visible(key.crontab) };
   const snippet = (SNIPPETS[file] ?? "").replace(/NAME|URL|RULE/g, (place) => values[place] ?? place);
   return (
     <section className="key" role="status" data-key={key.name}>

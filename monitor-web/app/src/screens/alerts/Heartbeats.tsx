@@ -1,15 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { fetchHeartbeats, rollHeartbeat } from "../../api/alerts.ts";
+import type { HeartbeatKey } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { OperatorButton } from "../../ui/OperatorButton.tsx";
+import { AdminButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
-import { AddHeartbeat, NewKey, type Told } from "./HeartbeatKey.tsx";
+import { AddHeartbeat, NewKey } from "./HeartbeatKey.tsx";
 
 /** Makes a heartbeat, and prints its key and how jobs use it. */
 const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
@@ -20,7 +21,7 @@ export function Heartbeats() {
   const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), refetchInterval: AGAIN_MS });
   useAgain(() => void query.refetch(), 1000, query.isFetching);
   const [said, act] = useDeed(() => void query.refetch());
-  const [key, setKey] = useState<Told>();
+  const [key, setKey] = useState<HeartbeatKey>();
   const heartbeats = query.data?.heartbeats ?? [];
   const columns = ["heartbeat", "state", "seen", "expected", "rhythm", "deeds"] as const;
   return (
@@ -59,9 +60,9 @@ export function Heartbeats() {
                   {heartbeat.rule == null ? t("alerts.heartbeats.every", { time: duration((heartbeat.every_ms ?? 0) * 1e6, locale) }) : `${visible(heartbeat.rule)} ${visible(heartbeat.zone ?? "UTC")}`}
                 </td>
                 <td className="deeds">
-                  <OperatorButton className="outlined" onClick={() => act(() => rollHeartbeat(heartbeat.name).then((key) => setKey({ key, rule: heartbeat.rule ?? undefined })))}>
+                  <AdminButton className="outlined" onClick={() => act(() => rollHeartbeat(heartbeat.name).then(setKey))}>
                     {t("alerts.heartbeat.roll")}
-                  </OperatorButton>
+                  </AdminButton>
                 </td>
               </tr>
             ))}

@@ -5,7 +5,7 @@ import type { AlertChannel, AlertPreview, AlertRules, AlertTrial } from "../../a
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { Mistakes } from "./AlertList.tsx";
@@ -57,7 +57,7 @@ export function Rules() {
       </section>
       <Draft />
       <p className="more">
-        <WhyRefused />
+        <WhyRefused right="admin" />
       </p>
     </>
   );
@@ -87,12 +87,12 @@ function Channel({ channel, onTest, onPreview }: { channel: AlertChannel; onTest
         {visible(kind)}
       </td>
       <td>
-        <OperatorButton className="outlined" onClick={onTest}>
+        <AdminButton className="outlined" onClick={onTest}>
           {t("alerts.test")}
-        </OperatorButton>{" "}
-        <OperatorButton className="outlined" onClick={onPreview}>
+        </AdminButton>{" "}
+        <AdminButton className="outlined" onClick={onPreview}>
           {t("alerts.preview")}
-        </OperatorButton>
+        </AdminButton>
       </td>
       <td className="why dim" data-message={last?.state}>
         {last === null ? t("alerts.channels.unused") : `${wordText("alerts.message", last.state)} `}

@@ -7,7 +7,7 @@ import { t } from "../../i18n.ts";
 import { type Draft, EXAMPLES, draftOf, mistakesOf, readDraft } from "../../model/batch-draft.ts";
 import { visible } from "../../model/text.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice, problemText } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
 import { Rehearsal } from "./Rehearsal.tsx";
@@ -32,7 +32,7 @@ export function Edit({ name }: { name: string | undefined }) {
           {name === undefined ? t("batch.title") : visible(name)}
         </Link>
         <h1>{t(name === undefined ? "batch.new" : "batch.edit")}</h1>
-        <WhyRefused />
+        <WhyRefused right="admin" />
       </header>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {(name === undefined || query.data) && <Form task={query.data} />}
@@ -102,13 +102,13 @@ function Form({ task }: { task: BatchTask | undefined }) {
         </p>
       )}
       <p className="buttons">
-        <OperatorButton className="outlined" onClick={() => void save()}>
+        <AdminButton className="outlined" onClick={() => void save()}>
           {t("batch.save")}
-        </OperatorButton>
+        </AdminButton>
         {task && (
-          <OperatorButton className="outlined danger" onClick={() => setAsks(true)}>
+          <AdminButton className="outlined danger" onClick={() => setAsks(true)}>
             {t("batch.delete")}
-          </OperatorButton>
+          </AdminButton>
         )}
       </p>
       {asks && task && (

@@ -26,7 +26,8 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
   const query = useQuery({
     queryKey: ["batch-run", id],
     queryFn: async ({ signal }) => {
-      const page = read && (await fetchBatchRuns({ task: read.task, from: read.dueUs, to: read.dueUs + 1_000_000, limit: 1000 }, signal));
+      const when = read?.dueUs === undefined ? {} : { from: read.dueUs, to: read.dueUs + 1_000_000 };
+      const page = read && (await fetchBatchRuns({ task: read.task, ...when, limit: 1000 }, signal));
       return page?.runs.find(({ run }) => run === id) ?? null;
     },
   });
@@ -98,9 +99,12 @@ function Facts({ run, onDone }: { run: BatchRun; onDone: () => void }) {
         <Link to="/tasks/$root" params={{ root: run.root_id }} className="outlined">
           {t("batch.tree")}
         </Link>
-        <OperatorButton className="outlined" onClick={() => act(() => (isOpen ? endBatchRun(run.task, run.run) : rerunBatchRun(run.run)).then(orderText))}>
-          {t(isOpen ? "batch.end" : "batch.again")}
-        </OperatorButton>
+        {/* Jobs of heartbeats are started and ended elsewhere. */}
+        {run.trigger !== "ping" && (
+          <OperatorButton className="outlined" onClick={() => act(() => (isOpen ? endBatchRun(run.task, run.run) : rerunBatchRun(run.run)).then(orderText))}>
+            {t(isOpen ? "batch.end" : "batch.again")}
+          </OperatorButton>
+        )}
       </p>
       <DeedSaid said={said} />
       {error.text !== "" && (

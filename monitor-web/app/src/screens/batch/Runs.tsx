@@ -135,7 +135,7 @@ function Row({ run, isOfTask, onEnd }: { run: BatchRun; isOfTask: boolean; onEnd
         {wordText("batch.trigger", run.trigger)} {run.by === null ? "" : visible(run.by)}
       </td>
       <td className="why">
-        {run.outcome === "running" ? (
+        {run.outcome === "running" && run.trigger !== "ping" ? (
           <OperatorButton className="outlined" onClick={onEnd}>
             {t("batch.end")}
           </OperatorButton>

@@ -7,7 +7,7 @@ import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
-import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
+import { AdminButton, OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago, At } from "../../ui/Time.tsx";
 import { Outcomes } from "./Marks.tsx";
@@ -15,7 +15,7 @@ import { RunList } from "./Runs.tsx";
 import { Dues } from "./Dues.tsx";
 import { Publications } from "./Publications.tsx";
 import { useRead } from "./useRead.ts";
-import { PauseButton, agentsOf, inZone, isPaused, orderText, ownerOf } from "./parts.tsx";
+import { EditLink, PauseButton, agentsOf, inZone, isPaused, orderText, ownerOf } from "./parts.tsx";
 
 const AGAIN_MS = 10_000;
 
@@ -44,9 +44,7 @@ export function Task({ name }: { name: string }) {
               {t("batch.day")}
             </Link>
             {task.agent === null && (
-              <Link to="/tasks/batch" search={{ task: name, tab: "edit" }} className="outlined">
-                {t("batch.edit")}
-              </Link>
+              <EditLink task={name}>{t("batch.edit")}</EditLink>
             )}
           </>
         )}
@@ -127,9 +125,9 @@ function Versions({ task, act, onRead }: { task: BatchTask; act: (deed: () => Pr
               {visible(version.who ?? "")} <Ago timeUs={version.time_us} />
             </span>{" "}
             {task.agent === null && version.version !== task.version && version.definition && (
-              <OperatorButton className="outlined" onClick={() => act(() => saveBatchTask(task.name, version.definition, task.version).then(() => undefined))}>
+              <AdminButton className="outlined" onClick={() => act(() => saveBatchTask(task.name, version.definition, task.version).then(() => undefined))}>
                 {t("batch.restore")}
-              </OperatorButton>
+              </AdminButton>
             )}
             {version.diff.length > 0 && (
               <pre className="mono">

@@ -1,5 +1,4 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { endBatchRun, fetchBatchTasks, runBatchTask } from "../../api/batch.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
@@ -9,7 +8,7 @@ import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Agents } from "./Agents.tsx";
 import { Outcomes } from "./Marks.tsx";
-import { Next, PauseButton, TaskLink, agentsOf, orderText, ownerOf } from "./parts.tsx";
+import { EditLink, Next, PauseButton, TaskLink, agentsOf, orderText, ownerOf } from "./parts.tsx";
 import { useBatchSearch } from "./useBatchSearch.ts";
 
 const LIMIT = 100;
@@ -37,9 +36,7 @@ export function Tasks() {
     <>
       <search className="filters">
         <input type="search" value={q ?? ""} placeholder={t("batch.filter")} aria-label={t("batch.filter")} onChange={(event) => set({ q: event.target.value || undefined })} />
-        <Link to="/tasks/batch" search={{ tab: "edit" }} className="outlined">
-          {t("batch.new")}
-        </Link>
+        <EditLink>{t("batch.new")}</EditLink>
         <WhyRefused />
       </search>
       <DeedSaid said={said} />

@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import type { BatchTask, Command } from "../../api/types.ts";
 import { pauseBatchTask } from "../../api/batch.ts";
+import { useMay } from "../../data/useMe.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { absolute } from "../../model/time.ts";
-import { OperatorButton } from "../../ui/OperatorButton.tsx";
+import { AdminButton, OperatorButton } from "../../ui/OperatorButton.tsx";
 import { Ago } from "../../ui/Time.tsx";
 
 /** The agents that run it. */
@@ -74,5 +75,21 @@ export function TaskLink({ name }: { name: string }) {
     <Link to="/tasks/batch" search={{ task: name }} className="link">
       {visible(name)}
     </Link>
+  );
+}
+
+/** A link to the form of a task, which serves only administrators: others see it disabled, with the reason. */
+export function EditLink({ task, children }: { task?: string; children: string }) {
+  if (useMay("admin") !== false) {
+    return (
+      <Link to="/tasks/batch" search={{ tab: "edit", ...(task !== undefined && { task }) }} className="outlined">
+        {children}
+      </Link>
+    );
+  }
+  return (
+    <AdminButton className="outlined" onClick={() => undefined}>
+      {children}
+    </AdminButton>
   );
 }
