@@ -62,6 +62,8 @@ pub struct Config {
     pub profile: Option<String>,
     /// Most runs at the same time.
     pub max_runs: u32,
+    /// So many bytes of a run's output are kept: the first half and the last one.
+    pub output_bytes: u64,
     /// What the launchers of runs have in their environment besides: where the server is, and the token for it.
     pub env: Vec<(&'static str, OsString)>,
     /// Client that reports to the server.
@@ -154,6 +156,7 @@ impl Agent {
             monitor: config.monitor.clone(),
             home: config.home.clone().unwrap_or_else(|| config.data.clone()),
             runs: config.data.join("runs"),
+            output_bytes: config.output_bytes,
             profile: config.profile.clone(),
             env: config.env.clone(),
             zone: zone.clone(),

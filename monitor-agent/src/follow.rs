@@ -60,6 +60,8 @@ pub(crate) struct Runner {
     pub(crate) home: PathBuf,
     /// The folder of the runs' folders.
     pub(crate) runs: PathBuf,
+    /// So many bytes of a run's output are kept.
+    pub(crate) output_bytes: u64,
     pub(crate) profile: Option<String>,
     /// What launchers have in their environment besides.
     pub(crate) env: Vec<(&'static str, OsString)>,
@@ -136,8 +138,8 @@ impl Runner {
     /// Removes logs and history that a task no longer keeps, now and then.
     fn tidy(&self, task: &str, definition: &Definition) {
         if self.looked.is_time(task) {
-            let writing = retention::writing(&self.runs, task);
-            retention::tidy(&publish::folder(&self.home, task), definition.retention, &writing, (Timestamp::now(), &self.zone));
+            let runs = retention::Runs::of(&self.runs, task);
+            retention::tidy(&publish::folder(&self.home, task), definition.retention, runs, (Timestamp::now(), &self.zone));
         }
     }
 
@@ -162,7 +164,7 @@ impl Runner {
         let unable = |what: &str, error: std::io::Error| Unable::Words(format!("{what}: {error}"));
         monitor_runs::forget_unasked(&self.runs, &id).map_err(|error| unable("the folder of the run can't be made anew", error))?;
         if !folder.join("spec.json").exists() {
-            let mut spec = spec::spec(definition, run, &self.agent, &self.home, &self.runs).map_err(Unable::Words)?;
+            let mut spec = spec::spec(definition, run, &self.agent, (&self.home, &self.runs), self.output_bytes).map_err(Unable::Words)?;
             spec.env.push(("MONITOR_AGENT_SOCKET".into(), socket::path(&self.home, &self.agent).into()));
             monitor_runs::ask(&self.runs, &spec).map_err(Unable::Launcher)?;
         }

@@ -1,14 +1,19 @@
 //! Judges the end of a run, by the launcher's result, the output, and the task's definition.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use monitor_runs::LOG;
+use monitor_runs::bounded::{Part, part};
 use monitor_tasks::Definition;
 use monitor_tasks::exit::{End, How, Verdict, verdict};
 use monitor_tasks::ledger::Outcome;
 use monitor_wire::ProcessStarted;
+
+/// So many bytes of output are looked through at a time.
+const AT_ONCE: u64 = 1 << 20;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +94,7 @@ pub(crate) fn judge(
 ) -> Judged {
     let how = how(ended);
     let recorded = Recorded::End { exit_code: ended.code, is_success: ended.is_success() };
-    let has = |text: &String| output_has(&folder.join("output.log"), text.as_bytes()).unwrap_or(false);
+    let has = |text: &String| output_has(&folder.join(LOG), text.as_bytes()).unwrap_or(false);
     let expect = definition.and_then(|definition| definition.expect.as_ref());
     let end = End {
         ran: Duration::from_micros(ended.ended_us.saturating_sub(ended.started_us)),
@@ -168,16 +173,15 @@ fn word(how: How, ended: &monitor_runs::Outcome) -> Option<String> {
 
 /// Looks for a text in the output, in pieces that overlap: a line may be as long as the file.
 fn output_has(path: &Path, text: &[u8]) -> io::Result<bool> {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-    let mut window: Vec<u8> = Vec::new();
+    let (mut file, mut position, mut window) = (File::open(path)?, 0, Vec::new());
+    let length = file.metadata()?.len();
     loop {
-        let piece = file.fill_buf()?;
-        if piece.is_empty() {
-            return Ok(false);
+        match part(&mut file, &mut position, length, AT_ONCE)? {
+            Part::Bytes(bytes) if bytes.is_empty() => return Ok(false),
+            Part::Bytes(bytes) => window.extend(bytes),
+            // What stands before a gap doesn't go on behind it.
+            Part::Missing(_) => window.clear(),
         }
-        window.extend(piece);
-        let length = piece.len();
-        file.consume(length);
         if window.windows(text.len()).any(|part| part == text) {
             return Ok(true);
         }

@@ -1,17 +1,16 @@
 //! The output of a run, read in pieces.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
 use std::path::Path;
 
-use monitor_runs::{Life, Run};
+use monitor_runs::bounded::{Part, part};
+use monitor_runs::{LOG, Life, Run};
 use monitor_tasks::RunId;
 use monitor_wire::BatchLog;
 
 /// Most bytes of a piece.
 const MOST: u64 = 128 << 10;
-/// The file of a run's folder that has its output.
-pub(crate) const LOG: &str = "output.log";
 
 /// What a run has written from this byte on, at most 128 KiB. A character that is cut at the end is left for the next piece.
 ///
@@ -22,37 +21,44 @@ pub(crate) fn piece(runs: &Path, run: &str, offset: u64) -> Result<BatchLog, Str
     let folder = runs.join(id.to_string());
     let life = Run::open(folder.clone()).map(|run| run.life());
     let is_over = !matches!(life, Ok(Life::Asked | Life::Running | Life::Unwatched));
-    let (mut bytes, size_bytes) = match read(&folder.join(LOG), offset) {
+    let (found, next, size_bytes) = match read(&folder.join(LOG), offset) {
         Ok(read) => read,
         // It has written nothing yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && life.is_ok() => (Vec::new(), 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && life.is_ok() && !is_over => (Part::Bytes(Vec::new()), offset, 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(format!("the output of {run} is not here any more: the folders of the newest 1,000 runs are kept"));
+            return Err(format!(
+                "the output of {run} is not here any more: its task's `retention` or the limit of 1,000 runs was exceeded"
+            ));
         }
         Err(error) => return Err(format!("the output of {run} can't be read: {error}")),
     };
-    if bytes.len() as u64 == MOST {
-        let cut = bytes.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
-        bytes.truncate(bytes.len() - if cut < 4 { cut } else { 0 });
-    }
+    let (bytes, next_offset) = match found {
+        Part::Bytes(mut bytes) => {
+            let whole = bytes.len();
+            if whole as u64 == MOST {
+                let cut = bytes.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
+                bytes.truncate(whole - if cut < 4 { cut } else { 0 });
+            }
+            let next = next - (whole - bytes.len()) as u64;
+            (bytes, next)
+        }
+        missing @ Part::Missing(_) => (missing.shown(), next),
+    };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let next_offset = offset.saturating_add(bytes.len() as u64);
     Ok(BatchLog { run: id.to_string(), offset, text, next_offset, size_bytes, is_over })
 }
 
-fn read(path: &Path, offset: u64) -> io::Result<(Vec<u8>, u64)> {
+/// What the file has from this byte on, the first byte after it, and the size of the file.
+fn read(path: &Path, offset: u64) -> io::Result<(Part, u64, u64)> {
     let mut file = File::open(path)?;
-    let size_bytes = file.metadata()?.len();
-    let mut bytes = Vec::new();
-    if offset < size_bytes {
-        file.seek(SeekFrom::Start(offset))?;
-        file.take(MOST).read_to_end(&mut bytes)?;
-    }
-    Ok((bytes, size_bytes))
+    let (size_bytes, mut position) = (file.metadata()?.len(), offset);
+    Ok((part(&mut file, &mut position, size_bytes, MOST)?, position, size_bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use monitor_runs::bounded::Bounded;
+
     use super::*;
 
     #[test]
@@ -74,6 +80,18 @@ mod tests {
         assert_eq!(text, whole);
         let end = piece(runs.path(), id, u64::MAX).unwrap();
         assert_eq!((end.text.as_str(), end.next_offset), ("", u64::MAX));
+        // What was left out is said in its place, and the rest is where it was.
+        let path = runs.path().join(id).join(LOG);
+        let mut log = Bounded::new(File::options().append(true).open(&path).unwrap(), 8_192);
+        (0..100).for_each(|_| log.write(&[b'y'; 8_192]).unwrap());
+        let (first, size) = (piece(runs.path(), id, 0).unwrap(), path.metadata().unwrap().len());
+        let gap = piece(runs.path(), id, first.next_offset).unwrap();
+        assert_eq!(
+            (first.next_offset, gap.text.as_str()),
+            (4_096, format!("\n(cut: {} bytes are left out here)\n", log.missing()).as_str())
+        );
+        let last = piece(runs.path(), id, gap.next_offset).unwrap();
+        assert_eq!((last.next_offset, last.text.len() as u64), (size, size - 4_096 - log.missing()));
         std::fs::write(runs.path().join(id).join(LOG), [b'a', 0xff, b'b']).unwrap();
         assert_eq!(piece(runs.path(), id, 0).unwrap().text, "a\u{fffd}b");
     }

@@ -2,9 +2,10 @@
 //!
 //! Only files and folders are touched whose names are those that runs give them, and no link is followed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, DirEntry};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use monitor_runs::{Run, Step};
+use monitor_runs::{LOG, Run, Step};
 use monitor_tasks::definition::{Keep, Retention};
 
 /// Logs of which a definition says nothing.
@@ -37,23 +38,58 @@ impl Looked {
     }
 }
 
+/// What the folders of a task's runs have of their output, by the ids of the processes.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    /// Those that have not ended, whose logs are still written.
+    writing: BTreeSet<String>,
+    /// The files of those that have ended.
+    outputs: BTreeMap<String, PathBuf>,
+}
+
+impl Runs {
+    /// The runs of a task whose folders are there.
+    pub(crate) fn of(runs: &Path, task: &str) -> Self {
+        let is_of_task =
+            |entry: &DirEntry| entry.file_name().to_str().and_then(|id| id.split_once('@')).is_some_and(|(name, _)| name == task);
+        let mut all = Self::default();
+        for run in entries(runs).into_iter().filter(is_of_task).filter_map(|entry| Run::open(entry.path()).ok()) {
+            let Some(process) = run.state.process_id.clone() else { continue };
+            if run.step() < Step::Ended {
+                all.writing.insert(process);
+            } else {
+                all.outputs.insert(process, run.folder.join(LOG));
+            }
+        }
+        all
+    }
+}
+
 /// Something that a run has left.
 #[derive(Debug)]
 struct Left {
     path: PathBuf,
+    /// The same output in the folder of the run.
+    output: Option<PathBuf>,
     /// When it was made, as its name says.
     at: Timestamp,
     bytes: u64,
 }
 
-/// Removes what the folder of a task has too much of. `writing` are the ids of processes whose logs are still written.
-pub(crate) fn tidy(folder: &Path, retention: Retention, writing: &BTreeSet<String>, (now, zone): (Timestamp, &TimeZone)) {
+/// Removes what the folder of a task has too much of, and with a log the output in the folder of its run.
+pub(crate) fn tidy(folder: &Path, retention: Retention, mut runs: Runs, (now, zone): (Timestamp, &TimeZone)) {
     let keep = if retention.logs == Keep::default() { LOGS } else { retention.logs };
-    let is_written = |path: &Path| {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        name.rsplit_once('-').is_some_and(|(_, process)| writing.contains(process))
-    };
-    for log in too_much(logs(&folder.join("logs"), zone), keep, now).into_iter().filter(|log| !is_written(&log.path)) {
+    let process = |log: &Left| log.path.file_stem().and_then(|name| Some(name.to_str()?.rsplit_once('-')?.1.to_owned()));
+    let mut logs = logs(&folder.join("logs"), zone);
+    for log in &mut logs {
+        log.output = process(log).and_then(|process| runs.outputs.remove(&process));
+        log.bytes += log.output.as_ref().and_then(|output| output.metadata().ok()).map_or(0, |output| output.blocks() * 512);
+    }
+    let is_written = |log: &Left| process(log).is_some_and(|process| runs.writing.contains(&process));
+    for log in too_much(logs, keep, now).into_iter().filter(|log| !is_written(log)) {
+        if let Some(output) = &log.output {
+            tell(output, fs::remove_file(output));
+        }
         if tell(&log.path, fs::remove_file(&log.path)) {
             remove_empty(&log, 2, now);
         }
@@ -76,13 +112,6 @@ pub(crate) fn tidy(folder: &Path, retention: Retention, writing: &BTreeSet<Strin
             tell(&link.path(), fs::remove_file(link.path()));
         }
     }
-}
-
-/// Ids of the processes whose runs of a task have not ended.
-pub(crate) fn writing(runs: &Path, task: &str) -> BTreeSet<String> {
-    let is_of_task = |entry: &DirEntry| entry.file_name().to_str().and_then(|id| id.split_once('@')).is_some_and(|(name, _)| name == task);
-    let open = entries(runs).into_iter().filter(is_of_task).filter_map(|entry| Run::open(entry.path()).ok());
-    open.filter(|run| run.step() < Step::Ended).filter_map(|run| run.state.process_id).collect()
 }
 
 /// What is beyond what is kept.
@@ -113,7 +142,7 @@ fn logs(folder: &Path, zone: &TimeZone) -> Vec<Left> {
                 if file.file_type().is_ok_and(|kind| kind.is_file())
                     && let Some(at) = time_of(&month, &day, time, zone)
                 {
-                    found.push(Left { path: file.path(), at, bytes: file.metadata().map_or(0, |file| file.len()) });
+                    found.push(Left { path: file.path(), output: None, at, bytes: file.metadata().map_or(0, |file| file.len()) });
                 }
             }
         }
@@ -133,7 +162,7 @@ fn kept(folder: &Path, zone: &TimeZone) -> Vec<Left> {
                 && number.parse::<u32>().is_ok()
                 && let Some(at) = time_of(&month, day, time, zone)
             {
-                found.push(Left { path: kept.path(), at, bytes: bytes_below(&kept.path()) });
+                found.push(Left { path: kept.path(), output: None, at, bytes: bytes_below(&kept.path()) });
             }
         }
     }
@@ -219,7 +248,9 @@ mod tests {
     /// What is there after tidying at a time.
     fn left(folder: &Path, retention: Retention, writing: &[&str], now: &str) -> Vec<String> {
         let writing = writing.iter().map(|id| (*id).to_owned()).collect();
-        tidy(folder, retention, &writing, (now.parse().unwrap(), &TimeZone::UTC));
+        // Two runs have their output in their folders as well.
+        let outputs = ["a2", "a3"].map(|id| (id.to_owned(), folder.join(id))).into_iter().collect();
+        tidy(folder, retention, Runs { writing, outputs }, (now.parse().unwrap(), &TimeZone::UTC));
         let mut left: Vec<String> = logs(&folder.join("logs"), &TimeZone::UTC)
             .iter()
             .map(|log| log.path.file_stem().unwrap().to_string_lossy().into_owned())
@@ -249,6 +280,13 @@ mod tests {
         assert_eq!(tidied(logs(age(DAY * 2)), &[]), without(&["103000-a1", "103000-a2"]));
         assert_eq!(tidied(logs(count(1)), &[]), without(&["103000-a1", "103000-a2", "235959-a3"]));
         assert_eq!(tidied(logs(size(70)), &[]), without(&["103000-a1", "103000-a2"]));
+        let task_folder = task();
+        for (output, blocks) in [("a2", 1), ("a3", 3)] {
+            write(task_folder.path(), output, blocks * 4_096);
+        }
+        let there = |name: &str| task_folder.path().join(name).exists();
+        assert_eq!(left(task_folder.path(), logs(size(3 * 4_096 + 70)), &[], now), without(&["103000-a1", "103000-a2"]));
+        assert_eq!((there("a2"), there("a3")), (false, true), "a log takes the output in its run's folder along");
         assert_eq!(tidied(logs(size(1)), &[]), without(&["103000-a1", "103000-a2", "235959-a3"]), "the newest is kept");
         assert_eq!(tidied(logs(count(1)), &["a1"]), without(&["103000-a2", "235959-a3"]), "one is still written");
         let history = |history| Retention { logs: ALL, history };

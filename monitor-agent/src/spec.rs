@@ -28,7 +28,13 @@ pub(crate) fn config_file(definition: &Definition, run: &RunId, home: &Path, run
 ///
 /// # Errors
 /// When nothing says what is to be run.
-pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home: &Path, runs: &Path) -> Result<Spec, String> {
+pub(crate) fn spec(
+    definition: &Definition,
+    run: &ledger::Run,
+    agent: &str,
+    (home, runs): (&Path, &Path),
+    output: u64,
+) -> Result<Spec, String> {
     let folder = publish::folder(home, &definition.name);
     let (mut command, cwd) = match &definition.program {
         Program::Command { command } => (command.iter().map(OsString::from).collect(), folder.clone()),
@@ -83,6 +89,7 @@ pub(crate) fn spec(definition: &Definition, run: &ledger::Run, agent: &str, home
         exits: definition.exit.iter().map(|(code, meaning)| (*code, verdict(*meaning))).collect(),
         capture: true,
         log_dir: Some(home.join("task")),
+        log_bytes: output,
         start_again: true,
         ..Spec::new(command)
     })
@@ -181,7 +188,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let text = "command = [\"node\", \"x.js\"]\nowner = \"ada\"\nenv = { MODE = \"fast\", PW = { file = \"/etc/pw\" }, T = { env = \"TOKEN\" } }";
         let request = Trigger::Request { by: "ada".to_owned(), args: vec!["--all".to_owned()] };
-        let spec = spec(&definition(text), &run(request), "db-1", home.path(), Path::new("/runs")).unwrap();
+        let spec = spec(&definition(text), &run(request), "db-1", (home.path(), Path::new("/runs")), 1).unwrap();
         assert!(spec.check().is_ok());
         assert_eq!(spec.command, ["node", "x.js", "--all"]);
         let ids = spec.process.as_ref().unwrap();
@@ -206,7 +213,8 @@ mod tests {
         for (trigger, relation) in
             [(Trigger::Then { run: other.clone() }, "triggered_by"), (Trigger::Retry { run: other.clone(), args: Vec::new() }, "retry_of")]
         {
-            let spec = spec(&definition("shell = \"true\""), &run(trigger), "db-1", Path::new("/nowhere"), Path::new("/runs")).unwrap();
+            let spec =
+                spec(&definition("shell = \"true\""), &run(trigger), "db-1", (Path::new("/nowhere"), Path::new("/runs")), 1).unwrap();
             assert_eq!((spec.links[0].relation.as_str(), &spec.links[0].process_id), (relation, &ids(&other).process_id));
         }
     }
@@ -216,7 +224,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("task/gold");
         fs::create_dir_all(&folder).unwrap();
-        let words = || spec(&definition(""), &run(Trigger::Time), "db-1", home.path(), Path::new("/runs")).map(|spec| spec.command);
+        let words = || spec(&definition(""), &run(Trigger::Time), "db-1", (home.path(), Path::new("/runs")), 1).map(|spec| spec.command);
         assert!(words().unwrap_err().contains("has no index.js, main.py, run.sh"));
         let make = |name: &str, mode: u32| {
             fs::write(folder.join(name), "").unwrap();

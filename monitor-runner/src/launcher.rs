@@ -72,7 +72,8 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
     let folder = steps.as_ref().map(|steps| steps.folder().to_owned());
     let env = environment::of(&spec, folder.as_deref())?;
     let secrets = Secrets::of(&spec, &env)?;
-    let log = folder.as_deref().map(OutputLog::open).transpose().map_err(RunError::system("open the file of the output"))?.map(Arc::new);
+    let open = |folder| OutputLog::open(folder, spec.log_bytes);
+    let log = folder.as_deref().map(open).transpose().map_err(RunError::system("open the file of the output"))?.map(Arc::new);
     let signals = Signals::take().map_err(RunError::system("take the signals"))?;
     let output = RunError::system;
     let Streams { theirs, pumps, outer, shown } = Streams::plan(&spec, log).map_err(output("take the output"))?;

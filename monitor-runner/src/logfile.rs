@@ -1,22 +1,22 @@
 //! The file that output is written to as it comes, byte for byte.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use monitor_runs::Held;
+use monitor_runs::bounded::Bounded;
 
-/// A file of output, up to its bound.
+/// A file of output, which keeps the first half and the last half of so many bytes.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
-    file: Option<File>,
-    left: u64,
-    /// Bytes that are not in it.
-    pub(crate) cut: u64,
+    file: Option<Bounded>,
+    /// Bytes that nobody tried to write.
+    skipped: u64,
     /// Why nothing more is written.
     pub(crate) failure: Option<io::Error>,
 }
@@ -37,7 +37,8 @@ impl LogFile {
         }
         let name = format!("{}-{id}.log", now.strftime("%H%M%S"));
         let (in_folder, mut options) = (held.path().join(&name), File::options());
-        options.append(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
+        // At the end it is read to close its gap.
+        options.append(true).read(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
         let file = match options.clone().create_new(true).open(&in_folder) {
             Ok(file) => {
                 file.set_permissions(fs::Permissions::from_mode(0o640))?;
@@ -50,41 +51,39 @@ impl LogFile {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&in_folder)?,
             Err(error) => return Err(error),
         };
-        Ok(Self { path: path.join(name), file: Some(file), left: longest, cut: 0, failure: None })
+        Ok(Self { path: path.join(name), file: Some(Bounded::new(file, longest)), skipped: 0, failure: None })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let fits = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
-        let written = match &mut self.file {
-            None => 0,
-            Some(file) => match file.write_all(&bytes[..fits]) {
-                Ok(()) => fits,
-                Err(error) => {
-                    self.file = None;
-                    self.failure = Some(error);
-                    0
-                }
-            },
-        };
-        self.left -= written as u64;
-        self.cut += (bytes.len() - written) as u64;
+        match self.file.as_mut().map(|file| file.write(bytes)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                self.skipped += self.file.take().map_or(0, |file| file.missing()) + bytes.len() as u64;
+                self.failure = Some(error);
+            }
+            None => self.skip(bytes.len() as u64),
+        }
     }
 
     /// Nothing more will be written.
-    pub(crate) fn is_full(&self) -> bool {
-        self.left == 0 || self.file.is_none()
+    pub(crate) fn is_broken(&self) -> bool {
+        self.file.is_none()
     }
 
     /// Counts what was not even looked at.
     pub(crate) fn skip(&mut self, bytes: u64) {
-        self.cut += bytes;
+        self.skipped += bytes;
+    }
+
+    /// Bytes that are not in it.
+    pub(crate) fn cut(&self) -> u64 {
+        self.skipped + self.file.as_ref().map_or(0, Bounded::missing)
     }
 
     /// Says in the file itself what is missing.
-    pub(crate) fn finish(&mut self) {
-        if let Some(file) = self.file.as_mut().filter(|_| self.cut > 0) {
-            let _ = writeln!(file, "\n(cut: {} bytes more)", self.cut);
-        }
+    pub(crate) fn finish(self) {
+        // Nobody is left to tell that it could not be written: its end is there all the same.
+        let _ = self.file.map(Bounded::close);
     }
 }
 
@@ -124,18 +123,23 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_and_counted() {
+    fn what_does_not_fit_is_cut_in_the_middle_and_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = LogFile::create(folder.path(), "n", "1", 6, None).unwrap();
-        log.write(b"abc\xff");
-        log.write(b"defgh");
-        log.skip(10);
-        assert_eq!((log.cut, log.is_full()), (13, true));
+        let mut log = LogFile::create(folder.path(), "n", "1", 8_192, None).unwrap();
+        for _ in 0..100 {
+            log.write(&[0xff; 1_000]);
+        }
+        log.write(b"the error");
+        let (path, cut) = (log.path.clone(), log.cut());
+        assert!(cut > 80_000 && !log.is_broken(), "{cut}");
         log.finish();
-        assert_eq!(fs::read(&log.path).unwrap(), b"abc\xffde\n(cut: 13 bytes more)\n");
+        let text = fs::read(&path).unwrap();
+        let note = format!("\n(cut: {cut} bytes are left out here)\n").into_bytes();
+        assert_eq!((&text[4_096..][..note.len()], text.len() as u64), (&note[..], 100_009 - cut + note.len() as u64));
+        assert!(text.ends_with(b"\xff\xffthe error"));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-        assert_eq!(mode(&log.path), 0o640);
-        assert!(log.path.ancestors().skip(1).take(3).all(|folder| mode(folder) == 0o750));
+        assert_eq!(mode(&path), 0o640);
+        assert!(path.ancestors().skip(1).take(3).all(|folder| mode(folder) == 0o750));
     }
 
     #[test]
@@ -161,13 +165,12 @@ mod tests {
     fn a_full_disk_is_counted_and_told_once() {
         let mut log = LogFile {
             path: "/dev/full".into(),
-            file: Some(File::options().write(true).open("/dev/full").unwrap()),
-            left: 100,
-            cut: 0,
+            file: Some(Bounded::new(File::options().write(true).open("/dev/full").unwrap(), 100)),
+            skipped: 0,
             failure: None,
         };
         log.write(b"abc");
         log.write(b"d");
-        assert_eq!((log.cut, log.failure.and_then(|error| error.raw_os_error())), (4, Some(libc::ENOSPC)));
+        assert_eq!((log.cut(), log.failure.and_then(|error| error.raw_os_error())), (4, Some(libc::ENOSPC)));
     }
 }

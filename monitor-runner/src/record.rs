@@ -177,7 +177,7 @@ impl Record {
     pub(crate) fn to_file(&self, bytes: &[u8]) {
         if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             file.write(bytes);
-            self.is_file_idle.store(file.is_full(), Ordering::Relaxed);
+            self.is_file_idle.store(file.is_broken(), Ordering::Relaxed);
         }
     }
 
@@ -219,8 +219,8 @@ impl Record {
             process.field("output_cut_bytes", cut);
         }
         if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            if file.cut > 0 {
-                process.field("log_file_cut_bytes", file.cut);
+            if file.cut() > 0 {
+                process.field("log_file_cut_bytes", file.cut());
             }
             if let Some(error) = &file.failure {
                 process.field("log_file_error", error.to_string());
@@ -244,7 +244,7 @@ impl Record {
 
     /// Nothing more is written.
     pub(crate) fn close_file(&self) {
-        if let Some(mut file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
             file.finish();
         }
     }

@@ -4,6 +4,7 @@
 //! and writes down each step. [`list`] and [`find`] give each [`Run`] to whoever comes later. Nothing here records or talks to a server.
 #![cfg(target_os = "linux")]
 
+pub mod bounded;
 mod claim;
 mod error;
 mod folder;
@@ -30,7 +31,7 @@ pub use follow::Follower;
 pub use held::Held;
 pub use identity::{Identity, Stat};
 pub use outcome::{Outcome, Waiting};
-pub use output::{Origin, OutputLog};
+pub use output::{LOG, Origin, OutputLog};
 pub use run::{Life, Run, State, find, list};
 pub use secret::Secret;
 pub use signals::{end_tree, kill, kill_tree, signal_by_file};

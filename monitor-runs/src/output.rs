@@ -3,14 +3,16 @@
 //! `output.streams` has a line for each place where another stream goes on: the offset in `output.log`, and `stdout` or `stderr`. The line
 //! is written before the output itself, so that no output is ever taken for that of the other stream.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// File of all output.
-pub(crate) const LOG: &str = "output.log";
+use crate::bounded::{Bounded, Part, part};
+
+/// File of all output, in the folder of a run.
+pub const LOG: &str = "output.log";
 const STREAMS: &str = "output.streams";
 /// As much is read at a time.
 const AT_ONCE: u64 = 1 << 20;
@@ -43,18 +45,19 @@ pub struct OutputLog(Mutex<Writer>);
 
 #[derive(Debug)]
 struct Writer {
-    log: File,
-    streams: File,
+    log: Bounded,
+    streams: Bounded,
     last: Option<Origin>,
 }
 
 impl OutputLog {
-    /// Opens the output of the run of this folder.
+    /// Opens the output of the run of this folder, of which so many bytes are kept.
     ///
     /// # Errors
     /// When its files can't be opened.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let (log, streams) = (open(folder, LOG)?, open(folder, STREAMS)?);
+    pub fn open(folder: &Path, most: u64) -> io::Result<Self> {
+        let bounded = |name| Ok::<_, io::Error>(Bounded::new(open(folder, name)?, most));
+        let (log, streams) = (bounded(LOG)?, bounded(STREAMS)?);
         Ok(Self(Mutex::new(Writer { log, streams, last: None })))
     }
 
@@ -66,11 +69,11 @@ impl OutputLog {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if writer.last != Some(origin) {
             // Others may have written as well: a launcher that ends with an error says it there.
-            let at = writer.log.seek(SeekFrom::End(0))?;
-            writer.streams.write_all(format!("{at} {}\n", origin.word()).as_bytes())?;
+            let at = writer.log.file().seek(SeekFrom::End(0))?;
+            writer.streams.write(format!("{at} {}\n", origin.word()).as_bytes())?;
             writer.last = Some(origin);
         }
-        writer.log.write_all(bytes)
+        writer.log.write(bytes)
     }
 }
 
@@ -83,7 +86,7 @@ pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) ->
     let mut log = File::open(folder.join(LOG))?;
     let length = log.metadata()?.len();
     let Some(origin) = origin else {
-        return part(&mut log, position, length);
+        return Ok(part(&mut log, position, length, AT_ONCE)?.shown());
     };
     // The file may have grown since: a part whose stream is not told yet is not read.
     let turns = turns(folder);
@@ -92,31 +95,38 @@ pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) ->
         // Output of earlier versions, which told no streams apart, is stdout.
         let whose = turns.iter().rev().find(|(at, _)| at <= position).map_or(Origin::Stdout, |(_, whose)| *whose);
         if whose == origin {
-            return part(&mut log, position, next);
+            return Ok(part(&mut log, position, next, AT_ONCE)?.shown());
         }
         *position = next;
     }
     Ok(Vec::new())
 }
 
-fn part(log: &mut File, position: &mut u64, end: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    log.seek(SeekFrom::Start(*position))?;
-    log.take(end.saturating_sub(*position).min(AT_ONCE)).read_to_end(&mut text)?;
-    *position += text.len() as u64;
-    Ok(text)
-}
-
 /// Where which stream goes on. Lines that make no sense are left out.
 fn turns(folder: &Path) -> Vec<(u64, Origin)> {
-    let text = fs::read_to_string(folder.join(STREAMS)).unwrap_or_default();
+    let text = String::from_utf8(kept(&folder.join(STREAMS)).unwrap_or_default()).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let line = |line: &str| line.split_once(' ').and_then(|(at, word)| Some((at.parse().ok()?, Origin::of(word)?)));
     whole.lines().filter_map(line).collect()
 }
 
+/// What is kept of a file.
+fn kept(path: &Path) -> io::Result<Vec<u8>> {
+    let (mut file, mut position, mut all) = (File::open(path)?, 0, Vec::new());
+    let length = file.metadata()?.len();
+    loop {
+        match part(&mut file, &mut position, length, u64::MAX)? {
+            Part::Bytes(bytes) if bytes.is_empty() => return Ok(all),
+            Part::Bytes(bytes) => all.extend(bytes),
+            Part::Missing(_) => all.push(b'\n'),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn all(folder: &Path, origin: Option<Origin>) -> String {
@@ -133,12 +143,12 @@ mod tests {
     #[test]
     fn streams_are_told_apart_and_stay_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        let log = OutputLog::open(folder.path()).unwrap();
+        let log = OutputLog::open(folder.path(), 1 << 20).unwrap();
         for (origin, text) in [(Origin::Stdout, "a\n"), (Origin::Stdout, "b\n"), (Origin::Stderr, "c\n"), (Origin::Stdout, "d\n")] {
             log.write(origin, text.as_bytes()).unwrap();
         }
         // Whoever goes on knows nothing of who wrote before.
-        OutputLog::open(folder.path()).unwrap().write(Origin::Stderr, b"e\n").unwrap();
+        OutputLog::open(folder.path(), 1 << 20).unwrap().write(Origin::Stderr, b"e\n").unwrap();
         let seen = [None, Some(Origin::Stdout), Some(Origin::Stderr)].map(|origin| all(folder.path(), origin));
         assert_eq!(seen, ["a\nb\nc\nd\ne\n", "a\nb\nd\n", "c\ne\n"]);
     }

@@ -85,7 +85,7 @@ pub struct Spec {
     /// Its output is also written to a file below this folder.
     #[serde(with = "plain::path")]
     pub log_dir: Option<PathBuf>,
-    /// How long that file may become.
+    /// So many bytes of the output are kept, there and in the folder of a detached run: the first half and the last one.
     pub log_bytes: u64,
     /// What becomes of it when the launcher is killed.
     pub on_launcher_death: OnDeath,

@@ -13,6 +13,7 @@ mod killed;
 mod known;
 mod lost;
 mod mistakes;
+mod output;
 mod own;
 mod paused;
 mod publish;

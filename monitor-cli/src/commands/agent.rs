@@ -106,7 +106,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     let server_cert = args.server_cert.clone().map(absolute).transpose()?;
     let settings = crate::client::settings_of(url, token, server_cert.clone());
     let client = || Client::new(settings.clone());
-    let (files_only, commands, max_runs) = (args.files_only(), args.commands(), args.max_runs());
+    let (files_only, commands, max_runs, output_bytes) = (args.files_only(), args.commands(), args.max_runs(), args.run_output_bytes());
     let data = absolute_data(args.data)?;
     let name = match args.name {
         Some(name) => name,
@@ -128,6 +128,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
         home: args.home.map(absolute).transpose()?,
         profile: args.profile,
         max_runs,
+        output_bytes,
         env,
         monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
     })

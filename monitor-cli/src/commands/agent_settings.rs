@@ -12,6 +12,8 @@ use url::Url;
 /// Variable that names the file, for commands without the flag `--config`.
 const CONFIG: &str = "MONITOR_AGENT_CONFIG";
 const MAX_RUNS: u32 = 100;
+/// Unless the settings say otherwise, so many bytes of a run's output are kept: 100 MiB.
+const RUN_OUTPUT_BYTES: u64 = 100 << 20;
 const MOST_RUNS: u32 = 10_000;
 
 /// Flags and environment variables. Each is also a key of `agent.toml`, except the file itself.
@@ -46,6 +48,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", env = "MONITOR_AGENT_MAX_RUNS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_RUNS)))]
     #[serde(deserialize_with = "max_runs")]
     max_runs: Option<u32>,
+    /// So many bytes of a run's output are kept, the first half and the last one, such as 500M [default: 100M]
+    #[arg(long, value_name = "BYTES", env = "MONITOR_AGENT_RUN_OUTPUT_BYTES", value_parser = super::run::bytes)]
+    #[serde(deserialize_with = "run_output_bytes")]
+    run_output_bytes: Option<u64>,
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     #[serde(deserialize_with = "url")]
@@ -98,6 +104,10 @@ fn max_runs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error>
     is_right.then_some(Some(number)).ok_or_else(|| serde::de::Error::custom(format!("expected a number from 1 to {MOST_RUNS}")))
 }
 
+fn run_output_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    super::run::bytes(&String::deserialize(from)?).map(Some).map_err(serde::de::Error::custom)
+}
+
 impl Settings {
     /// Adds the settings of `agent.toml` to those of flags and environment.
     pub(super) fn resolve(self) -> anyhow::Result<Self> {
@@ -111,6 +121,7 @@ impl Settings {
             accept: self.accept.or(file.accept),
             profile: self.profile.or(file.profile),
             max_runs: self.max_runs.or(file.max_runs),
+            run_output_bytes: self.run_output_bytes.or(file.run_output_bytes),
             server: self.server.or(file.server),
             // `MONITOR_TOKEN` is part of the environment as well.
             token_file: self.token_file.or(file.token_file.filter(|_| std::env::var_os("MONITOR_TOKEN").is_none())),
@@ -122,6 +133,10 @@ impl Settings {
 
     pub(super) fn max_runs(&self) -> u32 {
         self.max_runs.unwrap_or(MAX_RUNS)
+    }
+
+    pub(super) fn run_output_bytes(&self) -> u64 {
+        self.run_output_bytes.unwrap_or(RUN_OUTPUT_BYTES)
     }
 
     /// True if the agent takes no definitions from the server.

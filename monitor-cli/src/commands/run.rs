@@ -13,8 +13,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
-pub(crate) use self::values::duration;
-use self::values::{bytes, link, pair, secret, verdict};
+pub(crate) use self::values::{bytes, duration};
+use self::values::{link, pair, secret, verdict};
 use crate::text::visible;
 
 const HELP: &str = "\
@@ -122,7 +122,7 @@ pub(crate) struct Args {
     /// Writes the output to NAME/logs/YYYYMM/DD/HHmmss-ID.log below DIR as well
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
-    /// How long that file may become
+    /// So many bytes of the output are kept, there and in the folder of a detached run: the first half and the last one; 8 KiB at least
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "100M")]
     log_bytes: u64,
     /// What becomes of the command when the launcher is killed

@@ -169,15 +169,16 @@ fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
 fn whoever_waits_for_the_next_attempt_can_be_ended() {
     let house = House::new();
     let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4"];
-    let mut child = house.run(&options, &["sh", "-c", "echo too much; exit 1"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child =
+        house.run(&options, &["sh", "-c", "yes | head -c 100000; exit 1"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "retrying").map(drop));
     kill(child.id(), "TERM");
     assert_eq!(end_of(&mut child).code(), Some(1));
     // It ends as any other run does: the file says what is missing.
     let process = house.process();
-    assert_eq!(process["fields"]["log_file_cut_bytes"], 5);
+    assert_eq!(process["fields"]["log_file_cut_bytes"], 90_112);
     let text = std::fs::read_to_string(process["fields"]["log_file"].as_str().unwrap()).unwrap();
-    assert_eq!(text, "too \n(cut: 5 bytes more)\n");
+    assert!(text.starts_with("y\n") && text.contains("\n(cut: 90112 bytes are left out here)\n") && text.ends_with("y\n"), "{text}");
 }
 
 /// One that the command sends to its whole group, or that it lives on after, is nobody's wish to end it.

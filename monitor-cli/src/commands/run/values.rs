@@ -25,7 +25,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `500000`, `64K`, `500M`, `2GiB`, `1T`.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let bytes = monitor_spool::bytes(text).filter(|bytes| *bytes > 0);
     bytes.ok_or_else(|| "expected a number of bytes such as 500M or 2G".to_owned())
 }

@@ -1,0 +1,246 @@
+//! Files of output that keep so many bytes: the first half of them and the last half.
+//!
+//! What is between becomes a hole of the file: it takes no room on the disk, and all that is kept stays where it was, so that whoever reads
+//! while more is written goes on at the same place.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek, SeekFrom, Write as _};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+/// Holes begin and end at whole blocks.
+const BLOCK: u64 = 4_096;
+
+/// A file that is written at its end.
+#[derive(Debug)]
+pub struct Bounded {
+    file: File,
+    /// How many bytes it keeps.
+    most: u64,
+    /// The end of the hole, or of the first half if there is none.
+    kept_from: u64,
+    /// Bytes since it was looked at how long the file is.
+    fresh: u64,
+    /// The file system makes no holes: then the first bytes are kept, and these many were left out.
+    left_out: Option<u64>,
+}
+
+impl Bounded {
+    /// Bounds a file that is open for appending.
+    pub fn new(file: File, most: u64) -> Self {
+        Self { file, most, kept_from: half(most), fresh: u64::MAX, left_out: None }
+    }
+
+    /// Adds bytes. Those between the first half and the last one go.
+    ///
+    /// # Errors
+    /// When they can't be written.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(left_out) = &mut self.left_out {
+            *left_out += bytes.len() as u64;
+            return Ok(());
+        }
+        self.file.write_all(bytes)?;
+        self.fresh = self.fresh.saturating_add(bytes.len() as u64);
+        // Not for each line: a hole costs more than a write.
+        if self.fresh >= half(self.most) / 8 {
+            self.fresh = 0;
+            self.make_hole()?;
+        }
+        Ok(())
+    }
+
+    /// The file.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    fn make_hole(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        let to = length.saturating_sub(half(self.most)) / BLOCK * BLOCK;
+        if to <= self.kept_from {
+            return Ok(());
+        }
+        match fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, self.kept_from, to - self.kept_from) {
+            Ok(()) => self.kept_from = to,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) if length >= self.most => self.left_out = Some(0),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Bytes that are not kept.
+    pub fn missing(&self) -> u64 {
+        self.left_out.unwrap_or(self.kept_from - half(self.most))
+    }
+
+    /// Makes of it a file without a hole, which says in its middle what is missing. Nothing may be written at the same time.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn close(mut self) -> io::Result<()> {
+        let missing = self.missing();
+        if missing == 0 {
+            return Ok(());
+        }
+        let note = note(missing);
+        let flags = rustix::fs::fcntl_getfl(&self.file)?;
+        rustix::fs::fcntl_setfl(&self.file, flags - rustix::fs::OFlags::APPEND)?;
+        if self.left_out.is_some() {
+            self.file.seek(SeekFrom::End(0))?;
+            return self.file.write_all(&note);
+        }
+        let (mut to, mut from) = (half(self.most), self.kept_from);
+        let mut piece = vec![0; 1 << 20];
+        self.file.seek(SeekFrom::Start(to))?;
+        self.file.write_all(&note)?;
+        to += note.len() as u64;
+        loop {
+            self.file.seek(SeekFrom::Start(from))?;
+            let read = self.file.read(&mut piece)?;
+            if read == 0 {
+                return self.file.set_len(to);
+            }
+            self.file.seek(SeekFrom::Start(to))?;
+            self.file.write_all(&piece[..read])?;
+            (from, to) = (from + read as u64, to + read as u64);
+        }
+    }
+}
+
+/// The first half of what is kept, in whole blocks: one at least.
+fn half(most: u64) -> u64 {
+    (most / 2).div_ceil(BLOCK).max(1) * BLOCK
+}
+
+/// What stands where bytes are missing.
+fn note(missing: u64) -> Vec<u8> {
+    format!("\n(cut: {missing} bytes are left out here)\n").into_bytes()
+}
+
+/// What a file has at a place.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Bytes; none at the end.
+    Bytes(Vec<u8>),
+    /// A hole of so many bytes.
+    Missing(u64),
+}
+
+impl Part {
+    /// Its bytes, or in their place what is said of a hole.
+    pub fn shown(self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Missing(missing) => note(missing),
+        }
+    }
+}
+
+/// Reads from `position` on, which is moved: up to the next hole, to `end`, or so many bytes.
+///
+/// # Errors
+/// When the file can't be read.
+pub fn part(file: &mut File, position: &mut u64, end: u64, most: u64) -> io::Result<Part> {
+    if *position >= end {
+        return Ok(Part::Bytes(Vec::new()));
+    }
+    let next = |position| match rustix::fs::seek(&*file, position) {
+        Ok(next) => Ok(Some(next)),
+        // Nothing but a hole follows.
+        Err(Errno::NXIO) => Ok(None),
+        // The file system tells of no holes.
+        Err(Errno::INVAL) => Ok(Some(u64::MAX)),
+        Err(error) => Err(io::Error::from(error)),
+    };
+    let data = match next(rustix::fs::SeekFrom::Data(*position))? {
+        Some(u64::MAX) => *position,
+        Some(data) => data.min(end),
+        None => end,
+    };
+    if data > *position {
+        let missing = data - *position;
+        *position = data;
+        return Ok(Part::Missing(missing));
+    }
+    let hole = next(rustix::fs::SeekFrom::Hole(*position))?.unwrap_or(end).min(end);
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(*position))?;
+    file.take((hole - *position).min(most)).read_to_end(&mut bytes)?;
+    *position += bytes.len() as u64;
+    Ok(Part::Bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What is read of a file, and how many bytes were missing.
+    fn read(path: &Path, most: u64) -> (Vec<u8>, Vec<u64>) {
+        let (mut file, mut position, mut bytes, mut missing) = (File::open(path).unwrap(), 0, Vec::new(), Vec::new());
+        let end = file.metadata().unwrap().len();
+        loop {
+            match part(&mut file, &mut position, end, most).unwrap() {
+                Part::Bytes(more) if more.is_empty() => return (bytes, missing),
+                Part::Bytes(more) => bytes.extend(more),
+                Part::Missing(count) => missing.push(count),
+            }
+        }
+    }
+
+    fn open(path: &Path) -> File {
+        File::options().create(true).read(true).append(true).open(path).unwrap()
+    }
+
+    #[test]
+    fn the_first_and_the_last_half_are_kept_and_the_gap_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let most = 16 * BLOCK;
+        let mut log = Bounded::new(open(&path), most);
+        let line = |number: usize| format!("line {number:08}\n");
+        let whole: Vec<u8> = (0..100_000).flat_map(|number| line(number).into_bytes()).collect();
+        for piece in whole.chunks(1_000) {
+            log.write(piece).unwrap();
+        }
+        let missing = log.missing();
+        let (kept, gaps) = read(&path, 1_000);
+        assert_eq!(gaps, [missing], "it is read as it is while more is written");
+        assert_eq!(kept.len() as u64 + missing, whole.len() as u64);
+        assert!(kept.len() as u64 <= most + most / 8 + BLOCK, "{}", kept.len());
+        let (first, last) = kept.split_at(half(most) as usize);
+        assert!(whole.starts_with(first) && whole.ends_with(last));
+        let on_disk = path.metadata().unwrap().blocks() * 512;
+        assert!(on_disk <= 2 * most, "{on_disk} bytes on the disk");
+        // Another one that goes on has the same file.
+        let mut log = Bounded::new(open(&path), most);
+        log.write(b"end\n").unwrap();
+        let missing = log.missing();
+        log.close().unwrap();
+        let text = std::fs::read(&path).unwrap();
+        let note = note(missing);
+        // It looked at once how long the file is, and the one before had not done so for an eighth of its half.
+        assert!(text.starts_with(first) && text.ends_with(&[last, &b"end\n"[..]].concat()[2 * BLOCK as usize..]), "{missing}");
+        assert_eq!(&text[first.len()..][..note.len()], note);
+        assert_eq!(read(&path, 1 << 20), (text, Vec::new()), "it has no hole any more");
+    }
+
+    #[test]
+    fn what_fits_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut log = Bounded::new(open(&path), 1);
+        log.write(b"\0\0a").unwrap();
+        log.write(&[b'b'; 5_000]).unwrap();
+        assert_eq!(log.missing(), 0, "a block at each end is kept at least");
+        log.close().unwrap();
+        let (kept, gaps) = read(&path, 10);
+        assert_eq!((kept.len(), gaps.len()), (5_003, 0));
+        assert_eq!(part(&mut File::open(&path).unwrap(), &mut 9_999, 5_003, 10).unwrap(), Part::Bytes(Vec::new()));
+    }
+}

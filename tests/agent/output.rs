@@ -1,0 +1,63 @@
+//! Output without an end: of each run the first half and the last one are kept, and everybody is told what is missing.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use monitor_tests::{Server, command, run, wait_for};
+
+use crate::harness::{Agent, token};
+
+#[test]
+fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
+    let server = Server::start();
+    let env = vec![
+        ("MONITOR_SERVER_URL", server.url().into()),
+        ("MONITOR_SPOOL_DIR", server.spool().into()),
+        ("MONITOR_TOKEN_FILE", token(&server, "db-1").into()),
+        ("MONITOR_AGENT_RUN_OUTPUT_BYTES", "64K".into()),
+    ];
+    let shell = "shell = \"echo begins; yes | head -c 20000000; echo no prices >&2; exit 3\"\n";
+    let expects = "[expect]\noutput-has = \"begins\"\n";
+    let agent = Agent::start_with(&[("gold", &[shell, expects].concat())], env);
+    wait_for("the task", || agent.ask(&["list"]).stdout.contains("gold").then_some(()));
+    let id = agent.done(&["run", "gold"]);
+    let ended = &agent.ended("gold", 1)[0];
+    assert_eq!(ended["result_code"], 3, "{ended}");
+    let folder = agent.path("data/runs").join(&id);
+    let output = folder.join("output.log").metadata().unwrap();
+    assert!(output.len() > 20_000_000 && output.blocks() * 512 < 200_000, "{} bytes on the disk", output.blocks() * 512);
+
+    let is_whole = |what: &str, text: &str| {
+        let gap = text.lines().find(|line| line.starts_with("(cut: ") && line.ends_with(" bytes are left out here)"));
+        assert!(text.starts_with("begins\n") && text.ends_with("no prices\n") && text.len() < 100_000, "{what}: {} bytes", text.len());
+        let missing: usize = gap.unwrap_or_else(|| panic!("{what}")).split(' ').nth(1).unwrap().parse().unwrap();
+        assert!((19_000_000..20_000_100).contains(&missing), "{what}: {missing}");
+    };
+    let log = wait_for("the log file", || {
+        let found = walk(&agent.path("data/task/gold/logs"));
+        found.into_iter().find(|path| path.extension().is_some_and(|end| end == "log"))
+    });
+    wait_for("the end of the log file", || fs::read_to_string(&log).ok().filter(|text| text.ends_with("no prices\n")));
+    is_whole("the file in logs/", &fs::read_to_string(&log).unwrap());
+    // As the page reads it, piece by piece.
+    let (mut text, mut offset) = (String::new(), 0);
+    loop {
+        let piece = server.get(&format!("/batch-tasks/runs/{id}/log?offset={offset}"));
+        text += piece["text"].as_str().unwrap();
+        offset = piece["next_offset"].as_u64().unwrap();
+        if offset == piece["size_bytes"].as_u64().unwrap() {
+            break;
+        }
+    }
+    is_whole("the API", &text);
+    let mut runs = command("monitor");
+    runs.args(["runs", "logs", &id]).env("MONITOR_RUNS_DIR", agent.path("data/runs"));
+    let logs = run(runs);
+    is_whole("monitor runs logs", &logs.stdout);
+}
+
+/// All files below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
