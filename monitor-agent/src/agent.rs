@@ -19,6 +19,7 @@ use crate::asked::Asked;
 use crate::clock;
 use crate::commands::ChannelCommands;
 use crate::data::{self, Database, TaskRow};
+use crate::defaults::Defaults;
 use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::{self, DATABASE, Lock};
@@ -64,6 +65,8 @@ pub struct Config {
     pub max_runs: u32,
     /// So many bytes of a run's output are kept: the first half and the last one.
     pub output_bytes: u64,
+    /// What holds for tasks that say nothing else.
+    pub defaults: Defaults,
     /// What the launchers of runs have in their environment besides: where the server is, and the token for it.
     pub env: Vec<(&'static str, OsString)>,
     /// Client that reports to the server.
@@ -157,6 +160,7 @@ impl Agent {
             home: config.home.clone().unwrap_or_else(|| config.data.clone()),
             runs: config.data.join("runs"),
             output_bytes: config.output_bytes,
+            defaults: config.defaults.clone(),
             profile: config.profile.clone(),
             env: config.env.clone(),
             zone: zone.clone(),
@@ -231,6 +235,7 @@ impl Agent {
         let (teller, name, begun) = (&agent.teller, &agent.config.name, Timestamp::now());
         agent.database.write(|transaction| {
             data::set(transaction, data::NAME, name)?;
+            data::set(transaction, data::DEFAULTS, &agent.config.defaults.to_json().to_string())?;
             data::set(transaction, data::SERVER, agent.config.client.url().as_str())?;
             teller.online(transaction, begun)
         })?;

@@ -10,7 +10,9 @@ use monitor_tasks::plan::given_up;
 use monitor_tasks::{Definition, Ledger, Paused, RunId, Trigger};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::defaults::Defaults;
 use crate::error::AgentError;
 use crate::folder::{DATABASE, open_private};
 use crate::rebuild::{REBUILT, Rebuilt};
@@ -35,6 +37,8 @@ const FORGOTTEN: &str = "folders-removed-us";
 
 /// Key of the agent's name.
 pub(crate) const NAME: &str = "name";
+/// Key of what holds for all tasks, as JSON.
+pub(crate) const DEFAULTS: &str = "defaults";
 /// Key of the mistakes in files of tasks, as a JSON list.
 pub(crate) const MISTAKES: &str = "mistakes";
 /// Key of the server's address.
@@ -285,6 +289,19 @@ impl Database {
             connection.prepare_cached(sql)?.query_row(params![task, version as i64], |row| row.get::<_, String>(0)).optional()
         })?;
         Ok(text.and_then(|text| definition(task, &text)))
+    }
+
+    /// The same with what the agent adds to it.
+    pub(crate) fn whole_definition(&self, task: &str, version: u64) -> Result<Option<Definition>, AgentError> {
+        self.definition(task, version)?.map(|definition| self.whole(definition)).transpose()
+    }
+
+    /// A definition with what the agent adds to it.
+    pub(crate) fn whole(&self, mut definition: Definition) -> Result<Definition, AgentError> {
+        let defaults = self.read(|connection| value(connection, DEFAULTS))?;
+        let defaults = defaults.and_then(|defaults| Defaults::read(serde_json::from_str::<Value>(&defaults).ok()?.as_object()?).ok());
+        defaults.unwrap_or_default().apply(&mut definition);
+        Ok(definition)
     }
 
     /// The newest runs, newest first; only those of one task if `task` is given.

@@ -14,6 +14,7 @@ use monitor_runs::{Follower, Life, Run, RunError, Step};
 use monitor_tasks::{Definition, RunId, ledger};
 
 use crate::asked::Asked;
+use crate::defaults::Defaults;
 use crate::judge::{self, Judged, Recorded};
 use crate::link::Told;
 use crate::{publish, retention, socket, spec};
@@ -62,6 +63,7 @@ pub(crate) struct Runner {
     pub(crate) runs: PathBuf,
     /// So many bytes of a run's output are kept.
     pub(crate) output_bytes: u64,
+    pub(crate) defaults: Defaults,
     pub(crate) profile: Option<String>,
     /// What launchers have in their environment besides.
     pub(crate) env: Vec<(&'static str, OsString)>,
@@ -164,7 +166,9 @@ impl Runner {
         let unable = |what: &str, error: std::io::Error| Unable::Words(format!("{what}: {error}"));
         monitor_runs::forget_unasked(&self.runs, &id).map_err(|error| unable("the folder of the run can't be made anew", error))?;
         if !folder.join("spec.json").exists() {
-            let mut spec = spec::spec(definition, run, &self.agent, (&self.home, &self.runs), self.output_bytes).map_err(Unable::Words)?;
+            let mut whole = definition.clone();
+            self.defaults.apply(&mut whole);
+            let mut spec = spec::spec(&whole, run, &self.agent, (&self.home, &self.runs), self.output_bytes).map_err(Unable::Words)?;
             spec.env.push(("MONITOR_AGENT_SOCKET".into(), socket::path(&self.home, &self.agent).into()));
             monitor_runs::ask(&self.runs, &spec).map_err(Unable::Launcher)?;
         }

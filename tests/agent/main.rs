@@ -6,6 +6,7 @@ mod alerts;
 mod away;
 mod bucket;
 mod channels;
+mod defaults;
 mod explained;
 mod harness;
 mod hold;

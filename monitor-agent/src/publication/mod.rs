@@ -137,7 +137,7 @@ impl Database {
     /// When there is no such target, or it doesn't take them: then it shows what it showed before.
     pub fn publish(&mut self, run: &str, target: &str, files: &Path) -> Result<Publication, PublishError> {
         let (id, version) = self.run_and_version(run)?;
-        let targets = self.definition(&id.task, version)?.map(|definition| definition.publish).unwrap_or_default();
+        let targets = self.whole_definition(&id.task, version)?.map(|definition| definition.publish).unwrap_or_default();
         let found = targets.get(target).ok_or_else(|| no_target(&id.task, target, &targets))?.clone();
         self.publish_to(&id, (target, &found), files, run, None)
     }
@@ -148,7 +148,7 @@ impl Database {
     /// When the run is not known, or the database can't be read.
     pub fn is_bucket(&self, run: &str, target: &str) -> Result<bool, PublishError> {
         let (id, version) = self.run_and_version(run)?;
-        let definition = self.definition(&id.task, version)?;
+        let definition = self.whole_definition(&id.task, version)?;
         Ok(definition.is_some_and(|definition| matches!(definition.publish.get(target), Some(Target::S3(_)))))
     }
 
@@ -176,7 +176,8 @@ impl Database {
         let (id, version) = self.run_and_version(run)?;
         let now = self.tasks()?.into_iter().find(|row| row.definition.name == task).map(|row| row.definition);
         let definition = now.map_or_else(|| self.definition(task, version), |now| Ok(Some(now)))?;
-        let targets = definition.map(|definition| definition.publish).unwrap_or_default();
+        let targets =
+            definition.map(|definition| self.whole(definition)).transpose()?.map(|definition| definition.publish).unwrap_or_default();
         let found = targets.get(target).ok_or_else(|| no_target(task, target, &targets))?.clone();
         self.publish_to(&id, (target, &found), &files, by, None)
     }

@@ -107,6 +107,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     let settings = crate::client::settings_of(url, token, server_cert.clone());
     let client = || Client::new(settings.clone());
     let (files_only, commands, max_runs, output_bytes) = (args.files_only(), args.commands(), args.max_runs(), args.run_output_bytes());
+    let defaults = args.defaults();
     let data = absolute_data(args.data)?;
     let name = match args.name {
         Some(name) => name,
@@ -129,6 +130,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
         profile: args.profile,
         max_runs,
         output_bytes,
+        defaults,
         env,
         monitor: std::env::current_exe().context("this program can't be found, so that it can't launch runs")?,
     })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
-use monitor_agent::ChannelCommands;
+use monitor_agent::{ChannelCommands, Defaults};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -69,6 +69,10 @@ pub(crate) struct Settings {
     /// Commands of alert channels that the agent runs, by the name of the channel. Only the file has them.
     #[arg(skip)]
     commands: BTreeMap<String, Vec<String>>,
+    /// What holds for tasks that say nothing else. Only the file has it.
+    #[arg(skip)]
+    #[serde(deserialize_with = "all_tasks")]
+    all_tasks: Defaults,
 }
 
 /// What an agent accepts from the server.
@@ -104,6 +108,10 @@ fn max_runs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error>
     is_right.then_some(Some(number)).ok_or_else(|| serde::de::Error::custom(format!("expected a number from 1 to {MOST_RUNS}")))
 }
 
+fn all_tasks<'de, D: Deserializer<'de>>(from: D) -> Result<Defaults, D::Error> {
+    Defaults::read(&serde_json::Map::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
 fn run_output_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     super::run::bytes(&String::deserialize(from)?).map(Some).map_err(serde::de::Error::custom)
 }
@@ -128,6 +136,7 @@ impl Settings {
             server_cert: self.server_cert.or(file.server_cert),
             alerts_file: self.alerts_file,
             commands: file.commands,
+            all_tasks: file.all_tasks,
         })
     }
 
@@ -142,6 +151,11 @@ impl Settings {
     /// True if the agent takes no definitions from the server.
     pub(super) fn files_only(&self) -> bool {
         self.accept.is_some_and(|accept| !accept.definitions)
+    }
+
+    /// What holds for tasks that say nothing else.
+    pub(super) fn defaults(&self) -> Defaults {
+        self.all_tasks.clone()
     }
 
     /// The commands of alert channels that the agent runs.
@@ -226,6 +240,8 @@ mod tests {
     fn a_mistake_in_the_file_is_named_with_file_line_and_key() {
         for (text, expected) in [
             ("\nname = 5\n", "a.toml:2: name: invalid type"),
+            ("[all-tasks]\nhooks = { befor = [\"x\"] }\n", "a.toml:1: all-tasks.hooks.befor: there is no such key; did you mean before?"),
+            ("run-output-bytes = \"no\"\n", "a.toml:1: run-output-bytes: expected a number of bytes such as 500M or 2G"),
             ("max-runs = 0\n", "a.toml:1: max-runs: expected a number from 1 to 10000"),
             ("taks = \"x\"\n", "a.toml:1: taks: unknown field `taks`"),
             ("accept = \"all,everything\"\n", "a.toml:1: accept: \"all,everything\": expected all, files"),
