@@ -1,6 +1,7 @@
 //! What the agent makes of a run is the same at the server, on the command line and in alerts.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
@@ -9,7 +10,7 @@ use monitor_tests::{Server, command, run, wait_for};
 use serde_json::{Value, json};
 
 use crate::harness::Agent;
-use crate::receivers::Receiver;
+use crate::receivers::{MailServer, Receiver};
 
 /// A way in which a run ends.
 struct Row {
@@ -76,9 +77,15 @@ const STAYS: &str = "shell = \"echo $$ > pid; exec sleep 1000\"";
 fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
     let (hook, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
-    let rule = "[[rule]]\nname = \"all\"\non = { cause = [\"failed\", \"timeout\", \"lost\"] }\nto = [\"hook\"]\n";
+    let rule = "[[rule]]\nname = \"all\"\non = { cause = [\"failed\", \"timeout\", \"lost\"] }\nto = [\"hook\", \"post\"]\n";
     let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n", hook.address);
-    fs::write(&file, format!("{channel}{rule}")).unwrap();
+    let mut mail = MailServer::away();
+    mail.open();
+    let post = format!(
+        "[channel.post]\nkind = \"mail\"\nserver = \"{}\"\ntls = \"none\"\nfrom = \"m@example.com\"\nto = [\"a@example.com\"]\nrate = 1000\n",
+        mail.address
+    );
+    fs::write(&file, format!("{channel}{post}{rule}")).unwrap();
     let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
     let tasks: Vec<(&str, &str)> = ROWS.iter().map(|row| (row.task, row.definition)).collect();
     let agent = Agent::start_for(&server, &tasks);
@@ -123,13 +130,22 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
 
         // The command line finds the run by the code that it prints, at the server and at the agent.
         let code = row.code.to_string();
-        let args = ["task", "runs", row.task, "--exit-code", &code, "--json"];
-        let mut asked = command("monitor");
-        asked.args(args).env("MONITOR_SERVER_URL", server.url()).env("MONITOR_TOKEN", server.token());
-        for finished in [run(asked), run(agent.command(&args))] {
-            let found: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.stderr));
-            assert_eq!(found["runs"].as_array().map(Vec::len), Some(1), "{args:?}: {found}");
+        for (option, value) in [("--exit-code", code.as_str()), ("--outcome", row.state), ("--outcome", row.outcome)] {
+            let args = ["task", "runs", row.task, option, value, "--json"];
+            let mut asked = command("monitor");
+            asked.args(args).env("MONITOR_SERVER_URL", server.url()).env("MONITOR_TOKEN", server.token());
+            // Somebody's end is `fail` to the agent, and `cancelled` or `lost` to the server.
+            let by_server = (value != "fail" || row.state == "failed").then(|| run(asked));
+            for finished in by_server.into_iter().chain([run(agent.command(&args))]) {
+                let found: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.stderr));
+                assert_eq!(found["runs"].as_array().map(Vec::len), Some(1), "{args:?}: {found}");
+            }
         }
+        let counted = RefCell::new(Value::Null);
+        wait_for(&format!("{} in statistics", row.task), || {
+            counted.replace(server.get(&format!("/stats?name={}", row.task))["stats"][0].clone());
+            (counted.borrow()["count"] == 1 && counted.borrow()[row.state] == 1).then_some(())
+        });
     }
     let mut wanted: Vec<(&str, &str)> = ROWS.iter().filter_map(|row| Some((row.task, row.cause?))).collect();
     wanted.sort_unstable();
@@ -141,6 +157,27 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
         (fired.len() >= wanted.len()).then_some(fired)
     });
     assert!(fired.iter().map(|(task, cause)| (&task[..], &cause[..])).eq(wanted.iter().copied()), "{fired:?}");
+    // A mail has the number of its alert in its id: `<ALERT.NUMBER@…>`.
+    let alert = |id: &str| id.trim_start_matches('<').split('.').next().map(str::to_owned);
+    let told: BTreeSet<_> = hook.lock().messages.keys().map(|id| alert(id)).collect();
+    wait_for("a mail about each of them", || {
+        let mails: BTreeSet<_> = mail.taken().iter().map(|id| alert(id)).collect();
+        (mails == told).then_some(())
+    });
+}
+
+#[test]
+fn each_result_code_of_the_walk_stands_in_the_documentation() {
+    let (_, table) = include_str!("../../docs/batch.md").split_once("### Result codes").expect("the table");
+    let (table, _) = table.split_once("\n## ").expect("its end");
+    for row in ROWS.iter().filter(|row| (90..=97).contains(&row.code) || (125..=127).contains(&row.code)) {
+        let code = if row.code >= 125 { "125 to 127".to_owned() } else { row.code.to_string() };
+        let line = table.lines().find(|line| line.starts_with(&format!("| {code} |"))).unwrap_or_else(|| panic!("{}", row.code));
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let cause = row.cause.map_or("none".to_owned(), |cause| format!("`{cause}`"));
+        assert!(cells[2].contains(&format!("`{}`", row.reason.unwrap())), "{}: {line}", row.task);
+        assert_eq!((cells[4], cells[5]), (row.state, cause.as_str()), "{}: {line}", row.task);
+    }
 }
 
 fn text(value: &Value) -> String {

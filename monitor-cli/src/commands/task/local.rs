@@ -203,7 +203,7 @@ impl Wanted<'_> {
         self.from.is_none_or(|from| run.due_us >= from.as_microsecond())
             && self.to.is_none_or(|to| run.due_us < to.as_microsecond())
             && self.exit_code.is_none_or(|code| run.result_code.or(run.exit_code) == Some(code))
-            && self.outcome.is_none_or(|outcome| outcome == state(run))
+            && self.outcome.is_none_or(|outcome| outcome == state(run) || Some(outcome) == word(run))
     }
 }
 
@@ -217,6 +217,11 @@ fn state(run: &RunRow) -> &'static str {
         (Some(_), Some("killed")) => "cancelled",
         (Some(_), _) => "failed",
     }
+}
+
+/// How a run ended, as it is printed.
+fn word(run: &RunRow) -> Option<&str> {
+    run.outcome.as_deref().map(|outcome| if outcome == "retry" { "fail" } else { outcome })
 }
 
 pub(super) fn runs(data: &Path, wanted: &Wanted<'_>, is_json: bool) -> anyhow::Result<()> {

@@ -17,7 +17,8 @@ Examples:
   monitor task runs --outcome failed --from 2026-11-21
   monitor task runs --exit-code 75 --json | jq -r '.runs[].run'";
 
-pub(super) const OUTCOMES: [&str; 6] = ["pending", "running", "succeeded", "failed", "cancelled", "lost"];
+/// Words for how a run is: those of the server, and those that an agent has for how it ended.
+const OUTCOMES: [&str; 10] = ["pending", "running", "succeeded", "failed", "cancelled", "lost", "ok", "warn", "idle", "fail"];
 
 /// Lists runs, those that were due last first
 #[derive(Debug, clap::Args)]
@@ -34,7 +35,7 @@ pub(super) struct Args {
     /// Only runs that ended with this code: the command's exit code, or what the agent makes of the run, such as 91
     #[arg(long, value_name = "CODE", allow_negative_numbers = true)]
     exit_code: Option<i32>,
-    /// Only runs that are so
+    /// Only runs that are so; the server counts `ok`, `warn` and `idle` as `succeeded`
     #[arg(long, value_parser = OUTCOMES)]
     outcome: Option<String>,
     /// Only runs of this agent
@@ -63,7 +64,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let Meant::Server = args.whom.meant()? else { return Ok(()) };
     let mut call = connection.client()?.batch_runs().limit(usize::from(args.limit).min(1_000));
-    for (name, value) in [("task", &args.task), ("outcome", &args.outcome), ("agent", &args.agent)] {
+    let outcome = match args.outcome.as_deref() {
+        Some("ok" | "warn" | "idle") => Some("succeeded".to_owned()),
+        Some("fail") => Some("failed".to_owned()),
+        outcome => outcome.map(str::to_owned),
+    };
+    for (name, value) in [("task", &args.task), ("outcome", &outcome), ("agent", &args.agent)] {
         if let Some(value) = value {
             call = call.parameter(name, value);
         }
