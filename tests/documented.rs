@@ -1,4 +1,5 @@
-//! The examples of docs/api.md, as a user copies them: in the shell and in Python, against a real server and the example `workers`.
+//! Examples of the documentation, as a user copies them: those of docs/api.md in the shell and in Python, against a real server and the example
+//! `workers`; of docs/batch.md the first ten minutes, and each definition.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -134,5 +135,89 @@ fn words_with_gaps_are_compared() {
         ("x@h: ok", "x@…: no", false),
     ] {
         assert_eq!(is_like(text, words), expected, "{text} {words}");
+    }
+}
+
+const BATCH: &str = include_str!("../docs/batch.md");
+
+/// Commands that are typed at a prompt, in the order of a section, each with the lines that it prints.
+fn typed(page: &str, section: &str) -> Vec<(String, String)> {
+    let (_, text) = page.split_once(&format!("\n## {section}\n")).expect("the section");
+    let (text, _) = text.split_once("\n## ").expect("its end");
+    let blocks = text.split("```\n").skip(1).step_by(2).collect::<String>();
+    let commands = blocks.split("$ ").skip(1).map(|command| command.split_once('\n').expect("a line"));
+    commands.map(|(command, prints)| (command.to_owned(), prints.to_owned())).collect()
+}
+
+/// A text in which each number is 0: times and ids differ each time.
+fn without_numbers(text: &str) -> String {
+    let mut last = ' ';
+    let digits = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
+    digits.filter(|c| std::mem::replace(&mut last, *c) != '0' || *c != '0').collect()
+}
+
+#[test]
+fn the_first_ten_minutes_of_batch_tasks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut agent = None;
+    let shell = |words: &str| {
+        let mut shell = Command::new("sh");
+        let monitor = command("monitor");
+        let programs = std::path::Path::new(monitor.get_program()).parent().expect("a folder of programs").to_owned();
+        let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").expect("PATH"))));
+        shell.args(["-c", words]).current_dir(folder.path()).env("PATH", path.expect("folders")).env("TZ", "Asia/Shanghai");
+        for (name, value) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data"), ("HOME", ".")] {
+            shell.env(name, folder.path().join(value));
+        }
+        // A newcomer has no server yet.
+        shell.env_remove("MONITOR_SERVER_URL").env_remove("MONITOR_TOKEN").env_remove("MONITOR_AGENT_DATA");
+        shell
+    };
+    let commands = typed(BATCH, "The first ten minutes");
+    assert!(commands.len() >= 8, "{commands:?}");
+    for (words, prints) in commands {
+        if let Some(file) = words.strip_prefix("cat ") {
+            let file = folder.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).expect("a folder");
+            fs::write(file, prints).expect("the file");
+        } else if let Some(words) = words.strip_suffix(" &") {
+            let mut started = shell(&format!("exec {words}"));
+            agent = Some(Workers(started.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")));
+        } else {
+            wait_for(&words, || {
+                let finished = run(shell(&words));
+                let is_said = prints.is_empty() || without_numbers(&finished.stdout) == without_numbers(&prints);
+                // Only what asks is asked again: it may have come too early.
+                assert!(is_said || words.ends_with(" list"), "{words}: {}{}", finished.stdout, finished.stderr);
+                (finished.code == Some(0) && is_said).then_some(())
+            });
+        }
+    }
+    assert!(agent.is_some(), "the page starts an agent");
+}
+
+#[test]
+fn each_definition_of_the_page_has_no_mistake() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let indented = BATCH.split("```toml\n").skip(1).map(|rest| rest.split("```").next().expect("its end"));
+    let definitions: Vec<String> = indented.filter(|text| !text.starts_with("# agent.toml")).map(str::to_owned).collect();
+    assert!(definitions.len() >= 3, "{definitions:?}");
+    for text in definitions {
+        let has = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
+        let name = if has("name ") { "" } else { "name = \"gold\"\n" };
+        let program = if has("command ") || has("shell ") { "" } else { "shell = \"true\"\n" };
+        fs::write(folder.path().join("gold.toml"), [name, program, &text].concat()).expect("the file");
+        // Those that it starts.
+        for other in ["load", "clean-up"] {
+            fs::write(folder.path().join(format!("{other}.toml")), format!("name = \"{other}\"\nshell = \"true\"\n")).expect("the file");
+        }
+        let mut check = command("monitor");
+        check.args(["task", "check", "gold.toml", "load.toml", "clean-up.toml"]).current_dir(folder.path());
+        let finished = run(check);
+        assert_eq!(
+            (finished.code, finished.stdout.as_str(), finished.stderr.as_str()),
+            (Some(0), "no mistakes in 3 tasks\n", ""),
+            "{text}"
+        );
     }
 }
