@@ -12,7 +12,7 @@ use monitor_wire::{Process, ProcessId, Root, WorkerId};
 
 #[cfg(test)]
 pub(crate) use self::deeds::Target;
-pub(crate) use self::deeds::{Deed, Limit, Outcome, RATE_LIMIT};
+pub(crate) use self::deeds::{Deed, Limit, Outcome, RATE_LIMIT, SHUTDOWN};
 use crate::data::{FIRST_PROCESSES, Facts, Key, Link, MOST_PROCESSES, Question, TasksOf};
 use crate::list::List;
 use crate::prompt::Prompt;

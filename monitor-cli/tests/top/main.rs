@@ -290,6 +290,13 @@ fn a_rate_is_limited_after_a_question_and_never_readonly() {
     screen.type_in("y");
     screen.see("1 of 1 worker did it");
     assert_eq!(running.join().unwrap(), json!({"name": "video.render", "rate": "10/m"}));
+    // The same worker is told to end.
+    let running = worker::does(&server, "shutdown");
+    screen.type_in("X");
+    screen.see("shut nightly@build-7:4121 down after its work? y, or any other key");
+    screen.type_in("y");
+    screen.see("1 of 1 worker did it");
+    assert_eq!(running.join().unwrap(), json!({}));
     screen.type_in("q");
     assert_eq!(end_of(&mut child).code(), Some(0));
 

@@ -1,4 +1,4 @@
-//! What keys change: a cancellation, a limit. What it would do is counted first, and asked for.
+//! What keys change: a cancellation, a limit, the end of a worker. What it would do is counted first, and asked for.
 
 use monitor_text::{counted, fit, visible};
 use monitor_wire::{Cancelled, Command, CommandStatus, Fields, Order, ProcessId, WorkerId};
@@ -10,12 +10,22 @@ use crate::prompt::Prompt;
 
 /// The method that limits a rate.
 pub(crate) const RATE_LIMIT: &str = "rate-limit";
+/// The method that ends a worker.
+pub(crate) const SHUTDOWN: &str = "shutdown";
 
 /// Something that is to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deed {
     Cancel(Target),
     Limit(Limit),
+    Shutdown(Ending),
+}
+
+/// A worker that is to end: it begins nothing more, and ends when it has done what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) worker: WorkerId,
+    pub(crate) name: String,
 }
 
 /// What is to be cancelled: a tree, or a process of it with all below.
@@ -41,7 +51,7 @@ pub(crate) struct Limit {
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     Cancelled(Cancelled),
-    Limited(Command),
+    Commanded(Command),
 }
 
 impl Limit {
@@ -76,6 +86,7 @@ impl Deed {
         match self {
             Self::Cancel(target) => format!("cancelling {} …", target.name),
             Self::Limit(limit) => format!("limiting {} …", limit.name),
+            Self::Shutdown(ending) => format!("shutting {} down …", ending.name),
         }
     }
 
@@ -83,6 +94,7 @@ impl Deed {
         match self {
             Self::Cancel(_) => "nothing was cancelled",
             Self::Limit(_) => "nothing was limited",
+            Self::Shutdown(_) => "nothing was shut down",
         }
     }
 }
@@ -129,6 +141,16 @@ impl App {
         }
     }
 
+    /// Has the end of the selected worker weighed.
+    pub(super) fn shut_selected_down(&mut self) -> Option<Effect> {
+        let Model::Worker(worker) = &self.list().selected()?.model else {
+            self.message = Some("only workers can be shut down".to_owned());
+            return None;
+        };
+        let ending = Ending { worker: worker.id, name: format!("{}@{}:{}", worker.program, worker.hostname, worker.pid) };
+        self.may_change().then_some(Effect::Weigh(Deed::Shutdown(ending)))
+    }
+
     fn may_change(&mut self) -> bool {
         let refusal = if self.setting.page.is_none() {
             "what is replayed can't be changed"
@@ -156,10 +178,14 @@ impl App {
                 let (processes, workers) = (counted(*meant, "process"), counted(lines.len() as u64, "worker"));
                 Ok(format!("cancel {}: {processes} on {workers}", short(&target.name)))
             }
-            (Deed::Limit(limit), Outcome::Limited(command)) => match told(command, &CommandStatus::WAITING).as_slice() {
+            (Deed::Limit(limit), Outcome::Commanded(command)) => match told(command, &CommandStatus::WAITING).as_slice() {
                 [] => Err("no worker would be told of it".to_owned()),
                 [one] => Ok(format!("{} in {}", limit.words(), short(one))),
                 more => Ok(format!("{} in {}", limit.words(), counted(more.len() as u64, "worker"))),
+            },
+            (Deed::Shutdown(ending), Outcome::Commanded(command)) => match told(command, &CommandStatus::WAITING).as_slice() {
+                [] => Err(format!("{} can't be told to end: it is away, or takes no commands", short(&ending.name))),
+                _ => Ok(format!("shut {} down after its work", short(&ending.name))),
             },
             _ => return,
         };
@@ -176,7 +202,7 @@ impl App {
             Outcome::Cancelled(Cancelled { meant, running, .. }) => {
                 format!("{} of {meant} ended; {running} go on", meant.saturating_sub(*running))
             }
-            Outcome::Limited(command) => {
+            Outcome::Commanded(command) => {
                 let done = told(command, &CommandStatus::OK).len();
                 let summary = format!("{done} of {} did it", counted(command.lines.len() as u64, "worker"));
                 match command.lines.iter().find(|line| line.status != CommandStatus::OK) {

@@ -146,6 +146,7 @@ impl App {
             }
             KeyCode::Char('c') => return self.cancel_selected(),
             KeyCode::Char('L') => self.limit_selected(),
+            KeyCode::Char('X') => return self.shut_selected_down(),
             KeyCode::Char('y') => return self.link_of_selected().map(Effect::Copy),
             KeyCode::Char('o') => return self.link_of_selected().map(Effect::Open),
             code => {

@@ -242,7 +242,7 @@ fn a_rate_is_typed_weighed_and_confirmed_before_anything_is_limited() {
 
     let command = |lines: &[(&str, &str)]| {
         let line = |(name, status): &(&str, &str)| json!({"worker_id": null, "name": name, "status": status, "error": (*status == "refused").then_some("no")});
-        Outcome::Limited(serde_json::from_value(json!({
+        Outcome::Commanded(serde_json::from_value(json!({
             "id": null, "method": "rate-limit", "arguments": {}, "created_us": 1, "by": "me", "timeout_ms": 10, "done": true, "counts": {},
             "lines": lines.iter().map(line).collect::<Vec<_>>(),
         })).unwrap())
@@ -273,7 +273,19 @@ fn a_rate_is_typed_weighed_and_confirmed_before_anything_is_limited() {
     app.weighed(deed, &command(&[("a@h", "waiting")]));
     assert!(matches!(&app.mode, Mode::Confirm { what, .. } if what == "end the limit of video render in a@h"), "{:?}", app.mode);
     press(&mut app, "n");
+    // It is shut down after a question as well.
+    let Some(Effect::Weigh(deed)) = press(&mut app, "X") else { panic!("it is weighed first") };
+    app.weighed(deed.clone(), &command(&[("a@h", "unsupported")]));
+    assert!(app.message.as_deref().unwrap().contains("can't be told to end"), "{:?}", app.message);
+    app.weighed(deed.clone(), &command(&[("a@h", "waiting")]));
+    assert!(
+        matches!(&app.mode, Mode::Confirm { what, .. } if what.starts_with("shut render@") && what.ends_with(" down after its work")),
+        "{:?}",
+        app.mode
+    );
+    assert_eq!(press(&mut app, "y"), Some(Effect::Do(deed)));
     app.setting.is_readonly = true;
+    assert_eq!((press(&mut app, "X"), &app.mode), (None, &Mode::List));
     assert_eq!((press(&mut app, "L"), &app.mode), (None, &Mode::List));
     assert!(app.message.as_deref().unwrap().contains("--readonly"));
     app.setting.page = None;

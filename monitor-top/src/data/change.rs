@@ -1,9 +1,9 @@
 //! What is changed by way of the server.
 
 use monitor_api::{Client, Error};
-use monitor_wire::{CancelRequest, Command, CommandRequest, CommandTo};
+use monitor_wire::{CancelRequest, Command, CommandRequest, CommandTo, Fields};
 
-use crate::app::{Deed, Limit, Outcome, RATE_LIMIT};
+use crate::app::{Deed, Limit, Outcome, RATE_LIMIT, SHUTDOWN};
 
 /// Answers of workers are waited for so long.
 const PATIENCE_MS: u64 = 5_000;
@@ -15,7 +15,11 @@ pub(crate) async fn change(client: Client, deed: Deed, is_dry_run: bool) -> Resu
             let request = CancelRequest { process: target.process, timeout_ms: None, dry_run: is_dry_run };
             Outcome::Cancelled(client.cancel(&target.root, &request).await?)
         }
-        Deed::Limit(of) => Outcome::Limited(limit(&client, &of, is_dry_run).await?),
+        Deed::Limit(of) => Outcome::Commanded(limit(&client, &of, is_dry_run).await?),
+        Deed::Shutdown(of) => {
+            let request = request(SHUTDOWN, Fields::default(), vec![of.worker.to_string()], is_dry_run);
+            Outcome::Commanded(client.command(&request).await?)
+        }
     })
 }
 
@@ -29,13 +33,16 @@ async fn limit(client: &Client, limit: &Limit, is_dry_run: bool) -> Result<Comma
         // Of very many only the first are named: then all are meant, and those that don't do it say so.
         method.filter(|method| method.count == method.workers.len() as u64).map(|method| method.workers).unwrap_or_default()
     };
-    let request = CommandRequest {
-        method: RATE_LIMIT.to_owned(),
-        arguments: limit.arguments(),
+    client.command(&request(RATE_LIMIT, limit.arguments(), workers, is_dry_run)).await
+}
+
+fn request(method: &str, arguments: Fields, workers: Vec<String>, is_dry_run: bool) -> CommandRequest {
+    CommandRequest {
+        method: method.to_owned(),
+        arguments,
         to: CommandTo { workers, glob: None },
         timeout_ms: Some(PATIENCE_MS),
         until_us: None,
         dry_run: is_dry_run,
-    };
-    client.command(&request).await
+    }
 }

@@ -17,7 +17,7 @@ pub(super) const KEYS: [(&str, &str); 21] = [
     ("", ""),
     ("i t r", "information, traceback, result; the same key closes it"),
     ("c", "cancels a tree or a process with all below it, after a question"),
-    ("L", "limits how often tasks begin, in a worker or in all, as c asks"),
+    ("L X", "limits how often tasks begin; shuts a worker down; as c asks"),
     ("y o", "copies the page's link of the row; opens it in a browser"),
     ("?", "this help"),
     ("q  Ctrl-C", "quits"),
