@@ -82,3 +82,58 @@ fn one_mistake_is_told_everywhere_and_keeps_no_other_file_back() {
     assert_eq!(names(), ["gold", "tin"]);
     assert!(agent.ask(&["list"]).stderr.is_empty() && !by_server(&["status"]).stdout.contains("AGENT"));
 }
+
+/// Definitions with a mistake, each with the line where it is and words of what is said of it.
+const BROKEN: [(&str, u32, &str); 26] = [
+    ("shell = \"true\"\nrulse = []", 3, "did you mean rules?"),
+    ("shell = \"true\"\nshell = \"false\"", 3, "duplicate key"),
+    ("shell = \"true", 2, "invalid basic string"),
+    ("shell = \"true\"\nrules = [\"99 * * * *\"]", 3, "99 is not in 0 to 59"),
+    ("shell = \"true\"\nrules = \"0 0 * * *\"", 3, "a list is expected"),
+    ("shell = \"true\"\nzone = \"Mars/Base\"", 3, "there is no zone Mars/Base"),
+    ("shell = \"true\"\ntimeout = \"soon\"", 3, "expected a duration"),
+    ("shell = \"true\"\ntimeout = -1", 3, "a text is expected"),
+    ("shell = \"true\"\noverlap = \"maybe\"", 3, "skip"),
+    ("shell = \"true\"\nretry = { times = 0 }", 3, "from 1"),
+    ("shell = \"true\"\nquiet = [\"25:00-26:00\"]", 3, "25:00"),
+    ("shell = \"true\"\nexit = { 300 = \"warn\" }", 3, "300"),
+    ("shell = \"true\"\nexit = { 3 = \"great\" }", 3, "none of ok, warn"),
+    ("shell = \"true\"\nlimits = { memory = \"lots\" }", 3, "bytes"),
+    ("shell = \"true\"\nlimits = { nice = 20 }", 3, "from 0 to 19"),
+    ("shell = \"true\"\nhooks = { before = \"./prepare\" }", 3, "a list"),
+    ("shell = \"true\"\nexpect = { output-has = [\"done\"] }", 3, "a text is expected"),
+    ("shell = \"true\"\npublish.web = {}", 3, "one of folder, s3 and command"),
+    ("shell = \"true\"\npublish.web = { s3 = \"http://bucket\" }", 3, "no address of a bucket"),
+    ("shell = \"true\"\nenv = { \"A=B\" = \"x\" }", 3, "A=B"),
+    ("shell = \"true\"\nenv = { A = { file = 5 } }", 3, "a text is expected"),
+    ("command = []", 2, "a program is missing"),
+    ("command = [\"true\"]\nshell = \"true\"", 3, "shell"),
+    ("shell = \"true\"\ntags = [1]", 3, "a text is expected"),
+    ("shell = \"true\"\nretention = { logs = { count = -1 } }", 3, "from 1"),
+    ("shell = \"true\"\nthen = { success = [\"nobody\"] }", 3, "there is no task nobody"),
+];
+
+#[test]
+fn each_of_many_broken_definitions_names_its_place_and_all_others_run() {
+    let tasks: Vec<(String, &str)> = BROKEN.iter().enumerate().map(|(index, (rest, ..))| (format!("broken-{index}"), *rest)).collect();
+    let mut tasks: Vec<(&str, &str)> = tasks.iter().map(|(name, rest)| (name.as_str(), *rest)).collect();
+    tasks.push(("good", PLAIN));
+    let agent = Agent::start(&tasks);
+    wait_for("the good one", || agent.ask(&["list"]).stdout.starts_with("good").then_some(()));
+    agent.done(&["run", "good"]);
+    assert_eq!(agent.ended("good", 1)[0]["outcome"], "ok");
+    let mut check = command("monitor");
+    check.args(["task", "check"]).args((0..BROKEN.len()).map(|index| agent.path("tasks").join(format!("broken-{index}.toml"))));
+    let checked = run(check);
+    let told = agent.ask(&["list"]).stderr;
+    assert_eq!(checked.code, Some(2));
+    for (index, (rest, line, words)) in BROKEN.iter().enumerate() {
+        let place = format!("broken-{index}.toml:{line}:");
+        let is_it = |text: &str| text.lines().any(|line| line.contains(&place) && line.contains(words));
+        // What other files must have is looked at when all can be read.
+        let is_of_others = words.starts_with("there is no task");
+        assert!(is_it(&checked.stdout) || is_of_others, "{rest}: {words}: {}", checked.stdout);
+        // The list has the first twenty.
+        assert!(is_it(&told) || told.lines().count() >= 20, "{rest}: {words}: {told}");
+    }
+}

@@ -522,6 +522,44 @@ fn a_file_that_is_broken_at_the_start_holds_as_it_was_before_and_that_is_told() 
 }
 
 #[test]
+fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds() {
+    let (server, receiver, folder) =
+        start_with("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\"]\n", "rate = 1000");
+    let file = folder.path().join("alerts.toml");
+    let rule = "[[rule]]\nname = \"own\"\n";
+    let broken: [(String, &str); 12] = [
+        (format!("{rule}on = {{ cause = [\"faild\"] }}"), "3:17: rule.0.on.cause.0: "),
+        (format!("{rule}on = {{ cause = [\"failed\"] }}\nto = [\"nobody\"]"), "4:7: rule.0.to.0: there is no channel nobody"),
+        (format!("{rule}on = {{ cause = [\"failed\"] }}\ntimes = 0"), "4:9: rule.0.times: "),
+        (format!("{rule}on = {{ cause = [\"failed\"] }}\nquiet = \"night\""), "4:9: rule.0.quiet: "),
+        (format!("{rule}on = {{ cause = [\"failed\"] }}\nrepeat = \"often\""), "4:10: rule.0.repeat: "),
+        (format!("{rule}on = {{ cause = [\"failed\"] }}\nseverity = \"loud\""), "4:12: rule.0.severity: "),
+        (format!("{rule}on = {{ cause = [\"failed\"] }}\n{rule}"), "rule.1"),
+        ("[channel.x]\nkind = \"pigeon\"".to_owned(), "2:8: channel.x.kind: "),
+        ("[channel.x]\nkind = \"webhook\"\nurl = \"ftp://x\"".to_owned(), "3:7: channel.x.url: an address that begins with"),
+        ("[channel.x]\nkind = \"mail\"\nserver = \"s\"\nfrom = \"nobody\"".to_owned(), "4:8: channel.x.from: an address such as"),
+        ("[channel.x]\nkind = \"webhook".to_owned(), "2:16: invalid basic string"),
+        ("chanel = 1".to_owned(), "1:1: chanel: there is no such key; did you mean channel?"),
+    ];
+    for (number, (text, words)) in (1..).zip(broken) {
+        std::fs::write(&file, &text).unwrap();
+        let wanted = format!("alerts.toml:{words}").replace("alerts.toml:rule", "rule");
+        let of_now = || {
+            let mistakes = server.get("/alerts/rules")["mistakes"].clone();
+            let has = mistakes.as_array().unwrap().iter().any(|mistake| mistake.as_str().unwrap().contains(&wanted));
+            has.then_some(mistakes)
+        };
+        wait_for(&format!("{wanted} of {text}"), of_now);
+        // What has other words is told by a message of its own.
+        let (task, error) = (format!("task-{number}"), String::from(char::from(b'a' + number as u8)).repeat(5));
+        send(&server, number, &run(&task, number, "failed", &error));
+        wait_for("the rule as it was", || {
+            receiver.messages(1).iter().any(|message| message["subject"]["name"] == task.as_str()).then_some(())
+        });
+    }
+}
+
+#[test]
 fn what_fires_before_there_is_a_channel_is_told_when_there_is_one() {
     let (receiver, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
     let file = folder.path().join("alerts.toml");
