@@ -145,8 +145,11 @@ process_event!(
 pub struct QueueTasksPage {
     /// The tasks, without their attempts.
     pub tasks: Vec<Process>,
-    /// Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one.
+    /// Where the next page begins, if tasks are left to examine. A page that took too long is short, even empty, and has a next one.
     pub next_cursor: Option<String>,
+    /// Number of tasks that were examined for this page.
+    #[serde(default)]
+    pub examined: u64,
     /// Number of the change that the page is true at.
     pub as_of: u64,
 }

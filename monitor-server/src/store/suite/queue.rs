@@ -1,5 +1,7 @@
 //! Lists of tasks of queues.
 
+use std::time::Duration;
+
 use monitor_wire::{Batch, Phase, QueueTasksPage, State, WorkerTasks};
 use serde_json::{Value, json};
 
@@ -127,6 +129,55 @@ fn pages_of_tasks_have_each_once<P: Place>() {
     }
 }
 
+fn a_page_that_takes_too_long_is_continued_by_its_cursor<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    fill(&store);
+    let search = Search::read("name:render or name:cut").unwrap();
+    for query in [
+        QueueTasksQuery { is_descending: true, ..all(QueueSort::Runtime) },
+        QueueTasksQuery { search: Some(search.clone()), ..all(QueueSort::State) },
+        QueueTasksQuery { search: Some(search), offset: 2, ..all(QueueSort::Name) },
+        QueueTasksQuery { states: vec![State::FAILED, State::RUNNING], offset: 1, ..all(QueueSort::Received) },
+    ] {
+        // Each page has time for one row.
+        let mut short = QueueTasksQuery { max_time: Some(Duration::ZERO), ..query.clone() };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = store.queue_tasks(&short).unwrap();
+            assert_eq!(page.examined, 1, "{short:?}");
+            found.extend(names(&page));
+            pages += 1;
+            // What is left of the offset stands in the cursor.
+            short = QueueTasksQuery { cursor: page.next_cursor, offset: 0, ..short };
+            if short.cursor.is_none() {
+                break;
+            }
+        }
+        let whole = store.queue_tasks(&query).unwrap();
+        assert_eq!((found, pages), (names(&whole), whole.examined), "{query:?}");
+    }
+}
+
+fn a_full_page_does_not_search_all_tasks_for_one_more<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let sent = |of: u64| {
+        let name = if of == 1 { "rare" } else { "common" };
+        json!({"type": "task-sent", "name": name, "time_us": 10 * of, "root_id": root(1).to_string(), "id": process(of).to_string(),
+            "native_id": format!("task-{of}")})
+    };
+    let events = (1..=2_500).map(|of| serde_json::from_value(sent(of)).unwrap()).collect();
+    store.say(&[batch('A', 1, events)], 5).unwrap();
+    let query = QueueTasksQuery { search: Some(Search::read("name:rare").unwrap()), limit: 1, ..all(QueueSort::Started) };
+    let page = store.queue_tasks(&query).unwrap();
+    assert_eq!(names(&page), [1]);
+    assert!(page.examined < 2_000 && page.next_cursor.is_some(), "{page:?}");
+    let rest = store.queue_tasks(&QueueTasksQuery { cursor: page.next_cursor, ..query }).unwrap();
+    assert_eq!((names(&rest), rest.next_cursor), (vec![], None));
+    assert_eq!(page.examined + rest.examined, 2_500, "each is examined once");
+}
+
 fn tasks_are_counted_by_the_worker_that_had_them<P: Place>() {
     let place = P::new();
     let store = place.open();
@@ -179,6 +230,8 @@ fn tasks_are_counted_as_they_stand<P: Place>() {
 for_each_store!(
     a_list_of_tasks_has_its_order,
     a_list_of_tasks_is_filtered,
+    a_page_that_takes_too_long_is_continued_by_its_cursor,
+    a_full_page_does_not_search_all_tasks_for_one_more,
     pages_of_tasks_have_each_once,
     tasks_are_counted_as_they_stand,
     tasks_are_counted_by_the_worker_that_had_them,

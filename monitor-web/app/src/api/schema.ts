@@ -993,8 +993,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists tasks of queues. A page looks at so many tasks only: with a search, or with filters that are not the order's own, it may be short,
-         *     even empty, and still have a `next_cursor`.
+         * Lists tasks of queues. The search for one page ends after 1 s: then the page is short, even empty, and has a `next_cursor`, from which the
+         *     search goes on. `examined` is the number of tasks that were examined for the page.
          */
         get: operations["get_queue_tasks"];
         put?: never;
@@ -3729,7 +3729,9 @@ export interface components {
         QueueTasksPage: {
             /** @description Number of the change that the page is true at. */
             as_of: number;
-            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            /** @description Number of tasks that were examined for this page. */
+            examined?: number;
+            /** @description Where the next page begins, if tasks are left to examine. A page that took too long is short, even empty, and has a next one. */
             next_cursor?: string | null;
             /** @description The tasks, without their attempts. */
             tasks: components["schemas"]["Process"][];

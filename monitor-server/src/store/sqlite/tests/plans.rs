@@ -93,7 +93,8 @@ fn a_list_of_tasks_begins_with_an_index_in_its_own_order() {
     queries.push(QueueTasksQuery { queue: Some("a".to_owned()), ..received() });
     for query in queries {
         let checked = store.read("explain", |snapshot| {
-            let (sql, values) = queue::statement(&query)?;
+            let from = query.cursor.as_deref().map(|cursor| queue::read_cursor(cursor, queue::order(query.sort))).transpose()?;
+            let (sql, values) = queue::statement(&query, from);
             let plan = plan(snapshot, &sql, values);
             let lines: Vec<_> = plan.lines().filter(|line| line.contains("queue_task")).collect();
             assert!(lines.len() == 1 && lines[0].contains("USING INDEX queue_task_"), "{query:?}\n{plan}");
