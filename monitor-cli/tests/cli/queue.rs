@@ -1,4 +1,4 @@
-//! `monitor queue`.
+//! `monitor queue` and `monitor result`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -99,4 +99,38 @@ fn a_long_search_shows_its_progress_on_a_terminal() {
     let text = String::from_utf8(written.iter().flatten().collect()).unwrap();
     assert!(text.contains("800,000 tasks examined, 2 found") && text.contains("task-3"), "{text:?}");
     assert!(text.rfind("\r\u{1b}[K") < text.find("task-1"), "it is erased before the list: {text:?}");
+}
+
+#[test]
+fn a_result_tells_what_became_of_its_task() {
+    let server = TestServer::start();
+    let task = |of: &str, id: u64, more: Value| {
+        let mut event = json!({"root_id": ROOT, "id": format!("{id:016x}"), "native_id": of, "time_us": 1_763_600_000_000_000 + id});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let events = [
+        task("empty", 1, json!({"type": "task-succeeded", "result": null})),
+        task("text", 2, json!({"type": "task-succeeded", "result": ""})),
+        task("unknown", 3, json!({"type": "task-succeeded"})),
+        task("rejected", 4, json!({"type": "task-rejected"})),
+        task("revoked", 5, json!({"type": "task-revoked"})),
+        task("failed", 6, json!({"type": "task-failed", "exception": "no film", "traceback": "worker.rs:7\n  caused by: no disk"})),
+        task("again", 7, json!({"type": "task-retried", "exception": "no net", "traceback": "worker.rs:3"})),
+        task("again", 7, json!({"type": "task-succeeded", "attempt": 2, "result": 24})),
+    ];
+    server.send(1, &events);
+    for (of, code, out, errors) in [
+        ("empty", 0, "null\n", ""),
+        ("text", 0, "\n", ""),
+        ("unknown", 0, "", "does not record what it returns"),
+        ("rejected", 1, "", "the task was rejected"),
+        ("revoked", 1, "", "the task was revoked"),
+        ("failed", 1, "", "worker.rs:7\n  caused by: no disk\nmonitor: the task has failed: no film"),
+        ("again", 0, "24\n", ""),
+    ] {
+        let output = monitor(&["result", of, "--traceback", "--server", &server.url]).assert().code(code).get_output().clone();
+        let (printed, told) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(printed == out && told.contains(errors) && (!errors.is_empty() || told.is_empty()), "{of}: {printed:?} {told:?}");
+    }
 }

@@ -261,15 +261,22 @@ pub(super) async fn get_queue_result(
         };
         let is_open = [ProcessState::PENDING, ProcessState::RUNNING, ProcessState::RETRYING].contains(&task.state);
         if !is_open || Instant::now() >= deadline {
-            let (result, traceback) = task.task.map(|task| (task.result, task.traceback)).unwrap_or_default();
+            let has_succeeded = task.state == ProcessState::SUCCEEDED;
+            let (phase, result, traceback) = match task.task {
+                Some(task) => (Some(task.phase), task.result, task.traceback),
+                None => (None, None, None),
+            };
             return Ok(Json(QueueTaskResult {
                 uuid: uuid.to_owned(),
                 name: task.name,
                 state: task.state,
+                phase,
                 ended: !is_open,
+                has_result: result.is_some(),
                 result,
                 error: task.error.map(|error| error.message),
-                traceback,
+                // That of an attempt before is none of a task that succeeded.
+                traceback: traceback.filter(|_| !has_succeeded),
             }));
         }
         tokio::time::sleep_until(deadline.min(Instant::now() + LOOKS_EVERY)).await;

@@ -3714,13 +3714,16 @@ export interface components {
             ended: boolean;
             /** @description Its error. */
             error?: string | null;
+            /** @description True if the program recorded what the task returned. */
+            has_result?: boolean;
             /** @description Name of the task. */
             name: string;
-            /** @description What it returned. */
+            phase?: components["schemas"]["Phase"] | null;
+            /** @description What it returned; `null` also if it isn't recorded. */
             result?: unknown;
             /** @description Where it is. */
             state: components["schemas"]["State"];
-            /** @description Where its latest error came from, in the words of its language. */
+            /** @description Where its latest error came from, in the words of its language. `null` if it succeeded. */
             traceback?: string | null;
             /** @description Its id in the queue. */
             uuid: string;
@@ -4283,7 +4286,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description The id of a system with ids of its own. */
             native_id?: string | null;
-            /** @description What it returned: a value, or its words where the sender has only these. */
+            /** @description What it returned: a value, which may be `null`, or its words where the sender has only these. Left out if it isn't recorded. */
             result?: unknown;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
