@@ -1,15 +1,18 @@
 //! Questions about tasks of queues.
 
+pub(super) mod access;
+
 use std::fmt;
 
 use monitor_wire::{Process, QueueTasksPage};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result, Row, params_from_iter};
 
+use self::access::Access;
 use super::pool::Snapshot;
 use super::{ReadError, SqliteStore, as_of, ids};
 use crate::store::StoreError;
-use crate::store::queue::{PageFill, QueueCount, QueueQueries, QueueSort, QueueTasksQuery};
+use crate::store::queue::{PageFill, QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search};
 
 impl QueueQueries for SqliteStore {
     fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError> {
@@ -35,19 +38,43 @@ pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
 /// One page of tasks.
 fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
     let columns = order(query.sort);
-    let from = query.cursor.as_deref().map(|cursor| read_cursor(cursor, columns)).transpose()?;
+    let mut from = query.cursor.as_deref().map(|cursor| read_cursor(cursor, columns)).transpose()?;
     let mut fill = PageFill::new(query, from.as_ref().map_or(0, |from| from.offset));
-    let (sql, values) = statement(query, from);
-    let mut statement = snapshot.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let (mut next_cursor, mut last) = (None, Vec::new());
-    while let Some(row) = rows.next()? {
-        if !fill.examine(read(row)?) {
-            next_cursor = Some(Cursor { values: last, offset: fill.offset }.to_string());
-            break;
+    let id = query.search.as_ref().and_then(Search::exact_id);
+    let id = if let Some(id) = id { access::has_id(snapshot, id)?.then_some(id) } else { None };
+    let access = Access::of(snapshot, query)?;
+    let mut sorted = access.sorted(snapshot, access::LITTLE)?;
+    let mut has_walked = false;
+    let next_cursor = 'pieces: loop {
+        let piece = match (id, sorted) {
+            (Some(id), _) => Some(access::with_id(query, id, from.as_ref(), fill.offset)),
+            (None, Some(parts)) => Some(access::sorted(query, parts, from.as_ref(), fill.offset)),
+            (None, None) => access::merged(query, &access.ordered, from.as_ref()).map(|statement| (statement, usize::MAX)),
+        };
+        let Some(((sql, values), piece)) = piece else { break None };
+        let most = if piece == usize::MAX && !has_walked { access::WALKED_ROWS } else { piece };
+        let mut statement = snapshot.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut examined = 0;
+        while examined < most
+            && let Some(row) = rows.next()?
+        {
+            if !fill.examine(read(row)?) {
+                break 'pieces from;
+            }
+            examined += 1;
+            from = Some(Cursor { values: (1..=columns.len()).map(|column| row.get(column)).collect::<Result<_>>()?, offset: 0 });
         }
-        last = (1..=columns.len()).map(|column| row.get(column)).collect::<Result<_>>()?;
-    }
+        if examined < most {
+            break None;
+        }
+        if piece == usize::MAX {
+            // The tasks may be at the other end of the order.
+            has_walked = true;
+            sorted = access.sorted(snapshot, access::MUCH)?;
+        }
+    };
+    let next_cursor = next_cursor.map(|from| Cursor { offset: fill.offset, ..from }.to_string());
     Ok(QueueTasksPage { tasks: fill.tasks, next_cursor, examined: fill.examined, as_of: as_of(snapshot)? })
 }
 
@@ -57,39 +84,52 @@ fn read(row: &Row<'_>) -> Result<Option<Process>> {
     body.map(|body| ids::from_json(0, body.as_bytes())).transpose()
 }
 
-/// The statement of a page: each row that must be examined, with its task if its columns match. It looks for at most one of the filters, by
-/// the index that has the order as well.
-pub(super) fn statement(query: &QueueTasksQuery, from: Option<Cursor>) -> (String, Vec<Value>) {
-    let columns = order(query.sort);
-    let mut values = Vec::new();
-    let mut matches = matches(query, &mut values);
-    matches.push("EXISTS (SELECT 1 FROM root WHERE number = queue_task.root)".to_owned());
-    let mut range = Vec::new();
-    if let Some((column, value)) = indexed(query) {
-        range.push(condition(&mut values, &format!("{column} ="), Value::Text(value)));
+/// The direction of the list.
+fn direction(query: &QueueTasksQuery) -> &'static str {
+    if query.is_descending { "DESC" } else { "ASC" }
+}
+
+/// The columns of the order with their direction.
+fn order_by(query: &QueueTasksQuery) -> String {
+    order(query.sort).iter().map(|column| format!("{column} {}", direction(query))).collect::<Vec<_>>().join(", ")
+}
+
+/// The condition on rows that follow a place in the list.
+fn beyond(columns: &[&str], place: &[Value], is_descending: bool, values: &mut Vec<Value>) -> String {
+    let places: Vec<_> = (1..=place.len()).map(|number| format!("?{}", values.len() + number)).collect();
+    values.extend(place.iter().cloned());
+    format!("({}) {} ({})", columns.join(", "), if is_descending { "<" } else { ">" }, places.join(", "))
+}
+
+/// The filters of a query as SQL.
+struct Filter {
+    /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the other
+    /// tasks.
+    matches: String,
+    /// Conditions on the time that the list is sorted by, each with ` AND ` in front.
+    range: String,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    fn of(query: &QueueTasksQuery) -> Self {
+        Self::after(query, 0)
     }
-    let times = match query.sort {
-        QueueSort::Received => query.received,
-        QueueSort::Started => query.started,
-        QueueSort::Name | QueueSort::State | QueueSort::Runtime => (None, None),
-    };
-    range.extend(within(&mut values, columns[0], times));
-    if let Some(from) = from {
-        let places: Vec<_> = (1..=from.values.len()).map(|number| format!("?{}", values.len() + number)).collect();
-        let than = if query.is_descending { "<" } else { ">" };
-        range.push(format!("({}) {than} ({})", columns.join(", "), places.join(", ")));
-        values.extend(from.values);
+
+    /// The same for a statement with so many values before these.
+    fn after(query: &QueueTasksQuery, given: usize) -> Self {
+        let mut values = vec![Value::Null; given];
+        let mut matches = matches(query, &mut values);
+        matches.push("EXISTS (SELECT 1 FROM root WHERE number = queue_task.root)".to_owned());
+        let times = match query.sort {
+            QueueSort::Received => query.received,
+            QueueSort::Started => query.started,
+            QueueSort::Name | QueueSort::State | QueueSort::Runtime => (None, None),
+        };
+        let range = within(&mut values, order(query.sort)[0], times);
+        let range = range.iter().fold(String::new(), |range, condition| range + " AND " + condition);
+        Self { matches: matches.join(" AND "), range, values: values.split_off(given) }
     }
-    let range = if range.is_empty() { String::new() } else { format!(" WHERE {}", range.join(" AND ")) };
-    let direction = if query.is_descending { "DESC" } else { "ASC" };
-    let order: Vec<_> = columns.iter().map(|column| format!("{column} {direction}")).collect();
-    let sql = format!(
-        "SELECT CASE WHEN {} THEN body END, {} FROM queue_task{range} ORDER BY {}",
-        matches.join(" AND "),
-        columns.join(", "),
-        order.join(", ")
-    );
-    (sql, values)
 }
 
 /// Adds a value, and returns the condition that compares with it.
@@ -105,8 +145,7 @@ fn within(values: &mut Vec<Value>, column: &str, (from, to): (Option<u64>, Optio
     bounds.into_iter().filter_map(|(than, bound)| Some(condition(values, &format!("{column} {than}"), time(bound?)))).collect()
 }
 
-/// The conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the
-/// other tasks.
+/// The conditions that a matching task meets by its columns.
 fn matches(query: &QueueTasksQuery, values: &mut Vec<Value>) -> Vec<String> {
     let mut all = Vec::new();
     for (column, text) in [("name", &query.name), ("queue", &query.queue)] {
@@ -132,23 +171,6 @@ fn matches(query: &QueueTasksQuery, values: &mut Vec<Value>) -> Vec<String> {
     all.extend(within(values, "received", query.received));
     all.extend(within(values, "started", query.started));
     all
-}
-
-/// The filter whose index has the order of the list.
-fn indexed(query: &QueueTasksQuery) -> Option<(&'static str, String)> {
-    let name = || Some(("name", query.name.clone()?));
-    let state = || if let [state] = &*query.states { Some(("state", state.as_str().to_owned())) } else { None };
-    match query.sort {
-        QueueSort::Name => name(),
-        QueueSort::State => state(),
-        QueueSort::Received => {
-            let queue = || Some(("queue", query.queue.clone()?));
-            let worker = || if let [worker] = &*query.workers { Some(("worker", worker.to_string())) } else { None };
-            let phase = || if let [phase] = &*query.phases { Some(("phase", phase.as_str().to_owned())) } else { None };
-            worker().or_else(name).or_else(queue).or_else(phase).or_else(state)
-        }
-        QueueSort::Started | QueueSort::Runtime => None,
-    }
 }
 
 /// The place of a row in the list: its values of the columns that the list is sorted by; and the tasks to leave out after it.
