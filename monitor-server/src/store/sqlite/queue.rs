@@ -116,7 +116,7 @@ impl Filter {
         Self::after(query, 0)
     }
 
-    /// The same for a statement with so many values before these.
+    /// The same for a statement that has `given` values before these.
     fn after(query: &QueueTasksQuery, given: usize) -> Self {
         let mut values = vec![Value::Null; given];
         let mut matches = matches(query, &mut values);

@@ -14,18 +14,18 @@ use super::super::dictionary::hash;
 use super::{Cursor, Filter, order};
 use crate::store::queue::{QueueSort, QueueTasksQuery};
 
-/// A list is merged from so many parts at most. With more, a filter is checked row by row.
+/// Largest number of parts of a list. With more, a filter is checked row by row.
 const MAX_PARTS: usize = 250;
 /// Time to read a row of `queue_task`, in units of the time to read an entry of an index.
 const ROW_COST: u64 = 8;
-/// Tasks that cost so much to sort are sorted before any is examined. Costs are in entries of an index. This and the following are small in
-/// tests, so that few tasks are found in every way.
+/// Highest cost at which tasks are sorted before any is examined, in entries of an index. This and the following are small in tests, so that few
+/// tasks are found in every way.
 pub(in crate::store::sqlite) const LITTLE: u64 = if cfg!(test) { 40 } else { 16_000 };
-/// Tasks that cost so much to sort are sorted if [`WALKED_ROWS`] rows in the order of the list were not enough.
+/// Highest cost at which tasks are sorted after [`WALKED_ROWS`] rows in the order of the list were not enough.
 pub(in crate::store::sqlite) const MUCH: u64 = if cfg!(test) { 400 } else { 250_000 };
 /// Rows that are examined in the order of the list before sorting is considered.
 pub(in crate::store::sqlite) const WALKED_ROWS: usize = if cfg!(test) { 10 } else { 5_000 };
-/// A sorted list is read in pieces of at least so many rows.
+/// Smallest number of rows of a piece of a sorted list.
 const LEAST_PIECE: usize = if cfg!(test) { 4 } else { 1_000 };
 
 /// Rows that have these values.
