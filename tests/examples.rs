@@ -220,6 +220,52 @@ fn queue_carries_the_parent_in_the_payload() {
     assert_eq!(workers.len(), 2);
 }
 
+/// The code blocks of a page in this language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    page.split("\n```").filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
+}
+
+#[test]
+fn the_program_of_docs_queues_shows_its_tasks() {
+    let page = include_str!("../docs/queues.md");
+    let program = include_str!("../examples/tickets/main.rs");
+    let (_, program) = program.split_once("\n\n").unwrap();
+    assert_eq!(blocks(page, "rust")[0], program.trim_end(), "the page has this program");
+    let manifest = blocks(page, "toml")[0];
+    for name in ["anyhow", "monitor-client", "serde", "serde_json", "tokio"] {
+        assert!(manifest.contains(&format!("\n{name} = ")), "{name}: {manifest}");
+    }
+    assert!(page.contains("\nMONITOR_ENABLED=1 cargo run\n"));
+
+    let server = Server::start();
+    let printed = same_each_way(&server, |server| example("tickets", server));
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+    expect![[r#"
+        a.mov: 5120 bytes
+        b.mov: uploaded
+        c.mov: no disk, again in 10 s
+    "#]]
+    .assert_eq(&printed.stdout);
+    let tree = wait_for("all processes", || {
+        let tree = server.tree(&server.finished_root());
+        (tree.len() == 8 && tree.iter().all(|process| process["state"] == "succeeded" || process["state"] == "failed")).then_some(tree)
+    });
+    expect![[r#"
+        send films
+          render
+            render
+          render
+            upload
+          render
+            render [failed]: no disk
+            render
+    "#]]
+    .assert_eq(&outline(&tree));
+    let tasks = server.get("/queue-tasks?sort=received");
+    let results: Vec<_> = tasks["tasks"].as_array().unwrap().iter().map(|task| &task["task"]["result"]).collect();
+    assert_eq!(results, [&Value::from(5_120), &Value::Null, &Value::from(5_120)]);
+}
+
 #[test]
 fn workers_try_again_and_leave_out_what_was_revoked() {
     let server = Server::start();

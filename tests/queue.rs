@@ -93,6 +93,38 @@ fn each_word_of_a_worker_decides_what_becomes_of_its_task() {
 }
 
 #[test]
+fn a_shown_result_is_recorded_and_what_is_called_hangs_below_its_task() {
+    let server = Server::start();
+    let tickets = sent(&server, 3);
+    let mut receiver = Receiver::start(&server);
+    for ((action, result), ticket) in [("shows", json!(24)), ("shows-later", json!("24"))].into_iter().zip(&tickets) {
+        assert_eq!(receiver.does(action, ticket), "done");
+        let task = task(&server, ticket, action, |told| told["state"] == "succeeded");
+        assert_eq!(task["task"]["result"], result);
+        let tree = server.tree(&server.roots()[0]);
+        assert!(tree.iter().any(|process| process["name"] == "encode" && process["parent_id"] == task["id"]), "{tree:?}");
+    }
+    assert_eq!(receiver.does("shows-no-error", &tickets[2]), "no film");
+    let failed = task(&server, &tickets[2], "a failure", |told| told["state"] == "failed");
+    assert_eq!((&failed["task"]["result"], &failed["error"]["message"]), (&json!(null), &json!("no film")));
+    receiver.ends();
+}
+
+#[test]
+fn a_traceback_has_type_place_message_and_causes_of_the_error() {
+    let server = Server::start();
+    let ticket = sent(&server, 1).remove(0);
+    let mut receiver = Receiver::start(&server);
+    assert_eq!(receiver.does("fails-for-a-reason", &ticket), "no film");
+    receiver.ends();
+    let failed = task(&server, &ticket, "a failure", |told| told["state"] == "failed");
+    let traceback = failed["task"]["traceback"].as_str().unwrap();
+    let (place, rest) = traceback.split_once(": ").unwrap();
+    assert!(place.starts_with("anyhow::Error at tests/worker/tasks.rs:"), "{traceback}");
+    assert_eq!(rest, "no film\n  caused by: no disk");
+}
+
+#[test]
 fn the_next_attempt_is_another_workers_after_the_first_one_was_killed() {
     let server = Server::start();
     let ticket = sent(&server, 1).remove(0);

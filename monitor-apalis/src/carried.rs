@@ -50,7 +50,7 @@ pub(crate) fn receive(task: &ExecutionContext, retries: u32, name: impl FnOnce()
     ticket.name = ticket.name.or_else(|| Some(name()));
     ticket.queue = ticket.queue.or(queue);
     ticket.retries = retries;
-    let receive = task::receive(&ticket);
+    let receive = task::receive(&ticket).nowhere();
     match caller {
         Some(caller) => receive.parent(caller),
         None => receive,

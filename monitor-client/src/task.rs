@@ -28,12 +28,13 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 
 use monitor_core::record::{TaskMessage, TaskStep};
-use monitor_core::task::{self as core, TaskIds, TaskRun};
-use monitor_core::{Context, Process, ProcessBuilder, Reported, Value};
+use monitor_core::task::{self as core, ResultSlot, TaskIds, TaskRun};
+use monitor_core::{Context, CurrentGuard, Process, ProcessBuilder, Reported, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::propagation::{context_of_traceparent, traceparent_of};
@@ -167,13 +168,15 @@ impl MessageBuilder {
 }
 
 /// Begins to describe a task that a worker has received. A ticket without ids, or with ids that can't be read, begins a tree of its own.
+/// The place of this call is shown with the errors of the task.
+#[track_caller]
 pub fn receive(ticket: &Ticket) -> Receive {
     let message = TaskMessage {
         name: ticket.name.clone().unwrap_or_else(|| UNNAMED.to_owned()),
         queue: ticket.queue.clone(),
         ..TaskMessage::default()
     };
-    Receive { is_recorded: crate::enabled(), ticket: ticket.clone(), message, again_after: None }
+    Receive { is_recorded: crate::enabled(), ticket: ticket.clone(), message, again_after: None, place: Some(Location::caller()) }
 }
 
 /// A task that a worker has taken from its queue.
@@ -184,6 +187,8 @@ pub struct Receive {
     ticket: Ticket,
     message: TaskMessage,
     again_after: Option<(Duration, u32)>,
+    /// Where the program receives it.
+    place: Option<&'static Location<'static>>,
 }
 
 impl Receive {
@@ -229,6 +234,13 @@ impl Receive {
         self
     }
 
+    /// No place in the program's source is shown with its errors, because a library receives the tasks.
+    #[doc(hidden)]
+    pub fn nowhere(mut self) -> Self {
+        self.place = None;
+        self
+    }
+
     /// An attempt that fails is told as one that is tried again so much later, until there were `most` attempts.
     pub fn again_after(mut self, wait: Duration, most: u32) -> Self {
         self.again_after = Some((wait, most));
@@ -243,14 +255,26 @@ impl Receive {
 
     /// Tells that the worker has it, where it still waits for its turn.
     pub fn accept(self) -> Received {
-        let Receive { is_recorded, mut ticket, message, again_after } = self;
+        let Receive { is_recorded, mut ticket, message, again_after, place } = self;
         let is_recorded = is_recorded && core::is_told(&message.name);
         let name = if is_recorded { message.name.clone() } else { String::new() };
         let ids = if is_recorded { ids_of(&mut ticket) } else { None };
         if let Some(ids) = &ids {
             core::tell(ids, TaskStep::Received(message));
         }
-        Received { ids, ticket, name, again_after }
+        Received { ids, ticket, name, again_after, place, result: None }
+    }
+
+    /// Records what `run` or `instrument` returns in `Ok`.
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let size = task::receive(&Ticket::default()).name("render").show_result().run(|| "7".parse::<u32>());
+    /// assert_eq!(size, Ok(7));
+    /// ```
+    pub fn show_result(self) -> ShowResult {
+        self.accept().show_result()
     }
 
     /// Calls `work` as the task. An `Err` or a panic is its failure, and what is called belongs to it.
@@ -287,9 +311,17 @@ pub struct Received {
     ticket: Ticket,
     name: String,
     again_after: Option<(Duration, u32)>,
+    place: Option<&'static Location<'static>>,
+    /// Where its result will be, if it is recorded.
+    result: Option<ResultSlot>,
 }
 
 impl Received {
+    /// Records what `run` or `instrument` returns in `Ok`.
+    pub fn show_result(self) -> ShowResult {
+        ShowResult(self)
+    }
+
     /// Calls `work` as the task. An `Err` or a panic is its failure, and what is called belongs to it.
     pub fn run<R: Reported<Way>, Way>(self, work: impl FnOnce() -> R) -> R {
         let _counted = Counted::begin(self.ids.is_some());
@@ -348,11 +380,59 @@ impl Received {
         if let Some((wait, most)) = self.again_after {
             run.again_after(wait, most);
         }
-        Some(Process::of_task(self.name, run).root().again(context, attempt))
+        if let Some(result) = self.result {
+            run.returns_by(result);
+        }
+        Some(Process::of_task(self.name, run, self.place).root().again(context, attempt))
     }
 }
 
-/// A task that is being worked on. Dropped without a word it has succeeded, or failed if the thread panics meanwhile.
+/// A received task whose result will be recorded.
+#[derive(Debug)]
+#[must_use = "the task waits until `run` or `instrument` is called"]
+pub struct ShowResult(Received);
+
+impl ShowResult {
+    /// Calls `work` as the task, like [`Received::run`], and records what it returns in `Ok`.
+    ///
+    /// # Errors
+    /// The error of `work`.
+    pub fn run<T: Serialize, E, Way>(self, work: impl FnOnce() -> Result<T, E>) -> Result<T, E>
+    where
+        Result<T, E>: Reported<Way>,
+    {
+        let (received, slot) = self.with_slot();
+        received.run(|| shown(work(), slot))
+    }
+
+    /// Makes the task of a future, like [`Received::instrument`], and records what it returns in `Ok`.
+    pub fn instrument<T: Serialize, E, Way, F>(self, future: F) -> impl Future<Output = Result<T, E>> + use<T, E, Way, F>
+    where
+        F: Future<Output = Result<T, E>>,
+        Result<T, E>: Reported<Way>,
+    {
+        let (received, slot) = self.with_slot();
+        received.instrument(async { shown(future.await, slot) })
+    }
+
+    fn with_slot(mut self) -> (Received, Option<ResultSlot>) {
+        self.0.result = self.0.ids.is_some().then(ResultSlot::default);
+        let slot = self.0.result.clone();
+        (self.0, slot)
+    }
+}
+
+/// Puts what was returned in `Ok` into the slot.
+fn shown<T: Serialize, E>(returned: Result<T, E>, slot: Option<ResultSlot>) -> Result<T, E> {
+    if let (Ok(value), Some(slot)) = (&returned, slot) {
+        slot.get_or_init(|| json(true, value).unwrap_or_default());
+    }
+    returned
+}
+
+/// A task that is being worked on. It has succeeded if it is dropped without another call, or failed if the thread panics at that time.
+///
+/// It may be sent to another thread, and so isn't current: only what is called while the guard of [`enter`](Self::enter) lives becomes its child.
 #[derive(Debug)]
 #[must_use = "the task ends as soon as it is dropped"]
 pub struct Work {
@@ -365,6 +445,22 @@ impl Work {
     /// What others can be started under, by [`Context::enter`]. `None` when nothing is recorded.
     pub fn context(&self) -> Option<Context> {
         self.process.as_ref().and_then(Process::context)
+    }
+
+    /// Makes it current on this thread until the guard is dropped: what is called becomes its child. Returns `None` when nothing is recorded.
+    ///
+    /// ```
+    /// use monitor_client::task::{self, Ticket};
+    ///
+    /// let work = task::receive(&Ticket::default()).name("render").begin();
+    /// let current = work.enter();
+    /// // what is called here belongs to the task
+    /// drop(current);
+    /// work.returned(&24);
+    /// ```
+    #[must_use = "the task stops being current as soon as the guard is dropped"]
+    pub fn enter(&self) -> Option<CurrentGuard> {
+        self.context().map(Context::enter)
     }
 
     /// Sets a field, or sets it anew.

@@ -53,10 +53,10 @@ impl Process {
         ProcessBuilder::new(name, Location::caller())
     }
 
-    /// Begins to describe an attempt of a task of a queue.
+    /// Begins to describe an attempt of a task of a queue, which is received at this place.
     #[doc(hidden)]
-    pub fn of_task(name: impl Into<String>, task: TaskRun) -> ProcessBuilder {
-        ProcessBuilder::of_task(name, task)
+    pub fn of_task(name: impl Into<String>, task: TaskRun, place: Option<&'static Location<'static>>) -> ProcessBuilder {
+        ProcessBuilder::of_task(name, task, place)
     }
 
     /// What others can be started under: this process or, if there was no room to record it, its parent. `None` when

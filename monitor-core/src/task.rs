@@ -1,5 +1,6 @@
 //! Tasks of queues: what is told of one before and after somebody works on it.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::context::Context;
@@ -57,6 +58,9 @@ pub fn tell(task: &TaskIds, step: TaskStep) {
     sending::tasked(Tasked { root: context.root(), id: context.process(), time_us: 0, attempt, native_id, step }, clock::now());
 }
 
+/// The result of an attempt as JSON, once its work has returned it.
+pub type ResultSlot = Arc<OnceLock<String>>;
+
 /// An attempt of a task that somebody works on, and how it is to end.
 #[derive(Debug, Default)]
 pub struct TaskRun {
@@ -64,7 +68,7 @@ pub struct TaskRun {
     /// When the next attempt begins after a failure, and how many there are at most.
     again_after: Option<(Duration, u32)>,
     again_at: Option<SystemTime>,
-    result: Option<String>,
+    result: ResultSlot,
     rejected: Option<bool>,
 }
 
@@ -86,7 +90,12 @@ impl TaskRun {
 
     /// What it returns, as JSON.
     pub fn returns(&mut self, json: String) {
-        self.result = Some(json);
+        self.result = Arc::new(json.into());
+    }
+
+    /// Its end reads the result from this slot, which the work fills.
+    pub fn returns_by(&mut self, slot: ResultSlot) {
+        self.result = slot;
     }
 
     /// It is refused; true if it goes back into its queue.
@@ -100,6 +109,6 @@ impl TaskRun {
         let by_rule = self.again_after.filter(|(_, most)| attempt < *most).and_then(|(wait, _)| SystemTime::now().checked_add(wait));
         let most = self.again_after.map_or(0, |(_, most)| most);
         let retry = self.again_at.or(by_rule).filter(|_| has_failed).map(|next| Retry { next, of: most });
-        (retry, Box::new(TaskEnd { native_id: self.native_id, result: self.result, rejected: self.rejected }))
+        (retry, Box::new(TaskEnd { native_id: self.native_id, result: self.result.get().cloned(), rejected: self.rejected }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::command::CommandTo;
@@ -80,14 +80,19 @@ process_event!(
 process_event!(
     /// A task ended well.
     TaskSucceeded {
-        /// What it returned: a value, or its words where the sender has only these.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// What it returned: a value, which may be `null`, or its words where the sender has only these. Left out if it isn't recorded.
+        #[serde(default, deserialize_with = "recorded", skip_serializing_if = "Option::is_none")]
         result: Option<Value>,
         /// How long it took by the monotonic clock, in nanoseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         runtime_ns: Option<u64>,
     }
 );
+
+/// Reads a value that was sent, also if it is `null`.
+fn recorded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
 
 process_event!(
     /// A task failed, and no other attempt is to come.
@@ -145,8 +150,11 @@ process_event!(
 pub struct QueueTasksPage {
     /// The tasks, without their attempts.
     pub tasks: Vec<Process>,
-    /// Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one.
+    /// Where the next page begins, if tasks are left to examine. A page that took too long is short, even empty, and has a next one.
     pub next_cursor: Option<String>,
+    /// Number of tasks that were examined for this page.
+    #[serde(default)]
+    pub examined: u64,
     /// Number of the change that the page is true at.
     pub as_of: u64,
 }
@@ -347,13 +355,19 @@ pub struct QueueTaskResult {
     pub name: String,
     /// Where it is.
     pub state: State,
+    /// The last event of its latest attempt: `rejected` and `revoked` tell apart what is `cancelled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// It has ended: there is nothing to wait for.
     pub ended: bool,
-    /// What it returned.
+    /// True if the program recorded what the task returned.
+    #[serde(default)]
+    pub has_result: bool,
+    /// What it returned; `null` also if it isn't recorded.
     pub result: Option<Value>,
     /// Its error.
     pub error: Option<String>,
-    /// Where its latest error came from, in the words of its language.
+    /// Where its latest error came from, in the words of its language. `null` if it succeeded.
     pub traceback: Option<String>,
 }
 

@@ -26,14 +26,23 @@ pub(crate) fn receives() {
         let next = match action {
             "run" => received.run(renders).err(),
             "fails" => received.run(fails).err(),
+            "fails-for-a-reason" => {
+                received.run(|| Err::<(), _>(anyhow::anyhow!("no disk").context("no film"))).map_err(|error| error.to_string()).err()
+            }
             "returns" => {
                 let work = received.begin();
-                let within = work.context().map(monitor_client::Context::enter);
+                let within = work.enter();
                 renders().expect("it renders");
                 drop(within);
                 work.returned(&serde_json::json!({"frames": 24}));
                 None
             }
+            "shows" => received.show_result().run(|| renders().map(|()| 24)).err(),
+            "shows-later" => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                runtime.block_on(received.show_result().instrument(async { renders().map(|()| "24") })).err()
+            }
+            "shows-no-error" => received.show_result().run(fails).err(),
             "retries" => {
                 let work = received.begin();
                 let error = fails().expect_err("it fails");

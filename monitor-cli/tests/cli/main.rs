@@ -12,6 +12,11 @@ mod help;
 mod logs;
 mod manual;
 mod migrate;
+#[cfg(target_os = "linux")]
+#[path = "../pty/mod.rs"]
+#[allow(dead_code, reason = "each test program uses its own part of it")]
+mod pty;
+mod queue;
 mod reading;
 mod server;
 mod settings;

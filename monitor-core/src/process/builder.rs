@@ -52,9 +52,9 @@ impl ProcessBuilder {
     }
 
     /// An attempt of a task of a queue, of which something was told before: it is told, whatever is told of what begins now.
-    pub(super) fn of_task(name: impl Into<String>, task: TaskRun) -> Self {
+    pub(super) fn of_task(name: impl Into<String>, task: TaskRun, place: Option<&'static Location<'static>>) -> Self {
         let draft = (switch::is_on() && !inside::is_inside()).then(|| {
-            let mut sketch = Sketch::new(name.into(), None);
+            let mut sketch = Sketch::new(name.into(), place);
             sketch.named.kind = Cow::Borrowed("task");
             sketch.extra.task = Some(task.native_id.clone());
             Sketch { task: Some(Box::new(task)), ..sketch }

@@ -23,6 +23,8 @@ use crate::store::{ProcessesQuery, QueueQueries, QueueSort, QueueTasksQuery};
 const LONGEST_WAIT_MS: u64 = 60_000;
 /// Longest time that a request waits for a task that isn't known. A worker that has started a task may say so before it has told its events.
 const LONGEST_UNKNOWN: Duration = Duration::from_secs(10);
+/// Longest time that tasks are examined for one page.
+const LONGEST_SEARCH: Duration = Duration::from_secs(1);
 /// While a request waits it looks for the result so often.
 const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
@@ -105,8 +107,8 @@ impl<'de> Deserialize<'de> for Sort {
     }
 }
 
-/// Lists tasks of queues. A page looks at so many tasks only: with a search, or with filters that are not the order's own, it may be short,
-/// even empty, and still have a `next_cursor`.
+/// Lists tasks of queues. The search for one page ends after 1 s: then the page is short, even empty, and has a `next_cursor`, from which the
+/// search goes on. `examined` is the number of tasks that were examined for the page.
 #[utoipa::path(
     get,
     path = "/api/v1/queue-tasks",
@@ -139,6 +141,7 @@ pub(super) async fn get_queue_tasks(State(app): State<App>, Strict(params): Stri
         offset: params.offset.0,
         limit: params.limit.0,
         cursor: params.cursor,
+        max_time: Some(LONGEST_SEARCH),
     };
     Ok(Json(app.ask(move |store| store.queue_tasks(&query)).await?))
 }
@@ -258,15 +261,22 @@ pub(super) async fn get_queue_result(
         };
         let is_open = [ProcessState::PENDING, ProcessState::RUNNING, ProcessState::RETRYING].contains(&task.state);
         if !is_open || Instant::now() >= deadline {
-            let (result, traceback) = task.task.map(|task| (task.result, task.traceback)).unwrap_or_default();
+            let has_succeeded = task.state == ProcessState::SUCCEEDED;
+            let (phase, result, traceback) = match task.task {
+                Some(task) => (Some(task.phase), task.result, task.traceback),
+                None => (None, None, None),
+            };
             return Ok(Json(QueueTaskResult {
                 uuid: uuid.to_owned(),
                 name: task.name,
                 state: task.state,
+                phase,
                 ended: !is_open,
+                has_result: result.is_some(),
                 result,
                 error: task.error.map(|error| error.message),
-                traceback,
+                // That of an attempt before is none of a task that succeeded.
+                traceback: traceback.filter(|_| !has_succeeded),
             }));
         }
         tokio::time::sleep_until(deadline.min(Instant::now() + LOOKS_EVERY)).await;

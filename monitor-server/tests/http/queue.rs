@@ -96,6 +96,38 @@ async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_result_tells_how_its_task_ended_and_if_it_was_recorded() {
+    let server = TestServer::start().await;
+    let received = json!({"type": "task-received", "name": "cut"});
+    let retried = json!({"type": "task-retried", "exception": "no net", "traceback": "at 3"});
+    let again = json!({"type": "task-succeeded", "attempt": 2});
+    let all = [
+        ("empty", "00000000000000d1", vec![json!({"type": "task-succeeded", "result": null})]),
+        ("unknown", "00000000000000d2", vec![json!({"type": "task-succeeded"})]),
+        ("rejected", "00000000000000d3", vec![json!({"type": "task-rejected"})]),
+        ("revoked", "00000000000000d4", vec![json!({"type": "task-revoked"})]),
+        ("waits", "00000000000000d5", vec![retried.clone()]),
+        ("again", "00000000000000d6", vec![retried, again]),
+    ];
+    let told =
+        |(of, id, ends): &(&str, &str, Vec<Value>)| [&received].into_iter().chain(ends).map(|told| event(of, id, told)).collect::<Vec<_>>();
+    server.send(&batch(1, &all.iter().flat_map(told).collect::<Vec<_>>())).await;
+    for (of, state, phase, has_result, traceback) in [
+        ("empty", "succeeded", "succeeded", true, json!(null)),
+        ("unknown", "succeeded", "succeeded", false, json!(null)),
+        ("rejected", "cancelled", "rejected", false, json!(null)),
+        ("revoked", "cancelled", "revoked", false, json!(null)),
+        ("waits", "pending", "retried", false, json!("at 3")),
+        ("again", "succeeded", "succeeded", false, json!(null)),
+    ] {
+        let result = server.ask(&format!("/api/v1/queue-tasks/{of}/result")).await;
+        let expected = json!([state, phase, has_result, null, traceback]);
+        let told = json!([result["state"], result["phase"], result["has_result"], result["result"], result["traceback"]]);
+        assert_eq!(told, expected, "{result}");
+    }
+}
+
+#[tokio::test]
 async fn a_result_is_waited_for() {
     let server = filled().await;
     let failed = server.ask("/api/v1/queue-tasks/two/result").await;

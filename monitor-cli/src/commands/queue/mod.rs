@@ -7,12 +7,14 @@ mod result;
 mod retry;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Subcommand;
+use monitor_api::Call;
 use monitor_wire::{CommandLine, CommandStatus, Process, Queue, QueueCounts, QueueOfWorker, QueueTasksPage};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use self::call::micros;
 pub(crate) use self::call::{CallArgs, call};
@@ -37,7 +39,7 @@ Examples:
   monitor queue tasks --sort -runtime --limit 10
   monitor queue tasks --worker render@build-7 --received-after '10m ago'
   monitor queue tasks --q 'kwargs:user=7 not error:\"no disk\"'
-  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'   stderr names the --cursor of the next page, if there is one";
+  monitor queue tasks --limit 1000 --json | jq -r '.tasks[].native_id'   stderr names the --cursor that continues the list";
 
 /// Names are not shown wider than this, for the other columns' sake.
 const NAME_COLUMNS: usize = 40;
@@ -136,7 +138,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn tasks(args: &Tasks) -> anyhow::Result<()> {
-    let mut call = args.connection.client()?.queue_tasks().parameter("limit", &args.limit);
+    let mut call = args.connection.client()?.queue_tasks();
     let words = [
         ("sort", &args.sort),
         ("type", &args.name),
@@ -166,7 +168,7 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
     if args.offset > 0 {
         call = call.parameter("offset", &args.offset);
     }
-    let answer = args.connection.wait(call.json())?;
+    let answer = collect(args, &call)?;
     let page: QueueTasksPage = read(answer.clone())?;
     if args.connection.json {
         print_json(&answer)?;
@@ -176,11 +178,59 @@ fn tasks(args: &Tasks) -> anyhow::Result<()> {
         out.flush()?;
     }
     match &page.next_cursor {
-        Some(cursor) => writeln!(anstream::stderr(), "there are more: --cursor '{}'", visible(cursor))?,
+        Some(cursor) => writeln!(anstream::stderr(), "to continue the list: --cursor '{}'", visible(cursor))?,
         None if page.tasks.is_empty() && !args.connection.json => writeln!(anstream::stderr(), "no tasks here")?,
         None => {}
     }
     Ok(())
+}
+
+/// Requests page after page until there are `--limit` tasks or the list ends, because a page is short if its search takes long. Returns one page
+/// of all of them.
+fn collect(args: &Tasks, call: &Call<QueueTasksPage>) -> anyhow::Result<Value> {
+    let limit = usize::from(args.limit);
+    let mut progress = Progress::default();
+    let mut answer = args.connection.wait(call.clone().limit(limit).json())?;
+    loop {
+        let page: QueueTasksPage = read(answer.clone())?;
+        let Some(cursor) = page.next_cursor.filter(|_| page.tasks.len() < limit) else { break };
+        progress.show(page.examined, page.tasks.len());
+        // The cursor has what is left of the offset.
+        let next = call.clone().parameter("offset", &0).limit(limit - page.tasks.len()).cursor(&cursor);
+        let mut next = args.connection.wait(next.json())?;
+        if let (Some(Value::Array(tasks)), Some(Value::Array(more))) = (answer.get_mut("tasks"), next.get_mut("tasks")) {
+            tasks.append(more);
+            next["tasks"] = tasks.drain(..).collect();
+        }
+        let examined = next["examined"].as_u64().unwrap_or(0);
+        next["examined"] = (page.examined + examined).into();
+        answer = next;
+    }
+    Ok(answer)
+}
+
+/// A line on a terminal that counts what was examined, and that is erased at the end.
+#[derive(Default)]
+struct Progress {
+    is_shown: bool,
+}
+
+impl Progress {
+    fn show(&mut self, examined: u64, found: usize) {
+        if std::io::stderr().is_terminal() {
+            self.is_shown = true;
+            // The search goes on if it can't be written.
+            let _ = write!(std::io::stderr(), "\r{} tasks examined, {found} found\x1b[K", thousands(examined));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 fn render_tasks(tasks: &[Process], columns: Option<usize>, now_us: u64) -> String {

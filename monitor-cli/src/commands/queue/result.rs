@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use monitor_wire::QueueTaskResult;
+use monitor_wire::{QueueTaskResult, State};
 use serde_json::Value;
 
 use crate::client::{Connection, print_json, read};
@@ -57,9 +57,12 @@ pub(super) fn print(connection: &Connection, answer: &Value, with_traceback: boo
     let result: QueueTaskResult = read(answer.clone())?;
     if connection.json {
         print_json(answer)?;
-    } else if let Some(value) = &result.result {
+    } else if result.has_result || result.result.is_some() {
+        let value = result.result.as_ref().unwrap_or(&Value::Null);
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         writeln!(anstream::stdout(), "{}", visible(&text))?;
+    } else if result.state == State::SUCCEEDED {
+        writeln!(anstream::stderr(), "the task has succeeded; its worker does not record what it returns (docs/queues.md: show_result)")?;
     }
     if with_traceback && let Some(traceback) = &result.traceback {
         for line in traceback.lines() {
@@ -69,6 +72,7 @@ pub(super) fn print(connection: &Connection, answer: &Value, with_traceback: boo
     match (result.ended, result.state.as_str(), &result.error) {
         (_, "succeeded", _) => Ok(()),
         (true, state, Some(error)) => anyhow::bail!("the task has {state}: {}", one_line(error)),
+        (true, "cancelled", None) => anyhow::bail!("the task was {}", result.phase.as_ref().map_or("cancelled", |phase| phase.as_str())),
         (true, state, None) => anyhow::bail!("the task is {state}"),
         (false, state, _) => anyhow::bail!("the task has not ended: it is {state}; --wait waits for it"),
     }

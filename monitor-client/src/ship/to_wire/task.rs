@@ -87,11 +87,14 @@ fn value(json: String) -> Value {
     serde_json::from_str(&json).unwrap_or(Value::String(json))
 }
 
-/// Type, place and sources of an error, a line each; none if nothing of it is known.
+/// Type, place and message of an error, and a line for each of its sources.
 fn traceback(failure: &Failure) -> Option<String> {
     let mut text = failure.type_name.as_deref().unwrap_or(failure.kind).to_owned();
     if let Some((file, line)) = &failure.place {
         let _ = write!(text, " at {file}:{line}");
+    }
+    if !failure.message.is_empty() {
+        let _ = write!(text, ": {}", failure.message);
     }
     for cause in &failure.chain {
         let _ = write!(text, "\n  caused by: {cause}");

@@ -7,26 +7,26 @@ use monitor_wire::{Process, QueueTasksPage};
 
 use super::MemoryStore;
 use crate::store::StoreError;
-use crate::store::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery};
+use crate::store::queue::{PageFill, QueueCount, QueueQueries, QueueSort, QueueTasksQuery};
 
 impl QueueQueries for MemoryStore {
     fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError> {
         let state = self.state();
-        let mut tasks: Vec<Process> = state.all().flat_map(|shown| shown.processes).filter(|process| query.is_wanted(process)).collect();
+        let mut tasks: Vec<Process> = state.all().flat_map(|shown| shown.processes).filter(|process| process.task.is_some()).collect();
         tasks.sort_by(|a, b| {
             let order = compare(a, b, query.sort);
             if query.is_descending { order.reverse() } else { order }
         });
-        for task in &mut tasks {
-            task.attempts.clear();
+        let (first, offset) = query.cursor.as_deref().map_or(Ok((0, 0)), read_cursor)?;
+        let mut fill = PageFill::new(query, offset);
+        let mut next_cursor = None;
+        for (number, task) in tasks.into_iter().enumerate().skip(first) {
+            if !fill.examine(Some(Process { attempts: Vec::new(), ..task })) {
+                next_cursor = Some(format!("{number} {}", fill.offset));
+                break;
+            }
         }
-        // The number of the first task of the page.
-        let cursor = query.cursor.as_deref();
-        let first: usize = cursor.map_or(Ok(0), |cursor| cursor.parse().map_err(|_| StoreError::Cursor { cursor: cursor.to_owned() }))?;
-        let first = first.saturating_add(query.offset);
-        let next = first.saturating_add(query.limit);
-        let next_cursor = (next < tasks.len()).then(|| next.to_string());
-        Ok(QueueTasksPage { tasks: tasks.into_iter().skip(first).take(query.limit).collect(), next_cursor, as_of: state.seq })
+        Ok(QueueTasksPage { tasks: fill.tasks, next_cursor, examined: fill.examined, as_of: state.seq })
     }
 
     fn queue_counts(&self) -> Result<Vec<QueueCount>, StoreError> {
@@ -39,6 +39,12 @@ impl QueueQueries for MemoryStore {
         }
         Ok(counts.into_iter().map(|((queue, name, state), count)| QueueCount { queue, name, state, count }).collect())
     }
+}
+
+/// The number of the first task of the page, and how many are left out from there on.
+fn read_cursor(cursor: &str) -> Result<(usize, usize), StoreError> {
+    let numbers = cursor.split_once(' ').and_then(|(first, offset)| Some((first.parse().ok()?, offset.parse().ok()?)));
+    numbers.ok_or_else(|| StoreError::Cursor { cursor: cursor.to_owned() })
 }
 
 fn compare(a: &Process, b: &Process, sort: QueueSort) -> Ordering {

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// Longest text that is read, in bytes.
 const MOST_BYTES: usize = 4 << 10;
+/// Hex digits of a UUID: an id with so many is not the beginning of another one.
+const UUID_DIGITS: usize = 32;
 /// Brackets and `not`s within each other.
 const MOST_DEEP: usize = 32;
 
@@ -88,6 +90,15 @@ impl Search {
         match reader.peek() {
             None => Ok(search),
             Some((column, _)) => Err(Mistake { column: *column, what: "this bracket closes none".to_owned() }),
+        }
+    }
+
+    /// The id that each matching task has, if the search has a whole one.
+    pub(crate) fn exact_id(&self) -> Option<&str> {
+        match self {
+            Self::Has(Place::Id, id) if id.len() >= UUID_DIGITS => Some(id),
+            Self::All(all) => all.iter().find_map(Self::exact_id),
+            _ => None,
         }
     }
 

@@ -3,11 +3,15 @@
 mod language;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use monitor_wire::{Phase, Process, QueueCounts, QueueTasksPage, State, WorkerId};
 
 pub use self::language::Search;
 use super::StoreError;
+
+/// Rows that are examined after a full page, to find out if more tasks match.
+const LOOK_AHEAD_ROWS: u64 = 1_000;
 
 /// Answers questions about tasks of queues. Every method blocks; call it where blocking is allowed.
 ///
@@ -15,7 +19,8 @@ use super::StoreError;
 /// Every method fails if the store does.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait QueueQueries: Send + Sync + 'static {
-    /// One page of tasks.
+    /// One page of tasks. It ends when it is full, at the end of the list, or when `max_time` is over; then it may be short, even empty, and
+    /// has a `next_cursor`. Every page examines at least one row, so that following the cursors leads to the end.
     fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError>;
 
     /// How many tasks there are, by queue, name and state.
@@ -49,8 +54,10 @@ pub struct QueueTasksQuery {
     pub offset: usize,
     /// At most so many.
     pub limit: usize,
-    /// Where the page begins.
+    /// Where the page begins. A page that was short because of `max_time` has what is left of its `offset` in its `next_cursor`.
     pub cursor: Option<String>,
+    /// Longest time that rows are examined for one page; no limit if not given.
+    pub max_time: Option<Duration>,
 }
 
 /// What tasks are sorted by. What a task doesn't have counts as 0.
@@ -97,6 +104,47 @@ impl QueueTasksQuery {
             && is_within(self.received, task.received_us)
             && is_within(self.started, process.started_us)
             && self.search.as_ref().is_none_or(|search| search.is_met(process))
+    }
+}
+
+/// Fills one page from rows in the order of the list.
+pub(super) struct PageFill<'a> {
+    query: &'a QueueTasksQuery,
+    begun: Instant,
+    /// Number of matching tasks that are still left out.
+    pub(super) offset: usize,
+    pub(super) tasks: Vec<Process>,
+    pub(super) examined: u64,
+    /// Rows examined since the last task that matches.
+    examined_in_vain: u64,
+}
+
+impl<'a> PageFill<'a> {
+    /// An empty page; `offset` is what the cursor has of it.
+    pub(super) fn new(query: &'a QueueTasksQuery, offset: usize) -> Self {
+        let offset = offset.saturating_add(query.offset);
+        Self { query, begun: Instant::now(), offset, tasks: Vec::new(), examined: 0, examined_in_vain: 0 }
+    }
+
+    /// Examines a row: its task, or `None` if the store knows that the task doesn't match. Returns false if the page ends before this row.
+    pub(super) fn examine(&mut self, task: Option<Process>) -> bool {
+        let is_full = self.tasks.len() >= self.query.limit;
+        let is_late = self.examined > 0 && self.query.max_time.is_some_and(|most| self.begun.elapsed() >= most);
+        let task = task.filter(|task| self.query.is_wanted(task));
+        if is_late || is_full && (task.is_some() || self.examined_in_vain >= LOOK_AHEAD_ROWS) {
+            return false;
+        }
+        self.examined += 1;
+        self.examined_in_vain += 1;
+        if let Some(task) = task {
+            self.examined_in_vain = 0;
+            if self.offset > 0 {
+                self.offset -= 1;
+            } else {
+                self.tasks.push(task);
+            }
+        }
+        true
     }
 }
 

@@ -1,18 +1,18 @@
 //! Questions about tasks of queues.
 
-use std::fmt::Write as _;
+pub(super) mod access;
+
+use std::fmt;
 
 use monitor_wire::{Process, QueueTasksPage};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Result, Row, params_from_iter};
 
+use self::access::Access;
 use super::pool::Snapshot;
 use super::{ReadError, SqliteStore, as_of, ids};
 use crate::store::StoreError;
-use crate::store::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery};
-
-/// So many rows are looked at for one page; beyond that it is short, and says where the next one begins.
-const MOST_LOOKED_AT: usize = 20_000;
+use crate::store::queue::{PageFill, QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search};
 
 impl QueueQueries for SqliteStore {
     fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError> {
@@ -25,7 +25,7 @@ impl QueueQueries for SqliteStore {
 }
 
 /// The columns that tasks are sorted by: the first one is what is asked for, and the rest of its index.
-fn order(sort: QueueSort) -> &'static [&'static str] {
+pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
     match sort {
         QueueSort::Name => &["name", "received", "key"],
         QueueSort::State => &["state", "received", "key"],
@@ -37,112 +37,172 @@ fn order(sort: QueueSort) -> &'static [&'static str] {
 
 /// One page of tasks.
 fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
-    let mut page = QueueTasksPage { tasks: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
-    let (sql, values) = statement(query)?;
-    let mut statement = snapshot.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let (mut skipped, mut looked_at, mut last) = (0, 0, None);
-    while let Some(row) = rows.next()? {
-        if looked_at == MOST_LOOKED_AT {
-            page.next_cursor = last;
-            break;
-        }
-        looked_at += 1;
-        let task = read(row)?;
-        if !query.is_wanted(&task) {
-            last = Some(cursor_of(row, query.sort)?);
-        } else if skipped < query.offset {
-            skipped += 1;
-        } else if page.tasks.len() < query.limit {
-            page.tasks.push(task);
-            last = Some(cursor_of(row, query.sort)?);
-        } else {
-            page.next_cursor = last;
-            break;
-        }
-    }
-    Ok(page)
-}
-
-fn read(row: &Row<'_>) -> Result<Process> {
-    ids::from_json(0, row.get_ref(0)?.as_str()?.as_bytes())
-}
-
-/// The statement of a page. It looks for at most one of the filters, by the index that has the order as well.
-pub(super) fn statement(query: &QueueTasksQuery) -> Result<(String, Vec<Value>), ReadError> {
     let columns = order(query.sort);
-    let mut sql =
-        format!("SELECT body, {} FROM queue_task WHERE EXISTS (SELECT 1 FROM root WHERE number = queue_task.root)", columns.join(", "));
-    let mut values = Vec::new();
-    let mut is = |text: &str, value: Value| {
-        values.push(value);
-        let _ = write!(sql, " AND {text} ?{}", values.len());
-    };
-    if let Some((column, value)) = indexed(query) {
-        is(&format!("{column} ="), Value::Text(value));
-    }
-    let range = match query.sort {
-        QueueSort::Received => query.received,
-        QueueSort::Started => query.started,
-        QueueSort::Name | QueueSort::State | QueueSort::Runtime => (None, None),
-    };
-    for (text, time) in [(">=", range.0), ("<", range.1)] {
-        if let Some(time) = time {
-            is(&format!("{} {text}", columns[0]), Value::Integer(i64::try_from(time).unwrap_or(i64::MAX)));
+    let mut from = query.cursor.as_deref().map(|cursor| read_cursor(cursor, columns)).transpose()?;
+    let mut fill = PageFill::new(query, from.as_ref().map_or(0, |from| from.offset));
+    let id = query.search.as_ref().and_then(Search::exact_id);
+    let id = if let Some(id) = id { access::has_id(snapshot, id)?.then_some(id) } else { None };
+    let access = Access::of(snapshot, query)?;
+    let mut sorted = access.sorted(snapshot, access::LITTLE)?;
+    let mut has_walked = false;
+    let next_cursor = 'pieces: loop {
+        let piece = match (id, sorted) {
+            (Some(id), _) => Some(access::with_id(query, id, from.as_ref(), fill.offset)),
+            (None, Some(parts)) => Some(access::sorted(query, parts, from.as_ref(), fill.offset)),
+            (None, None) => access::merged(query, &access.ordered, from.as_ref()).map(|statement| (statement, usize::MAX)),
+        };
+        let Some(((sql, values), piece)) = piece else { break None };
+        let most = if piece == usize::MAX && !has_walked { access::WALKED_ROWS } else { piece };
+        let mut statement = snapshot.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut examined = 0;
+        while examined < most
+            && let Some(row) = rows.next()?
+        {
+            if !fill.examine(read(row)?) {
+                break 'pieces from;
+            }
+            examined += 1;
+            from = Some(Cursor { values: (1..=columns.len()).map(|column| row.get(column)).collect::<Result<_>>()?, offset: 0 });
         }
-    }
-    let direction = if query.is_descending { "DESC" } else { "ASC" };
-    if let Some(cursor) = &query.cursor {
-        let from = read_cursor(cursor, columns)?;
-        let places: Vec<_> = (1..=from.len()).map(|number| format!("?{}", values.len() + number)).collect();
-        let than = if query.is_descending { "<" } else { ">" };
-        let _ = write!(sql, " AND ({}) {than} ({})", columns.join(", "), places.join(", "));
-        values.extend(from);
-    }
-    let order: Vec<_> = columns.iter().map(|column| format!("{column} {direction}")).collect();
-    let _ = write!(sql, " ORDER BY {} LIMIT {}", order.join(", "), MOST_LOOKED_AT + 1);
-    Ok((sql, values))
+        if examined < most {
+            break None;
+        }
+        if piece == usize::MAX {
+            // The tasks may be at the other end of the order.
+            has_walked = true;
+            sorted = access.sorted(snapshot, access::MUCH)?;
+        }
+    };
+    let next_cursor = next_cursor.map(|from| Cursor { offset: fill.offset, ..from }.to_string());
+    Ok(QueueTasksPage { tasks: fill.tasks, next_cursor, examined: fill.examined, as_of: as_of(snapshot)? })
 }
 
-/// The filter whose index has the order of the list.
-fn indexed(query: &QueueTasksQuery) -> Option<(&'static str, String)> {
-    let name = || Some(("name", query.name.clone()?));
-    let state = || if let [state] = &*query.states { Some(("state", state.as_str().to_owned())) } else { None };
-    match query.sort {
-        QueueSort::Name => name(),
-        QueueSort::State => state(),
-        QueueSort::Received => {
-            let queue = || Some(("queue", query.queue.clone()?));
-            let worker = || if let [worker] = &*query.workers { Some(("worker", worker.to_string())) } else { None };
-            let phase = || if let [phase] = &*query.phases { Some(("phase", phase.as_str().to_owned())) } else { None };
-            worker().or_else(name).or_else(queue).or_else(phase).or_else(state)
-        }
-        QueueSort::Started | QueueSort::Runtime => None,
+/// The task of a row, if its columns match.
+fn read(row: &Row<'_>) -> Result<Option<Process>> {
+    let body = row.get_ref(0)?.as_str_or_null()?;
+    body.map(|body| ids::from_json(0, body.as_bytes())).transpose()
+}
+
+/// The direction of the list.
+fn direction(query: &QueueTasksQuery) -> &'static str {
+    if query.is_descending { "DESC" } else { "ASC" }
+}
+
+/// The columns of the order with their direction.
+fn order_by(query: &QueueTasksQuery) -> String {
+    order(query.sort).iter().map(|column| format!("{column} {}", direction(query))).collect::<Vec<_>>().join(", ")
+}
+
+/// The condition on rows that follow a place in the list.
+fn beyond(columns: &[&str], place: &[Value], is_descending: bool, values: &mut Vec<Value>) -> String {
+    let places: Vec<_> = (1..=place.len()).map(|number| format!("?{}", values.len() + number)).collect();
+    values.extend(place.iter().cloned());
+    format!("({}) {} ({})", columns.join(", "), if is_descending { "<" } else { ">" }, places.join(", "))
+}
+
+/// The filters of a query as SQL.
+struct Filter {
+    /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the other
+    /// tasks.
+    matches: String,
+    /// Conditions on the time that the list is sorted by, each with ` AND ` in front.
+    range: String,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    fn of(query: &QueueTasksQuery) -> Self {
+        Self::after(query, 0)
+    }
+
+    /// The same for a statement that has `given` values before these.
+    fn after(query: &QueueTasksQuery, given: usize) -> Self {
+        let mut values = vec![Value::Null; given];
+        let mut matches = matches(query, &mut values);
+        matches.push("EXISTS (SELECT 1 FROM root WHERE number = queue_task.root)".to_owned());
+        let times = match query.sort {
+            QueueSort::Received => query.received,
+            QueueSort::Started => query.started,
+            QueueSort::Name | QueueSort::State | QueueSort::Runtime => (None, None),
+        };
+        let range = within(&mut values, order(query.sort)[0], times);
+        let range = range.iter().fold(String::new(), |range, condition| range + " AND " + condition);
+        Self { matches: matches.join(" AND "), range, values: values.split_off(given) }
     }
 }
 
-/// Where a row stands: its values of the columns that the list is sorted by, as a list in JSON.
-fn cursor_of(row: &Row<'_>, sort: QueueSort) -> Result<String> {
-    let value = |column| {
-        Ok(match row.get(column)? {
-            Value::Text(text) => serde_json::Value::String(text),
-            Value::Integer(number) => number.into(),
+/// Adds a value, and returns the condition that compares with it.
+fn condition(values: &mut Vec<Value>, compare: &str, value: Value) -> String {
+    values.push(value);
+    format!("{compare} ?{}", values.len())
+}
+
+/// The conditions of a range of times.
+fn within(values: &mut Vec<Value>, column: &str, (from, to): (Option<u64>, Option<u64>)) -> Vec<String> {
+    let time = |time: u64| Value::Integer(i64::try_from(time).unwrap_or(i64::MAX));
+    let bounds = [(">=", from), ("<", to)];
+    bounds.into_iter().filter_map(|(than, bound)| Some(condition(values, &format!("{column} {than}"), time(bound?)))).collect()
+}
+
+/// The conditions that a matching task meets by its columns.
+fn matches(query: &QueueTasksQuery, values: &mut Vec<Value>) -> Vec<String> {
+    let mut all = Vec::new();
+    for (column, text) in [("name", &query.name), ("queue", &query.queue)] {
+        if let Some(text) = text {
+            all.push(condition(values, &format!("{column} ="), Value::Text(text.clone())));
+        }
+    }
+    let words = [
+        ("state", query.states.iter().map(|state| state.as_str().to_owned()).collect()),
+        ("phase", query.phases.iter().map(|phase| phase.as_str().to_owned()).collect()),
+        ("worker", query.workers.iter().map(ToString::to_string).collect::<Vec<_>>()),
+    ];
+    for (column, words) in words {
+        if !words.is_empty() {
+            let list = condition(
+                values,
+                &format!("{column} IN (SELECT value FROM json_each("),
+                Value::Text(serde_json::Value::from(words).to_string()),
+            );
+            all.push(format!("{list}))"));
+        }
+    }
+    all.extend(within(values, "received", query.received));
+    all.extend(within(values, "started", query.started));
+    all
+}
+
+/// The place of a row in the list: its values of the columns that the list is sorted by; and the tasks to leave out after it.
+pub(super) struct Cursor {
+    values: Vec<Value>,
+    offset: usize,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = |value: &Value| match value {
+            Value::Text(text) => text.as_str().into(),
+            Value::Integer(number) => (*number).into(),
             _ => serde_json::Value::Null,
-        })
-    };
-    let values = (1..=order(sort).len()).map(value).collect::<Result<Vec<_>>>()?;
-    Ok(serde_json::Value::Array(values).to_string())
+        };
+        let offset = (self.offset > 0).then(|| self.offset.into());
+        serde_json::Value::Array(self.values.iter().map(value).chain(offset).collect()).fmt(f)
+    }
 }
 
-fn read_cursor(cursor: &str, columns: &[&str]) -> Result<Vec<Value>, ReadError> {
+pub(super) fn read_cursor(cursor: &str, columns: &[&str]) -> Result<Cursor, ReadError> {
     let wrong = || ReadError::Cursor(cursor.to_owned());
-    let values: Vec<serde_json::Value> = serde_json::from_str(cursor).map_err(|_| wrong())?;
+    let mut values: Vec<serde_json::Value> = serde_json::from_str(cursor).map_err(|_| wrong())?;
+    let offset = if values.len() == columns.len() + 1 { values.pop() } else { None };
+    let offset = offset.map_or(Some(0), |offset| usize::try_from(offset.as_u64()?).ok()).ok_or_else(wrong)?;
     let value = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => Some(Value::Text(text)),
         value => value.as_i64().map(Value::Integer),
     };
     let values: Option<Vec<_>> = values.into_iter().map(value).collect();
-    values.filter(|values| values.len() == columns.len()).ok_or_else(wrong)
+    let values = values.filter(|values| values.len() == columns.len()).ok_or_else(wrong)?;
+    Ok(Cursor { values, offset })
 }
 
 /// How many tasks there are, by queue, name and state.

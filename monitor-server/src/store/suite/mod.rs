@@ -30,7 +30,7 @@ pub(in crate::store) mod model;
 mod once;
 pub(in crate::store) mod overdue;
 mod pins;
-mod queue;
+pub(in crate::store) mod queue;
 mod stats;
 mod tasks;
 mod unused;

@@ -1,6 +1,8 @@
 //! Lists of tasks of queues.
 
-use monitor_wire::{Batch, Phase, QueueTasksPage, State, WorkerTasks};
+use std::time::Duration;
+
+use monitor_wire::{Batch, Phase, Process, QueueTasksPage, State, WorkerTasks};
 use serde_json::{Value, json};
 
 use super::{Place, Say as _};
@@ -127,6 +129,165 @@ fn pages_of_tasks_have_each_once<P: Place>() {
     }
 }
 
+/// Number of tasks of [`many`].
+const MANY: u64 = 200;
+
+/// The id in its queue of one of [`many`].
+fn uuid(of: u64) -> String {
+    format!("{of:032x}")
+}
+
+/// Tasks of two workers that differ in everything.
+pub(in crate::store) fn many(store: &impl Store) {
+    for (name, numbers) in [('A', 1..120), ('B', 120..MANY + 1)] {
+        let mut events = Vec::new();
+        for of in numbers {
+            let mut tell = |time_us: u64, what: Value| {
+                let mut event =
+                    json!({"time_us": time_us, "root_id": root(1).to_string(), "id": process(of).to_string(), "native_id": uuid(of)});
+                event.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+                events.push(serde_json::from_value(event).unwrap());
+            };
+            let begun = 1_000_000 + of * 7_919 % 211 * 1_000;
+            let what = if of % 9 == 0 { "task-sent" } else { "task-received" };
+            let queue = ["video", "audio", "mail"][of as usize % 3];
+            tell(begun, json!({"type": what, "name": format!("task {}", of % 5), "queue": queue}));
+            if of % 9 > 1 {
+                tell(begun + of, json!({"type": "task-started"}));
+            }
+            match of % 9 {
+                3 => tell(begun + 900, json!({"type": "task-failed", "exception": "no disk"})),
+                4 => tell(begun + 900, json!({"type": "task-retried", "exception": "no net"})),
+                5 => tell(begun + 900, json!({"type": "task-revoked"})),
+                6.. => tell(begun + 900, json!({"type": "task-succeeded", "runtime_ns": of * 31 % 97 + 1})),
+                _ => {}
+            }
+        }
+        store.say(&[batch(name, 1, events)], 5).unwrap();
+    }
+}
+
+fn each_filter_and_order_lists_all_of_its_tasks<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    many(&store);
+    let whole = |query: QueueTasksQuery| store.queue_tasks(&QueueTasksQuery { limit: 1_000, ..query }).unwrap().tasks;
+    let every = whole(QueueTasksQuery::default());
+    assert_eq!(every.len(), MANY as usize);
+    let task = |of: &Process| of.task.clone().unwrap();
+    // What a list is sorted by.
+    let key = |of: &Process, sort| {
+        let received = task(of).received_us.unwrap_or(0);
+        match sort {
+            QueueSort::Name => (of.name.clone(), received),
+            QueueSort::State => (of.state.as_str().to_owned(), received),
+            QueueSort::Received => (String::new(), received),
+            QueueSort::Started => (String::new(), of.started_us.unwrap_or(0)),
+            QueueSort::Runtime => (String::new(), of.elapsed_ns.unwrap_or(0)),
+        }
+    };
+    let search = |text: &str| Some(Search::read(text).unwrap());
+    let any = QueueTasksQuery::default;
+    for filter in [
+        any(),
+        QueueTasksQuery { name: Some("task 3".to_owned()), ..any() },
+        QueueTasksQuery { name: Some("nothing".to_owned()), ..any() },
+        QueueTasksQuery { queue: Some("audio".to_owned()), ..any() },
+        QueueTasksQuery { workers: vec![worker('B')], ..any() },
+        QueueTasksQuery { workers: vec![worker('A'), worker('B'), worker('C')], ..any() },
+        QueueTasksQuery { states: vec![State::FAILED], ..any() },
+        QueueTasksQuery { states: vec![State::SUCCEEDED, State::PENDING], ..any() },
+        QueueTasksQuery { phases: vec![Phase::REVOKED], ..any() },
+        QueueTasksQuery { phases: vec![Phase::SENT, Phase::SUCCEEDED, Phase::STARTED], ..any() },
+        QueueTasksQuery { name: Some("task 1".to_owned()), states: vec![State::SUCCEEDED], ..any() },
+        QueueTasksQuery { queue: Some("mail".to_owned()), phases: vec![Phase::RETRIED], workers: vec![worker('A')], ..any() },
+        QueueTasksQuery { workers: vec![worker('B')], search: search("not error:disk name:2"), ..any() },
+        QueueTasksQuery { received: (Some(1_050_000), Some(1_150_000)), ..any() },
+        QueueTasksQuery { started: (Some(1_050_000), None), states: vec![State::SUCCEEDED], ..any() },
+        QueueTasksQuery { search: search(&format!("id:{}", uuid(17))), ..any() },
+        QueueTasksQuery { search: search(&format!("id:{} state:failed", uuid(21))), ..any() },
+        QueueTasksQuery { search: search(&format!("id:{}", uuid(100_000))), ..any() },
+    ] {
+        for sort in [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime] {
+            for is_descending in [false, true] {
+                let query = QueueTasksQuery { sort, is_descending, ..filter.clone() };
+                let mut expected: Vec<_> = every.iter().filter(|task| query.is_wanted(task)).map(|task| key(task, sort)).collect();
+                expected.sort_unstable();
+                if is_descending {
+                    expected.reverse();
+                }
+                let (mut found, mut next) = (Vec::new(), QueueTasksQuery { offset: 2, limit: 7, ..query.clone() });
+                loop {
+                    let page = store.queue_tasks(&next).unwrap();
+                    assert!(page.tasks.len() == 7 || page.next_cursor.is_none(), "a page is full unless it is the last one: {next:?}");
+                    found.extend(page.tasks);
+                    next = QueueTasksQuery { cursor: page.next_cursor, offset: 0, ..next };
+                    if next.cursor.is_none() {
+                        break;
+                    }
+                }
+                let keys: Vec<_> = found.iter().map(|task| key(task, sort)).collect();
+                assert_eq!(keys, expected.iter().skip(2).cloned().collect::<Vec<_>>(), "{query:?}");
+                let mut ids: Vec<_> = whole(query.clone()).iter().map(|task| task.id).collect();
+                assert_eq!(ids[2.min(ids.len())..], found.iter().map(|task| task.id).collect::<Vec<_>>(), "{query:?}");
+                ids.sort_unstable();
+                let mut wanted: Vec<_> = every.iter().filter(|task| query.is_wanted(task)).map(|task| task.id).collect();
+                wanted.sort_unstable();
+                assert_eq!(ids, wanted, "{query:?}");
+            }
+        }
+    }
+}
+
+fn a_page_that_takes_too_long_is_continued_by_its_cursor<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    fill(&store);
+    let search = Search::read("name:render or name:cut").unwrap();
+    for query in [
+        QueueTasksQuery { is_descending: true, ..all(QueueSort::Runtime) },
+        QueueTasksQuery { search: Some(search.clone()), ..all(QueueSort::State) },
+        QueueTasksQuery { search: Some(search), offset: 2, ..all(QueueSort::Name) },
+        QueueTasksQuery { states: vec![State::FAILED, State::RUNNING], offset: 1, ..all(QueueSort::Received) },
+    ] {
+        // Each page has time for one row.
+        let mut short = QueueTasksQuery { max_time: Some(Duration::ZERO), ..query.clone() };
+        let (mut found, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = store.queue_tasks(&short).unwrap();
+            assert_eq!(page.examined, 1, "{short:?}");
+            found.extend(names(&page));
+            pages += 1;
+            // What is left of the offset stands in the cursor.
+            short = QueueTasksQuery { cursor: page.next_cursor, offset: 0, ..short };
+            if short.cursor.is_none() {
+                break;
+            }
+        }
+        let whole = store.queue_tasks(&query).unwrap();
+        assert_eq!((found, pages), (names(&whole), whole.examined), "{query:?}");
+    }
+}
+
+fn a_full_page_does_not_search_all_tasks_for_one_more<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let sent = |of: u64| {
+        let name = if of == 1 { "rare" } else { "common" };
+        json!({"type": "task-sent", "name": name, "time_us": 10 * of, "root_id": root(1).to_string(), "id": process(of).to_string(),
+            "native_id": format!("task-{of}")})
+    };
+    let events = (1..=2_500).map(|of| serde_json::from_value(sent(of)).unwrap()).collect();
+    store.say(&[batch('A', 1, events)], 5).unwrap();
+    let query = QueueTasksQuery { search: Some(Search::read("name:rare").unwrap()), limit: 1, ..all(QueueSort::Started) };
+    let page = store.queue_tasks(&query).unwrap();
+    assert_eq!(names(&page), [1]);
+    assert!(page.examined < 2_000 && page.next_cursor.is_some(), "{page:?}");
+    let rest = store.queue_tasks(&QueueTasksQuery { cursor: page.next_cursor, ..query }).unwrap();
+    assert_eq!((names(&rest), rest.next_cursor), (vec![], None));
+    assert_eq!(page.examined + rest.examined, 2_500, "each is examined once");
+}
+
 fn tasks_are_counted_by_the_worker_that_had_them<P: Place>() {
     let place = P::new();
     let store = place.open();
@@ -177,8 +338,11 @@ fn tasks_are_counted_as_they_stand<P: Place>() {
 }
 
 for_each_store!(
+    each_filter_and_order_lists_all_of_its_tasks,
     a_list_of_tasks_has_its_order,
     a_list_of_tasks_is_filtered,
+    a_page_that_takes_too_long_is_continued_by_its_cursor,
+    a_full_page_does_not_search_all_tasks_for_one_more,
     pages_of_tasks_have_each_once,
     tasks_are_counted_as_they_stand,
     tasks_are_counted_by_the_worker_that_had_them,

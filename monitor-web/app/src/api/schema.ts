@@ -993,8 +993,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists tasks of queues. A page looks at so many tasks only: with a search, or with filters that are not the order's own, it may be short,
-         *     even empty, and still have a `next_cursor`.
+         * Lists tasks of queues. The search for one page ends after 1 s: then the page is short, even empty, and has a `next_cursor`, from which the
+         *     search goes on. `examined` is the number of tasks that were examined for the page.
          */
         get: operations["get_queue_tasks"];
         put?: never;
@@ -3728,13 +3728,16 @@ export interface components {
             ended: boolean;
             /** @description Its error. */
             error?: string | null;
+            /** @description True if the program recorded what the task returned. */
+            has_result?: boolean;
             /** @description Name of the task. */
             name: string;
-            /** @description What it returned. */
+            phase?: components["schemas"]["Phase"] | null;
+            /** @description What it returned; `null` also if it isn't recorded. */
             result?: unknown;
             /** @description Where it is. */
             state: components["schemas"]["State"];
-            /** @description Where its latest error came from, in the words of its language. */
+            /** @description Where its latest error came from, in the words of its language. `null` if it succeeded. */
             traceback?: string | null;
             /** @description Its id in the queue. */
             uuid: string;
@@ -3743,7 +3746,9 @@ export interface components {
         QueueTasksPage: {
             /** @description Number of the change that the page is true at. */
             as_of: number;
-            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            /** @description Number of tasks that were examined for this page. */
+            examined?: number;
+            /** @description Where the next page begins, if tasks are left to examine. A page that took too long is short, even empty, and has a next one. */
             next_cursor?: string | null;
             /** @description The tasks, without their attempts. */
             tasks: components["schemas"]["Process"][];
@@ -4297,7 +4302,7 @@ export interface components {
             links?: components["schemas"]["Link"][];
             /** @description The id of a system with ids of its own. */
             native_id?: string | null;
-            /** @description What it returned: a value, or its words where the sender has only these. */
+            /** @description What it returned: a value, which may be `null`, or its words where the sender has only these. Left out if it isn't recorded. */
             result?: unknown;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];

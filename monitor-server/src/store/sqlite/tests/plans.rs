@@ -4,12 +4,15 @@ use monitor_wire::{Kind, State};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::super::SqliteStore;
 use super::super::write::rollups::OVER;
 use super::super::write::{DUE, drops, overdue, roots as writing, settle};
 use super::super::{batch, links, logs, metrics, names, processes, queue, retention, roots, stats, status, unused};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
+use crate::store::queue::{QueueQueries as _, Search};
+use crate::store::suite::queue::many;
 use crate::store::{ProcessesQuery, QueueSort, QueueTasksQuery, RootSort, RootsQuery};
 
 fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
@@ -72,39 +75,126 @@ fn no_list_of_roots_walks_or_sorts_all_roots() {
     }
 }
 
+/// Filters of lists of tasks that an index has.
+fn queue_filters() -> Vec<QueueTasksQuery> {
+    let any = || QueueTasksQuery { limit: 9, ..QueueTasksQuery::default() };
+    vec![
+        any(),
+        QueueTasksQuery { name: Some("task 1".to_owned()), ..any() },
+        QueueTasksQuery { queue: Some("mail".to_owned()), ..any() },
+        QueueTasksQuery { workers: vec![worker('A'), worker('B')], ..any() },
+        QueueTasksQuery { states: vec![State::FAILED], ..any() },
+        QueueTasksQuery { states: vec![State::FAILED, State::SUCCEEDED], ..any() },
+        QueueTasksQuery { phases: vec![monitor_wire::Phase::RETRIED], ..any() },
+        QueueTasksQuery { received: (Some(1), Some(9)), ..any() },
+        QueueTasksQuery { started: (Some(1), Some(9)), ..any() },
+    ]
+}
+
 #[test]
-fn a_list_of_tasks_begins_with_an_index_in_its_own_order() {
+fn parts_of_a_list_of_tasks_are_read_in_its_order() {
     let (_folder, store) = open();
-    let sorts = [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime];
-    let any = |sort| QueueTasksQuery { sort, limit: 9, ..QueueTasksQuery::default() };
-    let mut queries: Vec<_> = sorts.map(any).into();
-    queries.extend(sorts.map(|sort| QueueTasksQuery { is_descending: true, ..any(sort) }));
-    queries.push(QueueTasksQuery { cursor: Some("[7,7]".to_owned()), is_descending: true, ..any(QueueSort::Received) });
-    queries.push(QueueTasksQuery { cursor: Some(r#"["a",7,7]"#.to_owned()), ..any(QueueSort::Name) });
-    queries.push(QueueTasksQuery { started: (Some(1), Some(9)), ..any(QueueSort::Started) });
-    let received = || any(QueueSort::Received);
-    queries.push(QueueTasksQuery { received: (Some(1), Some(9)), ..received() });
-    queries.push(QueueTasksQuery { name: Some("a".to_owned()), received: (Some(1), None), ..received() });
-    queries.push(QueueTasksQuery { name: Some("a".to_owned()), ..any(QueueSort::Name) });
-    queries.push(QueueTasksQuery { workers: vec![worker('A')], ..received() });
-    queries.push(QueueTasksQuery { states: vec![State::FAILED], is_descending: true, ..received() });
-    queries.push(QueueTasksQuery { states: vec![State::FAILED], ..any(QueueSort::State) });
-    queries.push(QueueTasksQuery { phases: vec![monitor_wire::Phase::RETRIED], cursor: Some("[7,7]".to_owned()), ..received() });
-    queries.push(QueueTasksQuery { queue: Some("a".to_owned()), ..received() });
-    for query in queries {
-        let checked = store.read("explain", |snapshot| {
-            let (sql, values) = queue::statement(&query)?;
-            let plan = plan(snapshot, &sql, values);
-            let lines: Vec<_> = plan.lines().filter(|line| line.contains("queue_task")).collect();
-            assert!(lines.len() == 1 && lines[0].contains("USING INDEX queue_task_"), "{query:?}\n{plan}");
-            assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{plan}");
-            let is_narrowed =
-                query.name.is_some() || !query.workers.is_empty() || query.queue.is_some() || query.states.len() + query.phases.len() > 0;
-            assert!(!is_narrowed || lines[0].starts_with("SEARCH"), "{query:?}\n{plan}");
-            Ok(())
-        });
-        checked.unwrap();
+    many(&store);
+    for (sort, cursor) in [
+        (QueueSort::Name, r#"["task 1",7,7]"#),
+        (QueueSort::State, r#"["pending",7,7]"#),
+        (QueueSort::Received, "[7,7]"),
+        (QueueSort::Started, "[7,7]"),
+        (QueueSort::Runtime, "[7,7]"),
+    ] {
+        for filter in queue_filters() {
+            for (is_descending, cursor) in [(false, None), (true, None), (true, Some(cursor)), (false, Some(cursor))] {
+                let query = QueueTasksQuery { sort, is_descending, cursor: cursor.map(str::to_owned), ..filter.clone() };
+                let checked = store.read("explain", |snapshot| {
+                    let from = cursor.map(|cursor| queue::read_cursor(cursor, queue::order(sort))).transpose()?;
+                    let access = queue::access::Access::of(snapshot, &query)?;
+                    let Some((sql, values)) = queue::access::merged(&query, &access.ordered, from.as_ref()) else {
+                        assert!(cursor.is_some() && sort == QueueSort::State, "no part is left: {query:?}");
+                        return Ok(());
+                    };
+                    let plan = plan(snapshot, &sql, values);
+                    let lines: Vec<_> = plan.lines().filter(|line| line.contains(" queue_task ")).collect();
+                    let is_searched = |line: &&str| line.starts_with("SEARCH queue_task USING INDEX queue_task_");
+                    assert!(!lines.is_empty() && lines.iter().all(is_searched), "{query:?}\n{sql}\n{plan}");
+                    assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{sql}\n{plan}");
+                    // Each column that has many values is searched from the cursor on.
+                    let is_from_cursor = |line: &&str| line.contains(['<', '>']);
+                    let first = queue::order(sort)[0];
+                    let is_const = |line: &&str| line.contains(&format!("{first}=?"));
+                    assert!(cursor.is_none() || lines.iter().all(|line| is_from_cursor(line) || is_const(line)), "{query:?}\n{plan}");
+                    Ok(())
+                });
+                checked.unwrap();
+            }
+        }
     }
+}
+
+#[test]
+fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
+    let (_folder, store) = open();
+    many(&store);
+    for (filter, is_covered) in queue_filters().into_iter().filter_map(|filter| {
+        let is_covered = filter.name.is_some() || filter.queue.is_some() || !filter.workers.is_empty();
+        (is_covered || !filter.phases.is_empty()).then_some((filter, is_covered))
+    }) {
+        for sort in [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime] {
+            let query = QueueTasksQuery { sort, ..filter.clone() };
+            let checked = store.read("explain", |snapshot| {
+                let access = queue::access::Access::of(snapshot, &query)?;
+                let Some(parts) = access.sorted(snapshot, u64::from(u32::MAX))? else { return Ok(()) };
+                let ((sql, values), _) = queue::access::sorted(&query, parts, None, 0);
+                let plan = plan(snapshot, &sql, values);
+                let kind = if is_covered { "COVERING INDEX" } else { "INDEX" };
+                let is_searched = |line: &str| line.starts_with(&format!("SEARCH queue_task USING {kind} queue_task_"));
+                let by_key = "SEARCH queue_task USING INTEGER PRIMARY KEY (rowid=?)";
+                let lines: Vec<_> = plan.lines().filter(|line| line.contains(" queue_task ")).collect();
+                assert!(lines.iter().all(|line| is_searched(line) || *line == by_key), "{query:?}\n{sql}\n{plan}");
+                Ok(())
+            });
+            checked.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_whole_id_is_answered_by_its_index_in_every_order() {
+    let (_folder, store) = open();
+    many(&store);
+    let search = Search::read(&format!("id:{:032X}", 0xab)).unwrap();
+    for sort in [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime] {
+        let page =
+            store.queue_tasks(&QueueTasksQuery { sort, limit: 9, search: Some(search.clone()), ..QueueTasksQuery::default() }).unwrap();
+        assert_eq!((page.tasks.len(), page.examined, page.next_cursor), (1, 1, None), "{sort:?}");
+    }
+}
+
+#[test]
+fn indexes_of_an_older_database_are_replaced() {
+    let (folder, store) = open();
+    many(&store);
+    let query = QueueTasksQuery { sort: QueueSort::Runtime, states: vec![State::FAILED], limit: 99, ..QueueTasksQuery::default() };
+    let before = store.queue_tasks(&query).unwrap();
+    drop(store);
+    let database = Connection::open(folder.path().join("monitor.db")).unwrap();
+    let indexes = |database: &Connection| -> Vec<String> {
+        let mut statement =
+            database.prepare("SELECT sql FROM sqlite_schema WHERE tbl_name = 'queue_task' AND type = 'index' ORDER BY name").unwrap();
+        statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap().filter_map(Result::unwrap).collect()
+    };
+    let after = indexes(&database);
+    let older = "DROP INDEX queue_task_state_started; DROP INDEX queue_task_state_runtime; DROP INDEX queue_task_state_name; DROP INDEX queue_task_phase; \
+                 DROP INDEX queue_task_worker; CREATE INDEX queue_task_received ON queue_task(received); \
+                 CREATE INDEX queue_task_started ON queue_task(started); CREATE INDEX queue_task_runtime ON queue_task(runtime); \
+                 CREATE INDEX queue_task_name ON queue_task(name, received); CREATE INDEX queue_task_phase ON queue_task(phase, received); \
+                 CREATE INDEX queue_task_queue ON queue_task(queue, received); CREATE INDEX queue_task_worker ON queue_task(worker, received); \
+                 PRAGMA user_version = 23";
+    database.execute_batch(older).unwrap();
+    drop(database);
+    let store = SqliteStore::open(folder.path()).unwrap();
+    assert_eq!(store.queue_tasks(&query).unwrap(), before);
+    drop(store);
+    assert_eq!(indexes(&Connection::open(folder.path().join("monitor.db")).unwrap()), after);
 }
 
 #[test]

@@ -8,13 +8,19 @@ use crate::store::queue::worker_of;
 
 impl Transaction<'_> {
     /// Writes the task that a process of this tree is, if events of a queue told of it.
-    pub(super) fn settle_task(&self, root: i64, id: i64, process: &Process) -> Result<()> {
+    pub(super) fn settle_task(&self, root: i64, id: i64, process: &mut Process) -> Result<()> {
+        if process.task.is_none() {
+            return Ok(());
+        }
+        // A list shows no attempts. All else may be large, so that it is not copied.
+        let attempts = std::mem::take(&mut process.attempts);
+        let body = serde_json::to_string(process).expect("plain data with text keys is JSON");
+        process.attempts = attempts;
         let Some(task) = &process.task else { return Ok(()) };
         let sql = "INSERT INTO queue_task(root, id, name, state, phase, queue, worker, received, started, runtime, body) \
                    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(root, id) DO UPDATE SET name = ?3, state = ?4, \
                    phase = ?5, queue = ?6, worker = ?7, received = ?8, started = ?9, runtime = ?10, body = ?11";
         let number = |number: Option<u64>| number.unwrap_or(0).min(i64::MAX as u64) as i64;
-        let shown = Process { attempts: Vec::new(), ..process.clone() };
         self.connection.prepare_cached(sql)?.execute(params![
             root,
             id,
@@ -26,7 +32,7 @@ impl Transaction<'_> {
             number(task.received_us),
             number(process.started_us),
             number(process.elapsed_ns),
-            serde_json::to_string(&shown).expect("plain data with text keys is JSON"),
+            body,
         ])?;
         Ok(())
     }

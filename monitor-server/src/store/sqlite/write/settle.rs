@@ -259,7 +259,7 @@ impl Transaction<'_> {
             let name = self.dictionary.searched_key(self.connection, &view.name)?;
             self.rollups.grow(before.fold.as_ref(), &fold, told_us, name);
         }
-        if let Some(view) = &entry.view {
+        if let Some(view) = &mut entry.view {
             self.settle_run(view)?;
             self.settle_task(number, row.id, view)?;
         }
