@@ -525,6 +525,10 @@ fn a_file_that_is_broken_at_the_start_holds_as_it_was_before_and_that_is_told() 
 fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds() {
     let (server, receiver, folder) =
         start_with("[[rule]]\nname = \"own\"\non = { cause = [\"failed\"] }\nto = [\"hook\"]\n", "rate = 1000");
+    // It has to hold before it can hold any longer.
+    wait_for("the rule", || {
+        server.get("/alerts/rules")["rules"].as_array().unwrap().iter().any(|rule| rule["name"] == "own").then_some(())
+    });
     let file = folder.path().join("alerts.toml");
     let rule = "[[rule]]\nname = \"own\"\n";
     let broken: [(String, &str); 12] = [
@@ -551,7 +555,7 @@ fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds()
         };
         wait_for(&format!("{wanted} of {text}"), of_now);
         // What has other words is told by a message of its own.
-        let (task, error) = (format!("task-{number}"), String::from(char::from(b'a' + number as u8)).repeat(5));
+        let (task, error) = (format!("task-{number}"), String::from(char::from(b'g' + number as u8)).repeat(5));
         send(&server, number, &run(&task, number, "failed", &error));
         wait_for("the rule as it was", || {
             receiver.messages(1).iter().any(|message| message["subject"]["name"] == task.as_str()).then_some(())
