@@ -64,7 +64,7 @@ fn of_task(target: &Target, task: &str) -> Target {
 mod tests {
     use super::*;
 
-    fn read(value: Value) -> Result<Defaults, String> {
+    fn read(value: &Value) -> Result<Defaults, String> {
         Defaults::read(value.as_object().unwrap())
     }
 
@@ -74,7 +74,7 @@ mod tests {
             "hooks": {"before": ["/etc/monitor/begins"]},
             "publish": {"web": {"folder": "/srv/{task}"}, "cdn": {"command": ["./upload", "{task}"]}},
         });
-        let defaults = read(of_agent).unwrap();
+        let defaults = read(&of_agent).unwrap();
         assert_eq!(Defaults::read(defaults.to_json().as_object().unwrap()), Ok(defaults.clone()), "it is stored as it is read");
         let of = |more: &str| {
             let mut definition = Definition::from_toml(&format!("name = \"gold\"\nshell = \"true\"\n{more}")).unwrap();
@@ -99,7 +99,7 @@ mod tests {
             (json!({"publish": {"web": {}}}), "all-tasks.publish.web: one of folder, s3 and command is expected"),
             (json!({"publish": 7}), "all-tasks.publish: "),
         ] {
-            let mistake = read(value.clone()).unwrap_err();
+            let mistake = read(&value).unwrap_err();
             assert!(mistake.starts_with(words), "{value}: {mistake}");
         }
     }

@@ -80,8 +80,9 @@ impl App {
         });
         let Some((is_over, page)) = found.await? else { return Ok(None) };
         let text: String = page.into_iter().flat_map(|page| page.logs).map(|line| line.message + "\n").collect();
-        let begin = text.floor_char_boundary(usize::try_from(offset).unwrap_or(usize::MAX));
-        let end = text.floor_char_boundary(begin.saturating_add(MOST));
+        let whole = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let begin = whole(usize::try_from(offset).unwrap_or(usize::MAX));
+        let end = whole(begin.saturating_add(MOST));
         Ok(Some(BatchLog {
             run: run.to_owned(),
             offset: begin as u64,
