@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod ahead;
+mod alarms;
 mod alerts;
 mod away;
 mod bucket;
