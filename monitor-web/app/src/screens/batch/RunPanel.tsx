@@ -15,7 +15,7 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { At, Duration } from "../../ui/Time.tsx";
 import { RunLog } from "./RunLog.tsx";
-import { TaskLink, orderText } from "./parts.tsx";
+import { TaskLink, orderText, resultOf } from "./parts.tsx";
 
 /** Lines of an error that are shown; all of them are in its log. */
 const ERROR_LINES = 6;
@@ -95,7 +95,7 @@ function Facts({ run, onDone }: { run: BatchRun; onDone: () => void }) {
     <>
       <p className="state-line">
         <StateLabel state={run.outcome} />
-        {run.exit_code !== null && run.exit_code !== 0 && <span className="dim"> {t("batch.exit", { code: run.exit_code })}</span>}
+        <span className="dim"> {resultOf(run).join(" · ")}</span>
         <Link to="/tasks/$root" params={{ root: run.root_id }} className="outlined">
           {t("batch.tree")}
         </Link>

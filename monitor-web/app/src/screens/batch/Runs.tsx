@@ -11,7 +11,7 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Ago, At, Duration } from "../../ui/Time.tsx";
-import { TaskLink, orderText } from "./parts.tsx";
+import { TaskLink, orderText, resultOf } from "./parts.tsx";
 import { useRead } from "./useRead.ts";
 import { clockUs, useBatchSearch } from "./useBatchSearch.ts";
 
@@ -107,7 +107,7 @@ export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wa
 
 function Row({ run, isOfTask, onEnd }: { run: BatchRun; isOfTask: boolean; onEnd: () => void }) {
   const timed = { state: run.outcome, started_us: run.started_us, ended_us: run.ended_us, elapsed_ns: run.elapsed_ns };
-  const why = [run.exit_code !== null && run.exit_code !== 0 && t("batch.exit", { code: run.exit_code }), run.error].filter((text) => typeof text === "string");
+  const why = [...resultOf(run), ...(run.error === null ? [] : [run.error])];
   return (
     <tr data-run={run.run} data-state={run.outcome}>
       <th scope="row" className="run">

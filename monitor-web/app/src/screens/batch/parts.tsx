@@ -1,8 +1,8 @@
 import { Link } from "@tanstack/react-router";
-import type { BatchTask, Command } from "../../api/types.ts";
+import type { BatchRun, BatchTask, Command } from "../../api/types.ts";
 import { pauseBatchTask } from "../../api/batch.ts";
 import { useMay } from "../../data/useMe.ts";
-import { t } from "../../i18n.ts";
+import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { absolute } from "../../model/time.ts";
 import { AdminButton, OperatorButton } from "../../ui/OperatorButton.tsx";
@@ -76,6 +76,13 @@ export function TaskLink({ name }: { name: string }) {
       {visible(name)}
     </Link>
   );
+}
+
+/** How a run ended, if it is not plain: its result code, and what the agent made of it. */
+export function resultOf(run: BatchRun): string[] {
+  const code = run.result_code ?? run.exit_code;
+  const reason = run.reason === null ? "" : wordText("batch.result", run.reason, {}, "");
+  return [code !== null && code !== 0 ? t("batch.exit", { code }) : "", reason].filter((text) => text !== "");
 }
 
 /** A link to the form of a task, which serves only administrators: others see it disabled, with the reason. */
