@@ -1,5 +1,5 @@
 //! Examples of the documentation, as a user copies them: those of docs/api.md in the shell and in Python, against a real server and the example
-//! `workers`; of docs/batch.md the first ten minutes, and each definition.
+//! `workers`; of docs/batch.md the first ten minutes, and each definition; of docs/heartbeats.md a heartbeat and its ping.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -63,16 +63,23 @@ fn workers(server: &Server) -> Workers {
     workers
 }
 
+/// A line of a shell that finds `monitor`.
+fn shell(words: &str) -> Command {
+    let monitor = command("monitor");
+    let programs = std::path::Path::new(monitor.get_program()).parent().expect("a folder of programs").to_owned();
+    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").expect("PATH"))));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", words]).env("PATH", path.expect("folders"));
+    shell
+}
+
 /// Runs a script of the page, and returns what each of its steps printed.
 fn printed(server: &Server, script: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let script = script.replace("http://127.0.0.1:60010", server.url());
     fs::write(folder.path().join("page.sh"), script).expect("the script");
-    let monitor = command("monitor");
-    let programs = std::path::Path::new(monitor.get_program()).parent().expect("a folder of programs").to_owned();
-    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").expect("PATH"))));
-    let mut shell = Command::new("sh");
-    shell.arg("-eu").arg("page.sh").current_dir(folder.path()).env("PATH", path.expect("folders"));
+    let mut shell = shell("exec sh -eu page.sh");
+    shell.current_dir(folder.path());
     shell.env("MONITOR_DATA", server.data()).env("no_proxy", "*").env("PYTHONIOENCODING", "utf-8");
     let finished = run(shell);
     assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
@@ -161,11 +168,8 @@ fn the_first_ten_minutes_of_batch_tasks() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut agent = None;
     let shell = |words: &str| {
-        let mut shell = Command::new("sh");
-        let monitor = command("monitor");
-        let programs = std::path::Path::new(monitor.get_program()).parent().expect("a folder of programs").to_owned();
-        let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").expect("PATH"))));
-        shell.args(["-c", words]).current_dir(folder.path()).env("PATH", path.expect("folders")).env("TZ", "Asia/Shanghai");
+        let mut shell = shell(words);
+        shell.current_dir(folder.path()).env("TZ", "Asia/Shanghai");
         for (name, value) in [("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("XDG_DATA_HOME", "data"), ("HOME", ".")] {
             shell.env(name, folder.path().join(value));
         }
@@ -220,4 +224,24 @@ fn each_definition_of_the_page_has_no_mistake() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_heartbeat_is_added_and_pinged_as_its_page_says() {
+    let server = Server::start();
+    let (_, block) = include_str!("../docs/heartbeats.md").split_once("```sh\n").expect("commands");
+    let (block, _) = block.split_once("```").expect("their end");
+    let [add, ping] = block.lines().collect::<Vec<_>>()[..] else { panic!("two commands: {block}") };
+    let done = |words: &str| {
+        let mut line = shell(words);
+        line.env("MONITOR_SERVER_URL", server.url()).env("MONITOR_TOKEN", server.token()).env("no_proxy", "*");
+        let finished = run(line);
+        assert_eq!(finished.code, Some(0), "{words}: {}{}", finished.stdout, finished.stderr);
+        finished.stdout
+    };
+    let added = done(add);
+    let (page, _) = ping.split_once("https://").expect("an address");
+    assert_eq!(done(&format!("{page}{}", added.lines().next().expect("the address"))), "OK");
+    let heartbeat = server.get("/heartbeats")["heartbeats"][0].clone();
+    assert_eq!((&heartbeat["name"], &heartbeat["state"]), (&"nightly-backup".into(), &"up".into()), "{heartbeat}");
 }

@@ -2,6 +2,9 @@ import type { ComponentProps, MouseEvent } from "react";
 import { type Right, useMay } from "../data/useMe.ts";
 import { t } from "../i18n.ts";
 
+/** Prints a link that lets a browser in as an administrator. */
+const LINK = "monitor open --role admin";
+
 type Props = ComponentProps<"button"> & { onClick: () => void };
 
 /** A button that changes what is kept. Whoever may not do that sees it disabled, with the reason, and a click does nothing. */
@@ -30,6 +33,11 @@ export function WhyRefused({ right = "operate" }: { right?: Right }) {
   return (
     <span className="refused dim">
       {t(`tasks.refused.${right}`)}{" "}
+      {right === "admin" && (
+        <>
+          {t("tasks.refused.remedy")} <code translate="no">{LINK}</code>{" "}
+        </>
+      )}
       <a className="link" href={`/login?next=${encodeURIComponent(location.pathname + location.search)}`}>
         {t("tasks.log-in")}
       </a>
