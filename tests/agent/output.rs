@@ -16,7 +16,7 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
         ("MONITOR_TOKEN_FILE", token(&server, "db-1").into()),
         ("MONITOR_AGENT_RUN_OUTPUT_BYTES", "64K".into()),
     ];
-    let shell = "shell = \"echo begins; yes | head -c 20000000; echo no prices >&2; exit 3\"\n";
+    let shell = "shell = \"echo begins; yes | head -c 20000000; echo no prices; exit 3\"\n";
     let expects = "[expect]\noutput-has = \"begins\"\n";
     let agent = Agent::start_with(&[("gold", &[shell, expects].concat())], env);
     wait_for("the task", || agent.ask(&["list"]).stdout.contains("gold").then_some(()));
