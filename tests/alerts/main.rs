@@ -531,7 +531,7 @@ fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds()
     });
     let file = folder.path().join("alerts.toml");
     let rule = "[[rule]]\nname = \"own\"\n";
-    let broken: [(String, &str); 12] = [
+    let broken: [(String, &str); 13] = [
         (format!("{rule}on = {{ cause = [\"faild\"] }}"), "3:17: rule.0.on.cause.0: "),
         (format!("{rule}on = {{ cause = [\"failed\"] }}\nto = [\"nobody\"]"), "4:7: rule.0.to.0: there is no channel nobody"),
         (format!("{rule}on = {{ cause = [\"failed\"] }}\ntimes = 0"), "4:9: rule.0.times: "),
@@ -543,6 +543,7 @@ fn each_broken_file_of_alerts_names_its_place_and_what_held_before_still_holds()
         ("[channel.x]\nkind = \"webhook\"\nurl = \"ftp://x\"".to_owned(), "3:7: channel.x.url: an address that begins with"),
         ("[channel.x]\nkind = \"mail\"\nserver = \"s\"\nfrom = \"nobody\"".to_owned(), "4:8: channel.x.from: an address such as"),
         ("[channel.x]\nkind = \"webhook".to_owned(), "2:16: invalid basic string"),
+        ("[channel.x]\nkind = \"webhook\"\nurl = \"https://x\"\ntemplate = \"{% if %}\"".to_owned(), "4:12: channel.x.template: line 1: "),
         ("chanel = 1".to_owned(), "1:1: chanel: there is no such key; did you mean channel?"),
     ];
     for (number, (text, words)) in (1..).zip(broken) {

@@ -280,7 +280,7 @@ fn tasks_are_listed_by_the_name_of_their_worker_and_by_time() {
     let (code, text, errors) = list(&["--limit", "1", "--json"]);
     let page: Value = serde_json::from_str(&text).expect("it is JSON");
     assert!(code == 0 && page["tasks"].as_array().map(Vec::len) == Some(1), "{text}{errors}");
-    assert!(errors.contains("there are more: --cursor"), "{errors}");
+    assert!(errors.contains("to continue the list: --cursor"), "{errors}");
     for (words, error) in [
         (["--worker", "nobody@nowhere"], "there is no worker \"nobody@nowhere\""),
         (["--worker", &format!("{program}@{host}x")], &format!("did you mean {program}@{host}?")),

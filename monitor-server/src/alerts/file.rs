@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use monitor_alerts::Settings;
+use monitor_alerts::{Mistake, Settings};
+use monitor_tasks::reading::Source;
 
+use super::template::check;
 use crate::store::write_private;
 
 /// Largest file that is read, in bytes.
@@ -75,10 +77,21 @@ impl AlertsFile {
         }
         let text = std::fs::read_to_string(&self.path).map_err(|error| vec![at(&format_args!(" it can't be read: {error}"))])?;
         let settings = Settings::from_toml(&text).map_err(|mistakes| mistakes.iter().map(|mistake| at(mistake)).collect::<Vec<_>>())?;
+        let broken = broken_templates(&text, &settings);
+        if !broken.is_empty() {
+            return Err(broken.iter().map(|mistake| at(mistake)).collect());
+        }
         for warning in &settings.warnings {
             tracing::warn!("{}", at(warning));
         }
         self.keep(&text);
         Ok(settings)
     }
+}
+
+/// Templates of channels that can't be read, with their places in the file.
+fn broken_templates(text: &str, settings: &Settings) -> Vec<Mistake> {
+    let Ok(source) = Source::toml(text) else { return Vec::new() };
+    let broken = settings.channels.values().filter_map(|channel| Some((&channel.name, check(channel.template.as_deref()?).err()?)));
+    broken.map(|(name, why)| source.mistake_at(&format!("/channel/{name}/template"), why)).collect()
 }

@@ -123,6 +123,14 @@ fn answer(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     output.flush()
 }
 
+/// Checks that a template can be read. What only shows while a text is made, such as an unknown filter, costs that text alone.
+///
+/// # Errors
+/// What is wrong with it, and on which of its lines.
+pub(super) fn check(template: &str) -> Result<(), String> {
+    Environment::new().template_from_named_str("template", template).map(drop).map_err(|error| told(&error))
+}
+
 fn make(wanted: &Wanted) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
