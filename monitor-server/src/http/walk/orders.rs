@@ -145,7 +145,8 @@ impl Agent {
 /// Rules that tell nobody, in place of all built-in ones.
 fn quiet() -> String {
     let names = monitor_alerts::builtin().into_iter().map(|rule| rule.name).chain([QUIET.to_owned()]);
-    names.map(|name| format!("[[rule]]\nname = \"{name}\"\non = {{ cause = [\"failed\"] }}\nto = []\n")).collect()
+    let rules = names.map(|name| format!("[[rule]]\nname = \"{name}\"\non = {{ cause = [\"failed\"] }}\nto = []\n"));
+    rules.collect::<Vec<_>>().concat()
 }
 
 /// Waits until the server has a channel or a rule of this name.
