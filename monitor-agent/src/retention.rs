@@ -114,7 +114,7 @@ pub(crate) fn tidy(folder: &Path, retention: Retention, mut runs: Runs, (now, zo
     }
 }
 
-/// What is beyond what is kept.
+/// The logs or publications that exceed the limits.
 fn too_much(mut all: Vec<Left>, keep: Keep, now: Timestamp) -> Vec<Left> {
     all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.path.cmp(&a.path)));
     let (mut count, mut bytes) = (0, 0_u64);

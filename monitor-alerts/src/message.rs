@@ -1,4 +1,4 @@
-//! What is told to people.
+//! Messages to people.
 
 use serde::{Deserialize, Serialize};
 

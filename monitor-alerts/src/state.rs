@@ -47,7 +47,7 @@ pub struct Live {
     /// Until then it is awaited whether its machine isn't heard of, or its end comes late.
     #[serde(default)]
     pub(crate) hold_us: Option<u64>,
-    /// Those who were told have been told that it is over.
+    /// The recipients have a message that it is over.
     pub(crate) is_recovery_told: bool,
     /// The alert that leads its group.
     pub(crate) group: Option<u64>,

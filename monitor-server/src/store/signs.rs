@@ -10,7 +10,7 @@ use super::shape::shape;
 
 /// Longest text of a sign, in bytes: what is longer is cut.
 const LONGEST: usize = 4_000;
-/// What runs of heartbeats say started them.
+/// Trigger of the runs of heartbeats.
 const PING: &str = "ping";
 /// Why a run of a heartbeat is missed.
 const NO_PING: &str = "no-ping";

@@ -16,7 +16,7 @@ use super::{no_alert, show};
 use crate::alerts::enrich;
 use crate::store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey, Store, StoreError};
 
-/// So many decisions and messages of one alert are told.
+/// Largest numbers of decisions and of messages in the answer about one alert.
 const MOST_NOTES: usize = 1_000;
 const MOST_MESSAGES: usize = 100;
 /// So many events of a tree are explained.

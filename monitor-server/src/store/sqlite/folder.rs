@@ -28,7 +28,7 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
         Ok(()) => {
-            // Nobody serves this folder until somebody says where.
+            // The address of an earlier server no longer holds.
             file.set_len(0).map_err(disk("write", &path))?;
             Ok(Lock { _file: file })
         }

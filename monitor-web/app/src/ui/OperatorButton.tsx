@@ -12,7 +12,7 @@ export function OperatorButton(props: Props) {
   return <GuardedButton right="operate" {...props} />;
 }
 
-/** The same for what only administrators may do: they say what runs, and who is told. */
+/** The same for changes that want the right `admin`, such as new tasks and tests of channels. */
 export function AdminButton(props: Props) {
   return <GuardedButton right="admin" {...props} />;
 }

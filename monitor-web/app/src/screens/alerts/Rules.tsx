@@ -13,7 +13,7 @@ import { DAYS, Draft, Tried } from "./Draft.tsx";
 
 const FRESH_MS = 60_000;
 
-/** By which rules somebody is told, and by which channels. */
+/** The rules and channels of alerts. */
 export function Rules() {
   const query = useQuery({ queryKey: ["alert-rules"], queryFn: ({ signal }) => fetchRules(signal) });
   const trials = useQuery({ queryKey: ["alert-trials"], queryFn: ({ signal }) => fetchTrials(DAYS, signal), staleTime: FRESH_MS });
