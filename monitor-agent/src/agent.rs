@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use monitor_api::Client;
 use monitor_salvage::{beside, move_aside};
 use monitor_tasks::plan::KillReason;
-use monitor_tasks::{Action, Book, Clock, Ledger, Now, Place, RunId, Task, Trigger, plan};
+use monitor_tasks::{Action, Book, Clock, Ledger, Now, Outcome, Place, RunId, Task, Trigger, plan};
 use sd_notify::NotifyState;
 
 use crate::asked::Asked;
@@ -383,10 +383,15 @@ impl Agent {
             News::Asked(asked) => return self.asked.push_back(asked),
             news => news,
         };
-        if let News::Ended { run, judged, .. } = &mut news
-            && self.too_long.remove(run)
-        {
-            judged.was_too_long();
+        if let News::Ended { run, judged, .. } = &mut news {
+            if self.too_long.remove(run) {
+                judged.was_too_long();
+            }
+            let may_follow =
+                self.ledger.run(run).zip(self.book.tasks.get(&run.task)).is_some_and(|(run, task)| task.policy.may_try_again(run));
+            if judged.outcome == Outcome::Retry && !may_follow {
+                judged.outcome = Outcome::Fail;
+            }
         }
         let (run, is_new) = match &news {
             News::Stop => {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use monitor_runs::LOG;
 use monitor_runs::bounded::{Part, part};
-use monitor_tasks::Definition;
 use monitor_tasks::exit::{End, How, Verdict, verdict};
 use monitor_tasks::ledger::Outcome;
+use monitor_tasks::{Definition, EndReason};
 use monitor_wire::ProcessStarted;
 
 /// So many bytes of output are looked through at a time.
@@ -23,8 +23,8 @@ pub(crate) struct Judged {
     pub(crate) exit_code: Option<i32>,
     pub(crate) result_code: u8,
     pub(crate) signal: Option<i32>,
-    /// Why it ended so, in one word.
-    pub(crate) reason: Option<String>,
+    /// Why it ended so, if its command's exit code doesn't say it.
+    pub(crate) reason: Option<EndReason>,
     pub(crate) words: Option<String>,
     /// When the command was started, in Unix microseconds.
     pub(crate) started_us: Option<u64>,
@@ -36,8 +36,8 @@ pub(crate) struct Judged {
 /// What the launcher of a run has recorded of its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Recorded {
-    /// The launcher has recorded the end, with this exit code.
-    End { exit_code: Option<i32>, is_success: bool },
+    /// The launcher has recorded the end, with this exit code and reason.
+    End { exit_code: Option<i32>, reason: Option<String>, is_success: bool },
     /// The launcher was killed.
     Nothing,
     /// No launcher was started. It would have recorded this start.
@@ -47,20 +47,18 @@ pub(crate) enum Recorded {
 impl Judged {
     /// A run that could not be started.
     pub(crate) fn not_started(words: String, code: u8, recorded: Recorded) -> Self {
-        let result_code = if (125..=127).contains(&code) { code } else { 125 };
-        Self { recorded, ..Self::failed("not-started", words, result_code) }
+        Self { recorded, ..Self::failed(not_started(code), words) }
     }
 
     /// A run whose end is unknown. It is not started again.
     pub(crate) fn lost(words: &str) -> Self {
-        Self::failed("lost", words.to_owned(), monitor_tasks::exit::LOST)
+        Self::failed(EndReason::Lost, words.to_owned())
     }
 
     /// The run was ended by the agent, because it exceeded `kill-after`.
     pub(crate) fn was_too_long(&mut self) {
-        if self.result_code == monitor_tasks::exit::KILLED {
-            self.result_code = monitor_tasks::exit::KILL_AFTER;
-            self.reason = Some("kill-after".to_owned());
+        if self.reason == Some(EndReason::Killed) {
+            (self.result_code, self.reason) = (EndReason::KillAfter.code(), Some(EndReason::KillAfter));
         }
     }
 
@@ -69,13 +67,13 @@ impl Judged {
         matches!(self.outcome, Outcome::Ok | Outcome::Warn | Outcome::Idle)
     }
 
-    fn failed(reason: &str, words: String, result_code: u8) -> Self {
+    fn failed(reason: EndReason, words: String) -> Self {
         Self {
             outcome: Outcome::Fail,
             exit_code: None,
-            result_code,
+            result_code: reason.code(),
             signal: None,
-            reason: Some(reason.to_owned()),
+            reason: Some(reason),
             words: Some(words),
             started_us: None,
             publication: None,
@@ -93,7 +91,7 @@ pub(crate) fn judge(
     (published, unkept): (u32, Option<&str>),
 ) -> Judged {
     let how = how(ended);
-    let recorded = Recorded::End { exit_code: ended.code, is_success: ended.is_success() };
+    let recorded = Recorded::End { exit_code: ended.code, reason: ended.reason.clone(), is_success: ended.is_success() };
     let has = |text: &String| output_has(&folder.join(LOG), text.as_bytes()).unwrap_or(false);
     let expect = definition.and_then(|definition| definition.expect.as_ref());
     let end = End {
@@ -109,66 +107,51 @@ pub(crate) fn judge(
         Some(definition) => verdict(definition, end),
         None => verdict(&plain(), end),
     };
-    let found = verdict(&end);
+    let mut found = verdict(&end);
     let is_well = matches!(found.outcome, Outcome::Ok | Outcome::Warn | Outcome::Idle);
-    if let Some(unkept) = unkept.filter(|_| is_well) {
-        let Verdict { outcome, result_code, reason } = verdict(&End { how: How::Publishing, ..end });
-        let words = reason.map(|reason| format!("{reason}: {unkept}"));
-        let reason = Some("publishing".to_owned());
-        return Judged {
-            outcome,
-            exit_code: ended.code,
-            result_code,
-            signal: None,
-            reason,
-            words,
-            started_us: Some(ended.started_us),
-            publication: None,
-            recorded,
-        };
+    let unkept = unkept.filter(|_| is_well);
+    if unkept.is_some() {
+        found = verdict(&End { how: How::Other(EndReason::Publishing), ..end });
     }
-    let Verdict { outcome, result_code, reason: why } = found;
-    let is_expectation =
-        why.is_some() && result_code == monitor_tasks::exit::EXPECTATION && !matches!(how, How::Exit(code) if code == result_code);
-    let said = ended.why.clone().or_else(|| ended.error.clone());
+    let Verdict { outcome, result_code, reason, words } = found;
+    let words = words.map(|words| match (reason, unkept) {
+        (_, Some(unkept)) => format!("{words}: {unkept}"),
+        (Some(EndReason::Expectation), _) => words,
+        _ => ended.why.clone().or_else(|| ended.error.clone()).unwrap_or(words),
+    });
     Judged {
         outcome,
         exit_code: ended.code.filter(|_| ended.error.is_none()),
         result_code,
         signal: ended.signal,
-        reason: if is_expectation { Some("expectation".to_owned()) } else { word(how, ended) },
-        words: why.map(|why| if is_expectation { why } else { said.unwrap_or(why) }),
+        reason,
+        words,
         started_us: (ended.attempts > 0 && ended.error.is_none()).then_some(ended.started_us),
         publication: None,
         recorded,
     }
 }
 
+/// How a command ended, by the words of its launcher, which has some of its own.
 fn how(ended: &monitor_runs::Outcome) -> How {
     let code = ended.code.and_then(|code| u8::try_from(code).ok());
     match (ended.reason.as_deref(), code, ended.signal) {
-        (Some("timeout"), ..) => How::KillAfter,
-        (Some("killed"), ..) => How::Killed,
-        (Some("lost"), ..) | (None, None, None) => How::Lost,
-        (Some("before"), ..) => How::Hook,
-        (Some("memory" | "cpu"), ..) => How::Limit,
-        (Some(_), code, _) => How::NotStarted(code.unwrap_or(125)),
+        (Some("timeout"), ..) => How::Other(EndReason::KillAfter),
+        (Some("before"), ..) => How::Other(EndReason::Hook),
+        (Some(word), code, _) => How::Other(EndReason::by_word(word).unwrap_or_else(|| not_started(code.unwrap_or_default()))),
+        (None, None, None) => How::Other(EndReason::Lost),
         (None, _, Some(signal)) => How::Signal(u8::try_from(signal).unwrap_or(127)),
         (None, Some(code), None) => How::Exit(code),
     }
 }
 
-/// The reason why a run ended, in one word. None if the command ended by itself with an exit code.
-fn word(how: How, ended: &monitor_runs::Outcome) -> Option<String> {
-    let word = match how {
-        How::Exit(_) => return None,
-        How::KillAfter => "kill-after",
-        How::Lost => "lost",
-        How::Signal(_) => "signal",
-        How::Hook => "hook",
-        _ => ended.reason.as_deref().unwrap_or("not-started"),
-    };
-    Some(word.to_owned())
+/// Why a command could not be started, by the code of its launcher.
+fn not_started(code: u8) -> EndReason {
+    match code {
+        126 => EndReason::NotExecutable,
+        127 => EndReason::NotFound,
+        _ => EndReason::NotStarted,
+    }
 }
 
 /// Looks for a text in the output, in pieces that overlap: a line may be as long as the file.
@@ -201,9 +184,9 @@ mod tests {
         monitor_runs::Outcome { code: Some(code), attempts: 1, started_us: 1_000_000, ended_us: 3_000_000, ..Default::default() }
     }
 
-    fn check(more: &str, ended: &monitor_runs::Outcome, expected: (Outcome, u8, Option<&str>)) {
+    fn check(more: &str, ended: &monitor_runs::Outcome, expected: (Outcome, u8, Option<EndReason>)) {
         let judged = judge(Some(&definition(more)), ended, Path::new("/nowhere"), (2, None));
-        assert_eq!((judged.outcome, judged.result_code, judged.reason.as_deref()), expected, "{more} {ended:?}");
+        assert_eq!((judged.outcome, judged.result_code, judged.reason), expected, "{more} {ended:?}");
     }
 
     #[test]
@@ -212,13 +195,13 @@ mod tests {
         check("", &ended(0), (Outcome::Ok, 0, None));
         check("", &ended(95), (Outcome::Fail, 95, None));
         check("exit = { 24 = \"warn\" }", &ended(24), (Outcome::Warn, 24, None));
-        check("", &by("killed"), (Outcome::Fail, 92, Some("killed")));
-        check("", &by("timeout"), (Outcome::Fail, 93, Some("kill-after")));
-        check("", &by("memory"), (Outcome::Fail, 97, Some("memory")));
-        check("", &by("lost"), (Outcome::Fail, 94, Some("lost")));
-        check("", &monitor_runs::Outcome { code: None, signal: Some(9), ..ended(0) }, (Outcome::Fail, 137, Some("signal")));
+        check("", &by("killed"), (Outcome::Fail, 92, Some(EndReason::Killed)));
+        check("", &by("timeout"), (Outcome::Fail, 93, Some(EndReason::KillAfter)));
+        check("", &by("memory"), (Outcome::Fail, 97, Some(EndReason::Memory)));
+        check("", &by("lost"), (Outcome::Fail, 94, Some(EndReason::Lost)));
+        check("", &monitor_runs::Outcome { code: None, signal: Some(9), ..ended(0) }, (Outcome::Fail, 137, Some(EndReason::Signal)));
         let not_found = monitor_runs::Outcome { reason: Some("not-found".to_owned()), error: Some("no".to_owned()), ..ended(127) };
-        check("", &not_found, (Outcome::Fail, 127, Some("not-found")));
+        check("", &not_found, (Outcome::Fail, 127, Some(EndReason::NotFound)));
         assert_eq!(judge(None, &ended(3), Path::new("/nowhere"), (0, None)).outcome, Outcome::Fail, "the definition is not known any more");
     }
 

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use monitor_spool::{Answer, Batches, Head, Parcel, Settled};
 use monitor_tasks::plan::{Action, Plan};
-use monitor_tasks::{Definition, Paused, RunId};
+use monitor_tasks::{Definition, EndReason, Paused, RunId};
 use monitor_wire::{
     AgentDecided, BatchStatus, BatchTaskChanged, Dropped, Error, ErrorKind, Event, Fields, MissedReason, Outcome, ProcessEnded,
     ProcessStarted, ProcessUpdated, RunMissed, RunSkipped, SkipReason, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
@@ -138,13 +138,15 @@ impl Teller {
     }
 
     /// Tells what the launcher of a run has not recorded of its end: its result code, if that is not the exit code of the command; its
-    /// outcome, if the definition makes another one of the command's; and all of it, if there was no launcher.
+    /// reason, for which the launcher may have another word; its outcome, if the definition makes another one of the command's; and all of
+    /// it, if there was no launcher.
     pub(crate) fn ended(&self, transaction: &Transaction<'_>, run: &RunId, at: Timestamp, judged: &Judged) -> rusqlite::Result<()> {
         let (root_id, id) = spec::wire_ids(run);
-        let mut recorded_code = None;
+        let reason = judged.reason.map(EndReason::word);
+        let (mut recorded_code, mut recorded_reason) = (None, None);
         let is_ended = match &judged.recorded {
-            Recorded::End { exit_code, is_success } => {
-                recorded_code = *exit_code;
+            Recorded::End { exit_code, reason, is_success } => {
+                (recorded_code, recorded_reason) = (*exit_code, reason.as_deref());
                 *is_success == judged.is_success()
             }
             Recorded::Nothing => true,
@@ -153,8 +155,14 @@ impl Teller {
                 false
             }
         };
+        let mut fields = Fields::new();
         if recorded_code != Some(judged.result_code.into()) {
-            let fields = Fields::from([("task.result_code".to_owned(), judged.result_code.into())]);
+            fields.insert("task.result_code".to_owned(), judged.result_code.into());
+        }
+        if let Some(reason) = reason.filter(|reason| recorded_reason != Some(reason)) {
+            fields.insert("task.reason".to_owned(), reason.into());
+        }
+        if !fields.is_empty() {
             self.tell(transaction, &Event::ProcessUpdated(ProcessUpdated::new(root_id, id, us(at), fields)))?;
         }
         if is_ended {
@@ -168,7 +176,7 @@ impl Teller {
                 error,
                 exit_code: judged.exit_code,
                 signal: judged.signal,
-                reason: judged.reason.clone(),
+                reason: reason.map(str::to_owned),
                 // The launcher has recorded its end after the command's. The earliest end of a process counts.
                 ..ProcessEnded::new(root_id, id, us(at), outcome)
             }),

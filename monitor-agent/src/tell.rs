@@ -1,6 +1,6 @@
 //! Logs decisions and the ends of runs.
 
-use monitor_tasks::{Action, Dues, RunId};
+use monitor_tasks::{Action, Dues, EndReason, RunId};
 
 use crate::judge::Judged;
 
@@ -38,7 +38,10 @@ pub(crate) fn ended(run: &RunId, judged: &Judged) {
     let (outcome, result_code) = (judged.outcome.word(), judged.result_code);
     match &judged.words {
         None => tracing::info!(%run, outcome, result_code, "a run has ended"),
-        Some(words) => tracing::warn!(%run, outcome, result_code, reason = judged.reason, why = visible(words), "a run has failed"),
+        Some(words) => {
+            let reason = judged.reason.map(EndReason::word);
+            tracing::warn!(%run, outcome, result_code, reason, why = visible(words), "a run has failed");
+        }
     }
 }
 

@@ -202,8 +202,8 @@ facts! {
     limit_ns: Option<u64>,
     /// The exit code.
     exit_code: Option<i64>,
-    /// What the exit code means, in one word: `retry` or another of the task's `exit`; or, if it isn't the command's own, what the monitor
-    /// gave it for, such as `expect`.
+    /// What the exit code means, in one word: `retry` or another of the task's `exit`; or, if it isn't the command's own, the reason that
+    /// it was given for, such as `expectation`.
     exit_meaning: Option<String>,
     /// The signal that ended it.
     signal: Option<i64>,

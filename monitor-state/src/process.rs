@@ -73,7 +73,7 @@ pub struct ProcessFacts {
 
 /// So many of its own fields that updates told are kept, and so many links: the first in their order, which is that of no event.
 pub const MAX_FIELDS: usize = 1_000;
-/// Reasons that an agent gives if it judges a run whose command has succeeded.
+/// Reasons that an agent gives if it judges a run whose command has succeeded, of the table of results (`monitor_tasks::EndReason`).
 const JUDGED: [&str; 2] = ["expectation", "publishing"];
 /// So many ends are remembered beside the one that counts.
 const MAX_OTHER_ENDS: usize = 8;

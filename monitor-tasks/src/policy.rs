@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
 use crate::definition::{Definition, Missed, Overlap, Retry, Then};
+use crate::ledger::Run;
 use crate::plan::after;
 use crate::rule::{Rule, dst, hash};
 use crate::zone;
@@ -14,6 +15,8 @@ use crate::zone;
 /// Due times of a rule that are compared with quiet hours: those of more than a year of days.
 const MOST_TRIED: usize = 400;
 
+/// How a run is tried again whose exit code says so, if its definition says nothing else.
+const DEFAULT_RETRY: Retry = Retry { times: 3, backoff: Duration::from_secs(60) };
 /// What is wrong with [`Policy::past_rules`].
 pub const PAST_RULE: &str = "this rule never fires again: all of its times are past";
 /// What is wrong with [`Policy::quiet_rules`].
@@ -51,6 +54,16 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// How often and how soon a run is tried again, if it is at all.
+    pub fn retry(&self) -> Retry {
+        self.retry.unwrap_or(DEFAULT_RETRY)
+    }
+
+    /// Whether a further attempt may follow a run that fails. Of one that somebody ended, none does.
+    pub fn may_try_again(&self, run: &Run) -> bool {
+        !run.is_killed && run.attempt <= self.retry().times
+    }
+
     /// The policies of a definition. `agents_zone` is for definitions that name no zone.
     ///
     /// # Errors

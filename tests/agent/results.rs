@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use monitor_tests::{Server, command, run, wait_for};
 use serde_json::{Value, json};
@@ -119,7 +120,7 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
         assert_eq!(told, (Some(row.outcome), Some(row.code), row.reason), "{}: at the agent: {own}", row.task);
 
         let (told, seen) = wait_for_run(&server, row);
-        assert_eq!(told, (row.state.to_owned(), Some(row.code)), "{}: at the server: {seen}", row.task);
+        assert_eq!(told, (row.state.to_owned(), Some(row.code), row.reason.map(str::to_owned)), "{}: at the server: {seen}", row.task);
         let tree = server.get(&format!("/roots/{}/tree", seen["root_id"].as_str().unwrap()));
         let process = &tree["processes"][0];
         assert_eq!((&process["state"], &process["name"]), (&json!(row.state), &json!(row.task)), "{process}");
@@ -167,16 +168,21 @@ fn each_way_to_end_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
 }
 
 #[test]
-fn each_result_code_of_the_walk_stands_in_the_documentation() {
+fn the_walk_and_the_documentation_have_the_same_results() {
     let (_, table) = include_str!("../../docs/batch.md").split_once("### Result codes").expect("the table");
-    let (table, _) = table.split_once("\n## ").expect("its end");
+    let table: Vec<&str> = table.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|')).collect();
     for row in ROWS.iter().filter(|row| (90..=97).contains(&row.code) || (125..=127).contains(&row.code)) {
         let code = if row.code >= 125 { "125 to 127".to_owned() } else { row.code.to_string() };
-        let line = table.lines().find(|line| line.starts_with(&format!("| {code} |"))).unwrap_or_else(|| panic!("{}", row.code));
+        let line = table.iter().find(|line| line.starts_with(&format!("| {code} |"))).unwrap_or_else(|| panic!("{}", row.code));
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let cause = row.cause.map_or("none".to_owned(), |cause| format!("`{cause}`"));
         assert!(cells[2].contains(&format!("`{}`", row.reason.unwrap())), "{}: {line}", row.task);
         assert_eq!((cells[4], cells[5]), (row.state, cause.as_str()), "{}: {line}", row.task);
+    }
+    // Another test compares this table with that of monitor-tasks, which all programs use.
+    let reasons = table.iter().skip(2).filter_map(|line| line.split('|').nth(2));
+    for reason in reasons.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|reason| *reason != "memory") {
+        assert!(ROWS.iter().any(|row| row.reason == Some(reason)), "the walk doesn't go through {reason}");
     }
 }
 
@@ -184,17 +190,119 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// State and result code of a row's run at the server, once they are as the row says or have not come in time, and the run.
-fn wait_for_run(server: &Server, row: &Row) -> ((String, Option<i64>), Value) {
+/// State, result code and reason of a row's run at the server, once they are as the row says or have not come in time, and the run.
+fn wait_for_run(server: &Server, row: &Row) -> ((String, Option<i64>, Option<String>), Value) {
     let last = RefCell::new(Value::Null);
-    let told = |seen: &Value| (seen["outcome"].as_str().unwrap_or_default().to_owned(), seen["result_code"].as_i64());
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    let told = |seen: &Value| (text(&seen["outcome"]), seen["result_code"].as_i64(), word(&seen["reason"]));
     wait_for(row.task, || {
         let seen = server.get(&format!("/batch-tasks/runs?task={}", row.task))["runs"][0].clone();
         last.replace(seen.clone());
-        (told(&seen) == (row.state.to_owned(), Some(row.code))).then_some(())
+        (told(&seen) == (row.state.to_owned(), Some(row.code), row.reason.map(str::to_owned))).then_some(())
     });
     let seen = last.into_inner();
     (told(&seen), seen)
+}
+
+/// A task that is due each second. Only runs of `overlaps` are in the way of others.
+fn each(task: &str) -> String {
+    format!("shell = \"{}\"\nrules = [\"* * * * * *\"]\n", if task == "overlaps" { "sleep 1000" } else { "true" })
+}
+
+#[test]
+fn each_way_not_to_begin_is_the_same_at_the_agent_at_the_server_and_in_alerts() {
+    let (hook, folder) = (Receiver::start(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("alerts.toml");
+    let rule = "[[rule]]\nname = \"all\"\non = { cause = [\"skipped\", \"missed\", \"failed\"] }\nto = [\"hook\"]\n";
+    let channel = format!("[channel.hook]\nkind = \"webhook\"\nurl = \"http://{}/\"\nprivate = true\nrate = 1000\n", hook.address);
+    fs::write(&file, channel + rule).unwrap();
+    let server = Server::start_with(vec![("MONITOR_ALERTS_FILE", OsString::from(&file))]);
+    let rows = [
+        ("overlaps", "", "skipped", "overlap"),
+        ("quiet", "quiet = [\"00:00-12:00\", \"12:00-00:00\"]", "skipped", "quiet"),
+        ("locked", "lock = \"db\"\nstart-within = \"500ms\"", "skipped", "lock"),
+        ("paused", "", "skipped", "paused"),
+        ("away", "missed = \"skip\"", "missed", "agent-down"),
+    ];
+    let tasks: Vec<(&str, String)> = rows.iter().map(|(task, more, ..)| (*task, format!("{}{more}", each(task)))).collect();
+    let mut tasks: Vec<(&str, &str)> = tasks.iter().map(|(task, text)| (*task, &text[..])).collect();
+    let holds = "shell = \"sleep 1000\"\nlock = \"db\"";
+    let retried = "shell = \"exit 7\"\nretry = { times = 1, backoff = \"10ms\" }";
+    let replaced = "shell = \"sleep 1000\"\noverlap = \"replace\"";
+    // Of the tasks of a lock the first one is to hold it.
+    tasks.retain(|(task, _)| *task != "locked");
+    tasks.extend([("holds", holds), ("retried", retried), ("replaced", replaced)]);
+    let mut agent = Agent::start_for(&server, &tasks);
+    wait_for("all tasks", || (agent.log().matches("a task is new or has changed").count() == tasks.len()).then_some(()));
+    agent.done(&["run", "holds"]);
+    wait_for("the lock's holder", || agent.runs("holds").first()?["started_us"].is_u64().then_some(()));
+    agent.define("locked", &format!("{}{}", each("locked"), rows[2].1));
+    agent.done(&["pause", "paused"]);
+    let decided = |agent: &Agent, (task, _, what, reason): (&str, &str, &str, &str)| {
+        let is_told = || agent.decisions(what, task).iter().any(|told| told.0 == reason).then_some(());
+        wait_for(&format!("{task}: {what}, {reason}, at the agent"), is_told);
+    };
+    rows.iter().filter(|row| row.2 == "skipped").for_each(|row| decided(&agent, *row));
+
+    // Two attempts, and a run that the next one replaces.
+    agent.done(&["run", "retried"]);
+    agent.done(&["run", "replaced"]);
+    wait_for("the run to be replaced", || agent.runs("replaced").first()?["started_us"].is_u64().then_some(()));
+    agent.done(&["run", "replaced"]);
+    let outcomes = |of: &[Value]| of.iter().map(|run| (text(&run["outcome"]), run["result_code"].as_i64())).collect::<Vec<_>>();
+    let attempts = agent.ended("retried", 2);
+    assert_eq!(outcomes(&attempts), [("retry".to_owned(), Some(7)), ("fail".to_owned(), Some(7))]);
+    let replaced = wait_for("the end of the one that is replaced", || {
+        let first = agent.runs("replaced").remove(0);
+        first["ended_us"].is_u64().then_some(first)
+    });
+    assert_eq!((&replaced["result_code"], &replaced["reason"]), (&json!(92), &json!("killed")), "{replaced}");
+    let at_server = |task: &str, id: &Value| {
+        let runs = server.get(&format!("/batch-tasks/runs?task={task}"))["runs"].clone();
+        runs.as_array().unwrap().iter().find(|run| run["run"] == *id).cloned().unwrap_or_default()
+    };
+    for (task, run, state, code) in
+        [("retried", &attempts[0], "failed", 7), ("retried", &attempts[1], "failed", 7), ("replaced", &replaced, "cancelled", 92)]
+    {
+        let seen = || Some(at_server(task, &run["id"])).filter(|seen| seen["outcome"] == state && seen["result_code"] == code).map(drop);
+        wait_for(&format!("{task} at the server, {state}: {run}"), seen);
+    }
+
+    // Nobody decides while the agent is away.
+    let away = rows[4];
+    agent.ended(away.0, 1);
+    agent.kill();
+    let killed = Instant::now();
+    wait_for("due times to pass", || (killed.elapsed() > Duration::from_secs(3)).then_some(()));
+    agent.start_again();
+    decided(&agent, away);
+    for (task, _, what, reason) in rows {
+        let explained = |text: &Value| {
+            let due = text["due"].as_array().into_iter().flatten();
+            due.filter(|due| due["decision"] == what && due["reason"] == reason).count()
+        };
+        wait_for(&format!("{task}: {what}, {reason}, at the server"), || {
+            (explained(&server.get(&format!("/batch-tasks/{task}/explain"))) > 0).then_some(())
+        });
+        let args = ["task", "explain", task, "--json"];
+        let mut asked = command("monitor");
+        asked.args(args).env("MONITOR_SERVER_URL", server.url()).env("MONITOR_TOKEN", server.token());
+        for finished in [run(asked), run(agent.command(&args))] {
+            let told: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.stderr));
+            assert!(explained(&told) > 0, "{task}: {told:#}");
+        }
+        wait_for(&format!("a message that {task} was {what}"), || {
+            let taken = hook.lock().messages.clone();
+            let about = |message: &&Value| message["subject"]["name"] == task && message["cause"] == what;
+            let message = taken.values().map(|copies| &copies[0]).find(about)?.clone();
+            assert_eq!(message["facts"]["reason"], reason, "{message:#}");
+            Some(())
+        });
+    }
+    // Both attempts are one alert, and a run that was replaced raises none.
+    let taken = hook.lock().messages.clone();
+    let failed = taken.values().map(|copies| &copies[0]).filter(|message| message["cause"] == "failed" && message["kind"] == "fired");
+    assert!(failed.map(|message| text(&message["subject"]["name"])).eq(["retried"]), "{taken:#?}");
 }
 
 #[test]

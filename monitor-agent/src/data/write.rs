@@ -1,7 +1,7 @@
 //! What a transaction of the agent writes: each function one thing that has come about.
 
 use jiff::Timestamp;
-use monitor_tasks::{Action, Definition, Dues, Ledger, Paused, Plan, Run, RunId, TaskLedger};
+use monitor_tasks::{Action, Definition, Dues, EndReason, Ledger, Paused, Plan, Run, RunId, TaskLedger};
 use rusqlite::{Transaction, params};
 
 use super::{FORGOTTEN, us};
@@ -108,6 +108,7 @@ pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timest
     let sql = "UPDATE run SET ended_us = ?, outcome = ?, exit_code = ?, result_code = ?, signal = ?, reason = ?, words = ?,
                started_us = coalesce(started_us, ?), publication = ? WHERE id = ?";
     let started = started_us.map(|at| at as i64);
+    let reason = reason.map(EndReason::word);
     let row = params![us(at), outcome.word(), exit_code, result_code, signal, reason, words, started, publication, run.to_string()];
     transaction.prepare_cached(sql)?.execute(row).map(drop)
 }

@@ -317,7 +317,7 @@ pub(super) fn run_of(process: &Process) -> Option<BatchRun> {
         exit_code: process.exit_code,
         result_code: number("task.result_code").and_then(|code| i64::try_from(code).ok()).or(process.exit_code.map(i64::from)),
         signal: process.signal,
-        reason: process.reason.clone(),
+        reason: text("task.reason").or_else(|| process.reason.clone()),
         error: process.error.as_ref().map(|error| error.message.clone()),
     })
 }

@@ -1,7 +1,7 @@
 //! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
-use monitor_tasks::duration;
+use monitor_tasks::{EndReason, duration};
 use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
 use serde_json::Value;
 
@@ -44,7 +44,7 @@ impl Watched {
 /// What a process's change says, by the state that it has now.
 pub(super) fn says(state: &State, reason: Option<&str>) -> Option<What> {
     if *state == State::FAILED {
-        let is_ended = matches!(reason, Some("kill-after" | "timeout"));
+        let is_ended = reason.is_some_and(|reason| reason == EndReason::KillAfter.word() || reason == "timeout");
         return Some(What::Cause(if is_ended { Cause::Timeout } else { Cause::Failed }));
     }
     if *state == State::LOST {
@@ -74,7 +74,7 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
         elapsed_ns: process.elapsed_ns,
         exit_code: run.as_ref().and_then(|run| run.result_code).or(process.exit_code.map(i64::from)),
         signal: process.signal.map(i64::from),
-        reason: process.reason.as_deref().map(cut),
+        reason: run.as_ref().map_or(&process.reason, |run| &run.reason).as_deref().map(cut),
         shape: error.as_deref().map(|error| shape(error).into_owned()),
         error,
         ..of_task(definition)
@@ -83,24 +83,13 @@ pub(super) fn of_process(process: &Process, what: What, definition: Option<&Defi
     Sign { agent, ..sign(what, subject, now_us, Some(process), facts) }
 }
 
-/// What a run's code means, in one word of the task's `exit`; if it isn't the command's own, in one of the monitor's.
+/// What a run's code means: in one word of the task's `exit`, or, if it isn't the command's own, the reason that it was given for.
 fn exit_meaning(run: &BatchRun, definition: Option<&Definition>) -> Option<String> {
     let own = run.exit_code.map(i64::from);
     let code = run.result_code.or(own)?;
-    let given = match code {
-        _ if own == Some(code) => None,
-        90 => Some("hook"),
-        91 => Some("expect"),
-        92 => Some("killed"),
-        93 => Some("kill-after"),
-        94 => Some("lost"),
-        95 => Some("start"),
-        96 => Some("publish"),
-        97 => Some("limit"),
-        _ => None,
-    };
+    let given = run.reason.as_deref().and_then(EndReason::by_word).filter(|reason| own != Some(code) && code == i64::from(reason.code()));
     if let Some(given) = given {
-        return Some(given.to_owned());
+        return Some(given.word().to_owned());
     }
     definition?.get("exit")?.get(code.to_string())?.as_str().map(cut)
 }

@@ -9,8 +9,6 @@ use crate::definition::Retry;
 use crate::ledger::{Outcome, Run, State};
 use crate::run::Trigger;
 
-/// How a run is tried again whose exit code says so, if its definition says nothing else.
-const DEFAULT_RETRY: Retry = Retry { times: 3, backoff: Duration::from_secs(60) };
 /// Longest time between two attempts, unless the first such time is longer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(86_400);
 
@@ -31,9 +29,8 @@ impl Planner<'_> {
     fn ended(&mut self, run: &Run, at: Timestamp, outcome: Outcome) {
         self.remove_run(&run.id);
         let Some(task) = self.book.tasks.get(&run.id.task) else { return };
-        let retry = task.policy.retry.unwrap_or(DEFAULT_RETRY);
-        if outcome == Outcome::Retry && !run.is_killed && run.attempt <= retry.times {
-            let not_before = after(at, backoff(retry, run.attempt)).unwrap_or(Timestamp::MAX);
+        if outcome == Outcome::Retry && task.policy.may_try_again(run) {
+            let not_before = after(at, backoff(task.policy.retry(), run.attempt)).unwrap_or(Timestamp::MAX);
             let next = self.task_mut(&run.id.task).next_attempt(run, not_before);
             self.task_mut(&run.id.task).runs.push(next.clone());
             self.tell(Action::Retry { of: run.id.clone(), run: next, not_before });

@@ -1,6 +1,7 @@
 //! English.
 
 use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
+use monitor_tasks::EndReason;
 
 use super::{Change, Exit, Labels, Words};
 
@@ -87,24 +88,26 @@ fn title(message: &Message, matter: &str, outage: &str) -> String {
 
 fn exit(exit: Exit<'_>) -> String {
     match exit {
-        Exit::NotStarted => "the command could not be started".to_owned(),
-        Exit::NotExecutable => "the command can't be executed".to_owned(),
-        Exit::NotFound => "the command was not found".to_owned(),
         Exit::Signal("SIGKILL") => "killed by SIGKILL, maybe for want of memory".to_owned(),
         Exit::Signal("SIGABRT") => "aborted: SIGABRT".to_owned(),
         Exit::Signal(name @ ("SIGSEGV" | "SIGBUS" | "SIGILL" | "SIGFPE")) => format!("crashed: {name}"),
         Exit::Signal(name) => format!("ended by {name}"),
-        Exit::Word(word) => match word {
-            "hook" => "a hook failed".to_owned(),
-            "expect" => "it did not do what is expected of it".to_owned(),
-            "killed" => "it was ended by somebody or by the next run".to_owned(),
-            "kill-after" => "it was ended by its kill-after".to_owned(),
-            "lost" => "nobody knows how it ended".to_owned(),
-            "start" => "it could not start in time".to_owned(),
-            "publish" => "its files could not be published".to_owned(),
-            "limit" => "it exceeded a limit".to_owned(),
-            word => format!("{word}, as the task says"),
-        },
+        Exit::Task(word) => format!("{word}, as the task says"),
+        Exit::Reason(reason) => match reason {
+            EndReason::Signal => "a signal ended it",
+            EndReason::Hook => "a hook failed",
+            EndReason::Expectation => "it did not do what is expected of it",
+            EndReason::Killed => "it was ended by somebody or by the next run",
+            EndReason::KillAfter => "it was ended by its kill-after",
+            EndReason::Lost => "nobody knows how it ended",
+            EndReason::Publishing => "its files could not be kept",
+            EndReason::Memory => "it used more memory than it may",
+            EndReason::Cpu => "it used more processor time than it may",
+            EndReason::NotStarted => "the command could not be started",
+            EndReason::NotExecutable => "the command can't be executed",
+            EndReason::NotFound => "the command was not found",
+        }
+        .to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What exit codes and signals mean, apart from the words of a language.
 
+use monitor_tasks::EndReason;
+
 /// Names of signals, from 1, as Linux numbers them.
 const SIGNALS: [&str; 31] = [
     "SIGHUP",
@@ -38,27 +40,25 @@ const SIGNALS: [&str; 31] = [
 /// Meaning of an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit<'a> {
-    /// The command could not be started.
-    NotStarted,
-    /// The command can't be executed.
-    NotExecutable,
-    /// There is no such command.
-    NotFound,
+    /// The command's own code says nothing of it.
+    Reason(EndReason),
     /// A signal of this name ended it.
     Signal(&'static str),
-    /// A word of the task's `exit`, or of the monitor's own codes.
-    Word(&'a str),
+    /// A word of the task's `exit`.
+    Task(&'a str),
 }
 
 /// What a code means. `word`: what is known of it.
 pub(super) fn meaning(code: i64, word: Option<&str>) -> Option<Exit<'_>> {
-    Some(match (word, code) {
-        (Some(word), _) => Exit::Word(word),
-        (None, 125) => Exit::NotStarted,
-        (None, 126) => Exit::NotExecutable,
-        (None, 127) => Exit::NotFound,
+    // Of a process that is no run as well: shells give these codes.
+    let not_started = [EndReason::NotStarted, EndReason::NotExecutable, EndReason::NotFound];
+    if let Some(word) = word {
+        return Some(EndReason::by_word(word).map_or(Exit::Task(word), Exit::Reason));
+    }
+    Some(match not_started.into_iter().find(|reason| code == i64::from(reason.code())) {
+        Some(reason) => Exit::Reason(reason),
         // Shells say of a command that a signal ended: 128 and its number.
-        (None, code) => Exit::Signal(signal(code.checked_sub(128)?)?),
+        None => Exit::Signal(signal(code.checked_sub(128)?)?),
     })
 }
 

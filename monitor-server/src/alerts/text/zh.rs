@@ -1,6 +1,7 @@
 //! Chinese.
 
 use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
+use monitor_tasks::EndReason;
 
 use super::{Change, Exit, Labels, Words};
 
@@ -80,24 +81,26 @@ fn title(message: &Message, matter: &str, outage: &str) -> String {
 
 fn exit(exit: Exit<'_>) -> String {
     match exit {
-        Exit::NotStarted => "命令无法启动".to_owned(),
-        Exit::NotExecutable => "命令无法执行".to_owned(),
-        Exit::NotFound => "找不到命令".to_owned(),
         Exit::Signal("SIGKILL") => "被 SIGKILL 终止，可能内存不足".to_owned(),
         Exit::Signal("SIGABRT") => "异常中止：SIGABRT".to_owned(),
         Exit::Signal(name @ ("SIGSEGV" | "SIGBUS" | "SIGILL" | "SIGFPE")) => format!("崩溃：{name}"),
         Exit::Signal(name) => format!("被 {name} 终止"),
-        Exit::Word(word) => match word {
-            "hook" => "钩子失败".to_owned(),
-            "expect" => "未达到预期".to_owned(),
-            "killed" => "被人或下一次执行终止".to_owned(),
-            "kill-after" => "超过 kill-after 被终止".to_owned(),
-            "lost" => "结束情况不明".to_owned(),
-            "start" => "未能按时开始".to_owned(),
-            "publish" => "文件发布失败".to_owned(),
-            "limit" => "超出限制".to_owned(),
-            word => format!("任务定义为 {word}"),
-        },
+        Exit::Task(word) => format!("任务定义为 {word}"),
+        Exit::Reason(reason) => match reason {
+            EndReason::Signal => "被信号终止",
+            EndReason::Hook => "钩子失败",
+            EndReason::Expectation => "未达到预期",
+            EndReason::Killed => "被人或下一次运行终止",
+            EndReason::KillAfter => "超过 kill-after 被终止",
+            EndReason::Lost => "结束情况不明",
+            EndReason::Publishing => "文件未能保存",
+            EndReason::Memory => "内存超限",
+            EndReason::Cpu => "处理器时间超限",
+            EndReason::NotStarted => "命令无法启动",
+            EndReason::NotExecutable => "命令无法执行",
+            EndReason::NotFound => "找不到命令",
+        }
+        .to_owned(),
     }
 }
 
