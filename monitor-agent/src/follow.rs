@@ -238,8 +238,11 @@ impl Runner {
     fn ended(&self, id: &RunId, folder: &Path, definition: Option<&Definition>, outcome: &monitor_runs::Outcome) -> News {
         let at = Timestamp::from_microsecond(outcome.ended_us as i64).unwrap_or_default();
         let at = if outcome.ended_us == 0 { Timestamp::now() } else { at };
+        // As the log, which its launcher has named.
+        let began = Run::open(folder.to_owned()).ok().and_then(|run| Timestamp::from_microsecond(run.state.started_us as i64).ok());
+        let began = began.filter(|began| *began > Timestamp::UNIX_EPOCH).unwrap_or(at);
         let own = publish::folder(&self.home, &id.task);
-        let (kept, unkept) = match publish::keep(&own, folder, &Zoned::new(at, self.zone.clone())) {
+        let (kept, unkept) = match publish::keep(&own, folder, &Zoned::new(began, self.zone.clone())) {
             Ok(kept) => (kept, None),
             Err(error) => {
                 tracing::error!(run = %id, %error, "what the run has published can't be moved to the history");

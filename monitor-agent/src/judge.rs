@@ -1,12 +1,11 @@
 //! Judges the end of a run, by the launcher's result, the output, and the task's definition.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use monitor_runs::LOG;
-use monitor_runs::bounded::{Part, part};
+use monitor_runs::Output;
+use monitor_runs::bounded::Part;
 use monitor_tasks::exit::{End, How, Verdict, verdict};
 use monitor_tasks::ledger::Outcome;
 use monitor_tasks::{Definition, EndReason};
@@ -92,7 +91,7 @@ pub(crate) fn judge(
 ) -> Judged {
     let how = how(ended);
     let recorded = Recorded::End { exit_code: ended.code, reason: ended.reason.clone(), is_success: ended.is_success() };
-    let has = |text: &String| output_has(&folder.join(LOG), text.as_bytes()).unwrap_or(false);
+    let has = |text: &String| output_has(folder, text.as_bytes()).unwrap_or(false);
     let expect = definition.and_then(|definition| definition.expect.as_ref());
     let end = End {
         ran: Duration::from_micros(ended.ended_us.saturating_sub(ended.started_us)),
@@ -155,11 +154,11 @@ fn not_started(code: u8) -> EndReason {
 }
 
 /// Looks for a text in the output, in pieces that overlap: a line may be as long as the file.
-fn output_has(path: &Path, text: &[u8]) -> io::Result<bool> {
-    let (mut file, mut position, mut window) = (File::open(path)?, 0, Vec::new());
-    let length = file.metadata()?.len();
+fn output_has(folder: &Path, text: &[u8]) -> io::Result<bool> {
+    let (mut output, mut position, mut window) = (Output::open(folder)?, 0, Vec::new());
     loop {
-        match part(&mut file, &mut position, length, AT_ONCE)? {
+        let length = output.length;
+        match output.part(&mut position, length, AT_ONCE)? {
             Part::Bytes(bytes) if bytes.is_empty() => return Ok(false),
             Part::Bytes(bytes) => window.extend(bytes),
             // What stands before a gap doesn't go on behind it.

@@ -1,11 +1,10 @@
 //! The output of a run, read in pieces.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use monitor_runs::bounded::{Part, part};
-use monitor_runs::{LOG, Life, Run};
+use monitor_runs::bounded::Part;
+use monitor_runs::{Life, Output, Run};
 use monitor_tasks::RunId;
 use monitor_wire::BatchLog;
 
@@ -21,7 +20,7 @@ pub(crate) fn piece(runs: &Path, run: &str, offset: u64) -> Result<BatchLog, Str
     let folder = runs.join(id.to_string());
     let life = Run::open(folder.clone()).map(|run| run.life());
     let is_over = !matches!(life, Ok(Life::Asked | Life::Running | Life::Unwatched));
-    let (found, next, size_bytes) = match read(&folder.join(LOG), offset) {
+    let (found, next, size_bytes) = match read(&folder, offset) {
         Ok(read) => read,
         // It has written nothing yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound && life.is_ok() && !is_over => (Part::Bytes(Vec::new()), offset, 0),
@@ -48,15 +47,18 @@ pub(crate) fn piece(runs: &Path, run: &str, offset: u64) -> Result<BatchLog, Str
     Ok(BatchLog { run: id.to_string(), offset, text, next_offset, size_bytes, is_over })
 }
 
-/// What the file has from this byte on, the first byte after it, and the size of the file.
-fn read(path: &Path, offset: u64) -> io::Result<(Part, u64, u64)> {
-    let mut file = File::open(path)?;
-    let (size_bytes, mut position) = (file.metadata()?.len(), offset);
-    Ok((part(&mut file, &mut position, size_bytes, MOST)?, position, size_bytes))
+/// What a run has written from this byte on, the first byte after it, and how much it has written.
+fn read(folder: &Path, offset: u64) -> io::Result<(Part, u64, u64)> {
+    let (mut output, mut position) = (Output::open(folder)?, offset);
+    let size_bytes = output.length;
+    Ok((output.part(&mut position, size_bytes, MOST)?, position, size_bytes))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
+    use monitor_runs::LOG;
     use monitor_runs::bounded::Bounded;
 
     use super::*;

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! <home>/task/NAME/publish/                        what a run leaves: empty when it begins
-//!                 history/YYYYMM/DD_HHmmss/        moved there when it has ended
+//!                 history/YYYYMM/DD_HHmmss/        moved there when it has ended, named by when it began
 //!                 history/STEM.YYYYMMDDHHmm.EXT    a link to each file that is kept there
-//!                 logs/YYYYMM/DD/HHmmss-<id>.log   the output of a run
+//!                 logs/YYYYMM/DD/HHmmss-<id>.log   the output of a run, named by the same time
 //! ```
 
 use std::fs::{self, File};
@@ -88,7 +88,7 @@ pub(crate) struct Kept {
 
 /// Moves what a run has left to the history. What is about to be moved is noted in the run's own folder first, so that an agent that is
 /// killed in between goes on with it.
-pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept> {
+pub(crate) fn keep(folder: &Path, run: &Path, began: &Zoned) -> io::Result<Kept> {
     let (publish, note) = (folder.join("publish"), run.join(NOTE));
     let kept = if let Some(noted) = noted(run) {
         noted
@@ -96,7 +96,7 @@ pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept>
         // A run of another user may have put a link in its place, which the next run removes.
         let is_folder = fs::symlink_metadata(&publish).is_ok_and(|there| there.is_dir());
         let is_empty = !is_folder || fs::read_dir(&publish)?.next().is_none();
-        let kept = Kept { files: count(&publish), folder: if is_empty { None } else { Some(free_name(folder, ended)?) } };
+        let kept = Kept { files: count(&publish), folder: if is_empty { None } else { Some(free_name(folder, began)?) } };
         fs::write(&note, serde_json::to_vec(&kept)?)?;
         kept
     };
@@ -105,7 +105,7 @@ pub(crate) fn keep(folder: &Path, run: &Path, ended: &Zoned) -> io::Result<Kept>
         let place = month.folder.path().join(name_of(Some(to)));
         if fs::symlink_metadata(&place).is_err() {
             fs::rename(&publish, &place)?;
-            if let Err(error) = month.link(&place, name_of(Some(to)), ended) {
+            if let Err(error) = month.link(&place, name_of(Some(to)), began) {
                 tracing::warn!(folder = %to.display(), %error, "not all files of the history can be linked by name and time");
             }
         }
@@ -145,13 +145,13 @@ impl<'a> Month<'a> {
     }
 
     /// Makes each file that is kept reachable by its name and the minute, `price.202611211030.json`. Of two runs in a minute the later one is meant.
-    fn link(&self, place: &Path, kept: &str, ended: &Zoned) -> io::Result<()> {
+    fn link(&self, place: &Path, kept: &str, began: &Zoned) -> io::Result<()> {
         // A run of another user may have put a link in the place of what was moved.
         if !fs::symlink_metadata(place)?.is_dir() {
             return Ok(());
         }
         let target = Path::new(self.name).join(kept);
-        let minute = ended.strftime("%Y%m%d%H%M").to_string();
+        let minute = began.strftime("%Y%m%d%H%M").to_string();
         for entry in fs::read_dir(place)?.take(MOST_LINKS) {
             let entry = entry?;
             let name = PathBuf::from(entry.file_name());
@@ -174,8 +174,8 @@ impl<'a> Month<'a> {
     }
 
     /// A name in it that is not taken yet.
-    fn free_name(&self, ended: &Zoned) -> String {
-        let name = ended.strftime("%d_%H%M%S").to_string();
+    fn free_name(&self, began: &Zoned) -> String {
+        let name = began.strftime("%d_%H%M%S").to_string();
         let is_free = |name: &String| fs::symlink_metadata(self.folder.path().join(name)).is_err();
         let numbered = (2..=u32::MAX).map(|number| format!("{name}-{number}"));
         std::iter::once(name.clone()).chain(numbered).find(is_free).unwrap_or(name)
@@ -183,9 +183,9 @@ impl<'a> Month<'a> {
 }
 
 /// A folder of history that is not there yet.
-fn free_name(folder: &Path, ended: &Zoned) -> io::Result<PathBuf> {
-    let month = ended.strftime("%Y%m").to_string();
-    let name = Month::open(folder, &month)?.free_name(ended);
+fn free_name(folder: &Path, began: &Zoned) -> io::Result<PathBuf> {
+    let month = began.strftime("%Y%m").to_string();
+    let name = Month::open(folder, &month)?.free_name(began);
     Ok(folder.join("history").join(month).join(name))
 }
 

@@ -83,7 +83,9 @@ pub(crate) fn tidy(folder: &Path, retention: Retention, mut runs: Runs, (now, zo
     let mut logs = logs(&folder.join("logs"), zone);
     for log in &mut logs {
         log.output = process(log).and_then(|process| runs.outputs.remove(&process));
-        log.bytes += log.output.as_ref().and_then(|output| output.metadata().ok()).map_or(0, |output| output.blocks() * 512);
+        let output = log.output.as_ref().and_then(|output| output.metadata().ok());
+        // It is the same file, unless the log is on another file system.
+        log.bytes += output.filter(|output| output.nlink() == 1).map_or(0, |output| bytes_of(&output));
     }
     let is_written = |log: &Left| process(log).is_some_and(|process| runs.writing.contains(&process));
     for log in too_much(logs, keep, now).into_iter().filter(|log| !is_written(log)) {
@@ -142,7 +144,7 @@ fn logs(folder: &Path, zone: &TimeZone) -> Vec<Left> {
                 if file.file_type().is_ok_and(|kind| kind.is_file())
                     && let Some(at) = time_of(&month, &day, time, zone)
                 {
-                    found.push(Left { path: file.path(), output: None, at, bytes: file.metadata().map_or(0, |file| file.len()) });
+                    found.push(Left { path: file.path(), output: None, at, bytes: file.metadata().map_or(0, |file| bytes_of(&file)) });
                 }
             }
         }
@@ -187,6 +189,11 @@ fn numbered(folder: &Path, digits: usize) -> Vec<(String, DirEntry)> {
 /// What is in a folder; nothing if it can't be read.
 fn entries(folder: &Path) -> Vec<DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten().collect()
+}
+
+/// Bytes of a file on the disk: the middle of a log may be a hole.
+fn bytes_of(file: &fs::Metadata) -> u64 {
+    file.len().min(file.blocks() * 512)
 }
 
 /// Bytes of all files below a folder.

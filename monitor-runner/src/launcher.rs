@@ -26,7 +26,7 @@ use crate::sys::{self, Signals};
 use crate::tail::{Said, Tails};
 use crate::terminal::{Outer, Shown};
 use crate::why::Stream;
-use crate::work::{Work, bid_farewell};
+use crate::work::{Work, bid_farewell, now_us};
 
 /// A command that is ready to be run.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Launcher {
     env: Env,
     secrets: Secrets,
     claim: Option<Claim>,
+    /// The output of a detached run.
+    log: Option<Arc<OutputLog>>,
 }
 
 /// Gets everything ready that needs a program with one thread: the helper is forked, signals are taken, and recording is on
@@ -76,7 +78,7 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
     let log = folder.as_deref().map(open).transpose().map_err(RunError::system("open the file of the output"))?.map(Arc::new);
     let signals = Signals::take().map_err(RunError::system("take the signals"))?;
     let output = RunError::system;
-    let Streams { theirs, pumps, outer, shown } = Streams::plan(&spec, log).map_err(output("take the output"))?;
+    let Streams { theirs, pumps, outer, shown } = Streams::plan(&spec, log.as_ref()).map_err(output("take the output"))?;
     let again = pumps.iter().map(|pump| pump.again().map(Some)).collect::<io::Result<Vec<_>>>().map_err(output("take the output"))?;
     let terminal = theirs[0].as_ref().map(dup).transpose().map_err(output("take the terminal"))?;
     let injection = Injection::new(&spec)?;
@@ -95,7 +97,7 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
     match sys::fork().map_err(RunError::system("start the helper"))? {
         None => {
             // The launcher's, whose end is to be seen.
-            drop((line, pumps, outer, shown, claim, env));
+            drop((line, pumps, outer, shown, claim, env, log));
             if let Some(injection) = injection {
                 injection.forget();
             }
@@ -104,7 +106,8 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
             })
         }
         Some(helper) => {
-            Ok(Launcher { spec, signals, line: Line::new(line), pumps, outer, shown, limits, injection, helper, env, secrets, claim })
+            let line = Line::new(line);
+            Ok(Launcher { spec, signals, line, pumps, outer, shown, limits, injection, helper, env, secrets, claim, log })
         }
     }
 }
@@ -115,13 +118,14 @@ impl Launcher {
     /// # Errors
     /// When the output can't be copied, or written to a file.
     pub fn run(self) -> Result<Outcome, RunError> {
-        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, secrets, mut claim } = self;
+        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, secrets, mut claim, log } = self;
         let record = Arc::new(Record::begin(&spec, limits.words(&spec), secrets));
         if let Some(claim) = &mut claim {
             claim.began(record.ids(), Identity::of(helper), limits.group());
         }
         line.say(&Ask::Began { ids: record.ids() });
-        if let Err(error) = record.open_file(&spec) {
+        let began_us = claim.as_ref().map_or_else(now_us, Claim::taken_us);
+        if let Err(error) = record.open_file(&spec, began_us, log.as_ref()) {
             let path = spec.log_dir.clone().unwrap_or_default();
             let error = RunError::Folder { path, wanted: "can't be written to (--log-dir)", source: error };
             record.end(

@@ -4,39 +4,70 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use monitor_runs::Held;
 use monitor_runs::bounded::Bounded;
+use monitor_runs::{Held, OutputLog};
 
 /// A file of output, which keeps the first half and the last half of so many bytes.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     pub(crate) path: PathBuf,
-    file: Option<Bounded>,
+    kept: Kept,
     /// Bytes that nobody tried to write.
     skipped: u64,
     /// Why nothing more is written.
     pub(crate) failure: Option<io::Error>,
 }
 
+/// Where the bytes are.
+#[derive(Debug)]
+enum Kept {
+    /// In a file of its own.
+    Own(Bounded),
+    /// In the file that the folder of a detached run has, of which this is a second name in this folder.
+    Shared { output: Arc<OutputLog>, folder: Held, name: String },
+    /// It can't be written any more.
+    Broken,
+}
+
+/// Which file it is.
+pub(crate) struct Named<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) name: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) began: &'a Zoned,
+    /// The user that it belongs to; this program's if there is none.
+    pub(crate) owner: Option<(u32, u32)>,
+}
+
 impl LogFile {
-    /// Creates `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below `folder`, in local time. Whatever the umask is, the file has the mode 0640 and `logs`
-    /// and the folders below it 0750. They belong to `owner`, or to this program's user if there is none.
-    pub(crate) fn create(folder: &Path, name: &str, id: &str, longest: u64, owner: Option<(u32, u32)>) -> io::Result<Self> {
-        let now = local_now();
+    /// Creates `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below a folder, by the time at which the run began. Whatever the umask is, the file has the
+    /// mode 0640 and `logs` and the folders below it 0750. Of a detached run it is a second name of the file that its folder has, `output`,
+    /// unless that is on another file system.
+    pub(crate) fn create(named: &Named<'_>, longest: u64, output: Option<&Arc<OutputLog>>) -> io::Result<Self> {
+        let &Named { folder, name, id, began, owner } = named;
         let own = std::path::absolute(folder)?.join(file_name(name));
         fs::create_dir_all(&own)?;
-        let names = ["logs".to_owned(), now.strftime("%Y%m").to_string(), now.strftime("%d").to_string()];
+        let folders = ["logs".to_owned(), began.strftime("%Y%m").to_string(), began.strftime("%d").to_string()];
         let (mut path, mut held) = (own.clone(), Held::open(&own)?);
-        for name in names {
+        for name in folders {
             held = held.below(&name)?;
             held.hand_over(owner, 0o750)?;
             path.push(name);
         }
-        let name = format!("{}-{id}.log", now.strftime("%H%M%S"));
-        let (in_folder, mut options) = (held.path().join(&name), File::options());
+        let name = format!("{}-{id}.log", began.strftime("%H%M%S"));
+        let path = path.join(&name);
+        let in_folder = held.path().join(&name);
+        if let Some(output) = output
+            && output.share(&in_folder, owner)?
+        {
+            let kept = Kept::Shared { output: output.clone(), folder: held, name };
+            return Ok(Self { path, kept, skipped: 0, failure: None });
+        }
+        let mut options = File::options();
         // At the end it is read to close its gap.
         options.append(true).read(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
         let file = match options.clone().create_new(true).open(&in_folder) {
@@ -47,27 +78,29 @@ impl LogFile {
                 }
                 file
             }
-            // A further attempt continues the same file. It is not given away: the user may have put a link to another file there.
+            // A further launcher continues the same file. It is not given away: the user may have put a link to another file there.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&in_folder)?,
             Err(error) => return Err(error),
         };
-        Ok(Self { path: path.join(name), file: Some(Bounded::new(file, longest)), skipped: 0, failure: None })
+        Ok(Self { path, kept: Kept::Own(Bounded::new(file, longest)), skipped: 0, failure: None })
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        match self.file.as_mut().map(|file| file.write(bytes)) {
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                self.skipped += self.file.take().map_or(0, |file| file.missing()) + bytes.len() as u64;
-                self.failure = Some(error);
-            }
-            None => self.skip(bytes.len() as u64),
+        let file = match &mut self.kept {
+            Kept::Own(file) => file,
+            Kept::Shared { .. } => return,
+            Kept::Broken => return self.skip(bytes.len() as u64),
+        };
+        if let Err(error) = file.write(bytes) {
+            self.skipped += file.missing() + bytes.len() as u64;
+            self.kept = Kept::Broken;
+            self.failure = Some(error);
         }
     }
 
-    /// Nothing more will be written.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.file.is_none()
+    /// Nothing more is to be written to it from here.
+    pub(crate) fn is_idle(&self) -> bool {
+        !matches!(self.kept, Kept::Own(_))
     }
 
     /// Counts what was not even looked at.
@@ -77,22 +110,31 @@ impl LogFile {
 
     /// Bytes that are not in it.
     pub(crate) fn cut(&self) -> u64 {
-        self.skipped + self.file.as_ref().map_or(0, Bounded::missing)
+        self.skipped
+            + match &self.kept {
+                Kept::Own(file) => file.missing(),
+                Kept::Shared { output, .. } => output.missing(),
+                Kept::Broken => 0,
+            }
     }
 
-    /// Says in the file itself what is missing.
-    pub(crate) fn finish(self) {
+    /// Says in the file itself what is missing. One that somebody else goes on to write stays as it is.
+    pub(crate) fn finish(self, is_over: bool) {
         // Nobody is left to tell that it could not be written: its end is there all the same.
-        let _ = self.file.map(Bounded::close);
+        let _ = match self.kept {
+            Kept::Own(file) => file.close(),
+            Kept::Shared { output, folder, name } if is_over => output.close(&folder.path().join(name)),
+            Kept::Shared { .. } | Kept::Broken => Ok(()),
+        };
     }
 }
 
-/// The time on the wall. The zone is read from its file where jiff would first make a list of all zones there are, which takes 1 ms.
-fn local_now() -> Zoned {
+/// A time on the clock on the wall. The zone is read from its file where jiff would first make a list of all zones there are, which takes 1 ms.
+pub(crate) fn on_the_wall(time: Timestamp) -> Zoned {
     let is_named = std::env::var_os("TZ").is_some();
     let own = || TimeZone::tzif("", &fs::read("/etc/localtime").ok()?).ok();
     let zone = if is_named { None } else { own() };
-    Timestamp::now().to_zoned(zone.unwrap_or_else(TimeZone::system))
+    time.to_zoned(zone.unwrap_or_else(TimeZone::system))
 }
 
 /// A name as the name of a folder.
@@ -112,6 +154,11 @@ fn file_name(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn create(folder: &Path, id: &str, longest: u64, owner: Option<(u32, u32)>, output: Option<&Arc<OutputLog>>) -> LogFile {
+        let began = on_the_wall(Timestamp::now());
+        LogFile::create(&Named { folder, name: "n", id, began: &began, owner }, longest, output).unwrap()
+    }
+
     #[test]
     fn a_name_is_one_folder_below_the_other() {
         for (name, expected) in
@@ -125,14 +172,14 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_cut_in_the_middle_and_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let mut log = LogFile::create(folder.path(), "n", "1", 8_192, None).unwrap();
+        let mut log = create(folder.path(), "1", 8_192, None, None);
         for _ in 0..100 {
             log.write(&[0xff; 1_000]);
         }
         log.write(b"the error");
         let (path, cut) = (log.path.clone(), log.cut());
-        assert!(cut > 80_000 && !log.is_broken(), "{cut}");
-        log.finish();
+        assert!(cut > 80_000 && log.failure.is_none(), "{cut}");
+        log.finish(true);
         let text = fs::read(&path).unwrap();
         let note = format!("\n(cut: {cut} bytes are left out here)\n").into_bytes();
         assert_eq!((&text[4_096..][..note.len()], text.len() as u64), (&note[..], 100_009 - cut + note.len() as u64));
@@ -140,6 +187,48 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(mode(&path), 0o640);
         assert!(path.ancestors().skip(1).take(3).all(|folder| mode(folder) == 0o750));
+    }
+
+    #[test]
+    fn the_output_of_a_detached_run_is_one_file_with_two_names() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        use monitor_runs::{LOG, Origin, Output};
+
+        let (folder, run) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let file = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino(), found.mode() & 0o777)).unwrap();
+        for is_cut in [false, true] {
+            let output = Arc::new(OutputLog::open(run.path(), 8_192).unwrap());
+            let mut log = create(folder.path(), &is_cut.to_string(), 8_192, None, Some(&output));
+            for line in 0..if is_cut { 10_000 } else { 3 } {
+                output.write(Origin::Stdout, format!("{line:08}\n").as_bytes()).unwrap();
+                log.write(b"nothing: it is there already");
+            }
+            assert_eq!(log.cut() > 0, is_cut);
+            let (path, missing) = (log.path.clone(), log.cut());
+            let before = Output::open(run.path()).unwrap().length;
+            // Somebody who reads while it is made whole.
+            let (mut reader, mut position) = (Output::open(run.path()).unwrap(), 0);
+            reader.part(&mut position, before, 4_096).unwrap();
+            log.finish(true);
+            assert_eq!(file(&path), file(&run.path().join(LOG)), "it is one file");
+            assert_eq!(file(&path).2, 0o640);
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(text.contains(&format!("\n(cut: {missing} bytes are left out here)\n")), is_cut);
+            assert!(!text.contains('\0') && text.ends_with(if is_cut { "00009999\n" } else { "00000002\n" }));
+            // Whoever went on before goes on at the same place.
+            let (mut reader, mut all) = (Output::open(run.path()).unwrap(), text.as_bytes()[..position as usize].to_vec());
+            assert_eq!(reader.length, before);
+            loop {
+                let end = reader.length;
+                let more = reader.part(&mut position, end, 1_000).unwrap().shown();
+                if more.is_empty() {
+                    break;
+                }
+                all.extend(more);
+            }
+            assert_eq!((String::from_utf8(all).unwrap(), position), (text, before));
+        }
     }
 
     #[test]
@@ -153,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // The second one finds the folders of the first one.
         for id in ["1", "2"] {
-            let log = LogFile::create(folder.path(), "n", id, 6, Some((65_534, 65_533))).unwrap();
+            let log = create(folder.path(), id, 6, Some((65_534, 65_533)), None);
             for path in log.path.ancestors().take(4) {
                 let found = fs::metadata(path).unwrap();
                 assert_eq!((found.uid(), found.gid()), (65_534, 65_533), "{}", path.display());
@@ -165,7 +254,7 @@ mod tests {
     fn a_full_disk_is_counted_and_told_once() {
         let mut log = LogFile {
             path: "/dev/full".into(),
-            file: Some(Bounded::new(File::options().write(true).open("/dev/full").unwrap(), 100)),
+            kept: Kept::Own(Bounded::new(File::options().write(true).open("/dev/full").unwrap(), 100)),
             skipped: 0,
             failure: None,
         };

@@ -2,16 +2,17 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use monitor_client::launcher::{Exit, Retry};
 use monitor_client::{Context, Level, Process, ProcessBuilder};
 
-use monitor_runs::{Outcome, Spec, mask};
+use monitor_runs::{Outcome, OutputLog, Spec, mask};
 
 use crate::account::Account;
-use crate::logfile::LogFile;
+use crate::logfile::{LogFile, Named, on_the_wall};
 use crate::secrets::Secrets;
 use crate::tail::Said;
 use crate::why::Why;
@@ -138,15 +139,16 @@ impl Record {
         self.context.map(|context| (format!("{:032x}", context.root()), format!("{:016x}", context.process())))
     }
 
-    /// The output goes to a file as well.
-    pub(crate) fn open_file(&self, spec: &Spec) -> std::io::Result<()> {
+    /// The output of the run, which began at this time, goes to a file as well; that of a detached run has one in its folder, `output`.
+    pub(crate) fn open_file(&self, spec: &Spec, began_us: u64, output: Option<&Arc<OutputLog>>) -> std::io::Result<()> {
         let Some(folder) = &spec.log_dir else { return Ok(()) };
         let (_, id) = self.ids().unwrap_or_else(|| (String::new(), std::process::id().to_string()));
         let owner = Account::of(spec)?.map(|account| account.owner());
-        let file = LogFile::create(folder, &self.about.name, &id, spec.log_bytes, owner)?;
+        let began = on_the_wall(Timestamp::from_microsecond(began_us as i64).unwrap_or_default());
+        let file = LogFile::create(&Named { folder, name: &self.about.name, id: &id, began: &began, owner }, spec.log_bytes, output)?;
         self.field("log_file", file.path.to_string_lossy().into_owned());
+        self.is_file_idle.store(file.is_idle(), Ordering::Relaxed);
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-        self.is_file_idle.store(false, Ordering::Relaxed);
         Ok(())
     }
 
@@ -177,7 +179,7 @@ impl Record {
     pub(crate) fn to_file(&self, bytes: &[u8]) {
         if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             file.write(bytes);
-            self.is_file_idle.store(file.is_broken(), Ordering::Relaxed);
+            self.is_file_idle.store(file.is_idle(), Ordering::Relaxed);
         }
     }
 
@@ -242,10 +244,10 @@ impl Record {
         });
     }
 
-    /// Nothing more is written.
-    pub(crate) fn close_file(&self) {
+    /// Nothing more is written from here, or, if it `is_over`, from anywhere.
+    pub(crate) fn close_file(&self, is_over: bool) {
         if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            file.finish();
+            file.finish(is_over);
         }
     }
 

@@ -52,7 +52,7 @@ impl DetachedLog {
 }
 
 impl Streams {
-    pub(crate) fn plan(spec: &Spec, log: Option<Arc<OutputLog>>) -> io::Result<Self> {
+    pub(crate) fn plan(spec: &Spec, log: Option<&Arc<OutputLog>>) -> io::Result<Self> {
         let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
         let mut streams = Self { theirs: [None, None, None], pumps: Vec::new(), outer: None, shown: None };
         if let Some(log) = log {

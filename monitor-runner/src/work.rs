@@ -155,7 +155,7 @@ impl Work<'_> {
         if self.give_up_at.is_none_or(|at| Instant::now() < at) {
             self.pumping.drain(..).for_each(Pumping::stop);
         }
-        self.record.close_file();
+        self.record.close_file(is_over);
         bid_farewell(&mut self.line, !is_over);
         outcome
     }

@@ -1,13 +1,15 @@
 //! Files of output that keep so many bytes: the first half of them and the last half.
 //!
 //! What is between becomes a hole of the file: it takes no room on the disk, and all that is kept stays where it was, so that whoever reads
-//! while more is written goes on at the same place.
+//! while more is written goes on at the same place. When nothing more comes, the file is made whole, with a note where the hole was: other
+//! programs would read a hole as zeros.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek, SeekFrom, Write as _};
 
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 /// Holes begin and end at whole blocks.
 const BLOCK: u64 = 4_096;
@@ -76,37 +78,80 @@ impl Bounded {
         self.left_out.unwrap_or(self.kept_from - half(self.most))
     }
 
-    /// Makes of it a file without a hole, which says in its middle what is missing. Nothing may be written at the same time.
+    /// Makes of it a file without a hole, which says in its middle what is missing. Nothing may be read or written at the same time.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn close(mut self) -> io::Result<()> {
-        let missing = self.missing();
-        if missing == 0 {
-            return Ok(());
-        }
-        let note = note(missing);
         let flags = rustix::fs::fcntl_getfl(&self.file)?;
         rustix::fs::fcntl_setfl(&self.file, flags - rustix::fs::OFlags::APPEND)?;
-        if self.left_out.is_some() {
+        let Some(gap) = self.gap_or_note()? else { return Ok(()) };
+        let mut to = self.file.try_clone()?;
+        let length = close_gap(&mut self.file, &mut to, gap)?;
+        self.file.set_len(length)
+    }
+
+    /// Writes to another file, which is empty, what [`close`](Self::close) would make of this one. Nothing may be written to this one at the
+    /// same time; whoever reads it is not disturbed. None if it has no hole: then nothing is written to the other one.
+    ///
+    /// # Errors
+    /// When one of them can't be read or written.
+    pub fn close_into(&mut self, to: &mut File) -> io::Result<Option<Gap>> {
+        let Some(gap) = self.gap_or_note()? else { return Ok(None) };
+        self.file.seek(SeekFrom::Start(0))?;
+        io::copy(&mut (&self.file).take(gap.at), to)?;
+        close_gap(&mut self.file, to, gap)?;
+        Ok(Some(gap))
+    }
+
+    /// The gap that the hole is. Where there are no holes, the note of what was left out is written at the end.
+    fn gap_or_note(&mut self) -> io::Result<Option<Gap>> {
+        let missing = self.missing();
+        if self.left_out.is_some() && missing > 0 {
             self.file.seek(SeekFrom::End(0))?;
-            return self.file.write_all(&note);
+            self.file.write_all(&note(missing))?;
+            return Ok(None);
         }
-        let (mut to, mut from) = (half(self.most), self.kept_from);
-        let mut piece = vec![0; 1 << 20];
-        self.file.seek(SeekFrom::Start(to))?;
-        self.file.write_all(&note)?;
-        to += note.len() as u64;
-        loop {
-            self.file.seek(SeekFrom::Start(from))?;
-            let read = self.file.read(&mut piece)?;
-            if read == 0 {
-                return self.file.set_len(to);
-            }
-            self.file.seek(SeekFrom::Start(to))?;
-            self.file.write_all(&piece[..read])?;
-            (from, to) = (from + read as u64, to + read as u64);
+        Ok((missing > 0).then(|| Gap { at: half(self.most), missing }))
+    }
+}
+
+/// Bytes that are missing in a file that was made whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Where they were. A note stands there in their place.
+    pub at: u64,
+    /// How many.
+    pub missing: u64,
+}
+
+impl Gap {
+    /// The place after it in the file that was made whole. None if the file was not: its note isn't there.
+    pub(crate) fn end_in(self, file: &mut File) -> io::Result<Option<u64>> {
+        let note = note(self.missing);
+        let mut found = Vec::new();
+        file.seek(SeekFrom::Start(self.at))?;
+        file.take(note.len() as u64).read_to_end(&mut found)?;
+        Ok((found == note).then_some(self.at + note.len() as u64))
+    }
+}
+
+/// Writes the note of a gap, and after it what comes after the gap. The length that the file is to have.
+fn close_gap(file: &mut File, to: &mut File, gap: Gap) -> io::Result<u64> {
+    let note = note(gap.missing);
+    let mut piece = vec![0; 1 << 20];
+    to.seek(SeekFrom::Start(gap.at))?;
+    to.write_all(&note)?;
+    let (mut end, mut from) = (gap.at + note.len() as u64, gap.at + gap.missing);
+    loop {
+        file.seek(SeekFrom::Start(from))?;
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            return Ok(end);
         }
+        to.seek(SeekFrom::Start(end))?;
+        to.write_all(&piece[..read])?;
+        (from, end) = (from + read as u64, end + read as u64);
     }
 }
 

@@ -48,6 +48,11 @@ impl Claim {
         &self.steps
     }
 
+    /// When the run was taken, in Unix microseconds, as [`State`] has it for whoever names something after it.
+    pub fn taken_us(&self) -> u64 {
+        self.state.started_us
+    }
+
     /// The run is recorded, under these ids of tree and process; `helper` goes on if the launcher is killed.
     pub fn began(&mut self, ids: Option<(String, String)>, helper: Option<Identity>, cgroup: Option<PathBuf>) {
         (self.state.root_id, self.state.process_id) = ids.unzip();

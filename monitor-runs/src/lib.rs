@@ -31,7 +31,7 @@ pub use follow::Follower;
 pub use held::Held;
 pub use identity::{Identity, Stat};
 pub use outcome::{Outcome, Waiting};
-pub use output::{LOG, Origin, OutputLog};
+pub use output::{LOG, Origin, Output, OutputLog};
 pub use run::{Life, Run, State, find, list};
 pub use secret::Secret;
 pub use signals::{end_tree, kill, kill_tree, signal_by_file};

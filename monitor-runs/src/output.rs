@@ -1,19 +1,22 @@
 //! Output of a detached run: one file in the order in which it came, and beside it which part of it is whose.
 //!
 //! `output.streams` has a line for each place where another stream goes on: the offset in `output.log`, and `stdout` or `stderr`. The line
-//! is written before the output itself, so that no output is ever taken for that of the other stream.
+//! is written before the output itself, so that no output is ever taken for that of the other stream. Places are those at which output was
+//! written. If the file was made whole since (see [`bounded`](crate::bounded)), `output.gap` says what is missing in it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::bounded::{Bounded, Part, part};
+use crate::bounded::{Bounded, Gap, Part, part};
+use crate::folder::replace;
 
 /// File of all output, in the folder of a run.
 pub const LOG: &str = "output.log";
 const STREAMS: &str = "output.streams";
+const GAP: &str = "output.gap";
 /// As much is read at a time.
 const AT_ONCE: u64 = 1 << 20;
 
@@ -45,6 +48,7 @@ pub struct OutputLog(Mutex<Writer>);
 
 #[derive(Debug)]
 struct Writer {
+    folder: PathBuf,
     log: Bounded,
     streams: Bounded,
     last: Option<Origin>,
@@ -58,7 +62,7 @@ impl OutputLog {
     pub fn open(folder: &Path, most: u64) -> io::Result<Self> {
         let bounded = |name| Ok::<_, io::Error>(Bounded::new(open(folder, name)?, most));
         let (log, streams) = (bounded(LOG)?, bounded(STREAMS)?);
-        Ok(Self(Mutex::new(Writer { log, streams, last: None })))
+        Ok(Self(Mutex::new(Writer { folder: folder.to_owned(), log, streams, last: None })))
     }
 
     /// Adds output.
@@ -75,18 +79,122 @@ impl OutputLog {
         }
         writer.log.write(bytes)
     }
+
+    /// Bytes that are not kept.
+    pub fn missing(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).log.missing()
+    }
+
+    /// Gives the file a second name, and to `owner`, whose group may read it. False if its file system can't do that, or `path` is on
+    /// another one.
+    ///
+    /// # Errors
+    /// When it can't be given away, or the name is not to be had.
+    pub fn share(&self, path: &Path, owner: Option<(u32, u32)>) -> io::Result<bool> {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = link(&writer.folder.join(LOG), path) {
+            let is_impossible = matches!(error.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::PermissionDenied);
+            return if is_impossible || error.kind() == io::ErrorKind::Unsupported { Ok(false) } else { Err(error) };
+        }
+        let file = writer.log.file();
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o640))?;
+        owner.map_or(Ok(()), |(uid, gid)| fchown(&*file, Some(uid), Some(gid)))?;
+        Ok(true)
+    }
+
+    /// Makes the file whole, under its own name and the one that it [shares](Self::share), if something is missing in it. Nothing may be
+    /// written to it afterwards.
+    ///
+    /// # Errors
+    /// When that can't be written. Then the file stays as it was.
+    pub fn close(&self, path: &Path) -> io::Result<()> {
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (log, whole) = (writer.folder.join(LOG), writer.folder.join("output.whole"));
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&whole)?;
+        let made = writer.log.close_into(&mut file).and_then(|gap| {
+            let Some(gap) = gap else { return fs::remove_file(&whole) };
+            let was = writer.log.file().metadata()?;
+            file.set_permissions(was.permissions())?;
+            if (was.uid(), was.gid()) != (file.metadata()?.uid(), file.metadata()?.gid()) {
+                fchown(&file, Some(was.uid()), Some(was.gid()))?;
+            }
+            replace(&writer.folder, GAP, &gap)?;
+            fs::rename(&whole, &log)?;
+            link(&log, path)
+        });
+        made.inspect_err(|_| drop(fs::remove_file(&whole)))
+    }
+}
+
+/// Gives a file a second name, whatever had that name.
+fn link(file: &Path, name: &Path) -> io::Result<()> {
+    let mut aside = name.as_os_str().to_owned();
+    aside.push(".new");
+    let _ = fs::remove_file(&aside);
+    fs::hard_link(file, &aside)?;
+    let linked = fs::rename(&aside, name);
+    // It is still there if both names were of this file.
+    let _ = fs::remove_file(&aside);
+    linked
+}
+
+/// The output of a run, which is read by the places at which it was written.
+#[derive(Debug)]
+pub struct Output {
+    file: File,
+    /// The gap, and the place after it in the file.
+    gap: Option<(Gap, u64)>,
+    /// Bytes that were written.
+    pub length: u64,
+}
+
+impl Output {
+    /// Opens the output of the run of this folder.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be read.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        let mut file = File::open(folder.join(LOG))?;
+        let length = file.metadata()?.len();
+        // It is written before the file that has it is there.
+        let gap: Option<Gap> = fs::read(folder.join(GAP)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let gap = gap.and_then(|gap| Some((gap, gap.end_in(&mut file).ok()??)));
+        Ok(Self { file, gap, length: gap.map_or(length, |(gap, end)| length - end + gap.at + gap.missing) })
+    }
+
+    /// Reads from `position` on, which is moved: up to the next gap, to `end`, or so many bytes.
+    ///
+    /// # Errors
+    /// When the file can't be read.
+    pub fn part(&mut self, position: &mut u64, end: u64, most: u64) -> io::Result<Part> {
+        let Some((gap, after)) = self.gap else { return part(&mut self.file, position, end, most) };
+        let gap_end = gap.at + gap.missing;
+        if *position < gap.at {
+            return part(&mut self.file, position, end.min(gap.at), most);
+        }
+        if *position < gap_end.min(end) {
+            let missing = gap_end.min(end) - *position;
+            *position += missing;
+            return Ok(Part::Missing(missing));
+        }
+        let shift = gap_end - after;
+        let mut place = position.saturating_sub(shift);
+        let found = part(&mut self.file, &mut place, end.saturating_sub(shift), most)?;
+        *position += place - position.saturating_sub(shift);
+        Ok(found)
+    }
 }
 
 pub(crate) fn open(folder: &Path, name: &str) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(folder.join(name))
+    OpenOptions::new().append(true).read(true).create(true).mode(0o600).open(folder.join(name))
 }
 
 /// Reads output from `position` on, which is moved; only that of one stream if `origin` is given. Empty at the end.
 pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) -> io::Result<Vec<u8>> {
-    let mut log = File::open(folder.join(LOG))?;
-    let length = log.metadata()?.len();
+    let mut log = Output::open(folder)?;
+    let length = log.length;
     let Some(origin) = origin else {
-        return Ok(part(&mut log, position, length, AT_ONCE)?.shown());
+        return Ok(log.part(position, length, AT_ONCE)?.shown());
     };
     // The file may have grown since: a part whose stream is not told yet is not read.
     let turns = turns(folder);
@@ -95,7 +203,7 @@ pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) ->
         // Output of earlier versions, which told no streams apart, is stdout.
         let whose = turns.iter().rev().find(|(at, _)| at <= position).map_or(Origin::Stdout, |(_, whose)| *whose);
         if whose == origin {
-            return Ok(part(&mut log, position, next, AT_ONCE)?.shown());
+            return Ok(log.part(position, next, AT_ONCE)?.shown());
         }
         *position = next;
     }

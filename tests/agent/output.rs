@@ -23,10 +23,6 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
     let id = agent.done(&["run", "gold"]);
     let ended = &agent.ended("gold", 1)[0];
     assert_eq!(ended["result_code"], 3, "{ended}");
-    let folder = agent.path("data/runs").join(&id);
-    let output = folder.join("output.log").metadata().unwrap();
-    assert!(output.len() > 20_000_000 && output.blocks() * 512 < 200_000, "{} bytes on the disk", output.blocks() * 512);
-
     let is_whole = |what: &str, text: &str| {
         let gap = text.lines().find(|line| line.starts_with("(cut: ") && line.ends_with(" bytes are left out here)"));
         assert!(text.starts_with("begins\n") && text.ends_with("no prices\n") && text.len() < 100_000, "{what}: {} bytes", text.len());
@@ -39,6 +35,10 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
     });
     wait_for("the end of the log file", || fs::read_to_string(&log).ok().filter(|text| text.ends_with("no prices\n")));
     is_whole("the file in logs/", &fs::read_to_string(&log).unwrap());
+    // It is the same file as the one in the run's folder.
+    let inode = |path: &std::path::Path| path.metadata().map(|file| (file.ino(), file.nlink(), file.mode() & 0o777)).unwrap();
+    assert_eq!(inode(&log), inode(&agent.path("data/runs").join(&id).join("output.log")));
+    assert_eq!((inode(&log).1, inode(&log).2), (2, 0o640));
     // As the page reads it, piece by piece.
     let (mut text, mut offset) = (String::new(), 0);
     loop {
@@ -54,6 +54,30 @@ fn of_much_output_the_beginning_and_the_error_at_its_end_are_kept() {
     runs.args(["runs", "logs", &id]).env("MONITOR_RUNS_DIR", agent.path("data/runs"));
     let logs = run(runs);
     is_whole("monitor runs logs", &logs.stdout);
+}
+
+#[test]
+fn log_and_publication_of_a_run_are_named_by_its_start() {
+    // It begins and ends in different seconds.
+    let shell = "shell = \"date +%s; touch $MONITOR_PUBLISH_DIR/a; s=$(date +%s); while [ $(date +%s) -le $((s + 1)) ]; do :; done\"\n";
+    let agent = Agent::start(&[("gold", shell)]);
+    wait_for("the task", || agent.ask(&["list"]).stdout.contains("gold").then_some(()));
+    agent.done(&["run", "gold"]);
+    agent.ended("gold", 1);
+    let own = agent.path("data/task/gold");
+    let log = walk(&own.join("logs")).remove(0);
+    // logs/202611/21/103000-ID.log and history/202611/21_103000/a
+    let place = log.strip_prefix(own.join("logs")).unwrap().to_str().unwrap();
+    let (start, _) = place.split_once('-').unwrap();
+    let (day, time) = start.rsplit_once('/').unwrap();
+    assert!(own.join("history").join(format!("{day}_{time}")).join("a").is_file(), "{:?}", walk(&own));
+    // The command itself says when it began.
+    let said: i64 = fs::read_to_string(&log).unwrap().lines().next().unwrap().parse().unwrap();
+    let mut date = std::process::Command::new("date");
+    date.args(["-u", "-d", &format!("{}{} {}:{}:{}", &day[..6], &day[7..], &time[..2], &time[2..4], &time[4..]), "+%s"]);
+    let named: i64 = run(date).stdout.trim().parse().unwrap();
+    let ended = agent.runs("gold")[0]["ended_us"].as_i64().unwrap() / 1_000_000;
+    assert!(named <= said && said < ended, "named {named}, began {said}, ended {ended}");
 }
 
 /// All files below a folder.
