@@ -41,9 +41,9 @@ impl Origin {
         self == Self::Client || request.until_us.is_some() || !READS.contains(&request.method.as_str())
     }
 
-    /// Checks that a command may be sent to its targets. Agents that are only meant by a pattern or as part of all workers are marked so that
-    /// a method that programs have as well (`pause`, `stats`) isn't sent to them; any other command for an agent is refused as a whole.
-    pub(super) fn check(self, request: &CommandRequest, targets: &mut [Target]) -> Result<(), CommandError> {
+    /// Checks that a command may be sent to its targets. A method that programs have as well (`pause`, `stats`) isn't sent to agents: a command
+    /// for all workers leaves them out, and those that a pattern names are marked. Any other command for an agent is refused as a whole.
+    pub(super) fn check(self, request: &CommandRequest, targets: &mut Vec<Target>) -> Result<(), CommandError> {
         if self == Self::Server || request.method == "ping" || !targets.iter().any(Target::is_agent) {
             return Ok(());
         }
@@ -53,6 +53,9 @@ impl Origin {
         let route = ROUTES.iter().find(|(name, _)| *name == method).map(|(_, route)| *route);
         if route.is_some() && !(is_shared && are_others_meant) {
             return Err(CommandError::Closed(refusal(method, route)));
+        }
+        if request.to.glob.is_none() && are_others_meant {
+            targets.retain(|target| !target.is_agent());
         }
         for target in targets.iter_mut().filter(|target| target.is_agent()) {
             target.refusal = Some(refusal(method, route));

@@ -12,15 +12,18 @@ use super::{CommandError, Commands, is_reading};
 const MOST_NAMED: usize = 100;
 
 impl Commands {
-    /// All methods that are known or that a worker does, with the workers whose channels are open.
+    /// All methods that are known or that a worker does, with the workers whose channels are open. Of agents only `ping`.
     pub(crate) async fn methods(self: &Arc<Self>) -> Result<CommandMethods, CommandError> {
         let online: Vec<_> = self.known(Vec::new()).await?.into_iter().filter(|known| known.is_online).collect();
-        let names: HashMap<_, _> = online.iter().map(|known| known.id).zip(names(&online)).collect();
+        let names: HashMap<_, _> =
+            online.iter().zip(names(&online)).map(|(known, name)| (known.id, (name, known.identity.is_agent()))).collect();
         let known = READING_METHODS.into_iter().chain(CHANGING_METHODS).map(|method| (method.to_owned(), Vec::new()));
         let mut methods: BTreeMap<String, Vec<String>> = known.collect();
         for (worker, channel) in &self.hub().channels {
-            let Some(name) = names.get(worker) else { continue };
-            for method in channel.methods.split(',').filter(|method| !method.is_empty()) {
+            let Some((name, is_agent)) = names.get(worker) else { continue };
+            // Agents may be sent no other: their routes have scopes of their own.
+            let may_be_sent = |method: &&str| !method.is_empty() && (!is_agent || *method == "ping");
+            for method in channel.methods.split(',').filter(may_be_sent) {
                 methods.entry(method.to_owned()).or_default().push(name.clone());
             }
         }

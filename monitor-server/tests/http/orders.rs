@@ -109,13 +109,17 @@ async fn a_command_for_all_workers_leaves_agents_out() {
     let mut program = worker(&server, OTHER, "nightly", &token).await;
     for method in ["pause", "stats"] {
         let (status, command) = send(&server, &token, &json!({"method": method, "timeout_ms": 10})).await;
+        let lines = command["lines"].as_array().unwrap();
+        assert!(status == 200 && lines.iter().all(|line| line["worker_id"] == OTHER), "{command}");
+        // One that a pattern names has a line with the reason.
+        let (status, command) = send(&server, &token, &json!({"method": method, "to": {"glob": "*@*"}, "timeout_ms": 10})).await;
         assert_eq!(status, 200, "{command}");
         let line = command["lines"].as_array().unwrap().iter().find(|line| line["worker_id"] == WORKER).unwrap();
         assert_eq!(line["status"], "unsupported");
         assert!(line["error"].as_str().unwrap().contains("sends agents only ping"), "{line}");
     }
     assert_eq!(received(&server, &mut agent, WORKER).await, ["ping"]);
-    assert_eq!(received(&server, &mut program, OTHER).await, ["pause", "stats", "ping"]);
+    assert_eq!(received(&server, &mut program, OTHER).await, ["pause", "pause", "stats", "stats", "ping"]);
     // Methods that only agents have are refused rather than sent to the programs alone.
     assert_eq!(send(&server, &token, &json!({"method": "run"})).await.0, 403);
     // A program may have a method of its own by that name.
