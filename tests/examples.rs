@@ -267,6 +267,17 @@ fn the_program_of_docs_queues_shows_its_tasks() {
 }
 
 #[test]
+fn the_program_of_docs_control_works_under_control() {
+    let (_, program) = include_str!("../examples/controlled/main.rs").split_once("\n\n").unwrap();
+    assert_eq!(blocks(include_str!("../docs/control.md"), "rust")[0], program.trim_end(), "the page has this program");
+    let server = Server::start();
+    let printed = same_each_way(&server, |server| example("controlled", server));
+    assert_eq!((printed.code, printed.stdout.as_str()), (Some(0), "a.mov: 120 bytes\nb.mov: 120 bytes\n"), "{}", printed.stderr);
+    let tasks = server.get("/queue-tasks?queue=video&state=succeeded");
+    assert_eq!(tasks["tasks"].as_array().map(Vec::len), Some(2), "{tasks}");
+}
+
+#[test]
 fn workers_try_again_and_leave_out_what_was_revoked() {
     let server = Server::start();
     let printed = same_each_way(&server, |server| example("workers", server));

@@ -219,11 +219,3 @@ fn a_share_is_one_of_failed_calls() {
         "{mistakes:?}"
     );
 }
-
-#[test]
-fn the_examples_of_the_documentation_are_one_file_without_a_mistake() {
-    let page = include_str!("../../docs/alerts.md");
-    let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(text, _)| text).collect();
-    let settings = Settings::from_toml(&examples.concat()).unwrap();
-    assert_eq!((settings.rules.len(), settings.warnings.len()), (1, 0));
-}

@@ -95,7 +95,9 @@ pub(super) fn done(what: &str, alert: &Alert) -> anyhow::Result<()> {
 pub(super) fn trial(trial: &AlertTrial) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     let cut = if trial.is_cut { ", of the events that are looked at" } else { "" };
-    writeln!(out, "it would have fired {} times and sent {} messages{cut}", trial.count, trial.messages)?;
+    let times = if trial.count == 1 { "once".to_owned() } else { format!("{} times", trial.count) };
+    let messages = if trial.messages == 1 { "message" } else { "messages" };
+    writeln!(out, "it would have fired {times} and sent {} {messages}{cut}", trial.messages)?;
     trial.alerts.iter().try_for_each(|alert| writeln!(out, "{}", line(alert)))?;
     Ok(out.flush()?)
 }
@@ -137,7 +139,7 @@ pub(super) fn rules(rules: &AlertRules) -> anyhow::Result<()> {
         writeln!(out, "rule {} ({}{replaces})  {}", visible(&rule.name), visible(&rule.source), visible(&definition))?;
     }
     for channel in &rules.channels {
-        let last = channel.last.as_ref().map_or_else(|| "nothing was sent yet".to_owned(), message);
+        let last = channel.last.as_ref().map_or_else(|| "sent no alert yet".to_owned(), message);
         writeln!(out, "channel {} ({})  {last}", visible(&channel.name), visible(&channel.kind))?;
     }
     if rules.channels.is_empty() {
