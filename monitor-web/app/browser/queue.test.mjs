@@ -49,6 +49,42 @@ test("tasks of a queue are counted, searched and sorted, and change where they s
   }, { expected: /status of 400/ });
 });
 
+test("a search that the server ends after a second goes on until it is stopped, and shows what it has found", async () => {
+  const queue = `long-${newId()}`;
+  const worker = await new Worker().online();
+  const [one, two] = ["one", "two"].map((name) => queueTask(name, queue));
+  await worker.send(...one.received(), ...two.received());
+  await onPage("about:blank", async (page) => {
+    // The server's own answer, cut as one whose time is over: nothing yet, then the first task, then nothing again and again.
+    const asked = [];
+    const more = page.locator(".pane > .more");
+    await page.route("**/api/v1/queue-tasks?*", async (route) => {
+      const url = new URL(route.request().url());
+      const cursor = url.searchParams.get("cursor") ?? "0";
+      asked.push(cursor);
+      url.searchParams.delete("cursor");
+      const response = await route.fetch({ url: url.href });
+      const { tasks, next_cursor: _, ...told } = await response.json();
+      const found = { 1: tasks.slice(1), 8: tasks.slice(0, 1) }[cursor] ?? [];
+      if (cursor === "5") {
+        // While the search goes on, what it has found is there.
+        await page.locator(`tr[data-task-id="${one.uuid}"]`).waitFor();
+        await hasText(more, /^5,000 tasks examined/);
+        await more.getByRole("button", { name: "Stop" }).click();
+      }
+      await route.fulfill({ response, json: { ...told, tasks: found, examined: 1000, ...(cursor !== "8" && { next_cursor: `${Number(cursor) + 1}` }) } });
+    });
+    await page.goto(`${server}/tasks/queue?queue=${queue}`);
+    await hasText(more, /^6,000 tasks examined *More$/);
+    assert.deepEqual(asked, ["0", "1", "2", "3", "4", "5"]);
+    assert.equal(await page.locator(`tr[data-task-id="${two.uuid}"]`).count(), 0);
+    await more.getByRole("button", { name: "More" }).click();
+    await page.locator(`tr[data-task-id="${two.uuid}"]`).waitFor();
+    await more.waitFor({ state: "detached" });
+    assert.deepEqual(asked, ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+  });
+});
+
 test("a task that was tried again shows its attempts in its tree", async () => {
   const queue = `mail-${newId()}`;
   const task = queueTask("send", queue);

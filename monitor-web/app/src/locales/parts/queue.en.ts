@@ -2,6 +2,9 @@
 export const en = {
   "queue.none": "No queue has told of a task yet.",
   "queue.none-so": "No task is like that.",
+  "queue.none-yet": "No task like that was found so far.",
+  "queue.examined": "{count, plural, one {# task examined} other {# tasks examined}}",
+  "queue.stop": "Stop",
   "queue.new": "{count} new",
   "queue.gone": "The list has it no more: its state has changed, or newer ones took its place.",
   "queue.any": "all queues",

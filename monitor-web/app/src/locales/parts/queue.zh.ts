@@ -4,6 +4,9 @@ import type { en } from "./queue.en.ts";
 export const zh: Record<keyof typeof en, string> = {
   "queue.none": "还没有队列报告过任务。",
   "queue.none-so": "没有符合条件的任务。",
+  "queue.none-yet": "目前还没有找到符合条件的任务。",
+  "queue.examined": "已检查 {count} 个任务",
+  "queue.stop": "停止",
   "queue.new": "{count} 个新任务",
   "queue.gone": "已不在列表中：状态已变，或被更新的任务取代。",
   "queue.any": "全部队列",

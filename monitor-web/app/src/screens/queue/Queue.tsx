@@ -12,12 +12,12 @@ import { useSlash } from "../../ui/useSlash.ts";
 import { ChosenBar } from "./ChosenBar.tsx";
 import { TaskTable } from "./TaskTable.tsx";
 import { type QueueSearch, useQueueSearch } from "./useQueueSearch.ts";
+import { LIMIT, restOf, useSearchOn } from "./useSearchOn.ts";
 import { keyOf, useStanding } from "./useStanding.ts";
 import "../../ui/pane.css";
 import "../../ui/states.css";
 import "./queue.css";
 
-const LIMIT = 100;
 /** Tasks of programs that tell nothing else come in as well. */
 const AGAIN_MS = 3000;
 const SETTLED_MS = 400;
@@ -34,12 +34,13 @@ export default function Queue() {
       fetchQueueTasks({ limit: LIMIT, ...(state && { state }), ...(queue && { queue }), ...(q && { q }), ...(sort && { sort }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
-    refetchInterval: AGAIN_MS,
+    refetchInterval: ({ state: { data } }) => restOf(data, AGAIN_MS),
   });
   const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => fetchQueues(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  useAgain(() => void query.refetch(), restOf(query.data, 1000), query.isFetching);
   useAgain(() => void queues.refetch(), 1000, queues.isFetching);
   const list = `${state} ${queue} ${q} ${sort}`;
+  const { examined, isSearching, stop, more } = useSearchOn(list, query);
   const standing = useStanding(list, query.data?.pages.flatMap((page) => page.tasks));
   const [keys, choose, clear] = useChosen(list);
   const chosen = standing.tasks.map(({ task }) => task).filter((task) => keys.has(keyOf(task)));
@@ -66,12 +67,13 @@ export default function Queue() {
         </span>
         {chosen.length > 0 && <ChosenBar chosen={chosen} onClear={clear} />}
       </div>
-      {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
+      {(standing.tasks.length === 0 || isPending) && !query.error && <p className="notice dim">{t(isPending ? "loading" : query.hasNextPage ? "queue.none-yet" : state || queue || q ? "queue.none-so" : "queue.none")}</p>}
       {standing.tasks.length > 0 && !isPending && <TaskTable tasks={standing.tasks} search={search} chosen={keys} onChoose={choose} />}
       {query.hasNextPage && (
         <p className="more">
-          <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
-            {t("batch.more")}
+          {examined !== undefined && <span className="dim">{t("queue.examined", { count: examined })} </span>}
+          <button type="button" className="outlined" onClick={isSearching ? stop : more}>
+            {t(isSearching ? "queue.stop" : "batch.more")}
           </button>
         </p>
       )}
