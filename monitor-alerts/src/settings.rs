@@ -65,18 +65,13 @@ fn settings(reader: &mut Reader<'_>, known: &BTreeMap<String, Channel>) -> Optio
     let items = table.get("rule").map(|found| reader.list(found)).unwrap_or_default();
     for found in items {
         let path = found.0.clone();
-        // A list that is empty says on purpose that nobody is told.
-        let says_whom = found.1.get("to").is_some();
         let Some(rule) = read_rule(reader, found, &reach) else { continue };
         if !rule.name.is_empty() && !names.insert(rule.name.clone()) {
             reader.wrong(&format!("{path}/name"), format!("there is another rule {}", rule.name));
         }
-        if rule.on.cause.is_empty() {
-            settings.warnings.push(reader.warning(&format!("{path}/on/cause"), "the rule is for nothing: its list of causes is empty"));
-        }
-        if !says_whom && rule.escalate.is_empty() && rule.then.is_none() {
-            let words = "nobody is told by this rule: say whom, to = [\"@owner\"], or that nobody is to be, to = []";
-            settings.warnings.push(reader.warning(&path, words));
+        if let Some(words) = rule.warning() {
+            let at = if rule.on.cause.is_empty() { format!("{path}/on/cause") } else { path };
+            settings.warnings.push(reader.warning(&at, words));
         }
         settings.rules.push(rule);
     }

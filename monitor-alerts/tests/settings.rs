@@ -53,7 +53,7 @@ fn rules_and_channels_are_read() {
     let settings = Settings::from_toml(WHOLE).unwrap();
     let rule = &settings.rules[0];
     assert_eq!((rule.on.cause.as_slice(), rule.times), ([Cause::Failed, Cause::Missed].as_slice(), Times::InARow(2)));
-    assert_eq!(rule.to, [To::Owner, To::Channel("ops".into()), To::Address("ada@example.com".into())]);
+    assert_eq!(rule.to, Some(vec![To::Owner, To::Channel("ops".into()), To::Address("ada@example.com".into())]));
     assert_eq!((rule.severity, rule.escalate[0].after.as_secs()), (Some(Severity::Critical), 1_800));
     assert_eq!(settings.rules[1].times, Times::Within(5, std::time::Duration::from_secs(600)));
     assert!(settings.channels["ops"].kind == ChannelKind::Wecom { url: Variable::File { file: "/etc/monitor/ops-url".into() } });

@@ -2,6 +2,7 @@
 
 mod file;
 mod receiver;
+mod rules;
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, Write as _};

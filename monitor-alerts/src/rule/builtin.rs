@@ -11,7 +11,7 @@ pub fn builtin() -> Vec<Rule> {
         on: On { cause: causes.to_vec(), ..On::default() },
         times: Times::InARow(times),
         severity: None,
-        to: vec![to],
+        to: Some(vec![to]),
         repeat: None,
         escalate: Vec::new(),
         quiet: None,

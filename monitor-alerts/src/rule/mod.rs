@@ -35,8 +35,9 @@ pub struct Rule {
     /// Severity of its alerts; else each cause has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
-    /// Who is told. Nobody: its alerts are on the page alone.
-    pub to: Vec<To>,
+    /// Who is told. An empty list: nobody on purpose, and its alerts are on the page alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Vec<To>>,
     /// After so long it is said again that an alert lasts.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_duration")]
     pub repeat: Option<Duration>,
@@ -52,6 +53,17 @@ pub struct Rule {
     /// It is one that holds without being written.
     #[serde(skip)]
     pub is_builtin: bool,
+}
+
+impl Rule {
+    /// What is worth a word though the rule has no mistake.
+    pub fn warning(&self) -> Option<&'static str> {
+        if self.on.cause.is_empty() {
+            return Some("the rule is for nothing: its list of causes is empty");
+        }
+        let reaches_nobody = self.to.is_none() && self.escalate.is_empty() && self.then.is_none();
+        reaches_nobody.then_some("nobody is told by this rule: say whom, to = [\"@owner\"], or that nobody is to be, to = []")
+    }
 }
 
 /// Signs that a rule is for: all that fit each of these. What is left out fits anything.

@@ -75,7 +75,7 @@ pub(crate) fn rule<'a>(reader: &mut Reader<'a>, found: Found<'a>, reach: &Reach)
         on: on.unwrap_or_default(),
         times: table.get("times").and_then(|found| times(reader, found)).unwrap_or_default(),
         severity: table.get("severity").and_then(|found| reader.word(found, Severity::WORDS)),
-        to: table.get("to").map(|found| addresses(reader, found, reach)).unwrap_or_default(),
+        to: table.get("to").map(|found| addresses(reader, found, reach)),
         repeat: not_short(reader, table.get("repeat")),
         escalate: table.get("escalate").map(|found| escalation(reader, found, reach)).unwrap_or_default(),
         quiet: table.get("quiet").and_then(|found| quiet(reader, found)),

@@ -114,7 +114,7 @@ impl Stepper<'_> {
         if let Some((who, detail)) = self.hushed_by(rule, &alert) {
             return self.note(alert.id, 0, &rule.name, Decision::Hushed, who, Some(detail));
         }
-        let targets = self.targets(rule, &rule.to, &alert);
+        let targets = self.targets(rule, rule.to.as_deref().unwrap_or_default(), &alert);
         let now_us = self.now_us;
         if let Some(live) = self.state.live(key) {
             live.is_pending = false;

@@ -106,7 +106,7 @@ impl Stepper<'_> {
         }
         // It was noted at the beginning that nobody was reached.
         let noted = self.out.notes.len();
-        let is_reached = !self.targets(rule, &rule.to, &alert).is_empty();
+        let is_reached = !self.targets(rule, rule.to.as_deref().unwrap_or_default(), &alert).is_empty();
         self.out.notes.truncate(noted);
         if !is_reached {
             return;

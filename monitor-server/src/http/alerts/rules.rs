@@ -35,25 +35,30 @@ async fn told(app: &App) -> Answer<AlertRules> {
     let rules = ruleset.rules.iter().map(|rule| shown(&ruleset, rule)).collect();
     let channels = channels::told(app, &ruleset).await?;
     let file = app.alerts.file().display();
-    let warnings = ruleset.settings.warnings.iter().map(|warning| warning.in_file(&file)).collect();
+    let mut warnings: Vec<_> = ruleset.settings.warnings.iter().map(|warning| warning.in_file(&file)).collect();
+    let stored = ruleset.rules.iter().filter(|rule| source(&ruleset, rule) == "page");
+    warnings.extend(stored.filter_map(|rule| Some(format!("rule {}: {}", rule.name, rule.warning()?))));
     Ok(Json(AlertRules { rules, channels, mistakes: ruleset.mistakes.clone(), warnings, file: file.to_string() }))
 }
 
 fn shown(ruleset: &Ruleset, rule: &Rule) -> AlertRule {
-    let is_of_file = ruleset.settings.rules.iter().any(|of| of.name == rule.name);
-    let source = if rule.is_builtin {
-        "built-in"
-    } else if is_of_file {
-        "file"
-    } else {
-        "page"
-    };
     let definition = match serde_json::to_value(rule) {
         Ok(Value::Object(definition)) => definition,
         _ => Map::new(),
     };
     let replaces_builtin = !rule.is_builtin && monitor_alerts::builtin().iter().any(|of| of.name == rule.name);
-    AlertRule { name: rule.name.clone(), source: source.to_owned(), replaces_builtin, definition }
+    AlertRule { name: rule.name.clone(), source: source(ruleset, rule).to_owned(), replaces_builtin, definition }
+}
+
+/// Where a rule comes from.
+fn source(ruleset: &Ruleset, rule: &Rule) -> &'static str {
+    if rule.is_builtin {
+        "built-in"
+    } else if ruleset.settings.rules.iter().any(|of| of.name == rule.name) {
+        "file"
+    } else {
+        "page"
+    }
 }
 
 /// Keeps a rule, as docs/alerts.md describes it, or changes it. All its mistakes are told at once.
