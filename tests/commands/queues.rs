@@ -55,7 +55,7 @@ impl Drop for Worker {
 fn monitor(server: &Server, words: &[&str]) -> (i32, String, String) {
     let mut monitor = command("monitor");
     monitor.args(words).args(["--server", server.url()]).env("MONITOR_TOKEN", server.token());
-    if !words.contains(&"list") {
+    if !words.contains(&"list") && !words.contains(&"result") {
         monitor.args(["-t", "20s"]);
     }
     let finished = run(monitor);
@@ -326,4 +326,32 @@ fn workers_are_listed_by_state_and_text_with_counts_of_their_tasks() {
     assert_eq!(page["workers"].as_array().map(Vec::len), Some(1));
     let (code, _, errors) = list(&["--state", "offlin"]);
     assert!(code == 2 && errors.contains("did you mean offline?"), "{errors}");
+}
+
+#[test]
+fn a_task_is_retried_looked_for_and_shown_by_the_first_digits_of_its_id() {
+    let server = Server::start();
+    let mut worker = Worker::start(&server, "video", "all");
+    let id = says(&server, &["call", "render", "-Q", "video", "--args", "[7]"]).trim().to_owned();
+    worker.says("called render video");
+    wait_for("the task in the list", || server.get(&format!("/queue-tasks?q=id:{id}"))["tasks"].as_array()?.first().cloned());
+    let digits = &id[..8];
+    let (code, text, errors) = monitor(&server, &["retry", digits, &id]);
+    assert!(code == 6 && text.contains(&format!("no task {id:?} has ended here")), "{code} {text}{errors}");
+    says(&server, &["inspect", "query", &digits.to_uppercase()]);
+    let sent = server.get("/commands?limit=2")["commands"].take();
+    for (command, method) in sent.as_array().unwrap().iter().zip(["query", "retry"]) {
+        assert_eq!((&command["method"], &command["arguments"]["ids"][0]), (&json!(method), &json!(id)), "{sent}");
+    }
+    worker.works();
+    assert_eq!(says(&server, &["result", digits, "--wait", "20s"]), "{\"film\":7}\n");
+    let before = commands(&server);
+    for words in [["retry", "99999999"].as_slice(), &["inspect", "query", "99999999"], &["result", "99999999"]] {
+        let (code, text, errors) = monitor(&server, words);
+        assert!(
+            code == 4 && text.is_empty() && errors.contains("no task with this id is known: 99999999"),
+            "{words:?}: {code} {text}{errors}"
+        );
+    }
+    assert_eq!(commands(&server), before, "nothing was sent");
 }

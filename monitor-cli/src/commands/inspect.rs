@@ -3,6 +3,7 @@
 use monitor_wire::{Fields, READING_METHODS};
 
 use super::asking::{self, Whom, ask};
+use super::queue::completed_ids;
 use crate::exit::{self, Misused};
 
 const EXAMPLES: &str = "\
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     /// `reserved`, those that wait for their turn; `revoked`; `active-queues`; `query ID…`, what they know of these tasks
     #[arg(value_parser = READING_METHODS, required_unless_present = "list")]
     method: Option<String>,
-    /// Ids of tasks in their queue, for `query`
+    /// Ids of tasks in their queue, or the six or more digits that one begins with, for `query`
     #[arg(value_name = "ID")]
     ids: Vec<String>,
     /// Names what may be asked, with the workers that answer it now
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut arguments = Fields::new();
     match (method.as_str(), &args.ids[..]) {
         ("query", []) => return Err(Misused("which tasks? Say `monitor inspect query ID…`".to_owned()).into()),
-        ("query", ids) => drop(arguments.insert("ids".to_owned(), ids.into())),
+        ("query", ids) => drop(arguments.insert("ids".to_owned(), completed_ids(&args.whom.connection, ids)?.into())),
         (_, []) => {}
         (_, [first, ..]) => return Err(Misused(format!("{method} takes no argument, but {first:?} is one")).into()),
     }

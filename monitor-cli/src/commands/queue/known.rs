@@ -23,6 +23,14 @@ pub(crate) fn full_ids(connection: &Connection, ids: &[&str]) -> anyhow::Result<
     ids.iter().map(|id| full_id(connection, id)).collect()
 }
 
+/// The same for commands whose answer shows that a task is not known: a full id stays as it is, and is not looked up.
+///
+/// # Errors
+/// If the first digits of an id are those of no task, or of several.
+pub(crate) fn completed_ids(connection: &Connection, ids: &[String]) -> anyhow::Result<Vec<String>> {
+    ids.iter().map(|id| if is_prefix(id) { full_id(connection, id) } else { Ok(id.clone()) }).collect()
+}
+
 fn full_id(connection: &Connection, id: &str) -> anyhow::Result<String> {
     match connection.ask(connection.client()?.queue_task(id)) {
         Ok(_) => return Ok(id.to_owned()),

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use self::call::micros;
 pub(crate) use self::call::{CallArgs, call};
-pub(crate) use self::known::{full_ids, warn_of_unknown_name};
+pub(crate) use self::known::{completed_ids, full_ids, warn_of_unknown_name};
 pub(crate) use self::purge::{PurgeArgs, purge};
 pub(crate) use self::result::{ResultArgs, result};
 pub(crate) use self::retry::{RetryArgs, retry};

@@ -25,7 +25,7 @@ pub(super) const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct ResultArgs {
-    /// Its id in the queue
+    /// Its id in the queue, or the six or more digits that it begins with
     id: String,
     /// Prints where its error came from
     #[arg(long)]
@@ -44,7 +44,8 @@ pub(super) fn read_wait(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn result(args: &ResultArgs) -> anyhow::Result<()> {
-    print(&args.connection, &result_of(&args.connection, &args.id, args.wait)?, args.traceback)
+    let ids = super::completed_ids(&args.connection, std::slice::from_ref(&args.id))?;
+    print(&args.connection, &result_of(&args.connection, &ids[0], args.wait)?, args.traceback)
 }
 
 /// What a task returned, as JSON. Waits so long for its end.

@@ -14,6 +14,7 @@ use crate::text::{Line, one_line, terminal_width, visible, width};
 const EXAMPLES: &str = "\
 Examples:
   monitor retry 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
+  monitor retry 8a1c7f                   the same, if no other id begins with these digits
   monitor queue tasks --state failed --limit 1000 --json | jq -r '.tasks[].native_id' | xargs monitor retry
                                          the newest 1,000 that failed; if there are more, the --cursor for them is printed
   monitor control --list                 who does it now
@@ -24,7 +25,7 @@ Each task is asked of one worker that offers it: of the one that had it last, if
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct RetryArgs {
-    /// Their ids in the queue
+    /// Their ids in the queue, or the six or more digits that one begins with
     #[arg(required = true, value_name = "ID")]
     task_ids: Vec<String>,
     #[command(flatten)]
@@ -32,7 +33,8 @@ pub(crate) struct RetryArgs {
 }
 
 pub(crate) fn retry(args: &RetryArgs) -> anyhow::Result<()> {
-    let arguments = Fields::from([("ids".to_owned(), json!(args.task_ids))]);
+    let ids = super::completed_ids(&args.whom.connection, &args.task_ids)?;
+    let arguments = Fields::from([("ids".to_owned(), json!(ids))]);
     Order::read("retry", &arguments).map_err(|error| Misused(error.to_string()))?;
     let (answer, command) = args.whom.command(&args.whom.request("retry", arguments))?;
     if args.whom.dry_run {
@@ -51,13 +53,13 @@ pub(crate) fn retry(args: &RetryArgs) -> anyhow::Result<()> {
         out.write_all((render(&told, terminal_width()) + &asking::render(&silent, terminal_width())).as_bytes())?;
         out.flush()?;
     }
-    judge(args, &command, &told)
+    judge(&ids, &command, &told)
 }
 
 /// Success if each task runs again.
-fn judge(args: &RetryArgs, command: &Command, told: &[(&str, RetryLine)]) -> anyhow::Result<()> {
+fn judge(ids: &[String], command: &Command, told: &[(&str, RetryLine)]) -> anyhow::Result<()> {
     asking::judge(command)?;
-    let meant = args.task_ids.iter().collect::<HashSet<_>>().len();
+    let meant = ids.iter().collect::<HashSet<_>>().len();
     let done = told.iter().filter(|(_, task)| task.uuid.is_some()).count();
     if done >= meant { Ok(()) } else { Err(Unanswered::NotAllTasks { done, meant }.into()) }
 }
