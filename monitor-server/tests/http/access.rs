@@ -368,6 +368,11 @@ async fn the_login_page_has_no_script_and_speaks_both_languages() {
     assert!(page.contains("登录") && page.contains("lang=\"zh\"") && !page.contains("<script"), "{page}");
     let page = server.get("/login").send().await.unwrap().text().await.unwrap();
     assert!(page.contains("Log in") && page.contains("/login.css"));
+    for address in ["/login?lang=zh&lang=zh", "/login?next=/tasks&next=/", "/login?link=a&link=b"] {
+        let response = server.get(address).header("accept-language", "zh").send().await.unwrap();
+        let (status, page) = (response.status(), response.text().await.unwrap());
+        assert!(status == 400 && page.contains("此页面的地址格式不正确") && page.contains("name=\"password\""), "{address}: {page}");
+    }
     assert!(server.get("/login.css").send().await.unwrap().text().await.unwrap().contains("main"));
     let over_tls = TestServer::with(|config| {
         config.public_url = Some("https://monitor.example.com".parse().unwrap());

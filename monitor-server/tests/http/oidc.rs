@@ -294,6 +294,8 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
         let asked = Browser::new().get(&format!("http://{}/login/oidc/callback{odd}", server.address)).await;
         refused(asked, 400, "begun in another browser").await;
     }
+    let twice = format!("http://{}/login/oidc?lang=en&lang=zh", server.address);
+    refused(Browser::new().get(&twice).await, 400, "The address of this page is malformed").await;
 }
 
 #[tokio::test]

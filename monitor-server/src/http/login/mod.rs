@@ -11,9 +11,10 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Form;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use self::page::{Page, Words};
@@ -54,7 +55,11 @@ pub(super) struct Credentials {
     lang: String,
 }
 
-pub(super) async fn get_login(State(app): State<App>, Query(params): Query<LoginParams>, request: Request) -> Response {
+/// The query of the login page, or why it can't be read: a parameter may be there twice.
+type LoginQuery = Result<Query<LoginParams>, QueryRejection>;
+
+pub(super) async fn get_login(State(app): State<App>, params: LoginQuery, request: Request) -> Response {
+    let Ok(Query(params)) = params else { return unreadable_address(&app, request.headers()) };
     let words = Words::of(&params.lang, request.headers());
     // Whoever only looks what is there takes nothing.
     if params.link.is_empty() || *request.method() != Method::GET {
@@ -78,6 +83,12 @@ pub(super) async fn get_login(State(app): State<App>, Query(params): Query<Login
             ([(header::SET_COOKIE, cookie)], Redirect::to(local(&params.next))).into_response()
         }
     }
+}
+
+/// The page for an address whose parameters can't be read.
+fn unreadable_address(app: &App, headers: &HeaderMap) -> Response {
+    let words = Words::of("", headers);
+    Page::new(app, words, "").problem(words.unreadable_address).answer(StatusCode::BAD_REQUEST)
 }
 
 fn address(app: &App, request: &Request) -> Option<String> {

@@ -14,7 +14,7 @@ use super::super::App;
 use super::super::access::{client, cookie, peer};
 use super::super::problem::ApiError;
 use super::page::{Page, Words, going_on};
-use super::{LoginParams, SESSION, SameSite, address, local, set_cookie};
+use super::{LoginQuery, SESSION, SameSite, address, local, set_cookie, unreadable_address};
 use crate::access::{Deed, How};
 use crate::oidc::{Answer, BeginError, FLOW_LIFETIME, Oidc, Reason, Refusal};
 
@@ -29,11 +29,12 @@ fn provider<'a>(app: &'a App, request: &Request) -> Result<&'a Oidc, ApiError> {
     app.oidc.as_ref().ok_or_else(|| ApiError::NoPath { path: request.uri().path().to_owned() })
 }
 
-pub(in crate::http) async fn get_begin(State(app): State<App>, Query(params): Query<LoginParams>, request: Request) -> Response {
+pub(in crate::http) async fn get_begin(State(app): State<App>, params: LoginQuery, request: Request) -> Response {
     let oidc = match provider(&app, &request) {
         Ok(oidc) => oidc,
         Err(error) => return error.into_response(),
     };
+    let Ok(Query(params)) = params else { return unreadable_address(&app, request.headers()) };
     if let Some(there) = elsewhere(&app, oidc, &request) {
         return Redirect::to(&there).into_response();
     }

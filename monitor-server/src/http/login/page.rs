@@ -22,6 +22,7 @@ pub(super) struct Words {
     pub(super) wrong: &'static str,
     pub(super) too_often: &'static str,
     pub(super) unreadable: &'static str,
+    pub(super) unreadable_address: &'static str,
     pub(super) used: &'static str,
     /// What stands before and after the provider's name.
     log_in_by: (&'static str, &'static str),
@@ -39,6 +40,7 @@ const ENGLISH: Words = Words {
     wrong: "The user or the password is wrong.",
     too_often: "Too many tries: wait a minute.",
     unreadable: "The form could not be read: try again.",
+    unreadable_address: "The address of this page is malformed: log in here.",
     used: "This link was used before, or is older than a minute: monitor open makes another.",
     log_in_by: ("Log in with ", ""),
     going_on: "You are logged in. Go on to the page",
@@ -55,6 +57,7 @@ const CHINESE: Words = Words {
     wrong: "用户名或密码不正确。",
     too_often: "尝试次数过多，请等待一分钟。",
     unreadable: "无法读取表单，请重试。",
+    unreadable_address: "此页面的地址格式不正确，请在此登录。",
     used: "此链接已被使用，或已超过一分钟：请运行 monitor open 获取新链接。",
     log_in_by: ("通过 ", " 登录"),
     going_on: "您已登录。前往页面",
