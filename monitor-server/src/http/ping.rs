@@ -163,13 +163,13 @@ fn from(app: &App, request: &Request) -> Option<String> {
 
 /// The run that is meant; none if that is not said.
 fn rid(uri: &Uri) -> Result<Option<String>, ApiError> {
-    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let Some((_, rid)) = pairs.into_iter().find(|(name, _)| name == "rid") else { return Ok(None) };
+    let mut rids = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).filter(|(name, _)| name == "rid");
+    let Some((_, rid)) = rids.next() else { return Ok(None) };
     let is_digit = |(place, b): (usize, u8)| if [8, 13, 18, 23].contains(&place) { b == b'-' } else { b.is_ascii_hexdigit() };
-    if rid.len() == 36 && rid.bytes().enumerate().all(is_digit) {
+    if rids.next().is_none() && rid.len() == 36 && rid.bytes().enumerate().all(is_digit) {
         return Ok(Some(rid.to_ascii_lowercase()));
     }
-    let detail = "parameter `rid`: expected a UUID, such as 0199a3ce-929d-7e0e-8736-0199a3ce929d, another one for each run".to_owned();
+    let detail = "parameter `rid`: expected one UUID, such as 0199a3ce-929d-7e0e-8736-0199a3ce929d, another one for each run".to_owned();
     Err(ApiError::Parameter { name: "rid".to_owned(), detail })
 }
 

@@ -123,6 +123,34 @@ async fn any_exit_code_ends_a_run_and_what_is_none_is_refused_with_words() {
 }
 
 #[tokio::test]
+async fn each_bad_ping_is_refused_with_what_is_allowed_and_the_next_good_one_counts() {
+    let server = TestServer::start().await;
+    let key = add(&server, "nightly").await;
+    let (after_key, id) = ("expected nothing, start, fail, log, or an exit code", "parameter `rid`: expected one UUID, such as");
+    let long = format!("/{}", "9".repeat(300));
+    for (rest, remedy) in [
+        ("/finished", after_key),
+        ("/START", after_key),
+        ("/1.5", after_key),
+        ("/0x1", after_key),
+        ("/4294967296", after_key),
+        ("/%00", after_key),
+        ("/%7B%7Bcode%7D%7D", after_key),
+        (&long, after_key),
+        ("?rid=7", id),
+        ("/start?rid=00000000-0000-0000-0000-00000000000g", id),
+        ("?rid=00000000-0000-0000-0000-000000000001&rid=00000000-0000-0000-0000-000000000002", id),
+        ("?rid=%ff", id),
+    ] {
+        let (status, body) = ping(&server, "GET", &format!("/ping/{key}{rest}"), "").await;
+        assert!(status == 400 && body.contains(remedy) && !body.contains(&key) && body.len() < 600, "{rest}: {status} {body}");
+    }
+    ok(&server, &format!("/ping/{key}"), "").await;
+    let runs = runs(&server, "nightly").await;
+    assert!(runs.len() == 1 && runs[0]["outcome"] == "succeeded", "{runs:?}");
+}
+
+#[tokio::test]
 async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
     let server = TestServer::start().await;
     let key = add(&server, "nightly").await;

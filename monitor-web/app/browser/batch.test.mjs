@@ -40,25 +40,6 @@ test("a task is listed with its runs, which are narrowed by what the address say
   }, { locale: "zh-CN" });
 });
 
-test("what an agent makes of a run is said with its result code", async () => {
-  const task = `judged-${newId()}`;
-  const [start, end] = runOf(task, "browser-test", yesterdayUs, 1_000_000, "failed");
-  const judged = { type: "process-updated", root_id: start.root_id, id: start.id, time_us: end.time_us, fields: { "task.result_code": 91 } };
-  const ended = { ...end, exit_code: 0, reason: "expectation", error: { kind: "error", message: "no done in it" } };
-  await (await new Worker().online()).send(taskOf(task, "browser-test", "0 0 * * *"), start, judged, ended);
-  for (const [locale, words] of [["en-US", "exit 91 · not as expected · no done in it"], ["zh-CN", "退出码 91 · 未达到预期 · no done in it"]]) {
-    await onPage(
-      `${server}/tasks/batch?tab=runs&task=${task}`,
-      async (page) => {
-        await hasText(page.locator("tr[data-run]"), new RegExp(words));
-        await page.locator("tr[data-run] .output a").click();
-        await hasText(page.locator(".run-panel .state-line"), new RegExp(words.split(" · ").slice(0, 2).join(" · ")));
-      },
-      { locale, expected: /status of (404|503)/ },
-    );
-  }
-});
-
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
 
 test("an admin makes a task, is told of mistakes where they are, changes it, restores it, orders a run and deletes it", { skip }, async () => {
