@@ -98,7 +98,16 @@ pub struct Pending {
     /// The brief ones.
     pub rows: Vec<Row>,
     /// Others have rows of their own: so must the parent.
-    pub(crate) is_told: bool,
+    pub is_told: bool,
+}
+
+impl Pending {
+    /// Adds rows of the same parent.
+    pub fn add(&mut self, rows: Vec<Row>) {
+        for row in rows {
+            merge(&mut self.rows, row);
+        }
+    }
 }
 
 /// Counts the brief calls of one thread.
@@ -137,6 +146,16 @@ impl Briefs {
         None
     }
 
+    /// Takes what is below these parents.
+    pub fn take(&mut self, is_one: impl Fn(u64) -> bool) -> Vec<Pending> {
+        self.pending.extract_if(.., |pending| is_one(pending.parent)).collect()
+    }
+
+    /// Puts back what was taken.
+    pub fn put_back(&mut self, pending: Pending) {
+        self.pending.push(pending);
+    }
+
     /// What is left when all calls were told that are to be: that of parents that have not ended, or ended elsewhere.
     pub fn rest(&mut self) -> impl Iterator<Item = Pending> {
         self.pending.drain(..)
@@ -146,6 +165,15 @@ impl Briefs {
 /// Number of rows, with those within them.
 pub fn number_of(rows: &[Row]) -> usize {
     rows.iter().map(|row| 1 + row.within.len()).sum()
+}
+
+/// Puts the rows within others beside them: one for each name.
+pub fn flatten(rows: Vec<Row>) -> Vec<Row> {
+    let mut flat = Vec::new();
+    for count in rows.into_iter().flat_map(|row| iter::once(row.count).chain(row.within)) {
+        merge(&mut flat, count.into());
+    }
+    flat
 }
 
 /// Adds a row to those of the same parent.
@@ -164,15 +192,22 @@ pub fn limit_kept(rows: &mut [Row], keeps: &mut impl FnMut(u32) -> bool) {
 
 fn row_of(rows: &mut Vec<Row>, site: u32) -> &mut Row {
     let place = rows.iter().position(|row| row.count.site == site).unwrap_or_else(|| {
-        rows.push(Row { count: Count::none_of(site), within: Vec::new() });
+        rows.push(Count::none_of(site).into());
         rows.len() - 1
     });
     &mut rows[place]
 }
 
+impl From<Count> for Row {
+    /// Calls that have made none that are counted.
+    fn from(count: Count) -> Self {
+        Row { count, within: Vec::new() }
+    }
+}
+
 impl Row {
     /// Adds the rows of what was brief within one of these calls.
-    fn add_all_within(&mut self, rows: Vec<Row>) {
+    pub fn add_all_within(&mut self, rows: Vec<Row>) {
         for mut count in rows.into_iter().flat_map(|row| iter::once(row.count).chain(row.within)) {
             let kept = mem::take(&mut count.kept);
             if count.calls > 0 {
@@ -312,7 +347,7 @@ mod tests {
     const LIMITS: Limits = Limits { below: 100, slow: 1_000, longest: 1_000_000 };
 
     impl Briefs {
-        fn take(&mut self, call: &Ended) -> Option<Vec<Row>> {
+        fn told(&mut self, call: &Ended) -> Option<Vec<Row>> {
             self.add(call, &mut Paths::default(), LIMITS)
         }
     }
@@ -322,12 +357,12 @@ mod tests {
         let mut briefs = Briefs::default();
         // 1 calls 2 twice, which calls 3 and through it 4 and itself.
         for first in [10, 20] {
-            assert_eq!(briefs.take(&ended(first + 3, first + 2, 4, true)), None);
-            assert_eq!(briefs.take(&ended(first + 4, first + 2, 2, true)), None);
-            assert_eq!(briefs.take(&ended(first + 2, first + 1, 3, true)), None);
-            assert_eq!(briefs.take(&ended(first + 1, 1, 2, true)), None);
+            assert_eq!(briefs.told(&ended(first + 3, first + 2, 4, true)), None);
+            assert_eq!(briefs.told(&ended(first + 4, first + 2, 2, true)), None);
+            assert_eq!(briefs.told(&ended(first + 2, first + 1, 3, true)), None);
+            assert_eq!(briefs.told(&ended(first + 1, 1, 2, true)), None);
         }
-        let rows = briefs.take(&ended(1, 0, 1, false)).expect("it took long");
+        let rows = briefs.told(&ended(1, 0, 1, false)).expect("it took long");
         assert_eq!(shown(&rows), [(2, 2, vec![(3, 2), (4, 2), (2, 2)])]);
         assert_eq!((rows[0].count.start, rows[0].count.total, &rows[0].count.histogram), (11, 20, &vec![(3, 2)]));
         assert_eq!(briefs.rest().map(|pending| (pending.parent, pending.rows.len())).collect::<Vec<_>>(), [(0, 0)]);
@@ -336,11 +371,11 @@ mod tests {
     #[test]
     fn whoever_has_a_row_below_has_one_as_well() {
         let mut briefs = Briefs::default();
-        assert_eq!(briefs.take(&ended(4, 3, 4, true)), None);
-        assert_eq!(briefs.take(&ended(5, 3, 5, false)), Some(Vec::new()), "it fails");
-        let rows = briefs.take(&ended(3, 2, 3, true)).expect("it has called the one that fails");
+        assert_eq!(briefs.told(&ended(4, 3, 4, true)), None);
+        assert_eq!(briefs.told(&ended(5, 3, 5, false)), Some(Vec::new()), "it fails");
+        let rows = briefs.told(&ended(3, 2, 3, true)).expect("it has called the one that fails");
         assert_eq!(shown(&rows), [(4, 1, vec![])]);
-        assert_eq!(briefs.take(&ended(2, 1, 2, true)), Some(Vec::new()));
+        assert_eq!(briefs.told(&ended(2, 1, 2, true)), Some(Vec::new()));
     }
 
     #[test]

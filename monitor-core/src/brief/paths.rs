@@ -5,7 +5,8 @@
 //! those before them.
 //!
 //! A parser that calls itself has so many paths that this limits little. So the rows are limited as well ([`MOST_ROWS`]): those of a
-//! part of a tree, which is what a child of the root has called. Beyond, the whole part is treated like one path.
+//! part of a tree, which is what a child of the root has called. Beyond, the whole part is treated like one path. A tree of many parts has
+//! fewer rows in each.
 
 use std::collections::HashMap;
 
@@ -20,6 +21,10 @@ const MAX_KEPT_AMONG_MANY: usize = 3;
 const SINGLY: u64 = 10;
 /// Number of rows in a part of a tree, counted ones included, after which calls get rows only if they are slow.
 const MOST_ROWS: u64 = 500;
+/// The same for all parts together: a tree of many parts has fewer rows in each.
+const MOST_ROWS_TOGETHER: u64 = 2_000;
+/// However many parts there are, each has as many.
+const LEAST_ROWS: u64 = 50;
 /// Of more paths than this, all are forgotten and counted anew.
 const MOST_PATHS: usize = 1 << 16;
 /// Calls within each other that make up a path, at most: what a damaged file says may go round in circles.
@@ -125,7 +130,7 @@ impl Paths {
     pub(crate) fn counts(&mut self, parent: u64, site: u32, elapsed: u64) -> bool {
         let path = self.path(parent).child(parent, 0, site);
         let is_over = |told: Option<&Told>, most| told.is_some_and(|told| told.count >= most && elapsed < told.slow_from);
-        is_over(self.told.get(&path.all), SINGLY) || is_over(self.parts.get(&path.part), MOST_ROWS)
+        is_over(self.told.get(&path.all), SINGLY) || is_over(self.parts.get(&path.part), self.most_rows())
     }
 
     /// Notes a call that is told singly.
@@ -147,8 +152,19 @@ impl Paths {
         if self.has_many(path.part) { path.top } else { id }
     }
 
+    /// Returns true if the part of the tree that a call belongs to has so many rows that no more than the names of the calls are told apart.
+    pub fn is_among_many(&mut self, id: u64) -> bool {
+        let part = self.path(id).part;
+        self.has_many(part)
+    }
+
     fn has_many(&self, part: u64) -> bool {
-        self.parts.get(&part).is_some_and(|told| told.count >= MOST_ROWS)
+        self.parts.get(&part).is_some_and(|told| told.count >= self.most_rows())
+    }
+
+    /// Rows that each part has before its calls are counted.
+    fn most_rows(&self) -> u64 {
+        (MOST_ROWS_TOGETHER / self.parts.len().max(1) as u64).clamp(LEAST_ROWS, MOST_ROWS)
     }
 
     /// Notes new rows below a call that count others.
@@ -301,6 +317,26 @@ mod tests {
         linked(&mut paths, 40, 1, 4);
         assert_eq!([20, 2, 40, 1].map(|id| paths.place_of_counts(id)), [2, 2, 40, 1]);
         assert!(!paths.counts(2, 7, 1_000_000), "a call that is always told singly");
+    }
+
+    #[test]
+    fn a_tree_of_many_parts_has_fewer_rows_in_each() {
+        let mut paths = Paths::default();
+        linked(&mut paths, 1, 0, 1);
+        let mut rows = |part: u64| {
+            linked(&mut paths, part, 1, part as u32);
+            paths.told(1, part as u32, 500, LIMITS);
+            let is_told = |site: &u32| {
+                let is_told = !paths.counts(part, *site, 500);
+                if is_told {
+                    paths.told(part, *site, 500, LIMITS);
+                }
+                is_told
+            };
+            (1_000..2_000).filter(is_told).count() as u64 + 1
+        };
+        let of_parts: Vec<u64> = (2..102).map(&mut rows).collect();
+        assert_eq!((of_parts[0], of_parts[3], of_parts[9], of_parts[99]), (MOST_ROWS, MOST_ROWS, MOST_ROWS_TOGETHER / 10, LEAST_ROWS));
     }
 
     #[test]

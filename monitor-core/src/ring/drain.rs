@@ -10,7 +10,7 @@ use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts, host, registry};
-use crate::brief::{self, Briefs, Link, Paths, Row};
+use crate::brief::{self, Briefs, Paths};
 use crate::record::{Attachment, Site};
 use crate::{clock, fold, park};
 
@@ -76,23 +76,23 @@ pub(crate) struct Seen {
 /// All rings of the program, and what was told of them.
 #[derive(Debug, Default)]
 pub(crate) struct Rings {
-    all: Vec<Ring>,
+    pub(super) all: Vec<Ring>,
     names: HashMap<u64, Arc<str>>,
     retired: VecDeque<u64>,
     news_seen: u64,
     /// Who runs and is told to have begun.
-    announced: HashSet<u64>,
+    pub(super) announced: HashSet<u64>,
     /// Parents of what this look has told: they are told as well, however short they have run, and before the next look.
-    wanted: HashSet<u64>,
-    folds: Folds,
+    pub(super) wanted: HashSet<u64>,
+    pub(super) folds: Folds,
     /// Calls that had not ended when what is below them was told: they get a row at their end, however short they were.
-    owed: HashSet<u64>,
+    pub(super) owed: HashSet<u64>,
     /// Brief calls of the ring that is being read.
-    briefs: Briefs,
+    pub(super) briefs: Briefs,
     /// The rows that count them.
-    rows: Rows,
+    pub(super) rows: Rows,
     /// The paths of the calls that run, and of those in the rings that are not brief.
-    paths: Paths,
+    pub(super) paths: Paths,
     /// The ring that is read first, so that none is always the last.
     first: usize,
     /// Slots whose ends were told and are not freed yet, and their regions.
@@ -102,14 +102,14 @@ pub(crate) struct Rings {
 }
 
 #[derive(Debug)]
-struct Ring {
-    region: &'static Region,
+pub(super) struct Ring {
+    pub(super) region: &'static Region,
     /// The segment that is read.
     segment: SegmentRef,
     /// Records that were taken.
-    taken: u64,
+    pub(super) taken: u64,
     /// Records whose paths are known.
-    linked: u64,
+    pub(super) linked: u64,
     thread: u64,
     /// It waits for a thread.
     is_free: bool,
@@ -166,7 +166,8 @@ impl Rings {
         self.promote(&long, &mut tell);
         // After all else: whoever is told to hang below a fold began after it.
         self.discover();
-        self.folds.look(look, &mut tell);
+        self.owed.extend(self.folds.stay_above());
+        self.folds.look(look, &self.announced, &mut tell);
         self.folds.over().for_each(|mark| self.rows.ended(mark));
         self.rows.look(look.now, &mut tell);
         Looked { has_taken: left < look.limit || in_slots < look.limit, is_behind: left == 0, is_limited: running == 0 || in_slots == 0 }
@@ -222,7 +223,7 @@ impl Rings {
     /// Whether [`look`](Self::look) would find something, now or when it has run long enough.
     pub(crate) fn has_news(&self) -> bool {
         registry::has_news(self.news_seen)
-            || self.folds.has_news()
+            || self.folds.has_news(&self.announced)
             || self.all.iter().any(|ring| {
                 let Ring { region, is_free, taken, .. } = *ring;
                 let told = |frame: &Frame| {
@@ -321,7 +322,7 @@ impl Rings {
     }
 
     /// Records of a ring that were not taken, and their numbers.
-    fn records(&self, at: usize, from: u64, to: u64) -> Vec<(u64, Words)> {
+    pub(super) fn records(&self, at: usize, from: u64, to: u64) -> Vec<(u64, Words)> {
         let mut segment = self.all[at].segment;
         let mut records = Vec::new();
         for number in from..to {
@@ -331,70 +332,6 @@ impl Rings {
             records.extend(segment.line(number).read(number).map(|words| (number, words)));
         }
         records
-    }
-
-    /// What is brief below calls that run, or that ended elsewhere: those have rows of their own, unless they are likely to be counted
-    /// as others of their path. Then it is counted below the first call above them that has one.
-    fn settle(&mut self, now: u64, tell: &mut impl FnMut(RingItem)) {
-        let mut briefs = std::mem::take(&mut self.briefs);
-        for pending in briefs.rest().filter(|pending| pending.parent != 0) {
-            let mut parent = pending.parent;
-            while !pending.is_told
-                && !self.announced.contains(&parent)
-                && !self.rows.has(parent)
-                && let Some(above) = self.paths.parent_of_counted(parent)
-            {
-                parent = above;
-            }
-            parent = self.paths.place_of_counts(parent);
-            self.wanted.insert(parent);
-            if !self.announced.contains(&parent) && self.paths.knows(parent) {
-                self.owed.insert(parent);
-            }
-            self.add_rows(parent, pending.root, pending.rows, now, tell);
-        }
-        self.briefs = briefs;
-    }
-
-    /// Adds the rows below a process that has a row of its own, and reports the failed calls among them that are kept.
-    fn add_rows(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, now: u64, tell: &mut impl FnMut(RingItem)) {
-        brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
-        let mut kept = Vec::new();
-        let new = self.rows.add(parent, root, rows, now, tell, &mut kept);
-        if let Some(table) = fold::table() {
-            self.paths.counted(parent, new, table.limits());
-        }
-        for (parent, call) in kept {
-            self.folds.ended(call.id);
-            let facts = Facts(call.tag);
-            let end = call.start.saturating_add(call.elapsed);
-            let root = [(call.root >> 64) as u64, call.root as u64];
-            let words = Words { id: call.id, parent, root, facts: call.tag, start: call.start, end };
-            if let Some(seen) = self.seen(words, true, Some((end, facts.ending()))) {
-                tell(RingItem::Call(seen));
-            }
-        }
-    }
-
-    /// Makes the paths of all calls known that run.
-    fn link_running(&mut self, now: u64) {
-        self.paths.unlink_running();
-        for ring in &self.all {
-            for words in slots(ring.region).chain(frames(ring.region)).filter_map(|frame| frame.line.read(RUNNING)) {
-                self.paths.link_running(words.id, link(&words, now));
-            }
-        }
-    }
-
-    /// Makes the paths of all calls known that have ended, each once, but for brief ones.
-    fn link_ended(&mut self, at: usize, head: u64, below: u64) {
-        let from = self.all[at].linked.max(self.all[at].taken);
-        for (_, words) in self.records(at, from, head) {
-            if words.end.saturating_sub(words.start) >= below {
-                self.paths.link(words.id, link(&words, words.end));
-            }
-        }
-        self.all[at].linked = head;
     }
 
     fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(RingItem)) {
@@ -417,7 +354,11 @@ impl Rings {
         let is_new = !self.announced.remove(&words.id);
         if let Some(table) = fold::table().filter(|table| table.below > 0) {
             let elapsed = words.end.saturating_sub(words.start);
-            let may_be_brief = Facts(words.facts).may_be_brief() && ending != Ending::Cancelled && is_new;
+            let facts = Facts(words.facts);
+            let mut may_be_brief = facts.may_be_brief() && ending != Ending::Cancelled && is_new;
+            if may_be_brief && facts.has_folds() {
+                may_be_brief = self.absorb_folds(&words);
+            }
             let call = brief::Ended {
                 id: words.id,
                 parent: words.parent,
@@ -507,7 +448,7 @@ impl Rings {
     }
 
     /// Meets the folds that came since the last look, and with each one those that it is in.
-    fn discover(&mut self) {
+    pub(super) fn discover(&mut self) {
         let mut is_any = true;
         while is_any {
             is_any = false;
@@ -531,8 +472,16 @@ impl Rings {
         1
     }
 
-    fn seen(&mut self, words: Words, is_new: bool, end: Option<(u64, Ending)>) -> Option<Seen> {
+    pub(super) fn seen(&mut self, words: Words, is_new: bool, end: Option<(u64, Ending)>) -> Option<Seen> {
         self.wanted.insert(words.parent);
+        if fold::has_below() {
+            if !self.folds.knows(words.parent) {
+                self.discover();
+            }
+            let caller = self.folds.stay(words.parent);
+            self.wanted.extend(caller);
+            self.owed.extend(caller);
+        }
         let facts = Facts(words.facts);
         Some(Seen {
             id: words.id,
@@ -583,18 +532,7 @@ impl Rings {
     }
 }
 
-/// What is known of a call that has run until now.
-fn link(words: &Words, now: u64) -> Link {
-    let facts = Facts(words.facts);
-    Link {
-        parent: words.parent,
-        site: facts.site_number() as u32,
-        elapsed: now.saturating_sub(words.start),
-        may_be_counted: facts.may_be_brief() && facts.ending() == Ending::Succeeded,
-    }
-}
-
-fn frames(region: &'static Region) -> impl DoubleEndedIterator<Item = &'static Frame> {
+pub(super) fn frames(region: &'static Region) -> impl DoubleEndedIterator<Item = &'static Frame> {
     region.frames.iter().take(region.writer.depth.observe() as usize)
 }
 
@@ -602,6 +540,6 @@ fn folds(region: &'static Region) -> impl Iterator<Item = &'static Fold> {
     (1..=region.writer.folds.observe()).filter_map(|number| region.fold(number))
 }
 
-fn slots(region: &'static Region) -> impl Iterator<Item = &'static Frame> {
+pub(super) fn slots(region: &'static Region) -> impl Iterator<Item = &'static Frame> {
     (1..=region.writer.slots.observe()).filter_map(|number| region.slot(number))
 }

@@ -168,6 +168,11 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     let place = region.fold_place(child.key.get());
     let known = region.fold(place.get()).filter(is_own);
     let known = known.or_else(|| (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(is_own));
+    // The call that has the fold below it, unless it has a row for certain.
+    let caller = match child.place() {
+        ChildrenSeen::Parent(above) => Some(above).filter(|above| may_be_counted(above, parent)),
+        _ => None,
+    };
     let fold = if let Some(fold) = known {
         fold
     } else {
@@ -177,7 +182,11 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
             child.count.set(1);
             return None;
         };
-        prepare(region, fold, parent, root, site, table.slow);
+        let may_move = match child.place() {
+            ChildrenSeen::ParentFold(above) => above.mark.get() == parent && Facts(above.facts.get()).may_be_brief(),
+            _ => caller.is_some(),
+        };
+        prepare(region, fold, parent, root, site, table.slow, may_move);
         fold.key.set(key);
         fold
     };
@@ -185,10 +194,29 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     // Who comes back finds it open.
     if let ChildrenSeen::Parent(above) = child.place() {
         above.gave_way.set(parent);
-        keep(above);
+        match caller.filter(|_| Facts(fold.facts.get()).may_be_brief()) {
+            Some(caller) => note_folds(caller),
+            None => keep(above),
+        }
     }
     child.set_place(ChildrenSeen::Fold(fold));
     join_as(region, child, parent, root, site)
+}
+
+/// Returns true if the call that runs in this frame has this id and may be counted with others, with all that it has called: it began on
+/// the frame's thread and ends there.
+fn may_be_counted(frame: &Frame, id: u64) -> bool {
+    let words = frame.line.own();
+    let is_call = words.id == id && frame.home().is_none() && !frame.line.is_clear() && writer::is_recorded(frame);
+    is_call && Facts(words.facts).may_be_brief()
+}
+
+/// Has the one who drains look for the folds below a call when it ends.
+fn note_folds(frame: &Frame) {
+    let words = frame.line.own();
+    if !Facts(words.facts).has_folds() {
+        frame.line.write(&Words { facts: Facts(words.facts).with_folds().0, ..words }, RUNNING);
+    }
 }
 
 fn free_slot(region: &'static Region) -> Option<&'static Fold> {
@@ -221,8 +249,8 @@ fn free_slot(region: &'static Region) -> Option<&'static Fold> {
     Some(fold)
 }
 
-/// Brings a slot into use.
-fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usize, slow_from: u64) {
+/// Brings a slot into use. `may_move`: its parent may be a call that is counted itself.
+fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usize, slow_from: u64, may_move: bool) {
     let counts = [&fold.failures_kept, &fold.begun, &fold.ended, &fold.max, &fold.last, &fold.left, &fold.failed, &fold.cancelled];
     let reader = [&fold.reader.state, &fold.reader.elsewhere, &fold.reader.revision];
     for word in counts.into_iter().chain(reader).chain(&fold.total).chain(&fold.buckets) {
@@ -233,7 +261,8 @@ fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usiz
     fold.parent.set(parent);
     fold.root[0].set(root[0]);
     fold.root[1].set(root[1]);
-    fold.facts.set(Facts::new(site, Attachment::Explicit, region.writer.thread.get()).0);
+    let facts = Facts::new(site, Attachment::Explicit, region.writer.thread.get()).0;
+    fold.facts.set(if may_move { facts | Facts::MAY_BE_BRIEF } else { facts });
     fold.start.set(clock::now());
     fold.mark.publish(writer::id_after(&region.writer));
     region.writer.fold_news.publish(region.writer.fold_news.get() + 1);
@@ -356,6 +385,10 @@ pub(super) fn keep(frame: &Frame) {
     // A line that is clear is of what is only made current; in a forked child it may be the parent's.
     if Facts(words.facts).may_be_brief() && !frame.line.is_clear() && writer::is_recorded(frame) {
         frame.line.write(&Words { facts: Facts(words.facts).not_brief().0, ..words }, RUNNING);
+        // What hangs below a folded call has the mark of its fold, which must not move.
+        if let Some(fold) = frame.fold() {
+            fold.facts.set(Facts(fold.facts.get()).not_brief().0);
+        }
     }
 }
 

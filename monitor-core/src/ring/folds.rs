@@ -34,9 +34,9 @@ pub(crate) struct Counted {
 /// All folds of the program, by their marks.
 #[derive(Debug, Default)]
 pub(super) struct Folds {
-    known: HashMap<u64, Known>,
+    pub(super) known: HashMap<u64, Known>,
     /// Marks, by parent.
-    by_parent: HashMap<u64, Vec<u64>>,
+    pub(super) by_parent: HashMap<u64, Vec<u64>>,
     /// Marks of the folds that calls belong to which were told of singly while they run, by call.
     promoted: HashMap<u64, u64>,
     /// What ended since the last look: a parent may have ended before its fold was met.
@@ -46,24 +46,27 @@ pub(super) struct Folds {
 }
 
 #[derive(Debug)]
-struct Known {
-    fold: &'static Fold,
+pub(super) struct Known {
+    pub(super) fold: &'static Fold,
     /// What ended on other threads.
-    elsewhere: Tally,
+    pub(super) elsewhere: Tally,
     failures_kept: u64,
     /// How many of those that run were told of singly.
-    promoted: u64,
-    has_parent_ended: bool,
+    pub(super) promoted: u64,
+    pub(super) has_parent_ended: bool,
+    /// It has a row of its own: something was told of as below it.
+    pub(super) stays: bool,
     /// Revision of what was told of these by itself, and whether there is more by now.
     elsewhere_told: (u64, bool),
     /// The counts that were told, and when.
-    told: Option<([u64; 5], u64)>,
+    pub(super) told: Option<([u64; 5], u64)>,
 }
 
 impl Folds {
     pub(super) fn meet(&mut self, fold: &'static Fold) {
         let mark = fold.mark.observe();
-        if mark == 0 || self.known.contains_key(&mark) {
+        // One that is not in use any more was absorbed.
+        if mark == 0 || fold.reader.state.get() != 0 || self.known.contains_key(&mark) {
             return;
         }
         let parent = fold.parent.get();
@@ -74,6 +77,7 @@ impl Folds {
             failures_kept: 0,
             promoted: 0,
             has_parent_ended: self.ended.contains(&parent),
+            stays: false,
             told: None,
         };
         self.known.insert(mark, known);
@@ -121,16 +125,19 @@ impl Folds {
         None
     }
 
-    pub(super) fn has_news(&self) -> bool {
-        self.known.values().any(|known| known.told.is_none_or(|(told, _)| told != known.counts()) || known.is_over())
+    pub(super) fn has_news(&self, announced: &HashSet<u64>) -> bool {
+        self.known.iter().any(|(mark, known)| {
+            known.told.is_none_or(|(told, _)| told != known.counts()) && !self.waits(*mark, announced) || known.is_over()
+        })
     }
 
-    /// Tells of what has changed, and gives back what is over.
-    pub(super) fn look(&mut self, look: Look, tell: &mut impl FnMut(RingItem)) {
+    /// Tells of what has changed but for what waits, and gives back what is over. `announced`: who runs and is told to have begun.
+    pub(super) fn look(&mut self, look: Look, announced: &HashSet<u64>, tell: &mut impl FnMut(RingItem)) {
         self.close();
         let over: HashSet<u64> = self.known.iter().filter(|(_, known)| known.is_over()).map(|(mark, _)| *mark).collect();
         self.ended.clear();
         let due = self.known.iter().filter(|(mark, known)| known.is_due(look) || over.contains(mark));
+        let due = due.filter(|(mark, _)| !self.waits(**mark, announced));
         let mut due: Vec<_> = due.map(|(mark, _)| (self.depth(*mark), *mark)).collect();
         // The parents first, for their marks are to be known when those of their children are told.
         due.sort_unstable();
@@ -181,7 +188,7 @@ impl Folds {
         }
     }
 
-    fn give_back(&mut self, mark: u64, fold: &'static Fold) {
+    pub(super) fn give_back(&mut self, mark: u64, fold: &'static Fold) {
         let parent = fold.parent.get();
         if let Some(marks) = self.by_parent.get_mut(&parent) {
             marks.retain(|other| *other != mark);
@@ -205,7 +212,7 @@ impl Folds {
 
 impl Known {
     /// Numbers that change whenever there is something to tell.
-    fn counts(&self) -> [u64; 5] {
+    pub(super) fn counts(&self) -> [u64; 5] {
         let Fold { begun, ended, left, reader, .. } = self.fold;
         [ended.observe(), left.observe(), reader.elsewhere.observe(), begun.observe(), self.promoted]
     }
@@ -274,7 +281,7 @@ fn is_apart() -> bool {
 }
 
 /// What its own thread has counted. While that goes on, the number is exact and the rest may be a call ahead or behind.
-fn snapshot(fold: &Fold) -> Tally {
+pub(super) fn snapshot(fold: &Fold) -> Tally {
     let mut tally = Tally::default();
     for _ in 0..TRIES {
         let ended = fold.ended.observe();

@@ -18,7 +18,7 @@ use crate::fold::BUCKETS;
 use crate::record::Attachment;
 
 /// Rises with every change of what lies where. A reader knows no other layout than its own.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Bytes of a region.
 pub const REGION_BYTES: usize = size_of::<Region>();
@@ -81,6 +81,8 @@ pub struct Call {
     pub is_folded: bool,
     /// It is to be counted if it is [`brief`](crate::brief).
     pub may_be_brief: bool,
+    /// There are folds below it that move with it if it is counted.
+    pub has_folds: bool,
 }
 
 /// What a fold counts, which began on one thread. Times and durations are ticks.
@@ -92,6 +94,8 @@ pub struct Counted {
     pub mark: u64,
     /// Its parent, or the mark of the fold that it belongs to.
     pub parent: u64,
+    /// It moves with its parent if that is counted.
+    pub may_move: bool,
     /// Its tree.
     pub root: u128,
     /// Number of the site.
@@ -276,6 +280,7 @@ fn call(words: &Words, is_ended: bool) -> Call {
         end: is_ended.then_some((words.end, end)),
         is_folded: facts.is_folded(),
         may_be_brief: facts.may_be_brief(),
+        has_folds: facts.has_folds(),
     }
 }
 
@@ -306,6 +311,7 @@ fn counted(bytes: &[u8]) -> Option<Counted> {
     is_plausible.then(|| Counted {
         mark,
         parent: at(offset::fold::PARENT),
+        may_move: Facts(at(offset::fold::FACTS)).may_be_brief(),
         root,
         site: Facts(at(offset::fold::FACTS)).site_number() as u32,
         start: at(offset::fold::START),
@@ -415,6 +421,7 @@ mod tests {
             end: Some((2_110, End::Error)),
             is_folded: false,
             may_be_brief: false,
+            has_folds: false,
         };
         assert_eq!(image.ended[0], call);
         // A record whose frame was not cleared yet.

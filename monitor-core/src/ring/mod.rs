@@ -3,7 +3,9 @@
 //! The monitored side is [`writer`] and, for what is counted instead, [`fold`]; the draining side is [`drain`]; [`layout`] is
 //! what they share.
 
+mod absorbed;
 mod briefs;
+mod counting;
 mod counts;
 mod current;
 mod drain;
@@ -43,7 +45,8 @@ use crate::record::{Attachment, Site};
 use crate::site;
 
 /// What a record says beside ids and times: number of the site (31 bits), whether it may be brief (1), how it ended (2), how it came by its parent (2),
-/// whether it is counted in a fold (1), number of the thread that it began on (27).
+/// whether it is counted in a fold (1), whether there are folds below it that may move with it (1), number of the thread that it began on
+/// (26).
 #[derive(Debug, Clone, Copy)]
 struct Facts(u64);
 
@@ -54,9 +57,11 @@ impl Facts {
     const ENDING: u32 = 32;
     const ATTACHMENT: u32 = 34;
     const FOLDED: u64 = 1 << 36;
-    const THREAD: u32 = 37;
+    /// There are folds below it. They are told below the next row above it if it is counted itself.
+    const HAS_FOLDS: u64 = 1 << 37;
+    const THREAD: u32 = 38;
     /// Beyond, threads are numbered anew.
-    const MOST_THREADS: u64 = (1 << 27) - 1;
+    const MOST_THREADS: u64 = (1 << 26) - 1;
 
     /// `site` has no more bits than [`site::NUMBERS`].
     #[inline]
@@ -91,6 +96,14 @@ impl Facts {
     /// It has a row of its own.
     fn not_brief(self) -> Self {
         Facts(self.0 & !Self::MAY_BE_BRIEF)
+    }
+
+    fn with_folds(self) -> Self {
+        Facts(self.0 | Self::HAS_FOLDS)
+    }
+
+    fn has_folds(self) -> bool {
+        self.0 & Self::HAS_FOLDS != 0
     }
 
     fn is_folded(self) -> bool {

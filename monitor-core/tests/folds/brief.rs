@@ -51,6 +51,27 @@ fn brief_calls_are_counted_from_the_first_one_on() {
 }
 
 #[test]
+fn a_call_has_no_row_for_having_made_many_calls_of_one_name() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            for _ in 0..50 {
+                let _outer = enter(0);
+                for _ in 0..30 {
+                    let _inner = enter(1);
+                    (0..30).for_each(|_| drop(enter(2)));
+                }
+            }
+        });
+        for (name, count) in [("a", 50), ("b", 50 * 30), ("c", 50 * 30 * 30)] {
+            let of_name = told.counts().into_iter().filter(|((path, _), _)| path.ends_with(&format!("/{name}")));
+            assert_eq!(of_name.map(|(_, counts)| total(counts)).sum::<u64>(), count, "{name}: {:?}", told.counts());
+        }
+        // Ten of the outer calls may have rows, for they are not folded. In each there are two names, and one of them in the other.
+        assert!(told.starts.len() + told.folds.len() <= 20, "{:?}", told.counts());
+    });
+}
+
+#[test]
 fn calls_of_attributes_and_roots_stay_as_they_are() {
     with_receiver(|receiver| {
         let told = told(receiver, || {

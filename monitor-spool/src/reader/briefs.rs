@@ -75,6 +75,10 @@ impl Rows {
                 let elapsed = clock.elapsed_ns(call.start, at);
                 // One that the program may have reported while it ran is not counted, or its row would never end.
                 let is_unreported = call.start > self.told_before || elapsed < REPORTED_NS.min(limits.below);
+                let mut may_be_counted = call.may_be_brief && how != End::Cancelled && is_unreported;
+                if may_be_counted && call.has_folds {
+                    may_be_counted = folds.absorb(call, &mut briefs, clock);
+                }
                 let ended = Ended {
                     id: call.id,
                     parent: folds.parent(call),
@@ -83,7 +87,7 @@ impl Rows {
                     start: call.start,
                     elapsed,
                     bucket: (elapsed as f64).max(1.0).log(GROWTH) as u32,
-                    may_be_counted: call.may_be_brief && how != End::Cancelled && is_unreported,
+                    may_be_counted,
                     has_failed: matches!(how, End::Error | End::Panic),
                     tag: tag as u64,
                 };
@@ -91,6 +95,7 @@ impl Rows {
                 let place = self.paths.place_of_counts(call.id);
                 self.add_first(place, call.root, rows, &mut kept);
             }
+            folds.stay(call.parent);
             told.push(call);
         }
         for pending in briefs.rest() {
@@ -111,6 +116,9 @@ impl Rows {
     /// Adds the rows below a parent, and counts the failed calls among them that are not the first of their names.
     fn add_first(&mut self, parent: u64, root: u128, mut rows: Vec<Row>, kept: &mut Vec<KeptBelow>) {
         brief::limit_kept(&mut rows, &mut |site| self.paths.keeps_failure(parent, root, site));
+        if self.paths.is_among_many(parent) {
+            rows = brief::flatten(rows);
+        }
         self.paths.counted(parent, brief::number_of(&rows), self.limits);
         self.add(parent, root, rows, kept);
     }

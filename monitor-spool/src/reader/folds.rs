@@ -1,7 +1,8 @@
 //! What stood in folds, as wire events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use monitor_core::brief::{Briefs, Count, Pending, Row};
 use monitor_core::image::{Call, Counted, End};
 use monitor_wire::{Event, Kind, ProcessFolded, ProcessId, Registered, RootId};
 
@@ -28,14 +29,27 @@ struct Known<'a> {
     cancelled: u64,
     /// How many of those that seem to run are told in another way.
     others: u64,
+    /// Something is told that hangs below it.
+    stays: bool,
+}
+
+/// The call whose calls are counted in a fold with this parent, or in the folds that it is in. `marks`: the parents of folds.
+fn caller(marks: &HashMap<u64, u64>, parent: u64) -> u64 {
+    std::iter::successors(Some(parent), |parent| marks.get(parent).copied()).take(DEEPEST).last().unwrap_or(parent)
 }
 
 impl<'a> Folds<'a> {
     pub(super) fn of(estate: &'a Estate) -> Self {
         let mut known = HashMap::new();
-        for counted in estate.images.values().flat_map(|image| &image.folds) {
+        // What moves with a call that is in no ring any more was told with that call.
+        let calls: HashSet<u64> =
+            estate.images.values().flat_map(|image| image.ended.iter().chain(&image.running)).map(|call| call.id).collect();
+        let marks: HashMap<u64, u64> =
+            estate.images.values().flat_map(|image| &image.folds).map(|counted| (counted.mark, counted.parent)).collect();
+        let is_left = |counted: &Counted| !counted.may_move || counted.revision > 0 || calls.contains(&caller(&marks, counted.parent));
+        for counted in estate.images.values().flat_map(|image| &image.folds).filter(|counted| is_left(counted)) {
             if let Some(site) = estate.program.sites.get(&u64::from(counted.site)) {
-                known.insert(counted.mark, Known { counted, site, elsewhere: Vec::new(), cancelled: 0, others: 0 });
+                known.insert(counted.mark, Known { counted, site, elsewhere: Vec::new(), cancelled: 0, others: 0, stays: false });
             }
         }
         let mut folds = Folds { known };
@@ -45,6 +59,82 @@ impl<'a> Folds<'a> {
             }
         }
         folds
+    }
+
+    /// The call whose calls are counted in this fold, or in the folds that this one is in; `None` if this is no mark of a fold.
+    fn caller(&self, mark: u64) -> Option<u64> {
+        let parent = |mark: &u64| self.known.get(mark).map(|known| known.counted.parent);
+        std::iter::successors(parent(&mark), parent).take(DEEPEST).last()
+    }
+
+    /// Takes what the folds below a call have counted that move with it, for the rows of what is brief within it. Returns false if the call
+    /// must have a row because of a fold.
+    pub(super) fn absorb(&mut self, call: &Call, briefs: &mut Briefs, clock: &Clock) -> bool {
+        let mut own = Pending { parent: call.id, root: call.root, rows: Vec::new(), is_told: false };
+        let mut within: HashMap<u64, Vec<Row>> = HashMap::new();
+        for part in briefs.take(|parent| parent == call.id || self.caller(parent) == Some(call.id)) {
+            if part.parent == call.id {
+                own.is_told |= part.is_told;
+                own.add(part.rows);
+            } else {
+                within.entry(part.parent).or_default().extend(part.rows);
+            }
+        }
+        let moved: Vec<u64> = self.below(call.id).into_iter().filter(|mark| self.may_move(*mark, DEEPEST)).collect();
+        for mark in moved {
+            own.add(self.rows(mark, &mut within, clock));
+        }
+        for (parent, rows) in within {
+            briefs.put_back(Pending { parent, root: call.root, rows, is_told: true });
+        }
+        briefs.put_back(own);
+        self.below(call.id).is_empty()
+    }
+
+    /// Has a fold stay, and those that it is in: something is told that hangs below it.
+    pub(super) fn stay(&mut self, mark: u64) {
+        let mut at = mark;
+        while let Some(known) = self.known.get_mut(&at).filter(|known| !known.stays) {
+            known.stays = true;
+            at = known.counted.parent;
+        }
+    }
+
+    /// Marks of the folds right below a call or fold.
+    fn below(&self, parent: u64) -> Vec<u64> {
+        let mut marks: Vec<u64> = self.known.iter().filter(|(_, known)| known.counted.parent == parent).map(|(mark, _)| *mark).collect();
+        marks.sort_unstable();
+        marks
+    }
+
+    fn may_move(&self, mark: u64, deepest: usize) -> bool {
+        let Some(deepest) = deepest.checked_sub(1) else { return false };
+        let may_move = |Known { counted, elsewhere, others, stays, .. }: &Known<'_>| {
+            counted.may_move && counted.revision == 0 && counted.running == 0 && elsewhere.is_empty() && *others == 0 && !stays
+        };
+        self.known.get(&mark).is_some_and(may_move) && self.below(mark).into_iter().all(|mark| self.may_move(mark, deepest))
+    }
+
+    /// Takes what a fold and those within it have counted: one row, or those of what its calls have made if none of these is counted.
+    fn rows(&mut self, mark: u64, within: &mut HashMap<u64, Vec<Row>>, clock: &Clock) -> Vec<Row> {
+        let mut rows = within.remove(&mark).unwrap_or_default();
+        rows.extend(self.below(mark).into_iter().flat_map(|mark| self.rows(mark, within, clock)));
+        let Some(counted) = self.known.remove(&mark).map(|known| known.counted).filter(|counted| counted.ended > 0) else { return rows };
+        let (min, max) = counted.range.unwrap_or((u64::MAX, 0));
+        let mut row = Row::from(Count {
+            site: counted.site,
+            start: counted.start,
+            calls: counted.ended,
+            failed: counted.failed,
+            total: clock.elapsed_ns(0, counted.total),
+            min: clock.elapsed_ns(0, min),
+            max: clock.elapsed_ns(0, max),
+            histogram: counted.histogram.clone(),
+            failures: Vec::new(),
+            kept: Vec::new(),
+        });
+        row.add_all_within(rows);
+        vec![row]
     }
 
     /// Counts a call that ended on another thread than it began; `false` if it is to be told singly.
@@ -94,7 +184,7 @@ impl<'a> Folds<'a> {
     }
 
     fn events_of(&self, known: &Known<'_>, clock: &Clock) -> Option<Vec<(u64, Event)>> {
-        let Known { counted, site, elsewhere, cancelled, others } = known;
+        let Known { counted, site, elsewhere, cancelled, others, .. } = known;
         let running = counted.running.saturating_sub(*others);
         let own = ProcessFolded {
             root_id: RootId::new(counted.root)?,

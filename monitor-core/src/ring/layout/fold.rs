@@ -11,7 +11,7 @@ pub(in crate::ring) struct Fold {
     pub(in crate::ring) mark: Word,
     pub(in crate::ring) parent: Word,
     pub(in crate::ring) root: [Word; 2],
-    /// Site and thread.
+    /// Site and thread, and that it may be brief if its parent may be a call that is counted itself: then the fold moves with it.
     pub(in crate::ring) facts: Word,
     /// When it began, in ticks.
     pub(in crate::ring) start: Word,

@@ -48,11 +48,17 @@ impl Thread {
     /// The fold of these calls.
     fn fold(&mut self, parent: u64, site: u32) -> &mut Counted {
         let mark = self.id();
+        // One below a call that has a row stays below it.
+        let may_move = match self.stack.iter().rev().find(|(call, _)| call.id == parent) {
+            Some((call, _)) => call.may_be_brief,
+            None => self.image.folds.iter().any(|above| above.mark == parent && above.may_move),
+        };
         let folds = &mut self.image.folds;
         let place = folds.iter().position(|fold| (fold.parent, fold.site) == (parent, site)).unwrap_or_else(|| {
             folds.push(Counted {
                 mark,
                 parent,
+                may_move,
                 root: ROOT,
                 site,
                 start: self.now,
@@ -92,13 +98,25 @@ impl Thread {
                 let is_folded = *children > self.after;
                 if is_folded {
                     self.fold(parent, site).running += 1;
-                    // A call with a fold below it has a row.
                     if let Some((above, _)) = self.stack.last_mut() {
-                        above.may_be_brief = false;
+                        above.has_folds = above.may_be_brief;
                     }
                 }
                 let (attachment, start) = (Attachment::Inferred, self.now);
-                let call = Call { id, parent, root: ROOT, site, attachment, thread: 1, start, end: None, is_folded: false, may_be_brief };
+                let (is_folded_elsewhere, has_folds, end) = (false, false, None);
+                let call = Call {
+                    id,
+                    parent,
+                    root: ROOT,
+                    site,
+                    attachment,
+                    thread: 1,
+                    start,
+                    end,
+                    is_folded: is_folded_elsewhere,
+                    may_be_brief,
+                    has_folds,
+                };
                 self.stack.push((call, is_folded));
             }
             Step::Return { has_failed, ticks } => {
