@@ -1,4 +1,4 @@
-//! Leaves out the events below tests that passed within a second.
+//! Leaves out the events below tests that passed within a second, and below most of the programs that slow tests start.
 //!
 //! `cargo monitor test` starts a program of tests, and [`PassedTests`] reads all events of that program and of the programs that its
 //! tests start, before they are sent. An event stays in the spool until its fate is decided, so a crash loses none: a test that has not
@@ -8,16 +8,18 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use monitor_wire::{Outcome, ProcessId, RootId, WorkerRef};
+use monitor_wire::{Outcome, ProcessId, RootId, WorkerId, WorkerRef};
 use serde::Deserialize;
 
 use crate::events;
 
-/// A test that took longer keeps its rows.
+/// A test that took longer keeps its rows, and so does a program that a test has started.
 const LONGEST: Duration = Duration::from_secs(1);
+/// Programs of each test that keep their rows if the test does, beside those that failed or took longer.
+const MAX_PROGRAMS: u32 = 3;
 /// Default limit of held events per program, in bytes.
 const MAX_HELD_BYTES: usize = 64 << 20;
 /// Maximum number of remembered processes that have ended. Above it, the oldest are forgotten.
@@ -33,8 +35,12 @@ pub struct PassedTests {
     /// The process of the program, whose children are the tests.
     program: Option<(RootId, ProcessId)>,
     tests: HashMap<ProcessId, Test>,
-    /// The test of a process, or the nearest process above it that was known.
-    above: HashMap<ProcessId, ProcessId>,
+    /// Processes below tests.
+    above: HashMap<ProcessId, Above>,
+    /// Programs of each test that have ended, but no further ones than keep their rows.
+    programs: HashMap<ProcessId, u32>,
+    /// Programs that a test has started and all of whose events were read.
+    dead: HashSet<WorkerId>,
     /// Counted calls, and calls that have ended, the oldest first.
     order: VecDeque<ProcessId>,
     max_held_bytes: usize,
@@ -42,6 +48,17 @@ pub struct PassedTests {
     is_found: bool,
     /// True if all that the program has written was read.
     is_over: bool,
+}
+
+/// What is known of a process below a test.
+#[derive(Debug, Clone, Copy)]
+struct Above {
+    /// Its test, or the nearest process above it that was known. If it belongs to a program that a test has started, the uppermost process
+    /// of that program that was known, or if it is that, the call that started the program.
+    up: ProcessId,
+    worker: WorkerId,
+    /// True if it has no rows below it in a slow test. `None` while it runs.
+    is_plain: Option<bool>,
 }
 
 /// A child of the process of the program.
@@ -52,7 +69,9 @@ enum Test {
     },
     /// It passed within a second.
     Passed,
-    /// It failed, was cancelled, or took longer.
+    /// It took longer, or has run for longer by now.
+    Slow,
+    /// It failed or was cancelled.
     Shown,
 }
 
@@ -115,6 +134,8 @@ impl PassedTests {
             program: None,
             tests: HashMap::new(),
             above: HashMap::new(),
+            programs: HashMap::new(),
+            dead: HashSet::new(),
             order: VecDeque::new(),
             max_held_bytes: MAX_HELD_BYTES,
             is_found: false,
@@ -154,9 +175,14 @@ impl PassedTests {
     pub(crate) fn show_slow(&mut self, slow_tests: impl IntoIterator<Item = ProcessId>) {
         for id in slow_tests {
             if let Some(test @ Test::Runs { .. }) = self.tests.get_mut(&id) {
-                *test = Test::Shown;
+                *test = Test::Slow;
             }
         }
+    }
+
+    /// Notes that all events of a program were read: what hasn't ended keeps its rows.
+    pub(crate) fn is_dead(&mut self, worker: &WorkerRef) {
+        self.dead.insert(worker.id);
     }
 
     /// Reads events that were written together. A parent may come after its children.
@@ -167,18 +193,22 @@ impl PassedTests {
             self.program = root.and_then(|head| head.root_id.zip(head.id));
         }
         for head in heads.clone().filter(|head| matches!(&*head.event_type, "process-started" | "process-folded")) {
-            self.begun(is_program, head);
+            self.begun(worker, is_program, head);
         }
         for head in heads.filter(|head| head.event_type == "process-ended") {
-            self.ended(head);
+            self.ended(is_program, head);
         }
     }
 
-    fn begun(&mut self, is_program: bool, head: &EventHead<'_>) {
+    fn begun(&mut self, worker: &WorkerRef, is_program: bool, head: &EventHead<'_>) {
         let (Some(id), Some(parent)) = (head.id, head.parent_id) else { return };
         if !is_program || self.program.is_none_or(|(_, program)| program != parent) {
-            let up = if self.tests.contains_key(&parent) { parent } else { self.above.get(&parent).copied().unwrap_or(parent) };
-            let is_new = self.above.insert(id, up).is_none();
+            let up = match self.above.get(&parent).filter(|_| !self.tests.contains_key(&parent)) {
+                Some(above) if is_program || self.is_in(worker.id, above.up) => above.up,
+                _ => parent,
+            };
+            let is_plain = self.above.get(&id).and_then(|above| above.is_plain);
+            let is_new = self.above.insert(id, Above { up, worker: worker.id, is_plain }).is_none();
             if is_new && head.event_type == "process-folded" {
                 self.forget_later(id);
             }
@@ -202,15 +232,43 @@ impl PassedTests {
         }
     }
 
-    fn ended(&mut self, head: &EventHead<'_>) {
-        if let Some(id) = head.id.filter(|id| self.above.contains_key(id)) {
+    fn ended(&mut self, is_program: bool, head: &EventHead<'_>) {
+        if let Some((id, above)) = head.id.and_then(|id| Some((id, *self.above.get(&id)?))) {
+            if !is_program && !self.is_in(above.worker, above.up) {
+                self.program_ended(id, head);
+            }
             return self.forget_later(id);
         }
         let Some(test @ Test::Runs { .. }) = head.id.and_then(|id| self.tests.get_mut(&id)) else { return };
         let Test::Runs { started_us } = *test else { return };
         let elapsed = head.elapsed_ns.map_or_else(|| Duration::from_micros(head.time_us.saturating_sub(started_us)), Duration::from_nanos);
-        let has_passed = head.outcome == Some(Outcome::SUCCEEDED) && elapsed <= LONGEST;
-        *test = if has_passed { Test::Passed } else { Test::Shown };
+        *test = match head.outcome == Some(Outcome::SUCCEEDED) {
+            _ if elapsed > LONGEST => Test::Slow,
+            true => Test::Passed,
+            false => Test::Shown,
+        };
+    }
+
+    /// Notes the end of the uppermost process of a program that a test has started.
+    fn program_ended(&mut self, id: ProcessId, head: &EventHead<'_>) {
+        let is_brief = head.elapsed_ns.is_some_and(|elapsed| Duration::from_nanos(elapsed) <= LONGEST);
+        let programs = self.programs.entry(self.top_of(id)).or_default();
+        let may_be_plain = *programs >= MAX_PROGRAMS;
+        *programs = MAX_PROGRAMS.min(*programs + 1);
+        if let Some(above) = self.above.get_mut(&id) {
+            above.is_plain = Some(may_be_plain && is_brief && head.outcome == Some(Outcome::SUCCEEDED));
+        }
+    }
+
+    /// Returns true if this process is known, and of this program.
+    fn is_in(&self, worker: WorkerId, id: ProcessId) -> bool {
+        self.above.get(&id).is_some_and(|above| above.worker == worker)
+    }
+
+    /// The uppermost process of the program that a test has started above the process of an event, which may be that itself.
+    fn program_of(&self, worker: WorkerId, id: ProcessId) -> ProcessId {
+        let up = |id: &ProcessId| Some(self.above.get(id)?.up).filter(|up| self.is_in(worker, *up));
+        std::iter::successors(Some(id), up).take(MAX_STEPS).last().unwrap_or(id)
     }
 
     /// Decides about an event of this worker by the events that were read so far.
@@ -231,7 +289,29 @@ impl PassedTests {
             Some(Test::Passed) => Fate::LeftOut,
             // The call above it is not written by now.
             None if !self.is_over => Fate::Open,
-            Some(Test::Shown) | None => Fate::Shown,
+            Some(Test::Slow) if !is_program => self.fate_in_program(worker.id, key.id),
+            Some(Test::Shown | Test::Slow) | None => Fate::Shown,
+        }
+    }
+
+    /// Decides about an event of a program that a slow test has started.
+    fn fate_in_program(&self, worker: WorkerId, id: ProcessId) -> Fate {
+        let program = self.program_of(worker, id);
+        match self.above.get(&program).and_then(|above| above.is_plain) {
+            _ if program == id => Fate::Shown,
+            Some(true) => Fate::LeftOut,
+            None if !self.is_over && !self.dead.contains(&worker) => Fate::Open,
+            Some(false) | None => Fate::Shown,
+        }
+    }
+
+    /// Shows what is below the uppermost process of a program that has run for long, if its test is slow.
+    pub(crate) fn show_program(&mut self, worker: &WorkerRef, key: EventKey) {
+        if self.tests.get(&self.top(key)) == Some(&Test::Slow) {
+            let program = self.program_of(worker.id, key.id);
+            if let Some(above) = self.above.get_mut(&program) {
+                above.is_plain = above.is_plain.or(Some(false));
+            }
         }
     }
 
@@ -247,13 +327,22 @@ impl PassedTests {
 
     /// The test above the process of an event, or the uppermost process that is known.
     pub(crate) fn top(&self, key: EventKey) -> ProcessId {
-        let mut id = key.id;
+        self.top_of(key.id)
+    }
+
+    fn top_of(&self, mut id: ProcessId) -> ProcessId {
         for _ in 0..MAX_STEPS {
             match self.above.get(&id) {
-                Some(up) if !self.tests.contains_key(&id) => id = *up,
+                Some(above) if !self.tests.contains_key(&id) => id = above.up,
                 _ => break,
             }
         }
         id
+    }
+
+    /// The process whose end decides about an event: the test, or the uppermost process of the program that the test has started.
+    pub(crate) fn decided_by(&self, worker: &WorkerRef, key: EventKey) -> ProcessId {
+        let program = self.program_of(worker.id, key.id);
+        if self.is_program(worker) || program == key.id { self.top(key) } else { program }
     }
 }

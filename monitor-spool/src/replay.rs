@@ -115,6 +115,8 @@ impl Replay {
         }
         if tests.is_program(&self.worker) {
             tests.program_is_over();
+        } else {
+            tests.is_dead(&self.worker);
         }
     }
 

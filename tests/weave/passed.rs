@@ -58,6 +58,9 @@ fn fails_with_program() {
 #[test]
 fn is_slow() {
     call(3).unwrap();
+    for _ in 0..5 {
+        starts();
+    }
     std::thread::sleep(Duration::from_millis(1_200));
 }
 
@@ -110,6 +113,11 @@ fn below(text: &str) -> Vec<(String, Vec<String>)> {
 
 /// The tree of the tests once all its programs have been shipped.
 fn shipped(server: &Server) -> String {
+    outline(&rows(server))
+}
+
+/// The rows of that tree.
+fn rows(server: &Server) -> Vec<Value> {
     wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
     let roots = server.roots();
     assert!(roots.len() == 1 && roots[0]["name"] == "tests of cases", "{roots:?}");
@@ -117,7 +125,7 @@ fn shipped(server: &Server) -> String {
     let text = outline(&processes);
     assert!(processes.iter().all(|process| process["orphan"] == false), "{text}");
     assert_eq!(server.get("/status")["dropped"], serde_json::json!([]));
-    text
+    processes
 }
 
 fn names(rows: &[String]) -> Vec<&str> {
@@ -132,7 +140,8 @@ fn tests_that_passed_within_a_second_have_no_rows_below_them() {
         let line = if all { "test --all --test cases" } else { "test --test cases" };
         let finished = run(project.monitor(line, Some(&server)));
         assert_eq!(finished.code, Some(101), "{}", finished.stderr);
-        let text = shipped(&server);
+        let processes = rows(&server);
+        let text = outline(&processes);
         let tests = below(&text);
         let of = |test: &str| &tests.iter().find(|(name, _)| name == test).unwrap_or_else(|| panic!("{test}: {text}")).1;
         for test in ["passes", "passes_with_program", "waits", "z_aborts"] {
@@ -141,8 +150,13 @@ fn tests_that_passed_within_a_second_have_no_rows_below_them() {
         assert!(of("fails_with_program").iter().any(|row| row.contains("cases::call")), "{text}");
         assert_eq!(text.contains("cases::call [failed]"), all, "{text}");
         assert!(of("is_slow").iter().any(|row| row.contains("cases::call")), "{text}");
-        // The program that the failed test has started, with what it called.
-        assert_eq!(text.matches("passes::main").count(), if all { 2 } else { 1 }, "{text}");
+        // The program that the failed test has started, with what it called, and those of the slow one.
+        assert_eq!(text.matches("passes::main").count(), if all { 7 } else { 6 }, "{text}");
+        let of_slow = of("is_slow").iter().filter(|row| row.contains("passes::sum")).count();
+        assert!(of_slow >= 3 && (!all || of_slow == 5), "{text}");
+        let slow_programs =
+            processes.iter().filter(|process| process["name"] == "passes::main" && process["elapsed_ns"].as_u64() > Some(1_000_000_000));
+        assert!(all || of_slow <= 3 + slow_programs.count(), "{text}");
         assert!(of("fails_with_program").iter().any(|row| row.contains("passes::sum")), "{text}");
     }
 }

@@ -15,6 +15,9 @@ use crate::{Answer, Head};
 /// Events whose test is unknown are shown after this time: a start above them was lost, and what is not acknowledged fills the spool.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
+/// What is below a program that a slow test has started is shown if that program has run for so long.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// A program, and the decisions which of its events are sent.
 #[derive(Debug)]
 pub struct FollowerOfTests<'a> {
@@ -31,7 +34,7 @@ pub(super) struct Sieve {
     read_to: u64,
     /// Events to send, by number.
     shown: BTreeMap<u64, Vec<u8>>,
-    /// Events whose fate is open, by the uppermost process that was known above them.
+    /// Events whose fate is open, by the test or program that decides it, or the uppermost process that was known above them.
     held: HashMap<ProcessId, Held>,
     held_bytes: usize,
     /// Tests that run for more than a second, by the batches that were read last.
@@ -83,7 +86,7 @@ impl FollowerOfTests<'_> {
             match open {
                 None | Some((_, Fate::Shown)) => drop(follower.sieve.shown.insert(number, event.to_vec())),
                 Some((_, Fate::LeftOut)) => {}
-                Some((key, Fate::Open)) => follower.sieve.hold(tests.top(key), key, number, event),
+                Some((key, Fate::Open)) => follower.sieve.hold(tests.decided_by(worker, key), key, number, event),
             }
         }
         follower.sieve.read_to = follower.sieve.read_to.max(parcel.last());
@@ -110,7 +113,11 @@ impl FollowerOfTests<'_> {
         let Self { follower, tests } = self;
         let Sieve { held, held_bytes, shown, .. } = &mut follower.sieve;
         held.retain(|_, held| {
-            let mut fate = tests.fate(&follower.about.worker, held.key);
+            let worker = &follower.about.worker;
+            if held.since.elapsed() >= LONGEST {
+                tests.show_program(worker, held.key);
+            }
+            let mut fate = tests.fate(worker, held.key);
             if fate == Fate::Open && held.since.elapsed() >= LONGEST_WAIT && !tests.has_test(held.key) {
                 tests.show(held.key);
                 fate = Fate::Shown;

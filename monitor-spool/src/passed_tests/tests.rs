@@ -126,6 +126,45 @@ fn what_a_program_does_that_a_test_has_started_waits_for_that_test() {
 }
 
 #[test]
+fn of_the_programs_that_a_slow_test_has_started_few_have_rows_below_them() {
+    let mut tests = begun();
+    learn(&mut tests, PROGRAM, &[started(2, 1, 0), started(3, 2, 0), started(4, 3, 0)]);
+    // Each begins with a call below the same one, and makes two, one in the other. The inner call is told before the one that made it.
+    let programs = 71..81_u32;
+    let of = |pid: u32, call: u64| u64::from(pid) * 10 + call;
+    for pid in programs.clone() {
+        learn(&mut tests, pid, &[started(of(pid, 2), of(pid, 1), 0), started(of(pid, 0), 4, 0), started(of(pid, 1), of(pid, 0), 0)]);
+        match pid {
+            78 => learn(&mut tests, pid, &[ended(of(pid, 0), "failed", 3)]),
+            79 => learn(&mut tests, pid, &[ended(of(pid, 0), "succeeded", 1_001)]),
+            80 => {}
+            _ => learn(&mut tests, pid, &[ended(of(pid, 1), "succeeded", 2), ended(of(pid, 0), "succeeded", 3)]),
+        }
+    }
+    let below = |tests: &PassedTests| -> Vec<Fate> {
+        let calls = programs.clone().map(|pid| fates(tests, pid, [of(pid, 1), of(pid, 2)]));
+        calls.map(|fates| if fates[0] == fates[1] { fates[0] } else { panic!("{fates:?}") }).collect()
+    };
+    assert_eq!(below(&tests), [Fate::Open; 10]);
+    tests.show_slow([ProcessId::new(2).unwrap()]);
+    let expected = [[Fate::Shown; 3].as_slice(), &[Fate::LeftOut; 4], &[Fate::Shown, Fate::Shown]].concat();
+    assert_eq!(below(&tests), [expected.as_slice(), &[Fate::Open]].concat());
+    assert_eq!(fates(&tests, 75, [of(75, 0)]), [Fate::Shown], "the program itself");
+    // The last one runs for long, or was killed.
+    let mut long = tests;
+    let event = started(of(80, 2), 0, 0);
+    long.show_program(&worker(80), EventHead::deserialize(&event).unwrap().key().unwrap());
+    learn(&mut long, PROGRAM, &[ended(2, "failed", 2_000)]);
+    assert_eq!(below(&long), [expected.as_slice(), &[Fate::Shown]].concat());
+    let mut dead = begun();
+    learn(&mut dead, PROGRAM, &[started(2, 1, 0), ended(2, "succeeded", 2_000)]);
+    learn(&mut dead, 80, &[started(800, 2, 0), started(801, 800, 0)]);
+    assert_eq!(fates(&dead, 80, [800, 801]), [Fate::Shown, Fate::Open]);
+    dead.is_dead(&worker(80));
+    assert_eq!(fates(&dead, 80, [800, 801]), [Fate::Shown; 2]);
+}
+
+#[test]
 fn tests_that_did_not_end_are_shown_when_their_program_is_dead() {
     let mut tests = begun();
     let child = [started(10, 3, 0), started(20, 99, 0)];
