@@ -20,6 +20,9 @@ use crate::events;
 const LONGEST: Duration = Duration::from_secs(1);
 /// Programs of each test that keep their rows if the test does, beside those that failed or took longer.
 const MAX_PROGRAMS: u32 = 3;
+/// Events whose test is unknown are shown after this time by default: a start above them was lost, and what is not acknowledged fills the
+/// spool.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Default limit of held events per program, in bytes.
 const MAX_HELD_BYTES: usize = 64 << 20;
 /// Maximum number of remembered processes that have ended. Above it, the oldest are forgotten.
@@ -44,6 +47,7 @@ pub struct PassedTests {
     /// Counted calls, and calls that have ended, the oldest first.
     order: VecDeque<ProcessId>,
     max_held_bytes: usize,
+    longest_wait: Duration,
     /// True if a spool of the program was found.
     is_found: bool,
     /// True if all that the program has written was read.
@@ -138,6 +142,7 @@ impl PassedTests {
             dead: HashSet::new(),
             order: VecDeque::new(),
             max_held_bytes: MAX_HELD_BYTES,
+            longest_wait: LONGEST_WAIT,
             is_found: false,
             is_over: false,
         }
@@ -147,6 +152,16 @@ impl PassedTests {
     #[must_use]
     pub fn holding_back(self, max_held_bytes: usize) -> Self {
         Self { max_held_bytes, ..self }
+    }
+
+    /// Shows events whose test is unknown after this time.
+    #[must_use]
+    pub fn waiting_for_tests(self, longest_wait: Duration) -> Self {
+        Self { longest_wait, ..self }
+    }
+
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.longest_wait
     }
 
     pub(crate) fn max_held_bytes(&self) -> usize {

@@ -12,9 +12,6 @@ use crate::program;
 use crate::sending::{Batches, Settled};
 use crate::{Answer, Head};
 
-/// Events whose test is unknown are shown after this time: a start above them was lost, and what is not acknowledged fills the spool.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
 /// What is below a program that a slow test has started is shown if that program has run for so long.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -118,7 +115,7 @@ impl FollowerOfTests<'_> {
                 tests.show_program(worker, held.key);
             }
             let mut fate = tests.fate(worker, held.key);
-            if fate == Fate::Open && held.since.elapsed() >= LONGEST_WAIT && !tests.has_test(held.key) {
+            if fate == Fate::Open && held.since.elapsed() >= tests.longest_wait() && !tests.has_test(held.key) {
                 tests.show(held.key);
                 fate = Fate::Shown;
             }

@@ -1,6 +1,7 @@
 //! Events below a test that passed within a second are not sent. They remain in the spool until the test has ended.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use monitor_spool::{About, Answer, Batches, Begun, Follower, FollowerOfTests, Meta, Parcel, PassedTests, Replay, Settled};
 use monitor_wire::Event;
@@ -104,6 +105,26 @@ fn a_slow_test_is_shown_while_it_runs() {
     // A plain follower reads all events.
     let mut plain = program.follow(&test);
     assert_eq!(plain.request(0, |parcel, _| processes(parcel)), Some(vec![1, 2, 20, 21]));
+}
+
+#[test]
+fn what_belongs_to_no_known_test_is_shown_after_some_time() {
+    // Ten seconds by default.
+    for (tests, is_shown) in
+        [(PassedTests::new(std::process::id()), false), (PassedTests::new(std::process::id()).waiting_for_tests(Duration::ZERO), true)]
+    {
+        let (test, mut tests) = (TestSpool::new(), tests);
+        let mut program = Program::new(&test, true);
+        let mut follower = program.follow(&test);
+        // The start of 30, a call or test above 31, was dropped. 20 is of a test that runs.
+        program.write(&[started(1, 0), started(2, 1), started(20, 2), started(31, 30)]);
+        let taken = take(&mut follower, &mut tests);
+        assert_eq!(taken, if is_shown { vec![(1, 1), (2, 2), (4, 31)] } else { vec![(1, 1), (2, 2)] });
+        // What it is below is shown from then on.
+        program.write(&[started(32, 31), passed(31)]);
+        let later = take(&mut follower, &mut tests);
+        assert_eq!(later, if is_shown { vec![(5, 32), (6, 31)] } else { vec![] });
+    }
 }
 
 #[test]
