@@ -20,14 +20,22 @@ impl Rings {
             {
                 parent = above;
             }
-            parent = self.paths.place_of_counts(parent);
-            self.wanted.insert(parent);
-            if !self.announced.contains(&parent) && self.paths.knows(parent) && !self.folds.knows(parent) {
-                self.owed.insert(parent);
+            if pending.is_told {
+                self.owe(parent);
             }
+            parent = self.paths.place_of_counts(parent);
+            self.owe(parent);
             self.add_rows(parent, pending.root, pending.rows, now, tell);
         }
         self.briefs = briefs;
+    }
+
+    /// Has a call get a row, now or at its end.
+    fn owe(&mut self, call: u64) {
+        self.wanted.insert(call);
+        if !self.announced.contains(&call) && self.paths.knows(call) && !self.folds.knows(call) {
+            self.owed.insert(call);
+        }
     }
 
     /// The call that has made those whose parent is the mark of a fold which may move with it; else the parent.
