@@ -40,9 +40,9 @@ pub struct PassedTests {
     tests: HashMap<ProcessId, Test>,
     /// Processes below tests.
     above: HashMap<ProcessId, Above>,
-    /// Programs of each test that have ended, but no further ones than keep their rows.
+    /// Number of ended programs per test that keep their rows.
     programs: HashMap<ProcessId, u32>,
-    /// Programs that a test has started and all of whose events were read.
+    /// Programs that tests have started, and whose events have all been read.
     dead: HashSet<WorkerId>,
     /// Counted calls, and calls that have ended, the oldest first.
     order: VecDeque<ProcessId>,
@@ -54,7 +54,7 @@ pub struct PassedTests {
     is_over: bool,
 }
 
-/// What is known of a process below a test.
+/// A process below a test.
 #[derive(Debug, Clone, Copy)]
 struct Above {
     /// Its test, or the nearest process above it that was known. If it belongs to a program that a test has started, the uppermost process

@@ -1,9 +1,8 @@
 //! Folds that move with the call that they are below.
 //!
-//! A woven call that makes more calls of one name than are told singly has a fold below it. That is no reason for a row of its own: if
-//! the call is counted itself, what its folds count is added to what the call has made within it, as if each of those calls had been brief.
-//! So a fold that may move ([`waits`](Folds::waits)) isn't told before it is known whether its caller has a row. It stays where it is once
-//! something is told that hangs below it.
+//! A woven call has a fold below it if it makes many calls of one name. The call needs no row because of that: if it is counted itself, the
+//! counts of its folds are added to its own, as if each of those calls had been brief. So a fold that may move ([`waits`](Folds::waits))
+//! is not reported until it is known whether its caller gets a row. A fold stays in its place as soon as something below it is reported.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +12,7 @@ use super::layout::{CLOSING, Fold};
 use crate::brief::{Count, Link, Pending, Row};
 
 impl Folds {
-    /// The call whose calls are counted in this fold, or in the folds that this one is in; `None` if this is no mark of a fold.
+    /// The call above this fold and above all folds that it is within. `None` if this is no mark of a fold.
     pub(super) fn caller(&self, mark: u64) -> Option<u64> {
         let mut parent = self.known.get(&mark)?.fold.parent.get();
         while let Some(known) = self.known.get(&parent) {
@@ -33,7 +32,7 @@ impl Folds {
         self.known.iter().map(move |(mark, known)| (*mark, link(known.fold)))
     }
 
-    /// Returns true if it is unknown by now whether this fold gets a row.
+    /// Returns true if it is still unknown whether this fold gets a row.
     pub(super) fn waits(&self, mark: u64, announced: &HashSet<u64>) -> bool {
         let (mut mark, mut may_wait) = (mark, false);
         while let Some(known) = self.known.get(&mark) {
@@ -50,8 +49,7 @@ impl Folds {
         self.known.get(&mark).is_some_and(is_free)
     }
 
-    /// Has a fold stay that was not told by now, for something is told that hangs below it. Returns the call that must have a row because of
-    /// that.
+    /// Keeps a fold in its place because something below it is reported. Returns the call that needs a row because of that.
     pub(super) fn stay(&mut self, mark: u64) -> Option<u64> {
         let mut at = mark;
         while let Some(known) = self.known.get_mut(&at).filter(|known| !known.stays && known.told.is_none()) {
@@ -61,15 +59,15 @@ impl Folds {
         if at == mark { None } else { self.caller(mark) }
     }
 
-    /// Has all folds stay that have one within them which does. Returns the calls that must have rows because of that.
+    /// Keeps all folds in their places that contain one which stays. Returns the calls that need rows because of that.
     pub(super) fn stay_above(&mut self) -> Vec<u64> {
         let above = |mark: &u64| self.known.get(mark).map(|known| known.fold.parent.get()).filter(|above| self.may_move(*above));
         let stays: Vec<u64> = self.known.keys().filter(|mark| !self.may_move(**mark)).filter_map(above).collect();
         stays.into_iter().filter_map(|mark| self.stay(mark)).collect()
     }
 
-    /// Takes what the folds below a call that has ended have counted, as rows. `parts`: what is known to be brief below the call and below
-    /// its folds. Returns those of folds that stay, what is below the call, and whether that is all.
+    /// Turns the folds below an ended call into rows of that call. `parts` holds the brief calls below the call and below its folds. Returns
+    /// the parts of folds that stay, the rows of the call, and true if no fold stays.
     pub(super) fn absorb(&mut self, call: u64, root: u128, parts: Vec<Pending>) -> (Vec<Pending>, Pending, bool) {
         let mut own = Pending { parent: call, root, rows: Vec::new(), is_told: false };
         let mut within: HashMap<u64, Vec<Row>> = HashMap::new();
@@ -96,7 +94,7 @@ impl Folds {
         std::iter::successors(Some(mark), |mark| self.known.get(mark).map(|known| known.fold.parent.get())).any(|mark| mark == outer)
     }
 
-    /// Returns true if nothing more is counted in a fold and those within it, of which nothing was told.
+    /// Returns true if a fold and all folds within it are complete and were not reported.
     fn has_settled(&self, mark: u64) -> bool {
         let Some(known) = self.known.get(&mark) else { return false };
         let [ended, left, elsewhere, begun, promoted] = known.counts();
@@ -114,7 +112,7 @@ impl Folds {
         self.give_back(mark, fold);
         let tally = snapshot(fold);
         if tally.count == 0 {
-            // All of its calls are told or counted singly.
+            // Each of its calls has a row or is counted elsewhere.
             return rows;
         }
         let (min, max) = tally.range.unwrap_or((u64::MAX, 0));

@@ -1,4 +1,4 @@
-//! The reading side of what is counted: below which rows counts belong, and the paths of calls that decide it.
+//! Decides below which row a count belongs, by the paths of calls.
 
 use super::drain::{RingItem, Rings, frames, slots};
 use super::layout::{RUNNING, Words};
@@ -7,8 +7,8 @@ use crate::brief::{self, Link, Row};
 use crate::fold;
 
 impl Rings {
-    /// What is brief below calls that run, or that ended elsewhere: those have rows of their own, unless they are likely to be counted
-    /// as others of their path. Then it is counted below the first call above them that has one.
+    /// Reports the brief calls whose parent still runs, or ended on another thread. They are counted below that parent, which gets a row.
+    /// If the parent is likely to be counted itself, they are counted below the nearest call above it that has a row.
     pub(super) fn settle(&mut self, now: u64, tell: &mut impl FnMut(RingItem)) {
         let mut briefs = std::mem::take(&mut self.briefs);
         for pending in briefs.rest().filter(|pending| pending.parent != 0) {
@@ -30,7 +30,7 @@ impl Rings {
         self.briefs = briefs;
     }
 
-    /// Has a call get a row, now or at its end.
+    /// Makes sure that a call gets a row, now or at its end.
     fn owe(&mut self, call: u64) {
         self.wanted.insert(call);
         if !self.announced.contains(&call) && self.paths.knows(call) && !self.folds.knows(call) {
@@ -38,7 +38,7 @@ impl Rings {
         }
     }
 
-    /// The call that has made those whose parent is the mark of a fold which may move with it; else the parent.
+    /// Returns the caller above a fold that may still move with it, given the fold's mark. Returns any other parent unchanged.
     fn place_in_folds(&mut self, parent: u64) -> u64 {
         if fold::has_below() && !self.folds.knows(parent) {
             self.discover();
@@ -47,8 +47,7 @@ impl Rings {
         caller.unwrap_or(parent)
     }
 
-    /// Adds what the folds below a call have counted, which has ended, to what is brief within it. Returns false if the call must have a row
-    /// because of a fold.
+    /// Adds the counts of the folds below an ended call to the call's own. Returns false if a fold stays, so that the call needs a row.
     pub(super) fn absorb_folds(&mut self, words: &Words) -> bool {
         self.discover();
         let parts = self.briefs.take(|parent| parent == words.id || self.folds.caller(parent) == Some(words.id));
@@ -80,7 +79,7 @@ impl Rings {
         }
     }
 
-    /// Makes the paths of all calls known that run.
+    /// Records the paths of all running calls.
     pub(super) fn link_running(&mut self, now: u64) {
         self.paths.unlink_running();
         for ring in &self.all {
@@ -88,13 +87,13 @@ impl Rings {
                 self.paths.link_running(words.id, link(&words, now));
             }
         }
-        // What their calls have made has their marks for parents.
+        // The parent of a call within a fold is the mark of the fold.
         for (mark, link) in self.folds.links() {
             self.paths.link_running(mark, link);
         }
     }
 
-    /// Makes the paths of all calls known that have ended, each once, but for brief ones.
+    /// Records the paths of all ended calls that are not brief, once each.
     pub(super) fn link_ended(&mut self, at: usize, head: u64, below: u64) {
         let from = self.all[at].linked.max(self.all[at].taken);
         for (_, words) in self.records(at, from, head) {
@@ -106,7 +105,7 @@ impl Rings {
     }
 }
 
-/// What is known of a call that has run until now.
+/// Describes the place of a call that runs at `now`.
 fn link(words: &Words, now: u64) -> Link {
     let facts = Facts(words.facts);
     Link {

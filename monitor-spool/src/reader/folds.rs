@@ -27,7 +27,7 @@ struct Known<'a> {
     /// Durations of what ended on other threads.
     elsewhere: Vec<u64>,
     cancelled: u64,
-    /// How many of those that seem to run are told in another way.
+    /// Number of calls that seem to run and are reported in another way.
     others: u64,
     /// Something is told that hangs below it.
     stays: bool,
@@ -41,7 +41,7 @@ fn caller(marks: &HashMap<u64, u64>, parent: u64) -> u64 {
 impl<'a> Folds<'a> {
     pub(super) fn of(estate: &'a Estate) -> Self {
         let mut known = HashMap::new();
-        // What moves with a call that is in no ring any more was told with that call.
+        // Folds that move with a call were reported with it if that call is no longer in a ring.
         let calls: HashSet<u64> =
             estate.images.values().flat_map(|image| image.ended.iter().chain(&image.running)).map(|call| call.id).collect();
         let marks: HashMap<u64, u64> =
@@ -137,7 +137,7 @@ impl<'a> Folds<'a> {
         vec![row]
     }
 
-    /// Counts a call that ended on another thread than it began; `false` if it is to be told singly.
+    /// Counts a call that ended on another thread than it began on. Returns false if the call gets a row of its own.
     pub(super) fn take(&mut self, call: &Call, clock: &Clock) -> bool {
         let (true, Some(known), Some((at, end))) = (call.is_folded, self.known.get_mut(&call.parent), call.end) else { return false };
         known.others += 1;
