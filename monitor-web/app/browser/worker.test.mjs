@@ -201,9 +201,9 @@ test("a worker without a channel says that it takes no commands, and one that is
   }, { expected: /status of 40[04]/ });
 });
 
-test("the list of workers counts their tasks by how they ended, and counts on with their heartbeats", async () => {
+test("the list of workers and the page of one count tasks by how they ended, and count on when a task ends", async () => {
   const worker = await new Worker({ program: "render", hostname: newId() }).online();
-  const [first, second] = [queueTask("video.cut", "video"), queueTask("video.cut", "video")];
+  const [first, second, third] = Array.from({ length: 3 }, () => queueTask("video.cut", "video"));
   await worker.send(...first.received(), ...first.started(), ...first.succeeded(1));
   await onPage(`${server}/tasks/workers`, async (page) => {
     const row = page.locator(`tr[data-worker="${worker.id}"]`);
@@ -211,9 +211,16 @@ test("the list of workers counts their tasks by how they ended, and counts on wi
       for (const [at, column] of ["succeeded", "failed", "retried"].entries()) await hasText(row.locator(`.${column}`), expected[at]);
     };
     await counts("1", "0", "0");
-    await worker.send(...second.received(), ...second.started(), ...second.retried("no net"), { type: "worker-heartbeat", time_us: nowUs() });
+    // No event is about the worker itself, such as a heartbeat.
+    await worker.send(...second.received(), ...second.started(), ...second.retried("no net"));
     await counts("1", "0", "1");
-    await worker.send(...second.started(2), ...second.failed("no disk", 2), { type: "worker-heartbeat", time_us: nowUs() });
+    await worker.send(...second.started(2), ...second.failed("no disk", 2));
     await counts("1", "1", "1");
+
+    await row.getByRole("link").click();
+    const succeeded = page.locator(".events dl > div", { hasText: "task-succeeded" });
+    await hasText(succeeded, "task-succeeded1");
+    await worker.send(...third.received(), ...third.started(), ...third.succeeded(1));
+    await hasText(succeeded, "task-succeeded2");
   });
 });

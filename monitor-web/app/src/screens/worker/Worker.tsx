@@ -5,6 +5,7 @@ import { ApiError, fetchProcesses, fetchWorker } from "../../api/client.ts";
 import { askWorker, fetchChannel, fetchCommands } from "../../api/commands.ts";
 import { fetchQueueTasks } from "../../api/queue.ts";
 import { liveStore } from "../../data/live.ts";
+import { useAgain } from "../../data/useAgain.ts";
 import { liveWorkers } from "../../data/workers/live.ts";
 import { t, wordText } from "../../i18n.ts";
 import { offeredBy } from "../../model/orders.ts";
@@ -31,8 +32,8 @@ import "./worker.css";
 
 const STATS_MS = 2000;
 const AGAIN_MS = 3000;
-/** Counts of events are read again so often. */
-const COUNTS_MS = 10_000;
+/** Minimum time between two readings of the counts of events, which are read again after changes. */
+const COUNTS_MS = 1000;
 
 /** One worker: who it is, what it does, and what it can be asked and told. */
 export default function WorkerPage() {
@@ -41,7 +42,8 @@ export default function WorkerPage() {
 }
 
 function OneWorker({ id }: { id: string }) {
-  const read = useQuery({ queryKey: ["worker", id], queryFn: () => fetchWorker(id), refetchInterval: COUNTS_MS, staleTime: 0 });
+  const read = useQuery({ queryKey: ["worker", id], queryFn: () => fetchWorker(id), staleTime: 0 });
+  useAgain(() => void read.refetch(), COUNTS_MS, read.isFetching);
   const live = useSyncExternalStore(liveStore.subscribe, () => liveWorkers().get(id)?.model);
   const worker = live ?? read.data;
   const isOnline = worker?.state === "online";

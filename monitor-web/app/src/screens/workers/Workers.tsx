@@ -4,6 +4,7 @@ import { Fragment, memo, useEffect, useMemo, useState, useSyncExternalStore } fr
 import { fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
 import { liveStore } from "../../data/live.ts";
+import { useAgain } from "../../data/useAgain.ts";
 import { liveWorkers } from "../../data/workers/live.ts";
 import { count, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
@@ -17,6 +18,9 @@ import { Ago } from "../../ui/Time.tsx";
 import "./workers.css";
 
 const MOST = 1000;
+/** The stream has no worker with the end of a task, so the list is read again after changes: after 1 s, and later the more workers there are. */
+const AGAIN_MS = 1000;
+const AGAIN_PER_WORKER_MS = 5;
 const COLUMNS = ["state", "program", "host", "heard", "started", "running", "succeeded", "failed", "retried", "dropped"] as const;
 
 const TASKS = ["succeeded", "failed", "retried"] as const;
@@ -24,6 +28,7 @@ const TASKS = ["succeeded", "failed", "retried"] as const;
 /** Who reports, who is gone, and who was lost with what. */
 export default function Workers() {
   const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal) });
+  useAgain(() => void query.refetch(), AGAIN_MS + AGAIN_PER_WORKER_MS * (query.data?.workers.length ?? 0), query.isFetching);
   const [all, setAll] = useState(false);
   const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
   const known = useMemo(() => {
