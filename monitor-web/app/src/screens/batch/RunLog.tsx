@@ -82,12 +82,12 @@ export function RunLog({ run, agent, isKnown }: Props) {
   );
 }
 
-/** Reads a log to its end, and on as long as the run lasts; an agent that is away is asked again. */
+/** Reads a log to its end, and on as long as the run lasts. An agent that is away (503) or answers too late (504) is asked again. */
 async function follow(run: string, log: Log, signal: AbortSignal, onChange: () => void, onAway: (why: ApiError) => void): Promise<void> {
   for (let pause = SOON_MS; ; ) {
     const before = log.next;
     const piece = await fetchRunLog(run, log.next, signal).catch((error: unknown) => {
-      if (error instanceof ApiError && error.status === 503) return error;
+      if (error instanceof ApiError && (error.status === 503 || error.status === 504)) return error;
       throw error;
     });
     if (signal.aborted) return;
