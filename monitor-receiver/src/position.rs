@@ -68,9 +68,27 @@ impl Position {
     }
 }
 
+impl Drop for Position {
+    /// Unlocks the file. Closing it is not enough: a process that another thread is just starting has a copy of the open file.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_of_the_open_file_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("position");
+        let position = Position::open(&path).unwrap();
+        let copy = position.file.try_clone().unwrap();
+        drop(position);
+        assert_eq!(Position::open(&path).unwrap().number(), None);
+        drop(copy);
+    }
 
     #[test]
     fn what_was_kept_is_there_again() {
