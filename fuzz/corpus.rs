@@ -15,7 +15,7 @@ const TELLING: &[u8] = b"{}[]\",:0-9.eE\\/u%&=+\0\x01\x08\x7f\x80\xff";
 
 /// What is kept of a target, by the names of its files.
 pub fn files(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();

@@ -172,7 +172,7 @@ fn a_copy_is_kept_before_a_migration_and_removed_a_week_later() {
         fs::remove_file(database(&server, suffix)).unwrap();
     }
     let old = rusqlite::Connection::open(database(&server, "")).unwrap();
-    let schema = include_str!("../monitor-server/src/store/sqlite/schema.sql");
+    let schema = include_str!("../crates/monitor-server/src/store/sqlite/schema.sql");
     old.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").unwrap();
     old.execute_batch(&format!("BEGIN; {schema}; PRAGMA application_id=0x504d6f6e; PRAGMA user_version=6; COMMIT;")).unwrap();
     drop(old);

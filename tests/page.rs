@@ -6,7 +6,7 @@ use std::process::Command;
 
 use monitor_tests::{Server, command, example};
 
-/// One test per file of the page's own browser tests (`monitor-web/app/browser`), so that they run in parallel.
+/// One test per file of the page's own browser tests (`crates/monitor-web/app/browser`), so that they run in parallel.
 macro_rules! browser_tests {
     ($($file:ident)*) => {
         const FILES: &[&str] = &[$(stringify!($file)),*];
@@ -32,14 +32,14 @@ fn every_file_of_browser_tests_is_run() {
 }
 
 fn app() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../monitor-web/app")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/monitor-web/app")
 }
 
 /// Runs one file of browser tests against a server of its own, with the real example.
 fn passes(file: &str) {
     assert!(
         app().join("node_modules").is_dir(),
-        "the page's packages are not installed: `npm ci` in monitor-web/app, or `cargo xtask test`"
+        "the page's packages are not installed: `npm ci` in crates/monitor-web/app, or `cargo xtask test`"
     );
     let server = Server::start();
     let pipeline = example("pipeline", None);

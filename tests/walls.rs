@@ -111,7 +111,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
 /// Whoever reads the time of day beside the server's clock isn't steered by it.
 #[test]
 fn the_server_has_one_clock() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-server/src"));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/monitor-server/src"));
     let of_the_system = ["SystemTime::now", "UNIX_EPOCH", "Timestamp::now", "OffsetDateTime::now", "clock_gettime"];
     let read_it = |text: &str| of_the_system.iter().any(|name| text.contains(name));
     let found: Vec<_> = sources(folder).into_iter().filter(|(_, text)| read_it(text)).map(|(path, _)| path).collect();
@@ -124,7 +124,7 @@ const DATABASES_OF_SUBJECTS: [&str; 3] = ["access/sqlite.rs", "commands/ledger.r
 /// Whoever knows the types of one database can't be given another.
 #[test]
 fn what_the_server_keeps_stands_behind_traits() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-server/src"));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/monitor-server/src"));
     let may_name_it = |path: &Path| {
         let path = path.strip_prefix(folder).expect("a file of the server");
         path.starts_with("store/sqlite") || DATABASES_OF_SUBJECTS.iter().any(|database| path == Path::new(database))
@@ -134,6 +134,19 @@ fn what_the_server_keeps_stands_behind_traits() {
     let all = sources(folder).into_iter();
     let found: Vec<_> = all.filter(|(path, text)| !may_name_it(path) && names_it(text)).map(|(path, _)| path).collect();
     assert_eq!(found, [] as [PathBuf; 0], "only store/sqlite/ and the databases of subjects speak with SQLite: see ARCHITECTURE.md");
+}
+
+/// Crates beside `crates/`: those that users depend on, and those that are no part of the product.
+const AT_THE_TOP: [&str; 6] = ["monitor-client", "monitor-macros", "monitor-examples", "monitor-tests", "monitor-test-aborter", "xtask"];
+
+#[test]
+fn crates_lie_in_folders_of_their_names() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let packages = packages();
+    for (name, _) in WALLS.iter().filter(|(name, _)| !AT_THE_TOP.contains(name)) {
+        let manifest = packages[*name].manifest_path.strip_prefix(top).expect("in the workspace");
+        assert_eq!(manifest, format!("crates/{name}/Cargo.toml"), "see ARCHITECTURE.md");
+    }
 }
 
 #[test]

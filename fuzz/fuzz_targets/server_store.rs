@@ -1,9 +1,9 @@
 //! Any events, given to a store whose statements fail here and there, and to the fold in memory.
 #![no_main]
 
-#[path = "../../monitor-server/tests/store/broken.rs"]
+#[path = "../../crates/monitor-server/tests/store/broken.rs"]
 mod broken;
-#[path = "../../monitor-state/tests/support/mod.rs"]
+#[path = "../../crates/monitor-state/tests/support/mod.rs"]
 mod support;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! Any events in any order, folded and looked up by a simple model.
 #![no_main]
 
-#[path = "../../monitor-state/tests/support/mod.rs"]
+#[path = "../../crates/monitor-state/tests/support/mod.rs"]
 mod support;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| support::model::check(&support::chosen::delivered(bytes)));

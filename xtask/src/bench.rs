@@ -43,7 +43,7 @@ fn page(args: &[String]) -> Result<()> {
     }
     let server = Server::start(&target().join("release/monitor"), &data, 0)?;
     let mut bench = command("node", &["browser/bench.mjs"]);
-    bench.args(args).current_dir(workspace().join("monitor-web/app")).env("MONITOR_TEST_URL", server.url());
+    bench.args(args).current_dir(workspace().join("crates/monitor-web/app")).env("MONITOR_TEST_URL", server.url());
     bench.env("MONITOR_BENCH_PACED", target().join("release/examples/paced"));
     run(&mut bench)
 }

@@ -12,9 +12,16 @@ use serde_json::Value;
 
 use crate::run::{cargo, step, target, workspace};
 
-/// The client and the crates of ours that it depends on.
-const CRATES: [&str; 7] =
-    ["monitor-wire", "monitor-macros", "monitor-core", "monitor-state", "monitor-otlp", "monitor-spool", "monitor-client"];
+/// Folders of the client and of the crates of ours that it depends on.
+const CRATES: [&str; 7] = [
+    "crates/monitor-wire",
+    "crates/monitor-core",
+    "crates/monitor-state",
+    "crates/monitor-otlp",
+    "crates/monitor-spool",
+    "monitor-macros",
+    "monitor-client",
+];
 /// Features that are compiled: the default ones, and those that are used most.
 const FEATURES: &str = "batch,log,rayon,testing,tokio-process,tracing";
 
@@ -44,8 +51,8 @@ fn copy_crates(copy: &Path) -> Result<()> {
     let (_, rest) = root.split_once("\n[workspace.package]").context("Cargo.toml has no [workspace.package]")?;
     fs::create_dir_all(copy)?;
     fs::write(copy.join("Cargo.toml"), format!("[workspace]\nresolver = \"3\"\nmembers = {CRATES:?}\n\n[workspace.package]{rest}"))?;
-    for name in CRATES {
-        let (from, to) = (workspace().join(name), copy.join(name));
+    for folder in CRATES {
+        let (from, to) = (workspace().join(folder), copy.join(folder));
         if to.join("src").exists() {
             fs::remove_dir_all(to.join("src"))?;
         }

@@ -30,7 +30,7 @@ pub(crate) fn soak(rounds: u32) -> Result<()> {
     properties.args(WITH_PROPERTIES.iter().flat_map(|package| ["-p", package]));
     step("property tests, long", properties.env("PROPTEST_CASES", (CASES * rounds).to_string()))?;
     let mut page = command("npm", &["test"]);
-    step("a day of the page", page.current_dir(workspace().join("monitor-web/app")).env("MONITOR_SOAK", "1"))?;
+    step("a day of the page", page.current_dir(workspace().join("crates/monitor-web/app")).env("MONITOR_SOAK", "1"))?;
     let mut tests = cargo(&["test", "-p", "monitor-tests", "--", "--nocapture"]);
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
 }
@@ -106,7 +106,7 @@ pub(crate) fn api(seconds: u32) -> Result<()> {
     let server = Server::start(&target().join("debug/monitor"), &data, 0)?;
     // The tree of the description's examples. It runs, so that no request deletes it that doesn't say so.
     let sample = |name| -> Result<Value> {
-        let path = workspace().join("monitor-wire/fixtures").join(name);
+        let path = workspace().join("crates/monitor-wire/fixtures").join(name);
         Ok(serde_json::from_slice(&std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?)?)
     };
     let mut batch = sample("batch.json")?;

@@ -29,7 +29,7 @@ pub(crate) fn test() -> Result<()> {
         line.current_dir(workspace().join(folder));
         line
     };
-    let npm = |args: &[&str]| npm_in("monitor-web/app", args);
+    let npm = |args: &[&str]| npm_in("crates/monitor-web/app", args);
     steps.run("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]));
     steps.run("the page: types", &mut npm(&["run", "check"]));
     steps.run("the page: tests", &mut npm(&["test"]));

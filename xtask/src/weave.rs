@@ -15,15 +15,15 @@ use crate::run::{cargo, step, target, workspace};
 /// A project: its crate, version, program, and arguments of a short run; `{}` is this repository, `{project}` the project's folder. A
 /// library has no program.
 const PROJECTS: [(&str, &str, &str, &[&str]); 11] = [
-    ("ripgrep", "15.2.0", "rg", &["--no-config", "-c", "fn ", "{}/monitor-server"]),
-    ("fd-find", "10.5.0", "fd", &["-e", "rs", ".", "{}/monitor-server"]),
+    ("ripgrep", "15.2.0", "rg", &["--no-config", "-c", "fn ", "{}/crates/monitor-server"]),
+    ("fd-find", "10.5.0", "fd", &["-e", "rs", ".", "{}/crates/monitor-server"]),
     ("hyperfine", "1.20.0", "hyperfine", &["-N", "-r", "20", "true"]),
     ("mini-redis", "0.4.1", "mini-redis-cli", &["--help"]),
     // Both call themselves as deep as the stack of a test's thread bears it: `recursion_limit::bugfix`, `ackermann`.
     ("just", "1.59.0", "just", &["--dump", "--justfile", "{project}/justfile"]),
     ("jaq-core", "3.1.2", "", &[]),
     ("jaq", "3.1.2", "jaq", &["-n", "[range(10000)] | add"]),
-    ("tokei", "15.0.0", "tokei", &["{}/monitor-server"]),
+    ("tokei", "15.0.0", "tokei", &["{}/crates/monitor-server"]),
     ("zoxide", "0.10.0", "zoxide", &["init", "bash"]),
     ("oxipng", "10.2.1", "oxipng", &["--dry-run", "{}/docs/page/logs-en.png"]),
     ("base64", "0.23.1", "", &[]),

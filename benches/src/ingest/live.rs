@@ -18,7 +18,7 @@ use crate::server::Server;
 /// How many follow the stream in the last row.
 const MANY: usize = 1_000;
 
-/// What the page asks of the stream when it shows a list (`monitor-web/app/src/live/open.ts`).
+/// What the page asks of the stream when it shows a list (`crates/monitor-web/app/src/live/open.ts`).
 const LIST: &str = "within=200000&subject=roots";
 
 /// The stream of a server, line by line.

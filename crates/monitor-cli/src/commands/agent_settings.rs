@@ -1,0 +1,258 @@
+//! Settings of `monitor agent`: a flag has precedence over the environment, that over `agent.toml`, that over the default.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use etcetera::BaseStrategy as _;
+use monitor_agent::{ChannelCommands, Defaults};
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+/// Variable that names the file, for commands without the flag `--config`.
+const CONFIG: &str = "MONITOR_AGENT_CONFIG";
+const MAX_RUNS: u32 = 100;
+/// Unless the settings say otherwise, so many bytes of a run's output are kept: 100 MiB.
+const RUN_OUTPUT_BYTES: u64 = 100 << 20;
+const MOST_RUNS: u32 = 10_000;
+
+/// Flags and environment variables. Each is also a key of `agent.toml`, except the file itself.
+#[derive(Debug, Default, clap::Args, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// The settings file [default: `monitor/agent.toml` in the user's configuration folder, if it exists]
+    #[arg(long, value_name = "FILE", env = "MONITOR_AGENT_CONFIG")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// A folder of files that define tasks, in TOML, or in JSON if they are called so
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_TASKS")]
+    pub(super) tasks: Option<PathBuf>,
+    /// Its folder: database, runs, and `task/NAME` of each task [default: monitor/agent in the user's folder for state]
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_DATA")]
+    pub(super) data: Option<PathBuf>,
+    /// The folder that has `task/NAME` of each task: programs, publish, history, logs [default: that of --data]
+    #[arg(long, value_name = "DIR", env = "MONITOR_AGENT_HOME")]
+    pub(super) home: Option<PathBuf>,
+    /// Its name, which tasks have in `on` [default: that of its token, if that one's scope is `agent`, else the machine's]
+    #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_NAME")]
+    pub(super) name: Option<String>,
+    /// What it accepts from the server: `all`, definitions of tasks; `files`, no definitions, only those of its files; `all,commands` or
+    /// `files,commands`, also the command of every alert channel, even if `agent.toml` doesn't list it [default: all]
+    #[arg(long, value_name = "WHAT", env = "MONITOR_AGENT_ACCEPT", value_parser = Accept::read)]
+    #[serde(deserialize_with = "accept")]
+    accept: Option<Accept>,
+    /// The table of tasks' settings that holds here, as in `[config.production]`
+    #[arg(long, value_name = "NAME", env = "MONITOR_AGENT_PROFILE")]
+    pub(super) profile: Option<String>,
+    /// Most runs at the same time [default: 100]
+    #[arg(long, value_name = "N", env = "MONITOR_AGENT_MAX_RUNS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_RUNS)))]
+    #[serde(deserialize_with = "max_runs")]
+    max_runs: Option<u32>,
+    /// So many bytes of a run's output are kept, the first half and the last one, such as 500M [default: 100M]
+    #[arg(long, value_name = "BYTES", env = "MONITOR_AGENT_RUN_OUTPUT_BYTES", value_parser = super::run::bytes)]
+    #[serde(deserialize_with = "run_output_bytes")]
+    run_output_bytes: Option<u64>,
+    /// The server's address
+    #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
+    #[serde(deserialize_with = "url")]
+    pub(super) server: Option<Url>,
+    /// The file whose first line is the token that the server is shown [default: that of `MONITOR_TOKEN` or `MONITOR_TOKEN_FILE`]
+    #[arg(long, value_name = "FILE", env = "MONITOR_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// The file of the server's certificate, the only one that is trusted then [default: what the machine trusts]
+    #[arg(long, value_name = "FILE", env = "MONITOR_SERVER_CERT")]
+    pub(super) server_cert: Option<PathBuf>,
+    /// The server's `alerts.toml`, whose commands of channels the agent runs: set by the server that starts it
+    #[arg(long, value_name = "FILE", hide = true)]
+    #[serde(skip)]
+    alerts_file: Option<PathBuf>,
+    /// Commands of alert channels that the agent runs, by the name of the channel. Only the file has them.
+    #[arg(skip)]
+    commands: BTreeMap<String, Vec<String>>,
+    /// What holds for tasks that say nothing else. Only the file has it.
+    #[arg(skip)]
+    #[serde(deserialize_with = "all_tasks")]
+    all_tasks: Defaults,
+}
+
+/// What an agent accepts from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Accept {
+    definitions: bool,
+    commands: bool,
+}
+
+impl Accept {
+    fn read(text: &str) -> Result<Self, String> {
+        let (whose, commands) = text.split_once(',').map_or((text, false), |(whose, more)| (whose, more.trim() == "commands"));
+        let is_whole = commands || !text.contains(',');
+        match (whose.trim(), is_whole) {
+            ("all", true) => Ok(Self { definitions: true, commands }),
+            ("files", true) => Ok(Self { definitions: false, commands }),
+            _ => Err(format!("{text:?}: expected all, files, or one of them with commands, as in all,commands")),
+        }
+    }
+}
+
+fn accept<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Accept>, D::Error> {
+    Accept::read(&String::deserialize(from)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn url<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    crate::client::read_url(&String::deserialize(from)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn max_runs<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let number = u32::deserialize(from)?;
+    let is_right = (1..=MOST_RUNS).contains(&number);
+    is_right.then_some(Some(number)).ok_or_else(|| serde::de::Error::custom(format!("expected a number from 1 to {MOST_RUNS}")))
+}
+
+fn all_tasks<'de, D: Deserializer<'de>>(from: D) -> Result<Defaults, D::Error> {
+    Defaults::read(&serde_json::Map::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+fn run_output_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    super::run::bytes(&String::deserialize(from)?).map(Some).map_err(serde::de::Error::custom)
+}
+
+impl Settings {
+    /// Adds the settings of `agent.toml` to those of flags and environment.
+    pub(super) fn resolve(self) -> anyhow::Result<Self> {
+        let file = file(self.config.as_deref())?;
+        Ok(Self {
+            config: self.config,
+            tasks: self.tasks.or(file.tasks),
+            data: self.data.or(file.data),
+            home: self.home.or(file.home),
+            name: self.name.or(file.name),
+            accept: self.accept.or(file.accept),
+            profile: self.profile.or(file.profile),
+            max_runs: self.max_runs.or(file.max_runs),
+            run_output_bytes: self.run_output_bytes.or(file.run_output_bytes),
+            server: self.server.or(file.server),
+            // `MONITOR_TOKEN` is part of the environment as well.
+            token_file: self.token_file.or(file.token_file.filter(|_| std::env::var_os("MONITOR_TOKEN").is_none())),
+            server_cert: self.server_cert.or(file.server_cert),
+            alerts_file: self.alerts_file,
+            commands: file.commands,
+            all_tasks: file.all_tasks,
+        })
+    }
+
+    pub(super) fn max_runs(&self) -> u32 {
+        self.max_runs.unwrap_or(MAX_RUNS)
+    }
+
+    pub(super) fn run_output_bytes(&self) -> u64 {
+        self.run_output_bytes.unwrap_or(RUN_OUTPUT_BYTES)
+    }
+
+    /// True if the agent takes no definitions from the server.
+    pub(super) fn files_only(&self) -> bool {
+        self.accept.is_some_and(|accept| !accept.definitions)
+    }
+
+    /// What holds for tasks that say nothing else.
+    pub(super) fn defaults(&self) -> Defaults {
+        self.all_tasks.clone()
+    }
+
+    /// The commands of alert channels that the agent runs.
+    pub(super) fn commands(&self) -> ChannelCommands {
+        let any = self.accept.is_some_and(|accept| accept.commands);
+        ChannelCommands { any, listed: self.commands.clone(), alerts_file: self.alerts_file.clone() }
+    }
+}
+
+/// The folder that `agent.toml` names, for commands that look for an agent of this machine.
+pub(super) fn data_of_file() -> anyhow::Result<Option<PathBuf>> {
+    let named = std::env::var_os(CONFIG).map(PathBuf::from);
+    Ok(file(named.as_deref())?.data)
+}
+
+/// Reads the file that is named, which must exist, or the default one, if there is one.
+fn file(named: Option<&Path>) -> anyhow::Result<Settings> {
+    let default = || Some(etcetera::base_strategy::choose_native_strategy().ok()?.config_dir().join("monitor").join("agent.toml"));
+    let Some(path) = named.map(Path::to_owned).or_else(|| default().filter(|path| path.exists())) else {
+        return Ok(Settings::default());
+    };
+    let text = std::fs::read_to_string(&path).with_context(|| format!("could not read the settings file {}", path.display()))?;
+    parse(&path, &text)
+}
+
+/// Reads a file. An error names file, line and key.
+fn parse(path: &Path, text: &str) -> anyhow::Result<Settings> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let number = text.char_indices().take_while(|(index, _)| *index < at).filter(|(_, letter)| *letter == '\n').count();
+        let key = text.lines().nth(number).and_then(|line| line.split_once('=')).map(|(key, _)| format!("{}: ", key.trim()));
+        anyhow::anyhow!("{}:{}: {}{}", path.display(), number + 1, key.unwrap_or_default(), error.message())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    /// The example of docs/batch.md.
+    fn example() -> &'static str {
+        let docs = include_str!("../../../../docs/batch.md");
+        let (_, rest) = docs.split_once("```toml\n# agent.toml\n").expect("an example of agent.toml in docs/batch.md");
+        rest.split_once("```").expect("its end").0
+    }
+
+    #[test]
+    fn every_flag_is_a_key_and_the_documented_example_has_each() {
+        let command = Settings::augment_args(clap::Command::new("agent"));
+        let hidden = ["config", "alerts-file"];
+        let flags: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long()).map(str::to_owned).collect();
+        let table: toml::Table = example().parse().unwrap();
+        for flag in flags.iter().filter(|flag| !hidden.contains(&flag.as_str())) {
+            assert!(table.contains_key(flag), "docs/batch.md has no {flag}");
+        }
+        let read = parse(Path::new("agent.toml"), example()).unwrap();
+        assert!(read.commands().listed.contains_key("page") && !read.commands().any && !read.files_only());
+    }
+
+    #[test]
+    fn flags_have_precedence_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.toml");
+        std::fs::write(&path, "name = \"file\"\nmax-runs = 7\naccept = \"files,commands\"\n").unwrap();
+        let given = |args: &[&str]| {
+            let command = Settings::augment_args(clap::Command::new("agent"));
+            let path = path.to_str().unwrap();
+            let matches = command.try_get_matches_from([&["agent", "--config", path], args].concat()).unwrap();
+            Settings::from_arg_matches(&matches).unwrap().resolve().unwrap()
+        };
+        let settings = given(&["--name", "flag"]);
+        assert_eq!((settings.name.as_deref(), settings.max_runs()), (Some("flag"), 7));
+        assert!(settings.files_only() && settings.commands().any);
+        let settings = given(&["--accept", "all", "--max-runs", "8"]);
+        assert_eq!((settings.name.as_deref(), settings.max_runs()), (Some("file"), 8));
+        assert!(!settings.files_only() && !settings.commands().any);
+    }
+
+    #[test]
+    fn a_mistake_in_the_file_is_named_with_file_line_and_key() {
+        for (text, expected) in [
+            ("\nname = 5\n", "a.toml:2: name: invalid type"),
+            ("[all-tasks]\nhooks = { befor = [\"x\"] }\n", "a.toml:1: all-tasks.hooks.befor: there is no such key; did you mean before?"),
+            ("run-output-bytes = \"no\"\n", "a.toml:1: run-output-bytes: expected a number of bytes such as 500M or 2G"),
+            ("max-runs = 0\n", "a.toml:1: max-runs: expected a number from 1 to 10000"),
+            ("taks = \"x\"\n", "a.toml:1: taks: unknown field `taks`"),
+            ("accept = \"all,everything\"\n", "a.toml:1: accept: \"all,everything\": expected all, files"),
+            ("server = \"nowhere\"\n", "a.toml:1: server: "),
+            ("[commands]\npage = \"/bin/page\"\n", "a.toml:2: page: invalid type"),
+            ("alerts-file = \"x\"\n", "a.toml:1: alerts-file: unknown field"),
+        ] {
+            let error = parse(Path::new("a.toml"), text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+        let missing = file(Some(Path::new("/nowhere/agent.toml"))).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/agent.toml"));
+    }
+}
