@@ -150,6 +150,17 @@ fn crates_lie_in_folders_of_their_names() {
 }
 
 #[test]
+fn the_readme_installs_a_crate_from_its_folder() {
+    let folders: Vec<&str> =
+        include_str!("../README.md").split("cargo install --path ").skip(1).filter_map(|rest| rest.lines().next()).collect();
+    assert!(!folders.is_empty(), "the README has the command");
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    for folder in folders {
+        assert!(top.join(folder).join("Cargo.toml").is_file(), "README.md: no crate in {folder}");
+    }
+}
+
+#[test]
 fn every_crate_has_its_walls() {
     let packages = packages();
     let members: BTreeSet<&str> =
