@@ -47,8 +47,8 @@ pub fn damaged(target: &str) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// So many cases for each so many usual ones, of which `PROPTEST_CASES` tells how many there are.
-pub fn cases(so_many: u32, of_usual: u32) -> ProptestConfig {
+/// Settings with `number` cases for every `of_usual` usual ones (`PROPTEST_CASES`).
+pub fn cases(number: u32, of_usual: u32) -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig { cases: so_many * usual.cases / of_usual, ..usual }
+    ProptestConfig { cases: number * usual.cases / of_usual, ..usual }
 }

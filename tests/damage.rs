@@ -62,7 +62,7 @@ fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
     }
 }
 
-/// What a file holds, if it is there.
+/// Returns the contents of a file, if it exists.
 type Bytes<'a> = Option<&'a [u8]>;
 
 #[test]
@@ -99,7 +99,7 @@ fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
             assert_eq!(fs::read(database(&server, suffix)).ok().as_deref(), bytes, "{what}: monitor.db{suffix} is as it was");
         }
     }
-    // As the words say: whoever deletes the mark goes on with what is left.
+    // As the message says: without the mark, the server goes on with what is left.
     fs::write(database(&server, ""), &file).unwrap();
     let _ = fs::remove_file(database(&server, "-wal"));
     fs::remove_file(database(&server, ".mark")).unwrap();

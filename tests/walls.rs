@@ -121,7 +121,7 @@ fn the_server_has_one_clock() {
 /// Files beside `store/sqlite/` that speak with SQLite: the databases of subjects, each behind what its folder shows.
 const DATABASES_OF_SUBJECTS: [&str; 3] = ["access/sqlite.rs", "commands/ledger.rs", "commands/newest.rs"];
 
-/// Whoever knows the types of one database can't be given another.
+/// Code that names the types of one database can't work with another.
 #[test]
 fn what_the_server_keeps_stands_behind_traits() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/monitor-server/src"));

@@ -70,7 +70,7 @@ pub(crate) fn crowd(workers: u32, seconds: u32) -> Result<()> {
     step("a crowd of workers", &mut test)
 }
 
-/// In a release build, for it tells what it costs.
+/// Runs with a server that is away. It prints costs, so it is a release build.
 pub(crate) fn away(minutes: u64) -> Result<()> {
     let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
     step("a server that is away", test.env("MONITOR_AWAY_SECONDS", (minutes * 60).to_string()))
@@ -95,7 +95,7 @@ pub(crate) fn proxies() -> Result<()> {
     step("nginx and Caddy", &mut cargo(&["test", "-p", "monitor-tests", "--features", "proxies", "--test", "proxies"]))
 }
 
-/// What the server answers to requests that are made from its description, and to wrong ones: nothing that the description doesn't say.
+/// Sends right and wrong requests that are generated from the API description. Fails if an answer doesn't match the description.
 pub(crate) fn api(seconds: u32) -> Result<()> {
     let bin = python("api")?;
     step("build", &mut cargo(&["build", "-p", "monitor-cli"]))?;

@@ -146,7 +146,7 @@ fn converse(project: &Path, binaries: &Path, server: &Server) -> Result<()> {
     redis.kill()?;
     redis.wait()?;
     ensure!(value == "\"value\"", "mini-redis-server answers {value}");
-    // As soon as what it left is shipped.
+    // Its events are all shipped when its spool is empty.
     let is_shipped = || fs::read_dir(project.join("../spool")).map_or(true, |mut left| left.next().is_none());
     while !is_shipped() && begun.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(50));

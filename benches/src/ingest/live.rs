@@ -1,4 +1,4 @@
-//! What subscribers cost, and how soon they hear.
+//! Measures the cost of subscribers to the stream, and the delay of events.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -40,7 +40,7 @@ impl Stream {
         Ok(stream)
     }
 
-    /// What it comes by.
+    /// Returns the connection.
     pub(super) fn socket(&mut self) -> &mut TcpStream {
         self.reader.get_mut()
     }
@@ -179,7 +179,7 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
     for (name, subscribers, query) in [("one, to every event", 1, ""), ("1,000, to workers", MANY, "?types=worker-lost")] {
         progress(&format!("live: paced, {name}"));
         let server = Server::start_free(&options.monitor)?;
-        // Of those who want nothing that comes, one more hears the probes.
+        // The other subscribers receive no event, so one more receives the probes.
         let extra = if subscribers > 1 {
             (0..subscribers).map(|_| Stream::open(server.address(), query)).collect::<Result<Vec<_>>>()?
         } else {

@@ -12,6 +12,8 @@ mod doctor;
 mod event;
 #[cfg(feature = "openapi")]
 mod event_schema;
+mod failure;
+mod fold;
 mod heartbeat;
 mod host;
 mod ids;
@@ -47,15 +49,17 @@ pub use command::{
 };
 pub use doctor::{Diagnosis, Finding, Likely};
 pub use event::{
-    CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
-    ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, WorkerRef,
+    CUT_FIELDS, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
+    ProcessQueued, ProcessStarted, ProcessUpdated, Retry, UnknownEvent, WorkerRef,
 };
+pub use failure::{Error, Source};
+pub use fold::{Fold, FoldError, quantile_ns};
 pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Attempt, Counts, Fold, FoldError, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage,
-    Progress, Root, RootsPage, StreamMessage, TreePage, Worker, WorkerTasks, WorkersPage, quantile_ns,
+    Attempt, Counts, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress, Root,
+    RootsPage, StreamMessage, TreePage, Worker, WorkerTasks, WorkersPage,
 };
 pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS, check_arguments};
 #[cfg(feature = "tls")]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Source, WorkerRef};
+use crate::event::WorkerRef;
+use crate::failure::Source;
 use crate::ids::WorkerId;
 use crate::words::{Kind, WorkerRole};
 
