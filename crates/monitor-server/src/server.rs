@@ -307,6 +307,8 @@ impl Server {
                 async move { revoked::watch(&access, &room, &clock, &duty, &stopping).await }
             });
         }
+        // The first request already sees the rules and channels of the file. If they can't be read, the duty reports it and tries again.
+        drop(alerts.read_rules().await);
         alerts.begin(&mut duties);
         duties.begin("commands", move |duty| {
             let commands = commands.clone();

@@ -53,6 +53,11 @@ impl AlertsFile {
         Some(self.parse(size))
     }
 
+    /// Has [`read`](Self::read) return the file again although it hasn't changed.
+    pub(crate) fn forget(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// The last version of the file without mistakes; none if there was no such version.
     pub(crate) fn last_good(&self) -> Option<Settings> {
         Settings::from_toml(&std::fs::read_to_string(&self.copy).ok()?).ok()

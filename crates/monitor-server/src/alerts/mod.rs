@@ -373,17 +373,17 @@ impl Alerts {
         is_time
     }
 
-    /// Reads rules and channels anew if the file or the rules of the database have changed.
-    async fn read_rules(&self) -> Result<(), IngestError> {
+    /// Reads rules and channels again if the file or the rules of the database have changed.
+    pub(crate) async fn read_rules(&self) -> Result<(), IngestError> {
         if !self.is_time_to_look() {
             return Ok(());
         }
         let known = self.rules();
-        let read = self.parts.file.read();
         let store = self.parts.store.clone();
         let stored = blocking(move || store.alert_rules()).await?;
         let is_first = known.rules.is_empty();
         let can_mail = self.can_mail().await?;
+        let read = self.parts.file.read();
         if read.is_none() && stored == known.stored && can_mail == known.can_mail && !is_first {
             return Ok(());
         }
@@ -409,7 +409,8 @@ impl Alerts {
         let rules = monitor_alerts::rules(&settings.rules, &of_page);
         let fast = rules.iter().any(|rule| rule.on.cause.contains(&Cause::Fast));
         let watched = Watched { names: rules.iter().filter_map(|rule| rule.on.name.clone()).collect(), fast };
-        self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await?;
+        let watched = self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await;
+        watched.inspect_err(|_| self.parts.file.forget())?;
         *self.lock() = Arc::new(Ruleset { settings, mistakes, stored, rules, can_mail });
         if let Some(memory) = self.memory.lock().await.as_mut() {
             memory.wake_us = None;
