@@ -307,8 +307,6 @@ impl Server {
                 async move { revoked::watch(&access, &room, &clock, &duty, &stopping).await }
             });
         }
-        // The first request already sees the rules and channels of the file. If they can't be read, the duty reports it and tries again.
-        drop(alerts.read_rules().await);
         alerts.begin(&mut duties);
         duties.begin("commands", move |duty| {
             let commands = commands.clone();
@@ -332,6 +330,8 @@ impl Server {
             });
         }
         let (changing, senders) = (app.changing.clone(), [app.otlp.clone(), app.pings.clone()]);
+        // So that the first request already sees the channels of the file.
+        alerts.first_read().await;
         let serve = http::serve(listener, http::router(app), &config, room, tls, stopping.clone());
         let stop = async {
             shutdown.await;

@@ -14,7 +14,7 @@ pub mod text;
 mod troubles;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use monitor_alerts::{Cause, Hush, Rule, Settings, State, Step, World};
@@ -58,7 +58,7 @@ pub(crate) struct Alerts {
     signal: Arc<Notify>,
     /// Something is to be sent.
     to_send: Notify,
-    rules: Mutex<Arc<Ruleset>>,
+    rules: watch::Sender<Arc<Ruleset>>,
     /// When the file and the rules of the database were looked at.
     looked: Mutex<Option<Duration>>,
     memory: tokio::sync::Mutex<Option<Memory>>,
@@ -99,6 +99,9 @@ pub(crate) struct Ruleset {
 /// Signs that wait are looked at again after this time, in microseconds.
 const HELD_US: u64 = 100_000;
 
+/// A server whose database is too busy to list the rules answers without them after this time.
+const LONGEST_FIRST_READ: Duration = Duration::from_secs(2);
+
 /// What is remembered between steps.
 struct Memory {
     cursor: u64,
@@ -110,7 +113,7 @@ struct Memory {
 impl Alerts {
     pub(crate) fn new(parts: Parts) -> Self {
         let signal = parts.signal.clone();
-        let (rules, memory, sending) = (Mutex::default(), tokio::sync::Mutex::default(), outbox::Sending::default());
+        let (rules, memory, sending) = (watch::Sender::default(), tokio::sync::Mutex::default(), outbox::Sending::default());
         let firing = watch::Sender::default();
         Self {
             parts,
@@ -155,11 +158,13 @@ impl Alerts {
 
     /// Rules and channels as they hold.
     pub(crate) fn rules(&self) -> Arc<Ruleset> {
-        self.lock().clone()
+        self.rules.borrow().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Ruleset>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until rules and channels were read for the first time, but at most [`LONGEST_FIRST_READ`].
+    pub(crate) async fn first_read(&self) {
+        let mut rules = self.rules.subscribe();
+        drop(tokio::time::timeout(LONGEST_FIRST_READ, rules.wait_for(|ruleset| !ruleset.rules.is_empty())).await);
     }
 
     /// Decides until the server stops.
@@ -374,7 +379,7 @@ impl Alerts {
     }
 
     /// Reads rules and channels again if the file or the rules of the database have changed.
-    pub(crate) async fn read_rules(&self) -> Result<(), IngestError> {
+    async fn read_rules(&self) -> Result<(), IngestError> {
         if !self.is_time_to_look() {
             return Ok(());
         }
@@ -411,7 +416,7 @@ impl Alerts {
         let watched = Watched { names: rules.iter().filter_map(|rule| rule.on.name.clone()).collect(), fast };
         let watched = self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await;
         watched.inspect_err(|_| self.parts.file.forget())?;
-        *self.lock() = Arc::new(Ruleset { settings, mistakes, stored, rules, can_mail });
+        self.rules.send_replace(Arc::new(Ruleset { settings, mistakes, stored, rules, can_mail }));
         if let Some(memory) = self.memory.lock().await.as_mut() {
             memory.wake_us = None;
         }
