@@ -8,6 +8,8 @@ import { Worker } from "./events.mjs";
 
 /** Longest wait for one condition, in milliseconds: a busy machine needs minutes. */
 const PATIENCE = 180_000;
+/** So many characters of a page are printed when its test fails. */
+const MOST_TOLD = 4000;
 
 let browser;
 
@@ -70,11 +72,20 @@ export async function onPage(address, test, { expected, ...options } = {}) {
     await page.goto(address);
     await test(page, context);
     assert.deepEqual(errors, []);
+  } catch (error) {
+    await tellShown(page, errors);
+    throw error;
   } finally {
     // A handler may be at work on an answer that nobody waits for any more.
     await page.unrouteAll({ behavior: "ignoreErrors" });
     await context.close();
   }
+}
+
+/** Prints what a page shows when its test fails, for whoever reads why. */
+async function tellShown(page, errors) {
+  const shown = await page.evaluate(() => document.body.innerText).catch((error) => `nothing can be read: ${error.message}`);
+  console.log(`${page.url()} shows:\n${shown.slice(0, MOST_TOLD)}\nerrors: ${JSON.stringify(errors)}`);
 }
 
 /** Waits until a locator's text is, or matches, what is expected. */

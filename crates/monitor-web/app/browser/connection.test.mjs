@@ -157,6 +157,29 @@ test("a tree that could not be read is read when the connection is back", async 
   );
 });
 
+test("a tree whose reading failed while the stream goes on is read again", async () => {
+  const tree = new Tree("read twice");
+  await worker.send(tree.own, tree.end(tree.own, 5));
+  await onPage(
+    `${origin}/tasks?name=read+twice`,
+    async (page) => {
+      await hasText(page.locator(".connection"), "live");
+      await hasTreeScreen(page);
+      const paths = /\/api\/v1\/roots\/[^/]+\/tree/;
+      let refused = 0;
+      await page.route(paths, (route) => {
+        refused += 1;
+        return refused === 1 ? route.abort() : route.continue();
+      });
+      await page.locator(`.root[data-root="${tree.rootId}"]`).click();
+      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+      assert.ok(refused > 1);
+      await hasText(page.locator(".connection"), "live");
+    },
+    broken,
+  );
+});
+
 test("twelve tabs are live at once over one connection, and tell how it stands", async () => {
   const tree = new Tree("watched by many");
   await worker.send(tree.own);

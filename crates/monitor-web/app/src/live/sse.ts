@@ -48,7 +48,7 @@ export class EventParser {
 }
 
 /**
- * Reads a stream until it ends, fails, is aborted or stays silent for `silenceMs`.
+ * Reads a stream until it ends, fails, is aborted or stays silent for `silenceMs`, before its answer too.
  * `onData` is called for everything that arrives, keep-alives included.
  */
 export async function readEvents(
@@ -58,18 +58,23 @@ export async function readEvents(
   on: { open(): void; data(events: ServerEvent[]): void },
 ): Promise<void> {
   const silence = new AbortController();
-  const answer = await fetch(url, {
-    headers: { accept: "text/event-stream" },
-    cache: "no-store",
-    signal: AbortSignal.any([signal, silence.signal]),
-  });
+  const within = <Value>(awaited: Promise<Value>) => {
+    const timer = setTimeout(() => silence.abort(), silenceMs);
+    return awaited.finally(() => clearTimeout(timer));
+  };
+  const answer = await within(
+    fetch(url, {
+      headers: { accept: "text/event-stream" },
+      cache: "no-store",
+      signal: AbortSignal.any([signal, silence.signal]),
+    }),
+  );
   if (!answer.ok || !answer.body) throw new Error(`the stream answered ${answer.status}`);
   on.open();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   const parser = new EventParser();
   for (;;) {
-    const timer = setTimeout(() => silence.abort(), silenceMs);
-    const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+    const { done, value } = await within(reader.read());
     if (done) return;
     on.data(parser.push(value));
   }

@@ -22,6 +22,9 @@ import { type LaneKind, laneNames } from "./lanes.ts";
 const FIRST_PAGE = 250;
 const NEXT_PAGE = 50_000;
 
+/** A reading that failed while the server is there is tried again after so long. */
+const AGAIN_MS = 2000;
+
 /** About so many rows of a tree are in sight at once. */
 const SCREENFUL = 40;
 
@@ -55,6 +58,7 @@ export class RootView {
   private grouped = false;
   private laneKind: LaneKind = "tree";
   private readonly spreads = new WeakMap<Group, GroupSpread & { version: number }>();
+  private again: ReturnType<typeof setTimeout> | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly later = (ms: number) => {
     this.timer ??= setTimeout(() => {
@@ -233,12 +237,18 @@ export class RootView {
     void this.read();
     // What a break of the connection kept from being read is read when it is over.
     this.unwatch = connectionStore.subscribe(() => {
-      const isRefused = this.problem instanceof ApiError && this.problem.status >= 400;
-      if (this.problem !== null && !isRefused && connectionStore.get().state === "live") void this.read();
+      if (this.isBroken()) void this.read();
     });
   }
 
+  /** Whether the tree could not be read though the server is there and did not refuse. */
+  private isBroken(): boolean {
+    const isRefused = this.problem instanceof ApiError && this.problem.status >= 400;
+    return this.problem !== null && !isRefused && connectionStore.get().state === "live";
+  }
+
   private async read(): Promise<void> {
+    clearTimeout(this.again);
     this.reading?.abort();
     const reading = new AbortController();
     this.reading = reading;
@@ -260,6 +270,10 @@ export class RootView {
     } catch (error) {
       if (reading.signal.aborted) return;
       this.problem = error;
+      // A single request may fail while the stream goes on: then nothing else would have the tree read again.
+      this.again = setTimeout(() => {
+        if (this.isBroken()) void this.read();
+      }, AGAIN_MS);
     }
     this.loading = false;
     this.changed();
@@ -359,6 +373,7 @@ export class RootView {
 
   private stop(): void {
     this.unwatch();
+    clearTimeout(this.again);
     this.reading?.abort();
     this.subscription?.close();
     this.subscription = null;
