@@ -7,9 +7,10 @@ use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
 /// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
 const WALLS: &[(&str, &[&str])] = &[
-    ("monitor-wire", &["rustls", "serde", "serde_json", "utoipa"]),
-    ("monitor-api", &["monitor-wire", "*"]),
-    ("monitor-receiver", &["monitor-wire", "monitor-api", "*"]),
+    ("monitor-wire", &["serde", "serde_json", "utoipa"]),
+    ("monitor-http", &["rustls"]),
+    ("monitor-api", &["monitor-http", "monitor-wire", "*"]),
+    ("monitor-receiver", &["monitor-http", "monitor-wire", "monitor-api", "*"]),
     ("monitor-text", &["monitor-wire", "anstyle", "jiff", "unicode-width"]),
     ("monitor-top", &["monitor-wire", "monitor-api", "monitor-text", "*"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
@@ -23,11 +24,12 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
     ("monitor-otlp", &["monitor-wire", "monitor-state", "base64", "http", "percent-encoding", "prost", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
-    ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "monitor-otlp", "*"]),
+    ("monitor-client", &["monitor-http", "monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "monitor-otlp", "*"]),
     ("monitor-apalis", &["monitor-client", "*"]),
     (
         "monitor-server",
         &[
+            "monitor-http",
             "monitor-wire",
             "monitor-spool",
             "monitor-state",
@@ -45,12 +47,23 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),
     (
         "monitor-agent",
-        &["monitor-wire", "monitor-api", "monitor-alerts", "monitor-runs", "monitor-salvage", "monitor-spool", "monitor-tasks", "*"],
+        &[
+            "monitor-http",
+            "monitor-wire",
+            "monitor-api",
+            "monitor-alerts",
+            "monitor-runs",
+            "monitor-salvage",
+            "monitor-spool",
+            "monitor-tasks",
+            "*",
+        ],
     ),
     ("monitor-salvage", &["rusqlite"]),
     (
         "monitor-cli",
         &[
+            "monitor-http",
             "monitor-wire",
             "monitor-api",
             "monitor-receiver",

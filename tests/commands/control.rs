@@ -237,7 +237,7 @@ fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
         ("control rate-limit render ten", "\"ten\" is no rate"),
         ("control rate-limit render", "NAME 10/s"),
         ("control autoscale 3 2", "`min`"),
-        ("control pool-grwo", "did you mean \"pool-grow\"?"),
+        ("control pool-grwo", "did you mean pool-grow?"),
         ("inspect query", "which tasks"),
         ("inspect ping a", "takes no argument"),
     ] {
@@ -256,7 +256,7 @@ fn what_is_wrong_is_said_before_anybody_is_asked_with_what_is_nearest() {
         (json!({"method": "rate-limit", "arguments": {"name": "a", "rate": "1/y"}}), 400, "no rate"),
         (json!({"method": "revoke", "arguments": {"ids": []}}), 400, "`ids`"),
         (json!({"method": "pause", "arguments": {"for": "5m"}}), 400, "`for_ms`"),
-        (json!({"method": "reserve"}), 400, "did you mean \"reserved\"?"),
+        (json!({"method": "reserve"}), 400, "did you mean reserved?"),
     ] {
         let (code, problem) = ask(&server, &request, true, None);
         assert_eq!(code, status, "{problem}");

@@ -87,7 +87,7 @@ fn what_is_asked_wrongly_is_refused_and_names_what_is_wrong() {
         (json!({"method": "ping", "until_us": 1}), 400, "until_us"),
         (json!({"method": "ping", "arguments": []}), 400, "arguments"),
         (json!({"method": "ping", "to": {"worker": "p@h"}}), 400, "worker"),
-        (json!({"method": "ping", "to": {"workers": ["q@h"]}}), 404, "did you mean"),
+        (json!({"method": "ping", "to": {"workers": ["pp@h"]}}), 404, "did you mean"),
         (json!({"method": "ping", "to": {"glob": "["}}), 400, "to.glob"),
         (json!({"method": "ping", "arguments": {"a": "x".repeat(100_000)}}), 400, "arguments"),
         (json!({"method": "ping", "arguments": {"a": "x".repeat(600_000)}}), 413, "larger"),

@@ -76,7 +76,7 @@ fn programs_answer_the_command_line_and_its_exit_code_says_whether_all_did() {
     let (code, text, errors) = inspect(&server, &["ping", "-t", "200ms"]);
     assert!(code == Some(6) && text.contains("pong") && errors.contains("2 of 3"), "{text}{errors}");
     let (code, _, errors) = inspect(&server, &["ping", "-d", "mute@i"]);
-    assert!(code == Some(4) && errors.contains("did you mean \"mute@h\"?"), "{errors}");
+    assert!(code == Some(4) && errors.contains("did you mean mute@h?"), "{errors}");
     assert_eq!(inspect(&server, &["ping", "-d", "x*"]).0, Some(5), "a pattern that meets nobody");
     let (code, text, _) = inspect(&server, &["ping", "--dry-run"]);
     assert_eq!((code, text.matches("waiting").count()), (Some(0), 3), "{text}");
@@ -109,7 +109,7 @@ fn a_program_s_own_methods_are_its_own_choice_and_want_operate() {
         assert!(line["error"].as_str().unwrap().contains(words), "{line}");
     }
     let (status, problem) = ask(&server, &request("doubles", json!({}), &all), true, None);
-    assert!(status == 400 && problem["detail"].as_str().unwrap().contains("did you mean \"double\"?"), "{problem}");
+    assert!(status == 400 && problem["detail"].as_str().unwrap().contains("did you mean double?"), "{problem}");
     assert_eq!(one(request("double", json!({"n": 1}), &read))["status"], "refused");
     assert_eq!(ask(&server, &request("double", json!({"n": 1}), &all), false, None).0, 401, "who may only read changes nothing");
     assert_eq!(ask(&server, &request("ping", json!({}), &all), false, None).0, 200);

@@ -13,8 +13,9 @@ use serde_json::Value;
 use crate::run::{cargo, step, target, workspace};
 
 /// Folders of the client and of the crates of ours that it depends on.
-const CRATES: [&str; 7] = [
+const CRATES: [&str; 8] = [
     "crates/monitor-wire",
+    "crates/monitor-http",
     "crates/monitor-core",
     "crates/monitor-state",
     "crates/monitor-otlp",

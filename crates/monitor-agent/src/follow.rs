@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use monitor_http::with_causes;
 use monitor_runs::{Follower, Life, Run, RunError, Step};
 use monitor_tasks::{Definition, RunId, ledger};
 
@@ -157,7 +158,7 @@ impl Runner {
             return self.see_through(&run.id, Some(definition));
         }
         let code = if let RunError::NotStarted { code, .. } = &error { *code } else { 125 };
-        not_started(run.id.clone(), words(&error), code, recorded)
+        not_started(run.id.clone(), with_causes(&error), code, recorded)
     }
 
     fn claim_and_launch(&self, run: &ledger::Run, definition: &Definition) -> Result<(), Unable> {
@@ -272,15 +273,4 @@ enum Unable {
     /// An error from the launcher, or from starting the launcher.
     Launcher(RunError),
     Words(String),
-}
-
-/// An error with its causes.
-fn words(error: &RunError) -> String {
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    words
 }

@@ -321,7 +321,12 @@ impl Link {
     }
 }
 
-/// 32 hexadecimal digits that nobody guesses.
+/// Returns 32 hexadecimal digits that nobody guesses.
+///
+/// # Panics
+/// On a system without random numbers: nothing could be kept secret there.
 pub(crate) fn random() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default().trim().replace('-', "")
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    format!("{:032x}", u128::from_ne_bytes(bytes))
 }

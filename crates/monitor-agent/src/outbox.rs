@@ -396,7 +396,7 @@ fn us(at: Timestamp) -> u64 {
 }
 
 fn random_id() -> WorkerId {
-    random().parse().unwrap_or_else(|_| WorkerId::new(u128::from(std::process::id()) + 1).expect("more than zero"))
+    random().parse().expect("of 128 random bits one is set")
 }
 
 #[cfg(test)]

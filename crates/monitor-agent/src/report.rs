@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use monitor_api::{BatchAnswer, Client, Error};
 use monitor_spool::{Answer, Answered, Head, Next, Parcel, Replay, Sent, Settled, Spool, SpoolError, Way, content_encoding, send_all};
@@ -163,7 +163,7 @@ impl ClockAlert {
         if self.is_raised {
             return;
         }
-        let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64);
+        let now_us = monitor_spool::now_us();
         let (agent, seconds) = (&self.agent, now_us.saturating_sub(server_us) / 1_000_000);
         let title = format!("the clock of the agent {agent} is ahead of the server's");
         let text = format!(
@@ -204,10 +204,6 @@ impl<'a> ToServer<'a> {
 
 impl Way for ToServer<'_> {
     type Request = (Vec<u8>, Sent);
-
-    fn now_us(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64)
-    }
 
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
         (parcel.body(head), parcel.sent())

@@ -168,7 +168,7 @@ impl Client {
             // No certificate is ever looked at: none has to be read, and none has to be there.
             http = http.tls_certs_only([]);
         } else if let Some(path) = &settings.certificate_file {
-            http = http.tls_backend_preconfigured(monitor_wire::pinned(path.clone()));
+            http = http.tls_backend_preconfigured(monitor_http::pinned(path.clone()));
         } else if let Some(pem) = &settings.authority_pem {
             let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
             if certificates.is_empty() {

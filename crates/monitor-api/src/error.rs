@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use monitor_http::{certificate_hint, with_causes};
 use monitor_wire::{Problem, is_temporary};
 use url::Url;
 
@@ -119,19 +120,9 @@ impl Error {
         }
     }
 
-    /// The words of the error and of all that caused it, each once, with a hint about a certificate that can't be trusted.
+    /// Returns the words of the error and of all that caused it, each once.
     pub fn causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            let words = cause.to_string();
-            if !text.contains(&words) {
-                text.push_str(": ");
-                text.push_str(&words);
-            }
-            source = cause.source();
-        }
-        text
+        with_causes(self)
     }
 }
 
@@ -169,12 +160,4 @@ impl From<InvalidSetting> for Error {
     fn from(invalid: InvalidSetting) -> Self {
         Self::Setting(invalid)
     }
-}
-
-/// Advice for whoever reads that a server's certificate was refused by these words; none if they are about something else.
-fn certificate_hint(why: &str) -> Option<&'static str> {
-    why.contains("CaUsedAsEndEntity").then_some(
-        "the server's certificate signs itself and says that it is an authority's, as `openssl req -x509` makes them; \
-         make it with `-addext basicConstraints=critical,CA:FALSE`",
-    )
 }

@@ -62,7 +62,7 @@ impl Shutter {
             let taken = catch_unwind(AssertUnwindSafe(|| self.camera.shutter(state)));
             let failure = match taken {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(causes(&*error)),
+                Ok(Err(error)) => Some(monitor_http::with_causes(&*error)),
                 Err(panic) => Some(format!("it panicked: {}", words_of(&*panic))),
             };
             if failure.is_none() {
@@ -82,10 +82,4 @@ impl Shutter {
         }
         self.due = Instant::now() + self.frequency;
     }
-}
-
-/// The words of an error and of all that caused it.
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

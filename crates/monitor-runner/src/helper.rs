@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use monitor_client::launcher::Left;
-use monitor_runs::{Outcome, Spec, Steps, tree};
+use monitor_runs::{Outcome, Spec, Steps, now_us, tree};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, chdir, getpgrp, ioctl_tiocsctty, set_child_subreaper, setsid};
 use rustix::termios::tcsetpgrp;
@@ -22,7 +22,6 @@ use crate::messages::{Ask, Env, Line, Part, Tell, Whom};
 use crate::secrets::Secrets;
 use crate::streams::Pump;
 use crate::sys::{self, Change, Dead, Signals};
-use crate::work::now_us;
 
 /// All that the helper is given.
 pub(crate) struct Helper {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use monitor_runs::tree::DETACHED;
-use monitor_runs::{Claim, Identity, Outcome, OutputLog, RunError, Spec};
+use monitor_runs::{Claim, Identity, Outcome, OutputLog, RunError, Spec, now_us};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setsid};
 
@@ -26,7 +26,7 @@ use crate::sys::{self, Signals};
 use crate::tail::{Said, Tails};
 use crate::terminal::{Outer, Shown};
 use crate::why::Stream;
-use crate::work::{Work, bid_farewell, now_us};
+use crate::work::{Work, bid_farewell};
 
 /// A command that is ready to be run.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_client::launcher::Retry;
-use monitor_runs::{Claim, Identity, Outcome, Spec, Verdict, Waiting, end_tree, kill_tree};
+use monitor_runs::{Claim, Identity, Outcome, Spec, Verdict, Waiting, end_tree, kill_tree, now_us};
 
 use crate::environment;
 use crate::failure::{is_told_by_output, not_started};
@@ -404,9 +404,4 @@ pub(crate) fn bid_farewell(line: &mut Line<Ask, Tell>, goes_on: bool) {
 fn lost() -> Outcome {
     let error = "the helper that starts the command was killed: how the command ended is unknown".to_owned();
     Outcome { error: Some(error), reason: Some("lost".to_owned()), ..Outcome::default() }
-}
-
-/// Now, in Unix microseconds.
-pub(crate) fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

@@ -96,7 +96,8 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, RunError> {
     serde_json::from_slice(&text).map_err(|source| RunError::Damaged { path: path.to_owned(), source })
 }
 
-pub(crate) fn now_us() -> u64 {
+/// Returns the time of day in Unix microseconds.
+pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 

@@ -26,7 +26,7 @@ pub mod tree;
 
 pub use claim::{Claim, Steps};
 pub use error::RunError;
-pub use folder::{default_dir, forget_unasked};
+pub use folder::{default_dir, forget_unasked, now_us};
 pub use follow::Follower;
 pub use held::Held;
 pub use identity::{Identity, Stat};

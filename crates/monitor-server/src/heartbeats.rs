@@ -153,7 +153,7 @@ impl Watch {
                 Err(IngestError::Stopped) => return,
                 // The writer says so of the disk.
                 Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
-                Err(error) => duty.ran(Err(format!("could not look for missing pings: {}", crate::causes(&error))), EVERY),
+                Err(error) => duty.ran(Err(format!("could not look for missing pings: {}", monitor_http::with_causes(&error))), EVERY),
             }
         }
     }

@@ -9,6 +9,7 @@ pub mod alerts;
 mod clock;
 mod commands;
 mod config;
+mod cut;
 mod doctor;
 mod duties;
 mod export;
@@ -41,9 +42,3 @@ pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
 pub use oidc::{OidcError, RolesOfGroups};
 pub use server::{ServeError, Server};
-
-/// An error and all that caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}

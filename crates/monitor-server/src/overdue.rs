@@ -29,7 +29,7 @@ pub(crate) async fn run(ingest: &Ingest, clock: &Clock, since_us: u64, duty: &Du
             Err(IngestError::Stopped) => return,
             // The writer says so of the disk.
             Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
-            Err(error) => duty.ran(Err(format!("could not look for what is overdue: {}", crate::causes(&error))), EVERY),
+            Err(error) => duty.ran(Err(format!("could not look for what is overdue: {}", monitor_http::with_causes(&error))), EVERY),
         }
     }
 }

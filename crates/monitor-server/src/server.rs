@@ -156,7 +156,7 @@ impl Server {
         .await??;
         if let Err(error) = access.write_local(&url_of(config.listen, tls.is_some())) {
             // It serves all the same: what is on a full disk must be reached to be deleted.
-            let error = crate::causes(&error);
+            let error = monitor_http::with_causes(&error);
             tracing::warn!(%error, "commands on this machine don't find this server's token: those that change something want another one");
         }
         let stopping = CancellationToken::new();

@@ -13,14 +13,6 @@ use crate::Parcel;
 /// A single event whose JSON is shorter is never the reason for a 413: something refuses everything.
 const SMALL: usize = 64 << 10;
 
-/// Advice for whoever reads that a server's certificate was refused by these words; none if they are about something else.
-pub fn certificate_hint(why: &str) -> Option<&'static str> {
-    why.contains("CaUsedAsEndEntity").then_some(
-        "the server's certificate signs itself and says that it is an authority's, as `openssl req -x509` makes them; \
-         make it with `-addext basicConstraints=critical,CA:FALSE`",
-    )
-}
-
 /// What a server's answer means for the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {

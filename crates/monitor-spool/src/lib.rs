@@ -75,13 +75,19 @@ pub use program::{About, Calibration, ClockSample, Marks, Program};
 pub use size::bytes;
 pub use spool::{Begun, Spool, default_dir, dir_of};
 
+/// Returns the time of day in Unix microseconds.
+pub fn now_us() -> u64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
 /// Name of this machine.
 pub fn hostname() -> String {
     sys::hostname()
 }
 
 #[cfg(feature = "read")]
-pub use answer::{Answer, Backoff, Sent, certificate_hint};
+pub use answer::{Answer, Backoff, Sent};
 #[cfg(feature = "read")]
 pub use body::Head;
 #[cfg(feature = "read")]

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::{Answer, Backoff, Head, Parcel};
+use crate::{Answer, Backoff, Head, Parcel, now_us};
 
 /// Batches that wait to be sent, oldest first.
 pub trait Batches {
@@ -35,7 +35,9 @@ pub trait Way {
     type Request;
 
     /// Returns the time of day in Unix microseconds.
-    fn now_us(&self) -> u64;
+    fn now_us(&self) -> u64 {
+        now_us()
+    }
 
     /// Makes a batch what is sent.
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request;

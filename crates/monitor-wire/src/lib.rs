@@ -19,8 +19,6 @@ mod host;
 mod ids;
 mod model;
 mod order;
-#[cfg(feature = "tls")]
-mod pin;
 mod program_order;
 mod publication;
 mod queue;
@@ -62,8 +60,6 @@ pub use model::{
     RootsPage, StreamMessage, TreePage, Worker, WorkerTasks, WorkersPage,
 };
 pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS, check_arguments};
-#[cfg(feature = "tls")]
-pub use pin::pinned;
 pub use program_order::{EVENT_LEVELS, LOG_LEVELS, ProgramOrder};
 pub use publication::{
     BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,

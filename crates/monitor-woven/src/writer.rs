@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver as Commands, Sender};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as Task, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use monitor_core::image::LAYOUT;
 use monitor_core::own::Own;
@@ -16,7 +16,9 @@ use monitor_core::queue::{self, Clock, Receiver};
 use monitor_core::{Context, exit, fork, inside, switch};
 use monitor_spool::settings::{FOLD_BELOW, Log, Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
-use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
+use monitor_spool::{
+    About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper, now_us,
+};
 
 use crate::tests::TestRecords;
 use crate::{programs, tests, threads, to_json};
@@ -306,10 +308,6 @@ fn at_exit(code: Option<i32>) {
             }
         }
     });
-}
-
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
 /// For those who ask: a woven program's stderr is its own.

@@ -3,8 +3,9 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Command, Handle, SHIPPER, now_us};
+use super::{Command, Handle, SHIPPER};
 use crate::report;
+use monitor_spool::now_us;
 
 /// Has [`at_exit`] called at the end of the program, and of its forked children.
 pub(super) fn register() {

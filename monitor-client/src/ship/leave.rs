@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::post::Post;
-use super::{Command, Handle, SHIPPER, exit, now_us};
+use super::{Command, Handle, SHIPPER, exit};
 use crate::settings::Settings;
+use monitor_spool::now_us;
 
 /// A server that asks to wait is not waited for longer.
 const LONGEST: Duration = Duration::from_secs(30);

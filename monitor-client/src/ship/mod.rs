@@ -21,7 +21,7 @@ mod worker;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use monitor_core::keep::{Keeper, Memory};
 use monitor_core::own::Own;
@@ -219,8 +219,4 @@ pub(crate) fn flush(timeout: Duration) -> Result<(), FlushError> {
         RecvTimeoutError::Timeout => FlushError::TimedOut,
         RecvTimeoutError::Disconnected => FlushError::Over,
     })
-}
-
-fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

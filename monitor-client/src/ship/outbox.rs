@@ -9,7 +9,8 @@ use monitor_spool::{Answer, Batches, Head, Lost, Parcel, Rejected, Sent, Settled
 use monitor_wire::{Dropped, Event, RootId, WorkerId, WorkerRef};
 
 use super::spool_slot::SpoolSlot;
-use super::{now_us, worker};
+use super::worker;
+use monitor_spool::now_us;
 
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use monitor_spool::{Answer, Head, Parcel, Sent, Way, certificate_hint, content_encoding};
+use monitor_http::{certificate_hint, with_causes};
+use monitor_spool::{Answer, Head, Parcel, Sent, Way, content_encoding};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Method, RequestBuilder, Response};
 
-use super::now_us;
 use super::outbox::Request;
 use crate::settings::Settings;
 
@@ -85,7 +85,7 @@ impl Post {
             // No certificate is ever looked at: none has to be read, and none has to be there.
             client = client.tls_certs_only([]);
         } else if let Some(path) = &self.certificate_file {
-            client = client.tls_backend_preconfigured(monitor_wire::pinned(path.clone()));
+            client = client.tls_backend_preconfigured(monitor_http::pinned(path.clone()));
         }
         let client = client.build()?;
         Ok(self.client.get_or_init(|| client))
@@ -113,10 +113,6 @@ impl Post {
 
 impl Way for Post {
     type Request = Request;
-
-    fn now_us(&self) -> u64 {
-        now_us()
-    }
 
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Request {
         #[cfg(feature = "otlp")]
@@ -164,20 +160,9 @@ pub(super) async fn answer(mut response: Response, sent: Sent) -> Answer {
 
 /// reqwest's own words are "error sending request"; what helps stands in its sources.
 pub(super) fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
+    let text = with_causes(&error.without_url());
+    match certificate_hint(&text) {
+        Some(hint) => format!("{text}: {hint}"),
+        None => text,
     }
-    if let Some(hint) = certificate_hint(&text) {
-        text.push_str(": ");
-        text.push_str(hint);
-    }
-    text
 }

@@ -9,7 +9,8 @@ use monitor_spool::settings::Settings;
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folder, Journal, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 use monitor_wire::{Dropped, WorkerRef};
 
-use super::{now_us, to_wire};
+use super::to_wire;
+use monitor_spool::now_us;
 
 /// What is numbered, until the server has it; and how far that is.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use monitor_wire::{Event, WorkerHeartbeat, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole};
 
-use super::now_us;
+use monitor_spool::now_us;
 
 /// Identity of this operating-system process.
 pub(super) fn identity() -> WorkerRef {

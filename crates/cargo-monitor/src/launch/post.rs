@@ -1,6 +1,6 @@
 //! The way of batches to the server.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use monitor_api::{BatchAnswer, Client, Error, Settings};
 use monitor_spool::{Answer, Answered, Batches, Head, Next, Parcel, Settled, Way, content_encoding};
@@ -44,10 +44,6 @@ impl Post {
 
 impl Way for Post {
     type Request = (Vec<u8>, monitor_spool::Sent);
-
-    fn now_us(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros() as u64)
-    }
 
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
         (parcel.body(head), parcel.sent())

@@ -6,11 +6,11 @@
 //! ```
 //! So whoever reads `current.json` first finds the old files or the new ones, whenever this is killed.
 
-use std::error::Error as _;
 use std::io::Read as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use monitor_http::with_causes;
 use monitor_runs::Secret;
 use monitor_tasks::definition::{Bucket, Variable};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -184,18 +184,8 @@ impl Objects {
     }
 }
 
-/// An error with its causes, none of which is told twice.
 fn said(whose: &str, error: &object_store::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = next.source();
-    }
-    format!("{whose}: {words}")
+    format!("{whose}: {}", with_causes(error))
 }
 
 fn secret(name: &str, from: &Variable) -> Result<String, String> {

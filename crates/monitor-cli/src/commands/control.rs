@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{CHANGING_METHODS, Fields, Order, ProgramOrder, READING_METHODS, SINGLE_METHODS, check_arguments};
 use serde_json::Value;
 
@@ -114,7 +115,7 @@ fn read(method: &str, args: &Args) -> Result<Fields, String> {
         (_, own) => {
             for word in own {
                 let Some((name, value)) = word.split_once('=') else {
-                    let near = nearest(method).map_or_else(String::new, |near| format!("; did you mean the method {near}?"));
+                    let near = did_you_mean(method, CHANGING_METHODS);
                     return Err(format!("{word:?}: expected NAME=VALUE, as {method:?} is a method of the program's own{near}"));
                 };
                 put(name, serde_json::from_str(value).unwrap_or_else(|_| value.into()));
@@ -183,12 +184,6 @@ fn number(text: &str) -> Result<Value, String> {
     text.parse::<u64>().map(Value::from).map_err(|_| format!("{text:?}: expected a number"))
 }
 
-/// The known method that a word is most like, if it is.
-fn nearest(word: &str) -> Option<&'static str> {
-    let near = CHANGING_METHODS.into_iter().map(|method| (strsim::jaro_winkler(word, method), method)).max_by(|a, b| a.0.total_cmp(&b.0));
-    near.filter(|(likeness, _)| *likeness > 0.7).map(|(_, method)| method)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -242,7 +237,7 @@ mod tests {
         for (line, words) in [
             ("rate-limit render", "monitor control rate-limit NAME 10/s"),
             ("rate-limit render ten", "\"ten\" is no rate"),
-            ("rate-limt render 10/s", "did you mean the method rate-limit?"),
+            ("rate-limt render 10/s", "did you mean rate-limit?"),
             ("time-limit render soon", "\"soon\""),
             ("time-limit render 30s 10s", "`soft_ms`"),
             ("revoke", "revoke ID…"),

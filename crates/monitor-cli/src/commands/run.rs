@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use monitor_http::with_causes;
 use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
@@ -287,13 +288,7 @@ fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
 }
 
 pub(crate) fn failed(error: &RunError) -> ExitCode {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    say(&text);
+    say(&with_causes(error));
     ExitCode::from(if let RunError::NotStarted { code, .. } = error { *code } else { 125 })
 }
 

@@ -51,7 +51,7 @@ impl WebhookCamera {
     }
 
     fn post(&self, json: Vec<u8>) -> Result {
-        let failed = |error: reqwest::Error| format!("{} was not reached: {}", self.shown, causes(&error.without_url()));
+        let failed = |error: reqwest::Error| format!("{} was not reached: {}", self.shown, monitor_http::with_causes(&error.without_url()));
         let mut client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
         if self.url.host_str().is_some_and(monitor_wire::is_loopback) {
             client = client.no_proxy();
@@ -68,11 +68,6 @@ impl WebhookCamera {
         let status = sent?.map_err(failed)?.status();
         if status.is_success() { Ok(()) } else { Err(format!("{} answered {status}", self.shown).into()) }
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
 
 impl Camera for WebhookCamera {

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use monitor_runs::{OnDeath, Outcome, Step, end_tree, kill_tree, tree};
+use monitor_runs::{OnDeath, Outcome, Step, end_tree, kill_tree, now_us, tree};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
@@ -14,7 +14,6 @@ use crate::record::Record;
 use crate::secrets::{Masker, Secrets};
 use crate::streams::Pump;
 use crate::tail::Said;
-use crate::work::now_us;
 
 /// Between two looks at what is left of a tree that is to end.
 const LOOK: Duration = Duration::from_millis(20);

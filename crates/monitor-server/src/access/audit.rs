@@ -3,6 +3,7 @@
 use monitor_wire::{AuditEntry, AuditPage};
 
 use super::{Access, AccessError, How};
+use crate::cut::cut;
 
 /// Older ones are forgotten, so that nobody can fill the disk with tries.
 const KEPT: u64 = 100_000;
@@ -37,7 +38,7 @@ impl Access {
             who: (*who).to_owned(),
             how: how.as_str().to_owned(),
             address: address.clone(),
-            action: shortened(deed.action, MOST_ACTION),
+            action: cut(deed.action, MOST_ACTION),
             outcome: (*outcome).to_owned(),
         };
         self.records.add_deed(&entry, KEPT)
@@ -51,15 +52,6 @@ impl Access {
         let next_cursor = entries.last().filter(|_| has_more).map(|entry| entry.number.to_string());
         Ok(AuditPage { entries, next_cursor })
     }
-}
-
-/// Cuts a text to `most` bytes. A text that was cut ends with `…`.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
-    if text.len() <= most {
-        return text.to_owned();
-    }
-    let end = (0..=most - '…'.len_utf8()).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    format!("{}…", &text[..end])
 }
 
 #[cfg(test)]

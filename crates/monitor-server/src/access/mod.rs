@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 pub use self::audit::Deed;
-pub(crate) use self::audit::shortened;
 pub(crate) use self::grant::{Credential, Grant};
 pub(crate) use self::identities::Identity;
 pub use self::links::LINK_LIFETIME;

@@ -174,7 +174,7 @@ impl Alerts {
             match &result {
                 Err(IngestError::Stopped) => return,
                 Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
-                Err(error) => duty.ran(Err(format!("could not decide on alerts: {}", crate::causes(error))), EVERY),
+                Err(error) => duty.ran(Err(format!("could not decide on alerts: {}", monitor_http::with_causes(error))), EVERY),
                 Ok(_) => duty.ran(Ok(()), EVERY),
             }
             let now_us = self.parts.clock.wall_us();

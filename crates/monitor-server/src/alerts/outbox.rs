@@ -60,7 +60,7 @@ impl Alerts {
             };
             match done {
                 Err(IngestError::Stopped) => return,
-                Err(error) => duty.ran(Err(format!("could not look for messages: {}", crate::causes(&error))), EVERY),
+                Err(error) => duty.ran(Err(format!("could not look for messages: {}", monitor_http::with_causes(&error))), EVERY),
                 Ok(()) => duty.ran(Ok(()), EVERY),
             }
             while running.try_join_next().is_some() {}
@@ -95,7 +95,9 @@ impl Alerts {
                 match done {
                     Ok(true) => alerts.to_send.notify_one(),
                     Ok(false) => {}
-                    Err(error) => tracing::warn!(channel, "what became of a message could not be kept: {}", crate::causes(&error)),
+                    Err(error) => {
+                        tracing::warn!(channel, "what became of a message could not be kept: {}", monitor_http::with_causes(&error));
+                    }
                 }
             });
         }

@@ -344,7 +344,7 @@ impl Commands {
         let Some((command, is_recorded)) = finished else { return self.command(id).await };
         let written = command.clone();
         if is_recorded && let Err(error) = self.book(move |ledger| ledger.finish(&written)).await {
-            tracing::error!(error = crate::causes(&error), command = %id, "what became of a command could not be written");
+            tracing::error!(error = monitor_http::with_causes(&error), command = %id, "what became of a command could not be written");
         }
         self.hub().asked.remove(&id);
         Ok(command)
@@ -362,7 +362,7 @@ impl Commands {
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(error = crate::causes(&error), "could not look whether a worker has ended"),
+            Err(error) => tracing::error!(error = monitor_http::with_causes(&error), "could not look whether a worker has ended"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{CHANGING_METHODS, CommandLine, CommandMethod, CommandMethods, READING_METHODS};
 
 use super::names::names;
@@ -42,7 +43,7 @@ impl Commands {
         let known = READING_METHODS.into_iter().chain(CHANGING_METHODS);
         let hub = self.hub();
         let channels = hub.channels.values();
-        let mut all = known.chain(channels.flat_map(|channel| channel.methods.split(',')));
+        let all = known.chain(channels.flat_map(|channel| channel.methods.split(',')));
         let may_know = |line: &CommandLine| {
             let channel = line.worker_id.and_then(|worker| hub.channels.get(&worker));
             !line.status.is_final() && channel.is_none()
@@ -50,10 +51,9 @@ impl Commands {
         if all.clone().any(|other| other == method) || lines.iter().any(may_know) {
             return Ok(());
         }
-        let near = all.by_ref().map(|other| (strsim::jaro_winkler(method, other), other)).max_by(|a, b| a.0.total_cmp(&b.0));
-        let near = near.filter(|(likeness, _)| *likeness > 0.7).map(|(_, other)| format!(" (did you mean {other:?}?)")).unwrap_or_default();
+        let near = did_you_mean(method, all);
         let detail =
-            format!("`method`: nobody who would be asked knows {method:?}{near}: `GET /api/v1/commands/methods` lists what there is");
+            format!("`method`: nobody who would be asked knows {method:?}{near} (`GET /api/v1/commands/methods` lists what there is)");
         Err(CommandError::Parameter { name: "method".to_owned(), detail })
     }
 }

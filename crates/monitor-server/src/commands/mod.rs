@@ -158,7 +158,10 @@ impl Commands {
     /// Tells durable commands as expired whose time is over, and those as gone whose workers have ended, until the server stops.
     pub(crate) async fn expire(self: &Arc<Self>, duty: &Duty) {
         while self.stopping.run_until_cancelled(self.clock.sleep(LOOK_EVERY)).await.is_some() {
-            let result = self.look().await.map_err(|error| format!("could not look for commands that are over: {}", crate::causes(&error)));
+            let result = self
+                .look()
+                .await
+                .map_err(|error| format!("could not look for commands that are over: {}", monitor_http::with_causes(&error)));
             duty.ran(result, LOOK_EVERY);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use globset::GlobBuilder;
+use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{CommandStatus, CommandTo, Worker, WorkerId};
 
 use super::CommandError;
@@ -160,9 +161,8 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
 
 fn no_such(word: &str, names: &[String]) -> String {
     let shown: String = word.chars().take(100).collect();
-    let near = names.iter().map(|name| (strsim::jaro_winkler(word, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-    let near = near.filter(|(likeness, _)| *likeness > 0.7).map(|(_, name)| format!(" (did you mean {name:?}?)")).unwrap_or_default();
-    format!("there is no worker {shown:?} online{near}: `GET /api/v1/workers` lists those that there are")
+    let near = did_you_mean(word, names.iter().map(String::as_str));
+    format!("there is no worker {shown:?} online{near} (`GET /api/v1/workers` lists those that there are)")
 }
 
 fn parameter(name: &str, detail: &str) -> CommandError {
@@ -222,7 +222,7 @@ mod tests {
         ] {
             assert_eq!(meant_by(workers, glob, false).unwrap(), expected, "{workers:?} {glob:?}");
         }
-        assert!(meant_by(&["b@h:1"], None, false).unwrap_err().contains("did you mean \"b@h:"));
+        assert!(meant_by(&["b@h:1"], None, false).unwrap_err().contains("did you mean b@h:"));
         assert!(meant_by(&["000000000000000000000000000000aa"], None, false).is_err());
         assert!(meant_by(&[], Some("[a"), false).unwrap_err().contains("`to.glob`"));
         assert!(meant_by(&[&"x".repeat(2_000)], None, false).is_err() && meant_by(&[""], None, true).is_err());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use monitor_tasks::reading::did_you_mean;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -187,11 +188,9 @@ fn inline(value: &DeValue<'_>) -> String {
 
 /// What may have been meant.
 fn near(name: &str) -> String {
-    let close = SETTINGS.iter().map(|setting| (strsim::jaro_winkler(name, &setting.key()), setting.key()));
-    match close.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
-        Some((closeness, key)) if closeness > 0.8 => format!("; did you mean {key}?"),
-        _ => "; `monitor server --help` lists all".to_owned(),
-    }
+    let keys: Vec<_> = SETTINGS.iter().map(Setting::key).collect();
+    let near = did_you_mean(name, keys.iter().map(AsRef::as_ref));
+    if near.is_empty() { "; `monitor server --help` lists all".to_owned() } else { near }
 }
 
 #[cfg(test)]

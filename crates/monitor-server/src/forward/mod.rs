@@ -75,7 +75,7 @@ async fn run(target: &Target, parts: &Parts, duty: &Duty) {
     let work = Work { sender: Sender::new(target), parts, duty };
     let Some(ended) = parts.stopping.run_until_cancelled(work.go_on(target.filter.clone())).await else { return };
     if let Err(trouble) = ended {
-        duty.ran(Err(format!("what has ended can't be sent on: {}", crate::causes(&trouble))), EVERY);
+        duty.ran(Err(format!("what has ended can't be sent on: {}", monitor_http::with_causes(&trouble))), EVERY);
     }
 }
 

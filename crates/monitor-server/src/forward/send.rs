@@ -35,7 +35,7 @@ impl Sender {
             // No certificate is ever looked at: none has to be read, and none has to be there.
             client = client.tls_certs_only([]);
         }
-        let client = client.build().map_err(|error| format!("no HTTP client can be made: {}", crate::causes(&error)));
+        let client = client.build().map_err(|error| format!("no HTTP client can be made: {}", monitor_http::with_causes(&error)));
         Self { url, headers: target.headers.clone(), client }
     }
 
@@ -54,7 +54,7 @@ impl Sender {
     }
 
     fn away(&self, error: reqwest::Error) -> String {
-        format!("{} is not reached: {}", self.shown(), crate::causes(&error.without_url()))
+        format!("{} is not reached: {}", self.shown(), monitor_http::with_causes(&error.without_url()))
     }
 
     /// Where it sends, as it may be shown.

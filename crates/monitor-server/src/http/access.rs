@@ -18,8 +18,9 @@ use super::connections::Busy;
 use super::ping;
 use super::problem::ApiError;
 use super::routes::{Rules, Wants, is_read};
-use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network, shortened};
+use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
 use crate::config::{Config, Loopback};
+use crate::cut::cut;
 
 /// Failures of a client: so many at once, then one per period.
 const FAILURES: u32 = 10;
@@ -95,9 +96,9 @@ impl DeedWords {
     pub(super) fn of_order(method: &str, arguments: &Fields, to: &CommandTo) -> String {
         let mut arguments = json!(arguments);
         mask(&mut arguments);
-        let arguments = shortened(&arguments.to_string(), MOST_ARGUMENTS);
+        let arguments = cut(&arguments.to_string(), MOST_ARGUMENTS);
         let to = serde_json::to_string(to).unwrap_or_default();
-        format!("{} {arguments} to {}", shortened(method, MOST_WORDS), shortened(&to, MOST_WORDS))
+        format!("{} {arguments} to {}", cut(method, MOST_WORDS), cut(&to, MOST_WORDS))
     }
 
     /// Adds this description to an answer.

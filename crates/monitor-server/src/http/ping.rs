@@ -23,6 +23,7 @@ use super::access::{client, origin, peer};
 use super::body::beginning;
 use super::problem::ApiError;
 use crate::access::{hash, random};
+use crate::cut::boundary;
 use crate::store::{BatchRunsQuery, HeartbeatRow, PING, RootKey};
 
 /// Program of the workers that heartbeats are told by.
@@ -180,7 +181,7 @@ fn lines(body: &[u8], is_cut: bool) -> Vec<String> {
     for line in text.lines() {
         let mut rest = line;
         while rest.len() > LINE_BYTES {
-            let (begin, end) = rest.split_at((0..=LINE_BYTES).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or_default());
+            let (begin, end) = rest.split_at(boundary(rest, LINE_BYTES));
             lines.push(begin.into());
             rest = end;
         }

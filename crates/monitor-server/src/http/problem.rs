@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use monitor_http::with_causes;
 use monitor_wire::{DecodeError, Problem, ProcessId, WorkerId};
 
 use crate::access::AccessError;
-use crate::causes;
 use crate::commands::CommandError;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
@@ -239,7 +239,7 @@ pub(super) enum ApiError {
     #[error("the server is stopping: send the same batch again once it is back")]
     Stopping,
     /// The store failed.
-    #[error("the server could not read or write its database: {}; its log says more", causes(.0))]
+    #[error("the server could not read or write its database: {}; its log says more", with_causes(.0))]
     Store(#[source] StoreError),
     /// A task of the server ended before its time.
     #[error("the server failed while it answered; its log says more")]
@@ -265,7 +265,7 @@ impl From<IngestError> for ApiError {
             IngestError::Ahead { number, server_time_us, .. } => Self::Ahead { number, server_time_us, detail: error.to_string() },
             IngestError::Shut(cause) => Self::Shut { cause: cause.to_string() },
             // Whoever writes has said it in the log.
-            IngestError::Store(error) if error.is_passing() => Self::Shut { cause: causes(&error) },
+            IngestError::Store(error) if error.is_passing() => Self::Shut { cause: with_causes(&error) },
             IngestError::Store(error) => Self::Store(error),
             IngestError::Stopped => Self::Stopping,
         }
@@ -344,8 +344,8 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let problem = self.problem();
         match &self {
-            Self::Store(error) => tracing::error!(error = causes(error), "the store failed"),
-            Self::Access(error) => tracing::error!(error = causes(error), "tokens and users failed"),
+            Self::Store(error) => tracing::error!(error = with_causes(error), "the store failed"),
+            Self::Access(error) => tracing::error!(error = with_causes(error), "tokens and users failed"),
             Self::Failed(error) => tracing::error!(%error, "a request failed"),
             _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
         }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::causes;
+use monitor_http::with_causes;
+
 use crate::store::StoreError;
 
 /// What the writer knows, and those who bring batches look at.
@@ -59,7 +60,7 @@ impl Trouble {
     pub(super) fn begin(&self, error: &StoreError) -> bool {
         let mut state = self.lock();
         let is_known = state.cause.is_some();
-        let cause = causes(error);
+        let cause = with_causes(error);
         if !is_known {
             tracing::warn!("batches are answered 503, and nothing of them is stored: {cause}");
             state.refused_before = self.refused();

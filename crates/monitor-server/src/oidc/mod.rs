@@ -161,7 +161,7 @@ impl Oidc {
     /// Changes a code for tokens.
     async fn exchange(&self, metadata: &CoreProviderMetadata, flow: &Flow, code: String) -> Result<Tokens, Refusal> {
         let client = self.client(metadata, self.secret().await?);
-        let refused = |error: &dyn std::error::Error| Refusal::new(Reason::Refused, crate::causes(error));
+        let refused = |error: &dyn std::error::Error| Refusal::new(Reason::Refused, monitor_http::with_causes(error));
         let request = client.exchange_code(AuthorizationCode::new(code)).map_err(|error| refused(&error))?;
         let request = request.set_pkce_verifier(PkceCodeVerifier::new(flow.verifier()));
         let sent = request.request_async(&|request| send(self.http.clone(), request)).await;
@@ -244,7 +244,7 @@ impl Oidc {
         let Ok(request) = client.user_info(token.clone(), Some(subject.clone())) else { return Ok(Map::new()) };
         let asked = request.request_async(&|request| send(self.http.clone(), request)).await;
         let info: UserInfoClaims<Others, CoreGenderClaim> = asked.map_err(|error| {
-            Refusal::new(Reason::Token, format!("what the provider knows of whoever logs in: {}", crate::causes(&error)))
+            Refusal::new(Reason::Token, format!("what the provider knows of whoever logs in: {}", monitor_http::with_causes(&error)))
         })?;
         Ok(object(&info))
     }
@@ -273,7 +273,7 @@ impl Oidc {
             Err(error) => {
                 let refusal = match &error {
                     DiscoveryError::Request(error) => self.away(error),
-                    error => Refusal::new(Reason::Away, format!("{}: {}", self.issuer.as_str(), crate::causes(error))),
+                    error => Refusal::new(Reason::Away, format!("{}: {}", self.issuer.as_str(), monitor_http::with_causes(error))),
                 };
                 known.away = Some((refusal.clone(), Instant::now()));
                 Err(refusal)
@@ -282,7 +282,7 @@ impl Oidc {
     }
 
     fn away(&self, error: &RequestError) -> Refusal {
-        Refusal::new(Reason::Away, format!("{}: {}", self.name(), crate::causes(error)))
+        Refusal::new(Reason::Away, format!("{}: {}", self.name(), monitor_http::with_causes(error)))
     }
 
     fn client(&self, metadata: &CoreProviderMetadata, secret: Option<ClientSecret>) -> OidcClient {

@@ -57,7 +57,7 @@ impl Refusal {
             ClaimsVerificationError::SignatureVerification(_) => Reason::Signature,
             _ => Reason::Token,
         };
-        Self::new(reason, crate::causes(error))
+        Self::new(reason, monitor_http::with_causes(error))
     }
 }
 

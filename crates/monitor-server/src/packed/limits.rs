@@ -9,6 +9,7 @@ use monitor_wire::{
 use serde_json::Value;
 
 use super::{Packed, PackedEvent, size};
+use crate::cut::boundary;
 
 /// So many things that a worker can be asked to do are kept.
 const MAX_CAPABILITIES: usize = 1_000;
@@ -275,7 +276,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most || is_shortened(text, most) {
         return Cow::Borrowed(text);
     }
-    let kept = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let kept = boundary(text, most);
     // Not by `format!` as a whole, which would take twice the memory: many events may hold one.
     Cow::Owned([&text[..kept], &format!("… [{} bytes cut]", text.len() - kept)].concat())
 }

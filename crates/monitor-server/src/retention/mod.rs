@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use globset::{Glob, GlobMatcher};
+use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{KeepRule, State};
 use serde::Deserialize;
 
@@ -165,8 +166,9 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
         let known = [State::SUCCEEDED, State::FAILED, State::CANCELLED, State::LOST];
         for state in &written.state {
             let is_known = known.iter().any(|known| known.as_str() == state);
-            if let Some(meant) = known.iter().find(|known| !is_known && strsim::jaro_winkler(known.as_str(), &state.to_lowercase()) > 0.8) {
-                return Err(wrong(format!("state = {state:?}: is {:?} meant?", meant.as_str())));
+            let near = did_you_mean(state, known.iter().map(State::as_str));
+            if !is_known && !near.is_empty() {
+                return Err(wrong(format!("state = {state:?}: there is no such outcome{near}")));
             }
             if [State::RUNNING, State::PENDING].iter().any(|open| open.as_str() == state) {
                 return Err(wrong(format!("state = {state:?}: what has not ended is always kept")));
@@ -270,11 +272,11 @@ mod tests {
             ("[{ name = \"[\" }]", "rule 1: name = \"[\""),
             ("[{ state = [\"running\"] }]", "what has not ended is always kept"),
             ("[{ state = [\"\"] }]", "expected an outcome"),
-            ("[{ state = [\"lost\", \"faild\"] }]", "rule 1: state = \"faild\": is \"failed\" meant?"),
-            ("[{ state = [\"Failed\"] }]", "is \"failed\" meant?"),
-            ("[{ state = [\"success\"] }]", "is \"succeeded\" meant?"),
-            ("[{ state = [\"canceled\"] }]", "is \"cancelled\" meant?"),
-            ("[{ state = [\"lots\"] }]", "is \"lost\" meant?"),
+            ("[{ state = [\"lost\", \"faild\"] }]", "rule 1: state = \"faild\": there is no such outcome; did you mean failed?"),
+            ("[{ state = [\"Failed\"] }]", "did you mean failed?"),
+            ("[{ state = [\"success\"] }]", "did you mean succeeded?"),
+            ("[{ state = [\"canceled\"] }]", "did you mean cancelled?"),
+            ("[{ state = [\"lots\"] }]", "did you mean lost?"),
         ] {
             let error = read_rules(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::batch::{Definition, TaskRow, run_of};
 use super::shape::shape;
+use crate::cut::boundary;
 
 /// Longest text of a sign, in bytes: what is longer is cut.
 const LONGEST: usize = 4_000;
@@ -297,9 +298,5 @@ fn sign(what: What, subject: Subject, now_us: u64, process: Option<&Process>, fa
 }
 
 fn cut(text: &str) -> String {
-    let mut end = text.len().min(LONGEST);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    text[..boundary(text, LONGEST)].to_owned()
 }

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use super::{Listener, MOST_TOLD, program, source};
 use crate::commands;
 use crate::settings::Allowed;
-use crate::ship::now_us;
 use crate::ship::shipper::Shared;
+use monitor_spool::now_us;
 
 /// What every program tells when it is asked.
 const READING: [&str; 5] = ["ping", "stats", "active", "registered", "conf"];

@@ -23,11 +23,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::now_us;
 use super::post::{answer, causes};
 use super::shipper::Shared;
 use crate::report;
 use crate::settings::Allowed;
+use monitor_spool::now_us;
 
 /// A program that ends earlier opens no channel.
 const LIVED: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{SpoolArgs, failed, report, title};
 use crate::client::{Connection, print_json};
 use crate::exit;
-use crate::text::{counted, now_us, thousands};
+use crate::text::{counted, thousands};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -119,10 +119,6 @@ struct ToServer<'a> {
 
 impl Way for ToServer<'_> {
     type Request = (Vec<u8>, Sent);
-
-    fn now_us(&self) -> u64 {
-        now_us()
-    }
 
     fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Self::Request {
         (parcel.body(head), parcel.sent())

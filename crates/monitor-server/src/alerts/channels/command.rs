@@ -38,7 +38,7 @@ pub(super) async fn send_mail(commands: Option<&Arc<Commands>>, now_us: u64, let
     let to: Vec<String> = letter.message.address.iter().cloned().collect();
     let mail = mail::mail(SENDER, &to, letter)?.formatted();
     let mut mail = String::from_utf8_lossy(&mail).into_owned();
-    mail.truncate(super::super::text::boundary(&mail, MOST));
+    mail.truncate(crate::cut::boundary(&mail, MOST));
     order(commands, MAIL, OWN_AGENT.to_owned(), json!({"to": to, "mail": mail}), now_us).await
 }
 
@@ -77,7 +77,7 @@ async fn order(
     let (until_us, timeout_ms) = (Some(now_us + WAITS_MS * 1_000), Some(WAITS_MS));
     let request = CommandRequest { method: method.to_owned(), arguments, to, until_us, timeout_ms, ..CommandRequest::default() };
     let caller = Caller::server("alerts".to_owned(), None);
-    let command = commands.ask(caller, request).await.map_err(|error| crate::causes(&error))?;
+    let command = commands.ask(caller, request).await.map_err(|error| monitor_http::with_causes(&error))?;
     let line = command.lines.into_iter().next().ok_or_else(|| format!("there is no {worker}"))?;
     judge(&worker, &line)
 }

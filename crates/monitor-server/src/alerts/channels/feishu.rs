@@ -9,7 +9,7 @@ use url::Url;
 
 use super::request::{Answer, Post};
 use super::{Letter, Undelivered};
-use crate::alerts::text::cut;
+use crate::cut::cut;
 
 /// The most that a message may have, in bytes: a request may have 20 KB with all that is around it.
 const MOST_BYTES: usize = 12_000;

@@ -11,7 +11,7 @@ use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use monitor_alerts::{ChannelKind, MailTls};
 
 use super::{Letter, Undelivered};
-use crate::alerts::text::cut;
+use crate::cut::cut;
 
 /// Each step of the conversation with the mail server may take so long.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &
     }
     match transport.build().send(mail).await {
         Ok(answer) => Ok(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" "))),
-        Err(error) => Err(format!("{server}: {}", crate::causes(&error)).into()),
+        Err(error) => Err(format!("{server}: {}", monitor_http::with_causes(&error)).into()),
     }
 }
 
@@ -52,10 +52,10 @@ fn parameters(host: &str, ca: Option<&str>) -> Result<TlsParameters, String> {
         if !pem.windows(BEGIN.len()).any(|part| part == BEGIN) {
             return Err(wrong(&"there is no line -----BEGIN CERTIFICATE-----"));
         }
-        let certificates = Certificate::from_pem(&pem).map_err(|error| wrong(&crate::causes(&error)))?;
+        let certificates = Certificate::from_pem(&pem).map_err(|error| wrong(&monitor_http::with_causes(&error)))?;
         parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(certificates);
     }
-    parameters.build().map_err(|error| format!("TLS with {host}: {}", crate::causes(&error)))
+    parameters.build().map_err(|error| format!("TLS with {host}: {}", monitor_http::with_causes(&error)))
 }
 
 /// Host and port of a mail server; without a port the one that belongs to its protection.

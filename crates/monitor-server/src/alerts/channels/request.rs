@@ -95,7 +95,9 @@ impl Requests {
         if !is_private && literal.is_some_and(|ip| !is_public(ip)) {
             return Err(refused(&host).into());
         }
-        let away = |error: reqwest::Error| Undelivered::from(format!("{host} is not reached: {}", crate::causes(&error.without_url())));
+        let away = |error: reqwest::Error| {
+            Undelivered::from(format!("{host} is not reached: {}", monitor_http::with_causes(&error.without_url())))
+        };
         let sent = client.post(post.url).headers(post.headers).body(post.body).send().await;
         let mut response = sent.map_err(away)?;
         let mut body = Vec::new();

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::request::{Answer, Post};
 use super::{Letter, Undelivered};
-use crate::alerts::text::cut;
+use crate::cut::cut;
 
 /// The most that a header may have, in bytes: 150 characters.
 const MOST_HEADER: usize = 150;

@@ -37,17 +37,3 @@ pub fn redact(text: &str, secrets: &[String]) -> String {
     }
     text
 }
-
-/// The last place up to `most` at which a text can be cut.
-pub fn boundary(text: &str, most: usize) -> usize {
-    (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
-}
-
-/// The text in at most so many bytes, never cut within a character. What is left out is told by `…` if there is room.
-pub fn cut(text: &str, most_bytes: usize) -> String {
-    if text.len() <= most_bytes {
-        return text.to_owned();
-    }
-    let Some(room) = most_bytes.checked_sub('…'.len_utf8()) else { return String::new() };
-    format!("{}…", &text[..boundary(text, room)])
-}

@@ -11,8 +11,9 @@ use jiff::tz::TimeZone;
 use monitor_alerts::{Cause, Facts, Language, Message, MessageKind, PublishedChange, SubjectKind};
 use url::Url;
 
-pub use self::clean::{boundary, clean, cut, redact};
+pub use self::clean::{clean, redact};
 use self::exit::{Exit, meaning, signal};
+use crate::cut::cut;
 
 /// A value has at most so many characters.
 const LONGEST_VALUE: usize = 500;

@@ -14,6 +14,7 @@ use super::super::{Answer, App};
 use super::orders::{Orderer, request};
 use super::publications::{silent, value};
 use crate::commands::CommandError;
+use crate::cut::boundary;
 use crate::store::{LogsQuery, RootKey};
 
 /// An agent has so long to read, in milliseconds.
@@ -80,9 +81,8 @@ impl App {
         });
         let Some((is_over, page)) = found.await? else { return Ok(None) };
         let text: String = page.into_iter().flat_map(|page| page.logs).map(|line| line.message + "\n").collect();
-        let whole = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        let begin = whole(usize::try_from(offset).unwrap_or(usize::MAX));
-        let end = whole(begin.saturating_add(MOST));
+        let begin = boundary(&text, usize::try_from(offset).unwrap_or(usize::MAX));
+        let end = boundary(&text, begin.saturating_add(MOST));
         Ok(Some(BatchLog {
             run: run.to_owned(),
             offset: begin as u64,

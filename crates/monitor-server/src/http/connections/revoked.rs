@@ -21,7 +21,7 @@ pub(crate) async fn watch(access: &Arc<Access>, room: &Arc<Room>, clock: &Clock,
         let (access, room) = (access.clone(), room.clone());
         let result = match tokio::task::spawn_blocking(move || close_revoked(&access, &room)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(crate::causes(&error)),
+            Ok(Err(error)) => Err(monitor_http::with_causes(&error)),
             Err(error) => Err(error.to_string()),
         };
         duty.ran(result.map_err(|problem| format!("could not look which rights have ended: {problem}")), LOOK_EVERY);

@@ -137,6 +137,6 @@ fn a_piece_that_is_damaged_is_an_error_and_not_another_story() {
     ] {
         connection.execute(sql, []).unwrap();
         let error = store.logged(0).unwrap_err();
-        assert!(crate::causes(&error).contains(words), "{}", crate::causes(&error));
+        assert!(monitor_http::with_causes(&error).contains(words), "{}", monitor_http::with_causes(&error));
     }
 }
