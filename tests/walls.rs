@@ -7,17 +7,30 @@ use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
 
 /// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
 const WALLS: &[(&str, &[&str])] = &[
+    ("monitor-duration", &[]),
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
     ("monitor-http", &["rustls"]),
     ("monitor-api", &["monitor-http", "monitor-wire", "*"]),
     ("monitor-receiver", &["monitor-http", "monitor-wire", "monitor-api", "*"]),
-    ("monitor-text", &["monitor-wire", "anstyle", "jiff", "unicode-width"]),
+    ("monitor-text", &["monitor-duration", "monitor-wire", "anstyle", "jiff", "unicode-width"]),
     ("monitor-top", &["monitor-wire", "monitor-api", "monitor-text", "*"]),
-    ("monitor-macros", &["proc-macro2", "quote", "syn"]),
+    ("monitor-macros", &["monitor-duration", "proc-macro2", "quote", "syn"]),
     ("monitor-core", &["libc"]),
     (
         "monitor-spool",
-        &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "flate2", "libc", "ruzstd", "serde", "serde_json", "zstd"],
+        &[
+            "monitor-duration",
+            "monitor-wire",
+            "monitor-core",
+            "crc32fast",
+            "etcetera",
+            "flate2",
+            "libc",
+            "ruzstd",
+            "serde",
+            "serde_json",
+            "zstd",
+        ],
     ),
     ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool", "libc"]),
     ("cargo-monitor", &["monitor-wire", "monitor-api", "monitor-spool", "*"]),
@@ -30,6 +43,7 @@ const WALLS: &[(&str, &[&str])] = &[
         "monitor-server",
         &[
             "monitor-http",
+            "monitor-duration",
             "monitor-wire",
             "monitor-spool",
             "monitor-state",
@@ -41,10 +55,10 @@ const WALLS: &[(&str, &[&str])] = &[
             "*",
         ],
     ),
-    ("monitor-runs", &["etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
-    ("monitor-alerts", &["monitor-tasks", "jiff", "serde", "serde_json"]),
-    ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
-    ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),
+    ("monitor-runs", &["monitor-duration", "etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
+    ("monitor-alerts", &["monitor-duration", "monitor-tasks", "jiff", "serde", "serde_json"]),
+    ("monitor-tasks", &["monitor-duration", "croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
+    ("monitor-runner", &["monitor-duration", "monitor-client", "monitor-runs", "*"]),
     (
         "monitor-agent",
         &[
@@ -64,6 +78,7 @@ const WALLS: &[(&str, &[&str])] = &[
         "monitor-cli",
         &[
             "monitor-http",
+            "monitor-duration",
             "monitor-wire",
             "monitor-api",
             "monitor-receiver",
@@ -246,7 +261,7 @@ fn what_runs_of_batch_tasks_tell_costs_no_crate() {
 #[test]
 fn without_default_features_a_program_compiles_the_attributes_and_the_core_alone() {
     let names = compiled(&["--no-default-features"]);
-    let ours = ["monitor-client", "monitor-core", "monitor-macros"];
+    let ours = ["monitor-client", "monitor-core", "monitor-duration", "monitor-macros"];
     let of_these = ["libc", "proc-macro2", "quote", "syn", "unicode-ident"];
     assert_eq!(names, ours.into_iter().chain(of_these).map(str::to_owned).collect());
 }

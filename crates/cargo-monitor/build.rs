@@ -7,7 +7,7 @@ use std::{env, fs};
 use toml::{Table, Value};
 
 /// The crates that it consists of.
-const CRATES: [&str; 4] = ["monitor-core", "monitor-macros", "monitor-spool", "monitor-woven"];
+const CRATES: [&str; 5] = ["monitor-core", "monitor-duration", "monitor-macros", "monitor-spool", "monitor-woven"];
 
 fn main() {
     let house = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../..");
@@ -68,7 +68,7 @@ fn manifest_of(manifest: &Table, workspace: &Table) -> String {
         package.insert(key.clone(), if is_inherited { workspace["package"][key].clone() } else { value.clone() });
     }
     let mut dependencies = Table::new();
-    for (name, value) in manifest["dependencies"].as_table().into_iter().flatten() {
+    for (name, value) in manifest.get("dependencies").and_then(Value::as_table).into_iter().flatten() {
         if value.get("optional").is_some() {
             continue;
         }

@@ -44,7 +44,7 @@ use crate::plan::{Kind, Plan};
 /// | `ret` | the field `return`: the value that is returned, by `Debug` |
 /// | `mask(password)` | the value of this argument or field, and of all below it, is `[masked]`. It isn't looked at. What another value's `Debug` shows of it can't be masked, nor the words of an error |
 /// | `err = Debug` | a returned error is told by its `Debug` instead of its `Display` |
-/// | `timeout = "30s"` | so long after its start a call counts as overdue; `ms`, `s`, `m`, `h` or `d` |
+/// | `timeout = "30s"` | so long after its start a call counts as overdue: `500ms`, `1h30m`, at most `49d` |
 /// | `batch = order.id` | `#[root_task]` alone: see [`macro@root_task`] |
 /// | `crate = path` | where `monitor-client` is, if not at `::monitor_client` |
 ///

@@ -365,25 +365,12 @@ fn find_batch(batch: Batch, masks: &[Key], parameters: &mut Parameters<'_>, mist
     Some(Mark::Expr(expr))
 }
 
-/// A duration such as `30s`: a number and `ms`, `s`, `m`, `h` or `d`.
+/// A duration such as `30s`, as the milliseconds that a process's fields can hold.
 fn milliseconds(timeout: &LitStr, mistakes: &mut Mistakes) -> Option<u32> {
-    let text = timeout.value();
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-    let unit: Option<u64> = match unit.trim() {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        "d" => Some(86_400_000),
-        _ => None,
-    };
-    let ms = unit.zip(number.parse::<u64>().ok()).and_then(|(unit, number)| u32::try_from(number.checked_mul(unit)?).ok());
-    let ms = ms.filter(|ms| *ms > 0);
-    if ms.is_none() {
-        mistakes.push(timeout, "a timeout is a number with `ms`, `s`, `m`, `h` or `d`, such as `30s`, from `1ms` to `49d`");
-    }
-    ms
+    let ms = monitor_duration::read_positive(&timeout.value()).map_err(|expected| expected.to_string()).and_then(|timeout| {
+        u32::try_from(monitor_duration::milliseconds(timeout)).map_err(|_| "expected a duration of at most 49d".to_owned())
+    });
+    ms.map_err(|expected| mistakes.push(timeout, expected)).ok()
 }
 
 fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut Mistakes) {

@@ -390,7 +390,7 @@ fn a_message_says_what_changed_since_the_last_good_run() {
     let text = message["text"].as_str().unwrap_or_default();
     assert!(
         text.contains("version 1 became 2, 1 file published to pre instead of 3, nothing published to prod (2 files before), ")
-            && text.contains("it took 36s instead of 9s, the error is new")
+            && text.contains("it took 36.0 s instead of 9.0 s, the error is new")
             && !text.contains("KEY"),
         "{text}"
     );

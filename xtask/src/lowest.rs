@@ -13,7 +13,8 @@ use serde_json::Value;
 use crate::run::{cargo, step, target, workspace};
 
 /// Folders of the client and of the crates of ours that it depends on.
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 9] = [
+    "crates/monitor-duration",
     "crates/monitor-wire",
     "crates/monitor-http",
     "crates/monitor-core",

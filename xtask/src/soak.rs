@@ -14,9 +14,10 @@ use crate::run::{cargo, command, step, target, workspace};
 /// Number of cases of a property test for each round, compared with 64 in `.cargo/config.toml`.
 const CASES: u32 = 256;
 /// Packages with property tests.
-const WITH_PROPERTIES: [&str; 8] = [
+const WITH_PROPERTIES: [&str; 9] = [
     "monitor-client",
     "monitor-core",
+    "monitor-duration",
     "monitor-receiver",
     "monitor-server",
     "monitor-spool",

@@ -161,3 +161,57 @@ fn main() -> std::process::ExitCode {
     };
     exit::report(result)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn read(line: &str, duration: &str) -> Result<Cli, String> {
+        let words = line.split(' ').map(|word| if word == "DURATION" { duration } else { word });
+        Cli::try_parse_from(std::iter::once("monitor").chain(words)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn all_options_accept_the_same_durations() {
+        let long = [
+            "run --timeout DURATION -- true",
+            "run --warn-after DURATION -- true",
+            "run --grace DURATION -- true",
+            "run --cpu DURATION -- true",
+            "run --backoff DURATION -- true",
+            "runs clear --older DURATION",
+            "events --timeout DURATION",
+            "events --camera file:a --frequency DURATION",
+            "control pause --for DURATION",
+            "call render --countdown DURATION",
+            "call render --expires DURATION",
+            "token create a --scope read --expires DURATION",
+            "heartbeat add a --every DURATION",
+            "heartbeat add a --every 1d --grace DURATION",
+            "heartbeat add a --every 1d --timeout DURATION",
+            "heartbeat roll a --overlap DURATION",
+            "task pause a --until DURATION",
+        ];
+        let brief = [
+            "inspect ping --timeout DURATION",
+            "cancel 1 --timeout DURATION",
+            "result 1 --wait DURATION",
+            "call render --wait DURATION",
+            "queue list --ask DURATION",
+        ];
+        for line in long.iter().chain(&brief) {
+            for duration in ["1.5s", "1s500ms", "1 s 500 ms"] {
+                assert!(read(line, duration).is_ok(), "{line} {duration}: {}", read(line, duration).unwrap_err());
+            }
+            for duration in ["5", "1h30", "1M", "soon"] {
+                let error = read(line, duration).expect_err(line);
+                assert!(error.contains(duration) && error.contains("duration"), "{line} {duration}: {error}");
+            }
+        }
+        for line in long {
+            for duration in ["1h30m", "1.5h", "2w"] {
+                assert!(read(line, duration).is_ok(), "{line} {duration}: {}", read(line, duration).unwrap_err());
+            }
+        }
+    }
+}

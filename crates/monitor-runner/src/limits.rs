@@ -49,7 +49,7 @@ impl Limits {
     pub(crate) fn words(&self, spec: &Spec) -> Vec<(&'static str, String)> {
         let how = |by_rlimit: bool| if by_rlimit { "rlimit, for each process" } else { "cgroup" };
         let memory = spec.memory.map(|bytes| ("memory_limit", format!("{bytes} bytes by {}", how(self.rlimit_memory.is_some()))));
-        let cpu = spec.cpu.map(|cpu| ("cpu_limit", format!("{cpu:?} by {}", how(self.rlimit_cpu.is_some()))));
+        let cpu = spec.cpu.map(|cpu| ("cpu_limit", format!("{} by {}", monitor_duration::write(cpu), how(self.rlimit_cpu.is_some()))));
         memory.into_iter().chain(cpu).collect()
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let spec = Spec { memory: Some(1 << 20), cpu: Some(Duration::from_millis(2_500)), ..Spec::new(["true"]) };
         let limits = Limits::within(&spec, false, [PathBuf::from("/no/such/place"), place.path().to_owned()].into_iter());
         let group = &limits.cgroup.as_ref().unwrap().folder;
-        let expected = [("memory_limit", "1048576 bytes by cgroup".to_owned()), ("cpu_limit", "2.5s by cgroup".to_owned())];
+        let expected = [("memory_limit", "1048576 bytes by cgroup".to_owned()), ("cpu_limit", "2s500ms by cgroup".to_owned())];
         assert_eq!(limits.words(&spec), expected);
         assert_eq!(fs::read_to_string(group.join("memory.max")).unwrap(), "1048576");
         assert_eq!((limits.used_cpu(), limits.killed_for_memory()), (None, 0));

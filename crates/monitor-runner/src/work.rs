@@ -284,8 +284,9 @@ impl Work<'_> {
             if warn.is_some_and(|at| at <= Instant::now())
                 && let Some(after) = warning.take()
             {
-                self.record.warn(format!("it has run for {after:?} and not ended (--warn-after)"));
-                self.record.field("warned_after", format!("{after:?}"));
+                let after = monitor_duration::write(after);
+                self.record.warn(format!("it has run for {after} and not ended (--warn-after)"));
+                self.record.field("warned_after", after);
             }
             if ending.is_none() && timeout.is_some_and(|at| at <= Instant::now()) {
                 ending = Some(self.end("timeout", self.spec.grace));

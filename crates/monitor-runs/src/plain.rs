@@ -38,24 +38,14 @@ enum Span {
 
 impl Span {
     fn of(duration: Duration) -> Self {
-        Self::Text(format!("{duration:?}"))
+        Self::Text(monitor_duration::write(duration))
     }
 
     fn duration<E: de::Error>(self) -> Result<Duration, E> {
-        let text = match self {
-            Self::Parts(duration) => return Ok(duration),
-            Self::Text(text) => text,
-        };
-        let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let unit = match &text[unit_at..] {
-            "ns" => 1e-9,
-            "µs" | "us" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            _ => f64::NAN,
-        };
-        let seconds = text[..unit_at].parse().unwrap_or(f64::NAN) * unit;
-        Duration::try_from_secs_f64(seconds).map_err(|_| E::custom(format!("{text:?} is no duration such as 1.5s")))
+        match self {
+            Self::Parts(duration) => Ok(duration),
+            Self::Text(text) => monitor_duration::read(&text).map_err(|expected| E::custom(format!("{text:?}: {expected}"))),
+        }
     }
 }
 

@@ -292,7 +292,7 @@ mod tests {
         let text = serde_json::to_string(&spec).unwrap();
         for part in [
             r#""command":["sh","-c","exit 3"]"#,
-            r#""timeout":"1.5s""#,
+            r#""timeout":"1s500ms""#,
             r#""cwd":"/srv""#,
             r#"["A","b"]"#,
             r#""TOKEN":{"file":"/run/token"}"#,
@@ -302,6 +302,8 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(serde_json::from_str::<Spec>(&text).unwrap(), spec);
+        // Earlier versions wrote one number.
+        assert_eq!(serde_json::from_str::<Spec>(&text.replace("1s500ms", "1.5s")).unwrap(), spec);
     }
 
     #[test]
@@ -312,7 +314,7 @@ mod tests {
             "inject_config":null,"a field of a later one":1}"#;
         let spec: Spec = serde_json::from_str(text).unwrap();
         assert_eq!((spec.command, spec.timeout), (vec!["sh".into(), "-c".into()], Some(Duration::new(2, 500))));
-        assert!(serde_json::from_str::<Spec>(r#"{"timeout":"soon"}"#).unwrap_err().to_string().contains("\"soon\" is no duration"));
+        assert!(serde_json::from_str::<Spec>(r#"{"timeout":"soon"}"#).unwrap_err().to_string().contains("\"soon\": expected a duration"));
     }
 
     #[test]

@@ -312,20 +312,8 @@ pub fn fold_below(text: &str) -> Option<Duration> {
     }
 }
 
-/// `100us`, `500ms`, `2s`, `1m`, `1h`.
 fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let number = number.parse::<u64>().ok()?;
-    let unit_ms = match unit {
-        "us" => return Some(Duration::from_micros(number)),
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number.checked_mul(unit_ms).map(Duration::from_millis)
+    monitor_duration::read(text).ok()
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ fn unmet(expect: &Expect, end: &End) -> Option<String> {
     let few = expect.published.filter(|least| end.published < *least);
     let (lacks, has) = (expect.output_lacks.as_ref(), expect.output_has.as_ref());
     brief
-        .map(|least| format!("it ran for less than {}", crate::duration::write(least)))
+        .map(|least| format!("it ran for less than {}", monitor_duration::write(least)))
         .or_else(|| few.map(|least| format!("it published {} files, and {least} were expected", end.published)))
         .or_else(|| lacks.filter(|_| end.has_unwanted_output).map(|text| format!("its output contains {text:?}")))
         .or_else(|| has.filter(|_| !end.has_wanted_output).map(|text| format!("its output lacks {text:?}")))

@@ -5,7 +5,6 @@
 pub mod book;
 pub mod crontab;
 pub mod definition;
-pub mod duration;
 pub mod exit;
 pub mod explain;
 pub mod ledger;

@@ -115,7 +115,7 @@ time = 3
         "2:1: comand: there is no such key; did you mean command?",
         "3:29: rules.1: hour: 25 is not in 0 to 23",
         "4:8: zone: there is no zone Europe/Berln; did you mean Europe/Berlin?",
-        "5:11: timeout: \"2 hours\": expected a duration such as 500ms, 30s, 10m, 2h or 1d",
+        "5:11: timeout: \"2 hours\": expected a duration such as 500ms, 90s, 1h30m or 7d: \"hours\" is none of the units us, ms, s, m, h, d and w",
         "6:10: exit.256: \"256\" is no exit code: 0 to 255",
         "6:30: exit.3: \"wrn\" is none of ok, warn, fail, retry, idle; did you mean warn?",
         "7:10: missed: \"onse\" is none of skip, once, all; did you mean once?",

@@ -9,5 +9,5 @@ pub use safe::{fit, one_line, visible, width};
 pub use state::{STATES, attempt, elapsed, ended_by, glyph, style};
 pub use time::{bytes, counted, duration, exact_moment, moment, now_us, thousands};
 
-/// The longest duration has so many columns, but for those of centuries.
-pub const DURATION_COLUMNS: usize = 7;
+/// Columns of the longest duration below a hundred days.
+pub const DURATION_COLUMNS: usize = 9;

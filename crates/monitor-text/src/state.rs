@@ -22,7 +22,7 @@ pub fn glyph(state: &State) -> &'static str {
     }
 }
 
-/// The attempt that something is at: `attempt 2 of 4, next in 8.00 s`.
+/// The attempt that something is at: `attempt 2 of 4, next in 8.0 s`.
 pub fn attempt(number: u32, of: Option<u32>, next_us: Option<u64>, now_us: u64) -> String {
     let of = of.map(|of| format!(" of {of}")).unwrap_or_default();
     let next = next_us.map(|next| format!(", next in {}", duration(next.saturating_sub(now_us).saturating_mul(1_000)))).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Times, durations and sizes, short enough to compare at a glance.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -29,29 +29,9 @@ fn moment_as(format: &str, time_us: u64) -> String {
     }
 }
 
-/// Two or three digits that count, and their unit.
+/// A measured duration: `12.3 ms`, `12 m 40 s`.
 pub fn duration(ns: u64) -> String {
-    let fraction = |unit: u64, name: &str| {
-        let value = ns as f64 / unit as f64;
-        let digits = usize::from(value < 99.95) + usize::from(value < 9.995);
-        format!("{value:.digits$} {name}")
-    };
-    // Each step begins where the step before would round to its end.
-    match ns {
-        0..1_000 => format!("{ns} ns"),
-        1_000..999_500 => fraction(1_000, "µs"),
-        999_500..999_500_000 => fraction(1_000_000, "ms"),
-        999_500_000..59_950_000_000 => fraction(1_000_000_000, "s"),
-        _ => {
-            let seconds = (ns / 1_000_000_000).max(60);
-            let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-            match (days, hours) {
-                (0, 0) => format!("{minutes}m {:02}s", seconds % 60),
-                (0, _) => format!("{hours}h {minutes:02}m"),
-                _ => format!("{days}d {hours:02}h"),
-            }
-        }
-    }
+    monitor_duration::rounded(Duration::from_nanos(ns))
 }
 
 /// `1234567` as `1,234,567`.
@@ -90,25 +70,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_short() {
-        for (ns, expected) in [
-            (0, "0 ns"),
-            (999, "999 ns"),
-            (1_000, "1.00 µs"),
-            (999_499, "999 µs"),
-            (999_500, "1.00 ms"),
-            (12_340_000, "12.3 ms"),
-            (999_499_999, "999 ms"),
-            (3_000_543_210, "3.00 s"),
-            (59_949_999_999, "59.9 s"),
-            (59_999_999_999, "1m 00s"),
-            (185_000_000_000, "3m 05s"),
-            (7_380_000_000_000, "2h 03m"),
-            (273_600_000_000_000, "3d 04h"),
-            (u64::MAX, "213503d 23h"),
-        ] {
-            assert_eq!(duration(ns), expected, "{ns}");
-        }
+    fn durations_fit_their_columns() {
+        let most = (0..63).map(|bit| 1 << bit).chain([59_900_000_000, 3_599_000_000_000, 86_340_000_000_000, 8_636_400_000_000_000]);
+        let below = most.filter(|ns| *ns <= 8_636_400_000_000_000);
+        assert_eq!(below.map(|ns| crate::width(&duration(ns))).max(), Some(crate::DURATION_COLUMNS));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_tasks::policy::Quiet;
-use monitor_tasks::{duration, zone};
+use monitor_tasks::zone;
 use serde::{Serialize, Serializer};
 
 pub use builtin::builtin;
@@ -199,10 +199,10 @@ pub struct Follow {
 }
 
 fn a_duration<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&duration::write(*value))
+    serializer.serialize_str(&monitor_duration::write(*value))
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 fn maybe_duration<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&value.map(duration::write).unwrap_or_default())
+    serializer.collect_str(&value.map(monitor_duration::write).unwrap_or_default())
 }

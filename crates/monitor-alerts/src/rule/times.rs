@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use monitor_tasks::duration;
 use serde::{Serialize, Serializer};
 
 /// The longest time that signs are counted within, and that a rule may look back: signs are kept for 90 days.
@@ -36,7 +35,7 @@ impl Times {
         let expected = || "a number such as 3, \"5 within 10m\" or \"5% within 10m\" is expected".to_owned();
         let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| (1..=1_000).contains(number)).ok_or_else(expected);
         let Some((count, window)) = text.split_once(" within ") else { return number(text).map(Self::InARow) };
-        let window = duration::read(window)?;
+        let window = monitor_duration::read(window).map_err(|expected| expected.to_string())?;
         if window.is_zero() {
             return Err(expected());
         }
@@ -68,8 +67,8 @@ impl std::fmt::Display for Times {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::InARow(count) => write!(f, "{count}"),
-            Self::Within(count, window) => write!(f, "{count} within {}", duration::write(*window)),
-            Self::Share(percent, window) => write!(f, "{percent}% within {}", duration::write(*window)),
+            Self::Within(count, window) => write!(f, "{count} within {}", monitor_duration::write(*window)),
+            Self::Share(percent, window) => write!(f, "{percent}% within {}", monitor_duration::write(*window)),
         }
     }
 }

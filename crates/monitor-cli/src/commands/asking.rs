@@ -35,7 +35,7 @@ pub(crate) struct Whom {
 
 pub(crate) fn read_timeout(text: &str) -> Result<Duration, String> {
     let wanted = || format!("expected a duration from 10ms to {}s, such as 500ms or 3s", LONGEST.as_secs());
-    let timeout = monitor_server::read_duration(text).map_err(|_| wanted())?;
+    let timeout = monitor_duration::read(text).map_err(|_| wanted())?;
     (Duration::from_millis(10)..=LONGEST).contains(&timeout).then_some(timeout).ok_or_else(wanted)
 }
 
@@ -64,7 +64,7 @@ impl Whom {
             method: method.to_owned(),
             arguments,
             to: destination(&self.destination),
-            timeout_ms: Some(self.timeout.as_millis() as u64),
+            timeout_ms: Some(monitor_duration::milliseconds(self.timeout)),
             dry_run: self.dry_run,
             ..CommandRequest::default()
         }

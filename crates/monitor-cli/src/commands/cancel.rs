@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (root, process) = find(&args.connection, &args.id)?;
-    let timeout_ms = Some(args.timeout.as_millis() as u64);
+    let timeout_ms = Some(monitor_duration::milliseconds(args.timeout));
     let request = CancelRequest { process: process.map(|process| process.id), timeout_ms, dry_run: args.dry_run };
     // Once: who has not heard an answer asks again.
     let answer = args.connection.wait(args.connection.client()?.cancel(&root, &request).json())?;

@@ -46,7 +46,7 @@ pub(crate) struct Args {
     #[arg(value_name = "ARGUMENT")]
     words: Vec<String>,
     /// A limit, a pause, a size of the pool or a level returns by itself after so long
-    #[arg(long = "for", value_name = "DURATION", value_parser = monitor_server::read_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = monitor_duration::read_positive)]
     hold: Option<Duration>,
     /// With `revoke`: ends those of the tasks that run
     #[arg(long)]
@@ -138,7 +138,7 @@ fn read(method: &str, args: &Args) -> Result<Fields, String> {
         }
     }
     if let Some(hold) = args.hold {
-        put("for_ms", (hold.as_millis() as u64).into());
+        put("for_ms", monitor_duration::milliseconds(hold).into());
     }
     for (name, text) in [("kind", &args.kind), ("name", &args.name)] {
         if let Some(text) = text {
@@ -176,8 +176,8 @@ fn milliseconds(text: &str) -> Result<Option<u64>, String> {
     if text == "0" {
         return Ok(None);
     }
-    let duration = monitor_server::read_duration(text).map_err(|error| format!("{text:?}: {error}, or 0 for none"))?;
-    Ok(Some(duration.as_millis() as u64))
+    let duration = monitor_duration::read_positive(text).map_err(|error| format!("{text:?}: {error}, or 0 for none"))?;
+    Ok(Some(monitor_duration::milliseconds(duration)))
 }
 
 fn number(text: &str) -> Result<Value, String> {

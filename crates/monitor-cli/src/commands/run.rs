@@ -14,7 +14,7 @@ use monitor_http::with_causes;
 use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
-pub(crate) use self::values::{bytes, duration};
+pub(crate) use self::values::bytes;
 use self::values::{link, pair, secret, verdict};
 use crate::text::visible;
 
@@ -93,16 +93,16 @@ pub(crate) struct Args {
     #[arg(long = "exit", value_name = "CODE=MEANING", value_parser = verdict, value_delimiter = ',')]
     exits: Vec<(u8, Verdict)>,
     /// Warns in its log of an attempt that takes longer
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     warn_after: Option<Duration>,
     /// Ends an attempt that takes longer, and all that it has started: SIGTERM, and after --grace SIGKILL
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     timeout: Option<Duration>,
     /// Between SIGTERM and SIGKILL
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read, default_value = "5s")]
     grace: Duration,
     /// CPU time that it may use
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     cpu: Option<Duration>,
     /// Memory that it may have, as 500M or 2G: by a cgroup for all that it starts together, where that is allowed, else for each
     /// process; the process's field `memory_limit` says which
@@ -115,7 +115,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     retry: u32,
     /// Before the second attempt; twice as long before each further one
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "1s")]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read, default_value = "1s")]
     backoff: Duration,
     /// Takes output that goes to a file as well
     #[arg(long)]

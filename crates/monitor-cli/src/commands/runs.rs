@@ -10,7 +10,6 @@ use clap::{Subcommand, ValueEnum};
 use monitor_runs::{Follower, Identity, Life, Origin, Outcome, Run, RunError, Step, Waiting, find, list};
 use serde_json::json;
 
-use super::run;
 use crate::client::print_json;
 use crate::exit;
 use crate::text::{attempt, duration, fit, moment, now_us, visible};
@@ -75,7 +74,7 @@ enum Command {
     /// Forgets runs that have ended
     Clear {
         /// Only those that began so long ago
-        #[arg(long, value_name = "DURATION", value_parser = run::duration, default_value = "0s")]
+        #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read, default_value = "0s")]
         older: Duration,
     },
 }

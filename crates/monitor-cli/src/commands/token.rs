@@ -41,7 +41,7 @@ enum Command {
         #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
         scopes: Vec<Scope>,
         /// How long it lasts, like 12h or 90d; for ever if not given
-        #[arg(long, value_name = "DURATION", value_parser = monitor_server::read_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
         expires: Option<Duration>,
         #[command(flatten)]
         folder: Folder,

@@ -22,11 +22,11 @@ fn a_tree_is_drawn() {
     ];
     server.send(1, &events);
     let expected = "\
-✓ 夜间构建 nightly <1>  succeeded   3.00 s
-├─ ✗ 编译               failed      3m 05s  a child failed
-│  ├─ ✓ read            succeeded  1.50 µs
-│  └─ ✗ parse           failed     12.3 ms  no such … table
-└─ ✓ test               succeeded   999 ns
+✓ 夜间构建 nightly <1>  succeeded      3.0 s
+├─ ✗ 编译               failed      3 m 05 s  a child failed
+│  ├─ ✓ read            succeeded     1.5 µs
+│  └─ ✗ parse           failed       12.3 ms  no such … table
+└─ ✓ test               succeeded     999 ns
 ";
     assert_eq!(server.run(&["tree", "1"]), expected);
     assert_eq!(server.run(&["tree", ROOT]), expected);
@@ -83,8 +83,8 @@ fn errors_are_short_and_have_their_causes() {
     assert!(roots.ends_with(&format!("  {line}")) && roots.lines().count() == 1, "{roots}");
     let tree = server.run(&["tree", "1"]);
     let expected = format!(
-        "✗ import <1>  failed  1.00 µs  {line}│    caused by: no such table\n│    caused by: disk<U+009B>31m full\n\
-         └─ ✗ load     failed  1.00 µs  {line}        caused by: no such table\n        caused by: disk<U+009B>31m full\n"
+        "✗ import <1>  failed     1.0 µs  {line}│    caused by: no such table\n│    caused by: disk<U+009B>31m full\n\
+         └─ ✗ load     failed     1.0 µs  {line}        caused by: no such table\n        caused by: disk<U+009B>31m full\n"
     );
     assert_eq!(tree, expected);
 }
@@ -161,10 +161,10 @@ fn roots_are_listed_and_filtered() {
         ended(&other, 1, 1_000_000, Some("no such table")),
     ];
     server.send(1, &events);
-    let failed = "✗ import <2>  failed  2025-11-20 00:53:20  1.00 ms        1 ✗1  no such table\n";
+    let failed = "✗ import <2>  failed  2025-11-20 00:53:20     1.0 ms        1 ✗1  no such table\n";
     let both = "\
-✗ import <2>   failed     2025-11-20 00:53:20  1.00 ms        1 ✗1  no such table
-✓ nightly <1>  succeeded  2025-11-20 00:53:20   2.00 s        1
+✗ import <2>   failed     2025-11-20 00:53:20     1.0 ms        1 ✗1  no such table
+✓ nightly <1>  succeeded  2025-11-20 00:53:20      2.0 s        1
 ";
     assert_eq!(server.run(&["roots"]), both);
     assert_eq!(server.run(&["roots", "--state", "failed,lost"]), failed);

@@ -48,7 +48,7 @@ fn what_is_wrong_in_the_file_ends_the_server_with_file_line_and_key() {
     for (text, words) in [
         ("\nmax-connection = 5", ":2: max-connection: there is no such setting; did you mean max-connections?"),
         ("[profile.a]\ninsecure = \"yes\"", ":2: insecure: expected true or false, found string"),
-        ("stop-timeout = \"soon\"", ":1: stop-timeout: \"soon\": expected a duration like 500ms"),
+        ("stop-timeout = \"soon\"", ":1: stop-timeout: \"soon\": expected a duration such as 500ms"),
     ] {
         let (_folder, path) = folder(text);
         let output = monitor(&["server", "--config", &path]).assert().code(1).get_output().stderr.clone();

@@ -187,7 +187,7 @@ fn a_command_line_that_is_wrong_is_answered_before_anything_runs() {
         (&["run"][..], "COMMAND"),
         (&["run", "--", ""], "there is no command"),
         (&["run", "--timeot", "3s", "--", "true"], "--timeout"),
-        (&["run", "--timeout", "3", "--", "true"], "500ms, 30s"),
+        (&["run", "--timeout", "3", "--", "true"], "500ms, 90s"),
         (&["run", "--memory", "much", "--", "true"], "500M or 2G"),
         (&["run", "--nice", "99", "--", "true"], "99"),
         (&["run", "--server", "nowhere", "--", "true"], "URL"),

@@ -271,14 +271,6 @@ impl Config {
     }
 }
 
-/// A duration like `500ms`, `10s`, `5m`, `12h` or `7d`.
-///
-/// # Errors
-/// What was expected, if it is none.
-pub fn read_duration(text: &str) -> Result<Duration, String> {
-    (DURATION.read)(text)
-}
-
 /// A row of the table.
 #[derive(Debug)]
 pub struct Setting {
@@ -322,9 +314,4 @@ impl Setting {
             Form::Number | Form::Text | Form::Secret => Some(toml::Value::String(text).to_string()),
         }
     }
-}
-
-/// A duration as settings have it.
-pub(crate) fn duration(duration: Duration) -> String {
-    (DURATION.show)(&duration)
 }

@@ -117,10 +117,10 @@ impl fmt::Display for Rule {
         let named = if name == "*" { String::new() } else { format!(" named {name}") };
         match (self.age, self.count) {
             (None, None) => write!(f, "{which}{named} for ever"),
-            (Some(age), None) => write!(f, "{which}{named} for {}", crate::config::duration(age)),
+            (Some(age), None) => write!(f, "{which}{named} for {}", monitor_duration::write(age)),
             (None, Some(count)) => write!(f, "the newest {count} {which} of each name{named}"),
             (Some(age), Some(count)) => {
-                write!(f, "the newest {count} {which} of each name{named} for {}", crate::config::duration(age))
+                write!(f, "the newest {count} {which} of each name{named} for {}", monitor_duration::write(age))
             }
         }
     }
@@ -181,11 +181,15 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
                 tracing::warn!("retention: rule {} is for trees whose root ended as {state:?}, an outcome of a program's own", place + 1);
             }
         }
-        let age = written.age.as_deref().map(crate::config::read_duration).transpose();
+        let age = written
+            .age
+            .as_deref()
+            .map(|age| monitor_duration::read_positive(age).map_err(|expected| wrong(format!("age: {age:?}: {expected}"))))
+            .transpose()?;
         Ok(Rule {
             name: Pattern(glob.compile_matcher()),
             states: written.state.iter().map(|state| State::from(state.as_str())).collect(),
-            age: age.map_err(|why| wrong(format!("age: {why}")))?,
+            age,
             count: written.count,
         })
     };
@@ -201,7 +205,7 @@ pub fn show_rules(rules: &[Rule]) -> String {
             let states: Vec<_> = rule.states.iter().map(|state| quoted(state.as_str())).collect();
             parts.push(format!("state = [{}]", states.join(", ")));
         }
-        parts.extend(rule.age.map(|age| format!("age = {}", quoted(&crate::config::duration(age)))));
+        parts.extend(rule.age.map(|age| format!("age = {}", quoted(&monitor_duration::write(age)))));
         parts.extend(rule.count.map(|count| format!("count = {count}")));
         format!("{{ {} }}", parts.join(", "))
     };
@@ -268,7 +272,7 @@ mod tests {
             ("[1]", "expected rules like"),
             ("[{ named = \"x\" }]", "named"),
             ("[{ count = -1 }]", "expected rules like"),
-            ("[{ age = \"1d\" }, { age = \"long\" }]", "rule 2: age: expected a duration"),
+            ("[{ age = \"1d\" }, { age = \"long\" }]", "rule 2: age: \"long\": expected a duration"),
             ("[{ name = \"[\" }]", "rule 1: name = \"[\""),
             ("[{ state = [\"running\"] }]", "what has not ended is always kept"),
             ("[{ state = [\"\"] }]", "expected an outcome"),

@@ -1,7 +1,7 @@
 //! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
-use monitor_tasks::{EndReason, duration};
+use monitor_tasks::EndReason;
 use monitor_wire::{BatchRun, BatchStatus, BatchTaskChanged, Event, Process, ProcessNotified, State};
 use serde_json::Value;
 
@@ -135,7 +135,7 @@ pub(super) fn of_overdue(process: &Process, by_timeout: bool, limit_ns: u64, def
 /// The sign of a run that has just started, if its task's rules started it later than the task allows.
 pub(super) fn of_start(process: &Process, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
     let run = run_of(process).filter(|run| run.trigger == BY_TIME)?;
-    let read = |key: &str| duration::read(definition?.get(key)?.as_str()?).ok();
+    let read = |key: &str| monitor_duration::read(definition?.get(key)?.as_str()?).ok();
     let within = read("start-within")?.saturating_add(read("jitter").unwrap_or_default());
     let late_us = run.started_us?.saturating_sub(run.due_us);
     if u128::from(late_us) <= within.as_micros() {

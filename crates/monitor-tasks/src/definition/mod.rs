@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::duration;
 pub use crate::reading::Mistake;
 use crate::reading::Source;
 pub use book::{check_agents, check_book};
@@ -414,9 +413,4 @@ impl std::fmt::Display for Overlap {
             Self::Replace => f.write_str("replace"),
         }
     }
-}
-
-/// Durations as definitions have them.
-fn text_of(duration: Duration) -> String {
-    duration::write(duration)
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::Serializer;
 
-use super::text_of;
 use crate::reading::UNITS;
 
 fn write_bytes(bytes: u64) -> String {
@@ -27,10 +26,10 @@ pub(super) fn one_or_several<S: Serializer>(texts: &[String], serializer: S) -> 
 }
 
 pub(super) fn duration<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&text_of(*value))
+    serializer.serialize_str(&monitor_duration::write(*value))
 }
 
 #[expect(clippy::ref_option, reason = "serde calls it so")]
 pub(super) fn maybe_duration<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&value.map(text_of).unwrap_or_default())
+    serializer.collect_str(&value.map(monitor_duration::write).unwrap_or_default())
 }

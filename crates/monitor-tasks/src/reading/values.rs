@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::mistake::Mistake;
 use super::source::{Source, child};
-use crate::duration;
 use crate::near::{did_you_mean, shown as short};
 
 /// Most mistakes that are told: the place of each is searched for in all of the file.
@@ -159,7 +158,7 @@ impl<'a> Reader<'a> {
         let found = found?;
         let path = found.0.clone();
         let text = self.text(found)?;
-        match duration::read(text) {
+        match monitor_duration::read(text) {
             Ok(duration) => Some(duration),
             Err(expected) => {
                 self.wrong(&path, format!("{:?}: {expected}", short(text)));

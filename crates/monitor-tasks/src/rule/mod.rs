@@ -15,7 +15,6 @@ pub use error::RuleError;
 pub(crate) use field::hash;
 use search::Calendar;
 
-use crate::duration;
 use crate::near::{did_you_mean, shown};
 
 /// Longest text of a rule, in bytes.
@@ -122,7 +121,7 @@ fn named(text: &str, name: &str, task: &str) -> Result<Kind, RuleError> {
     let rest = words.next().unwrap_or_default().trim();
     if word == "@every" {
         let at = column + 7;
-        let every = duration::read(rest).map_err(|expected| RuleError::new(at, format!("{}: {expected}", shown(rest))))?;
+        let every = monitor_duration::read(rest).map_err(|expected| RuleError::new(at, format!("{}: {expected}", shown(rest))))?;
         if every.as_secs() == 0 || every.subsec_nanos() != 0 {
             return Err(RuleError::new(at, format!("{}: @every takes whole seconds, one at least", shown(rest))));
         }

@@ -1,5 +1,6 @@
 //! Processes of a tree, and tasks of queues.
 
+use monitor_text::DURATION_COLUMNS;
 use monitor_wire::Process;
 
 use super::table::Column;
@@ -12,7 +13,7 @@ pub(super) const TREE: [Column; 7] = [
     Column::fixed("state", 9).from(110),
     Column::fixed("kind", 12).from(140),
     Column::fixed("started", 8).from(100),
-    Column::right("took", 7),
+    Column::right("took", DURATION_COLUMNS as u16),
     Column::share("error", 2),
 ];
 
@@ -42,7 +43,7 @@ pub(super) const TASKS: [Column; 8] = [
     Column::fixed("phase", 9),
     Column::fixed("queue", 12).from(110),
     Column::fixed("received", 8),
-    Column::right("took", 7),
+    Column::right("took", DURATION_COLUMNS as u16),
     Column::share("id", 2).from(120),
     Column::share("error", 2),
 ];

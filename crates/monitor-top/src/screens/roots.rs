@@ -1,5 +1,6 @@
 //! Trees.
 
+use monitor_text::DURATION_COLUMNS;
 use monitor_wire::Root;
 
 use super::table::Column;
@@ -11,7 +12,7 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column::share("root", 3),
     Column::fixed("state", 9).from(110),
     Column::fixed("started", 8),
-    Column::right("took", 7),
+    Column::right("took", DURATION_COLUMNS as u16),
     Column::right("processes", 9),
     Column::right("failed", 6),
     Column::share("error", 3),

@@ -1,6 +1,6 @@
 //! The processes of a tree as bars on a line of time.
 
-use monitor_text::duration;
+use monitor_text::{DURATION_COLUMNS, duration};
 use monitor_wire::State;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,7 +16,7 @@ pub(super) const COLUMNS: [Column; 8] = [
     Column::hidden(),
     Column::hidden(),
     Column::hidden(),
-    Column::right("took", 7),
+    Column::right("took", DURATION_COLUMNS as u16),
     Column::hidden(),
     Column::share("", 4),
 ];

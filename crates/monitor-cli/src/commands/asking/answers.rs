@@ -183,10 +183,10 @@ mod tests {
         let text = render(&answers, None);
         assert_eq!(
             anstream::adapter::strip_str(&text).to_string(),
-            "a@h          ok          1.23 ms  pong\n\
+            "a@h          ok          1.2 ms  pong\n\
              根␛@host:17  unanswered\n\
-             b@h          ok          1.23 ms\n  processes\n    id    name\n    a3    x\n    a3ce  y\n\
-             c@h          ok          1.23 ms\n  pid      7\n  threads  -\n"
+             b@h          ok          1.2 ms\n  processes\n    id    name\n    a3    x\n    a3ce  y\n\
+             c@h          ok          1.2 ms\n  pid      7\n  threads  -\n"
         );
         assert!(render(&answers, Some(20)).lines().all(|line| width(&anstream::adapter::strip_str(line).to_string()) <= 20));
     }
@@ -204,13 +204,13 @@ mod tests {
         assert_eq!(
             text,
             "\
-a@h  ok  1.23 ms
-  cpu_user  1.50 s
+a@h  ok  1.2 ms
+  cpu_user  1.5 s
   dropped   -
   limits
-    name        hard    rate
-    video.cut␛  -       10/m
-    mail        5m 00s
+    name        hard      rate
+    video.cut␛  -         10/m
+    mail        5 m 00 s
   memory    11.8 MiB
   none      -
   pid       7

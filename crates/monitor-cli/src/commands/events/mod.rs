@@ -63,7 +63,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KIND:TARGET")]
     camera: Vec<CameraArg>,
     /// How often cameras take a picture, if anything happened
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = read_duration, requires = "camera")]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = monitor_duration::read_positive, requires = "camera")]
     frequency: Duration,
     /// Cameras take no more pictures than this: `10/s`, `30/m` or `1/h`
     #[arg(long, value_name = "RATE", value_parser = camera::read_rate, requires = "camera")]
@@ -72,14 +72,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EVENTS")]
     limit: Option<u64>,
     /// Ends when no event came for so long
-    #[arg(long, value_name = "DURATION", value_parser = read_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
     timeout: Option<Duration>,
     #[command(flatten)]
     connection: Connection,
-}
-
-fn read_duration(text: &str) -> Result<Duration, String> {
-    monitor_server::read_duration(text).map_err(|_| "expected a duration, such as 500ms, 2s or 1h".to_owned())
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Subcommand;
+use monitor_duration::milliseconds;
 use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
 
 use self::snippets::Snippet;
@@ -47,7 +48,7 @@ enum Command {
         /// The heartbeat
         name: String,
         /// How long the old address is taken, like 12h or 7d; 0s ends it at once
-        #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = monitor_tasks::duration::read)]
+        #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = monitor_duration::read)]
         overlap: Duration,
         /// Prints what a job has to do, in this language
         #[arg(long, value_enum)]
@@ -76,13 +77,13 @@ struct Add {
     #[arg(long, value_name = "ZONE", requires = "rule")]
     zone: Option<String>,
     /// A ping is expected so long after the one before it, like 5m or 1d
-    #[arg(long, value_name = "DURATION", value_parser = monitor_tasks::duration::read)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     every: Option<Duration>,
     /// How late a ping may be
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = monitor_tasks::duration::read)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = monitor_duration::read)]
     grace: Duration,
     /// After how long a run that was begun is overdue [default: the grace]
-    #[arg(long, value_name = "DURATION", value_parser = monitor_tasks::duration::read)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read)]
     timeout: Option<Duration>,
     /// The agent of the machine on which the job runs, if it has one
     #[arg(long, value_name = "AGENT")]
@@ -99,7 +100,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Command::Add(add) => self::add(add),
         Command::List { connection } => connection.show(connection.client()?.heartbeats(), |all| list(&all)),
         Command::Roll { name, overlap, snippet, connection } => {
-            let roll = HeartbeatRoll { overlap_ms: Some(overlap.as_millis() as u64) };
+            let roll = HeartbeatRoll { overlap_ms: Some(milliseconds(overlap)) };
             let call = connection.client()?.roll_heartbeat(&name, &roll);
             connection.show(call, |key| told(&key, &connection, snippet))
         }
@@ -112,9 +113,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 
 fn add(args: Add) -> anyhow::Result<()> {
     let Add { name, rule, zone, every, grace, timeout, agent, snippet, connection } = args;
-    let ms = |duration: Duration| duration.as_millis() as u64;
-    let definition =
-        HeartbeatDefinition { name, rule, zone, every_ms: every.map(ms), grace_ms: ms(grace), timeout_ms: timeout.map(ms), agent };
+    let definition = HeartbeatDefinition {
+        name,
+        rule,
+        zone,
+        every_ms: every.map(milliseconds),
+        grace_ms: milliseconds(grace),
+        timeout_ms: timeout.map(milliseconds),
+        agent,
+    };
     let call = connection.client()?.add_heartbeat(&definition);
     connection.show(call, |key| told(&key, &connection, Some(snippet)))
 }
@@ -140,7 +147,7 @@ fn list(all: &Heartbeats) -> anyhow::Result<()> {
         let (name, state) = (visible(&definition.name), visible(state.as_str()));
         let expected = match (&definition.rule, definition.every_ms) {
             (Some(rule), _) => format!("{rule} {}", definition.zone.as_deref().unwrap_or("UTC")),
-            (None, every) => format!("every {}", monitor_tasks::duration::write(Duration::from_millis(every.unwrap_or_default()))),
+            (None, every) => format!("every {}", monitor_duration::write(Duration::from_millis(every.unwrap_or_default()))),
         };
         let (seen, due) = (when(*seen_us), due_us.map_or_else(|| "after the first ping".to_owned(), |due| when(Some(due))));
         writeln!(out, "{name:<24}{state:<8}{:<34}last {seen}  next {due}", visible(&expected))?;

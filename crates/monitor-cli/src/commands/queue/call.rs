@@ -47,7 +47,7 @@ pub(crate) struct CallArgs {
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "countdown")]
     eta: Option<jiff::Timestamp>,
     /// Not to be started before so long from now
-    #[arg(long, value_name = "DURATION", value_parser = monitor_server::read_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = monitor_duration::read_positive)]
     countdown: Option<Duration>,
     /// Not to be started after: a time, or a duration from now
     #[arg(long, value_name = "TIME", value_parser = read_expiry)]
@@ -68,7 +68,7 @@ fn read_object(text: &str) -> Result<Value, String> {
 }
 
 fn read_expiry(text: &str) -> Result<u64, String> {
-    if let Ok(after) = monitor_server::read_duration(text) {
+    if let Ok(after) = monitor_duration::read_positive(text) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + after;
         return Ok(at.as_micros() as u64);
     }
@@ -130,7 +130,7 @@ fn arguments(args: &CallArgs) -> Fields {
         ("kwargs", args.kwargs.clone()),
         ("queue", args.queue.as_deref().map(Value::from)),
         ("eta_us", args.eta.map(|at| micros(at).into())),
-        ("countdown_ms", args.countdown.map(|wait| (wait.as_millis() as u64).into())),
+        ("countdown_ms", args.countdown.map(|wait| monitor_duration::milliseconds(wait).into())),
         ("expires_us", args.expires.map(Value::from)),
     ];
     given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()

@@ -39,7 +39,7 @@ pub(crate) struct ResultArgs {
 
 pub(super) fn read_wait(text: &str) -> Result<Duration, String> {
     let wanted = || format!("expected a duration up to {}s, such as 30s", LONGEST.as_secs());
-    let wait = if text == "0s" { Duration::ZERO } else { monitor_server::read_duration(text).map_err(|_| wanted())? };
+    let wait = monitor_duration::read(text).map_err(|_| wanted())?;
     (wait <= LONGEST).then_some(wait).ok_or_else(wanted)
 }
 

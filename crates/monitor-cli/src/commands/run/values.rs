@@ -1,28 +1,7 @@
 //! Values of the options of `monitor run`.
 
-use std::time::Duration;
-
 use clap::ValueEnum;
 use monitor_runs::{Link, Secret, Verdict};
-
-/// `500ms`, `2s`, `1.5m`, `1h`, `2d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let unit = match &text[unit_at..] {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => f64::NAN,
-    };
-    let number: f64 = text[..unit_at].parse().unwrap_or(f64::NAN);
-    Duration::try_from_secs_f64(number * unit)
-        .ok()
-        .filter(|duration| *duration < Duration::from_secs(100 * 365 * 86_400))
-        .ok_or_else(|| "expected a duration such as 500ms, 30s, 10m, 2h or 1d".to_owned())
-}
 
 /// `500000`, `64K`, `500M`, `2GiB`, `1T`.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
@@ -83,14 +62,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_bytes_are_read_as_people_write_them() {
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+    fn bytes_are_read_as_people_write_them() {
         assert_eq!(bytes("2G"), Ok(2 << 30));
         assert_eq!(bytes("64KiB"), Ok(64 << 10));
-        for bad in ["", "5", "s", "-1s", "1 s", "1e9s", "nans", "infs", "99999999999d", "1w"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
         for bad in ["", "0", "-1", "1.5G", "2X", "99999999999999999T", "99999999999999999999"] {
             assert!(bytes(bad).is_err(), "{bad}");
         }

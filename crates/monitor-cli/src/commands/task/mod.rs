@@ -157,7 +157,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 pub(crate) fn time(text: &str) -> Result<jiff::Timestamp, String> {
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::system()).ok();
     let ago = || {
-        let ago = monitor_tasks::duration::read(text.strip_suffix("ago")?.trim_end()).ok()?;
+        let ago = monitor_duration::read(text.strip_suffix("ago")?.trim_end()).ok()?;
         jiff::Timestamp::now().checked_sub(ago).ok()
     };
     let at = text.parse().ok().or_else(|| civil().map(|at| at.timestamp())).or_else(ago);

@@ -92,7 +92,7 @@ impl What {
 
 /// `2h` from now, or a time.
 fn when(text: &str) -> Result<Timestamp, String> {
-    let after = monitor_tasks::duration::read(text).ok().and_then(|after| jiff::SignedDuration::try_from(after).ok());
+    let after = monitor_duration::read(text).ok().and_then(|after| jiff::SignedDuration::try_from(after).ok());
     let until = after.and_then(|after| Timestamp::now().checked_add(after).ok());
     let until = until.map_or_else(|| super::time(text), Ok);
     let until = until.map_err(|_| "expected a duration such as 2h, or a time such as 2026-12-24T18:00Z".to_owned())?;

@@ -246,12 +246,12 @@ mod tests {
     fn branches_end_where_siblings_do() {
         let shape = [(0, "", "running"), (1, "a", "running"), (2, "b", "succeeded"), (2, "", "pending"), (1, "c", "lost"), (2, "d", "new")];
         let expected = [
-            "▶ 根 <7>                   running    33m 20s\n",
-            "├─ ▶ a                     running    33m 20s\n",
-            "│  ├─ ✓ b                  succeeded  1.00 µs\n",
+            "▶ 根 <7>                   running    33 m 20 s\n",
+            "├─ ▶ a                     running    33 m 20 s\n",
+            "│  ├─ ✓ b                  succeeded     1.0 µs\n",
             "│  └─ ○ (not started yet)  pending\n",
-            "└─ ? c                     lost       1.00 µs\n",
-            "   └─ • d                  new        1.00 µs\n",
+            "└─ ? c                     lost          1.0 µs\n",
+            "   └─ • d                  new           1.0 µs\n",
         ];
         assert_eq!(render(&sample(&shape), None), expected);
     }
@@ -292,14 +292,14 @@ mod tests {
         ]);
         let page = sample(&shape);
         let expected = [
-            "▶ 根 <7>      running    33m 20s\n",
-            "├─ ✓ file     succeeded  1.00 µs  ×3 alike, 3.00 µs in all\n",
-            "│  └─ ✓ line  succeeded  1.00 µs  ×3 alike, 3.00 µs in all\n",
-            "├─ ✓ file     succeeded  1.00 µs\n",
-            "│  └─ ✗ line  failed     1.00 µs  没有这样的表 in the database\n",
-            "├─ ▶ file     running    33m 20s\n",
-            "└─ ✓ file     succeeded  1.00 µs\n",
-            "   └─ ✓ word  succeeded  1.00 µs\n",
+            "▶ 根 <7>      running    33 m 20 s\n",
+            "├─ ✓ file     succeeded     1.0 µs  ×3 alike, 3.0 µs in all\n",
+            "│  └─ ✓ line  succeeded     1.0 µs  ×3 alike, 3.0 µs in all\n",
+            "├─ ✓ file     succeeded     1.0 µs\n",
+            "│  └─ ✗ line  failed        1.0 µs  没有这样的表 in the database\n",
+            "├─ ▶ file     running    33 m 20 s\n",
+            "└─ ✓ file     succeeded     1.0 µs\n",
+            "   └─ ✓ word  succeeded     1.0 µs\n",
         ];
         assert_eq!(render(&page, None), expected);
         assert_eq!(render_all(&page, true, None).len(), shape.len());
@@ -329,7 +329,7 @@ mod tests {
         });
         page.processes[1].fold = Some(serde_json::from_value(fold).expect("a fold"));
         (page.processes[1].elapsed_ns, page.processes[1].error) = (None, None);
-        assert_eq!(render(&page, None)[1], "└─ ✗ load row  failed            ×1,240, 2 running, 3 failed, p95 2.04 s\n");
+        assert_eq!(render(&page, None)[1], "└─ ✗ load row  failed              ×1,240, 2 running, 3 failed, p95 2.0 s\n");
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
             }
         }
         let lines = render(&sample(&shape), Some(60));
-        assert_eq!(lines[1], "└─ ✗ 一个很长很长很长很长很长…  failed   1.00 µs  没有这样…\n");
-        assert_eq!(lines[2], "⋯ 50 └─ ✗ deep                  failed   1.00 µs  没有这样…\n");
+        assert_eq!(lines[1], "└─ ✗ 一个很长很长很长很长很长…  failed      1.0 µs  没有这…\n");
+        assert_eq!(lines[2], "⋯ 50 └─ ✗ deep                  failed      1.0 µs  没有这…\n");
     }
 }

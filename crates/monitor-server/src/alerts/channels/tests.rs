@@ -226,7 +226,7 @@ async fn each_chat_gets_its_own_form_within_its_limits() {
             && content.contains("no ＜prices＞")
             && content.contains("version 3 became 4, + config = {\"a\":［1］}")
             && content.contains("137 (killed by SIGKILL")
-            && content.contains("8s (usually 58m20s)")
+            && content.contains("8.0 s (usually 58 m 20 s)")
             && content.contains("/tasks/alerts)"),
         "{content}"
     );

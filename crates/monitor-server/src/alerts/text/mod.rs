@@ -245,14 +245,9 @@ fn moment(us: u64, zone: &TimeZone) -> String {
     time.map_or_else(|| us.to_string(), |time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// A duration, as fine as it matters.
+/// A measured duration.
 fn duration(ns: u64) -> String {
-    let whole = match ns {
-        60_000_000_000.. => ns / 1_000_000_000 * 1_000_000_000,
-        1_000_000_000.. => ns / 100_000_000 * 100_000_000,
-        _ => ns,
-    };
-    monitor_tasks::duration::write(std::time::Duration::from_nanos(whole))
+    monitor_duration::rounded(std::time::Duration::from_nanos(ns))
 }
 
 impl Text {

@@ -73,11 +73,11 @@ fn a_message_says_what_is_needed_at_night() {
         Due: 2026-11-21 02:30:00
         Started: 2026-11-21 02:30:01
         Ended: 2026-11-21 02:30:09
-        Took: 8s (usually 1h)
+        Took: 8.0 s (usually 1 h 00 m)
         Exit code: 137 (killed by SIGKILL, maybe for want of memory)
         Why: no prices
-        Last good run: 2026-11-20 03:30:00 (1h)
-        Changed since the last good run: version 3 became 5, nothing published to prod (1 file before), 1 file published to pre instead of 3, - config = 1, + config = 2, it took 8s instead of 1h, the error is new
+        Last good run: 2026-11-20 03:30:00 (1 h 00 m)
+        Changed since the last good run: version 3 became 5, nothing published to prod (1 file before), 1 file published to pre instead of 3, - config = 1, + config = 2, it took 8.0 s instead of 1 h 00 m, the error is new
         Told: @owner, ops
         Rule: imports (warning)
 
@@ -97,11 +97,11 @@ fn a_message_says_what_is_needed_at_night() {
         应开始于: 2026-11-21 02:30:00
         开始于: 2026-11-21 02:30:01
         结束于: 2026-11-21 02:30:09
-        耗时: 8s (通常 1h)
+        耗时: 8.0 s (通常 1 h 00 m)
         退出码: 137 (被 SIGKILL 终止，可能内存不足)
         原因: no prices
-        上次成功: 2026-11-20 03:30:00 (1h)
-        自上次成功以来的变化: 版本 3 变为 5, 未发布到 prod（上次 1 个文件）, 向 pre 发布 1 个文件，上次为 3 个, - config = 1, + config = 2, 耗时 8s，上次为 1h, 错误首次出现
+        上次成功: 2026-11-20 03:30:00 (1 h 00 m)
+        自上次成功以来的变化: 版本 3 变为 5, 未发布到 prod（上次 1 个文件）, 向 pre 发布 1 个文件，上次为 3 个, - config = 1, + config = 2, 耗时 8.0 s，上次为 1 h 00 m, 错误首次出现
         已通知: @owner, ops
         规则: imports (warning)
 

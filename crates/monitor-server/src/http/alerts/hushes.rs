@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use monitor_alerts::HushKind;
-use monitor_tasks::duration;
 use monitor_wire::{Hush, HushRequest, Hushes, Problem};
 
 use super::super::batch::who;
@@ -69,7 +68,7 @@ pub(in super::super) async fn post_hush(
 ) -> Answer<Hushes> {
     let wrong = |detail: String| ApiError::Body { detail };
     monitor_alerts::Hush::check_scope(&request.scope).map_err(|expected| wrong(format!("scope: {expected}")))?;
-    let length = duration::read(&request.length).map_err(|expected| wrong(format!("for: {expected}")))?;
+    let length = monitor_duration::read(&request.length).map_err(|expected| wrong(format!("for: {:?}: {expected}", request.length)))?;
     let length_us = u64::try_from(length.as_micros()).ok().filter(|us| (1..=LONGEST_US).contains(us));
     let length_us = length_us.ok_or_else(|| wrong("for: more than 0s and at most 90d is expected".to_owned()))?;
     if request.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {

