@@ -1,14 +1,9 @@
 import { expect, test } from "vitest";
-import { fieldsOf, offeredBy, readArguments, readDuration } from "./orders.ts";
+import { fieldsOf, offeredBy, readArguments } from "./orders.ts";
 
 test("what a worker offers is sorted, and its own methods are not forgotten", () => {
   expect(offeredBy(["cache-clear", "shutdown", "ping", "cancel", "call", "purge", "retry", "pause", "query"])).toEqual({ reading: ["ping", "query"], changing: ["pause", "shutdown"], own: ["cache-clear"] });
   expect(offeredBy([])).toEqual({ reading: ["ping", "stats", "active", "registered"], changing: [], own: [] });
-});
-
-test("durations are read in their units, and nothing else is", () => {
-  expect(["500ms", "90s", "10m", "1h 30m", "2d"].map(readDuration)).toEqual([500, 90_000, 600_000, 5_400_000, 172_800_000]);
-  expect(["", "10", "0s", "m", "-1s", "1.5h", "ten minutes", "9".repeat(30) + "d"].map(readDuration)).toEqual(Array(8).fill(undefined));
 });
 
 const read = (method: string, typed: Record<string, string>) => readArguments(fieldsOf(method), typed);

