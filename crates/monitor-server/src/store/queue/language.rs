@@ -102,6 +102,15 @@ impl Search {
         }
     }
 
+    /// The longest text that the id of each matching task begins with, if the search has any.
+    pub(crate) fn id_prefix(&self) -> Option<&str> {
+        match self {
+            Self::Has(Place::Id, id) => Some(id),
+            Self::All(all) => all.iter().filter_map(Self::id_prefix).max_by_key(|id| id.len()),
+            _ => None,
+        }
+    }
+
     /// Returns true if a task is like that.
     pub fn is_met(&self, task: &Process) -> bool {
         match self {

@@ -9,7 +9,12 @@ use crate::packed::PlainOutcome;
 
 /// A process id so turned that the database orders it like the unsigned number that it is.
 pub(super) fn process_key(id: ProcessId) -> i64 {
-    (id.get() ^ (1 << 63)) as i64
+    process_key_of(id.get())
+}
+
+/// The same for a number that need not be an id.
+pub(super) fn process_key_of(id: u64) -> i64 {
+    (id ^ (1 << 63)) as i64
 }
 
 /// What [`process_key`] made.

@@ -1,6 +1,7 @@
 //! Questions about tasks of queues.
 
 pub(super) mod access;
+pub(super) mod ids;
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use rusqlite::{Connection, Result, Row, params_from_iter};
 
 use self::access::Access;
 use super::pool::Snapshot;
-use super::{ReadError, SqliteStore, as_of, ids};
+use super::{ReadError, SqliteStore, as_of};
 use crate::store::StoreError;
 use crate::store::queue::{PageFill, QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search};
 
@@ -42,14 +43,18 @@ fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
     let mut fill = PageFill::new(query, from.as_ref().map_or(0, |from| from.offset));
     let id = query.search.as_ref().and_then(Search::exact_id);
     let id = if let Some(id) = id { access::has_id(snapshot, id)?.then_some(id) } else { None };
+    let prefix = query.search.as_ref().and_then(Search::id_prefix).filter(|_| id.is_none());
+    let with_prefix = |max_cost: u64| prefix.map_or(Ok(None), |prefix| ids::keys(snapshot, prefix, max_cost / access::ROW_COST));
     let access = Access::of(snapshot, query)?;
+    let mut keys = with_prefix(access::LITTLE)?;
     let mut sorted = access.sorted(snapshot, access::LITTLE)?;
     let mut has_walked = false;
     let next_cursor = 'pieces: loop {
-        let piece = match (id, sorted) {
-            (Some(id), _) => Some(access::with_id(query, id, from.as_ref(), fill.offset)),
-            (None, Some(parts)) => Some(access::sorted(query, parts, from.as_ref(), fill.offset)),
-            (None, None) => access::merged(query, &access.ordered, from.as_ref()).map(|statement| (statement, usize::MAX)),
+        let piece = match (id, &keys, sorted) {
+            (Some(id), ..) => Some(access::with_id(query, id, from.as_ref(), fill.offset)),
+            (None, Some(keys), _) => Some(access::with_keys(query, keys, from.as_ref(), fill.offset)),
+            (None, None, Some(parts)) => Some(access::sorted(query, parts, from.as_ref(), fill.offset)),
+            (None, None, None) => access::merged(query, &access.ordered, from.as_ref()).map(|statement| (statement, usize::MAX)),
         };
         let Some(((sql, values), piece)) = piece else { break None };
         let most = if piece == usize::MAX && !has_walked { access::WALKED_ROWS } else { piece };
@@ -71,6 +76,7 @@ fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
         if piece == usize::MAX {
             // The tasks may be at the other end of the order.
             has_walked = true;
+            keys = with_prefix(access::MUCH)?;
             sorted = access.sorted(snapshot, access::MUCH)?;
         }
     };
@@ -81,7 +87,7 @@ fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
 /// The task of a row, if its columns match.
 fn read(row: &Row<'_>) -> Result<Option<Process>> {
     let body = row.get_ref(0)?.as_str_or_null()?;
-    body.map(|body| ids::from_json(0, body.as_bytes())).transpose()
+    body.map(|body| super::ids::from_json(0, body.as_bytes())).transpose()
 }
 
 /// The direction of the list.
@@ -170,6 +176,7 @@ fn matches(query: &QueueTasksQuery, values: &mut Vec<Value>) -> Vec<String> {
     }
     all.extend(within(values, "received", query.received));
     all.extend(within(values, "started", query.started));
+    all.extend(query.search.as_ref().and_then(Search::id_prefix).map(|prefix| ids::condition(prefix, values)));
     all
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failed::failed_to_open;
+use super::queue::ids as queue_ids;
 use super::{lines, links, native};
 use crate::store::StoreError;
 
@@ -33,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_22.sql"),
     include_str!("schema_23.sql"),
     include_str!("schema_24.sql"),
+    include_str!("schema_25.sql"),
 ];
 
 /// The oldest schema that is read: those before it were never released.
@@ -57,7 +59,10 @@ fn fill(connection: &Connection, found: u32) -> rusqlite::Result<()> {
     if (FIRST..13).contains(&found) {
         native::fill(connection)?;
     }
-    if (FIRST..19).contains(&found) { links::fill(connection) } else { Ok(()) }
+    if (FIRST..19).contains(&found) {
+        links::fill(connection)?;
+    }
+    if (FIRST..25).contains(&found) { queue_ids::fill(connection) } else { Ok(()) }
 }
 
 /// Fails unless this is a database that this build reads as it is.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_wire::{Batch, Phase, Process, QueueTasksPage, State, WorkerTasks};
+use monitor_wire::{Batch, Phase, Process, ProcessId, QueueTasksPage, State, WorkerTasks};
 use serde_json::{Value, json};
 
 use super::{Place, Say as _};
@@ -239,6 +239,73 @@ fn each_filter_and_order_lists_all_of_its_tasks<P: Place>() {
     }
 }
 
+fn tasks_are_found_by_the_beginning_of_their_ids<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    // Each eighth id begins with `A`, each has more characters than an index has, and some have letters beyond ASCII.
+    let id = |of: u64| format!("{:X}{}-{of:018}-End", 3 + of % 8, ["É", "\u{10ffff}", "b"][of as usize % 3]);
+    let mut events = Vec::new();
+    for of in 1..=MANY {
+        let own = ProcessId::new(of << 56 | of).unwrap();
+        let event = json!({"type": "task-sent", "name": "a", "time_us": 1_000 - of, "root_id": root(1).to_string(), "id": own.to_string(),
+            "native_id": id(of)});
+        events.push(serde_json::from_value(event).unwrap());
+    }
+    store.say(&[batch('A', 1, events)], 5).unwrap();
+    // The earliest event decides about the id, and this one arrives last.
+    let renamed = json!({"type": "task-sent", "name": "a", "time_us": 1, "root_id": root(1).to_string(), "id": ProcessId::new(7 << 56 | 7).unwrap().to_string(),
+        "native_id": "Renamed-7"});
+    store.say(&[batch('A', MANY + 1, vec![serde_json::from_value(renamed).unwrap()])], 5).unwrap();
+    let every = store.queue_tasks(&QueueTasksQuery { limit: 1_000, ..QueueTasksQuery::default() }).unwrap().tasks;
+    assert_eq!(every.len(), MANY as usize);
+    let mut counts = Vec::new();
+    for (text, expected) in [
+        ("id:a", 38),
+        ("id:Aé", 8),
+        ("id:4é", 8),
+        ("id:4É-0000000000000009-end", 0),
+        ("id:4É-000000000000000009-end", 1),
+        ("id:5\u{10ffff}", 8),
+        ("id:\u{10ffff}", 0),
+        ("id:renamed", 1),
+        ("id:renamed-7", 1),
+        ("id:a\u{10ffff}-000000000000000007", 0),
+        ("id:1", 16),
+        ("id:1100000000000011", 1),
+        ("id:11000000000000110", 0),
+        ("id:1100000000000012", 0),
+        ("id:b", 16),
+        ("id:40 name:a", 1),
+        ("id:4 id:4é-0000000000000000", 4),
+        ("not id:a", MANY - 38),
+        ("id:a or id:1", 52),
+        ("id:zz", 0),
+        ("id:%", 0),
+        ("id:4_", 0),
+    ] {
+        let search = Some(Search::read(text).unwrap());
+        for (sort, is_descending) in [(QueueSort::Received, true), (QueueSort::Runtime, false), (QueueSort::Name, true)] {
+            let query = QueueTasksQuery { sort, is_descending, search: search.clone(), limit: 7, ..QueueTasksQuery::default() };
+            let mut wanted: Vec<_> = every.iter().filter(|task| query.is_wanted(task)).map(|task| task.id).collect();
+            let (mut found, mut next) = (Vec::new(), query.clone());
+            loop {
+                let page = store.queue_tasks(&next).unwrap();
+                found.extend(page.tasks.iter().map(|task| task.id));
+                next = QueueTasksQuery { cursor: page.next_cursor, ..next };
+                if next.cursor.is_none() {
+                    break;
+                }
+            }
+            found.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(found, wanted, "{query:?}");
+            counts.push((text, found.len() as u64, expected));
+        }
+    }
+    assert!(counts.iter().all(|(_, found, expected)| found == expected), "{counts:?}");
+    place.check(&store);
+}
+
 fn a_page_that_takes_too_long_is_continued_by_its_cursor<P: Place>() {
     let place = P::new();
     let store = place.open();
@@ -346,4 +413,5 @@ for_each_store!(
     pages_of_tasks_have_each_once,
     tasks_are_counted_as_they_stand,
     tasks_are_counted_by_the_worker_that_had_them,
+    tasks_are_found_by_the_beginning_of_their_ids,
 );

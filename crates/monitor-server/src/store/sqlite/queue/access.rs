@@ -17,7 +17,7 @@ use crate::store::queue::{QueueSort, QueueTasksQuery};
 /// Largest number of parts of a list. With more, a filter is checked row by row.
 const MAX_PARTS: usize = 250;
 /// Time to read a row of `queue_task`, in units of the time to read an entry of an index.
-const ROW_COST: u64 = 8;
+pub(in crate::store::sqlite) const ROW_COST: u64 = 8;
 /// Highest cost at which tasks are sorted before any is examined, in entries of an index. This and the following are small in tests, so that few
 /// tasks are found in every way.
 pub(in crate::store::sqlite) const LITTLE: u64 = if cfg!(test) { 40 } else { 16_000 };
@@ -40,8 +40,8 @@ pub(in crate::store::sqlite) struct Part {
 pub(in crate::store::sqlite) struct Access {
     /// Parts in the order of the list.
     pub(in crate::store::sqlite) ordered: Vec<Part>,
-    /// Parts that have all matching tasks, in another order, and the cost of a row.
-    others: Vec<(Vec<Part>, u64)>,
+    /// Parts that have all matching tasks, in another order.
+    others: Vec<Vec<Part>>,
 }
 
 impl Part {
@@ -143,9 +143,7 @@ impl Access {
                 QueueSort::Runtime => "queue_task_state_runtime",
             })
         });
-        // The index of phases hasn't all columns that tasks are sorted by.
-        let cost = |column| if column == "phase" { ROW_COST } else { 1 };
-        let others = filters.into_iter().map(|(column, parts)| (parts, cost(column))).collect();
+        let others = filters.into_iter().map(|(_, parts)| parts).collect();
         Ok(Self { ordered, others })
     }
 
@@ -153,14 +151,14 @@ impl Access {
     pub(in crate::store::sqlite) fn sorted(&self, connection: &Connection, max_cost: u64) -> Result<Option<&[Part]>> {
         let mut best = None;
         let mut least = max_cost + 1;
-        for (parts, cost) in &self.others {
+        for parts in &self.others {
             let mut sum = 0;
             for part in parts {
                 let mut values = Vec::new();
                 let rows = part.rows(&mut values);
-                values.push(Value::Integer(least.div_ceil(*cost) as i64));
+                values.push(Value::Integer(least as i64));
                 let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT ?{})", values.len());
-                sum += cost * connection.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))? as u64;
+                sum += connection.prepare_cached(&sql)?.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))? as u64;
                 if sum >= least {
                     break;
                 }
@@ -207,6 +205,18 @@ pub(in crate::store::sqlite) fn sorted(
 pub(in crate::store::sqlite) fn with_id(query: &QueueTasksQuery, id: &str, from: Option<&Cursor>, offset: usize) -> (Statement, usize) {
     let select = format!("SELECT {} FROM native CROSS JOIN queue_task USING (root, id) WHERE {WITH_HASH}", order(query.sort).join(", "));
     sorted_of(query, &[select], hashes(id).into(), from, offset)
+}
+
+/// The tasks of these rows, sorted.
+pub(in crate::store::sqlite) fn with_keys(
+    query: &QueueTasksQuery,
+    keys: &[i64],
+    from: Option<&Cursor>,
+    offset: usize,
+) -> (Statement, usize) {
+    let columns = order(query.sort).join(", ");
+    let select = format!("SELECT {columns} FROM queue_task WHERE key IN (SELECT value FROM json_each(?1))");
+    sorted_of(query, &[select], vec![Value::Text(serde_json::Value::from(keys).to_string())], from, offset)
 }
 
 /// True if tasks with exactly this id in the queue are known.

@@ -15,6 +15,7 @@ mod opening;
 mod overdue;
 mod plans;
 mod retention;
+mod schema_25;
 mod snapshots;
 mod stats;
 mod unused;

@@ -134,10 +134,10 @@ fn parts_of_a_list_of_tasks_are_read_in_its_order() {
 fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
     let (_folder, store) = open();
     many(&store);
-    for (filter, is_covered) in queue_filters().into_iter().filter_map(|filter| {
-        let is_covered = filter.name.is_some() || filter.queue.is_some() || !filter.workers.is_empty();
-        (is_covered || !filter.phases.is_empty()).then_some((filter, is_covered))
-    }) {
+    let has_index = |filter: &QueueTasksQuery| {
+        filter.name.is_some() || filter.queue.is_some() || !filter.workers.is_empty() || !filter.phases.is_empty()
+    };
+    for filter in queue_filters().into_iter().filter(has_index) {
         for sort in [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime] {
             let query = QueueTasksQuery { sort, ..filter.clone() };
             let checked = store.read("explain", |snapshot| {
@@ -145,8 +145,7 @@ fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
                 let Some(parts) = access.sorted(snapshot, u64::from(u32::MAX))? else { return Ok(()) };
                 let ((sql, values), _) = queue::access::sorted(&query, parts, None, 0);
                 let plan = plan(snapshot, &sql, values);
-                let kind = if is_covered { "COVERING INDEX" } else { "INDEX" };
-                let is_searched = |line: &str| line.starts_with(&format!("SEARCH queue_task USING {kind} queue_task_"));
+                let is_searched = |line: &str| line.starts_with("SEARCH queue_task USING COVERING INDEX queue_task_");
                 let by_key = "SEARCH queue_task USING INTEGER PRIMARY KEY (rowid=?)";
                 let lines: Vec<_> = plan.lines().filter(|line| line.contains(" queue_task ")).collect();
                 assert!(lines.iter().all(|line| is_searched(line) || *line == by_key), "{query:?}\n{sql}\n{plan}");
@@ -170,6 +169,40 @@ fn a_whole_id_is_answered_by_its_index_in_every_order() {
 }
 
 #[test]
+fn the_beginning_of_an_id_is_compared_with_an_index_alone() {
+    let (_folder, store) = open();
+    many(&store);
+    for (prefix, expected) in [
+        ("task-1", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native>? AND native<?)"),
+        ("\u{10ffff}", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native>?)"),
+        ("8a1c0000-0000-0000", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native=?)"),
+        // It may be the beginning of a process's own id.
+        ("8a1c", "SCAN queue_task USING COVERING INDEX queue_task_ids"),
+    ] {
+        let checked = store.read("explain", |snapshot| {
+            let (sql, values) = queue::ids::find(prefix, 9);
+            assert_eq!(plan(snapshot, &sql, values), expected, "{prefix}\n{sql}");
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
+#[test]
+fn a_search_that_finds_few_ids_examines_only_these() {
+    let (_folder, store) = open();
+    many(&store);
+    let of = |search: &str| QueueTasksQuery { limit: 9, search: Some(Search::read(search).unwrap()), ..QueueTasksQuery::default() };
+    // All ids of the queue begin with 29 zeros. An own id is found by its first digits.
+    let own = store.queue_tasks(&QueueTasksQuery { limit: 1, ..QueueTasksQuery::default() }).unwrap().tasks.remove(0).id.to_string();
+    for (search, found) in [(format!("id:{own}"), 1), ("id:task".to_owned(), 0), (format!("id:{:032x}", 0xffff), 0)] {
+        let page = store.queue_tasks(&of(&search)).unwrap();
+        assert_eq!((page.tasks.len(), page.next_cursor), (found, None), "{search}");
+        assert!(page.examined == found as u64 || search.len() > 32, "{search}: {}", page.examined);
+    }
+}
+
+#[test]
 fn indexes_of_an_older_database_are_replaced() {
     let (folder, store) = open();
     many(&store);
@@ -188,6 +221,7 @@ fn indexes_of_an_older_database_are_replaced() {
                  CREATE INDEX queue_task_started ON queue_task(started); CREATE INDEX queue_task_runtime ON queue_task(runtime); \
                  CREATE INDEX queue_task_name ON queue_task(name, received); CREATE INDEX queue_task_phase ON queue_task(phase, received); \
                  CREATE INDEX queue_task_queue ON queue_task(queue, received); CREATE INDEX queue_task_worker ON queue_task(worker, received); \
+                 DROP INDEX queue_task_ids; ALTER TABLE queue_task DROP COLUMN native; \
                  PRAGMA user_version = 23";
     database.execute_batch(older).unwrap();
     drop(database);

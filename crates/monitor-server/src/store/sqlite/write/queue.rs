@@ -5,10 +5,12 @@ use rusqlite::{Result, params};
 
 use super::Transaction;
 use crate::store::queue::worker_of;
+use crate::store::sqlite::queue::ids;
 
 impl Transaction<'_> {
-    /// Writes the task that a process of this tree is, if events of a queue told of it.
-    pub(super) fn settle_task(&self, root: i64, id: i64, process: &mut Process) -> Result<()> {
+    /// Writes the task that a process of this tree is, if events of a queue told of it. The row that is there already gets the id in the queue
+    /// only if it `is_renamed`, so that the index of ids is not written for each event.
+    pub(super) fn settle_task(&self, (root, id): (i64, i64), process: &mut Process, is_renamed: bool) -> Result<()> {
         if process.task.is_none() {
             return Ok(());
         }
@@ -17,9 +19,17 @@ impl Transaction<'_> {
         let body = serde_json::to_string(process).expect("plain data with text keys is JSON");
         process.attempts = attempts;
         let Some(task) = &process.task else { return Ok(()) };
-        let sql = "INSERT INTO queue_task(root, id, name, state, phase, queue, worker, received, started, runtime, body) \
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(root, id) DO UPDATE SET name = ?3, state = ?4, \
-                   phase = ?5, queue = ?6, worker = ?7, received = ?8, started = ?9, runtime = ?10, body = ?11";
+        macro_rules! upsert {
+            ($more:literal) => {
+                concat!(
+                    "INSERT INTO queue_task(root, id, name, state, phase, queue, worker, received, started, runtime, body, native) ",
+                    "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT(root, id) DO UPDATE SET name = ?3, state = ?4, ",
+                    "phase = ?5, queue = ?6, worker = ?7, received = ?8, started = ?9, runtime = ?10, body = ?11",
+                    $more
+                )
+            };
+        }
+        let sql = if is_renamed { upsert!(", native = ?12") } else { upsert!("") };
         let number = |number: Option<u64>| number.unwrap_or(0).min(i64::MAX as u64) as i64;
         self.connection.prepare_cached(sql)?.execute(params![
             root,
@@ -33,6 +43,7 @@ impl Transaction<'_> {
             number(process.started_us),
             number(process.elapsed_ns),
             body,
+            ids::indexed(process),
         ])?;
         Ok(())
     }

@@ -246,6 +246,7 @@ impl Transaction<'_> {
             }
         }
         let side_rows = self.side_rows(tree, row, &entry.known)?;
+        let is_renamed = is_known && before.side_rows.native != side_rows.native;
         if before.side_rows != side_rows {
             self.side_rows.change(self.connection, (place, row.id), &before.side_rows, &side_rows)?;
         }
@@ -261,7 +262,7 @@ impl Transaction<'_> {
         }
         if let Some(view) = &mut entry.view {
             self.settle_run(view)?;
-            self.settle_task(number, row.id, view)?;
+            self.settle_task((number, row.id), view, is_renamed)?;
         }
         let signed = Some(before.state).filter(|_| before.is_defined);
         if signed != Some(row.state) {
