@@ -37,6 +37,8 @@ impl<'a> Reader<'a> {
     /// A program and its arguments, of which an argument may be empty.
     pub fn command(&mut self, found: Found<'a>) -> Vec<String> {
         let path = found.0.clone();
+        // Anything else that is no list of texts is a mistake of its own.
+        let is_empty = found.1.as_array().is_some_and(Vec::is_empty);
         let mut words = Vec::new();
         for (index, item) in self.list(found).into_iter().enumerate() {
             let is_empty_argument = index > 0 && item.1.as_str() == Some("");
@@ -45,7 +47,7 @@ impl<'a> Reader<'a> {
         for (index, word) in words.iter().enumerate() {
             self.check_word(&format!("{path}/{index}"), word);
         }
-        if words.is_empty() {
+        if is_empty {
             self.wrong(&path, "a program is missing: command = [\"node\", \"index.js\"]");
         }
         words
