@@ -100,6 +100,8 @@ pub(super) fn draw(list: &mut List, columns: &[Column], buffer: &mut Buffer, are
         let column = columns[*index];
         let mark = sort.filter(|sort| sort.column == *index).map_or("", |sort| if sort.is_descending { "▼" } else { "▲" });
         let title = if column.title.is_empty() && *columns_taken > 20 { range.title() } else { column.title.to_owned() };
+        // A narrow column has its mark, and less of its title.
+        let title = fit(&title, usize::from(*columns_taken).saturating_sub(width(mark)));
         put(buffer, (*x, area.y, *columns_taken), &format!("{title}{mark}"), faint(), column.is_right);
     }
     let lines = area.height.saturating_sub(1);
@@ -188,5 +190,30 @@ fn tone(row: &Row, theme: Theme) -> Style {
         Model::Line(line) if line.level == "warn" => theme.state(&State::LOST),
         Model::Error(_) | Model::Line(_) => theme.state(&State::FAILED),
         Model::Worker(_) | Model::Counts(_) => Style::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_column_keeps_the_mark_of_its_order() {
+        let columns = [Column::right("ATTEMPTS", 8), Column::fixed("W", 1), Column::fixed("STATE", 4), Column::share("NAME", 1)];
+        let (area, theme) = (Rect::new(0, 0, 30, 2), Theme { is_coloured: false });
+        let mut list = List::default();
+        let heading = |list: &mut List| {
+            let mut buffer = Buffer::empty(area);
+            draw(list, &columns, &mut buffer, area, theme, 0);
+            (0..area.width).map(|x| buffer[(x, 0)].symbol()).collect::<String>().trim_end().to_owned()
+        };
+        assert_eq!(heading(&mut list), "ATTEMPTS  W  STA…  NAME");
+        for expected in ["ATTEMP…▲  W  STA…  NAME", "ATTEMPTS  ▲  STA…  NAME", "ATTEMPTS  W  ST…▲  NAME", "ATTEMPTS  W  STA…  NAME▲"]
+        {
+            list.sort_next(columns.len(), 0);
+            assert_eq!(heading(&mut list), expected);
+        }
+        list.flip(0);
+        assert_eq!(heading(&mut list), "ATTEMPTS  W  STA…  NAME▼");
     }
 }
