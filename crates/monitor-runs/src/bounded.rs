@@ -275,6 +275,63 @@ mod tests {
         assert_eq!(read(&path, 1 << 20), (text, Vec::new()), "it has no hole any more");
     }
 
+    /// Names the folder on a file system without holes, for the copy of this test that runs in a namespace of its own.
+    const NO_HOLES: &str = "MONITOR_TEST_NO_HOLES";
+
+    #[test]
+    fn where_there_are_no_holes_the_first_bytes_are_kept_and_the_rest_is_counted() {
+        if let Some(folder) = std::env::var_os(NO_HOLES) {
+            return without_holes(Path::new(&folder));
+        }
+        // ramfs can't punch holes. Everybody may mount one in a namespace, if namespaces may be made.
+        let folder = tempfile::tempdir().unwrap();
+        let apart = |script: &str| {
+            let mut command = std::process::Command::new("unshare");
+            command.args(["--map-root-user", "--mount", "sh", "-c", &format!("mount -t ramfs ramfs \"$0\" && {script}")]);
+            command.arg(folder.path());
+            command
+        };
+        match apart("true").output() {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => return println!("NOT TESTED: no ramfs can be mounted here: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => return println!("NOT TESTED: unshare can't be started: {error}"),
+        }
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let name = format!("{module}::where_there_are_no_holes_the_first_bytes_are_kept_and_the_rest_is_counted");
+        let mut again = apart("exec \"$@\"");
+        again.arg(std::env::current_exe().unwrap()).args(["--exact", &name, "--nocapture"]).env(NO_HOLES, folder.path());
+        let output = again.output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
+
+    fn without_holes(folder: &Path) {
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let probe = open(&folder.join("probe"));
+        assert_eq!(fallocate(&probe, punch, 0, BLOCK), Err(Errno::OPNOTSUPP), "or nothing of this is tested");
+        let (path, most) = (folder.join("log"), 16 * BLOCK);
+        let mut log = Bounded::new(open(&path), most);
+        let whole: Vec<u8> = (0..100_000).flat_map(|number| format!("line {number:08}\n").into_bytes()).collect();
+        for piece in whole.chunks(1_000) {
+            log.write(piece).unwrap();
+        }
+        let missing = log.missing();
+        let (kept, gaps) = read(&path, 1_000);
+        assert_eq!((kept.len() as u64 + missing, gaps), (whole.len() as u64, Vec::new()));
+        assert!(whole.starts_with(&kept) && kept.len() as u64 >= most, "{}", kept.len());
+        assert!(kept.len() as u64 <= most + most / 8 + BLOCK, "{}", kept.len());
+        // Its note stands at the end, where bytes are missing.
+        let mut copy = open(&folder.join("copy"));
+        assert_eq!(log.close_into(&mut copy).unwrap(), None, "there is no hole to close");
+        assert_eq!(std::fs::read(&path).unwrap(), [&kept[..], &note(missing)].concat());
+        assert_eq!(copy.metadata().unwrap().len(), 0);
+        // A file that fits has no note.
+        let mut log = Bounded::new(open(&folder.join("short")), most);
+        log.write(b"short\n").unwrap();
+        log.close().unwrap();
+        assert_eq!(std::fs::read(folder.join("short")).unwrap(), b"short\n");
+    }
+
     #[test]
     fn what_fits_stays_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
