@@ -1,42 +1,43 @@
-//! Heartbeats as the API shows and takes them: jobs that run elsewhere and tell by HTTP requests that they ran. Times are Unix microseconds.
+//! Heartbeats in the API. A heartbeat watches a job that runs elsewhere and sends an HTTP request, a ping, when it runs. Times are Unix microseconds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::words::HeartbeatState;
 
-/// A heartbeat as it is to be. It is expected by a `rule` of time or by a period (`every_ms`): one of them, never both.
+/// The settings of a heartbeat. Pings are expected by a `rule` of time or by a period (`every_ms`). One of the two must be given, and not both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatDefinition {
-    /// Its name, like no other heartbeat's: 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
+    /// Name of the heartbeat. No other heartbeat has it. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
     #[cfg_attr(feature = "openapi", schema(example = "nightly-backup"))]
     pub name: String,
-    /// A rule of time, as those of batch tasks: when a ping is expected.
+    /// Times at which a ping is expected, as a rule of time like those of batch tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "30 2 * * *"))]
     pub rule: Option<String>,
-    /// The time zone of `rule`; UTC if not given.
+    /// Time zone of `rule`; UTC if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(example = "Europe/Berlin"))]
     pub zone: Option<String>,
-    /// A ping is expected so long after the one before it, in milliseconds.
+    /// Longest time between two pings, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub every_ms: Option<u64>,
-    /// A ping may be so late, in milliseconds.
+    /// Delay after which an expected ping is missing, in milliseconds.
     #[serde(default = "grace_ms")]
     #[cfg_attr(feature = "openapi", schema(example = 600_000))]
     pub grace_ms: u64,
-    /// A run that was told to have started is overdue after so long, in milliseconds; after `grace_ms` if not given.
+    /// Time after which a run that has sent its start ping is overdue, in milliseconds; `grace_ms` if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// The agent of the machine on which the job runs, if it has one.
+    /// Agent of the machine that runs the job, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
 }
 
 impl HeartbeatDefinition {
-    /// The rule of a crontab by which the job pings as it is expected, or more often: a crontab has whole minutes.
+    /// Returns the rule for a crontab by which the job sends pings as often as expected. It sends them more often if a crontab can't express
+    /// the period.
     pub fn crontab(&self) -> String {
         if let Some(rule) = &self.rule {
             return rule.clone();
@@ -58,26 +59,26 @@ fn grace_ms() -> u64 {
     600_000
 }
 
-/// A heartbeat as it stands.
+/// A heartbeat and its current state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Heartbeat {
-    /// What it is to be.
+    /// Settings of the heartbeat.
     #[serde(flatten)]
     pub definition: HeartbeatDefinition,
-    /// How it stands.
+    /// Current state.
     pub state: HeartbeatState,
-    /// When its last ping came; none if none ever came.
+    /// Time of the last ping; none before the first one.
     pub seen_us: Option<u64>,
-    /// When the next ping is expected; none before the first one.
+    /// Time at which the next ping is expected; none before the first ping.
     pub due_us: Option<u64>,
-    /// When the ping was expected that was last told to be missing.
+    /// Time at which the ping was expected that was last reported as missing; none if no ping was.
     pub missed_us: Option<u64>,
-    /// When it was made.
+    /// Time at which the heartbeat was created.
     pub created_us: u64,
-    /// Who made it.
+    /// User or token that created the heartbeat.
     pub who: String,
-    /// Until when the key before the last roll is taken as well; none if there is none.
+    /// Time until which the previous key is accepted as well; none if there is no previous key.
     pub old_key_until_us: Option<u64>,
 }
 
@@ -89,35 +90,35 @@ pub struct Heartbeats {
     pub heartbeats: Vec<Heartbeat>,
 }
 
-/// The key of a heartbeat. It is told this once: the server keeps only its hash.
+/// The key of a heartbeat. Only this answer contains it, because the server stores only its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HeartbeatKey {
-    /// The heartbeat.
+    /// Name of the heartbeat.
     pub name: String,
-    /// Its key.
+    /// Key of the heartbeat.
     #[cfg_attr(feature = "openapi", schema(example = "0199a3ce-929d-0e0e-4736-0199a3ce929d"))]
     pub key: String,
-    /// The path to ask, below the server's address.
+    /// Path of the requests, below the server's address.
     #[cfg_attr(feature = "openapi", schema(example = "/ping/0199a3ce-929d-0e0e-4736-0199a3ce929d"))]
     pub path: String,
-    /// The whole address, if the server has been told its own (`public-url`).
+    /// Whole address of the requests, if the server has a `public-url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Until when the key before this one is taken as well.
+    /// Time until which the previous key is accepted as well; none if there is no previous key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_key_until_us: Option<u64>,
-    /// The rule of a crontab by which the job pings as it is expected, or more often.
+    /// Rule for a crontab, by which the job sends pings as often as expected or more often.
     #[cfg_attr(feature = "openapi", schema(example = "*/10 * * * *"))]
     pub crontab: String,
 }
 
-/// `POST /api/v1/heartbeats/{name}/roll`: a new key is wanted.
+/// `POST /api/v1/heartbeats/{name}/roll`: replaces the key by a new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatRoll {
-    /// The key so far is taken for so long, in milliseconds: 0 ends it at once; a day if not given.
+    /// Time for which the previous key is still accepted, in milliseconds. 0 ends it at once; one day if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_ms: Option<u64>,
 }

@@ -1786,11 +1786,11 @@ export interface components {
             /** @description What is worth a word without being a mistake, each with its place: a rule that tells nobody. */
             warnings?: string[];
         };
-        /** @description What an alert is about. */
+        /** @description The subject of an alert. */
         AlertSubject: {
-            /** @description Its kind: `task`, `name`, `agent`, `worker`, `heartbeat`, `key`, `channel` or `server`. */
+            /** @description Kind of the subject: `task`, `name`, `agent`, `worker`, `heartbeat`, `key`, `channel` or `server`. */
             kind: string;
-            /** @description Its name. */
+            /** @description Name of the subject. */
             name: string;
         };
         /** @description `GET /api/v1/alerts/try`: what a rule would have made of the past days. */
@@ -1812,49 +1812,50 @@ export interface components {
             warnings?: string[];
         };
         /**
-         * @description A message about an alert, as a channel of the kind `webhook` posts it. `Idempotency-Key` is its `id`. With a `secret` the header
-         *     `Monitor-Signature` is `t=SECONDS,v1=HEX`: HMAC-SHA256 by the secret over `SECONDS`, a dot and the body.
+         * @description A message about an alert, as a channel of the kind `webhook` posts it. The header `Idempotency-Key` contains its `id`. If the channel has a
+         *     `secret`, the header `Monitor-Signature` is `t=SECONDS,v1=HEX`. HEX is the HMAC-SHA256 of `SECONDS`, a dot and the body, with the secret as
+         *     the key.
          */
         AlertWebhook: {
             /** @description Number of the alert; 0 for a sum and a test. */
             alert: number;
-            /** @description Why: `failed`, `timeout`, `missed` … */
+            /** @description Cause of the alert: `failed`, `timeout`, `missed` … */
             cause: string;
-            /** @description How often it happened; in a sum, how many messages it stands for. */
+            /** @description Number of times that the problem occurred. In a sum, the number of messages that it replaces. */
             count: number;
-            /** @description What is known of what happened last, such as `run`, `machine`, `exit_code`, `error` and `lines`. */
+            /** @description Details of the last occurrence, such as `run`, `machine`, `exit_code`, `error` and `lines`. */
             facts: Record<string, never>;
-            /** @description Id of the message. It stays the same however often the message is sent. */
+            /** @description Id of the message. It is the same in each attempt to send the message. */
             id: string;
-            /** @description What it is for: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum` or `test`. */
+            /** @description Kind of the message: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum` or `test`. */
             kind: string;
-            /** @description Names of what is concerned, if that is more than the subject. */
+            /** @description Names of the things that the alert concerns, if there are others than the subject. */
             names?: string[];
-            /** @description What else is to be said. */
+            /** @description Additional remark. */
             note?: string | null;
-            /** @description When it was over, for `resolved`. */
+            /** @description End of the problem. Only in messages of the kind `resolved`. */
             resolved_us?: number | null;
-            /** @description The rule that made it. */
+            /** @description Name of the rule that raised the alert. */
             rule: string;
-            /** @description How severe it is: `info`, `warning` or `critical`. */
+            /** @description Severity of the alert: `info`, `warning` or `critical`. */
             severity: string;
-            /** @description When the trouble began. */
+            /** @description Start of the problem. */
             since_us: number;
-            /** @description What it is about. */
+            /** @description The subject of the alert. */
             subject: components["schemas"]["AlertSubject"];
-            /** @description How many subjects it is about: more than 1 if alerts of the same words are told in one message. */
+            /** @description Number of subjects. It is greater than 1 if the message joins several alerts that have the same text. */
             subjects: number;
-            /** @description The message in words, in the channel's language. */
+            /** @description The whole message as text, in the channel's language. */
             text: string;
-            /** @description When it was decided that it be sent. */
+            /** @description Time at which the server decided to send the message. */
             time_us: number;
             /** @description The message in one line, in the channel's language. */
             title: string;
-            /** @description All who are told. */
+            /** @description All recipients. */
             to?: string[];
-            /** @description Address of the page that shows it. */
+            /** @description Address of the page that shows the alert. */
             url?: string | null;
-            /** @description Version of this form: 1. */
+            /** @description Version of this format: 1. */
             version: number;
         };
         /** @description `GET /api/v1/alerts`: alerts, the newest first. */
@@ -2869,106 +2870,106 @@ export interface components {
             /** @description Version of the server. */
             version: string;
         };
-        /** @description A heartbeat as it stands. */
+        /** @description A heartbeat and its current state. */
         Heartbeat: {
-            /** @description The agent of the machine on which the job runs, if it has one. */
+            /** @description Agent of the machine that runs the job, if it has one. */
             agent?: string | null;
-            /** @description A ping is expected so long after the one before it, in milliseconds. */
+            /** @description Longest time between two pings, in milliseconds. */
             every_ms?: number | null;
             /**
-             * @description A ping may be so late, in milliseconds.
+             * @description Delay after which an expected ping is missing, in milliseconds.
              * @example 600000
              */
             grace_ms?: number;
             /**
-             * @description Its name, like no other heartbeat's: 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
+             * @description Name of the heartbeat. No other heartbeat has it. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
              * @example nightly-backup
              */
             name: string;
             /**
-             * @description A rule of time, as those of batch tasks: when a ping is expected.
+             * @description Times at which a ping is expected, as a rule of time like those of batch tasks.
              * @example 30 2 * * *
              */
             rule?: string | null;
-            /** @description A run that was told to have started is overdue after so long, in milliseconds; after `grace_ms` if not given. */
+            /** @description Time after which a run that has sent its start ping is overdue, in milliseconds; `grace_ms` if not given. */
             timeout_ms?: number | null;
             /**
-             * @description The time zone of `rule`; UTC if not given.
+             * @description Time zone of `rule`; UTC if not given.
              * @example Europe/Berlin
              */
             zone?: string | null;
         } & {
-            /** @description When it was made. */
+            /** @description Time at which the heartbeat was created. */
             created_us: number;
-            /** @description When the next ping is expected; none before the first one. */
+            /** @description Time at which the next ping is expected; none before the first ping. */
             due_us?: number | null;
-            /** @description When the ping was expected that was last told to be missing. */
+            /** @description Time at which the ping was expected that was last reported as missing; none if no ping was. */
             missed_us?: number | null;
-            /** @description Until when the key before the last roll is taken as well; none if there is none. */
+            /** @description Time until which the previous key is accepted as well; none if there is no previous key. */
             old_key_until_us?: number | null;
-            /** @description When its last ping came; none if none ever came. */
+            /** @description Time of the last ping; none before the first one. */
             seen_us?: number | null;
-            /** @description How it stands. */
+            /** @description Current state. */
             state: components["schemas"]["HeartbeatState"];
-            /** @description Who made it. */
+            /** @description User or token that created the heartbeat. */
             who: string;
         };
-        /** @description A heartbeat as it is to be. It is expected by a `rule` of time or by a period (`every_ms`): one of them, never both. */
+        /** @description The settings of a heartbeat. Pings are expected by a `rule` of time or by a period (`every_ms`). One of the two must be given, and not both. */
         HeartbeatDefinition: {
-            /** @description The agent of the machine on which the job runs, if it has one. */
+            /** @description Agent of the machine that runs the job, if it has one. */
             agent?: string | null;
-            /** @description A ping is expected so long after the one before it, in milliseconds. */
+            /** @description Longest time between two pings, in milliseconds. */
             every_ms?: number | null;
             /**
-             * @description A ping may be so late, in milliseconds.
+             * @description Delay after which an expected ping is missing, in milliseconds.
              * @example 600000
              */
             grace_ms?: number;
             /**
-             * @description Its name, like no other heartbeat's: 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
+             * @description Name of the heartbeat. No other heartbeat has it. 1 to 64 letters, digits and `.`, `-`, `_`, `@`.
              * @example nightly-backup
              */
             name: string;
             /**
-             * @description A rule of time, as those of batch tasks: when a ping is expected.
+             * @description Times at which a ping is expected, as a rule of time like those of batch tasks.
              * @example 30 2 * * *
              */
             rule?: string | null;
-            /** @description A run that was told to have started is overdue after so long, in milliseconds; after `grace_ms` if not given. */
+            /** @description Time after which a run that has sent its start ping is overdue, in milliseconds; `grace_ms` if not given. */
             timeout_ms?: number | null;
             /**
-             * @description The time zone of `rule`; UTC if not given.
+             * @description Time zone of `rule`; UTC if not given.
              * @example Europe/Berlin
              */
             zone?: string | null;
         };
-        /** @description The key of a heartbeat. It is told this once: the server keeps only its hash. */
+        /** @description The key of a heartbeat. Only this answer contains it, because the server stores only its hash. */
         HeartbeatKey: {
             /**
-             * @description The rule of a crontab by which the job pings as it is expected, or more often.
+             * @description Rule for a crontab, by which the job sends pings as often as expected or more often.
              * @example *\/10 * * * *
              */
             crontab: string;
             /**
-             * @description Its key.
+             * @description Key of the heartbeat.
              * @example 0199a3ce-929d-0e0e-4736-0199a3ce929d
              */
             key: string;
-            /** @description The heartbeat. */
+            /** @description Name of the heartbeat. */
             name: string;
-            /** @description Until when the key before this one is taken as well. */
+            /** @description Time until which the previous key is accepted as well; none if there is no previous key. */
             old_key_until_us?: number | null;
             /**
-             * @description The path to ask, below the server's address.
+             * @description Path of the requests, below the server's address.
              * @example /ping/0199a3ce-929d-0e0e-4736-0199a3ce929d
              */
             path: string;
-            /** @description The whole address, if the server has been told its own (`public-url`). */
+            /** @description Whole address of the requests, if the server has a `public-url`. */
             url?: string | null;
         };
-        /** @description `POST /api/v1/heartbeats/{name}/roll`: a new key is wanted. */
+        /** @description `POST /api/v1/heartbeats/{name}/roll`: replaces the key by a new one. */
         HeartbeatRoll: {
-            /** @description The key so far is taken for so long, in milliseconds: 0 ends it at once; a day if not given. */
+            /** @description Time for which the previous key is still accepted, in milliseconds. 0 ends it at once; one day if not given. */
             overlap_ms?: number | null;
         };
         /** @description How a heartbeat stands. */
