@@ -129,8 +129,13 @@ pub(super) async fn delete_heartbeat(
 ) -> Result<StatusCode, ApiError> {
     let name = path.text("name").to_owned();
     let row = app.ask(HeartbeatQueries::heartbeats).await?.into_iter().find(|row| row.definition.name == name);
-    let is_done = app.change_heartbeat(HeartbeatEdit::Delete(name.clone())).await?;
-    let Some(row) = row.filter(|_| is_done) else { return Err(none(&name)) };
+    let row = row.ok_or_else(|| none(&name))?;
+    // The open runs end before the heartbeat is deleted. If the server is killed in between, the heartbeat is still there and can be deleted again.
+    super::ping::end_open_runs(&app, row.clone()).await?;
+    if !app.change_heartbeat(HeartbeatEdit::Delete(name.clone())).await? {
+        return Err(none(&name));
+    }
+    // A ping may have started a run in between.
     super::ping::end_open_runs(&app, row).await?;
     Ok(StatusCode::NO_CONTENT)
 }

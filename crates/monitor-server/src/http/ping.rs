@@ -143,7 +143,7 @@ async fn refuse(app: &App, row: HeartbeatRow, path: &str, now_us: u64) -> Result
     Err(Refused::Error(ApiError::Body { detail }))
 }
 
-/// Ends the runs of a heartbeat that nobody can end any more: it was deleted.
+/// Ends the open runs of a heartbeat that is deleted: no ping can end them any more.
 pub(super) async fn end_open_runs(app: &App, row: HeartbeatRow) -> Result<(), ApiError> {
     let ping = Ping { row, said: Said::Log, rid: None, from: None, lines: Vec::new(), now_us: app.clock.wall_us() };
     let query = BatchRunsQuery { task: Some(ping.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
