@@ -139,7 +139,7 @@ impl Commands {
             let (command, _) = self.prepare(None, &caller, request, timeout, targets).await?;
             return Ok(command);
         }
-        let fingerprint: [u8; 32] = Sha256::digest(serde_json::to_vec(&request).expect("plain data with text keys is JSON")).into();
+        let fingerprint = fingerprint(caller.origin, &request);
         let turn = match &caller.key {
             Some(_) => Some(self.keyed.lock().await),
             None => None,
@@ -398,6 +398,16 @@ fn new_id() -> CommandId {
         std::collections::hash_map::RandomState::new().hash_one(Instant::now())
     });
     CommandId::new(random.max(1)).expect("it isn't zero")
+}
+
+/// The hash that is equal for equal requests with one `Idempotency-Key`. The server computes `until_us` and `timeout_ms` of its own orders from the
+/// current time and the open channels, so that they differ when a client repeats its request.
+fn fingerprint(origin: Origin, request: &CommandRequest) -> [u8; 32] {
+    let mut request = request.clone();
+    if origin == Origin::Server {
+        (request.until_us, request.timeout_ms) = (None, None);
+    }
+    Sha256::digest(serde_json::to_vec(&request).expect("plain data with text keys is JSON")).into()
 }
 
 /// Returns how long answers are waited for.

@@ -175,3 +175,58 @@ async fn the_audit_log_names_orders_and_their_arguments_without_secrets_in_2_kil
         assert!(actions.iter().any(|action| action.contains(words)), "{words}: {actions:#?}");
     }
 }
+
+/// The next command that arrives on a channel.
+async fn next_order(channel: &mut Response) -> Value {
+    let mut text = String::new();
+    loop {
+        let chunk = tokio::time::timeout(Duration::from_secs(120), channel.chunk()).await.expect("in time").unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+        if let Some(order) = text.lines().find_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok()) {
+            return order;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_order_waits_longer_for_an_agent_that_is_there_and_is_one_by_its_key() {
+    let server = TestServer::start().await;
+    let task = json!({"name": "gold", "command": ["true"], "on": ["db-1"]});
+    let post = async |path: &str, key: &str, body: &Value| {
+        let request = server.client.post(format!("http://{}/api/v1/{path}", server.address)).bearer_auth(server.local_token());
+        read(request.header("idempotency-key", key).json(body).send().await.unwrap()).await
+    };
+    assert_eq!(post("batch-tasks", "task", &task).await.0, 201);
+    // The agent has never been here.
+    let run = json!({"args": ["--again"]});
+    let (status, away) = post("batch-tasks/gold/run", "first", &run).await;
+    assert_eq!((status, &away["timeout_ms"], &away["done"]), (200, &json!(1_000), &json!(false)), "{away}");
+    let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
+    let token = server.access().create_token(&new).unwrap();
+    let mut agent = worker(&server, WORKER, "monitor-agent", &token).await;
+    // What has waited for the agent arrives with its channel, and the same request is the same command.
+    let reply = async |order: &Value| {
+        let path = format!("http://{}/api/v1/commands/{}/replies", server.address, order["id"].as_str().unwrap());
+        for status in ["taken", "ok"] {
+            let request = server.client.post(&path).header("monitor-channel-key", WORKER).bearer_auth(&token);
+            let answer = request.json(&json!({"worker_id": WORKER, "status": status})).send().await.unwrap();
+            assert_eq!(answer.status(), 204, "{status}");
+        }
+    };
+    let order = next_order(&mut agent).await;
+    assert_eq!((&order["id"], &order["method"]), (&away["id"], &json!("run")));
+    reply(&order).await;
+    let (status, repeated) = post("batch-tasks/gold/run", "first", &run).await;
+    assert_eq!((status, &repeated["id"], &repeated["done"]), (200, &away["id"], &json!(true)), "{repeated}");
+    let (status, problem) = post("batch-tasks/gold/run", "first", &json!({"args": ["--other"]})).await;
+    assert_eq!(status, 409, "{problem}");
+    // The answer to this one comes with that of the agent.
+    let answer = async {
+        let order = next_order(&mut agent).await;
+        reply(&order).await;
+        order
+    };
+    let ((status, command), order) = tokio::join!(post("batch-tasks/gold/run", "second", &run), answer);
+    assert_eq!((status, &command["id"], &command["timeout_ms"]), (200, &order["id"], &json!(10_000)), "{command}");
+    assert_eq!((&command["done"], &command["lines"][0]["status"]), (&json!(true), &json!("ok")), "{command}");
+}

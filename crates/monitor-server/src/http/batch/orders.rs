@@ -22,6 +22,8 @@ use crate::store::BatchRunsQuery;
 
 /// An order waits so long for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;
+/// The answer to an order waits so long for agents that hold their channels, in milliseconds. For others it waits for the default of commands.
+const ANSWERED_MS: u64 = 10_000;
 /// The largest order, in bytes.
 pub(super) const MAX_BYTES: usize = 64 << 10;
 
@@ -179,16 +181,23 @@ pub(super) async fn send(
     arguments: Value,
 ) -> (Result<Command, ApiError>, String) {
     let until_us = app.clock.wall_us() + WAITS_US;
-    let request = CommandRequest { until_us: Some(until_us), ..request(&by, agents, method, arguments) };
+    let are_there = agents.iter().all(|agent| app.commands.has_channel(&worker_name(agent)));
+    let timeout_ms = are_there.then_some(ANSWERED_MS);
+    let request = CommandRequest { until_us: Some(until_us), timeout_ms, ..request(&by, agents, method, arguments) };
     let what = DeedWords::of_order(method, &request.arguments, &request.to);
     (app.commands.ask(by, request).await.map_err(ApiError::from), what)
+}
+
+/// The name that an agent has as a worker.
+pub(super) fn worker_name(agent: &str) -> String {
+    format!("{PROGRAM}@{agent}")
 }
 
 /// What agents are asked.
 pub(super) fn request(by: &Caller, agents: &[String], method: &str, arguments: Value) -> CommandRequest {
     let mut arguments: Fields = serde_json::from_value(arguments).unwrap_or_default();
     arguments.insert("by".to_owned(), by.name.clone().into());
-    let workers = agents.iter().map(|agent| format!("{PROGRAM}@{agent}")).collect();
+    let workers = agents.iter().map(|agent| worker_name(agent)).collect();
     CommandRequest { method: method.to_owned(), arguments, to: CommandTo { workers, glob: None }, ..CommandRequest::default() }
 }
 
