@@ -5,20 +5,34 @@ use serde_json::Value;
 /// Words in the names of secret values.
 const SECRET: [&str; 6] = ["password", "passwd", "secret", "token", "key", "credential"];
 
-/// Replaces secrets by `***`: values whose name contains a word such as `password` or `token`, and passwords in URLs.
+/// Replaces secrets by `***`: values whose name contains a word such as `password` or `token`, and passwords in URLs. In a list, such as the
+/// arguments of a command, these are also the values of `--password=VALUE`, `PASSWORD=VALUE` and `--password VALUE`.
 pub fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
-                let name = name.to_ascii_lowercase();
-                if SECRET.iter().any(|word| name.contains(word)) && !value.is_null() && !value.is_boolean() {
+                if is_secret(name) && !value.is_null() && !value.is_boolean() {
                     *value = "***".into();
                 } else {
                     mask(value);
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(mask),
+        Value::Array(values) => {
+            let mut is_after_option = false;
+            for value in values {
+                let is_hidden = std::mem::take(&mut is_after_option);
+                match value {
+                    Value::String(text) if is_hidden => "***".clone_into(text),
+                    Value::String(text) => {
+                        is_after_option = text.starts_with('-') && is_secret(text) && !text.contains('=');
+                        mask_argument(text);
+                        mask(value);
+                    }
+                    _ => mask(value),
+                }
+            }
+        }
         Value::String(text) => {
             if let Some((scheme, rest)) = text.split_once("://")
                 && let Some((user, place)) = rest.split(['/', '?', '#']).next().unwrap_or_default().rsplit_once('@')
@@ -29,6 +43,21 @@ pub fn mask(value: &mut Value) {
             }
         }
         _ => {}
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|word| name.contains(word))
+}
+
+/// Masks the value of an argument such as `--password=VALUE`.
+fn mask_argument(text: &mut String) {
+    if let Some((name, _)) = text.split_once('=')
+        && is_secret(name)
+        && !name.contains(|c: char| c.is_whitespace() || c == '/')
+    {
+        *text = format!("{name}=***");
     }
 }
 
@@ -45,6 +74,7 @@ mod tests {
             "pools": [{"Api_Token": "abc", "has_token": true, "url": "http://a.example/b@c:d"}],
             "db": {"PASSWORD": 7, "name": "films"},
             "redis": ["redis://:pw@host/0"],
+            "args": ["--password=s3cret", "API_TOKEN=abc=def", "--token", "abc", "--keep", "a key=word", "http://a.example/?key=b", "--secret"],
         });
         mask(&mut conf);
         let expected = json!({
@@ -52,6 +82,7 @@ mod tests {
             "pools": [{"Api_Token": "***", "has_token": true, "url": "http://a.example/b@c:d"}],
             "db": {"PASSWORD": "***", "name": "films"},
             "redis": ["redis://:***@host/0"],
+            "args": ["--password=***", "API_TOKEN=***", "--token", "***", "--keep", "a key=word", "http://a.example/?key=b", "--secret"],
         });
         assert_eq!(conf, expected);
     }

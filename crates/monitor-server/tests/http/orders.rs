@@ -144,7 +144,7 @@ async fn the_audit_log_names_orders_and_their_arguments_without_secrets_in_2_kil
     assert_eq!(post("commands", many).await, 200);
     let task = json!({"name": "gold", "command": ["true"], "rules": ["@daily"], "on": ["db-1"]});
     assert_eq!(post("batch-tasks", task).await, 201);
-    assert_eq!(post("batch-tasks/gold/run", json!({"args": ["--day", "1"]})).await, 200);
+    assert_eq!(post("batch-tasks/gold/run", json!({"args": ["--day", "1", "--password=s3cret", "--token", "s3cret"]})).await, 200);
     assert_eq!(post("batch-tasks/gold/kill", json!({"now": true})).await, 200);
     assert_eq!(post("agents/db-1/pause", json!({})).await, 200);
     assert_eq!(post("agents/db-1/resume", json!({})).await, 200);
@@ -163,7 +163,7 @@ async fn the_audit_log_names_orders_and_their_arguments_without_secrets_in_2_kil
         r#"(a command): double {"films":"好好好"#,
         r#"好… to {"workers":["5b0c0000000000000000000000000002"]}"#,
         r#"(a command): double {"n":1} to {"workers":["5b0c"#,
-        r#"(run a batch task): run {"args":["--day","1"],"by":"data folder","task":"gold"} to {"workers":["monitor-agent@db-1"]}"#,
+        r#"(run a batch task): run {"args":["--day","1","--password=***","--token","***"],"by":"data folder","task":"gold"} to {"workers":["monitor-agent@db-1"]}"#,
         r#"(end runs of a batch task): kill {"by":"data folder","now":true,"what":"gold"}"#,
         r#"(pause an agent): pause {"by":"data folder","until":null}"#,
         r#"(resume an agent): resume {"by":"data folder"}"#,
