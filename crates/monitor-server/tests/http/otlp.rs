@@ -361,51 +361,25 @@ async fn metrics_are_refused_in_words_that_say_what_to_set() {
     assert!(String::from_utf8_lossy(&answer).contains("OTEL_METRICS_EXPORTER=none"));
 }
 
-/// What a client of HTTP/2 reads: each frame's kind, stream and payload.
-async fn speak_http2(mut socket: impl AsyncRead + AsyncWrite + Unpin) -> Vec<(u8, u32, Vec<u8>)> {
-    // Settings, a window, and a request on stream 3 whose head nobody has to understand.
-    let frames =
-        [&b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\xff\xff"[..], b"\0\0\x04\x08\0\0\0\0\0\0\0\xff\xff", b"\0\0\x01\x01\x04\0\0\0\x03\x83"];
-    socket.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frames.concat().as_slice()].concat()).await.unwrap();
-    let (mut read, mut goes_away) = (Vec::new(), false);
-    while !goes_away {
-        let mut head = [0; 9];
-        socket.read_exact(&mut head).await.unwrap();
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        socket.read_exact(&mut payload).await.unwrap();
-        goes_away = head[3] == 7;
-        read.push((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload));
-    }
-    socket.shutdown().await.unwrap();
-    assert_eq!(socket.read(&mut [0]).await.unwrap(), 0, "it is closed, and not reset");
-    read
-}
-
-fn assert_grpc_is_told(frames: &[(u8, u32, Vec<u8>)]) {
-    let kinds: Vec<_> = frames.iter().map(|(kind, stream, _)| (*kind, *stream)).collect();
-    assert_eq!(kinds, [(4, 0), (4, 0), (1, 3), (7, 0)], "settings, theirs acknowledged, an answer to the request, and the end");
-    let words = String::from_utf8_lossy(&frames[2].2);
-    assert!(words.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf") && words.contains("grpc-status\u{2}12"), "{words:?}");
+/// Begins HTTP/2, and expects the end of the connection without an answer.
+async fn is_disconnected(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
+    // The preface, and empty settings.
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut answer = Vec::new();
+    // What was not read resets the connection.
+    let _ = socket.read_to_end(&mut answer).await;
+    assert_eq!(answer, b"");
 }
 
 #[tokio::test]
-async fn who_speaks_grpc_is_told_what_to_set() {
+async fn a_client_of_grpc_is_disconnected() {
     let server = TestServer::start().await;
-    assert_grpc_is_told(&speak_http2(TcpStream::connect(server.address).await.unwrap()).await);
-    // Its preface alone, and then nothing more, or no frames.
-    for rest in [&b""[..], b"\xff\xff\xff\x01\x04\0\0\0\x01", b"\0"] {
-        let mut socket = TcpStream::connect(server.address).await.unwrap();
-        socket.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", rest].concat()).await.unwrap();
-        socket.shutdown().await.unwrap();
-        let mut answer = Vec::new();
-        let _ = socket.read_to_end(&mut answer).await;
-        assert_eq!(answer[..9], [0, 0, 0, 4, 0, 0, 0, 0, 0], "no more than settings");
-    }
+    is_disconnected(TcpStream::connect(server.address).await.unwrap()).await;
     assert_eq!(server.ask("/healthz").await["status"], "ok");
 }
 
 #[tokio::test]
-async fn who_speaks_grpc_in_tls_is_told_too() {
+async fn a_client_of_grpc_is_disconnected_in_tls_too() {
     let data = tempfile::tempdir().unwrap();
     let (certificate, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -418,7 +392,7 @@ async fn who_speaks_grpc_in_tls_is_told_too() {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let socket = TcpStream::connect(server.address).await.unwrap();
     let socket = TlsConnector::from(std::sync::Arc::new(config)).connect("localhost".try_into().unwrap(), socket).await.unwrap();
-    assert_grpc_is_told(&speak_http2(socket).await);
+    is_disconnected(socket).await;
 }
 
 #[tokio::test]

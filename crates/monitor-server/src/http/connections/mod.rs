@@ -1,7 +1,7 @@
 //! Accepts connections, bounds how many there are and how long they may dawdle, and lets them end when the server stops.
 
 mod body;
-mod grpc;
+mod http2;
 mod phase;
 pub(crate) mod revoked;
 mod room;
@@ -153,24 +153,22 @@ fn bounded(socket: TcpStream, config: &Config) -> Box<dyn Socket> {
     Box::new(Box::pin(socket))
 }
 
-/// The connection, once its first bytes have come; none if it speaks something else than this server, and was told so.
+/// The connection once its first bytes have come. `None` if its client uses another protocol than this server.
 async fn greet(socket: TcpStream, address: SocketAddr, tls: Option<Tls>, config: &Config) -> Option<Box<dyn Socket>> {
     let (socket, is_http2): (Box<dyn Socket>, bool) = if let Some(tls) = tls {
         handshake(socket, tls, config).await?
     } else {
-        let is_http2 = grpc::is_http2(&socket).await.ok()?;
+        let is_http2 = http2::is_http2(&socket).await.ok()?;
         (bounded(socket, config), is_http2)
     };
-    if !is_http2 {
-        return Some(socket);
+    if is_http2 {
+        http2::warn(address);
+        return None;
     }
-    if let Err(error) = grpc::refuse(socket, address).await {
-        tracing::debug!(%error, "a client that speaks HTTP/2 could not be told so");
-    }
-    None
+    Some(socket)
 }
 
-/// A connection that speaks TLS, and whether HTTP/2 is all that its client speaks in it.
+/// A connection with TLS, and whether its client only uses HTTP/2.
 async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<(Box<dyn Socket>, bool)> {
     // Every TLS connection begins with this byte, and no HTTP request.
     const HANDSHAKE: u8 = 0x16;
