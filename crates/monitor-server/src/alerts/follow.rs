@@ -65,7 +65,7 @@ impl Alerts {
         Ok(match self.parts.commands.ask(caller, request(order, &task)).await {
             Ok(command) => Ok(format!("command {} asks for it", command.id.map(|id| id.to_string()).unwrap_or_default())),
             // The task is for other agents by now.
-            Err(CommandError::Conflict(_)) => Ok("it was asked for before".to_owned()),
+            Err(CommandError::OtherKey(_)) => Ok("it was asked for before".to_owned()),
             Err(error) => {
                 Err(Refusal { is_final: matches!(error, CommandError::Parameter { .. }), why: monitor_http::with_causes(&error) })
             }

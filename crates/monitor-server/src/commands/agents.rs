@@ -52,7 +52,7 @@ impl Origin {
         let are_others_meant = request.to.workers.is_empty() && targets.iter().any(|target| !target.is_agent());
         let route = ROUTES.iter().find(|(name, _)| *name == method).map(|(_, route)| *route);
         if route.is_some() && !(is_shared && are_others_meant) {
-            return Err(CommandError::Closed(refusal(method, route)));
+            return Err(CommandError::NotForAgents { method: method.to_owned(), route });
         }
         if request.to.glob.is_none() && are_others_meant {
             targets.retain(|target| !target.is_agent());
@@ -64,7 +64,7 @@ impl Origin {
     }
 }
 
-fn refusal(method: &str, route: Option<&str>) -> String {
+pub(super) fn refusal(method: &str, route: Option<&str>) -> String {
     let shown: String = method.chars().take(64).collect();
     let remedy = route.map(|route| format!("; use {route}")).unwrap_or_default();
     format!("`POST /api/v1/commands` sends agents only ping, and not {shown:?}{remedy}")

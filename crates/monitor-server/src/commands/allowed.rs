@@ -37,10 +37,7 @@ impl AllowedCommands {
             Self::Read(names) if is_reading(method) || names.iter().any(|name| name == method) => return Ok(()),
             Self::Read(_) | Self::Off => {}
         }
-        let shown: String = method.chars().take(64).collect();
-        Err(CommandError::Closed(format!(
-            "this server passes no {shown:?} on to programs: its setting `commands` is `{self}`, which whoever runs it has chosen"
-        )))
+        Err(CommandError::NotPassedOn { method: method.chars().take(64).collect(), setting: self.clone() })
     }
 }
 

@@ -152,8 +152,7 @@ impl Commands {
                     return self.wait(id, timeout).await;
                 }
                 Some((id, _)) => {
-                    let detail = format!("the Idempotency-Key is that of command {id}, which asks for something else: take a new key");
-                    return Err(CommandError::Conflict(detail));
+                    return Err(CommandError::OtherKey(id));
                 }
                 None => {}
             }
@@ -190,9 +189,7 @@ impl Commands {
                 None => (hub.asked.len() >= MOST_ASKED).then(|| format!("{MOST_ASKED} commands")),
             };
             if let Some(what) = too_many {
-                return Err(CommandError::TooMany(format!(
-                    "{what} wait for answers already, which is all that is allowed: try again later"
-                )));
+                return Err(CommandError::TooManyWaiting(what));
             }
         }
         // If the server is killed before the answers are written, this is what is known of it.

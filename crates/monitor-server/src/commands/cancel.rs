@@ -97,9 +97,9 @@ impl Commands {
     async fn open_below(&self, root: RootId, process: Option<ProcessId>) -> Result<Open, CommandError> {
         let store = self.store.clone();
         let found = tokio::task::spawn_blocking(move || open_below(&*store, RootKey::Id(root), process)).await??;
-        found.ok_or_else(|| {
-            let what = process.map_or_else(|| format!("tree {root}"), |id| format!("process {id} in tree {root}"));
-            CommandError::NoProcess(format!("there is no {what}: `GET /api/v1/roots` lists the trees that there are"))
+        found.ok_or(match process {
+            Some(process) => CommandError::UnknownProcess { process, root },
+            None => CommandError::UnknownTree(root),
         })
     }
 }

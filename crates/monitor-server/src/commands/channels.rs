@@ -99,21 +99,16 @@ impl Commands {
             return Err(CommandError::Parameter { name: "methods".to_owned(), detail });
         }
         let Some(identity) = self.identity(worker).await? else {
-            return Err(CommandError::NoWorker(format!("there is no worker {worker}: it opens its channel once it has sent events")));
+            return Err(CommandError::SilentWorker(worker));
         };
         check(&identity.plain)?;
         let is_full = |hub: &super::Hub| !hub.channels.contains_key(&worker) && hub.channels.len() >= self.max_channels;
         if is_full(&self.hub()) {
-            let most = self.max_channels;
-            return Err(CommandError::TooMany(format!(
-                "{most} workers hold a channel, which is all that the setting `max-channels` allows"
-            )));
+            return Err(CommandError::TooManyChannels(self.max_channels));
         }
         let name = identity.plain.clone();
         if !self.book(move |ledger| ledger.bind(worker, &key, &name)).await? {
-            let detail =
-                format!("the channel of worker {worker} belongs to another key: the first one who opens a worker's channel has it");
-            return Err(CommandError::Conflict(detail));
+            return Err(CommandError::OtherChannel(worker));
         }
         let (to_worker, orders) = mpsc::unbounded_channel();
         let serial = self.figures.next_serial();

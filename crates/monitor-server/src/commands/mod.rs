@@ -7,6 +7,7 @@ mod allowed;
 mod ask;
 mod cancel;
 mod channels;
+mod error;
 mod figures;
 mod ledger;
 mod methods;
@@ -35,6 +36,7 @@ use self::ask::Asked;
 pub(crate) use self::ask::{Caller, check_arguments, is_reading};
 use self::channels::Channel;
 pub(crate) use self::channels::key_hash;
+pub(crate) use self::error::CommandError;
 pub(crate) use self::figures::{Figures, Reply};
 use self::ledger::{Ledger, Waiting};
 use self::names::{Identity, Known};
@@ -87,49 +89,6 @@ struct Durable {
     until_us: u64,
     /// True once it is done.
     done: watch::Sender<bool>,
-}
-
-/// Why a command, a channel or a reply was not taken.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
-    /// Something of it can't be read or isn't allowed.
-    #[error("{detail}")]
-    Parameter {
-        /// Its name.
-        name: String,
-        /// What is wrong and what is allowed.
-        detail: String,
-    },
-    /// No such worker.
-    #[error("{0}")]
-    NoWorker(String),
-    /// No such tree or process.
-    #[error("{0}")]
-    NoProcess(String),
-    /// No such command.
-    #[error("there is no command {0}: `GET /api/v1/commands` lists those that are remembered")]
-    NoCommand(CommandId),
-    /// This server passes no such commands on.
-    #[error("{0}")]
-    Closed(String),
-    /// It contradicts what there is, or nobody does it.
-    #[error("{0}")]
-    Conflict(String),
-    /// Whoever replies has no right to.
-    #[error("{0}")]
-    NotYours(String),
-    /// A reply that nobody waits for any more.
-    #[error("the command {0} is over: nobody waits for this answer any more")]
-    Late(CommandId),
-    /// There are as many as there may be.
-    #[error("{0}")]
-    TooMany(String),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A task of the server broke off.
-    #[error("a task of the server broke off")]
-    Failed(#[from] tokio::task::JoinError),
 }
 
 impl Commands {
@@ -207,7 +166,7 @@ impl Commands {
         if let Some(asked) = self.hub().asked.get(&id) {
             return Ok(asked.command());
         }
-        self.book(move |ledger| ledger.command(id)).await?.ok_or(CommandError::NoCommand(id))
+        self.book(move |ledger| ledger.command(id)).await?.ok_or(CommandError::UnknownCommand(id))
     }
 
     /// One page of the newest commands, newest first, without their lines but that of the worker that is asked for.

@@ -113,7 +113,7 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
             } else if others.iter().any(|worker| worker.id == id) {
                 gone.insert(id);
             } else {
-                return Err(CommandError::NoWorker(format!("there is no worker {id}: `GET /api/v1/workers` lists those that there are")));
+                return Err(CommandError::UnknownWorker(id));
             }
             continue;
         }
@@ -127,7 +127,7 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
             // One that ends may come again under its name, and takes up where the one before it was.
             _ if is_durable && is_name && word.contains('@') => drop(awaited.insert(word.clone())),
             false => found.into_iter().for_each(|at| chosen[at] = true),
-            true => return Err(CommandError::NoWorker(no_such(word, &names))),
+            true => return Err(unknown(word, &names)),
         }
     }
     if let Some(glob) = &to.glob {
@@ -159,10 +159,9 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
     Ok(targets)
 }
 
-fn no_such(word: &str, names: &[String]) -> String {
-    let shown: String = word.chars().take(100).collect();
-    let near = did_you_mean(word, names.iter().map(String::as_str));
-    format!("there is no worker {shown:?} online{near} (`GET /api/v1/workers` lists those that there are)")
+fn unknown(name: &str, names: &[String]) -> CommandError {
+    let near = did_you_mean(name, names.iter().map(String::as_str));
+    CommandError::UnknownName { name: name.chars().take(100).collect(), near }
 }
 
 fn parameter(name: &str, detail: &str) -> CommandError {

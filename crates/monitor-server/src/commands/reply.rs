@@ -20,7 +20,7 @@ impl Commands {
         self.figures.count(match &result {
             Ok(()) => Reply::Taken,
             Err(CommandError::Late(_)) => Reply::Late,
-            Err(CommandError::Conflict(_)) => Reply::Double,
+            Err(CommandError::TakenByOther(_) | CommandError::NotTaken(_) | CommandError::Answered(_)) => Reply::Double,
             Err(_) => Reply::Garbage,
         });
         result
@@ -39,8 +39,7 @@ impl Commands {
             None => self.book(move |ledger| ledger.key(worker)).await?,
         };
         if bound != Some(key) {
-            let detail = format!("the key is none of worker {worker}'s channel: it is bound to the one who first opened it");
-            return Err(CommandError::NotYours(detail));
+            return Err(CommandError::WrongKey(worker));
         }
         let error = error.map(|error| error.chars().take(LONGEST_ERROR).collect::<String>());
         let bytes = value.as_ref().map_or(0, |value| serde_json::to_vec(value).map_or(0, |json| json.len()));
@@ -48,15 +47,14 @@ impl Commands {
             CommandLine { worker_id: Some(worker), name: String::new(), status, value, error, elapsed_ns: None, last_seen_us: None };
         if let Some(asked) = self.hub().asked.get_mut(&id) {
             let has_room = asked.has_room(bytes);
-            let not_meant = || CommandError::NotYours(format!("the command {id} is not for worker {worker}"));
-            let (line, sent) = asked.line(worker).ok_or_else(not_meant)?;
+            let (line, sent) = asked.line(worker).ok_or(CommandError::NotAsked { id, worker })?;
             if answer.status == CommandStatus::TAKEN {
                 let detail = "`status`: only durable commands are taken first".to_owned();
                 return Err(CommandError::Parameter { name: "status".to_owned(), detail });
             }
             if line.status.is_final() {
                 let is_given_up = line.status == CommandStatus::UNANSWERED || line.status == CommandStatus::GONE;
-                return Err(if is_given_up { CommandError::Late(id) } else { answered(id) });
+                return Err(if is_given_up { CommandError::Late(id) } else { CommandError::Answered(id) });
             }
             if !has_room {
                 answer.value = None;
@@ -84,9 +82,9 @@ impl Commands {
             let worker = answer.worker_id.expect("a reply names its worker");
             let (is_there, has_answered) = self.book(move |ledger| Ok((ledger.is_there(id)?, ledger.has_answered(id, worker)?))).await?;
             return Err(match (is_there, has_answered) {
-                (_, true) => answered(id),
+                (_, true) => CommandError::Answered(id),
                 (true, false) => CommandError::Late(id),
-                (false, false) => CommandError::NoCommand(id),
+                (false, false) => CommandError::UnknownCommand(id),
             });
         };
         let now_us = self.clock.wall_us();
@@ -121,16 +119,10 @@ impl Commands {
                 Ok(())
             }
             Step::Repeated => Ok(()),
-            Step::Taken => Err(CommandError::Conflict(format!("the command {id} was taken by another worker"))),
-            Step::NotTaken => {
-                Err(CommandError::Conflict(format!("the command {id} is durable: reply `taken` first, and do it after a 204")))
-            }
-            Step::Over => Err(answered(id)),
-            Step::NotMeant => Err(CommandError::NotYours(format!("the command {id} is not for worker {worker}"))),
+            Step::Taken => Err(CommandError::TakenByOther(id)),
+            Step::NotTaken => Err(CommandError::NotTaken(id)),
+            Step::Over => Err(CommandError::Answered(id)),
+            Step::NotMeant => Err(CommandError::NotAsked { id, worker }),
         }
     }
-}
-
-fn answered(id: CommandId) -> CommandError {
-    CommandError::Conflict(format!("the command {id} has its answer from this worker already"))
 }

@@ -69,10 +69,7 @@ impl Commands {
             (1, _) => format!("the worker that is meant doesn't offer it, {others} others do"),
             (_, _) => format!("none of the {asked} workers that are meant offers it, {others} others do"),
         };
-        Err(CommandError::Conflict(format!(
-            "nobody does {method:?}: {who}. A worker does with a queue that can (`TaskControl::on_{method}`, or a `TaskSource` with this \
-             method), started with MONITOR_COMMANDS=all or read,{method}; `GET /api/v1/commands/methods` names those that do"
-        )))
+        Err(CommandError::NotOffered { method: method.to_owned(), who })
     }
 
     /// The place of the worker that takes tasks from most of these queues; the first one if nobody does, or none is named.

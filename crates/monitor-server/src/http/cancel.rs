@@ -8,9 +8,10 @@ use monitor_wire::{CancelRequest, Cancelled, Problem};
 use super::App;
 use super::access::DeedWords;
 use super::batch::orders::Orderer;
-use super::commands::{NotTaken, Small};
+use super::commands::Small;
 use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
+use super::refusals::{NotAllowed, NotTaken};
 use crate::store::Queries;
 
 /// The largest request, in bytes.
@@ -27,7 +28,7 @@ const MAX_BYTES: usize = 4 << 10;
     responses(
         (status = 200, description = "What became of it", body = Cancelled),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        NotAllowed,
         (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
         NotTaken,

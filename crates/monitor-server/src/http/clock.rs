@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Confirmed, Problem};
+use monitor_wire::Confirmed;
 
 use super::params::{NoParams, Strict};
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::retention::Jump;
 
@@ -16,7 +17,7 @@ use crate::retention::Jump;
     tag = "server",
     responses(
         (status = 200, description = "The clock counts", body = Confirmed),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn post_confirm(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Confirmed> {

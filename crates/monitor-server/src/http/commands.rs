@@ -10,13 +10,14 @@ use monitor_wire::{
     WorkerId,
 };
 use serde::Deserialize;
-use utoipa::{IntoParams, IntoResponses, ToSchema};
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::{DeedWords, allow};
-use super::batch::{PROGRAM, agents_own, is_agent};
+use super::batch::{PROGRAM, is_agent};
 use super::body::small;
 use super::params::{Limit, NoParams, PathParts, Strict, Words};
 use super::problem::ApiError;
+use super::refusals::{NotAllowed, NotTaken, Unreadable};
 use super::{Answer, App};
 use crate::access::{How, Principal, Scope};
 use crate::commands::{Caller, CommandError, CommandsQuery, Origin, Reply, check_arguments, is_reading, key_hash};
@@ -39,16 +40,6 @@ impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Sm
     }
 }
 
-/// The answers to a body of JSON that is not read at all.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes the answers")]
-pub(super) enum NotTaken {
-    #[response(status = 413, description = "It is too large", content_type = "application/problem+json")]
-    TooLarge(Problem),
-    #[response(status = 415, description = "It is no JSON, or compressed", content_type = "application/problem+json")]
-    NoJson(Problem),
-}
-
 /// How commands reach a worker, and what its name is.
 #[utoipa::path(
     get,
@@ -57,7 +48,7 @@ pub(super) enum NotTaken {
     params(("id" = WorkerId, Path, description = "The worker")),
     responses(
         (status = 200, description = "As it stands", body = WorkerChannel),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -88,7 +79,7 @@ pub(super) struct OrdersParams {
     ),
     responses(
         (status = 200, description = "`event: open`, then `event: command` with this as `data`", body = CommandOrder, content_type = "text/event-stream"),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 403, description = "It is an agent's, and the token is not that agent's", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The channel belongs to another key", body = Problem, content_type = "application/problem+json"),
@@ -105,7 +96,7 @@ pub(super) async fn get_orders(
     let methods: Vec<String> = params.methods.each().into_iter().collect();
     // What agents are told starts commands: nobody else may take it from them.
     let check = |name: &str| match name.strip_prefix(PROGRAM).and_then(|rest| rest.strip_prefix('@')) {
-        Some(agent) if !is_agent(principal.as_ref(), agent) => Err(CommandError::NotYours(agents_own("the commands", agent))),
+        Some(agent) if !is_agent(principal.as_ref(), agent) => Err(CommandError::NotTheAgent(agent.to_owned())),
         _ => Ok(()),
     };
     let opened = app.commands.open_channel(path.read("id")?, channel_key(&headers)?, &methods, check).await?;
@@ -157,7 +148,7 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     responses(
         (status = 200, description = "What became of it", body = Command),
         (status = 400, description = "It can't be read, or nobody knows the method", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        NotAllowed,
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
         NotTaken,
@@ -225,7 +216,7 @@ pub(super) enum MethodScope {
     params(CommandsParams),
     responses(
         (status = 200, description = "One page", body = CommandsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<CommandsParams>) -> Answer<CommandsPage> {
@@ -246,7 +237,7 @@ pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<
     params(("id" = CommandId, Path, description = "The command")),
     responses(
         (status = 200, description = "As it stands", body = Command),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such command", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -261,7 +252,7 @@ pub(super) async fn get_command(State(app): State<App>, path: PathParts, Strict(
     tag = "commands",
     responses(
         (status = 200, description = "Those that only tell something, then the others", body = CommandMethods),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_methods(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<CommandMethods> {

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 
 use super::params::{Limit, RootName, Strict};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::doctor::{Question, diagnose};
 
@@ -33,7 +34,7 @@ pub(super) struct DoctorParams {
     params(DoctorParams),
     responses(
         (status = 200, description = "What it finds", body = Diagnosis),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )

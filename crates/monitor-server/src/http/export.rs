@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::params::{PathParts, Strict};
 use super::problem::ApiError;
+use super::refusals::NoTree;
 use crate::export::{self, Format};
 use crate::store::Queries;
 
@@ -45,9 +46,7 @@ pub(super) enum ExportFormat {
     params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
     responses(
         (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"))),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        NoTree,
         (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -6,9 +6,10 @@ use http::StatusCode;
 use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, Problem};
 
 use super::batch::who;
-use super::commands::{NotTaken, Small};
+use super::commands::Small;
 use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
+use super::refusals::NotTaken;
 use super::{Answer, App};
 use crate::access::{Principal, hash, random};
 use crate::heartbeats::{mistakes, shown};

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Limit, PathParts, Strict};
+use super::refusals::{NoTree, Unreadable};
 use super::{Answer, App};
 use crate::store::LogsQuery;
 
@@ -72,9 +73,7 @@ impl LogsParams {
     params(("root" = String, Path, description = "The tree: its id, or its number"), LogsParams),
     responses(
         (status = 200, description = "One page", body = LogsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        NoTree,
     )
 )]
 pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
@@ -94,7 +93,7 @@ pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Stric
     ),
     responses(
         (status = 200, description = "One page", body = LogsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 
 use super::params::{Limit, NoParams, Strict};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::access::{Access, Principal, Token};
 
@@ -51,7 +52,7 @@ pub(super) struct AuditParams {
     params(AuditParams),
     responses(
         (status = 200, description = "One page", body = AuditPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 401, description = "It takes a token or a login", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
     )

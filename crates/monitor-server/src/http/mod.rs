@@ -37,6 +37,7 @@ mod process;
 mod processes;
 mod queue;
 mod queue_orders;
+mod refusals;
 mod roots;
 mod routes;
 mod stats;

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Problem, RootNamesPage};
+use monitor_wire::RootNamesPage;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::params::{Limit, Strict};
+use super::refusals::Unreadable;
 use super::{Answer, App};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,7 +31,7 @@ pub(super) struct NamesParams {
     params(NamesParams),
     responses(
         (status = 200, description = "One page", body = RootNamesPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_names(State(app): State<App>, Strict(params): Strict<NamesParams>) -> Answer<RootNamesPage> {

@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 
 use super::params::{NoParams, PathParts, RootName, Strict};
 use super::problem::ApiError;
+use super::refusals::NoTree;
 use super::{Answer, App};
 use crate::store::Changes;
 
@@ -20,9 +21,7 @@ use crate::store::Changes;
     params(("root" = String, Path, description = "The tree: its id, or its number")),
     responses(
         (status = 200, description = "The tree, pinned", body = Root),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        NoTree,
     )
 )]
 pub(super) async fn post_pin(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
@@ -37,9 +36,7 @@ pub(super) async fn post_pin(State(app): State<App>, path: PathParts, Strict(NoP
     params(("root" = String, Path, description = "The tree: its id, or its number")),
     responses(
         (status = 200, description = "The tree, no longer pinned", body = Root),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        NoTree,
     )
 )]
 pub(super) async fn delete_pin(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
@@ -79,10 +76,8 @@ pub(super) struct DeleteParams {
     params(("root" = String, Path, description = "The tree: its id, or its number"), DeleteParams),
     responses(
         (status = 204, description = "It is deleted"),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        NoTree,
         (status = 409, description = "It is pinned, or it runs", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn delete_root(

@@ -277,11 +277,25 @@ impl From<CommandError> for ApiError {
         let detail = error.to_string();
         match error {
             CommandError::Parameter { name, detail } => Self::Parameter { name, detail },
-            CommandError::NoWorker(_) | CommandError::NoProcess(_) | CommandError::NoCommand(_) => Self::Missing { detail },
-            CommandError::Conflict(_) => Self::Conflict { detail },
-            CommandError::NotYours(_) | CommandError::Closed(_) => Self::Forbidden { detail },
+            CommandError::UnknownWorker(_)
+            | CommandError::UnknownName { .. }
+            | CommandError::SilentWorker(_)
+            | CommandError::UnknownTree(_)
+            | CommandError::UnknownProcess { .. }
+            | CommandError::UnknownCommand(_) => Self::Missing { detail },
+            CommandError::NotPassedOn { .. }
+            | CommandError::NotForAgents { .. }
+            | CommandError::WrongKey(_)
+            | CommandError::NotAsked { .. }
+            | CommandError::NotTheAgent(_) => Self::Forbidden { detail },
+            CommandError::NotOffered { .. }
+            | CommandError::OtherKey(_)
+            | CommandError::OtherChannel(_)
+            | CommandError::TakenByOther(_)
+            | CommandError::NotTaken(_)
+            | CommandError::Answered(_) => Self::Conflict { detail },
             CommandError::Late(_) => Self::Late { detail },
-            CommandError::TooMany(_) => Self::TooManyAnswers { detail },
+            CommandError::TooManyChannels(_) | CommandError::TooManyWaiting(_) => Self::TooManyAnswers { detail },
             CommandError::Store(error) => Self::from(error),
             CommandError::Failed(error) => Self::Failed(error),
         }

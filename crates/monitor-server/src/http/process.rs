@@ -5,6 +5,7 @@ use axum::extract::State;
 use monitor_wire::{Problem, ProcessDetail, ProcessId};
 
 use super::params::{NoParams, PathParts, Strict};
+use super::refusals::Unreadable;
 use super::{Answer, App};
 
 /// The links of so many processes are told.
@@ -21,7 +22,7 @@ const MOST_LINKS: usize = 50;
     ),
     responses(
         (status = 200, description = "As it stands", body = ProcessDetail),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )

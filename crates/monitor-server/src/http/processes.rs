@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 
 use super::params::{Limit, NoParams, PathParts, ProcessIds, RootName, Strict, TimeUs, Words};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::store::ProcessesQuery;
 
@@ -94,7 +95,7 @@ const MOST_OF_ID: usize = 50;
     params(("id" = String, Path, description = "The process: its id, or six or more of the hex digits that it begins with")),
     responses(
         (status = 200, description = "All of them", body = ProcessesPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_processes_of_id(

@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 use super::batch::orders::Orderer;
 use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::store::queue::{Search, counts_by};
 use crate::store::{ProcessesQuery, QueueQueries, QueueSort, QueueTasksQuery};
@@ -176,7 +177,7 @@ pub(super) struct QueuesParams {
     params(QueuesParams),
     responses(
         (status = 200, description = "All queues", body = Queues),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 403, description = "Whoever asks may not, or the server's setting `commands` passes nothing on", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -203,7 +204,7 @@ pub(super) async fn get_queues(State(app): State<App>, by: Orderer, Strict(param
     params(("uuid" = String, Path, description = "Its id in the queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b")),
     responses(
         (status = 200, description = "As it stands", body = Process),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such task", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -239,7 +240,7 @@ impl<'de> Deserialize<'de> for Timeout {
     params(("uuid" = String, Path, description = "Its id in the queue", example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"), ResultParams),
     responses(
         (status = 200, description = "Its result; `ended` is false if the time was over before", body = QueueTaskResult),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such task, and none has come in the time", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -18,6 +18,7 @@ use super::batch::orders::Orderer;
 use super::commands::{Keyed, Small, outcome};
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
+use super::refusals::{NotAllowed, NotTaken};
 
 /// The largest request, in bytes.
 const MAX_BYTES: usize = 768 << 10;
@@ -35,11 +36,10 @@ const DEFAULT_TIMEOUT_MS: u64 = 5_000;
     responses(
         (status = 201, description = "It is in its queue", body = QueueCalled),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        NotAllowed,
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Nobody offers it, or the worker refused: nothing was started. Or the Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
         (status = 504, description = "The worker did not answer in time: the task may have been started", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -91,10 +91,9 @@ async fn call(app: &App, by: Orderer, request: QueueCallRequest) -> Result<Queue
     responses(
         (status = 200, description = "What became of it, a line for each worker", body = Command),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        NotAllowed,
         (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_revoke(
@@ -126,11 +125,10 @@ pub(super) async fn post_revoke(
     responses(
         (status = 200, description = "What became of each task", body = QueueRetried),
         (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Whoever asks may not, a page of another site asks, or the server's setting `commands` doesn't pass it on", body = Problem, content_type = "application/problem+json"),
+        NotAllowed,
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Nobody offers it, or the Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+        NotTaken,
     )
 )]
 pub(super) async fn post_retry(

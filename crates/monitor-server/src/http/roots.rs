@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Problem, Root, RootsPage, WorkerId};
+use monitor_wire::{Root, RootsPage, WorkerId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
+use super::refusals::{NoTree, Unreadable};
 use super::{Answer, App};
 use crate::store::{Queries, RootSort, RootsQuery};
 
@@ -70,7 +71,7 @@ pub(super) enum Sort {
     params(RootsParams),
     responses(
         (status = 200, description = "One page", body = RootsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<RootsParams>) -> Answer<RootsPage> {
@@ -102,9 +103,7 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
     params(("root" = String, Path, description = "The tree: its id, or its number")),
     responses(
         (status = 200, description = "The tree, seen from its root", body = Root),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        NoTree,
     )
 )]
 pub(super) async fn get_root(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {

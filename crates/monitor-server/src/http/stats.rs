@@ -2,12 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{CausesPage, ErrorsPage, Problem, StatsPage, StatsSeries};
+use monitor_wire::{CausesPage, ErrorsPage, StatsPage, StatsSeries};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Limit, Strict, TimeUs};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
 
@@ -80,7 +81,7 @@ pub(super) enum StatsOrder {
     params(StatsParams),
     responses(
         (status = 200, description = "One page", body = StatsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_stats(State(app): State<App>, Strict(params): Strict<StatsParams>) -> Answer<StatsPage> {
@@ -131,7 +132,7 @@ pub(super) struct SeriesParams {
     params(SeriesParams),
     responses(
         (status = 200, description = "The steps", body = StatsSeries),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_series(State(app): State<App>, Strict(params): Strict<SeriesParams>) -> Answer<StatsSeries> {
@@ -165,7 +166,7 @@ pub(super) struct ErrorsParams {
     params(ErrorsParams),
     responses(
         (status = 200, description = "The most frequent first", body = ErrorsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_errors(State(app): State<App>, Strict(params): Strict<ErrorsParams>) -> Answer<ErrorsPage> {
@@ -198,7 +199,7 @@ pub(super) struct CausesParams {
     params(CausesParams),
     responses(
         (status = 200, description = "What was there last comes first", body = CausesPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_causes(State(app): State<App>, Strict(params): Strict<CausesParams>) -> Answer<CausesPage> {

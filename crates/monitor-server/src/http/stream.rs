@@ -28,6 +28,7 @@ use super::App;
 use super::connections::Busy;
 use super::params::{RootName, RootNames, Strict, Words};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use crate::alerts::Firing;
 use crate::commands::Watched;
 use crate::live::{Format, Live, Next, Pattern, Piece, Subscription, Wanted, WantedTypes, WantedWorker};
@@ -119,7 +120,7 @@ pub(super) enum Subject {
     responses(
         (status = 101, description = "On `Upgrade: websocket`"),
         (status = 200, description = "`id`: the event's number, `event`: its type or `reset`, `data`: this", body = StreamMessage, content_type = "text/event-stream"),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many read the stream: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
+use super::refusals::NoTree;
 use crate::commands::Watched;
 use crate::store::{COLUMNS_MEDIA_TYPE, Queries, RootKey, StoreError, TreeColumns};
 
@@ -40,9 +41,7 @@ pub(super) struct TreeParams {
     ),
     responses(
         (status = 200, description = "One page; or the whole tree as columns", content((TreePage = "application/json"), (Vec<u8> = "application/vnd.process-monitor.tree"))),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        NoTree,
         (status = 503, description = "Too much is read: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]

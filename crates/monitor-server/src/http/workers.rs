@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 
 use super::params::{Limit, NoParams, PathParts, Strict};
 use super::problem::ApiError;
+use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::commands::Watched;
 use crate::live::{Pattern, WantedWorker};
@@ -36,7 +37,7 @@ pub(super) struct WorkersParams {
     params(WorkersParams),
     responses(
         (status = 200, description = "One page", body = WorkersPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(super) async fn get_workers(State(app): State<App>, Strict(params): Strict<WorkersParams>) -> Answer<WorkersPage> {
@@ -51,7 +52,7 @@ pub(super) async fn get_workers(State(app): State<App>, Strict(params): Strict<W
     params(("id" = WorkerId, Path, description = "The worker")),
     responses(
         (status = 200, description = "As it stands", body = Worker),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -7,9 +7,10 @@ use monitor_alerts::HushKind;
 use monitor_wire::{Hush, HushRequest, Hushes, Problem};
 
 use super::super::batch::who;
-use super::super::commands::{NotTaken, Small};
+use super::super::commands::Small;
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use crate::access::Principal;
 use crate::store::AlertsChange;

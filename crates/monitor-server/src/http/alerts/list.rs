@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 
 use super::super::params::{Limit, NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::{no_alert, show};
 use crate::alerts::enrich;
@@ -45,7 +46,7 @@ pub(in super::super) struct AlertsParams {
     params(AlertsParams),
     responses(
         (status = 200, description = "One page", body = AlertsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params): Strict<AlertsParams>) -> Answer<AlertsPage> {
@@ -124,7 +125,7 @@ pub(in super::super) struct ExplainAlertParams {
     params(ExplainAlertParams),
     responses(
         (status = 200, description = "Events that may matter, with decisions", body = AlertExplanation),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -7,9 +7,10 @@ use monitor_wire::{AlertRule, AlertRules, Problem};
 use serde_json::{Map, Value};
 
 use super::super::batch::who;
-use super::super::commands::{NotTaken, Small};
+use super::super::commands::Small;
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use super::channels;
 use crate::access::Principal;

@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::super::commands::Small;
 use super::super::params::{NoParams, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::rules::{no_rule, wrong};
 use super::show;
@@ -45,7 +46,7 @@ pub(in super::super) struct TryParams {
     params(TryParams),
     responses(
         (status = 200, description = "What it would have told", body = AlertTrial),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such rule", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -73,7 +74,7 @@ pub(in super::super) struct TrialsParams {
     params(TrialsParams),
     responses(
         (status = 200, description = "What they would have told", body = AlertTrials),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(in super::super) async fn get_trials(State(app): State<App>, Strict(params): Strict<TrialsParams>) -> Answer<AlertTrials> {

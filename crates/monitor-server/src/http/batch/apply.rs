@@ -4,9 +4,10 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use monitor_wire::{BatchApplied, BatchApply, BatchStatus, BatchStep, Problem};
 
-use super::super::commands::{NotTaken, Small};
+use super::super::commands::Small;
 use super::super::params::{NoParams, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use super::change::{check_together, read, who};
 use crate::access::Principal;

@@ -10,8 +10,9 @@ use utoipa::IntoParams;
 
 use super::super::params::{PathParts, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
-use super::{agents, agents_own, is_agent};
+use super::{agents, is_agent};
 use crate::access::Principal;
 use crate::store::{Store, StoreError};
 
@@ -41,7 +42,7 @@ pub(in super::super) struct BookParams {
     params(("name" = String, Path, description = "The agent"), BookParams),
     responses(
         (status = 200, description = "Its tasks", body = AgentBook),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 403, description = "The token is another agent's", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -53,7 +54,9 @@ pub(in super::super) async fn get_book(
 ) -> Answer<AgentBook> {
     let name = path.text("name").to_owned();
     if !is_agent(principal.as_ref(), &name) {
-        return Err(ApiError::Forbidden { detail: agents_own("the tasks", &name) });
+        let detail =
+            format!("the tasks of the agent {name:?} are told to a token of that name, of scope `agent`: the token's name is the agent's");
+        return Err(ApiError::Forbidden { detail });
     }
     let mut after = params.after.unwrap_or_default();
     let wants_known = params.known == Some(true) && after == 0;

@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use monitor_tasks::explain::{Explained, MOST_EXPLAINED, What};
 use monitor_tasks::rehearse::CROWD;
-use monitor_wire::{BatchAgent, BatchCrowd, BatchDay, BatchDayMark, BatchLane, BatchRun, BatchTask, Problem};
+use monitor_wire::{BatchAgent, BatchCrowd, BatchDay, BatchDayMark, BatchLane, BatchRun, BatchTask};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::params::{Strict, TimeUs};
 use super::super::problem::ApiError;
+use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::explain::{Told, by_name, micros};
 use crate::store::{BatchRunsQuery, Store, StoreError};
@@ -53,7 +54,7 @@ pub(in super::super) struct DayParams {
     params(DayParams),
     responses(
         (status = 200, description = "The day", body = BatchDay),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(in super::super) async fn get_day(State(app): State<App>, Strict(params): Strict<DayParams>) -> Answer<BatchDay> {

@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::super::params::{PathParts, Strict};
 use super::super::ping;
 use super::super::problem::ApiError;
+use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::orders::{Orderer, request};
 use super::publications::{silent, value};
@@ -40,7 +41,7 @@ pub(in super::super) struct LogParams {
     params(("id" = String, Path, description = "The run, such as `gold@20261121T023000Z.1`"), LogParams),
     responses(
         (status = 200, description = "A piece", body = BatchLog),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
         (status = 404, description = "No such run, or its log is gone", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Its agent is away, or doesn't answer", body = Problem, content_type = "application/problem+json"),
     )
@@ -62,7 +63,9 @@ pub(in super::super) async fn get_log(
     request.timeout_ms = Some(TIMEOUT_MS);
     let lines = match app.commands.ask(by.into_caller(), request).await {
         // It has never called here, or so long ago that it is forgotten.
-        Err(CommandError::NoWorker(why)) => return Err(silent(&agents.join(", "), &why)),
+        Err(error @ (CommandError::UnknownWorker(_) | CommandError::UnknownName { .. })) => {
+            return Err(silent(&agents.join(", "), &error.to_string()));
+        }
         answer => answer?.lines,
     };
     let answered = lines.iter().find(|line| value::<BatchLog>(line).is_ok()).or(lines.first());

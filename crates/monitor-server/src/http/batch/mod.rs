@@ -43,11 +43,6 @@ pub(super) fn is_agent(principal: Option<&Principal>, agent: &str) -> bool {
     principal.is_some_and(|by| by.scopes.has(Scope::Admin) || (by.scopes.has(Scope::Agent) && by.name.as_deref() == Some(agent)))
 }
 
-/// Says to whom `what` of an agent is told.
-pub(super) fn agents_own(what: &str, agent: &str) -> String {
-    format!("{what} of the agent {agent:?} are told to a token of that name, of scope `agent`: the token's name is the agent's")
-}
-
 fn no_task(name: &str) -> ApiError {
     let name: String = name.chars().take(100).collect();
     ApiError::Missing { detail: format!("there is no batch task {name:?}: `GET /api/v1/batch-tasks` lists those that there are") }

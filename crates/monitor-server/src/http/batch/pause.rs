@@ -12,9 +12,10 @@ use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, CommandLine,
 use serde_json::{Value, json};
 
 use super::super::access::DeedWords;
-use super::super::commands::{Keyed, NotTaken, Small};
+use super::super::commands::{Keyed, Small};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use super::dues::timestamp;
 use super::orders::{Ordered, Orderer, order, send};

@@ -233,7 +233,7 @@ async fn ask<T: DeserializeOwned>(app: &App, by: &Caller, agent: &str, method: &
     match app.commands.ask(Caller::server(by.name.clone(), None), request).await {
         Ok(command) => command.lines.first().map_or_else(|| Err(silent(agent, "it is not known")), value),
         // It has never called here, or so long ago that it is forgotten.
-        Err(CommandError::NoWorker(why)) => Err(silent(agent, &why)),
+        Err(error @ (CommandError::UnknownWorker(_) | CommandError::UnknownName { .. })) => Err(silent(agent, &error.to_string())),
         Err(error) => Err(error.into()),
     }
 }

@@ -10,9 +10,10 @@ use monitor_tasks::{Book, Definition, Task};
 use monitor_wire::{BatchCrowded, BatchRehearsal, BatchStatus, BatchTask, Problem};
 use serde_json::Value;
 
-use super::super::commands::{NotTaken, Small};
+use super::super::commands::Small;
 use super::super::params::{NoParams, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use super::agents;
 use super::change::read;

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{BatchRunsPage, Problem};
+use monitor_wire::BatchRunsPage;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::params::{Limit, Strict, TimeUs};
+use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use crate::store::BatchRunsQuery;
 
@@ -43,7 +44,7 @@ pub(in super::super) struct RunsParams {
     params(RunsParams),
     responses(
         (status = 200, description = "One page", body = BatchRunsPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(in super::super) async fn get_runs(State(app): State<App>, Strict(params): Strict<RunsParams>) -> Answer<BatchRunsPage> {

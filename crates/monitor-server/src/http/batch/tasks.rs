@@ -9,9 +9,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::access::DeedWords;
-use super::super::commands::{NotTaken, Small};
+use super::super::commands::Small;
 use super::super::params::{Limit, NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
+use super::super::refusals::{NotTaken, Unreadable};
 use super::super::{Answer, App};
 use super::change::{check_together, read, who};
 use super::{PROGRAM, dues, no_task};
@@ -46,7 +47,7 @@ pub(in super::super) struct TasksParams {
     params(TasksParams),
     responses(
         (status = 200, description = "One page", body = BatchTasksPage),
-        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        Unreadable,
     )
 )]
 pub(in super::super) async fn get_tasks(State(app): State<App>, Strict(params): Strict<TasksParams>) -> Answer<BatchTasksPage> {
