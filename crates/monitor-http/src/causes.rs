@@ -3,11 +3,11 @@
 use std::error::Error;
 use std::iter::successors;
 
-/// An error has at most so many causes: one that names itself as its source would have no end.
+/// Largest number of causes that are followed. An error may name itself as its source.
 const MOST_CAUSES: usize = 64;
 
-/// Returns the words of an error and of all that caused it, between colons. Words that stand there already are not repeated: many libraries
-/// put those of a source into their own.
+/// Returns the message of an error and those of its causes, separated by colons. A message that the text already contains is left out, because
+/// many libraries put the message of a cause into their own.
 ///
 /// ```
 /// let missing = std::fs::read("/no/such/file").unwrap_err();

@@ -1,4 +1,4 @@
-//! What all HTTP clients of the server share: how they trust its certificate, and the words of errors.
+//! Shared by all HTTP clients of the server: trust in its certificate, and messages of errors.
 #![forbid(unsafe_code)]
 
 mod causes;

@@ -1,4 +1,4 @@
-//! TLS for whoever knows the server's own certificate.
+//! TLS for clients that know the server's own certificate.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-/// Settings of a TLS client that trusts one certificate: the first one in the PEM file `path`, whatever its name, its authority and its dates.
-/// The file is read at each connection, so that a renewed certificate needs no restart.
+/// Returns the settings of a TLS client that trusts one certificate: the first one in the PEM file `path`. Its name, authority and dates are
+/// not checked. The file is read at each connection, so that a renewed certificate needs no restart.
 ///
 /// # Panics
 /// Never: the provider has the protocol versions that are asked for.

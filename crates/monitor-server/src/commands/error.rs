@@ -1,4 +1,4 @@
-//! Why a command, a channel or a reply was not taken.
+//! Reasons to refuse a command, a channel or a reply.
 
 use monitor_wire::{CommandId, ProcessId, RootId, WorkerId};
 
@@ -6,7 +6,7 @@ use super::AllowedCommands;
 use super::agents::refusal;
 use crate::store::StoreError;
 
-/// Why a command, a channel or a reply was not taken. Its words are read by whoever sent it.
+/// The reason why a command, a channel or a reply is refused. The sender reads its message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     /// A parameter can't be read, or its value isn't allowed.
@@ -14,7 +14,7 @@ pub(crate) enum CommandError {
     Parameter {
         /// Its name.
         name: String,
-        /// What is wrong and what is allowed.
+        /// The mistake, and the allowed values.
         detail: String,
     },
 
@@ -71,10 +71,10 @@ pub(crate) enum CommandError {
     NotAsked {
         /// The command.
         id: CommandId,
-        /// Who replied.
+        /// The worker that replied.
         worker: WorkerId,
     },
-    /// A channel of an agent is opened by somebody else.
+    /// Another program opens the channel of an agent.
     #[error("the commands of the agent {0:?} are told to a token of that name, of scope `agent`: the token's name is the agent's")]
     NotTheAgent(String),
 
@@ -86,7 +86,7 @@ pub(crate) enum CommandError {
     NotOffered {
         /// The method.
         method: String,
-        /// How many workers offer it.
+        /// The number of workers that offer it, in words.
         who: String,
     },
     /// An `Idempotency-Key` that another command has.
@@ -104,14 +104,14 @@ pub(crate) enum CommandError {
     /// A second answer of a worker.
     #[error("the command {0} has its answer from this worker already")]
     Answered(CommandId),
-    /// A reply that nobody waits for any more.
+    /// The command ended before the reply came.
     #[error("the command {0} is over: nobody waits for this answer any more")]
     Late(CommandId),
 
-    /// As many channels are open as may be.
+    /// The largest number of channels is open.
     #[error("{0} workers hold a channel, which is all that the setting `max-channels` allows")]
     TooManyChannels(usize),
-    /// As many commands wait as may.
+    /// The largest number of commands is waiting.
     #[error("{0} wait for answers already, which is all that is allowed: try again later")]
     TooManyWaiting(String),
 
