@@ -99,6 +99,9 @@ impl clap::Args for Settings {
     }
 }
 
+/// The section of `--help` with the settings that few servers change.
+const ADVANCED: &str = "Advanced options";
+
 fn arg(setting: &'static Setting) -> Arg {
     let shown = setting.show(&Config::default()).filter(|_| setting.form != Form::Switch && !setting.help.contains("[default"));
     let default = shown.map(|value| format!(" [default: {}]", value.trim_matches('"'))).unwrap_or_default();
@@ -113,6 +116,7 @@ fn arg(setting: &'static Setting) -> Arg {
         .hide_env_values(is_secret)
         .help(format!("{}{default}", setting.help.trim()))
         .value_parser(check);
+    let arg = if setting.is_advanced() { arg.help_heading(ADVANCED) } else { arg };
     if setting.form == Form::Switch { arg.num_args(0..=1).require_equals(true).default_missing_value("true") } else { arg }
 }
 

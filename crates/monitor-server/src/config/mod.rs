@@ -186,6 +186,30 @@ settings! {
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }
 
+/// Fields of settings that few servers change.
+const ADVANCED: [&str; 20] = [
+    "max_batch_events",
+    "max_event_bytes",
+    "max_name_bytes",
+    "max_text_bytes",
+    "max_fields_bytes",
+    "max_pending_bytes",
+    "max_answer_bytes",
+    "max_queue_bytes",
+    "max_connections_per_client",
+    "max_subscribers",
+    "max_channels",
+    "max_depth",
+    "stream_buffer_bytes",
+    "stream_heartbeat",
+    "header_timeout",
+    "idle_timeout",
+    "stall_timeout",
+    "min_body_rate_bytes",
+    "tls_interval",
+    "spool_interval",
+];
+
 /// Who may record and read by loopback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loopback {
@@ -294,6 +318,11 @@ impl Setting {
     /// Its name in the environment.
     pub fn variable(&self) -> String {
         format!("MONITOR_{}", self.field.to_uppercase())
+    }
+
+    /// Returns true if few servers change it. `--help` lists such settings in a section of their own.
+    pub fn is_advanced(&self) -> bool {
+        ADVANCED.contains(&self.field)
     }
 
     /// Takes the value.
