@@ -1,8 +1,5 @@
 //! A middleware for reqwest.
 
-use std::error::Error as _;
-use std::fmt::Write;
-
 use http::Extensions;
 use reqwest::{Request, Response};
 use reqwest_middleware::{Error, Next};
@@ -44,16 +41,10 @@ impl reqwest_middleware::Middleware for Middleware {
 /// An error's words. Those of reqwest's own hold the URL, in which there may be a password: its causes are told instead.
 fn words(error: &Error) -> String {
     let Error::Reqwest(error) = error else { return error.to_string() };
-    let mut words = match () {
+    let what = match () {
         () if error.is_timeout() => "the request timed out",
         () if error.is_connect() => "there was no connection",
         () => "the request failed",
-    }
-    .to_owned();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(words, ": {cause}");
-        source = cause.source();
-    }
-    words
+    };
+    std::iter::once(what.to_owned()).chain(monitor_core::span::chain(error)).collect::<Vec<_>>().join(": ")
 }

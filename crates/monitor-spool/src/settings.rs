@@ -27,7 +27,7 @@ pub struct Settings {
     pub spool_dir: Option<PathBuf>,
     /// Bound of what this program may keep there.
     pub spool_bytes: u64,
-    /// So many children of one parent and name are told singly.
+    /// Number of children with the same parent and name that get rows of their own.
     pub fold_after: u64,
     /// What becomes of calls without a context.
     pub strays: Strays,

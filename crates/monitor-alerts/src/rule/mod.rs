@@ -108,12 +108,12 @@ impl On {
     }
 }
 
-/// Somebody to be told.
+/// A recipient of messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum To {
     /// The owner of the task.
     Owner,
-    /// Whoever keeps the server: the channel `admins` or, without it, all channels.
+    /// The administrators of the server: the channel `admins` or, without it, all channels.
     Admins,
     /// A channel.
     Channel(String),

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     /// How long the ends are waited for
     #[arg(short, long, default_value = "10s", value_parser = read_timeout)]
     timeout: Duration,
-    /// Says what would end and who would be told, and tells nobody
+    /// Lists the processes that would end and the workers that would be asked, and asks none
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

@@ -381,7 +381,7 @@ fn routes() -> Routes {
         .add(READ, routes!(metrics::get_metrics))
         .add(READ, routes!(stream::get_stream))
         .add(change(Scope::Admin, "copy the database"), routes!(backup::post_backup))
-        // It tells whoever is nobody how to become somebody.
+        // A caller without a login reads here how to log in.
         .add(PUBLIC, routes!(me::get_me))
         .add(ADMIN, routes!(me::get_audit))
         .add(ADMIN, routes!(me::get_tokens))

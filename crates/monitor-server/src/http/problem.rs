@@ -159,7 +159,7 @@ pub(super) enum ApiError {
     /// The body is of a type or an encoding that isn't read.
     #[error("{detail}")]
     MediaType {
-        /// What came, and what is read.
+        /// The type that was sent, and the types that are accepted.
         detail: String,
     },
     /// The body is too large.

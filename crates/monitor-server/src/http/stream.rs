@@ -271,16 +271,16 @@ async fn caught_up(app: &App, after: u64) -> Result<u64, ApiError> {
     Ok(after)
 }
 
-/// What is told apart from events.
+/// A message of the stream that is not an event.
 #[derive(Debug, Clone, Copy)]
 enum Note {
-    /// The stream begins after this.
+    /// The stream begins after this event.
     Greeting(u64),
-    /// Load anew; it goes on after this.
+    /// The reader has to load its data again. The stream continues after this event.
     Reset(u64),
-    /// Nothing that is wanted up to this.
+    /// The reader wants no event up to this one.
     Nothing(u64),
-    /// Alerts that fire.
+    /// The alerts that are firing.
     Alerts(Firing),
 }
 

@@ -112,7 +112,7 @@ async fn beside<T>(answering: &mut Vec<Work>, work: impl Future<Output = T>) -> 
     .await
 }
 
-/// What the server says first.
+/// The first message of the server.
 #[derive(Deserialize)]
 struct Opened {
     heartbeat_ms: u64,

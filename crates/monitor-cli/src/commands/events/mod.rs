@@ -168,7 +168,7 @@ fn tell() -> impl FnMut(&Notice<'_>) + Send + 'static {
             Notice::CameraRecovered { camera } => format!("camera {camera} takes pictures again"),
             other => format!("{other:?}"),
         };
-        // Nobody is left to tell that it could not be said.
+        // If stderr is closed, the message is lost.
         let _ = writeln!(anstream::stderr(), "monitor: {}", visible(&words));
     }
 }

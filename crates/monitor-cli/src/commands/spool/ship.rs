@@ -33,7 +33,7 @@ pub(crate) struct Args {
     connection: Connection,
 }
 
-/// What was sent of one program.
+/// The records of one program that were sent.
 #[derive(Debug, Serialize)]
 struct Shipped {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! What the stream has told can be told again.
+//! Events of the stream can be read again from the log.
 
 use std::time::Duration;
 
