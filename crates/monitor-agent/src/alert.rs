@@ -13,10 +13,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Uid, User};
 use serde_json::{Map, Value, json};
 
-/// Order to run a command with a message on its standard input.
-pub(crate) const COMMAND: &str = "alert-command";
-/// Order to send a mail.
-pub(crate) const MAIL: &str = "alert-mail";
 /// Time after which a command is ended.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a command's output that are reported.
@@ -34,30 +30,21 @@ pub(crate) fn sendmail() -> Option<PathBuf> {
     PLACES.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
-/// Executes an order, and returns the exit code and the beginning of the command's output. Blocks for up to 30 s. `may_run` checks the command
-/// of a channel, which is named first.
+/// Runs the command of an alert channel with a message on its standard input. Blocks for up to 30 s. Returns the exit code and the beginning of the
+/// command's output.
 ///
 /// # Errors
-/// The reason why nothing was run.
-pub(crate) fn obey(
-    method: &str,
-    arguments: &Map<String, Value>,
-    may_run: impl Fn(&str, &[String]) -> Result<(), String>,
-) -> Result<Value, String> {
-    let texts = |key: &str| -> Vec<String> {
-        let list = arguments.get(key).and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    if method == MAIL {
-        let sendmail = sendmail().ok_or("there is no sendmail on this machine")?;
-        let mail = arguments.get("mail").and_then(Value::as_str).ok_or("`mail` is missing")?;
-        return send(&sendmail, texts("to"), mail);
-    }
-    let channel = arguments.get("channel").and_then(Value::as_str).ok_or("`channel` is missing: the server is older than this agent")?;
-    let message = arguments.get("message").filter(|message| message.is_object()).ok_or("`message` is missing")?;
-    let command = texts("command");
-    may_run(channel, &command)?;
-    run(&command, message.to_string().as_bytes(), TIMEOUT)
+/// The reason why the command was not started.
+pub(crate) fn run_command(command: &[String], message: &Map<String, Value>) -> Result<Value, String> {
+    run(command, &serde_json::to_vec(message).unwrap_or_default(), TIMEOUT)
+}
+
+/// Sends a mail by the machine's `sendmail`. Blocks for up to 30 s. Returns the exit code and the beginning of the output of `sendmail`.
+///
+/// # Errors
+/// The reason why `sendmail` was not started.
+pub(crate) fn send_mail(to: Vec<String>, mail: &str) -> Result<Value, String> {
+    send(&sendmail().ok_or("there is no sendmail on this machine")?, to, mail)
 }
 
 /// Sends a mail. Without recipients it goes to the agent's own user, as with cron.
@@ -97,13 +84,13 @@ fn run(command: &[String], input: &[u8], timeout: Duration) -> Result<Value, Str
         let mut text = Vec::new();
         let read = said.by_ref().take(MOST_OUTPUT).read_to_end(&mut text);
         let _ = tell.send(text);
-        // Whoever says more must not be ended by that.
+        // Read the rest, so that more output does not end the command with SIGPIPE.
         let _ = read.and_then(|_| std::io::copy(&mut said, &mut std::io::sink()).map(|_| 0));
     };
     std::thread::spawn(reader);
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();
-        // A command needn't read what it gets.
+        // The command may not read its input.
         std::thread::spawn(move || drop(stdin.write_all(&input)));
     }
     let end = Instant::now() + timeout;
@@ -114,7 +101,7 @@ fn run(command: &[String], input: &[u8], timeout: Duration) -> Result<Value, Str
             None => std::thread::sleep(LOOK),
         }
     };
-    // What it has left behind is in its group. If nothing is left there is no such group: its number isn't given again so soon.
+    // End the processes that the command started. If none are left, the group does not exist; the system does not reuse its number so soon.
     if let Ok(group) = i32::try_from(child.id()) {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
@@ -131,28 +118,19 @@ fn run(command: &[String], input: &[u8], timeout: Duration) -> Result<Value, Str
 mod tests {
     use super::*;
 
-    #[expect(clippy::unnecessary_wraps, reason = "a check that allows every command")]
-    fn any(_: &str, _: &[String]) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn order(value: &Value) -> Map<String, Value> {
-        value.as_object().cloned().unwrap()
-    }
-
     fn shell(script: &str, input: &str, timeout: Duration) -> Value {
         run(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], input.as_bytes(), timeout).unwrap()
     }
 
     #[test]
     fn a_command_gets_the_message_and_its_answer_is_told() {
-        let done = obey(COMMAND, &order(&json!({"channel": "c", "command": ["cat"], "message": {"id": "7.1", "text": "$(id) `id`"}})), any)
-            .unwrap();
+        let message = json!({"id": "7.1", "text": "$(id) `id`"});
+        let done = run_command(&["cat".to_owned()], message.as_object().unwrap()).unwrap();
         assert_eq!((&done["exit_code"], &done["in_time"]), (&json!(0), &json!(true)));
-        assert_eq!(serde_json::from_str::<Value>(done["output"].as_str().unwrap()).unwrap(), json!({"id": "7.1", "text": "$(id) `id`"}));
+        assert_eq!(serde_json::from_str::<Value>(done["output"].as_str().unwrap()).unwrap(), message);
         assert_eq!(shell("echo no >&2; exit 3", "", TIMEOUT)["output"], "no");
         assert_eq!(shell("kill -9 $$", "", TIMEOUT)["signal"], 9);
-        // One that reads nothing, and one that says a lot.
+        // A command that reads no input, and a command with much output.
         assert_eq!(shell("exec 0<&-; exit 0", &"x".repeat(1 << 20), TIMEOUT)["exit_code"], 0);
         let much = shell("head -c 1000000 /dev/zero | tr '\\0' a", "", TIMEOUT);
         assert_eq!((&much["exit_code"], much["output"].as_str().unwrap().len()), (&json!(0), 2_000));
@@ -173,22 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_order_runs_nothing() {
-        for (arguments, words) in [
-            (json!({"command": ["true"], "message": {}}), "`channel` is missing"),
-            (json!({"channel": "c", "command": [], "message": {}}), "`command` is missing"),
-            (json!({"channel": "c", "message": {}}), "`command` is missing"),
-            (json!({"channel": "c", "command": ["true"]}), "`message` is missing"),
-            (json!({"channel": "c", "command": ["true"], "message": "{}"}), "`message` is missing"),
-            (json!({"channel": "c", "command": ["/nowhere/at/all"], "message": {}}), "/nowhere/at/all can't be run"),
-            (json!({"channel": "c", "command": ["a\u{0}b"], "message": {}}), "can't be run"),
-        ] {
-            let why = obey(COMMAND, &order(&arguments), any).unwrap_err();
-            assert!(why.contains(words), "{arguments}: {why}");
+    fn what_is_no_command_runs_nothing() {
+        for (command, words) in
+            [(&[][..], "`command` is missing"), (&["/nowhere/at/all"], "/nowhere/at/all can't be run"), (&["a\u{0}b"], "can't be run")]
+        {
+            let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
+            let why = run_command(&command, &Map::new()).unwrap_err();
+            assert!(why.contains(words), "{command:?}: {why}");
         }
-        let not_listed = |channel: &str, command: &[String]| Err(format!("{channel}: {command:?} is not listed"));
-        let asked = json!({"channel": "c", "command": ["true"], "message": {}});
-        assert_eq!(obey(COMMAND, &order(&asked), not_listed).unwrap_err(), "c: [\"true\"] is not listed");
     }
 
     #[test]

@@ -1,26 +1,29 @@
-//! What the agent is asked to do: over its database by programs of its machine, and over its link by the server.
+//! Requests to the agent's main loop: from programs of its machine through the database, and from the server through the link.
+//!
+//! The main loop handles one request at a time. It writes the result to the database before it replies, so that an accepted request survives a crash.
 
 use jiff::Timestamp;
 use monitor_tasks::{Action, Paused, RunId, ledger, plan};
+use monitor_wire::AgentOrder;
 use tokio::sync::oneshot;
 
 use crate::agent::Agent;
 use crate::data;
 use crate::request::{Answer, Request};
 
-/// Something that the agent is asked to do, until it is answered.
+/// A request until its answer is stored.
 #[derive(Debug)]
 pub(crate) struct Asked {
     by: String,
-    /// Nobody waits for it any longer.
+    /// Time when its sender stops waiting.
     until: Timestamp,
     request: Result<Request, String>,
-    /// It is done; only that is not on the disk yet.
+    /// The answer to a request that was handled but could not be stored yet.
     answer: Option<Answer>,
     to: To,
 }
 
-/// Who gets the answer.
+/// Receiver of the answer.
 #[derive(Debug)]
 enum To {
     /// Number of the request in the database.
@@ -35,7 +38,7 @@ impl Asked {
 }
 
 impl Agent {
-    /// Looks for requests in the database.
+    /// Reads new requests from the database.
     pub(crate) fn collect_requests(&mut self) {
         let version = self.database.others_version();
         let Some(version) = self.is_done(version) else { return };
@@ -54,10 +57,10 @@ impl Agent {
         self.others = Some(version);
     }
 
-    /// Does what the agent is asked to do. What has come of it is on the disk before it is answered.
+    /// Handles the waiting requests. The result of each is stored in the database before the answer is sent.
     pub(crate) fn answer_requests(&mut self) {
         if self.waits_until.is_some() {
-            // The tasks of files are there in a moment.
+            // The agent has not read its task files yet.
             return;
         }
         while let Some(mut asked) = self.asked.pop_front() {
@@ -67,8 +70,9 @@ impl Agent {
                 (None, Ok(_)) if asked.until < Timestamp::now() => refused("nobody was there to do it in time".to_owned()),
                 (None, Ok(request)) => self.answer(&asked.by, request),
             };
-            let is_pause = matches!(asked.request, Ok(Request::Pause { .. } | Request::Resume { .. }));
-            let is_whole = matches!(asked.request, Ok(Request::Pause { task: None, .. } | Request::Resume { task: None }));
+            let is_pause = matches!(asked.request, Ok(Request::Order(AgentOrder::Pause { .. } | AgentOrder::Resume { .. })));
+            let is_whole =
+                matches!(asked.request, Ok(Request::Order(AgentOrder::Pause { task: None, .. } | AgentOrder::Resume { task: None })));
             let (ledger, dirty, book, teller, mistakes) = (&self.ledger, &self.dirty, &self.book, &self.teller, &self.mistakes);
             let written = self.database.write(|transaction| {
                 data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))?;
@@ -79,7 +83,7 @@ impl Agent {
                     }
                 }
                 if is_whole {
-                    // All that was due until now was decided before the pause began or ended.
+                    // `pause` has decided all times that were due until now.
                     teller.decided(transaction, Timestamp::now(), book.paused, mistakes)?;
                 }
                 data::set(transaction, "paused", &serde_json::to_string(&book.paused).unwrap_or_default())?;
@@ -95,21 +99,29 @@ impl Agent {
             }
             self.reporter.wake();
             if is_pause {
-                // The mark has it at the next turn.
+                // The next iteration reports it to the server.
                 self.told_decided = None;
             }
             if let To::Channel(to) = asked.to {
-                // Nobody may wait for it any more.
+                // The receiver may have stopped waiting.
                 let _ = to.send(answer);
             }
         }
     }
 
     fn answer(&mut self, by: &str, request: Request) -> Answer {
-        match request {
-            Request::Ping => Answer::Done { runs: Vec::new() },
-            Request::Run { task, args } => self.ask_for_run(by, task, args),
-            Request::Rerun { run, as_it_was } => match self.database.past_run(&run) {
+        let order = match request {
+            Request::Order(order) => order,
+            Request::Stop => {
+                tracing::info!(by, "ends: somebody asked for it");
+                self.is_stopping = true;
+                return Answer::Done { runs: Vec::new() };
+            }
+        };
+        match order {
+            AgentOrder::Ping => Answer::Done { runs: Vec::new() },
+            AgentOrder::Run { task, args } => self.ask_for_run(by, task, args),
+            AgentOrder::Rerun { run, as_it_was } => match self.database.past_run(&run) {
                 Ok(Some((of, version, cause))) => {
                     let args = cause.args().to_vec();
                     if as_it_was { self.repeat(by, &of, version, args) } else { self.ask_for_run(by, of.task, args) }
@@ -117,14 +129,13 @@ impl Agent {
                 Ok(None) => refused(format!("this agent knows no run {run:?}")),
                 Err(error) => refused(error.to_string()),
             },
-            Request::Pause { task, until } => self.pause(by, task, Some(Paused { from: Timestamp::now(), until })),
-            Request::Resume { task } => self.pause(by, task, None),
-            Request::Kill { what, now } => self.kill(by, &what, now),
-            Request::Stop => {
-                tracing::info!(by, "ends: somebody asked for it");
-                self.is_stopping = true;
-                Answer::Done { runs: Vec::new() }
-            }
+            AgentOrder::Pause { task, until } => match until.map(|until| until.parse()).transpose() {
+                Ok(until) => self.pause(by, task, Some(Paused { from: Timestamp::now(), until })),
+                Err(error) => refused(format!("the end of the pause can't be read: {error}")),
+            },
+            AgentOrder::Resume { task } => self.pause(by, task, None),
+            AgentOrder::Kill { what, now } => self.kill(by, &what, now),
+            other => refused(format!("{} is no request to the agent's main loop", other.name())),
         }
     }
 
@@ -139,9 +150,9 @@ impl Agent {
         }
     }
 
-    /// Answers a request for a run by what will be decided next. Nothing happens in between.
+    /// Answers a request for a run with the next decision, which is made from the same state.
     fn expected(&self, run: &RunId) -> Answer {
-        // A look by the agent's own watch could hide a jump of the clock from the decision.
+        // A copy of the clock, because reading the clock itself could hide a clock jump from the next decision.
         let plan = plan(&self.clock.clone().now(), &self.book, &self.ledger);
         match plan.actions.iter().filter_map(Action::given_up).find(|(id, ..)| *id == run) {
             Some((.., why)) => refused(format!("{run} was not started: {why}")),
@@ -149,7 +160,7 @@ impl Agent {
         }
     }
 
-    /// Asks for another run for the due time of one, with the version that it had.
+    /// Requests another run for a run's due time and with its version of the task.
     fn repeat(&mut self, by: &str, of: &RunId, version: u64, args: Vec<String>) -> Answer {
         let known = self.definition(of, version).and_then(|definition| Ok((definition.is_some(), self.database.last_part(of)?)));
         let last = match known {
@@ -183,7 +194,7 @@ impl Agent {
         Answer::Done { runs: runs.iter().map(ToString::to_string).collect() }
     }
 
-    /// Pauses a task or the agent, or ends its pause. What was due until now is decided first, as it was.
+    /// Pauses a task or the agent, or ends its pause. Times that were due until now are decided first, under the old state.
     fn pause(&mut self, by: &str, task: Option<String>, paused: Option<Paused>) -> Answer {
         if let Some(name) = task.as_ref().filter(|name| self.of_server.contains(*name)) {
             return refused(format!("the server keeps the task {name:?}: pause or resume it there"));

@@ -464,6 +464,8 @@ fn time(us: i64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use monitor_wire::AgentOrder;
+
     use super::*;
 
     #[test]
@@ -540,7 +542,7 @@ mod tests {
         );
         let mut asking = Database::existing(data.path()).unwrap();
         let before = database.others_version().unwrap();
-        let number = asking.ask("ada", &Request::Ping, at(9)).unwrap();
+        let number = asking.ask("ada", &Request::Order(AgentOrder::Ping), at(9)).unwrap();
         assert_ne!(database.others_version().unwrap(), before);
         assert_eq!(database.requests().unwrap().len(), 1);
         database.write(|to| write_answer(to, number, &Answer::Done { runs: Vec::new() })).unwrap();

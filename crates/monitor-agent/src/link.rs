@@ -1,4 +1,4 @@
-//! The agent's link to the server: a thread that fetches the agent's tasks as they change, and takes what the agent is ordered to do.
+//! The agent's link to the server: a thread that fetches the agent's tasks when they change, and executes orders of the server.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use monitor_api::{Client, Error};
-use monitor_wire::{AgentBook, Backoff, BatchStatus, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId};
+use monitor_wire::{
+    AgentBook, AgentMethod, AgentOrder, Backoff, BatchStatus, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId,
+};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
@@ -23,35 +25,33 @@ use crate::look;
 use crate::request::{Answer, Request};
 use crate::telling::Telling;
 
-/// The server is asked to wait so long for a change of the agent's tasks.
+/// Time that the server waits for a change of the agent's tasks before it replies.
 const WAIT: Duration = Duration::from_secs(30);
-/// Pauses after a failure grow from the first to the longest.
+/// Shortest and longest pause after a failure. Each pause is longer than the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A server that refuses for good is asked again after so long: its tokens may change.
+/// Pause after a permanent refusal. The server's tokens may change during it.
 const REFUSED: Duration = Duration::from_secs(60);
-/// An order waits no longer than so for tasks that the agent does not have yet.
+/// Longest time that an order waits for tasks that the agent has not fetched yet.
 const CATCH_UP: Duration = Duration::from_secs(5);
-/// What the agent does when it is asked.
-const METHODS: &str = "ping,run,rerun,kill,pause,resume,log,publications,publication,publication-file,compare-publications,\
-                       restore-publication,alert-command";
-
-/// What an agent of this machine does when it is asked.
+/// Returns the methods that the agent offers on this machine, between commas.
 pub(crate) fn methods() -> String {
-    if alert::sendmail().is_some() { format!("{METHODS},{}", alert::MAIL) } else { METHODS.to_owned() }
+    let can_mail = alert::sendmail().is_some();
+    let names = AgentMethod::ALL.map(|method| method.name).into_iter();
+    names.filter(|name| can_mail || *name != AgentOrder::ALERT_MAIL).collect::<Vec<_>>().join(",")
 }
 
-/// Tasks as the server told of them.
+/// Tasks that the link has fetched from the server.
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) book: AgentBook,
-    /// These are all; else only those that have changed.
+    /// True if the book contains all tasks. False if it contains only changed ones.
     pub(crate) is_whole: bool,
-    /// Told true once the agent has written them down.
+    /// Receives true once the agent has stored the tasks.
     pub(crate) done: oneshot::Sender<bool>,
 }
 
-/// What the link knows of the agent.
+/// The agent's side of the link.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     pub(crate) client: Client,
@@ -59,39 +59,39 @@ pub(crate) struct Link {
     pub(crate) worker: WorkerId,
     pub(crate) data: PathBuf,
     pub(crate) news: Sender<News>,
-    /// Durable orders that are being taken or done: the server repeats those on every new channel that it has not heard of.
+    /// Durable orders in progress. The server repeats orders without a reply on each new channel, and the repetitions are ignored.
     pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
-    /// True if it takes tasks from the server.
+    /// True if the agent runs tasks of the server.
     pub(crate) takes_tasks: bool,
-    /// True if the agent has lost its database and asks for the server's knowledge of it.
+    /// True if the agent has lost its database and fetches the server's copy of its state.
     pub(crate) asks_known: bool,
-    /// The commands of alert channels that it runs.
+    /// Commands of alert channels that the agent runs.
     pub(crate) commands: ChannelCommands,
-    /// The revision of the server's tasks up to which the agent has them.
+    /// Newest revision of the server's tasks that the agent has stored.
     pub(crate) fetched: Arc<watch::Sender<u64>>,
 }
 
-/// Holds why the agent is not connected, in its folder.
+/// Name of the file in the agent's folder that contains the reason for a lost connection.
 const DISCONNECTED: &str = "disconnected";
 
-/// Why the agent in a folder has no connection to its server; none if it has one.
+/// Returns the reason why the agent in a folder has no connection to its server, or `None` if it has one.
 pub fn disconnected(folder: &Path) -> Option<String> {
     fs::read_to_string(folder.join(DISCONNECTED)).ok()
 }
 
-/// Why something is not to be tried again now.
+/// State of repeated failures.
 #[derive(Default)]
 struct Trouble {
     told: Telling,
     backoff: Backoff,
-    /// The file that says it, and what it says.
+    /// The file that contains the error, and its content.
     file: Option<(PathBuf, String)>,
 }
 
 impl Trouble {
     /// Waits before the next try.
     async fn wait(&mut self, what: &str, error: &Error) {
-        // A worker that is not known yet will be as soon as the server has taken its first events.
+        // The server returns 404 until it has stored the first events of this worker.
         let is_passing = error.is_temporary() || error.status() == Some(404);
         self.note(&error.causes());
         if is_passing {
@@ -116,7 +116,7 @@ impl Trouble {
         }
     }
 
-    /// Writes it where others look. If that fails they only know less.
+    /// Writes the error to the file. If that fails, `monitor status` shows no reason.
     fn note(&mut self, words: &str) {
         if let Some((path, said)) = &mut self.file
             && said != words
@@ -141,12 +141,12 @@ impl Link {
         spawned.map(drop).map_err(|source| AgentError::Disk { action: "start a thread for", path: "the server".into(), source })
     }
 
-    /// Fetches the tasks, again and again. After a break all of them: the server may be another one by then, or have been restored. An agent that takes
-    /// none only asks for the server's knowledge of it.
+    /// Fetches the tasks in a loop. After a failure it fetches all tasks, because the server may have been replaced or restored. An agent that takes no
+    /// tasks only fetches the server's copy of its state.
     async fn fetch(self) {
         let mut trouble = Trouble::default();
         let (mut after, mut wait) = (0, Duration::ZERO);
-        // The agent may still wait for an answer after the link has given up asking for `known`.
+        // The agent may still wait for an answer after the link has stopped requesting `known`.
         let (mut asks_known, mut is_awaited) = (self.asks_known, self.asks_known);
         let is_final = |error: &Error| !error.is_temporary() && error.status() != Some(401);
         loop {
@@ -155,7 +155,7 @@ impl Link {
             let book = match asked.await {
                 Ok(book) => book,
                 Err(error) if asks_known && is_final(&error) => {
-                    // As an older server refuses the parameter.
+                    // An older server refuses the parameter.
                     asks_known = false;
                     continue;
                 }
@@ -189,7 +189,7 @@ impl Link {
         }
     }
 
-    /// Opens the channel for orders, again and again.
+    /// Opens the channel for orders, and opens it again whenever it closes.
     async fn listen(self) {
         let file = self.data.join(DISCONNECTED);
         let _ = fs::remove_file(&file);
@@ -212,7 +212,8 @@ impl Link {
         }
     }
 
-    /// Does what is ordered, and says what came of it. A durable order is taken first; what was taken is done once or not at all.
+    /// Executes an order and sends the reply. A durable order is executed only after the server has stored the reply `taken`, so that it is executed at
+    /// most once.
     async fn obey(self, key: String, order: CommandOrder) {
         let Some(until_us) = order.until_us else {
             let until = Timestamp::now() + Duration::from_millis(order.timeout_ms);
@@ -238,7 +239,7 @@ impl Link {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Posts a reply until the server has it or refuses it, or its time is over. Returns true if the server has it.
+    /// Posts a reply until the server accepts or refuses it, or the order expires. Returns true if the server has accepted it.
     async fn reply(&self, id: CommandId, key: &str, reply: &CommandReply, until: Timestamp) -> bool {
         let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
         let (end, mut backoff) = (Instant::now() + left, Backoff::default());
@@ -256,7 +257,7 @@ impl Link {
         }
     }
 
-    /// Waits until the agent has the tasks that the server has now: an order may be for one that was added a moment ago.
+    /// Waits until the agent has stored the server's current tasks, because an order may be for a task that has just been added.
     async fn catch_up(&self, until: Timestamp) {
         if !self.takes_tasks {
             return;
@@ -264,67 +265,84 @@ impl Link {
         let mut fetched = self.fetched.subscribe();
         let known = *fetched.borrow();
         let Ok(book) = self.client.agent_book(&self.agent, known, Duration::ZERO).await else { return };
-        // Changes of tasks that are not this agent's, or that a file defines, are not told at once.
+        // The server does not send changes at once if they concern other agents' tasks, or tasks in files.
         if book.tasks.iter().all(|task| task.status == BatchStatus::DELETED) {
             return;
         }
         let left = Duration::try_from(until.duration_since(Timestamp::now())).unwrap_or_default();
-        // What can't be had in time is answered by what is known.
+        // After the timeout, the order is executed with the tasks that the agent has.
         let _ = tokio::time::timeout(left.min(CATCH_UP), fetched.wait_for(|revision| *revision >= book.revision)).await;
     }
 
-    /// Does what is ordered. None if the agent ends meanwhile: then nobody knows.
+    /// Executes an order and returns the reply, or `None` if the agent ends before it has one.
     async fn answer(&self, order: &CommandOrder, until: Timestamp) -> Option<CommandReply> {
         let reply = |status, value, error| Some(CommandReply { worker_id: self.worker, status, value, error });
         let methods = methods();
         if !methods.split(',').any(|method| method == order.method) {
             return reply(CommandStatus::UNSUPPORTED, None, Some(format!("this agent does {methods}, and not {:?}", order.method)));
         }
-        if [alert::COMMAND, alert::MAIL].contains(&order.method.as_str()) {
-            let (method, agent, commands) = (order.method.clone(), self.agent.clone(), self.commands.clone());
-            let arguments = order.arguments.clone().into_iter().collect();
-            let may_run = move |channel: &str, command: &[String]| commands.check(&agent, channel, command);
-            let done = tokio::task::spawn_blocking(move || alert::obey(&method, &arguments, may_run)).await.ok()?;
+        let by = order.arguments.get("by").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let read = match AgentOrder::read(&order.method, &order.arguments) {
+            Ok(read) => read,
+            Err(error) => return reply(CommandStatus::REFUSED, None, Some(format!("it can't be read: {error}"))),
+        };
+        if !is_for_main_loop(&read) {
+            let (link, id) = (self.clone(), order.id);
+            let done = tokio::task::spawn_blocking(move || link.execute(id, &by, read)).await.ok()?;
             return match done {
-                Ok(value) => reply(CommandStatus::OK, Some(value), None),
-                Err(why) => {
-                    tracing::warn!(command = %order.id, "an order of the server is refused: {why}");
-                    reply(CommandStatus::REFUSED, None, Some(why))
-                }
-            };
-        }
-        let text = |key: &str| order.arguments.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if look::is_look(&order.method) {
-            let (data, agent, method, arguments) = (self.data.clone(), self.agent.clone(), order.method.clone(), order.arguments.clone());
-            let looked = tokio::task::spawn_blocking(move || look::look(&data, &agent, &method, arguments)).await.ok()?;
-            return match looked {
                 Ok(value) => reply(CommandStatus::OK, Some(value), None),
                 Err(why) => reply(CommandStatus::REFUSED, None, Some(why)),
             };
         }
-        let mut asked: serde_json::Map<String, Value> = order.arguments.clone().into_iter().collect();
-        asked.insert("do".to_owned(), order.method.clone().into());
-        let request = match serde_json::from_value::<Request>(Value::Object(asked)) {
-            Ok(request) => request,
-            Err(error) => return reply(CommandStatus::REFUSED, None, Some(format!("it can't be read: {error}"))),
-        };
-        if matches!(request, Request::Run { .. } | Request::Pause { .. } | Request::Resume { .. }) {
+        if matches!(read, AgentOrder::Run { .. } | AgentOrder::Pause { .. } | AgentOrder::Resume { .. }) {
             self.catch_up(until).await;
         }
         let (to, answer) = oneshot::channel();
-        self.news.send(News::Asked(Asked::over_channel(text("by"), until, request, to))).ok()?;
+        self.news.send(News::Asked(Asked::over_channel(by, until, Request::Order(read), to))).ok()?;
         match answer.await.ok()? {
             Answer::Done { .. } if order.method == "ping" => reply(CommandStatus::OK, Some("pong".into()), None),
             Answer::Done { runs } => reply(CommandStatus::OK, Some(json!({ "runs": runs })), None),
             Answer::Refused { why } => reply(CommandStatus::REFUSED, None, Some(why)),
         }
     }
+
+    /// Executes an order that the main loop is not needed for. Blocks while it reads files or a command runs.
+    fn execute(&self, id: CommandId, by: &str, order: AgentOrder) -> Result<Value, String> {
+        let done = match order {
+            AgentOrder::AlertCommand { channel, command, message } => {
+                self.commands.check(&self.agent, &channel, &command).and_then(|()| alert::run_command(&command, &message))
+            }
+            AgentOrder::AlertMail { to, mail } => alert::send_mail(to, &mail),
+            order => return look::look(&self.data, &self.agent, by, order),
+        };
+        done.inspect_err(|why| tracing::warn!(command = %id, "an order of the server is refused: {why}"))
+    }
 }
 
-/// Returns 32 hexadecimal digits that nobody guesses.
+/// Returns true if the agent's main loop executes an order. A thread of its own executes the others, so that they don't delay runs.
+fn is_for_main_loop(order: &AgentOrder) -> bool {
+    match order {
+        AgentOrder::Ping
+        | AgentOrder::Run { .. }
+        | AgentOrder::Rerun { .. }
+        | AgentOrder::Kill { .. }
+        | AgentOrder::Pause { .. }
+        | AgentOrder::Resume { .. } => true,
+        AgentOrder::Log { .. }
+        | AgentOrder::Publications { .. }
+        | AgentOrder::Publication(_)
+        | AgentOrder::PublicationFile { .. }
+        | AgentOrder::ComparePublications { .. }
+        | AgentOrder::RestorePublication { .. }
+        | AgentOrder::AlertCommand { .. }
+        | AgentOrder::AlertMail { .. } => false,
+    }
+}
+
+/// Returns 32 hexadecimal digits from the system's random number generator.
 ///
 /// # Panics
-/// On a system without random numbers: nothing could be kept secret there.
+/// If the system has no random numbers, because no key would be secret.
 pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).expect("the system has random numbers");

@@ -6,7 +6,7 @@ use monitor_spool::{Answer, Batches, Head, Parcel, Settled};
 use monitor_tasks::plan::{Action, Plan};
 use monitor_tasks::{Definition, EndReason, Paused, RunId};
 use monitor_wire::{
-    AgentDecided, BatchStatus, BatchTaskChanged, Dropped, Error, ErrorKind, Event, Fields, MissedReason, Outcome, ProcessEnded,
+    AgentDecided, AgentOrder, BatchStatus, BatchTaskChanged, Dropped, Error, ErrorKind, Event, Fields, MissedReason, Outcome, ProcessEnded,
     ProcessStarted, ProcessUpdated, RunMissed, RunSkipped, SkipReason, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
 };
 use rusqlite::{OptionalExtension as _, Transaction, params};
@@ -39,7 +39,7 @@ impl Teller {
     /// it orders, whatever machine the agent is on.
     pub(crate) fn new(agent: &str, files_only: bool) -> Self {
         let (id, agent) = (random_id(), agent.to_owned());
-        let worker = WorkerRef { id, hostname: agent.clone(), pid: std::process::id(), program: "monitor-agent".to_owned() };
+        let worker = WorkerRef { id, hostname: agent.clone(), pid: std::process::id(), program: AgentOrder::PROGRAM.to_owned() };
         Self { worker, agent, files_only }
     }
 

@@ -1,66 +1,57 @@
-//! What a person or a program asks of the agent.
+//! Requests to an agent from programs of its machine, and the answers to requests and orders.
 
-use jiff::Timestamp;
+use monitor_wire::AgentOrder;
 use serde::{Deserialize, Serialize};
 
-/// Something that an agent is asked to do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "kebab-case")]
+/// A request in the agent's database, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", expecting = "expected an order for an agent, or stop")]
 pub enum Request {
-    /// Answer: it is asked whether the loop that decides goes round.
-    Ping,
-    /// Start a run of a task now.
-    Run {
-        /// Name of the task.
-        task: String,
-        /// Arguments that follow the command's own.
-        #[serde(default)]
-        args: Vec<String>,
-    },
-    /// Start another run of a run's task, with the run's own arguments.
-    Rerun {
-        /// Id of the run.
-        run: String,
-        /// For the run's own due time and with the version of the task that the run had, instead of now and as the task is now.
-        #[serde(default)]
-        as_it_was: bool,
-    },
-    /// Start nothing of a task, or nothing at all.
-    Pause {
-        /// Name of the task; none: the agent.
-        task: Option<String>,
-        /// Until then; none: until somebody says otherwise.
-        until: Option<Timestamp>,
-    },
-    /// Start what is due again.
-    Resume {
-        /// Name of the task; none: the agent.
-        task: Option<String>,
-    },
-    /// End a run, or all runs of a task.
-    Kill {
-        /// Id of the run, or name of the task.
-        what: String,
-        /// At once, without SIGTERM before.
-        #[serde(default)]
-        now: bool,
-    },
-    /// End. Runs go on.
+    /// End the agent. Its runs continue.
     Stop,
+    /// Do the same as for an order of the server.
+    #[serde(untagged)]
+    Order(AgentOrder),
 }
 
 /// The agent's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// It does so, with these runs.
+    /// The agent has accepted it.
     Done {
-        /// Ids of runs that were asked for or are ended.
+        /// Ids of the runs that will start or end.
         runs: Vec<String>,
     },
-    /// It doesn't.
+    /// The agent has rejected it.
     Refused {
-        /// Why.
+        /// The reason.
         why: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_other_versions_of_the_command_line_are_understood() {
+        let pause = |until: &str| AgentOrder::Pause { task: Some("gold".to_owned()), until: Some(until.to_owned()) };
+        for (text, request) in [
+            (r#"{"do":"stop"}"#, Request::Stop),
+            (r#"{"do":"ping"}"#, Request::Order(AgentOrder::Ping)),
+            (r#"{"do":"run","task":"gold","args":["a"]}"#, Request::Order(AgentOrder::Run { task: "gold".into(), args: vec!["a".into()] })),
+            (r#"{"do":"pause","task":"gold","until":"2026-11-21T02:30:00Z"}"#, Request::Order(pause("2026-11-21T02:30:00Z"))),
+            (r#"{"do":"resume"}"#, Request::Order(AgentOrder::Resume { task: None })),
+            (r#"{"do":"kill","what":"gold","now":false}"#, Request::Order(AgentOrder::Kill { what: "gold".into(), now: false })),
+        ] {
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+        }
+        let older = r#"{"do":"resume","task":null}"#;
+        assert_eq!(serde_json::from_str::<Request>(older).unwrap(), Request::Order(AgentOrder::Resume { task: None }));
+        for unknown in [r#"{"do":"dance"}"#, r#"{"do":"run"}"#, "{}"] {
+            assert!(serde_json::from_str::<Request>(unknown).unwrap_err().to_string().contains("expected an order"), "{unknown}");
+        }
+    }
 }

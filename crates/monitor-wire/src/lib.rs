@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod agent_order;
 mod alert;
 mod batch;
 mod command;
@@ -17,6 +18,7 @@ mod fold;
 mod heartbeat;
 mod host;
 mod ids;
+mod method;
 mod model;
 mod order;
 mod program_order;
@@ -36,6 +38,7 @@ mod words;
 mod worker_event;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
+pub use agent_order::{AgentMethod, AgentOrder, NamedPublication};
 pub use alert::{
     Alert, AlertChannel, AlertDetail, AlertExplanation, AlertMessage, AlertNote, AlertPreview, AlertRule, AlertRules, AlertTrial,
     AlertTrials, AlertsPage, ExplainedSign, Hush, HushRequest, Hushes, RuleDraft, RuleTrial,
@@ -55,6 +58,7 @@ pub use fold::{Fold, FoldError, quantile_ns};
 pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
+pub use method::MethodScope;
 pub use model::{
     Attempt, Counts, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress, Root,
     RootsPage, StreamMessage, TreePage, Worker, WorkerTasks, WorkersPage,

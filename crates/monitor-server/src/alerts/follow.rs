@@ -4,8 +4,8 @@
 //! there is one command at most: whoever is killed between the command and the note that it was given finds the command there.
 
 use monitor_alerts::{Decision, Note, Order};
-use monitor_wire::{BatchStatus, BatchTask, CommandRequest, CommandTo, Fields};
-use serde_json::{Value, json};
+use monitor_wire::{AgentOrder, BatchStatus, BatchTask, CommandRequest};
+use serde_json::Value;
 
 use super::outbox::pause;
 use super::{Alerts, blocking};
@@ -13,8 +13,6 @@ use crate::commands::{Caller, CommandError};
 use crate::ingest::IngestError;
 use crate::store::{AlertsChange, DeliveryState, FollowUp, FollowUpAttempt};
 
-/// Name of an agent's program: with the agent's name for its host it is the agent's name as a worker.
-pub(super) const PROGRAM: &str = "monitor-agent";
 /// Name of the agent that runs tasks which name none.
 pub(super) const OWN_AGENT: &str = "local";
 /// An order waits so long for its agent, in microseconds: 10 minutes.
@@ -87,15 +85,12 @@ fn by(order: &Order) -> String {
 
 /// The command, which is the same however often it is made.
 fn request(order: &Order, task: &BatchTask) -> CommandRequest {
-    let (method, arguments) = match &order.repeats {
-        Some(run) => ("rerun", json!({"run": run, "as_it_was": true, "by": by(order)})),
-        None => ("run", json!({"task": order.task, "args": [], "by": by(order)})),
+    let sent = match order.repeats.clone() {
+        Some(run) => AgentOrder::Rerun { run, as_it_was: true },
+        None => AgentOrder::Run { task: order.task.clone(), args: Vec::new() },
     };
-    let arguments: Fields = serde_json::from_value(arguments).unwrap_or_default();
-    let workers = agents(order, task).iter().map(|agent| format!("{PROGRAM}@{agent}")).collect();
-    let to = CommandTo { workers, glob: None };
     let until_us = Some(order.time_us.saturating_add(WAITS_US));
-    CommandRequest { method: method.to_owned(), arguments, to, until_us, timeout_ms: Some(WAIT_MS), ..CommandRequest::default() }
+    CommandRequest { until_us, timeout_ms: Some(WAIT_MS), ..sent.request(Some(&by(order)), &agents(order, task)) }
 }
 
 /// The agent that ran what is repeated; else those that the task is for.

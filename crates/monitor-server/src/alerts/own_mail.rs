@@ -3,9 +3,9 @@
 use std::sync::PoisonError;
 
 use monitor_alerts::{Channel, Settings};
-use monitor_wire::Worker;
+use monitor_wire::{AgentOrder, Worker};
 
-use super::channels::command::{MAIL, OWN_AGENT};
+use super::follow::OWN_AGENT;
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
 
@@ -16,7 +16,7 @@ impl Alerts {
     /// Returns true if the server's own agent sends mail. An agent that is away for a while sends it when it is back.
     pub(super) async fn can_mail(&self) -> Result<bool, IngestError> {
         let known = *self.mails.lock().unwrap_or_else(PoisonError::into_inner);
-        let can = match self.parts.commands.does(OWN_AGENT, MAIL).or(known) {
+        let can = match self.parts.commands.does(&AgentOrder::worker(OWN_AGENT), AgentOrder::ALERT_MAIL).or(known) {
             Some(can) => can,
             None => self.could_mail().await?,
         };
@@ -29,8 +29,8 @@ impl Alerts {
         let store = self.parts.store.clone();
         let look = move || {
             let mails = |worker: &Worker| {
-                let is_own = format!("{}@{}", worker.program, worker.hostname) == OWN_AGENT;
-                is_own && worker.capabilities.iter().any(|of| of == MAIL)
+                let is_own = worker.program == AgentOrder::PROGRAM && worker.hostname == OWN_AGENT;
+                is_own && worker.capabilities.iter().any(|of| of == AgentOrder::ALERT_MAIL)
             };
             for (id, _) in store.online()? {
                 if store.worker(id)?.is_some_and(|worker| mails(&worker)) {

@@ -1,30 +1,10 @@
-//! Orders for agents. An agent starts commands, so `POST /api/v1/commands` sends it only `ping`. All other orders are sent by the server
-//! itself, from routes that have a scope of their own.
+//! The rules for commands to agents. An agent starts commands, so `POST /api/v1/commands` sends it only `ping`. The server itself sends all other
+//! orders ([`monitor_wire::AgentOrder`]), from routes that have a scope of their own.
 
-use monitor_wire::{CHANGING_METHODS, CommandRequest};
+use monitor_wire::{AgentMethod, CHANGING_METHODS, CommandRequest, MethodScope};
 
 use super::names::Target;
 use super::{CommandError, is_reading};
-
-/// Methods that only agents have or that mean something else to them, with the route that sends them.
-pub(crate) const ROUTES: [(&str, &str); 13] = [
-    ("run", "POST /api/v1/batch-tasks/{name}/run"),
-    ("rerun", "POST /api/v1/batch-tasks/runs/{id}/rerun"),
-    ("kill", "POST /api/v1/batch-tasks/runs/{id}/kill"),
-    ("pause", "POST /api/v1/agents/{name}/pause or POST /api/v1/batch-tasks/{name}/pause"),
-    ("resume", "POST /api/v1/agents/{name}/resume or POST /api/v1/batch-tasks/{name}/resume"),
-    ("log", "GET /api/v1/batch-tasks/runs/{id}/log"),
-    ("publications", "GET /api/v1/batch-tasks/{name}/publications"),
-    ("publication", "GET /api/v1/batch-tasks/{name}/publications/{publication}"),
-    ("publication-file", "GET /api/v1/batch-tasks/{name}/publications/{publication}/file"),
-    ("compare-publications", "GET /api/v1/batch-tasks/{name}/publications/{publication}/compare"),
-    ("restore-publication", "POST /api/v1/batch-tasks/{name}/publications/{publication}/restore"),
-    ("alert-command", "POST /api/v1/alerts/channels/{channel}/test, and alerts themselves"),
-    ("alert-mail", "POST /api/v1/alerts/channels/{channel}/test, and alerts themselves"),
-];
-
-/// Methods by which routes of the server read from an agent.
-const READS: [&str; 5] = ["log", "publications", "publication", "publication-file", "compare-publications"];
 
 /// Where a command comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +18,8 @@ pub(crate) enum Origin {
 impl Origin {
     /// Returns false for reads that the server itself makes: the book of commands would be full of them, and of what they read.
     pub(super) fn is_recorded(self, request: &CommandRequest) -> bool {
-        self == Self::Client || request.until_us.is_some() || !READS.contains(&request.method.as_str())
+        let is_read = || AgentMethod::of(&request.method).is_some_and(|of| of.is_internal() && of.scope == MethodScope::Read);
+        self == Self::Client || request.until_us.is_some() || !is_read()
     }
 
     /// Checks that a command may be sent to its targets. A method that programs have as well (`pause`, `stats`) isn't sent to agents: a command
@@ -50,7 +31,7 @@ impl Origin {
         let method = request.method.as_str();
         let is_shared = is_reading(method) || CHANGING_METHODS.contains(&method);
         let are_others_meant = request.to.workers.is_empty() && targets.iter().any(|target| !target.is_agent());
-        let route = ROUTES.iter().find(|(name, _)| *name == method).map(|(_, route)| *route);
+        let route = AgentMethod::of(method).and_then(|of| of.route);
         if route.is_some() && !(is_shared && are_others_meant) {
             return Err(CommandError::NotForAgents { method: method.to_owned(), route });
         }

@@ -29,8 +29,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::agents::Origin;
-#[cfg(test)]
-pub(crate) use self::agents::ROUTES;
 pub use self::allowed::AllowedCommands;
 use self::ask::Asked;
 pub(crate) use self::ask::{Caller, check_arguments, is_reading};

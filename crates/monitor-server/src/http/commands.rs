@@ -6,14 +6,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
 use monitor_wire::{
-    CHANNEL_KEY, Command, CommandId, CommandMethods, CommandOrder, CommandReply, CommandRequest, CommandsPage, Problem, WorkerChannel,
-    WorkerId,
+    AgentOrder, CHANNEL_KEY, Command, CommandId, CommandMethods, CommandOrder, CommandReply, CommandRequest, CommandsPage, Problem,
+    WorkerChannel, WorkerId,
 };
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::{DeedWords, allow};
-use super::batch::{PROGRAM, is_agent};
+use super::batch::is_agent;
 use super::body::small;
 use super::params::{Limit, NoParams, PathParts, Strict, Words};
 use super::problem::ApiError;
@@ -95,7 +95,7 @@ pub(super) async fn get_orders(
 ) -> Result<Response, ApiError> {
     let methods: Vec<String> = params.methods.each().into_iter().collect();
     // What agents are told starts commands: nobody else may take it from them.
-    let check = |name: &str| match name.strip_prefix(PROGRAM).and_then(|rest| rest.strip_prefix('@')) {
+    let check = |name: &str| match name.strip_prefix(AgentOrder::PROGRAM).and_then(|rest| rest.strip_prefix('@')) {
         Some(agent) if !is_agent(principal.as_ref(), agent) => Err(CommandError::NotTheAgent(agent.to_owned())),
         _ => Ok(()),
     };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use monitor_agent::{Database, Request};
+use monitor_agent::Database;
+use monitor_wire::AgentOrder;
 use url::Url;
 
 use super::local::{ask, tell_mistakes};
@@ -38,7 +39,7 @@ fn address(text: &str) -> Result<Url, String> {
 
 pub(crate) fn check_alive(args: &CheckAlive) -> anyhow::Result<()> {
     let data = data(args.data.clone())?;
-    ask(&data, &Request::Ping)?;
+    ask(&data, AgentOrder::Ping)?;
     tell_mistakes(&Database::existing(&data)?)?;
     args.ping.as_ref().map_or(Ok(()), ping)
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use monitor_agent::{Answer, Database, Request, RunRow, TaskRow, is_running};
 use monitor_tasks::rule::next_of;
 use monitor_tasks::{Definition, Paused, Policy};
-use monitor_wire::{BatchExplained, BatchExplanation};
+use monitor_wire::{AgentOrder, BatchExplained, BatchExplanation};
 use serde_json::json;
 
 use super::Missing;
@@ -27,14 +27,14 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MOST_RUNS: u32 = 100_000;
 
 /// Asks the agent, and waits for its answer: the runs that it names.
-pub(super) fn ask(data: &Path, request: &Request) -> anyhow::Result<Vec<String>> {
+pub(super) fn ask(data: &Path, order: AgentOrder) -> anyhow::Result<Vec<String>> {
     let mut database = Database::existing(data)?;
     if !is_running(data) {
         bail!("no agent works with {}: start it by `monitor agent`", data.display());
     }
     let until = Timestamp::now().checked_add(SignedDuration::try_from(PATIENCE)?)?;
     let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "somebody".to_owned());
-    let number = database.ask(&by, request, until)?;
+    let number = database.ask(&by, &Request::Order(order), until)?;
     let begun = Instant::now();
     loop {
         match database.answer(number)? {
@@ -63,7 +63,7 @@ pub(super) fn check_ever(data: &Path, name: &str) -> anyhow::Result<()> {
 
 pub(super) fn run(data: &Path, task: &str, args: &[String], (is_waited_for, is_json): (bool, bool)) -> anyhow::Result<()> {
     check_task(data, task)?;
-    let runs = ask(data, &Request::Run { task: task.to_owned(), args: args.to_owned() })?;
+    let runs = ask(data, AgentOrder::Run { task: task.to_owned(), args: args.to_owned() })?;
     say(&runs, is_json)?;
     if !is_waited_for {
         return Ok(());
@@ -91,7 +91,7 @@ pub(super) fn run(data: &Path, task: &str, args: &[String], (is_waited_for, is_j
 
 pub(super) fn pause(data: &Path, task: Option<&str>, until: Option<Timestamp>) -> anyhow::Result<()> {
     task.map(|task| check_task(data, task)).transpose()?;
-    ask(data, &Request::Pause { task: task.map(str::to_owned), until }).map(drop)
+    ask(data, AgentOrder::Pause { task: task.map(str::to_owned), until: until.map(|until| until.to_string()) }).map(drop)
 }
 
 pub(super) fn resume(data: &Path, task: Option<&str>) -> anyhow::Result<()> {
@@ -99,11 +99,11 @@ pub(super) fn resume(data: &Path, task: Option<&str>) -> anyhow::Result<()> {
     if let Some(row) = row.filter(|row| row.definition.paused && row.paused.is_none()) {
         bail!("{} is paused by its definition: take `paused = true` out of {}", row.definition.name, file_of(&row));
     }
-    ask(data, &Request::Resume { task: task.map(str::to_owned) }).map(drop)
+    ask(data, AgentOrder::Resume { task: task.map(str::to_owned) }).map(drop)
 }
 
 pub(super) fn kill(data: &Path, what: &str, now: bool, is_json: bool) -> anyhow::Result<()> {
-    say(&ask(data, &Request::Kill { what: what.to_owned(), now })?, is_json)
+    say(&ask(data, AgentOrder::Kill { what: what.to_owned(), now })?, is_json)
 }
 
 /// When a task is due next, or why it is not.

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use monitor_alerts::Message;
-use monitor_wire::{CommandLine, CommandRequest, CommandStatus, CommandTo, Fields};
-use serde_json::{Value, json};
+use monitor_wire::{AgentOrder, CommandLine, CommandRequest, CommandStatus};
+use serde_json::{Map, Value};
 
+use super::super::follow::OWN_AGENT;
 use super::{Letter, Undelivered, mail, webhook};
 use crate::commands::{Caller, Commands};
 
-/// Orders that agents know.
-const COMMAND: &str = "alert-command";
-pub(crate) const MAIL: &str = "alert-mail";
-/// The server's own agent as a worker.
-pub(crate) const OWN_AGENT: &str = "monitor-agent@local";
 /// An agent has so long to do it, in milliseconds; an order that it did not come for by then is dropped. A command ends after 30 s.
 const WAITS_MS: u64 = 60_000;
 /// Most bytes of a message: an order has room for no more.
@@ -28,9 +24,8 @@ pub(super) async fn run(
     now_us: u64,
     letter: &Letter<'_>,
 ) -> Result<String, Undelivered> {
-    let worker = agent.map_or_else(|| OWN_AGENT.to_owned(), |agent| format!("monitor-agent@{agent}"));
-    let arguments = json!({"channel": channel, "command": command, "message": shortened(letter)});
-    order(commands, COMMAND, worker, arguments, now_us).await
+    let order = AgentOrder::AlertCommand { channel: channel.to_owned(), command: command.to_vec(), message: shortened(letter) };
+    send(commands, &order, agent.unwrap_or(OWN_AGENT), now_us).await
 }
 
 /// Sends a mail by the server's own agent.
@@ -39,23 +34,24 @@ pub(super) async fn send_mail(commands: Option<&Arc<Commands>>, now_us: u64, let
     let mail = mail::mail(SENDER, &to, letter)?.formatted();
     let mut mail = String::from_utf8_lossy(&mail).into_owned();
     mail.truncate(crate::cut::boundary(&mail, MOST));
-    order(commands, MAIL, OWN_AGENT.to_owned(), json!({"to": to, "mail": mail}), now_us).await
+    send(commands, &AgentOrder::AlertMail { to, mail }, OWN_AGENT, now_us).await
 }
 
 /// The message as webhooks have it. Of one that is too long the last lines, and then all that a run said, are left out.
-fn shortened(letter: &Letter<'_>) -> Value {
+fn shortened(letter: &Letter<'_>) -> Map<String, Value> {
     let made = |message: &Message| {
         let letter = Letter { message, text: letter.text.clone(), now_us: letter.now_us };
-        serde_json::to_value(webhook::body(&letter)).unwrap_or_default()
+        serde_json::to_value(webhook::body(&letter)).and_then(serde_json::from_value).unwrap_or_default()
     };
+    let is_short = |made: &Map<String, Value>| serde_json::to_string(made).is_ok_and(|text| text.len() <= MOST);
     let whole = made(letter.message);
-    if whole.to_string().len() <= MOST {
+    if is_short(&whole) {
         return whole;
     }
     let mut message = letter.message.clone();
     message.facts.lines.clear();
     let shorter = made(&message);
-    if shorter.to_string().len() <= MOST {
+    if is_short(&shorter) {
         return shorter;
     }
     message.facts = monitor_alerts::Facts { link: message.facts.link.take(), ..monitor_alerts::Facts::default() };
@@ -63,19 +59,12 @@ fn shortened(letter: &Letter<'_>) -> Value {
     made(&message)
 }
 
-/// Orders an agent to do it, and waits for what came of it.
-async fn order(
-    commands: Option<&Arc<Commands>>,
-    method: &str,
-    worker: String,
-    arguments: Value,
-    now_us: u64,
-) -> Result<String, Undelivered> {
+/// Sends an order to an agent, and waits for the result.
+async fn send(commands: Option<&Arc<Commands>>, order: &AgentOrder, agent: &str, now_us: u64) -> Result<String, Undelivered> {
     let commands = commands.ok_or_else(|| "no agent can be reached from here".to_owned())?;
-    let arguments: Fields = serde_json::from_value(arguments).map_err(|error| error.to_string())?;
-    let to = CommandTo { workers: vec![worker.clone()], glob: None };
     let (until_us, timeout_ms) = (Some(now_us + WAITS_MS * 1_000), Some(WAITS_MS));
-    let request = CommandRequest { method: method.to_owned(), arguments, to, until_us, timeout_ms, ..CommandRequest::default() };
+    let request = CommandRequest { until_us, timeout_ms, ..order.request(None, &[agent.to_owned()]) };
+    let worker = AgentOrder::worker(agent);
     let caller = Caller::server("alerts".to_owned(), None);
     let command = commands.ask(caller, request).await.map_err(|error| monitor_http::with_causes(&error))?;
     let line = command.lines.into_iter().next().ok_or_else(|| format!("there is no {worker}"))?;
@@ -101,6 +90,8 @@ fn judge(worker: &str, line: &CommandLine) -> Result<String, Undelivered> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{BatchLog, Problem};
+use monitor_wire::{AgentOrder, BatchLog, Problem};
 use serde::Deserialize;
-use serde_json::json;
 use utoipa::IntoParams;
 
 use super::super::params::{PathParts, Strict};
@@ -12,7 +11,7 @@ use super::super::ping;
 use super::super::problem::ApiError;
 use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
-use super::orders::{Orderer, request};
+use super::orders::Orderer;
 use super::publications::{silent, value};
 use crate::commands::CommandError;
 use crate::cut::boundary;
@@ -58,8 +57,7 @@ pub(in super::super) async fn get_log(
         return Ok(Json(log));
     }
     let agents = app.agents_of_run(run).await?;
-    let asked = json!({"run": run, "offset": offset});
-    let mut request = request(by.caller(), &agents, "log", asked);
+    let mut request = AgentOrder::Log { run: run.to_owned(), offset }.request(Some(&by.caller().name), &agents);
     request.timeout_ms = Some(TIMEOUT_MS);
     let lines = match app.commands.ask(by.into_caller(), request).await {
         // It has never called here, or so long ago that it is forgotten.

@@ -23,8 +23,6 @@ use super::App;
 use super::problem::ApiError;
 use crate::access::{Principal, Scope};
 
-/// Name of an agent's program: with the agent's name for its host it is the agent's name as a worker.
-pub(super) const PROGRAM: &str = "monitor-agent";
 /// Name of the agent that runs tasks which name none.
 const OWN_AGENT: &str = "local";
 

@@ -5,8 +5,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use http::request::Parts;
 use monitor_tasks::RunId;
-use monitor_wire::{BatchEnd, BatchKillRequest, BatchRun, BatchRunRequest, Command, CommandRequest, CommandTo, Fields, Problem};
-use serde_json::{Value, json};
+use monitor_wire::{AgentOrder, BatchEnd, BatchKillRequest, BatchRun, BatchRunRequest, Command, CommandRequest, Problem};
 use utoipa::IntoResponses;
 
 use super::super::App;
@@ -15,7 +14,7 @@ use super::super::commands::{Keyed, Small, idempotency_key, outcome};
 use super::super::params::{NoParams, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::change::who;
-use super::{PROGRAM, agents, no_task};
+use super::{agents, no_task};
 use crate::access::Principal;
 use crate::commands::Caller;
 use crate::store::BatchRunsQuery;
@@ -88,7 +87,7 @@ pub(in super::super) async fn post_run(
 ) -> Result<Response, ApiError> {
     let name = path.text("name");
     let agents = app.agents_of(name).await?;
-    Ok(order(&app, by, &agents, "run", json!({"task": name, "args": request.args})).await)
+    Ok(order(&app, by, &agents, &AgentOrder::Run { task: name.to_owned(), args: request.args }).await)
 }
 
 /// Asks the agents of a batch task to end its runs, or one of them.
@@ -116,7 +115,7 @@ pub(in super::super) async fn post_kill(
     }
     let agents = app.agents_of(name).await?;
     let what = request.run.unwrap_or_else(|| name.to_owned());
-    Ok(order(&app, by, &agents, "kill", json!({"what": what, "now": request.now})).await)
+    Ok(order(&app, by, &agents, &AgentOrder::Kill { what, now: request.now }).await)
 }
 
 /// Asks the agent of a run to end it.
@@ -140,7 +139,7 @@ pub(in super::super) async fn post_end(
 ) -> Result<Response, ApiError> {
     let run = path.text("id");
     let agents = app.agents_of_run(run).await?;
-    Ok(order(&app, by, &agents, "kill", json!({"what": run, "now": request.now})).await)
+    Ok(order(&app, by, &agents, &AgentOrder::Kill { what: run.to_owned(), now: request.now }).await)
 }
 
 /// Asks the agent of a run to run its task once more, now, with the arguments that the run had.
@@ -162,43 +161,24 @@ pub(in super::super) async fn post_rerun(
 ) -> Result<Response, ApiError> {
     let run = path.text("id");
     let agents = app.agents_of_run(run).await?;
-    Ok(order(&app, by, &agents, "rerun", json!({"run": run})).await)
+    Ok(order(&app, by, &agents, &AgentOrder::Rerun { run: run.to_owned(), as_it_was: false }).await)
 }
 
 /// Sends an order to agents, and records it.
-pub(super) async fn order(app: &App, by: Orderer, agents: &[String], method: &str, arguments: Value) -> Response {
-    let (command, what) = send(app, by, agents, method, arguments).await;
+pub(super) async fn order(app: &App, by: Orderer, agents: &[String], order: &AgentOrder) -> Response {
+    let (command, what) = send(app, by, agents, order).await;
     let outcome = command.as_ref().map(outcome).unwrap_or_default();
     DeedWords { what, outcome }.recorded(command.map(Json))
 }
 
 /// Sends an order to agents. Returns its description for the audit log as well.
-pub(super) async fn send(
-    app: &App,
-    Orderer(by): Orderer,
-    agents: &[String],
-    method: &str,
-    arguments: Value,
-) -> (Result<Command, ApiError>, String) {
+pub(super) async fn send(app: &App, Orderer(by): Orderer, agents: &[String], order: &AgentOrder) -> (Result<Command, ApiError>, String) {
     let until_us = app.clock.wall_us() + WAITS_US;
-    let are_there = agents.iter().all(|agent| app.commands.has_channel(&worker_name(agent)));
+    let are_there = agents.iter().all(|agent| app.commands.has_channel(&AgentOrder::worker(agent)));
     let timeout_ms = are_there.then_some(ANSWERED_MS);
-    let request = CommandRequest { until_us: Some(until_us), timeout_ms, ..request(&by, agents, method, arguments) };
-    let what = DeedWords::of_order(method, &request.arguments, &request.to);
+    let request = CommandRequest { until_us: Some(until_us), timeout_ms, ..order.request(Some(&by.name), agents) };
+    let what = DeedWords::of_order(order.name(), &request.arguments, &request.to);
     (app.commands.ask(by, request).await.map_err(ApiError::from), what)
-}
-
-/// The name that an agent has as a worker.
-pub(super) fn worker_name(agent: &str) -> String {
-    format!("{PROGRAM}@{agent}")
-}
-
-/// What agents are asked.
-pub(super) fn request(by: &Caller, agents: &[String], method: &str, arguments: Value) -> CommandRequest {
-    let mut arguments: Fields = serde_json::from_value(arguments).unwrap_or_default();
-    arguments.insert("by".to_owned(), by.name.clone().into());
-    let workers = agents.iter().map(|agent| worker_name(agent)).collect();
-    CommandRequest { method: method.to_owned(), arguments, to: CommandTo { workers, glob: None }, ..CommandRequest::default() }
 }
 
 impl App {

@@ -8,8 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use monitor_tasks::reading::did_you_mean;
-use monitor_wire::{BatchAgents, BatchPause, BatchStatus, BatchTask, CommandLine, CommandStatus, Problem};
-use serde_json::{Value, json};
+use monitor_wire::{AgentOrder, BatchAgents, BatchPause, BatchStatus, BatchTask, CommandLine, CommandStatus, Problem};
 
 use super::super::access::DeedWords;
 use super::super::commands::{Keyed, Small};
@@ -114,7 +113,7 @@ pub(in super::super) async fn post_agent_pause(
 ) -> Result<Response, ApiError> {
     check(&app, pause)?;
     let agent = known_agent(&app, path.text("name")).await?;
-    Ok(order(&app, by, &[agent], "pause", until(pause)).await)
+    Ok(order(&app, by, &[agent], &AgentOrder::Pause { task: None, until: until(pause) }).await)
 }
 
 /// Asks an agent to start again what is due.
@@ -135,7 +134,7 @@ pub(in super::super) async fn post_agent_resume(
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Result<Response, ApiError> {
     let agent = known_agent(&app, path.text("name")).await?;
-    Ok(order(&app, by, &[agent], "resume", json!({})).await)
+    Ok(order(&app, by, &[agent], &AgentOrder::Resume { task: None }).await)
 }
 
 /// The agents that the server has heard of: how far each has decided, and whether it is paused.
@@ -168,16 +167,19 @@ fn check(app: &App, pause: BatchPause) -> Result<(), ApiError> {
     }
 }
 
-fn until(pause: BatchPause) -> Value {
-    json!({"until": pause.until_us.and_then(timestamp).map(|until| until.to_string())})
+/// Returns the end of a pause in RFC 3339.
+fn until(pause: BatchPause) -> Option<String> {
+    pause.until_us.and_then(timestamp).map(|until| until.to_string())
 }
 
 /// Has an agent pause or resume a task that one of its files defines, and waits until the agent has reported it.
 async fn at_agent(app: &App, by: Orderer, agent: &str, name: &str, pause: Option<BatchPause>) -> Result<Response, ApiError> {
-    let mut asked = pause.map_or_else(|| json!({}), until);
-    asked["task"] = name.into();
-    let method = if pause.is_some() { "pause" } else { "resume" };
-    let (command, what) = send(app, by, &[agent.to_owned()], method, asked).await;
+    let task = Some(name.to_owned());
+    let order = match pause {
+        Some(pause) => AgentOrder::Pause { task, until: until(pause) },
+        None => AgentOrder::Resume { task },
+    };
+    let (command, what) = send(app, by, &[agent.to_owned()], &order).await;
     let outcome = command.as_ref().ok().and_then(|command| command.lines.first()).map(|line| line.status.to_string());
     let answer = match command {
         Ok(command) => paused(app, agent, name, pause, command.lines.first()).await,

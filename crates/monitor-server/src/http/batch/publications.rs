@@ -5,19 +5,18 @@ use axum::extract::State;
 use axum::response::Response;
 use futures_util::future::join_all;
 use monitor_wire::{
-    BatchComparison, BatchFileText, BatchFiles, BatchPublications, BatchRestore, BatchSilent, CommandLine, CommandRequest, CommandStatus,
-    Problem,
+    AgentOrder, BatchComparison, BatchFileText, BatchFiles, BatchPublications, BatchRestore, BatchSilent, CommandLine, CommandRequest,
+    CommandStatus, NamedPublication, Problem,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 use utoipa::{IntoParams, IntoResponses};
 
 use super::super::commands::{Keyed, Small};
 use super::super::params::{Limit, PathParts, Strict};
 use super::super::problem::ApiError;
 use super::super::{Answer, App};
-use super::orders::{MAX_BYTES, Ordered, Orderer, order, request};
+use super::orders::{MAX_BYTES, Ordered, Orderer, order};
 use crate::commands::{Caller, CommandError};
 
 /// An agent has so long to look at files, in milliseconds.
@@ -100,8 +99,8 @@ pub(in super::super) async fn get_publications(
     }
     let (app, caller) = (&app, by.caller());
     let answers = join_all(agents.into_iter().map(async |agent| {
-        let asked = json!({"task": task, "limit": params.limit.0});
-        (ask::<BatchPublications>(app, caller, &agent, "publications", asked).await, agent)
+        let order = AgentOrder::Publications { task: task.to_owned(), limit: u32::try_from(params.limit.0).unwrap_or(u32::MAX) };
+        (ask::<BatchPublications>(app, caller, &agent, &order).await, agent)
     }));
     let mut all = BatchPublications { publications: Vec::new(), history: Vec::new(), silent: Vec::new() };
     for (answer, agent) in answers.await {
@@ -136,7 +135,7 @@ pub(in super::super) async fn get_publication(
     path: PathParts,
     Strict(params): Strict<PublicationParams>,
 ) -> Answer<BatchFiles> {
-    look(&app, by, &path, params.agent, "publication", &json!({})).await
+    look(&app, by, &path, params.agent, AgentOrder::Publication).await
 }
 
 /// The beginning of a file of a publication, if it is text.
@@ -157,7 +156,7 @@ pub(in super::super) async fn get_file(
     path: PathParts,
     Strict(params): Strict<FileParams>,
 ) -> Answer<BatchFileText> {
-    look(&app, by, &path, params.agent, "publication-file", &json!({"path": params.path})).await
+    look(&app, by, &path, params.agent, |publication| AgentOrder::PublicationFile { publication, path: params.path }).await
 }
 
 /// Files that another publication has otherwise than this one.
@@ -178,7 +177,7 @@ pub(in super::super) async fn get_comparison(
     path: PathParts,
     Strict(params): Strict<CompareParams>,
 ) -> Answer<BatchComparison> {
-    look(&app, by, &path, params.agent, "compare-publications", &json!({"with": params.with})).await
+    look(&app, by, &path, params.agent, |publication| AgentOrder::ComparePublications { publication, with: params.with }).await
 }
 
 /// Asks the agent to publish the files of a publication again, to the target that they went to: what came after is taken back. What a run
@@ -203,33 +202,32 @@ pub(in super::super) async fn post_restore(
     Strict(params): Strict<PublicationParams>,
     Small(body): Small<BatchRestore, MAX_BYTES>,
 ) -> Result<Response, ApiError> {
-    let (task, publication) = (path.text("name"), path.text("publication"));
-    let agent = the_agent(&app, task, params.agent).await?;
-    let asked = json!({"task": task, "publication": publication, "target": body.target});
-    Ok(order(&app, by, &[agent], "restore-publication", asked).await)
+    let publication = named(&path);
+    let agent = the_agent(&app, &publication.task, params.agent).await?;
+    Ok(order(&app, by, &[agent], &AgentOrder::RestorePublication { publication, target: body.target }).await)
 }
 
-/// Asks the agent that has a publication something about it.
+/// Returns the publication that a path names.
+fn named(path: &PathParts) -> NamedPublication {
+    NamedPublication { task: path.text("name").to_owned(), publication: path.text("publication").to_owned() }
+}
+
+/// Sends an order about a publication to the agent that has it, and returns the agent's answer.
 async fn look<T: DeserializeOwned>(
     app: &App,
     by: Orderer,
     path: &PathParts,
     agent: Option<String>,
-    method: &str,
-    more: &Value,
+    order: impl FnOnce(NamedPublication) -> AgentOrder,
 ) -> Answer<T> {
-    let task = path.text("name");
-    let agent = the_agent(app, task, agent).await?;
-    let mut asked = json!({"task": task, "publication": path.text("publication")});
-    for (key, value) in more.as_object().into_iter().flatten() {
-        asked[key] = value.clone();
-    }
-    ask(app, by.caller(), &agent, method, asked).await.map(Json)
+    let publication = named(path);
+    let agent = the_agent(app, &publication.task, agent).await?;
+    ask(app, by.caller(), &agent, &order(publication)).await.map(Json)
 }
 
 /// Asks an agent, which has a while to answer. Whoever asks again with the same `Idempotency-Key` is answered anew, for this changes nothing.
-async fn ask<T: DeserializeOwned>(app: &App, by: &Caller, agent: &str, method: &str, asked: Value) -> Result<T, ApiError> {
-    let request = CommandRequest { timeout_ms: Some(TIMEOUT_MS), ..request(by, &[agent.to_owned()], method, asked) };
+async fn ask<T: DeserializeOwned>(app: &App, by: &Caller, agent: &str, order: &AgentOrder) -> Result<T, ApiError> {
+    let request = CommandRequest { timeout_ms: Some(TIMEOUT_MS), ..order.request(Some(&by.name), &[agent.to_owned()]) };
     match app.commands.ask(Caller::server(by.name.clone(), None), request).await {
         Ok(command) => command.lines.first().map_or_else(|| Err(silent(agent, "it is not known")), value),
         // It has never called here, or so long ago that it is forgotten.

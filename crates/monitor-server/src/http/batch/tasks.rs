@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
-use monitor_wire::{BatchTask, BatchTasksPage, BatchVersions, Problem};
+use monitor_wire::{AgentOrder, BatchTask, BatchTasksPage, BatchVersions, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +15,7 @@ use super::super::problem::ApiError;
 use super::super::refusals::{NotTaken, Unreadable};
 use super::super::{Answer, App};
 use super::change::{check_together, read, who};
-use super::{PROGRAM, dues, no_task};
+use super::{dues, no_task};
 use crate::access::Principal;
 use crate::store::{BatchTasksQuery, Definition, Expects, TaskChange, TaskEdit, diff};
 
@@ -188,7 +188,7 @@ pub(in super::super) async fn delete_task(
     check_together(&app.all_tasks().await?, &[(name, None)], app.clock.wall_us())?;
     let expects = expects.unwrap_or(Expects::Version(before.version));
     let edit = match before.agent {
-        Some(agent) if !app.commands.has_channel(&format!("{PROGRAM}@{agent}")) => TaskEdit::DeleteOfGone(agent),
+        Some(agent) if !app.commands.has_channel(&AgentOrder::worker(&agent)) => TaskEdit::DeleteOfGone(agent),
         _ => TaskEdit::Delete,
     };
     let change = TaskChange { name: name.to_owned(), who: who(principal), expects, edit };

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use monitor_wire::AgentMethod;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
 use super::{Walked, asked, callers, declared};
 use crate::access::{NewToken, Scope};
 use crate::clock::Clock;
-use crate::commands::ROUTES;
 
 const DOCS: &str = include_str!("../../../../../docs/operations.md");
 const TITLE: &str = "### What can start a command\n";
@@ -166,8 +166,13 @@ async fn has_channel(client: &Client, own: &str, token: &str, channel: &str) {
 async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
     let table = table();
     let methods: BTreeSet<String> = table.iter().flat_map(|row| row.orders.clone()).collect();
-    let known: BTreeSet<String> = ROUTES.iter().map(|(method, _)| *method).chain(["ping"]).map(str::to_owned).collect();
+    let known: BTreeSet<String> = AgentMethod::ALL.iter().map(|method| method.name.to_owned()).collect();
     assert_eq!(methods, known);
+    for Row { scope, orders, .. } in &table {
+        for order in orders {
+            assert_eq!(AgentMethod::of(order).unwrap().scope.as_str(), scope.as_str(), "{order}");
+        }
+    }
 
     let walked = Walked::start().await;
     let Walked { data, own, access, client, .. } = &walked;
