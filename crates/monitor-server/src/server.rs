@@ -166,6 +166,11 @@ impl Server {
         let allowed = config.commands.clone();
         let opened = tokio::task::spawn_blocking(move || Commands::open(&folder, of_store, times, until, max_channels, allowed));
         let commands = Arc::new(opened.await??);
+        // On a full disk, what was released for the start and not needed goes back to the reserve before others take it.
+        let of_store = store.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || of_store.look(true)).await? {
+            tracing::debug!(%error, "the database is not well at the start");
+        }
         let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers).with_past(store.clone());
         let published = live.clone();
         let signal = Arc::new(Notify::new());

@@ -21,7 +21,7 @@ const RESERVE: u64 = 32 << 20;
 const RESERVE_PART: u64 = 4;
 /// Largest size of the small reserve. On a small disk it is one part in [`SMALL_PART`] of the disk.
 const SMALL: u64 = 1 << 20;
-const SMALL_PART: u64 = 32;
+const SMALL_PART: u64 = 16;
 /// Largest size of the database's log between two checkpoints. On a small disk it is one part in [`LOG_PART`] of the disk.
 const LOG: u64 = 32 << 20;
 const LOG_PART: u64 = 64;

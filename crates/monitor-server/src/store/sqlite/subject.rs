@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
 use super::failed::{failed, may_be_full};
+use super::retention::cut_log;
 use crate::store::space::{Reserve, with_reserve};
 use crate::store::{StoreError, create_private, open_private};
 
@@ -92,12 +93,23 @@ impl SubjectFile {
             Durability::Machine => "FULL",
             Durability::Kill => "NORMAL",
         };
-        let written = || {
+        let mut transact = || {
             writer.pragma_update(None, "synchronous", synchronous)?;
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let written = write(&transaction)?;
             transaction.commit()?;
             Ok(written)
+        };
+        let written = || {
+            let written = transact();
+            if !written.as_ref().is_err_and(may_be_full) {
+                return written;
+            }
+            // The room of the log comes before that of the reserve.
+            if let Err(error) = cut_log(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)) {
+                tracing::debug!(%error, "the log of a subject's database could not be cut now");
+            }
+            transact()
         };
         let written = with_reserve(&self.folder, Reserve::Small, written, may_be_full);
         written.map_err(|source| failed("write", source))
