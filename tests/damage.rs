@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use monitor_tests::{Server, command, run, wait_for};
 use serde_json::{Value, json};
@@ -165,33 +164,24 @@ fn what_can_be_read_of_a_damaged_database_is_got_out() {
 }
 
 #[test]
-fn a_copy_is_kept_before_a_migration_and_removed_a_week_later() {
+fn a_database_of_a_development_version_is_refused_and_left_as_it_is() {
     let mut server = Server::start();
+    assert_eq!(server.post(&tree(0, 10)).0, 200);
     server.stop();
-    for suffix in ["", ".mark"] {
-        fs::remove_file(database(&server, suffix)).unwrap();
+    for (name, schema, oldest) in [("monitor.db", 25, 26), ("access.db", 4, 5), ("commands.db", 4, 5)] {
+        let path = server.data().join(name);
+        let set = |schema: u32| rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", schema).unwrap();
+        set(schema);
+        let bytes = fs::read(&path).unwrap();
+        let said = server.fail_to_start();
+        for words in
+            [path.to_str().unwrap(), &format!("has schema {schema}"), &format!("reads schema {oldest} and later"), "monitor migrate"]
+        {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(fs::read(&path).unwrap() == bytes, "{name}");
+        set(oldest);
     }
-    let old = rusqlite::Connection::open(database(&server, "")).unwrap();
-    let schema = include_str!("../crates/monitor-server/src/store/sqlite/schema.sql");
-    old.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").unwrap();
-    old.execute_batch(&format!("BEGIN; {schema}; PRAGMA application_id=0x504d6f6e; PRAGMA user_version=6; COMMIT;")).unwrap();
-    drop(old);
-    let copy = database(&server, ".before-schema-6");
-
     server.start_again();
-    server.stop();
-    assert!(copy.exists());
-    let version: u32 = rusqlite::Connection::open(&copy).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    assert_eq!(version, 6, "it can be restored for the version before");
-    let log = server.log();
-    let line = log.lines().find(|line| line.contains("migrated_from=6")).unwrap_or_else(|| panic!("{log}"));
-    assert!(line.contains("opened the database schema=") && line.contains("trees=0"), "{line}");
-
-    server.start_again();
-    assert!(copy.exists(), "a week is not over");
-    server.stop();
-    let week = SystemTime::now() - Duration::from_secs(8 * 86_400);
-    fs::OpenOptions::new().write(true).open(&copy).unwrap().set_modified(week).unwrap();
-    server.start_again();
-    assert!(!copy.exists());
+    assert_eq!(server.roots().len(), 1);
 }

@@ -244,16 +244,17 @@ fn a_database_that_is_newer_or_not_to_be_opened_is_left_as_it_is() {
         run(command)
     };
     let version = |number: i64| rusqlite::Connection::open(database(&agent)).unwrap().pragma_update(None, "user_version", number).unwrap();
-    version(99);
-    let bytes = fs::read(database(&agent)).unwrap();
-    let said = refused(&agent);
-    assert!(
-        said.code == Some(1) && said.stderr.contains("was written by a newer version of the agent: run that version"),
-        "{}",
-        said.stderr
-    );
-    assert!(fs::read(database(&agent)).unwrap() == bytes && aside(&agent).is_empty());
-    version(3);
+    for (number, words) in [
+        (99, "was written by a newer version of the agent: run that version"),
+        (3, "has schema 3, and version 0.1.0 reads schema 4 and later; nothing was changed. To start afresh, move the folder away"),
+    ] {
+        version(number);
+        let bytes = fs::read(database(&agent)).unwrap();
+        let said = refused(&agent);
+        assert!(said.code == Some(1) && said.stderr.contains(words), "{}", said.stderr);
+        assert!(fs::read(database(&agent)).unwrap() == bytes && aside(&agent).is_empty());
+    }
+    version(4);
     // No permission: root may open anything, so that another user tries.
     fs::set_permissions(database(&agent), fs::Permissions::from_mode(0o400)).unwrap();
     let mut command = agent.command(&["agent", "--tasks"]);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use monitor_tasks::plan::given_up;
 use monitor_tasks::{Definition, Ledger, Paused, RunId, Trigger};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 use serde_json::Value;
@@ -24,9 +25,12 @@ pub(crate) use self::write::{
 };
 
 /// `PMag`.
-pub(crate) const APPLICATION: i64 = 0x504d_6167;
-/// The tables, and each change that they have had since; `user_version` is how many of these a database has seen.
-pub(crate) const SCHEMA: [&str; 3] = [include_str!("schema.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const APPLICATION: i64 = 0x504d_6167;
+/// The tables, and each change of them since. `user_version` is [`FIRST`] after the first step, and one more after each further step. A step that was
+/// released is never changed; another step follows it.
+const SCHEMA: [&str; 1] = [include_str!("schema.sql")];
+/// Number of the oldest schema that is read.
+const FIRST: usize = 4;
 /// How long one who comes waits for another who has the database.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -151,29 +155,15 @@ impl Database {
     }
 
     fn connect_once(path: PathBuf) -> Result<Self, AgentError> {
-        let foreign = |why: &str| AgentError::Foreign { path: path.clone(), why: why.to_owned() };
         let failed = |source| AgentError::database(&path, source);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
+        steps_done(&connection, &path)?;
         connection
             .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 256;")
             .map_err(failed)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
-        let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(failed)?.is_none();
-        if is_empty {
-            transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-        } else if pragma("application_id")? != APPLICATION {
-            return Err(foreign("is the database of another program: move it away, or give the agent another folder (--data)"));
-        }
-        let version = if is_empty { 0 } else { pragma("user_version")? as usize };
-        if version > SCHEMA.len() {
-            return Err(foreign("was written by a newer version of the agent: run that version, or give this one another folder (--data)"));
-        }
-        for step in &SCHEMA[version..] {
-            transaction.execute_batch(step).map_err(failed)?;
-        }
-        transaction.pragma_update(None, "user_version", SCHEMA.len() as i64).map_err(failed)?;
+        migrate(&transaction, &path)?;
         transaction.commit().map_err(failed)?;
         Ok(Self { connection, path })
     }
@@ -412,6 +402,47 @@ impl Database {
     }
 }
 
+/// Brings an agent's database to the newest schema, or gives an empty file its tables.
+pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), AgentError> {
+    let failed = |source| AgentError::database(path, source);
+    let steps = &SCHEMA[steps_done(connection, path)?..];
+    if steps.is_empty() {
+        return Ok(());
+    }
+    steps.iter().try_for_each(|step| connection.execute_batch(step)).map_err(failed)?;
+    connection.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+    connection.pragma_update(None, "user_version", (FIRST + SCHEMA.len() - 1) as i64).map_err(failed)
+}
+
+/// Number of the steps of [`SCHEMA`] that a database has; 0 for an empty file.
+///
+/// The connection of a database that is refused does not write its log into it when it is closed, so the files keep their contents.
+pub(crate) fn steps_done(connection: &Connection, path: &Path) -> Result<usize, AgentError> {
+    let foreign = |why: String| AgentError::Foreign { path: path.to_owned(), why };
+    let failed = |source| AgentError::database(path, source);
+    let keep_log = |is_on| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_on).map_err(failed);
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
+    keep_log(true)?;
+    let is_empty = connection.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(failed)?.is_none();
+    let (found, newest) = (pragma("user_version")? as usize, FIRST + SCHEMA.len() - 1);
+    if !is_empty && pragma("application_id")? != APPLICATION {
+        return Err(foreign("is the database of another program: move it away, or give the agent another folder (--data)".to_owned()));
+    }
+    if !is_empty && found > newest {
+        let why = "was written by a newer version of the agent: run that version, or give this one another folder (--data)";
+        return Err(foreign(why.to_owned()));
+    }
+    if !is_empty && found < FIRST {
+        return Err(foreign(format!(
+            "has schema {found}, and version {} reads schema {FIRST} and later; nothing was changed. To start afresh, move the folder away, or \
+             give the agent another one (--data); to see its runs, use the version that wrote it",
+            env!("CARGO_PKG_VERSION")
+        )));
+    }
+    keep_log(false)?;
+    Ok(if is_empty { 0 } else { found - FIRST + 1 })
+}
+
 fn value(connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
     connection.query_row("SELECT value FROM agent WHERE key = ?", [key], |row| row.get(0)).optional()
 }
@@ -481,8 +512,18 @@ mod tests {
         assert!(refused().contains("of another program"), "{}", refused());
         std::fs::remove_file(&path).unwrap();
         drop(Database::open(data.path()).unwrap());
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", SCHEMA.len() as i64 + 1).unwrap();
-        assert!(refused().contains("newer version"), "{}", refused());
+        // The log of an agent that was killed has the newest transactions.
+        let killed = Connection::open(&path).unwrap();
+        killed.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+        let files = || ["", "-wal"].map(|suffix| std::fs::read(monitor_salvage::beside(&path, suffix)).unwrap());
+        let (oldest, newest) = (FIRST, FIRST + SCHEMA.len() - 1);
+        for (version, words) in [(newest + 1, "newer version".to_owned()), (oldest - 1, format!("reads schema {oldest} and later"))] {
+            killed.pragma_update(None, "user_version", version as i64).unwrap();
+            let before = files();
+            assert!(!before[1].is_empty());
+            assert!(refused().contains(&words), "{}", refused());
+            assert!(Database::open(data.path()).is_err() && files() == before);
+        }
     }
 
     #[test]
@@ -503,23 +544,6 @@ mod tests {
                 there.wait();
                 Database::open(data.path()).unwrap();
             });
-        }
-    }
-
-    #[test]
-    fn an_older_database_gets_what_came_since() {
-        let data = tempfile::tempdir().unwrap();
-        let path = data.path().join(DATABASE);
-        let old = Connection::open(&path).unwrap();
-        old.execute_batch(SCHEMA[0]).unwrap();
-        old.execute("INSERT INTO teller(worker, last) VALUES('a', 7)", []).unwrap();
-        old.pragma_update(None, "application_id", APPLICATION).unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
-        for _ in 0..2 {
-            let there = Database::existing(data.path()).unwrap();
-            let sql = "SELECT last, dropped FROM teller";
-            let kept = there.read(|from| from.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?))));
-            assert_eq!(kept.unwrap(), (7, None));
         }
     }
 

@@ -8,7 +8,7 @@ use monitor_salvage::{Copy, copy_table};
 use monitor_tasks::State;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::data::{self, APPLICATION, Database, SCHEMA};
+use crate::data::{self, Database};
 use crate::error::AgentError;
 use crate::folder::{self, DATABASE, is_running};
 use crate::rebuild::REBUILT;
@@ -70,16 +70,11 @@ pub fn salvage(damaged: &Path, into: &Path) -> Result<Salvaged, AgentError> {
 /// Opens the copy, with the tables that this version knows.
 fn open(copy: &Path, file: &Path) -> Result<Connection, AgentError> {
     let failed = |source| AgentError::database(file, source);
-    let foreign = |why: &str| AgentError::Foreign { path: file.to_owned(), why: why.to_owned() };
     let connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
-    if pragma("application_id")? != APPLICATION {
-        return Err(foreign("is no database of an agent"));
+    if data::steps_done(&connection, file)? == 0 {
+        return Err(AgentError::Foreign { path: file.to_owned(), why: "is no database of an agent".to_owned() });
     }
-    let version = pragma("user_version")? as usize;
-    for step in SCHEMA.get(version..).ok_or_else(|| foreign("was written by a newer version of the agent: use that version"))? {
-        connection.execute_batch(step).map_err(failed)?;
-    }
+    data::migrate(&connection, file)?;
     connection.execute_batch("PRAGMA query_only=ON; PRAGMA cell_size_check=OFF;").map_err(failed)?;
     Ok(connection)
 }

@@ -200,7 +200,7 @@ pub(crate) fn read(folder: &Path, position: &mut u64, origin: Option<Origin>) ->
     let turns = turns(folder);
     while *position < length {
         let next = turns.iter().map(|(at, _)| *at).find(|at| at > position).unwrap_or(length).min(length);
-        // Output of earlier versions, which told no streams apart, is stdout.
+        // Output whose stream is unknown, because the file is lost, is shown as stdout.
         let whose = turns.iter().rev().find(|(at, _)| at <= position).map_or(Origin::Stdout, |(_, whose)| *whose);
         if whose == origin {
             return Ok(log.part(position, next, AT_ONCE)?.shown());

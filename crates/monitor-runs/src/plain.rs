@@ -28,27 +28,6 @@ impl From<Word> for OsString {
     }
 }
 
-/// A duration as text, or with its seconds and nanoseconds apart, as earlier versions had it.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Span {
-    Text(String),
-    Parts(Duration),
-}
-
-impl Span {
-    fn of(duration: Duration) -> Self {
-        Self::Text(monitor_duration::write(duration))
-    }
-
-    fn duration<E: de::Error>(self) -> Result<Duration, E> {
-        match self {
-            Self::Parts(duration) => Ok(duration),
-            Self::Text(text) => monitor_duration::read(&text).map_err(|expected| E::custom(format!("{text:?}: {expected}"))),
-        }
-    }
-}
-
 /// Words, as those of a command.
 pub(crate) mod words {
     use super::{Deserialize, Deserializer, OsString, Serializer, Word};
@@ -91,29 +70,34 @@ pub(crate) mod path {
     }
 }
 
-/// A duration.
+/// A duration as text.
 pub(crate) mod duration {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span};
+    use super::{Deserialize, Deserializer, Duration, Serializer, de};
 
     pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        Span::of(*duration).serialize(to)
+        to.serialize_str(&monitor_duration::write(*duration))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        Span::deserialize(from)?.duration()
+        let text = String::deserialize(from)?;
+        monitor_duration::read(&text).map_err(|expected| de::Error::custom(format!("{text:?}: {expected}")))
     }
 }
 
-/// A duration that may be absent.
+/// A duration as text that may be absent.
 pub(crate) mod maybe_duration {
-    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span};
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Text(#[serde(with = "super::duration")] Duration);
 
     #[allow(clippy::ref_option, reason = "serde's signature")]
     pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        duration.map(Span::of).serialize(to)
+        duration.map(Text).serialize(to)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        Option::<Span>::deserialize(from)?.map(Span::duration).transpose()
+        Ok(Option::<Text>::deserialize(from)?.map(|Text(duration)| duration))
     }
 }

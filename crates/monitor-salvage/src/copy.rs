@@ -29,11 +29,11 @@ impl Copy {
     /// Opens the copy, without its log if that makes it unreadable.
     ///
     /// # Errors
-    /// The error of `open` if it can't be opened without its log either.
+    /// The first error of `open`, if it fails without the log as well.
     pub fn open<T, E>(&self, open: impl Fn(&Path) -> Result<T, E>) -> Result<T, E> {
         open(&self.0).or_else(|error| {
             let log = beside(&self.0, "-wal");
-            if log.exists() && fs::remove_file(log).is_ok() { open(&self.0) } else { Err(error) }
+            if log.exists() && fs::remove_file(log).is_ok() { open(&self.0).map_err(|_| error) } else { Err(error) }
         })
     }
 }

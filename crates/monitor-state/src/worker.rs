@@ -11,7 +11,7 @@ use crate::told::Stamp;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerFacts {
-    /// What it reported itself; in databases of older servers also what others relayed.
+    /// Its own reports.
     #[serde(flatten)]
     own: Reports,
     /// True once it has sent a batch itself. What others relay about it has no effect then.

@@ -5,7 +5,7 @@ use std::path::Path;
 use url::Url;
 
 use super::{Access, AccessError, NewToken, Scope};
-use crate::store::{serve_at, served_at, write_private};
+use crate::store::{StoreError, serve_at, served_at, write_private};
 
 /// The token's name. Nobody can give it to another one: it has a space.
 pub(super) const NAME: &str = "data folder";
@@ -60,7 +60,7 @@ impl Access {
         let written = if is_there { Ok(()) } else { write_private(&path, &text) };
         // Last, so that whoever reads the address there finds its token.
         let written = written.and_then(|()| serve_at(&self.folder, url.as_str()));
-        written.map_err(|source| AccessError::Disk { action: "write", path: path.clone(), source })
+        written.map_err(|source| AccessError::File(StoreError::Disk { action: "write", path: path.clone(), source }))
     }
 }
 

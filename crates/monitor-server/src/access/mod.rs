@@ -129,32 +129,9 @@ pub enum AccessError {
     /// A password that is none.
     #[error("a password has from {} to {} characters", users::PASSWORD.start(), users::PASSWORD.end())]
     Password,
-    /// The file is of a newer build.
-    #[error("{} was written by a newer version (schema {found}, this build knows {known}): use that version", path.display())]
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: u32,
-        /// The newest schema known here.
-        known: u32,
-    },
-    /// The file is something else's.
-    #[error("{} is no file of tokens and users", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The disk.
-    #[error("could not {action} {}", path.display())]
-    Disk {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
+    /// The file can't be used: it belongs to another version or program, or the disk fails.
+    #[error(transparent)]
+    File(StoreError),
     /// The database.
     #[error("the database of tokens and users failed")]
     Database(#[source] StoreError),

@@ -7,20 +7,13 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::records::{Hash, Records};
 use super::{AccessError, Identity, Role, Token, User};
-use crate::store::{StoreError, SubjectFile, SubjectTables};
+use crate::store::{Schema, StoreError, SubjectFile};
 
-const TABLES: SubjectTables = SubjectTables {
-    file: "access.db",
+const SCHEMA: Schema = Schema {
     // `PMac`.
     application_id: 0x504d_6163,
-    schema: include_str!("schema.sql"),
-    steps: &[
-        "CREATE TABLE link(hash BLOB PRIMARY KEY, role TEXT NOT NULL, expires INTEGER NOT NULL) STRICT",
-        "ALTER TABLE user ADD COLUMN issuer TEXT; ALTER TABLE user ADD COLUMN subject TEXT;
-         CREATE UNIQUE INDEX user_identity ON user(issuer, subject)",
-        // That of the data folder has a name that no other can have.
-        "UPDATE token SET name = 'data folder' WHERE name = 'local'",
-    ],
+    first: 5,
+    steps: &[include_str!("schema.sql")],
 };
 
 /// Records in a file, which the command line opens beside a running server.
@@ -28,18 +21,13 @@ pub(super) struct SqliteRecords(SubjectFile);
 
 impl SqliteRecords {
     pub(super) fn open(folder: &Path) -> Result<Self, AccessError> {
-        Ok(Self(SubjectFile::open(folder, &TABLES)?))
+        Ok(Self(SubjectFile::open(folder, "access.db", &SCHEMA)?))
     }
 }
 
 impl From<StoreError> for AccessError {
     fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::TooNew { path, found, known } => Self::TooNew { path, found, known },
-            StoreError::Foreign { path } => Self::Foreign { path },
-            StoreError::Disk { action, path, source } => Self::Disk { action, path, source },
-            error => Self::Database(error),
-        }
+        if matches!(error, StoreError::Database { .. }) { Self::Database(error) } else { Self::File(error) }
     }
 }
 
@@ -217,8 +205,6 @@ fn role(text: &str) -> Role {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::{Access, NewToken, Scope};
     use super::*;
 
@@ -240,35 +226,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let other = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
         other.execute_batch("CREATE TABLE theirs(x)").unwrap();
-        assert!(matches!(Access::open(folder.path()), Err(AccessError::Foreign { .. })));
-    }
-
-    #[test]
-    fn a_file_of_the_first_schema_is_brought_up_to_date() {
-        let folder = tempfile::tempdir().unwrap();
-        Access::open(folder.path()).unwrap().add_user("ada", Role::Viewer, "correct horse").unwrap();
-        let file = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
-        let older = "INSERT INTO token(id, name, hash, scopes, created) VALUES('1', 'local', x'00', 'admin', 0);
-            DROP TABLE link; DROP INDEX user_identity; ALTER TABLE user DROP COLUMN issuer; ALTER TABLE user DROP COLUMN subject;
-            PRAGMA user_version = 1";
-        file.execute_batch(older).unwrap();
-        drop(file);
-        let access = Access::open(folder.path()).unwrap();
-        let link = access.create_link(Role::Viewer).unwrap();
-        assert!(access.take_link(&link, Duration::from_hours(1)).unwrap().is_some());
-        assert_eq!(access.users().unwrap().len(), 1);
-        assert_eq!(access.tokens().unwrap().iter().find(|token| token.id == "1").unwrap().name, super::super::local::NAME);
-        // The one who was there keeps the name, the password and no provider.
-        assert!(access.is_password("ada", "correct horse").unwrap() && access.users().unwrap()[0].issuer.is_none());
-        let file = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
-        let tables = |file: &rusqlite::Connection| {
-            let mut columns =
-                file.prepare("SELECT m.name, c.name, c.type FROM sqlite_schema m, pragma_table_info(m.name) c ORDER BY 1, c.cid").unwrap();
-            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-            columns.query_map([], read).unwrap().collect::<rusqlite::Result<Vec<(String, String, String)>>>().unwrap()
-        };
-        let new = rusqlite::Connection::open_in_memory().unwrap();
-        new.execute_batch(TABLES.schema).unwrap();
-        assert_eq!(tables(&file), tables(&new), "a file that was brought up to date is as a new one");
+        assert!(matches!(Access::open(folder.path()), Err(AccessError::File(StoreError::Foreign { .. }))));
     }
 }

@@ -7,24 +7,13 @@ use std::path::Path;
 use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use crate::store::{Durability, StoreError, SubjectFile, SubjectTables};
+use crate::store::{Durability, Schema, StoreError, SubjectFile};
 
-const TABLES: SubjectTables = SubjectTables {
-    file: "commands.db",
+const SCHEMA: Schema = Schema {
     // `PMco`.
     application_id: 0x504d_636f,
-    schema: include_str!("schema.sql"),
-    steps: &[
-        "CREATE TABLE revoked(number INTEGER PRIMARY KEY, id TEXT NOT NULL, at INTEGER NOT NULL) STRICT",
-        "CREATE TABLE meant(command INTEGER NOT NULL, worker BLOB NOT NULL, PRIMARY KEY(command, worker)) STRICT, WITHOUT ROWID;
-         CREATE INDEX meant_worker ON meant(worker, command);
-         INSERT OR IGNORE INTO meant SELECT number, unhex(value ->> 'worker_id') FROM command, json_each(lines)
-           WHERE value ->> 'worker_id' IS NOT NULL;
-         CREATE INDEX line_worker ON line(worker, command) WHERE worker IS NOT NULL;
-         CREATE INDEX line_target ON line(target, command) WHERE target IS NOT NULL AND status = 'waiting';",
-        // `program@host` of the worker when its channel was bound; none for those that were bound before.
-        "ALTER TABLE channel ADD COLUMN name TEXT",
-    ],
+    first: 5,
+    steps: &[include_str!("schema.sql")],
 };
 
 /// Older commands are forgotten.
@@ -93,7 +82,7 @@ pub(super) enum Step {
 impl Ledger {
     /// Opens the book of a data folder, and makes both if need be. What the server was in the middle of is over.
     pub(super) fn open(folder: &Path) -> Stored<Self> {
-        let file = SubjectFile::open(folder, &TABLES)?;
+        let file = SubjectFile::open(folder, "commands.db", &SCHEMA)?;
         file.write_by(Durability::Kill, |connection| {
             connection.execute("UPDATE command SET done = 1 WHERE done = 0 AND until IS NULL", [])
         })?;

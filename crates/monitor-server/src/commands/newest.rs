@@ -59,33 +59,3 @@ impl Ledger {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use monitor_wire::{Command, CommandId};
-    use serde_json::json;
-
-    use super::*;
-    use crate::commands::ledger::Entry;
-
-    #[test]
-    fn commands_of_an_older_book_are_found_by_their_workers() {
-        let folder = tempfile::tempdir().unwrap();
-        let worker = WorkerId::new(7).unwrap();
-        let line = |id: &WorkerId| json!({"worker_id": id, "name": "p@h", "status": "ok", "value": {"n": 1e300}});
-        let command: Command = serde_json::from_value(json!({
-            "id": CommandId::new(1), "method": "pause", "arguments": {}, "created_us": 1, "by": "me", "timeout_ms": 10,
-            "done": true, "counts": {"ok": 2}, "lines": [line(&WorkerId::new(8).unwrap()), line(&worker)],
-        }))
-        .unwrap();
-        let ledger = Ledger::open(folder.path()).unwrap();
-        ledger.enter(&Entry { command: &command, key: None, request: &[0; 32], targets: &[] }).unwrap();
-        let older = "DROP TABLE meant; DROP INDEX line_worker; DROP INDEX line_target; ALTER TABLE channel DROP COLUMN name; \
-                     PRAGMA user_version = 2;";
-        ledger.file.write(|connection| connection.execute_batch(older)).unwrap();
-        drop(ledger);
-        let query = CommandsQuery { limit: 10, before: i64::MAX, worker: Some(worker), is_changing: None };
-        let found = Ledger::open(folder.path()).unwrap().page(&query, None).unwrap().commands;
-        assert_eq!(found, [Command { lines: vec![command.lines[1].clone()], ..command }]);
-    }
-}

@@ -280,7 +280,8 @@ impl TaskRow {
     }
 }
 
-/// The latest time up to which an agent can have decided. A later one was stored by an older server, and gives way to any other.
+/// The latest time up to which an agent can have decided. A later one was stored before the server's clock was set back, and any other
+/// replaces it.
 pub(super) fn latest_decision_us(now_us: u64) -> u64 {
     now_us.saturating_add(crate::ingest::MOST_AHEAD_US)
 }

@@ -19,8 +19,12 @@ pub enum StoreError {
         /// The newest schema known here.
         known: u32,
     },
-    /// The database is of a build before the first release.
-    #[error("the database at {} was written by a version before the first release (schema {found}, this build reads {oldest} and later): move it away, or use another --data folder", path.display())]
+    /// The database was written by a development version before 0.1.0, or by a version that this one no longer upgrades.
+    #[error(
+        "the database {} has schema {found}, and version {} reads schema {oldest} and later; nothing was changed. To start afresh, move the \
+         data folder away or choose another --data folder. To keep the trees, run the version that wrote them on this folder, a server of this \
+         version on another one, and bring the trees over with `monitor migrate`", path.display(), env!("CARGO_PKG_VERSION")
+    )]
     TooOld {
         /// The database.
         path: PathBuf,

@@ -49,7 +49,7 @@ pub(crate) use self::signs::{PAST, is_alert, of_server, owners, usual_ns};
 #[cfg(test)]
 pub(crate) use self::sqlite::MAX_READERS;
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup, check, restore, salvage};
-pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at, write_private};
+pub(crate) use self::sqlite::{Durability, Schema, SubjectFile, create_private, open_private, serve_at, served_at, write_private};
 
 /// A whole store, for whoever hands out its parts.
 pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping {}

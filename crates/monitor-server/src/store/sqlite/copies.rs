@@ -10,7 +10,8 @@ use monitor_salvage::move_aside;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failed::{failed, failed_to_open};
-use super::{folder, invariants, mark, retention, schema};
+use super::schema::{self, Schema};
+use super::{folder, invariants, mark, retention};
 use crate::clock::Clock;
 use crate::store::space::{Room, Space};
 use crate::store::{Backup, StoreError};
@@ -48,7 +49,7 @@ pub struct Restored {
 /// If there is no database, the file is there already, or the disk fails.
 pub fn backup(folder: &Path, file: &Path) -> Result<u64, StoreError> {
     let database = folder::existing(folder)?;
-    schema::recognize(&open(&database)?, &database)?;
+    schema::TREES.recognize(&open(&database)?, &database)?;
     copy(&database, file)
 }
 
@@ -137,8 +138,8 @@ pub(super) fn keep_before_migration(connection: &Connection, database: &Path, fo
 }
 
 /// Removes copies that were made before a migration, once they are a week old.
-pub(super) fn remove_old(database: &Path) {
-    for found in schema::FIRST..schema::KNOWN {
+pub(super) fn remove_old(database: &Path, schema: &Schema) {
+    for found in schema.first..schema.known() {
         let path = beside(database, &format!("{BEFORE}{found}"));
         let made = path.metadata().and_then(|file| file.modified());
         if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age >= KEPT_BEFORE)) {
@@ -223,7 +224,7 @@ pub fn check(path: &Path) -> Result<Checked, StoreError> {
         return Err(StoreError::Missing { path: database });
     }
     let connection = open(&database)?;
-    schema::recognize(&connection, &database)?;
+    schema::TREES.recognize(&connection, &database)?;
     let failed = |source| failed_to_open(source, &database);
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let problems = invariants::problems(&transaction).map_err(failed)?;

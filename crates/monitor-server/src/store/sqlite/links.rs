@@ -8,7 +8,7 @@ use super::ids;
 use super::pool::Snapshot;
 use super::processes::Viewer;
 use super::roots::{RootWords, find_row};
-use super::row::{COLUMNS, Known, ProcessRow};
+use super::row::{Known, ProcessRow};
 use crate::store::{MOST_LINKED, RootKey};
 
 /// The processes that have a link with the hash ?1, of the newest trees first; what is left of dropped trees is not among them.
@@ -76,26 +76,4 @@ fn of_process(
             relation: link.relation,
         })
         .collect())
-}
-
-/// Fills the table of a database from before it was there.
-pub(super) fn fill(connection: &Connection) -> Result<()> {
-    let columns: Vec<_> = COLUMNS.split(", ").map(|column| format!("process.{column}")).collect();
-    let columns = columns.join(", ");
-    let sql =
-        format!("SELECT {columns}, root, root.base, root.id FROM process JOIN root ON root.number = process.root WHERE more IS NOT NULL");
-    let mut statement = connection.prepare(&sql)?;
-    let mut insert = connection.prepare("INSERT INTO linked(hash, root, id) VALUES(?1, ?2, ?3)")?;
-    let mut dictionary = Dictionary::default();
-    let mut rows = statement.query([])?;
-    let next = columns.split(", ").count();
-    while let Some(row) = rows.next()? {
-        let process = ProcessRow::read(row, row.get(next + 1)?)?;
-        let known = process.known(connection, &mut dictionary)?;
-        for hash in hashes_of(&known, Some(ids::root(row, next + 2)?)) {
-            insert.execute([hash, row.get(next)?, process.id])?;
-        }
-        dictionary.trim(super::dictionary::MAX_READER_BYTES);
-    }
-    Ok(())
 }

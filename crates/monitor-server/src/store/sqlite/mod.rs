@@ -63,7 +63,8 @@ use self::mark::{Files, Mark};
 pub(crate) use self::pool::MAX_READERS;
 use self::pool::{Pool, Snapshot};
 pub use self::salvage::{Salvaged, salvage};
-pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
+pub(crate) use self::schema::Schema;
+pub(crate) use self::subject::{Durability, SubjectFile};
 use self::write::Writer;
 use super::{
     AlertsChange, CausesQuery, Changes, Cursor, ErrorsQuery, HeartbeatEdit, Intake, KeepEvents, Logged, LogsQuery, MissedPing, Models,
@@ -119,19 +120,25 @@ impl SqliteStore {
     /// # Errors
     /// As [`SqliteStore::open`], and if there is no room for the copy.
     pub fn open_with(folder: &Path, keeps_copy: bool) -> Result<Self, StoreError> {
+        Self::open_by(folder, keeps_copy, &schema::TREES)
+    }
+
+    fn open_by(folder: &Path, keeps_copy: bool, schema: &Schema) -> Result<Self, StoreError> {
         let lock = folder::lock(folder)?;
         mark::check(&folder::path(folder))?;
         let path = folder::database(folder)?;
-        copies::remove_leftovers(&path);
         let failed = |source| failed_to_open(source, &path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
-        let migrated_from = schema::outdated(&connection, &path)?;
+        let migrated_from = schema.outdated(&connection, &path)?;
+        copies::remove_leftovers(&path);
         match migrated_from {
             Some(found) if keeps_copy => copies::keep_before_migration(&connection, &path, found)?,
-            _ => copies::remove_old(&path),
+            _ => copies::remove_old(&path, schema),
         }
-        schema::migrate(&mut connection, &path)?;
+        // These have an effect only before the first table is created.
+        connection.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL;").map_err(failed)?;
+        schema.migrate(&mut connection, &path)?;
         let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
         plan_once(&connection).map_err(failed)?;
@@ -143,7 +150,7 @@ impl SqliteStore {
             mark: Mutex::new(Mark::open(&path)),
             files: Files::of(&path),
             damage: OnceLock::new(),
-            opened: Opened { schema: schema::KNOWN, migrated_from },
+            opened: Opened { schema: schema.known(), migrated_from },
             house: House::default(),
             writer: Mutex::new(writer),
             pool: Pool::new(path),

@@ -12,7 +12,7 @@ use monitor_wire::{Attachment, Fields, Kind, Outcome, ProcessId, Source, WorkerI
 use super::dictionary::Site;
 use crate::packed::compact::{Malformed, Reader, bytes, compress, compress_little, decompress, number, signed};
 
-/// The first byte. JSON, which older servers wrote, begins with another.
+/// First byte of facts that are not compressed.
 const VERSION: u8 = 1;
 /// The first byte of facts that are compressed: how many bytes they are follows, and then they, compressed.
 const COMPRESSED: u8 = 2;

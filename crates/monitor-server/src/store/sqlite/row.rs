@@ -1,4 +1,4 @@
-//! A process as a row: columns for what nearly all processes have, JSON for the rest.
+//! A process as a row: columns for the facts that nearly all processes have, and `more` for all facts of the others.
 
 use std::sync::Arc;
 
@@ -368,11 +368,8 @@ impl ProcessRow {
         Ok(Known::Plain(Plain { worker, origin, start, end }))
     }
 
-    /// All facts of a process that isn't plain. Servers before schema 13 wrote them as JSON.
+    /// All facts of a process that isn't plain.
     fn all_facts(&self, connection: &Connection, dictionary: &mut Dictionary, more: &[u8]) -> Result<ProcessFacts> {
-        if more.first() == Some(&b'{') {
-            return ids::from_json(13, more);
-        }
         more::read(more, &self.seeds(connection, dictionary)?).map_err(|error| ids::damaged(13, Type::Blob, error))
     }
 

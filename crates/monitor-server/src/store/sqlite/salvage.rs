@@ -128,10 +128,10 @@ pub fn salvage(data: &Path, into: &Path) -> Result<Salvaged, StoreError> {
 fn open(copy: &Path, database: &Path) -> Result<Connection, StoreError> {
     let failed = |source| failed_to_open(source, database);
     let mut connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
-    if schema::outdated(&connection, database)?.is_some() {
-        schema::migrate(&mut connection, database)?;
+    if schema::TREES.outdated(&connection, database)?.is_some() {
+        schema::TREES.migrate(&mut connection, database)?;
     }
-    schema::recognize(&connection, database)?;
+    schema::TREES.recognize(&connection, database)?;
     connection.execute_batch("PRAGMA query_only=ON; PRAGMA cell_size_check=OFF;").map_err(failed)?;
     Ok(connection)
 }

@@ -1,38 +1,20 @@
-//! The database of a subject beside that of the trees: a file of its own in the data folder, with the subject's tables and migrations.
+//! The database of a subject beside that of the trees: a file of its own in the data folder, with the subject's [`Schema`].
 //! The subject's folder has those, its queries, and the trait that they stand behind.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::failed::{failed, may_be_full};
 use super::retention::cut_log;
+use super::schema::Schema;
 use crate::store::space::{Reserve, with_reserve};
 use crate::store::{StoreError, create_private, open_private};
 
 /// The log is written back when it has so many pages. It stays short: on a full disk it is written to as trees are deleted.
 const LOG_PAGES: i64 = 64;
-
-/// Which tables a subject has.
-pub(crate) struct Subject {
-    /// Name of its file.
-    pub(crate) file: &'static str,
-    /// Marks the file as this subject's.
-    pub(crate) application_id: i32,
-    /// Makes the tables of the newest schema.
-    pub(crate) schema: &'static str,
-    /// One step each from schema n to n + 1, from 1 on. A step that was released is never changed, only followed.
-    pub(crate) steps: &'static [&'static str],
-}
-
-impl Subject {
-    /// The newest schema, which this build reads and writes.
-    fn known(&self) -> u32 {
-        1 + self.steps.len() as u32
-    }
-}
 
 /// What a transaction outlives once it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +35,8 @@ pub(crate) struct SubjectFile {
 
 impl SubjectFile {
     /// Opens the file in a data folder; makes both if need be, readable by their owner alone, and brings older tables up to date.
-    pub(crate) fn open(folder: &Path, subject: &Subject) -> Result<Self, StoreError> {
-        let path = folder.join(subject.file);
+    pub(crate) fn open(folder: &Path, name: &str, schema: &Schema) -> Result<Self, StoreError> {
+        let path = folder.join(name);
         let disk = |action, path: &Path| {
             let path = path.to_owned();
             move |source| StoreError::Disk { action, path, source }
@@ -64,7 +46,7 @@ impl SubjectFile {
         let broken = |source| failed("open", source);
         let open = || {
             let mut writer = connect(&path).map_err(broken)?;
-            migrate(&mut writer, subject, &path)?;
+            schema.migrate(&mut writer, &path)?;
             let reader = connect(&path).map_err(broken)?;
             reader.pragma_update(None, "query_only", true).map_err(broken)?;
             Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
@@ -126,60 +108,22 @@ impl SubjectFile {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;")?;
+    connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;")?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     Ok(connection)
-}
-
-fn migrate(connection: &mut Connection, subject: &Subject, path: &Path) -> Result<(), StoreError> {
-    let broken = |source| failed("open", source);
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(broken)?;
-    let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-    let (application, found) = (pragma("application_id").map_err(broken)?, pragma("user_version").map_err(broken)? as u32);
-    let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional().map_err(broken)?.is_none();
-    let known = subject.known();
-    if is_empty {
-        transaction.execute_batch(subject.schema).map_err(broken)?;
-        transaction.pragma_update(None, "application_id", subject.application_id).map_err(broken)?;
-    } else if application != i64::from(subject.application_id) {
-        return Err(StoreError::Foreign { path: path.to_owned() });
-    } else if found > known {
-        return Err(StoreError::TooNew { path: path.to_owned(), found, known });
-    } else {
-        for step in &subject.steps[found.saturating_sub(1) as usize..] {
-            transaction.execute_batch(step).map_err(broken)?;
-        }
-    }
-    transaction.pragma_update(None, "user_version", known).map_err(broken)?;
-    transaction.commit().map_err(broken)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const FIRST: Subject = Subject { file: "a.db", application_id: 7, schema: "CREATE TABLE a(x)", steps: &[] };
-    const SECOND: Subject = Subject { schema: "CREATE TABLE a(x, y)", steps: &["ALTER TABLE a ADD COLUMN y DEFAULT 2"], ..FIRST };
-
-    #[test]
-    fn tables_are_brought_up_to_date_and_those_of_others_are_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = SubjectFile::open(folder.path(), &FIRST).unwrap();
-        first.write(|to| to.execute("INSERT INTO a VALUES(1)", [])).unwrap();
-        drop(first);
-        let second = SubjectFile::open(folder.path(), &SECOND).unwrap();
-        let row = |from: &Connection| from.query_row("SELECT x, y FROM a", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
-        assert_eq!(second.read(row).unwrap(), (1, 2));
-        let newer = SubjectFile::open(folder.path(), &FIRST).err().unwrap();
-        assert!(matches!(newer, StoreError::TooNew { found: 2, known: 1, .. }), "{newer:?}");
-        let other = SubjectFile::open(folder.path(), &Subject { application_id: 8, ..SECOND }).err().unwrap();
-        assert!(matches!(other, StoreError::Foreign { .. }), "{other:?}");
-    }
+    const SCHEMA: Schema = Schema { application_id: 7, first: 1, steps: &["CREATE TABLE a(x)"] };
 
     #[test]
     fn what_fails_was_never_there_and_what_is_written_is_another_version() {
         let folder = tempfile::tempdir().unwrap();
-        let (one, other) = (SubjectFile::open(folder.path(), &FIRST).unwrap(), SubjectFile::open(folder.path(), &FIRST).unwrap());
+        let open = || SubjectFile::open(folder.path(), "a.db", &SCHEMA);
+        let (one, other) = (open().unwrap(), open().unwrap());
         let count = || one.read(|from| from.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0))).unwrap();
         let before = one.version().unwrap();
         let failed = one.write(|to| {

@@ -23,14 +23,6 @@ fn first_characters(id: &str) -> String {
     id.to_lowercase().chars().take(INDEXED_CHARACTERS).collect()
 }
 
-/// Writes the ids with letters beyond ASCII, which SQL does not convert to lower case.
-pub(in crate::store::sqlite) fn fill(connection: &Connection) -> Result<()> {
-    let mut statement = connection.prepare("SELECT key, json_extract(body, '$.native_id') FROM queue_task WHERE native GLOB '*[^ -~]*'")?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<(i64, String)>>>()?;
-    let mut update = connection.prepare("UPDATE queue_task SET native = ?2 WHERE key = ?1")?;
-    rows.into_iter().try_for_each(|(key, id)| update.execute((key, first_characters(&id))).map(drop))
-}
-
 /// The condition that the columns of tasks meet whose id begins with a text in lower case. A longer text than the index has is compared as far
 /// as the index goes.
 pub(in crate::store::sqlite) fn condition(prefix: &str, values: &mut Vec<Value>) -> String {

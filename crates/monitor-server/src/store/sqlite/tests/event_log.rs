@@ -75,24 +75,6 @@ fn pieces_go_by_age_and_a_gap_is_never_told_over() {
 }
 
 #[test]
-fn a_database_from_before_the_log_begins_with_an_empty_one() {
-    let (folder, store) = open();
-    send(&store, 3);
-    drop(store);
-    let path = folder.path().join("monitor.db");
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    let older = "DROP TABLE native; DROP TABLE waiting; DROP TABLE event_log; DROP TABLE cursor; ALTER TABLE counter DROP COLUMN logged; DROP TABLE batch_task; DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; DROP TABLE lost_worker; DROP TABLE follow_up; DROP TABLE linked; DROP TABLE queue_task; DROP TABLE queue_count; PRAGMA user_version = 11;";
-    connection.execute_batch(older).unwrap();
-    drop(connection);
-    let store = SqliteStore::open(folder.path()).unwrap();
-    assert_eq!(store.opened().migrated_from, Some(11));
-    assert!(store.logged(0).unwrap().is_none() && store.logged(6).unwrap().is_none());
-    let later = store.append(&parse("B: heartbeat"), 60).unwrap().to_vec();
-    assert_eq!((later[0].seq, store.status().unwrap().stream_log_from), (7, Some(7)));
-    assert_told(&store, &later);
-}
-
-#[test]
 fn a_cursor_moves_with_what_was_done_and_says_when_it_missed_something() {
     let (folder, store) = open();
     let store = small(store, 2_000);

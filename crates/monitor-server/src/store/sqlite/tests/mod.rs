@@ -3,7 +3,6 @@
 mod changes;
 mod columns;
 mod event_log;
-mod found;
 mod full;
 mod large;
 mod links;
@@ -14,8 +13,8 @@ mod once;
 mod opening;
 mod overdue;
 mod plans;
+mod queue_ids;
 mod retention;
-mod schema_25;
 mod snapshots;
 mod stats;
 mod unused;

@@ -3,16 +3,14 @@
 use std::collections::HashMap;
 
 use monitor_wire::{Event, Kind, ProcessId, ProcessStarted, RootId};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::super::dictionary::hash;
 use super::super::house::DropTrees;
-use super::super::roots::find_row;
-use super::super::row::ProcessRow;
-use super::super::{SqliteStore, folder, ids};
-use super::support::script::{parse, show};
+use super::super::{SqliteStore, folder};
+use super::support::script::parse;
 use super::support::{batch, process, root};
-use super::{joined, open, tree};
+use super::{joined, open};
 use crate::store::{ProcessesQuery, Queries, RootKey};
 
 /// Where the processes with an id of another system are: tree and process.
@@ -86,57 +84,6 @@ fn an_id_is_found_in_the_oldest_of_very_many_trees() {
     let trees = |id| of(id).iter().map(|process| process.root_id.get()).collect::<Vec<_>>();
     assert_eq!((trees(7_000_001), trees(7_000_000 + TREES as u64)), (vec![1], vec![TREES]));
     assert_eq!(trees(6_999_999), [0; 0]);
-}
-
-/// All facts of the processes of a tree.
-fn facts(store: &SqliteStore) -> Vec<(i64, monitor_state::ProcessFacts)> {
-    let read = store.read("read facts", |snapshot| {
-        let (connection, dictionary) = snapshot.parts();
-        let (number, base) = find_row(connection, RootKey::Number(1))?.expect("a tree").place();
-        let mut statement = connection.prepare("SELECT id FROM process WHERE root = ?1 ORDER BY id")?;
-        let all = statement.query_map([number], |row| row.get::<_, i64>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut facts = Vec::new();
-        for key in all {
-            let row = ProcessRow::find(connection, (number, base), ids::process_id(key)?)?.expect("it was just listed");
-            facts.push((key, row.facts(connection, dictionary)?));
-        }
-        Ok(facts)
-    });
-    read.unwrap()
-}
-
-/// As servers before schema 13 wrote it: all facts of what isn't plain as JSON, an exit code among them, and no list of other systems' ids.
-#[test]
-fn a_database_whose_facts_are_json_is_read_listed_and_brought_up_to_date_as_events_come() {
-    let (folder, store) = open();
-    let script = "started 1 native_id=a-1 x=1 kind=task\nqueued 1 x=2\nstarted 2 parent=1\nended 2 failed error=boom reason=timeout\n\
-                  started 3 parent=1 batch=b attempt=2\nupdated 4 native_id=a-4";
-    store.append(&[joined(&parse(script))], 0).unwrap();
-    let (before, shown) = (facts(&store), tree(&store));
-    drop(store);
-    let database = Connection::open(folder::database(folder.path()).unwrap()).unwrap();
-    for (key, facts) in &before {
-        let sql = "UPDATE process SET more = ?2, start_no = NULL, end_no = NULL, cause = NULL WHERE id = ?1";
-        database.execute(sql, params![key, ids::to_json(facts)]).unwrap();
-    }
-    database.execute_batch("DROP TABLE native; DROP TABLE waiting; DROP TABLE batch_task; DROP TABLE batch_version; DROP TABLE batch_run; DROP TABLE batch_decision; DROP TABLE batch_agent; DROP TABLE sign; DROP TABLE agent_heard; DROP TABLE alert; DROP TABLE alert_note; DROP TABLE alert_entry; DROP TABLE alert_common; DROP TABLE outbox; DROP TABLE outbox_attempt; DROP TABLE rule; DROP TABLE rule_version; DROP TABLE hush; DROP TABLE lost_worker; DROP TABLE follow_up; DROP TABLE linked; DROP TABLE queue_task; DROP TABLE queue_count; PRAGMA user_version = 12").unwrap();
-    drop(database);
-
-    let store = SqliteStore::open(folder.path()).unwrap();
-    assert_eq!((facts(&store), tree(&store)), (before, shown));
-    assert_eq!(found(&store, &of("a-1")), [(root(1), process(1))]);
-    assert_eq!(found(&store, &of("a-4")), [(root(1), process(4))]);
-    assert_eq!(store.problems(), Vec::<String>::new());
-    let more = "ended 1 ok at=20\nstarted 4 parent=1 at=21\nended 2 ok at=2";
-    let said = batch('A', 7, parse(more).into_iter().flat_map(|batch| batch.events).collect());
-    store.append(&[said], 0).unwrap();
-    let page = store.tree(RootKey::Number(1), 9, None).unwrap().unwrap();
-    let lines = "1 succeeded ended=20 x=\"1\"\n  2 succeeded ended=2\n  3 running attempt=2\n  4 running\n";
-    assert_eq!(show(&page.processes), lines);
-    let database = Connection::open(folder::database(folder.path()).unwrap()).unwrap();
-    let old: i64 = database.query_row("SELECT count(*) FROM process WHERE substr(more, 1, 1) = x'7b'", [], |row| row.get(0)).unwrap();
-    assert_eq!(old, 1, "only what nothing was said of is as it was");
-    assert_eq!(store.problems(), Vec::<String>::new());
 }
 
 #[test]

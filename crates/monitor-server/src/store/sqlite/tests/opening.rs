@@ -1,13 +1,18 @@
 //! Opening, or saying why not.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::super::SqliteStore;
+use super::super::schema::{self, Schema};
+use super::super::{Opened, SqliteStore, backup, check, restore, salvage};
 use super::open;
-use crate::store::StoreError;
+use super::support::script::parse;
+use crate::store::{Queries as _, StoreError};
 
 fn error(folder: &tempfile::TempDir) -> StoreError {
     SqliteStore::open(folder.path()).err().expect("must not open")
@@ -21,18 +26,78 @@ fn a_second_server_on_the_same_folder_is_refused() {
     SqliteStore::open(folder.path()).unwrap();
 }
 
-#[test]
-fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
+/// The contents of a folder's files, without the lock and the index of a database's log, which SQLite makes anew.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_data = |path: &PathBuf| !path.ends_with("server.lock") && path.extension().is_none_or(|suffix| suffix != "db-shm");
+    files.filter(is_data).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+/// The files of a server that was killed: the log has what is not yet in the database. `PRAGMA user_version` is `version`.
+fn killed(version: u32) -> tempfile::TempDir {
     let (folder, store) = open();
+    store.append(&parse("started 1\nended 1 ok"), 0).unwrap();
+    let other = Connection::open(folder.path().join("monitor.db")).unwrap();
+    other.pragma_update(None, "user_version", version).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for (path, bytes) in contents(folder.path()) {
+        fs::write(copy.path().join(path.file_name().unwrap()), bytes).unwrap();
+    }
+    assert!(fs::metadata(copy.path().join("monitor.db-wal")).unwrap().len() > 0);
+    copy
+}
+
+#[test]
+fn a_database_of_another_schema_is_refused_and_left_as_it_is() {
+    let known = schema::TREES.known();
+    for (version, words) in [
+        (99, format!("schema 99, this build knows {known}")),
+        (25, format!("has schema 25, and version {} reads schema {known} and later", env!("CARGO_PKG_VERSION"))),
+        (0, "has schema 0".to_owned()),
+    ] {
+        let folder = killed(version);
+        let (path, other) = (folder.path(), tempfile::tempdir().unwrap());
+        let database = path.join("monitor.db");
+        let before = contents(path);
+        let refused = [
+            ("open", SqliteStore::open(path).err()),
+            ("check", check(path).err()),
+            ("backup", backup(path, &other.path().join("backup.db")).err()),
+            ("restore", restore(&database, other.path()).err()),
+            ("salvage", salvage(path, &other.path().join("new")).err()),
+        ];
+        for (action, error) in refused {
+            let error = error.unwrap_or_else(|| panic!("{action} must fail")).to_string();
+            assert!(error.contains(&words) && error.contains(database.to_str().unwrap()), "{action}: {error}");
+        }
+        assert!(contents(path) == before, "the files of schema {version} have changed");
+    }
+}
+
+#[test]
+fn a_copy_is_kept_before_a_migration_and_removed_a_week_later() {
+    const STEPS: &[&str] = &[schema::TREES.steps[0], "ALTER TABLE cursor ADD COLUMN next INTEGER"];
+    let next = Schema { steps: STEPS, ..schema::TREES };
+    let (folder, store) = open();
+    store.append(&parse("started 1\nended 1 ok"), 0).unwrap();
     drop(store);
-    let path = folder.path().join("monitor.db");
-    let version = || -> u32 { Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap() };
-    let this = version();
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = error(&folder);
-    assert!(matches!(error, StoreError::TooNew { found: 99, known, .. } if known == this), "{error:?}");
-    assert!(error.to_string().contains(&format!("schema 99, this build knows {this}")), "{error}");
-    assert_eq!(version(), 99);
+    let known = schema::TREES.known();
+    let migrated = |schema: &Schema| {
+        let store = SqliteStore::open_by(folder.path(), true, schema).unwrap();
+        assert_eq!(store.status().unwrap().processes.succeeded, 1);
+        store.opened()
+    };
+    assert_eq!(migrated(&schema::TREES), Opened { schema: known, migrated_from: None });
+    assert_eq!(migrated(&next), Opened { schema: known + 1, migrated_from: Some(known) });
+    let copy = folder.path().join(format!("monitor.db.before-schema-{known}"));
+    let version: u32 = Connection::open(&copy).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, known, "the version before can read it");
+    assert_eq!(migrated(&next).migrated_from, None);
+    assert!(copy.exists(), "it is kept for a week");
+    let file = fs::OpenOptions::new().write(true).open(&copy).unwrap();
+    file.set_modified(file.metadata().unwrap().modified().unwrap() - Duration::from_hours(8 * 24)).unwrap();
+    migrated(&next);
+    assert!(!copy.exists());
 }
 
 #[test]

@@ -4,7 +4,6 @@ use monitor_wire::{Kind, State};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::super::SqliteStore;
 use super::super::write::rollups::OVER;
 use super::super::write::{DUE, drops, overdue, roots as writing, settle};
 use super::super::{batch, links, logs, metrics, names, processes, queue, retention, roots, stats, status, unused};
@@ -200,35 +199,6 @@ fn a_search_that_finds_few_ids_examines_only_these() {
         assert_eq!((page.tasks.len(), page.next_cursor), (found, None), "{search}");
         assert!(page.examined == found as u64 || search.len() > 32, "{search}: {}", page.examined);
     }
-}
-
-#[test]
-fn indexes_of_an_older_database_are_replaced() {
-    let (folder, store) = open();
-    many(&store);
-    let query = QueueTasksQuery { sort: QueueSort::Runtime, states: vec![State::FAILED], limit: 99, ..QueueTasksQuery::default() };
-    let before = store.queue_tasks(&query).unwrap();
-    drop(store);
-    let database = Connection::open(folder.path().join("monitor.db")).unwrap();
-    let indexes = |database: &Connection| -> Vec<String> {
-        let mut statement =
-            database.prepare("SELECT sql FROM sqlite_schema WHERE tbl_name = 'queue_task' AND type = 'index' ORDER BY name").unwrap();
-        statement.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap().filter_map(Result::unwrap).collect()
-    };
-    let after = indexes(&database);
-    let older = "DROP INDEX queue_task_state_started; DROP INDEX queue_task_state_runtime; DROP INDEX queue_task_state_name; DROP INDEX queue_task_phase; \
-                 DROP INDEX queue_task_worker; CREATE INDEX queue_task_received ON queue_task(received); \
-                 CREATE INDEX queue_task_started ON queue_task(started); CREATE INDEX queue_task_runtime ON queue_task(runtime); \
-                 CREATE INDEX queue_task_name ON queue_task(name, received); CREATE INDEX queue_task_phase ON queue_task(phase, received); \
-                 CREATE INDEX queue_task_queue ON queue_task(queue, received); CREATE INDEX queue_task_worker ON queue_task(worker, received); \
-                 DROP INDEX queue_task_ids; ALTER TABLE queue_task DROP COLUMN native; \
-                 PRAGMA user_version = 23";
-    database.execute_batch(older).unwrap();
-    drop(database);
-    let store = SqliteStore::open(folder.path()).unwrap();
-    assert_eq!(store.queue_tasks(&query).unwrap(), before);
-    drop(store);
-    assert_eq!(indexes(&Connection::open(folder.path().join("monitor.db")).unwrap()), after);
 }
 
 #[test]

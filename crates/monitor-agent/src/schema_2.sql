@@ -1,2 +1,0 @@
--- What was given up of each who tells, as `monitor_wire::Dropped` is written.
-ALTER TABLE teller ADD COLUMN dropped TEXT;

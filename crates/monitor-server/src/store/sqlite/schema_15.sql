@@ -1,1 +1,0 @@
--- `process.more` may be compressed: its first byte says so. Those that are there stay as they are.
