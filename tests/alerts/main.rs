@@ -290,19 +290,38 @@ fn the_stream_tells_how_many_alerts_fire_at_once_and_when_that_changes() {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     write!(stream, "GET /api/v1/stream?alerts=true&types=nothing HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
     let mut lines = std::io::BufReader::new(stream).lines().map_while(Result::ok);
-    let mut told = |expected: Value| {
+    let mut next = || {
         let before = lines.by_ref().take_while(|line| line != "event: alerts").last().expect("something is told before it");
         assert!(!before.starts_with("id:"), "it is no event, and has no id: {before}");
-        let data = lines.next().unwrap();
-        assert_eq!(serde_json::from_str::<Value>(data.strip_prefix("data: ").unwrap()).unwrap(), expected);
+        let told: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+        (told["firing"].as_u64().unwrap(), told["newest"].as_u64().unwrap(), told["version"].as_u64().unwrap())
     };
-    told(json!({"firing": 0, "newest": 0}));
+    // A message that was sent is told, too.
+    let mut told = |firing: u64, newest: u64| loop {
+        let (is_firing, is_newest, version) = next();
+        if (is_firing, is_newest) == (firing, newest) {
+            return version;
+        }
+    };
+    let mut versions = vec![told(0, 0)];
     send(&server, 1, &run("gold", 1, "failed", "no prices"));
-    told(json!({"firing": 1, "newest": 1}));
+    versions.push(told(1, 1));
     send(&server, 2, &run("silver", 2, "failed", "no prices"));
-    told(json!({"firing": 2, "newest": 2}));
+    versions.push(told(2, 2));
     send(&server, 3, &run("silver", 3, "succeeded", ""));
-    told(json!({"firing": 1, "newest": 1}));
+    versions.push(told(1, 1));
+    // What changes no count changes the version.
+    let changes = [
+        ("POST", "/alerts/1/ack", json!({})),
+        ("POST", "/alerts/hushes", json!({"scope": "task:gold", "for": "1m"})),
+        ("POST", "/heartbeats", json!({"name": "nightly", "every_ms": 60_000})),
+    ];
+    for (method, path, body) in changes {
+        let (status, answer) = server.order(method, path, &body);
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        versions.push(told(1, 1));
+    }
+    assert!(versions.is_sorted_by(|before, after| before < after), "{versions:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{AlertsChange, Store, StoreError, StoredRule, Watched};
+use crate::store::{AlertsChange, Intake, Store, StoreError, StoredRule, Watched};
 
 /// So many signs are decided on in one transaction.
 const AT_ONCE: usize = 1_000;
@@ -79,6 +79,8 @@ pub(crate) struct Firing {
     pub(crate) count: usize,
     /// The newest of them; 0 if there is none.
     pub(crate) newest: u64,
+    /// Rises with each change of an alert, a message, a hush, a rule, a channel or a heartbeat: whoever shows some of them reads them again.
+    pub(crate) version: u64,
 }
 
 /// Rules and channels as they hold.
@@ -114,7 +116,8 @@ impl Alerts {
     pub(crate) fn new(parts: Parts) -> Self {
         let signal = parts.signal.clone();
         let (rules, memory, sending) = (watch::Sender::default(), tokio::sync::Mutex::default(), outbox::Sending::default());
-        let firing = watch::Sender::default();
+        // After a restart the version is another one than before, so that readers who come back read again.
+        let firing = watch::Sender::new(Firing { version: parts.clock.wall_us() / 1_000, ..Firing::default() });
         Self {
             parts,
             signal,
@@ -137,9 +140,20 @@ impl Alerts {
 
     /// Tells those who look how many alerts fire.
     fn tell_firing(&self, state: &State) {
-        let fold = |firing: Firing, alert: &monitor_alerts::Alert| Firing { count: firing.count + 1, newest: firing.newest.max(alert.id) };
-        let now = state.firing().fold(Firing::default(), fold);
-        self.firing.send_if_modified(|known| std::mem::replace(known, now) != now);
+        self.firing.send_if_modified(|known| {
+            let none = Firing { count: 0, newest: 0, ..*known };
+            let now = state.firing().fold(none, |firing, alert| Firing {
+                count: firing.count + 1,
+                newest: firing.newest.max(alert.id),
+                ..firing
+            });
+            std::mem::replace(known, now) != now
+        });
+    }
+
+    /// Tells those who look that something of alerts or heartbeats has changed.
+    pub(crate) fn tell_changed(&self) {
+        self.firing.send_modify(|firing| firing.version += 1);
     }
 
     /// Begins to decide and to send.
@@ -340,8 +354,13 @@ impl Alerts {
 
     /// Changes what is kept of alerts. False if another has moved the cursor.
     pub(crate) async fn change(&self, change: AlertsChange) -> Result<bool, IngestError> {
-        let clock = self.parts.clock.clone();
-        self.parts.ingest.change(move |store| Ok((store.change_alerts(&change, clock.wall_us())?, crate::store::Changes::none()))).await
+        let (clock, is_shown) = (self.parts.clock.clone(), change.is_shown());
+        let change = move |store: &dyn Intake| Ok((store.change_alerts(&change, clock.wall_us())?, crate::store::Changes::none()));
+        let is_done = self.parts.ingest.change(change).await?;
+        if is_done && is_shown {
+            self.tell_changed();
+        }
+        Ok(is_done)
     }
 
     /// What is remembered, read if need be.
@@ -417,6 +436,7 @@ impl Alerts {
         let watched = self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await;
         watched.inspect_err(|_| self.parts.file.forget())?;
         self.rules.send_replace(Arc::new(Ruleset { settings, mistakes, stored, rules, can_mail }));
+        self.tell_changed();
         if let Some(memory) = self.memory.lock().await.as_mut() {
             memory.wake_us = None;
         }

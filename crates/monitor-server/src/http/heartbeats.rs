@@ -195,7 +195,11 @@ fn new_key() -> Result<String, ApiError> {
 impl App {
     async fn change_heartbeat(&self, edit: HeartbeatEdit) -> Result<bool, ApiError> {
         let clock = self.clock.clone();
-        Ok(self.ingest.change(move |store| store.change_heartbeat(edit, clock.wall_us())).await?)
+        let is_done = self.ingest.change(move |store| store.change_heartbeat(edit, clock.wall_us())).await?;
+        if is_done {
+            self.alerts.tell_changed();
+        }
+        Ok(is_done)
     }
 
     /// A key as it is told.

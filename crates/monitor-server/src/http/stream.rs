@@ -82,8 +82,8 @@ pub(super) struct StreamParams {
     /// Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
     /// them.
     within: Option<u64>,
-    /// Also tells how many alerts fire and which is the newest of them, `{"firing", "newest"}` as `alerts`: at once, and whenever it changes. It
-    /// has no id, for it is no event.
+    /// Also tells how many alerts fire, which is the newest of them, and a version that rises with each change of an alert, a message, a hush,
+    /// a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and whenever it changes. It has no id, for it is no event.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     alerts: bool,
@@ -405,11 +405,11 @@ impl Format {
             (Self::Events, Note::Greeting(at)) => format!("retry: 1000\nid: {at}\n: connected\n\n"),
             (Self::Events, Note::Reset(at)) => format!("retry: 1000\nid: {at}\nevent: reset\ndata: {{\"as_of\":{at}}}\n\n"),
             (Self::Events, Note::Nothing(at)) => format!("id: {at}\n: nothing new\n\n"),
-            (Self::Events, Note::Alerts(Firing { count, newest })) => {
-                format!("event: alerts\ndata: {{\"firing\":{count},\"newest\":{newest}}}\n\n")
+            (Self::Events, Note::Alerts(Firing { count, newest, version })) => {
+                format!("event: alerts\ndata: {{\"firing\":{count},\"newest\":{newest},\"version\":{version}}}\n\n")
             }
-            (Self::Lines, Note::Alerts(Firing { count, newest })) => {
-                format!(r#"{{"event":"alerts","data":{{"firing":{count},"newest":{newest}}}}}"#)
+            (Self::Lines, Note::Alerts(Firing { count, newest, version })) => {
+                format!(r#"{{"event":"alerts","data":{{"firing":{count},"newest":{newest},"version":{version}}}}}"#)
             }
             (Self::Lines, Note::Greeting(at)) => format!(r#"{{"id":{at},"event":"connected"}}"#),
             (Self::Lines, Note::Reset(at)) => format!(r#"{{"id":{at},"event":"reset","data":{{"as_of":{at}}}}}"#),

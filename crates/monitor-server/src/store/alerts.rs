@@ -230,6 +230,39 @@ pub struct AlertsChange {
     pub signs: Vec<Sign>,
 }
 
+impl AlertsChange {
+    /// Returns true if it changes what a reader of alerts is shown, and not only what is remembered between decisions.
+    pub fn is_shown(&self) -> bool {
+        let Self {
+            cursor: _,
+            entries: _,
+            common: _,
+            alerts,
+            notes,
+            messages,
+            attempts,
+            orders,
+            followed,
+            hushes,
+            ended_hushes,
+            rules,
+            signs: _,
+        } = self;
+        let counts = [
+            alerts.len(),
+            notes.len(),
+            messages.len(),
+            attempts.len(),
+            orders.len(),
+            followed.len(),
+            hushes.len(),
+            ended_hushes.len(),
+            rules.len(),
+        ];
+        counts.iter().any(|count| *count > 0)
+    }
+}
+
 /// A rule as it is kept.
 pub(super) fn definition_of(rule: &Rule) -> Map<String, Value> {
     match serde_json::to_value(rule) {

@@ -41,3 +41,20 @@ test("the table finds every folder of screens by itself", () => {
   const table = readFileSync(new URL(TABLE, import.meta.url), "utf8");
   expect(table).toContain('import.meta.glob<{ screen: Screen }>("./*/screen.ts"');
 });
+
+/** What is read at intervals, as no event tells of it. */
+const AT_INTERVALS = {
+  "screens/about/About.tsx": "the status, and when tokens were used",
+  "screens/queue/Queue.tsx": "how many tasks wait in brokers",
+  "screens/roots/FilterBar.tsx": "counts of states",
+  "screens/stats/Statistics.tsx": "figures up to now",
+  "screens/worker/Worker.tsx": "orders to a worker",
+  "shell/Rail.tsx": "the status",
+  "ui/now.ts": "nothing: it is the clock",
+};
+
+test("nothing else is read at intervals: the stream tells what changed", () => {
+  const sources = files.map(({ file }) => file).filter((file) => !file.endsWith(".test.ts"));
+  const found = sources.filter((file) => /refetchInterval|setInterval\(/.test(readFileSync(new URL(file, import.meta.url), "utf8")));
+  expect(found.sort()).toEqual(Object.keys(AT_INTERVALS).sort());
+});

@@ -13952,8 +13952,8 @@ export interface operations {
                  */
                 within?: number;
                 /**
-                 * @description Also tells how many alerts fire and which is the newest of them, `{"firing", "newest"}` as `alerts`: at once, and whenever it changes. It
-                 *     has no id, for it is no event.
+                 * @description Also tells how many alerts fire, which is the newest of them, and a version that rises with each change of an alert, a message, a hush,
+                 *     a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and whenever it changes. It has no id, for it is no event.
                  */
                 alerts?: boolean;
             };

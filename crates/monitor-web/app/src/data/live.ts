@@ -2,7 +2,7 @@
  * The models that are kept true for the whole page: the newest of each that the stream has told of since the page was opened. Which these
  * are say the folders of `data/`, each in its `live.ts`.
  */
-import { type Subscription, subscribe } from "../live/live.ts";
+import { type Subscription, alertsStore, subscribe } from "../live/live.ts";
 import type { Batch, Dated } from "../live/messages.ts";
 import type { ModelName, Models } from "../live/models.ts";
 
@@ -20,8 +20,13 @@ export interface LiveModel<Name extends ModelName = ModelName> {
   read?(): Promise<number | undefined>;
 }
 
+/** What a reading depends on. `alerts` are those that fire or did, their rules, messages and hushes, and the heartbeats. */
+export type Topic = ModelName | "alerts";
+
 const files = import.meta.glob<{ live: LiveModel }>("./*/live.ts", { eager: true });
 const listeners = new Set<() => void>();
+/** Each rises when the stream has told of the topic. */
+const versions = new Map<Topic, number>();
 let version = 0;
 let frame = 0;
 let subscription: Subscription | undefined;
@@ -32,7 +37,18 @@ const all = () => Object.values(files).map(({ live }) => live);
 export function startLive(): void {
   if (subscription) return;
   subscription = subscribe({ models: all().map(({ name }) => name) }, { batch: take, reset: readAgain });
+  let known = alertsStore.get()?.version;
+  alertsStore.subscribe(() => {
+    const told = alertsStore.get()?.version;
+    if (told !== known) changed("alerts");
+    known = told;
+  });
   void read();
+}
+
+/** A number that rises when the stream has told of one of the topics. */
+export function versionOf(topics: readonly Topic[]): number {
+  return topics.reduce((sum, topic) => sum + (versions.get(topic) ?? 0), 0);
 }
 
 /** Says at which point of the stream something was true that the page has loaded. */
@@ -66,16 +82,26 @@ export function tellChanged(): void {
   });
 }
 
+function changed(topic: Topic): void {
+  versions.set(topic, (versions.get(topic) ?? 0) + 1);
+  tellChanged();
+}
+
 function take({ models, dropped }: Batch): void {
   for (const live of all()) {
-    for (const dated of models[live.name] ?? []) live.take(dated as never);
+    const told = models[live.name] ?? [];
+    for (const dated of told) live.take(dated as never);
     if (dropped.length > 0) live.drop?.(dropped);
+    if (told.length > 0 || (dropped.length > 0 && live.drop)) changed(live.name);
   }
   if (all().some((live) => live.isFull?.())) readAgain();
 }
 
 function readAgain(): void {
-  for (const live of all()) live.readAgain();
+  for (const live of all()) {
+    live.readAgain();
+    changed(live.name);
+  }
   void read();
 }
 

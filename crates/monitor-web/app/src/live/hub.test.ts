@@ -217,3 +217,19 @@ test("how many alerts fire is told to all, also to who comes later, and moves th
   server.break();
   return vi.advanceTimersByTimeAsync(1000).then(() => expect(server.opened).toEqual([41, 41]));
 });
+
+test("what an event tells of a batch task or an agent is told by its name", () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const list = page(hub, { models: ["root", "batch"] });
+  const other = page(hub, LIST);
+  list.send({ type: "loaded", asOf: 1 });
+  const event = (id: number, event: { type: string; task?: string; agent?: string }) => server.send({ id, type: event.type, data: JSON.stringify({ event, root: null, process: null, worker: null }) });
+  event(2, { type: "agent-decided", agent: "db-1" });
+  event(3, { type: "run-missed", task: "gold", agent: "db-1" });
+  event(4, { type: "batch-task-changed", task: "gold" });
+  event(5, { type: "worker-online", agent: "db-1" });
+  vi.advanceTimersByTime(20);
+  expect(list.batches()).toEqual([{ models: { batch: [{ asOf: 2, model: "db-1" }, { asOf: 4, model: "gold" }] }, dropped: [] }]);
+  expect(other.batches()).toEqual([]);
+});

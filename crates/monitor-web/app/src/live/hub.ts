@@ -183,8 +183,8 @@ export class Hub {
     const tree = change.root?.root_id ?? ("root_id" in change.event ? change.event.root_id : undefined);
     for (const { interest, changed } of this.subscribers) {
       for (const name of interest?.models ?? []) {
-        const model = change[name];
-        const { id, treeless } = MODELS[name] as { id?: (of: unknown) => string; treeless?: true };
+        const { of: read, id, treeless } = MODELS[name] as { of?: (of: Change) => unknown; id?: (of: unknown) => string; treeless?: true };
+        const model = read ? read(change) : (change as { [Name in ModelName]?: unknown })[name];
         if (!model || (interest?.tree !== undefined && !treeless && interest.tree !== tree)) continue;
         const of = changed.get(name) ?? new Map<unknown, Dated<unknown>>();
         changed.set(name, of.set(id ? id(model) : model, { asOf, model }));

@@ -33,10 +33,11 @@ export interface Connection {
   lastDataMs: number | null;
 }
 
-/** Alerts that fire: how many, and the number of the newest. */
+/** Alerts that fire: how many, and the number of the newest. The version rises when anything of an alert or a heartbeat changes. */
 export interface Firing {
   firing: number;
   newest: number;
+  version: number;
 }
 
 export type FromPage =

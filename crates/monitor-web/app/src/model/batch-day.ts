@@ -35,6 +35,11 @@ export function kindOf(mark: BatchDayMark): string {
   return mark.outcome ?? mark.decision;
 }
 
+/** Whether its due times are still to come: `will-start` and `will-be-skipped`. */
+export function isToCome({ decision }: { decision: string }): boolean {
+  return decision.startsWith("will");
+}
+
 /** All kinds, what needs somebody first. */
 const KINDS = ["failed", "lost", "missed", "unknown", "skipped", "cancelled", "running", "pending", "waits", "succeeded", "will-start", "will-be-skipped"] as const;
 

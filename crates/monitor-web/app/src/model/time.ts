@@ -161,3 +161,10 @@ export function zoneName(timeUs: number): string {
   const offset = format.formatToParts(timeUs / 1000).find((part) => part.type === "timeZoneName")?.value;
   return offset === undefined || zone === "UTC" ? zone : `${zone} (${offset})`;
 }
+
+/** The earliest of some times, without those that are not known. */
+export function earliest(times: Iterable<number | null | undefined>): number | undefined {
+  let first: number | undefined;
+  for (const time of times) if (typeof time === "number" && time < (first ?? Infinity)) first = time;
+  return first;
+}

@@ -8,18 +8,19 @@ import { useAgain } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
+import { useNow } from "../../ui/now.ts";
 import { WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { At } from "../../ui/Time.tsx";
 import { AlertButtons, Cause, lasted } from "./parts.tsx";
 
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** One alert: why, since when, who was told, what was decided, and what came of each message. */
 export function AlertDetails({ id }: { id: number }) {
-  const query = useQuery({ queryKey: ["alert", id], queryFn: ({ signal }) => fetchAlert(id, signal), refetchInterval: AGAIN_MS });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const query = useQuery({ queryKey: ["alert", id], queryFn: ({ signal }) => fetchAlert(id, signal), staleTime: 0 });
+  useAgain(["alerts"], query, AGAIN_MS);
   const [said, act] = useDeed(() => void query.refetch());
   const detail = query.data;
   const unreached = detail?.notes.find(({ what, who }) => what === "nobody" && who);
@@ -46,7 +47,8 @@ export function AlertDetails({ id }: { id: number }) {
 
 function Facts({ alert }: { alert: Alert }) {
   const { facts } = alert;
-  const state = alert.state === "firing" ? t("alerts.firing-for", { time: lasted(alert, Date.now() * 1000) }) : t("alerts.over-after", { time: lasted(alert, 0) });
+  const nowUs = useNow(alert.state === "firing" ? "slow" : "never");
+  const state = alert.state === "firing" ? t("alerts.firing-for", { time: lasted(alert, nowUs) }) : t("alerts.over-after", { time: lasted(alert, 0) });
   const rows: [string, ReactNode][] = [
     [t("alerts.column.state"), state],
     [t("alerts.column.severity"), wordText("alerts.severity", alert.severity)],

@@ -14,7 +14,7 @@ import { Notifying } from "./Notifying.tsx";
 import { AlertButtons, AlertLink, Cause, lasted } from "./parts.tsx";
 
 const LIMIT = 100;
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** Alerts that fire, or all that ever did; only those about a subject, if one is given. */
 export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: string | undefined }) {
@@ -23,10 +23,10 @@ export function AlertList({ isFiring, subject }: { isFiring: boolean; subject: s
     queryFn: ({ pageParam, signal }) => fetchAlerts({ limit: LIMIT, ...(isFiring && { state: "firing" }), ...(subject !== undefined && { subject }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
-    refetchInterval: AGAIN_MS,
+    staleTime: 0,
     placeholderData: (before, last) => (last?.queryKey[1] === isFiring ? before : undefined),
   });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  useAgain(["alerts"], query, AGAIN_MS);
   const lanes = useLanes(!isFiring);
   const [said, act] = useDeed(() => void query.refetch());
   // All comes at once, so that nothing is pushed.

@@ -2,10 +2,10 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { fetchHeartbeats, rollHeartbeat } from "../../api/alerts.ts";
 import type { HeartbeatKey } from "../../api/types.ts";
-import { useAgain } from "../../data/useAgain.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { duration } from "../../model/time.ts";
+import { duration, earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -14,12 +14,13 @@ import { AddHeartbeat, NewKey } from "./HeartbeatKey.tsx";
 
 /** Makes a heartbeat, and prints its key and how jobs use it. */
 const ADD = "monitor heartbeat add nightly-backup --every 1d --grace 1h";
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** Jobs that run elsewhere, and whether their pings come. */
 export function Heartbeats() {
-  const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), refetchInterval: AGAIN_MS });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), staleTime: 0 });
+  useAgain(["alerts", "batch", "root"], query, AGAIN_MS);
+  useAgainAt(earliest((query.data?.heartbeats ?? []).map(({ due_us }) => due_us)), query);
   const [said, act] = useDeed(() => void query.refetch());
   const [key, setKey] = useState<HeartbeatKey>();
   const heartbeats = query.data?.heartbeats ?? [];

@@ -1,19 +1,23 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { endHush, fetchHushes, hush } from "../../api/alerts.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { At } from "../../ui/Time.tsx";
 
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 const EXAMPLE = { scope: "task:import-*", length: "2h" };
 
 /** Times in which nobody is told of some alerts, each with its end. */
 export function Hushes() {
-  const query = useQuery({ queryKey: ["hushes"], queryFn: ({ signal }) => fetchHushes(signal), refetchInterval: AGAIN_MS });
+  const query = useQuery({ queryKey: ["hushes"], queryFn: ({ signal }) => fetchHushes(signal), staleTime: 0 });
+  useAgain(["alerts"], query, AGAIN_MS);
+  useAgainAt(earliest((query.data?.hushes ?? []).map(({ until_us }) => until_us)), query);
   const [said, act] = useDeed(() => void query.refetch());
   const [wanted, setWanted] = useState({ scope: "", length: EXAMPLE.length, why: "" });
   const field = (key: keyof typeof wanted, placeholder?: string) => (

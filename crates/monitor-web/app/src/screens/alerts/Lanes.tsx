@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { fetchAlerts } from "../../api/alerts.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { type Lane, lanesOf } from "../../model/outages.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
+import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { nameOf } from "./parts.tsx";
 
@@ -15,20 +16,22 @@ const DAY_US = 86_400_000_000;
 /** So many of the newest alerts are drawn, and so many lanes. */
 const LIMIT = 1000;
 const MOST_LANES = 20;
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 2000;
+/** What is still out is drawn longer so often. */
+const STEP_US = 10_000_000;
 
 /** The alerts of the lanes; they are read while `isShown`. */
 export function useLanes(isShown: boolean) {
-  const query = useQuery({ queryKey: ["alert-lanes"], queryFn: ({ signal }) => fetchAlerts({ limit: LIMIT }, signal), refetchInterval: AGAIN_MS, enabled: isShown });
-  useAgain(() => void (isShown && query.refetch()), 2000, query.isFetching);
+  const query = useQuery({ queryKey: ["alert-lanes"], queryFn: ({ signal }) => fetchAlerts({ limit: LIMIT }, signal), staleTime: 0, enabled: isShown });
+  useAgain(["alerts"], query, AGAIN_MS, !isShown);
   return query;
 }
 
 /** When each task, machine or job was out: a lane of bars for each. */
 export function Lanes({ query }: { query: ReturnType<typeof useLanes> }) {
   const [days, setDays] = useState<number>(7);
-  const nowUs = (query.dataUpdatedAt || Date.now()) * 1000;
-  const lanes = lanesOf(query.data?.alerts ?? [], nowUs - days * DAY_US, nowUs);
+  const nowUs = Math.ceil(useNow("slow") / STEP_US) * STEP_US;
+  const lanes = useMemo(() => lanesOf(query.data?.alerts ?? [], nowUs - days * DAY_US, nowUs), [query.data, nowUs, days]);
   return (
     <section className="lanes" aria-labelledby="alert-lanes">
       <div className="filters">

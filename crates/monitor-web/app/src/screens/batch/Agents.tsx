@@ -1,15 +1,17 @@
 import { useQuery } from "@tanstack/react-query";
 import { fetchAgents } from "../../api/batch.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { absolute } from "../../model/time.ts";
+import { absolute, earliest } from "../../model/time.ts";
 
-/** Nothing is told of pauses and mistakes: they are asked for. */
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** What keeps agents from doing all that was meant: pauses, and mistakes in their files of tasks. */
 export function Agents() {
-  const query = useQuery({ queryKey: ["agents"], queryFn: ({ signal }) => fetchAgents(signal), refetchInterval: AGAIN_MS });
+  const query = useQuery({ queryKey: ["agents"], queryFn: ({ signal }) => fetchAgents(signal), staleTime: 0 });
+  useAgain(["batch"], query, AGAIN_MS);
+  useAgainAt(earliest((query.data?.agents ?? []).map(({ paused_until_us }) => paused_until_us)), query);
   const lines = (query.data?.agents ?? []).flatMap(({ name, paused_from_us, paused_until_us, mistakes = [] }) => {
     const isPaused = typeof paused_from_us === "number" && (paused_until_us ?? Infinity) > Date.now() * 1000;
     const until = typeof paused_until_us === "number" ? absolute(paused_until_us).slice(0, 19) : "";

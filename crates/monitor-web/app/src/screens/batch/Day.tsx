@@ -3,11 +3,11 @@ import { Link } from "@tanstack/react-router";
 import { type KeyboardEvent, memo, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { fetchDay } from "../../api/batch.ts";
 import type { BatchDay, BatchDayMark, BatchLane } from "../../api/types.ts";
-import { useAgain } from "../../data/useAgain.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { count, locale, t, wordText } from "../../i18n.ts";
-import { type DayBounds, type DayRow, actualSpan, dayBounds, hoursOf, kindOf, nearest, plannedSpan, rowsOf, sums } from "../../model/batch-day.ts";
+import { type DayBounds, type DayRow, actualSpan, dayBounds, hoursOf, kindOf, isToCome, nearest, plannedSpan, rowsOf, sums } from "../../model/batch-day.ts";
 import { visible } from "../../model/text.ts";
-import { absolute, duration, zoneName } from "../../model/time.ts";
+import { absolute, duration, earliest, zoneName } from "../../model/time.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { onTick } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -21,8 +21,7 @@ import "./day.css";
 const ROW = 32;
 /** The hours, which stay at the top. */
 const HEAD = 28;
-/** Due times move on, and agents decide, though nothing is told of it. */
-const AGAIN_MS = 30_000;
+const AGAIN_MS = 3000;
 /** So many crowded minutes are named. */
 const CROWDS = 3;
 
@@ -35,10 +34,12 @@ export function Day() {
   const query = useQuery({
     queryKey: ["batch-day", fromUs, q, agent],
     queryFn: ({ signal }) => fetchDay({ from: fromUs, to: toUs, ...(q && { q }), ...(agent && { agent }) }, signal),
-    refetchInterval: isToday ? AGAIN_MS : false,
+    staleTime: 0,
     placeholderData: (before) => (before?.from_us === fromUs ? before : undefined),
   });
-  useAgain(() => void query.refetch(), 3000, query.isFetching || !isToday);
+  useAgain(["batch", "root"], query, AGAIN_MS, !isToday);
+  const next = useMemo(() => earliest(query.data?.lanes.flatMap(({ marks }) => marks.filter(isToCome).map(({ due_us }) => due_us)) ?? []), [query.data]);
+  useAgainAt(isToday ? next : undefined, query);
   const go = (day: string) => set({ day: day === dayBounds(undefined, Date.now() * 1000).day ? undefined : day });
   const lanes = query.data?.lanes ?? [];
   return (

@@ -1,19 +1,24 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { fetchExplanation } from "../../api/batch.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { earliest } from "../../model/time.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { isToCome } from "../../model/batch-day.ts";
 import { foldDues, type DueRow } from "../../model/batch-dues.ts";
 import { At } from "../../ui/Time.tsx";
 import { KindMark } from "./Marks.tsx";
 import { useRead } from "./useRead.ts";
 
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** Each time of the past day and the next at which a task was or will be due, and what was decided on it. */
 export function Dues({ task, onRead }: { task: string; onRead: () => void }) {
-  const query = useQuery({ queryKey: ["batch-dues", task], queryFn: ({ signal }) => fetchExplanation(task, signal), refetchInterval: AGAIN_MS });
+  const query = useQuery({ queryKey: ["batch-dues", task], queryFn: ({ signal }) => fetchExplanation(task, signal), staleTime: 0 });
+  useAgain(["batch", "root"], query, AGAIN_MS);
+  useAgainAt(earliest((query.data?.due ?? []).filter(isToCome).map(({ due_us }) => due_us)), query);
   useRead(query.isPending, onRead);
   const due = foldDues(query.data?.due ?? []);
   const columns = ["due", "decision", "agent", "why"] as const;

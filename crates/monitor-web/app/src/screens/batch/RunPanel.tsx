@@ -30,8 +30,9 @@ export function RunPanel({ run: id, onClose }: { run: string; onClose: () => voi
       const page = read && (await fetchBatchRuns({ task: read.task, ...when, limit: 1000 }, signal));
       return page?.runs.find(({ run }) => run === id) ?? null;
     },
+    staleTime: 0,
   });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  useAgain(["root"], query, 1000);
   const panel = useRef<HTMLElement>(null);
   // Who opened it goes on in it; Esc leads back.
   useEffect(() => {

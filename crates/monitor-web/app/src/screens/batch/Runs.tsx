@@ -67,8 +67,9 @@ export function RunList({ query: wanted, isOfTask = false, onRead }: { query: Wa
     queryFn: ({ pageParam, signal }) => fetchBatchRuns({ ...queryOf(wanted), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
+    staleTime: 0,
   });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  useAgain(["batch", "root"], query, 1000);
   useRead(query.isPending, onRead);
   const [said, act] = useDeed(() => void query.refetch());
   const runs = query.data?.pages.flatMap((page) => page.runs) ?? [];

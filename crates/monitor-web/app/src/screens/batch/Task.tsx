@@ -3,9 +3,10 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { fetchBatchTask, fetchBatchVersions, runBatchTask, saveBatchTask } from "../../api/batch.ts";
 import type { BatchTask } from "../../api/types.ts";
-import { useAgain } from "../../data/useAgain.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
+import { earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton, OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -17,12 +18,13 @@ import { Publications } from "./Publications.tsx";
 import { useRead } from "./useRead.ts";
 import { EditLink, PauseButton, agentsOf, inZone, isPaused, orderText, ownerOf } from "./parts.tsx";
 
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** One task: when it is due, what became of its runs, its definition and its versions. */
 export function Task({ name }: { name: string }) {
-  const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), refetchInterval: AGAIN_MS });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
+  const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), staleTime: 0 });
+  useAgain(["batch", "root"], query, AGAIN_MS);
+  useAgainAt(earliest([query.data?.next_us[0], query.data?.until_us]), query);
   const [said, act] = useDeed(() => void query.refetch());
   // How many of the parts have been read, from above.
   const [read, setRead] = useState(0);

@@ -1,8 +1,9 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { endBatchRun, fetchBatchTasks, runBatchTask } from "../../api/batch.ts";
-import { useAgain } from "../../data/useAgain.ts";
+import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
+import { earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -16,8 +17,7 @@ const LIMIT = 100;
 const START = "monitor agent --tasks tasks/";
 
 const COLUMNS = ["task", "next", "outcomes", "owner", "agent", "state", "deeds"] as const;
-/** Due times move on though nothing is told of them. */
-const AGAIN_MS = 10_000;
+const AGAIN_MS = 1000;
 
 /** All tasks: when each is due next, and what became of its runs. */
 export function Tasks() {
@@ -27,11 +27,12 @@ export function Tasks() {
     queryFn: ({ pageParam, signal }) => fetchBatchTasks({ limit: LIMIT, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
-    refetchInterval: AGAIN_MS,
+    staleTime: 0,
   });
-  useAgain(() => void query.refetch(), 1000, query.isFetching);
   const [said, act] = useDeed(() => void query.refetch());
   const tasks = query.data?.pages.flatMap((page) => page.tasks) ?? [];
+  useAgain(["batch", "root"], query, AGAIN_MS);
+  useAgainAt(earliest(tasks.flatMap(({ next_us, until_us }) => [next_us[0], until_us])), query);
   return (
     <>
       <search className="filters">

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { isOffered } from "../../api/commands.ts";
 import type { Process } from "../../api/types.ts";
+import { useAgain } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { RetryDialog } from "./Retry.tsx";
@@ -12,7 +13,8 @@ const AGAIN_MS = 10_000;
 /** What can be done with all chosen tasks at once. Retrying is there only where a worker offers it. */
 export function ChosenBar({ chosen, onClear }: { chosen: readonly Process[]; onClear: () => void }) {
   const [asking, setAsking] = useState<"revoke" | "retry">();
-  const retries = useQuery({ queryKey: ["offered", "retry"], queryFn: ({ signal }) => isOffered("retry", signal), refetchInterval: AGAIN_MS });
+  const retries = useQuery({ queryKey: ["offered", "retry"], queryFn: ({ signal }) => isOffered("retry", signal), staleTime: 0 });
+  useAgain(["worker"], retries, AGAIN_MS);
   const close = (isDone: boolean) => {
     setAsking(undefined);
     if (isDone) onClear();

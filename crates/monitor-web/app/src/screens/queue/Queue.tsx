@@ -18,8 +18,9 @@ import "../../ui/pane.css";
 import "../../ui/states.css";
 import "./queue.css";
 
-/** Tasks of programs that tell nothing else come in as well. */
-const AGAIN_MS = 3000;
+const AGAIN_MS = 1000;
+/** How many tasks wait in a broker is told by no event. */
+const DEPTHS_MS = 3000;
 const SETTLED_MS = 400;
 /** What needs somebody stands in front. */
 const STATES = ["failed", "lost", "running", "pending", "succeeded", "cancelled"] as const;
@@ -34,11 +35,11 @@ export default function Queue() {
       fetchQueueTasks({ limit: LIMIT, ...(state && { state }), ...(queue && { queue }), ...(q && { q }), ...(sort && { sort }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
-    refetchInterval: ({ state: { data } }) => restOf(data, AGAIN_MS),
+    staleTime: 0,
   });
-  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => fetchQueues(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
-  useAgain(() => void query.refetch(), restOf(query.data, 1000), query.isFetching);
-  useAgain(() => void queues.refetch(), 1000, queues.isFetching);
+  const queues = useQuery({ queryKey: ["queues"], queryFn: ({ signal }) => fetchQueues(signal), refetchInterval: DEPTHS_MS, staleTime: 0 });
+  useAgain(["root"], query, restOf(query.data, AGAIN_MS));
+  useAgain(["root"], queues, AGAIN_MS);
   const list = `${state} ${queue} ${q} ${sort}`;
   const { examined, isSearching, stop, more } = useSearchOn(list, query);
   const standing = useStanding(list, query.data?.pages.flatMap((page) => page.tasks));

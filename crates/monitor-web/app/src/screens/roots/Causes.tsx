@@ -27,8 +27,8 @@ export interface CauseList {
 /** What runs failed by in the last day, each kind once; those that were there last come first. */
 export function useCauses(): CauseList {
   const from = hourBefore(Date.now() * 1000, HOURS);
-  const query = useQuery({ queryKey: ["causes", from], queryFn: ({ signal }) => fetchCauses({ from, limit: MOST }, signal), placeholderData: (before) => before });
-  useAgain(() => void query.refetch(), AGAIN_MS);
+  const query = useQuery({ queryKey: ["causes", from], queryFn: ({ signal }) => fetchCauses({ from, limit: MOST }, signal), placeholderData: (before) => before, staleTime: 0 });
+  useAgain(["root"], query, AGAIN_MS);
   return { causes: query.data?.causes ?? [], isRead: !query.isPending };
 }
 

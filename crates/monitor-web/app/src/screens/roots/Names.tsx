@@ -40,8 +40,9 @@ export function Names({ q, isHeld }: { q: string; isHeld: boolean }) {
     queryFn: ({ pageParam, signal }) => fetchNames({ limit: PAGE, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor ?? undefined,
+    staleTime: 0,
   });
-  useAgain(() => void query.refetch(), AGAIN_MS, query.isFetching);
+  useAgain(["root"], query, AGAIN_MS);
   const fresh = isHeld ? [] : (query.data?.pages.flatMap((page) => page.names) ?? []);
   const scroller = useRef<HTMLDivElement>(null);
   // What is being read further down stays where it is.

@@ -21,8 +21,9 @@ export function useMarks(roots: readonly Root[]): (root: Root) => string {
     queryKey: ["marks"],
     queryFn: ({ signal }) => fetchNames({ limit: MOST_NAMES }, signal),
     enabled: isIdle && roots.length > 0,
+    staleTime: 0,
   });
-  useAgain(() => void query.refetch(), AGAIN_MS);
+  useAgain(["root"], query, AGAIN_MS);
   const { data, isError } = query;
   const runs = useMemo(() => (data || isError ? new LastRuns(data?.names ?? [], roots) : undefined), [data, isError, roots]);
   return (root) => runs?.marks(root, MOST_MARKS) ?? "";

@@ -31,7 +31,8 @@ import "../../ui/states.css";
 import "./worker.css";
 
 const STATS_MS = 2000;
-const AGAIN_MS = 3000;
+/** Orders to a worker are told by no event. */
+const ORDERS_MS = 3000;
 /** Minimum time between two readings of the counts of events, which are read again after changes. */
 const COUNTS_MS = 1000;
 
@@ -43,7 +44,7 @@ export default function WorkerPage() {
 
 function OneWorker({ id }: { id: string }) {
   const read = useQuery({ queryKey: ["worker", id], queryFn: () => fetchWorker(id), staleTime: 0 });
-  useAgain(() => void read.refetch(), COUNTS_MS, read.isFetching);
+  useAgain(["worker", "root"], read, COUNTS_MS);
   const live = useSyncExternalStore(liveStore.subscribe, () => liveWorkers().get(id)?.model);
   const worker = live ?? read.data;
   const isOnline = worker?.state === "online";
@@ -57,12 +58,13 @@ function OneWorker({ id }: { id: string }) {
     enabled: worker !== undefined,
     placeholderData: (before) => before,
   });
-  const tasks = useQuery({ queryKey: ["worker-tasks", id], queryFn: ({ signal }) => fetchQueueTasks({ worker: id, limit: MOST_TASKS }, signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  const tasks = useQuery({ queryKey: ["worker-tasks", id], queryFn: ({ signal }) => fetchQueueTasks({ worker: id, limit: MOST_TASKS }, signal), staleTime: 0 });
+  useAgain(["root"], tasks, COUNTS_MS);
   const [withQuestions, setWithQuestions] = useState(false);
   const commands = useQuery({
     queryKey: ["worker-commands", id, withQuestions],
     queryFn: ({ signal }) => fetchCommands(id, withQuestions, MOST_COMMANDS, signal),
-    refetchInterval: AGAIN_MS,
+    refetchInterval: ORDERS_MS,
     staleTime: 0,
     placeholderData: (before) => before,
   });

@@ -27,8 +27,8 @@ const TASKS = ["succeeded", "failed", "retried"] as const;
 
 /** Who reports, who is gone, and who was lost with what. */
 export default function Workers() {
-  const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal) });
-  useAgain(() => void query.refetch(), AGAIN_MS + AGAIN_PER_WORKER_MS * (query.data?.workers.length ?? 0), query.isFetching);
+  const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal), staleTime: 0 });
+  useAgain(["worker", "root"], query, AGAIN_MS + AGAIN_PER_WORKER_MS * (query.data?.workers.length ?? 0));
   const [all, setAll] = useState(false);
   const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
   const known = useMemo(() => {

@@ -1,0 +1,92 @@
+/** Batch tasks, alerts, hushes and heartbeats follow the stream: what others change comes by itself, and nothing is asked for while nothing changes. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { onPage, useBrowser } from "./browser.mjs";
+import { Worker, alertOf, batchTask, newId, server } from "./events.mjs";
+
+const { MONITOR_TEST_MONITOR: program, MONITOR_TEST_DATA: data } = process.env;
+const skip = program && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
+useBrowser();
+
+let token;
+
+/** What somebody else does, on the command line. */
+function monitor(...args) {
+  const run = (...all) => {
+    const done = spawnSync(program, all, { env: { ...process.env, MONITOR_SERVER_URL: server, MONITOR_TOKEN: token ?? "" } });
+    assert.equal(done.status, 0, `monitor ${all.join(" ")}: ${done.stderr}`);
+    return done.stdout.toString().trim();
+  };
+  token ??= run("token", "create", `live-${newId()}`, "--scope", "admin", "--data", data);
+  run(...args);
+}
+
+/** A task with a run that failed, and the alert of it. */
+async function failedTask() {
+  const task = `zinc-${newId()}`;
+  const [changed, ...runs] = batchTask(task, "ada");
+  const failed = runs.filter(({ outcome }) => outcome === "failed");
+  const started = runs.filter(({ id, type }) => type === "process-started" && id === failed[0].id);
+  const worker = await new Worker().online();
+  await worker.send(changed, ...started, ...failed);
+  return { task, worker, alert: await alertOf(task) };
+}
+
+/**
+ * Opens a screen at a clock that the test moves. When `shown` is there and all has been read, an hour passes: nothing of `path` is read. Then
+ * `others` change something, and `changed` appears.
+ */
+async function follows(address, path, shown, others, changed) {
+  await onPage("about:blank", async (page) => {
+    await page.clock.install();
+    const [asked, open] = [[], new Set()];
+    const isOf = (request) => new URL(request.url()).pathname.startsWith(`/api/v1/${path}`);
+    page.on("request", (request) => isOf(request) && asked.push(request.url()) && open.add(request));
+    for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => open.delete(request));
+    await page.goto(`${server}${address}`);
+    await shown(page).waitFor();
+    // The stream has told all once; what it told of is read after a second at most.
+    await page.locator("[data-connection=live]").first().waitFor({ state: "attached" });
+    let before;
+    do {
+      before = asked.length;
+      await page.clock.runFor(5000);
+      await page.waitForFunction(() => new Promise(requestAnimationFrame));
+    } while (asked.length > before || open.size > 0);
+    await page.clock.fastForward("01:00:00");
+    await page.clock.runFor(15_000);
+    assert.deepEqual(asked.slice(before), [], "nothing changed, and nothing is asked for");
+    await others();
+    const deadline = Date.now() + 60_000;
+    while ((await changed(page).count()) === 0) {
+      assert.ok(Date.now() < deadline, `${address}: what others changed did not appear`);
+      await page.clock.runFor(500);
+    }
+  });
+}
+
+test("a batch task that somebody pauses, and a hush, a heartbeat and an acknowledgement of others appear by themselves", { skip }, async () => {
+  const { task, worker, alert } = await failedTask();
+  const taskRow = (page) => page.locator(`tr[data-task="${task}"]`);
+  const pause = { type: "batch-task-changed", time_us: Date.now() * 1000, task, version: 2, status: "paused", who: "ada", agent: "agent-1" };
+  await follows("/tasks/batch", "batch-tasks", taskRow, () => worker.send(pause), (page) => page.locator(`tr[data-task="${task}"][data-status=paused]`));
+
+  const alertRow = (page) => page.locator(`tr[data-alert="${alert.id}"]`);
+  await follows("/tasks/alerts", "alerts", alertRow, () => monitor("alert", "ack", String(alert.id)), (page) => alertRow(page).getByText("looked after"));
+
+  const none = (page) => page.locator(".notice").first();
+  await follows("/tasks/alerts?tab=hushes", "alerts/hushes", none, () => monitor("alert", "maintenance", "add", `task:${task}`, "--for", "1h"), (page) => page.locator("tr[data-hush]", { hasText: task }));
+
+  // Nothing tells that its time is over.
+  await onPage(`${server}/tasks/alerts?tab=hushes`, async (page) => {
+    const short = `task:short-${newId()}`;
+    monitor("alert", "maintenance", "add", short, "--for", "3s");
+    const hush = page.locator("tr[data-hush]", { hasText: short });
+    await hush.waitFor();
+    await hush.waitFor({ state: "detached" });
+  });
+
+  const heartbeat = `job-${newId()}`;
+  await follows("/tasks/alerts?tab=heartbeats", "heartbeats", none, () => monitor("heartbeat", "add", heartbeat, "--every", "5m"), (page) => page.locator("tr[data-heartbeat]", { hasText: heartbeat }));
+});
