@@ -37,7 +37,7 @@ const CATCH_UP: Duration = Duration::from_secs(5);
 /// Returns the methods that the agent offers on this machine, between commas.
 pub(crate) fn methods() -> String {
     let can_mail = alert::sendmail().is_some();
-    let names = AgentMethod::ALL.map(|method| method.name).into_iter();
+    let names = AgentMethod::ALL.iter().map(|method| method.name);
     names.filter(|name| can_mail || *name != AgentOrder::ALERT_MAIL).collect::<Vec<_>>().join(",")
 }
 

@@ -48,7 +48,7 @@ pub enum AgentOrder {
         #[serde(default)]
         now: bool,
     },
-    /// Start no runs by time, of one task or of all.
+    /// Stop starting runs at their due times, for one task or for all tasks.
     Pause {
         /// Name of the task. `None` pauses the agent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,10 +223,10 @@ pub struct AgentMethod {
 
 impl AgentMethod {
     /// All methods of agents.
-    pub const ALL: [Self; 14] = {
+    pub const ALL: &[Self] = {
         use MethodScope::{Admin, Operate, Read};
         const ALERTS: &str = "POST /api/v1/alerts/channels/{channel}/test, and alerts themselves";
-        [
+        &[
             Self { name: "ping", scope: Read, route: None },
             Self::by("run", Operate, "POST /api/v1/batch-tasks/{name}/run"),
             Self::by("rerun", Operate, "POST /api/v1/batch-tasks/runs/{id}/rerun"),
@@ -251,8 +251,7 @@ impl AgentMethod {
     /// Returns the method with this name.
     #[must_use]
     pub fn of(name: &str) -> Option<&'static Self> {
-        static ALL: [AgentMethod; 14] = AgentMethod::ALL;
-        ALL.iter().find(|method| method.name == name)
+        Self::ALL.iter().find(|method| method.name == name)
     }
 
     /// Returns true if only the server itself sends the method, and no client of `POST /api/v1/commands`.

@@ -58,12 +58,12 @@ pub use fold::{Fold, FoldError, quantile_ns};
 pub use heartbeat::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats};
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
-pub use method::MethodScope;
+pub use method::{Argument, ArgumentKind, CHANGING_METHODS, Method, MethodGroup, MethodScope, READING_METHODS, SINGLE_METHODS};
 pub use model::{
     Attempt, Counts, LinkFrom, LinkedFrom, LogEntry, LogGap, LogsPage, Problem, Process, ProcessDetail, ProcessesPage, Progress, Root,
     RootsPage, StreamMessage, TreePage, Worker, WorkerTasks, WorkersPage,
 };
-pub use order::{CHANGING_METHODS, MOST_IDS, Order, OrderError, READING_METHODS, Rate, SINGLE_METHODS, check_arguments};
+pub use order::{MOST_IDS, Order, OrderError, Rate, check_arguments};
 pub use program_order::{EVENT_LEVELS, LOG_LEVELS, ProgramOrder};
 pub use publication::{
     BatchComparison, BatchFile, BatchFileChange, BatchFileText, BatchFiles, BatchLeft, BatchPublication, BatchPublications, BatchRestore,

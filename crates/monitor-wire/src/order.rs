@@ -1,5 +1,5 @@
-//! What workers of queues are asked: the methods, their arguments, and what is wrong with them. The server checks an order by it before
-//! anybody is told, and a program reads it by the same.
+//! Orders for workers of queues, read from a method and its arguments, and the errors in them. The server checks orders with this code before it sends
+//! them, and programs read orders with it.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,155 +7,126 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::event::{Fields, MAX_TIME_US};
+use crate::method::Names;
 use crate::program_order::ProgramOrder;
 use crate::queue_order::{QueuePurge, TaskCall};
 
-/// Methods that only tell something, which any program or worker may know.
-pub const READING_METHODS: [&str; 11] =
-    ["ping", "stats", "active", "registered", "conf", "scheduled", "reserved", "revoked", "active-queues", "queues", "query"];
-/// Methods that change something, which any program or worker may know. A program may have others of its own.
-pub const CHANGING_METHODS: [&str; 21] = [
-    "cancel",
-    "rate-limit",
-    "time-limit",
-    "revoke",
-    "pause",
-    "resume",
-    "pool-grow",
-    "pool-shrink",
-    "autoscale",
-    "add-consumer",
-    "cancel-consumer",
-    "call",
-    "purge",
-    "retry",
-    "shutdown",
-    "restart",
-    "pool-restart",
-    "enable-events",
-    "disable-events",
-    "log-level",
-    "heartbeat",
-];
-/// Methods that a single worker does of all that are meant: done by each of them, a task would be started more than once.
-pub const SINGLE_METHODS: [&str; 3] = ["call", "purge", "retry"];
-
-/// The most ids in one order.
+/// Largest number of ids in one order.
 pub const MOST_IDS: usize = 1_000;
-/// The longest id, name or queue, in bytes.
+/// Longest id, name or queue, in bytes.
 const LONGEST_NAME: usize = 512;
-/// The most that a pool may have or grow by.
+/// Largest size of a pool, and largest change of its size.
 const LARGEST_POOL: u64 = 10_000;
 const LONGEST_MS: u64 = 30 * 24 * 3_600 * 1_000;
 
-/// What a worker of a queue is asked.
+/// An order for a worker of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Order {
-    /// `scheduled`: which tasks wait for their time?
+    /// `scheduled`: list tasks that wait for their time.
     Scheduled,
-    /// `reserved`: which tasks does it have that haven't begun?
+    /// `reserved`: list tasks that the worker has taken but not started.
     Reserved,
-    /// `revoked`: which ids will it not run?
+    /// `revoked`: list the ids of revoked tasks.
     Revoked,
-    /// `active-queues`: which queues does it take tasks from?
+    /// `active-queues`: list the queues that the worker takes tasks from.
     ActiveQueues,
-    /// `queues`: which queues does it know, and how many tasks wait in them? The answer is a [`QueuesAnswer`](crate::QueuesAnswer).
+    /// `queues`: list the known queues with the number of waiting tasks. The answer is a [`QueuesAnswer`](crate::QueuesAnswer).
     Queues,
-    /// `query`: what does it know of these tasks?
+    /// `query`: show the state of these tasks.
     Query {
         /// Ids of tasks in their queue.
         ids: Vec<String>,
     },
-    /// `rate-limit`: begins tasks of a name no more often than this.
+    /// `rate-limit`: start tasks of a name no more often than this.
     RateLimit {
         /// Name of the tasks.
         name: String,
-        /// None: as often as they come.
+        /// The limit. `None` removes it.
         rate: Option<Rate>,
-        /// How long it holds; for ever if none.
+        /// Time after which the order is undone. `None` means never.
         hold: Option<Duration>,
     },
-    /// `time-limit`: ends tasks of a name that take longer.
+    /// `time-limit`: end tasks of a name that take longer.
     TimeLimit {
         /// Name of the tasks.
         name: String,
-        /// From then on a task may know that it is late.
+        /// Time after which a task can read that it is late.
         soft: Option<Duration>,
-        /// Then it is ended.
+        /// Time after which a task is ended.
         hard: Option<Duration>,
-        /// How long it holds; for ever if none.
+        /// Time after which the order is undone. `None` means never.
         hold: Option<Duration>,
     },
-    /// `revoke`: doesn't run these tasks.
+    /// `revoke`: do not run these tasks.
     Revoke {
         /// Ids of tasks in their queue.
         ids: Vec<String>,
-        /// Ends those that run.
+        /// True to end running tasks as well.
         terminate: bool,
     },
-    /// `pause`: begins nothing.
+    /// `pause`: start no tasks.
     Pause {
-        /// How long it holds; until `resume` if none.
+        /// Length of the pause. `None` means until `resume`.
         hold: Option<Duration>,
     },
-    /// `resume`: goes on after a pause.
+    /// `resume`: end a pause.
     Resume,
-    /// `pool-grow`: works on so many tasks more at once.
+    /// `pool-grow`: work on more tasks at once.
     PoolGrow {
-        /// So many.
+        /// Number of additional tasks.
         by: usize,
     },
-    /// `pool-shrink`: works on so many tasks fewer at once.
+    /// `pool-shrink`: work on fewer tasks at once.
     PoolShrink {
-        /// So many.
+        /// Number of tasks to remove.
         by: usize,
     },
-    /// `autoscale`: works on as many at once as there are, between these.
+    /// `autoscale`: work on as many tasks at once as there are, within these limits.
     Autoscale {
-        /// So many at least.
+        /// Lower limit.
         min: usize,
-        /// So many at most.
+        /// Upper limit.
         max: usize,
-        /// How long it holds; for ever if none.
+        /// Time after which the order is undone. `None` means never.
         hold: Option<Duration>,
     },
-    /// `add-consumer`: takes tasks from a queue.
+    /// `add-consumer`: take tasks from a queue.
     AddConsumer {
         /// Its name.
         queue: String,
     },
-    /// `cancel-consumer`: takes no more tasks from a queue.
+    /// `cancel-consumer`: take no more tasks from a queue.
     CancelConsumer {
         /// Its name.
         queue: String,
     },
-    /// `call`: starts a task by its name. The answer is a [`CallAnswer`](crate::CallAnswer).
+    /// `call`: start a task by its name. The answer is a [`CallAnswer`](crate::CallAnswer).
     Call(TaskCall),
-    /// `purge`: throws away what waits in queues. The answer is a [`PurgeAnswer`](crate::PurgeAnswer).
+    /// `purge`: delete the waiting tasks of queues. The answer is a [`PurgeAnswer`](crate::PurgeAnswer).
     Purge(QueuePurge),
-    /// `retry`: has tasks that have ended run again. The answer is a [`RetryAnswer`](crate::RetryAnswer).
+    /// `retry`: run tasks again that have ended. The answer is a [`RetryAnswer`](crate::RetryAnswer).
     Retry {
         /// Ids of tasks in their queue.
         ids: Vec<String>,
     },
-    /// `shutdown`: begins nothing more and ends.
+    /// `shutdown`: start no tasks and exit.
     Shutdown {
-        /// Ends as well what runs.
+        /// True to end running tasks as well.
         now: bool,
     },
-    /// `restart`: the program begins anew.
+    /// `restart`: restart the program.
     Restart,
-    /// `pool-restart`: what works on tasks begins anew, and the program goes on.
+    /// `pool-restart`: restart the pool. The program continues.
     PoolRestart,
 }
 
-/// Why an order can't be read.
+/// Error in an order's arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderError {
     /// The argument.
     pub argument: String,
-    /// What is wrong with it, and what is expected.
+    /// The error and the expected value.
     pub detail: String,
 }
 
@@ -167,7 +138,7 @@ impl fmt::Display for OrderError {
 
 impl std::error::Error for OrderError {}
 
-/// How often tasks are begun: so many in so long.
+/// Limit on the number of tasks that start per second, minute or hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
@@ -194,7 +165,7 @@ impl Rate {
         Ok((count > 0).then_some(Self { count, unit }))
     }
 
-    /// The time from one beginning to the next.
+    /// Returns the time between two starts.
     #[must_use]
     pub fn interval(self) -> Duration {
         let unit = match self.unit {
@@ -214,30 +185,7 @@ impl fmt::Display for Rate {
 
 impl Order {
     /// Methods that a worker of a queue may know.
-    pub const METHODS: [&str; 22] = [
-        "scheduled",
-        "reserved",
-        "revoked",
-        "active-queues",
-        "queues",
-        "query",
-        "rate-limit",
-        "time-limit",
-        "revoke",
-        "pause",
-        "resume",
-        "pool-grow",
-        "pool-shrink",
-        "autoscale",
-        "add-consumer",
-        "cancel-consumer",
-        "call",
-        "purge",
-        "retry",
-        "shutdown",
-        "restart",
-        "pool-restart",
-    ];
+    pub const METHODS: [&str; Names::Queue.count()] = Names::Queue.select();
 
     /// Reads a method with its arguments; none if it is not one of [`Order::METHODS`].
     ///
@@ -307,7 +255,7 @@ pub(crate) fn wrong(argument: &str, detail: impl Into<String>) -> OrderError {
     OrderError { argument: argument.to_owned(), detail: detail.into() }
 }
 
-/// Arguments that are read one after the other.
+/// Reads arguments one after the other.
 pub(crate) struct Arguments<'a> {
     given: &'a Fields,
     known: Vec<&'static str>,
@@ -386,7 +334,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// One of these words, in upper or lower case.
+    /// Reads one of these words, in upper or lower case.
     pub(crate) fn word(&mut self, name: &'static str, words: &[&'static str]) -> Result<Option<&'static str>, OrderError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let word = value.as_str().and_then(|text| words.iter().find(|word| word.eq_ignore_ascii_case(text)));
@@ -427,6 +375,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::method::{CHANGING_METHODS, READING_METHODS, SINGLE_METHODS};
 
     fn read(method: &str, arguments: Value) -> Result<Option<Order>, String> {
         let arguments = serde_json::from_value(arguments).expect("an object");

@@ -1,44 +1,45 @@
-//! What every program with a channel may be asked to change in itself: how much it tells.
+//! Orders for every program with a channel, which change the events and log lines that it sends.
 
 use std::time::Duration;
 
 use crate::event::Fields;
+use crate::method::Names;
 use crate::order::{Arguments, OrderError, wrong};
 
-/// What a program tells of what begins, by name.
+/// Levels of events: which new processes a program sends.
 pub const EVENT_LEVELS: [&str; 4] = ["all", "roots", "off", "watched"];
-/// Which lines of logs a program sends, by the least one.
+/// Lowest level of the log lines that a program sends, or `off`.
 pub const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What a program is asked to change in itself.
+/// An order for the client library of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProgramOrder {
-    /// `enable-events` and `disable-events`: how much is told of what begins.
+    /// `enable-events` and `disable-events`: set the level of events.
     Events {
-        /// Of processes of this kind; none for any.
+        /// Kind of the processes. `None` means any kind.
         kind: Option<String>,
-        /// Of processes whose names fit this pattern; none for any.
+        /// Pattern of the processes' names. `None` means any name.
         name: Option<String>,
         /// One of [`EVENT_LEVELS`].
         level: &'static str,
-        /// How long it holds; for ever if none.
+        /// Time after which the order is undone. `None` means never.
         hold: Option<Duration>,
     },
-    /// `log-level`: which lines of logs are sent.
+    /// `log-level`: set the lowest level of log lines.
     LogLevel {
         /// One of [`LOG_LEVELS`].
         level: &'static str,
-        /// How long it holds; for ever if none.
+        /// Time after which the order is undone. `None` means never.
         hold: Option<Duration>,
     },
-    /// `heartbeat`: says at once that it is alive.
+    /// `heartbeat`: send a heartbeat now.
     Heartbeat,
 }
 
 impl ProgramOrder {
     /// Methods that every program knows.
-    pub const METHODS: [&str; 4] = ["enable-events", "disable-events", "log-level", "heartbeat"];
+    pub const METHODS: [&str; Names::Switch.count()] = Names::Switch.select();
 
     /// Reads a method with its arguments; none if it is not one of [`ProgramOrder::METHODS`].
     ///

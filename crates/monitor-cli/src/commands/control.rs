@@ -1,9 +1,13 @@
-//! `monitor control`
+//! `monitor control`: a subcommand for each method of [`Method::ALL`] that changes something and has no command of its own.
+//!
+//! The options of all methods are also options of `monitor control` itself, where they are hidden: they may precede the method, and an option that a
+//! method doesn't have is an error that names the methods that have it. Words that are no subcommand are a method of the program's own.
 
-use std::time::Duration;
-
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser, ValueParser};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use monitor_tasks::reading::did_you_mean;
-use monitor_wire::{CHANGING_METHODS, Fields, Order, ProgramOrder, READING_METHODS, SINGLE_METHODS, check_arguments};
+use monitor_wire::{Argument, ArgumentKind, CHANGING_METHODS, Fields, Method, MethodScope, check_arguments};
 use serde_json::Value;
 
 use super::asking::{self, Whom, ask};
@@ -33,155 +37,225 @@ Examples:
 
 A program does what its MONITOR_COMMANDS allows: `all`, or names of methods, as in `read,pause,resume`.";
 
-/// Tells the workers that are online what to do, and waits until each has done it
-#[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+/// The method of the program's own, and its arguments.
+const OWN_METHOD: &str = "method";
+const OWN_ARGUMENTS: &str = "arguments";
+const LIST: &str = "list";
+
+#[derive(Debug)]
 pub(crate) struct Args {
-    /// What to do: `rate-limit NAME RATE`, `time-limit NAME SOFT [HARD]`, `revoke ID…`, `pause`, `resume`, `pool-grow N`, `pool-shrink N`,
-    /// `autoscale MIN MAX`, `add-consumer QUEUE`, `cancel-consumer QUEUE`, `shutdown`, `restart`, `pool-restart`, `enable-events [LEVEL]`,
-    /// `disable-events`, `log-level LEVEL`, `heartbeat`, or a method of the program's own
-    #[arg(required_unless_present = "list")]
-    method: Option<String>,
-    /// Its arguments; those of a program's own method as NAME=VALUE, where a value may be JSON
-    #[arg(value_name = "ARGUMENT")]
-    words: Vec<String>,
-    /// A limit, a pause, a size of the pool or a level returns by itself after so long
-    #[arg(long = "for", value_name = "DURATION", value_parser = monitor_duration::read_positive)]
-    hold: Option<Duration>,
-    /// With `revoke`: ends those of the tasks that run
-    #[arg(long)]
-    terminate: bool,
-    /// With `shutdown`: ends what runs
-    #[arg(long)]
-    now: bool,
-    /// With `enable-events` and `disable-events`: processes of this kind
-    #[arg(long)]
-    kind: Option<String>,
-    /// With these: processes whose names fit this pattern, where `*` is anything and `?` one character
-    #[arg(long, value_name = "GLOB")]
-    name: Option<String>,
-    /// Names what there is, with the workers that do it now
-    #[arg(long, conflicts_with = "method")]
-    list: bool,
-    #[command(flatten)]
+    matches: ArgMatches,
     whom: Whom,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let Some(method) = &args.method else { return asking::list(&args.whom.connection, "operate") };
-    let mut arguments = read(method, args).map_err(Misused)?;
-    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
-    match (&**method, &words[..]) {
-        ("revoke", ids) => drop(arguments.insert("ids".to_owned(), queue::full_ids(&args.whom.connection, ids)?.into())),
-        ("rate-limit" | "time-limit", [name, ..]) => queue::warn_of_unknown_name(&args.whom.connection, name)?,
-        _ => {}
-    }
-    ask(&args.whom, method, arguments)
-}
-
-/// The arguments of a method, as the API has them.
-fn read(method: &str, args: &Args) -> Result<Fields, String> {
-    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
-    let mut fields = Fields::new();
-    let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-    match (method, &words[..]) {
-        ("cancel", _) => return Err("say `monitor cancel ID`, which tells each worker what it runs of it".to_owned()),
-        (method, _) if READING_METHODS.contains(&method) => return Err(format!("say `monitor inspect {method}`")),
-        (single, _) if SINGLE_METHODS.contains(&single) => return Err(format!("say `monitor {single}`: one worker does it")),
-        ("rate-limit", [name, rate]) => {
-            put("name", (*name).into());
-            put("rate", (*rate).into());
-        }
-        ("time-limit", [name, soft, hard @ ..]) if hard.len() < 2 => {
-            put("name", (*name).into());
-            for (key, text) in [("soft_ms", Some(soft)), ("hard_ms", hard.first())] {
-                if let Some(ms) = text.map(|text| milliseconds(text)).transpose()?.flatten() {
-                    put(key, ms.into());
-                }
+impl clap::Args for Args {
+    fn augment_args(command: Command) -> Command {
+        let own = |id: &'static str| Arg::new(id).hide(true).value_parser(StringValueParser::new());
+        let mut options: Vec<Arg> = Vec::new();
+        for option in methods().flat_map(|method| method.arguments).filter(|argument| argument.option.is_some()).map(arg) {
+            if options.iter().all(|other| other.get_id() != option.get_id()) {
+                options.push(option.hide(true).global(true));
             }
         }
-        ("revoke", [_, ..]) => put("ids", words.clone().into()),
-        ("pool-grow" | "pool-shrink", [count]) => put("n", number(count)?),
-        ("autoscale", [min, max]) => {
-            put("min", number(min)?);
-            put("max", number(max)?);
-        }
-        ("add-consumer" | "cancel-consumer", [queue]) => put("queue", (*queue).into()),
-        ("enable-events" | "log-level", [level]) => put("level", (*level).into()),
-        ("pause" | "resume" | "shutdown" | "restart" | "pool-restart" | "enable-events" | "disable-events" | "heartbeat", []) => {}
-        (known, _) if Order::METHODS.contains(&known) || ProgramOrder::METHODS.contains(&known) => {
-            return Err(format!("{known} is said as `monitor control {}`", usage(known)));
-        }
-        (_, own) => {
-            for word in own {
-                let Some((name, value)) = word.split_once('=') else {
-                    let near = did_you_mean(method, CHANGING_METHODS);
-                    return Err(format!("{word:?}: expected NAME=VALUE, as {method:?} is a method of the program's own{near}"));
-                };
-                put(name, serde_json::from_str(value).unwrap_or_else(|_| value.into()));
-            }
-        }
+        Whom::augment_args(command)
+            .mut_args(|arg| arg.global(true))
+            .about("Tell the workers that are online what to do, and wait until each has done it")
+            .override_usage("monitor control [OPTIONS] METHOD [ARGUMENT]...\n       monitor control [OPTIONS] --list")
+            .after_help(format!("{EXAMPLES}\n\n{}", exit::HELP))
+            .subcommand_help_heading("Methods")
+            .subcommand_negates_reqs(true)
+            .disable_help_subcommand(true)
+            .arg(own(OWN_METHOD).value_name("METHOD").required_unless_present(LIST))
+            .arg(own(OWN_ARGUMENTS).num_args(0..))
+            .arg(
+                Arg::new(LIST)
+                    .long(LIST)
+                    .action(ArgAction::SetTrue)
+                    .conflicts_with(OWN_METHOD)
+                    .help("List all methods, with the workers that do them now"),
+            )
+            .args(options)
+            .subcommands(methods().map(subcommand))
     }
-    for (is_given, option, takers) in [
-        (
-            args.hold.is_some(),
-            "--for",
-            &["rate-limit", "time-limit", "pause", "autoscale", "enable-events", "disable-events", "log-level"][..],
-        ),
-        (args.kind.is_some(), "--kind", &["enable-events", "disable-events"]),
-        (args.name.is_some(), "--name", &["enable-events", "disable-events"]),
-        (args.terminate, "--terminate", &["revoke"]),
-        (args.now, "--now", &["shutdown"]),
-    ] {
-        if is_given && !takers.contains(&method) {
-            return Err(format!("{option} is for {}", takers.join(", ")));
-        }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
     }
-    if let Some(hold) = args.hold {
-        put("for_ms", monitor_duration::milliseconds(hold).into());
-    }
-    for (name, text) in [("kind", &args.kind), ("name", &args.name)] {
-        if let Some(text) = text {
-            put(name, text.as_str().into());
-        }
-    }
-    if args.terminate {
-        put("terminate", true.into());
-    }
-    if args.now {
-        put("now", true.into());
-    }
-    check_arguments(method, &fields).map_err(|error| error.to_string())?;
-    Ok(fields)
 }
 
-/// How a method and its arguments are written.
-fn usage(method: &str) -> String {
-    let arguments = match method {
-        "rate-limit" => " NAME 10/s",
-        "time-limit" => " NAME SOFT [HARD]",
-        "revoke" => " ID…",
-        "pool-grow" | "pool-shrink" => " N",
-        "autoscale" => " MIN MAX",
-        "add-consumer" | "cancel-consumer" => " QUEUE",
-        "enable-events" => " [LEVEL]",
-        "log-level" => " LEVEL",
-        _ => "",
+impl FromArgMatches for Args {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let of_method = matches.subcommand().map_or(matches, |(_, of_method)| of_method);
+        Ok(Self { matches: matches.clone(), whom: Whom::from_arg_matches(of_method)? })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Returns the methods that are subcommands.
+fn methods() -> impl Iterator<Item = &'static Method> {
+    Method::ALL.iter().filter(|method| method.scope != MethodScope::Read && !method.has_own_command())
+}
+
+fn subcommand(method: &'static Method) -> Command {
+    let words = method.arguments.iter().filter(|argument| argument.option.is_none());
+    let words = words.map(|argument| match (argument.kind, is_required(method, argument)) {
+        (ArgumentKind::TaskIds, _) => format!(" {}…", value_name(argument)),
+        (_, true) => format!(" {}", value_name(argument)),
+        (_, false) => format!(" [{}]", value_name(argument)),
+    });
+    let usage = format!("monitor control {}{} [OPTIONS]", method.name, words.collect::<String>());
+    let args = method.arguments.iter().map(|argument| match argument.option {
+        Some(_) => arg(argument),
+        None => arg(argument).required(is_required(method, argument)),
+    });
+    Command::new(method.name).about(method.help).override_usage(usage).after_help(exit::HELP).args(args)
+}
+
+/// Returns true if a word can't be left out: it is required, or another one follows it.
+fn is_required(method: &Method, argument: &Argument) -> bool {
+    argument.is_required || method.arguments.iter().rfind(|argument| argument.option.is_none()) != Some(argument)
+}
+
+/// Returns the id of an argument. A positional argument and an option may have the same name in the table, so that their ids differ.
+fn id(argument: &Argument) -> String {
+    argument.option.map_or_else(|| argument.name.to_owned(), |option| format!("--{option}"))
+}
+
+fn value_name(argument: &Argument) -> String {
+    match argument.kind {
+        ArgumentKind::TaskIds => "ID".to_owned(),
+        ArgumentKind::Glob => "GLOB".to_owned(),
+        ArgumentKind::Rate => "10/s".to_owned(),
+        ArgumentKind::Duration if argument.option.is_some() => "DURATION".to_owned(),
+        _ => argument.name.trim_end_matches("_ms").to_uppercase(),
+    }
+}
+
+fn arg(argument: &'static Argument) -> Arg {
+    let arg = Arg::new(id(argument)).help(argument.help);
+    let arg = if let Some(option) = argument.option { arg.long(option) } else { arg };
+    if argument.kind == ArgumentKind::Switch {
+        return arg.action(ArgAction::SetTrue);
+    }
+    let parser = match argument.kind {
+        ArgumentKind::Duration if argument.option.is_some() => ValueParser::new(|text: &str| milliseconds(text).map(Value::from)),
+        // A limit of 0 is none.
+        ArgumentKind::Duration => ValueParser::new(|text: &str| match text {
+            "0" => Ok(Value::Null),
+            _ => milliseconds(text).map(Value::from).map_err(|error| format!("{error}, or 0 for none")),
+        }),
+        ArgumentKind::Count => ValueParser::new(|text: &str| text.parse::<u64>().map(Value::from).map_err(|_| "expected a number")),
+        ArgumentKind::Word(words) => ValueParser::new(Words(words)),
+        _ => ValueParser::new(|text: &str| Ok::<_, std::convert::Infallible>(Value::from(text))),
     };
-    format!("{method}{arguments}")
+    let arg = arg.value_parser(parser).value_name(value_name(argument));
+    if argument.kind == ArgumentKind::TaskIds { arg.num_args(1..) } else { arg }
 }
 
-/// A duration as milliseconds; none for `0`.
-fn milliseconds(text: &str) -> Result<Option<u64>, String> {
-    if text == "0" {
-        return Ok(None);
+fn milliseconds(text: &str) -> Result<u64, String> {
+    monitor_duration::read_positive(text).map(monitor_duration::milliseconds).map_err(|error| error.to_string())
+}
+
+/// Offers words for help and completion. Any other word is passed on, because [`check_arguments`] has better errors.
+#[derive(Debug, Clone)]
+struct Words(&'static [&'static str]);
+
+impl TypedValueParser for Words {
+    type Value = Value;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &std::ffi::OsStr) -> Result<Value, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value).map(Value::from)
     }
-    let duration = monitor_duration::read_positive(text).map_err(|error| format!("{text:?}: {error}, or 0 for none"))?;
-    Ok(Some(monitor_duration::milliseconds(duration)))
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
 }
 
-fn number(text: &str) -> Result<Value, String> {
-    text.parse::<u64>().map(Value::from).map_err(|_| format!("{text:?}: expected a number"))
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let connection = &args.whom.connection;
+    if args.matches.get_flag(LIST) {
+        if let Some(method) = args.matches.subcommand_name() {
+            return Err(Misused(format!("--list takes no method, but {method:?} is one")).into());
+        }
+        return asking::list(connection, "operate");
+    }
+    let (name, mut arguments) = read(&args.matches).map_err(Misused)?;
+    for argument in Method::of(&name).into_iter().flat_map(|method| method.arguments) {
+        match (argument.kind, arguments.get_mut(argument.name)) {
+            (ArgumentKind::TaskIds, Some(Value::Array(ids))) => {
+                let words: Vec<&str> = ids.iter().filter_map(Value::as_str).collect();
+                *ids = queue::full_ids(connection, &words)?.into_iter().map(Value::from).collect();
+            }
+            (ArgumentKind::TaskName, Some(Value::String(name))) => queue::warn_of_unknown_name(connection, name)?,
+            _ => {}
+        }
+    }
+    ask(&args.whom, &name, arguments)
+}
+
+/// Returns the method and its arguments, as the API has them.
+fn read(matches: &ArgMatches) -> Result<(String, Fields), String> {
+    let own = matches.get_one::<String>(OWN_METHOD);
+    let (name, of_method) = match (own, matches.subcommand()) {
+        (None, Some((name, of_method))) => (name, of_method),
+        (Some(own), None) => (own.as_str(), matches),
+        (Some(own), Some((name, _))) => return Err(not_a_pair(own, name)),
+        (None, None) => return Err("which method? `monitor control --help` lists them".to_owned()),
+    };
+    let method = Method::of(name);
+    match method.filter(|_| own.is_some()) {
+        Some(method) if method.scope == MethodScope::Read => return Err(format!("say `monitor inspect {name}`")),
+        Some(method) if method.is_single => return Err(format!("say `monitor {name}`: one worker does it")),
+        Some(_) => return Err("say `monitor cancel ID`, which tells each worker what it runs of it".to_owned()),
+        None => {}
+    }
+    let arguments = method.map_or(&[][..], |method| method.arguments);
+    check_options(of_method, arguments)?;
+    let mut fields = Fields::new();
+    for argument in arguments {
+        if let Some(value) = value(of_method, argument) {
+            fields.insert(argument.name.to_owned(), value);
+        }
+    }
+    for word in of_method.try_get_many::<String>(OWN_ARGUMENTS).ok().flatten().into_iter().flatten() {
+        let (key, value) = word.split_once('=').ok_or_else(|| not_a_pair(name, word))?;
+        fields.insert(key.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into()));
+    }
+    check_arguments(name, &fields).map_err(|error| error.to_string())?;
+    Ok((name.to_owned(), fields))
+}
+
+fn not_a_pair(method: &str, word: &str) -> String {
+    let near = did_you_mean(method, CHANGING_METHODS);
+    format!("{word:?}: expected NAME=VALUE, as {method:?} is a method of the program's own{near}")
+}
+
+/// Refuses options that a method doesn't have.
+fn check_options(given: &ArgMatches, arguments: &[Argument]) -> Result<(), String> {
+    for argument in methods().flat_map(|method| method.arguments) {
+        let Some(option) = argument.option else { continue };
+        let is_given = given.value_source(&id(argument)) == Some(ValueSource::CommandLine);
+        if is_given && arguments.iter().all(|known| known.option != Some(option)) {
+            let takers = methods().filter(|method| method.arguments.iter().any(|known| known.option == Some(option)));
+            return Err(format!("--{option} is for {}", takers.map(|method| method.name).collect::<Vec<_>>().join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the value of an argument, or `None` if it is not given.
+fn value(given: &ArgMatches, argument: &Argument) -> Option<Value> {
+    let id = id(argument);
+    match argument.kind {
+        ArgumentKind::Switch => given.get_flag(&id).then_some(true.into()),
+        ArgumentKind::TaskIds => given.get_many::<Value>(&id).map(|ids| ids.cloned().collect()),
+        _ => given.get_one::<Value>(&id).filter(|value| !value.is_null()).cloned(),
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +273,7 @@ mod tests {
 
     fn arguments(line: &str) -> Result<Value, String> {
         let cli = Cli::try_parse_from(std::iter::once("control").chain(line.split(' '))).map_err(|error| error.to_string())?;
-        read(&cli.args.method.clone().unwrap(), &cli.args).map(|fields| json!(fields))
+        read(&cli.args.matches).map(|(_, fields)| json!(fields))
     }
 
     #[test]
@@ -212,6 +286,9 @@ mod tests {
             ("time-limit render 500ms", json!({"name": "render", "soft_ms": 500})),
             ("revoke a b --terminate", json!({"ids": ["a", "b"], "terminate": true})),
             ("pause --for 5m -d a@h", json!({"for_ms": 300_000})),
+            ("-d a@h --for 5m pause", json!({"for_ms": 300_000})),
+            ("-d a@h cache-clear name=films --json", json!({"name": "films"})),
+            ("--kind job disable-events", json!({"kind": "job"})),
             ("resume", json!({})),
             ("pool-grow 2", json!({"n": 2})),
             ("autoscale 2 8", json!({"min": 2, "max": 8})),
@@ -238,7 +315,7 @@ mod tests {
             ("rate-limit render", "monitor control rate-limit NAME 10/s"),
             ("rate-limit render ten", "\"ten\" is no rate"),
             ("rate-limt render 10/s", "did you mean rate-limit?"),
-            ("time-limit render soon", "\"soon\""),
+            ("time-limit render soon", "invalid value 'soon' for '<SOFT>'"),
             ("time-limit render 30s 10s", "`soft_ms`"),
             ("revoke", "revoke ID…"),
             ("pool-grow two", "expected a number"),

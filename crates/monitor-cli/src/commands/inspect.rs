@@ -1,6 +1,7 @@
 //! `monitor inspect`
 
-use monitor_wire::{Fields, READING_METHODS};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use monitor_wire::{Fields, Method, MethodScope};
 
 use super::asking::{self, Whom, ask};
 use super::queue::completed_ids;
@@ -22,10 +23,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// What to ask: `ping`, whether they answer; `stats`, their memory, processor time, pool and what waits to be sent; `active`, what runs;
-    /// `registered`, which functions they have; `conf`, their settings; and of workers of queues: `scheduled`, tasks that wait for their time;
-    /// `reserved`, those that wait for their turn; `revoked`; `active-queues`; `query ID…`, what they know of these tasks
-    #[arg(value_parser = READING_METHODS, required_unless_present = "list")]
+    /// What to ask
+    #[arg(value_parser = methods(), required_unless_present = "list")]
     method: Option<String>,
     /// Ids of tasks in their queue, or the six or more digits that one begins with, for `query`
     #[arg(value_name = "ID")]
@@ -35,6 +34,11 @@ pub(crate) struct Args {
     list: bool,
     #[command(flatten)]
     whom: Whom,
+}
+
+fn methods() -> PossibleValuesParser {
+    let reading = Method::ALL.iter().filter(|method| method.scope == MethodScope::Read);
+    PossibleValuesParser::new(reading.map(|method| PossibleValue::new(method.name).help(method.help)))
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {

@@ -135,10 +135,9 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active`, `registered`,
-/// `conf`, `scheduled`, `reserved`, `revoked`, `active-queues`, `queues` and `query` want `read`, all others `operate`. `call`, `purge` and
-/// `retry` are done by one worker of those that are meant. With `until_us` the command is durable: what no worker has taken by the end of the
-/// time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
+/// Asks workers to do something, and answers once each of them has its line, or the time is over. With `until_us` the command is durable: what
+/// no worker has taken by the end of the time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however
+/// often it is sent.
 #[utoipa::path(
     post,
     path = "/api/v1/commands",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json};
-use monitor_wire::{Problem, StreamMessage};
+use monitor_wire::{Method, Problem, StreamMessage};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
@@ -73,6 +73,24 @@ fn webhooks() -> Value {
     }}})
 }
 
+/// Returns a table of the methods that workers may know.
+fn methods() -> String {
+    let row = |method: &Method| {
+        let argument = |argument: &monitor_wire::Argument| {
+            let optional = if argument.is_required { "" } else { "?" };
+            let unit = argument.kind.unit().map(|unit| format!(" in {unit}")).unwrap_or_default();
+            format!("`{}{optional}` ({}{unit})", argument.name, argument.kind.as_str())
+        };
+        let arguments: Vec<String> = method.arguments.iter().map(argument).collect();
+        let single = if method.is_single { ", by one of the workers" } else { "" };
+        format!("\n| `{}` | `{}` | {} | {}{single} |", method.name, method.scope, arguments.join(", "), method.help)
+    };
+    let rows: String = Method::ALL.iter().map(row).collect();
+    format!(
+        "Any other method is a program's own and needs the scope `operate`.\n\n| method | scope | arguments | effect |\n|---|---|---|---|{rows}"
+    )
+}
+
 /// A root's id, or its number.
 const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
 
@@ -90,6 +108,7 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Va
         "login": {"type": "apiKey", "in": "cookie", "name": SESSION, "description": "From `POST /login`; by https its name begins with `__Host-`"},
     });
     whole["webhooks"] = webhooks();
+    whole["paths"]["/api/v1/commands"]["post"]["description"] = methods().into();
     widen(&mut whole["components"]);
     open_parts(&mut whole["components"]["schemas"]);
     let paths = whole["paths"].as_object_mut().expect("paths");

@@ -1,4 +1,5 @@
 use expect_test::expect_file;
+use monitor_wire::{Argument, Method};
 use serde_json::{Value, json};
 
 use crate::stream::Reader;
@@ -254,6 +255,29 @@ async fn the_page_knows_this_description() {
     let description = server.ask("/api/openapi.json").await;
     let text = format!("{description:#}\n");
     expect_file!["../../../monitor-web/app/src/api/openapi.json"].assert_eq(&text);
+}
+
+/// The page's table of methods is made from the wire's: after a change `UPDATE_EXPECT=1`.
+#[test]
+fn the_page_knows_the_methods_of_workers() {
+    let argument = |argument: &Argument| {
+        let mut field = json!({"name": argument.name, "kind": argument.kind.as_str()});
+        if !argument.is_required {
+            field["isOptional"] = true.into();
+        }
+        field
+    };
+    let row = |method: &Method| {
+        let arguments: Vec<Value> = method.arguments.iter().map(argument).collect();
+        let (scope, has_own_command) = (method.scope.as_str(), method.has_own_command());
+        format!("  {},\n", json!({"name": method.name, "scope": scope, "hasOwnCommand": has_own_command, "arguments": arguments}))
+    };
+    let text = format!(
+        "/** Generated from the table of methods in monitor-wire by `UPDATE_EXPECT=1 cargo test -p monitor-server --test http openapi`. */\n\
+         import type {{ Method }} from \"../model/orders.ts\";\n\nexport const METHODS: readonly Method[] = [\n{}];\n",
+        Method::ALL.iter().map(row).collect::<String>()
+    );
+    expect_file!["../../../monitor-web/app/src/api/methods.ts"].assert_eq(&text);
 }
 
 /// The schema of an answer, with all that it refers to.

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use monitor_wire::{CommandOrder, CommandStatus, Fields, Order, ProcessId, ProgramOrder, READING_METHODS, RootId};
+use monitor_wire::{
+    CommandOrder, CommandStatus, Fields, Method, MethodGroup, MethodScope, Order, ProcessId, ProgramOrder, READING_METHODS, RootId,
+};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -14,10 +16,6 @@ use crate::settings::Allowed;
 use crate::ship::shipper::Shared;
 use monitor_spool::now_us;
 
-/// What every program tells when it is asked.
-const READING: [&str; 5] = ["ping", "stats", "active", "registered", "conf"];
-/// What every program does, if it is allowed.
-const CHANGING: [&str; 5] = ["cancel", "enable-events", "disable-events", "log-level", "heartbeat"];
 /// A server takes so many names of methods.
 const MOST_METHODS: usize = 64;
 /// So many own methods run at once.
@@ -30,13 +28,19 @@ static RUNNING: AtomicUsize = AtomicUsize::new(0);
 /// Status, answer, and why there is none.
 pub(super) type Answered = (CommandStatus, Option<Value>, Option<String>);
 
+/// Returns the methods that the client library executes in every program: those that read, or those that change something.
+fn of_library(is_reading: bool) -> impl Iterator<Item = &'static str> {
+    let methods = Method::ALL.iter().filter(|method| method.group != MethodGroup::Queue);
+    methods.filter(move |method| (method.scope == MethodScope::Read) == is_reading).map(|method| method.name)
+}
+
 /// Names of what the program does when it is asked.
 pub(super) fn offered(allowed: &Allowed) -> Vec<&'static str> {
     let own = commands::names().into_iter().filter(|name| commands::is_method(name));
     let of_source = commands::source().map(commands::TaskSource::methods).unwrap_or_default();
     let (reading, changing): (Vec<&str>, Vec<&str>) = of_source.iter().partition(|name| READING_METHODS.contains(name));
-    let changing = CHANGING.into_iter().chain(changing).chain(own).filter(|name| allowed.allows(name));
-    let mut offered: Vec<&str> = READING.into_iter().chain(reading).collect();
+    let changing = of_library(false).chain(changing).chain(own).filter(|name| allowed.allows(name));
+    let mut offered: Vec<&str> = of_library(true).chain(reading).collect();
     for name in changing {
         if !offered.contains(&name) {
             offered.push(name);
@@ -60,7 +64,7 @@ pub(super) async fn answer(listener: &Listener, order: &CommandOrder) -> Answere
             source::conf(conf).await
         }
         known if source::is_asked(known) => source::answer(allowed, order).await,
-        changing if CHANGING.contains(&changing) && !allowed.allows(changing) => refused(changing),
+        changing if of_library(false).any(|name| name == changing) && !allowed.allows(changing) => refused(changing),
         "cancel" => cancel(&order.arguments),
         known if ProgramOrder::METHODS.contains(&known) => program::answer(shared, order).await,
         own => match commands::find(own) {

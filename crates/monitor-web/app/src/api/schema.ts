@@ -775,10 +775,45 @@ export interface paths {
         get: operations["get_commands"];
         put?: never;
         /**
-         * Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active`, `registered`,
-         *     `conf`, `scheduled`, `reserved`, `revoked`, `active-queues`, `queues` and `query` want `read`, all others `operate`. `call`, `purge` and
-         *     `retry` are done by one worker of those that are meant. With `until_us` the command is durable: what no worker has taken by the end of the
-         *     time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
+         * Asks workers to do something, and answers once each of them has its line, or the time is over. With `until_us` the command is durable: what
+         *     no worker has taken by the end of the time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however
+         *     often it is sent.
+         * @description Any other method is a program's own and needs the scope `operate`.
+         *
+         *     | method | scope | arguments | effect |
+         *     |---|---|---|---|
+         *     | `ping` | `read` |  | Check that they answer |
+         *     | `stats` | `read` |  | Show memory, processor time, the pool, and the number of records that wait to be sent |
+         *     | `active` | `read` |  | List the processes that run |
+         *     | `registered` | `read` |  | List the functions that are monitored |
+         *     | `scheduled` | `read` |  | List tasks that wait for their time |
+         *     | `reserved` | `read` |  | List tasks that wait for their turn |
+         *     | `revoked` | `read` |  | List the ids of revoked tasks |
+         *     | `active-queues` | `read` |  | List the queues that they take tasks from |
+         *     | `queues` | `read` |  | List the queues that they know, with the number of waiting tasks |
+         *     | `query` | `read` | `ids` (ids) | Show the state of these tasks |
+         *     | `conf` | `read` |  | Show their settings, with secrets masked |
+         *     | `cancel` | `operate` | `root_id` (text), `process?` (text), `processes?` (texts) | Cancel processes of a tree |
+         *     | `pause` | `operate` | `for_ms?` (duration in ms) | Start no more tasks. Running tasks continue |
+         *     | `resume` | `operate` |  | End a pause |
+         *     | `pool-grow` | `operate` | `n` (count) | Work on more tasks at once |
+         *     | `pool-shrink` | `operate` | `n` (count) | Work on fewer tasks at once, at least on one |
+         *     | `autoscale` | `operate` | `min` (count), `max` (count), `for_ms?` (duration in ms) | Work on as many tasks at once as there are, within these limits |
+         *     | `rate-limit` | `operate` | `name` (text), `rate` (text), `for_ms?` (duration in ms) | Start tasks of a name no more often than this in each worker |
+         *     | `time-limit` | `operate` | `name` (text), `soft_ms?` (duration in ms), `hard_ms?` (duration in ms), `for_ms?` (duration in ms) | Limit the running time of tasks of a name that start from now on |
+         *     | `add-consumer` | `operate` | `queue` (text) | Take tasks from a queue |
+         *     | `cancel-consumer` | `operate` | `queue` (text) | Take no more tasks from a queue |
+         *     | `revoke` | `operate` | `ids` (ids), `terminate?` (flag) | Do not run these tasks, in these workers and in workers that start later |
+         *     | `call` | `operate` | `name` (text), `args?` (list), `kwargs?` (object), `queue?` (text), `eta_us?` (time in Unix µs), `countdown_ms?` (duration in ms), `expires_us?` (time in Unix µs) | Start a task by its name, by one of the workers |
+         *     | `purge` | `operate` | `queues?` (texts), `exclude?` (texts), `count_only?` (flag) | Delete the tasks that wait in queues, by one of the workers |
+         *     | `retry` | `operate` | `ids` (ids) | Run tasks again that have ended, by one of the workers |
+         *     | `shutdown` | `operate` | `now?` (flag) | Finish the running tasks and exit |
+         *     | `restart` | `operate` |  | Restart the program |
+         *     | `pool-restart` | `operate` |  | Restart the pool of a program that continues |
+         *     | `enable-events` | `operate` | `level?` (text), `kind?` (text), `name?` (text), `for_ms?` (duration in ms) | Send events of processes that start from now on |
+         *     | `disable-events` | `operate` | `kind?` (text), `name?` (text), `for_ms?` (duration in ms) | Send no events of processes that start from now on |
+         *     | `log-level` | `operate` | `level` (text), `for_ms?` (duration in ms) | Send only log lines of a level and of higher ones |
+         *     | `heartbeat` | `operate` |  | Send a heartbeat now |
          */
         post: operations["post_command"];
         delete?: never;

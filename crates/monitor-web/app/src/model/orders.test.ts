@@ -1,5 +1,13 @@
 import { expect, test } from "vitest";
-import { fieldsOf, offeredBy, readArguments } from "./orders.ts";
+import { en } from "../locales/parts/worker.en.ts";
+import { zh } from "../locales/parts/worker.zh.ts";
+import { CHANGING, fieldsOf, offeredBy, READING, readArguments } from "./orders.ts";
+
+test.each([["en", en], ["zh", zh]])("each method and argument has its words in %s", (_, words) => {
+  const methods = { ...READING, ...CHANGING };
+  const keys = [...Object.keys(methods).map((name) => `worker.method.${name}`), ...Object.keys(CHANGING).map((name) => `worker.effect.${name}`), ...Object.values(methods).flatMap((fields) => fields.map(({ name }) => `worker.argument.${name}`))];
+  expect(keys.filter((key) => !(key in words))).toEqual([]);
+});
 
 test("what a worker offers is sorted, and its own methods are not forgotten", () => {
   expect(offeredBy(["cache-clear", "shutdown", "ping", "cancel", "call", "purge", "retry", "pause", "query"])).toEqual({ reading: ["ping", "query"], changing: ["pause", "shutdown"], own: ["cache-clear"] });

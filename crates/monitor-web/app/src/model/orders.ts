@@ -1,60 +1,34 @@
 /** The methods that workers may know, with their arguments, and how these are read from what was typed. */
+import { METHODS } from "../api/methods.ts";
 import { readMilliseconds } from "./duration.ts";
 
 export interface Field {
   name: string;
-  kind: "text" | "count" | "duration" | "ids" | "flag" | "object";
-  isOptional?: true;
+  kind: "text" | "count" | "duration" | "time" | "ids" | "texts" | "list" | "object" | "flag";
+  isOptional?: boolean;
 }
 
-const text = (name: string): Field => ({ name, kind: "text" });
-const optional = (name: string): Field => ({ name, kind: "text", isOptional: true });
-const count = (name: string): Field => ({ name, kind: "count" });
-const duration = (name: string): Field => ({ name, kind: "duration", isOptional: true });
-const ids: Field = { name: "ids", kind: "ids" };
-const held = duration("for_ms");
+export interface Method {
+  name: string;
+  scope: string;
+  /** Trees, processes and tasks have their own buttons; to start a task, or to empty a queue, is the command line's. */
+  hasOwnCommand: boolean;
+  arguments: readonly Field[];
+}
+
+const fields = (methods: readonly Method[]): Readonly<Record<string, readonly Field[]>> => Object.fromEntries(methods.map((method) => [method.name, method.arguments]));
+const OFFERED = METHODS.filter((method) => !method.hasOwnCommand);
 
 /** Methods that only tell something. */
-export const READING: Readonly<Record<string, readonly Field[]>> = {
-  ping: [],
-  stats: [],
-  active: [],
-  registered: [],
-  scheduled: [],
-  reserved: [],
-  revoked: [],
-  "active-queues": [],
-  queues: [],
-  query: [ids],
-  conf: [],
-};
+export const READING = fields(OFFERED.filter((method) => method.scope === "read"));
 
 /** Methods that change something. */
-export const CHANGING: Readonly<Record<string, readonly Field[]>> = {
-  pause: [held],
-  resume: [],
-  "pool-grow": [count("n")],
-  "pool-shrink": [count("n")],
-  autoscale: [count("min"), count("max"), held],
-  "rate-limit": [text("name"), text("rate"), held],
-  "time-limit": [text("name"), duration("soft_ms"), duration("hard_ms"), held],
-  "add-consumer": [text("queue")],
-  "cancel-consumer": [text("queue")],
-  revoke: [ids, { name: "terminate", kind: "flag" }],
-  shutdown: [{ name: "now", kind: "flag" }],
-  restart: [],
-  "pool-restart": [],
-  "enable-events": [optional("level"), optional("kind"), optional("name"), held],
-  "disable-events": [optional("kind"), optional("name"), held],
-  "log-level": [text("level"), held],
-  heartbeat: [],
-};
+export const CHANGING = fields(OFFERED.filter((method) => method.scope !== "read"));
 
 /** All arguments of a method that is the program's own, as one object. */
 const OWN: readonly Field[] = [{ name: "arguments", kind: "object", isOptional: true }];
 
-/** Trees, processes and tasks have their own buttons; to start a task, or to empty a queue, is the command line's. */
-const ELSEWHERE = new Set(["cancel", "call", "purge", "retry"]);
+const ELSEWHERE = new Set(METHODS.filter((method) => method.hasOwnCommand).map((method) => method.name));
 
 export function fieldsOf(method: string): readonly Field[] {
   return READING[method] ?? CHANGING[method] ?? OWN;
