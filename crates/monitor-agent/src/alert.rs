@@ -2,23 +2,18 @@
 //!
 //! Nothing of a message is part of a command: its words are data on standard input, and recipients are arguments behind `--`.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
+use std::time::Duration;
 
+use monitor_notify::command::{self, Captured, Ended};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Uid, User};
 use serde_json::{Map, Value, json};
 
 /// Time after which a command is ended.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of a command's output that are reported.
-const MOST_OUTPUT: u64 = 2_000;
-/// Pause between two checks whether a command has ended.
-const LOOK: Duration = Duration::from_millis(10);
 /// Usual paths of `sendmail`.
 const PLACES: [&str; 3] = ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail"];
 
@@ -72,45 +67,17 @@ fn user() -> Option<String> {
 /// Runs a command in a group of its own, and ends the group with it.
 fn run(command: &[String], input: &[u8], timeout: Duration) -> Result<Value, String> {
     let (program, args) = command.split_first().ok_or("`command` is missing")?;
-    let failed = |error: std::io::Error| format!("{program} can't be run: {error}");
-    let (mut said, output) = std::io::pipe().map_err(failed)?;
     let mut prepared = Command::new(program);
-    prepared.args(args).stdin(Stdio::piped()).stdout(output.try_clone().map_err(failed)?).stderr(output).process_group(0);
-    let mut child = prepared.current_dir("/").spawn().map_err(failed)?;
-    // Its ends of the pipe are closed with it.
-    drop(prepared);
-    let (tell, told) = mpsc::channel();
-    let reader = move || {
-        let mut text = Vec::new();
-        let read = said.by_ref().take(MOST_OUTPUT).read_to_end(&mut text);
-        let _ = tell.send(text);
-        // Read the rest, so that more output does not end the command with SIGPIPE.
-        let _ = read.and_then(|_| std::io::copy(&mut said, &mut std::io::sink()).map(|_| 0));
-    };
-    std::thread::spawn(reader);
-    if let Some(mut stdin) = child.stdin.take() {
-        let input = input.to_vec();
-        // The command may not read its input.
-        std::thread::spawn(move || drop(stdin.write_all(&input)));
-    }
-    let end = Instant::now() + timeout;
-    let status = loop {
-        match child.try_wait().map_err(failed)? {
-            Some(status) => break Some(status),
-            None if Instant::now() >= end => break None,
-            None => std::thread::sleep(LOOK),
+    prepared.args(args).process_group(0).current_dir("/");
+    // Programs that it has left behind are in its group. If none are left there is no such group: the number isn't given again so soon.
+    let end_group = |child: &mut Child| {
+        if let Ok(group) = i32::try_from(child.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
     };
-    // End the processes that the command started. If none are left, the group does not exist; the system does not reuse its number so soon.
-    if let Ok(group) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-    if status.is_none() {
-        child.wait().map_err(failed)?;
-    }
-    let text = told.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-    let output = String::from_utf8_lossy(&text).trim().to_owned();
-    let signal = status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status));
+    let ended = command::run(prepared, Captured::Both, input, timeout, end_group);
+    let Ended { status, output } = ended.map_err(|error| format!("{program} can't be run: {error}"))?;
+    let signal = status.and_then(|status| status.signal());
     Ok(json!({"exit_code": status.and_then(|status| status.code()), "signal": signal, "in_time": status.is_some(), "output": output}))
 }
 

@@ -488,7 +488,7 @@ fn a_camera_that_fails_is_told_once_and_holds_up_nothing() {
     let output = monitor(&args).env("MONITOR_SMTP_URL", "smtp://127.0.0.1:1").assert().code(1).get_output().clone();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 7);
     let errors = String::from_utf8(output.stderr).unwrap();
-    for words in [full, "answered 500", "exit status: 3: broken", "camera mail:ops@example.com: "] {
+    for words in [full, "answered with 500", "exit status: 3: broken", "camera mail:ops@example.com: "] {
         assert!(errors.contains(words), "{words}: {errors}");
     }
     assert_eq!(errors.lines().count(), 5, "each once, and why the command failed: {errors}");

@@ -1,18 +1,15 @@
 //! The camera that starts a command.
 
-use std::io::{self, Read, Write as _};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use monitor_notify::command::{self, Captured, Ended};
 
 use super::{Camera, Picture, Result};
 use crate::state::{Mark, State};
 
-/// A command may take so long.
+/// Time after which a command is killed.
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// A command that runs is looked at so often.
-const LOOK: Duration = Duration::from_millis(10);
-/// No more of what a command says on its standard error is told, in bytes.
-const LONGEST_WORDS: u64 = 2_000;
 
 /// Starts a command for each [`Picture`], which has it as JSON on its standard input. It must end well within 60 seconds.
 ///
@@ -47,50 +44,16 @@ impl CommandCamera {
 
     fn run(&self, json: &[u8]) -> Result {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| format!("could not start {}: {error}", self.program))?;
-        let (mut input, error_output) = (child.stdin.take().expect("piped"), child.stderr.take().expect("piped"));
-        // Both pipes may fill, and what the command started may hold them open for longer than it runs itself: nobody waits for these threads.
-        let json = json.to_owned();
-        std::thread::spawn(move || {
-            // A command need not read all of it.
-            let _ = input.write_all(&json);
-        });
-        let (words, said) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let mut error_output = error_output;
-            let _ = error_output.by_ref().take(LONGEST_WORDS).read_to_end(&mut text);
-            let _ = words.send(text);
-            let _ = io::copy(&mut error_output, &mut io::sink());
-        });
-        let Some(status) = wait(&mut child, self.timeout)? else {
-            return Err(format!("{} did not end within {:?} and was killed", self.program, self.timeout).into());
-        };
-        if status.success() {
-            return Ok(());
+        command.args(&self.arguments);
+        let kill = |child: &mut Child| drop(child.kill());
+        let ended = command::run(command, Captured::Stderr, json, self.timeout, kill);
+        let Ended { status, output } = ended.map_err(|error| format!("could not start {}: {error}", self.program))?;
+        let colon = if output.is_empty() { "" } else { ": " };
+        match status {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => Err(format!("{} ended with {status}{colon}{output}", self.program).into()),
+            None => Err(format!("{} did not end within {:?} and was killed", self.program, self.timeout).into()),
         }
-        let words = said.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
-        let words = String::from_utf8_lossy(&words);
-        let words = if words.trim().is_empty() { String::new() } else { format!(": {}", words.trim()) };
-        Err(format!("{} ended with {status}{words}", self.program).into())
-    }
-}
-
-/// Waits for the end of a command; none if it had to be killed.
-fn wait(child: &mut Child, timeout: Duration) -> io::Result<Option<std::process::ExitStatus>> {
-    let deadline = Instant::now() + timeout;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() >= deadline {
-            // It may have ended meanwhile.
-            let _ = child.kill();
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(LOOK);
     }
 }
 

@@ -1,19 +1,17 @@
 //! The camera that mails.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use lettre::message::Mailbox;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::{Message, SmtpTransport, Transport as _};
 use monitor_api::InvalidSetting;
+use monitor_notify::mail;
+use monitor_notify::mail::lettre::message::Mailbox;
+use monitor_notify::mail::lettre::transport::smtp::AsyncSmtpTransportBuilder;
+use monitor_notify::mail::lettre::{AsyncSmtpTransport, Message, Tokio1Executor};
 use monitor_wire::Process;
 
 use super::{Camera, Result};
 use crate::state::{Mark, State};
 
-/// Each step of the conversation with the mail server may take so long.
-const TIMEOUT: Duration = Duration::from_secs(20);
 /// So many failed tasks are named in a mail.
 const MOST_NAMED: usize = 50;
 /// No more of an error is told, in characters.
@@ -28,7 +26,7 @@ const LONGEST_ERROR: usize = 300;
 /// # Ok::<(), monitor_receiver::InvalidSetting>(())
 /// ```
 pub struct MailCamera {
-    transport: SmtpTransport,
+    server: AsyncSmtpTransportBuilder,
     from: Mailbox,
     to: Vec<Mailbox>,
     mark: Mark,
@@ -50,23 +48,18 @@ impl MailCamera {
         let wrong = |name: &str, why: String| InvalidSetting { name: name.to_owned(), why };
         let address = |text: &str| text.parse::<Mailbox>().map_err(|error| wrong("an address of mail", format!("{text:?}: {error}")));
         // Its password is in it, and in no error.
-        let transport = SmtpTransport::from_url(server)
+        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(server)
             .map_err(|_| wrong("the mail server", "expected a URL like smtps://user:password@mail.example.com".to_owned()))?;
         let to = to.into_iter().map(|to| address(to.as_ref())).collect::<std::result::Result<Vec<_>, _>>()?;
         if to.is_empty() {
             return Err(wrong("an address of mail", "nobody is named whom the mail could go to".to_owned()));
         }
-        Ok(Self { transport: transport.timeout(Some(TIMEOUT)).build(), from: address(from)?, to, mark: Mark::default() })
+        Ok(Self { server, from: address(from)?, to, mark: Mark::default() })
     }
 
     fn mail(&self, state: &State) -> Result<Message> {
         let (title, text) = words(&state.tasks_since(self.mark).collect::<Vec<_>>());
-        let mut mail = Message::builder().from(self.from.clone()).subject(title);
-        for to in &self.to {
-            mail = mail.to(to.clone());
-        }
-        let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
-        Ok(mail.raw_header(automatic).header(ContentType::TEXT_PLAIN).body(text)?)
+        Ok(mail::begin(self.from.clone(), self.to.iter().cloned(), title).body(text)?)
     }
 }
 
@@ -100,7 +93,7 @@ impl Camera for MailCamera {
         if state.tasks_since(self.mark).next().is_none() {
             return Ok(());
         }
-        self.transport.send(&self.mail(state)?)?;
+        super::wait_for(mail::send(self.server.clone(), self.mail(state)?))??;
         self.mark = state.mark();
         Ok(())
     }

@@ -46,6 +46,15 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What a camera returns.
 pub type Result<T = ()> = std::result::Result<T, Failure>;
 
+/// Waits for a sender. The sender runs on a thread of its own, because this thread may be one of an async runtime's, which can't be entered twice.
+#[cfg(any(feature = "mail", feature = "webhook"))]
+fn wait_for<T: Send>(sending: impl Future<Output = T> + Send) -> std::io::Result<T> {
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(sending)));
+        sender.join().expect("sending doesn't panic")
+    })
+}
+
 /// Takes pictures of a state, as often as [`Receiver::camera`](crate::Receiver::camera) says, if anything happened meanwhile.
 pub trait Camera: Send {
     /// Takes a picture. Nothing is received meanwhile, and nothing is lost: the server keeps what comes.

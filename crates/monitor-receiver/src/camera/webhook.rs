@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use monitor_api::InvalidSetting;
-use reqwest::Url;
+use monitor_notify::post::{self, Post, Url};
 
 use super::{Camera, Picture, Result};
 use crate::state::{Mark, State};
 
-/// The answer must be there by then.
+/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Posts each [`Picture`] as JSON. An answer of 200 to 299 takes it; a redirection is not followed.
@@ -51,22 +51,13 @@ impl WebhookCamera {
     }
 
     fn post(&self, json: Vec<u8>) -> Result {
-        let failed = |error: reqwest::Error| format!("{} was not reached: {}", self.shown, monitor_http::with_causes(&error.without_url()));
-        let mut client = reqwest::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let mut client = post::client(TIMEOUT);
         if self.url.host_str().is_some_and(monitor_wire::is_loopback) {
             client = client.no_proxy();
         }
-        let request = client.build().map_err(failed)?.post(self.url.clone()).header("content-type", "application/json").body(json);
-        // A runtime can't be entered twice: this thread may be one of the program's own.
-        let sent = std::thread::scope(|scope| {
-            let send = scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                Ok::<_, std::io::Error>(runtime.block_on(async { request.send().await }))
-            });
-            send.join().expect("sending doesn't panic")
-        });
-        let status = sent?.map_err(failed)?.status();
-        if status.is_success() { Ok(()) } else { Err(format!("{} answered {status}", self.shown).into()) }
+        let client = client.build().map_err(|error| format!("no HTTP client can be made: {error}"))?;
+        let answer = super::wait_for(post::send(&client, Post::json(self.url.clone(), json)))??;
+        if answer.status.is_success() { Ok(()) } else { Err(format!("{} {}", self.shown, answer.words()).into()) }
     }
 }
 

@@ -3,12 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use monitor_notify::post::{Answer, Post};
 use serde_json::json;
 use sha2::Sha256;
 use url::Url;
 
-use super::request::{Answer, Post};
-use super::{Letter, Undelivered};
+use super::{Letter, Undelivered, request};
 use crate::cut::cut;
 
 /// The most that a message may have, in bytes: the robot takes 20,000 with all that is around it.
@@ -22,7 +22,7 @@ pub(super) fn request(mut url: Url, secret: Option<&str>, letter: &Letter<'_>) -
         url.query_pairs_mut().append_pair("timestamp", &now_ms.to_string()).append_pair("sign", &signature(secret, now_ms));
     }
     let title = cut(&letter.text.title, MOST_TITLE);
-    Post::json(url, &json!({"msgtype": "markdown", "markdown": {"title": title, "text": letter.text.markdown(MOST_BYTES)}}))
+    request::json(url, &json!({"msgtype": "markdown", "markdown": {"title": title, "text": letter.text.markdown(MOST_BYTES)}}))
 }
 
 /// HMAC-SHA256 by the secret over the time in milliseconds, a line feed and the secret.
@@ -33,7 +33,7 @@ fn signature(secret: &str, now_ms: u64) -> String {
 }
 
 pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
-    answer.numbered(&["errcode"])
+    request::numbered(answer, &["errcode"])
 }
 
 #[cfg(test)]

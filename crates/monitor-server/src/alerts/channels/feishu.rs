@@ -3,12 +3,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use monitor_notify::post::{Answer, Post};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use url::Url;
 
-use super::request::{Answer, Post};
-use super::{Letter, Undelivered};
+use super::{Letter, Undelivered, request};
 use crate::cut::cut;
 
 /// The most that a message may have, in bytes: a request may have 20 KB with all that is around it.
@@ -37,7 +37,7 @@ pub(super) fn request(url: Url, secret: Option<&str>, letter: &Letter<'_>) -> Po
         body["timestamp"] = letter.now_s().to_string().into();
         body["sign"] = signature(secret, letter.now_s()).into();
     }
-    Post::json(url, &body)
+    request::json(url, &body)
 }
 
 /// HMAC-SHA256 over nothing, by a key of the time in seconds, a line feed and the secret.
@@ -47,7 +47,7 @@ fn signature(secret: &str, now_s: u64) -> String {
 }
 
 pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
-    answer.numbered(&["code", "StatusCode"])
+    request::numbered(answer, &["code", "StatusCode"])
 }
 
 #[cfg(test)]

@@ -1,20 +1,15 @@
 //! Mail by SMTP.
 
-use std::time::Duration;
-
-use lettre::address::Envelope;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
-use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
 use monitor_alerts::{ChannelKind, MailTls};
+use monitor_notify::mail::lettre::address::Envelope;
+use monitor_notify::mail::lettre::message::Mailbox;
+use monitor_notify::mail::lettre::transport::smtp::authentication::Credentials;
+use monitor_notify::mail::lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use monitor_notify::mail::lettre::{Address, AsyncSmtpTransport, Message, Tokio1Executor};
 
 use super::{Letter, Undelivered};
 use crate::cut::cut;
 
-/// Each step of the conversation with the mail server may take so long.
-const TIMEOUT: Duration = Duration::from_secs(20);
 /// Begin of a certificate in a file.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// The most that a subject may have, in bytes.
@@ -33,14 +28,11 @@ pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &
         MailTls::Tls => Tls::Wrapper(parameters()?),
         MailTls::None => Tls::None,
     };
-    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).tls(tls).timeout(Some(TIMEOUT));
+    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).tls(tls);
     if let Some(user) = user {
         transport = transport.credentials(Credentials::new(user.clone(), password.unwrap_or_default()));
     }
-    match transport.build().send(mail).await {
-        Ok(answer) => Ok(format!("{} {}", answer.code(), answer.message().collect::<Vec<_>>().join(" "))),
-        Err(error) => Err(format!("{server}: {}", monitor_http::with_causes(&error)).into()),
-    }
+    monitor_notify::mail::send(transport, mail).await.map_err(|error| format!("{server}: {error}").into())
 }
 
 /// The mail server's certificate is to be signed by somebody whom the system trusts or, if there is a file, by somebody in it.
@@ -75,7 +67,7 @@ fn host_and_port(server: &str, tls: MailTls) -> Result<(&str, u16), String> {
 }
 
 /// The mail. Without any address whoever sends it says whom it goes to.
-pub(super) fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<lettre::Message, String> {
+pub(super) fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<Message, String> {
     let message = letter.message;
     let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text:?} is no address: {error}"));
     let sender = address(from)?;
@@ -84,13 +76,9 @@ pub(super) fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<let
     // Each attempt is the same mail; all of an alert refer to the same one, which nobody sends, so that they are one thread.
     let id =
         |text: &str| format!("<{}@{host}>", text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect::<String>());
-    let mut builder: MessageBuilder = lettre::Message::builder()
-        .from(Mailbox::new(Some("Process Monitor".to_owned()), sender.clone()))
-        .message_id(Some(id(&message.id)))
-        .subject(cut(&letter.text.title, MOST_SUBJECT));
-    for to in to {
-        builder = builder.to(Mailbox::new(None, address(to)?));
-    }
+    let from = Mailbox::new(Some("Process Monitor".to_owned()), sender.clone());
+    let addresses = to.iter().map(|to| Ok(Mailbox::new(None, address(to)?))).collect::<Result<Vec<_>, String>>()?;
+    let mut builder = monitor_notify::mail::begin(from, addresses, cut(&letter.text.title, MOST_SUBJECT)).message_id(Some(id(&message.id)));
     if to.is_empty() {
         let envelope = Envelope::new(Some(sender.clone()), vec![sender]).map_err(|error| error.to_string())?;
         builder = builder.envelope(envelope);
@@ -99,10 +87,5 @@ pub(super) fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<let
         let thread = id(&format!("alert-{}", message.alert));
         builder = builder.in_reply_to(thread.clone()).references(thread);
     }
-    let automatic = HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned());
-    builder
-        .raw_header(automatic)
-        .header(ContentType::TEXT_PLAIN)
-        .body(letter.text.plain())
-        .map_err(|error| format!("the mail can't be made: {error}"))
+    builder.body(letter.text.plain()).map_err(|error| format!("the mail can't be made: {error}"))
 }

@@ -1,10 +1,10 @@
 //! Incoming webhooks of Slack: <https://api.slack.com/messaging/webhooks>.
 
+use monitor_notify::post::{Answer, Post};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::request::{Answer, Post};
-use super::{Letter, Undelivered};
+use super::{Letter, Undelivered, request};
 use crate::cut::cut;
 
 /// The most that a header may have, in bytes: 150 characters.
@@ -28,10 +28,10 @@ pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
         );
     }
     let escaped = text.title.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    Post::json(url, &json!({"text": cut(&escaped, MOST_SECTION), "blocks": blocks, "unfurl_links": false}))
+    request::json(url, &json!({"text": cut(&escaped, MOST_SECTION), "blocks": blocks, "unfurl_links": false}))
 }
 
 /// The answer to a message that was taken is the word `ok`.
 pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
-    if answer.status.is_success() && answer.body.trim() == "ok" { Ok(answer.body) } else { Err(answer.failed()) }
+    if answer.status.is_success() && answer.body.trim() == "ok" { Ok(answer.body) } else { Err(request::failed(&answer)) }
 }

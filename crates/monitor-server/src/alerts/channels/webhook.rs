@@ -2,12 +2,12 @@
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderName, HeaderValue};
+use monitor_notify::post::{Answer, Post};
 use monitor_wire::{AlertSubject, AlertWebhook};
 use sha2::Sha256;
 use url::Url;
 
-use super::request::{Answer, Post};
-use super::{Letter, Undelivered};
+use super::{Letter, Undelivered, request};
 use crate::access::hex;
 
 /// Header of the signature.
@@ -19,7 +19,7 @@ const SIGNATURE: &str = "monitor-signature";
 /// If a header can't be sent.
 pub(super) fn request(url: Url, secret: Option<&str>, headers: &[(&String, String)], letter: &Letter<'_>) -> Result<Post, String> {
     let body = serde_json::to_value(body(letter)).map_err(|error| error.to_string())?;
-    let mut post = Post::json(url, &body);
+    let mut post = request::json(url, &body);
     let unsendable = |name: &str| format!("headers: {name} can't be sent: it has characters that no header has");
     for (name, value) in headers {
         let key = HeaderName::try_from(name.as_str()).map_err(|_| unsendable(name))?;
@@ -72,7 +72,7 @@ pub(super) fn body(letter: &Letter<'_>) -> AlertWebhook {
 
 /// Any 2xx is a delivery.
 pub(super) fn judge(answer: &Answer) -> Result<String, Undelivered> {
-    if answer.status.is_success() { Ok(format!("{} {}", answer.status, answer.body)) } else { Err(answer.failed()) }
+    if answer.status.is_success() { Ok(format!("{} {}", answer.status, answer.body)) } else { Err(request::failed(answer)) }
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! Group robots of `WeCom`: <https://developer.work.weixin.qq.com/document/path/91770>.
 
+use monitor_notify::post::{Answer, Post};
 use serde_json::json;
 use url::Url;
 
-use super::request::{Answer, Post};
-use super::{Letter, Undelivered};
+use super::{Letter, Undelivered, request};
 
 /// The most that a message of Markdown may have, in bytes.
 const MOST_BYTES: usize = 4_096;
 
 pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
-    Post::json(url, &json!({"msgtype": "markdown", "markdown": {"content": letter.text.markdown(MOST_BYTES)}}))
+    request::json(url, &json!({"msgtype": "markdown", "markdown": {"content": letter.text.markdown(MOST_BYTES)}}))
 }
 
 pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
-    answer.numbered(&["errcode"])
+    request::numbered(answer, &["errcode"])
 }
