@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::defaults::Defaults;
 use crate::error::AgentError;
 use crate::folder::{DATABASE, open_private};
-use crate::rebuild::{REBUILT, Rebuilt};
+use crate::rebuilt::{REBUILT, Rebuilt};
 use crate::request::{Answer, Request};
 
 pub(crate) use self::write::{

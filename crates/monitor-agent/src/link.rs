@@ -9,20 +9,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use monitor_api::{Client, Error};
-use monitor_wire::{
-    AgentBook, AgentMethod, AgentOrder, Backoff, BatchStatus, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId,
-};
+use monitor_wire::{AgentMethod, AgentOrder, Backoff, BatchStatus, CommandId, CommandOrder, CommandReply, CommandStatus, WorkerId};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::alert;
-use crate::asked::Asked;
 use crate::commands::ChannelCommands;
 use crate::error::AgentError;
-use crate::follow::News;
-use crate::look;
+use crate::messages::{AgentMessage, PendingRequest, ServerTasks};
+use crate::random::random;
 use crate::request::{Answer, Request};
+use crate::run_files;
 use crate::telling::Telling;
 
 /// Time that the server waits for a change of the agent's tasks before it replies.
@@ -41,16 +39,6 @@ pub(crate) fn methods() -> String {
     names.filter(|name| can_mail || *name != AgentOrder::ALERT_MAIL).collect::<Vec<_>>().join(",")
 }
 
-/// Tasks that the link has fetched from the server.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) book: AgentBook,
-    /// True if the book contains all tasks. False if it contains only changed ones.
-    pub(crate) is_whole: bool,
-    /// Receives true once the agent has stored the tasks.
-    pub(crate) done: oneshot::Sender<bool>,
-}
-
 /// The agent's side of the link.
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
@@ -58,7 +46,7 @@ pub(crate) struct Link {
     pub(crate) agent: String,
     pub(crate) worker: WorkerId,
     pub(crate) data: PathBuf,
-    pub(crate) news: Sender<News>,
+    pub(crate) messages: Sender<AgentMessage>,
     /// Durable orders in progress. The server repeats orders without a reply on each new channel, and the repetitions are ignored.
     pub(crate) under_way: Arc<Mutex<HashSet<CommandId>>>,
     /// True if the agent runs tasks of the server.
@@ -160,7 +148,7 @@ impl Link {
                     continue;
                 }
                 Err(error) => {
-                    if is_awaited && self.news.send(News::Unanswered { is_final: is_final(&error) }).is_err() {
+                    if is_awaited && self.messages.send(AgentMessage::Unanswered { is_final: is_final(&error) }).is_err() {
                         return;
                     }
                     (after, wait) = (0, Duration::ZERO);
@@ -172,7 +160,7 @@ impl Link {
             let revision = book.revision;
             let (done, written) = oneshot::channel();
             let is_whole = after == 0;
-            if self.news.send(News::Told(Told { book, is_whole, done })).is_err() {
+            if self.messages.send(AgentMessage::ServerTasks(ServerTasks { book, is_whole, done })).is_err() {
                 return;
             }
             if written.await == Ok(true) {
@@ -298,7 +286,7 @@ impl Link {
             self.catch_up(until).await;
         }
         let (to, answer) = oneshot::channel();
-        self.news.send(News::Asked(Asked::over_channel(by, until, Request::Order(read), to))).ok()?;
+        self.messages.send(AgentMessage::Request(PendingRequest::over_channel(by, until, Request::Order(read), to))).ok()?;
         match answer.await.ok()? {
             Answer::Done { .. } if order.method == "ping" => reply(CommandStatus::OK, Some("pong".into()), None),
             Answer::Done { runs } => reply(CommandStatus::OK, Some(json!({ "runs": runs })), None),
@@ -313,7 +301,7 @@ impl Link {
                 self.commands.check(&self.agent, &channel, &command).and_then(|()| alert::run_command(&command, &message))
             }
             AgentOrder::AlertMail { to, mail } => alert::send_mail(to, &mail),
-            order => return look::look(&self.data, &self.agent, by, order),
+            order => return run_files::look(&self.data, &self.agent, by, order),
         };
         done.inspect_err(|why| tracing::warn!(command = %id, "an order of the server is refused: {why}"))
     }
@@ -337,14 +325,4 @@ fn is_for_main_loop(order: &AgentOrder) -> bool {
         | AgentOrder::AlertCommand { .. }
         | AgentOrder::AlertMail { .. } => false,
     }
-}
-
-/// Returns 32 hexadecimal digits from the system's random number generator.
-///
-/// # Panics
-/// If the system has no random numbers, because no key would be secret.
-pub(crate) fn random() -> String {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
-    format!("{:032x}", u128::from_ne_bytes(bytes))
 }

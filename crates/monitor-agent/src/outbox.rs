@@ -13,9 +13,9 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde_json::{Value, json};
 
 use crate::data::Database;
-use crate::judge::{Judged, Recorded};
-use crate::link::random;
+use crate::random::random;
 use crate::spec;
+use crate::verdict::{Recorded, RunVerdict};
 
 /// Most events of a batch.
 const MOST: u64 = 500;
@@ -140,14 +140,14 @@ impl Teller {
     /// Tells what the launcher of a run has not recorded of its end: its result code, if that is not the exit code of the command; its
     /// reason, for which the launcher may have another word; its outcome, if the definition makes another one of the command's; and all of
     /// it, if there was no launcher.
-    pub(crate) fn ended(&self, transaction: &Transaction<'_>, run: &RunId, at: Timestamp, judged: &Judged) -> rusqlite::Result<()> {
+    pub(crate) fn ended(&self, transaction: &Transaction<'_>, run: &RunId, at: Timestamp, verdict: &RunVerdict) -> rusqlite::Result<()> {
         let (root_id, id) = spec::wire_ids(run);
-        let reason = judged.reason.map(EndReason::word);
+        let reason = verdict.reason.map(EndReason::word);
         let (mut recorded_code, mut recorded_reason) = (None, None);
-        let is_ended = match &judged.recorded {
+        let is_ended = match &verdict.recorded {
             Recorded::End { exit_code, reason, is_success } => {
                 (recorded_code, recorded_reason) = (*exit_code, reason.as_deref());
-                *is_success == judged.is_success()
+                *is_success == verdict.is_success()
             }
             Recorded::Nothing => true,
             Recorded::NoLauncher(start) => {
@@ -156,8 +156,8 @@ impl Teller {
             }
         };
         let mut fields = Fields::new();
-        if recorded_code != Some(judged.result_code.into()) {
-            fields.insert("task.result_code".to_owned(), judged.result_code.into());
+        if recorded_code != Some(verdict.result_code.into()) {
+            fields.insert("task.result_code".to_owned(), verdict.result_code.into());
         }
         if let Some(reason) = reason.filter(|reason| recorded_reason != Some(reason)) {
             fields.insert("task.reason".to_owned(), reason.into());
@@ -168,14 +168,14 @@ impl Teller {
         if is_ended {
             return Ok(());
         }
-        let error = judged.words.clone().filter(|_| !judged.is_success()).map(|message| Error::new(ErrorKind::ERROR, message));
-        let outcome = if judged.is_success() { Outcome::SUCCEEDED } else { Outcome::FAILED };
+        let error = verdict.words.clone().filter(|_| !verdict.is_success()).map(|message| Error::new(ErrorKind::ERROR, message));
+        let outcome = if verdict.is_success() { Outcome::SUCCEEDED } else { Outcome::FAILED };
         self.tell(
             transaction,
             &Event::ProcessEnded(ProcessEnded {
                 error,
-                exit_code: judged.exit_code,
-                signal: judged.signal,
+                exit_code: verdict.exit_code,
+                signal: verdict.signal,
                 reason: reason.map(str::to_owned),
                 // The launcher has recorded its end after the command's. The earliest end of a process counts.
                 ..ProcessEnded::new(root_id, id, us(at), outcome)

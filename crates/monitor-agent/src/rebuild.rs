@@ -15,100 +15,26 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use monitor_runs::{Life, Run};
 use monitor_salvage::move_aside;
-use monitor_tasks::plan::Undecided;
-use monitor_tasks::{Definition, Ledger, Paused, Place, RunId, State, Trigger, ledger};
-use serde::{Deserialize, Serialize};
+use monitor_tasks::{Definition, Ledger, Place, RunId, State, Trigger, ledger};
 
-use crate::agent::Config;
+use crate::config::Config;
 use crate::data::{self, Database};
 use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::DATABASE;
-use crate::judge::{Judged, judge};
 use crate::mark::Mark;
 use crate::outbox::Teller;
-use crate::server_knowledge::Known;
+use crate::rebuilt::{Origin, REBUILT, Rebuilt};
+use crate::verdict::{RunVerdict, judge};
 use crate::{publish, spec};
 
-/// Key of what an agent still has to do after its database was lost.
-pub(crate) const REBUILT: &str = "rebuilt";
 /// How a database that is moved aside is called.
 pub(crate) const DAMAGED: &str = "damaged";
 
-/// What an agent still has to do after its database was lost: until its tasks are back, it reports their due times as missed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Rebuilt {
-    /// Due times after this one are not known to be decided.
-    pub(crate) from: Timestamp,
-    /// The tasks of files are not back yet.
-    pub(crate) files: bool,
-    /// The server's tasks are not back yet.
-    pub(crate) server: bool,
-    /// Tasks of files that were paused.
-    pub(crate) paused: BTreeMap<String, Paused>,
-    /// True until the server has answered with its knowledge of the agent.
-    #[serde(default)]
-    pub(crate) asks: bool,
-    /// Origin of `from`.
-    #[serde(default)]
-    pub(crate) origin: Origin,
-    /// Time up to which the agent has decided, as the server knows it.
-    #[serde(default)]
-    pub(crate) decided: Option<Timestamp>,
-    /// Tasks by name, as the server knows them.
-    #[serde(default)]
-    pub(crate) known: BTreeMap<String, Known>,
-}
-
-/// Source of the time after which decisions are lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Origin {
-    /// The mark: everything before is decided.
-    #[default]
-    Mark,
-    /// The newest folder of a run, or the time of the loss: only a guess.
-    Guess,
-    /// The folder was empty, and the agent may be a new one: the time of its start.
-    NewFolder,
-}
-
-impl Rebuilt {
-    fn new(config: &Config, mark: Option<&Mark>, from: Timestamp) -> Self {
-        Self {
-            from,
-            files: config.tasks.is_some(),
-            server: !config.files_only,
-            paused: mark.map(|mark| mark.tasks.clone()).unwrap_or_default(),
-            asks: mark.is_none_or(|mark| mark.asks),
-            origin: if mark.is_some() { Origin::Mark } else { Origin::Guess },
-            decided: None,
-            known: BTreeMap::new(),
-        }
-    }
-
-    /// True if something is still to be done.
-    pub(crate) fn is_needed(&self) -> bool {
-        self.files || self.server || self.asks
-    }
-
-    /// Time until which nothing starts, if the clock is behind the agent's last decision: those due times may have run already.
-    pub(crate) fn since(&self, now: Timestamp) -> Option<Timestamp> {
-        self.decided.filter(|decided| *decided > now)
-    }
-
-    /// The due times of a task whose decisions are lost.
-    pub(crate) fn undecided(&self, task: &str) -> Undecided {
-        match self.known.get(task).map(|known| known.undecided.clone()) {
-            Some(known) if self.origin != Origin::Mark => known,
-            // All that was due before the mark is decided.
-            Some(known) => Undecided { from: self.from.max(known.from), ..known },
-            None => {
-                let decided = self.decided.filter(|_| self.origin != Origin::Mark);
-                Undecided { from: decided.unwrap_or(self.from), decided: Vec::new() }
-            }
-        }
-    }
+/// The name that the agent of a folder had last.
+pub fn last_name(data: &Path) -> Option<String> {
+    let in_database = || Database::existing(data).ok()?.name().ok()?;
+    in_database().or_else(|| Some(Mark::read(data)?.name)).or_else(|| name_of_runs(&data.join("runs")))
 }
 
 /// Opens the database of an agent's folder, made anew if it is lost.
@@ -202,8 +128,8 @@ fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> R
     database.write(|transaction| {
         for found in &found {
             data::write_found(transaction, &found.run, found.asked, found.started)?;
-            if let Some((at, judged)) = &found.ended {
-                data::write_ended(transaction, &found.run.id, *at, judged)?;
+            if let Some((at, verdict)) = &found.ended {
+                data::write_ended(transaction, &found.run.id, *at, verdict)?;
             }
         }
         for (task, version) in &versions {
@@ -227,11 +153,11 @@ struct Found {
     asked: Timestamp,
     started: Option<Timestamp>,
     /// It has ended, and an agent has taken note of that.
-    ended: Option<(Timestamp, Judged)>,
+    ended: Option<(Timestamp, RunVerdict)>,
 }
 
 /// The name of the agent that made the latest folder of a run.
-pub(crate) fn name_of_runs(runs: &Path) -> Option<String> {
+fn name_of_runs(runs: &Path) -> Option<String> {
     let (_, folder) = run_ids(runs).into_iter().max_by_key(|(id, _)| id.due)?;
     Run::open(folder).and_then(|run| run.spec()).ok()?.fields.remove("task.agent")
 }
@@ -278,15 +204,15 @@ fn find(runs: &Path, config: &Config, definitions: &BTreeMap<String, Definition>
         let ended = match run.life() {
             // One that left no note has ended since: it is followed to its end.
             Life::Ended(outcome) => publish::noted(&folder).map(|kept| {
-                let mut judged = judge(definition, &outcome, &folder, (kept.files, None));
-                judged.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
-                (at(outcome.ended_us).unwrap_or(asked), judged)
+                let mut verdict = judge(definition, &outcome, &folder, (kept.files, None));
+                verdict.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
+                (at(outcome.ended_us).unwrap_or(asked), verdict)
             }),
-            Life::Lost => Some((asked, Judged::lost("it runs no more, and nobody saw how it ended"))),
+            Life::Lost => Some((asked, RunVerdict::lost("it runs no more, and nobody saw how it ended"))),
             Life::Asked | Life::Running | Life::Unwatched => None,
         };
         let state = match (&ended, started) {
-            (Some((at, judged)), _) => State::Ended { at: *at, outcome: judged.outcome },
+            (Some((at, verdict)), _) => State::Ended { at: *at, outcome: verdict.outcome },
             (None, Some(since)) if run.step() > monitor_runs::Step::Claimed => State::Running { since },
             (None, _) => State::Starting { since: asked },
         };

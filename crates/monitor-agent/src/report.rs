@@ -15,8 +15,8 @@ use serde_json::json;
 
 use crate::data::Database;
 use crate::error::AgentError;
-use crate::link::random;
 use crate::outbox::{Outbox, alert};
+use crate::random::random;
 use crate::telling::Telling;
 
 /// A database that can't be read or written now is asked again after so long.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::data::{self, Database};
 use crate::error::AgentError;
 use crate::folder::{self, DATABASE, is_running};
-use crate::rebuild::REBUILT;
+use crate::rebuilt::REBUILT;
 
 /// Tables whose rows are copied, with the columns that number them. What somebody asked of the agent is not: it is over.
 const COPIED: [(&str, &str); 9] = [

@@ -5,8 +5,8 @@ use monitor_tasks::{Action, Definition, Dues, EndReason, Ledger, Paused, Plan, R
 use rusqlite::{Transaction, params};
 
 use super::{FORGOTTEN, us};
-use crate::judge::Judged;
 use crate::request::Answer;
+use crate::verdict::RunVerdict;
 
 /// Decisions are forgotten beyond so many.
 const MOST_DECISIONS: i64 = 100_000;
@@ -103,8 +103,8 @@ pub(crate) fn write_started(transaction: &Transaction<'_>, run: &RunId, at: Time
 }
 
 /// Writes how a run ended.
-pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timestamp, judged: &Judged) -> rusqlite::Result<()> {
-    let Judged { outcome, exit_code, result_code, signal, reason, words, started_us, publication, recorded: _ } = judged;
+pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timestamp, verdict: &RunVerdict) -> rusqlite::Result<()> {
+    let RunVerdict { outcome, exit_code, result_code, signal, reason, words, started_us, publication, recorded: _ } = verdict;
     let sql = "UPDATE run SET ended_us = ?, outcome = ?, exit_code = ?, result_code = ?, signal = ?, reason = ?, words = ?,
                started_us = coalesce(started_us, ?), publication = ? WHERE id = ?";
     let started = started_us.map(|at| at as i64);

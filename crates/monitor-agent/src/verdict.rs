@@ -16,7 +16,7 @@ const AT_ONCE: u64 = 1 << 20;
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Judged {
+pub(crate) struct RunVerdict {
     pub(crate) outcome: Outcome,
     /// The command's own exit code.
     pub(crate) exit_code: Option<i32>,
@@ -43,7 +43,7 @@ pub(crate) enum Recorded {
     NoLauncher(Box<ProcessStarted>),
 }
 
-impl Judged {
+impl RunVerdict {
     /// A run that could not be started.
     pub(crate) fn not_started(words: String, code: u8, recorded: Recorded) -> Self {
         Self { recorded, ..Self::failed(not_started(code), words) }
@@ -88,7 +88,7 @@ pub(crate) fn judge(
     ended: &monitor_runs::Outcome,
     folder: &Path,
     (published, unkept): (u32, Option<&str>),
-) -> Judged {
+) -> RunVerdict {
     let how = how(ended);
     let recorded = Recorded::End { exit_code: ended.code, reason: ended.reason.clone(), is_success: ended.is_success() };
     let has = |text: &String| output_has(folder, text.as_bytes()).unwrap_or(false);
@@ -118,7 +118,7 @@ pub(crate) fn judge(
         (Some(EndReason::Expectation), _) => words,
         _ => ended.why.clone().or_else(|| ended.error.clone()).unwrap_or(words),
     });
-    Judged {
+    RunVerdict {
         outcome,
         exit_code: ended.code.filter(|_| ended.error.is_none()),
         result_code,

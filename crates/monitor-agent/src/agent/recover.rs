@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use monitor_runs::{Life, Run};
 use monitor_tasks::{RunId, State};
 
-use crate::agent::Agent;
+use super::Agent;
 use crate::error::AgentError;
-use crate::follow::News;
-use crate::judge::Judged;
+use crate::messages::AgentMessage;
+use crate::verdict::RunVerdict;
 
 impl Agent {
     /// Follows the runs that were told to start before. One whose folder was never made was not started; what has become of the others
     /// their folders say. One that has ended meanwhile is heard of before anything is decided: it doesn't stand in the way of what is due.
-    pub(crate) fn recover(&mut self) -> Result<(), AgentError> {
+    pub(super) fn recover(&mut self) -> Result<(), AgentError> {
         let open: Vec<_> =
             self.ledger.runs().filter(|run| run.is_open()).map(|run| (run.id.clone(), run.version, run.state.clone())).collect();
         for (id, version, state) in open {
@@ -22,24 +22,24 @@ impl Agent {
             if folder.join("spec.json").exists() {
                 let definition = self.definition(&id, version)?;
                 if Run::open(folder).is_ok_and(|run| matches!(run.life(), Life::Ended(_))) {
-                    let news = self.runner.see_through(&id, definition.as_deref());
-                    self.hear(news);
+                    let ended = self.runner.see_through(&id, definition.as_deref());
+                    self.hear(ended);
                     continue;
                 }
                 tracing::info!(run = %id, "follows a run of before");
                 self.runner.follow(id, definition);
             } else if matches!(state, State::Starting { .. }) {
-                self.hear(News::Unstarted { run: id });
+                self.hear(AgentMessage::Unstarted { run: id });
             } else {
-                let judged = Judged::lost("its folder was removed while no agent was there");
-                self.hear(News::Ended { run: id, at: Timestamp::now(), judged: Box::new(judged) });
+                let verdict = RunVerdict::lost("its folder was removed while no agent was there");
+                self.hear(AgentMessage::Ended { run: id, at: Timestamp::now(), verdict: Box::new(verdict) });
             }
         }
         Ok(())
     }
 
     /// The definition that a run was told to start with.
-    pub(crate) fn definition(&self, run: &RunId, version: u64) -> Result<Option<Arc<monitor_tasks::Definition>>, AgentError> {
+    pub(super) fn definition(&self, run: &RunId, version: u64) -> Result<Option<Arc<monitor_tasks::Definition>>, AgentError> {
         match self.book.tasks.get(&run.task) {
             Some(task) if task.version == version => Ok(Some(task.definition.clone())),
             _ => Ok(self.database.definition(&run.task, version)?.map(Arc::new)),

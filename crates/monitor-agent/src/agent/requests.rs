@@ -5,41 +5,15 @@
 use jiff::Timestamp;
 use monitor_tasks::{Action, Paused, RunId, ledger, plan};
 use monitor_wire::AgentOrder;
-use tokio::sync::oneshot;
 
-use crate::agent::Agent;
+use super::Agent;
 use crate::data;
+use crate::messages::{PendingRequest, To};
 use crate::request::{Answer, Request};
-
-/// A request until its answer is stored.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    by: String,
-    /// Time when its sender stops waiting.
-    until: Timestamp,
-    request: Result<Request, String>,
-    /// The answer to a request that was handled but could not be stored yet.
-    answer: Option<Answer>,
-    to: To,
-}
-
-/// Receiver of the answer.
-#[derive(Debug)]
-enum To {
-    /// Number of the request in the database.
-    Row(i64),
-    Channel(oneshot::Sender<Answer>),
-}
-
-impl Asked {
-    pub(crate) fn over_channel(by: String, until: Timestamp, request: Request, to: oneshot::Sender<Answer>) -> Self {
-        Self { by, until, request: Ok(request), answer: None, to: To::Channel(to) }
-    }
-}
 
 impl Agent {
     /// Reads new requests from the database.
-    pub(crate) fn collect_requests(&mut self) {
+    pub(super) fn collect_requests(&mut self) {
         let version = self.database.others_version();
         let Some(version) = self.is_done(version) else { return };
         if self.others == Some(version) {
@@ -48,22 +22,22 @@ impl Agent {
         let requests = self.database.requests();
         let Some(requests) = self.is_done(requests) else { return };
         for (number, until, by, request) in requests {
-            if self.asked.iter().any(|asked| matches!(asked.to, To::Row(known) if known == number)) {
+            if self.requests.iter().any(|asked| matches!(asked.to, To::Row(known) if known == number)) {
                 continue;
             }
             let request = serde_json::from_str(&request).map_err(|error| format!("this agent doesn't know what is asked: {error}"));
-            self.asked.push_back(Asked { by, until, request, answer: None, to: To::Row(number) });
+            self.requests.push_back(PendingRequest { by, until, request, answer: None, to: To::Row(number) });
         }
         self.others = Some(version);
     }
 
     /// Handles the waiting requests. The result of each is stored in the database before the answer is sent.
-    pub(crate) fn answer_requests(&mut self) {
+    pub(super) fn answer_requests(&mut self) {
         if self.waits_until.is_some() {
             // The agent has not read its task files yet.
             return;
         }
-        while let Some(mut asked) = self.asked.pop_front() {
+        while let Some(mut asked) = self.requests.pop_front() {
             let answer = match (asked.answer.take(), asked.request.clone()) {
                 (Some(done), _) => done,
                 (None, Err(why)) => refused(why),
@@ -94,7 +68,7 @@ impl Agent {
             });
             if self.is_done(written).is_none() {
                 asked.answer = Some(answer);
-                self.asked.push_front(asked);
+                self.requests.push_front(asked);
                 return;
             }
             self.reporter.wake();

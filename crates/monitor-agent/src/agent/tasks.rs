@@ -8,11 +8,11 @@ use monitor_tasks::{Clock, Definition, Paused, Place, Plan, Task};
 use monitor_wire::{BatchStatus, BookTask};
 use serde_json::Value;
 
-use crate::agent::Agent;
+use super::Agent;
 use crate::data;
-use crate::link::Told;
-use crate::rebuild::{REBUILT, Rebuilt};
-use crate::tell;
+use crate::log;
+use crate::messages::ServerTasks;
+use crate::rebuilt::{REBUILT, Rebuilt};
 
 /// Tasks as they are to be, from where they come.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ struct Change {
 
 impl Agent {
     /// Takes over what the files say.
-    pub(crate) fn take_files(&mut self, files: Vec<(String, Definition)>) {
+    pub(super) fn take_files(&mut self, files: Vec<(String, Definition)>) {
         let is_own = |definition: &Definition| definition.on.is_empty() || Place::find(&definition.on, &self.config.name).is_some();
         let own = files.into_iter().filter(|(_, definition)| is_own(definition));
         let files = Some(own.map(|(file, definition)| (definition.name.clone(), (file, definition))).collect());
@@ -86,7 +86,7 @@ impl Agent {
     }
 
     /// Takes over what the server says.
-    pub(crate) fn take_told(&mut self, Told { mut book, is_whole, done }: Told) {
+    pub(super) fn take_server_tasks(&mut self, ServerTasks { mut book, is_whole, done }: ServerTasks) {
         if !self.take_known(book.known.take()) {
             // The link asks again.
             let _ = done.send(false);
@@ -138,7 +138,7 @@ impl Agent {
     }
 
     /// Makes the tasks be as files and server say. What can't be done now is done at the next look.
-    pub(crate) fn settle_tasks(&mut self) {
+    pub(super) fn settle_tasks(&mut self) {
         self.is_unsettled = !self.are_settled();
         if !self.is_unsettled {
             self.settle_rebuilt();
@@ -205,7 +205,7 @@ impl Agent {
                 let plan = Plan { actions: missed.into_iter().collect(), ..Plan::default() };
                 teller.plan(transaction, &plan, now)?;
                 data::write_plan(transaction, &plan, now)?;
-                plan.actions.iter().for_each(tell::action);
+                plan.actions.iter().for_each(log::action);
                 Ok(version)
             };
             changed.iter().map(write).collect::<rusqlite::Result<Vec<_>>>()

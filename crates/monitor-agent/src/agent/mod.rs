@@ -1,7 +1,13 @@
 //! The deciding loop.
 
+mod database;
+mod mark;
+mod recover;
+mod requests;
+mod server_knowledge;
+mod tasks;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
@@ -9,31 +15,30 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use monitor_api::Client;
-use monitor_salvage::{beside, move_aside};
+use monitor_salvage::beside;
 use monitor_tasks::plan::KillReason;
 use monitor_tasks::{Action, Book, Clock, Ledger, Now, Outcome, Place, RunId, Task, Trigger, plan};
 use sd_notify::NotifyState;
 
-use crate::asked::Asked;
+use self::server_knowledge::PATIENCE;
+use self::tasks::Sources;
 use crate::clock;
-use crate::commands::ChannelCommands;
+use crate::config::Config;
 use crate::data::{self, Database, TaskRow};
-use crate::defaults::Defaults;
 use crate::error::AgentError;
 use crate::files::Files;
 use crate::folder::{self, DATABASE, Lock};
-use crate::follow::{News, Runner};
-use crate::judge::{Judged, Recorded};
 use crate::link::Link;
+use crate::messages::{AgentMessage, PendingRequest};
 use crate::outbox::{HEARTBEAT_MS, Teller};
-use crate::rebuild::{self, Rebuilt};
+use crate::rebuild;
+use crate::rebuilt::Rebuilt;
 use crate::report::Reporter;
-use crate::server_knowledge::PATIENCE;
+use crate::run_watcher::Runner;
 use crate::socket::Publisher;
-use crate::tasks::Sources;
+use crate::verdict::{Recorded, RunVerdict};
 use crate::watch::identity;
-use crate::{spec, tell};
+use crate::{log, spec};
 
 /// The clock, the files and the requests are looked at so often at least.
 const LOOK: Duration = Duration::from_secs(1);
@@ -48,41 +53,6 @@ const MOST_MISTAKES: usize = 20;
 /// Device and inode of a file, if it is there.
 type FileIdentity = Option<(u64, u64)>;
 
-/// How an agent works.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Its name, which definitions name in `on`.
-    pub name: String,
-    /// Its folder.
-    pub data: PathBuf,
-    /// A folder of files that define tasks.
-    pub tasks: Option<PathBuf>,
-    /// The folder that has `task/NAME` of each task; else its own.
-    pub home: Option<PathBuf>,
-    /// The table of a task's settings that holds for it.
-    pub profile: Option<String>,
-    /// Most runs at the same time.
-    pub max_runs: u32,
-    /// So many bytes of a run's output are kept: the first half and the last one.
-    pub output_bytes: u64,
-    /// What holds for tasks that say nothing else.
-    pub defaults: Defaults,
-    /// What the launchers of runs have in their environment besides: where the server is, and the token for it.
-    pub env: Vec<(&'static str, OsString)>,
-    /// Client that reports to the server.
-    pub client: Client,
-    /// What the server is asked by, for the agent's tasks and orders; another one, since each keeps to its thread.
-    pub orders: Client,
-    /// The spool in which launchers leave what they can't send.
-    pub spool: Option<PathBuf>,
-    /// Takes no definitions from the server.
-    pub files_only: bool,
-    /// The commands of alert channels that it runs.
-    pub commands: ChannelCommands,
-    /// The program `monitor`, which launches runs.
-    pub monitor: PathBuf,
-}
-
 /// Why an agent has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -95,46 +65,46 @@ pub enum End {
 /// An agent that holds its folder.
 #[derive(Debug)]
 pub struct Agent {
-    pub(crate) config: Config,
-    pub(crate) database: Database,
-    pub(crate) book: Book,
-    pub(crate) ledger: Ledger,
-    pub(crate) runner: Arc<Runner>,
+    config: Config,
+    database: Database,
+    book: Book,
+    ledger: Ledger,
+    runner: Arc<Runner>,
     files: Option<Files>,
     /// What files and server say of tasks.
-    pub(crate) sources: Sources,
+    sources: Sources,
     /// Tasks that the server keeps; the others are of files.
-    pub(crate) of_server: BTreeSet<String>,
+    of_server: BTreeSet<String>,
     /// Something of that is not taken over yet.
-    pub(crate) is_unsettled: bool,
+    is_unsettled: bool,
     /// What is still to be done since the database was lost.
-    pub(crate) rebuilt: Option<Rebuilt>,
+    rebuilt: Option<Rebuilt>,
     /// Time until which tasks of files wait for the server's knowledge of the agent.
-    pub(crate) waits_until: Option<Instant>,
-    pub(crate) clock: clock::Watch,
-    pub(crate) zone: TimeZone,
-    news: Receiver<News>,
-    sender: Sender<News>,
-    pub(crate) teller: Teller,
-    pub(crate) reporter: Reporter,
+    waits_until: Option<Instant>,
+    clock: clock::Watch,
+    zone: TimeZone,
+    messages: Receiver<AgentMessage>,
+    sender: Sender<AgentMessage>,
+    teller: Teller,
+    reporter: Reporter,
     /// When the server was told last how far the agent has decided.
-    pub(crate) told_decided: Option<Instant>,
+    told_decided: Option<Instant>,
     tidied: Option<Instant>,
     /// Messages that are not in the database yet.
-    unwritten: Vec<News>,
+    unwritten: Vec<AgentMessage>,
     /// Tasks whose part of the ledger is not in the database yet.
-    pub(crate) dirty: BTreeSet<String>,
+    dirty: BTreeSet<String>,
     /// Version of what other programs have written to the database.
-    pub(crate) others: Option<i64>,
+    others: Option<i64>,
     /// Text of the last error of the database. The same error is logged once.
-    pub(crate) failure: Option<String>,
+    failure: Option<String>,
     /// The reported mistakes in files of tasks.
-    pub(crate) mistakes: Vec<String>,
+    mistakes: Vec<String>,
     /// What the agent is asked to do and has not answered.
-    pub(crate) asked: VecDeque<Asked>,
+    requests: VecDeque<PendingRequest>,
     /// Runs that are ended because they ran for too long.
     too_long: BTreeSet<RunId>,
-    pub(crate) is_stopping: bool,
+    is_stopping: bool,
     /// The files of the database, as they were opened.
     opened: Vec<(PathBuf, FileIdentity)>,
     /// Why the database is lost.
@@ -153,7 +123,7 @@ impl Agent {
         let database = rebuild::open(&config, &teller)?;
         let stored = database.load()?;
         let zone = TimeZone::system();
-        let (sender, news) = mpsc::channel();
+        let (sender, messages) = mpsc::channel();
         let runner = Arc::new(Runner {
             agent: config.name.clone(),
             monitor: config.monitor.clone(),
@@ -164,7 +134,7 @@ impl Agent {
             profile: config.profile.clone(),
             env: config.env.clone(),
             zone: zone.clone(),
-            news: sender.clone(),
+            messages: sender.clone(),
             looked: crate::retention::Looked::default(),
         });
         let files = config.tasks.as_ref().map(|folder| {
@@ -214,7 +184,7 @@ impl Agent {
             waits_until: asks.then(|| Instant::now() + PATIENCE),
             clock: clock::Watch::default(),
             zone,
-            news,
+            messages,
             sender,
             teller,
             reporter,
@@ -225,7 +195,7 @@ impl Agent {
             others: None,
             failure: None,
             mistakes: stored.mistakes,
-            asked: VecDeque::new(),
+            requests: VecDeque::new(),
             too_long: BTreeSet::new(),
             is_stopping: false,
             opened: Vec::new(),
@@ -255,7 +225,7 @@ impl Agent {
     /// A function that ends the agent. Runs go on.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let sender = self.sender.clone();
-        move || drop(sender.send(News::Stop))
+        move || drop(sender.send(AgentMessage::Stop))
     }
 
     /// Decides and starts runs until it is stopped.
@@ -295,41 +265,6 @@ impl Agent {
         Ok(End::Stopped)
     }
 
-    /// Notices that a file of the database was deleted or replaced: what is written to it then, the next start would not find.
-    fn look_for_database(&mut self) {
-        let changed = self.opened.iter().find_map(|(path, opened)| {
-            let now = identity(path);
-            (now != *opened).then(|| (path, if now.is_some() { "was replaced" } else { "was deleted" }))
-        });
-        if let Some((path, what)) = changed {
-            self.lost = Some(format!("{} {what} while the agent ran", path.display()));
-        }
-    }
-
-    /// Puts all that is in a database whose files are no longer there into another one, and moves aside what is in its place. Of a damaged one nothing
-    /// is kept here: the next start makes another one from what else is known.
-    fn leave_database(&mut self, why: &str) {
-        let (data, now) = (self.config.data.clone(), Timestamp::now());
-        let (path, new) = (data.join(DATABASE), data.join(format!("{DATABASE}.new")));
-        let (key, title) = (format!("agent-database {}", self.config.name), format!("the agent {} lost its database", self.config.name));
-        let teller = &self.teller;
-        let text = format!("{why}. All that was in it could be kept: the agent goes on with a copy.");
-        let copied = self.database.write(|transaction| teller.alert(transaction, &key, &title, &text, now));
-        let copied =
-            copied.and_then(|()| self.database.copy_to(&new)).inspect_err(|error| tracing::error!(%error, "the database can't be copied"));
-        match move_aside(&path, rebuild::DAMAGED, u64::try_from(now.as_second()).unwrap_or_default()) {
-            Ok(None) => {}
-            Ok(Some(moved)) => tracing::error!("{} was moved aside: it is now {}", path.display(), moved.display()),
-            Err((path, error)) => tracing::error!(%error, "{} can't be moved aside", path.display()),
-        }
-        if copied.is_ok() && std::fs::rename(&new, &path).is_ok() {
-            tracing::error!("{title}: {text}");
-        } else {
-            let _ = std::fs::remove_file(&new);
-            tracing::error!("{title}: {why}");
-        }
-    }
-
     /// Begins to listen to the server.
     fn link(&self) -> Result<(), AgentError> {
         let link = Link {
@@ -337,7 +272,7 @@ impl Agent {
             agent: self.config.name.clone(),
             worker: self.teller.worker.id,
             data: self.config.data.clone(),
-            news: self.sender.clone(),
+            messages: self.sender.clone(),
             under_way: Arc::new(Mutex::new(HashSet::new())),
             takes_tasks: !self.config.files_only,
             asks_known: self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.asks || rebuilt.server),
@@ -364,54 +299,54 @@ impl Agent {
         }
     }
 
-    /// Waits for news, but no longer than so.
+    /// Waits for messages, but no longer than so.
     fn listen(&mut self, longest: Duration) {
-        match self.news.recv_timeout(longest) {
-            Ok(news) => self.hear(news),
+        match self.messages.recv_timeout(longest) {
+            Ok(message) => self.hear(message),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
         }
-        while let Ok(news) = self.news.try_recv() {
-            self.hear(news);
+        while let Ok(message) = self.messages.try_recv() {
+            self.hear(message);
         }
     }
 
     /// Notes what has become of a run.
-    pub(crate) fn hear(&mut self, news: News) {
-        let mut news = match news {
-            News::Told(told) => return self.take_told(told),
-            News::Unanswered { is_final } => return self.take_unanswered(is_final),
-            News::Asked(asked) => return self.asked.push_back(asked),
-            news => news,
+    fn hear(&mut self, message: AgentMessage) {
+        let mut message = match message {
+            AgentMessage::ServerTasks(tasks) => return self.take_server_tasks(tasks),
+            AgentMessage::Unanswered { is_final } => return self.take_unanswered(is_final),
+            AgentMessage::Request(request) => return self.requests.push_back(request),
+            message => message,
         };
-        if let News::Ended { run, judged, .. } = &mut news {
+        if let AgentMessage::Ended { run, verdict, .. } = &mut message {
             if self.too_long.remove(run) {
-                judged.was_too_long();
+                verdict.was_too_long();
             }
             let may_follow =
                 self.ledger.run(run).zip(self.book.tasks.get(&run.task)).is_some_and(|(run, task)| task.policy.may_try_again(run));
-            if judged.outcome == Outcome::Retry && !may_follow {
-                judged.outcome = Outcome::Fail;
+            if verdict.outcome == Outcome::Retry && !may_follow {
+                verdict.outcome = Outcome::Fail;
             }
         }
-        let (run, is_new) = match &news {
-            News::Stop => {
+        let (run, is_new) = match &message {
+            AgentMessage::Stop => {
                 self.is_stopping = true;
                 return;
             }
-            News::Told(_) | News::Unanswered { .. } | News::Asked(_) => unreachable!("heard above"),
-            News::Started { run, at } => (run, self.ledger.started(run, *at)),
-            News::Ended { run, at, judged } => {
-                let is_new = self.ledger.ended(run, *at, judged.outcome);
+            AgentMessage::ServerTasks(_) | AgentMessage::Unanswered { .. } | AgentMessage::Request(_) => unreachable!("heard above"),
+            AgentMessage::Started { run, at } => (run, self.ledger.started(run, *at)),
+            AgentMessage::Ended { run, at, verdict } => {
+                let is_new = self.ledger.ended(run, *at, verdict.outcome);
                 if is_new {
-                    tell::ended(run, judged);
+                    log::ended(run, verdict);
                 }
                 (run, is_new)
             }
-            News::Unstarted { run } => (run, self.ledger.unstarted(run)),
+            AgentMessage::Unstarted { run } => (run, self.ledger.unstarted(run)),
         };
         if is_new {
             self.dirty.insert(run.task.clone());
-            self.unwritten.push(news);
+            self.unwritten.push(message);
         }
     }
 
@@ -422,20 +357,24 @@ impl Agent {
         }
         let (ledger, teller, unwritten, dirty) = (&self.ledger, &self.teller, &self.unwritten, &self.dirty);
         let written = self.database.write(|transaction| {
-            for news in unwritten {
-                match news {
-                    News::Started { run, at } => data::write_started(transaction, run, *at)?,
-                    News::Ended { run, at, judged } => {
-                        data::write_ended(transaction, run, *at, judged)?;
-                        teller.ended(transaction, run, *at, judged)?;
+            for message in unwritten {
+                match message {
+                    AgentMessage::Started { run, at } => data::write_started(transaction, run, *at)?,
+                    AgentMessage::Ended { run, at, verdict } => {
+                        data::write_ended(transaction, run, *at, verdict)?;
+                        teller.ended(transaction, run, *at, verdict)?;
                     }
-                    News::Unstarted { .. } | News::Stop | News::Told(_) | News::Unanswered { .. } | News::Asked(_) => {}
+                    AgentMessage::Unstarted { .. }
+                    | AgentMessage::Stop
+                    | AgentMessage::ServerTasks(_)
+                    | AgentMessage::Unanswered { .. }
+                    | AgentMessage::Request(_) => {}
                 }
             }
             data::write_ledger(transaction, ledger, dirty.iter().map(String::as_str))
         });
         if self.is_done(written).is_some() {
-            if self.unwritten.drain(..).any(|news| matches!(news, News::Ended { .. })) {
+            if self.unwritten.drain(..).any(|message| matches!(message, AgentMessage::Ended { .. })) {
                 self.reporter.wake();
             }
             self.dirty.clear();
@@ -445,7 +384,7 @@ impl Agent {
     }
 
     /// Decides what is to be done now, and does it. Returns the next time at which there may be something to be done.
-    pub(crate) fn decide(&mut self, now: &Now) -> Option<Timestamp> {
+    fn decide(&mut self, now: &Now) -> Option<Timestamp> {
         if !self.write() {
             return None;
         }
@@ -474,7 +413,7 @@ impl Agent {
     }
 
     fn act(&mut self, action: Action) {
-        tell::action(&action);
+        log::action(&action);
         match action {
             Action::Start { run } => {
                 let why = match self.definition(&run.id, run.version) {
@@ -483,8 +422,8 @@ impl Agent {
                     Err(error) => error.to_string(),
                 };
                 let recorded = Recorded::NoLauncher(Box::new(spec::start(None, &run, &self.runner.agent)));
-                let judged = Judged::not_started(why, 125, recorded);
-                self.hear(News::Ended { run: run.id, at: Timestamp::now(), judged: Box::new(judged) });
+                let verdict = RunVerdict::not_started(why, 125, recorded);
+                self.hear(AgentMessage::Ended { run: run.id, at: Timestamp::now(), verdict: Box::new(verdict) });
             }
             Action::Kill { run, reason, .. } => {
                 let is_too_long = reason == KillReason::KillAfter;
@@ -564,30 +503,6 @@ impl Agent {
         }
         let written = self.database.write(|transaction| data::write_forgotten(transaction, last));
         self.is_done(written);
-    }
-
-    /// Tells once when the database fails, and once when it works again.
-    pub(crate) fn is_done<T>(&mut self, result: Result<T, AgentError>) -> Option<T> {
-        match result {
-            Ok(done) => {
-                if self.failure.take().is_some() {
-                    tracing::info!("the agent's database works again");
-                }
-                Some(done)
-            }
-            Err(error) => {
-                if let AgentError::Damaged { path, why } = &error {
-                    self.lost = Some(format!("{} is damaged: {why}", path.display()));
-                }
-                let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-                let words = format!("{error}{source}");
-                if self.failure.as_ref() != Some(&words) {
-                    tracing::error!("{words}; nothing is started until it works again");
-                    self.failure = Some(words);
-                }
-                None
-            }
-        }
     }
 }
 

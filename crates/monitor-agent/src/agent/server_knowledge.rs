@@ -13,27 +13,17 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use monitor_tasks::plan::{Undecided, lost};
+use monitor_tasks::plan::lost;
 use monitor_tasks::{Paused, Plan, Task};
 use monitor_wire::{AgentKnown, BatchAgent, BatchStatus, KnownTask};
-use serde::{Deserialize, Serialize};
 
-use crate::agent::Agent;
+use super::Agent;
 use crate::data;
-use crate::rebuild::{Origin, REBUILT, Rebuilt};
-use crate::tell;
+use crate::log;
+use crate::rebuilt::{Known, Origin, REBUILT, Rebuilt, at};
 
 /// Longest time for which tasks of files wait for the first answer of the server.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A task, as the server knows it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Known {
-    /// Number of its newest version.
-    pub(crate) version: u64,
-    /// Its due times without a known decision.
-    pub(crate) undecided: Undecided,
-}
 
 /// A task of a file that started before the server had answered.
 struct Late {
@@ -43,17 +33,9 @@ struct Late {
     is_paused_now: bool,
 }
 
-impl Known {
-    fn read(task: &KnownTask) -> Option<(String, Self)> {
-        let decided = task.decided.iter().filter_map(|dues| Some((at(dues.first_us)?, at(dues.last_us)?))).collect();
-        let undecided = Undecided { from: at(task.from_us)?, decided };
-        Some((task.name.clone(), Self { version: task.version, undecided }))
-    }
-}
-
 impl Agent {
     /// Takes over the server's answer, if the agent has asked for it. Returns false if it can't be stored now.
-    pub(crate) fn take_known(&mut self, known: Option<AgentKnown>) -> bool {
+    pub(super) fn take_known(&mut self, known: Option<AgentKnown>) -> bool {
         let known = known.and_then(|AgentKnown { agent, tasks }| Some((agent?, tasks)));
         let Some(before) = self.rebuilt.clone().filter(|before| before.asks || known.is_some()) else { return true };
         let now = Timestamp::now();
@@ -105,7 +87,7 @@ impl Agent {
         if self.is_done(written).is_none() {
             return false;
         }
-        plan.actions.iter().for_each(tell::action);
+        plan.actions.iter().for_each(log::action);
         for Late { task, paused, .. } in late {
             self.book.put(Task { paused, ..task });
         }
@@ -128,7 +110,7 @@ impl Agent {
     }
 
     /// The server couldn't be asked.
-    pub(crate) fn take_unanswered(&mut self, is_final: bool) {
+    pub(super) fn take_unanswered(&mut self, is_final: bool) {
         if is_final && !self.take_known(None) {
             return;
         }
@@ -139,7 +121,7 @@ impl Agent {
     }
 
     /// Lets tasks of files start if they have waited for too long.
-    pub(crate) fn check_patience(&mut self) {
+    pub(super) fn check_patience(&mut self) {
         if self.waits_until.is_some_and(|until| Instant::now() >= until) {
             tracing::warn!("the server hasn't answered what it knows of this agent: the tasks of files start without that");
             self.stop_waiting();
@@ -148,16 +130,12 @@ impl Agent {
     }
 
     /// Takes the tasks of files that have waited.
-    pub(crate) fn stop_waiting(&mut self) {
+    pub(super) fn stop_waiting(&mut self) {
         self.waits_until = None;
         if let Some(files) = self.sources.waiting.take() {
             self.sources.files = Some(files);
         }
     }
-}
-
-fn at(us: u64) -> Option<Timestamp> {
-    Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()
 }
 
 fn pause_of(agent: &BatchAgent, now: Timestamp) -> Option<Paused> {

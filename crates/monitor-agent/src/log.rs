@@ -2,7 +2,7 @@
 
 use monitor_tasks::{Action, Dues, EndReason, RunId};
 
-use crate::judge::Judged;
+use crate::verdict::RunVerdict;
 
 /// Logs an action.
 pub(crate) fn action(action: &Action) {
@@ -34,12 +34,12 @@ pub(crate) fn action(action: &Action) {
 }
 
 /// Logs the end of a run.
-pub(crate) fn ended(run: &RunId, judged: &Judged) {
-    let (outcome, result_code) = (judged.outcome.word(), judged.result_code);
-    match &judged.words {
+pub(crate) fn ended(run: &RunId, verdict: &RunVerdict) {
+    let (outcome, result_code) = (verdict.outcome.word(), verdict.result_code);
+    match &verdict.words {
         None => tracing::info!(%run, outcome, result_code, "a run has ended"),
         Some(words) => {
-            let reason = judged.reason.map(EndReason::word);
+            let reason = verdict.reason.map(EndReason::word);
             tracing::warn!(%run, outcome, result_code, reason, why = visible(words), "a run has failed");
         }
     }

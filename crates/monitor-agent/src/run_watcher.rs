@@ -14,10 +14,9 @@ use monitor_http::with_causes;
 use monitor_runs::{Follower, Life, Run, RunError, Step};
 use monitor_tasks::{Definition, RunId, ledger};
 
-use crate::asked::Asked;
 use crate::defaults::Defaults;
-use crate::judge::{self, Judged, Recorded};
-use crate::link::Told;
+use crate::messages::AgentMessage;
+use crate::verdict::{self, Recorded, RunVerdict};
 use crate::{publish, retention, socket, spec};
 
 /// Stack of a run's thread.
@@ -28,28 +27,6 @@ const LOOK: Duration = Duration::from_millis(50);
 const PAUSE: Duration = Duration::from_millis(500);
 /// A launcher ends what runs for too long itself; it has so long.
 const LAUNCHERS_TIME: Duration = Duration::from_secs(1);
-
-/// Messages to the thread that decides.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// The command of a run runs.
-    Started { run: RunId, at: Timestamp },
-    /// A run has ended.
-    Ended { run: RunId, at: Timestamp, judged: Box<Judged> },
-    /// A run was never started, and nobody is about to.
-    Unstarted { run: RunId },
-    /// The server has sent tasks.
-    Told(Told),
-    /// The server can't be asked for its knowledge of the agent.
-    Unanswered {
-        /// True if asking again is useless.
-        is_final: bool,
-    },
-    /// The agent is asked to do something.
-    Asked(Asked),
-    /// The agent is to end.
-    Stop,
-}
 
 /// Starts runs and waits for their ends.
 #[derive(Debug)]
@@ -69,7 +46,7 @@ pub(crate) struct Runner {
     /// What launchers have in their environment besides.
     pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) zone: TimeZone,
-    pub(crate) news: Sender<News>,
+    pub(crate) messages: Sender<AgentMessage>,
     pub(crate) looked: retention::Looked,
 }
 
@@ -122,19 +99,19 @@ impl Runner {
         run: RunId,
         definition: Option<Arc<Definition>>,
         recorded: Recorded,
-        work: impl FnOnce(&Self) -> News + Send + 'static,
+        work: impl FnOnce(&Self) -> AgentMessage + Send + 'static,
     ) {
         let (runner, task) = (self.clone(), run.task.clone());
         let spawned = std::thread::Builder::new().stack_size(STACK).spawn(move || {
-            let news = work(&runner);
+            let message = work(&runner);
             // The agent may have ended.
-            let _ = runner.news.send(news);
+            let _ = runner.messages.send(message);
             if let Some(definition) = definition {
                 runner.tidy(&task, &definition);
             }
         });
         if let Err(error) = spawned {
-            let _ = self.news.send(not_started(run, format!("the agent has no thread for it: {error}"), 125, recorded));
+            let _ = self.messages.send(not_started(run, format!("the agent has no thread for it: {error}"), 125, recorded));
         }
     }
 
@@ -146,7 +123,7 @@ impl Runner {
         }
     }
 
-    fn begin(&self, run: &ledger::Run, definition: &Definition, recorded: Recorded) -> News {
+    fn begin(&self, run: &ledger::Run, definition: &Definition, recorded: Recorded) -> AgentMessage {
         let error = match self.claim_and_launch(run, definition) {
             Ok(()) | Err(Unable::Launcher(RunError::LauncherKilled { .. })) => return self.see_through(&run.id, Some(definition)),
             Err(Unable::Launcher(error)) => error,
@@ -197,11 +174,11 @@ impl Runner {
     }
 
     /// Waits until a run has ended, and returns its result. Returns at once if the run has ended before.
-    pub(crate) fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> News {
+    pub(crate) fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> AgentMessage {
         let folder = self.folder(id);
         let Ok(run) = Run::open(folder.clone()) else {
-            let judged = Judged::lost("its folder was removed, so how it ended is unknown");
-            return News::Ended { run: id.clone(), at: Timestamp::now(), judged: Box::new(judged) };
+            let verdict = RunVerdict::lost("its folder was removed, so how it ended is unknown");
+            return AgentMessage::Ended { run: id.clone(), at: Timestamp::now(), verdict: Box::new(verdict) };
         };
         let mut follower = Follower::new(&run);
         let mut is_told = false;
@@ -210,25 +187,25 @@ impl Runner {
                 Life::Ended(outcome) => return self.ended(id, &folder, definition, &outcome),
                 Life::Asked | Life::Lost if run.step() <= Step::Claimed => {
                     if !folder.exists() {
-                        let judged = Judged::lost("its folder was removed while it ran");
-                        return News::Ended { run: id.clone(), at: Timestamp::now(), judged: Box::new(judged) };
+                        let verdict = RunVerdict::lost("its folder was removed while it ran");
+                        return AgentMessage::Ended { run: id.clone(), at: Timestamp::now(), verdict: Box::new(verdict) };
                     }
                     if run.give_back().unwrap_or(false) {
                         std::thread::sleep(PAUSE);
-                        return News::Unstarted { run: id.clone() };
+                        return AgentMessage::Unstarted { run: id.clone() };
                     }
                     std::thread::sleep(LOOK);
                     continue;
                 }
                 Life::Lost => {
-                    let judged = Judged::lost("it runs no more, and nobody saw how it ended: its launcher and helper were killed");
-                    return News::Ended { run: id.clone(), at: Timestamp::now(), judged: Box::new(judged) };
+                    let verdict = RunVerdict::lost("it runs no more, and nobody saw how it ended: its launcher and helper were killed");
+                    return AgentMessage::Ended { run: id.clone(), at: Timestamp::now(), verdict: Box::new(verdict) };
                 }
                 Life::Asked | Life::Running | Life::Unwatched if !is_told && run.step() > Step::Claimed => {
                     is_told = true;
                     let started_us = Run::open(folder.clone()).map_or(0, |run| run.state.started_us);
                     let at = Timestamp::from_microsecond(started_us as i64).unwrap_or_default();
-                    let _ = self.news.send(News::Started { run: id.clone(), at });
+                    let _ = self.messages.send(AgentMessage::Started { run: id.clone(), at });
                 }
                 Life::Asked | Life::Running | Life::Unwatched => {}
             }
@@ -236,7 +213,7 @@ impl Runner {
         }
     }
 
-    fn ended(&self, id: &RunId, folder: &Path, definition: Option<&Definition>, outcome: &monitor_runs::Outcome) -> News {
+    fn ended(&self, id: &RunId, folder: &Path, definition: Option<&Definition>, outcome: &monitor_runs::Outcome) -> AgentMessage {
         let at = Timestamp::from_microsecond(outcome.ended_us as i64).unwrap_or_default();
         let at = if outcome.ended_us == 0 { Timestamp::now() } else { at };
         // As the log, which its launcher has named.
@@ -254,9 +231,9 @@ impl Runner {
             // It may never have been written.
             let _ = fs::remove_file(spec::config_file(definition, id, &self.home, &self.runs));
         }
-        let mut judged = judge::judge(definition, outcome, folder, (kept.files, unkept.as_deref()));
-        judged.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
-        News::Ended { run: id.clone(), at, judged: Box::new(judged) }
+        let mut verdict = verdict::judge(definition, outcome, folder, (kept.files, unkept.as_deref()));
+        verdict.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());
+        AgentMessage::Ended { run: id.clone(), at, verdict: Box::new(verdict) }
     }
 
     fn folder(&self, run: &RunId) -> PathBuf {
@@ -264,8 +241,8 @@ impl Runner {
     }
 }
 
-fn not_started(run: RunId, words: String, code: u8, recorded: Recorded) -> News {
-    News::Ended { run, at: Timestamp::now(), judged: Box::new(Judged::not_started(words, code, recorded)) }
+fn not_started(run: RunId, words: String, code: u8, recorded: Recorded) -> AgentMessage {
+    AgentMessage::Ended { run, at: Timestamp::now(), verdict: Box::new(RunVerdict::not_started(words, code, recorded)) }
 }
 
 /// Why a run could not be started.
