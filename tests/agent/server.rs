@@ -237,8 +237,9 @@ fn tasks_whose_source_is_not_accepted_any_more_stop_and_the_list_says_so() {
     let of_server = json!({"name": "of-server", "shell": "true", "rules": ["* * * * * *"], "on": ["db-1"]});
     assert_eq!(server.order("POST", "/batch-tasks", &of_server).0, 201);
     let tasks = |agent: &Agent| {
-        let listed: Value = serde_json::from_str(&agent.done(&["list", "--json"])).unwrap();
-        listed["tasks"].as_array().unwrap().iter().map(|of| of["task"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        // An agent that has just begun has no folder yet, and no tasks.
+        let listed: Value = serde_json::from_str(&agent.ask(&["list", "--json"]).stdout).unwrap_or_default();
+        listed["tasks"].as_array().into_iter().flatten().map(|of| of["task"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     wait_for("both tasks", || (tasks(&agent) == ["of-file", "of-server"]).then_some(()));
     wait_for("runs of both", || (!agent.runs("of-file").is_empty() && !agent.runs("of-server").is_empty()).then_some(()));
