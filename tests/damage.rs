@@ -163,6 +163,67 @@ fn what_can_be_read_of_a_damaged_database_is_got_out() {
     assert!(got > 0 && most > TREES * 200 / 4, "{got} of 8 could be read, at most {most} processes");
 }
 
+/// Events of a run of a batch task.
+fn run_of(task: &str) -> Value {
+    let (root, id, due) = (format!("{:032x}", 0xb), format!("{:016x}", 0xb), 1_763_600_000_000_000_u64);
+    let fields =
+        json!({"task.name": task, "task.version": "1", "task.due_us": due.to_string(), "task.trigger": "time", "task.agent": "db-1"});
+    let run = format!("{task}@20251120T005320Z.1");
+    let start = json!({"type": "process-started", "root_id": root, "id": id, "native_id": run, "kind": "run", "name": task, "time_us": due, "fields": fields});
+    let end = json!({"type": "process-ended", "root_id": root, "id": id, "time_us": due + 9, "elapsed_ns": 9_000, "outcome": "failed", "exit_code": 3});
+    let worker = json!({"id": format!("{:032x}", 2), "hostname": "h", "pid": 2, "program": "p"});
+    json!({"version": 1, "worker": worker, "sequence": 1, "sent_us": 0, "events": [start, end]})
+}
+
+#[test]
+fn what_people_have_defined_and_what_became_of_it_is_got_out_as_well() {
+    let mut server = Server::start();
+    let order = |server: &Server, method: &str, path: &str, body: &Value| {
+        let (status, answer) = server.order(method, path, body);
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
+    };
+    order(&server, "POST", "/batch-tasks", &json!({"name": "gold", "command": ["true"], "rules": ["30 2 * * *"], "on": ["db-1"]}));
+    assert_eq!(server.post(&run_of("gold")).0, 200);
+    let key = order(&server, "POST", "/heartbeats", &json!({"name": "nightly", "every_ms": 60_000}))["key"].as_str().unwrap().to_owned();
+    order(&server, "POST", "/alerts/hushes", &json!({"scope": "task:gold", "for": "2h", "why": "they move"}));
+    order(&server, "PUT", "/alerts/rules/often", &json!({"on": {"cause": ["failed"], "task": "gold"}, "to": []}));
+    wait_for("the alert", || server.get("/alerts")["alerts"].as_array().is_some_and(|alerts| !alerts.is_empty()).then_some(()));
+    let shown = |server: &Server| {
+        let without_times = |mut page: Value, list: &str| {
+            page.as_object_mut().unwrap().retain(|key, _| key == list);
+            page
+        };
+        [
+            without_times(server.get("/batch-tasks"), "tasks"),
+            without_times(server.get("/batch-tasks/gold/versions"), "versions"),
+            without_times(server.get("/batch-tasks/runs"), "runs"),
+            without_times(server.get("/heartbeats"), "heartbeats"),
+            without_times(server.get("/alerts/hushes"), "hushes"),
+            without_times(server.get("/alerts"), "alerts"),
+            without_times(server.get("/alerts/1"), "notes"),
+        ]
+    };
+    let before = shown(&server);
+    server.stop();
+    let folder = tempfile::tempdir().unwrap();
+    let mut salvage = command("monitor");
+    salvage.arg("salvage").arg(server.data()).arg(folder.path().join("new"));
+    let salvaged = run(salvage);
+    assert_eq!(salvaged.code, Some(0), "{salvaged:?}");
+    for suffix in ["", "-wal", "-shm", ".mark"] {
+        let _ = fs::remove_file(database(&server, suffix));
+    }
+    fs::copy(folder.path().join("new/monitor.db"), database(&server, "")).unwrap();
+    server.start_again();
+    for (before, after) in before.iter().zip(shown(&server)) {
+        assert_eq!(*before, after);
+        assert!(before.as_object().unwrap().values().all(|list| !list.as_array().unwrap().is_empty()), "there was something: {before}");
+    }
+    assert!(server.get("/alerts/rules")["rules"].as_array().unwrap().iter().any(|rule| rule["name"] == "often"));
+    assert_eq!(server.ask("GET", &format!("/ping/{key}")).0, 200, "the job's address is as it was");
+}
+
 #[test]
 fn a_database_of_a_development_version_is_refused_and_left_as_it_is() {
     let mut server = Server::start();

@@ -7,4 +7,4 @@ mod rows;
 
 pub use aside::{beside, move_aside};
 pub use copy::Copy;
-pub use rows::copy_table;
+pub use rows::{copy_named_table, copy_table};

@@ -8,15 +8,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use monitor_salvage::{Copy, copy_table};
+use monitor_salvage::{Copy, copy_named_table, copy_table};
 use rusqlite::{Connection, OpenFlags, Result, params};
 
 use super::copies::with;
 use super::{SqliteStore, dictionary, failed, failed_to_open, folder, invariants, schema};
 use crate::store::StoreError;
 
-/// Tables whose rows are copied, and the first column of their keys, which is a number. The others are made anew.
-const COPIED: [(&str, &str); 22] = [
+/// Tables whose rows are copied, and the first column of their keys, which is a number.
+const NUMBERED: [(&str, &str); 29] = [
     ("counter", "rowid"),
     ("text", "id"),
     ("site", "id"),
@@ -39,7 +39,36 @@ const COPIED: [(&str, &str); 22] = [
     ("native", "hash"),
     ("linked", "hash"),
     ("queue_task", "key"),
+    ("alert", "id"),
+    ("alert_note", "number"),
+    ("alert_common", "id"),
+    ("outbox", "number"),
+    ("follow_up", "alert"),
+    ("hush", "id"),
+    ("sign", "seq"),
 ];
+
+/// Tables whose rows are copied and whose keys are names, with the columns of the keys.
+const NAMED: [(&str, &[&str]); 12] = [
+    ("batch_task", &["name"]),
+    ("batch_version", &["task", "version"]),
+    ("batch_run", &["task", "due", "run"]),
+    ("batch_decision", &["task", "first", "last", "agent", "what", "reason"]),
+    ("batch_agent", &["name"]),
+    ("heartbeat", &["name"]),
+    ("agent_heard", &["name"]),
+    ("lost_worker", &["name"]),
+    ("alert_entry", &["subject", "rule"]),
+    ("outbox_attempt", &["message", "number"]),
+    ("rule", &["name"]),
+    ("rule_version", &["name", "version"]),
+];
+
+/// Tables that follow from others, and those that begin empty: the log of events with its readers, events that wait for their trees, and trees that
+/// were being deleted.
+#[cfg(test)]
+const NOT_COPIED: [&str; 10] =
+    ["failed", "rare", "root_count", "queue_count", "dropped_sum", "text_parts", "event_log", "cursor", "waiting", "leaving"];
 
 /// Where words are referred to, that must be there.
 const WORDS: &str = "SELECT name AS id FROM site UNION SELECT kind FROM site UNION SELECT file FROM site WHERE file <> 0 \
@@ -83,6 +112,9 @@ const REPAIR: &str = "
     DELETE FROM rollup WHERE name <> 0 AND name NOT IN (SELECT id FROM text);
     DELETE FROM failure WHERE shape NOT IN (SELECT id FROM text) OR name NOT IN (SELECT id FROM text) OR message NOT IN (SELECT id FROM text);
     INSERT INTO text_parts(rowid, value) SELECT id, value FROM text WHERE found <> 0;
+    INSERT OR IGNORE INTO alert_common VALUES(1, 0, '{}');
+    UPDATE alert_common SET cursor = min(cursor, (SELECT coalesce(max(seq), 0) FROM sign));
+    UPDATE follow_up SET state = 'undelivered', answer = 'given up: the database was salvaged' WHERE state = 'waiting';
     UPDATE counter SET root = max(root, (SELECT coalesce(max(number), 0) FROM root)), logged = 0;
 ";
 
@@ -140,11 +172,12 @@ fn copy_all(copy: &Copy, new: &Path, database: &Path) -> Result<Salvaged, StoreE
     let from = copy.open(|copy| open(copy, database))?;
     let failed = |source| failed("take what was got out", source);
     let to = Connection::open(new).map_err(failed)?;
-    to.execute_batch("PRAGMA synchronous=OFF; BEGIN; DELETE FROM counter;").map_err(failed)?;
+    to.execute_batch("PRAGMA synchronous=OFF; BEGIN; DELETE FROM counter; DELETE FROM alert_common;").map_err(failed)?;
     let mut damaged = Vec::new();
-    for (table, key) in COPIED {
-        let is_whole = copy_table(&from, &to, table, key).map_err(failed)?;
-        if !is_whole {
+    let numbered = NUMBERED.iter().map(|(table, key)| (*table, copy_table(&from, &to, table, key)));
+    let named = NAMED.iter().map(|(table, key)| (*table, copy_named_table(&from, &to, table, key)));
+    for (table, is_whole) in numbered.chain(named) {
+        if !is_whole.map_err(failed)? {
             damaged.push(table.to_owned());
         }
     }
@@ -185,4 +218,29 @@ fn text(to: &Connection, value: &str) -> Result<i64> {
         params![dictionary::hash(value), value],
     )?;
     to.query_row("SELECT id FROM text WHERE hash = ?1 AND value = ?2", params![dictionary::hash(value), value], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_table_is_copied_or_left_out_on_purpose() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(SqliteStore::open(folder.path()).unwrap());
+        let connection = Connection::open(folder::path(folder.path())).unwrap();
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE 'text_parts_%'";
+        let tables: BTreeSet<String> =
+            connection.prepare(sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let copied = NUMBERED.iter().map(|(table, _)| *table).chain(NAMED.iter().map(|(table, _)| *table));
+        assert_eq!(copied.chain(NOT_COPIED).map(str::to_owned).collect::<BTreeSet<_>>(), tables);
+        for (table, key) in NAMED {
+            let sql = "SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk";
+            let columns: Vec<String> =
+                connection.prepare(sql).unwrap().query_map([table], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            assert_eq!(columns, key, "the key of {table}");
+        }
+    }
 }
