@@ -58,3 +58,21 @@ test("nothing else is read at intervals: the stream tells what changed", () => {
   const found = sources.filter((file) => /refetchInterval|setInterval\(/.test(readFileSync(new URL(file, import.meta.url), "utf8")));
   expect(found.sort()).toEqual(Object.keys(AT_INTERVALS).sort());
 });
+
+/** The longest function, in lines. */
+const MOST_LINES = 100;
+
+test("no function has more lines than fit on two screens", () => {
+  const long: string[] = [];
+  for (const { file } of files.filter(({ file }) => !file.endsWith(".test.ts") && file !== "api/schema.ts")) {
+    const source = ts.createSourceFile(file, readFileSync(new URL(file, import.meta.url), "utf8"), ts.ScriptTarget.Latest, true);
+    const lineAt = (place: number) => source.getLineAndCharacterOfPosition(place).line;
+    const visit = (node: ts.Node): void => {
+      const lines = lineAt(node.end) - lineAt(node.getStart()) + 1;
+      if (ts.isFunctionLike(node) && lines > MOST_LINES) long.push(`${file}:${lineAt(node.getStart()) + 1}: ${lines}`);
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+  }
+  expect(long).toEqual([]);
+});

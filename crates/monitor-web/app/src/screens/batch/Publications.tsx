@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { fetchComparison, fetchPublication, fetchPublications, fetchPublishedFile, restorePublication } from "../../api/batch.ts";
 import { ApiError } from "../../api/client.ts";
-import type { BatchTask } from "../../api/types.ts";
+import type { BatchLeft, BatchPublication, BatchTask } from "../../api/types.ts";
 import { bytes, t, wordText } from "../../i18n.ts";
 import { type Published, leftBefore, publicationBefore } from "../../model/batch-publications.ts";
 import { visible, visibleLines } from "../../model/text.ts";
@@ -56,19 +56,8 @@ function Lists({ task }: { task: BatchTask }) {
   }
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   if (query.isPending) return <p className="more dim">{t("loading")}</p>;
-  const buttons = (of: Published, before: Published | undefined, deed?: ReactNode) => (
-    <td className="deeds">
-      <button type="button" className="outlined" aria-expanded={opened?.id === of.id && opened.agent === of.agent && !opened.with} onClick={() => setOpened(of)}>
-        {t("batch.publications.files")}
-      </button>{" "}
-      {before && (
-        <button type="button" className="outlined" aria-expanded={opened?.id === of.id && opened.agent === of.agent && opened.with !== undefined} onClick={() => setOpened({ ...of, with: before })}>
-          {t("batch.publications.compare")}
-        </button>
-      )}{" "}
-      {deed}
-    </td>
-  );
+  const restore = (id: string, agent: string, target?: string) => act(() => restorePublication(name, id, agent, target).then(orderText));
+  const buttons = (of: Published, before: Published | undefined, deed: ReactNode) => <Buttons of={of} before={before} opened={opened} onOpen={setOpened} deed={deed} />;
   return (
     <>
       <DeedSaid said={said} />
@@ -78,84 +67,127 @@ function Lists({ task }: { task: BatchTask }) {
         </p>
       ))}
       {publications.length === 0 && history.length === 0 && <p className="more dim">{t("batch.publications.none")}</p>}
-      {publications.length > 0 && (
-        <table aria-label={t("batch.publications")}>
-          <thead>
-            <tr>
-              <th scope="col">{t("batch.column.published")}</th>
-              <th scope="col">{t("batch.column.target")}</th>
-              <th scope="col">{t("batch.column.state")}</th>
-              <th scope="col" className="run-id">{t("batch.column.run")}</th>
-              <StoredHead />
-            </tr>
-          </thead>
-          <tbody>
-            {publications.map((of) => (
-              <tr key={`${of.agent} ${of.number}`} data-publication={of.number}>
-                <td>
-                  <At timeUs={of.time_us} />
-                </td>
-                <td>
-                  {visible(of.target)} {of.is_current && <strong>{t("batch.publications.current")}</strong>}
-                </td>
-                <td title={of.error === null ? undefined : visible(of.error)}>
-                  {wordText("batch.publication", of.state)}
-                  {of.restores !== null && <span className="dim"> {t("batch.publications.restores", { number: of.restores })}</span>}
-                </td>
-                <td className="run-id">
-                  <RunLink run={of.run} />
-                </td>
-                <Stored of={of} />
-                {buttons(
-                  { id: String(of.number), agent: of.agent },
-                  publicationBefore(publications, of),
-                  !of.is_current && of.state === "done" && (
-                    <OperatorButton className="outlined" onClick={() => act(() => restorePublication(name, String(of.number), of.agent).then(orderText))}>
-                      {t("batch.restore")}
-                    </OperatorButton>
-                  ),
-                )}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      {publications.length > 0 && <PublicationTable publications={publications} buttons={buttons} restore={restore} />}
       {history.length > 0 && (
         <>
           <h2>{t("batch.history")}</h2>
-          <table aria-label={t("batch.history")}>
-            <thead>
-              <tr>
-                <th scope="col">{t("batch.column.run")}</th>
-                <th scope="col" className="aside">{t("batch.column.folder")}</th>
-                <StoredHead />
-              </tr>
-            </thead>
-            <tbody>
-              {history.map((of) => (
-                <tr key={`${of.agent} ${of.folder}`} data-left={of.run}>
-                  <td>
-                    <RunLink run={of.run} />
-                  </td>
-                  <td className="aside mono">{visible(of.folder)}</td>
-                  <Stored of={of} />
-                  {buttons(
-                    { id: of.run, agent: of.agent },
-                    leftBefore(history, of),
-                    targets.map((target) => (
-                      <OperatorButton key={target} className="outlined" onClick={() => act(() => restorePublication(name, of.run, of.agent, target).then(orderText))}>
-                        {t("batch.publications.publish", { target: visible(target) })}
-                      </OperatorButton>
-                    )),
-                  )}
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <LeftTable history={history} targets={targets} buttons={buttons} restore={restore} />
         </>
       )}
       {opened && (opened.with ? <Comparison key={`${opened.agent} ${opened.id} with`} task={name} of={opened} before={opened.with} /> : <Files key={`${opened.agent} ${opened.id}`} task={name} of={opened} />)}
     </>
+  );
+}
+
+interface Deeds {
+  /** The cell of buttons of one, which can be compared with the one before it. */
+  buttons: (of: Published, before: Published | undefined, deed: ReactNode) => ReactNode;
+  restore: (id: string, agent: string, target?: string) => void;
+}
+
+function PublicationTable({ publications, buttons, restore }: Deeds & { publications: readonly BatchPublication[] }) {
+  return (
+    <table aria-label={t("batch.publications")}>
+      <thead>
+        <tr>
+          <th scope="col">{t("batch.column.published")}</th>
+          <th scope="col">{t("batch.column.target")}</th>
+          <th scope="col">{t("batch.column.state")}</th>
+          <th scope="col" className="run-id">{t("batch.column.run")}</th>
+          <StoredHead />
+        </tr>
+      </thead>
+      <tbody>
+        {publications.map((of) => (
+          <tr key={`${of.agent} ${of.number}`} data-publication={of.number}>
+            <td>
+              <At timeUs={of.time_us} />
+            </td>
+            <td>
+              {visible(of.target)} {of.is_current && <strong>{t("batch.publications.current")}</strong>}
+            </td>
+            <td title={of.error === null ? undefined : visible(of.error)}>
+              {wordText("batch.publication", of.state)}
+              {of.restores !== null && <span className="dim"> {t("batch.publications.restores", { number: of.restores })}</span>}
+            </td>
+            <td className="run-id">
+              <RunLink run={of.run} />
+            </td>
+            <Stored of={of} />
+            {buttons(
+              { id: String(of.number), agent: of.agent },
+              publicationBefore(publications, of),
+              !of.is_current && of.state === "done" && (
+                <OperatorButton className="outlined" onClick={() => restore(String(of.number), of.agent)}>
+                  {t("batch.restore")}
+                </OperatorButton>
+              ),
+            )}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** What runs have left that published nothing. */
+function LeftTable({ history, targets, buttons, restore }: Deeds & { history: readonly BatchLeft[]; targets: readonly string[] }) {
+  return (
+    <table aria-label={t("batch.history")}>
+      <thead>
+        <tr>
+          <th scope="col">{t("batch.column.run")}</th>
+          <th scope="col" className="aside">{t("batch.column.folder")}</th>
+          <StoredHead />
+        </tr>
+      </thead>
+      <tbody>
+        {history.map((of) => (
+          <tr key={`${of.agent} ${of.folder}`} data-left={of.run}>
+            <td>
+              <RunLink run={of.run} />
+            </td>
+            <td className="aside mono">{visible(of.folder)}</td>
+            <Stored of={of} />
+            {buttons(
+              { id: of.run, agent: of.agent },
+              leftBefore(history, of),
+              targets.map((target) => (
+                <OperatorButton key={target} className="outlined" onClick={() => restore(of.run, of.agent, target)}>
+                  {t("batch.publications.publish", { target: visible(target) })}
+                </OperatorButton>
+              )),
+            )}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+interface ButtonsProps {
+  of: Published;
+  before: Published | undefined;
+  opened: Opened | undefined;
+  onOpen: (opened: Opened) => void;
+  deed: ReactNode;
+}
+
+/** Opens its files, or what differs from the one before. */
+function Buttons({ of, before, opened, onOpen, deed }: ButtonsProps) {
+  const isOpened = opened?.id === of.id && opened.agent === of.agent;
+  return (
+    <td className="deeds">
+      <button type="button" className="outlined" aria-expanded={isOpened && !opened.with} onClick={() => onOpen(of)}>
+        {t("batch.publications.files")}
+      </button>{" "}
+      {before && (
+        <button type="button" className="outlined" aria-expanded={isOpened && opened.with !== undefined} onClick={() => onOpen({ ...of, with: before })}>
+          {t("batch.publications.compare")}
+        </button>
+      )}{" "}
+      {deed}
+    </td>
   );
 }
 

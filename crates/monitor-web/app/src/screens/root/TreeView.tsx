@@ -8,6 +8,7 @@ import { useRowHeight } from "../../ui/useRowHeight.ts";
 import { useRows } from "../../ui/useRows.ts";
 import { ABOVE } from "../../model/filter.ts";
 import { EVERYWHERE, fold, handleKey, isOpen } from "./keys.ts";
+import { useKeys } from "./useKeys.ts";
 import { mostStuck, StickyRows, stuckRows } from "./StickyRows.tsx";
 import { belowOf, GroupRow, LaneRow, type RowProps, TreeRow } from "./TreeRow.tsx";
 import { bringIntoSight, useAnchor } from "./useAnchor.ts";
@@ -65,16 +66,7 @@ export function TreeView({ view, root, selection }: Props) {
 
   useEffect(() => scroller.current?.focus({ preventScroll: true }), []);
   // Keys work wherever the focus is, save that a button or link keeps those that move.
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const inTree = event.target === document.body || scroller.current?.contains(event.target as Node);
-      if (!inTree && !EVERYWHERE.includes(event.key)) return;
-      if (handleKey(event.key, view, selection)) event.preventDefault();
-    };
-    addEventListener("keydown", onKeyDown);
-    return () => removeEventListener("keydown", onKeyDown);
-  }, [view, selection]);
+  useKeys(({ key, target }) => (target === document.body || !!scroller.current?.contains(target as Node) || EVERYWHERE.includes(key)) && handleKey(key, view, selection));
 
   return (
     <div className="tree">
@@ -105,10 +97,8 @@ export function TreeView({ view, root, selection }: Props) {
         <div className="canvas" style={{ height: virtual.height }}>
           {Array.from({ length: virtual.end - virtual.first }, (_, at) => {
             const index = virtual.first + at;
-            const slot = slots[index];
-            const id = view.idOf(index);
+            const [slot, id] = [slots[index], view.idOf(index)];
             if (slot === undefined || id === undefined) return null;
-            const open = isOpen(view, index);
             const props: RowProps = {
               id,
               row: index,
@@ -116,37 +106,12 @@ export function TreeView({ view, root, selection }: Props) {
               level: rows.levels[index] ?? 0,
               place: rows.places[index] ?? 0,
               size: rows.sizes[index] ?? 0,
-              open,
+              open: isOpen(view, index),
               selected: index === selectedRow,
               onSelect: selection.select,
               onToggle,
             };
-            const group = view.groupAt(index);
-            if (group?.lane) return <LaneRow key={id} {...props} label={group.lane.label} below={belowOf(view.rollup(), view.rollup().ofLane(-1 - slot))} />;
-            if (group) {
-              const { spread, running } = view.spreadOf(group);
-              const first = tree.at(group.members[0] as number);
-              return <GroupRow key={id} {...props} name={first.name} count={group.members.length} running={running} spread={spread} />;
-            }
-            const parent = tree.parentOf(slot);
-            const from = lanes && parent !== undefined && lanes.parentOf(slot) === undefined ? tree.at(parent) : undefined;
-            const elsewhere = lanes?.elsewhere(slot);
-            return (
-              <TreeRow
-                key={id}
-                {...props}
-                process={tree.at(slot)}
-                below={open === false ? belowOf(view.rollup(), slot) : ""}
-                from={from}
-                fromLane={from && lanes?.list[lanes.indexOf(parent as number)]?.label}
-                elsewhere={elsewhere?.count ?? 0}
-                elsewhereId={elsewhere && tree.idOf(elsewhere.first)}
-                orphan={tree.isOrphan(slot)}
-                faint={found?.marks[slot] === ABOVE}
-                startUs={axis.startUs}
-                endUs={axis.endUs}
-              />
-            );
+            return rowOf(view, slot, props, axis);
           })}
         </div>
       </div>
@@ -154,8 +119,44 @@ export function TreeView({ view, root, selection }: Props) {
   );
 }
 
+/** A row: of a process, of a group of equal ones, or of a lane. */
+function rowOf(view: RootView, slot: number, props: RowProps, { startUs, endUs }: Axis) {
+  const { tree } = view;
+  const [lanes, group] = [view.lanes(), view.groupAt(props.row)];
+  if (group?.lane) return <LaneRow key={props.id} {...props} label={group.lane.label} below={belowOf(view.rollup(), view.rollup().ofLane(-1 - slot))} />;
+  if (group) {
+    const { spread, running } = view.spreadOf(group);
+    const first = tree.at(group.members[0] as number);
+    return <GroupRow key={props.id} {...props} name={first.name} count={group.members.length} running={running} spread={spread} />;
+  }
+  const parent = tree.parentOf(slot);
+  const from = lanes && parent !== undefined && lanes.parentOf(slot) === undefined ? tree.at(parent) : undefined;
+  const elsewhere = lanes?.elsewhere(slot);
+  return (
+    <TreeRow
+      key={props.id}
+      {...props}
+      process={tree.at(slot)}
+      below={props.open === false ? belowOf(view.rollup(), slot) : ""}
+      from={from}
+      fromLane={from && lanes?.list[lanes.indexOf(parent as number)]?.label}
+      elsewhere={elsewhere?.count ?? 0}
+      elsewhereId={elsewhere && tree.idOf(elsewhere.first)}
+      orphan={tree.isOrphan(slot)}
+      faint={view.found()?.marks[slot] === ABOVE}
+      startUs={startUs}
+      endUs={endUs}
+    />
+  );
+}
+
+interface Axis {
+  startUs: number;
+  endUs: number;
+}
+
 /** From the root's start to its end, to now while it runs or waits, or to when its worker was last heard of. */
-function useAxis(root: Root, view: RootView): { startUs: number; endUs: number } {
+function useAxis(root: Root, view: RootView): Axis {
   const worker = useWorker(root.state === "lost" ? root.worker_id : null);
   const open = root.ended_us === null && (root.state === "running" || root.state === "pending" || root.counts.running > 0);
   const first = view.tree.childrenOf(undefined)[0];

@@ -4,6 +4,7 @@ import { useEffect, useState, useSyncExternalStore } from "react";
 import { ApiError, fetchProcesses, fetchWorker } from "../../api/client.ts";
 import { askWorker, fetchChannel, fetchCommands } from "../../api/commands.ts";
 import { fetchQueueTasks } from "../../api/queue.ts";
+import type { Worker as WorkerModel } from "../../api/types.ts";
 import { liveStore } from "../../data/live.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { liveWorkers } from "../../data/workers/live.ts";
@@ -81,49 +82,11 @@ function OneWorker({ id }: { id: string }) {
   }
   const line = stats.data?.lines?.[0];
   const told = readStats(line?.value);
-  const offered = offeredBy(channel.data?.methods ?? []);
   // All of it comes at once, and nothing is pushed while it is read.
   const isRead = !channel.isPending && !work.isPending && !tasks.isPending && !commands.isPending && !read.isPending && (!isOpen || !stats.isPending);
   return (
     <div className="pane one-worker">
-      <header className="title">
-        <Link to="/tasks/workers" className="back dim" aria-label={t("worker.all")} title={t("worker.all")}>
-          <Icon d={ICONS.back} />
-        </Link>
-        <span className="state" data-state={markOf(worker)}>
-          <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
-        </span>
-        <h1>
-          <Name text={worker.program} />
-        </h1>
-        <span className="dim" translate="no">
-          <Name text={worker.hostname} />
-        </span>
-        <span className="deeds">
-          <Link to="/tasks" search={{ worker: worker.id }} className="outlined">
-            {t("worker.to-runs")}
-          </Link>
-          {isOpen && (
-            <>
-              <Menu label={t("worker.ask")}>
-                {offered.reading.map((method) => (
-                  <button key={method} type="button" data-choice onClick={() => setAsking(method)}>
-                    {t(`worker.method.${method}` as "worker.method.ping")}
-                  </button>
-                ))}
-              </Menu>
-              <Menu label={t("worker.control")}>
-                {[...offered.changing, ...offered.own].map((method) => (
-                  <OperatorButton key={method} data-choice onClick={() => setAsking(method)}>
-                    {wordText("worker.method", method)}
-                  </OperatorButton>
-                ))}
-                {offered.changing.length + offered.own.length === 0 ? <span className="refused dim">{t("worker.control.none")}</span> : <WhyRefused />}
-              </Menu>
-            </>
-          )}
-        </span>
-      </header>
+      <Title worker={worker} offered={isOpen ? offeredBy(channel.data?.methods ?? []) : undefined} onAsk={setAsking} />
       {channel.error && <ProblemNotice error={channel.error} onRetry={() => void channel.refetch()} />}
       {isRead ? (
         <>
@@ -158,6 +121,50 @@ function OneWorker({ id }: { id: string }) {
         />
       )}
     </div>
+  );
+}
+
+/** Who it is, and what it can be asked and told; nothing without a channel. */
+function Title({ worker, offered, onAsk }: { worker: WorkerModel; offered: ReturnType<typeof offeredBy> | undefined; onAsk: (method: string) => void }) {
+  return (
+    <header className="title">
+      <Link to="/tasks/workers" className="back dim" aria-label={t("worker.all")} title={t("worker.all")}>
+        <Icon d={ICONS.back} />
+      </Link>
+      <span className="state" data-state={markOf(worker)}>
+        <StateMark state={markOf(worker)} /> {wordText("worker", worker.state)}
+      </span>
+      <h1>
+        <Name text={worker.program} />
+      </h1>
+      <span className="dim" translate="no">
+        <Name text={worker.hostname} />
+      </span>
+      <span className="deeds">
+        <Link to="/tasks" search={{ worker: worker.id }} className="outlined">
+          {t("worker.to-runs")}
+        </Link>
+        {offered && (
+          <>
+            <Menu label={t("worker.ask")}>
+              {offered.reading.map((method) => (
+                <button key={method} type="button" data-choice onClick={() => onAsk(method)}>
+                  {t(`worker.method.${method}` as "worker.method.ping")}
+                </button>
+              ))}
+            </Menu>
+            <Menu label={t("worker.control")}>
+              {[...offered.changing, ...offered.own].map((method) => (
+                <OperatorButton key={method} data-choice onClick={() => onAsk(method)}>
+                  {wordText("worker.method", method)}
+                </OperatorButton>
+              ))}
+              {offered.changing.length + offered.own.length === 0 ? <span className="refused dim">{t("worker.control.none")}</span> : <WhyRefused />}
+            </Menu>
+          </>
+        )}
+      </span>
+    </header>
   );
 }
 

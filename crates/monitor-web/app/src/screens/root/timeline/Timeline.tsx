@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { type RefObject, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Process, Root } from "../../../api/types.ts";
 import { knownWorker } from "../../../data/workers/live.ts";
 import { useWorker } from "../../../data/workers/useWorker.ts";
@@ -12,6 +12,7 @@ import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { useNow } from "../../../ui/now.ts";
 import { StateLabel } from "../../../ui/State.tsx";
 import { EVERYWHERE, handleKey } from "../keys.ts";
+import { useKeys } from "../useKeys.ts";
 import { laneKindOf, LANES } from "../lanes.ts";
 import type { RootSearch } from "../useRootSearch.ts";
 import type { Selection } from "../useSelection.ts";
@@ -111,51 +112,12 @@ export default function Timeline({ view, root, selection, search }: Props) {
     stage.current?.goTo(windowOf(search.window));
   }, [isReady, search.window]);
 
-  useEffect(() => {
-    const scheme = matchMedia("(prefers-color-scheme: dark)");
-    const redraw = () => stage.current?.redraw();
-    scheme.addEventListener("change", redraw);
-    const observer = new MutationObserver(redraw);
-    observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-    return () => {
-      scheme.removeEventListener("change", redraw);
-      observer.disconnect();
-    };
-  }, []);
-
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
-      const isMeant = EVERYWHERE.includes(event.key) ? handleKey(event.key, view, selection) : stage.current?.key(event.key);
-      if (isMeant) event.preventDefault();
-    };
-    addEventListener("keydown", onKeyDown);
-    return () => removeEventListener("keydown", onKeyDown);
-  }, [view, selection]);
+  useRedrawn(stage);
+  useKeys(({ key, target }) => !(target instanceof HTMLInputElement) && (EVERYWHERE.includes(key) ? handleKey(key, view, selection) : (stage.current?.key(key) ?? false)));
 
   return (
     <div className="timeline">
-      <div className="timeline-bar">
-        <span className="group" role="group" aria-label={t("lanes")}>
-          {LANES.map((each) => (
-            <button key={each} type="button" aria-pressed={lanes === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
-              {t(`lanes.${each}`)}
-            </button>
-          ))}
-        </span>
-        <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => set({ gaps: foldsGaps ? "open" : undefined })}>
-          {t("timeline.gaps")}
-        </button>
-        {view.clocks().size > 0 && (
-          <button type="button" className="toggle" aria-pressed={corrected} title={clocksText(view)} onClick={() => set({ clocks: corrected ? "raw" : undefined })}>
-            {t("timeline.clocks")}
-          </button>
-        )}
-        <button type="button" title="0" onClick={() => stage.current?.key("0")}>
-          {t("timeline.all")}
-        </button>
-        <span className="dim hint">{t("timeline.hint")}</span>
-      </div>
+      <Bar view={view} search={search} onAll={() => stage.current?.key("0")} />
       <canvas ref={minimap} className="minimap" role="img" aria-label={t("timeline.minimap")} />
       <div ref={scroller} className="stage" tabIndex={0} role="region" aria-label={t("timeline.label")}>
         <canvas ref={canvas} role="img" aria-label={t("timeline.picture", { count: layout.slots.length })} />
@@ -166,6 +128,51 @@ export default function Timeline({ view, root, selection, search }: Props) {
       {hovered && <Card process={tree.at(hovered.slot)} hovered={hovered} originUs={originUs} nowUs={endUs + originUs} waitedUs={waitedFor(critical, hovered.slot)} />}
     </div>
   );
+}
+
+/** What is shown of the timeline, and how. */
+function Bar({ view, search, onAll }: { view: RootView; search: RootSearch; onAll: () => void }) {
+  const { set } = search;
+  const foldsGaps = search.gaps !== "open";
+  const corrected = search.clocks !== "raw";
+  return (
+    <div className="timeline-bar">
+      <span className="group" role="group" aria-label={t("lanes")}>
+        {LANES.map((each) => (
+          <button key={each} type="button" aria-pressed={laneKindOf(search.lanes) === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
+            {t(`lanes.${each}`)}
+          </button>
+        ))}
+      </span>
+      <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => set({ gaps: foldsGaps ? "open" : undefined })}>
+        {t("timeline.gaps")}
+      </button>
+      {view.clocks().size > 0 && (
+        <button type="button" className="toggle" aria-pressed={corrected} title={clocksText(view)} onClick={() => set({ clocks: corrected ? "raw" : undefined })}>
+          {t("timeline.clocks")}
+        </button>
+      )}
+      <button type="button" title="0" onClick={onAll}>
+        {t("timeline.all")}
+      </button>
+      <span className="dim hint">{t("timeline.hint")}</span>
+    </div>
+  );
+}
+
+/** Draws the stage anew when the colours change. */
+function useRedrawn(stage: RefObject<Stage | null>): void {
+  useEffect(() => {
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const redraw = () => stage.current?.redraw();
+    scheme.addEventListener("change", redraw);
+    const observer = new MutationObserver(redraw);
+    observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    return () => {
+      scheme.removeEventListener("change", redraw);
+      observer.disconnect();
+    };
+  }, [stage]);
 }
 
 /** Counts up to `last`, a task of the browser at a time: what takes long is done in parts, between which the page answers. */
