@@ -6,6 +6,7 @@
 pub mod access;
 mod adopt;
 pub mod alerts;
+mod all_duties;
 mod clock;
 mod commands;
 mod config;

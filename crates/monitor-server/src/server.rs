@@ -12,24 +12,20 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{Access, AccessError};
-use crate::adopt::{self, Taker};
 use crate::alerts::{self, Alerts, AlertsFile, Sender};
+use crate::all_duties;
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::Config;
 use crate::duties::{Board, Duties, Duty};
-use crate::forward::{self, Target, TargetError};
-use crate::heartbeats;
-use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
+use crate::forward::{Target, TargetError};
+use crate::http::{self, App, Parts, Room, Tls, TlsError};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
 use crate::oidc::{Oidc, OidcError};
-use crate::overdue;
-use crate::retention::{self, AgeClock, Keeper};
+use crate::retention::AgeClock;
 use crate::store::space::make_room_to_start;
 use crate::store::{Opened, Queries, SqliteStore, Store, StoreError};
-#[cfg(target_os = "linux")]
-use crate::watchdog;
 
 /// Listens, with its database open, and waits to be run.
 pub struct Server {
@@ -235,7 +231,6 @@ impl Server {
         boxed(self, Box::pin(shutdown))
     }
 
-    #[expect(clippy::too_many_lines, reason = "one duty after another begins")]
     async fn serve_until(self, shutdown: BoxFuture<'_, ()>) -> Result<(), ServeError> {
         let page_url = self.page_url();
         let public_url = public_url(&self.config, self.tls.is_some());
@@ -269,71 +264,22 @@ impl Server {
         });
         let room = Arc::new(Room::new(config.max_connections, config.max_connections_per_client));
         let mut duties = Duties::new(board, clock.clone(), stopping.clone());
-        if let Some(spool) = config.spool_dir.clone() {
-            let (interval, taker) =
-                (config.spool_interval, Taker { ingest: ingest.clone(), clock: clock.clone(), stopping: stopping.clone() });
-            duties.begin("spool", move |duty| {
-                let (spool, taker) = (spool.clone(), taker.clone());
-                async move { adopt::run(&spool, interval, &taker, &duty).await }
-            });
-        }
-        let retention = config.keeps();
-        tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
-        let parts = retention::Parts {
-            store: store.clone(),
+        let parts = all_duties::Parts {
+            config: config.clone(),
+            store,
             ingest: ingest.clone(),
+            access,
             ages,
-            clock: clock.clone(),
+            room: room.clone(),
+            tls: tls.clone(),
+            alerts: alerts.clone(),
+            commands,
+            target,
             wake: app.sweep.clone(),
+            clock,
             stopping: stopping.clone(),
         };
-        let keeper = Arc::new(Keeper::new(retention, parts));
-        let tidy = keeper.clone();
-        duties.begin("retention", move |duty| {
-            let keeper = keeper.clone();
-            async move { keeper.keep_dropping(&duty).await }
-        });
-        duties.begin("tidying", move |duty| {
-            let keeper = tidy.clone();
-            async move { keeper.keep_tidy(&duty).await }
-        });
-        {
-            let (ingest, clock, since_us, stopping) = (ingest.clone(), clock.clone(), clock.wall_us(), stopping.clone());
-            duties.begin("overdue", move |duty| {
-                let (ingest, clock, stopping) = (ingest.clone(), clock.clone(), stopping.clone());
-                async move { overdue::run(&ingest, &clock, since_us, &duty, &stopping).await }
-            });
-        }
-        heartbeats::begin(&mut duties, heartbeats::Parts { store: store.clone(), ingest: ingest.clone(), clock: clock.clone() }, &stopping);
-        {
-            let (access, room, clock, stopping) = (access, room.clone(), clock.clone(), stopping.clone());
-            duties.begin("rights", move |duty| {
-                let (access, room, clock, stopping) = (access.clone(), room.clone(), clock.clone(), stopping.clone());
-                async move { revoked::watch(&access, &room, &clock, &duty, &stopping).await }
-            });
-        }
-        alerts.begin(&mut duties);
-        duties.begin("commands", move |duty| {
-            let commands = commands.clone();
-            async move { commands.expire(&duty).await }
-        });
-        let parts = forward::Parts { store: store.clone(), ingest: ingest.clone(), clock: clock.clone(), stopping: stopping.clone() };
-        forward::begin(&mut duties, target, parts);
-        if let Some(tls) = tls.clone() {
-            let (interval, clock, stopping) = (config.tls_interval, clock.clone(), stopping.clone());
-            duties.begin("certificate", move |duty| {
-                let (tls, clock, stopping) = (tls.clone(), clock.clone(), stopping.clone());
-                async move { tls.watch(interval, &clock, &duty, &stopping).await }
-            });
-        }
-        #[cfg(target_os = "linux")]
-        if watchdog::is_asked() {
-            let (ingest, store, stopping) = (ingest.clone(), store, stopping.clone());
-            duties.begin("systemd", move |duty| {
-                let (ingest, store, clock, stopping) = (ingest.clone(), store.clone(), clock.clone(), stopping.clone());
-                async move { watchdog::run(&ingest, store, &clock, &duty, &stopping).await }
-            });
-        }
+        all_duties::begin(&mut duties, &Arc::new(parts));
         let (changing, senders) = (app.changing.clone(), [app.otlp.clone(), app.pings.clone()]);
         // So that the first request already sees the channels of the file.
         alerts.first_read().await;
@@ -456,7 +402,7 @@ mod tests {
         let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
         // What systemd is told waits for a reader: here it would begin the server anew if that took longer than it allows.
         let (told, queries) = (Ingest::start(store.clone(), |_| ()), store.clone());
-        let works = tokio::spawn(async move { watchdog::works(&told, &(queries as Arc<dyn Queries>)).await });
+        let works = tokio::spawn(async move { crate::watchdog::works(&told, &(queries as Arc<dyn Queries>)).await });
         let mut searches = Vec::new();
         for _ in 0..SEARCHES {
             searches.push(ask(address, "/api/v1/processes?root=1&q=step").await);

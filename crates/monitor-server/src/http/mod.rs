@@ -283,14 +283,20 @@ impl App {
 }
 
 /// All routes, each with what it asks of its callers.
-#[expect(clippy::too_many_lines, reason = "a line for each route")]
 fn routes() -> Routes {
-    const GET: MethodFilter = MethodFilter::GET;
-    const POST: MethodFilter = MethodFilter::POST;
-    let api = Routes::new(openapi::Api::openapi())
-        .add(INGEST, routes!(events::post_events))
-        .add(INGEST, routes!(otlp::post_traces))
-        .add(INGEST, routes!(otlp::post_logs))
+    const LISTS: [fn(Routes) -> Routes; 9] =
+        [events_of_programs, trees, queues, workers, batch_tasks, heartbeats_and_alerts, figures, about, pages];
+    let routes = LISTS.into_iter().fold(Routes::new(openapi::Api::openapi()), |routes, add| add(routes));
+    // Files of the page are the same for everybody.
+    monitor_web::paths().fold(routes, |routes, path| routes.hidden(PUBLIC, MethodFilter::GET, &format!("/{path}"), page::get_asset))
+}
+
+fn events_of_programs(routes: Routes) -> Routes {
+    routes.add(INGEST, routes!(events::post_events)).add(INGEST, routes!(otlp::post_traces)).add(INGEST, routes!(otlp::post_logs))
+}
+
+fn trees(routes: Routes) -> Routes {
+    routes
         .add(READ, routes!(roots::get_roots))
         .add(READ, routes!(names::get_names))
         .add(READ, routes!(roots::get_root))
@@ -306,6 +312,10 @@ fn routes() -> Routes {
         .add(READ, routes!(doctor::get_doctor))
         .add(READ, routes!(logs::get_root_logs))
         .add(READ, routes!(logs::get_process_logs))
+}
+
+fn queues(routes: Routes) -> Routes {
+    routes
         .add(READ, routes!(queue::get_queue_tasks))
         .add(change(Scope::Operate, "start a task of a queue"), routes!(queue_orders::post_call))
         .add(change(Scope::Operate, "revoke tasks of queues"), routes!(queue_orders::post_revoke))
@@ -314,6 +324,10 @@ fn routes() -> Routes {
         .add(READ, routes!(queue::get_queue_task))
         .add(READ, routes!(queue::get_queue_result))
         .add(READ, routes!(queue::get_queues))
+}
+
+fn workers(routes: Routes) -> Routes {
+    routes
         .add(READ, routes!(workers::get_workers))
         .add(READ, routes!(workers::get_worker))
         .add(READ, routes!(commands::get_channel))
@@ -325,6 +339,10 @@ fn routes() -> Routes {
         .add(READ, routes!(commands::get_commands))
         .add(READ, routes!(commands::get_methods))
         .add(READ, routes!(commands::get_command))
+}
+
+fn batch_tasks(routes: Routes) -> Routes {
+    routes
         .add(READ, routes!(batch::tasks::get_tasks))
         .add(change(Scope::Admin, "add a batch task"), routes!(batch::tasks::post_task))
         .add(change(Scope::Admin, "apply batch tasks"), routes!(batch::apply::post_apply))
@@ -353,6 +371,10 @@ fn routes() -> Routes {
         .add(READ, routes!(batch::pause::get_agents))
         .add(change(Scope::Operate, "pause an agent"), routes!(batch::pause::post_agent_pause))
         .add(change(Scope::Operate, "resume an agent"), routes!(batch::pause::post_agent_resume))
+}
+
+fn heartbeats_and_alerts(routes: Routes) -> Routes {
+    routes
         .add(READ, routes!(heartbeats::get_heartbeats))
         .add(change(Scope::Admin, "add a heartbeat"), routes!(heartbeats::post_heartbeat))
         .add(change(Scope::Admin, "change a heartbeat"), routes!(heartbeats::put_heartbeat))
@@ -373,6 +395,10 @@ fn routes() -> Routes {
         .add(READ, routes!(alerts::list::get_alert))
         .add(change(Scope::Operate, "acknowledge an alert"), routes!(alerts::act::post_ack))
         .add(change(Scope::Operate, "resolve an alert"), routes!(alerts::act::post_resolve))
+}
+
+fn figures(routes: Routes) -> Routes {
+    routes
         .add(READ, routes!(stats::get_stats))
         .add(READ, routes!(stats::get_series))
         .add(READ, routes!(stats::get_errors))
@@ -380,6 +406,10 @@ fn routes() -> Routes {
         .add(READ, routes!(status::get_status))
         .add(READ, routes!(metrics::get_metrics))
         .add(READ, routes!(stream::get_stream))
+}
+
+fn about(routes: Routes) -> Routes {
+    routes
         .add(change(Scope::Admin, "copy the database"), routes!(backup::post_backup))
         // A caller without a login reads here how to log in.
         .add(PUBLIC, routes!(me::get_me))
@@ -388,6 +418,12 @@ fn routes() -> Routes {
         .add(PUBLIC, routes!(health::get_health))
         .add(PUBLIC, routes!(health::get_ready))
         .add(READ, routes!(openapi::get_openapi))
+}
+
+fn pages(routes: Routes) -> Routes {
+    const GET: MethodFilter = MethodFilter::GET;
+    const POST: MethodFilter = MethodFilter::POST;
+    routes
         // It takes nothing, and says so.
         .hidden(INGEST, POST, "/v1/metrics", otlp::post_metrics)
         .hidden(PUBLIC, GET, "/login", login::get_login)
@@ -405,9 +441,7 @@ fn routes() -> Routes {
         .hidden(PAGE, GET, "/", page::get_home)
         .hidden(PAGE, GET, "/tasks", page::get_index)
         .hidden(PAGE, GET, "/tasks/", page::get_index)
-        .hidden(PAGE, GET, "/tasks/{*path}", page::get_index);
-    // Files of the page are the same for everybody.
-    monitor_web::paths().fold(api, |api, path| api.hidden(PUBLIC, GET, &format!("/{path}"), page::get_asset))
+        .hidden(PAGE, GET, "/tasks/{*path}", page::get_index)
 }
 
 /// The routes in all that every request passes.
