@@ -1,4 +1,4 @@
-//! Commands: what is asked of workers, what their channels carry, and what they answer. Times are Unix microseconds.
+//! Commands: requests to workers, the messages of workers' channels, and the replies. Times are Unix microseconds.
 
 use std::collections::BTreeMap;
 
@@ -9,230 +9,235 @@ use crate::event::Fields;
 use crate::ids::{CommandId, ProcessId, RootId, WorkerId};
 use crate::words::{CommandStatus, State};
 
-/// Name of the header that carries the key of a worker's channel: 32 to 128 letters or digits, chosen at random by whoever opens it.
+/// Name of the header that contains the key of a worker's channel. The worker chooses the key at random when it opens the channel: 32 to 128
+/// letters or digits.
 pub const CHANNEL_KEY: &str = "monitor-channel-key";
 
-/// `POST /api/v1/commands`: what is asked of which workers.
+/// Body of `POST /api/v1/commands`: a command for workers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandRequest {
-    /// What they are to do: `ping`, `stats`, `active`, `registered`, one of a queue worker's, or a method of their own.
+    /// Name of the method: `ping`, `stats`, `active`, `registered`, a method of queue workers, or a method of the program's own.
     #[cfg_attr(feature = "openapi", schema(example = "ping", pattern = "^[A-Za-z0-9_.-]{1,64}$"))]
     pub method: String,
-    /// Passed on to the method, at most 64 KiB as JSON.
+    /// Arguments of the method, at most 64 KiB as JSON.
     #[serde(default, skip_serializing_if = "Fields::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub arguments: Fields,
-    /// Which workers are meant; all that are online if nothing is said.
+    /// Workers that receive the command. The default is all workers that are online.
     #[serde(default)]
     pub to: CommandTo,
-    /// How long answers are waited for, 10 to 60,000; 1,000 if not given.
+    /// Maximum time to wait for replies, in milliseconds: 10 to 60,000, default 1,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
     pub timeout_ms: Option<u64>,
-    /// Makes it durable: until then the command waits for each worker that is named, over restarts of both sides. At most 30 days ahead.
+    /// Makes the command durable and sets its deadline, at most 30 days ahead. Until then the command waits for each worker that `to` names,
+    /// across restarts of the server and the workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_us: Option<u64>,
-    /// `true` says which workers are meant, and asks none.
+    /// If `true`, the answer lists the workers that would receive the command, and nothing is sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
-/// Which workers a command is for. Without either part, all that are online.
+/// Workers that receive a command. If neither field is set, these are all workers that are online.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandTo {
-    /// Those of these ids or names. A name is `program@host`, with `:pid` behind it where several share it.
+    /// Ids or names of workers. A name is `program@host`, followed by `:pid` if several workers share it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<String>,
-    /// Those that are online and whose names match this pattern, like `worker@build-*`.
+    /// Pattern for the names of workers that are online, such as `worker@build-*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glob: Option<String>,
 }
 
-/// A command, and what became of it with each worker.
+/// A command and its result for each worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Command {
-    /// The command; none for one that was only tried (`dry_run`).
+    /// Id of the command; none for a `dry_run`.
     pub id: Option<CommandId>,
-    /// What was asked.
+    /// Name of the method.
     pub method: String,
-    /// With what.
+    /// Arguments of the method.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub arguments: Fields,
-    /// When.
+    /// Time at which the server received the command.
     pub created_us: u64,
-    /// By whom: a user's or a token's name, or how else it is known.
+    /// Name of the user or token that sent the command, or another description of the sender.
     pub by: String,
-    /// How long answers were waited for.
+    /// Maximum time to wait for replies, in milliseconds.
     pub timeout_ms: u64,
-    /// Until when it waits for its workers, if it is durable.
+    /// Time until which the command waits for its workers, if it is durable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_us: Option<u64>,
-    /// Every worker has its last word.
+    /// True if the status of every line is final.
     pub done: bool,
-    /// How many workers there are by status.
+    /// Number of workers by status.
     pub counts: BTreeMap<String, u64>,
-    /// A line for each worker that is meant, by name. Lists leave out all but that of the worker that is asked for, and of old commands they are forgotten.
+    /// A line for each worker, by name. Lists of commands contain only the line of the worker that the request specifies. The server deletes the
+    /// lines of old commands.
     #[serde(default)]
     pub lines: Vec<CommandLine>,
 }
 
-/// What became of a command with one worker.
+/// The result of a command for one worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandLine {
-    /// The worker; none as long as nobody of the name has come for it.
+    /// Id of the worker; none while no worker with this name has received the command.
     pub worker_id: Option<WorkerId>,
-    /// Its name.
+    /// Name of the worker.
     pub name: String,
-    /// How it stands.
+    /// Status of the command for this worker.
     pub status: CommandStatus,
-    /// What it answered.
+    /// Value that the worker returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// Why there is no such answer.
+    /// Reason why there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How long the answer took.
+    /// Time between the command and the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_ns: Option<u64>,
-    /// When the worker was last heard of, if it did not answer.
+    /// Time at which the server last received anything from the worker. Set only if the worker did not reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_us: Option<u64>,
 }
 
-/// `GET /api/v1/commands`: the newest commands, newest first, without their lines but that of the worker that is asked for.
+/// Answer of `GET /api/v1/commands`: commands, newest first. They contain no lines except for the worker that the request specifies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandsPage {
-    /// One page of them.
+    /// Commands of the page.
     pub commands: Vec<Command>,
-    /// Where the next page begins; none on the last one.
+    /// Cursor of the next page; none on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// `GET /api/v1/commands/methods`: what workers may be asked.
+/// Answer of `GET /api/v1/commands/methods`: methods that can be called now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandMethods {
-    /// Methods that only tell something, then the others, each by name.
+    /// Methods that only read, followed by the other methods, each group by name.
     pub methods: Vec<CommandMethod>,
 }
 
-/// A method, and who does it now.
+/// A method and the workers that implement it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandMethod {
-    /// Its name.
+    /// Name of the method.
     pub method: String,
-    /// The scope that it wants, `read` or `operate`.
+    /// Scope that a caller needs: `read` or `operate`.
     pub scope: String,
-    /// How many workers with an open channel do it.
+    /// Number of workers that implement the method and have an open channel.
     pub count: u64,
-    /// Their names, at most 100.
+    /// Names of these workers, at most 100.
     pub workers: Vec<String>,
 }
 
-/// One message of a worker's channel: what it is to do.
+/// A message of a worker's channel: a command to execute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandOrder {
-    /// The command.
+    /// Id of the command.
     pub id: CommandId,
-    /// What to do.
+    /// Name of the method.
     pub method: String,
-    /// With what.
+    /// Arguments of the method.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub arguments: Fields,
-    /// How long an answer is of use.
+    /// Time after which a reply is too late, in milliseconds.
     pub timeout_ms: u64,
-    /// Until when it is, for a durable one. That one is done only after the server has answered a reply `taken` with 204.
+    /// Deadline of a durable command. The worker must send the reply `taken` first, and may execute the command only after the server has
+    /// answered it with 204.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_us: Option<u64>,
 }
 
-/// `POST /api/v1/commands/{id}/replies`: the word of one worker, with the key of its channel in the header `Monitor-Channel-Key`.
+/// Body of `POST /api/v1/commands/{id}/replies`: the reply of a worker. The header `Monitor-Channel-Key` must contain the key of the worker's
+/// channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CommandReply {
-    /// Whose word it is.
+    /// Id of the worker that replies.
     pub worker_id: WorkerId,
-    /// `ok`, `error`, `refused` or `unsupported`; or `taken`, before a durable one is begun.
+    /// `ok`, `error`, `refused` or `unsupported`; or `taken`, before the worker executes a durable command.
     pub status: CommandStatus,
-    /// What the method answers.
+    /// Value that the method returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// Why it doesn't.
+    /// Reason why there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// `POST /api/v1/roots/{root}/cancel`: what is to end.
+/// Body of `POST /api/v1/roots/{root}/cancel`: the processes to cancel.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CancelRequest {
-    /// This process and all that is below it; the whole tree if it isn't given.
+    /// Process to cancel, together with its descendants. The default is the whole tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessId>,
-    /// How long their ends are waited for, 10 to 60,000; 10,000 if not given.
+    /// Maximum time to wait for the processes to end, in milliseconds: 10 to 60,000, default 10,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
     pub timeout_ms: Option<u64>,
-    /// `true` returns what would end and which workers would be asked, and asks none.
+    /// If `true`, the answer lists the processes that would be cancelled and the workers that would receive the command, and nothing is sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
-/// What became of a cancellation.
+/// The result of a cancellation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cancelled {
-    /// The tree.
+    /// Id of the tree.
     pub root_id: RootId,
-    /// The process that was to end with all below it; none if it was the whole tree.
+    /// Process that was cancelled together with its descendants; none for the whole tree.
     pub process: Option<ProcessId>,
-    /// How many processes were to end: those that were running, or waiting to.
+    /// Number of processes that were running or pending, and were therefore cancelled.
     pub meant: u64,
-    /// How many of them go on.
+    /// Number of these processes that have not ended.
     pub running: u64,
-    /// Some of those that go on, at most 100.
+    /// Processes that have not ended, at most 100 of them.
     pub still: Vec<StillRunning>,
-    /// What each worker said that runs any of them, by name.
+    /// Results of the workers that run any of these processes, by name.
     pub lines: Vec<CommandLine>,
-    /// Commands that the workers were told by; none if it was only tried.
+    /// Ids of the commands that the server sent to the workers; none for a `dry_run`.
     pub commands: Vec<CommandId>,
 }
 
-/// A process that goes on although it was cancelled.
+/// A process that has not ended although it was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StillRunning {
-    /// The process.
+    /// Id of the process.
     pub id: ProcessId,
-    /// Its name.
+    /// Name of the process.
     pub name: String,
-    /// Its state, `running` or `pending`.
+    /// State of the process: `running` or `pending`.
     pub state: State,
-    /// Who runs it.
+    /// Worker that runs the process.
     pub worker_id: Option<WorkerId>,
 }
 
-/// `GET /api/v1/workers/{id}/channel`: how commands reach a worker.
+/// Answer of `GET /api/v1/workers/{id}/channel`: the channel on which a worker receives commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerChannel {
-    /// The worker.
+    /// Id of the worker.
     pub worker_id: WorkerId,
-    /// Its name, as commands have it.
+    /// Name of the worker, as commands use it.
     pub name: String,
-    /// Since when its channel is open; none if it isn't.
+    /// Time at which the channel was opened; none if no channel is open.
     pub open_since_us: Option<u64>,
-    /// What it said that it does when it opened the channel.
+    /// Methods that the worker announced when it opened the channel.
     pub methods: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Read models: what the HTTP API answers and the stream carries. Times are Unix microseconds, durations nanoseconds.
+//! Read models: the answers of the HTTP API and the contents of the event stream. Times are Unix microseconds, durations nanoseconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,83 +11,86 @@ use crate::queue::Task;
 use crate::words::{Attachment, Kind, Outcome, State, WorkerRole, WorkerState};
 use crate::worker_event::Registered;
 
-/// A tree, seen from its root.
+/// A tree of processes, described by its root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Root {
-    /// The tree.
+    /// Id of the tree.
     pub root_id: RootId,
-    /// Short number, given by the server, ascending.
+    /// Short number of the tree. The server assigns these numbers in ascending order.
     pub number: u64,
-    /// Name of the root's own process; of the earliest known one until that is known.
+    /// Name of the root's own process. Until that process is known, the name of the earliest known process of the tree.
     pub name: String,
-    /// The batch mark.
+    /// Batch mark of the tree, if it has one.
     pub batch: Option<String>,
-    /// As shown: `name <batch:number>`, or `name <number>` without a batch.
+    /// Title for display: `name <batch:number>`, or `name <number>` without a batch mark.
     pub title: String,
-    /// State of that process.
+    /// State of the process that `name` refers to.
     pub state: State,
-    /// Its start.
+    /// Start of that process, if it is known.
     pub started_us: Option<u64>,
-    /// Its end.
+    /// End of that process, if it has ended.
     pub ended_us: Option<u64>,
-    /// How long it took.
+    /// Duration of that process, if it has ended.
     pub elapsed_ns: Option<u64>,
-    /// Who runs it.
+    /// Worker that runs that process.
     pub worker_id: Option<WorkerId>,
-    /// All processes of the tree by state.
+    /// Number of processes in the tree, by state.
     pub counts: Counts,
-    /// Why it failed: of the errors on its failing path, from the root's own process down, the first that says more than an exit code.
+    /// Reason why the tree failed: the first error on its failing path that contains more than an exit code or a signal, or else the first
+    /// error. The failing path leads from the root's own process down to the failure.
     pub error: Option<Error>,
-    /// When it began as far as that is known, if its start is not: when it was queued, or ended.
+    /// Time at which that process was queued or ended, or was first reported. Set only if its start is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_us: Option<u64>,
-    /// How far its own process says that it is.
+    /// Progress that the root's own process reported last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
-    /// It is kept until it is unpinned, whatever the rules of retention say.
+    /// True if the tree is kept until it is unpinned, regardless of the retention rules.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
-    /// The root's own process was started without a context, and wasn't meant to begin a tree.
+    /// True if the root's own process was started without a context and was not meant to begin a tree.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unattached: bool,
-    /// While it runs: how long half of the past runs of this name took at most.
+    /// Median duration of past successful runs of this name. Set only while the process runs and if there are enough past runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_ns: Option<u64>,
-    /// While it runs: how long 95 % of the past runs of this name took at most.
+    /// 95th percentile of the durations of past successful runs of this name. Set only together with `expected_ns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_p95_ns: Option<u64>,
-    /// It runs for longer than it should.
+    /// True if the process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the 99th
+    /// percentile of at least 20 past runs of its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overdue: bool,
-    /// Which attempt of the root's own process runs, from the second one on; or ended last, while the next one is waited for.
+    /// Current attempt of the root's own process, or the last one if the process waits for the next attempt. Not set for a first attempt, unless
+    /// further attempts are allowed or planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// Meanwhile: how many attempts there are to be at most, if that is known.
+    /// Maximum number of attempts, if it is known. Set only together with `attempt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_of: Option<u32>,
-    /// When the next attempt is to begin, while it is waited for.
+    /// Time at which the next attempt is planned to begin, while the process waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_us: Option<u64>,
 }
 
-/// Processes by state.
+/// Number of processes by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {
-    /// Queued.
+    /// Processes that are queued.
     pub pending: u64,
-    /// Running.
+    /// Processes that run.
     pub running: u64,
-    /// Ended well.
+    /// Processes that succeeded.
     pub succeeded: u64,
-    /// Failed.
+    /// Processes that failed.
     pub failed: u64,
-    /// Given up.
+    /// Processes that were cancelled.
     pub cancelled: u64,
-    /// Lost with their worker.
+    /// Processes whose worker was lost before they ended.
     pub lost: u64,
-    /// In a state unknown here.
+    /// Processes in any other state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other: u64,
 }
@@ -98,7 +101,7 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Counts {
-    /// The count of one state.
+    /// Returns the count of a state. States without a count of their own share `other`.
     pub fn of(&mut self, state: &State) -> &mut u64 {
         match state.as_str() {
             "pending" => &mut self.pending,
@@ -111,102 +114,104 @@ impl Counts {
         }
     }
 
-    /// All of them.
+    /// Returns the number of processes in all states.
     pub fn total(&self) -> u64 {
         self.pending + self.running + self.succeeded + self.failed + self.cancelled + self.lost + self.other
     }
 }
 
-/// A process as it stands.
+/// A process and its current state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Process {
-    /// The process.
+    /// Id of the process, unique within its tree.
     pub id: ProcessId,
-    /// Its tree.
+    /// Id of its tree.
     pub root_id: RootId,
-    /// Its parent as it was told, known here or not.
+    /// Parent of the process, as the process reported it. The server may not know the parent.
     pub parent_id: Option<ProcessId>,
-    /// Its name; empty until its start is known.
+    /// Name of the process; empty until its start is known.
     pub name: String,
-    /// What it is; empty until its start is known.
+    /// Kind of the process; empty until its start is known.
     pub kind: Kind,
-    /// Where it is.
+    /// Current state.
     pub state: State,
-    /// The id of a system with ids of its own.
+    /// Id in the system that the process comes from, such as a queue, if that system has ids of its own.
     pub native_id: Option<String>,
-    /// Which attempt, from 1.
+    /// Number of the current attempt, from 1.
     pub attempt: u32,
-    /// Its start.
+    /// Start of the process, if it is known.
     pub started_us: Option<u64>,
-    /// Its end.
+    /// End of the process, if it has ended.
     pub ended_us: Option<u64>,
-    /// How long it took.
+    /// Duration of the process, if it has ended.
     pub elapsed_ns: Option<u64>,
-    /// Who runs it.
+    /// Worker that runs the process.
     pub worker_id: Option<WorkerId>,
-    /// Name of its thread.
+    /// Name of the thread that runs the process.
     pub thread: Option<String>,
-    /// Where it stands in the program.
+    /// Place in the source code that the process comes from.
     pub source: Option<Source>,
-    /// Why it failed.
+    /// Error with which the process failed.
     pub error: Option<Error>,
-    /// Why it ended so, in one word.
+    /// Reason for the end, as one word.
     pub reason: Option<String>,
-    /// Exit code of a command.
+    /// Exit code, if the process is a command that exited with one.
     pub exit_code: Option<i32>,
-    /// Signal that ended a command.
+    /// Signal that ended the process, if it is a command.
     pub signal: Option<i32>,
-    /// How it came by its parent.
+    /// The way the process got its parent.
     pub attachment: Attachment,
-    /// Its parent is not known here: it hangs below the root.
+    /// True if the parent is not known to the server or is ignored. The process is then shown below the root.
     pub orphan: bool,
-    /// Other processes that it has to do with.
+    /// Related processes.
     pub links: Vec<Link>,
-    /// Its own fields.
+    /// Fields that the process reported.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub fields: Fields,
-    /// How far it is.
+    /// Progress that the process reported last.
     pub progress: Option<Progress>,
-    /// What it stands for, if it is a fold.
+    /// Totals of the calls that the process represents, if it is a fold.
     pub fold: Option<Fold>,
-    /// How deep it hangs, 0 for the root's own process. Only lists of a tree say it.
+    /// Depth in the tree, 0 for the root's own process. Set only in lists of a tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<u32>,
-    /// While it runs: how long half of the past runs of this name took at most.
+    /// Median duration of past successful runs of this name. Set only while the process runs and if there are enough past runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_ns: Option<u64>,
-    /// While it runs: how long 95 % of the past runs of this name took at most.
+    /// 95th percentile of the durations of past successful runs of this name. Set only together with `expected_ns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_p95_ns: Option<u64>,
-    /// It runs for longer than it should.
+    /// True if the process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the 99th
+    /// percentile of at least 20 past runs of its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overdue: bool,
-    /// How many ends said otherwise than the one that counts.
+    /// Number of reported ends whose outcome differs from the outcome of the end that counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contradictions: u64,
-    /// Its attempts, oldest first, if there is more than one or another is to come: of very many the first 50, and the last ones.
+    /// Attempts, oldest first. Set only if there are several or if another one is planned. If there are very many, the list contains the first
+    /// 50 and the latest 51.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
-    /// How many attempts there are to be at most, if that is known.
+    /// Maximum number of attempts, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_of: Option<u32>,
-    /// When the next attempt is to begin, while the process waits for it.
+    /// Time at which the next attempt is planned to begin, while the process waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_us: Option<u64>,
-    /// What it is as a task of a queue, if events of a queue tell of it.
+    /// Details of the queue task, if the process is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Box<Task>>,
 }
 
-/// A process as it stands, and what names it in its links.
+/// A process and the links to it from other trees.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProcessDetail {
     /// The process.
     #[serde(flatten)]
     pub process: Process,
-    /// Links that lead to it from other trees; left out if there are none.
+    /// Links that lead to the process from other trees; left out if there are none.
     #[serde(default, skip_serializing_if = "LinkedFrom::is_empty")]
     pub linked_from: LinkedFrom,
 }
@@ -215,9 +220,9 @@ pub struct ProcessDetail {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkedFrom {
-    /// How many processes have such a link; no more than 1,000 are counted.
+    /// Number of processes that link to the process. At most 1,000 are counted.
     pub count: u64,
-    /// The links of some of them, those of the newest trees first.
+    /// Links of some of these processes. Links from the newest trees are first.
     pub links: Vec<LinkFrom>,
 }
 
@@ -229,141 +234,142 @@ impl LinkedFrom {
     }
 }
 
-/// A link, seen from the process that it leads to.
+/// A link from another process, as the process that it leads to sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LinkFrom {
-    /// The tree of the process that has the link.
+    /// Tree of the linking process.
     pub root_id: RootId,
     /// Title of that tree.
     pub title: String,
-    /// The process that has the link.
+    /// The linking process.
     pub id: ProcessId,
-    /// Name of that process.
+    /// Name of the linking process.
     pub name: String,
-    /// Where that process is.
+    /// State of the linking process.
     pub state: State,
-    /// What the process that the link leads to is to that one: `triggered_by`, `retry_of` …
+    /// Role of the linked process for the linking process, such as `triggered_by` or `retry_of`.
     pub relation: String,
 }
 
-/// One attempt of a process.
+/// An attempt of a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attempt {
-    /// Which one, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// How it ended, `lost` if its end is not known; none while it goes on.
+    /// Outcome of the attempt: `lost` if its end is not known, none while it runs or waits.
     pub outcome: Option<Outcome>,
-    /// The worker that ran it.
+    /// Worker that ran the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<WorkerId>,
-    /// Its start.
+    /// Start of the attempt, if it is known.
     pub started_us: Option<u64>,
-    /// Its end.
+    /// End of the attempt, if it is known.
     pub ended_us: Option<u64>,
-    /// How long it took.
+    /// Duration of the attempt, if its start and end are known.
     pub elapsed_ns: Option<u64>,
-    /// Why it failed; without a command's last lines, which the log has.
+    /// Error with which the attempt failed. It does not contain the last lines of a command's output; they are in the log.
     pub error: Option<Error>,
-    /// Why it ended so, in one word.
+    /// Reason for the end, as one word.
     pub reason: Option<String>,
-    /// Exit code of a command.
+    /// Exit code, if the process is a command that exited with one.
     pub exit_code: Option<i32>,
-    /// Signal that ended a command.
+    /// Signal that ended the attempt, if the process is a command.
     pub signal: Option<i32>,
 }
 
-/// How far a process is.
+/// Progress of a process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
-    /// How much is done.
+    /// Amount of work done.
     pub done: f64,
-    /// Of how much.
+    /// Total amount of work, if it is known.
     pub total: Option<f64>,
-    /// Of what.
+    /// Unit of `done` and `total`.
     pub unit: Option<String>,
 }
 
-/// Who reports, as it stands.
+/// A worker and its current state. A worker is a program that reports events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Worker {
-    /// Its id.
+    /// Id of the worker.
     pub id: WorkerId,
     /// Name of its host.
     pub hostname: String,
-    /// Its process number on the host; 0 if it has none that is known.
+    /// Id of its operating-system process on the host; 0 if it is not known.
     pub pid: u32,
     /// Name of its program.
     pub program: String,
-    /// What it is for, unless it is a program that records itself.
+    /// Role of the worker. Not set for a program that records itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<WorkerRole>,
-    /// What it can be asked to do, in words of its own.
+    /// Capabilities that the worker announces, in its own words, such as the commands that it accepts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
-    /// The workers that relay what it says. While none of them is online, it is unheard.
+    /// Workers that relay the events of this worker. While none of them is online, this worker's state is `unheard`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relayed_by: Vec<WorkerId>,
-    /// Version of what reports.
+    /// Version of the software that reports the events.
     pub version: Option<String>,
-    /// Where it is.
+    /// Current state.
     pub state: WorkerState,
-    /// When its program began.
+    /// Time at which the program started.
     pub started_us: Option<u64>,
-    /// When the server last heard of it, by the server's clock.
+    /// Time at which the server last received anything from the worker, by the server's clock.
     pub last_seen_us: u64,
-    /// When it said goodbye.
+    /// Time at which the worker reported that it was going offline.
     pub offline_us: Option<u64>,
-    /// Since when it is lost.
+    /// Time at which the server lost the worker.
     pub lost_us: Option<u64>,
-    /// How often it says that it is alive.
+    /// Interval between the worker's heartbeats, in milliseconds; 0 if it sends none.
     pub heartbeat_interval_ms: Option<u64>,
-    /// What it had to drop.
+    /// Data that the worker dropped.
     pub dropped: Vec<Dropped>,
-    /// How many of its processes run.
+    /// Number of its processes that run; 0 unless the worker is online.
     pub running: u64,
-    /// How many tasks it works on, by its last heartbeat.
+    /// Number of tasks that the worker is executing, according to its last heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<u64>,
-    /// How many tasks it has done, by its last heartbeat.
+    /// Number of tasks that the worker has executed, according to its last heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processed: Option<u64>,
-    /// How the tasks of queues went that it worked on, by their stored events.
+    /// Number of queue tasks that the worker executed, by their result. These are counted from stored events.
     #[serde(default, skip_serializing_if = "WorkerTasks::is_empty")]
     pub tasks: WorkerTasks,
-    /// How busy its host was over the last 1, 5 and 15 minutes, by its last heartbeat.
+    /// Load averages of the host over the last 1, 5 and 15 minutes, according to the last heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<f64>>))]
     pub loadavg: Option<[f64; 3]>,
-    /// The attributed functions of its program. Only the answer about one worker says them.
+    /// Attributed functions of the program. Set only in the answer about a single worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registered: Vec<Registered>,
-    /// By how much its clock is ahead of the server's, in microseconds, as far as its batches tell; negative if it is behind.
+    /// Offset of the worker's clock from the server's clock, in microseconds, estimated from the worker's batches. Negative if the worker's
+    /// clock is behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_us: Option<i64>,
-    /// How many of its events are stored, by type. Only the answer about one worker says them.
+    /// Number of stored events of the worker, by type. Set only in the answer about a single worker.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub events: std::collections::BTreeMap<String, u64>,
 }
 
-/// Counts of tasks of queues, by how a worker's attempts ended.
+/// Number of queue tasks by the result of a worker's attempts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct WorkerTasks {
     /// Tasks that succeeded.
     pub succeeded: u64,
-    /// Tasks that failed for good.
+    /// Tasks that failed in their last attempt.
     pub failed: u64,
-    /// Attempts that failed and were to be followed by another one.
+    /// Attempts that failed and were scheduled to be retried.
     pub retried: u64,
 }
 
 impl WorkerTasks {
-    /// Counts `count` events of a type; types other than the ends of tasks have no effect.
+    /// Adds `count` events of a type. Types that don't end an attempt have no effect.
     pub fn add(&mut self, event_type: &str, count: u64) {
         match event_type {
             "task-succeeded" => self.succeeded += count,
@@ -378,134 +384,134 @@ impl WorkerTasks {
     }
 }
 
-/// `GET /api/v1/roots`.
+/// Answer of `GET /api/v1/roots`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootsPage {
-    /// The roots.
+    /// The trees.
     pub roots: Vec<Root>,
-    /// Where the next page begins, if there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// `GET /api/v1/roots/{root}/tree`.
+/// Answer of `GET /api/v1/roots/{root}/tree`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TreePage {
-    /// The tree's root.
+    /// The tree.
     pub root: Root,
-    /// Its processes in pre-order, siblings as they started, the root's own first.
+    /// Processes in pre-order, beginning with the root's own process. Siblings are ordered by their start.
     pub processes: Vec<Process>,
-    /// How many parents are ignored in the whole tree because they would close a cycle.
+    /// Number of parents in the whole tree that are ignored because they would close a cycle.
     #[serde(default)]
     pub ignored_parents: u64,
-    /// How many are ignored because the process would hang deeper than the server shows trees (`max-depth`): it hangs below the root's
-    /// own process, marked as an orphan, with all that hangs below it.
+    /// Number of parents in the whole tree that are ignored because the process would be deeper than the server's `max-depth`. Such a process is
+    /// shown below the root's own process, as an orphan, with its descendants.
     #[serde(default)]
     pub deep_parents: u64,
-    /// What its programs could not keep or send of it, all of them together, by type and reason.
+    /// Data of the tree that its programs could not store or send, by type and reason. The sum over all programs.
     #[serde(default)]
     pub dropped: Vec<Dropped>,
-    /// Where the next page begins, if there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// `GET /api/v1/processes`.
+/// Answer of `GET /api/v1/processes`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProcessesPage {
     /// The processes, newest first.
     pub processes: Vec<Process>,
-    /// Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one.
+    /// Cursor of the next page, if there may be one. A page may be short or even empty and still have a next page.
     pub next_cursor: Option<String>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// What a process said: a line of its log.
+/// A line of a process's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogEntry {
-    /// Who said it.
+    /// Process that wrote the line.
     pub process_id: ProcessId,
-    /// When, in Unix microseconds by the clock of its worker.
+    /// Time of the line, in Unix microseconds by the worker's clock.
     pub time_us: u64,
-    /// `error`, `warn`, `info`, `debug`, `trace`, or another word as it came.
+    /// Level: `error`, `warn`, `info`, `debug`, `trace`, or any other word that the program sent.
     pub level: String,
     /// The message.
     pub message: String,
-    /// Who in the program said it.
+    /// Part of the program that wrote the line, such as a module.
     pub target: Option<String>,
-    /// `stdout` or `stderr`, for output.
+    /// `stdout` or `stderr`, if the line is output of a command.
     pub stream: Option<String>,
-    /// Its own fields.
+    /// Fields of the line.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub fields: Fields,
-    /// The worker that it is about.
+    /// Worker in which the line was written.
     pub worker_id: WorkerId,
-    /// Number of the event among those of the worker that sent it.
+    /// Number of the event, in the numbering of the worker that sent it.
     pub number: u64,
 }
 
-/// `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`.
+/// Answer of `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogsPage {
-    /// The lines, in the order that was asked for: by time, and at the same time by process, worker and number.
+    /// Lines by time, in the requested direction. Lines of the same time are ordered by process, worker and number.
     pub logs: Vec<LogEntry>,
-    /// Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one.
+    /// Cursor of the next page, if there may be one. A page may be short or even empty and still have a next page.
     pub next_cursor: Option<String>,
-    /// How many lines were not kept: of each process the first and the last ones are.
+    /// Number of lines that were not kept. The server keeps the first and the last lines of each process.
     pub missing: u64,
-    /// Between which lines they are missing. Only the answer about one process says it.
+    /// Place of the missing lines. Set only in the answer about a single process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<LogGap>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// Where lines of a process are missing.
+/// A place where lines of a process's log are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogGap {
-    /// Time of the last line before it.
+    /// Time of the last line before the gap.
     pub after_us: u64,
-    /// Time of the first line after it.
+    /// Time of the first line after the gap.
     pub before_us: u64,
 }
 
-/// `GET /api/v1/workers`.
+/// Answer of `GET /api/v1/workers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkersPage {
     /// The workers, newest first.
     pub workers: Vec<Worker>,
-    /// Where the next page begins, if there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// One message of `GET /api/v1/stream`: an event that is stored, and what it made of things.
+/// A message of `GET /api/v1/stream`: a stored event and the state after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StreamMessage {
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// The tree after it.
+    /// The tree after the event.
     pub root: Option<Root>,
-    /// The process after it.
+    /// The process after the event.
     pub process: Option<Process>,
-    /// The worker after it.
+    /// The worker after the event.
     pub worker: Option<Worker>,
-    /// The line, if the event is one of a log.
+    /// The log line, if the event contains one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogEntry>,
-    /// Number of the newest change that tree, process and worker know: they may be newer than the event.
+    /// Number of the newest change that `root`, `process` and `worker` include. It may be greater than the number of the event.
     #[serde(default)]
     pub as_of: u64,
 }
@@ -514,22 +520,22 @@ pub struct StreamMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// What kind of problem; `about:blank` where the status says it all.
+    /// Type of the problem; `about:blank` if the HTTP status describes it completely.
     #[serde(rename = "type")]
     pub problem_type: String,
-    /// The status in words.
+    /// Name of the HTTP status.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What happened, where, and what to do.
+    /// Description of the problem, its place, and a remedy.
     pub detail: String,
-    /// The parameter at fault.
+    /// Parameter that caused the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// Number of the event at fault.
+    /// Number of the event that caused the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_number: Option<u64>,
-    /// The server's time in Unix microseconds, if the event at fault is dated ahead of it.
+    /// The server's time in Unix microseconds. Set if the time of the event is ahead of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_time_us: Option<u64>,
 }

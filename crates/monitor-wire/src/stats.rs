@@ -6,36 +6,37 @@ use crate::ids::{ProcessId, RootId};
 use crate::model::Counts;
 use crate::words::State;
 
-/// What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it.
+/// Numbers and durations of the processes of a name in a time range. A process is in the range in which it ended. A lost process is in the range
+/// in which it began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NameStats {
-    /// The name.
+    /// Name of the processes.
     pub name: String,
-    /// All of them.
+    /// Number of processes.
     pub count: u64,
-    /// Ended well.
+    /// Number of processes that succeeded.
     pub succeeded: u64,
-    /// Failed.
+    /// Number of processes that failed.
     pub failed: u64,
-    /// Given up.
+    /// Number of processes that were cancelled.
     pub cancelled: u64,
-    /// Lost with their worker.
+    /// Number of processes whose worker was lost before they ended.
     pub lost: u64,
-    /// Ended in a way unknown here.
+    /// Number of processes with any other outcome.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other: u64,
-    /// All durations together, of those that ended.
+    /// Sum of the durations of all processes that ended.
     pub total_ns: u64,
-    /// The shortest.
+    /// Shortest duration.
     pub min_ns: Option<u64>,
-    /// The longest.
+    /// Longest duration.
     pub max_ns: Option<u64>,
-    /// Half of them took at most so long; this and the next two are at most 2 % off.
+    /// Median of the durations. This and the other percentiles have an error of at most 2 %.
     pub p50_ns: Option<u64>,
-    /// 95 % of them took at most so long.
+    /// 95th percentile of the durations.
     pub p95_ns: Option<u64>,
-    /// 99 % of them took at most so long.
+    /// 99th percentile of the durations.
     pub p99_ns: Option<u64>,
 }
 
@@ -44,169 +45,170 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// `GET /api/v1/stats`.
+/// Answer of `GET /api/v1/stats`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatsPage {
-    /// One entry per name.
+    /// An entry for each name.
     pub stats: Vec<NameStats>,
-    /// Where the range begins in truth: whole minutes, in ranges of more than two days whole hours, of more than 62 days whole days.
+    /// Start of the range that the server evaluated. Ranges consist of whole minutes, those of more than two days of whole hours, those of more
+    /// than 62 days of whole days.
     pub from_us: u64,
-    /// Where it ends in truth.
+    /// End of the range that the server evaluated.
     pub to_us: u64,
-    /// Where the next page begins, if there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// What became of the processes that ended within a step of time.
+/// Numbers and durations of the processes that ended in one step of a series.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SeriesStep {
-    /// Where it begins.
+    /// Start of the step.
     pub from_us: u64,
-    /// Ended well.
+    /// Number of processes that succeeded.
     pub succeeded: u64,
-    /// Failed.
+    /// Number of processes that failed.
     pub failed: u64,
-    /// Given up.
+    /// Number of processes that were cancelled.
     pub cancelled: u64,
-    /// Lost with their worker.
+    /// Number of processes whose worker was lost before they ended.
     pub lost: u64,
-    /// Ended in a way unknown here.
+    /// Number of processes with any other outcome.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other: u64,
-    /// All durations together, of those that ended.
+    /// Sum of the durations of all processes that ended.
     pub total_ns: u64,
-    /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
+    /// Histogram of the durations as `[[i, count], …]`. Bucket i contains durations in [1.04^i, 1.04^(i+1)) ns.
     pub histogram: Vec<(u32, u64)>,
 }
 
-/// `GET /api/v1/stats/series`.
+/// Answer of `GET /api/v1/stats/series`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatsSeries {
-    /// The steps in which something ended, ascending.
+    /// Steps in which any process ended, in ascending order.
     pub series: Vec<SeriesStep>,
-    /// How long each is: a minute, 5 or 15, an hour, 6 hours, a day, 8 or 32 days.
+    /// Length of a step: 1, 5 or 15 minutes, 1 or 6 hours, 1, 8 or 32 days.
     pub step_us: u64,
-    /// Where the first begins.
+    /// Start of the first step.
     pub from_us: u64,
-    /// Where the last ends.
+    /// End of the last step.
     pub to_us: u64,
-    /// Number of the change that it is true at.
+    /// Number of the newest change that the series includes.
     pub as_of: u64,
 }
 
-/// Failures alike.
+/// Failed processes of a name with similar error messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorStats {
-    /// What their messages share: numbers, ids and what stands in quotes replaced by `…`.
+    /// The part that the error messages share. Numbers, ids and quoted parts are replaced by `…`.
     pub shape: String,
-    /// The newest one's message.
+    /// Error message of the newest process.
     pub message: String,
-    /// Name of the processes that failed so.
+    /// Name of the processes.
     pub name: String,
-    /// How many.
+    /// Number of failed processes.
     pub count: u64,
-    /// When the newest ended.
+    /// End of the newest process.
     pub last_us: u64,
-    /// Its tree; none if that is no longer kept.
+    /// Tree of the newest process; none if the tree was deleted.
     pub root_id: Option<RootId>,
-    /// The newest of these processes.
+    /// Id of the newest process.
     pub id: ProcessId,
 }
 
-/// `GET /api/v1/stats/errors`.
+/// Answer of `GET /api/v1/stats/errors`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ErrorsPage {
-    /// The most frequent first.
+    /// Errors, the most frequent first.
     pub errors: Vec<ErrorStats>,
-    /// Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
+    /// Start of the range that the server evaluated: a whole hour, or in ranges of more than 62 days a whole day.
     pub from_us: u64,
-    /// Where it ends in truth.
+    /// End of the range that the server evaluated.
     pub to_us: u64,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// Roots that failed alike.
+/// Roots that failed with similar error messages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CauseStats {
-    /// What their messages share: numbers, ids and what is quoted are left out.
+    /// The part that the error messages share. Numbers, ids and quoted parts are replaced by `…`.
     pub shape: String,
-    /// The message of the newest of them.
+    /// Error message of the newest root.
     pub message: String,
-    /// How many failed so, of all names.
+    /// Number of failed roots, of all names.
     pub count: u64,
-    /// The names of those that failed so, the most frequent first: ten at most.
+    /// Names of the failed roots, the most frequent first, at most ten.
     pub names: Vec<String>,
-    /// How many names there are.
+    /// Number of different names.
     pub name_count: u64,
-    /// When the first of them in the range ended.
+    /// End of the first root in the range.
     pub first_us: u64,
-    /// When the newest of them ended.
+    /// End of the newest root.
     pub last_us: u64,
-    /// None failed so in the seven days before the range.
+    /// True if no root failed with such a message in the seven days before the range.
     pub new: bool,
-    /// The tree of the newest; none if that is no longer kept.
+    /// Tree of the newest root; none if the tree was deleted.
     pub root_id: Option<RootId>,
 }
 
-/// `GET /api/v1/stats/causes`.
+/// Answer of `GET /api/v1/stats/causes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CausesPage {
-    /// Those that were there last come first.
+    /// Causes, the most recent first.
     pub causes: Vec<CauseStats>,
-    /// Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
+    /// Start of the range that the server evaluated: a whole hour, or in ranges of more than 62 days a whole day.
     pub from_us: u64,
-    /// Where it ends in truth.
+    /// End of the range that the server evaluated.
     pub to_us: u64,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// A tree in few words.
+/// A tree in brief.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootMark {
-    /// The tree.
+    /// Id of the tree.
     pub root_id: RootId,
-    /// Its short number.
+    /// Short number of the tree.
     pub number: u64,
-    /// State of its own process.
+    /// State of the root's own process.
     pub state: State,
-    /// Its start.
+    /// Start of the root's own process.
     pub started_us: Option<u64>,
-    /// How long it took.
+    /// Duration of the root's own process.
     pub elapsed_ns: Option<u64>,
 }
 
-/// The trees of a name.
+/// Trees of a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootName {
-    /// The name.
+    /// Name of the trees.
     pub name: String,
-    /// All of them by state.
+    /// Number of trees by state.
     pub counts: Counts,
-    /// The newest 30, newest first.
+    /// The newest 30 trees, newest first.
     pub roots: Vec<RootMark>,
 }
 
-/// `GET /api/v1/roots/names`.
+/// Answer of `GET /api/v1/roots/names`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootNamesPage {
-    /// The names, that of the newest tree first.
+    /// Names. The name with the newest tree is first.
     pub names: Vec<RootName>,
-    /// Where the next page begins, if there is one.
+    /// Cursor of the next page, if there is one.
     pub next_cursor: Option<String>,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }

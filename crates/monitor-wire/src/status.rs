@@ -1,4 +1,4 @@
-//! How the server is: what `GET /api/v1/status` answers. Times are Unix microseconds.
+//! The state of the server: the answer of `GET /api/v1/status`. Times are Unix microseconds.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,28 @@ use crate::model::Counts;
 use crate::task::BatchAgent;
 use crate::words::State;
 
-/// `GET /api/v1/status`: the server at a glance.
+/// Answer of `GET /api/v1/status`: an overview of the server.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// Version of the server.
     pub version: String,
-    /// When the server began.
+    /// Time at which the server started.
     pub started_us: u64,
     /// Number of the newest change.
     pub as_of: u64,
-    /// Events stored since the database began.
+    /// Number of events stored since the database was created.
     pub events: u64,
-    /// False if nobody can be told of alerts: there is no channel, and the server's own agent has no `sendmail`.
+    /// False if the server can't deliver alerts: no channel is configured, and the server's own agent has no `sendmail`.
     #[serde(default = "can_tell", skip_serializing_if = "is_true")]
     pub can_tell: bool,
-    /// What is wrong with the file of alert rules and channels, each with its place. Until that is mended, its last good version holds.
+    /// Mistakes in the file of alert rules and channels, each with its place. While there are any, the last valid version of the file is in
+    /// effect.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alert_mistakes: Vec<String>,
-    /// Events of types unknown to this server, by type.
+    /// Number of events of types that this server doesn't know, by type.
     pub unknown_events: BTreeMap<String, u64>,
-    /// Events that wait until another one tells in which tree their process is.
+    /// Number of events that wait for another event, because the tree of their process is not known yet.
     #[serde(default)]
     pub waiting_events: u64,
     /// Roots by state.
@@ -38,126 +39,126 @@ pub struct Status {
     pub processes: Counts,
     /// Workers by state.
     pub workers: WorkerCounts,
-    /// What the workers had to drop, all trees together.
+    /// Data that the workers dropped, for all trees together.
     pub dropped: Vec<Dropped>,
-    /// Bytes of the database on disk.
+    /// Size of the database on disk, in bytes.
     pub database_bytes: u64,
-    /// How many of them are free for what is to come.
+    /// Part of the database that is free for new data, in bytes.
     #[serde(default)]
     pub free_bytes: u64,
-    /// How many of them are the log of events, by which the stream tells again what it has told.
+    /// Part of the database that stores past events for readers of the stream, in bytes.
     #[serde(default)]
     pub stream_log_bytes: u64,
-    /// Number of the oldest event in it; none if it is empty.
+    /// Number of the oldest of these past events; none if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_log_from: Option<u64>,
-    /// Bytes of its log on disk, which are written into it from time to time.
+    /// Size of the database's write-ahead log on disk, in bytes. The server moves its contents into the database from time to time.
     #[serde(default)]
     pub wal_bytes: u64,
-    /// Bytes that are free on the disk of the data folder, where the system tells it.
+    /// Free space on the disk of the data folder, in bytes, if the operating system reports it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_free_bytes: Option<u64>,
-    /// Batches are refused while less is free than this.
+    /// Minimum of free disk space, in bytes. The server refuses batches while less is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_free_bytes: Option<u64>,
-    /// Batches that were told to come again, since the server began.
+    /// Number of batches that the server refused since it started, and that their senders must send again.
     #[serde(default)]
     pub refused_batches: u64,
-    /// Why batches can't be stored now, in English words.
+    /// Reason why the server can't store batches now, in English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-    /// The server's clock jumped ahead, and trees don't grow older by that yet.
+    /// Forward jump of the server's clock that does not count for the ages of trees yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_jump: Option<ClockJump>,
-    /// Agents of batch tasks that don't do all that was meant: they are paused, or have mistakes in their files.
+    /// Agents of batch tasks that are paused or have mistakes in their files, so that they don't start all runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hindered_agents: Vec<BatchAgent>,
-    /// Bytes of batches that wait to be stored.
+    /// Size of the batches that wait to be stored, in bytes.
     #[serde(default)]
     pub queue_bytes: u64,
-    /// Events that were taken to be stored in the past ten seconds, per second.
+    /// Number of events per second that the server accepted, averaged over the past ten seconds.
     #[serde(default)]
     pub events_per_second: f64,
-    /// Which trees are kept, in English words.
+    /// Description of the retention rules, in English.
     #[serde(default)]
     pub retention: String,
-    /// The same as rules: the first one that is for a tree decides, and what none is for is kept for ever.
+    /// Retention rules. The first rule that matches a tree applies to it. Trees that match no rule are kept permanently.
     #[serde(default)]
     pub keeps: Vec<KeepRule>,
-    /// The oldest trees go while the database is larger.
+    /// Maximum size of the database, in bytes. The server deletes the oldest trees while the database is larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_bytes: Option<u64>,
-    /// What the server does beside answering requests, and how that goes.
+    /// Tasks that the server repeats in the background, and their current state.
     #[serde(default)]
     pub duties: Vec<DutyState>,
 }
 
-/// One thing that the server does beside answering requests, again and again.
+/// A task that the server repeats in the background.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DutyState {
-    /// Its name, such as `retention`.
+    /// Name of the task, such as `retention`.
     pub name: String,
-    /// When its last run ended, Unix µs.
+    /// End of the last run, in Unix microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_us: Option<u64>,
-    /// For how long its next run is overdue, in nanoseconds.
+    /// Delay of the next run, in nanoseconds; 0 if the run is not overdue.
     pub lag_ns: u64,
-    /// Why its last run failed, or why it broke off, in English words.
+    /// Reason why the last run failed or was aborted, in English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How often it broke off and began anew since the server began.
+    /// Number of times that the server restarted the task after it was aborted, since the server started.
     pub restarts: u64,
 }
 
-/// A clock that jumped ahead, and when that counts for the ages of trees.
+/// A forward jump of the server's clock, and the time until it counts for the ages of trees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ClockJump {
-    /// How far it is ahead of what is believed, in seconds.
+    /// Difference between the clock and the time that the ages of trees are based on, in seconds.
     pub ahead_s: u64,
-    /// In so many seconds it counts, or as soon as somebody confirms it.
+    /// Number of seconds until the jump counts. An operator can confirm the jump earlier.
     pub counts_in_s: u64,
 }
 
-/// What was confirmed.
+/// The result of a confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Confirmed {
-    /// The jump that was waited for, if there was one.
+    /// Jump that was confirmed, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_jump: Option<ClockJump>,
 }
 
-/// How long trees of some names and outcomes are kept. Without a limit: for ever.
+/// A retention rule: how long trees of some names and outcomes are kept. Without a limit they are kept permanently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KeepRule {
-    /// Of which names, a pattern as in a shell; `*` is for all.
+    /// Names of the trees, as a shell pattern; `*` matches all names.
     pub name: String,
-    /// In which states their root ended; empty for any.
+    /// States that the root has ended in; empty for any state.
     pub states: Vec<State>,
-    /// How long after something of it came last.
+    /// Time for which a tree is kept after its last event, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
-    /// How many of each name, the newest.
+    /// Number of newest trees that are kept for each name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }
 
-/// Workers by state.
+/// Number of workers by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerCounts {
-    /// Reporting.
+    /// Workers that send events or heartbeats. Workers in the state `unheard` are included.
     pub online: u64,
-    /// Gone by their own word.
+    /// Workers that reported their end.
     pub offline: u64,
-    /// Overdue.
+    /// Workers whose heartbeat is overdue.
     pub lost: u64,
 }
 
-/// An older server doesn't say.
+/// The default for answers of older servers, which don't contain the field.
 fn can_tell() -> bool {
     true
 }

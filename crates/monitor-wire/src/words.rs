@@ -1,4 +1,4 @@
-//! Words that others may add to: what is unknown is kept and shown as it came.
+//! Open sets of words. Values that this version doesn't know are stored and shown unchanged.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,10 +17,10 @@ macro_rules! open_word {
         impl $name {
             $($(#[$word_doc])* pub const $word: Self = Self(Cow::Borrowed($text));)+
 
-            /// The words known here, in their natural order.
+            /// The known words, in their natural order.
             pub const KNOWN: &'static [Self] = &[$(Self::$word),+];
 
-            /// The word itself.
+            /// Returns the word as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -56,15 +56,15 @@ macro_rules! open_word {
 }
 
 open_word!(
-    /// What a process is.
+    /// The kind of a process.
     Kind {
-        /// Begins a tree.
+        /// The root of a tree.
         ROOT = "root",
-        /// A function or any piece of work.
+        /// A function, or any other piece of work.
         NORMAL = "normal",
-        /// A function that another thread runs.
+        /// A function that another thread executes.
         CROSS_THREAD = "cross_thread",
-        /// A function that another operating-system process called.
+        /// A function that was called by another operating-system process.
         CROSS_PROCESS = "cross_process",
         /// A command.
         SCRIPT = "script",
@@ -76,7 +76,7 @@ open_word!(
         JOB = "job",
         /// A step of a job.
         STEP = "step",
-        /// One host of a step.
+        /// A host of a step.
         HOST = "host",
         /// A span of a tracing library.
         SPAN = "span",
@@ -84,104 +84,104 @@ open_word!(
 );
 
 open_word!(
-    /// Where a process is. An unknown outcome is a state of its own.
+    /// The state of a process. A process that ended with an unknown outcome has this outcome as its state.
     State {
-        /// Queued, not begun.
+        /// Queued, not started.
         PENDING = "pending",
-        /// Begun, not ended.
+        /// Started, not ended.
         RUNNING = "running",
-        /// Ended well.
+        /// Ended successfully.
         SUCCEEDED = "succeeded",
         /// Ended with an error, a panic, an exit code or a signal.
         FAILED = "failed",
-        /// Given up before its end.
+        /// Cancelled before its end.
         CANCELLED = "cancelled",
-        /// Not ended, and its worker is lost.
+        /// No end was received, and the worker is lost.
         LOST = "lost",
     }
 );
 
 impl State {
-    /// Its last attempt ended, and another one is to come. It isn't among the known ones that are counted apart.
+    /// The last attempt ended, and another one is planned. This state is not in `KNOWN` and has no count of its own.
     pub const RETRYING: Self = Self(Cow::Borrowed("retrying"));
 }
 
 open_word!(
-    /// How a process ended.
+    /// The outcome of a process.
     Outcome {
-        /// It did what it should.
+        /// Ended successfully.
         SUCCEEDED = "succeeded",
-        /// It did not.
+        /// Ended with a failure.
         FAILED = "failed",
-        /// It was given up.
+        /// Cancelled before its end.
         CANCELLED = "cancelled",
     }
 );
 
 open_word!(
-    /// How far a task of a queue is.
+    /// The phase of a queue task.
     Phase {
-        /// It was put into its queue.
+        /// Put into its queue.
         SENT = "sent",
-        /// A worker took it from its queue.
+        /// Received by a worker.
         RECEIVED = "received",
-        /// A worker began to work on it.
+        /// Started by a worker.
         STARTED = "started",
-        /// It ended well.
+        /// Ended successfully.
         SUCCEEDED = "succeeded",
-        /// It failed.
+        /// Failed.
         FAILED = "failed",
-        /// A worker refused it.
+        /// Refused by a worker.
         REJECTED = "rejected",
-        /// It went back into its queue.
+        /// Returned to its queue.
         REQUEUED = "requeued",
-        /// It is not to be done any more.
+        /// Revoked or expired: no worker starts it any more.
         REVOKED = "revoked",
-        /// Its last attempt failed, and the next one was not heard of yet.
+        /// The last attempt failed. No event of the next attempt has been received yet.
         RETRIED = "retried",
     }
 );
 
 open_word!(
-    /// How a process came by its parent.
+    /// The way a process got its parent.
     Attachment {
-        /// By its context, or by ids handed to it.
+        /// From its context, or from ids that were passed to it.
         EXPLICIT = "explicit",
-        /// The one tree that its program was running.
+        /// The only tree that its program was running at that time, or the call that started its thread.
         INFERRED = "inferred",
-        /// There was none to be found.
+        /// No parent was found.
         UNATTACHED = "unattached",
     }
 );
 
 open_word!(
-    /// How a process lost its parent.
+    /// The reason why a process has no parent.
     Loss {
-        /// It began without a context.
+        /// It was started without a context.
         UNATTACHED = "unattached",
-        /// It names a parent that the server doesn't know.
+        /// It refers to a parent that the server doesn't know.
         ORPHAN = "orphan",
     }
 );
 
 open_word!(
-    /// What likely gives a process its parent.
+    /// The change that is likely to give a process its parent.
     Fix {
-        /// Its thread is started by `monitor_client::spawn_thread`.
+        /// Start its thread with `monitor_client::spawn_thread`.
         SPAWN_THREAD = "spawn_thread",
-        /// Its task is started by `monitor_client::tokio::spawn`, or its thread by `spawn_blocking`.
+        /// Start its task with `monitor_client::tokio::spawn`, or its thread with `spawn_blocking`.
         TOKIO_SPAWN = "tokio_spawn",
-        /// Its future is polled elsewhere: `.in_current()`.
+        /// Call `.in_current()` on its future, because the future is polled elsewhere.
         IN_CURRENT = "in_current",
-        /// Nothing ran that could be its parent: it begins a tree, or its caller is to be monitored.
+        /// No process ran that could be its parent. Let it begin a tree, or monitor its caller.
         BEGIN = "begin",
-        /// The parent's own program has to tell of the parent.
+        /// Let the parent's program report the parent.
         TELL_PARENT = "tell_parent",
     }
 );
 
 open_word!(
-    /// What kind of failure an error tells of.
+    /// The kind of a failure.
     ErrorKind {
         /// A returned error.
         ERROR = "error",
@@ -195,11 +195,11 @@ open_word!(
 );
 
 open_word!(
-    /// Where a worker is.
+    /// The state of a worker.
     WorkerState {
-        /// It reports.
+        /// It sends events or heartbeats.
         ONLINE = "online",
-        /// It said goodbye.
+        /// It reported its own end.
         OFFLINE = "offline",
         /// Its heartbeat is overdue.
         LOST = "lost",
@@ -207,109 +207,109 @@ open_word!(
 );
 
 open_word!(
-    /// How a command stands with one worker.
+    /// The status of a command for one worker.
     CommandStatus {
-        /// It waits for the worker.
+        /// Waits for the worker.
         WAITING = "waiting",
-        /// The worker has taken it and is at it.
+        /// The worker has accepted the command and is executing it.
         TAKEN = "taken",
-        /// The worker has done it.
+        /// The worker has executed the command.
         OK = "ok",
-        /// The worker failed to do it.
+        /// The worker failed to execute the command.
         ERROR = "error",
-        /// The worker may not do it (`MONITOR_COMMANDS`).
+        /// The worker's settings don't allow the command (`MONITOR_COMMANDS`).
         REFUSED = "refused",
-        /// The worker doesn't know the method, or takes no commands at all.
+        /// The worker doesn't know the method, or accepts no commands at all.
         UNSUPPORTED = "unsupported",
-        /// The worker did not answer in time.
+        /// The worker did not reply in time.
         UNANSWERED = "unanswered",
         /// The worker has ended or is lost.
         GONE = "gone",
-        /// Nobody came for it in time.
+        /// No worker accepted the command in time.
         EXPIRED = "expired",
     }
 );
 
 impl CommandStatus {
-    /// Returns true if nothing else can become of the command with this worker.
+    /// Returns true if the status can't change any more.
     pub fn is_final(&self) -> bool {
         *self != Self::WAITING && *self != Self::TAKEN
     }
 }
 
 impl WorkerState {
-    /// Those who relay what it says are silent, so nobody knows how it is. What it has open goes on as far as is known.
+    /// The workers that relay its events are silent, so its state is not known. Processes that it has not ended are still shown as running.
     pub const UNHEARD: Self = Self(Cow::Borrowed("unheard"));
 }
 
 open_word!(
-    /// What a worker is for.
+    /// The role of a worker.
     WorkerRole {
-        /// A program that records itself.
+        /// A program that records its own processes.
         PROGRAM = "program",
-        /// The one on a machine that starts commands.
+        /// The program that starts commands on a machine.
         AGENT = "agent",
-        /// It tells of what others do, such as the workers of a queue.
+        /// A program that reports for others, such as for the workers of a queue.
         BRIDGE = "bridge",
     }
 );
 
 open_word!(
-    /// What a batch task is.
+    /// The status of a batch task.
     BatchStatus {
         /// Its rules start runs.
         ACTIVE = "active",
-        /// Its rules start nothing.
+        /// Its rules start no runs.
         PAUSED = "paused",
-        /// It is gone; its runs and versions are still told.
+        /// Deleted. Its runs and versions are still shown.
         DELETED = "deleted",
     }
 );
 
 open_word!(
-    /// Why a run that was due was skipped.
+    /// The reason why a due run was skipped.
     SkipReason {
-        /// An earlier run of the task still ran.
+        /// An earlier run of the task was still running.
         OVERLAP = "overlap",
         /// The task or its agent was paused.
         PAUSED = "paused",
-        /// It was a quiet time of the task.
+        /// The run was due in quiet hours of the task.
         QUIET = "quiet",
-        /// A task with the same lock ran.
+        /// A run of another task with the same lock was running.
         LOCK = "lock",
-        /// As many runs waited or ran as may.
+        /// The maximum number of running or waiting runs was reached.
         FULL = "full",
     }
 );
 
 open_word!(
-    /// Why runs that were due were missed.
+    /// The reason why due runs were missed.
     MissedReason {
-        /// The agent didn't run.
+        /// The agent was not running.
         AGENT_DOWN = "agent-down",
-        /// They could not start within the time that the task gives them.
+        /// The runs could not start within the time that the task allows.
         DEADLINE = "deadline",
-        /// The clock jumped over them.
+        /// The clock was set forward past the due times.
         CLOCK = "clock",
-        /// More were missed than are made up for.
+        /// More runs were missed than the task makes up for.
         CAP = "cap",
-        /// The agent lost its database, and with it what it had decided.
+        /// The agent lost its database, and with it the decisions about these runs.
         REBUILT = "rebuilt",
-        /// No ping of the heartbeat came.
+        /// No ping of the heartbeat was received.
         NO_PING = "no-ping",
     }
 );
 
 open_word!(
-    /// How a heartbeat stands.
+    /// The state of a heartbeat.
     HeartbeatState {
-        /// No ping ever came, so that none is expected.
+        /// No ping has been received yet, so none is expected.
         NEW = "new",
-        /// The last ping came in time.
+        /// The last ping was received in time.
         UP = "up",
-        /// The next ping is due, and may still come in time.
+        /// The next ping is due, and its grace period is not over.
         LATE = "late",
-        /// No ping came in time.
+        /// No ping was received within the grace period.
         MISSED = "missed",
     }
 );
