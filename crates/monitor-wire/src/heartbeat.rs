@@ -1,4 +1,5 @@
-//! Heartbeats in the API. A heartbeat watches a job that runs elsewhere and sends an HTTP request, a ping, when it runs. Times are Unix microseconds.
+//! Heartbeats in the API. A heartbeat watches a job that runs elsewhere and sends an HTTP request, a ping, when it runs.
+//! Times are Unix microseconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +37,7 @@ pub struct HeartbeatDefinition {
 }
 
 impl HeartbeatDefinition {
-    /// Returns the rule for a crontab by which the job sends pings as often as expected. It sends them more often if a crontab can't express
-    /// the period.
+    /// Returns a crontab rule that makes the job send pings as often as expected, or more often if a crontab can't express the period.
     pub fn crontab(&self) -> String {
         if let Some(rule) = &self.rule {
             return rule.clone();
@@ -72,7 +72,7 @@ pub struct Heartbeat {
     pub seen_us: Option<u64>,
     /// Time at which the next ping is expected; none before the first ping.
     pub due_us: Option<u64>,
-    /// Time at which the ping was expected that was last reported as missing; none if no ping was.
+    /// Expected time of the last ping that was reported as missing; none if no ping was.
     pub missed_us: Option<u64>,
     /// Time at which the heartbeat was created.
     pub created_us: u64,
@@ -82,7 +82,7 @@ pub struct Heartbeat {
     pub old_key_until_us: Option<u64>,
 }
 
-/// `GET /api/v1/heartbeats`: all heartbeats, by name.
+/// Answer of `GET /api/v1/heartbeats`: all heartbeats, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Heartbeats {
@@ -108,17 +108,17 @@ pub struct HeartbeatKey {
     /// Time until which the previous key is accepted as well; none if there is no previous key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub old_key_until_us: Option<u64>,
-    /// Rule for a crontab, by which the job sends pings as often as expected or more often.
+    /// Crontab rule that makes the job send pings as often as expected, or more often.
     #[cfg_attr(feature = "openapi", schema(example = "*/10 * * * *"))]
     pub crontab: String,
 }
 
-/// `POST /api/v1/heartbeats/{name}/roll`: replaces the key by a new one.
+/// Body of `POST /api/v1/heartbeats/{name}/roll`, which replaces the key with a new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeartbeatRoll {
-    /// Time for which the previous key is still accepted, in milliseconds. 0 ends it at once; one day if not given.
+    /// Duration that the previous key remains valid, in milliseconds. The default is one day; 0 invalidates the key at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap_ms: Option<u64>,
 }

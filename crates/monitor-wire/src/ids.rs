@@ -1,4 +1,4 @@
-//! Ids: a root is a W3C trace id, a process a W3C parent id.
+//! Ids. A root id is a W3C trace id, and a process id is a W3C parent id.
 
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroU128};
@@ -7,8 +7,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 impl RootId {
-    /// The process that stands for the root's own in messages that carry the tree alone: the lower half of the root's id, unless it
-    /// is zero. Our clients give it to the process that begins a tree; in any other tree the root's own process is taken for it.
+    /// Returns the process id that represents the root's own process in messages that contain only the root id. It is the lower half of the root
+    /// id; none if this half is zero. The project's clients give this id to the process that begins a tree. In any other tree the server treats
+    /// this id as the root's own process.
     ///
     /// ```
     /// let root: monitor_wire::RootId = "0199a3ce929d0e0e47360199a3ce929d".parse().unwrap();
@@ -19,7 +20,7 @@ impl RootId {
     }
 }
 
-/// Why a text is no id.
+/// Error for a text that is not an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidId {
     what: &'static str,
@@ -45,10 +46,10 @@ fn parse_hex(what: &'static str, digits: usize, text: &str) -> Result<u128, Inva
     Ok(value)
 }
 
-/// The number that up to 32 lower-case hex digits stand for.
+/// Parses up to 32 lower-case hex digits.
 fn hex(digits: &[u8]) -> Option<u128> {
     let mut value = 0;
-    // By halves: a number of 64 bits is shifted at once.
+    // Shifting a `u64` is cheaper than shifting a `u128`, so parse each half on its own.
     for half in digits.chunks(16) {
         let mut part = 0_u64;
         for digit in half {
@@ -64,7 +65,7 @@ fn hex(digits: &[u8]) -> Option<u128> {
     Some(value)
 }
 
-/// The number as lower-case hex digits, as many as there is room for.
+/// Writes a number as lower-case hex digits that fill `digits`, with leading zeros.
 fn write_hex(mut value: u128, digits: &mut [u8]) -> &str {
     for digit in digits.iter_mut().rev() {
         *digit = b"0123456789abcdef"[(value & 15) as usize];
@@ -80,12 +81,12 @@ macro_rules! id {
         pub struct $name($nonzero);
 
         impl $name {
-            /// The id of this number, unless it is zero.
+            /// Returns the id with this number; none if it is zero.
             pub fn new(value: $int) -> Option<Self> {
                 <$nonzero>::new(value).map(Self)
             }
 
-            /// The id as a number, never zero.
+            /// Returns the number of the id, which is never zero.
             pub fn get(self) -> $int {
                 self.0.get()
             }
@@ -153,7 +154,7 @@ macro_rules! id {
 }
 
 id!(
-    /// Names a tree: 128 bits, written as 32 lower-case hex digits, never zero.
+    /// Id of a tree: 128 bits, written as 32 lower-case hex digits, never zero.
     ///
     /// ```
     /// # use monitor_wire::RootId;
@@ -164,19 +165,19 @@ id!(
     RootId, NonZeroU128, u128, 32, "root id"
 );
 id!(
-    /// Names a process within its tree: 64 bits, written as 16 lower-case hex digits, never zero.
+    /// Id of a process within its tree: 64 bits, written as 16 lower-case hex digits, never zero.
     ProcessId, NonZeroU64, u64, 16, "process id"
 );
 id!(
-    /// Names a worker: 128 random bits, written as 32 lower-case hex digits, new for every operating-system process.
+    /// Id of a worker: 128 random bits, written as 32 lower-case hex digits. Each operating-system process has a new one.
     WorkerId, NonZeroU128, u128, 32, "worker id"
 );
 id!(
-    /// Names a command: 64 random bits, written as 16 lower-case hex digits, never zero.
+    /// Id of a command: 64 random bits, written as 16 lower-case hex digits, never zero.
     CommandId, NonZeroU64, u64, 16, "command id"
 );
 
-/// The W3C header that carries a tree and a process in it.
+/// The W3C header `traceparent`, which identifies a process in a tree.
 ///
 /// ```
 /// # use monitor_wire::{ProcessId, RootId, Traceparent};
@@ -199,7 +200,7 @@ impl fmt::Display for Traceparent {
     }
 }
 
-/// Why a text is no `traceparent`.
+/// Error for a text that is not a `traceparent`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidTraceparent(String);
 
@@ -214,7 +215,7 @@ impl std::error::Error for InvalidTraceparent {}
 impl FromStr for Traceparent {
     type Err = InvalidTraceparent;
 
-    /// As in W3C Trace Context: a later version than 00 may carry more behind the flags.
+    /// Parses the header as W3C Trace Context specifies. A version later than 00 may have more fields after the flags.
     fn from_str(text: &str) -> Result<Self, InvalidTraceparent> {
         let invalid = || InvalidTraceparent(text.chars().take(80).collect());
         let is_hex = |part: &str| part.len() == 2 && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -19,28 +19,29 @@ pub struct Root {
     pub root_id: RootId,
     /// Short number of the tree. The server assigns these numbers in ascending order.
     pub number: u64,
-    /// Name of the root's own process. Until that process is known, the name of the earliest known process of the tree.
+    /// Name of the root's own process. While that process is not known, this and the other fields describe the earliest known process of the
+    /// tree.
     pub name: String,
     /// Batch mark of the tree, if it has one.
     pub batch: Option<String>,
     /// Title for display: `name <batch:number>`, or `name <number>` without a batch mark.
     pub title: String,
-    /// State of the process that `name` refers to.
+    /// State of the root's own process.
     pub state: State,
-    /// Start of that process, if it is known.
+    /// Start of the root's own process, if it is known.
     pub started_us: Option<u64>,
-    /// End of that process, if it has ended.
+    /// End of the root's own process, if it has ended.
     pub ended_us: Option<u64>,
-    /// Duration of that process, if it has ended.
+    /// Duration of the root's own process, if it has ended.
     pub elapsed_ns: Option<u64>,
-    /// Worker that runs that process.
+    /// Worker that runs the root's own process.
     pub worker_id: Option<WorkerId>,
     /// Number of processes in the tree, by state.
     pub counts: Counts,
     /// Reason why the tree failed: the first error on its failing path that contains more than an exit code or a signal, or else the first
     /// error. The failing path leads from the root's own process down to the failure.
     pub error: Option<Error>,
-    /// Time at which that process was queued or ended, or was first reported. Set only if its start is not known.
+    /// Time at which the root's own process was queued or ended, or was first reported. Set only if its start is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun_us: Option<u64>,
     /// Progress that the root's own process reported last.
@@ -52,14 +53,14 @@ pub struct Root {
     /// True if the root's own process was started without a context and was not meant to begin a tree.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unattached: bool,
-    /// Median duration of past successful runs of this name. Set only while the process runs and if there are enough past runs.
+    /// Median duration of past successful runs of this name. Set only while the root's own process runs and if there are enough past runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_ns: Option<u64>,
     /// 95th percentile of the durations of past successful runs of this name. Set only together with `expected_ns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_p95_ns: Option<u64>,
-    /// True if the process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the 99th
-    /// percentile of at least 20 past runs of its name.
+    /// True if the root's own process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the
+    /// 99th percentile of at least 20 past runs of its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overdue: bool,
     /// Current attempt of the root's own process, or the last one if the process waits for the next attempt. Not set for a first attempt, unless
@@ -69,7 +70,7 @@ pub struct Root {
     /// Maximum number of attempts, if it is known. Set only together with `attempt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_of: Option<u32>,
-    /// Time at which the next attempt is planned to begin, while the process waits for it.
+    /// Time at which the next attempt is planned to begin, while the root's own process waits for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_us: Option<u64>,
 }

@@ -1,74 +1,74 @@
-//! What runs of batch tasks have left and published, as the API shows it. Times are Unix microseconds.
+//! Files that runs of batch tasks have left and published, as the API shows them. Times are Unix microseconds.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that was published to a target of a task, or was to be.
+/// A publication: files that were published to a target of a task, or that could not be published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchPublication {
-    /// Its number, of its agent's own.
+    /// Number of the publication, unique within its agent.
     pub number: u64,
-    /// The agent that has it.
+    /// Agent that made the publication.
     pub agent: String,
-    /// When it began.
+    /// Start of the publication.
     pub time_us: u64,
-    /// Name of the target, as the task's definition has it.
+    /// Name of the target in the task's definition.
     pub target: String,
-    /// The run whose files these are.
+    /// Run that the files are from.
     pub run: String,
-    /// Who published it: a run, or a person.
+    /// Run or person that published the files.
     pub by: String,
-    /// The folder of the files that the target shows, on the agent's machine; none of targets that are no folder.
+    /// Folder of the published files on the agent's machine; none if the target is not a folder.
     pub folder: Option<String>,
     /// Number of files.
     pub files: u64,
-    /// Their sizes together.
+    /// Sum of the file sizes.
     pub size_bytes: u64,
-    /// Number of the publication that was published again.
+    /// Number of the earlier publication that this publication restored.
     pub restores: Option<u64>,
-    /// `done`, `failed`, or `begun` if nobody saw how it ended.
+    /// `done`, `failed`, or `begun` if the end of the publication is not known.
     pub state: String,
-    /// Why it failed.
+    /// Reason for the failure.
     pub error: Option<String>,
-    /// It is what the target shows now.
+    /// True if the target shows this publication now.
     pub is_current: bool,
 }
 
-/// What a run has left for others, as the history keeps it.
+/// Files that a run has left in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchLeft {
-    /// The run.
+    /// Run that left the files.
     pub run: String,
-    /// The agent that has it.
+    /// Agent that stores the files.
     pub agent: String,
-    /// Its folder of the history, such as `202611/21_103005`.
+    /// Folder of the files below the history, such as `202611/21_103005`.
     pub folder: String,
     /// Number of files.
     pub files: u64,
-    /// Their sizes together.
+    /// Sum of the file sizes.
     pub size_bytes: u64,
 }
 
-/// An agent that did not answer.
+/// An agent that did not reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchSilent {
-    /// The agent.
+    /// Name of the agent.
     pub agent: String,
-    /// Why.
+    /// Reason why there is no reply.
     pub why: String,
 }
 
-/// `GET /api/v1/batch-tasks/{name}/publications`: what runs of a task have published and left, newest first.
+/// Answer of `GET /api/v1/batch-tasks/{name}/publications`: files that runs of a task have published and left, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchPublications {
     /// Publications.
     pub publications: Vec<BatchPublication>,
-    /// What runs have left, published or not.
+    /// Files that runs have left, published or not.
     pub history: Vec<BatchLeft>,
-    /// Agents of the task that did not answer: what they have is not among these.
+    /// Agents of the task that did not reply. Their publications and files are missing from the lists.
     #[serde(default)]
     pub silent: Vec<BatchSilent>,
 }
@@ -77,68 +77,69 @@ pub struct BatchPublications {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchFile {
-    /// Its path in the publication's folder.
+    /// Path below the publication's folder.
     pub path: String,
-    /// Its size.
+    /// Size of the file.
     pub size_bytes: u64,
-    /// Where it leads, if it is a link.
+    /// Target of the link, if the file is a symbolic link.
     pub link: Option<String>,
 }
 
-/// `GET /api/v1/batch-tasks/{name}/publications/{publication}`: its files, by path.
+/// Answer of `GET /api/v1/batch-tasks/{name}/publications/{publication}`: the files of a publication, by path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchFiles {
     /// Files, at most 1,000.
     pub files: Vec<BatchFile>,
-    /// There are more than are told.
+    /// True if the publication has more files.
     pub is_cut: bool,
 }
 
-/// `GET /api/v1/batch-tasks/{name}/publications/{publication}/file`: the beginning of a file.
+/// Answer of `GET /api/v1/batch-tasks/{name}/publications/{publication}/file`: the beginning of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchFileText {
-    /// Its path in the publication's folder.
+    /// Path below the publication's folder.
     pub path: String,
-    /// Its size.
+    /// Size of the file.
     pub size_bytes: u64,
-    /// The first 64 KiB of it; none of what is no text in UTF-8.
+    /// First 64 KiB of the file; none if the file is not UTF-8 text.
     pub text: Option<String>,
-    /// There is more than is told.
+    /// True if the file is longer than `text`.
     pub is_cut: bool,
 }
 
-/// A file that differs between two publications.
+/// A difference between two publications: a file that only one of them contains, or that has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchFileChange {
-    /// Its path.
+    /// Path below the publications' folders.
     pub path: String,
-    /// `added`, `removed`, `changed`; or `unknown`: the sizes are the same, and the contents were too much to compare.
+    /// `added` if only the other publication contains the file, `removed` if only this publication contains it, or `changed`. `unknown` if the
+    /// sizes are the same and the contents were too large to compare.
     pub what: String,
-    /// Its size in the publication.
+    /// Size of the file in this publication, if it contains the file.
     pub size_bytes: Option<u64>,
-    /// Its size in the other one.
+    /// Size of the file in the other publication, if it contains the file.
     pub other_bytes: Option<u64>,
 }
 
-/// `GET /api/v1/batch-tasks/{name}/publications/{publication}/compare`: what another one has otherwise, by path.
+/// Answer of `GET /api/v1/batch-tasks/{name}/publications/{publication}/compare`: differences between two publications, by path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchComparison {
     /// Files that differ, at most 1,000.
     pub changes: Vec<BatchFileChange>,
-    /// There are more than are told.
+    /// True if there are more differences.
     pub is_cut: bool,
 }
 
-/// `POST /api/v1/batch-tasks/{name}/publications/{publication}/restore`: where it is to be published.
+/// Body of `POST /api/v1/batch-tasks/{name}/publications/{publication}/restore`, which publishes files again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRestore {
-    /// The target, for what a run has left. A publication is published to its own target.
+    /// Target for files that a run has left. A publication is always published to its own target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
 }

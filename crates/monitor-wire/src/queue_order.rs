@@ -1,4 +1,4 @@
-//! Orders that put tasks into queues or take them out, and their answers. Of all workers that could do one of these, a single one does it.
+//! Orders about the tasks of queues, and the answers of workers. A `call`, `purge` or `retry` is executed by a single worker.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,34 +8,34 @@ use serde_json::Value;
 
 use crate::event::Fields;
 
-/// `call`: a task that is to be started by its name.
+/// Arguments of `call`: a task to put into a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskCall {
     /// Name of the task.
     pub name: String,
-    /// Its arguments by position.
+    /// Positional arguments of the task.
     pub args: Vec<Value>,
-    /// Its arguments by name.
+    /// Named arguments of the task.
     pub kwargs: Fields,
-    /// The queue that it goes through; the source's own choice if none.
+    /// Queue for the task. If none, the worker chooses the queue.
     pub queue: Option<String>,
-    /// Not to be started before, in Unix µs.
+    /// Earliest start of the task, in Unix µs.
     pub eta_us: Option<u64>,
-    /// Not to be started before so long from now.
+    /// Delay from now until the earliest start of the task.
     pub countdown: Option<Duration>,
-    /// Not to be started after, in Unix µs.
+    /// Latest start of the task, in Unix µs.
     pub expires_us: Option<u64>,
 }
 
 impl TaskCall {
-    /// The moment before which it is not to be started, by `eta_us` or by `countdown` from now.
+    /// Returns the earliest start of the task: `eta_us`, or `countdown` after `now`.
     #[must_use]
     pub fn not_before(&self, now: SystemTime) -> Option<SystemTime> {
         let eta = self.eta_us.and_then(moment);
         eta.or_else(|| now.checked_add(self.countdown?))
     }
 
-    /// The moment after which it is not to be started.
+    /// Returns the latest start of the task.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
         moment(self.expires_us?)
@@ -46,19 +46,19 @@ fn moment(unix_us: u64) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_micros(unix_us))
 }
 
-/// `purge`: queues whose waiting tasks are to be thrown away. What runs goes on.
+/// Arguments of `purge`: queues whose waiting tasks are deleted. Running tasks continue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueuePurge {
-    /// These queues; all that the source knows if none is named.
+    /// Queues to purge. If empty, these are all queues that the worker knows.
     pub queues: Vec<String>,
-    /// But not these.
+    /// Queues to leave out.
     pub exclude: Vec<String>,
-    /// Only counts them, and throws nothing away.
+    /// If true, the worker only counts the tasks.
     pub count_only: bool,
 }
 
 impl QueuePurge {
-    /// Returns true if a queue of this name is meant.
+    /// Returns true if the order applies to a queue of this name.
     #[must_use]
     pub fn is_meant(&self, queue: &str) -> bool {
         let has = |names: &[String]| names.iter().any(|name| name == queue);
@@ -66,34 +66,34 @@ impl QueuePurge {
     }
 }
 
-/// What a worker answers to `call`.
+/// A worker's answer to `call`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallAnswer {
     /// Id of the new task in its queue.
     pub uuid: String,
 }
 
-/// What a worker answers to `purge`.
+/// A worker's answer to `purge`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PurgeAnswer {
-    /// How many tasks of each queue that is meant are gone, or would be.
+    /// Number of deleted tasks in each queue, or of tasks that would be deleted.
     pub queues: Vec<QueueCount>,
-    /// How many that is together.
+    /// Sum over all queues.
     pub count: u64,
 }
 
-/// How many tasks of a queue are meant.
+/// Number of purged tasks in a queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueCount {
     /// Name of the queue.
     pub name: String,
-    /// So many.
+    /// Number of tasks.
     pub count: u64,
 }
 
 impl PurgeAnswer {
-    /// Sums counts of queues up.
+    /// Creates an answer from the counts of the queues.
     #[must_use]
     pub fn of(counts: BTreeMap<String, u64>) -> Self {
         let count = counts.values().fold(0, |sum: u64, count| sum.saturating_add(*count));
@@ -101,51 +101,51 @@ impl PurgeAnswer {
     }
 }
 
-/// What a worker answers to `retry`.
+/// A worker's answer to `retry`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryAnswer {
-    /// A line for each id that it was asked for.
+    /// A line for each requested id.
     pub tasks: Vec<RetryLine>,
 }
 
-/// What became of one task that was to be run again.
+/// The result of a retry for one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RetryLine {
     /// Id of the task in its queue.
     pub id: String,
-    /// Id of the task that runs it again: a new one, or the same for its next attempt.
+    /// Id of the task that runs it again: a new id, or the same id if this is the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
-    /// Why it isn't run again.
+    /// Reason why the task does not run again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What a worker answers to `queues`.
+/// A worker's answer to `queues`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuesAnswer {
-    /// The queues that it knows.
+    /// Queues that the worker knows.
     pub queues: Vec<QueueLength>,
 }
 
-/// A queue as a worker knows it.
+/// A queue from a worker's point of view. A number that the worker doesn't know is not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct QueueLength {
-    /// Its name.
+    /// Name of the queue.
     pub name: String,
-    /// How many tasks wait in it.
+    /// Number of tasks that wait in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,
-    /// How many workers take tasks from it.
+    /// Number of workers that receive tasks from the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub consumers: Option<u64>,
-    /// How many of its tasks this worker has that haven't begun.
+    /// Number of tasks from the queue that this worker has received but not started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reserved: Option<u64>,
-    /// How many of its tasks this worker works on.
+    /// Number of tasks from the queue that this worker is executing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<u64>,
 }

@@ -1,14 +1,15 @@
-//! The one rule of which answers of a server are tried again, and when, for everybody who asks one.
+//! Retries of requests to a server: the statuses that are retried, and the waits between retries. All clients follow these rules.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-/// The longest time that a server's `Retry-After` is obeyed. A server that asks for a day is a mistake somewhere, and would look like a loss.
+/// Maximum wait that a server can request with `Retry-After`. A longer wait is likely a mistake in the server or a proxy, and the data that
+/// waits would look lost.
 pub const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Returns true if the same request may be answered otherwise later although nobody changed anything: 408, 429 and all from 500 to 599,
-/// whether the server answers so or something in its place.
+/// Returns true if the same request may succeed later without any change: for the statuses 408, 429 and 500 to 599. A proxy may send them as
+/// well as the server.
 ///
 /// ```
 /// assert!(monitor_wire::is_temporary(503) && monitor_wire::is_temporary(408));
@@ -18,28 +19,28 @@ pub fn is_temporary(status: u16) -> bool {
     matches!(status, 408 | 429 | 500..=599)
 }
 
-/// Reads a header `Retry-After` in seconds, bounded by [`LONGEST_RETRY_AFTER`]; none of anything else, a date among it.
+/// Parses a `Retry-After` header in seconds, and limits it to [`LONGEST_RETRY_AFTER`]. Returns `None` for any other value, such as a date.
 pub fn retry_after(header: &str) -> Option<Duration> {
     let text = header.trim();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    // A number of any length is a number of seconds.
+    // A number too large for `u64` is valid, and is limited as well.
     is_number.then(|| text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs).min(LONGEST_RETRY_AFTER))
 }
 
-/// Waits between tries: doubling, with jitter, so that a thousand programs don't come back at once.
+/// Waits between retries. They double and have jitter, so that many clients don't retry at the same time.
 #[derive(Debug, Default, Clone)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// Makes the next wait brief again.
+    /// Resets the next wait to the first one.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// The next wait: at first up to `first`, each one up to twice as long as the last, at most `longest`. Half of it is fixed, half is by
-    /// chance.
+    /// Returns the next wait, a random time between half of an upper bound and the bound. The bound is `first` for the first wait and doubles
+    /// with each call, up to `longest` and to 1,024 times `first`.
     pub fn next(&mut self, first: Duration, longest: Duration) -> Duration {
         let full = first.saturating_mul(1 << self.failures.min(10)).min(longest);
         self.failures = self.failures.saturating_add(1);

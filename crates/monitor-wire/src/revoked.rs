@@ -1,53 +1,53 @@
-//! Ids of tasks that are not to be run any more, as the server and workers remember them.
+//! Ids of revoked tasks, which must not run any more. The server and the workers store them.
 
 use std::collections::{HashMap, VecDeque};
 
-/// So many are remembered.
+/// Maximum number of entries.
 const MOST: usize = 50_000;
-/// So long, in µs.
+/// Time that an entry is kept, in µs.
 const KEPT_US: u64 = 3 * 3_600 * 1_000_000;
 
-/// Ids of revoked tasks, the newest 50,000 of the last three hours.
+/// Ids of tasks that were revoked in the last three hours, at most 50,000.
 #[derive(Debug, Default)]
 pub struct RevokedIds {
-    /// When each was revoked last.
+    /// Time at which each id was last revoked.
     times: HashMap<String, u64>,
-    /// Each time that one was revoked, in order. Of an id that was revoked again the earlier times are passed over.
+    /// Revocations in order. If an id was revoked several times, only the last entry counts.
     order: VecDeque<(u64, String)>,
 }
 
 impl RevokedIds {
-    /// Remembers an id. Times are Unix µs.
+    /// Adds an id that was revoked at `now_us`, in Unix µs.
     pub fn add(&mut self, id: &str, now_us: u64) {
         self.times.insert(id.to_owned(), now_us);
         self.order.push_back((now_us, id.to_owned()));
         self.forget(now_us);
     }
 
-    /// Returns true if an id is remembered.
+    /// Returns true if the id was revoked in the last three hours.
     pub fn has(&self, id: &str, now_us: u64) -> bool {
         self.times.get(id).is_some_and(|at| now_us.saturating_sub(*at) < KEPT_US)
     }
 
-    /// Ids and when each was revoked, the oldest first.
+    /// Returns the ids and the times at which they were revoked, oldest first.
     pub fn iter(&mut self, now_us: u64) -> impl DoubleEndedIterator<Item = (&str, u64)> {
         self.forget(now_us);
         self.order.iter().filter(|(at, id)| self.times.get(id) == Some(at)).map(|(at, id)| (id.as_str(), *at))
     }
 
-    /// How many are remembered.
+    /// Returns the number of ids.
     #[must_use]
     pub fn len(&self) -> usize {
         self.times.len()
     }
 
-    /// Returns true if none is remembered.
+    /// Returns true if there are no ids.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
 
-    /// Forgets what is too old or too much.
+    /// Removes entries that are too old. If there are too many, removes the oldest.
     fn forget(&mut self, now_us: u64) {
         while let Some((at, _)) = self.order.front()
             && (self.order.len() > MOST || now_us.saturating_sub(*at) >= KEPT_US)

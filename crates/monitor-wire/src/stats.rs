@@ -6,8 +6,8 @@ use crate::ids::{ProcessId, RootId};
 use crate::model::Counts;
 use crate::words::State;
 
-/// Numbers and durations of the processes of a name in a time range. A process is in the range in which it ended. A lost process is in the range
-/// in which it began.
+/// Numbers and durations of the processes of a name in a time range. A process counts at the time of its end, a lost process at the time of its
+/// start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NameStats {
@@ -89,7 +89,7 @@ pub struct SeriesStep {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StatsSeries {
-    /// Steps in which any process ended, in ascending order.
+    /// Steps with at least one ended process, in ascending order.
     pub series: Vec<SeriesStep>,
     /// Length of a step: 1, 5 or 15 minutes, 1 or 6 hours, 1, 8 or 32 days.
     pub step_us: u64,

@@ -138,7 +138,7 @@ pub struct KeepRule {
     pub name: String,
     /// States that the root has ended in; empty for any state.
     pub states: Vec<State>,
-    /// Time for which a tree is kept after its last event, in seconds.
+    /// Duration that a tree is kept after its last event, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
     /// Number of newest trees that are kept for each name.

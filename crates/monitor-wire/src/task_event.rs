@@ -1,4 +1,4 @@
-//! Events about batch tasks and their runs. A run itself is a process of the kind `run`, told of as any other process.
+//! Events about batch tasks and their runs. A run itself is a process of the kind `run`, and its events are those of any other process.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,11 +7,11 @@ use crate::event::{Link, WorkerRef, process_event};
 use crate::ids::{ProcessId, RootId};
 use crate::words::{BatchStatus, MissedReason, SkipReason};
 
-/// Runs of a batch task were due, and its agent started none on purpose. Due times in a row with the same reason are one event.
+/// Runs of a batch task were due, and its agent decided not to start them. Consecutive due times with the same reason are one event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunSkipped {
-    /// When the agent decided so, in Unix microseconds.
+    /// Time at which the agent decided this, in Unix microseconds.
     pub time_us: u64,
     /// Name of the task.
     pub task: String,
@@ -19,17 +19,17 @@ pub struct RunSkipped {
     pub agent: String,
     /// Version of the task's definition.
     pub version: u64,
-    /// When the run was due, in Unix microseconds; of several, the first.
+    /// Due time of the run, in Unix microseconds. If there are several, the first due time.
     pub due_us: u64,
-    /// When the last of several was due, in Unix microseconds.
+    /// Last due time in Unix microseconds, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_due_us: Option<u64>,
-    /// How many there were.
+    /// Number of due times.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub count: u64,
-    /// Why it was skipped.
+    /// Reason why the runs were skipped.
     pub reason: SkipReason,
-    /// The run that was in the way, by its native id such as `gold@20261121T023000Z.1`.
+    /// Native id of the run that prevented the start, such as `gold@20261121T023000Z.1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
 }
@@ -43,90 +43,91 @@ fn is_one(count: &u64) -> bool {
     *count == 1
 }
 
-/// Runs of a batch task were due, and nothing could start them in time. However many there were, they are one event.
+/// Runs of a batch task were due, and could not be started in time. Any number of due times is one event. The server also creates this event if
+/// a heartbeat's ping is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunMissed {
-    /// When the agent found out, in Unix microseconds.
+    /// Time at which this was noticed, in Unix microseconds.
     pub time_us: u64,
-    /// Name of the task.
+    /// Name of the task or heartbeat.
     pub task: String,
-    /// Name of the agent.
+    /// Name of the agent; empty for a heartbeat without an agent.
     pub agent: String,
-    /// Version of the task's definition.
+    /// Version of the task's definition; 1 for a heartbeat.
     pub version: u64,
-    /// When the first of them was due, in Unix microseconds.
+    /// First due time, in Unix microseconds.
     pub first_due_us: u64,
-    /// When the last of them was due, in Unix microseconds.
+    /// Last due time, in Unix microseconds.
     pub last_due_us: u64,
-    /// How many there were.
+    /// Number of due times.
     pub count: u64,
-    /// Why they were missed.
+    /// Reason why the runs were missed.
     pub reason: MissedReason,
 }
 
-/// A batch task was defined, changed, paused, resumed or deleted: by the server, or by an agent whose files define it.
+/// A batch task was defined, changed, paused, resumed or deleted, by the server or by an agent whose files define it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchTaskChanged {
-    /// When, in Unix microseconds.
+    /// Time of the change, in Unix microseconds.
     pub time_us: u64,
     /// Name of the task.
     pub task: String,
-    /// The version that it has now.
+    /// Current version of the task.
     pub version: u64,
-    /// What it is now.
+    /// Current status of the task.
     pub status: BatchStatus,
-    /// Who changed it: a person, a token, or the file that defines it.
+    /// Person, token or file that made the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
-    /// The agent whose files define it; none if the server does.
+    /// Agent whose files define the task; none if the server defines it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Until when it is paused, in Unix microseconds; without it, until somebody resumes it.
+    /// Time until which the task is paused, in Unix microseconds. If not set, a paused task is paused until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_us: Option<u64>,
-    /// Its new definition, if an agent's files define it.
+    /// New definition of the task, if the files of an agent define it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub definition: Option<Map<String, Value>>,
 }
 
-/// An agent has decided on all that was due up to a time: what it hasn't told of before then was not due.
+/// An agent has decided about all due times up to `until_us`. If it has reported nothing about an earlier time, no run was due then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentDecided {
-    /// When, in Unix microseconds.
+    /// Time of the event, in Unix microseconds.
     pub time_us: u64,
     /// Name of the agent.
     pub agent: String,
-    /// All that was due up to here is decided, in Unix microseconds.
+    /// All due times up to this time have been decided, in Unix microseconds.
     pub until_us: u64,
-    /// Since when the whole agent is paused, in Unix microseconds; without it, it is not.
+    /// Start of the agent's pause, in Unix microseconds; not set if the agent is not paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_from_us: Option<u64>,
-    /// Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it.
+    /// End of the agent's pause, in Unix microseconds. If not set, a paused agent is paused until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_until_us: Option<u64>,
-    /// True if it takes no tasks from the server: `--accept files`.
+    /// True if the agent accepts no tasks from the server (`--accept files`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub files_only: bool,
-    /// Mistakes in the agent's files of tasks, each with its file, line and column. They may not be all of them.
+    /// Mistakes in the agent's files of tasks, each with its file, line and column. The list may be incomplete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,
 }
 
 process_event!(
-    /// A process asked that somebody be told.
+    /// A process requested a notification.
     ProcessNotified {
         /// `error`, `warn` or `info`.
         severity: String,
-        /// What it is about, in a few words.
+        /// Subject of the notification, in a few words.
         title: String,
-        /// The rest.
+        /// Text of the notification.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         text: Option<String>,
-        /// Notifications with the same key are about the same thing.
+        /// Key that notifications about the same subject share.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     }

@@ -135,7 +135,7 @@ open_word!(
         REJECTED = "rejected",
         /// Returned to its queue.
         REQUEUED = "requeued",
-        /// Revoked or expired: no worker starts it any more.
+        /// Revoked, terminated or expired.
         REVOKED = "revoked",
         /// The last attempt failed. No event of the next attempt has been received yet.
         RETRIED = "retried",

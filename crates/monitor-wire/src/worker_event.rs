@@ -7,28 +7,28 @@ use crate::failure::Source;
 use crate::ids::WorkerId;
 use crate::words::{Kind, WorkerRole};
 
-/// A worker began to report.
+/// A worker started to report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerOnline {
-    /// When, in Unix microseconds.
+    /// Time of the event, in Unix microseconds.
     pub time_us: u64,
-    /// When its program began, in Unix microseconds.
+    /// Start of the program, in Unix microseconds.
     pub started_us: u64,
-    /// Version of what reports.
+    /// Version of the software that reports the events.
     pub version: String,
-    /// How often it says that it is alive.
+    /// Interval between heartbeats, in milliseconds; 0 if the worker sends none.
     pub heartbeat_interval_ms: u64,
-    /// The attributed functions of its program.
+    /// Attributed functions of the program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registered: Vec<Registered>,
-    /// What it is for.
+    /// Role of the worker.
     #[serde(default = "program", skip_serializing_if = "is_program")]
     pub role: WorkerRole,
-    /// What it can be asked to do, in words of its own.
+    /// Capabilities of the worker, in its own words, such as the commands that it accepts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
-    /// Whom the event is about, where someone else relays it.
+    /// Worker that the event is about, if another worker relays the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerRef>,
 }
@@ -45,11 +45,11 @@ fn is_program(role: &WorkerRole) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Registered {
-    /// Name of its processes.
+    /// Name of the function's processes.
     pub name: String,
-    /// Their kind.
+    /// Kind of the function's processes.
     pub kind: Kind,
-    /// Where it stands.
+    /// Place of the function in the source code.
     pub source: Source,
 }
 
@@ -57,40 +57,40 @@ pub struct Registered {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerHeartbeat {
-    /// When, in Unix microseconds.
+    /// Time of the event, in Unix microseconds.
     pub time_us: u64,
-    /// How many tasks it works on now.
+    /// Number of tasks that the worker is executing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<u64>,
-    /// How many tasks it has done since it began.
+    /// Number of tasks that the worker has executed since it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processed: Option<u64>,
-    /// How busy its host was over the last 1, 5 and 15 minutes.
+    /// Load averages of the worker's host over the last 1, 5 and 15 minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<f64>>))]
     pub loadavg: Option<[f64; 3]>,
-    /// Whom the event is about, where someone else relays it.
+    /// Worker that the event is about, if another worker relays the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerRef>,
 }
 
-/// A worker said goodbye.
+/// A worker reported its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerOffline {
-    /// When, in Unix microseconds.
+    /// Time of the event, in Unix microseconds.
     pub time_us: u64,
-    /// Whom the event is about, where someone else relays it.
+    /// Worker that the event is about, if another worker relays the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerRef>,
 }
 
-/// The server lost or found a worker.
+/// The server lost a worker, or found a lost worker again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerChanged {
-    /// When, in Unix microseconds, by the server's clock.
+    /// Time of the event, in Unix microseconds by the server's clock.
     pub time_us: u64,
-    /// The worker.
+    /// Id of the worker.
     pub worker_id: WorkerId,
 }
