@@ -200,9 +200,9 @@ pub struct CancelRequest {
 pub struct Cancelled {
     /// Id of the tree.
     pub root_id: RootId,
-    /// Process that was cancelled together with its descendants; none for the whole tree.
+    /// Process to cancel, together with its descendants; none for the whole tree.
     pub process: Option<ProcessId>,
-    /// Number of processes that were running or pending, and were therefore cancelled.
+    /// Number of processes to cancel: those that were running or pending.
     pub meant: u64,
     /// Number of these processes that have not ended.
     pub running: u64,

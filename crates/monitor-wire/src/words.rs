@@ -238,7 +238,7 @@ impl CommandStatus {
 }
 
 impl WorkerState {
-    /// The workers that relay its events are silent, so its state is not known. Processes that it has not ended are still shown as running.
+    /// The workers that relay its events are silent, so its state is not known. Its open processes keep their state.
     pub const UNHEARD: Self = Self(Cow::Borrowed("unheard"));
 }
 
