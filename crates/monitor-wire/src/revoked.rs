@@ -19,8 +19,9 @@ pub struct RevokedIds {
 impl RevokedIds {
     /// Adds an id that was revoked at `now_us`, in Unix µs.
     pub fn add(&mut self, id: &str, now_us: u64) {
-        self.times.insert(id.to_owned(), now_us);
-        self.order.push_back((now_us, id.to_owned()));
+        if self.times.insert(id.to_owned(), now_us) != Some(now_us) {
+            self.order.push_back((now_us, id.to_owned()));
+        }
         self.forget(now_us);
     }
 
@@ -69,6 +70,7 @@ mod tests {
         let mut revoked = RevokedIds::default();
         revoked.add("a", 1);
         revoked.add("b", 2);
+        revoked.add("a", 3);
         revoked.add("a", 3);
         assert_eq!(revoked.iter(3).collect::<Vec<_>>(), [("b", 2), ("a", 3)]);
         assert!(revoked.has("a", KEPT_US + 2) && !revoked.has("a", KEPT_US + 3) && !revoked.has("c", 3));
