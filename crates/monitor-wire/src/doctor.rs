@@ -9,8 +9,7 @@ use crate::words::{Fix, Loss};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diagnosis {
-    /// Processes without a parent. The processes of a single tree are in the order of the tree, and processes of several trees have the newest
-    /// first.
+    /// Processes without a parent. If the request names a tree, they are in the order of the tree. Otherwise the newest are first.
     pub findings: Vec<Finding>,
     /// True if there are more processes without a parent, or may be more.
     pub more: bool,

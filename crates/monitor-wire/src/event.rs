@@ -20,7 +20,7 @@ pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
 pub const MAX_TIME_US: u64 = (1 << 53) - 1;
 
 /// Key that is added to the fields if some were left out. Its value is the number of fields left out of an event, or `true` for a process with
-/// more fields than are kept.
+/// more fields or links than are kept.
 pub const CUT_FIELDS: &str = "monitor.cut";
 
 /// An event: one immutable fact.
