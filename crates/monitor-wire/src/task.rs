@@ -38,7 +38,7 @@ pub struct BatchTask {
     pub paused_by: Option<String>,
     /// The newest runs, at most 30, the oldest first.
     pub runs: Vec<BatchMark>,
-    /// Number of runs that failed or were lost since the last one that did not. Runs that have not ended are ignored.
+    /// Number of consecutive failed or lost runs, counted back from the newest ended run. Only the newest 30 runs are examined.
     pub failed_in_a_row: u64,
     /// Time at which an alert about the task last fired or occurred again. Alerts are kept for 90 days after they are resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ pub struct BatchVersions {
     pub versions: Vec<BatchVersion>,
 }
 
-/// A run of a batch task. Runs remain available after their trees are deleted.
+/// A run of a batch task. Runs remain available for 400 days after they were due, even if their trees are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRun {
