@@ -1,66 +1,66 @@
-//! Who asks, and who changed what.
+//! The caller's identity and rights, the audit log, and tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// `GET /api/v1/me`: who asks.
+/// `GET /api/v1/me`: identity and rights of the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Me {
-    /// A user's or a token's name; none for whoever needs none.
+    /// Name of the user or token. None if the caller needs no login.
     pub user: Option<String>,
-    /// `viewer`, `operator` or `admin`; none for those who may not read.
+    /// `viewer`, `operator` or `admin`. None if the caller may not read.
     pub role: Option<String>,
-    /// How that is known: `loopback`, `token`, `session` or `insecure`.
+    /// Method of authentication: `loopback`, `token`, `session` or `insecure`.
     pub how: String,
-    /// What they may do: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all).
+    /// Scopes of the caller: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all).
     pub scopes: Vec<String>,
 }
 
-/// Something that was done, or tried.
+/// An action that was performed or attempted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
-    /// Ascending.
+    /// Number of the entry. Later entries have higher numbers.
     pub number: u64,
-    /// When, Unix microseconds.
+    /// Time of the action, in Unix microseconds.
     pub time_us: u64,
-    /// A user's or a token's name, or who it is taken for.
+    /// Name of the user or token. If there is no name: the method of authentication, such as `loopback`.
     pub who: String,
-    /// How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine.
+    /// Method of authentication: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine.
     pub how: String,
-    /// From where; none for the command line on the server's machine.
+    /// Network address of the caller. None for the command line on the server's machine.
     pub address: Option<String>,
-    /// What, like `DELETE /api/v1/roots/7` or `token create build-7`.
+    /// The action, such as `DELETE /api/v1/roots/7` or `token create build-7`.
     pub action: String,
-    /// `done`, or the status that it was answered by.
+    /// Result: `done` or a short description. If the action failed: the HTTP status or the reason.
     pub outcome: String,
 }
 
-/// `GET /api/v1/audit`: what was changed, newest first.
+/// `GET /api/v1/audit`: one page of the audit log, the newest entries first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditPage {
-    /// One page of it.
+    /// The entries of this page.
     pub entries: Vec<AuditEntry>,
-    /// Where the next page begins; none on the last one.
+    /// Cursor of the next page. None on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// What may be shown of a token.
+/// A token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenState {
-    /// The part of it that may be shown.
+    /// Public part of the token, which identifies it.
     pub id: String,
-    /// Its name, like no other's.
+    /// Unique name of the token.
     pub name: String,
-    /// What it allows: as in [`Me::scopes`].
+    /// Scopes of the token, as in [`Me::scopes`].
     pub scopes: Vec<String>,
-    /// When it was made, Unix microseconds.
+    /// Time at which the token was created, in Unix microseconds.
     pub created_us: u64,
-    /// When it ends or has ended; none if never.
+    /// Time at which the token expires or expired, in Unix microseconds. None if it does not expire.
     pub expires_us: Option<u64>,
-    /// When it was last used, to a minute; none if never.
+    /// Time at which the token was last used, in Unix microseconds, accurate to a minute. None if it was never used.
     pub used_us: Option<u64>,
 }
 
@@ -68,6 +68,6 @@ pub struct TokenState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tokens {
-    /// That of the server's own folder among them, called `local`, if there is one.
+    /// All tokens. The token in the server's own data folder, if it exists, is named `local`.
     pub tokens: Vec<TokenState>,
 }

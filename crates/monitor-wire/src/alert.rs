@@ -1,98 +1,98 @@
-//! Alerts as the API shows and takes them. Times are Unix microseconds.
+//! Alerts, as the API accepts and returns them. Times are Unix microseconds.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// An alert: one rule about one subject.
+/// An alert, raised by one rule for one subject.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Alert {
-    /// Its number, from 1.
+    /// Number of the alert, from 1.
     pub id: u64,
-    /// The rule.
+    /// Name of the rule.
     pub rule: String,
-    /// What it is about, such as `task:gold`.
+    /// Subject of the alert, such as `task:gold`.
     pub subject: String,
-    /// Why it began: `failed`, `timeout`, `missed`, `unknown` …
+    /// Cause of the alert: `failed`, `timeout`, `missed`, `unknown` …
     pub cause: String,
-    /// `info`, `warning` or `critical`.
+    /// Severity: `info`, `warning` or `critical`.
     pub severity: String,
-    /// `firing` or `resolved`.
+    /// State: `firing` or `resolved`.
     pub state: String,
-    /// When the trouble began.
+    /// Start time of the problem.
     pub since_us: u64,
-    /// When it was seen last.
+    /// Time of the last occurrence.
     pub last_us: u64,
-    /// When it was over.
+    /// Time at which the alert was resolved. None if it is firing.
     pub resolved_us: Option<u64>,
-    /// How often it happened.
+    /// Number of occurrences.
     pub count: u64,
-    /// Who looks after it.
+    /// User or token that acknowledged the alert.
     pub acknowledged_by: Option<String>,
-    /// Those who were told: channels, and addresses on them.
+    /// Recipients that were notified: a channel, or an address with its channel.
     pub told: Vec<String>,
-    /// What is known of what happened last: run, exit code, error …
+    /// Details of the last occurrence: run, exit code, error …
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub facts: Map<String, Value>,
 }
 
-/// `GET /api/v1/alerts`: alerts, the newest first.
+/// `GET /api/v1/alerts`: one page of alerts, the newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertsPage {
-    /// One page of them.
+    /// The alerts of this page.
     pub alerts: Vec<Alert>,
-    /// Where the next page begins; none on the last one.
+    /// Cursor of the next page. None on the last page.
     pub next_cursor: Option<String>,
-    /// Somebody could be told: there is a channel.
+    /// True if at least one channel is defined, so that messages can be sent.
     pub can_tell: bool,
-    /// What is wrong with the file of rules and channels, each with its place: while there is something, it holds as it was before.
+    /// Mistakes in the file of rules and channels, each with its place. While the file has mistakes, its previous content remains in effect.
     pub mistakes: Vec<String>,
 }
 
-/// A decision on an alert or on an event.
+/// A decision about an alert or an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertNote {
-    /// When.
+    /// Time of the decision.
     pub time_us: u64,
-    /// The alert, if there is one.
+    /// Number of the alert. None if there is no alert.
     pub alert: Option<u64>,
-    /// The rule.
+    /// Name of the rule.
     pub rule: String,
-    /// What was decided, in a word: `fired`, `told`, `hushed`, `machine-away` …
+    /// The decision, in one word: `fired`, `told`, `hushed`, `machine-away` …
     pub what: String,
-    /// Who did it, or who was told.
+    /// User who caused the decision, or recipient that was notified.
     pub who: Option<String>,
-    /// The rest, in words.
+    /// Further explanation.
     pub detail: Option<String>,
 }
 
-/// A message and what became of it.
+/// A message and its delivery.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertMessage {
-    /// Its id.
+    /// Id of the message.
     pub id: String,
-    /// What it is for: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum`, `test`.
+    /// Kind of the message: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum`, `test`.
     pub kind: String,
-    /// The channel.
+    /// Name of the channel.
     pub channel: String,
-    /// An address on it; none for the channel's own.
+    /// Recipient address on the channel. None for the channel's default recipients.
     pub address: Option<String>,
-    /// When it was made.
+    /// Time at which the message was created.
     pub time_us: u64,
-    /// `waiting`, `sent` or `undelivered`.
+    /// State of the delivery: `waiting`, `sent` or `undelivered`.
     pub state: String,
-    /// How often it was tried.
+    /// Number of delivery attempts.
     pub attempts: u64,
-    /// When it is tried next, if it waits.
+    /// Time of the next attempt. None unless `state` is `waiting`.
     pub next_us: Option<u64>,
-    /// The last answer.
+    /// Last answer of the receiver.
     pub answer: Option<String>,
 }
 
-/// `GET /api/v1/alerts/{alert}`: an alert with all that was decided and sent.
+/// `GET /api/v1/alerts/{alert}`: an alert with its decisions and messages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertDetail {
@@ -104,188 +104,188 @@ pub struct AlertDetail {
     pub messages: Vec<AlertMessage>,
 }
 
-/// An event that may matter to a rule, and what was decided on it.
+/// An event that may match a rule, and the decisions about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ExplainedSign {
-    /// When it was stored.
+    /// Time at which the event was stored.
     pub time_us: u64,
-    /// What it says: a cause, or `succeeded`, `found`, `restored`, `works`.
+    /// Meaning of the event: the cause of an alert, or a reason to end an alert, such as `succeeded`, `found`, `restored`, `works` or `removed`.
     pub what: String,
-    /// What it is about.
+    /// Subject of the event.
     pub subject: String,
-    /// The process, if it is about one.
+    /// Id of the process, if the event is about a process.
     pub process_id: Option<String>,
-    /// Decisions. None: no rule is for it, or it was counted with others.
+    /// Decisions about the event. Empty if no rule matches the event, or if it was counted together with other events.
     pub notes: Vec<AlertNote>,
 }
 
-/// `GET /api/v1/alerts/explain`: who was told of what happened in a tree, who was not, and why.
+/// `GET /api/v1/alerts/explain`: the events of a tree, with the alerts and messages that followed from them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertExplanation {
-    /// Events that may matter, the oldest first, at most 100.
+    /// Events that may match a rule, the oldest first, at most 100.
     pub signs: Vec<ExplainedSign>,
-    /// The alerts that these events began, ended or were counted in, the oldest first: who was told, and what was silenced. Their notes are
-    /// those that are about no event.
+    /// Alerts that these events raised or resolved, or that counted these events, the oldest first. Their `notes` contain only decisions that are
+    /// about no single event, such as silenced or sent messages.
     pub alerts: Vec<AlertDetail>,
 }
 
-/// A rule.
+/// A rule that raises alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertRule {
-    /// Its name.
+    /// Name of the rule.
     pub name: String,
-    /// Where it stands: `file`, `page` or `built-in`.
+    /// Origin of the rule: `file`, `page` or `built-in`.
     pub source: String,
-    /// It takes the place of the built-in rule of its name.
+    /// True if the rule replaces the built-in rule of the same name.
     pub replaces_builtin: bool,
-    /// The rule, as docs/alerts.md describes it.
+    /// The rule, in the format that docs/alerts.md describes.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub definition: Map<String, Value>,
 }
 
-/// A channel. What it sends to is a secret.
+/// A channel that delivers messages. Its destination is a secret and not included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertChannel {
-    /// Its name.
+    /// Name of the channel.
     pub name: String,
-    /// `mail`, `webhook`, `wecom`, `dingtalk`, `feishu`, `slack` or `command`.
+    /// Kind of the channel: `mail`, `webhook`, `wecom`, `dingtalk`, `feishu`, `slack` or `command`.
     pub kind: String,
-    /// Its last message.
+    /// The last message sent or waiting to be sent.
     pub last: Option<AlertMessage>,
 }
 
-/// `GET /api/v1/alerts/rules`: rules and channels as they hold.
+/// `GET /api/v1/alerts/rules`: the rules and channels that are in effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertRules {
-    /// Rules.
+    /// All rules.
     pub rules: Vec<AlertRule>,
-    /// Channels.
+    /// All channels.
     pub channels: Vec<AlertChannel>,
-    /// What is wrong with the file, each with its place.
+    /// Mistakes in the file, each with its place.
     pub mistakes: Vec<String>,
-    /// What is worth a word without being a mistake, each with its place: a rule that tells nobody.
+    /// Warnings about valid rules, each with its place, such as a rule that notifies no recipient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// The file.
+    /// Path of the file of rules and channels.
     pub file: String,
 }
 
-/// `GET /api/v1/alerts/try`: what a rule would have made of the past days.
+/// `GET /api/v1/alerts/try`: the alerts that a rule would have raised in the past days.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertTrial {
-    /// How many alerts it would have made.
+    /// Number of alerts that the rule would have raised.
     pub count: u64,
-    /// How many messages it would have sent.
+    /// Number of messages that would have been sent.
     pub messages: u64,
     /// The alerts, the newest first, at most 100.
     pub alerts: Vec<Alert>,
-    /// There were more events than are looked at: only the newest days count.
+    /// True if there were more events than the server evaluates. The newest events are then left out.
     pub is_cut: bool,
 }
 
-/// A rule, and what it would have made of the past days.
+/// A rule and its result for the past days.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RuleTrial {
-    /// The rule.
+    /// Name of the rule.
     pub rule: String,
-    /// What it would have told, by itself and without hushes.
+    /// Result of this rule alone, without silences.
     pub trial: AlertTrial,
 }
 
-/// `GET` and `POST /api/v1/alerts/trials`: what rules would have made of the past days.
+/// `GET` and `POST /api/v1/alerts/trials`: results of rules for the past days.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertTrials {
-    /// Each rule by itself.
+    /// One result per rule. Each rule is evaluated alone.
     pub trials: Vec<RuleTrial>,
-    /// What is worth a word without being a mistake, each with its place.
+    /// Warnings about valid rules, each with its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
 
-/// `POST /api/v1/alerts/trials`: rules that don't hold yet.
+/// `POST /api/v1/alerts/trials`: rules to try before they are added.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RuleDraft {
-    /// Rules as they would stand in `alerts.toml`, at most 20. They may tell by the channels that there are.
+    /// One to 20 rules, in the format of `alerts.toml`. They may name the existing channels as recipients.
     #[cfg_attr(feature = "openapi", schema(example = "[[rule]]\nname = \"imports\"\non = { cause = [\"failed\"], task = \"import-*\" }"))]
     pub toml: String,
-    /// The past days that they are tried on, 1 to 90; 7 if not given.
+    /// Number of past days to evaluate, 1 to 90 (default 7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub days: Option<u32>,
 }
 
-/// `POST /api/v1/alerts/channels/{channel}/preview`: the last alert as a channel would tell it.
+/// `POST /api/v1/alerts/channels/{channel}/preview`: the newest alert as a message of the channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AlertPreview {
-    /// The alert; none if there never was one, and a test message is shown.
+    /// Number of the alert. None if there has never been an alert. The preview is then a test message.
     pub alert: Option<u64>,
-    /// Its first line, and the subject of a mail.
+    /// First line of the message, and subject of a mail.
     pub title: String,
-    /// All of it, without the markup of a chat.
+    /// Complete text, without chat markup.
     pub text: String,
-    /// It is made by the channel's own template.
+    /// True if the text was made from the channel's own template.
     pub is_own: bool,
-    /// Why the channel's own template makes no text of it.
+    /// Error of the channel's own template. The preview then uses the built-in text.
     pub trouble: Option<String>,
 }
 
-/// A time in which nobody is told of some alerts.
+/// A hush: a period during which matching alerts send no messages, except recoveries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hush {
-    /// Its number.
+    /// Number of the hush.
     pub id: u64,
-    /// Alerts that are meant: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
+    /// Alerts to silence: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
     pub scope: String,
-    /// Its begin.
+    /// Start time.
     pub from_us: u64,
-    /// Its end.
+    /// End time.
     pub until_us: u64,
-    /// Who wants it.
+    /// User or token that created the hush.
     pub who: String,
-    /// Why.
+    /// Reason.
     pub why: Option<String>,
-    /// `snooze` or `maintenance`.
+    /// Kind of the hush: `snooze` or `maintenance`.
     pub kind: String,
 }
 
-/// `GET /api/v1/alerts/hushes`: hushes that are not over.
+/// `GET /api/v1/alerts/hushes`: hushes that have not ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Hushes {
-    /// Hushes, the oldest first.
+    /// The hushes, the oldest first.
     pub hushes: Vec<Hush>,
 }
 
-/// `POST /api/v1/alerts/hushes`
+/// `POST /api/v1/alerts/hushes`: creates a hush.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HushRequest {
-    /// Alerts that are meant: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
+    /// Alerts to silence: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
     #[cfg_attr(feature = "openapi", schema(example = "task:import-*"))]
     pub scope: String,
-    /// Its begin; now if it isn't said.
+    /// Start time. Default: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_us: Option<u64>,
-    /// How long it lasts, such as `90m`; at most 90 days.
+    /// Length of the hush, such as `90m`, at most 90 days.
     #[serde(rename = "for")]
     #[cfg_attr(feature = "openapi", schema(example = "2h"))]
     pub length: String,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// It is maintenance, and no snooze.
+    /// True for a maintenance, false for a snooze.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub maintenance: bool,
 }

@@ -1,4 +1,4 @@
-//! A batch: what one request to `POST /api/v1/events` carries.
+//! Batches: the body of a request to `POST /api/v1/events`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -9,50 +9,51 @@ use serde::{Deserialize, Serialize, de};
 use crate::event::{Event, WorkerRef};
 use crate::ids::RootId;
 
-/// The version that this build reads and writes. It rises only when an old server would misread.
+/// Version of the wire format that this build reads and writes. It increases only if an old server would misread the data.
 pub const VERSION: u32 = 1;
 
-/// Events of one worker, numbered in a row.
+/// A batch of consecutively numbered events that a worker sends.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Batch {
     /// Version of the wire format: 1.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     pub version: u32,
-    /// Who reports.
+    /// The worker that sends the batch.
     pub worker: WorkerRef,
-    /// Number of the first event; a worker counts its events from 1.
+    /// Number of the first event. A worker numbers its events from 1.
     #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub sequence: u64,
-    /// When it was sent, in Unix microseconds by the sender's clock.
+    /// Time at which the batch was sent, in Unix microseconds by the sender's clock.
     pub sent_us: u64,
-    /// What was dropped since the worker began.
+    /// Numbers of events dropped since the worker started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
-    /// The worker is gone: somebody else sends what it left. What it had open, and did not say goodbye to, is lost.
+    /// True if the worker is gone and another process sends its remaining events. If the worker did not announce its end, its open processes are
+    /// lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
-    /// The events, the first numbered `sequence`.
+    /// The events. The first event has the number `sequence`.
     pub events: Vec<Event>,
 }
 
-/// How many events of a type were dropped, and why.
+/// Number of dropped events with a certain type and reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Dropped {
     /// Type of the events.
     #[serde(rename = "type")]
     pub event_type: String,
-    /// Why: `memory`, `rejected` …
+    /// Reason: `memory`, `rejected` …
     pub reason: String,
-    /// The tree, none for all trees that are not counted apart.
+    /// Tree of the events. None for the total of all trees that are not counted separately.
     #[serde(default)]
     pub root_id: Option<RootId>,
-    /// How many since the worker began.
+    /// Number of dropped events since the worker started.
     pub count: u64,
 }
 
-/// The answer to a batch: all events up to this number are stored durably.
+/// The answer to a batch. The server sends it after it has stored the batch durably.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Accepted {
@@ -60,14 +61,14 @@ pub struct Accepted {
     pub accepted: u64,
 }
 
-/// Why a body is no batch.
+/// An error that prevented a body from being read as a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// What is wrong, and where in the body.
+    /// The error, and its place in the body.
     pub message: String,
-    /// Number of the event at fault, if it is one event's.
+    /// Number of the event that caused the error. None if the error is not caused by a single event.
     pub event_number: Option<u64>,
-    /// The body is of another version of the wire format.
+    /// True if the body has another version of the wire format.
     pub wrong_version: bool,
 }
 
@@ -83,15 +84,16 @@ impl fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 impl Batch {
-    /// Number of the last event; one less than `sequence` when there is none.
+    /// Returns the number of the last event, or `sequence - 1` if there are no events.
     pub fn last_number(&self) -> u64 {
         self.sequence.saturating_add(self.events.len() as u64).saturating_sub(1)
     }
 
-    /// Reads a batch.
+    /// Parses a batch from JSON.
     ///
     /// # Errors
-    /// Says where the body is wrong: line and column, and the number of the event where one event is at fault.
+    /// Returns an error if the body is not a valid batch of version [`VERSION`]. The message contains the line and column of a mistake in the
+    /// JSON. If a single event is invalid, the error contains the number of the event.
     pub fn from_json(body: &[u8]) -> Result<Self, DecodeError> {
         let index = Cell::new(None);
         let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -107,7 +109,7 @@ impl Batch {
             if let Some(version) = other_version() {
                 return wrong_version(version);
             }
-            // Only what is wrong with an event's content is the event's fault; a body that is cut short is the body's.
+            // Only invalid content is the fault of a single event. If the body is truncated, the error has no event number.
             let event_number = index.get().filter(|_| error.is_data()).and_then(|index| sequence_of(body)?.checked_add(index));
             DecodeError { message: error.to_string(), event_number, wrong_version: false }
         })?;
@@ -135,7 +137,7 @@ fn sequence_of(body: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Sequence>(body).ok().map(|s| s.sequence)
 }
 
-/// Reads a batch and keeps count of the event that is being read.
+/// Deserializes a batch and counts the events, so that an error can name the event that caused it.
 struct BatchSeed<'a> {
     index: &'a Cell<Option<u64>>,
 }

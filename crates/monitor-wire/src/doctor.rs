@@ -1,17 +1,17 @@
-//! `GET /api/v1/doctor`: processes that lost their parents, and what is likely the reason.
+//! `GET /api/v1/doctor`: processes that lost their parents, and the likely causes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Process;
 use crate::words::{Fix, Loss};
 
-/// What the doctor finds.
+/// Result of a search for processes without parents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diagnosis {
-    /// Processes without a parent, those of a tree in its order, else the newest first.
+    /// Processes without a parent. If the request names a tree, they are in the order of the tree. Otherwise the newest are first.
     pub findings: Vec<Finding>,
-    /// There are more of them, or there may be.
+    /// True if there are more processes without a parent, or may be more.
     pub more: bool,
 }
 
@@ -19,19 +19,19 @@ pub struct Diagnosis {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Finding {
-    /// The process.
+    /// The process without a parent.
     pub process: Process,
-    /// Its tree as shown.
+    /// Title of the process's tree.
     pub title: String,
-    /// How its parent was lost.
+    /// How the process lost its parent.
     pub loss: Loss,
-    /// Processes that may be its parent, the likeliest first: of the same worker, and running when it began.
+    /// Processes that may be the parent, the likeliest first. They belong to the same worker and were running when the process started.
     pub likely: Vec<Likely>,
-    /// What likely mends it.
+    /// Likely fix.
     pub fix: Fix,
-    /// The line to write, if it is one.
+    /// The line of code to write, if the fix is a single line.
     pub line: Option<String>,
-    /// All of this in words.
+    /// Description of the finding and its fix.
     pub words: String,
 }
 
@@ -39,8 +39,8 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Likely {
-    /// The process.
+    /// The process that may be the parent.
     pub process: Process,
-    /// Its tree as shown.
+    /// Title of the process's tree.
     pub title: String,
 }

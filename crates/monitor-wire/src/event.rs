@@ -1,4 +1,4 @@
-//! Events: immutable facts. All state is folded from them.
+//! Events: immutable facts. The server derives all state by folding events.
 
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -13,81 +13,82 @@ use crate::unplaced::Unplaced;
 use crate::words::{Attachment, Kind, Outcome};
 use crate::worker_event::{WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};
 
-/// Keys and values of a process's own.
+/// Fields of a process: keys and values that its program sets.
 pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
 
-/// The greatest time, in Unix microseconds: more is no whole number to JavaScript, and far beyond any clock.
+/// Maximum time, in Unix microseconds. JavaScript can't represent greater integers exactly, and no real clock reaches this time.
 pub const MAX_TIME_US: u64 = (1 << 53) - 1;
 
-/// Stands among fields for those that were left out: how many of an event; `true` if a process had more than are kept of one.
+/// Key that is added to the fields if some were left out. Its value is the number of fields left out of an event, or `true` for a process with
+/// more fields or links than are kept.
 pub const CUT_FIELDS: &str = "monitor.cut";
 
-/// One fact.
+/// An event: one immutable fact.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
-    /// A process waits for its turn.
+    /// A process was queued and waits to start.
     ProcessQueued(ProcessQueued),
-    /// A process began.
+    /// A process started.
     ProcessStarted(ProcessStarted),
-    /// A process learned something about itself.
+    /// A process changed its parent, name, batch mark or fields.
     ProcessUpdated(ProcessUpdated),
-    /// A process is so far.
+    /// A process reported its progress.
     ProcessProgressed(ProcessProgressed),
-    /// A process said something.
+    /// A process wrote a log record or a line of output.
     ProcessLogged(ProcessLogged),
-    /// Many like processes, counted.
+    /// Many similar processes, reported as counts.
     ProcessFolded(ProcessFolded),
     /// A process ended.
     ProcessEnded(ProcessEnded),
-    /// The server found that a process takes longer than it should.
+    /// The server found that a process runs longer than expected.
     ProcessOverdue(ProcessOverdue),
-    /// A process asked that somebody be told.
+    /// A process requested a notification.
     ProcessNotified(ProcessNotified),
     /// A task was put into a queue.
     TaskSent(TaskSent),
-    /// A worker took a task from its queue.
+    /// A worker received a task from its queue.
     TaskReceived(TaskReceived),
-    /// A worker began to work on a task.
+    /// A worker started to execute a task.
     TaskStarted(TaskStarted),
-    /// A task ended well.
+    /// A task succeeded.
     TaskSucceeded(TaskSucceeded),
-    /// A task failed, and no other attempt is to come.
+    /// A task failed, and no other attempt follows.
     TaskFailed(TaskFailed),
-    /// A worker refused a task.
+    /// A worker rejected a task.
     TaskRejected(TaskRejected),
-    /// A task is not to be done any more.
+    /// A task was revoked: it must not be executed any more.
     TaskRevoked(TaskRevoked),
-    /// An attempt of a task failed, and the next one is to come.
+    /// An attempt of a task failed, and another attempt follows.
     TaskRetried(TaskRetried),
-    /// A worker began to report.
+    /// A worker started to report.
     WorkerOnline(WorkerOnline),
-    /// A worker is alive.
+    /// A worker is still running.
     WorkerHeartbeat(WorkerHeartbeat),
-    /// A worker said goodbye: what it had open is closed as cancelled.
+    /// A worker announced its end. Its open processes are closed as cancelled.
     WorkerOffline(WorkerOffline),
-    /// The server missed a worker's heartbeats.
+    /// The server missed the heartbeats of a worker.
     WorkerLost(WorkerChanged),
     /// A lost worker reported again.
     WorkerFound(WorkerChanged),
-    /// A run of a batch task was due, and its agent started none on purpose.
+    /// A run of a batch task was due, and its agent deliberately did not start it.
     RunSkipped(RunSkipped),
-    /// Runs of a batch task were due, and nothing could start them in time.
+    /// Runs of a batch task were due and could not be started in time.
     RunMissed(RunMissed),
     /// A batch task was defined, changed, paused, resumed or deleted.
     BatchTaskChanged(BatchTaskChanged),
-    /// An agent has decided on all that was due up to a time.
+    /// An agent has decided all due times up to a time.
     AgentDecided(AgentDecided),
-    /// An event about a process whose tree its sender doesn't know.
+    /// An event about a process whose tree the sender does not know.
     #[serde(untagged)]
     Unplaced(Unplaced),
-    /// An event of a type unknown here, kept as it came.
+    /// An event of a type that this build does not know. It is stored unchanged.
     #[serde(untagged)]
     Unknown(UnknownEvent),
 }
 
 impl Event {
-    /// The tree that it is about; none for events of workers.
+    /// Returns the tree that the event is about. None for events of workers and batch tasks, and for unplaced events.
     pub fn root_id(&self) -> Option<RootId> {
         match self {
             Self::ProcessQueued(event) => Some(event.root_id),
@@ -121,7 +122,7 @@ impl Event {
         }
     }
 
-    /// The event's type, as on the wire.
+    /// Returns the event's type, as in the wire format.
     pub fn type_name(&self) -> &str {
         match self {
             Self::ProcessQueued(_) => "process-queued",
@@ -158,7 +159,8 @@ impl Event {
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Two passes over the event's text: serde's own tagged enums would buffer it as a tree of values.
+        // Parses the event's text twice, first for the tag and then for the body. serde's own tagged enums would buffer the event as a tree of
+        // values.
         #[derive(Deserialize)]
         struct Tag<'a> {
             #[serde(rename = "type", borrow)]
@@ -207,7 +209,7 @@ impl<'de> Deserialize<'de> for Event {
     }
 }
 
-/// An error's words without line and column: they would count from the event's start, not the body's.
+/// Returns the message of an error without line and column. These would be relative to the start of the event, not of the body.
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -216,30 +218,30 @@ pub(crate) fn without_place(error: &serde_json::Error) -> String {
     }
 }
 
-/// What relayed and repeated processes carry besides.
+/// Defines an event about a process: the given fields, and the fields that all events about processes have.
 macro_rules! process_event {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub struct $name {
-            /// The tree.
+            /// Id of the tree.
             pub root_id: RootId,
-            /// The process.
+            /// Id of the process.
             pub id: ProcessId,
-            /// When, in Unix microseconds.
+            /// Time of the event, in Unix microseconds.
             pub time_us: u64,
             $($(#[$field_doc])* pub $field: $type,)*
-            /// Which attempt of the process, from 1.
+            /// Number of the process's attempt, from 1.
             #[serde(default = "crate::event::first_attempt", skip_serializing_if = "crate::event::is_first_attempt")]
             pub attempt: u32,
-            /// Whom the event is about, where someone else relays it.
+            /// The worker that the event is about, if another worker relays the event. None if the sender reports about itself.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub worker: Option<WorkerRef>,
-            /// The id of a system with ids of its own.
+            /// Id of the process in an external system with its own ids, such as a queue.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub native_id: Option<String>,
-            /// Other processes that this one has to do with.
+            /// Related processes.
             #[serde(default, skip_serializing_if = "Vec::is_empty")]
             pub links: Vec<Link>,
         }
@@ -258,19 +260,19 @@ pub(crate) fn is_first_attempt(attempt: &u32) -> bool {
 }
 
 process_event!(
-    /// A process waits for its turn.
+    /// A process was queued and waits to start.
     ProcessQueued {
-        /// Its parent, none for a root.
+        /// Id of the parent. None for a root.
         #[serde(default)]
         parent_id: Option<ProcessId>,
-        /// What it is.
+        /// Kind of the process.
         kind: Kind,
-        /// Its name.
+        /// Name of the process.
         name: String,
-        /// The batch mark of a root.
+        /// Batch mark of a root: a label such as `batch001`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         batch: Option<String>,
-        /// Its own fields.
+        /// Fields that the program set.
         #[serde(default, skip_serializing_if = "Fields::is_empty")]
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         fields: Fields,
@@ -278,42 +280,42 @@ process_event!(
 );
 
 process_event!(
-    /// A process began.
+    /// A process started.
     ProcessStarted {
-        /// Its parent, none for a root.
+        /// Id of the parent. None for a root.
         #[serde(default)]
         parent_id: Option<ProcessId>,
-        /// What it is.
+        /// Kind of the process.
         kind: Kind,
-        /// Its name.
+        /// Name of the process.
         name: String,
-        /// The batch mark of a root.
+        /// Batch mark of a root: a label such as `batch001`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         batch: Option<String>,
-        /// Name of its thread.
+        /// Name of the thread that runs the process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         thread: Option<String>,
-        /// Where it stands in the program.
+        /// Place of the process in the program's source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<Source>,
-        /// How it came by its parent.
+        /// How the parent was determined.
         #[serde(default = "explicit", skip_serializing_if = "is_explicit")]
         attachment: Attachment,
-        /// Its own fields.
+        /// Fields that the program set.
         #[serde(default, skip_serializing_if = "Fields::is_empty")]
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         fields: Fields,
-        /// After how long it is overdue.
+        /// Time after which the process is overdue, in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_ms: Option<u64>,
-        /// How many attempts there are to be at most, the first one included, if there may be more than one.
+        /// Maximum number of attempts, including the first. Absent if there can be only one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         attempts_of: Option<u32>,
     }
 );
 
 impl ProcessStarted {
-    /// A root of which no more is known.
+    /// Returns the start of a root with only these values set.
     pub fn new(root_id: RootId, id: ProcessId, time_us: u64, kind: Kind, name: String) -> Self {
         Self {
             root_id,
@@ -346,18 +348,18 @@ fn is_explicit(attachment: &Attachment) -> bool {
 }
 
 process_event!(
-    /// A process learned something about itself; for each key the latest counts.
+    /// A process changed its parent, name, batch mark or fields. The latest value of each counts.
     ProcessUpdated {
-        /// Its new parent.
+        /// New parent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent_id: Option<ProcessId>,
-        /// Its new name.
+        /// New name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Its new batch mark.
+        /// New batch mark.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         batch: Option<String>,
-        /// New values of its own fields.
+        /// Fields to add or replace.
         #[serde(default, skip_serializing_if = "Fields::is_empty")]
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         fields: Fields,
@@ -365,7 +367,7 @@ process_event!(
 );
 
 impl ProcessUpdated {
-    /// New values of fields.
+    /// Returns an update that sets only fields.
     pub fn new(root_id: RootId, id: ProcessId, time_us: u64, fields: Fields) -> Self {
         Self {
             root_id,
@@ -384,33 +386,33 @@ impl ProcessUpdated {
 }
 
 process_event!(
-    /// A process is so far.
+    /// A process reported its progress.
     ProcessProgressed {
-        /// How much is done.
+        /// Amount of work done.
         done: f64,
-        /// Of how much, if that is known.
+        /// Total amount of work, if known.
         #[serde(default)]
         total: Option<f64>,
-        /// Of what.
+        /// Unit of `done` and `total`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unit: Option<String>,
     }
 );
 
 process_event!(
-    /// A process said something.
+    /// A process wrote a log record or a line of output.
     ProcessLogged {
-        /// `error`, `warn`, `info`, `debug` or `trace`.
+        /// Usually `error`, `warn`, `info`, `debug` or `trace`.
         level: String,
-        /// What it said.
+        /// Text of the log record.
         message: String,
-        /// Who in the program said it.
+        /// The part of the program that wrote the log record, such as a module.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target: Option<String>,
-        /// `stdout` or `stderr`, for output.
+        /// `stdout` or `stderr` for a line of output.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stream: Option<String>,
-        /// Its own fields.
+        /// Fields of the log record.
         #[serde(default, skip_serializing_if = "Fields::is_empty")]
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         fields: Fields,
@@ -418,39 +420,40 @@ process_event!(
 );
 
 process_event!(
-    /// Children of one parent that share a name, counted by one shard (a recording thread) of one worker.
+    /// Counts of a parent's children that share a name. Each shard (a recording thread) of a worker sends its own counts.
     ProcessFolded {
-        /// The parent, or the fold that this one belongs to.
+        /// Id of the parent, or of the fold that contains this fold.
         #[serde(default)]
         parent_id: Option<ProcessId>,
-        /// What they are.
+        /// Kind of the children.
         kind: Kind,
-        /// The name that they share.
+        /// Common name of the children.
         name: String,
-        /// Names this count among the worker's: each recording thread has its own, and a new one when it begins anew.
+        /// Id of this count among the counts of the worker. Each recording thread has its own, and uses a new id when it starts to count from
+        /// zero.
         shard: u64,
-        /// Grows with each event of this fold and shard.
+        /// Increases with each event of this fold and shard. The event with the highest revision replaces earlier events.
         revision: u64,
-        /// How many began.
+        /// Number of processes started.
         count: u64,
-        /// How many still run.
+        /// Number of processes that are still running.
         running: u64,
-        /// How many failed.
+        /// Number of processes that failed.
         failed: u64,
-        /// How many were cancelled.
+        /// Number of processes that were cancelled.
         cancelled: u64,
-        /// All durations together, in nanoseconds.
+        /// Sum of all durations, in nanoseconds.
         total_ns: u64,
-        /// The shortest, in nanoseconds.
+        /// Shortest duration, in nanoseconds.
         #[serde(default)]
         min_ns: Option<u64>,
-        /// The longest, in nanoseconds.
+        /// Longest duration, in nanoseconds.
         #[serde(default)]
         max_ns: Option<u64>,
-        /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
+        /// Histogram of durations: `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
         #[serde(default)]
         histogram: Vec<(u32, u64)>,
-        /// Distinct error texts of the failed calls, up to 100. Failures without one are counted in `failed` alone.
+        /// Distinct error texts of the failed calls, up to 100. Other failures are only counted in `failed`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         errors: Vec<FoldError>,
     }
@@ -459,31 +462,31 @@ process_event!(
 process_event!(
     /// A process ended.
     ProcessEnded {
-        /// How long it took by the monotonic clock, in nanoseconds.
+        /// Duration, measured by the monotonic clock, in nanoseconds.
         #[serde(default)]
         elapsed_ns: Option<u64>,
-        /// How it ended.
+        /// Outcome of the process.
         outcome: Outcome,
-        /// Why it failed.
+        /// The error, if the process failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Error>,
-        /// The exit code of a command.
+        /// Exit code of a command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
-        /// The signal that ended a command.
+        /// Number of the signal that ended a command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<i32>,
-        /// Why it ended so, in one word: `exited`, `timeout` …
+        /// Reason for the outcome, in one word, such as `exited` or `timeout`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Another attempt is to come.
+        /// Details of the next attempt, if another attempt follows.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry: Option<Retry>,
     }
 );
 
 impl ProcessEnded {
-    /// An end of which no more is known.
+    /// Returns an end with only these values set.
     pub fn new(root_id: RootId, id: ProcessId, time_us: u64, outcome: Outcome) -> Self {
         Self {
             root_id,
@@ -504,69 +507,69 @@ impl ProcessEnded {
     }
 }
 
-/// The attempt that is to come.
+/// The next attempt of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Retry {
-    /// When it is to begin, in Unix microseconds, if that is known.
+    /// Start time of the next attempt, in Unix microseconds, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_us: Option<u64>,
-    /// How many attempts there are to be at most, the first one included, if that is known.
+    /// Maximum number of attempts, including the first, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u32>,
 }
 
-/// The server found that a process takes longer than it should. Made by the server alone; it changes no state.
+/// The server found that a process runs longer than expected. Only the server creates this event. It changes no state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProcessOverdue {
-    /// The tree.
+    /// Id of the tree.
     pub root_id: RootId,
-    /// The process.
+    /// Id of the process.
     pub id: ProcessId,
-    /// When, in Unix microseconds, by the server's clock.
+    /// Time of the event by the server's clock, in Unix microseconds.
     pub time_us: u64,
-    /// How long it should have taken at most, in nanoseconds.
+    /// Expected maximum duration, in nanoseconds.
     pub limit_ns: u64,
-    /// Who says so: `timeout`, its own; or `history`, that of its name.
+    /// Origin of the limit: `timeout` if the process set it, `history` if it was computed from earlier processes of the same name.
     pub reason: String,
 }
 
-/// An event of a type unknown here.
+/// An event of a type that this build does not know.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct UnknownEvent {
-    /// Its type.
+    /// Type of the event.
     #[serde(skip)]
     pub event_type: String,
-    /// All of it, its type included.
+    /// All fields of the event, including its type.
     #[serde(flatten)]
     pub fields: Fields,
 }
 
-/// Another process that one has to do with.
+/// A relation to another process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Link {
-    /// Its tree.
+    /// Tree of the other process.
     pub root_id: RootId,
-    /// The process.
+    /// Id of the other process.
     pub id: ProcessId,
-    /// What it is to this one: `triggered_by`, `retry_of` …
+    /// Relation of the other process to this process, such as `triggered_by` or `retry_of`.
     pub relation: String,
 }
 
-/// Who reports.
+/// Identification of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerRef {
-    /// Its id.
+    /// Id of the worker.
     pub id: WorkerId,
-    /// Name of its host.
+    /// Name of the worker's host.
     pub hostname: String,
-    /// Its process number on the host; 0 or left out if it has none that is known.
+    /// Id of the worker's operating-system process. 0 or absent if it is not known.
     #[serde(default, skip_serializing_if = "is_none")]
     pub pid: u32,
-    /// Name of its program.
+    /// Name of the worker's program.
     pub program: String,
 }
 

@@ -1,4 +1,4 @@
-//! The OpenAPI schema of an event, which utoipa can't derive: any type may come, and only the known ones are described.
+//! OpenAPI schema of an event. utoipa can't derive it, because events of unknown types are accepted as well. Only the known types are described.
 
 use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
@@ -14,7 +14,7 @@ use crate::worker_event::{WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerO
 
 type Named = (String, RefOr<Schema>);
 
-/// One known event: its type and the schema of the rest.
+/// A known event: its type, and the schema of its other fields.
 struct Known {
     event_type: &'static str,
     name: String,
@@ -63,7 +63,7 @@ fn all_known() -> [Known; 26] {
     ]
 }
 
-/// An object with a `type`.
+/// Returns an object schema with the required field `type`.
 fn typed(event_type: ObjectBuilder) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Object).property("type", event_type.schema_type(Type::String)).required("type")
 }

@@ -1,4 +1,4 @@
-//! Why a process failed, and where.
+//! Errors of failed processes, and their places in the source.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,39 +8,39 @@ use crate::words::ErrorKind;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Source {
-    /// The file, as the compiler names it.
+    /// Path of the file, as recorded by the compiler.
     pub file: String,
-    /// The line, from 1.
+    /// Line number, from 1.
     pub line: u32,
 }
 
-/// Why a process failed.
+/// The error of a failed process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Error {
-    /// What kind of failure.
+    /// Kind of the failure.
     pub kind: ErrorKind,
     /// Type of the error in the program.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub type_name: Option<String>,
-    /// The error's own words.
+    /// Error message.
     pub message: String,
-    /// Its causes, nearest first.
+    /// Causes of the error, the nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<String>,
-    /// Where.
+    /// Place of the error in the program's source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// The exit code of a command, or with the kind `signal` the signal's number, where the message doesn't say it.
+    /// Exit code of a command, or number of the signal if the kind is `signal`. Only set if the message does not contain it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
-    /// The last lines that a command wrote, with their indentation.
+    /// Last lines of the command's output, with their indentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tail: Option<String>,
 }
 
 impl Error {
-    /// An error of which no more is known.
+    /// Creates an error with only a kind and a message.
     pub fn new(kind: ErrorKind, message: String) -> Self {
         Self { kind, type_name: None, message, chain: Vec::new(), source: None, code: None, tail: None }
     }

@@ -1,28 +1,28 @@
-//! Calls of one name below one process, counted together.
+//! Folds: calls with the same name and parent, reported as counts.
 
 use serde::{Deserialize, Serialize};
 
-/// What a fold stands for, all shards together.
+/// Counts and durations of a fold, summed over all shards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Fold {
-    /// How many began.
+    /// Number of calls started.
     pub count: u64,
-    /// How many still run.
+    /// Number of calls that are still running.
     pub running: u64,
-    /// How many failed.
+    /// Number of calls that failed.
     pub failed: u64,
-    /// How many were cancelled.
+    /// Number of calls that were cancelled.
     pub cancelled: u64,
-    /// All durations together.
+    /// Sum of all durations, in nanoseconds.
     pub total_ns: u64,
-    /// The shortest.
+    /// Shortest duration, in nanoseconds. None if no call has ended.
     pub min_ns: Option<u64>,
-    /// The longest.
+    /// Longest duration, in nanoseconds. None if no call has ended.
     pub max_ns: Option<u64>,
-    /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
+    /// Histogram of durations: `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
     pub histogram: Vec<(u32, u64)>,
-    /// Distinct error texts of the failed calls, up to 100, the earliest first. Further failures are counted in `failed` alone.
+    /// Distinct error texts of the failed calls, up to 100, the earliest first. Further failures are only counted in `failed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FoldError>,
 }
@@ -35,18 +35,18 @@ pub struct FoldError {
     pub text: String,
     /// Number of failures with this text.
     pub count: u64,
-    /// End of the first of them, in Unix microseconds.
+    /// End time of the first failure, in Unix microseconds.
     pub first_us: u64,
-    /// End of the last of them, in Unix microseconds.
+    /// End time of the last failure, in Unix microseconds.
     pub last_us: u64,
 }
 
 impl Fold {
-    /// Maximum number of texts in `errors`.
+    /// Maximum number of entries in `errors`.
     pub const MAX_ERRORS: usize = 100;
 
-    /// The duration that this part of those which ended stayed below, in nanoseconds, with an error of at most 2 %: 0.95 for
-    /// p95. None if none ended.
+    /// Returns a quantile of the durations of ended calls, in nanoseconds, with an error of at most 2 %. `part` is 0.95 for p95. Returns `None`
+    /// if no call has ended.
     ///
     /// ```
     /// # let fold = serde_json::json!({"count": 3, "running": 0, "failed": 0, "cancelled": 0, "total_ns": 1300,
@@ -60,8 +60,8 @@ impl Fold {
     }
 }
 
-/// The duration that this part of a histogram stayed below, with an error of at most 2 %; `bounds` are the shortest and the longest.
-/// None if the histogram is empty.
+/// Returns a quantile of the durations in a histogram, in nanoseconds, with an error of at most 2 %. `bounds` contains the shortest and the
+/// longest duration. Returns `None` if the histogram is empty.
 pub fn quantile_ns(histogram: impl Iterator<Item = (u32, u64)> + Clone, bounds: (u64, u64), part: f64) -> Option<u64> {
     let ended: u64 = histogram.clone().map(|(_, count)| count).sum();
     let rank = ((part * ended as f64).ceil() as u64).max(1);
@@ -70,7 +70,7 @@ pub fn quantile_ns(histogram: impl Iterator<Item = (u32, u64)> + Clone, bounds: 
         before += count;
         before >= rank
     })?;
-    // In the middle of its bucket, as far as growth goes.
+    // Geometric middle of the bucket.
     let middle = 1.04_f64.powf(f64::from(bucket) + 0.5) as u64;
     Some(middle.max(bounds.0).min(bounds.1))
 }

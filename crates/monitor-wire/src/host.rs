@@ -1,9 +1,9 @@
-//! The one place that knows which names mean this machine.
+//! Recognition of host names and addresses that always refer to this machine.
 
 use std::net::IpAddr;
 
-/// Returns true if `host`, as it stands in a URL or a header `Host` without its port, means this machine and no other: `localhost`, or an
-/// address of 127.0.0.0/8 or `::1`. A name that only looks like one is looked up by DNS, and may be anybody's.
+/// Returns true if `host` always refers to this machine: `localhost`, an address in 127.0.0.0/8, or `::1`. `host` is written as in a URL or a
+/// `Host` header, without a port. A name that only looks similar is resolved by DNS and may belong to any machine.
 ///
 /// ```
 /// assert!(monitor_wire::is_loopback("127.0.0.1") && monitor_wire::is_loopback("[::1]"));

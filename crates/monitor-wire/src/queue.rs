@@ -1,4 +1,5 @@
-//! Tasks of a queue: events about them, and how they are shown. A task is a process of the kind `task`, and each event is about one attempt of it.
+//! Tasks of a queue: their events, and how the API returns them. A task is a process of the kind `task`. Each event is about one attempt of the
+//! task.
 
 use std::collections::BTreeMap;
 
@@ -12,46 +13,46 @@ use crate::model::Process;
 use crate::queue_order::RetryLine;
 use crate::words::{Phase, State};
 
-/// Events that carry the message of a task: what it is, with what it is called, and how it travels.
+/// Defines an event that carries the message of a task: its name, its arguments and its routing.
 macro_rules! message_event {
     ($(#[$doc:meta])* $name:ident) => {
         process_event!(
             $(#[$doc])*
             $name {
-                /// Its parent, none for a root.
+                /// The task's parent. None for a root.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 parent_id: Option<ProcessId>,
                 /// Name of the task.
                 name: String,
-                /// Its arguments by position: a list, or its words where the sender has only these.
+                /// Positional arguments: a list, or a text if the sender only has their textual form.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 args: Option<Value>,
-                /// Its arguments by name: an object, or its words where the sender has only these.
+                /// Keyword arguments: an object, or a text if the sender only has their textual form.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 kwargs: Option<Value>,
-                /// How often it was tried before. An event without `attempt` is about attempt `retries` + 1.
+                /// Number of earlier attempts. An event without `attempt` is about attempt `retries` + 1.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 retries: Option<u32>,
-                /// Not to be started before, in Unix microseconds.
+                /// Earliest start time, in Unix microseconds.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 eta_us: Option<u64>,
-                /// Not to be started after, in Unix microseconds.
+                /// Latest start time, in Unix microseconds.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 expires_us: Option<u64>,
-                /// The queue that it goes through.
+                /// Name of the queue.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 queue: Option<String>,
-                /// The exchange that it was sent to.
+                /// Name of the exchange.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 exchange: Option<String>,
-                /// The key that it was routed by.
+                /// Routing key.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 routing_key: Option<String>,
             }
         );
 
         impl $name {
-            /// The attempt that it is about.
+            /// Returns the number of the attempt that the event is about, from 1.
             pub fn attempt(&self) -> u32 {
                 if self.attempt == 1 { self.retries.unwrap_or(0).saturating_add(1) } else { self.attempt }
             }
@@ -60,167 +61,168 @@ macro_rules! message_event {
 }
 
 message_event!(
-    /// A task was put into a queue: it waits.
+    /// A task was put into a queue and waits there.
     TaskSent
 );
 message_event!(
-    /// A worker took a task from its queue: it waits there for its turn.
+    /// A worker received a task from its queue. The task now waits in the worker.
     TaskReceived
 );
 
 process_event!(
-    /// A worker began to work on a task.
+    /// A worker started to execute a task.
     TaskStarted {
-        /// The operating-system process that works on it, if it isn't the worker's own.
+        /// Id of the operating-system process that executes the task. None if the worker itself executes it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pid: Option<u32>,
     }
 );
 
 process_event!(
-    /// A task ended well.
+    /// A task succeeded.
     TaskSucceeded {
-        /// What it returned: a value, which may be `null`, or its words where the sender has only these. Left out if it isn't recorded.
+        /// Return value: any JSON value including `null`, or a text if the sender only has its textual form. Absent if it was not recorded.
         #[serde(default, deserialize_with = "recorded", skip_serializing_if = "Option::is_none")]
         result: Option<Value>,
-        /// How long it took by the monotonic clock, in nanoseconds.
+        /// Duration, measured by the monotonic clock, in nanoseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         runtime_ns: Option<u64>,
     }
 );
 
-/// Reads a value that was sent, also if it is `null`.
+/// Deserializes a field that is present, so that `null` becomes `Some(Value::Null)`. An absent field becomes `None` by `#[serde(default)]`.
 fn recorded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
 process_event!(
-    /// A task failed, and no other attempt is to come.
+    /// A task failed, and no other attempt follows.
     TaskFailed {
-        /// The error's own words.
+        /// Error message.
         exception: String,
-        /// Where it came from, in the words of its language.
+        /// Stack trace of the error, as formatted by the task's language.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traceback: Option<String>,
     }
 );
 
 process_event!(
-    /// A worker refused a task.
+    /// A worker rejected a task.
     TaskRejected {
-        /// It went back into its queue, and waits there again.
+        /// True if the task was put back into its queue and waits there again.
         #[serde(default)]
         requeued: bool,
     }
 );
 
 process_event!(
-    /// A task is not to be done any more.
+    /// A task was revoked: it must not be executed any more.
     TaskRevoked {
-        /// It had begun, and was ended.
+        /// True if the task was running and was terminated.
         #[serde(default)]
         terminated: bool,
-        /// The signal that ended it.
+        /// Number of the signal that terminated the task.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signum: Option<i32>,
-        /// It was too late for it.
+        /// True if the task was revoked because it expired.
         #[serde(default)]
         expired: bool,
     }
 );
 
 process_event!(
-    /// An attempt failed, and the next one is to come.
+    /// An attempt failed, and another attempt follows.
     TaskRetried {
-        /// The error's own words.
+        /// Error message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exception: Option<String>,
-        /// Where it came from, in the words of its language.
+        /// Stack trace of the error, as formatted by the task's language.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traceback: Option<String>,
-        /// The next attempt is not to be started before, in Unix microseconds.
+        /// Earliest start time of the next attempt, in Unix microseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         eta_us: Option<u64>,
     }
 );
 
-/// `GET /api/v1/queue-tasks`.
+/// `GET /api/v1/queue-tasks`: one page of queue tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueTasksPage {
     /// The tasks, without their attempts.
     pub tasks: Vec<Process>,
-    /// Where the next page begins, if tasks are left to examine. A page that took too long is short, even empty, and has a next one.
+    /// Cursor of the next page, if there are more tasks to examine. The server ends a search after 1 s. The page is then short or even empty,
+    /// and still has a cursor.
     pub next_cursor: Option<String>,
-    /// Number of tasks that were examined for this page.
+    /// Number of tasks that the server examined for this page.
     #[serde(default)]
     pub examined: u64,
-    /// Number of the change that the page is true at.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// Tasks that have a word in common, a queue or a name.
+/// Number of tasks by state, for all tasks with the same queue or the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueCounts {
-    /// That word; empty for tasks whose queue isn't known.
+    /// Name of the queue or of the tasks. Empty for tasks whose queue is not known.
     pub name: String,
-    /// How many of the tasks are in which state.
+    /// Number of tasks in each state.
     pub states: BTreeMap<String, u64>,
 }
 
-/// `GET /api/v1/queue-tasks/types`.
+/// `GET /api/v1/queue-tasks/types`: number of queue tasks by name and state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueTypes {
-    /// The tasks of each name.
+    /// The counts for each task name.
     pub types: Vec<QueueCounts>,
 }
 
-/// `GET /api/v1/queues`.
+/// `GET /api/v1/queues`: all known queues.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Queues {
-    /// Each queue that tasks went through, or that a worker has told of.
+    /// All queues that are named by stored tasks, or by workers that the request has queried.
     pub queues: Vec<Queue>,
 }
 
-/// A queue, with its tasks as they are stored and with what workers say of it.
+/// A queue, with the counts of its stored tasks and the answers of its workers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Queue {
-    /// Its name; empty for tasks whose queue isn't known.
+    /// Name of the queue. Empty for tasks whose queue is not known.
     pub name: String,
-    /// How many of its tasks are in which state.
+    /// Number of stored tasks in each state.
     pub states: BTreeMap<String, u64>,
-    /// The workers that know it, if they were asked.
+    /// The workers that know the queue. Empty if the request did not query workers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<QueueOfWorker>,
 }
 
-/// A queue as one worker knows it.
+/// A queue, as one of its workers reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueOfWorker {
-    /// The worker's name.
+    /// Name of the worker.
     pub worker: String,
-    /// Its id.
+    /// Id of the worker.
     pub worker_id: Option<WorkerId>,
-    /// How many tasks wait in the queue. Workers that share a queue say the same number.
+    /// Number of tasks that wait in the queue. Workers that share a queue report the same number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u64>,
-    /// How many workers take tasks from it.
+    /// Number of workers that consume the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumers: Option<u64>,
-    /// How many of its tasks this worker has that haven't begun.
+    /// Number of the queue's tasks that this worker has received and not started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reserved: Option<u64>,
-    /// How many of its tasks this worker works on.
+    /// Number of the queue's tasks that this worker is executing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<u64>,
 }
 
-/// `POST /api/v1/queue-tasks`: a task that is to be started by its name.
+/// `POST /api/v1/queue-tasks`: starts a task by its name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -232,40 +234,40 @@ pub struct QueueCallRequest {
     /// Name of the task, 1 to 512 bytes.
     #[cfg_attr(feature = "openapi", schema(example = "render", min_length = 1, max_length = 512))]
     pub name: String,
-    /// Its arguments by position.
+    /// Positional arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<Value>,
-    /// Its arguments by name.
+    /// Keyword arguments.
     #[serde(default, skip_serializing_if = "Fields::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub kwargs: Fields,
-    /// The queue that it goes through; the worker's own choice if not given.
+    /// Name of the queue. The worker chooses the queue if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 512))]
     pub queue: Option<String>,
-    /// Not to be started before, in Unix microseconds.
+    /// Earliest start time, in Unix microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 9_007_199_254_740_991_u64))]
     pub eta_us: Option<u64>,
-    /// Not to be started before so many milliseconds are over, at most 30 days; instead of `eta_us`.
+    /// Delay before the earliest start, in milliseconds, at most 30 days. Replaces `eta_us`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 2_592_000_000_u64))]
     pub countdown_ms: Option<u64>,
-    /// Not to be started after, in Unix microseconds.
+    /// Latest start time, in Unix microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 9_007_199_254_740_991_u64))]
     pub expires_us: Option<u64>,
-    /// One of these workers does it; one of all that are online if nothing is said.
+    /// One of these workers puts the task into its queue. Default: one of all workers that are online.
     #[serde(default)]
     pub to: CommandTo,
-    /// How long its answer is waited for, 10 to 60,000; 5,000 if not given.
+    /// Maximum time to wait for the worker's answer, in milliseconds, 10 to 60,000 (default 5,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
     pub timeout_ms: Option<u64>,
 }
 
 impl QueueCallRequest {
-    /// The arguments of the method `call`.
+    /// Returns the arguments of the method `call`.
     #[must_use]
     pub fn arguments(&self) -> Fields {
         let Self { name, args, kwargs, queue, eta_us, countdown_ms, expires_us, to: _, timeout_ms: _ } = self;
@@ -287,122 +289,122 @@ impl QueueCallRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueCalled {
-    /// Its id in the queue.
+    /// Id of the task in its queue.
     #[cfg_attr(feature = "openapi", schema(example = "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"))]
     pub uuid: String,
-    /// Name of the worker that has put it into its queue.
+    /// Name of the worker that put the task into its queue.
     #[cfg_attr(feature = "openapi", schema(example = "worker@build-7:4711"))]
     pub worker: String,
-    /// Its id.
+    /// Id of that worker.
     pub worker_id: Option<WorkerId>,
-    /// The command that the worker was told by.
+    /// Id of the command that was sent to the worker.
     pub command: Option<CommandId>,
 }
 
-/// `POST /api/v1/queue-tasks/revoke`: tasks that are not to be run.
+/// `POST /api/v1/queue-tasks/revoke`: revokes tasks, so that they are not executed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"ids": ["8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"], "terminate": true})))]
 pub struct QueueRevokeRequest {
-    /// Their ids in the queue, 1 to 1,000.
+    /// Ids of the tasks in their queues, 1 to 1,000.
     #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 1_000))]
     pub ids: Vec<String>,
-    /// Ends those that run.
+    /// True to terminate the tasks that are running.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminate: bool,
-    /// How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+    /// Maximum time to wait for the workers' answers, in milliseconds, 10 to 60,000 (default 5,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
     pub timeout_ms: Option<u64>,
 }
 
-/// `POST /api/v1/queue-tasks/retry`: tasks that have ended and are to run again.
+/// `POST /api/v1/queue-tasks/retry`: runs tasks again that have ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(example = json!({"ids": ["8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"]})))]
 pub struct QueueRetryRequest {
-    /// Their ids in the queue, 1 to 1,000.
+    /// Ids of the tasks in their queues, 1 to 1,000.
     #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 1_000))]
     pub ids: Vec<String>,
-    /// Only these workers are told; all that are online if nothing is said.
+    /// Only these workers may receive the command. Default: all workers that are online.
     #[serde(default)]
     pub to: CommandTo,
-    /// How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+    /// Maximum time to wait for the workers' answers, in milliseconds, 10 to 60,000 (default 5,000).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(minimum = 10, maximum = 60_000))]
     pub timeout_ms: Option<u64>,
 }
 
-/// What became of tasks that were to run again.
+/// Result of a request to run tasks again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueRetried {
-    /// A line for each task that was asked for, in that order.
+    /// One line per requested task, in the order of the request.
     pub tasks: Vec<RetryLine>,
-    /// The command that the workers were told by.
+    /// Id of the command that was sent to the workers.
     pub command: Option<CommandId>,
 }
 
-/// `GET /api/v1/queue-tasks/{uuid}/result`.
+/// `GET /api/v1/queue-tasks/{uuid}/result`: the result of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueTaskResult {
-    /// Its id in the queue.
+    /// Id of the task in its queue.
     pub uuid: String,
     /// Name of the task.
     pub name: String,
-    /// Where it is.
+    /// State of the task.
     pub state: State,
-    /// The last event of its latest attempt: `rejected` and `revoked` tell apart what is `cancelled`.
+    /// Phase of the latest attempt. It distinguishes `rejected` from `revoked` tasks: the state of both is `cancelled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// It has ended: there is nothing to wait for.
+    /// True if the task has ended, so that its result is final.
     pub ended: bool,
-    /// True if the program recorded what the task returned.
+    /// True if the program recorded the task's return value.
     #[serde(default)]
     pub has_result: bool,
-    /// What it returned; `null` also if it isn't recorded.
+    /// Return value of the task. `null` also if the value was not recorded.
     pub result: Option<Value>,
-    /// Its error.
+    /// Error message, if the task failed.
     pub error: Option<String>,
-    /// Where its latest error came from, in the words of its language. `null` if it succeeded.
+    /// Stack trace of the latest error, as formatted by the task's language. `null` if the task succeeded.
     pub traceback: Option<String>,
 }
 
-/// A process as a task of a queue.
+/// Details of a process that is a task of a queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Task {
-    /// What was last heard of its latest attempt.
+    /// Phase of the latest attempt.
     pub phase: Phase,
-    /// The queue that it goes through.
+    /// Name of the queue.
     pub queue: Option<String>,
-    /// The exchange that it was sent to.
+    /// Name of the exchange.
     pub exchange: Option<String>,
-    /// The key that it was routed by.
+    /// Routing key.
     pub routing_key: Option<String>,
-    /// Its arguments by position.
+    /// Positional arguments.
     pub args: Option<Value>,
-    /// Its arguments by name.
+    /// Keyword arguments.
     pub kwargs: Option<Value>,
-    /// What it returned.
+    /// Return value.
     pub result: Option<Value>,
-    /// Where its latest error came from, in the words of its language.
+    /// Stack trace of the latest error, as formatted by the task's language.
     pub traceback: Option<String>,
-    /// Not to be started before, in Unix microseconds.
+    /// Earliest start time, in Unix microseconds.
     pub eta_us: Option<u64>,
-    /// Not to be started after, in Unix microseconds.
+    /// Latest start time, in Unix microseconds.
     pub expires_us: Option<u64>,
-    /// When it was sent.
+    /// Time at which the task was sent, in Unix microseconds.
     pub sent_us: Option<u64>,
-    /// Who sent it.
+    /// The worker that sent the task.
     pub sent_by: Option<WorkerId>,
-    /// When a worker last received it.
+    /// Time at which a worker last received the task, in Unix microseconds.
     pub received_us: Option<u64>,
-    /// The worker that last received it.
+    /// The worker that last received the task.
     pub received_by: Option<WorkerId>,
-    /// The operating-system process that works on it, if it isn't the worker's own.
+    /// Id of the operating-system process that executes the task. None if the worker itself executes it.
     pub pid: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! Batch tasks as the API shows and takes them. Times are Unix microseconds.
+//! Batch tasks, as the API accepts and returns them. Times are Unix microseconds.
 
 use std::collections::BTreeMap;
 
@@ -12,67 +12,68 @@ use crate::words::{BatchStatus, State};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchTask {
-    /// Its name.
+    /// Name of the task.
     pub name: String,
-    /// Number of its newest version, from 1. A change of the task wants it in the header `If-Match`.
+    /// Number of the newest version, from 1. A request that changes the task must send it in the header `If-Match`.
     pub version: u64,
-    /// What it is.
+    /// Status of the task.
     pub status: BatchStatus,
-    /// Until when it is paused; none: until somebody resumes it.
+    /// End of the pause. None if the task is not paused, or if the pause has no end and lasts until the task is resumed.
     pub until_us: Option<u64>,
-    /// The agent whose files define it: it can't be changed here. None if the server keeps it.
+    /// The agent whose files define the task. The server can't change such a definition. None if the server stores the definition.
     pub agent: Option<String>,
-    /// When it was changed.
+    /// Time of the last change.
     pub changed_us: u64,
-    /// Who changed it.
+    /// User, token or file that made the last change.
     pub who: Option<String>,
-    /// Its definition, as docs/batch.md describes it.
+    /// Definition of the task, in the format that docs/batch.md describes.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub definition: Map<String, Value>,
-    /// When it is due next, the soonest first: the next one in lists, the next five of a single task. None while it is paused.
+    /// Next due times, the soonest first: one in lists, up to five for a single task. Empty during a pause without an end.
     pub next_us: Vec<u64>,
-    /// Why its rules start nothing now: `definition`, as it says `paused = true`; `person`, if it was paused; `agent`, if all of its agents
-    /// were; `refused`, if all of them take no tasks from the server. None if nothing keeps them.
+    /// The reason why the task's rules start no runs at the moment: `refused` if all of its agents reject tasks from the server, `definition` if
+    /// the definition contains `paused = true`, `person` if the task was paused, `agent` if all of its agents were paused. None if the rules are
+    /// in effect.
     #[serde(default)]
     pub paused_by: Option<String>,
-    /// Its newest runs, at most 30, the oldest first.
+    /// The newest runs, at most 30, the oldest first.
     pub runs: Vec<BatchMark>,
-    /// How many of its newest runs failed in a row.
+    /// Number of consecutive failed or lost runs, counted back from the newest ended run. Only the newest 30 runs are examined.
     pub failed_in_a_row: u64,
-    /// When an alert about it last fired or happened again, as far back as alerts are kept: 90 days after they are over.
+    /// Time at which an alert about the task last fired or occurred again. Alerts are kept for 90 days after they are resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_warning_us: Option<u64>,
 }
 
-/// An agent, as far as the server has heard of it.
+/// An agent, as last reported to the server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchAgent {
-    /// Its name.
+    /// Name of the agent.
     pub name: String,
-    /// All that was due up to here is decided.
+    /// The agent has decided all due times up to and including this time.
     pub decided_us: u64,
-    /// Since when it is paused; none: it is not.
+    /// Start of the agent's pause. None if the agent is not paused.
     pub paused_from_us: Option<u64>,
-    /// Until when it is paused; none: until somebody resumes it.
+    /// End of the agent's pause. None if the pause has no end and lasts until the agent is resumed.
     pub paused_until_us: Option<u64>,
-    /// True if it takes no tasks from the server: `--accept files`.
+    /// True if the agent rejects tasks from the server (`--accept files`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub files_only: bool,
-    /// Mistakes in its files of tasks, each with its file, line and column. They may not be all of them.
+    /// Mistakes in the agent's task files, each with file, line and column. The list may be incomplete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,
 }
 
 impl BatchAgent {
-    /// Until when the agent is paused, if it is at this time; the inner one is none for a pause that somebody is to end.
+    /// Returns the end of the pause if the agent is paused at `now_us`. The inner `Option` is `None` for a pause without an end.
     #[allow(clippy::option_option, reason = "a pause may have no end")]
     pub fn pause_at(&self, now_us: u64) -> Option<Option<u64>> {
         self.paused_from_us.map(|_| self.paused_until_us).filter(|until| until.is_none_or(|until| until > now_us))
     }
 }
 
-/// `GET /api/v1/agents`: the agents that the server has heard of, by name.
+/// `GET /api/v1/agents`: the agents that have reported to the server, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchAgents {
@@ -80,29 +81,29 @@ pub struct BatchAgents {
     pub agents: Vec<BatchAgent>,
 }
 
-/// A run as one mark among many.
+/// A run in the short form that is listed with its task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchMark {
-    /// The run.
+    /// Id of the run.
     pub run: String,
-    /// Its tree.
+    /// The run's tree.
     pub root_id: RootId,
-    /// When it was due.
+    /// Due time of the run.
     pub due_us: u64,
-    /// What became of it.
+    /// State of the run: its outcome if it has ended.
     pub outcome: State,
 }
 
-/// `GET /api/v1/batch-tasks`: tasks by name.
+/// `GET /api/v1/batch-tasks`: one page of tasks, by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchTasksPage {
-    /// One page of them.
+    /// The tasks of this page.
     pub tasks: Vec<BatchTask>,
-    /// Where the next page begins; none on the last one.
+    /// Cursor of the next page. None on the last page.
     pub next_cursor: Option<String>,
-    /// Number of the newest change that is counted in.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
@@ -110,18 +111,18 @@ pub struct BatchTasksPage {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchVersion {
-    /// Its number, from 1.
+    /// Number of the version, from 1.
     pub version: u64,
-    /// When it was made.
+    /// Time at which the version was created.
     pub time_us: u64,
-    /// Who made it.
+    /// User, token or file that created the version.
     pub who: Option<String>,
-    /// What the task was from then on.
+    /// Status of the task in this version.
     pub status: BatchStatus,
     /// The definition.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub definition: Map<String, Value>,
-    /// Lines that differ from the version before, with `-` and `+` before them.
+    /// Differences from the previous version: one line per changed key, prefixed with `-` (old) or `+` (new).
     pub diff: Vec<String>,
 }
 
@@ -133,61 +134,61 @@ pub struct BatchVersions {
     pub versions: Vec<BatchVersion>,
 }
 
-/// A run of a batch task. It is still told when its tree is no longer kept.
+/// A run of a batch task. Runs remain available for 400 days after they were due, even if their trees are deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRun {
-    /// Its id, such as `gold@20261121T023000Z.1`.
+    /// Id of the run, such as `gold@20261121T023000Z.1`.
     pub run: String,
-    /// Name of its task.
+    /// Name of the task.
     pub task: String,
-    /// When it was due.
+    /// Due time of the run.
     pub due_us: u64,
     /// Version of the task's definition.
     pub version: u64,
-    /// The agent that ran it, if it said so.
+    /// The agent that ran it. None if the agent is not known.
     pub agent: Option<String>,
-    /// What started it: `time`, `missed`, `boot`, `request`, `then`, `retry`.
+    /// Trigger of the run: `time`, `missed`, `boot`, `request`, `then`, `retry`, or `ping` for a run of a heartbeat.
     pub trigger: String,
-    /// Who asked for it, if somebody did.
+    /// User, token or alert that requested the run. None if the run was not requested.
     pub by: Option<String>,
-    /// Its tree.
+    /// The run's tree.
     pub root_id: RootId,
-    /// Its process.
+    /// The run's own process.
     pub process_id: ProcessId,
-    /// Its start.
+    /// Start time.
     pub started_us: Option<u64>,
-    /// Its end.
+    /// End time.
     pub ended_us: Option<u64>,
-    /// How long it took.
+    /// Duration, measured by the monotonic clock.
     pub elapsed_ns: Option<u64>,
-    /// What became of it.
+    /// State of the run: its outcome if it has ended.
     pub outcome: State,
-    /// The exit code of its command.
+    /// Exit code of the command.
     pub exit_code: Option<i32>,
-    /// The result code: the command's own, or what the agent made of it.
+    /// Result code: the exit code of the command, or a code that the agent sets for a run that it ended or could not start.
     pub result_code: Option<i64>,
-    /// The signal that ended its command.
+    /// Signal that ended the command.
     pub signal: Option<i32>,
-    /// Why it ended so, in one word.
+    /// Reason for the outcome, in one word, such as `kill-after`.
     pub reason: Option<String>,
-    /// Why it failed, in words.
+    /// Error message, if the run failed.
     pub error: Option<String>,
 }
 
-/// `GET /api/v1/batch-tasks/runs`: runs, those that were due last first.
+/// `GET /api/v1/batch-tasks/runs`: one page of runs, the latest due time first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRunsPage {
-    /// One page of them.
+    /// The runs of this page.
     pub runs: Vec<BatchRun>,
-    /// Where the next page begins; none on the last one.
+    /// Cursor of the next page. None on the last page.
     pub next_cursor: Option<String>,
-    /// Number of the newest change that is counted in.
+    /// Number of the newest change that the page includes.
     pub as_of: u64,
 }
 
-/// Due times at which no run started, and why.
+/// One or more due times at which no run started, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchDecision {
@@ -197,38 +198,38 @@ pub struct BatchDecision {
     pub agent: String,
     /// Version of the task's definition.
     pub version: u64,
-    /// The first of them.
+    /// The first due time.
     pub first_due_us: u64,
-    /// The last of them.
+    /// The last due time.
     pub last_due_us: u64,
-    /// How many there were.
+    /// Number of due times.
     pub count: u64,
-    /// What became of them: `skipped` or `missed`.
+    /// Decision: `skipped` or `missed`.
     pub what: String,
-    /// Why, as the event `run-skipped` or `run-missed` says it.
+    /// Reason, as in the event `run-skipped` or `run-missed`.
     pub reason: String,
-    /// The run that was in the way.
+    /// The run that prevented the start.
     pub blocked_by: Option<String>,
 }
 
-/// One due time and what was decided on it.
+/// A due time and the decision about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchExplained {
-    /// The due time, or the first of several that have one answer.
+    /// The due time. If the entry covers several due times with the same decision: the first of them.
     pub due_us: u64,
-    /// How many due times it stands for.
+    /// Number of due times that the entry covers.
     pub count: u64,
-    /// `started`, `waits`, `skipped`, `missed`; of those to come `will-start` and `will-be-skipped`; `none`, if the agent had another version
-    /// at that time; or `unknown`: the agent has not told what it decided.
+    /// `started`, `waits`, `skipped` or `missed`; for a future due time `will-start` or `will-be-skipped`; `none` if the agent had a different
+    /// version of the task at that time; `unknown` if the agent has not reported its decision.
     pub decision: String,
-    /// Why, in one word.
+    /// Reason for the decision, in one word.
     pub reason: Option<String>,
-    /// The agent that decided, or is to.
+    /// The agent that made the decision or will make it.
     pub agent: Option<String>,
-    /// Version of the task's definition, if an agent said so.
+    /// Version of the task's definition, if an agent reported it.
     pub version: Option<u64>,
-    /// The run that started, or that was in the way.
+    /// The run that started or waits, or the run that prevented the start.
     pub run: Option<String>,
 }
 
@@ -238,27 +239,27 @@ pub struct BatchExplained {
 pub struct BatchExplanation {
     /// The due times.
     pub due: Vec<BatchExplained>,
-    /// There are more up to `to` than are told.
+    /// True if the list is incomplete: there are more due times in the requested period.
     pub is_cut: bool,
 }
 
-/// `GET /api/v1/batch-tasks/runs/day`: what was due in a time, what became of it, and what ran.
+/// `GET /api/v1/batch-tasks/runs/day`: due times and runs of a period, with their outcomes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchDay {
-    /// From then on.
+    /// Start of the period (inclusive).
     pub from_us: u64,
-    /// Until before then.
+    /// End of the period (exclusive).
     pub to_us: u64,
-    /// Tasks of which there is something to tell, by agent and name.
+    /// Tasks with at least one run or due time in the period, by agent and name.
     pub lanes: Vec<BatchLane>,
-    /// Minutes in which many tasks of an agent start by their rules, the most crowded first, at most 50.
+    /// Minutes with at least five tasks of an agent that start by their rules, the most crowded first, at most 50.
     pub crowded: Vec<BatchCrowd>,
-    /// There is more than is told: ask for fewer tasks, or for a shorter time.
+    /// True if the answer is incomplete. Request fewer tasks or a shorter period.
     pub is_cut: bool,
 }
 
-/// A task on one of its agents.
+/// The runs and due times of a task on an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchLane {
@@ -266,73 +267,73 @@ pub struct BatchLane {
     pub agent: String,
     /// The task.
     pub task: String,
-    /// What became of its due times, the first one first.
+    /// The runs and due times, the earliest first.
     pub marks: Vec<BatchDayMark>,
 }
 
-/// A run, or a due time without one. Those of a task that went the same way within five minutes of each other stand together.
+/// A run, or a due time without a run. Runs or due times of a task that are at most five minutes apart and have the same result are combined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchDayMark {
-    /// The due time, or the first of several.
+    /// The due time, or the first of the combined due times.
     pub due_us: u64,
     /// The last due time.
     pub last_us: u64,
     /// Number of runs or due times.
     pub count: u64,
-    /// `started` for runs; else as in an explanation: `waits`, `skipped`, `missed`, `unknown`, `will-start`, `will-be-skipped`.
+    /// `started` for runs. For due times without a run: `waits`, `skipped`, `missed`, `unknown`, `will-start` or `will-be-skipped`.
     pub decision: String,
-    /// The trigger of runs, or why nothing started, in one word.
+    /// Trigger of the runs, or the reason why no run started, in one word.
     pub reason: Option<String>,
-    /// What became of the runs.
+    /// State of the runs: their outcome if they have ended.
     pub outcome: Option<State>,
-    /// The first start.
+    /// Earliest start of the runs.
     pub started_us: Option<u64>,
-    /// The last end; none while a run runs.
+    /// Latest end of the runs. None while a run has not ended.
     pub ended_us: Option<u64>,
-    /// The run, the first of several, or the one that was in the way.
+    /// The run, or the first of the combined runs. For a due time without a run: the run that waits or that prevented the start.
     pub run: Option<String>,
-    /// The tree of the run.
+    /// Tree of the run.
     pub root_id: Option<RootId>,
 }
 
-/// A minute in which many tasks of an agent start.
+/// A minute with many task starts on an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchCrowd {
     /// The agent.
     pub agent: String,
-    /// The beginning of the minute.
+    /// Start of the minute.
     pub minute_us: u64,
-    /// Number of tasks that start within it.
+    /// Number of tasks that start within the minute.
     pub starts: u64,
 }
 
-/// `POST /api/v1/batch-tasks/rehearse`: what would have happened by a definition.
+/// `POST /api/v1/batch-tasks/rehearse`: result of applying a definition to the past 30 days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRehearsal {
-    /// From then on it was tried.
+    /// Start of the rehearsed period.
     pub from_us: u64,
-    /// Until then; earlier than asked for if there was too much to walk through.
+    /// End of the rehearsed period. Earlier than the time of the request if the rehearsal reached its maximum number of steps.
     pub to_us: u64,
-    /// Number of real runs whose durations were used; with none, runs take no time.
+    /// Number of past runs whose durations were used. If it is 0, runs are rehearsed with a duration of zero.
     pub durations: u64,
-    /// Due times.
+    /// Number of due times.
     pub due: u64,
-    /// Runs.
+    /// Number of runs, including retries.
     pub starts: u64,
-    /// Due times at which an earlier run ran.
+    /// Number of due times at which an earlier run was still running.
     pub overlaps: u64,
-    /// Due times at which nothing starts, by reason.
+    /// Number of due times at which no run starts, by reason.
     pub skipped: BTreeMap<String, u64>,
-    /// Longest time from a due time to the start.
+    /// Longest time between a due time and the start of its run.
     pub longest_wait_ns: u64,
-    /// Runs that take longer than `timeout`.
+    /// Number of runs that take longer than `timeout`.
     pub overtime: u64,
-    /// Runs that are ended by `kill-after`.
+    /// Number of runs that are ended by `kill-after`.
     pub killed: u64,
-    /// Minutes of the day at which this task and many others start, the most crowded first.
+    /// Minutes of the day at which this task starts together with many others, the most crowded first.
     pub crowded: Vec<BatchCrowded>,
 }
 
@@ -340,66 +341,67 @@ pub struct BatchRehearsal {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchCrowded {
-    /// The minute in the zone of the task, such as `00:00`.
+    /// The minute in the time zone of the task, such as `00:00`.
     pub minute: String,
-    /// Most starts within it.
+    /// Largest number of starts within this minute on any day.
     pub starts: u64,
-    /// What to do, in words.
+    /// Suggestion for avoiding the crowded minute.
     pub hint: String,
 }
 
-/// A due time of rules.
+/// A due time of a set of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NextDue {
-    /// The instant.
+    /// The due time.
     pub due_us: u64,
-    /// On the clock of the rules' zone, such as `2026-03-29T03:00:00+02:00`.
+    /// The due time in the time zone of the rules, such as `2026-03-29T03:00:00+02:00`.
     pub local: String,
-    /// What a change of the clock makes of it.
+    /// Note about a clock change that affects this due time: the local time is skipped, or occurs twice.
     pub note: Option<String>,
 }
 
-/// `GET /api/v1/batch-tasks/rules/next`: when rules are due.
+/// `GET /api/v1/batch-tasks/rules/next`: the next due times of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NextDues {
-    /// The zone that the rules were read in.
+    /// Time zone of the rules.
     pub zone: String,
     /// Due times, the soonest first.
     pub due: Vec<NextDue>,
-    /// They are also due whenever the machine has started.
+    /// True if the rules are also due after each start of the machine.
     pub at_boot: bool,
 }
 
-/// A task as an agent gets it.
+/// A task, as sent to an agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BookTask {
-    /// Its name.
+    /// Name of the task.
     pub name: String,
-    /// Number of its version.
+    /// Number of the task's version.
     pub version: u64,
-    /// `deleted`: the agent is to forget it.
+    /// Status of the task. `deleted`: the agent must remove the task.
     pub status: BatchStatus,
-    /// Until when it is paused; none: until somebody resumes it.
+    /// End of the pause. None if the task is not paused, or if the pause has no end and lasts until the task is resumed.
     pub until_us: Option<u64>,
-    /// When it became so.
+    /// Time of the last change.
     pub changed_us: u64,
-    /// Its definition.
+    /// Definition of the task. Empty if `status` is `deleted`.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub definition: Map<String, Value>,
 }
 
-/// `GET /api/v1/agents/{name}/book`: the tasks of an agent that have changed.
+/// `GET /api/v1/agents/{name}/book`: the tasks of an agent that have changed since a revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentBook {
-    /// Number of the newest change in it: the next question's `after`.
+    /// Number of the newest change in this answer. Send it as `after` in the next request.
     pub revision: u64,
-    /// Tasks that have changed after that, the latest change last. One that is `deleted` no longer is this agent's.
+    /// Tasks that have changed after the requested revision, the latest change last. A task with the status `deleted` does not belong to this
+    /// agent, or not any more.
     pub tasks: Vec<BookTask>,
-    /// Pauses and decided due times of the agent, with `known=true`.
+    /// Pauses and decided due times of the agent. Only included if the request contains `known=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<AgentKnown>,
 }
@@ -408,9 +410,9 @@ pub struct AgentBook {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentKnown {
-    /// How far the agent has decided, and whether it is paused. None if it has never reported that.
+    /// Last reported state of the agent: its decided due times and its pause. None if the agent has never reported it.
     pub agent: Option<BatchAgent>,
-    /// Each task of the agent: those that the server keeps for it, and those of its files.
+    /// All tasks of the agent: the tasks that the server stores for it, and the tasks of its files.
     pub tasks: Vec<KnownTask>,
 }
 
@@ -418,9 +420,9 @@ pub struct AgentKnown {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KnownTask {
-    /// Its name.
+    /// Name of the task.
     pub name: String,
-    /// Number of its newest version.
+    /// Number of the newest version.
     pub version: u64,
     /// Its status: `active` or `paused`.
     pub status: BatchStatus,
@@ -428,13 +430,13 @@ pub struct KnownTask {
     pub until_us: Option<u64>,
     /// Time of its newest change.
     pub changed_us: u64,
-    /// Due times after this one are not decided, unless they are in `decided`.
+    /// Due times after this time are not decided, unless they are listed in `decided`.
     pub from_us: u64,
-    /// Due times after `from_us` for which the agent has started a run, or reported that they are skipped or missed, the earliest first.
+    /// Decided due times after `from_us`, the earliest first: the agent started a run, or reported them as skipped or missed.
     pub decided: Vec<KnownDues>,
 }
 
-/// Due times of a task, of which each is decided.
+/// A range of due times of a task. Each due time in the range is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct KnownDues {
@@ -444,101 +446,101 @@ pub struct KnownDues {
     pub last_us: u64,
 }
 
-/// `POST /api/v1/batch-tasks/{name}/pause`: how long.
+/// `POST /api/v1/batch-tasks/{name}/pause`: the length of the pause.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchPause {
-    /// Until then; without it, until somebody resumes it.
+    /// End of the pause. Without it, the task is paused until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_us: Option<u64>,
 }
 
-/// `POST /api/v1/batch-tasks/{name}/run`: how it is to be run.
+/// `POST /api/v1/batch-tasks/{name}/run`: options of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRunRequest {
-    /// Arguments that follow the command's own.
+    /// Arguments to append to the command's own arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
 }
 
-/// `POST /api/v1/batch-tasks/{name}/kill`: how runs are to be ended.
+/// `POST /api/v1/batch-tasks/{name}/kill`: the runs to end, and the way to end them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchKillRequest {
-    /// This run alone; else all runs of the task.
+    /// Id of the run to end. Without it, all runs of the task are ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
-    /// At once, without SIGTERM before.
+    /// True to kill the processes immediately, without SIGTERM first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
 }
 
-/// `POST /api/v1/batch-tasks/runs/{id}/kill`: how a run is to be ended.
+/// `POST /api/v1/batch-tasks/runs/{id}/kill`: the way to end a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchEnd {
-    /// At once, without SIGTERM before.
+    /// True to kill the processes immediately, without SIGTERM first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
 }
 
-/// `GET /api/v1/batch-tasks/runs/{id}/log`: a piece of what a run has written.
+/// `GET /api/v1/batch-tasks/runs/{id}/log`: a part of the output of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchLog {
-    /// The run.
+    /// Id of the run.
     pub run: String,
-    /// The first byte of the piece.
+    /// Position of the part's first byte in the output.
     pub offset: u64,
-    /// The piece. Bytes that are no UTF-8 are replaced.
+    /// Text of the part. Bytes that are not valid UTF-8 are replaced.
     pub text: String,
-    /// The first byte after it.
+    /// Position of the first byte after the part. Send it as `offset` in the next request.
     pub next_offset: u64,
-    /// All that the run has written so far, in bytes.
+    /// Number of bytes that the run has written so far.
     pub size_bytes: u64,
-    /// The run has ended: nothing more will be written.
+    /// True if the run has ended and will write no more output.
     pub is_over: bool,
 }
 
-/// `POST /api/v1/batch-tasks/apply`: the tasks that there are to be.
+/// `POST /api/v1/batch-tasks/apply`: the desired batch tasks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchApply {
-    /// Definitions.
+    /// Definitions of the tasks.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub tasks: Vec<Map<String, Value>>,
-    /// Tasks of the server that are not among them are deleted.
+    /// True to delete the tasks stored by the server that are not listed in `tasks`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delete: bool,
-    /// `true` tells what would be done, and does nothing.
+    /// True to return the planned changes without applying them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
 
-/// What applying does to one task.
+/// The change that applying makes to one task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchStep {
     /// Name of the task.
     pub name: String,
-    /// `add`, `change`, `delete` or `same`.
+    /// Kind of the change: `add`, `change`, `delete` or `same`.
     pub what: String,
-    /// The version that it has then; none of a plan.
+    /// Version of the task after the change. None for a dry run.
     pub version: Option<u64>,
-    /// Lines of the definition that differ, with `-` and `+` before them.
+    /// Changes of the definition: one line per changed key, prefixed with `-` (old) or `+` (new).
     pub diff: Vec<String>,
 }
 
-/// What applying does, or has done.
+/// The changes that were made, or that a dry run would make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchApplied {
-    /// Each task, by name.
+    /// One step per task, by name.
     pub steps: Vec<BatchStep>,
 }

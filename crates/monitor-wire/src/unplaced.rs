@@ -1,4 +1,4 @@
-//! Events about processes whose tree their sender doesn't know: a queue tells only its own id of a task.
+//! Events about processes whose trees the sender does not know. For example, a queue only knows its own id of a task.
 
 use serde::de::{Deserializer, Error as _};
 use serde::ser::{Error as _, Serializer};
@@ -8,19 +8,19 @@ use serde_json::{Map, Value};
 use crate::event::Event;
 use crate::ids::{ProcessId, RootId};
 
-/// An event without a tree. It names its process by `native_id` and `native_source`; the process's id follows from both, and is that of
-/// the process which another event, with this `native_id`, puts into a tree.
+/// An event without a tree. `native_id` and `native_source` identify its process. The process id is derived from both, and equals the id of the
+/// process that another event with this `native_id` places in a tree.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unplaced {
-    /// The system whose id `native_id` is, such as the address of a queue.
+    /// The system that issued `native_id`, such as the address of a queue.
     pub native_source: String,
-    /// The process: the first 8 bytes of SHA-256(`native_source` ‖ `native_id`). The server fills it in.
+    /// Id of the process: the first 8 bytes of SHA-256(`native_source` ‖ `native_id`). The server sets it.
     pub id: Option<ProcessId>,
-    /// The event, in a tree and of a process that mean nothing.
+    /// The event, with placeholders for the ids of the tree and the process.
     event: Box<Event>,
 }
 
-/// Applies an expression to the event of a type that may come without a tree; none for any other.
+/// Evaluates an expression for an event whose type may omit the tree. Returns `None` for other types.
 macro_rules! of_any {
     ($event:expr, $of:ident => $value:expr) => {
         match $event {
@@ -42,11 +42,11 @@ macro_rules! of_any {
     };
 }
 
-/// Stands for what isn't known.
+/// Placeholders for the ids of the tree and the process.
 const NOWHERE: (&str, &str) = ("00000000000000000000000000000001", "0000000000000001");
 
 impl Unplaced {
-    /// Types of events that may come without a tree.
+    /// Types of events that may omit the tree.
     pub const TYPES: [&str; 13] = [
         "process-queued",
         "process-started",
@@ -63,23 +63,23 @@ impl Unplaced {
         "task-retried",
     ];
 
-    /// The event, in a tree and of a process that mean nothing.
+    /// Returns the event, with placeholders for the ids of the tree and the process.
     pub fn event(&self) -> &Event {
         &self.event
     }
 
-    /// The same, to be changed.
+    /// Returns the event for modification.
     pub fn event_mut(&mut self) -> &mut Event {
         &mut self.event
     }
 
-    /// The id that the other system gave the process.
+    /// Returns the id that the external system gave the process.
     pub fn native_id(&self) -> &str {
         let native_id = of_any!(&*self.event, of => of.native_id.as_deref());
         native_id.flatten().unwrap_or_default()
     }
 
-    /// The event in the tree to which it turned out to belong.
+    /// Returns a copy of the event with the ids of its tree and process.
     pub fn place(&self, in_tree: RootId, process: ProcessId) -> Event {
         let mut event = (*self.event).clone();
         let placed = of_any!(&mut event, of => (of.root_id, of.id) = (in_tree, process));
