@@ -185,7 +185,7 @@ pub struct AlertTrial {
     pub messages: u64,
     /// The alerts, the newest first, at most 100.
     pub alerts: Vec<Alert>,
-    /// True if there were more events than the server evaluates. The newest events are then left out.
+    /// True if there were more events than the server evaluates. The oldest events are then left out.
     pub is_cut: bool,
 }
 

@@ -70,7 +70,7 @@ fn typed(event_type: ObjectBuilder) -> ObjectBuilder {
 
 impl PartialSchema for Event {
     fn schema() -> RefOr<Schema> {
-        let mut any = AnyOfBuilder::new().description(Some("One fact. An event of a type that is not described here is kept as it came."));
+        let mut any = AnyOfBuilder::new().description(Some("An event. The server stores events of unknown types unchanged."));
         for event in all_known() {
             let event_type = ObjectBuilder::new().enum_values(Some([event.event_type]));
             any = any.item(AllOfBuilder::new().item(Ref::from_schema_name(event.name)).item(typed(event_type)));
@@ -79,10 +79,10 @@ impl PartialSchema for Event {
         let text = || ObjectBuilder::new().schema_type(Type::String);
         let unplaced = typed(ObjectBuilder::new().enum_values(Some(Unplaced::TYPES)))
             .property("native_source", text().description(Some("The system whose id `native_id` is, such as the address of a queue")))
-            .property("native_id", text().description(Some("The id that it gave the process")))
+            .property("native_id", text().description(Some("The id of the process in that system")))
             .required("native_source")
             .required("native_id")
-            .description(Some("An event without `root_id` and `id`: the server finds the tree, or waits until another event with this `native_id` tells it"));
+            .description(Some("An event without `root_id` and `id`. The server finds the tree by the `native_id`, or waits for another event that contains both"));
         any.item(unplaced).item(typed(other).description(Some("An event of any other type"))).into()
     }
 }

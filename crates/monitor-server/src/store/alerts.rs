@@ -22,7 +22,7 @@ pub trait AlertQueries: Send + Sync + 'static {
     /// The signs after a number, the oldest first, at most so many.
     fn signs_after(&self, seq: u64, limit: usize) -> Result<Vec<Sign>, StoreError>;
 
-    /// The signs that were stored in a time, the oldest first, at most so many.
+    /// Returns the newest signs of a time span, oldest first. `limit` is their maximum number.
     fn signs_between(&self, time: (u64, u64), limit: usize) -> Result<Vec<Sign>, StoreError>;
 
     /// The signs of a tree or of one of its processes, the oldest first, at most so many.

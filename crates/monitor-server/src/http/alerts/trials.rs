@@ -131,7 +131,7 @@ async fn tried(app: &App, rules: Vec<Rule>, channels: BTreeMap<String, Channel>,
     app.ask(move |store| {
         let mut signs = store.signs_between((until_us.saturating_sub(days * DAY_US), until_us), most + 1)?;
         let is_cut = signs.len() > most;
-        signs.truncate(most);
+        signs.drain(..signs.len().saturating_sub(most));
         let trials = rules.into_iter().map(|rule| {
             let world = World { rules: std::slice::from_ref(&rule), channels: &channels, hushes: &[] };
             let replayed = monitor_alerts::replay(world, &signs, until_us);

@@ -194,7 +194,7 @@ fn together(marks: Vec<BatchDayMark>) -> Vec<BatchDayMark> {
         if let Some(near) = near {
             near.count += 1;
             near.last_us = mark.due_us;
-            near.started_us = near.started_us.min(mark.started_us);
+            near.started_us = [near.started_us, mark.started_us].into_iter().flatten().min();
             near.ended_us = near.ended_us.max(mark.ended_us);
             continue;
         }

@@ -248,7 +248,11 @@ impl AlertQueries for MemoryStore {
     }
 
     fn signs_between(&self, (from, to): (u64, u64), limit: usize) -> Result<Vec<Sign>, StoreError> {
-        Ok(self.state().alerts.signs.iter().filter(|sign| (from..to).contains(&sign.time_us)).take(limit).cloned().collect())
+        let state = self.state();
+        let newest = state.alerts.signs.iter().rev().filter(|sign| (from..to).contains(&sign.time_us)).take(limit);
+        let mut signs: Vec<Sign> = newest.cloned().collect();
+        signs.reverse();
+        Ok(signs)
     }
 
     fn signs_of(&self, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>, StoreError> {

@@ -14,8 +14,8 @@ use crate::store::alerts::{AlertMemory, AlertQueries, AlertsQuery, DeliveriesOf,
 pub(super) const SIGNS: &str = "SELECT seq, time, cause, subject, root, process, agent, detail FROM sign";
 /// Signs after a number.
 pub(super) const SIGNS_AFTER: &str = " WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-/// Signs of a time.
-pub(super) const SIGNS_BETWEEN: &str = " WHERE time >= ?1 AND time < ?2 ORDER BY time, seq LIMIT ?3";
+/// Signs of a time, newest first.
+pub(super) const SIGNS_BETWEEN: &str = " WHERE time >= ?1 AND time < ?2 ORDER BY time DESC, seq DESC LIMIT ?3";
 /// Signs of a tree.
 pub(super) const SIGNS_OF: &str = " WHERE root = ?1 AND (?2 IS NULL OR process = ?2) ORDER BY seq LIMIT ?3";
 const DELIVERIES: &str = "SELECT body, state, attempts, next_at, answer FROM outbox";
@@ -124,7 +124,10 @@ fn signs_after(connection: &Connection, seq: u64, limit: usize) -> Result<Vec<Si
 
 fn signs_between(connection: &Connection, (from, to): (u64, u64), limit: usize) -> Result<Vec<Sign>> {
     let mut statement = connection.prepare_cached(&format!("{SIGNS}{SIGNS_BETWEEN}"))?;
-    statement.query_map([from.min(i64::MAX as u64) as i64, to.min(i64::MAX as u64) as i64, limit as i64], sign)?.collect()
+    let newest = statement.query_map([from.min(i64::MAX as u64) as i64, to.min(i64::MAX as u64) as i64, limit as i64], sign)?;
+    let mut signs: Vec<Sign> = newest.collect::<Result<_>>()?;
+    signs.reverse();
+    Ok(signs)
 }
 
 fn signs_of(connection: &Connection, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>> {

@@ -79,6 +79,8 @@ fn a_run_is_a_sign_when_it_ends_with_its_tasks_owner_and_survives_a_restart<P: P
         (store.signs_of(&root, Some("0000000000000009"), 9).unwrap().len(), store.signs_between((NOW + 1, NOW + 9), 9).unwrap().len()),
         (0, 1)
     );
+    let newest: Vec<_> = store.signs_between((NOW, NOW + 9), 1).unwrap().iter().map(|sign| sign.time_us).collect();
+    assert_eq!(newest, [NOW + 7], "of too many, the newest");
     place.check(&store);
 }
 
