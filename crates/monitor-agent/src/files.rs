@@ -1,4 +1,5 @@
-//! Reads the files that define tasks. The agent scans their folder every second, unless the kernel reports that nothing has changed in it.
+//! Reads the files that define tasks. The agent scans their folder every second. It skips the scan while inotify reports no change, for at most
+//! a minute.
 //!
 //! If a file has mistakes, its task keeps the previous definition, and the other files are used. The same applies to a definition that
 //! contradicts others. Changed files are read after two scans have found them in the same state, so that a file is not read while an editor

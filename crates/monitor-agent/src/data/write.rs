@@ -113,8 +113,8 @@ pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timest
     transaction.prepare_cached(sql)?.execute(row).map(drop)
 }
 
-/// Stores a task and its version. The server numbers the versions of its tasks and passes `version`; without it, the next number is used.
-/// Returns the number.
+/// Stores a task and its version. `version` is the number of a version that the server keeps. Without it, the task gets its next number. Returns
+/// the number.
 pub(crate) fn write_task(
     transaction: &Transaction<'_>,
     file: Option<&str>,
