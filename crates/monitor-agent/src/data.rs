@@ -1,4 +1,4 @@
-//! The agent's database: its tasks, what it has decided, its runs, and what it is asked to do.
+//! The agent's database: tasks and their versions, decisions, runs, publications, events for the server, and requests to the agent.
 
 mod write;
 
@@ -24,26 +24,27 @@ pub(crate) use self::write::{
     write_started, write_task, write_version,
 };
 
-/// `PMag`.
+/// SQLite's `application_id` of an agent's database: `PMag` in ASCII.
 const APPLICATION: i64 = 0x504d_6167;
-/// The tables, and each change of them since. `user_version` is [`FIRST`] after the first step, and one more after each further step. A step that was
-/// released is never changed; another step follows it.
+/// Statements that create the tables, followed by one migration step for each later change. `user_version` is [`FIRST`] after the first step and
+/// increases by one with each further step. A released step is never changed; a new step is added instead.
 const SCHEMA: [&str; 1] = [include_str!("schema.sql")];
-/// Number of the oldest schema that is read.
+/// Number of the oldest supported schema.
 const FIRST: usize = 4;
-/// How long one who comes waits for another who has the database.
+/// Maximum time to wait for a database that another connection has locked.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Folders of older runs are removed. What is known of them stays in the database, and their output in the logs of their tasks.
+/// Number of the newest runs whose folders are kept. Folders of older runs are removed. Their rows stay in the database, and their output stays
+/// in the logs of their tasks.
 const KEPT_FOLDERS: i64 = 1_000;
-/// Key of the time up to which the folders of runs are removed.
+/// Key of the largest `told_us` of a run whose folder was removed.
 const FORGOTTEN: &str = "folders-removed-us";
 
 /// Key of the agent's name.
 pub(crate) const NAME: &str = "name";
-/// Key of what holds for all tasks, as JSON.
+/// Key of the defaults for all tasks, as JSON.
 pub(crate) const DEFAULTS: &str = "defaults";
-/// Key of the mistakes in files of tasks, as a JSON list.
+/// Key of the mistakes in task files, as a JSON list.
 pub(crate) const MISTAKES: &str = "mistakes";
 /// Key of the server's address.
 pub(crate) const SERVER: &str = "server";
@@ -55,71 +56,71 @@ pub struct Database {
     path: PathBuf,
 }
 
-/// A task of the agent as its database has it.
+/// A task in the agent's database.
 #[derive(Debug, Clone)]
 pub struct TaskRow {
-    /// The file that defines it; None if the server keeps it.
+    /// File that defines the task. `None` if the server keeps it.
     pub file: Option<String>,
-    /// Number of this version.
+    /// Number of the current version.
     pub version: u64,
-    /// Since when it holds.
+    /// Time since which this version is in effect.
     pub since: Timestamp,
-    /// It is paused.
+    /// The current pause. `None` if the task is not paused.
     pub paused: Option<Paused>,
-    /// Its definition.
+    /// Definition of the current version.
     pub definition: Definition,
 }
 
-/// A run as the database has it.
+/// A run in the agent's database.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunRow {
-    /// Its id.
+    /// Id of the run.
     pub id: String,
-    /// Name of its task.
+    /// Name of the task.
     pub task: String,
-    /// When it was due, in Unix microseconds.
+    /// Due time in Unix microseconds.
     pub due_us: i64,
-    /// Version of its task.
+    /// Version of the task.
     pub version: i64,
-    /// What started it, in one word.
+    /// Trigger of the run, as one word.
     pub trigger: String,
     /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// When its command was started, in Unix microseconds.
+    /// Start time of the command, in Unix microseconds.
     pub started_us: Option<i64>,
-    /// When it ended, in Unix microseconds.
+    /// End time of the run, in Unix microseconds.
     pub ended_us: Option<i64>,
-    /// How it ended: `ok`, `warn`, `fail`, `retry`, `idle`.
+    /// Outcome: `ok`, `warn`, `fail`, `retry` or `idle`.
     pub outcome: Option<String>,
-    /// The command's own exit code.
+    /// Exit code of the command.
     pub exit_code: Option<i32>,
-    /// The result code of the run.
+    /// Result code of the run.
     pub result_code: Option<i32>,
     /// Signal that ended the command.
     pub signal: Option<i32>,
-    /// Why it ended so, in one word.
+    /// Reason for the outcome, as one word.
     pub reason: Option<String>,
-    /// Why it ended so.
+    /// Reason for the outcome, as text for people.
     pub words: Option<String>,
 }
 
-/// All that an agent goes on with after a restart.
+/// State that an agent loads from its database when it starts.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) tasks: Vec<TaskRow>,
     pub(crate) ledger: Ledger,
     pub(crate) paused: Option<Paused>,
-    /// What is still to be done since the database before this one was lost.
+    /// Work that is left since the previous database was lost.
     pub(crate) rebuilt: Option<Rebuilt>,
-    /// Mistakes in files of tasks that were told.
+    /// Reported mistakes in task files.
     pub(crate) mistakes: Vec<String>,
 }
 
 impl Database {
-    /// Opens the database of an agent's folder, made if need be.
+    /// Opens the database in an agent's folder. Creates it if it doesn't exist.
     ///
     /// # Errors
-    /// When it can't be used, or is no agent's.
+    /// When the database can't be used, or is not an agent's.
     pub(crate) fn open(data: &Path) -> Result<Self, AgentError> {
         let path = data.join(DATABASE);
         open_private(&path).map_err(|error| match error.kind() {
@@ -132,16 +133,17 @@ impl Database {
         Self::connect(&path)
     }
 
-    /// Opens the database of an agent, to ask that agent or to look.
+    /// Opens an existing database of an agent, to send requests to the agent or to read its state.
     ///
     /// # Errors
-    /// When there is none, it can't be used, or is no agent's.
+    /// When the folder has no database, or the database can't be used or is not an agent's.
     pub fn existing(data: &Path) -> Result<Self, AgentError> {
         let path = data.join(DATABASE);
         if path.is_file() { Self::connect(&path) } else { Err(AgentError::NoAgent { path: data.to_owned() }) }
     }
 
-    /// SQLite refuses at once, whatever the timeout, when two make a new database one with a WAL: each then waits for the other.
+    /// Opens the database, and retries while it is busy. If two connections switch a new database to WAL mode at the same time, each waits for
+    /// the other's lock. SQLite then reports `SQLITE_BUSY` immediately, without waiting for the busy timeout.
     fn connect(path: &Path) -> Result<Self, AgentError> {
         let begun = Instant::now();
         loop {
@@ -173,12 +175,12 @@ impl Database {
         move |source| AgentError::database(&path, source)
     }
 
-    /// Reads.
+    /// Reads from the database.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, AgentError> {
         read(&self.connection).map_err(self.failed())
     }
 
-    /// Writes in one transaction, which is on the disk at its end.
+    /// Writes in one transaction. The transaction is durable on the disk when this function returns.
     pub(crate) fn write<T>(&mut self, write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, AgentError> {
         let failed = self.failed();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
@@ -187,7 +189,7 @@ impl Database {
         Ok(written)
     }
 
-    /// The name that the agent had last.
+    /// Name that the agent had at its last start.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -195,7 +197,7 @@ impl Database {
         self.read(|connection| value(connection, NAME))
     }
 
-    /// Mistakes in the agent's files of tasks, each with its file, line and column; 20 at most.
+    /// Mistakes in the agent's task files, each with its file, line and column. At most 20.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -203,16 +205,16 @@ impl Database {
         self.read(mistakes)
     }
 
-    /// Copies all of it, as it is on the disk and in its log, into another file.
+    /// Copies the whole database, including its write-ahead log, to another file.
     pub(crate) fn copy_to(&self, path: &Path) -> Result<(), AgentError> {
         let _ = std::fs::remove_file(path);
-        // SQLite takes an empty file, which has its mode already.
+        // SQLite accepts an empty file as the target. The file already has its private mode.
         let new = open_private(path).map_err(AgentError::disk("open", path))?;
         self.read(|connection| connection.execute("VACUUM INTO ?", [path.to_string_lossy()]).map(drop))?;
         new.sync_all().map_err(AgentError::disk("write", path))
     }
 
-    /// What is wrong with the database; none if all of it can be read.
+    /// Checks the database. Returns a description of the first damage, or `None` if the database is sound.
     pub(crate) fn damage(&self) -> Result<Option<String>, AgentError> {
         let found: String = self.read(|connection| connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)))?;
         Ok((found != "ok").then(|| found.replace('\n', " ")))
@@ -226,7 +228,7 @@ impl Database {
         self.read(|connection| value(connection, SERVER))
     }
 
-    /// All that the agent goes on with. What can't be read any more is told and left out.
+    /// Loads the state that the agent continues with. Logs and skips ledger entries and definitions that can't be read.
     pub(crate) fn load(&self) -> Result<Stored, AgentError> {
         let tasks = self.tasks()?;
         self.read(|connection| {
@@ -246,7 +248,7 @@ impl Database {
         })
     }
 
-    /// All tasks, by name.
+    /// All tasks, sorted by name.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -272,7 +274,7 @@ impl Database {
         })
     }
 
-    /// The definition that a task had in this version.
+    /// Definition of a task in the given version.
     pub(crate) fn definition(&self, task: &str, version: u64) -> Result<Option<Definition>, AgentError> {
         let sql = "SELECT definition FROM version WHERE task = ? AND version = ?";
         let text = self.read(|connection| {
@@ -281,12 +283,12 @@ impl Database {
         Ok(text.and_then(|text| definition(task, &text)))
     }
 
-    /// The same with what the agent adds to it.
+    /// Definition of a task in the given version, with the agent's defaults.
     pub(crate) fn whole_definition(&self, task: &str, version: u64) -> Result<Option<Definition>, AgentError> {
         self.definition(task, version)?.map(|definition| self.whole(definition)).transpose()
     }
 
-    /// A definition with what the agent adds to it.
+    /// Adds the agent's defaults to a definition.
     pub(crate) fn whole(&self, mut definition: Definition) -> Result<Definition, AgentError> {
         let defaults = self.read(|connection| value(connection, DEFAULTS))?;
         let defaults = defaults.and_then(|defaults| Defaults::read(serde_json::from_str::<Value>(&defaults).ok()?.as_object()?).ok());
@@ -294,7 +296,7 @@ impl Database {
         Ok(definition)
     }
 
-    /// The newest runs, newest first; only those of one task if `task` is given.
+    /// Newest runs, newest first. At most `limit` runs, and only runs of `task` if it is given.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -305,7 +307,7 @@ impl Database {
         self.read(|connection| connection.prepare(sql)?.query_map(params![task, limit], run_row)?.collect())
     }
 
-    /// A run that was told to start, the version of its task, and what started it.
+    /// Id of a run that the agent decided to start, version of its task, and its trigger.
     pub(crate) fn past_run(&self, run: &str) -> Result<Option<(RunId, u64, Trigger)>, AgentError> {
         let sql = "SELECT version, cause FROM run WHERE id = ?";
         let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
@@ -313,7 +315,7 @@ impl Database {
         Ok(found.and_then(|(version, cause)| Some((run.parse().ok()?, version as u64, serde_json::from_str(&cause).ok()?))))
     }
 
-    /// The highest number of the runs of a task's due time that were told to start; 0 if there are none.
+    /// Highest `part` of the stored runs with the same task and due time. 0 if there are none.
     pub(crate) fn last_part(&self, of: &RunId) -> Result<u32, AgentError> {
         let sql = "SELECT id FROM run WHERE task = ? AND due_us = ?";
         let ids: Vec<String> =
@@ -321,13 +323,13 @@ impl Database {
         Ok(ids.iter().filter_map(|id| Some(id.parse::<RunId>().ok()?.part)).max().unwrap_or_default())
     }
 
-    /// Outcome of a run that has ended.
+    /// Outcome of a run. `None` if the run has not ended.
     pub(crate) fn outcome(&self, run: &str) -> Result<Option<String>, AgentError> {
         let sql = "SELECT outcome FROM run WHERE id = ? AND outcome IS NOT NULL";
         self.read(|connection| connection.prepare_cached(sql)?.query_row([run], |row| row.get(0)).optional())
     }
 
-    /// Why a run was given up before its start, in words; none if it was not.
+    /// Reason why a run was given up before its start, as text for people. `None` if it was not given up.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -341,7 +343,7 @@ impl Database {
         self.read(|connection| connection.prepare_cached(sql)?.query_row(of, words).optional())
     }
 
-    /// Asks the agent for something, until this time. Returns the number by which [`answer`](Self::answer) knows it.
+    /// Sends a request to the agent. The request is valid until `until`. Returns the number of the request for [`answer`](Self::answer).
     ///
     /// # Errors
     /// When the database can't be written.
@@ -353,7 +355,7 @@ impl Database {
         })
     }
 
-    /// The agent's answer to a request; none until it has one.
+    /// Answer of the agent to a request. `None` until the agent has answered.
     ///
     /// # Errors
     /// When the database can't be read.
@@ -363,7 +365,7 @@ impl Database {
         Ok(answer.flatten().and_then(|answer| serde_json::from_str(&answer).ok()))
     }
 
-    /// Takes back a request that nobody has answered. Returns false if it has an answer.
+    /// Withdraws a request that has no answer. Returns false if it has an answer.
     ///
     /// # Errors
     /// When the database can't be written.
@@ -372,7 +374,8 @@ impl Database {
         self.write(|transaction| Ok(transaction.execute(sql, [number])? > 0))
     }
 
-    /// Ended runs older than the newest [`KEPT_FOLDERS`] whose folders are still there, the oldest first, and when the last was told to start.
+    /// Up to 1,000 ended runs that are older than the newest [`KEPT_FOLDERS`] and whose folders were not removed yet, oldest first. Also returns
+    /// the `told_us` of the last of these runs.
     pub(crate) fn runs_to_forget(&self) -> Result<(Vec<String>, Option<i64>), AgentError> {
         let sql = "SELECT id, told_us FROM run
                    WHERE ended_us IS NOT NULL AND told_us > ?1 AND told_us < (SELECT told_us FROM run ORDER BY told_us DESC LIMIT 1 OFFSET ?2)
@@ -387,12 +390,12 @@ impl Database {
         })
     }
 
-    /// A number that differs whenever another program has written.
+    /// Number that changes whenever another connection writes to the database.
     pub(crate) fn others_version(&self) -> Result<i64, AgentError> {
         self.read(|connection| connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))
     }
 
-    /// Requests that have no answer.
+    /// Requests without an answer, oldest first: number, deadline, sender, and request as JSON.
     pub(crate) fn requests(&self) -> Result<Vec<(i64, Timestamp, String, String)>, AgentError> {
         let sql = "SELECT number, until_us, by, request FROM request WHERE answer IS NULL ORDER BY number";
         self.read(|connection| {
@@ -402,7 +405,7 @@ impl Database {
     }
 }
 
-/// Brings an agent's database to the newest schema, or gives an empty file its tables.
+/// Migrates an agent's database to the newest schema. Creates the tables in an empty file.
 pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), AgentError> {
     let failed = |source| AgentError::database(path, source);
     let steps = &SCHEMA[steps_done(connection, path)?..];
@@ -414,9 +417,9 @@ pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), AgentE
     connection.pragma_update(None, "user_version", (FIRST + SCHEMA.len() - 1) as i64).map_err(failed)
 }
 
-/// Number of the steps of [`SCHEMA`] that a database has; 0 for an empty file.
+/// Number of the steps of [`SCHEMA`] that a database contains. 0 for an empty file.
 ///
-/// The connection of a database that is refused does not write its log into it when it is closed, so the files keep their contents.
+/// If the database is refused, its connection doesn't checkpoint the write-ahead log when it is closed, so that the files stay unchanged.
 pub(crate) fn steps_done(connection: &Connection, path: &Path) -> Result<usize, AgentError> {
     let foreign = |why: String| AgentError::Foreign { path: path.to_owned(), why };
     let failed = |source| AgentError::database(path, source);
@@ -512,7 +515,7 @@ mod tests {
         assert!(refused().contains("of another program"), "{}", refused());
         std::fs::remove_file(&path).unwrap();
         drop(Database::open(data.path()).unwrap());
-        // The log of an agent that was killed has the newest transactions.
+        // The write-ahead log of a killed agent contains the newest transactions.
         let killed = Connection::open(&path).unwrap();
         killed.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
         let files = || ["", "-wal"].map(|suffix| std::fs::read(monitor_salvage::beside(&path, suffix)).unwrap());

@@ -1,7 +1,9 @@
-//! A folder of files that define tasks, looked at every second, or when the kernel tells that it has changed.
+//! Reads the files that define tasks. The agent scans their folder every second. It skips the scan while inotify reports no change, for at most
+//! a minute.
 //!
-//! A broken file changes nothing: its task keeps the definition before, and the other files are used. The same is true of a definition that
-//! contradicts others. A file is read when it has not changed between two looks, so that a file that an editor still writes is not read.
+//! If a file has mistakes, its task keeps the previous definition, and the other files are used. The same applies to a definition that
+//! contradicts others. Changed files are read after two scans have found them in the same state, so that a file is not read while an editor
+//! writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,35 +18,35 @@ use serde_json::Value;
 
 use crate::watch::Watch;
 
-/// Files that define tasks, as they were at the last look.
+/// The task files of a folder, and their state at the last scan.
 #[derive(Debug)]
 pub(crate) struct Files {
     folder: PathBuf,
-    /// The files, by name.
+    /// Files by name.
     known: BTreeMap<String, File>,
-    /// Files as they were when all were read.
+    /// State of the files when they were last read.
     read: Option<Stamps>,
-    /// Files at the last look.
+    /// State of the files at the last scan.
     seen: Option<Stamps>,
-    /// The files are as they were read, and each lies in the folder itself.
+    /// True if the files are unchanged since they were read, and none of them is a symbolic link.
     is_settled: bool,
     watch: Option<Watch>,
-    /// All mistakes that there are. Each is reported once.
+    /// All current mistakes. Each mistake is reported once.
     told: Vec<String>,
 }
 
-/// A file as it was read.
+/// A task file and the result of reading it.
 #[derive(Debug, Default)]
 struct File {
     stamp: Option<Stamp>,
     /// The definition in use.
     holds: Option<Definition>,
-    /// The last definition without mistakes of its own. It may not go together with others.
+    /// The last definition without mistakes of its own. It may contradict other definitions.
     good: Option<Definition>,
     mistakes: Vec<String>,
 }
 
-/// A file that differs in one of these has changed.
+/// Attributes of a file. If one of them differs, the file has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -55,32 +57,32 @@ struct Stamp {
 
 type Stamps = BTreeMap<String, Stamp>;
 
-/// The result of a look.
+/// The result of a scan.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Found {
-    /// All definitions by their files, if anything has changed.
+    /// All definitions with their files, if anything has changed.
     pub(crate) book: Option<Vec<(String, Definition)>>,
-    /// Mistakes that were not told before.
+    /// Mistakes that were not reported before.
     pub(crate) mistakes: Vec<String>,
-    /// There were mistakes, and there are none any more.
+    /// True if the mistakes of the previous scan are fixed and there are no new mistakes.
     pub(crate) is_mended: bool,
 }
 
 impl Files {
-    /// A folder whose files defined these tasks when an agent looked at it before.
+    /// Creates the state for a folder. `before` contains the files and definitions that were in use when the agent last ran.
     pub(crate) fn new(folder: &Path, before: impl IntoIterator<Item = (String, Definition)>) -> Self {
         let known = before.into_iter().map(|(file, good)| (file, File { holds: Some(good.clone()), good: Some(good), ..File::default() }));
         Self { folder: folder.to_owned(), known: known.collect(), read: None, seen: None, is_settled: false, watch: None, told: Vec::new() }
     }
 
-    /// Looks at the folder.
+    /// Scans the folder.
     pub(crate) fn look(&mut self) -> Found {
         let is_untouched = self.watch.as_ref().is_some_and(|watch| watch.is_quiet(&self.folder));
         if is_untouched && self.is_settled {
             return Found::default();
         }
         if !is_untouched {
-            // Before the files are looked at, so that no change falls in between.
+            // The watch begins before the scan, so that no change between them is missed.
             self.watch = Watch::over(&self.folder);
         }
         self.is_settled = false;
@@ -97,7 +99,7 @@ impl Files {
             self.seen = Some(stamps.clone());
         }
         if is_known || !(is_first || is_quiet) {
-            // The target of a link may lie outside of the watched folder.
+            // The target of a link may be outside of the watched folder.
             self.is_settled = is_known && !has_links;
             return Found::default();
         }
@@ -120,20 +122,22 @@ impl Files {
         self.tell(Some(book), mistakes)
     }
 
-    /// Decides which definitions hold: new ones that don't go together with the others leave those before them in place. Returns the mistakes.
+    /// Decides which definitions are in use. If a new definition contradicts others, its file keeps the previous definition. Returns the
+    /// mistakes.
     fn settle(&mut self) -> Vec<String> {
         let (mut mistakes, mut refused) = (Vec::new(), BTreeSet::new());
         loop {
             let is_new = |name: &String, file: &File| file.good != file.holds && !refused.contains(name);
             let old = self.known.iter().filter(|(name, file)| !is_new(name, file)).map(|(name, file)| (name, &file.holds));
             let new = self.known.iter().filter(|(name, file)| is_new(name, file)).map(|(name, file)| (name, &file.good));
-            // New ones come last: of several with one name the first is right, and a circle is told at its last one.
+            // If several definitions have the same name, the first is valid. A cycle is reported at its last definition. Therefore new
+            // definitions come after the definitions in use.
             let (names, book): (Vec<&String>, Vec<Definition>) =
                 old.chain(new).filter_map(|(name, definition)| Some((name, definition.clone()?))).unzip();
             let found = check_book(&book);
             let wrong: BTreeSet<String> =
                 found.iter().map(|(index, ..)| names[*index]).filter(|name| is_new(name, &self.known[*name])).cloned().collect();
-            // Definitions in use may name a task that is gone. That is reported, and they stay in use.
+            // Definitions in use may refer to a removed task. That is reported, and they stay in use.
             let told = found.into_iter().filter(|(index, ..)| wrong.is_empty() || wrong.contains(names[*index]));
             mistakes.extend(told.map(|(index, path, message)| {
                 let file = self.folder.join(names[index]);
@@ -151,7 +155,7 @@ impl Files {
         mistakes
     }
 
-    /// All mistakes that there are.
+    /// All current mistakes.
     pub(crate) fn mistakes(&self) -> &[String] {
         &self.told
     }
@@ -164,9 +168,9 @@ impl Files {
     }
 }
 
-/// The files of a folder that define tasks: their names end with `.toml` or `.json` and don't begin with a dot.
+/// The state of the files in a folder that define tasks. Their names end with `.toml` or `.json` and don't begin with a dot.
 ///
-/// Beside them, whether one of them is a link.
+/// The second value is true if at least one file is a symbolic link.
 fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
     let (mut stamps, mut has_links) = (Stamps::new(), false);
     for entry in fs::read_dir(folder)? {
@@ -176,13 +180,14 @@ fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
         if !is_meant {
             continue;
         }
-        // A link is looked through. Anything else is asked for within the folder, without its path: there may be thousands.
+        // Links are followed. The attributes of other entries are read relative to the folder, without resolving the whole path, because there
+        // may be thousands of files.
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         has_links |= is_link;
         let file = if is_link { fs::metadata(entry.path()) } else { entry.metadata() };
-        // A link without a target is a mistake, and the task stays.
+        // A link without a target is a mistake, and its task stays.
         let file = if is_link { file.or_else(|_| entry.metadata()) } else { file };
-        // It may be gone since it was listed.
+        // The file may have been removed after it was listed.
         if let Ok(file) = file {
             let modified = (file.mtime(), file.mtime_nsec());
             stamps.insert(name, Stamp { inode: file.ino(), length: file.len(), modified, changed: (file.ctime(), file.ctime_nsec()) });
@@ -193,7 +198,7 @@ fn stamps(folder: &Path) -> io::Result<(Stamps, bool)> {
 
 fn read(path: &Path) -> Result<(Definition, Source), Vec<String>> {
     let unread = |error: io::Error| vec![format!("{}: can't be read: {error}", path.display())];
-    // A pipe would keep whoever opens it waiting.
+    // Opening a pipe would block.
     if !fs::metadata(path).map_err(unread)?.is_file() {
         return Err(vec![format!("{}: this is no file, and a task is defined by one", path.display())]);
     }
@@ -248,7 +253,7 @@ mod tests {
         assert!(found.is_mended && names(&found) == Some(vec!["z"]), "{found:?}");
     }
 
-    /// Looks until what was written is read.
+    /// Scans twice, so that changed files are read.
     fn changed(files: &mut Files) -> Found {
         files.look();
         files.look()
@@ -272,20 +277,21 @@ mod tests {
         let found = files.look();
         assert_eq!(names(&found), Some(vec!["same", "d"]));
         ends(&found, &["b.toml:1:8: name: there is another task same", "c.toml:5:17: then.success.1: there is no task lod"]);
-        // It holds as soon as the other one is there. That the first file takes over a name changes nothing.
+        // `c.toml` is valid as soon as there is a task `lod`. `a.toml` can't take over the name `d` that is in use, although it is the first
+        // file.
         write("e.toml", "lod", "");
         write("a.toml", "d", "");
         let found = changed(&mut files);
         assert_eq!(names(&found), Some(vec!["same", "c", "d", "lod"]));
         ends(&found, &["a.toml:1:8: name: there is another task d"]);
-        // The one that closes a circle stays as it was, whichever file comes first.
+        // A definition that would close a cycle is not used, regardless of the order of the files.
         write("a.toml", "same", "");
         write("e.toml", "lod", "[then]\nfail = [\"c\"]\n");
         let found = changed(&mut files);
         assert_eq!(names(&found), Some(vec!["same", "c", "d", "lod"]));
         assert!(found.book.as_ref().unwrap()[3].1.then.fail.is_empty());
         ends(&found, &["e.toml:5:9: then.fail.0: these tasks start one another for ever: c → lod → c"]);
-        // A task that others name may be removed: it is told, and they hold.
+        // A task that others refer to may be removed. The missing task is reported, and the other definitions stay in use.
         fs::remove_file(folder.path().join("e.toml")).unwrap();
         let found = changed(&mut files);
         assert_eq!(names(&found), Some(vec!["same", "c", "d"]));

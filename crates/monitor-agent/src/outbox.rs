@@ -1,5 +1,7 @@
-//! Events for the server. They are in the agent's database until the server has accepted them. An event is written in the same transaction
-//! as the change that it reports, so that no event is lost or sent twice, however long the server is away.
+//! Events for the server. They stay in the agent's database until the server has accepted them.
+//!
+//! An event is written in the same transaction as the change that it reports, so that a crash can't separate them. It keeps its number when it
+//! is sent again, so that the server can recognize it. If more than `MOST_KEPT` events wait, the oldest are dropped and counted.
 
 use jiff::Timestamp;
 use monitor_spool::{Answer, Batches, Head, Parcel, Settled};
@@ -17,33 +19,32 @@ use crate::random::random;
 use crate::spec;
 use crate::verdict::{Recorded, RunVerdict};
 
-/// Most events of a batch.
+/// Maximum number of events in a batch.
 const MOST: u64 = 500;
-/// Events are given up beyond so many, the oldest first.
+/// Maximum number of waiting events. If there are more, the oldest are dropped.
 const MOST_KEPT: i64 = 1_000_000;
-/// Heartbeats of the agent: it tells so often how far it has decided.
+/// Interval of the agent's heartbeat, in milliseconds. The heartbeat reports how far the agent has decided.
 pub(crate) const HEARTBEAT_MS: u64 = 10_000;
 
-/// Writes events of the agent. Each start of the agent is a worker of its own.
+/// Writes events of the agent to the outbox. Each start of the agent is a separate worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Teller {
     pub(crate) worker: WorkerRef,
     /// The agent's name.
     pub(crate) agent: String,
-    /// It takes no tasks from the server.
+    /// True if the agent accepts no tasks from the server.
     files_only: bool,
 }
 
 impl Teller {
-    /// A new worker: another one each time that the agent begins. It has the agent's name for its host, by which the server addresses what
-    /// it orders, whatever machine the agent is on.
+    /// Creates a worker with a new id. Its hostname is the agent's name, so that the server can address orders to the agent on any machine.
     pub(crate) fn new(agent: &str, files_only: bool) -> Self {
         let (id, agent) = (random_id(), agent.to_owned());
         let worker = WorkerRef { id, hostname: agent.clone(), pid: std::process::id(), program: AgentOrder::PROGRAM.to_owned() };
         Self { worker, agent, files_only }
     }
 
-    /// Tells that the agent has begun.
+    /// Reports that the agent has started.
     pub(crate) fn online(&self, transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
         let event = WorkerOnline {
             time_us: us(now),
@@ -58,12 +59,13 @@ impl Teller {
         self.tell(transaction, &Event::WorkerOnline(event))
     }
 
-    /// Tells that the agent ends.
+    /// Reports that the agent ends.
     pub(crate) fn offline(&self, transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
         self.tell(transaction, &Event::WorkerOffline(WorkerOffline { time_us: us(now), worker: None }))
     }
 
-    /// Reports up to which time the agent has decided, whether it is paused, and mistakes in its files. Replaces an earlier report that was not sent yet.
+    /// Reports the time up to which the agent has decided, the agent's pause, and the mistakes in its files. Replaces the previous report if it
+    /// is the newest event and was not sent yet.
     pub(crate) fn decided(
         &self,
         transaction: &Transaction<'_>,
@@ -88,7 +90,7 @@ impl Teller {
         }
     }
 
-    /// Reports due times for which a plan starts nothing.
+    /// Reports the due times that a plan skips or declares missed.
     pub(crate) fn plan(&self, transaction: &Transaction<'_>, plan: &Plan, now: Timestamp) -> rusqlite::Result<()> {
         for action in &plan.actions {
             let event = match action {
@@ -120,7 +122,7 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells that a run which somebody asked for is given up before its start.
+    /// Reports that a requested run was given up before its start.
     pub(crate) fn given_up(
         &self,
         transaction: &Transaction<'_>,
@@ -137,9 +139,12 @@ impl Teller {
         self.tell(transaction, &Event::ProcessEnded(ended))
     }
 
-    /// Tells what the launcher of a run has not recorded of its end: its result code, if that is not the exit code of the command; its
-    /// reason, for which the launcher may have another word; its outcome, if the definition makes another one of the command's; and all of
-    /// it, if there was no launcher.
+    /// Reports the facts about the end of a run that its launcher has not recorded:
+    ///
+    /// - the result code, if it differs from the recorded exit code
+    /// - the reason, if it differs from the recorded reason
+    /// - the end, if the definition turns a recorded success into a failure, or a recorded failure into a success
+    /// - the start and the end, if no launcher was started
     pub(crate) fn ended(&self, transaction: &Transaction<'_>, run: &RunId, at: Timestamp, verdict: &RunVerdict) -> rusqlite::Result<()> {
         let (root_id, id) = spec::wire_ids(run);
         let reason = verdict.reason.map(EndReason::word);
@@ -177,13 +182,13 @@ impl Teller {
                 exit_code: verdict.exit_code,
                 signal: verdict.signal,
                 reason: reason.map(str::to_owned),
-                // The launcher has recorded its end after the command's. The earliest end of a process counts.
+                // The command ended before the launcher recorded its end. The earliest end of a process counts.
                 ..ProcessEnded::new(root_id, id, us(at), outcome)
             }),
         )
     }
 
-    /// Tells that a task is new, has changed, or is paused or resumed.
+    /// Reports that a task is new, has changed, or was paused or resumed.
     pub(crate) fn task(
         &self,
         transaction: &Transaction<'_>,
@@ -201,7 +206,7 @@ impl Teller {
         self.tell(transaction, &Event::BatchTaskChanged(event))
     }
 
-    /// Tells that a task is gone.
+    /// Reports that a task was removed.
     pub(crate) fn gone(&self, transaction: &Transaction<'_>, task: &str, version: u64, who: &str, now: Timestamp) -> rusqlite::Result<()> {
         self.tell(transaction, &Event::BatchTaskChanged(self.gone_task(task, version, who, now)))
     }
@@ -219,7 +224,7 @@ impl Teller {
         }
     }
 
-    /// Raises an alert by a notification. It stays in the database until the server has it.
+    /// Raises an alert by a notification. Its events stay in the database until the server has accepted them.
     pub(crate) fn alert(&self, transaction: &Transaction<'_>, key: &str, title: &str, text: &str, now: Timestamp) -> rusqlite::Result<()> {
         let events = alert("agent", key, title, text, us(now));
         events.into_iter().filter_map(|event| serde_json::from_value(event).ok()).try_for_each(|event| self.tell(transaction, &event))
@@ -235,7 +240,7 @@ impl Teller {
     }
 }
 
-/// The events of an alert: a process of this name that fails, with a notification.
+/// Events of an alert: a process with the given name that sends a notification and fails.
 pub(crate) fn alert(name: &str, key: &str, title: &str, text: &str, time_us: u64) -> [Value; 3] {
     let root = random();
     let with = |event: Value| {
@@ -252,24 +257,24 @@ pub(crate) fn alert(name: &str, key: &str, title: &str, text: &str, time_us: u64
     ]
 }
 
-/// What waits, in batches of one worker each, as the loop of all who send takes them.
+/// Waiting events, in batches for the sending loop. Each batch contains events of a single worker.
 #[derive(Debug)]
 pub(crate) struct Outbox<'a> {
     database: &'a mut Database,
-    /// Most events of the next batch: fewer after one that was too large.
+    /// Maximum number of events in the next batch. It is reduced after a batch that was too large.
     most: u64,
     next: Option<Waiting>,
-    /// The database can't be read or written now.
+    /// True if the last transaction failed.
     is_stuck: bool,
 }
 
-/// Events in the order of their numbers, all of one worker.
+/// Events of a single worker with consecutive numbers.
 #[derive(Debug)]
 struct Waiting {
     worker: WorkerRef,
     dropped: Vec<Dropped>,
     parcel: Parcel,
-    /// Places of the first and the last in the outbox.
+    /// Numbers of the first and the last row in the outbox.
     places: (i64, i64),
 }
 
@@ -278,13 +283,13 @@ impl<'a> Outbox<'a> {
         Self { database, most: MOST, next: None, is_stuck: false }
     }
 
-    /// Returns true if something may wait that can't be read or forgotten now.
+    /// Returns true if the last transaction failed. Then events may still be waiting.
     pub(crate) fn is_stuck(&self) -> bool {
         self.is_stuck
     }
 
-    /// Dates the events that wait next, as far as they are dated after `now_us`, at that time: the clock was set back since they were decided, and the
-    /// server accepts none that is ahead of its own clock.
+    /// Sets the times of the next batch's events to `now_us` if they are later. They are later if the clock was set back after the events were
+    /// written. The server refuses events that are ahead of its own clock.
     pub(crate) fn limit_times(&mut self, now_us: u64) {
         let Some((first, last)) = self.next.as_ref().map(|waiting| waiting.places) else { return };
         let sql = "UPDATE outbox SET event = json_set(event, '$.time_us', ?3, iif(event ->> 'type' = 'agent-decided', '$.until_us', '$.time_us'), ?3)
@@ -342,7 +347,7 @@ impl Batches for Outbox<'_> {
     }
 }
 
-/// The oldest events that wait. They are marked as sent: from here on they stay as they are.
+/// Reads the oldest waiting events and marks them as sent. A new report doesn't replace a report that is marked as sent.
 fn take(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<Option<Waiting>> {
     let sql = "SELECT number, worker, sequence, event FROM outbox
                WHERE worker = (SELECT worker FROM outbox ORDER BY number LIMIT 1) ORDER BY number LIMIT ?";
@@ -351,7 +356,7 @@ fn take(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<Option<Wai
         .query_map([most as i64], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
         .collect::<Result<_, _>>()?;
     let Some((place, worker, sequence, _)) = rows.first().cloned() else { return Ok(None) };
-    // After a gap, as where an event was given up, another batch begins.
+    // The batch ends at a gap, for example at an event that was dropped.
     let gap = (0_i64..).zip(&rows).find(|(nth, row)| (row.0, row.2) != (place + nth, sequence + nth));
     if let Some((nth, _)) = gap {
         rows.truncate(nth as usize);
@@ -367,7 +372,7 @@ fn take(transaction: &Transaction<'_>, most: u64) -> rusqlite::Result<Option<Wai
     Ok(Some(Waiting { worker, dropped, parcel, places: (place, last) }))
 }
 
-/// Gives up the events that meet a condition with one number, counts them as dropped, and logs it. Returns their number.
+/// Drops the events that match a condition with one number, counts them as dropped, and logs them. Returns the number of dropped events.
 fn give_up(transaction: &Transaction<'_>, condition: &str, number: i64, reason: &str) -> rusqlite::Result<usize> {
     let sql = format!("DELETE FROM outbox WHERE {condition} RETURNING worker, event ->> 'type'");
     let given_up: Vec<(String, String)> =
@@ -390,7 +395,7 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("plain data with text keys is JSON")
 }
 
-/// A time in Unix microseconds.
+/// Converts a time to Unix microseconds.
 fn us(at: Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or_default()
 }
@@ -412,7 +417,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// The batch that is next: its worker, the number of its first event, and its events; with what its worker has given up.
+    /// The next batch, and the events that its worker has dropped.
     fn next(outbox: &mut Outbox<'_>) -> Option<(Batch, Vec<Dropped>)> {
         outbox.request(1, |parcel, head| (parcel.batch(head).unwrap(), head.dropped.to_vec()))
     }
@@ -442,7 +447,7 @@ mod tests {
         assert_eq!((batch.sequence, types(&batch)), (1, vec!["worker-online", "run-missed", "agent-decided"]));
         let text = serde_json::to_string(&batch.events).unwrap();
         assert!(text.contains("\"reason\":\"agent-down\"") && text.contains("\"until_us\":19000000"), "{text}");
-        // It may have reached the server: what is told now is another event.
+        // The earlier report may have reached the server, so the next report is a separate event.
         database.write(|transaction| first.decided(transaction, at(20), None, &[])).unwrap();
         let mut outbox = Outbox::new(&mut database);
         assert_eq!(next(&mut outbox).unwrap().0.events.len(), 4, "nobody has taken any");
@@ -451,7 +456,7 @@ mod tests {
         assert_eq!(outbox.settle(&Answer::Accepted), Settled::Taken);
         assert!(next(&mut outbox).is_none());
         database.write(|transaction| first.decided(transaction, at(25), None, &[])).unwrap();
-        // The agent begins anew, and another worker tells.
+        // The agent starts again and writes events as another worker.
         let second = Teller::new("db-1", false);
         database.write(|transaction| second.online(transaction, at(30))).unwrap();
         let mut outbox = Outbox::new(&mut database);
@@ -472,7 +477,7 @@ mod tests {
             database.write(|transaction| teller.plan(transaction, &missed(count), at(10))).unwrap();
         }
         let mut outbox = Outbox::new(&mut database);
-        // Number 3 can't be read: those before it go, and then those behind it.
+        // Event 3 can't be read. The events before it are sent first, then the events after it.
         assert_eq!(next(&mut outbox).unwrap().0.events.len(), 8);
         assert_eq!(outbox.settle(&Answer::Unreadable { number: 3, why: String::new() }), Settled::GivenUp);
         let (batch, dropped) = next(&mut outbox).unwrap();
@@ -480,7 +485,7 @@ mod tests {
         let given_up = |count| vec![Dropped { event_type: "run-missed".to_owned(), reason: "rejected".to_owned(), root_id: None, count }];
         assert_eq!(dropped, given_up(1));
         assert_eq!(outbox.settle(&Answer::Accepted), Settled::Taken);
-        // What is too large is halved, down to the one event that is.
+        // A batch that is too large is halved until it contains only the event that is too large.
         for (sequence, count) in [(4, 5), (4, 2), (4, 1)] {
             let (batch, _) = next(&mut outbox).unwrap();
             assert_eq!((batch.sequence, batch.events.len()), (sequence, count));

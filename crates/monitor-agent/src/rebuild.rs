@@ -1,11 +1,11 @@
-//! A database that is lost: it is moved aside, and another one is made from what else is known of the agent.
+//! Replaces a lost database. Moves the lost database aside, and makes a new one from other data of the agent.
 //!
 //! ```text
-//! agent.db.mark   ─► up to when due times were decided, and what is paused; without it, the server is asked (`server_knowledge.rs`)
-//! runs/ID/        ─► which due times have run, what still runs (it is followed), and the history of runs
-//! files of tasks  ─► the tasks; those of the server come back with its next answer
+//! agent.db.mark   ─► time up to which due times were decided, and pauses; without a mark, the server is asked (`server_knowledge.rs`)
+//! runs/ID/        ─► due times that have run, runs that still run (the agent follows them), and the history of runs
+//! task files      ─► tasks from files; the tasks of the server arrive with its next answer
 //! ```
-//! No due time until then starts: those after the mark that have no run are reported as missed.
+//! No due time before the rebuild starts a run. Due times after the mark without a run are reported as missed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,26 +28,26 @@ use crate::rebuilt::{Origin, REBUILT, Rebuilt};
 use crate::verdict::{RunVerdict, judge};
 use crate::{publish, spec};
 
-/// How a database that is moved aside is called.
+/// Part of the name of a database that was moved aside.
 pub(crate) const DAMAGED: &str = "damaged";
 
-/// The name that the agent of a folder had last.
+/// Last name of the agent in a folder. It is read from the database, the mark, or the folder of the latest run.
 pub fn last_name(data: &Path) -> Option<String> {
     let in_database = || Database::existing(data).ok()?.name().ok()?;
     in_database().or_else(|| Some(Mark::read(data)?.name)).or_else(|| name_of_runs(&data.join("runs")))
 }
 
-/// Opens the database of an agent's folder, made anew if it is lost.
+/// Opens the database of an agent's folder. Rebuilds it if it is lost.
 ///
 /// # Errors
-/// When it can't be used, or is the database of another program or of a newer version: that one stays as it is.
+/// When the database can't be used, or is from another program or a newer version. Such a database stays as it is.
 pub(crate) fn open(config: &Config, teller: &Teller) -> Result<Database, AgentError> {
     let (mark, runs) = (Mark::read(&config.data), config.data.join("runs"));
     match sound(&config.data, mark.is_some() || !run_ids(&runs).is_empty())? {
         Ok(mut database) => {
             if database.name()?.is_none() {
                 let now = Timestamp::now();
-                // Also a folder that was lost as a whole.
+                // The agent may be new, or its whole folder may have been lost.
                 let rebuilt = Rebuilt { origin: Origin::NewFolder, ..Rebuilt::new(config, None, now) };
                 database.write(|transaction| data::set(transaction, REBUILT, &serde_json::to_string(&rebuilt).unwrap_or_default()))?;
             }
@@ -57,7 +57,7 @@ pub(crate) fn open(config: &Config, teller: &Teller) -> Result<Database, AgentEr
     }
 }
 
-/// The database, or why it is lost. An agent that `has_worked` in the folder had one.
+/// Returns the database, or the reason why it is lost. If `has_worked`, an agent has used the folder before and had a database.
 fn sound(data: &Path, has_worked: bool) -> Result<Result<Database, String>, AgentError> {
     match fs::metadata(data.join(DATABASE)) {
         Ok(there) if there.is_dir() => return Ok(Err("a folder is in its place".to_owned())),
@@ -73,7 +73,7 @@ fn sound(data: &Path, has_worked: bool) -> Result<Result<Database, String>, Agen
     }
 }
 
-/// The newest database that was moved aside in a folder.
+/// The newest of the databases in a folder that were moved aside.
 fn newest_aside(data: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(data).ok()?.flatten();
     let seconds = |path: &PathBuf| path.to_str()?.rsplit_once(&format!("{DATABASE}.{DAMAGED}-"))?.1.parse::<u64>().ok();
@@ -94,7 +94,8 @@ fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> R
         ledger.find(found.run.clone(), now);
     }
     let followed = ledger.runs().count();
-    // Numbers of versions go on, so that none means two definitions. A run that goes on is judged by the definition that there is now.
+    // Version numbers continue after the highest known number, so that no number has two definitions. The current definition is stored under the
+    // highest number. It judges a run of this version that still runs.
     let before = mark.as_ref().map_or(0, |mark| mark.version);
     let mut versions: BTreeMap<&str, u64> = definitions.keys().map(|name| (name.as_str(), before)).collect();
     for (task, version) in found.iter().map(|found| (found.run.id.task.as_str(), found.run.version)) {
@@ -147,22 +148,22 @@ fn rebuild(config: &Config, teller: &Teller, mark: Option<Mark>, why: &str) -> R
     Ok(database)
 }
 
-/// A run by its folder.
+/// A run that was found by its folder.
 struct Found {
     run: ledger::Run,
     asked: Timestamp,
     started: Option<Timestamp>,
-    /// It has ended, and an agent has taken note of that.
+    /// End of the run and its verdict. `None` if the agent must follow the run, because no agent has handled its end.
     ended: Option<(Timestamp, RunVerdict)>,
 }
 
-/// The name of the agent that made the latest folder of a run.
+/// Name of the agent in the run folder with the latest due time.
 fn name_of_runs(runs: &Path) -> Option<String> {
     let (_, folder) = run_ids(runs).into_iter().max_by_key(|(id, _)| id.due)?;
     Run::open(folder).and_then(|run| run.spec()).ok()?.fields.remove("task.agent")
 }
 
-/// The folders whose names are ids of runs.
+/// Folders whose names are ids of runs.
 fn run_ids(runs: &Path) -> Vec<(RunId, PathBuf)> {
     let entries = fs::read_dir(runs).into_iter().flatten().flatten();
     entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))).collect()
@@ -191,7 +192,7 @@ fn find(runs: &Path, config: &Config, definitions: &BTreeMap<String, Definition>
             (Some("boot"), _) => Trigger::Boot,
             (Some("retry"), Some(run)) => Trigger::Retry { run, args: Vec::new() },
             (Some("then"), Some(run)) => Trigger::Then { run },
-            // What it followed has no folder any more.
+            // The folder of the run that it followed was removed.
             (Some("request" | "retry" | "then"), _) => by(),
             _ => Trigger::Time,
         };
@@ -202,7 +203,7 @@ fn find(runs: &Path, config: &Config, definitions: &BTreeMap<String, Definition>
         let started = at(run.state.started_us);
         let asked = started.unwrap_or(id.due);
         let ended = match run.life() {
-            // One that left no note has ended since: it is followed to its end.
+            // Without a note, no agent has handled the end of the run. The agent follows the run and handles it.
             Life::Ended(outcome) => publish::noted(&folder).map(|kept| {
                 let mut verdict = judge(definition, &outcome, &folder, (kept.files, None));
                 verdict.publication = kept.folder.map(|kept| kept.to_string_lossy().into_owned());

@@ -1,4 +1,4 @@
-//! What an agent still has to do after its database was lost, as its new database keeps it.
+//! Work that is left after an agent has lost its database. The new database stores it.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::mark::Mark;
 
-/// Key of what an agent still has to do after its database was lost.
+/// Key of [`Rebuilt`] in the agent's database.
 pub(crate) const REBUILT: &str = "rebuilt";
-/// What an agent still has to do after its database was lost: until its tasks are back, it reports their due times as missed.
+/// Work that is left after an agent has lost its database. When a task is back, the agent reports its undecided due times as missed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Rebuilt {
-    /// Due times after this one are not known to be decided.
+    /// Time after which decisions may be lost.
     pub(crate) from: Timestamp,
-    /// The tasks of files are not back yet.
+    /// True until the tasks from files are back.
     pub(crate) files: bool,
-    /// The server's tasks are not back yet.
+    /// True until the server's tasks are back.
     pub(crate) server: bool,
-    /// Tasks of files that were paused.
+    /// Pauses of tasks from files, by task name.
     pub(crate) paused: BTreeMap<String, Paused>,
     /// True until the server has answered with its knowledge of the agent.
     #[serde(default)]
@@ -30,10 +30,10 @@ pub(crate) struct Rebuilt {
     /// Origin of `from`.
     #[serde(default)]
     pub(crate) origin: Origin,
-    /// Time up to which the agent has decided, as the server knows it.
+    /// Time of the agent's last decision, according to the server.
     #[serde(default)]
     pub(crate) decided: Option<Timestamp>,
-    /// Tasks by name, as the server knows them.
+    /// The server's knowledge of tasks, by task name.
     #[serde(default)]
     pub(crate) known: BTreeMap<String, Known>,
 }
@@ -42,12 +42,12 @@ pub(crate) struct Rebuilt {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Origin {
-    /// The mark: everything before is decided.
+    /// The mark. All due times before it are decided.
     #[default]
     Mark,
-    /// The newest folder of a run, or the time of the loss: only a guess.
+    /// A guess: the due time of the newest run that has a folder, or the time of the loss.
     Guess,
-    /// The folder was empty, and the agent may be a new one: the time of its start.
+    /// The start of the agent. Its folder was empty, and the agent may be new.
     NewFolder,
 }
 
@@ -65,21 +65,21 @@ impl Rebuilt {
         }
     }
 
-    /// True if something is still to be done.
+    /// Returns true if work is left.
     pub(crate) fn is_needed(&self) -> bool {
         self.files || self.server || self.asks
     }
 
-    /// Time until which nothing starts, if the clock is behind the agent's last decision: those due times may have run already.
+    /// Time before which nothing starts, if the clock is behind the agent's last decision. Due times before it may have run already.
     pub(crate) fn since(&self, now: Timestamp) -> Option<Timestamp> {
         self.decided.filter(|decided| *decided > now)
     }
 
-    /// The due times of a task whose decisions are lost.
+    /// Due times of a task whose decisions are lost.
     pub(crate) fn undecided(&self, task: &str) -> Undecided {
         match self.known.get(task).map(|known| known.undecided.clone()) {
             Some(known) if self.origin != Origin::Mark => known,
-            // All that was due before the mark is decided.
+            // All due times before the mark are decided.
             Some(known) => Undecided { from: self.from.max(known.from), ..known },
             None => {
                 let decided = self.decided.filter(|_| self.origin != Origin::Mark);
@@ -89,12 +89,12 @@ impl Rebuilt {
     }
 }
 
-/// A task, as the server knows it.
+/// The server's knowledge of a task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Known {
-    /// Number of its newest version.
+    /// Number of the newest version.
     pub(crate) version: u64,
-    /// Its due times without a known decision.
+    /// Due times of the task whose decisions are lost.
     pub(crate) undecided: Undecided,
 }
 
@@ -106,7 +106,7 @@ impl Known {
     }
 }
 
-/// A time of the server; none if it can't be one.
+/// Converts a time of the server. Returns `None` if it is out of range.
 pub(crate) fn at(us: u64) -> Option<Timestamp> {
     Timestamp::from_microsecond(i64::try_from(us).ok()?).ok()
 }

@@ -1,6 +1,6 @@
-//! Removes what a task no longer keeps: the oldest logs of its runs, and the oldest of what they have left in the history.
+//! Removes the oldest logs of a task's runs and the oldest publications in its history, according to the task's retention.
 //!
-//! Only files and folders are touched whose names are those that runs give them, and no link is followed.
+//! Removes only logs and publications with the names that runs give them, and links in the history without a target. Does not follow links.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, DirEntry};
@@ -16,17 +16,17 @@ use jiff::tz::TimeZone;
 use monitor_runs::{LOG, Run, Step};
 use monitor_tasks::definition::{Keep, Retention};
 
-/// Logs of which a definition says nothing.
+/// Limits for the logs of a task whose definition sets none.
 const LOGS: Keep = Keep { age: Some(Duration::from_secs(90 * 86_400)), size: Some(1 << 30), count: Some(10_000) };
-/// The folder of a task is looked through no more often than so.
+/// Minimum time between two cleanups of a task's folder.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// When the folder of each task was looked through.
+/// Time of the last cleanup of each task's folder.
 #[derive(Debug, Default)]
 pub(crate) struct Looked(Mutex<HashMap<String, Instant>>);
 
 impl Looked {
-    /// True if it is time to look through the folder of a task; then it counts as done.
+    /// Returns true if the folder of a task is due for a cleanup, and records the cleanup as done.
     pub(crate) fn is_time(&self, task: &str) -> bool {
         let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_time = looked.get(task).is_none_or(|looked| looked.elapsed() >= EVERY);
@@ -38,17 +38,17 @@ impl Looked {
     }
 }
 
-/// What the folders of a task's runs have of their output, by the ids of the processes.
+/// Output in the run folders of a task, by process id.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
-    /// Those that have not ended, whose logs are still written.
+    /// Process ids of the runs that have not ended. Their logs are still written.
     writing: BTreeSet<String>,
-    /// The files of those that have ended.
+    /// Output files of the runs that have ended.
     outputs: BTreeMap<String, PathBuf>,
 }
 
 impl Runs {
-    /// The runs of a task whose folders are there.
+    /// Collects the runs of a task that still have a folder.
     pub(crate) fn of(runs: &Path, task: &str) -> Self {
         let is_of_task =
             |entry: &DirEntry| entry.file_name().to_str().and_then(|id| id.split_once('@')).is_some_and(|(name, _)| name == task);
@@ -65,18 +65,18 @@ impl Runs {
     }
 }
 
-/// Something that a run has left.
+/// A log or a publication of a run.
 #[derive(Debug)]
 struct Left {
     path: PathBuf,
-    /// The same output in the folder of the run.
+    /// For a log, the output file in the folder of the run.
     output: Option<PathBuf>,
-    /// When it was made, as its name says.
+    /// Time in its name.
     at: Timestamp,
     bytes: u64,
 }
 
-/// Removes what the folder of a task has too much of, and with a log the output in the folder of its run.
+/// Removes the logs and publications of a task that exceed the limits. With a log, also removes the output file in the folder of its run.
 pub(crate) fn tidy(folder: &Path, retention: Retention, mut runs: Runs, (now, zone): (Timestamp, &TimeZone)) {
     let keep = if retention.logs == Keep::default() { LOGS } else { retention.logs };
     let process = |log: &Left| log.path.file_stem().and_then(|name| Some(name.to_str()?.rsplit_once('-')?.1.to_owned()));
@@ -84,7 +84,7 @@ pub(crate) fn tidy(folder: &Path, retention: Retention, mut runs: Runs, (now, zo
     for log in &mut logs {
         log.output = process(log).and_then(|process| runs.outputs.remove(&process));
         let output = log.output.as_ref().and_then(|output| output.metadata().ok());
-        // It is the same file, unless the log is on another file system.
+        // The log is a hard link to the output, unless it is on another file system.
         log.bytes += output.filter(|output| output.nlink() == 1).map_or(0, |output| bytes_of(&output));
     }
     let is_written = |log: &Left| process(log).is_some_and(|process| runs.writing.contains(&process));
@@ -124,7 +124,7 @@ fn too_much(mut all: Vec<Left>, keep: Keep, now: Timestamp) -> Vec<Left> {
         count += 1;
         bytes = bytes.saturating_add(left.bytes);
         let age = Duration::try_from(now.duration_since(left.at)).unwrap_or_default();
-        // The newest is kept however large it is.
+        // The size limit never applies to the newest item.
         keep.age.is_none_or(|most| age <= most)
             && keep.count.is_none_or(|most| count <= most)
             && keep.size.is_none_or(|most| bytes <= most || count == 1)
@@ -133,7 +133,7 @@ fn too_much(mut all: Vec<Left>, keep: Keep, now: Timestamp) -> Vec<Left> {
     all.into_iter().zip(kept).filter(|(_, is_kept)| !is_kept).map(|(left, _)| left).collect()
 }
 
-/// `YYYYMM/DD/HHmmss-ID.log`.
+/// Logs, named `YYYYMM/DD/HHmmss-ID.log`.
 fn logs(folder: &Path, zone: &TimeZone) -> Vec<Left> {
     let mut found = Vec::new();
     for (month, entry) in numbered(folder, 6) {
@@ -152,7 +152,7 @@ fn logs(folder: &Path, zone: &TimeZone) -> Vec<Left> {
     found
 }
 
-/// `YYYYMM/DD_HHmmss`, also with a number behind.
+/// Publications, named `YYYYMM/DD_HHmmss`, with an optional `-` and number at the end.
 fn kept(folder: &Path, zone: &TimeZone) -> Vec<Left> {
     let mut found = Vec::new();
     for (month, entry) in numbered(folder, 6) {
@@ -171,13 +171,13 @@ fn kept(folder: &Path, zone: &TimeZone) -> Vec<Left> {
     found
 }
 
-/// The time that names say, on the clock of the zone.
+/// Parses the time from the parts of a name, in the given time zone.
 fn time_of(month: &str, day: &str, time: &str, zone: &TimeZone) -> Option<Timestamp> {
     let civil = DateTime::strptime("%Y%m%d%H%M%S", format!("{month}{day}{time}")).ok().filter(|_| time.len() == 6 && day.len() == 2)?;
     zone.to_timestamp(civil).ok()
 }
 
-/// Folders whose names are so many digits.
+/// Subfolders whose names consist of `digits` digits.
 fn numbered(folder: &Path, digits: usize) -> Vec<(String, DirEntry)> {
     let named = entries(folder).into_iter().filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry)));
     let is_one = |(name, entry): &(String, DirEntry)| {
@@ -186,17 +186,17 @@ fn numbered(folder: &Path, digits: usize) -> Vec<(String, DirEntry)> {
     named.filter(is_one).collect()
 }
 
-/// What is in a folder; nothing if it can't be read.
+/// Entries of a folder. Empty if the folder can't be read.
 fn entries(folder: &Path) -> Vec<DirEntry> {
     fs::read_dir(folder).into_iter().flatten().flatten().collect()
 }
 
-/// Bytes of a file on the disk: the middle of a log may be a hole.
+/// Number of bytes that a file uses on the disk. A log may have a hole in the middle.
 fn bytes_of(file: &fs::Metadata) -> u64 {
     file.len().min(file.blocks() * 512)
 }
 
-/// Bytes of all files below a folder.
+/// Total number of bytes of all files below a folder.
 fn bytes_below(folder: &Path) -> u64 {
     let bytes = |entry: DirEntry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
@@ -206,14 +206,15 @@ fn bytes_below(folder: &Path) -> u64 {
     entries(folder).into_iter().map(bytes).sum()
 }
 
-/// Removes so many folders above what was removed, unless something is in them, or a run may be about to write there.
+/// Removes up to `above` parent folders of a removed item if they are empty. Does nothing for items of the last 40 days, because a run may be
+/// about to write there.
 fn remove_empty(removed: &Left, above: usize, now: Timestamp) {
     if now.as_second() - removed.at.as_second() > 40 * 86_400 {
         removed.path.ancestors().skip(1).take(above).for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }
 
-/// Tells what can't be removed. True if it is gone.
+/// Logs a failed removal. Returns true if the path no longer exists.
 fn tell(path: &Path, result: io::Result<()>) -> bool {
     match result {
         Ok(()) => true,
@@ -238,7 +239,7 @@ mod tests {
         fs::write(path, vec![b'x'; bytes]).unwrap();
     }
 
-    /// A folder with a log of each of four days, and what was published on three.
+    /// A folder with logs of four days and three publications.
     fn task() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (log, bytes) in
@@ -252,10 +253,10 @@ mod tests {
         folder
     }
 
-    /// What is there after tidying at a time.
+    /// The items that are left after a cleanup at the time `now`.
     fn left(folder: &Path, retention: Retention, writing: &[&str], now: &str) -> Vec<String> {
         let writing = writing.iter().map(|id| (*id).to_owned()).collect();
-        // Two runs have their output in their folders as well.
+        // Two runs still have their folders.
         let outputs = ["a2", "a3"].map(|id| (id.to_owned(), folder.join(id))).into_iter().collect();
         tidy(folder, retention, Runs { writing, outputs }, (now.parse().unwrap(), &TimeZone::UTC));
         let mut left: Vec<String> = logs(&folder.join("logs"), &TimeZone::UTC)

@@ -1,4 +1,4 @@
-//! A run in the hands of the agent: a thread that starts it and waits for its end.
+//! Starts runs and waits for their ends. Each run has its own thread in the agent.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,13 +19,13 @@ use crate::messages::AgentMessage;
 use crate::verdict::{self, Recorded, RunVerdict};
 use crate::{publish, retention, socket, spec};
 
-/// Stack of a run's thread.
+/// Stack size of a run's thread.
 const STACK: usize = 256 << 10;
-/// Between two looks at a run that nobody may follow: its launcher is just beginning or ending.
+/// Poll interval for a run without a process to wait for, because its launcher is just starting or ending.
 const LOOK: Duration = Duration::from_millis(50);
-/// A launcher that is killed before it has started the command is replaced no sooner than so.
+/// Delay before a new launcher replaces a launcher that was killed before it started the command.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A launcher ends what runs for too long itself; it has so long.
+/// Time that a launcher has to end a run that exceeds `kill-after`. After that, the agent ends the run.
 const LAUNCHERS_TIME: Duration = Duration::from_secs(1);
 
 /// Starts runs and waits for their ends.
@@ -33,17 +33,17 @@ const LAUNCHERS_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct Runner {
     /// Name of the agent.
     pub(crate) agent: String,
-    /// The program `monitor`.
+    /// Path of the program `monitor`.
     pub(crate) monitor: PathBuf,
-    /// The folder of the tasks' folders.
+    /// Folder that contains `task/NAME` for each task.
     pub(crate) home: PathBuf,
-    /// The folder of the runs' folders.
+    /// Folder that contains the folders of the runs.
     pub(crate) runs: PathBuf,
-    /// So many bytes of a run's output are kept.
+    /// Maximum number of bytes to keep of a run's output.
     pub(crate) output_bytes: u64,
     pub(crate) defaults: Defaults,
     pub(crate) profile: Option<String>,
-    /// What launchers have in their environment besides.
+    /// Additional environment variables for launchers.
     pub(crate) env: Vec<(&'static str, OsString)>,
     pub(crate) zone: TimeZone,
     pub(crate) messages: Sender<AgentMessage>,
@@ -51,19 +51,19 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// Starts a run, and tells what becomes of it.
+    /// Starts a run, and sends its start and end to the agent as messages.
     pub(crate) fn start(self: &Arc<Self>, run: ledger::Run, definition: Arc<Definition>) {
         let id = run.id.clone();
         let recorded = Recorded::NoLauncher(Box::new(spec::start(Some(&definition), &run, &self.agent)));
         self.spawn(id, Some(definition.clone()), recorded.clone(), move |runner| runner.begin(&run, &definition, recorded));
     }
 
-    /// Reports the end of a run that an earlier process of this agent has started.
+    /// Follows a run that an earlier process of this agent started, and sends its end to the agent as a message.
     pub(crate) fn follow(self: &Arc<Self>, run: RunId, definition: Option<Arc<Definition>>) {
         self.spawn(run.clone(), definition.clone(), Recorded::Nothing, move |runner| runner.see_through(&run, definition.as_deref()));
     }
 
-    /// Ends a run.
+    /// Ends a run. If `is_by_launcher`, its launcher has [`LAUNCHERS_TIME`] to end it first.
     pub(crate) fn kill(self: &Arc<Self>, run: &RunId, now: bool, is_by_launcher: bool) {
         let folder = self.runs.join(run.to_string());
         let kill = move || {
@@ -82,7 +82,7 @@ impl Runner {
         }
     }
 
-    /// Forgets a run that was told to start and is given up.
+    /// Removes the folder of a run that was given up before a launcher claimed it.
     pub(crate) fn forget(&self, run: &RunId) {
         let folder = self.runs.join(run.to_string());
         let is_unstarted = |run: &Run| run.step() == Step::Asked;
@@ -115,7 +115,7 @@ impl Runner {
         }
     }
 
-    /// Removes logs and history that a task no longer keeps, now and then.
+    /// Removes the logs and publications of a task that exceed its retention, if a cleanup is due.
     fn tidy(&self, task: &str, definition: &Definition) {
         if self.looked.is_time(task) {
             let runs = retention::Runs::of(&self.runs, task);
@@ -129,7 +129,7 @@ impl Runner {
             Err(Unable::Launcher(error)) => error,
             Err(Unable::Words(words)) => return not_started(run.id.clone(), words, 125, recorded),
         };
-        // Another launcher may have it, or this one has written down why it failed.
+        // Another launcher may have claimed the run, or this launcher may have recorded why it failed.
         let folder = self.folder(&run.id);
         if let Ok(Life::Running | Life::Unwatched | Life::Ended(_)) = Run::open(folder).map(|run| run.life()) {
             return self.see_through(&run.id, Some(definition));
@@ -159,7 +159,7 @@ impl Runner {
             .map_err(Unable::Launcher)
     }
 
-    /// Writes the task's own settings where the run can read them.
+    /// Writes the task's own settings to a file that the run can read.
     fn write_config(&self, definition: &Definition, run: &RunId) -> std::io::Result<()> {
         let path = spec::config_file(definition, run, &self.home, &self.runs);
         let config = serde_json::Value::Object(definition.config_for(self.profile.as_deref()));
@@ -173,7 +173,8 @@ impl Runner {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
     }
 
-    /// Waits until a run has ended, and returns its result. Returns at once if the run has ended before.
+    /// Waits until a run has ended, and returns its result. Returns immediately if the run has already ended. Returns
+    /// [`AgentMessage::Unstarted`] if its launcher was killed before it started the command.
     pub(crate) fn see_through(&self, id: &RunId, definition: Option<&Definition>) -> AgentMessage {
         let folder = self.folder(id);
         let Ok(run) = Run::open(folder.clone()) else {
@@ -216,7 +217,7 @@ impl Runner {
     fn ended(&self, id: &RunId, folder: &Path, definition: Option<&Definition>, outcome: &monitor_runs::Outcome) -> AgentMessage {
         let at = Timestamp::from_microsecond(outcome.ended_us as i64).unwrap_or_default();
         let at = if outcome.ended_us == 0 { Timestamp::now() } else { at };
-        // As the log, which its launcher has named.
+        // The publication gets the same time in its name as the log, which the launcher has named.
         let began = Run::open(folder.to_owned()).ok().and_then(|run| Timestamp::from_microsecond(run.state.started_us as i64).ok());
         let began = began.filter(|began| *began > Timestamp::UNIX_EPOCH).unwrap_or(at);
         let own = publish::folder(&self.home, &id.task);
@@ -228,7 +229,7 @@ impl Runner {
             }
         };
         if let Some(definition) = definition.filter(|definition| definition.user.is_some()) {
-            // It may never have been written.
+            // The file may not exist.
             let _ = fs::remove_file(spec::config_file(definition, id, &self.home, &self.runs));
         }
         let mut verdict = verdict::judge(definition, outcome, folder, (kept.files, unkept.as_deref()));
@@ -245,7 +246,7 @@ fn not_started(run: RunId, words: String, code: u8, recorded: Recorded) -> Agent
     AgentMessage::Ended { run, at: Timestamp::now(), verdict: Box::new(RunVerdict::not_started(words, code, recorded)) }
 }
 
-/// Why a run could not be started.
+/// Reason why a run could not be started.
 enum Unable {
     /// An error from the launcher, or from starting the launcher.
     Launcher(RunError),

@@ -1,4 +1,4 @@
-//! Judges the end of a run, by the launcher's result, the output, and the task's definition.
+//! Judges the end of a run by the launcher's result, the output, and the task's definition.
 
 use std::io;
 use std::path::Path;
@@ -11,57 +11,57 @@ use monitor_tasks::ledger::Outcome;
 use monitor_tasks::{Definition, EndReason};
 use monitor_wire::ProcessStarted;
 
-/// So many bytes of output are looked through at a time.
+/// Number of bytes of the output to search at a time.
 const AT_ONCE: u64 = 1 << 20;
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunVerdict {
     pub(crate) outcome: Outcome,
-    /// The command's own exit code.
+    /// Exit code of the command.
     pub(crate) exit_code: Option<i32>,
     pub(crate) result_code: u8,
     pub(crate) signal: Option<i32>,
-    /// Why it ended so, if its command's exit code doesn't say it.
+    /// Reason for the outcome, if the exit code of the command doesn't explain it.
     pub(crate) reason: Option<EndReason>,
     pub(crate) words: Option<String>,
-    /// When the command was started, in Unix microseconds.
+    /// Start time of the command, in Unix microseconds.
     pub(crate) started_us: Option<u64>,
-    /// Folder of history that its files were moved to.
+    /// Folder in the history that contains its published files.
     pub(crate) publication: Option<String>,
     pub(crate) recorded: Recorded,
 }
 
-/// What the launcher of a run has recorded of its end.
+/// The launcher's record of the end of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Recorded {
-    /// The launcher has recorded the end, with this exit code and reason.
+    /// The launcher recorded the end, with this exit code and reason.
     End { exit_code: Option<i32>, reason: Option<String>, is_success: bool },
-    /// The launcher was killed.
+    /// The launcher recorded no end, because it was killed.
     Nothing,
     /// No launcher was started. It would have recorded this start.
     NoLauncher(Box<ProcessStarted>),
 }
 
 impl RunVerdict {
-    /// A run that could not be started.
+    /// Verdict for a run that could not be started.
     pub(crate) fn not_started(words: String, code: u8, recorded: Recorded) -> Self {
         Self { recorded, ..Self::failed(not_started(code), words) }
     }
 
-    /// A run whose end is unknown. It is not started again.
+    /// Verdict for a run whose end is unknown. The run is not started again.
     pub(crate) fn lost(words: &str) -> Self {
         Self::failed(EndReason::Lost, words.to_owned())
     }
 
-    /// The run was ended by the agent, because it exceeded `kill-after`.
+    /// Changes the reason of a killed run to `kill-after`, because the agent ended the run for this reason.
     pub(crate) fn was_too_long(&mut self) {
         if self.reason == Some(EndReason::Killed) {
             (self.result_code, self.reason) = (EndReason::KillAfter.code(), Some(EndReason::KillAfter));
         }
     }
 
-    /// Returns true if nothing is wrong with the run.
+    /// Returns true if the outcome is `ok`, `warn` or `idle`.
     pub(crate) fn is_success(&self) -> bool {
         matches!(self.outcome, Outcome::Ok | Outcome::Warn | Outcome::Idle)
     }
@@ -81,8 +81,8 @@ impl RunVerdict {
     }
 }
 
-/// Judges the end of a run's command, by the definition that it was started with. `folder` is the run's, `published` what it left, and
-/// `unkept` why that couldn't be moved to the history.
+/// Judges the end of a run's command by the definition with which the run was started. `folder` is the folder of the run. `published` is the
+/// number of files that the run published. `unkept` is the reason why these files couldn't be moved to the history.
 pub(crate) fn judge(
     definition: Option<&Definition>,
     ended: &monitor_runs::Outcome,
@@ -100,7 +100,7 @@ pub(crate) fn judge(
         has_unwanted_output: expect.and_then(|expect| expect.output_lacks.as_ref()).is_some_and(has),
         ..End::new(how)
     };
-    // Without its definition, a run has an exit code and no more.
+    // If the definition is unknown, only the exit code counts.
     let plain = || Definition::from_toml("name = \"unknown\"").expect("a definition");
     let verdict = |end: &End| match definition {
         Some(definition) => verdict(definition, end),
@@ -131,7 +131,7 @@ pub(crate) fn judge(
     }
 }
 
-/// How a command ended, by the words of its launcher, which has some of its own.
+/// Maps the launcher's result to the end of the command. Launchers use their own words for some reasons.
 fn how(ended: &monitor_runs::Outcome) -> How {
     let code = ended.code.and_then(|code| u8::try_from(code).ok());
     match (ended.reason.as_deref(), code, ended.signal) {
@@ -144,7 +144,7 @@ fn how(ended: &monitor_runs::Outcome) -> How {
     }
 }
 
-/// Why a command could not be started, by the code of its launcher.
+/// Reason why a command could not be started, by the launcher's exit code.
 fn not_started(code: u8) -> EndReason {
     match code {
         126 => EndReason::NotExecutable,
@@ -153,7 +153,7 @@ fn not_started(code: u8) -> EndReason {
     }
 }
 
-/// Looks for a text in the output, in pieces that overlap: a line may be as long as the file.
+/// Returns true if the output contains a text. Searches the output in pieces that overlap, because a single line may be as long as the file.
 fn output_has(folder: &Path, text: &[u8]) -> io::Result<bool> {
     let (mut output, mut position, mut window) = (Output::open(folder)?, 0, Vec::new());
     loop {
@@ -161,7 +161,7 @@ fn output_has(folder: &Path, text: &[u8]) -> io::Result<bool> {
         match output.part(&mut position, length, AT_ONCE)? {
             Part::Bytes(bytes) if bytes.is_empty() => return Ok(false),
             Part::Bytes(bytes) => window.extend(bytes),
-            // What stands before a gap doesn't go on behind it.
+            // A text can't continue across a gap.
             Part::Missing(_) => window.clear(),
         }
         if window.windows(text.len()).any(|part| part == text) {

@@ -1,4 +1,4 @@
-//! The database of a running agent: whether its files are still there, and what happens when they are not.
+//! Checks of a running agent's database, and the switch to another database if it is lost.
 
 use jiff::Timestamp;
 use monitor_salvage::move_aside;
@@ -10,7 +10,7 @@ use crate::rebuild;
 use crate::watch::identity;
 
 impl Agent {
-    /// Notices that a file of the database was deleted or replaced: what is written to it then, the next start would not find.
+    /// Checks whether a file of the database was deleted or replaced. The next start would not find later writes to this file.
     pub(super) fn look_for_database(&mut self) {
         let changed = self.opened.iter().find_map(|(path, opened)| {
             let now = identity(path);
@@ -21,8 +21,9 @@ impl Agent {
         }
     }
 
-    /// Puts all that is in a database whose files are no longer there into another one, and moves aside what is in its place. Of a damaged one nothing
-    /// is kept here: the next start makes another one from what else is known.
+    /// Leaves a lost database. Copies its content to a new file if possible, and moves aside the file in its place. If files of the database
+    /// were deleted or replaced, the copy succeeds, because the agent still has them open. If a damaged database can't be copied, the next start
+    /// makes a new database from other data (see [`rebuild`]).
     pub(super) fn leave_database(&mut self, why: &str) {
         let (data, now) = (self.config.data.clone(), Timestamp::now());
         let (path, new) = (data.join(DATABASE), data.join(format!("{DATABASE}.new")));
@@ -45,7 +46,7 @@ impl Agent {
         }
     }
 
-    /// Tells once when the database fails, and once when it works again.
+    /// Returns the value of a database operation, or `None` if it failed. Logs each new error once, and logs when the database works again.
     pub(super) fn is_done<T>(&mut self, result: Result<T, AgentError>) -> Option<T> {
         match result {
             Ok(done) => {

@@ -1,4 +1,4 @@
-//! The deciding loop.
+//! The agent. One thread runs a loop that handles messages and requests, decides about runs, and starts them.
 
 mod database;
 mod mark;
@@ -40,29 +40,30 @@ use crate::verdict::{Recorded, RunVerdict};
 use crate::watch::identity;
 use crate::{log, spec};
 
-/// The clock, the files and the requests are looked at so often at least.
+/// Maximum time between two checks of the clock, the task files and the requests.
 const LOOK: Duration = Duration::from_secs(1);
-/// An agent that ends waits for the server no longer than so: what it couldn't tell, the next one tells.
+/// Maximum time that an agent waits for the server when it ends. Events that were not sent by then are sent after the next start.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Old runs are tidied up so often.
+/// Interval at which the folders of old runs are removed.
 const TIDY: Duration = Duration::from_secs(60);
-/// Most mistakes in files of tasks that are reported.
+/// Maximum number of reported mistakes in task files.
 const MOST_MISTAKES: usize = 20;
 
-/// Device and inode of a file, if it is there.
+/// Device and inode of a file. `None` if the file doesn't exist.
 type FileIdentity = Option<(u64, u64)>;
 
-/// Why an agent has ended.
+/// Reason why an agent has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// It was stopped.
+    /// The agent was stopped.
     Stopped,
-    /// Its database was lost while it ran. Whoever runs it starts it again in this process's place, so that it goes on with another database.
+    /// The agent lost its database while it ran. The caller must execute the program again in this process, so that the agent continues with
+    /// another database.
     Again,
 }
 
-/// An agent that holds its folder.
+/// An agent that has locked its folder.
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
@@ -71,13 +72,13 @@ pub struct Agent {
     ledger: Ledger,
     runner: Arc<Runner>,
     files: Option<Files>,
-    /// What files and server say of tasks.
+    /// Tasks as defined by the files and the server.
     sources: Sources,
-    /// Tasks that the server keeps; the others are of files.
+    /// Names of the tasks that the server keeps. All other tasks are defined by files.
     of_server: BTreeSet<String>,
-    /// Something of that is not taken over yet.
+    /// True if the book does not contain all changes of `sources` yet.
     is_unsettled: bool,
-    /// What is still to be done since the database was lost.
+    /// Work that is left since the database was lost.
     rebuilt: Option<Rebuilt>,
     /// Time until which tasks of files wait for the server's knowledge of the agent.
     waits_until: Option<Instant>,
@@ -87,36 +88,36 @@ pub struct Agent {
     sender: Sender<AgentMessage>,
     teller: Teller,
     reporter: Reporter,
-    /// When the server was told last how far the agent has decided.
+    /// Time of the last report to the server of how far the agent has decided.
     told_decided: Option<Instant>,
     tidied: Option<Instant>,
-    /// Messages that are not in the database yet.
+    /// Messages that are not stored in the database yet.
     unwritten: Vec<AgentMessage>,
-    /// Tasks whose part of the ledger is not in the database yet.
+    /// Tasks whose ledger entries are not stored in the database yet.
     dirty: BTreeSet<String>,
-    /// Version of what other programs have written to the database.
+    /// Database version when the requests were last read. It changes when another connection writes.
     others: Option<i64>,
-    /// Text of the last error of the database. The same error is logged once.
+    /// Text of the last database error. The same error is logged once.
     failure: Option<String>,
-    /// The reported mistakes in files of tasks.
+    /// Reported mistakes in task files.
     mistakes: Vec<String>,
-    /// What the agent is asked to do and has not answered.
+    /// Requests that the agent has not answered yet.
     requests: VecDeque<PendingRequest>,
-    /// Runs that are ended because they ran for too long.
+    /// Runs that the agent ends because they exceed `kill-after`.
     too_long: BTreeSet<RunId>,
     is_stopping: bool,
-    /// The files of the database, as they were opened.
+    /// Files of the database, with their identities when they were opened.
     opened: Vec<(PathBuf, FileIdentity)>,
-    /// Why the database is lost.
+    /// Reason why the database is lost.
     lost: Option<String>,
     _lock: Lock,
 }
 
 impl Agent {
-    /// Takes the folder of an agent, reads there what it has decided and started so far, follows its runs, and looks at the files.
+    /// Locks the folder of an agent, loads its stored state, follows its runs, and scans the task files.
     ///
     /// # Errors
-    /// When another agent holds the folder, or it can't be used.
+    /// When another agent has locked the folder, or the folder can't be used.
     pub fn open(config: Config) -> Result<Self, AgentError> {
         let lock = folder::lock(&config.data)?;
         let teller = Teller::new(&config.name, config.files_only);
@@ -145,7 +146,7 @@ impl Agent {
         let reporter = Reporter::start(config.name.clone(), config.data.clone(), config.client.clone(), config.spool.clone(), asks)?;
         let mut book = Book { paused: stored.paused, max_runs: Some(config.max_runs), ..Book::default() };
         let mut of_server = BTreeSet::new();
-        // What it takes no tasks from brings none back.
+        // A source from which the agent accepts no tasks can't bring tasks back.
         let rebuilt = stored.rebuilt.map(|before| Rebuilt {
             files: before.files && config.tasks.is_some(),
             server: before.server && !config.files_only,
@@ -222,16 +223,16 @@ impl Agent {
         self.sources.waiting.as_ref().map_or(self.book.tasks.len(), BTreeMap::len)
     }
 
-    /// A function that ends the agent. Runs go on.
+    /// Returns a function that stops the agent. Its runs continue.
     pub fn stopper(&self) -> impl Fn() + Send + 'static {
         let sender = self.sender.clone();
         move || drop(sender.send(AgentMessage::Stop))
     }
 
-    /// Decides and starts runs until it is stopped.
+    /// Decides and starts runs until the agent is stopped or loses its database.
     ///
     /// # Errors
-    /// When it can't begin to listen to the server, or can't write that it ends.
+    /// When the link to the server can't be started, or the end of the agent can't be stored.
     pub fn run(mut self) -> Result<End, AgentError> {
         self.link()?;
         let Config { name, data, .. } = &self.config;
@@ -265,7 +266,7 @@ impl Agent {
         Ok(End::Stopped)
     }
 
-    /// Begins to listen to the server.
+    /// Starts the link, which receives tasks and orders from the server.
     fn link(&self) -> Result<(), AgentError> {
         let link = Link {
             client: self.config.orders.clone(),
@@ -282,7 +283,8 @@ impl Agent {
         link.start()
     }
 
-    /// Tells the server now and then how far the agent has decided: what it is not told of by then was not due.
+    /// Reports to the server how far the agent has decided, at the interval of its heartbeat. The report follows all earlier decisions in the
+    /// outbox. When the server receives it, the server has all decisions up to that time.
     fn tell_decided(&mut self, now: &Now) {
         let is_due = self.told_decided.is_none_or(|told| told.elapsed() >= Duration::from_millis(HEARTBEAT_MS));
         if is_due && now.clock == Clock::Steady && self.unwritten.is_empty() {
@@ -299,7 +301,7 @@ impl Agent {
         }
     }
 
-    /// Waits for messages, but no longer than so.
+    /// Waits up to `longest` for a message, and handles all messages that have arrived.
     fn listen(&mut self, longest: Duration) {
         match self.messages.recv_timeout(longest) {
             Ok(message) => self.hear(message),
@@ -310,7 +312,7 @@ impl Agent {
         }
     }
 
-    /// Notes what has become of a run.
+    /// Handles a message. Messages about runs change the ledger and are stored by [`write`](Self::write).
     fn hear(&mut self, message: AgentMessage) {
         let mut message = match message {
             AgentMessage::ServerTasks(tasks) => return self.take_server_tasks(tasks),
@@ -350,7 +352,8 @@ impl Agent {
         }
     }
 
-    /// Writes the messages to the database. Returns false if that fails: then nothing may be started that relies on them.
+    /// Stores the messages and the changed ledger entries in the database. Returns false if that fails. Then no run may start, because decisions
+    /// rely on the stored state.
     fn write(&mut self) -> bool {
         if self.unwritten.is_empty() && self.dirty.is_empty() {
             return true;
@@ -383,7 +386,7 @@ impl Agent {
         false
     }
 
-    /// Decides what is to be done now, and does it. Returns the next time at which there may be something to be done.
+    /// Decides which actions are due, stores the decisions, and performs the actions. Returns the time at which the next action may be due.
     fn decide(&mut self, now: &Now) -> Option<Timestamp> {
         if !self.write() {
             return None;
@@ -437,7 +440,7 @@ impl Agent {
         }
     }
 
-    /// Looks at the files of tasks, and at what the agent is asked to do.
+    /// Scans the task files, reads new requests, and removes the folders of old runs.
     fn look(&mut self) {
         if let Some(files) = &mut self.files {
             let found = files.look();
@@ -463,7 +466,7 @@ impl Agent {
         }
     }
 
-    /// Reports changes of the mistakes in files: to the server, by an alert, and in the database for local commands.
+    /// Reports changed mistakes in task files: to the server by an alert, and to local commands through the database.
     fn report_mistakes(&mut self) {
         let all = self.files.as_ref().map_or(&[][..], Files::mistakes);
         let mistakes: Vec<String> = all.iter().take(MOST_MISTAKES).cloned().collect();
@@ -483,13 +486,13 @@ impl Agent {
         });
         if self.is_done(written).is_some() {
             self.mistakes = mistakes;
-            // Reported at once.
+            // The next iteration reports it to the server.
             self.told_decided = None;
             self.reporter.wake();
         }
     }
 
-    /// Removes the folders of runs that have ended long ago.
+    /// Removes the folders of old runs.
     fn tidy(&mut self) {
         let found = self.database.runs_to_forget();
         let Some((runs, Some(last))) = self.is_done(found) else { return };

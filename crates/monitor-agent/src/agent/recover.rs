@@ -1,4 +1,4 @@
-//! What an agent does about the runs that it finds when it begins.
+//! Recovery of runs when an agent starts.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::messages::AgentMessage;
 use crate::verdict::RunVerdict;
 
 impl Agent {
-    /// Follows the runs that were told to start before. One whose folder was never made was not started; what has become of the others
-    /// their folders say. One that has ended meanwhile is heard of before anything is decided: it doesn't stand in the way of what is due.
+    /// Follows the runs that are open in the ledger. If a run has ended, its end is handled before the first decision, so that it doesn't block
+    /// due times. A run without a folder was not started if it is starting, and is lost if its command had started.
     pub(super) fn recover(&mut self) -> Result<(), AgentError> {
         let open: Vec<_> =
             self.ledger.runs().filter(|run| run.is_open()).map(|run| (run.id.clone(), run.version, run.state.clone())).collect();
@@ -38,7 +38,7 @@ impl Agent {
         Ok(())
     }
 
-    /// The definition that a run was told to start with.
+    /// Definition of a run's task in the given version.
     pub(super) fn definition(&self, run: &RunId, version: u64) -> Result<Option<Arc<monitor_tasks::Definition>>, AgentError> {
         match self.book.tasks.get(&run.task) {
             Some(task) if task.version == version => Ok(Some(task.definition.clone())),

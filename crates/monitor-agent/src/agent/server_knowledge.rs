@@ -1,14 +1,14 @@
 //! Recovery of pauses and decisions from the server, for an agent whose database and mark are lost, or whose folder is new.
 //!
-//! The agent asks the server for its last decisions and pauses. Two things wait for the answer:
+//! The agent requests its last decisions and pauses from the server. Two things wait for the answer:
 //!
-//! - The agent's own events. They contain no pause, and would replace the pause that the server has. They wait until the server has answered, however
-//!   long it is away.
-//! - Tasks of files, so that a paused task doesn't start. They wait for [`PATIENCE`] at most. If the server can't be reached, they start without it, and
-//!   the pauses follow with its answer.
+//! - The agent's own events. They contain no pause, and would replace the pause that the server has. They wait until the server has answered,
+//!   without a time limit.
+//! - Tasks from files, so that a paused task doesn't start. They wait for [`PATIENCE`] at most. If the server can't be reached, they start
+//!   without the answer, and the pauses follow when it arrives.
 //!
-//! The answer is stored in one transaction, and only then are the events sent. The agent may therefore be killed at any time: it asks again, and gets the
-//! same answer. tests/agent/known.rs covers it.
+//! The answer is stored in one transaction before the events are sent. Therefore the agent may be killed at any time: it sends the request
+//! again, and gets the same answer. tests/agent/known.rs covers it.
 
 use std::time::{Duration, Instant};
 
@@ -22,19 +22,19 @@ use crate::data;
 use crate::log;
 use crate::rebuilt::{Known, Origin, REBUILT, Rebuilt, at};
 
-/// Longest time for which tasks of files wait for the first answer of the server.
+/// Maximum time that tasks from files wait for the first answer of the server.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A task of a file that started before the server had answered.
+/// A task from a file that started before the server had answered.
 struct Late {
     task: Task,
-    /// Its pause from now on.
+    /// The pause from now on.
     paused: Option<Paused>,
     is_paused_now: bool,
 }
 
 impl Agent {
-    /// Takes over the server's answer, if the agent has asked for it. Returns false if it can't be stored now.
+    /// Takes over the server's answer, if the agent has requested it. Returns false if the answer can't be stored now.
     pub(super) fn take_known(&mut self, known: Option<AgentKnown>) -> bool {
         let known = known.and_then(|AgentKnown { agent, tasks }| Some((agent?, tasks)));
         let Some(before) = self.rebuilt.clone().filter(|before| before.asks || known.is_some()) else { return true };
@@ -60,7 +60,7 @@ impl Agent {
                 );
             }
         } else if before.origin == Origin::NewFolder {
-            // It is new for the server as well.
+            // The agent is new for the server as well.
             (rebuilt.files, rebuilt.server) = (false, false);
         }
         let missed = late.iter().filter_map(|Late { task, paused, .. }| {
@@ -93,13 +93,13 @@ impl Agent {
         }
         self.book.paused = agent_paused;
         self.rebuilt = rebuilt;
-        // The server and the mark have the pauses at the next turn.
+        // The next iteration writes the pauses to the outbox and the mark.
         self.told_decided = None;
         self.reporter.release();
         true
     }
 
-    /// Tasks of files that have started already, and that the server knows.
+    /// Tasks from files that the server knows and that have started already.
     fn late(&self, rebuilt: &Rebuilt) -> Vec<Late> {
         let of_files = self.book.tasks.iter().filter(|(name, _)| !self.of_server.contains(*name) && rebuilt.known.contains_key(*name));
         let late = of_files.map(|(name, task)| {
@@ -109,7 +109,7 @@ impl Agent {
         late.collect()
     }
 
-    /// The server couldn't be asked.
+    /// Handles a failed request for the server's knowledge.
     pub(super) fn take_unanswered(&mut self, is_final: bool) {
         if is_final && !self.take_known(None) {
             return;
@@ -120,7 +120,7 @@ impl Agent {
         }
     }
 
-    /// Lets tasks of files start if they have waited for too long.
+    /// Lets tasks from files start if they have waited for [`PATIENCE`].
     pub(super) fn check_patience(&mut self) {
         if self.waits_until.is_some_and(|until| Instant::now() >= until) {
             tracing::warn!("the server hasn't answered what it knows of this agent: the tasks of files start without that");
@@ -129,7 +129,7 @@ impl Agent {
         }
     }
 
-    /// Takes the tasks of files that have waited.
+    /// Takes over the tasks from files that have waited.
     pub(super) fn stop_waiting(&mut self) {
         self.waits_until = None;
         if let Some(files) = self.sources.waiting.take() {

@@ -1,4 +1,4 @@
-//! The agent's tasks: those of its files, and those that the server keeps for it. Of two with one name the file's holds.
+//! The agent's tasks, from its files and from the server. If both define a task with the same name, the agent uses the file's definition.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ use crate::log;
 use crate::messages::ServerTasks;
 use crate::rebuilt::{REBUILT, Rebuilt};
 
-/// Tasks as they are to be, from where they come.
+/// Tasks as defined by their sources.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    /// The files' tasks by name, with their files; None before the files were looked at.
+    /// Tasks from files by name, with their files. `None` before the first scan.
     pub(crate) files: Option<BTreeMap<String, (String, Definition)>>,
-    /// The files' tasks, as long as they wait for the server's knowledge of the agent.
+    /// Tasks from files while they wait for the server's knowledge of the agent.
     pub(crate) waiting: Option<BTreeMap<String, (String, Definition)>>,
-    /// The server's tasks by name; None before the server has told.
+    /// Tasks of the server by name. `None` before the first answer of the server.
     pub(crate) server: Option<BTreeMap<String, ServerTask>>,
-    /// Told once the server's tasks are written down.
+    /// Channels that receive true when the server's tasks are stored.
     pub(crate) told: Vec<tokio::sync::oneshot::Sender<bool>>,
 }
 
@@ -46,33 +46,33 @@ impl ServerTask {
         Ok(Self { version: task.version, definition, is_paused: task.status == BatchStatus::PAUSED, until, changed })
     }
 
-    /// The pause, as the agent has it. A new one begins at `begin`.
+    /// The task's pause in the agent. A new pause begins at `begin`.
     fn paused(&self, before: Option<Paused>, begin: Timestamp) -> Option<Paused> {
         let same = before.filter(|before| before.until == self.until);
         self.is_paused.then(|| same.unwrap_or(Paused { from: begin, until: self.until }))
     }
 }
 
-/// A task that is to be another one than it is.
+/// A new or changed task.
 struct Change {
     definition: Definition,
-    /// The server's number; None for a file's, whose versions the agent counts.
+    /// Number of the server's version. `None` for a task from a file, because the agent counts its versions.
     version: Option<u64>,
-    /// The file that defines it; None if the server keeps it.
+    /// File that defines the task. `None` if the server keeps it.
     file: Option<String>,
-    /// The server's pause; a file's task keeps its own.
+    /// New pause of the task. `None` keeps its current pause.
     #[allow(clippy::option_option, reason = "the outer one: whether the server says anything of a pause")]
     paused: Option<Option<Paused>>,
-    /// After the database was lost: the server's number of the version before.
+    /// After the database was lost: the newest version number that the server knows. The new version gets a higher number.
     version_before: Option<u64>,
-    /// After the database was lost: these due times are reported as missed.
+    /// After the database was lost: due times to report as missed.
     undecided: Option<Undecided>,
-    /// Nothing that is due until then starts. None: until now.
+    /// Time before which nothing starts. `None` means now.
     since: Option<Timestamp>,
 }
 
 impl Agent {
-    /// Takes over what the files say.
+    /// Takes over the tasks from files.
     pub(super) fn take_files(&mut self, files: Vec<(String, Definition)>) {
         let is_own = |definition: &Definition| definition.on.is_empty() || Place::find(&definition.on, &self.config.name).is_some();
         let own = files.into_iter().filter(|(_, definition)| is_own(definition));
@@ -85,10 +85,10 @@ impl Agent {
         self.settle_tasks();
     }
 
-    /// Takes over what the server says.
+    /// Takes over the tasks of the server.
     pub(super) fn take_server_tasks(&mut self, ServerTasks { mut book, is_whole, done }: ServerTasks) {
         if !self.take_known(book.known.take()) {
-            // The link asks again.
+            // The link requests them again.
             let _ = done.send(false);
             return;
         }
@@ -121,8 +121,8 @@ impl Agent {
         self.settle_tasks();
     }
 
-    /// Tells the server of tasks that files of this agent define, now that the server keeps none of these names. There may be thousands: they
-    /// are written at once.
+    /// Reports tasks from files to the server if the server no longer keeps a task with the same name. Writes all events in one transaction,
+    /// because there may be thousands.
     fn tell_of_files(&mut self, names: &[String]) {
         let of_files = names.iter().filter(|name| !self.of_server.contains(*name));
         let of_files: Vec<&Task> = of_files.filter_map(|name| self.book.tasks.get(name)).collect();
@@ -137,7 +137,7 @@ impl Agent {
         self.reporter.wake();
     }
 
-    /// Makes the tasks be as files and server say. What can't be done now is done at the next look.
+    /// Applies changed tasks of the files and the server to the book. Changes that can't be applied now are applied at the next scan.
     pub(super) fn settle_tasks(&mut self) {
         self.is_unsettled = !self.are_settled();
         if !self.is_unsettled {
@@ -149,7 +149,7 @@ impl Agent {
         }
     }
 
-    /// Notes which tasks are back since the database was lost.
+    /// Stores which sources have brought their tasks back since the database was lost.
     fn settle_rebuilt(&mut self) {
         let Some(before) = &self.rebuilt else { return };
         let (files, server) = (before.files && self.sources.files.is_none(), before.server && self.sources.server.is_none());
@@ -173,7 +173,7 @@ impl Agent {
         if gone.is_empty() && changed.is_empty() {
             return true;
         }
-        // What was due until now is the older versions'.
+        // Due times until now belong to the previous versions.
         self.decide(&now);
         if now.clock != Clock::Steady || self.failure.is_some() {
             return false;
@@ -190,7 +190,7 @@ impl Agent {
             let write = |Change { definition, version, file, paused, version_before, undecided, since }: &Change| {
                 let there = book.tasks.get(&definition.name);
                 if let Some(before) = version_before {
-                    // Numbers of versions go on.
+                    // Version numbers continue after the server's number.
                     data::write_version(transaction, definition, *before, now)?;
                 }
                 let since = since.unwrap_or(now);
@@ -222,14 +222,14 @@ impl Agent {
         for (change, version) in changed.into_iter().zip(versions) {
             self.hold(change, version, now);
         }
-        // What is known of the runs of tasks that are not back yet is still needed.
+        // The ledger entries of tasks that are not back yet are still needed.
         if self.rebuilt.is_none() {
             self.ledger.forget(&self.book);
         }
         true
     }
 
-    /// Takes a task that is written down into the book.
+    /// Puts a stored task into the book.
     fn hold(&mut self, Change { definition, file, paused, since, .. }: Change, version: u64, now: Timestamp) {
         let name = definition.name.clone();
         let there = self.book.tasks.get(&name);
@@ -255,7 +255,7 @@ impl Agent {
         }
     }
 
-    /// Tasks that are to go, and those that are to be other ones.
+    /// Tasks to remove, and tasks to add or change.
     fn changes(&self, now: Timestamp) -> (Vec<String>, Vec<Change>) {
         let Sources { files, server, .. } = &self.sources;
         let is_of_file = |name: &String| match files {

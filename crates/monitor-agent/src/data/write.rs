@@ -1,4 +1,4 @@
-//! What a transaction of the agent writes: each function one thing that has come about.
+//! Writes to the agent's database. Each function stores one kind of change in a transaction of its caller.
 
 use jiff::Timestamp;
 use monitor_tasks::{Action, Definition, Dues, EndReason, Ledger, Paused, Plan, Run, RunId, TaskLedger};
@@ -8,12 +8,12 @@ use super::{FORGOTTEN, us};
 use crate::request::Answer;
 use crate::verdict::RunVerdict;
 
-/// Decisions are forgotten beyond so many.
+/// Maximum number of stored decisions. Older decisions are deleted.
 const MOST_DECISIONS: i64 = 100_000;
-/// Runs are forgotten beyond so many.
+/// Maximum number of stored runs. Older runs are deleted.
 const MOST_RUNS: i64 = 1_000_000;
 
-/// Writes what a plan has decided.
+/// Stores the decisions of a plan.
 pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, now: Timestamp) -> rusqlite::Result<()> {
     for (name, state) in &plan.tasks {
         write_state(transaction, name, state)?;
@@ -44,7 +44,7 @@ pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, now: Timest
     Ok(())
 }
 
-/// Writes a run whose folder was found.
+/// Stores a run that was found by its folder.
 pub(crate) fn write_found(transaction: &Transaction<'_>, run: &Run, asked: Timestamp, started: Option<Timestamp>) -> rusqlite::Result<()> {
     let sql = "INSERT INTO run(id, task, due_us, version, cause, attempt, told_us, started_us) VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
     let cause = serde_json::to_string(&run.trigger).unwrap_or_default();
@@ -52,7 +52,7 @@ pub(crate) fn write_found(transaction: &Transaction<'_>, run: &Run, asked: Times
     transaction.prepare_cached(sql)?.execute(row).map(drop)
 }
 
-/// Due times at which nothing was started.
+/// Due times at which no run was started.
 struct Decision<'a> {
     task: &'a str,
     version: u64,
@@ -74,7 +74,7 @@ impl Decision<'_> {
     }
 }
 
-/// Writes what is decided of these tasks; tasks that the ledger has forgotten are removed.
+/// Stores the ledger entries of the given tasks. Deletes the entries of tasks that the ledger no longer contains.
 pub(crate) fn write_ledger<'a>(
     transaction: &Transaction<'_>,
     ledger: &Ledger,
@@ -96,13 +96,13 @@ fn write_state(transaction: &Transaction<'_>, task: &str, state: &TaskLedger) ->
     transaction.prepare_cached(sql)?.execute(params![task, state]).map(drop)
 }
 
-/// Writes that the command of a run was started.
+/// Stores the start time of a run's command, unless it is stored already.
 pub(crate) fn write_started(transaction: &Transaction<'_>, run: &RunId, at: Timestamp) -> rusqlite::Result<()> {
     let sql = "UPDATE run SET started_us = ? WHERE id = ? AND started_us IS NULL";
     transaction.prepare_cached(sql)?.execute(params![us(at), run.to_string()]).map(drop)
 }
 
-/// Writes how a run ended.
+/// Stores the end of a run.
 pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timestamp, verdict: &RunVerdict) -> rusqlite::Result<()> {
     let RunVerdict { outcome, exit_code, result_code, signal, reason, words, started_us, publication, recorded: _ } = verdict;
     let sql = "UPDATE run SET ended_us = ?, outcome = ?, exit_code = ?, result_code = ?, signal = ?, reason = ?, words = ?,
@@ -113,7 +113,8 @@ pub(crate) fn write_ended(transaction: &Transaction<'_>, run: &RunId, at: Timest
     transaction.prepare_cached(sql)?.execute(row).map(drop)
 }
 
-/// Writes a task: by the number of its version if somebody else counts them, else by the next one. Returns the number.
+/// Stores a task and its version. `version` is the number of a version that the server keeps. Without it, the task gets its next number. Returns
+/// the number.
 pub(crate) fn write_task(
     transaction: &Transaction<'_>,
     file: Option<&str>,
@@ -135,7 +136,7 @@ pub(crate) fn write_task(
     Ok(version as u64)
 }
 
-/// Writes a version of a task.
+/// Stores a version of a task.
 pub(crate) fn write_version(transaction: &Transaction<'_>, definition: &Definition, version: u64, now: Timestamp) -> rusqlite::Result<()> {
     let text = serde_json::to_string(definition).unwrap_or_default();
     let sql = "INSERT INTO version(task, version, time_us, definition) VALUES(?1, ?2, ?3, ?4)
@@ -148,13 +149,13 @@ pub(crate) fn remove_task(transaction: &Transaction<'_>, task: &str) -> rusqlite
     transaction.execute("DELETE FROM task WHERE name = ?", [task]).map(drop)
 }
 
-/// Writes that the folders of runs which were told to start until then are removed.
+/// Stores that the folders of runs up to `told_us` were removed. Also deletes the oldest runs beyond [`MOST_RUNS`].
 pub(crate) fn write_forgotten(transaction: &Transaction<'_>, told_us: i64) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM run WHERE rowid <= (SELECT max(rowid) FROM run) - ?", [MOST_RUNS])?;
     set(transaction, FORGOTTEN, &told_us.to_string())
 }
 
-/// Writes whether a task is paused.
+/// Stores the pause of a task. `None` stores that the task is not paused.
 pub(crate) fn write_paused(transaction: &Transaction<'_>, task: &str, paused: Option<Paused>) -> rusqlite::Result<()> {
     let from = paused.map(|paused| us(paused.from));
     let until = paused.and_then(|paused| paused.until).map(us);
@@ -162,20 +163,20 @@ pub(crate) fn write_paused(transaction: &Transaction<'_>, task: &str, paused: Op
     transaction.execute(sql, params![from, until, task]).map(drop)
 }
 
-/// Writes the answer to a request, and forgets older ones.
+/// Stores the answer to a request. Also deletes answered requests whose numbers are smaller by 1,000 or more.
 pub(crate) fn write_answer(transaction: &Transaction<'_>, number: i64, answer: &Answer) -> rusqlite::Result<()> {
     let answer = serde_json::to_string(answer).unwrap_or_default();
     transaction.execute("UPDATE request SET answer = ? WHERE number = ?", params![answer, number])?;
     transaction.execute("DELETE FROM request WHERE answer IS NOT NULL AND number <= ?", [number - 1_000]).map(drop)
 }
 
-/// Writes a value that belongs to no task.
+/// Stores a value of the agent that belongs to no task.
 pub(crate) fn set(transaction: &Transaction<'_>, key: &str, value: &str) -> rusqlite::Result<()> {
     let sql = "INSERT INTO agent(key, value) VALUES(?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
     transaction.execute(sql, [key, value]).map(drop)
 }
 
-/// Removes a value that belongs to no task.
+/// Removes a value of the agent that belongs to no task.
 pub(crate) fn remove(transaction: &Transaction<'_>, key: &str) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM agent WHERE key = ?", [key]).map(drop)
 }
