@@ -19,7 +19,7 @@ pub struct Config {
     pub tasks: Option<PathBuf>,
     /// Folder that contains `task/NAME` for each task. Defaults to [`data`](Self::data).
     pub home: Option<PathBuf>,
-    /// Name of the profile, which selects a table of each task's settings.
+    /// Name of the agent's profile: a table in a task's own settings, whose values override the other settings.
     pub profile: Option<String>,
     /// Maximum number of concurrent runs.
     pub max_runs: u32,

@@ -1,5 +1,5 @@
-//! A small file next to the agent's database, which survives the loss of the database. It stores the time of the newest decided due times, and
-//! the pauses of the agent and its tasks.
+//! A small file next to the agent's database, which survives the loss of the database. It stores how far the agent has decided, and the pauses
+//! of the agent and its tasks.
 
 use std::collections::BTreeMap;
 use std::fs;

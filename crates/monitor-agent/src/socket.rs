@@ -26,7 +26,7 @@ use crate::publish;
 const LONGEST: u64 = 4 << 10;
 /// Maximum size of an answer in bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
-/// Timeout of each read and write of the agent on a connection.
+/// Timeout of each single read or write of the agent on a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum number of open connections per user.
 const MOST_OF_USER: usize = 16;
