@@ -134,7 +134,7 @@ impl Database {
     /// Publishes the files in the folder `files`, which belong to a run, to a target of the run's task.
     ///
     /// # Errors
-    /// Returns an error if there is no such target or publishing fails. The target then still shows the previous publication.
+    /// Returns an error if there is no such target or publishing fails. A folder or bucket then still shows its previous publication.
     pub fn publish(&mut self, run: &str, target: &str, files: &Path) -> Result<Publication, PublishError> {
         let (id, version) = self.run_and_version(run)?;
         let targets = self.whole_definition(&id.task, version)?.map(|definition| definition.publish).unwrap_or_default();
