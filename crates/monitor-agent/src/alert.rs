@@ -1,6 +1,7 @@
-//! Orders about alerts: a command of a channel gets a message on its standard input, and mail goes by the machine's `sendmail`.
+//! Executes orders about alerts: runs the command of a channel with a message on its standard input, and sends mail with the machine's
+//! `sendmail`.
 //!
-//! Nothing of a message is part of a command: its words are data on standard input, and recipients are arguments behind `--`.
+//! No part of a message becomes part of a command. The text of the message is data on standard input, and recipients are arguments after `--`.
 
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -12,12 +13,12 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, Uid, User};
 use serde_json::{Map, Value, json};
 
-/// Time after which a command is ended.
+/// Time after which a command is killed.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Usual paths of `sendmail`.
 const PLACES: [&str; 3] = ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail"];
 
-/// The machine's `sendmail`: that of `MONITOR_SENDMAIL` if it is set, which may be empty for none.
+/// Returns the path of the machine's `sendmail`. `MONITOR_SENDMAIL` overrides the usual paths; an empty value means that there is none.
 pub(crate) fn sendmail() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("MONITOR_SENDMAIL") {
         return Some(PathBuf::from(named)).filter(|path| path.is_file());
@@ -59,17 +60,18 @@ fn send(sendmail: &Path, mut to: Vec<String>, mail: &str) -> Result<Value, Strin
     run(&command, mail.replace("\r\n", "\n").as_bytes(), TIMEOUT)
 }
 
-/// Name of the user that the agent runs as.
+/// Returns the name of the user that the agent runs as.
 fn user() -> Option<String> {
     User::from_uid(Uid::current()).ok().flatten().map(|user| user.name)
 }
 
-/// Runs a command in a group of its own, and ends the group with it.
+/// Runs a command in a process group of its own, and kills the group when the command ends or the timeout expires.
 fn run(command: &[String], input: &[u8], timeout: Duration) -> Result<Value, String> {
     let (program, args) = command.split_first().ok_or("`command` is missing")?;
     let mut prepared = Command::new(program);
     prepared.args(args).process_group(0).current_dir("/");
-    // Programs that it has left behind are in its group. If none are left there is no such group: the number isn't given again so soon.
+    // Processes that the command left behind are still in its group. If there are none, the group no longer exists; the kernel doesn't reuse
+    // its number so soon.
     let end_group = |child: &mut Child| {
         if let Ok(group) = i32::try_from(child.id()) {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);

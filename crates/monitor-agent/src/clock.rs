@@ -1,4 +1,4 @@
-//! The clock, and what is known of it: it may be set while the agent looks.
+//! Reads the clock, and detects that it was set forward while the agent runs.
 
 use std::time::Duration;
 
@@ -6,30 +6,30 @@ use jiff::{SignedDuration, Timestamp};
 use monitor_tasks::plan::{Boot, Clock, LONGEST_WAIT, Now};
 use nix::time::ClockId;
 
-/// A time of day that is so far ahead of what the machine's uptime explains has jumped.
+/// The clock has jumped if it gains at least this much on the machine's uptime.
 const JUMP: SignedDuration = SignedDuration::from_secs(10);
 
-/// Looks at the clock, and notices when it was set forward.
+/// Reads the clock, and detects that it was set forward.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watch {
     last: Option<Look>,
     jump: Option<Jump>,
 }
 
-/// A look at both clocks.
+/// A reading of both clocks.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     time: Timestamp,
-    /// Time since the start of the machine, by a clock that is never set.
+    /// Time since the machine was started, by a clock that is never set.
     uptime: Duration,
 }
 
-/// The clock was set forward, and nobody knows yet whether rightly.
+/// The clock was set forward, and it is unknown whether the new time is correct.
 #[derive(Debug, Clone, Copy)]
 struct Jump {
-    /// The last look before it.
+    /// The last reading before the jump.
     before: Look,
-    /// Uptime at which it was noticed.
+    /// Uptime when the jump was detected.
     noticed: Duration,
 }
 
@@ -39,7 +39,7 @@ impl Look {
         Self { time: Timestamp::now(), uptime }
     }
 
-    /// By how much the time of day has gone on further than the uptime since an earlier look.
+    /// Returns by how much the time of day has advanced more than the uptime since an earlier reading.
     fn ahead_of(self, before: Self) -> SignedDuration {
         let gone = SignedDuration::try_from(self.uptime.saturating_sub(before.uptime)).unwrap_or_default();
         self.time.duration_since(before.time) - gone
@@ -47,7 +47,7 @@ impl Look {
 }
 
 impl Watch {
-    /// What is known of the time now.
+    /// Returns the current time and the state of the clock.
     pub(crate) fn now(&mut self) -> Now {
         let look = Look::now();
         let clock = self.judge(look, is_synchronised);
@@ -59,7 +59,7 @@ impl Watch {
     fn judge(&mut self, look: Look, is_synchronised: impl Fn() -> bool) -> Clock {
         let last = self.last.replace(look).unwrap_or(look);
         let jump = match self.jump {
-            // It was set back again.
+            // The clock was set back again.
             Some(jump) if look.ahead_of(jump.before) < JUMP => None,
             None if look.ahead_of(last) >= JUMP => Some(Jump { before: last, noticed: look.uptime }),
             jump => jump,
@@ -83,10 +83,11 @@ fn boot_id() -> Option<String> {
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Returns true if the system's clock follows a source of time.
+/// Returns true if the system clock is synchronised with a time source.
 fn is_synchronised() -> bool {
     #[expect(unsafe_code, reason = "no crate of ours asks the system for it")]
-    // SAFETY: a `timex` of zeros only asks, and the call fills it.
+    // SAFETY: `timex` is a plain C structure, so all zeros is a valid value. With `modes` zero, `adjtimex` only fills the structure and changes
+    // no setting.
     let (state, timex) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
         (libc::adjtimex(&raw mut timex), timex)

@@ -1,4 +1,4 @@
-//! Settings of an agent.
+//! The settings of an agent.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,37 +8,37 @@ use monitor_api::Client;
 use crate::commands::ChannelCommands;
 use crate::defaults::Defaults;
 
-/// How an agent works.
+/// Settings of an agent.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Its name, which definitions name in `on`.
+    /// Name of the agent. Definitions refer to it in `on`.
     pub name: String,
-    /// Its folder.
+    /// Folder of the agent's own data.
     pub data: PathBuf,
-    /// A folder of files that define tasks.
+    /// Folder with the files that define tasks.
     pub tasks: Option<PathBuf>,
-    /// The folder that has `task/NAME` of each task; else its own.
+    /// Folder that contains `task/NAME` for each task. Defaults to [`data`](Self::data).
     pub home: Option<PathBuf>,
-    /// The table of a task's settings that holds for it.
+    /// Name of the agent's profile: a table in a task's own settings, whose values override the other settings.
     pub profile: Option<String>,
-    /// Most runs at the same time.
+    /// Maximum number of concurrent runs.
     pub max_runs: u32,
-    /// So many bytes of a run's output are kept: the first half and the last one.
+    /// Maximum number of output bytes kept per run: half from the beginning and half from the end.
     pub output_bytes: u64,
-    /// What holds for tasks that say nothing else.
+    /// Hooks and targets of tasks that set none of their own.
     pub defaults: Defaults,
-    /// What the launchers of runs have in their environment besides: where the server is, and the token for it.
+    /// Additional environment variables for the launchers of runs: the server's address and the token.
     pub env: Vec<(&'static str, OsString)>,
     /// Client that reports to the server.
     pub client: Client,
-    /// What the server is asked by, for the agent's tasks and orders; another one, since each keeps to its thread.
+    /// Client that fetches the agent's tasks and orders. Separate from `client`, because each client is used in its own thread.
     pub orders: Client,
-    /// The spool in which launchers leave what they can't send.
+    /// Folder of the spool, where launchers store events that they can't send.
     pub spool: Option<PathBuf>,
-    /// Takes no definitions from the server.
+    /// True if the agent accepts no definitions from the server.
     pub files_only: bool,
-    /// The commands of alert channels that it runs.
+    /// Commands of alert channels that the agent runs.
     pub commands: ChannelCommands,
-    /// The program `monitor`, which launches runs.
+    /// Path of the program `monitor`, which launches runs.
     pub monitor: PathBuf,
 }

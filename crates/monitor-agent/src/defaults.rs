@@ -1,4 +1,4 @@
-//! What holds for all tasks of an agent that say nothing else: hooks, and targets of publications.
+//! Settings of the agent for all its tasks: hooks, and targets of publications.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use monitor_tasks::Definition;
 use monitor_tasks::definition::{Hooks, Target};
 use serde_json::{Map, Value, json};
 
-/// What stands for the name of the task in a target.
+/// Placeholder in a target for the name of the task.
 const TASK: &str = "{task}";
 
-/// Hooks and targets of tasks that have none of their own.
+/// Hooks and targets of tasks that set none of their own.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Defaults {
     hooks: Hooks,
@@ -20,7 +20,7 @@ impl Defaults {
     /// Reads the table `[all-tasks]` of `agent.toml`.
     ///
     /// # Errors
-    /// All its mistakes, each with its key.
+    /// Returns all mistakes in the table, each with its key.
     pub fn read(table: &Map<String, Value>) -> Result<Self, String> {
         if let Some(key) = table.keys().find(|key| !matches!(key.as_str(), "hooks" | "publish")) {
             return Err(format!("all-tasks.{key}: hooks and publish are all that it may have"));
@@ -34,12 +34,12 @@ impl Defaults {
         Ok(Self { hooks: read.hooks, publish: read.publish })
     }
 
-    /// As `read` takes it.
+    /// Converts the settings to JSON that [`read`](Self::read) accepts.
     pub(crate) fn to_json(&self) -> Value {
         json!({"hooks": self.hooks, "publish": self.publish})
     }
 
-    /// Adds what a definition doesn't say.
+    /// Adds the hooks if a definition has none, and each target that the definition doesn't have.
     pub(crate) fn apply(&self, definition: &mut Definition) {
         if definition.hooks == Hooks::default() {
             definition.hooks = self.hooks.clone();
@@ -50,7 +50,7 @@ impl Defaults {
     }
 }
 
-/// The target of a task.
+/// Returns the target with the task's name in place of [`TASK`].
 fn of_task(target: &Target, task: &str) -> Target {
     let named = |text: &String| text.replace(TASK, task);
     match target {

@@ -1,65 +1,65 @@
-//! Reasons why an agent can't work.
+//! Errors of an agent.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why an agent can't work, or be asked.
+/// Error of an agent, or of a request to it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
-    /// Another agent works in the folder.
+    /// Another agent uses the folder.
     #[error("another agent works with {path}: a folder has one agent; stop that one first, or give this one a folder of its own (--data)")]
     Locked {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
     /// A file or folder can't be used.
     #[error("could not {action} {path}")]
     Disk {
-        /// What was tried.
+        /// The failed action, as a verb phrase.
         action: &'static str,
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why.
+        /// Cause of the error.
         source: io::Error,
     },
-    /// The database refuses.
+    /// SQLite returned an error.
     #[error("the agent's database {path} failed")]
     Database {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause of the error.
         source: rusqlite::Error,
     },
-    /// The database can't be read as one.
+    /// The database file is damaged.
     #[error(
         "{path} is damaged: {why}; the agent moves it aside when it notices this, and makes a new one; \
          `monitor agent salvage` gets out what can be read"
     )]
     Damaged {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the damage.
         why: String,
     },
-    /// The database is not one of an agent, or of a newer version.
+    /// The file can't be used. For example, it is not the database of an agent, or was written by a newer version.
     #[error("{path} {why}")]
     Foreign {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         why: String,
     },
-    /// There is no agent's database in the folder.
+    /// The folder contains no agent database.
     #[error("there is no agent in {path}: start one by `monitor agent --data {path}`, or name its folder by --data")]
     NoAgent {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
 }
 
 impl AgentError {
-    /// The error of SQLite about a database.
+    /// Converts an SQLite error. A corrupt file becomes [`Damaged`](Self::Damaged).
     pub(crate) fn database(path: &Path, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         let path = path.to_owned();
@@ -69,7 +69,7 @@ impl AgentError {
         }
     }
 
-    /// Says of an error of the system what could not be done with which file.
+    /// Returns a function that adds the failed action and the path to an I/O error.
     pub(crate) fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Disk { action, path, source }

@@ -1,4 +1,4 @@
-//! What became of the due times of a task, and how long its runs took, as the database has it.
+//! Reads the decisions on the due times of a task, and the durations of its runs, from the database.
 
 use std::time::Duration;
 
@@ -12,22 +12,23 @@ use rusqlite::{Row, params};
 use crate::data::Database;
 use crate::error::AgentError;
 
-/// So many of the newest runs say how long a run takes.
+/// Number of newest runs used to compute the usual duration of a run (the median).
 const USUAL: u32 = 30;
 
 impl Database {
-    /// The pause of the whole agent.
+    /// Returns the pause of the whole agent.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// Returns an error if the database can't be read.
     pub fn paused(&self) -> Result<Option<Paused>, AgentError> {
         Ok(self.load()?.paused)
     }
 
-    /// Explains the due times of a task within a time, as of `now`; None if there never was such a task. `zone` is the agent's.
+    /// Explains the due times of a task from `from` to `to`, as of `now`. `None` if the database contains no version of the task. `zone` is the
+    /// agent's time zone.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// Returns an error if the database can't be read.
     pub fn explain(
         &self,
         task: &str,
@@ -48,15 +49,16 @@ impl Database {
         let mut durations = self.durations(task, Timestamp::UNIX_EPOCH, USUAL)?;
         durations.sort_unstable();
         let usual = durations.get(durations.len() / 2).copied().unwrap_or_default();
-        // A task that is gone is due no more.
+        // A removed task has no future due times.
         let until = if current.is_some() { to } else { to.min(now) };
         Ok(Some(explain::explain(&versions, &decisions, &stored.ledger, usual, now, (from, until))))
     }
 
-    /// Tries a definition on the durations that the runs of its name had from one time to another. Returns also the number of durations.
+    /// Rehearses a definition for the due times from `from` to `to`. The rehearsed runs take as long as the past runs of the task since `from`.
+    /// Also returns the number of these past durations.
     ///
     /// # Errors
-    /// When the database can't be read, or a rule of the definition can't be.
+    /// Returns an error if the database or a rule of the definition can't be read.
     pub fn rehearse(
         &self,
         definition: &Definition,
@@ -76,7 +78,7 @@ impl Database {
         Ok((rehearse(&task, &durations, &others, from, to), durations.len()))
     }
 
-    /// Durations of runs of a task that began since then, the newest first.
+    /// Returns the durations of up to `limit` runs of a task that started at or after `since`, newest first.
     fn durations(&self, task: &str, since: Timestamp, limit: u32) -> Result<Vec<Duration>, AgentError> {
         let sql = "SELECT ended_us - started_us FROM run
                    WHERE task = ? AND started_us >= ? AND ended_us >= started_us ORDER BY started_us DESC LIMIT ?";
@@ -87,7 +89,7 @@ impl Database {
         })
     }
 
-    /// Versions of a task that can still be read, in the order in which they held.
+    /// Returns the versions of a task that can still be read, oldest first.
     fn versions(&self, task: &str, zone: &TimeZone) -> Result<Vec<Task>, AgentError> {
         let sql = "SELECT version, time_us FROM version WHERE task = ? ORDER BY version";
         let numbers: Vec<(i64, i64)> =
@@ -101,7 +103,8 @@ impl Database {
         Ok(versions)
     }
 
-    /// Decisions on due times of a task within a time, in the order in which they were made.
+    /// Returns the decisions on due times of a task from `from` to `to`: first skipped and missed due times, then runs. Each of these two parts
+    /// is in the order of the decisions.
     fn decisions(&self, task: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Decision>, AgentError> {
         let runs = "SELECT due_us, version, cause, id FROM run WHERE task = ? AND due_us BETWEEN ? AND ? ORDER BY told_us";
         let others = "SELECT first_due_us, last_due_us, count, what, reason, version, run, blocked_by FROM decision
@@ -122,7 +125,7 @@ impl Database {
 fn started(row: &Row<'_>) -> rusqlite::Result<Option<Decision>> {
     let (cause, id): (String, String) = (row.get(2)?, row.get(3)?);
     let trigger = serde_json::from_str::<monitor_tasks::Trigger>(&cause).map_or("", |trigger| trigger.word());
-    // A further attempt is no answer to a due time.
+    // A further attempt is not the decision on a due time.
     Ok(id.parse().ok().filter(|_| trigger != "retry").map(|run: RunId| Decision {
         dues: Dues::one(run.due),
         what: What::Started,

@@ -1,4 +1,4 @@
-//! The agent's folder: readable by its owner alone, and held by one agent.
+//! The agent's folder. Only its owner can read it, and only one agent can use it at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -12,15 +12,16 @@ use crate::error::AgentError;
 
 /// Name of the database in an agent's folder.
 pub const DATABASE: &str = "agent.db";
-/// Name of the file next to it that outlives it.
+/// Name of the file next to the database that survives the loss of the database.
 pub(crate) const MARK: &str = "agent.db.mark";
 const LOCK: &str = "agent.lock";
-/// A launcher that an agent was just starting when it was killed holds the agent's lock until it runs.
+/// Maximum time to wait for the lock. If an agent is killed while it starts a launcher, the launcher inherits the lock and keeps it until it
+/// executes its program.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks at the lock.
+/// Time between two attempts to take the lock.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Folder of an agent that is told no other: `MONITOR_AGENT_DATA`, or `monitor/agent` in the user's folder for state.
+/// Returns the default folder of an agent: `MONITOR_AGENT_DATA` if set, otherwise `monitor/agent` in the user's folder for state.
 pub fn default_data() -> Option<PathBuf> {
     if let Some(data) = std::env::var_os("MONITOR_AGENT_DATA").filter(|data| !data.is_empty()) {
         return std::path::absolute(PathBuf::from(data)).ok();
@@ -29,18 +30,18 @@ pub fn default_data() -> Option<PathBuf> {
     Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()).join("monitor").join("agent"))
 }
 
-/// Returns true while an agent works with this folder.
+/// Returns true if an agent uses this folder.
 pub fn is_running(data: &Path) -> bool {
     File::open(data.join(LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Held as long as the agent works. The system lets go of it when the agent dies.
+/// The lock of an agent's folder. The system releases it if the agent dies.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Makes the folder if need be and locks it.
+/// Creates the folder if it doesn't exist, and locks it.
 pub(crate) fn lock(data: &Path) -> Result<Lock, AgentError> {
     create_private(data).map_err(AgentError::disk("create the folder", data))?;
     let path = data.join(LOCK);
@@ -56,12 +57,12 @@ pub(crate) fn lock(data: &Path) -> Result<Lock, AgentError> {
     }
 }
 
-/// Opens a file, made if need be, that its owner alone can read.
+/// Opens a file for writing, and creates it if it doesn't exist. Only its owner can read a new file.
 pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
 }
 
-/// Makes a folder that its owner alone can enter, unless it is there.
+/// Creates a folder that only its owner can enter, if it doesn't exist.
 pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

@@ -1,14 +1,14 @@
-//! The one on each machine that starts the commands of batch tasks: it decides by [`monitor_tasks::plan()`], writes down what it has decided,
-//! starts runs by [`monitor_runs`], and sees each to its end.
+//! The agent starts the commands of batch tasks on its machine. It makes decisions with [`monitor_tasks::plan()`], stores them in its database,
+//! starts runs with [`monitor_runs`], and waits for the end of each run.
 //!
 //! ```text
 //! files of tasks ─┐
 //! the server ─────┴► book ┐
-//! requests, orders ───────┼─► plan ─► database ─► act: claim and start, end, tell
+//! requests, orders ───────┼─► plan ─► database ─► act: claim and start, end, report
 //! ends of runs ─► ledger ─┘
 //! ```
-//! One thread decides. What it has decided is on the disk before it acts, and each run has a folder that can be made only once, so that
-//! whoever comes after a crash finds out what has become of each decision. Each run has a thread that starts it and waits for its end.
+//! One thread makes all decisions. It commits each decision to the database before it acts. The folder of a run can be created only once. After
+//! a crash, the next agent can therefore find out the state of each decision. Each run has a thread that starts it and waits for its end.
 #![cfg(target_os = "linux")]
 
 mod agent;

@@ -1,4 +1,5 @@
-//! A small file next to the agent's database, which outlives that: up to which time due times are decided, and what is paused.
+//! A small file next to the agent's database, which survives the loss of the database. It stores how far the agent has decided, and the pauses
+//! of the agent and its tasks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,26 +12,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::folder::{MARK, open_private};
 
-/// What an agent knows of itself if its database is lost.
+/// Facts that an agent still knows if its database is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Mark {
     /// The agent's name.
     pub(crate) name: String,
-    /// Due times up to here are decided, and those that were to run have a folder.
+    /// All due times up to this time are decided, and each run that started for them has a folder.
     pub(crate) decided: Timestamp,
-    /// The highest version of a task.
+    /// Highest version number of all tasks.
     pub(crate) version: u64,
-    /// The agent is paused.
+    /// The pause of the whole agent.
     pub(crate) paused: Option<Paused>,
-    /// Tasks of files that are paused.
+    /// Pauses of tasks that files define, by name of the task.
     pub(crate) tasks: BTreeMap<String, Paused>,
-    /// True if the server hasn't answered yet with its knowledge of the agent: it may have other pauses.
+    /// True if the server hasn't sent its knowledge of the agent yet. The server may store pauses that the mark doesn't contain.
     #[serde(default)]
     pub(crate) asks: bool,
 }
 
 impl Mark {
-    /// The mark of a folder; none if there is none that can be read.
+    /// Reads the mark of an agent's folder. `None` if it doesn't exist or can't be read.
     pub(crate) fn read(data: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(data.join(MARK)).ok()?).ok()
     }

@@ -1,7 +1,7 @@
-//! What crosses to the deciding loop from other threads: news of runs, the server's tasks, and requests.
+//! Messages from other threads to the deciding loop: starts and ends of runs, the server's tasks, and requests.
 //!
-//! Threads send them by a channel without a limit, and the loop takes them one after another. So the state of an agent has one owner and needs
-//! no lock. tests/agent covers it by killing the agent at any moment.
+//! The threads send the messages through an unbounded channel, and the loop handles them one at a time. The state of the agent therefore has
+//! one owner and needs no lock. `tests/agent` covers this by killing the agent at arbitrary moments.
 
 use jiff::Timestamp;
 use monitor_tasks::RunId;
@@ -11,25 +11,25 @@ use tokio::sync::oneshot;
 use crate::request::{Answer, Request};
 use crate::verdict::RunVerdict;
 
-/// Messages to the thread that decides.
+/// A message to the deciding loop.
 #[derive(Debug)]
 pub(crate) enum AgentMessage {
-    /// The command of a run runs.
+    /// The command of a run has started.
     Started { run: RunId, at: Timestamp },
     /// A run has ended.
     Ended { run: RunId, at: Timestamp, verdict: Box<RunVerdict> },
-    /// A run was never started, and nobody is about to.
+    /// A run was not started, and no launcher is going to start it.
     Unstarted { run: RunId },
     /// The server has sent tasks.
     ServerTasks(ServerTasks),
-    /// The server can't be asked for its knowledge of the agent.
+    /// The server did not send its knowledge of the agent, because the request failed.
     Unanswered {
-        /// True if asking again is useless.
+        /// True if another request would also fail.
         is_final: bool,
     },
-    /// The agent is asked to do something.
+    /// A request from the server or from a local command.
     Request(PendingRequest),
-    /// The agent is to end.
+    /// The agent must stop.
     Stop,
 }
 
@@ -37,7 +37,7 @@ pub(crate) enum AgentMessage {
 #[derive(Debug)]
 pub(crate) struct ServerTasks {
     pub(crate) book: AgentBook,
-    /// True if the book contains all tasks. False if it contains only changed ones.
+    /// True if the book contains all tasks. False if it contains only changed tasks.
     pub(crate) is_whole: bool,
     /// Receives true once the agent has stored the tasks.
     pub(crate) done: oneshot::Sender<bool>,
@@ -46,7 +46,7 @@ pub(crate) struct ServerTasks {
 /// A request until its answer is stored.
 #[derive(Debug)]
 pub(crate) struct PendingRequest {
-    /// Who has sent it.
+    /// Name of the sender.
     pub(crate) by: String,
     /// Time when its sender stops waiting.
     pub(crate) until: Timestamp,
@@ -65,7 +65,7 @@ pub(crate) enum To {
 }
 
 impl PendingRequest {
-    /// A request of the server: its answer goes to the channel.
+    /// Creates a request from the server. Its answer is sent to the channel.
     pub(crate) fn over_channel(by: String, until: Timestamp, request: Request, to: oneshot::Sender<Answer>) -> Self {
         Self { by, until, request: Ok(request), answer: None, to: To::Channel(to) }
     }

@@ -1,4 +1,4 @@
-//! The output of a run, read in pieces.
+//! Reads the output of a run in pieces.
 
 use std::io;
 use std::path::Path;
@@ -8,13 +8,14 @@ use monitor_runs::{Life, Output, Run};
 use monitor_tasks::RunId;
 use monitor_wire::BatchLog;
 
-/// Most bytes of a piece.
+/// Maximum size of a piece in bytes.
 const MOST: u64 = 128 << 10;
 
-/// What a run has written from this byte on, at most 128 KiB. A character that is cut at the end is left for the next piece.
+/// Returns the output of a run from the byte `offset`, at most 128 KiB. If the piece ends within a character, the next piece begins with this
+/// character.
 ///
 /// # Errors
-/// Why there is none, in words.
+/// Returns a message if the output can't be read or no longer exists.
 pub(crate) fn piece(runs: &Path, run: &str, offset: u64) -> Result<BatchLog, String> {
     let id: RunId = run.parse().map_err(|error: monitor_tasks::run::InvalidRunId| error.to_string())?;
     let folder = runs.join(id.to_string());
@@ -22,7 +23,7 @@ pub(crate) fn piece(runs: &Path, run: &str, offset: u64) -> Result<BatchLog, Str
     let is_over = !matches!(life, Ok(Life::Asked | Life::Running | Life::Unwatched));
     let (found, next, size_bytes) = match read(&folder, offset) {
         Ok(read) => read,
-        // It has written nothing yet.
+        // The run has not written any output yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound && life.is_ok() && !is_over => (Part::Bytes(Vec::new()), offset, 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(format!(
@@ -47,7 +48,7 @@ pub(crate) fn piece(runs: &Path, run: &str, offset: u64) -> Result<BatchLog, Str
     Ok(BatchLog { run: id.to_string(), offset, text, next_offset, size_bytes, is_over })
 }
 
-/// What a run has written from this byte on, the first byte after it, and how much it has written.
+/// Returns the output from the byte `offset`, the offset of the first byte after it, and the size of all output in bytes.
 fn read(folder: &Path, offset: u64) -> io::Result<(Part, u64, u64)> {
     let (mut output, mut position) = (Output::open(folder)?, offset);
     let size_bytes = output.length;
@@ -82,7 +83,7 @@ mod tests {
         assert_eq!(text, whole);
         let end = piece(runs.path(), id, u64::MAX).unwrap();
         assert_eq!((end.text.as_str(), end.next_offset), ("", u64::MAX));
-        // What was left out is said in its place, and the rest is where it was.
+        // A gap is marked at its place, and the output after it keeps its offsets.
         let path = runs.path().join(id).join(LOG);
         let mut log = Bounded::new(File::options().append(true).open(&path).unwrap(), 8_192);
         (0..100).for_each(|_| log.write(&[b'y'; 8_192]).unwrap());

@@ -1,9 +1,9 @@
-//! The folders of a task: where its runs leave files for others, and where these are kept.
+//! The folders of a task: runs write files for other programs to `publish`, and the agent moves these files to the history.
 //!
 //! ```text
-//! <home>/task/NAME/publish/                        what a run leaves: empty when it begins
-//!                 history/YYYYMM/DD_HHmmss/        moved there when it has ended, named by when it began
-//!                 history/STEM.YYYYMMDDHHmm.EXT    a link to each file that is kept there
+//! <home>/task/NAME/publish/                        files that a run publishes; emptied before each run
+//!                 history/YYYYMM/DD_HHmmss/        the files of an ended run, named by its start time
+//!                 history/STEM.YYYYMMDDHHmm.EXT    a link to each file at the top level of such a folder
 //!                 logs/YYYYMM/DD/HHmmss-<id>.log   the output of a run, named by the same time
 //! ```
 
@@ -20,20 +20,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::publication::Tree;
 
-/// File of a run's folder that says where its files are kept.
+/// File in a run's folder that records the history folder of its files.
 const NOTE: &str = "publication.json";
-/// So many files of a run are linked by name and time at most.
+/// Maximum number of entries of a history folder that are linked by name and time.
 const MOST_LINKS: usize = 1_000;
 
-/// The folder of a task.
+/// Returns the folder of a task.
 pub(crate) fn folder(home: &Path, task: &str) -> PathBuf {
     home.join("task").join(task)
 }
 
-/// Makes the folder that a run publishes into, empties it, and gives it to the user that the run is of.
+/// Creates the folder that a run publishes to, and empties it. An agent that runs as root makes the run's user its owner.
 pub(crate) fn prepare(folder: &Path, user: Option<&User>) -> io::Result<()> {
     let publish = folder.join("publish");
-    // A run of another user may have put a link in its place.
+    // A run of another user may have replaced the folder with a link.
     if fs::symlink_metadata(&publish).is_ok_and(|there| !there.is_dir()) {
         fs::remove_file(&publish)?;
     }
@@ -42,10 +42,10 @@ pub(crate) fn prepare(folder: &Path, user: Option<&User>) -> io::Result<()> {
     let own = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
     for entry in fs::read_dir(&own)? {
         let entry = entry?;
-        // A link is removed, and not what it points to.
+        // Remove the link itself, not its target.
         if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
     }
-    // Whatever the agent's umask is: others read what is published, and the user is to get there.
+    // Independent of the agent's umask: other users read published files, and the run's user must be able to enter the folder.
     held.set_permissions(fs::Permissions::from_mode(0o755))?;
     if user.is_some() {
         for above in [folder.parent(), Some(folder)].into_iter().flatten() {
@@ -62,7 +62,7 @@ pub(crate) fn prepare(folder: &Path, user: Option<&User>) -> io::Result<()> {
     Ok(())
 }
 
-/// The user that a task names by name or number; none if there is no such user.
+/// Returns the user with this name or number. `None` if there is no such user.
 pub(crate) fn user(name: &str) -> Option<User> {
     let found = match name.parse() {
         Ok(uid) => User::from_uid(Uid::from_raw(uid)),
@@ -71,29 +71,29 @@ pub(crate) fn user(name: &str) -> Option<User> {
     found.ok().flatten()
 }
 
-/// Number of files that a run has left, in its folder and those below.
+/// Returns the number of files in a folder and its subfolders.
 pub(crate) fn count(folder: &Path) -> u32 {
     let size = Tree::open(folder).and_then(|tree| tree.size()).unwrap_or_default();
     u32::try_from(size.files).unwrap_or(u32::MAX)
 }
 
-/// What a run has left, and where it is kept.
+/// The files that a run has published, and their folder in the history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kept {
     /// Number of files.
     pub(crate) files: u32,
-    /// The folder of history; none if there was nothing.
+    /// The folder in the history. `None` if the run has published nothing.
     pub(crate) folder: Option<PathBuf>,
 }
 
-/// Moves what a run has left to the history. What is about to be moved is noted in the run's own folder first, so that an agent that is
-/// killed in between goes on with it.
+/// Moves the files that a run has published to the history. Records the move in the run's own folder first, so that an agent that is killed
+/// during the move completes it after its restart.
 pub(crate) fn keep(folder: &Path, run: &Path, began: &Zoned) -> io::Result<Kept> {
     let (publish, note) = (folder.join("publish"), run.join(NOTE));
     let kept = if let Some(noted) = noted(run) {
         noted
     } else {
-        // A run of another user may have put a link in its place, which the next run removes.
+        // A run of another user may have replaced the folder with a link. The next run removes the link.
         let is_folder = fs::symlink_metadata(&publish).is_ok_and(|there| there.is_dir());
         let is_empty = !is_folder || fs::read_dir(&publish)?.next().is_none();
         let kept = Kept { files: count(&publish), folder: if is_empty { None } else { Some(free_name(folder, began)?) } };
@@ -113,7 +113,7 @@ pub(crate) fn keep(folder: &Path, run: &Path, began: &Zoned) -> io::Result<Kept>
     Ok(kept)
 }
 
-/// What was noted of a run's files in its folder, when an agent took note of its end.
+/// Reads the record of the move from a run's folder. `None` if [`keep`] has not been called for the run.
 pub(crate) fn noted(run: &Path) -> Option<Kept> {
     serde_json::from_slice(&fs::read(run.join(NOTE)).ok()?).ok()
 }
@@ -122,7 +122,7 @@ fn name_of(path: Option<&Path>) -> &str {
     path.and_then(|path| path.file_name()?.to_str()).unwrap_or_default()
 }
 
-/// A month of the history.
+/// The folder of a month in the history.
 struct Month<'a> {
     name: &'a str,
     history: Held,
@@ -130,13 +130,13 @@ struct Month<'a> {
 }
 
 impl<'a> Month<'a> {
-    /// Opens it, made if it isn't there. Others read there, whatever the agent's umask is.
+    /// Opens the folder, and creates it if it doesn't exist. Other users can read it, whatever the agent's umask is.
     fn open(folder: &Path, name: &'a str) -> io::Result<Self> {
         let is_new = !folder.join("history").join(name).exists();
         let history = Held::open(folder)?.below("history")?;
         let month = history.below(name)?;
         if is_new {
-            // Another user's folder keeps the mode that this user gave it.
+            // Setting the mode fails for a folder of another user, which then keeps its mode.
             for made in [&history, &month] {
                 let _ = made.set_mode(0o755);
             }
@@ -144,9 +144,10 @@ impl<'a> Month<'a> {
         Ok(Self { name, history, folder: month })
     }
 
-    /// Makes each file that is kept reachable by its name and the minute, `price.202611211030.json`. Of two runs in a minute the later one is meant.
+    /// Links each file by its name and the minute of the run's start, such as `price.202611211030.json`. If two runs start in the same minute,
+    /// the link points to the file of the later run.
     fn link(&self, place: &Path, kept: &str, began: &Zoned) -> io::Result<()> {
-        // A run of another user may have put a link in the place of what was moved.
+        // A run of another user may have replaced the moved folder with a link.
         if !fs::symlink_metadata(place)?.is_dir() {
             return Ok(());
         }
@@ -173,7 +174,7 @@ impl<'a> Month<'a> {
         Ok(())
     }
 
-    /// A name in it that is not taken yet.
+    /// Returns a folder name that is not in use yet.
     fn free_name(&self, began: &Zoned) -> String {
         let name = began.strftime("%d_%H%M%S").to_string();
         let is_free = |name: &String| fs::symlink_metadata(self.folder.path().join(name)).is_err();
@@ -182,7 +183,7 @@ impl<'a> Month<'a> {
     }
 }
 
-/// A folder of history that is not there yet.
+/// Returns the path of a history folder that doesn't exist yet.
 fn free_name(folder: &Path, began: &Zoned) -> io::Result<PathBuf> {
     let month = began.strftime("%Y%m").to_string();
     let name = Month::open(folder, &month)?.free_name(began);

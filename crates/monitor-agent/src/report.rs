@@ -1,5 +1,5 @@
-//! A thread that sends what waits in the outbox to the server, again and again until it is taken; and then what the launchers of runs have
-//! left in the spool because the server was away.
+//! A thread that sends the events in the outbox to the server, and retries until the server accepts them. It then sends the events that
+//! launchers of runs wrote to the spool while the server was unreachable.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -19,26 +19,27 @@ use crate::outbox::{Outbox, alert};
 use crate::random::random;
 use crate::telling::Telling;
 
-/// A database that can't be read or written now is asked again after so long.
+/// Time until the next attempt if the database can't be read or written.
 const STUCK: Duration = Duration::from_secs(1);
 
-/// Between two looks into the spool.
+/// Minimum time between two scans of the spool.
 const ADOPT: Duration = Duration::from_secs(5);
 
-/// The thread's ear.
+/// Controls the thread.
 #[derive(Debug)]
 pub(crate) struct Reporter {
-    /// Dropped at the end: then the thread ends when nothing waits any more.
+    /// Wakes the thread. Dropping it ends the thread after it has sent the pending events.
     wake: Sender<()>,
-    /// Closed when the thread has ended.
+    /// Disconnected once the thread has ended.
     ended: Receiver<()>,
-    /// True while the agent's own events wait: they would replace the pauses that the server has, before it has answered.
+    /// True while the agent's own events are held back. Sent before the server has answered with its knowledge of the agent, they would replace
+    /// the pauses that the server stores.
     is_held: Arc<AtomicBool>,
 }
 
 impl Reporter {
-    /// Starts the thread of the agent `agent`, with a connection of its own to the agent's database. `spool` is where launchers leave what they
-    /// can't send. If `is_held`, the agent's own events wait for [`release`](Self::release).
+    /// Starts the thread of the agent `agent`. The thread opens its own connection to the agent's database. Launchers store events that they
+    /// can't send in the folder `spool`. If `is_held` is true, the agent's own events wait for [`release`](Self::release).
     pub(crate) fn start(agent: String, data: PathBuf, client: Client, spool: Option<PathBuf>, is_held: bool) -> Result<Self, AgentError> {
         let is_held = Arc::new(AtomicBool::new(is_held));
         let held = is_held.clone();
@@ -70,19 +71,19 @@ impl Reporter {
         Ok(Self { wake, ended, is_held })
     }
 
-    /// Sends the agent's own events from now on.
+    /// Starts to send the agent's own events.
     pub(crate) fn release(&self) {
         if self.is_held.swap(false, Ordering::AcqRel) {
             self.wake();
         }
     }
 
-    /// Something waits.
+    /// Wakes the thread, because the outbox contains new events.
     pub(crate) fn wake(&self) {
         let _ = self.wake.send(());
     }
 
-    /// Waits until all that waits is sent, for so long at most. The rest waits for the next start.
+    /// Waits until all pending events are sent, for at most `longest`. The next start sends the rest.
     pub(crate) fn end(self, longest: Duration) {
         self.wake();
         drop(self.wake);
@@ -90,7 +91,7 @@ impl Reporter {
     }
 }
 
-/// Sends all that waits. Returns true if something may be left, for the database can't be read or written now.
+/// Sends all events in the outbox. Returns true if events may be left because the database can't be read or written now.
 async fn empty(database: &mut Database, client: &Client, told: &mut Telling, clock: &mut ClockAlert) -> bool {
     let mut outbox = Outbox::new(database);
     let way = ToServer::new(client);
@@ -125,7 +126,8 @@ async fn empty(database: &mut Database, client: &Client, told: &mut Telling, clo
     outbox.is_stuck()
 }
 
-/// Sends what programs that are gone have left in the spool. What the server doesn't take now stays for another time.
+/// Sends the events that ended programs have left in the spool. Stops at a batch that the server doesn't accept now; it stays in the spool for
+/// the next scan.
 async fn adopt(spool: &Path, client: &Client) -> Result<(), SpoolError> {
     let Some(spool) = Spool::existing(spool)? else { return Ok(()) };
     for worker in spool.dead()? {
@@ -151,14 +153,14 @@ async fn adopt(spool: &Path, client: &Client) -> Result<(), SpoolError> {
     Ok(())
 }
 
-/// The alert about a clock that differs from the server's, raised once until the server accepts events again.
+/// The alert about a clock that differs from the server's. Raised once, and again only after the server has accepted events in between.
 struct ClockAlert {
     agent: String,
     is_raised: bool,
 }
 
 impl ClockAlert {
-    /// Raises the alert by a notification of its own, which the server accepts with any time.
+    /// Raises the alert with a separate notification, which the server accepts with any time.
     async fn raise(&mut self, client: &Client, server_us: u64) {
         if self.is_raised {
             return;
@@ -189,10 +191,10 @@ fn tell(told: &mut Telling, why: &str) {
     }
 }
 
-/// The way of batches to the server.
+/// Sends batches to the server.
 struct ToServer<'a> {
     client: &'a Client,
-    /// The server's time, if it has refused the last batch because an event is dated ahead of that.
+    /// The server's time, if it refused the last batch because the date of an event is ahead of this time.
     server_time_us: Cell<Option<u64>>,
 }
 

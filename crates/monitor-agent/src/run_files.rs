@@ -1,4 +1,4 @@
-//! Orders about files, which need no main loop: the output of runs and their publications.
+//! Executes orders that don't need the main loop: orders about the output of runs and their publications.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use crate::data::Database;
 use crate::output;
 use crate::publication::{PublishError, beginning, compare, files};
 
-/// Largest number of files in one answer, and largest number of bytes of their paths. An answer has at most 1 MiB, and JSON may need six bytes for one.
+/// Maximum number of files in one answer, and maximum number of bytes of their paths. An answer has at most 1 MiB, and JSON may need six bytes
+/// for one.
 const MOST_FILES: usize = 1_000;
 const MOST_PATHS: usize = 96 << 10;
 /// Largest part of a file that is returned, in bytes.
@@ -19,10 +20,10 @@ const MOST_COMPARED: u64 = 256 << 20;
 /// Largest number of publications, and of folders of the history, in one answer.
 const MOST_LISTED: u32 = 200;
 
-/// Executes an order about output or publications, and returns the answer. Reads files, so that it blocks.
+/// Executes an order about output or publications, and returns the answer. Blocks while it reads files.
 ///
 /// # Errors
-/// The reason why the order is refused.
+/// Returns the reason why the order is refused.
 pub(crate) fn look(data: &Path, agent: &str, by: &str, order: AgentOrder) -> Result<Value, String> {
     let value = match order {
         AgentOrder::Log { run, offset } => serde_json::to_value(output::piece(&data.join("runs"), &run, offset)?),

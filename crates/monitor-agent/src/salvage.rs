@@ -1,4 +1,4 @@
-//! Gets out of a damaged database what can be read, into a new one.
+//! Copies the readable rows of a damaged database to a new one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::error::AgentError;
 use crate::folder::{self, DATABASE, is_running};
 use crate::rebuilt::REBUILT;
 
-/// Tables whose rows are copied, with the columns that number them. What somebody asked of the agent is not: it is over.
+/// Tables whose rows are copied, with the columns that number them. Requests to the agent are not copied, because their senders no longer wait.
 const COPIED: [(&str, &str); 9] = [
     ("task", "rowid"),
     ("version", "rowid"),
@@ -26,22 +26,23 @@ const COPIED: [(&str, &str); 9] = [
     ("publication", "number"),
 ];
 
-/// What was got out.
+/// Result of [`salvage`].
 #[derive(Debug)]
 pub struct Salvaged {
-    /// Where it is.
+    /// Path of the new database.
     pub database: PathBuf,
-    /// Rows by table.
+    /// Number of copied rows by table.
     pub rows: Vec<(&'static str, u64)>,
-    /// Tables of which not all rows could be read.
+    /// Tables with rows that could not be read.
     pub damaged: Vec<&'static str>,
 }
 
-/// Gets out of a damaged database what can be read, into a new folder of an agent. `damaged` is the file, or the folder of an agent that doesn't run.
-/// The file stays as it is. An agent that goes on with the new folder starts nothing that was due before now.
+/// Copies the readable rows of a damaged database to a new agent folder. `damaged` is the path of the database file, or of the folder of an
+/// agent that isn't running. The damaged file is not changed. An agent that is started with the new folder starts no run that was due before
+/// now.
 ///
 /// # Errors
-/// When an agent works with the database, there is none, the new folder has one, or nothing can be read.
+/// Returns an error if an agent uses the database, there is no database, the new folder already contains one, or nothing can be read.
 pub fn salvage(damaged: &Path, into: &Path) -> Result<Salvaged, AgentError> {
     let file = if damaged.is_dir() { damaged.join(DATABASE) } else { damaged.to_owned() };
     let foreign = |path: &Path, why: &str| AgentError::Foreign { path: path.to_owned(), why: why.to_owned() };
@@ -67,7 +68,7 @@ pub fn salvage(damaged: &Path, into: &Path) -> Result<Salvaged, AgentError> {
     result
 }
 
-/// Opens the copy, with the tables that this version knows.
+/// Opens the copy and migrates it to the current schema.
 fn open(copy: &Path, file: &Path) -> Result<Connection, AgentError> {
     let failed = |source| AgentError::database(file, source);
     let connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -91,7 +92,7 @@ fn copy_all(from: &Connection, into: &Path) -> Result<Salvaged, AgentError> {
         data::remove(to, REBUILT)?;
         Ok(damaged)
     })?;
-    // Another agent may have decided since: what was due until now is over, and what waited is given up.
+    // Another agent may have made decisions since the damage. Therefore due times up to now count as decided, and waiting runs are given up.
     let (mut ledger, now) = (database.load()?.ledger, Timestamp::now());
     for task in ledger.tasks.values_mut() {
         task.until = task.until.max(now);

@@ -1,7 +1,9 @@
-//! The agent's Unix socket, over which a run has the agent publish: one that runs as another user, who may not open the agent's database, and
-//! one whose target wants secrets that only the agent has. The kernel names the user of a connection (`SO_PEERCRED`), who may publish for runs
-//! of the same user alone, as long as they run, and nothing but what lies in their own folder. Each user has a limited number of connections, so
-//! that no user can keep others from publishing.
+//! The agent's Unix socket for publishing. Two kinds of runs use it: runs of another user, who may not open the agent's database, and runs that
+//! publish to a target whose secrets only the agent can read.
+//!
+//! The kernel reports the user of each connection (`SO_PEERCRED`). A user can publish only for runs of the same user, only while they run, and
+//! only files in the publish folder of the run's task. Root can publish for every run. The number of connections per user is limited, so that
+//! no user can prevent others from publishing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,23 +22,23 @@ use crate::data::Database;
 use crate::publication::PublishError;
 use crate::publish;
 
-/// A request has no more bytes.
+/// Maximum size of a request in bytes.
 const LONGEST: u64 = 4 << 10;
-/// An answer has no more bytes.
+/// Maximum size of an answer in bytes.
 const LONGEST_ANSWER: u64 = 64 << 10;
-/// Time that a caller has to send its request.
+/// Timeout of each single read or write of the agent on a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections of one user at the same time.
+/// Maximum number of open connections per user.
 const MOST_OF_USER: usize = 16;
-/// Connections of all users.
+/// Maximum number of open connections of all users.
 const MOST: usize = 256;
-/// How long `monitor publish` tries again while its user has too many connections.
+/// Maximum time that `monitor publish` retries while its user has too many connections.
 const BUSY: Duration = Duration::from_secs(60);
-/// How long `monitor publish` waits for an agent that is being restarted.
+/// Maximum time that `monitor publish` waits for an agent that is restarting.
 const RESTART: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What a run asks for.
+/// A request to publish the files of a run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
@@ -44,25 +46,25 @@ struct Request {
     target: String,
 }
 
-/// What became of it.
+/// The agent's reply to a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Reply {
     Done(Box<BatchPublication>),
     Refused(String),
-    /// There are too many connections. Nothing was done.
+    /// Too many connections are open. The request was not read.
     Busy(String),
 }
 
-/// The socket of an agent, in the folder above the tasks' own: the user of a task may enter it.
+/// Returns the path of an agent's socket. It is in the folder above the task folders, because the user of a task may enter this folder.
 pub(crate) fn path(home: &Path, agent: &str) -> PathBuf {
     home.join(format!(".agent-{}.sock", agent.replace('/', "_")))
 }
 
-/// Publishes the files of a run to a target of its task, by way of the agent.
+/// Asks the agent to publish the files of a run to a target of its task.
 ///
 /// # Errors
-/// When the agent is not there, refuses, or ends meanwhile.
+/// Returns an error if the agent doesn't answer, refuses the request, or ends before it replies.
 pub fn publish_by(socket: &Path, run: &str, target: &str) -> io::Result<BatchPublication> {
     let begun = Instant::now();
     loop {
@@ -85,7 +87,7 @@ fn try_publish(socket: &Path, run: &str, target: &str) -> io::Result<Reply> {
     };
     let mut request = serde_json::to_vec(&Request { run: run.to_owned(), target: target.to_owned() })?;
     request.push(b'\n');
-    // A busy agent answers and closes without reading, which may be an error here; its answer is there all the same.
+    // A busy agent replies and closes the connection without reading the request. Writing may then fail, but the reply can still be read.
     let _ = stream.write_all(&request);
     let mut answer = Vec::new();
     let _ = stream.take(LONGEST_ANSWER).read_to_end(&mut answer);
@@ -93,7 +95,7 @@ fn try_publish(socket: &Path, run: &str, target: &str) -> io::Result<Reply> {
     serde_json::from_slice(&answer).map_err(ended)
 }
 
-/// What answers at the socket.
+/// Serves the requests at the socket.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     pub(crate) agent: String,
@@ -102,7 +104,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Begins to listen. An agent that can't is of use all the same.
+    /// Starts to listen. If that fails, logs a warning; the agent works without the socket.
     pub(crate) fn start(self) {
         let path = path(&self.home, &self.agent);
         let bound = listen(&path).and_then(|listener| {
@@ -175,7 +177,10 @@ fn answer(mut stream: &UnixStream, reply: &Reply) {
 struct Connections(Arc<Mutex<HashMap<Uid, usize>>>);
 
 impl Connections {
-    /// Counts a connection until the result is dropped.
+    /// Counts a connection until the returned value is dropped.
+    ///
+    /// # Errors
+    /// Returns the reason if the user, or all users together, have too many connections.
     fn add(&self, user: Uid) -> Result<Counted, String> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.get(&user).is_some_and(|count| *count >= MOST_OF_USER) {
@@ -191,7 +196,7 @@ impl Connections {
     }
 }
 
-/// A connection that is counted.
+/// A counted connection. Dropping it ends the count.
 struct Counted {
     connections: Connections,
     user: Uid,
@@ -207,7 +212,7 @@ impl Drop for Counted {
     }
 }
 
-/// Listens at a path, at which an agent that has ended may have listened.
+/// Listens at a path. Removes the socket file of an earlier agent first.
 fn listen(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -215,7 +220,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     }
     fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
     let listener = UnixListener::bind(path)?;
-    // Anybody may call; who it is the kernel says.
+    // Every user may connect. The kernel identifies the user.
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
     Ok(listener)
 }
@@ -231,7 +236,7 @@ mod tests {
         let listener = listen(&path).unwrap();
         let publisher = Publisher { agent: "a".to_owned(), data: folder.path().join("none"), home: folder.path().to_owned() };
         std::thread::spawn(move || publisher.serve(&listener));
-        // They are closed when they have said nothing for 10 seconds.
+        // The agent closes connections that send nothing for 10 seconds.
         let idle: Vec<UnixStream> = (0..MOST_OF_USER).map(|_| UnixStream::connect(&path).unwrap()).collect();
         let mut answer = String::new();
         UnixStream::connect(&path).unwrap().read_to_string(&mut answer).unwrap();

@@ -1,4 +1,4 @@
-//! A run of a task as a command: what is run, where, with what in its environment, and under which ids it is recorded.
+//! Builds the command of a run: program, working folder, environment, and the ids that the run is recorded under.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,10 +13,10 @@ use monitor_wire::{Kind, ProcessId, ProcessStarted, RootId};
 
 use crate::publish;
 
-/// Programs that a task's folder may begin with, and what runs them.
+/// Files that start a task without a command, and the program that runs each of them.
 const ENTRIES: [(&str, Option<&str>); 3] = [("index.js", Some("node")), ("main.py", Some("python3")), ("run.sh", Some("sh"))];
-/// The file that has the task's own settings, as JSON. The folders of runs are readable by the agent's user alone, so that a run of another user
-/// has it in the task's folder.
+/// Returns the path of the file with the task's own settings, as JSON. Only the agent's user can read the folders of runs. For a run of another
+/// user, the file is therefore in the task's folder.
 pub(crate) fn config_file(definition: &Definition, run: &RunId, home: &Path, runs: &Path) -> PathBuf {
     match definition.user {
         None => runs.join(run.to_string()).join("config.json"),
@@ -24,10 +24,11 @@ pub(crate) fn config_file(definition: &Definition, run: &RunId, home: &Path, run
     }
 }
 
-/// The command of a run that the agent of this name starts. `home` has the tasks' folders, `runs` those of the runs.
+/// Builds the command of a run for the agent with the name `agent`. `home` contains the folders of tasks, `runs` the folders of runs. `output`
+/// is the maximum number of output bytes to keep.
 ///
 /// # Errors
-/// When nothing says what is to be run.
+/// Returns an error if the task has no command and its folder contains no program to run.
 pub(crate) fn spec(
     definition: &Definition,
     run: &ledger::Run,
@@ -39,7 +40,7 @@ pub(crate) fn spec(
     let (mut command, cwd) = match &definition.program {
         Program::Command { command } => (command.iter().map(OsString::from).collect(), folder.clone()),
         Program::Shell { shell } => (["sh", "-c", shell, "sh"].map(OsString::from).to_vec(), folder.clone()),
-        // As `node task/gold/index.js` in the folder above.
+        // Run like `node task/gold/index.js` in `home`.
         Program::Folder {} => (entry(&folder)?, home.to_owned()),
     };
     command.extend(run.trigger.args().iter().map(OsString::from));
@@ -95,7 +96,7 @@ pub(crate) fn spec(
     })
 }
 
-/// The fields of a run's process.
+/// Returns the fields of a run's process.
 fn fields(definition: Option<&Definition>, run: &ledger::Run, agent: &str) -> BTreeMap<String, String> {
     let mut fields = BTreeMap::from([
         ("task.name".to_owned(), run.id.task.clone()),
@@ -111,7 +112,7 @@ fn fields(definition: Option<&Definition>, run: &ledger::Run, agent: &str) -> BT
     fields
 }
 
-/// The start of a run that no launcher was started for: it has the fields and links that a launcher records.
+/// Returns the start event of a run that has no launcher. It has the same fields and links that a launcher records.
 pub(crate) fn start(definition: Option<&Definition>, run: &ledger::Run, agent: &str) -> ProcessStarted {
     let wire_link = |Link { root_id, process_id, relation }| {
         Some(monitor_wire::Link { root_id: root_id.parse().ok()?, id: process_id.parse().ok()?, relation })
@@ -125,7 +126,7 @@ pub(crate) fn start(definition: Option<&Definition>, run: &ledger::Run, agent: &
     }
 }
 
-/// The run that a run repeats, or that it was triggered by.
+/// Returns a link to the run that this run repeats, or that triggered it.
 fn links(run: &ledger::Run) -> Vec<Link> {
     let is_again = run.repeats.is_some() || matches!(run.trigger, Trigger::Retry { .. });
     let relation = if is_again { "retry_of" } else { "triggered_by" };
@@ -137,19 +138,19 @@ fn links(run: &ledger::Run) -> Vec<Link> {
     other.map(link).into_iter().collect()
 }
 
-/// The ids that a run's process is recorded under.
+/// Returns the ids of a run's process.
 pub(crate) fn ids(run: &RunId) -> ProcessIds {
     ProcessIds { root_id: format!("{:032x}", run.root_id()), process_id: format!("{:016x}", run.process_id()) }
 }
 
-/// The same as ids of events.
+/// Returns the ids of a run's process in the form used by events.
 pub(crate) fn wire_ids(run: &RunId) -> (RootId, ProcessId) {
-    // The number of a process is never zero.
+    // Neither id of a run is zero.
     let ids = RootId::new(run.root_id()).zip(ProcessId::new(run.process_id()));
     ids.expect("a run has ids")
 }
 
-/// What a task's folder begins with: one of [`ENTRIES`], or the only executable.
+/// Returns the command that runs the program in a task's folder: the first existing file of [`ENTRIES`], otherwise the only executable file.
 fn entry(folder: &Path) -> Result<Vec<OsString>, String> {
     let known = ENTRIES.iter().map(|(file, program)| (folder.join(file), *program)).find(|(path, _)| path.is_file());
     if let Some((path, program)) = known {

@@ -1,12 +1,12 @@
-//! When a trouble that goes on is told again.
+//! Limits how often a persistent error is logged.
 
 use std::time::{Duration, Instant};
 
-/// A trouble is told again after so long, then after twice as long, and so on.
+/// Time until the same error is logged again. The time doubles after each repetition, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// A trouble that goes on: it is told when it begins, when its words change, and then less and less often.
+/// A persistent error. It is logged when it begins, when its text changes, and then at increasing intervals.
 #[derive(Debug, Default)]
 pub(crate) struct Telling(Option<Told>);
 
@@ -18,7 +18,7 @@ struct Told {
 }
 
 impl Telling {
-    /// Returns true if the trouble is to be told now.
+    /// Returns true if the error should be logged now.
     pub(crate) fn is_due(&mut self, words: &str, now: Instant) -> bool {
         let pause = match &self.0 {
             Some(told) if told.words == words && now < told.at + told.pause => return false,
@@ -29,7 +29,7 @@ impl Telling {
         true
     }
 
-    /// The trouble is over. Returns true if it was told.
+    /// Ends the error. Returns true if it was logged.
     pub(crate) fn is_over(&mut self) -> bool {
         self.0.take().is_some()
     }

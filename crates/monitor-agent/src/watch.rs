@@ -1,4 +1,4 @@
-//! Asks the kernel whether a folder has changed, so that thousands of files need not be looked at each second.
+//! Uses inotify to detect changes in a folder, so that the agent doesn't have to read thousands of files every second.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -8,8 +8,8 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{FsWord, stat, statfs};
 use rustix::io::{Errno, read};
 
-/// File systems whose changes this kernel makes itself, by their numbers in `statfs(2)`. On others, those of the network above all, files
-/// change without a word.
+/// File systems that only this kernel changes, by their magic numbers in `statfs(2)`. On other file systems, such as network file systems,
+/// files can change without an inotify event.
 const LOCAL: [FsWord; 7] = [
     0xef53,      // ext2, ext3, ext4
     0x5846_5342, // XFS
@@ -20,20 +20,20 @@ const LOCAL: [FsWord; 7] = [
     0x794c_7630, // overlayfs: what containers write is theirs alone
 ];
 
-/// A folder is looked at so often even if nothing was told of it: what is written into memory that maps a file isn't told.
+/// Maximum time between two reads of a folder, even without an event. Writes through a memory mapping cause no event.
 const ANYWAY: Duration = Duration::from_secs(60);
 
-/// The watch over one folder, until something changes in it.
+/// A watch on a folder. It detects the first change, and is then replaced by a new watch.
 #[derive(Debug)]
 pub(crate) struct Watch {
     events: OwnedFd,
-    /// Which folder it is: the path may lead to another one by now.
+    /// Device and inode of the folder, because the path may lead to a different folder later.
     folder: (u64, u64),
     since: Instant,
 }
 
 impl Watch {
-    /// Watches a folder from now on. None if its file system doesn't tell, or the kernel has no more watches to give.
+    /// Starts to watch a folder. `None` if its file system doesn't report all changes, or the limit on inotify watches is reached.
     pub(crate) fn over(folder: &Path) -> Option<Self> {
         let changes = WatchFlags::CREATE
             | WatchFlags::DELETE
@@ -47,20 +47,22 @@ impl Watch {
             return None;
         }
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        // If the path is given to another folder in between, the number is of the old one, and the first question finds that out.
+        // If the path leads to a different folder after this call, the recorded identity belongs to the old folder. The first call of
+        // `is_quiet` then detects the difference.
         let before = identity(folder)?;
         inotify::add_watch(&events, folder, changes).ok()?;
         Some(Self { events, folder: before, since: Instant::now() })
     }
 
-    /// Returns true if the path still leads to the folder, and nothing in it has changed, for a minute at most.
+    /// Returns true if the path still leads to the folder and nothing in the folder has changed. Returns false once the watch is older than 60
+    /// seconds.
     pub(crate) fn is_quiet(&self, folder: &Path) -> bool {
         let is_untold = matches!(read(&self.events, &mut [0; 512]), Err(Errno::AGAIN));
         is_untold && identity(folder) == Some(self.folder) && self.since.elapsed() < ANYWAY
     }
 }
 
-/// Which file or folder a path leads to.
+/// Returns the device and inode of a file or folder. `None` if it can't be read.
 pub(crate) fn identity(folder: &Path) -> Option<(u64, u64)> {
     stat(folder).ok().map(|found| (found.st_dev, found.st_ino))
 }

@@ -1,4 +1,4 @@
-//! A server from its address and folder to its end.
+//! The server: opens its address and data folder, serves requests, and stops.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -27,7 +27,7 @@ use crate::retention::AgeClock;
 use crate::store::space::make_room_to_start;
 use crate::store::{Opened, Queries, SqliteStore, Store, StoreError};
 
-/// Listens, with its database open, and waits to be run.
+/// A server that listens and has its database open. [`run`](Self::run) serves the requests.
 pub struct Server {
     listener: TcpListener,
     config: Arc<Config>,
@@ -37,25 +37,25 @@ pub struct Server {
     access: Arc<Access>,
     tls: Option<Tls>,
     oidc: Option<Oidc>,
-    /// What ages of trees are counted by.
+    /// Clock for the ages of trees.
     ages: Arc<AgeClock>,
     commands: Arc<Commands>,
-    /// Where what has ended is sent on.
+    /// Receiver that ended processes are forwarded to, as OTLP spans.
     target: Option<Target>,
-    /// Cancelled when the server is to stop.
+    /// Cancelled when the server must stop.
     stopping: CancellationToken,
     clock: Clock,
-    /// Told of whatever is stored: it may matter to an alert.
+    /// Notified of each change in the database, so that alerts are evaluated.
     signal: Arc<Notify>,
-    /// How its duties go.
+    /// States of the server's duties.
     board: Board,
 }
 
-/// Why a server did not begin, or did not go on.
+/// Error of a server that can't start, or stops unexpectedly.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Others than this machine could reach it.
+    /// Other machines could reach the server, and it has no tokens or users.
     #[error(
         "refused to listen on {address}{}: others than this machine reach it, and there are no tokens or users in {folder} yet. Make one \
          with `monitor token create NAME --scope ingest,read --data {folder}` or `monitor user add NAME --role admin --data {folder}`, listen on 127.0.0.1, or say --insecure \
@@ -64,12 +64,12 @@ pub enum ServeError {
     NotLoopback {
         /// The address.
         address: SocketAddr,
-        /// The name that it has for others.
+        /// Public address of the server, if it is set.
         public_url: Option<Url>,
-        /// Where tokens and users would be.
+        /// Data folder, which would contain the tokens and users.
         folder: PathBuf,
     },
-    /// Another program has the port.
+    /// Another program uses the port.
     #[error("{address} is in use by another program, maybe by another server: stop that one, or choose another address with --listen")]
     PortInUse {
         /// The address.
@@ -80,34 +80,34 @@ pub enum ServeError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// Cause of the error.
         source: io::Error,
     },
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// TLS can't be spoken.
+    /// The TLS certificate or key can't be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Tokens and users can't be used.
+    /// The database of tokens and users can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// Nobody can log in by a provider.
+    /// The OpenID Connect settings can't be used.
     #[error(transparent)]
     Oidc(#[from] OidcError),
-    /// What has ended can't be sent on.
+    /// Ended processes can't be forwarded.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// A task of the server ended before its time.
+    /// A task of the server panicked or was cancelled.
     #[error("a task of the server broke off")]
     Broken(#[from] tokio::task::JoinError),
 }
 
 impl Server {
-    /// Takes the address and opens the database.
+    /// Binds the address and opens the database.
     ///
     /// # Errors
-    /// When the address is refused or taken, or the database can't be used.
+    /// Returns an error if the address is refused or in use, or the database can't be used.
     pub async fn bind(mut config: Config) -> Result<Self, ServeError> {
         let (address, clock) = (config.listen, Clock::system());
         let (folder, times) = (config.data.clone(), clock.clone());
@@ -151,7 +151,7 @@ impl Server {
         })
         .await??;
         if let Err(error) = access.write_local(&url_of(config.listen, tls.is_some())) {
-            // It serves all the same: what is on a full disk must be reached to be deleted.
+            // Start anyway: on a full disk, the server must be reachable so that data can be deleted.
             let error = monitor_http::with_causes(&error);
             tracing::warn!(%error, "commands on this machine don't find this server's token: those that change something want another one");
         }
@@ -162,7 +162,7 @@ impl Server {
         let allowed = config.commands.clone();
         let opened = tokio::task::spawn_blocking(move || Commands::open(&folder, of_store, times, until, max_channels, allowed));
         let commands = Arc::new(opened.await??);
-        // On a full disk, what was released for the start and not needed goes back to the reserve before others take it.
+        // On a full disk, return the part of the reserve that the start did not need, before other programs use the space.
         let of_store = store.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || of_store.look(true)).await? {
             tracing::debug!(%error, "the database is not well at the start");
@@ -199,19 +199,19 @@ impl Server {
         })
     }
 
-    /// A duty that whoever runs the server does, shown with the server's own.
+    /// Adds a duty that the caller performs. It is shown together with the server's own duties.
     pub fn duty(&self, name: &'static str) -> Arc<Duty> {
         let duty = Arc::new(Duty::new(name, self.clock.clone()));
         self.board.put(duty.clone());
         duty
     }
 
-    /// Where it listens; the real port where port 0 was asked for.
+    /// Returns the address that the server listens on. If port 0 was requested, contains the actual port.
     pub fn local_addr(&self) -> SocketAddr {
         self.config.listen
     }
 
-    /// The link to the page.
+    /// Returns the URL of the page.
     pub fn page_url(&self) -> String {
         match &self.config.public_url {
             Some(url) => format!("{}/tasks", url.as_str().trim_end_matches('/')),
@@ -281,7 +281,7 @@ impl Server {
         };
         all_duties::begin(&mut duties, &Arc::new(parts));
         let (changing, senders) = (app.changing.clone(), [app.otlp.clone(), app.pings.clone()]);
-        // So that the first request already sees the channels of the file.
+        // The first request must already see the channels in `alerts.toml`.
         alerts.first_read().await;
         let serve = http::serve(listener, http::router(app), &config, room, tls, stopping.clone());
         let stop = async {
@@ -303,12 +303,12 @@ impl Server {
     }
 }
 
-/// By which people reach it.
+/// Returns the public URL of the server.
 fn public_url(config: &Config, is_tls: bool) -> Url {
     config.public_url.clone().unwrap_or_else(|| url_of(config.listen, is_tls))
 }
 
-/// By which it is reached on its own machine.
+/// Returns the URL of the server on its own machine.
 fn url_of(listen: SocketAddr, is_tls: bool) -> Url {
     format!("http{}://{}/", if is_tls { "s" } else { "" }, reachable(listen)).parse().expect("an address makes a URL")
 }
@@ -317,7 +317,7 @@ fn public(url: Option<&Url>) -> String {
     url.map(|url| format!(" as {url}")).unwrap_or_default()
 }
 
-/// A server on all addresses is reached from its own machine by loopback.
+/// Replaces an unspecified address with loopback: a server that listens on all addresses is reached there from its own machine.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -382,7 +382,7 @@ mod tests {
         let (address, store) = (server.local_addr(), server.store.clone());
         let batches: Vec<_> = parse("started 1").into_iter().map(|batch| Arc::new(batch.into())).collect();
         store.append(&batches, 0).unwrap();
-        // Each reader is held in the middle of an answer.
+        // Block each reader in the middle of a query.
         let (begun, mut all_begun) = tokio::sync::mpsc::unbounded_channel();
         let hold = || {
             let (gate, closed) = mpsc::channel::<()>();
@@ -400,7 +400,7 @@ mod tests {
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
-        // What systemd is told waits for a reader: here it would begin the server anew if that took longer than it allows.
+        // The watchdog check waits for a reader. If that takes longer than `WatchdogSec=`, systemd restarts the server.
         let (told, queries) = (Ingest::start(store.clone(), |_| ()), store.clone());
         let works = tokio::spawn(async move { crate::watchdog::works(&told, &(queries as Arc<dyn Queries>)).await });
         let mut searches = Vec::new();

@@ -1,5 +1,5 @@
-//! The files of publications and of the history: listed, read and compared. Links are named and never followed: what a run leaves may lead
-//! anywhere.
+//! Lists, reads and compares the files of publications and of the history. Links are listed but not followed, because a run can create links to
+//! any path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -8,46 +8,47 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{Kind, Tree};
 
-/// Most files of a folder that are looked at.
+/// Maximum number of files listed per folder.
 const MOST_FILES: usize = 100_000;
-/// Files are compared in pieces of this size.
+/// Buffer size for comparing files, in bytes.
 const PIECE: usize = 64 << 10;
 
 /// A file below a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRow {
-    /// Its size; of a link the length of its text.
+    /// Size in bytes. For a link, the length of its target path.
     pub bytes: u64,
-    /// Where it leads, if it is a link.
+    /// Target path, if it is a link.
     pub link: Option<PathBuf>,
 }
 
 /// Files below a folder, by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
-    /// Files, at most 100,000.
+    /// Up to 100,000 files.
     pub files: BTreeMap<String, FileRow>,
-    /// There are more.
+    /// True if the folder contains more files.
     pub is_cut: bool,
 }
 
 /// A file that differs between two folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its path.
+    /// Path below the folders.
     pub path: String,
-    /// `added`, `removed`, `changed`; or `unknown`: the sizes are the same, and the contents were too much to compare.
+    /// `added`, `removed`, `changed` or `unknown`. `unknown` means that the sizes are equal, and comparing the contents would exceed the
+    /// budget.
     pub what: &'static str,
-    /// Its size in the first folder.
+    /// Size in the first folder.
     pub before: Option<u64>,
-    /// Its size in the other one.
+    /// Size in the second folder.
     pub after: Option<u64>,
 }
 
-/// The files below a folder.
+/// Lists the files below a folder.
 ///
 /// # Errors
-/// When a folder can't be read.
+/// Returns an error if a folder can't be read.
 pub fn files(folder: &Path) -> io::Result<Files> {
     let mut found = Files::default();
     Tree::open(folder)?.walk(&mut |entry| {
@@ -65,10 +66,10 @@ pub fn files(folder: &Path) -> io::Result<Files> {
     Ok(found)
 }
 
-/// The beginning of a file below a folder, at most `most` bytes, and its size.
+/// Returns the first bytes of a file below a folder, at most `most`, and the size of the file.
 ///
 /// # Errors
-/// When there is no such file, it is no file, or a link stands in its path.
+/// Returns an error if there is no such file, it is not a regular file, or its path contains a link.
 pub(crate) fn beginning(folder: &Path, path: &str, most: u64) -> io::Result<(Vec<u8>, u64)> {
     let file = Tree::open(folder)?.file(path)?;
     let size = file.metadata()?.len();
@@ -77,10 +78,11 @@ pub(crate) fn beginning(folder: &Path, path: &str, most: u64) -> io::Result<(Vec
     Ok((bytes, size))
 }
 
-/// Files that differ between two folders, by path. Of files with the same size, the contents are compared, in all at most `budget` bytes.
+/// Returns the files that differ between two folders, sorted by path, and true if the lists were cut. Compares the contents of files that have
+/// the same size, up to `budget` bytes in total.
 ///
 /// # Errors
-/// When a file can't be read.
+/// Returns an error if a file can't be read.
 pub fn compare(one: &Path, other: &Path, budget: u64) -> io::Result<(Vec<Change>, bool)> {
     let (before, after) = (files(one)?, files(other)?);
     let (one, other) = (Tree::open(one)?, Tree::open(other)?);

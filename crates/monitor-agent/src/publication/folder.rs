@@ -1,11 +1,11 @@
-//! A folder as a target: a link that leads to the newest of several folders beside it.
+//! Publishes to a folder. The target is a symbolic link to the newest of several copies next to it.
 //!
 //! ```text
 //! /srv/gold                      -> .gold.published/gold@20261121T023000Z.1
-//! /srv/.gold.published/ID/       a whole copy, which never changes
+//! /srv/.gold.published/ID/       a complete copy, which never changes
 //! ```
-//! The copy is complete and on the disk before the link is replaced by a rename, so that whoever reads finds the old files or the new ones,
-//! whenever this is killed.
+//! A rename replaces the link after the copy is complete and flushed to the disk. A reader therefore sees either all old files or all new
+//! files, even if this program is killed at any point.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -14,17 +14,17 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{Kind, Tree};
 
-/// So many of the newest copies are kept, and the one that is linked to.
+/// Number of copies to keep per target. A folder also keeps the copy that its link points to.
 pub(super) const KEPT: usize = 30;
 
-/// What was copied.
+/// Number of files, and their total size in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
 }
 
-/// The copies of a target. Nobody else changes them or the link meanwhile.
+/// The copies of a target. Holds a lock, so that no other publisher changes the copies or the link.
 #[derive(Debug)]
 pub(super) struct Copies {
     target: PathBuf,
@@ -33,7 +33,7 @@ pub(super) struct Copies {
 }
 
 impl Copies {
-    /// Takes hold of a target, whose folder is made if need be.
+    /// Locks a target. Creates the folder of its copies if it doesn't exist.
     pub(super) fn open(target: &Path) -> io::Result<Self> {
         if !target.is_absolute() {
             return Err(io::Error::other("the folder of a target is to be an absolute path, such as /srv/gold"));
@@ -47,23 +47,23 @@ impl Copies {
         let folder = parent.join(hidden);
         if !folder.is_dir() {
             fs::create_dir_all(&folder)?;
-            // Others read there, whatever the agent's umask is.
+            // Other users must be able to read the copies, whatever the agent's umask is.
             fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
         }
         let lock = File::options().create(true).append(true).open(folder.join(".lock"))?;
         lock.lock()?;
-        // It may have become one while another had the lock.
+        // Check again: the target may have changed while this waited for the lock.
         check(target)?;
         Ok(Self { target: parent.join(name), folder, _lock: lock })
     }
 
-    /// Copies `source`, and returns the copy and its size. Nothing leads to it yet.
+    /// Copies `source`, and returns the path and size of the copy. Doesn't change the link.
     pub(super) fn add(&self, source: &Tree, id: &str) -> io::Result<(PathBuf, Size)> {
         let numbered = (2..).map(|number| format!("{id}-{number}"));
         let is_free = |name: &String| fs::symlink_metadata(self.folder.join(name)).is_err();
         let name = std::iter::once(id.to_owned()).chain(numbered).find(is_free).expect("numbers don't end");
         let part = self.folder.join(".part");
-        // Whoever began it was killed.
+        // A publisher that was killed may have left an incomplete copy.
         remove(&part)?;
         let size = copy(source, &part).inspect_err(|_| drop(remove(&part)))?;
         let copy = self.folder.join(name);
@@ -72,18 +72,18 @@ impl Copies {
         Ok((copy, size))
     }
 
-    /// Makes the target lead to a copy.
+    /// Points the target's link to a copy.
     pub(super) fn switch(&self, copy: &Path) -> io::Result<()> {
         let relative = copy.strip_prefix(self.target.parent().unwrap_or(&self.target)).unwrap_or(copy);
         let next = self.folder.join(".next");
         remove(&next)?;
-        // The link is read from where the target is.
+        // A relative link is resolved from the folder of the target.
         symlink(relative, &next)?;
         fs::rename(&next, &self.target)?;
         sync(self.target.parent().unwrap_or(&self.folder))
     }
 
-    /// Removes the oldest copies. Those that can't be removed stay.
+    /// Removes the oldest copies. A copy that can't be removed stays, and a warning is logged.
     pub(super) fn tidy(&self) {
         let now = linked(&self.target);
         let mut copies: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
@@ -106,13 +106,13 @@ impl Copies {
     }
 }
 
-/// The folder that a target leads to.
+/// Returns the folder that a target's link points to.
 pub(super) fn linked(target: &Path) -> Option<PathBuf> {
     let link = fs::read_link(target).ok()?;
     Some(target.parent()?.join(link))
 }
 
-/// Refuses what is no link.
+/// Returns an error if `target` exists and is not a symbolic link.
 fn check(target: &Path) -> io::Result<()> {
     match fs::symlink_metadata(target) {
         Ok(about) if about.is_symlink() => Ok(()),
@@ -125,7 +125,7 @@ fn check(target: &Path) -> io::Result<()> {
     }
 }
 
-/// Copies a folder with all below it, and has it on the disk. Links are copied as links.
+/// Copies a folder recursively and flushes the copy to the disk. Copies links as links.
 fn copy(from: &Tree, to: &Path) -> io::Result<Size> {
     fs::create_dir(to)?;
     let (mut size, mut folders) = (Size::default(), vec![(to.to_owned(), from.mode()?)]);
@@ -148,7 +148,7 @@ fn copy(from: &Tree, to: &Path) -> io::Result<Size> {
         }
         Ok(true)
     })?;
-    // A folder may be one that nobody writes to.
+    // Set the folders' modes last, because a folder's mode may not permit writing to it.
     for (folder, mode) in folders.iter().rev() {
         sync(folder)?;
         fs::set_permissions(folder, Permissions::from_mode(*mode))?;
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(fs::read_to_string(target.join("newest")).unwrap(), text);
         }
         assert!(!fs::read_link(&target).unwrap().is_absolute(), "it may be moved with its folder");
-        // What was broken off is begun anew.
+        // Leftovers of a publisher that was killed are replaced.
         fs::create_dir_all(home.path().join("srv/.gold.published/.part/day")).unwrap();
         symlink("/nowhere", home.path().join("srv/.gold.published/.next")).unwrap();
         let copies = Copies::open(&target).unwrap();

@@ -1,4 +1,4 @@
-//! What runs publish to the targets of their tasks, and how it is taken back.
+//! Publishes the files of runs to the targets of their tasks, and restores earlier publications.
 
 mod files;
 mod folder;
@@ -26,7 +26,7 @@ pub(crate) use self::tree::Tree;
 use crate::data::Database;
 use crate::error::AgentError;
 
-/// Why something was not published.
+/// Error of a publication.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -36,13 +36,13 @@ pub enum PublishError {
     /// The agent doesn't know the run.
     #[error("the agent knows no run {run:?}")]
     NoRun {
-        /// Its id.
+        /// Id of the run.
         run: String,
     },
     /// The run has ended.
     #[error("{run} has ended: what it left is in the history, from which `monitor task restore-publication` and the page publish")]
     Ended {
-        /// Its id.
+        /// Id of the run.
         run: String,
     },
     /// The task has no such target.
@@ -54,18 +54,18 @@ pub enum PublishError {
         task: String,
         /// Name of the target.
         name: String,
-        /// The targets that it has.
+        /// The part of the message that lists the task's targets. Empty if it has none.
         hint: String,
     },
-    /// There is no such publication.
+    /// The task has no publication with this number.
     #[error("{task} has no publication {number}: `monitor task publications {task}` lists those that there are")]
     NoPublication {
         /// Name of the task.
         task: String,
-        /// Its number.
+        /// Number of the publication.
         number: i64,
     },
-    /// A run of the task has left nothing, or there is no such run.
+    /// The history contains no files of the run, or the run doesn't exist.
     #[error("{task} has nothing in its history of a run {run:?}: `monitor task history {task}` lists what runs have left")]
     NothingLeft {
         /// Name of the task.
@@ -73,68 +73,68 @@ pub enum PublishError {
         /// Id of the run.
         run: String,
     },
-    /// The files of a publication are no longer there.
+    /// The files of a publication have been removed.
     #[error("the files of publication {number} are no longer there, neither beside its target nor in the task's history")]
     Gone {
-        /// Its number.
+        /// Number of the publication.
         number: i64,
     },
-    /// There is nothing to publish.
+    /// The run's folder contains no files.
     #[error("there is nothing to publish: {path} is empty")]
     Empty {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
     },
-    /// The target did not take it.
+    /// The files could not be published to the target.
     #[error("{target} is not published: {why}")]
     Target {
         /// Name of the target.
         target: String,
-        /// Why.
+        /// Text of the error.
         why: String,
     },
 }
 
-/// Something that was published, or was to be.
+/// A publication: a successful or failed attempt to publish the files of a run to a target.
 #[derive(Debug, Clone, Serialize)]
 pub struct Publication {
-    /// Its number.
+    /// Number of the publication, unique in the agent's database.
     pub number: i64,
-    /// When it began, in Unix microseconds.
+    /// Start time in Unix microseconds.
     pub time_us: i64,
     /// Name of the task.
     pub task: String,
     /// Name of the target.
     pub target: String,
-    /// The target as it was defined then.
+    /// The target's definition at that time, as JSON.
     pub definition: String,
-    /// The run whose files these are.
+    /// Id of the run that wrote the files.
     pub run: String,
-    /// Who published it: a run, or a person.
+    /// Id of the run, or name of the person, that published the files.
     pub by: String,
-    /// The folder that the target's link leads to, or the address in a bucket; None for other targets.
+    /// The folder that the target's link points to, or the address of the files in a bucket. `None` for other targets.
     pub content: Option<PathBuf>,
     /// Number of files.
     pub files: i64,
-    /// Their sizes together.
+    /// Total size of the files.
     pub bytes: i64,
-    /// Number of the publication that is published again.
+    /// Number of the earlier publication, if this publication restores it.
     pub restores: Option<i64>,
-    /// `done`, `failed`, or `begun` if nobody saw how it ended.
+    /// `done`, `failed` or `begun`. `begun` means that the result was not recorded.
     pub state: String,
-    /// Why it failed.
+    /// Error message of a failed publication.
     pub error: Option<String>,
-    /// It is what the target shows now.
+    /// True if the target shows this publication now.
     pub is_current: bool,
 }
 
 const COLUMNS: &str = "number, time_us, task, target, definition, run, by, content, files, bytes, restores, state, error";
 
 impl Database {
-    /// Publishes the files of a run, from the folder `files`, to a target of its task.
+    /// Publishes the files in the folder `files`, which belong to a run, to a target of the run's task.
     ///
     /// # Errors
-    /// When there is no such target, or it doesn't take them: then it shows what it showed before.
+    /// Returns an error if there is no such target or publishing fails. A folder or bucket then still shows its previous publication.
     pub fn publish(&mut self, run: &str, target: &str, files: &Path) -> Result<Publication, PublishError> {
         let (id, version) = self.run_and_version(run)?;
         let targets = self.whole_definition(&id.task, version)?.map(|definition| definition.publish).unwrap_or_default();
@@ -142,20 +142,20 @@ impl Database {
         self.publish_to(&id, (target, &found), files, run, None)
     }
 
-    /// Returns true if a target of a run's task is a bucket, whose keys only the agent may have.
+    /// Returns true if a target of a run's task is a bucket. Only the agent may read the keys of a bucket.
     ///
     /// # Errors
-    /// When the run is not known, or the database can't be read.
+    /// Returns an error if the run is unknown or the database can't be read.
     pub fn is_bucket(&self, run: &str, target: &str) -> Result<bool, PublishError> {
         let (id, version) = self.run_and_version(run)?;
         let definition = self.whole_definition(&id.task, version)?;
         Ok(definition.is_some_and(|definition| matches!(definition.publish.get(target), Some(Target::S3(_)))))
     }
 
-    /// Publishes again what a publication of a task has published, to the target that it went to.
+    /// Publishes the files of an earlier publication again, to the same target.
     ///
     /// # Errors
-    /// When there is no such publication, its files are gone, or the target doesn't take them.
+    /// Returns an error if there is no such publication, its files have been removed, or publishing fails.
     pub fn restore_publication(&mut self, task: &str, number: i64, by: &str) -> Result<Publication, PublishError> {
         let old = self.publication(task, number)?;
         let (id, _) = self.run_and_version(&old.run)?;
@@ -167,10 +167,10 @@ impl Database {
         self.publish_to(&id, (&old.target, &target), &files, by, Some(number))
     }
 
-    /// Publishes what a run of a task has left, to a target of the task as it is defined now.
+    /// Publishes the files that the history contains of a run, to a target from the task's current definition.
     ///
     /// # Errors
-    /// When the run has left nothing, there is no such target, or it doesn't take the files.
+    /// Returns an error if the history contains no files of the run, there is no such target, or publishing fails.
     pub fn publish_left(&mut self, task: &str, run: &str, target: &str, by: &str) -> Result<Publication, PublishError> {
         let files = self.left(task, run)?;
         let (id, version) = self.run_and_version(run)?;
@@ -182,29 +182,29 @@ impl Database {
         self.publish_to(&id, (target, &found), &files, by, None)
     }
 
-    /// A publication of a task.
+    /// Returns a publication of a task.
     ///
     /// # Errors
-    /// When there is no such publication.
+    /// Returns an error if there is no such publication.
     pub(crate) fn publication(&self, task: &str, number: i64) -> Result<Publication, PublishError> {
         let found = self.publications(task, u32::MAX)?.into_iter().find(|of| of.number == number);
         found.ok_or_else(|| PublishError::NoPublication { task: task.to_owned(), number })
     }
 
-    /// The folder with the files of a publication: the copy beside its target, or else the history.
+    /// Returns the folder with the files of a publication: the copy next to its target if it exists, otherwise the folder of the history.
     ///
     /// # Errors
-    /// When they are gone.
+    /// Returns an error if both have been removed.
     pub(crate) fn published_files(&self, of: &Publication) -> Result<PathBuf, PublishError> {
         let copy = of.content.clone().filter(|copy| copy.is_dir());
         let files = copy.map_or_else(|| self.left(&of.task, &of.run), Ok);
         files.map_err(|_| PublishError::Gone { number: of.number })
     }
 
-    /// The folder of history with what a run of a task has left.
+    /// Returns the folder of the history that contains the files of a run.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error if there is none.
     pub fn left(&self, task: &str, run: &str) -> Result<PathBuf, PublishError> {
         let sql = "SELECT publication FROM run WHERE id = ? AND task = ?";
         let kept: Option<String> =
@@ -213,10 +213,10 @@ impl Database {
         kept.ok_or_else(|| PublishError::NothingLeft { task: task.to_owned(), run: run.to_owned() })
     }
 
-    /// Publications of a task, the newest first.
+    /// Returns the publications of a task, newest first.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// Returns an error if the database can't be read.
     pub fn publications(&self, task: &str, limit: u32) -> Result<Vec<Publication>, AgentError> {
         let sql = format!("SELECT {COLUMNS} FROM publication WHERE task = ? ORDER BY number DESC LIMIT ?");
         let mut found: Vec<Publication> =
@@ -229,17 +229,17 @@ impl Database {
             } && !told.contains(&of.target);
             if of.is_current {
                 told.push(of.target.clone());
-                // Whoever published it was killed when it was done.
+                // The publishing program was killed after it had switched the target, and before it recorded the result.
                 "done".clone_into(&mut of.state);
             }
         }
         Ok(found)
     }
 
-    /// The folders of history with what runs of a task have left, the newest first: each with its run.
+    /// Returns the folders of the history that contain files of a task's runs, each with the id of its run. Newest first.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// Returns an error if the database can't be read.
     pub fn history(&self, task: &str, limit: u32) -> Result<Vec<(String, PathBuf)>, AgentError> {
         let sql = "SELECT id, publication FROM run WHERE task = ? AND publication IS NOT NULL ORDER BY ended_us DESC LIMIT ?";
         self.read(|connection| {
@@ -249,10 +249,10 @@ impl Database {
         })
     }
 
-    /// The task of a run that runs, and the user whose run it is, if that is said.
+    /// Returns the task of a running run, and the user that its definition sets, if any.
     ///
     /// # Errors
-    /// When there is no such run, or it has ended.
+    /// Returns an error if there is no such run, or it has ended.
     pub(crate) fn running(&self, run: &str) -> Result<(String, Option<String>), PublishError> {
         let (id, version) = self.run_and_version(run)?;
         let ended = self.read(|connection| {
@@ -320,7 +320,7 @@ impl Database {
         self.publication(&run.task, number)
     }
 
-    /// Notes where the files of a publication are, before a target shows them.
+    /// Records the place of a publication's files. Called before the target shows them.
     fn note_content(&mut self, number: i64, content: &str) -> Result<(), String> {
         let noted =
             self.write(|transaction| transaction.execute("UPDATE publication SET content = ? WHERE number = ?", params![content, number]));
@@ -329,7 +329,7 @@ impl Database {
 
     fn publish_to_bucket(&mut self, number: i64, bucket: &Bucket, files: &Tree, run: &RunId) -> Result<Size, String> {
         let objects = Objects::open(bucket)?;
-        // Of two publications of a run each has a prefix of its own.
+        // The number makes the prefix unique, because a run can be published several times.
         let (size, content) = objects.add(files, &format!("{run}-{number}"))?;
         self.note_content(number, &content)?;
         objects.switch(&content, &run.to_string(), size)?;
@@ -339,7 +339,7 @@ impl Database {
         Ok(size)
     }
 
-    /// Has a bucket show a publication again whose files it still has.
+    /// Makes a bucket show an earlier publication again, without another upload if the bucket still contains all its files.
     fn show_again(
         &mut self,
         old: &Publication,
@@ -366,7 +366,7 @@ impl Database {
         self.end(run, &old.target, number, done)
     }
 
-    /// Removes the files of the oldest publications of the same target from its bucket.
+    /// Removes the files of the oldest publications from a bucket. Keeps the newest [`KEPT`] of the same target.
     fn tidy_bucket(&mut self, number: i64, objects: &Objects) -> Result<(), String> {
         let sql = "SELECT o.content FROM publication o JOIN publication n USING (task, target, definition)
                    WHERE n.number = ? AND o.content IS NOT NULL GROUP BY o.content ORDER BY max(o.number) DESC LIMIT -1 OFFSET ?";
@@ -385,7 +385,7 @@ impl Database {
         let words = |error: std::io::Error| error.to_string();
         let copies = Copies::open(target).map_err(words)?;
         let (copy, size) = copies.add(files, &run.to_string()).map_err(words)?;
-        // From here on it is known whose copy the link leads to.
+        // Record the copy first: if this is killed after the switch, the publication can still be found by the link.
         self.note_content(number, &copy.to_string_lossy())?;
         copies.switch(&copy).map_err(words)?;
         copies.tidy();
@@ -393,8 +393,8 @@ impl Database {
     }
 }
 
-/// Has a command publish the files, which it finds in `MONITOR_PUBLISH_DIR`. Files of another user are published by this user, who may have put
-/// the program there, too.
+/// Runs a command that publishes the files. The command finds them in the folder `MONITOR_PUBLISH_DIR`. Files that belong to another user are
+/// published as that user, because this user may also have written the program.
 fn publish_by_command(command: &[String], files: &Path, tree: &Tree, run: &RunId, target: &str) -> Result<Size, std::io::Error> {
     let [program, arguments @ ..] = command else { return Err(std::io::Error::other("its command is empty")) };
     let mut child = Command::new(program);
@@ -420,7 +420,7 @@ fn no_target(task: &str, name: &str, targets: &BTreeMap<String, Target>) -> Publ
     PublishError::NoTarget { task: task.to_owned(), name: name.to_owned(), hint }
 }
 
-/// A target as a publication has it.
+/// Parses the definition of a target as stored with a publication.
 fn target_of(definition: &str) -> Option<Target> {
     let target: serde_json::Value = serde_json::from_str(definition).ok()?;
     let whole = serde_json::json!({ "name": "target", "command": ["true"], "publish": { "target": target } });

@@ -1,10 +1,10 @@
-//! A bucket of S3 as a target: each publication under a prefix of its own, and an object that says which of them is the newest.
+//! Publishes to an S3 bucket. Each publication has a prefix of its own, and an object names the newest one.
 //!
 //! ```text
-//! s3://bucket/gold/gold@20261121T023000Z.1/…     the files of a publication, which never change
-//! s3://bucket/gold/current.json                  {"prefix": "gold/gold@20261121T023000Z.1/", …}, replaced when all files are there
+//! s3://bucket/gold/gold@20261121T023000Z.1-7/…   the files of a publication, which never change
+//! s3://bucket/gold/current.json                  {"prefix": "gold/gold@20261121T023000Z.1-7/", …}, replaced after all files are uploaded
 //! ```
-//! So whoever reads `current.json` first finds the old files or the new ones, whenever this is killed.
+//! A client that reads `current.json` first therefore sees either all old files or all new files, even if this program is killed at any point.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -23,35 +23,36 @@ use serde_json::json;
 use super::folder::Size;
 use super::tree::{Entry, Kind, Tree};
 
-/// The object that says which publication is the newest.
+/// Name of the object that names the newest publication.
 const CURRENT: &str = "current.json";
-/// Larger files are sent in parts of this size.
+/// Size of a part in bytes. Larger files are uploaded in parts.
 const PART: usize = 8 << 20;
-/// So many parts are on their way at the same time.
+/// Maximum number of parts uploaded at the same time.
 const MOST_PARTS: usize = 4;
-/// A request is tried again so often.
+/// Maximum number of retries of a request.
 const RETRIES: usize = 3;
-/// A request has so long if the target says nothing.
+/// Timeout of a request if the target sets none.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A bucket, and the part of it that belongs to a target.
+/// A bucket, and the prefix in it that belongs to a target.
 #[derive(Debug)]
 pub(super) struct Objects {
     store: AmazonS3,
-    /// As the target names it, without a slash at the end.
+    /// Address from the target's definition, without a trailing slash.
     url: String,
     prefix: String,
 }
 
 impl Objects {
-    /// Reads the secrets of a target. Nothing is asked of the bucket yet.
+    /// Reads the secrets of a target. Sends no request to the bucket.
     pub(super) fn open(target: &Bucket) -> Result<Self, String> {
         let url = target.s3.trim_end_matches('/');
         let (bucket, prefix) = monitor_tasks::definition::bucket(url).ok_or_else(|| format!("{url} is no s3://bucket/prefix"))?;
         let timeout = target.timeout.unwrap_or(TIMEOUT);
         let options = ClientOptions::new().with_timeout(timeout).with_connect_timeout(timeout).with_allow_http(true);
         let retry = RetryConfig { max_retries: RETRIES, retry_timeout: timeout, ..RetryConfig::default() };
-        // What the target doesn't say, the agent's environment may: AWS_REGION, AWS_ACCESS_KEY_ID and so on, else the machine's own role.
+        // Settings that the target omits come from the agent's environment (AWS_REGION, AWS_ACCESS_KEY_ID and so on). Without a key, the
+        // machine's own role is used.
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_client_options(options).with_retry(retry);
         if let Some(region) = &target.region {
             builder = builder.with_region(region);
@@ -69,7 +70,7 @@ impl Objects {
         Ok(Self { store, url: url.to_owned(), prefix: prefix.to_owned() })
     }
 
-    /// Sends all files to a prefix of their own, which no other publication has. Returns what was sent, and its address.
+    /// Uploads all files to a new prefix. Returns their number and size, and the address of the prefix.
     pub(super) fn add(&self, source: &Tree, name: &str) -> Result<(Size, String), String> {
         let (runtime, mut size, mut sent) = (runtime()?, Size::default(), Ok(()));
         let walked = source.walk(&mut |entry| {
@@ -120,7 +121,7 @@ impl Objects {
             read = match more {
                 Ok(read) => read,
                 Err(why) => {
-                    // The bucket would keep the parts that it has.
+                    // Without an abort, the bucket would keep the uploaded parts.
                     let _ = upload.abort().await;
                     return Err(why);
                 }
@@ -132,7 +133,7 @@ impl Objects {
         }
     }
 
-    /// Makes `current.json` name a publication.
+    /// Writes `current.json`, so that it names this publication.
     pub(super) fn switch(&self, content: &str, run: &str, size: Size) -> Result<(), String> {
         let name = self.name(content);
         let prefix = self.key(name)?;
@@ -143,7 +144,7 @@ impl Objects {
         runtime()?.block_on(put).map(drop).map_err(|error| self.said(&error))
     }
 
-    /// Number and size of the files of a publication that are still there.
+    /// Returns the number and size of the files that the bucket still contains of a publication.
     pub(super) fn size(&self, content: &str) -> Result<Size, String> {
         let mut size = Size::default();
         for (_, bytes) in self.below(content)? {
@@ -169,7 +170,7 @@ impl Objects {
         runtime()?.block_on(listed).map_err(|error| self.said(&error))
     }
 
-    /// The name of a publication in its address.
+    /// Returns the name of a publication: the last part of its address.
     fn name<'a>(&self, content: &'a str) -> &'a str {
         content.strip_prefix(&self.url).unwrap_or(content).trim_start_matches('/')
     }

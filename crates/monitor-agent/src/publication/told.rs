@@ -1,4 +1,4 @@
-//! Publications as the API tells them.
+//! Converts publications to the types of the HTTP API.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::data::Database;
 use crate::error::AgentError;
 
 impl Publication {
-    /// Tells the publication as one of this agent.
+    /// Converts the publication, with `agent` as the name of its agent.
     pub fn told(self, agent: &str) -> BatchPublication {
         let count = |count: i64| count.max(0) as u64;
         BatchPublication {
@@ -31,10 +31,10 @@ impl Publication {
 }
 
 impl Database {
-    /// What runs of a task have published and left, newest first, at most so many of each.
+    /// Returns up to `limit` publications of a task and up to `limit` folders of its history, each newest first.
     ///
     /// # Errors
-    /// When the database can't be read.
+    /// Returns an error if the database can't be read.
     pub fn told(&self, task: &str, limit: u32) -> Result<BatchPublications, AgentError> {
         let agent = self.name()?.unwrap_or_default();
         let name = |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

@@ -1,5 +1,6 @@
-//! A folder that a run has filled, read without following a link. A run of another user may put anything there at any time, also a link in the
-//! place of a file that was just looked at, so each folder and file is opened in the one above it, and what was opened is what is read.
+//! Reads a folder that a run has written, without following links. A run of another user can change the folder at any time. For example, it can
+//! replace a file with a link between a check and the read. Therefore each folder and file is opened relative to the open folder above it, and
+//! is read through that file descriptor.
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, OpenOptions};
@@ -16,7 +17,7 @@ use nix::unistd::{Uid, geteuid};
 
 use super::folder::Size;
 
-/// Folders within folders are read so deep.
+/// Maximum depth of nested folders.
 const DEEPEST: usize = 64;
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
@@ -24,11 +25,11 @@ const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_N
 #[derive(Debug)]
 pub(crate) struct Tree {
     folder: File,
-    /// The user that has filled it, if that is another one than this program's.
+    /// Owner of the folder, if it is a different user than that of this program.
     other: Option<Uid>,
 }
 
-/// What an entry of a folder is.
+/// Type of a folder entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Folder,
@@ -41,12 +42,12 @@ pub(crate) enum Kind {
 /// A file, folder or link below an opened folder.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
-    /// Its path below the opened folder.
+    /// Path below the opened folder.
     pub(crate) path: &'a Path,
     pub(crate) kind: Kind,
-    /// Its size; of a link the length of its text.
+    /// Size in bytes. For a link, the length of its target path.
     pub(crate) bytes: u64,
-    /// Who may read, write and run it. Bits that make a program run as its owner are left out.
+    /// Permission bits, without the set-user-ID, set-group-ID and sticky bits.
     pub(crate) mode: u32,
     within: BorrowedFd<'a>,
     name: &'a CStr,
@@ -54,7 +55,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Tree {
-    /// Opens a folder, which must not be a link.
+    /// Opens a folder. Returns an error if the path is a link.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let flags = (OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW).bits();
         let folder = OpenOptions::new().read(true).custom_flags(flags).open(folder)?;
@@ -62,17 +63,17 @@ impl Tree {
         Ok(Self { folder, other: Some(owner).filter(|owner| *owner != geteuid()) })
     }
 
-    /// The user that has filled it, if that is another one than this program's.
+    /// Returns the owner of the folder, if it is a different user than that of this program.
     pub(crate) fn other(&self) -> Option<Uid> {
         self.other
     }
 
-    /// Who may read, write and enter it.
+    /// Returns the permission bits of the folder.
     pub(crate) fn mode(&self) -> io::Result<u32> {
         Ok(self.folder.metadata()?.mode() & 0o777)
     }
 
-    /// Visits all that is below, each folder before what it has, until `visit` returns false.
+    /// Visits all entries below the folder, and each folder before its contents. Stops when `visit` returns false.
     pub(crate) fn walk(&self, visit: &mut dyn FnMut(&Entry<'_>) -> io::Result<bool>) -> io::Result<()> {
         let own = openat(&self.folder, ".", FOLDER, Mode::empty())?;
         self.below(&own, &mut PathBuf::new(), 0, visit).map(drop)
@@ -114,7 +115,7 @@ impl Tree {
         Ok(true)
     }
 
-    /// Number and size of the files below, also of what can't be read of it.
+    /// Returns the number and total size of the files below. Includes files that can't be read.
     pub(crate) fn size(&self) -> io::Result<Size> {
         let mut size = Size::default();
         self.walk(&mut |entry| {
@@ -127,7 +128,7 @@ impl Tree {
         Ok(size)
     }
 
-    /// Opens a file by its path below the folder.
+    /// Opens a regular file by its path below the folder.
     pub(crate) fn file(&self, path: &str) -> io::Result<File> {
         let no_file = || io::Error::new(io::ErrorKind::NotFound, format!("{path:?} is no file of it"));
         let mut at = openat(&self.folder, ".", FOLDER, Mode::empty())?;
@@ -142,11 +143,11 @@ impl Tree {
     }
 }
 
-/// Opening a pipe that nobody writes to waits without `O_NONBLOCK`.
+/// `O_NONBLOCK`, because opening a pipe without a writer would block.
 const FILE: OFlag = OFlag::O_RDONLY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
 
 impl Entry<'_> {
-    /// Opens a file. A second name of a file that belongs to somebody else is refused to a run of another user.
+    /// Opens a file. In a folder of another user, refuses a hard link to a file that doesn't belong to this user.
     pub(crate) fn open(&self) -> io::Result<File> {
         let file = File::from(openat(self.within, self.name, FILE, Mode::empty())?);
         let about = file.metadata()?;
@@ -159,12 +160,13 @@ impl Entry<'_> {
         Ok(file)
     }
 
-    /// Where a link leads.
+    /// Returns the target of a link.
     pub(crate) fn read_link(&self) -> io::Result<PathBuf> {
         Ok(PathBuf::from(readlinkat(self.within, self.name)?))
     }
 
-    /// Where a link leads that is to be published. What leads out of the folder is refused to a run of another user, for whoever reads there later may read more than the user.
+    /// Returns the target of a link that will be published. In a folder of another user, refuses a link that may point out of the folder: a
+    /// later reader may have permissions that the user doesn't have.
     pub(crate) fn link(&self) -> io::Result<PathBuf> {
         let to = self.read_link()?;
         let stays = to.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -174,7 +176,7 @@ impl Entry<'_> {
         Ok(to)
     }
 
-    /// An error about the entry.
+    /// Returns an error that starts with the path of the entry.
     pub(crate) fn wrong(&self, why: &str) -> io::Error {
         io::Error::other(format!("{} {why}", self.path.display()))
     }

@@ -1,9 +1,9 @@
-//! Gets out of a damaged database what can be read, into a new one.
+//! Copies the readable rows of a damaged database to a new one.
 //!
-//! The damaged files are copied first and never written. Of every table the rows that can be read are copied: from the first one up to one
-//! that can't be read, and on behind that. What follows from other tables (counts, lists, full text) is made anew; what rows refer to and
-//! is lost gets a placeholder; processes whose tree is lost are left out. The log of events begins empty, and nothing waits for its
-//! tree.
+//! The damaged files are copied first and never changed. A table with numeric keys is read past its unreadable rows. A table with names as keys
+//! is read from both ends up to the first unreadable row. Derived tables (counts, lists, full text) are built again. Lost sites and texts that
+//! other rows refer to are replaced with placeholders. Processes whose tree is lost are left out. The event log starts empty, and so does the
+//! list of events that wait for their tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use super::copies::with;
 use super::{SqliteStore, dictionary, failed, failed_to_open, folder, invariants, schema};
 use crate::store::StoreError;
 
-/// Tables whose rows are copied, and the first column of their keys, which is a number.
+/// Tables whose rows are copied and whose keys begin with a number, with the first column of the key.
 const NUMBERED: [(&str, &str); 29] = [
     ("counter", "rowid"),
     ("text", "id"),
@@ -48,7 +48,7 @@ const NUMBERED: [(&str, &str); 29] = [
     ("sign", "seq"),
 ];
 
-/// Tables whose rows are copied and whose keys are names, with the columns of the keys.
+/// Tables whose rows are copied and whose keys begin with a text, with the columns of the key.
 const NAMED: [(&str, &[&str]); 12] = [
     ("batch_task", &["name"]),
     ("batch_version", &["task", "version"]),
@@ -64,20 +64,20 @@ const NAMED: [(&str, &[&str]); 12] = [
     ("rule_version", &["name", "version"]),
 ];
 
-/// Tables that follow from others, and those that begin empty: the log of events with its readers, events that wait for their trees, and trees that
-/// were being deleted.
+/// Derived tables, and tables that start empty: the event log and its readers, events that wait for their trees, and trees that were being
+/// deleted.
 #[cfg(test)]
 const NOT_COPIED: [&str; 10] =
     ["failed", "rare", "root_count", "queue_count", "dropped_sum", "text_parts", "event_log", "cursor", "waiting", "leaving"];
 
-/// Where words are referred to, that must be there.
+/// Selects the ids of all texts that other rows refer to.
 const WORDS: &str = "SELECT name AS id FROM site UNION SELECT kind FROM site UNION SELECT file FROM site WHERE file <> 0 \
     UNION SELECT thread FROM origin WHERE thread <> 0 UNION SELECT error FROM process WHERE error NOT NULL \
     UNION SELECT cause FROM process WHERE cause NOT NULL UNION SELECT batch FROM process WHERE batch NOT NULL \
     UNION SELECT name FROM root UNION SELECT batch FROM root WHERE batch NOT NULL UNION SELECT error FROM root WHERE error NOT NULL \
     UNION SELECT cause FROM root WHERE cause NOT NULL UNION SELECT line FROM root WHERE line NOT NULL UNION SELECT type FROM worker_events UNION SELECT type FROM unknown";
 
-/// Leaves out what belongs to nothing, and makes anew what follows from other rows.
+/// Deletes rows that refer to lost rows, and builds the derived data again.
 const REPAIR: &str = "
     DELETE FROM process WHERE root NOT IN (SELECT number FROM root);
     DELETE FROM open WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = open.root AND p.id = open.id)
@@ -118,25 +118,25 @@ const REPAIR: &str = "
     UPDATE counter SET root = max(root, (SELECT coalesce(max(number), 0) FROM root)), logged = 0;
 ";
 
-/// What was got out.
+/// Result of [`salvage`].
 #[derive(Debug)]
 pub struct Salvaged {
-    /// Where it is.
+    /// Path of the new database.
     pub database: PathBuf,
-    /// How many trees.
+    /// Number of trees.
     pub roots: u64,
-    /// How many processes.
+    /// Number of processes.
     pub processes: u64,
-    /// Tables of which not all could be read.
+    /// Tables with rows that could not be read.
     pub damaged: Vec<String>,
-    /// What `monitor check` would say of the new database.
+    /// Problems that `monitor check` would report for the new database.
     pub problems: Vec<String>,
 }
 
-/// Gets out of the database in `data` what can be read, into a new data folder.
+/// Copies the readable rows of the database in `data` to a new data folder.
 ///
 /// # Errors
-/// If a server has the folder, there is no database, the new folder has one, or nothing at all can be read.
+/// Returns an error if a server uses the folder, there is no database, the new folder already contains one, or nothing can be read.
 pub fn salvage(data: &Path, into: &Path) -> Result<Salvaged, StoreError> {
     let database = folder::existing(data)?;
     let _lock = folder::lock(data)?;
@@ -156,7 +156,8 @@ pub fn salvage(data: &Path, into: &Path) -> Result<Salvaged, StoreError> {
     result
 }
 
-/// Opens a copy of the damaged database, so that its rows can be read whatever else is wrong.
+/// Opens a copy of the damaged database and migrates it to the current schema. Turns off SQLite's additional check of b-tree pages, so that
+/// rows of a damaged page can be read.
 fn open(copy: &Path, database: &Path) -> Result<Connection, StoreError> {
     let failed = |source| failed_to_open(source, database);
     let mut connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -189,7 +190,7 @@ fn copy_all(copy: &Copy, new: &Path, database: &Path) -> Result<Salvaged, StoreE
     Ok(Salvaged { database: new.to_owned(), roots, processes, damaged, problems })
 }
 
-/// Gives placeholders to what is lost, and makes anew what follows.
+/// Inserts placeholders for lost rows, and builds the derived data again.
 fn repair(to: &Connection) -> Result<()> {
     to.execute(
         "INSERT INTO counter(seq, events, root, longest, earliest, rolled) SELECT 1, 0, 0, 2764800000000, 2764800000000, unixepoch() / 60 WHERE NOT EXISTS (SELECT 1 FROM counter)",
@@ -211,7 +212,7 @@ fn repair(to: &Connection) -> Result<()> {
     to.execute_batch(REPAIR)
 }
 
-/// The key of a text, which is made if it isn't there.
+/// Returns the key of a text. Inserts the text if it doesn't exist.
 fn text(to: &Connection, value: &str) -> Result<i64> {
     to.execute(
         "INSERT INTO text(hash, value, found) SELECT ?1, ?2, 0 WHERE NOT EXISTS (SELECT 1 FROM text WHERE hash = ?1 AND value = ?2)",
