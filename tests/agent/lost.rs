@@ -133,7 +133,7 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
     fs::create_dir_all(agent.path("data/task/gold")).unwrap();
     agent.define("gold", HOURLY);
     let until = format!("until [ -e {} ]; do sleep 0.05; done; exit 7", agent.path("go").display());
-    agent.define("long", &format!("shell = \"echo $$ >> {}; {until}\"", agent.path("long").display()));
+    agent.define("long", &format!("shell = \"echo $$ >> {}; {until}\"\nexit = {{ \"7\" = \"warn\" }}", agent.path("long").display()));
     agent.define("still", HOURLY);
     wait_for("all tasks", || ["gold", "long", "still"].iter().all(|name| agent.ask(&["list"]).stdout.contains(name)).then_some(()));
     agent.done(&["pause", "still"]);
@@ -142,10 +142,12 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
     agent.ended("gold", 1);
     let long = agent.done(&["run", "long"]);
     wait_for("it to run", || (agent.lines("long").len() == 1).then_some(()));
+    // A task with a greater number of its version than that of the run.
+    agent.define("still", &format!("{HOURLY}\ntags = [\"later\"]"));
     // The mark is written every ten seconds.
     let mark = || fs::read_to_string(agent.path("data/agent.db.mark")).unwrap_or_default();
     let before = mark();
-    wait_for("the mark", || (mark() != before && mark().contains("still")).then_some(()));
+    wait_for("the mark", || (mark() != before && mark().contains("still") && mark().contains("\"version\":2")).then_some(()));
     agent.kill();
     let ran = agent.lines("ran");
     garble(&agent);
@@ -170,6 +172,7 @@ fn a_lost_database_is_made_anew_and_no_due_time_before_runs_again() {
     fs::write(agent.path("go"), "").unwrap();
     let runs = agent.ended("long", 1);
     assert_eq!((runs.len(), runs[0]["id"].as_str(), &runs[0]["exit_code"]), (1, Some(long.as_str()), &Value::from(7)));
+    assert_eq!(runs[0]["outcome"], "warn", "it is judged by the task's definition");
     assert_eq!(agent.lines("long").len(), 1);
     // The next due time runs, once; and the history of runs is back.
     clock.pass(first + 4 * HOUR);

@@ -1,5 +1,6 @@
 //! The agent's database: tasks and their versions, decisions, runs, publications, events for the server, and requests to the agent.
 
+mod forget;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -19,9 +20,10 @@ use crate::folder::{DATABASE, open_private};
 use crate::rebuilt::{REBUILT, Rebuilt};
 use crate::request::{Answer, Request};
 
+pub(crate) use self::forget::write_forgotten;
 pub(crate) use self::write::{
-    remove, remove_task, set, write_answer, write_ended, write_forgotten, write_found, write_ledger, write_paused, write_plan,
-    write_started, write_task, write_version,
+    remove, remove_task, set, write_answer, write_ended, write_found, write_ledger, write_paused, write_plan, write_started, write_task,
+    write_version,
 };
 
 /// SQLite's `application_id` of an agent's database: `PMag` in ASCII.
@@ -33,12 +35,6 @@ const SCHEMA: [&str; 1] = [include_str!("schema.sql")];
 const FIRST: usize = 4;
 /// Maximum time to wait for a database that another connection has locked.
 const BUSY: Duration = Duration::from_secs(10);
-
-/// Number of the newest runs whose folders are kept. Folders of older runs are removed. Their rows stay in the database, and their output stays
-/// in the logs of their tasks.
-const KEPT_FOLDERS: i64 = 1_000;
-/// Key of the largest `told_us` of a run whose folder was removed.
-const FORGOTTEN: &str = "folders-removed-us";
 
 /// Key of the agent's name.
 pub(crate) const NAME: &str = "name";
@@ -283,6 +279,13 @@ impl Database {
         Ok(text.and_then(|text| definition(task, &text)))
     }
 
+    /// Definition of a task in its newest version.
+    pub(crate) fn newest_definition(&self, task: &str) -> Result<Option<Definition>, AgentError> {
+        let sql = "SELECT definition FROM version WHERE task = ? ORDER BY version DESC LIMIT 1";
+        let text = self.read(|connection| connection.prepare_cached(sql)?.query_row([task], |row| row.get::<_, String>(0)).optional())?;
+        Ok(text.and_then(|text| definition(task, &text)))
+    }
+
     /// Definition of a task in the given version, with the agent's defaults.
     pub(crate) fn whole_definition(&self, task: &str, version: u64) -> Result<Option<Definition>, AgentError> {
         self.definition(task, version)?.map(|definition| self.whole(definition)).transpose()
@@ -372,22 +375,6 @@ impl Database {
     pub fn take_back(&mut self, number: i64) -> Result<bool, AgentError> {
         let sql = "DELETE FROM request WHERE number = ? AND answer IS NULL";
         self.write(|transaction| Ok(transaction.execute(sql, [number])? > 0))
-    }
-
-    /// Up to 1,000 ended runs that are older than the newest [`KEPT_FOLDERS`] and whose folders were not removed yet, oldest first. Also returns
-    /// the `told_us` of the last of these runs.
-    pub(crate) fn runs_to_forget(&self) -> Result<(Vec<String>, Option<i64>), AgentError> {
-        let sql = "SELECT id, told_us FROM run
-                   WHERE ended_us IS NOT NULL AND told_us > ?1 AND told_us < (SELECT told_us FROM run ORDER BY told_us DESC LIMIT 1 OFFSET ?2)
-                   ORDER BY told_us LIMIT 1000";
-        self.read(|connection| {
-            let forgotten: i64 = value(connection, FORGOTTEN)?.and_then(|told| told.parse().ok()).unwrap_or(0);
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows: Vec<(String, i64)> =
-                statement.query_map([forgotten, KEPT_FOLDERS], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-            let last = rows.last().map(|(_, told_us)| *told_us);
-            Ok((rows.into_iter().map(|(id, _)| id).collect(), last))
-        })
     }
 
     /// Number that changes whenever another connection writes to the database.

@@ -39,8 +39,11 @@ CREATE TABLE run (
     reason TEXT,
     words TEXT,
     -- Its files are moved to this folder of history.
-    publication TEXT
+    publication TEXT,
+    -- 0 after its folder was removed.
+    has_folder INTEGER NOT NULL DEFAULT 1
 ) STRICT;
+CREATE INDEX run_with_folder ON run (told_us) WHERE has_folder = 1;
 CREATE INDEX run_by_time ON run (told_us);
 CREATE INDEX run_by_task ON run (task, due_us);
 -- Due times at which nothing was started, and why.

@@ -495,16 +495,16 @@ impl Agent {
     /// Removes the folders of old runs.
     fn tidy(&mut self) {
         let found = self.database.runs_to_forget();
-        let Some((runs, Some(last))) = self.is_done(found) else { return };
+        let Some(runs) = self.is_done(found).filter(|runs| !runs.is_empty()) else { return };
         for run in &runs {
             let folder = self.runner.runs.join(run);
             if let Err(error) = std::fs::remove_dir_all(&folder)
                 && error.kind() != std::io::ErrorKind::NotFound
             {
-                tracing::warn!(run, %error, "the folder of an old run can't be removed");
+                tracing::warn!(run, %error, "the folder of an old run can't be removed: remove it by hand");
             }
         }
-        let written = self.database.write(|transaction| data::write_forgotten(transaction, last));
+        let written = self.database.write(|transaction| data::write_forgotten(transaction, &runs));
         self.is_done(written);
     }
 }

@@ -20,7 +20,11 @@ impl Agent {
         for (id, version, state) in open {
             let folder = self.runner.runs.join(id.to_string());
             if folder.join("spec.json").exists() {
-                let definition = self.definition(&id, version)?;
+                let mut definition = self.definition(&id, version)?;
+                if definition.is_none() {
+                    // After a loss of the database, only the newest definition is known.
+                    definition = self.database.newest_definition(&id.task)?.map(Arc::new);
+                }
                 if Run::open(folder).is_ok_and(|run| matches!(run.life(), Life::Ended(_))) {
                     let ended = self.runner.see_through(&id, definition.as_deref());
                     self.hear(ended);

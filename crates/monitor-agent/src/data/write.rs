@@ -4,14 +4,12 @@ use jiff::Timestamp;
 use monitor_tasks::{Action, Definition, Dues, EndReason, Ledger, Paused, Plan, Run, RunId, TaskLedger};
 use rusqlite::{Transaction, params};
 
-use super::{FORGOTTEN, us};
+use super::us;
 use crate::request::Answer;
 use crate::verdict::RunVerdict;
 
 /// Maximum number of stored decisions. Older decisions are deleted.
 const MOST_DECISIONS: i64 = 100_000;
-/// Maximum number of stored runs. Older runs are deleted.
-const MOST_RUNS: i64 = 1_000_000;
 
 /// Stores the decisions of a plan.
 pub(crate) fn write_plan(transaction: &Transaction<'_>, plan: &Plan, now: Timestamp) -> rusqlite::Result<()> {
@@ -147,12 +145,6 @@ pub(crate) fn write_version(transaction: &Transaction<'_>, definition: &Definiti
 /// Removes a task. Its versions stay.
 pub(crate) fn remove_task(transaction: &Transaction<'_>, task: &str) -> rusqlite::Result<()> {
     transaction.execute("DELETE FROM task WHERE name = ?", [task]).map(drop)
-}
-
-/// Stores that the folders of runs up to `told_us` were removed. Also deletes the oldest runs beyond [`MOST_RUNS`].
-pub(crate) fn write_forgotten(transaction: &Transaction<'_>, told_us: i64) -> rusqlite::Result<()> {
-    transaction.execute("DELETE FROM run WHERE rowid <= (SELECT max(rowid) FROM run) - ?", [MOST_RUNS])?;
-    set(transaction, FORGOTTEN, &told_us.to_string())
 }
 
 /// Stores the pause of a task. `None` stores that the task is not paused.
