@@ -164,6 +164,6 @@ impl<S, A: Clone, R: Clone> Layer<S> for WorkerLayer<A, R> {
             // It can't fail but by there being a thousand queues.
             let _ = control.handle(Order::AddConsumer { queue: queue.clone() });
         }
-        TaskService { inner, layer: self.clone() }
+        TaskService { inner, layer: self.clone(), was_full: false }
     }
 }

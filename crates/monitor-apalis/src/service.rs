@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use apalis_core::error::{AbortError, BoxDynError, DeferredError};
 use apalis_core::task::Task;
@@ -24,6 +24,8 @@ use crate::watch::Watch;
 pub struct TaskService<S, A, R> {
     pub(crate) inner: S,
     pub(crate) layer: WorkerLayer<A, R>,
+    /// True if there was no room for a task when the worker asked last.
+    pub(crate) was_full: bool,
 }
 
 impl<S, Args, A, R> Service<Task<Args>> for TaskService<S, A, R>
@@ -44,7 +46,15 @@ where
             if control.is_stopping() {
                 self.layer.watch.stop();
             }
-            ready!(room);
+            if room.is_pending() {
+                self.was_full = true;
+                return Poll::Pending;
+            }
+            // While there was no room, timers of the backend may have elapsed, and a fetch may have found nothing. The backend then waits for tasks
+            // without a timer, and its worker would sleep for ever (apalis-core 1.0, `IntervalStrategy`). A second poll sets the timers.
+            if std::mem::take(&mut self.was_full) {
+                cx.waker().wake_by_ref();
+            }
         }
         self.inner.poll_ready(cx).map_err(Into::into)
     }
@@ -162,5 +172,64 @@ impl<F: Future<Output = Result<T, E>>, T, E: Into<BoxDynError>> Future for TaskF
             Projected::Plain { future } => future.poll(cx).map_err(Into::into),
             Projected::Monitored { future } => future.as_mut().poll(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use monitor_client::commands::{Order, TaskSource as _};
+    use monitor_client::control::TaskControl;
+    use tower_layer::Layer as _;
+
+    use super::*;
+
+    #[derive(Clone)]
+    struct Nothing;
+
+    impl Service<Task<()>> for Nothing {
+        type Response = ();
+        type Error = BoxDynError;
+        type Future = std::future::Ready<Result<(), BoxDynError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Task<()>) -> Self::Future {
+            std::future::ready(Ok(()))
+        }
+    }
+
+    /// Counts how often a worker is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_worker_is_polled_once_more_after_it_had_no_room() {
+        let control = TaskControl::new(1);
+        let mut service = WorkerLayer::new().control(&control).layer(Nothing);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut is_ready = || Service::<Task<()>>::poll_ready(&mut service, &mut Context::from_waker(&waker)).is_ready();
+        let count = || woken.0.load(Ordering::Relaxed);
+        assert!(is_ready() && count() == 0);
+        control.handle(Order::Pause { hold: None }).unwrap();
+        let before = count();
+        assert!(!is_ready());
+        control.handle(Order::Resume).unwrap();
+        assert_eq!(count(), before + 1, "there is room");
+        assert!(is_ready());
+        assert_eq!(count(), before + 2, "its backend sets its timers with the next poll");
+        assert!(is_ready());
+        assert_eq!(count(), before + 2);
     }
 }

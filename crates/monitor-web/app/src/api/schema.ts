@@ -1656,80 +1656,83 @@ export interface webhooks {
 }
 export interface components {
     schemas: {
-        /** @description The answer to a batch: all events up to this number are stored durably. */
+        /** @description The answer to a batch. The server sends it after it has stored the batch durably. */
         Accepted: {
             /** @description Number of the batch's last event. */
             accepted: number;
         };
-        /** @description `GET /api/v1/agents/{name}/book`: the tasks of an agent that have changed. */
+        /** @description `GET /api/v1/agents/{name}/book`: the tasks of an agent that have changed since a revision. */
         AgentBook: {
             known?: components["schemas"]["AgentKnown"] | null;
-            /** @description Number of the newest change in it: the next question's `after`. */
+            /** @description Number of the newest change in this answer. Send it as `after` in the next request. */
             revision: number;
-            /** @description Tasks that have changed after that, the latest change last. One that is `deleted` no longer is this agent's. */
+            /**
+             * @description Tasks that have changed after the requested revision, the latest change last. A task with the status `deleted` does not belong to this
+             *     agent, or not any more.
+             */
             tasks: components["schemas"]["BookTask"][];
         };
-        /** @description An agent has decided on all that was due up to a time: what it hasn't told of before then was not due. */
+        /** @description An agent has decided about all due times up to `until_us`. If it has reported nothing about an earlier time, no run was due then. */
         AgentDecided: {
             /** @description Name of the agent. */
             agent: string;
-            /** @description True if it takes no tasks from the server: `--accept files`. */
+            /** @description True if the agent accepts no tasks from the server (`--accept files`). */
             files_only?: boolean;
-            /** @description Mistakes in the agent's files of tasks, each with its file, line and column. They may not be all of them. */
+            /** @description Mistakes in the agent's files of tasks, each with its file, line and column. The list may be incomplete. */
             mistakes?: string[];
-            /** @description Since when the whole agent is paused, in Unix microseconds; without it, it is not. */
+            /** @description Start of the agent's pause, in Unix microseconds; not set if the agent is not paused. */
             paused_from_us?: number | null;
-            /** @description Until when the agent is paused, in Unix microseconds; without it, until somebody resumes it. */
+            /** @description End of the agent's pause, in Unix microseconds. If not set, a paused agent is paused until it is resumed. */
             paused_until_us?: number | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description All that was due up to here is decided, in Unix microseconds. */
+            /** @description All due times up to this time have been decided, in Unix microseconds. */
             until_us: number;
         };
         /** @description State of an agent in the server's database, for an agent that has lost its own. */
         AgentKnown: {
             agent?: components["schemas"]["BatchAgent"] | null;
-            /** @description Each task of the agent: those that the server keeps for it, and those of its files. */
+            /** @description All tasks of the agent: the tasks that the server stores for it, and the tasks of its files. */
             tasks: components["schemas"]["KnownTask"][];
         };
-        /** @description An alert: one rule about one subject. */
+        /** @description An alert, raised by one rule for one subject. */
         Alert: {
-            /** @description Who looks after it. */
+            /** @description User or token that acknowledged the alert. */
             acknowledged_by?: string | null;
-            /** @description Why it began: `failed`, `timeout`, `missed`, `unknown` … */
+            /** @description Cause of the alert: `failed`, `timeout`, `missed`, `unknown` … */
             cause: string;
-            /** @description How often it happened. */
+            /** @description Number of occurrences. */
             count: number;
-            /** @description What is known of what happened last: run, exit code, error … */
+            /** @description Details of the last occurrence: run, exit code, error … */
             facts: Record<string, never>;
-            /** @description Its number, from 1. */
+            /** @description Number of the alert, from 1. */
             id: number;
-            /** @description When it was seen last. */
+            /** @description Time of the last occurrence. */
             last_us: number;
-            /** @description When it was over. */
+            /** @description Time at which the alert was resolved. None if it is firing. */
             resolved_us?: number | null;
-            /** @description The rule. */
+            /** @description Name of the rule. */
             rule: string;
-            /** @description `info`, `warning` or `critical`. */
+            /** @description Severity: `info`, `warning` or `critical`. */
             severity: string;
-            /** @description When the trouble began. */
+            /** @description Start time of the problem. */
             since_us: number;
-            /** @description `firing` or `resolved`. */
+            /** @description State: `firing` or `resolved`. */
             state: string;
-            /** @description What it is about, such as `task:gold`. */
+            /** @description Subject of the alert, such as `task:gold`. */
             subject: string;
-            /** @description Those who were told: channels, and addresses on them. */
+            /** @description Recipients that were notified: a channel, or an address with its channel. */
             told: string[];
         };
-        /** @description A channel. What it sends to is a secret. */
+        /** @description A channel that delivers messages. Its destination is a secret and not included. */
         AlertChannel: {
-            /** @description `mail`, `webhook`, `wecom`, `dingtalk`, `feishu`, `slack` or `command`. */
+            /** @description Kind of the channel: `mail`, `webhook`, `wecom`, `dingtalk`, `feishu`, `slack` or `command`. */
             kind: string;
             last?: components["schemas"]["AlertMessage"] | null;
-            /** @description Its name. */
+            /** @description Name of the channel. */
             name: string;
         };
-        /** @description `GET /api/v1/alerts/{alert}`: an alert with all that was decided and sent. */
+        /** @description `GET /api/v1/alerts/{alert}`: an alert with its decisions and messages. */
         AlertDetail: {
             /** @description The alert. */
             alert: components["schemas"]["Alert"];
@@ -1738,87 +1741,87 @@ export interface components {
             /** @description Decisions, the oldest first, at most 1,000. */
             notes: components["schemas"]["AlertNote"][];
         };
-        /** @description `GET /api/v1/alerts/explain`: who was told of what happened in a tree, who was not, and why. */
+        /** @description `GET /api/v1/alerts/explain`: the events of a tree, with the alerts and messages that followed from them. */
         AlertExplanation: {
             /**
-             * @description The alerts that these events began, ended or were counted in, the oldest first: who was told, and what was silenced. Their notes are
-             *     those that are about no event.
+             * @description Alerts that these events raised or resolved, or that counted these events, the oldest first. Their `notes` contain only decisions that are
+             *     about no single event, such as silenced or sent messages.
              */
             alerts: components["schemas"]["AlertDetail"][];
-            /** @description Events that may matter, the oldest first, at most 100. */
+            /** @description Events that may match a rule, the oldest first, at most 100. */
             signs: components["schemas"]["ExplainedSign"][];
         };
-        /** @description A message and what became of it. */
+        /** @description A message and its delivery. */
         AlertMessage: {
-            /** @description An address on it; none for the channel's own. */
+            /** @description Recipient address on the channel. None for the channel's default recipients. */
             address?: string | null;
-            /** @description The last answer. */
+            /** @description Last answer of the receiver. */
             answer?: string | null;
-            /** @description How often it was tried. */
+            /** @description Number of delivery attempts. */
             attempts: number;
-            /** @description The channel. */
+            /** @description Name of the channel. */
             channel: string;
-            /** @description Its id. */
+            /** @description Id of the message. */
             id: string;
-            /** @description What it is for: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum`, `test`. */
+            /** @description Kind of the message: `fired`, `updated`, `resolved`, `reminded`, `escalated`, `sum`, `test`. */
             kind: string;
-            /** @description When it is tried next, if it waits. */
+            /** @description Time of the next attempt. None unless `state` is `waiting`. */
             next_us?: number | null;
-            /** @description `waiting`, `sent` or `undelivered`. */
+            /** @description State of the delivery: `waiting`, `sent` or `undelivered`. */
             state: string;
-            /** @description When it was made. */
+            /** @description Time at which the message was created. */
             time_us: number;
         };
-        /** @description A decision on an alert or on an event. */
+        /** @description A decision about an alert or an event. */
         AlertNote: {
-            /** @description The alert, if there is one. */
+            /** @description Number of the alert. None if there is no alert. */
             alert?: number | null;
-            /** @description The rest, in words. */
+            /** @description Further explanation. */
             detail?: string | null;
-            /** @description The rule. */
+            /** @description Name of the rule. */
             rule: string;
-            /** @description When. */
+            /** @description Time of the decision. */
             time_us: number;
-            /** @description What was decided, in a word: `fired`, `told`, `hushed`, `machine-away` … */
+            /** @description The decision, in one word: `fired`, `told`, `hushed`, `machine-away` … */
             what: string;
-            /** @description Who did it, or who was told. */
+            /** @description User who caused the decision, or recipient that was notified. */
             who?: string | null;
         };
-        /** @description `POST /api/v1/alerts/channels/{channel}/preview`: the last alert as a channel would tell it. */
+        /** @description `POST /api/v1/alerts/channels/{channel}/preview`: the newest alert as a message of the channel. */
         AlertPreview: {
-            /** @description The alert; none if there never was one, and a test message is shown. */
+            /** @description Number of the alert. None if there has never been an alert. The preview is then a test message. */
             alert?: number | null;
-            /** @description It is made by the channel's own template. */
+            /** @description True if the text was made from the channel's own template. */
             is_own: boolean;
-            /** @description All of it, without the markup of a chat. */
+            /** @description Complete text, without chat markup. */
             text: string;
-            /** @description Its first line, and the subject of a mail. */
+            /** @description First line of the message, and subject of a mail. */
             title: string;
-            /** @description Why the channel's own template makes no text of it. */
+            /** @description Error of the channel's own template. The preview then uses the built-in text. */
             trouble?: string | null;
         };
-        /** @description A rule. */
+        /** @description A rule that raises alerts. */
         AlertRule: {
-            /** @description The rule, as docs/alerts.md describes it. */
+            /** @description The rule, in the format that docs/alerts.md describes. */
             definition: Record<string, never>;
-            /** @description Its name. */
+            /** @description Name of the rule. */
             name: string;
-            /** @description It takes the place of the built-in rule of its name. */
+            /** @description True if the rule replaces the built-in rule of the same name. */
             replaces_builtin: boolean;
-            /** @description Where it stands: `file`, `page` or `built-in`. */
+            /** @description Origin of the rule: `file`, `page` or `built-in`. */
             source: string;
         };
-        /** @description `GET /api/v1/alerts/rules`: rules and channels as they hold. */
+        /** @description `GET /api/v1/alerts/rules`: the rules and channels that are in effect. */
         AlertRules: {
-            /** @description Channels. */
+            /** @description All channels. */
             channels: components["schemas"]["AlertChannel"][];
-            /** @description The file. */
+            /** @description Path of the file of rules and channels. */
             file: string;
-            /** @description What is wrong with the file, each with its place. */
+            /** @description Mistakes in the file, each with its place. */
             mistakes: string[];
-            /** @description Rules. */
+            /** @description All rules. */
             rules: components["schemas"]["AlertRule"][];
-            /** @description What is worth a word without being a mistake, each with its place: a rule that tells nobody. */
+            /** @description Warnings about valid rules, each with its place, such as a rule that notifies no recipient. */
             warnings?: string[];
         };
         /** @description The subject of an alert. */
@@ -1828,22 +1831,22 @@ export interface components {
             /** @description Name of the subject. */
             name: string;
         };
-        /** @description `GET /api/v1/alerts/try`: what a rule would have made of the past days. */
+        /** @description `GET /api/v1/alerts/try`: the alerts that a rule would have raised in the past days. */
         AlertTrial: {
             /** @description The alerts, the newest first, at most 100. */
             alerts: components["schemas"]["Alert"][];
-            /** @description How many alerts it would have made. */
+            /** @description Number of alerts that the rule would have raised. */
             count: number;
-            /** @description There were more events than are looked at: only the newest days count. */
+            /** @description True if there were more events than the server evaluates. The oldest events are then left out. */
             is_cut: boolean;
-            /** @description How many messages it would have sent. */
+            /** @description Number of messages that would have been sent. */
             messages: number;
         };
-        /** @description `GET` and `POST /api/v1/alerts/trials`: what rules would have made of the past days. */
+        /** @description `GET` and `POST /api/v1/alerts/trials`: results of rules for the past days. */
         AlertTrials: {
-            /** @description Each rule by itself. */
+            /** @description One result per rule. Each rule is evaluated alone. */
             trials: components["schemas"]["RuleTrial"][];
-            /** @description What is worth a word without being a mistake, each with its place. */
+            /** @description Warnings about valid rules, each with its place. */
             warnings?: string[];
         };
         /**
@@ -1893,82 +1896,85 @@ export interface components {
             /** @description Version of this format: 1. */
             version: number;
         };
-        /** @description `GET /api/v1/alerts`: alerts, the newest first. */
+        /** @description `GET /api/v1/alerts`: one page of alerts, the newest first. */
         AlertsPage: {
-            /** @description One page of them. */
+            /** @description The alerts of this page. */
             alerts: components["schemas"]["Alert"][];
-            /** @description Somebody could be told: there is a channel. */
+            /** @description True if at least one channel is defined, so that messages can be sent. */
             can_tell: boolean;
-            /** @description What is wrong with the file of rules and channels, each with its place: while there is something, it holds as it was before. */
+            /** @description Mistakes in the file of rules and channels, each with its place. While the file has mistakes, its previous content remains in effect. */
             mistakes: string[];
-            /** @description Where the next page begins; none on the last one. */
+            /** @description Cursor of the next page. None on the last page. */
             next_cursor?: string | null;
         };
-        /** @description How a process came by its parent. */
+        /** @description The way a process got its parent. */
         Attachment: string;
-        /** @description One attempt of a process. */
+        /** @description An attempt of a process. */
         Attempt: {
-            /** @description Which one, from 1. */
+            /** @description Number of the attempt, from 1. */
             attempt: number;
-            /** @description How long it took. */
+            /** @description Duration of the attempt, if its start and end are known. */
             elapsed_ns?: number | null;
-            /** @description Its end. */
+            /** @description End of the attempt, if it is known. */
             ended_us?: number | null;
             error?: components["schemas"]["Error"] | null;
             /**
              * Format: int32
-             * @description Exit code of a command.
+             * @description Exit code, if the process is a command that exited with one.
              */
             exit_code?: number | null;
             outcome?: components["schemas"]["Outcome"] | null;
-            /** @description Why it ended so, in one word. */
+            /** @description Reason for the end, as one word. */
             reason?: string | null;
             /**
              * Format: int32
-             * @description Signal that ended a command.
+             * @description Signal that ended the attempt, if the process is a command.
              */
             signal?: number | null;
-            /** @description Its start. */
+            /** @description Start of the attempt, if it is known. */
             started_us?: number | null;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
-        /** @description Something that was done, or tried. */
+        /** @description An action that was performed or attempted. */
         AuditEntry: {
-            /** @description What, like `DELETE /api/v1/roots/7` or `token create build-7`. */
+            /** @description The action, such as `DELETE /api/v1/roots/7` or `token create build-7`. */
             action: string;
-            /** @description From where; none for the command line on the server's machine. */
+            /** @description Network address of the caller. None for the command line on the server's machine. */
             address?: string | null;
-            /** @description How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
+            /** @description Method of authentication: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
             how: string;
-            /** @description Ascending. */
+            /** @description Number of the entry. Later entries have higher numbers. */
             number: number;
-            /** @description `done`, or the status that it was answered by. */
+            /** @description Result: `done` or a short description. If the action failed: the HTTP status or the reason. */
             outcome: string;
-            /** @description When, Unix microseconds. */
+            /** @description Time of the action, in Unix microseconds. */
             time_us: number;
-            /** @description A user's or a token's name, or who it is taken for. */
+            /** @description Name of the user or token. If there is no name: the method of authentication, such as `loopback`. */
             who: string;
         };
-        /** @description `GET /api/v1/audit`: what was changed, newest first. */
+        /** @description `GET /api/v1/audit`: one page of the audit log, the newest entries first. */
         AuditPage: {
-            /** @description One page of it. */
+            /** @description The entries of this page. */
             entries: components["schemas"]["AuditEntry"][];
-            /** @description Where the next page begins; none on the last one. */
+            /** @description Cursor of the next page. None on the last page. */
             next_cursor?: string | null;
         };
-        /** @description Events of one worker, numbered in a row. */
+        /** @description A batch of consecutively numbered events that a worker sends. */
         Batch: {
-            /** @description What was dropped since the worker began. */
+            /** @description Numbers of events dropped since the worker started. */
             dropped?: components["schemas"]["Dropped"][];
-            /** @description The events, the first numbered `sequence`. */
+            /** @description The events. The first event has the number `sequence`. */
             events: components["schemas"]["Event"][];
-            /** @description The worker is gone: somebody else sends what it left. What it had open, and did not say goodbye to, is lost. */
+            /**
+             * @description True if the worker is gone and another process sends its remaining events. If the worker did not announce its end, its open processes are
+             *     lost.
+             */
             lost?: boolean;
-            /** @description When it was sent, in Unix microseconds by the sender's clock. */
+            /** @description Time at which the batch was sent, in Unix microseconds by the sender's clock. */
             sent_us: number;
             /**
              * Format: int64
-             * @description Number of the first event; a worker counts its events from 1.
+             * @description Number of the first event. A worker numbers its events from 1.
              */
             sequence: number;
             /**
@@ -1976,457 +1982,461 @@ export interface components {
              * @description Version of the wire format: 1.
              */
             version: number;
-            /** @description Who reports. */
+            /** @description The worker that sends the batch. */
             worker: components["schemas"]["WorkerRef"];
         };
-        /** @description An agent, as far as the server has heard of it. */
+        /** @description An agent, as last reported to the server. */
         BatchAgent: {
-            /** @description All that was due up to here is decided. */
+            /** @description The agent has decided all due times up to and including this time. */
             decided_us: number;
-            /** @description True if it takes no tasks from the server: `--accept files`. */
+            /** @description True if the agent rejects tasks from the server (`--accept files`). */
             files_only?: boolean;
-            /** @description Mistakes in its files of tasks, each with its file, line and column. They may not be all of them. */
+            /** @description Mistakes in the agent's task files, each with file, line and column. The list may be incomplete. */
             mistakes?: string[];
-            /** @description Its name. */
+            /** @description Name of the agent. */
             name: string;
-            /** @description Since when it is paused; none: it is not. */
+            /** @description Start of the agent's pause. None if the agent is not paused. */
             paused_from_us?: number | null;
-            /** @description Until when it is paused; none: until somebody resumes it. */
+            /** @description End of the agent's pause. None if the pause has no end and lasts until the agent is resumed. */
             paused_until_us?: number | null;
         };
-        /** @description `GET /api/v1/agents`: the agents that the server has heard of, by name. */
+        /** @description `GET /api/v1/agents`: the agents that have reported to the server, by name. */
         BatchAgents: {
             /** @description The agents. */
             agents: components["schemas"]["BatchAgent"][];
         };
-        /** @description What applying does, or has done. */
+        /** @description The changes that were made, or that a dry run would make. */
         BatchApplied: {
-            /** @description Each task, by name. */
+            /** @description One step per task, by name. */
             steps: components["schemas"]["BatchStep"][];
         };
-        /** @description `POST /api/v1/batch-tasks/apply`: the tasks that there are to be. */
+        /** @description `POST /api/v1/batch-tasks/apply`: the desired batch tasks. */
         BatchApply: {
-            /** @description Tasks of the server that are not among them are deleted. */
+            /** @description True to delete the tasks stored by the server that are not listed in `tasks`. */
             delete?: boolean;
-            /** @description `true` tells what would be done, and does nothing. */
+            /** @description True to return the planned changes without applying them. */
             dry_run?: boolean;
-            /** @description Definitions. */
+            /** @description Definitions of the tasks. */
             tasks: Record<string, never>[];
         };
-        /** @description `GET /api/v1/batch-tasks/{name}/publications/{publication}/compare`: what another one has otherwise, by path. */
+        /** @description Answer of `GET /api/v1/batch-tasks/{name}/publications/{publication}/compare`: differences between two publications, by path. */
         BatchComparison: {
             /** @description Files that differ, at most 1,000. */
             changes: components["schemas"]["BatchFileChange"][];
-            /** @description There are more than are told. */
+            /** @description True if there are more differences. */
             is_cut: boolean;
         };
-        /** @description A minute in which many tasks of an agent start. */
+        /** @description A minute with many task starts on an agent. */
         BatchCrowd: {
             /** @description The agent. */
             agent: string;
-            /** @description The beginning of the minute. */
+            /** @description Start of the minute. */
             minute_us: number;
-            /** @description Number of tasks that start within it. */
+            /** @description Number of tasks that start within the minute. */
             starts: number;
         };
         /** @description A minute of the day at which many tasks start. */
         BatchCrowded: {
-            /** @description What to do, in words. */
+            /** @description Suggestion for avoiding the crowded minute. */
             hint: string;
-            /** @description The minute in the zone of the task, such as `00:00`. */
+            /** @description The minute in the time zone of the task, such as `00:00`. */
             minute: string;
-            /** @description Most starts within it. */
+            /** @description Largest number of starts within this minute on any day. */
             starts: number;
         };
-        /** @description `GET /api/v1/batch-tasks/runs/day`: what was due in a time, what became of it, and what ran. */
+        /** @description `GET /api/v1/batch-tasks/runs/day`: due times and runs of a period, with their outcomes. */
         BatchDay: {
-            /** @description Minutes in which many tasks of an agent start by their rules, the most crowded first, at most 50. */
+            /** @description Minutes with at least five tasks of an agent that start by their rules, the most crowded first, at most 50. */
             crowded: components["schemas"]["BatchCrowd"][];
-            /** @description From then on. */
+            /** @description Start of the period (inclusive). */
             from_us: number;
-            /** @description There is more than is told: ask for fewer tasks, or for a shorter time. */
+            /** @description True if the answer is incomplete. Request fewer tasks or a shorter period. */
             is_cut: boolean;
-            /** @description Tasks of which there is something to tell, by agent and name. */
+            /** @description Tasks with at least one run or due time in the period, by agent and name. */
             lanes: components["schemas"]["BatchLane"][];
-            /** @description Until before then. */
+            /** @description End of the period (exclusive). */
             to_us: number;
         };
-        /** @description A run, or a due time without one. Those of a task that went the same way within five minutes of each other stand together. */
+        /** @description A run, or a due time without a run. Runs or due times of a task that are at most five minutes apart and have the same result are combined. */
         BatchDayMark: {
             /** @description Number of runs or due times. */
             count: number;
-            /** @description `started` for runs; else as in an explanation: `waits`, `skipped`, `missed`, `unknown`, `will-start`, `will-be-skipped`. */
+            /** @description `started` for runs. For due times without a run: `waits`, `skipped`, `missed`, `unknown`, `will-start` or `will-be-skipped`. */
             decision: string;
-            /** @description The due time, or the first of several. */
+            /** @description The due time, or the first of the combined due times. */
             due_us: number;
-            /** @description The last end; none while a run runs. */
+            /** @description Latest end of the runs. None while a run has not ended. */
             ended_us?: number | null;
             /** @description The last due time. */
             last_us: number;
             outcome?: components["schemas"]["State"] | null;
-            /** @description The trigger of runs, or why nothing started, in one word. */
+            /** @description Trigger of the runs, or the reason why no run started, in one word. */
             reason?: string | null;
             root_id?: components["schemas"]["RootId"] | null;
-            /** @description The run, the first of several, or the one that was in the way. */
+            /** @description The run, or the first of the combined runs. For a due time without a run: the run that waits or that prevented the start. */
             run?: string | null;
-            /** @description The first start. */
+            /** @description Earliest start of the runs. */
             started_us?: number | null;
         };
-        /** @description `POST /api/v1/batch-tasks/runs/{id}/kill`: how a run is to be ended. */
+        /** @description `POST /api/v1/batch-tasks/runs/{id}/kill`: the way to end a run. */
         BatchEnd: {
-            /** @description At once, without SIGTERM before. */
+            /** @description True to kill the processes immediately, without SIGTERM first. */
             now?: boolean;
         };
-        /** @description One due time and what was decided on it. */
+        /** @description A due time and the decision about it. */
         BatchExplained: {
-            /** @description The agent that decided, or is to. */
+            /** @description The agent that made the decision or will make it. */
             agent?: string | null;
-            /** @description How many due times it stands for. */
+            /** @description Number of due times that the entry covers. */
             count: number;
             /**
-             * @description `started`, `waits`, `skipped`, `missed`; of those to come `will-start` and `will-be-skipped`; `none`, if the agent had another version
-             *     at that time; or `unknown`: the agent has not told what it decided.
+             * @description `started`, `waits`, `skipped` or `missed`; for a future due time `will-start` or `will-be-skipped`; `none` if the agent had a different
+             *     version of the task at that time; `unknown` if the agent has not reported its decision.
              */
             decision: string;
-            /** @description The due time, or the first of several that have one answer. */
+            /** @description The due time. If the entry covers several due times with the same decision: the first of them. */
             due_us: number;
-            /** @description Why, in one word. */
+            /** @description Reason for the decision, in one word. */
             reason?: string | null;
-            /** @description The run that started, or that was in the way. */
+            /** @description The run that started or waits, or the run that prevented the start. */
             run?: string | null;
-            /** @description Version of the task's definition, if an agent said so. */
+            /** @description Version of the task's definition, if an agent reported it. */
             version?: number | null;
         };
         /** @description `GET /api/v1/batch-tasks/{name}/explain`: the due times of a task, the earliest first, at most 1,000. */
         BatchExplanation: {
             /** @description The due times. */
             due: components["schemas"]["BatchExplained"][];
-            /** @description There are more up to `to` than are told. */
+            /** @description True if the list is incomplete: there are more due times in the requested period. */
             is_cut: boolean;
         };
         /** @description A file of a publication. */
         BatchFile: {
-            /** @description Where it leads, if it is a link. */
+            /** @description Target of the link, if the file is a symbolic link. */
             link?: string | null;
-            /** @description Its path in the publication's folder. */
+            /** @description Path below the publication's folder. */
             path: string;
-            /** @description Its size. */
+            /** @description Size of the file. */
             size_bytes: number;
         };
-        /** @description A file that differs between two publications. */
+        /** @description A difference between two publications: a file that only one of them contains, or that has changed. */
         BatchFileChange: {
-            /** @description Its size in the other one. */
+            /** @description Size of the file in the other publication, if it contains the file. */
             other_bytes?: number | null;
-            /** @description Its path. */
+            /** @description Path below the publications' folders. */
             path: string;
-            /** @description Its size in the publication. */
+            /** @description Size of the file in this publication, if it contains the file. */
             size_bytes?: number | null;
-            /** @description `added`, `removed`, `changed`; or `unknown`: the sizes are the same, and the contents were too much to compare. */
+            /**
+             * @description `added` if only the other publication contains the file, `removed` if only this publication contains it, or `changed`. `unknown` if the
+             *     sizes are the same and the contents were too large to compare.
+             */
             what: string;
         };
-        /** @description `GET /api/v1/batch-tasks/{name}/publications/{publication}/file`: the beginning of a file. */
+        /** @description Answer of `GET /api/v1/batch-tasks/{name}/publications/{publication}/file`: the beginning of a file. */
         BatchFileText: {
-            /** @description There is more than is told. */
+            /** @description True if the file is longer than `text`. */
             is_cut: boolean;
-            /** @description Its path in the publication's folder. */
+            /** @description Path below the publication's folder. */
             path: string;
-            /** @description Its size. */
+            /** @description Size of the file. */
             size_bytes: number;
-            /** @description The first 64 KiB of it; none of what is no text in UTF-8. */
+            /** @description First 64 KiB of the file; none if the file is not UTF-8 text. */
             text?: string | null;
         };
-        /** @description `GET /api/v1/batch-tasks/{name}/publications/{publication}`: its files, by path. */
+        /** @description Answer of `GET /api/v1/batch-tasks/{name}/publications/{publication}`: the files of a publication, by path. */
         BatchFiles: {
             /** @description Files, at most 1,000. */
             files: components["schemas"]["BatchFile"][];
-            /** @description There are more than are told. */
+            /** @description True if the publication has more files. */
             is_cut: boolean;
         };
-        /** @description `POST /api/v1/batch-tasks/{name}/kill`: how runs are to be ended. */
+        /** @description `POST /api/v1/batch-tasks/{name}/kill`: the runs to end, and the way to end them. */
         BatchKillRequest: {
-            /** @description At once, without SIGTERM before. */
+            /** @description True to kill the processes immediately, without SIGTERM first. */
             now?: boolean;
-            /** @description This run alone; else all runs of the task. */
+            /** @description Id of the run to end. Without it, all runs of the task are ended. */
             run?: string | null;
         };
-        /** @description A task on one of its agents. */
+        /** @description The runs and due times of a task on an agent. */
         BatchLane: {
             /** @description The agent. */
             agent: string;
-            /** @description What became of its due times, the first one first. */
+            /** @description The runs and due times, the earliest first. */
             marks: components["schemas"]["BatchDayMark"][];
             /** @description The task. */
             task: string;
         };
-        /** @description What a run has left for others, as the history keeps it. */
+        /** @description Files that a run has left in the history. */
         BatchLeft: {
-            /** @description The agent that has it. */
+            /** @description Agent that stores the files. */
             agent: string;
             /** @description Number of files. */
             files: number;
-            /** @description Its folder of the history, such as `202611/21_103005`. */
+            /** @description Folder of the files below the history, such as `202611/21_103005`. */
             folder: string;
-            /** @description The run. */
+            /** @description Run that left the files. */
             run: string;
-            /** @description Their sizes together. */
+            /** @description Sum of the file sizes. */
             size_bytes: number;
         };
-        /** @description `GET /api/v1/batch-tasks/runs/{id}/log`: a piece of what a run has written. */
+        /** @description `GET /api/v1/batch-tasks/runs/{id}/log`: a part of the output of a run. */
         BatchLog: {
-            /** @description The run has ended: nothing more will be written. */
+            /** @description True if the run has ended and will write no more output. */
             is_over: boolean;
-            /** @description The first byte after it. */
+            /** @description Position of the first byte after the part. Send it as `offset` in the next request. */
             next_offset: number;
-            /** @description The first byte of the piece. */
+            /** @description Position of the part's first byte in the output. */
             offset: number;
-            /** @description The run. */
+            /** @description Id of the run. */
             run: string;
-            /** @description All that the run has written so far, in bytes. */
+            /** @description Number of bytes that the run has written so far. */
             size_bytes: number;
-            /** @description The piece. Bytes that are no UTF-8 are replaced. */
+            /** @description Text of the part. Bytes that are not valid UTF-8 are replaced. */
             text: string;
         };
-        /** @description A run as one mark among many. */
+        /** @description A run in the short form that is listed with its task. */
         BatchMark: {
-            /** @description When it was due. */
+            /** @description Due time of the run. */
             due_us: number;
-            /** @description What became of it. */
+            /** @description State of the run: its outcome if it has ended. */
             outcome: components["schemas"]["State"];
-            /** @description Its tree. */
+            /** @description The run's tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description The run. */
+            /** @description Id of the run. */
             run: string;
         };
-        /** @description `POST /api/v1/batch-tasks/{name}/pause`: how long. */
+        /** @description `POST /api/v1/batch-tasks/{name}/pause`: the length of the pause. */
         BatchPause: {
-            /** @description Until then; without it, until somebody resumes it. */
+            /** @description End of the pause. Without it, the task is paused until it is resumed. */
             until_us?: number | null;
         };
-        /** @description Something that was published to a target of a task, or was to be. */
+        /** @description A publication: files that were published to a target of a task, or that could not be published. */
         BatchPublication: {
-            /** @description The agent that has it. */
+            /** @description Agent that made the publication. */
             agent: string;
-            /** @description Who published it: a run, or a person. */
+            /** @description Run or person that published the files. */
             by: string;
-            /** @description Why it failed. */
+            /** @description Reason for the failure. */
             error?: string | null;
             /** @description Number of files. */
             files: number;
-            /** @description The folder of the files that the target shows, on the agent's machine; none of targets that are no folder. */
+            /** @description Folder of the published files on the agent's machine; none if the target is not a folder. */
             folder?: string | null;
-            /** @description It is what the target shows now. */
+            /** @description True if the target shows this publication now. */
             is_current: boolean;
-            /** @description Its number, of its agent's own. */
+            /** @description Number of the publication, unique within its agent. */
             number: number;
-            /** @description Number of the publication that was published again. */
+            /** @description Number of the earlier publication that this publication restored. */
             restores?: number | null;
-            /** @description The run whose files these are. */
+            /** @description Run that the files are from. */
             run: string;
-            /** @description Their sizes together. */
+            /** @description Sum of the file sizes. */
             size_bytes: number;
-            /** @description `done`, `failed`, or `begun` if nobody saw how it ended. */
+            /** @description `done`, `failed`, or `begun` if the end of the publication is not known. */
             state: string;
-            /** @description Name of the target, as the task's definition has it. */
+            /** @description Name of the target in the task's definition. */
             target: string;
-            /** @description When it began. */
+            /** @description Start of the publication. */
             time_us: number;
         };
-        /** @description `GET /api/v1/batch-tasks/{name}/publications`: what runs of a task have published and left, newest first. */
+        /** @description Answer of `GET /api/v1/batch-tasks/{name}/publications`: files that runs of a task have published and left, newest first. */
         BatchPublications: {
-            /** @description What runs have left, published or not. */
+            /** @description Files that runs have left, published or not. */
             history: components["schemas"]["BatchLeft"][];
             /** @description Publications. */
             publications: components["schemas"]["BatchPublication"][];
-            /** @description Agents of the task that did not answer: what they have is not among these. */
+            /** @description Agents of the task that did not reply. Their publications and files are missing from the lists. */
             silent?: components["schemas"]["BatchSilent"][];
         };
-        /** @description `POST /api/v1/batch-tasks/rehearse`: what would have happened by a definition. */
+        /** @description `POST /api/v1/batch-tasks/rehearse`: result of applying a definition to the past 30 days. */
         BatchRehearsal: {
-            /** @description Minutes of the day at which this task and many others start, the most crowded first. */
+            /** @description Minutes of the day at which this task starts together with many others, the most crowded first. */
             crowded: components["schemas"]["BatchCrowded"][];
-            /** @description Due times. */
+            /** @description Number of due times. */
             due: number;
-            /** @description Number of real runs whose durations were used; with none, runs take no time. */
+            /** @description Number of past runs whose durations were used. If it is 0, runs are rehearsed with a duration of zero. */
             durations: number;
-            /** @description From then on it was tried. */
+            /** @description Start of the rehearsed period. */
             from_us: number;
-            /** @description Runs that are ended by `kill-after`. */
+            /** @description Number of runs that are ended by `kill-after`. */
             killed: number;
-            /** @description Longest time from a due time to the start. */
+            /** @description Longest time between a due time and the start of its run. */
             longest_wait_ns: number;
-            /** @description Due times at which an earlier run ran. */
+            /** @description Number of due times at which an earlier run was still running. */
             overlaps: number;
-            /** @description Runs that take longer than `timeout`. */
+            /** @description Number of runs that take longer than `timeout`. */
             overtime: number;
-            /** @description Due times at which nothing starts, by reason. */
+            /** @description Number of due times at which no run starts, by reason. */
             skipped: {
                 [key: string]: number;
             };
-            /** @description Runs. */
+            /** @description Number of runs, including retries. */
             starts: number;
-            /** @description Until then; earlier than asked for if there was too much to walk through. */
+            /** @description End of the rehearsed period. Earlier than the time of the request if the rehearsal reached its maximum number of steps. */
             to_us: number;
         };
-        /** @description `POST /api/v1/batch-tasks/{name}/publications/{publication}/restore`: where it is to be published. */
+        /** @description Body of `POST /api/v1/batch-tasks/{name}/publications/{publication}/restore`, which publishes files again. */
         BatchRestore: {
-            /** @description The target, for what a run has left. A publication is published to its own target. */
+            /** @description Target for files that a run has left. A publication is always published to its own target. */
             target?: string | null;
         };
-        /** @description A run of a batch task. It is still told when its tree is no longer kept. */
+        /** @description A run of a batch task. Runs remain available for 400 days after they were due, even if their trees are deleted. */
         BatchRun: {
-            /** @description The agent that ran it, if it said so. */
+            /** @description The agent that ran it. None if the agent is not known. */
             agent?: string | null;
-            /** @description Who asked for it, if somebody did. */
+            /** @description User, token or alert that requested the run. None if the run was not requested. */
             by?: string | null;
-            /** @description When it was due. */
+            /** @description Due time of the run. */
             due_us: number;
-            /** @description How long it took. */
+            /** @description Duration, measured by the monotonic clock. */
             elapsed_ns?: number | null;
-            /** @description Its end. */
+            /** @description End time. */
             ended_us?: number | null;
-            /** @description Why it failed, in words. */
+            /** @description Error message, if the run failed. */
             error?: string | null;
             /**
              * Format: int32
-             * @description The exit code of its command.
+             * @description Exit code of the command.
              */
             exit_code?: number | null;
-            /** @description What became of it. */
+            /** @description State of the run: its outcome if it has ended. */
             outcome: components["schemas"]["State"];
-            /** @description Its process. */
+            /** @description The run's own process. */
             process_id: components["schemas"]["ProcessId"];
-            /** @description Why it ended so, in one word. */
+            /** @description Reason for the outcome, in one word, such as `kill-after`. */
             reason?: string | null;
             /**
              * Format: int64
-             * @description The result code: the command's own, or what the agent made of it.
+             * @description Result code: the exit code of the command, or a code that the agent sets for a run that it ended or could not start.
              */
             result_code?: number | null;
-            /** @description Its tree. */
+            /** @description The run's tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description Its id, such as `gold@20261121T023000Z.1`. */
+            /** @description Id of the run, such as `gold@20261121T023000Z.1`. */
             run: string;
             /**
              * Format: int32
-             * @description The signal that ended its command.
+             * @description Signal that ended the command.
              */
             signal?: number | null;
-            /** @description Its start. */
+            /** @description Start time. */
             started_us?: number | null;
-            /** @description Name of its task. */
+            /** @description Name of the task. */
             task: string;
-            /** @description What started it: `time`, `missed`, `boot`, `request`, `then`, `retry`. */
+            /** @description Trigger of the run: `time`, `missed`, `boot`, `request`, `then`, `retry`, or `ping` for a run of a heartbeat. */
             trigger: string;
             /** @description Version of the task's definition. */
             version: number;
         };
-        /** @description `POST /api/v1/batch-tasks/{name}/run`: how it is to be run. */
+        /** @description `POST /api/v1/batch-tasks/{name}/run`: options of the run. */
         BatchRunRequest: {
-            /** @description Arguments that follow the command's own. */
+            /** @description Arguments to append to the command's own arguments. */
             args?: string[];
         };
-        /** @description `GET /api/v1/batch-tasks/runs`: runs, those that were due last first. */
+        /** @description `GET /api/v1/batch-tasks/runs`: one page of runs, the latest due time first. */
         BatchRunsPage: {
-            /** @description Number of the newest change that is counted in. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Where the next page begins; none on the last one. */
+            /** @description Cursor of the next page. None on the last page. */
             next_cursor?: string | null;
-            /** @description One page of them. */
+            /** @description The runs of this page. */
             runs: components["schemas"]["BatchRun"][];
         };
-        /** @description An agent that did not answer. */
+        /** @description An agent that did not reply. */
         BatchSilent: {
-            /** @description The agent. */
+            /** @description Name of the agent. */
             agent: string;
-            /** @description Why. */
+            /** @description Reason why there is no reply. */
             why: string;
         };
-        /** @description What a batch task is. */
+        /** @description The status of a batch task. */
         BatchStatus: string;
-        /** @description What applying does to one task. */
+        /** @description The change that applying makes to one task. */
         BatchStep: {
-            /** @description Lines of the definition that differ, with `-` and `+` before them. */
+            /** @description Changes of the definition: one line per changed key, prefixed with `-` (old) or `+` (new). */
             diff: string[];
             /** @description Name of the task. */
             name: string;
-            /** @description The version that it has then; none of a plan. */
+            /** @description Version of the task after the change. None for a dry run. */
             version?: number | null;
-            /** @description `add`, `change`, `delete` or `same`. */
+            /** @description Kind of the change: `add`, `change`, `delete` or `same`. */
             what: string;
         };
         /** @description A batch task. */
         BatchTask: {
-            /** @description The agent whose files define it: it can't be changed here. None if the server keeps it. */
+            /** @description The agent whose files define the task. The server can't change such a definition. None if the server stores the definition. */
             agent?: string | null;
-            /** @description When it was changed. */
+            /** @description Time of the last change. */
             changed_us: number;
-            /** @description Its definition, as docs/batch.md describes it. */
+            /** @description Definition of the task, in the format that docs/batch.md describes. */
             definition: Record<string, never>;
-            /** @description How many of its newest runs failed in a row. */
+            /** @description Number of consecutive failed or lost runs, counted back from the newest ended run. Only the newest 30 runs are examined. */
             failed_in_a_row: number;
-            /** @description When an alert about it last fired or happened again, as far back as alerts are kept: 90 days after they are over. */
+            /** @description Time at which an alert about the task last fired or occurred again. Alerts are kept for 90 days after they are resolved. */
             last_warning_us?: number | null;
-            /** @description Its name. */
+            /** @description Name of the task. */
             name: string;
-            /** @description When it is due next, the soonest first: the next one in lists, the next five of a single task. None while it is paused. */
+            /** @description Next due times, the soonest first: one in lists, up to five for a single task. Empty during a pause without an end. */
             next_us: number[];
             /**
-             * @description Why its rules start nothing now: `definition`, as it says `paused = true`; `person`, if it was paused; `agent`, if all of its agents
-             *     were; `refused`, if all of them take no tasks from the server. None if nothing keeps them.
+             * @description The reason why the task's rules start no runs at the moment: `refused` if all of its agents reject tasks from the server, `definition` if
+             *     the definition contains `paused = true`, `person` if the task was paused, `agent` if all of its agents were paused. None if the rules are
+             *     in effect.
              */
             paused_by?: string | null;
-            /** @description Its newest runs, at most 30, the oldest first. */
+            /** @description The newest runs, at most 30, the oldest first. */
             runs: components["schemas"]["BatchMark"][];
-            /** @description What it is. */
+            /** @description Status of the task. */
             status: components["schemas"]["BatchStatus"];
-            /** @description Until when it is paused; none: until somebody resumes it. */
+            /** @description End of the pause. None if the task is not paused, or if the pause has no end and lasts until the task is resumed. */
             until_us?: number | null;
-            /** @description Number of its newest version, from 1. A change of the task wants it in the header `If-Match`. */
+            /** @description Number of the newest version, from 1. A request that changes the task must send it in the header `If-Match`. */
             version: number;
-            /** @description Who changed it. */
+            /** @description User, token or file that made the last change. */
             who?: string | null;
         };
-        /** @description A batch task was defined, changed, paused, resumed or deleted: by the server, or by an agent whose files define it. */
+        /** @description A batch task was defined, changed, paused, resumed or deleted, by the server or by an agent whose files define it. */
         BatchTaskChanged: {
-            /** @description The agent whose files define it; none if the server does. */
+            /** @description Agent whose files define the task; none if the server defines it. */
             agent?: string | null;
-            /** @description Its new definition, if an agent's files define it. */
+            /** @description New definition of the task, if the files of an agent define it. */
             definition?: Record<string, never> | null;
-            /** @description What it is now. */
+            /** @description Current status of the task. */
             status: components["schemas"]["BatchStatus"];
             /** @description Name of the task. */
             task: string;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the change, in Unix microseconds. */
             time_us: number;
-            /** @description Until when it is paused, in Unix microseconds; without it, until somebody resumes it. */
+            /** @description Time until which the task is paused, in Unix microseconds. If not set, a paused task is paused until it is resumed. */
             until_us?: number | null;
-            /** @description The version that it has now. */
+            /** @description Current version of the task. */
             version: number;
-            /** @description Who changed it: a person, a token, or the file that defines it. */
+            /** @description Person, token or file that made the change. */
             who?: string | null;
         };
-        /** @description `GET /api/v1/batch-tasks`: tasks by name. */
+        /** @description `GET /api/v1/batch-tasks`: one page of tasks, by name. */
         BatchTasksPage: {
-            /** @description Number of the newest change that is counted in. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Where the next page begins; none on the last one. */
+            /** @description Cursor of the next page. None on the last page. */
             next_cursor?: string | null;
-            /** @description One page of them. */
+            /** @description The tasks of this page. */
             tasks: components["schemas"]["BatchTask"][];
         };
         /** @description A version of a task. */
         BatchVersion: {
             /** @description The definition. */
             definition: Record<string, never>;
-            /** @description Lines that differ from the version before, with `-` and `+` before them. */
+            /** @description Differences from the previous version: one line per changed key, prefixed with `-` (old) or `+` (new). */
             diff: string[];
-            /** @description What the task was from then on. */
+            /** @description Status of the task in this version. */
             status: components["schemas"]["BatchStatus"];
-            /** @description When it was made. */
+            /** @description Time at which the version was created. */
             time_us: number;
-            /** @description Its number, from 1. */
+            /** @description Number of the version, from 1. */
             version: number;
-            /** @description Who made it. */
+            /** @description User, token or file that created the version. */
             who?: string | null;
         };
         /** @description `GET /api/v1/batch-tasks/{name}/versions`: the newest 100 versions of a task, newest first. */
@@ -2434,19 +2444,19 @@ export interface components {
             /** @description The versions. */
             versions: components["schemas"]["BatchVersion"][];
         };
-        /** @description A task as an agent gets it. */
+        /** @description A task, as sent to an agent. */
         BookTask: {
-            /** @description When it became so. */
+            /** @description Time of the last change. */
             changed_us: number;
-            /** @description Its definition. */
+            /** @description Definition of the task. Empty if `status` is `deleted`. */
             definition: Record<string, never>;
-            /** @description Its name. */
+            /** @description Name of the task. */
             name: string;
-            /** @description `deleted`: the agent is to forget it. */
+            /** @description Status of the task. `deleted`: the agent must remove the task. */
             status: components["schemas"]["BatchStatus"];
-            /** @description Until when it is paused; none: until somebody resumes it. */
+            /** @description End of the pause. None if the task is not paused, or if the pause has no end and lasts until the task is resumed. */
             until_us?: number | null;
-            /** @description Number of its version. */
+            /** @description Number of the task's version. */
             version: number;
         };
         /**
@@ -2454,290 +2464,302 @@ export interface components {
          * @enum {string}
          */
         By: "name";
-        /** @description `POST /api/v1/roots/{root}/cancel`: what is to end. */
+        /** @description Body of `POST /api/v1/roots/{root}/cancel`: the processes to cancel. */
         CancelRequest: {
-            /** @description `true` returns what would end and which workers would be asked, and asks none. */
+            /** @description If `true`, the answer lists the processes that would be cancelled and the workers that would receive the command, and nothing is sent. */
             dry_run?: boolean;
             process?: components["schemas"]["ProcessId"] | null;
             /**
              * Format: int64
-             * @description How long their ends are waited for, 10 to 60,000; 10,000 if not given.
+             * @description Maximum time to wait for the processes to end, in milliseconds: 10 to 60,000, default 10,000.
              */
             timeout_ms?: number | null;
         };
-        /** @description What became of a cancellation. */
+        /** @description The result of a cancellation. */
         Cancelled: {
-            /** @description Commands that the workers were told by; none if it was only tried. */
+            /** @description Ids of the commands that the server sent to the workers; none for a `dry_run`. */
             commands: components["schemas"]["CommandId"][];
-            /** @description What each worker said that runs any of them, by name. */
+            /** @description Results of the workers that run any of these processes, by name. */
             lines: components["schemas"]["CommandLine"][];
-            /** @description How many processes were to end: those that were running, or waiting to. */
+            /** @description Number of processes to cancel: those that were running or pending. */
             meant: number;
             process?: components["schemas"]["ProcessId"] | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description How many of them go on. */
+            /** @description Number of these processes that have not ended. */
             running: number;
-            /** @description Some of those that go on, at most 100. */
+            /** @description Processes that have not ended, at most 100 of them. */
             still: components["schemas"]["StillRunning"][];
         };
-        /** @description Roots that failed alike. */
+        /** @description Roots that failed with similar error messages. */
         CauseStats: {
-            /** @description How many failed so, of all names. */
+            /** @description Number of failed roots, of all names. */
             count: number;
-            /** @description When the first of them in the range ended. */
+            /** @description End of the first root in the range. */
             first_us: number;
-            /** @description When the newest of them ended. */
+            /** @description End of the newest root. */
             last_us: number;
-            /** @description The message of the newest of them. */
+            /** @description Error message of the newest root. */
             message: string;
-            /** @description How many names there are. */
+            /** @description Number of different names. */
             name_count: number;
-            /** @description The names of those that failed so, the most frequent first: ten at most. */
+            /** @description Names of the failed roots, the most frequent first, at most ten. */
             names: string[];
-            /** @description None failed so in the seven days before the range. */
+            /** @description True if no root failed with such a message in the seven days before the range. */
             new: boolean;
             root_id?: components["schemas"]["RootId"] | null;
-            /** @description What their messages share: numbers, ids and what is quoted are left out. */
+            /** @description The part that the error messages share. Numbers, ids and quoted parts are replaced by `…`. */
             shape: string;
         };
-        /** @description `GET /api/v1/stats/causes`. */
+        /** @description Answer of `GET /api/v1/stats/causes`. */
         CausesPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Those that were there last come first. */
+            /** @description Causes, the most recent first. */
             causes: components["schemas"]["CauseStats"][];
-            /** @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day. */
+            /** @description Start of the range that the server evaluated: a whole hour, or in ranges of more than 62 days a whole day. */
             from_us: number;
-            /** @description Where it ends in truth. */
+            /** @description End of the range that the server evaluated. */
             to_us: number;
         };
-        /** @description A clock that jumped ahead, and when that counts for the ages of trees. */
+        /** @description A forward jump of the server's clock, and the time until it counts for the ages of trees. */
         ClockJump: {
-            /** @description How far it is ahead of what is believed, in seconds. */
+            /** @description Difference between the clock and the time that the ages of trees are based on, in seconds. */
             ahead_s: number;
-            /** @description In so many seconds it counts, or as soon as somebody confirms it. */
+            /** @description Number of seconds until the jump counts. An operator can confirm the jump earlier. */
             counts_in_s: number;
         };
-        /** @description A command, and what became of it with each worker. */
+        /** @description A command and its result for each worker. */
         Command: {
-            /** @description With what. */
+            /** @description Arguments of the method. */
             arguments: Record<string, never>;
-            /** @description By whom: a user's or a token's name, or how else it is known. */
+            /** @description Name of the user or token that sent the command, or another description of the sender. */
             by: string;
-            /** @description How many workers there are by status. */
+            /** @description Number of workers by status. */
             counts: {
                 [key: string]: number;
             };
-            /** @description When. */
+            /** @description Time at which the server received the command. */
             created_us: number;
-            /** @description Every worker has its last word. */
+            /** @description True if the status of every line is final. */
             done: boolean;
             id?: components["schemas"]["CommandId"] | null;
-            /** @description A line for each worker that is meant, by name. Lists leave out all but that of the worker that is asked for, and of old commands they are forgotten. */
+            /**
+             * @description A line for each worker, by name. Lists of commands contain only the line of the worker that the request specifies. The server deletes the
+             *     lines of old commands.
+             */
             lines?: components["schemas"]["CommandLine"][];
-            /** @description What was asked. */
+            /** @description Name of the method. */
             method: string;
-            /** @description How long answers were waited for. */
+            /** @description Maximum time to wait for replies, in milliseconds. */
             timeout_ms: number;
-            /** @description Until when it waits for its workers, if it is durable. */
+            /** @description Time until which the command waits for its workers, if it is durable. */
             until_us?: number | null;
         };
         /** @description A command id: 16 lower-case hex digits, not all zero */
         CommandId: string;
-        /** @description What became of a command with one worker. */
+        /** @description The result of a command for one worker. */
         CommandLine: {
-            /** @description How long the answer took. */
+            /** @description Time between the command and the reply. */
             elapsed_ns?: number | null;
-            /** @description Why there is no such answer. */
+            /** @description Reason why there is no value. */
             error?: string | null;
-            /** @description When the worker was last heard of, if it did not answer. */
+            /** @description Time at which the server last received anything from the worker. Set only if the worker did not reply. */
             last_seen_us?: number | null;
-            /** @description Its name. */
+            /** @description Name of the worker. */
             name: string;
-            /** @description How it stands. */
+            /** @description Status of the command for this worker. */
             status: components["schemas"]["CommandStatus"];
-            /** @description What it answered. */
+            /** @description Value that the worker returned. */
             value?: unknown;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
-        /** @description A method, and who does it now. */
+        /** @description A method and the workers that implement it. */
         CommandMethod: {
-            /** @description How many workers with an open channel do it. */
+            /** @description Number of workers that implement the method and have an open channel. */
             count: number;
-            /** @description Its name. */
+            /** @description Name of the method. */
             method: string;
-            /** @description The scope that it wants, `read` or `operate`. */
+            /** @description Scope that a caller needs: `read` or `operate`. */
             scope: string;
-            /** @description Their names, at most 100. */
+            /** @description Names of these workers, at most 100. */
             workers: string[];
         };
-        /** @description `GET /api/v1/commands/methods`: what workers may be asked. */
+        /** @description Answer of `GET /api/v1/commands/methods`: methods that can be called now. */
         CommandMethods: {
-            /** @description Methods that only tell something, then the others, each by name. */
+            /** @description Methods that only read, followed by the other methods, each group by name. */
             methods: components["schemas"]["CommandMethod"][];
         };
-        /** @description One message of a worker's channel: what it is to do. */
+        /** @description A message of a worker's channel: a command to execute. */
         CommandOrder: {
-            /** @description With what. */
+            /** @description Arguments of the method. */
             arguments?: Record<string, never>;
-            /** @description The command. */
+            /** @description Id of the command. */
             id: components["schemas"]["CommandId"];
-            /** @description What to do. */
+            /** @description Name of the method. */
             method: string;
-            /** @description How long an answer is of use. */
+            /** @description Time after which a reply is too late, in milliseconds. */
             timeout_ms: number;
-            /** @description Until when it is, for a durable one. That one is done only after the server has answered a reply `taken` with 204. */
+            /**
+             * @description Deadline of a durable command. The worker must send the reply `taken` first, and may execute the command only after the server has
+             *     answered it with 204.
+             */
             until_us?: number | null;
         };
-        /** @description `POST /api/v1/commands/{id}/replies`: the word of one worker, with the key of its channel in the header `Monitor-Channel-Key`. */
+        /**
+         * @description Body of `POST /api/v1/commands/{id}/replies`: the reply of a worker. The header `Monitor-Channel-Key` must contain the key of the worker's
+         *     channel.
+         */
         CommandReply: {
-            /** @description Why it doesn't. */
+            /** @description Reason why there is no value. */
             error?: string | null;
-            /** @description `ok`, `error`, `refused` or `unsupported`; or `taken`, before a durable one is begun. */
+            /** @description `ok`, `error`, `refused` or `unsupported`; or `taken`, before the worker executes a durable command. */
             status: components["schemas"]["CommandStatus"];
-            /** @description What the method answers. */
+            /** @description Value that the method returned. */
             value?: unknown;
-            /** @description Whose word it is. */
+            /** @description Id of the worker that replies. */
             worker_id: components["schemas"]["WorkerId"];
         };
-        /** @description `POST /api/v1/commands`: what is asked of which workers. */
+        /** @description Body of `POST /api/v1/commands`: a command for workers. */
         CommandRequest: {
-            /** @description Passed on to the method, at most 64 KiB as JSON. */
+            /** @description Arguments of the method, at most 64 KiB as JSON. */
             arguments?: Record<string, never>;
-            /** @description `true` says which workers are meant, and asks none. */
+            /** @description If `true`, the answer lists the workers that would receive the command, and nothing is sent. */
             dry_run?: boolean;
             /**
-             * @description What they are to do: `ping`, `stats`, `active`, `registered`, one of a queue worker's, or a method of their own.
+             * @description Name of the method: `ping`, `stats`, `active`, `registered`, a method of queue workers, or a method of the program's own.
              * @example ping
              */
             method: string;
             /**
              * Format: int64
-             * @description How long answers are waited for, 10 to 60,000; 1,000 if not given.
+             * @description Maximum time to wait for replies, in milliseconds: 10 to 60,000, default 1,000.
              */
             timeout_ms?: number | null;
-            /** @description Which workers are meant; all that are online if nothing is said. */
+            /** @description Workers that receive the command. The default is all workers that are online. */
             to?: components["schemas"]["CommandTo"];
-            /** @description Makes it durable: until then the command waits for each worker that is named, over restarts of both sides. At most 30 days ahead. */
+            /**
+             * @description Makes the command durable and sets its deadline, at most 30 days ahead. Until then the command waits for each worker that `to` names,
+             *     across restarts of the server and the workers.
+             */
             until_us?: number | null;
         };
-        /** @description How a command stands with one worker. */
+        /** @description The status of a command for one worker. */
         CommandStatus: string;
-        /** @description Which workers a command is for. Without either part, all that are online. */
+        /** @description Workers that receive a command. If neither field is set, these are all workers that are online. */
         CommandTo: {
-            /** @description Those that are online and whose names match this pattern, like `worker@build-*`. */
+            /** @description Pattern for the names of workers that are online, such as `worker@build-*`. */
             glob?: string | null;
-            /** @description Those of these ids or names. A name is `program@host`, with `:pid` behind it where several share it. */
+            /** @description Ids or names of workers. A name is `program@host`, followed by `:pid` if several workers share it. */
             workers?: string[];
         };
-        /** @description `GET /api/v1/commands`: the newest commands, newest first, without their lines but that of the worker that is asked for. */
+        /** @description Answer of `GET /api/v1/commands`: commands, newest first. They contain no lines except for the worker that the request specifies. */
         CommandsPage: {
-            /** @description One page of them. */
+            /** @description Commands of the page. */
             commands: components["schemas"]["Command"][];
-            /** @description Where the next page begins; none on the last one. */
+            /** @description Cursor of the next page; none on the last page. */
             next_cursor?: string | null;
         };
-        /** @description What was confirmed. */
+        /** @description The result of a confirmation. */
         Confirmed: {
             clock_jump?: components["schemas"]["ClockJump"] | null;
         };
-        /** @description Processes by state. */
+        /** @description Number of processes by state. */
         Counts: {
-            /** @description Given up. */
+            /** @description Processes that were cancelled. */
             cancelled: number;
-            /** @description Failed. */
+            /** @description Processes that failed. */
             failed: number;
-            /** @description Lost with their worker. */
+            /** @description Processes whose worker was lost before they ended. */
             lost: number;
-            /** @description In a state unknown here. */
+            /** @description Processes in any other state. */
             other?: number;
-            /** @description Queued. */
+            /** @description Processes that are queued. */
             pending: number;
-            /** @description Running. */
+            /** @description Processes that run. */
             running: number;
-            /** @description Ended well. */
+            /** @description Processes that succeeded. */
             succeeded: number;
         };
-        /** @description What the doctor finds. */
+        /** @description Result of a search for processes without parents. */
         Diagnosis: {
-            /** @description Processes without a parent, those of a tree in its order, else the newest first. */
+            /** @description Processes without a parent. If the request names a tree, they are in the order of the tree. Otherwise the newest are first. */
             findings: components["schemas"]["Finding"][];
-            /** @description There are more of them, or there may be. */
+            /** @description True if there are more processes without a parent, or may be more. */
             more: boolean;
         };
-        /** @description How many events of a type were dropped, and why. */
+        /** @description Number of dropped events with a certain type and reason. */
         Dropped: {
-            /** @description How many since the worker began. */
+            /** @description Number of dropped events since the worker started. */
             count: number;
-            /** @description Why: `memory`, `rejected` … */
+            /** @description Reason: `memory`, `rejected` … */
             reason: string;
             root_id?: components["schemas"]["RootId"] | null;
             /** @description Type of the events. */
             type: string;
         };
-        /** @description One thing that the server does beside answering requests, again and again. */
+        /** @description A task that the server repeats in the background. */
         DutyState: {
-            /** @description Why its last run failed, or why it broke off, in English words. */
+            /** @description Reason why the last run failed or was aborted, in English. */
             error?: string | null;
-            /** @description For how long its next run is overdue, in nanoseconds. */
+            /** @description Delay of the next run, in nanoseconds; 0 if the run is not overdue. */
             lag_ns: number;
-            /** @description When its last run ended, Unix µs. */
+            /** @description End of the last run, in Unix microseconds. */
             last_us?: number | null;
-            /** @description Its name, such as `retention`. */
+            /** @description Name of the task, such as `retention`. */
             name: string;
-            /** @description How often it broke off and began anew since the server began. */
+            /** @description Number of times that the server restarted the task after it was aborted, since the server started. */
             restarts: number;
         };
-        /** @description Why a process failed. */
+        /** @description The error of a failed process. */
         Error: {
-            /** @description Its causes, nearest first. */
+            /** @description Causes of the error, the nearest first. */
             chain?: string[];
             /**
              * Format: int32
-             * @description The exit code of a command, or with the kind `signal` the signal's number, where the message doesn't say it.
+             * @description Exit code of a command, or number of the signal if the kind is `signal`. Only set if the message does not contain it.
              */
             code?: number | null;
-            /** @description What kind of failure. */
+            /** @description Kind of the failure. */
             kind: components["schemas"]["ErrorKind"];
-            /** @description The error's own words. */
+            /** @description Error message. */
             message: string;
             source?: components["schemas"]["Source"] | null;
-            /** @description The last lines that a command wrote, with their indentation. */
+            /** @description Last lines of the command's output, with their indentation. */
             tail?: string | null;
             /** @description Type of the error in the program. */
             type?: string | null;
         };
-        /** @description What kind of failure an error tells of. */
+        /** @description The kind of a failure. */
         ErrorKind: string;
-        /** @description Failures alike. */
+        /** @description Failed processes of a name with similar error messages. */
         ErrorStats: {
-            /** @description How many. */
+            /** @description Number of failed processes. */
             count: number;
-            /** @description The newest of these processes. */
+            /** @description Id of the newest process. */
             id: components["schemas"]["ProcessId"];
-            /** @description When the newest ended. */
+            /** @description End of the newest process. */
             last_us: number;
-            /** @description The newest one's message. */
+            /** @description Error message of the newest process. */
             message: string;
-            /** @description Name of the processes that failed so. */
+            /** @description Name of the processes. */
             name: string;
             root_id?: components["schemas"]["RootId"] | null;
-            /** @description What their messages share: numbers, ids and what stands in quotes replaced by `…`. */
+            /** @description The part that the error messages share. Numbers, ids and quoted parts are replaced by `…`. */
             shape: string;
         };
-        /** @description `GET /api/v1/stats/errors`. */
+        /** @description Answer of `GET /api/v1/stats/errors`. */
         ErrorsPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description The most frequent first. */
+            /** @description Errors, the most frequent first. */
             errors: components["schemas"]["ErrorStats"][];
-            /** @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day. */
+            /** @description Start of the range that the server evaluated: a whole hour, or in ranges of more than 62 days a whole day. */
             from_us: number;
-            /** @description Where it ends in truth. */
+            /** @description End of the range that the server evaluated. */
             to_us: number;
         };
-        /** @description One fact. An event of a type that is not described here is kept as it came. */
+        /** @description An event. The server stores events of unknown types unchanged. */
         Event: (components["schemas"]["ProcessQueued"] & {
             /** @enum {string} */
             type: "process-queued";
@@ -2817,7 +2839,7 @@ export interface components {
             /** @enum {string} */
             type: "agent-decided";
         }) | {
-            /** @description The id that it gave the process */
+            /** @description The id of the process in that system */
             native_id: string;
             /** @description The system whose id `native_id` is, such as the address of a queue */
             native_source: string;
@@ -2826,17 +2848,17 @@ export interface components {
         } | {
             type: string;
         };
-        /** @description An event that may matter to a rule, and what was decided on it. */
+        /** @description An event that may match a rule, and the decisions about it. */
         ExplainedSign: {
-            /** @description Decisions. None: no rule is for it, or it was counted with others. */
+            /** @description Decisions about the event. Empty if no rule matches the event, or if it was counted together with other events. */
             notes: components["schemas"]["AlertNote"][];
-            /** @description The process, if it is about one. */
+            /** @description Id of the process, if the event is about a process. */
             process_id?: string | null;
-            /** @description What it is about. */
+            /** @description Subject of the event. */
             subject: string;
-            /** @description When it was stored. */
+            /** @description Time at which the event was stored. */
             time_us: number;
-            /** @description What it says: a cause, or `succeeded`, `found`, `restored`, `works`. */
+            /** @description Meaning of the event: the cause of an alert, or a reason to end an alert, such as `succeeded`, `found`, `restored`, `works` or `removed`. */
             what: string;
         };
         /**
@@ -2846,54 +2868,54 @@ export interface components {
         ExportFormat: "json" | "ndjson" | "perfetto" | "otlp";
         /** @description A process without a parent. */
         Finding: {
-            /** @description What likely mends it. */
+            /** @description Likely fix. */
             fix: components["schemas"]["Fix"];
-            /** @description Processes that may be its parent, the likeliest first: of the same worker, and running when it began. */
+            /** @description Processes that may be the parent, the likeliest first. They belong to the same worker and were running when the process started. */
             likely: components["schemas"]["Likely"][];
-            /** @description The line to write, if it is one. */
+            /** @description The line of code to write, if the fix is a single line. */
             line?: string | null;
-            /** @description How its parent was lost. */
+            /** @description How the process lost its parent. */
             loss: components["schemas"]["Loss"];
-            /** @description The process. */
+            /** @description The process without a parent. */
             process: components["schemas"]["Process"];
-            /** @description Its tree as shown. */
+            /** @description Title of the process's tree. */
             title: string;
-            /** @description All of this in words. */
+            /** @description Description of the finding and its fix. */
             words: string;
         };
-        /** @description What likely gives a process its parent. */
+        /** @description The change that is likely to give a process its parent. */
         Fix: string;
-        /** @description What a fold stands for, all shards together. */
+        /** @description Counts and durations of a fold, summed over all shards. */
         Fold: {
-            /** @description How many were cancelled. */
+            /** @description Number of calls that were cancelled. */
             cancelled: number;
-            /** @description How many began. */
+            /** @description Number of calls started. */
             count: number;
-            /** @description Distinct error texts of the failed calls, up to 100, the earliest first. Further failures are counted in `failed` alone. */
+            /** @description Distinct error texts of the failed calls, up to 100, the earliest first. Further failures are only counted in `failed`. */
             errors?: components["schemas"]["FoldError"][];
-            /** @description How many failed. */
+            /** @description Number of calls that failed. */
             failed: number;
-            /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
+            /** @description Histogram of durations: `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
             histogram: [
                 number,
                 number
             ][];
-            /** @description The longest. */
+            /** @description Longest duration, in nanoseconds. None if no call has ended. */
             max_ns?: number | null;
-            /** @description The shortest. */
+            /** @description Shortest duration, in nanoseconds. None if no call has ended. */
             min_ns?: number | null;
-            /** @description How many still run. */
+            /** @description Number of calls that are still running. */
             running: number;
-            /** @description All durations together. */
+            /** @description Sum of all durations, in nanoseconds. */
             total_ns: number;
         };
         /** @description Failures of a fold whose messages differ only in numbers, ids and quoted parts. */
         FoldError: {
             /** @description Number of failures with this text. */
             count: number;
-            /** @description End of the first of them, in Unix microseconds. */
+            /** @description End time of the first failure, in Unix microseconds. */
             first_us: number;
-            /** @description End of the last of them, in Unix microseconds. */
+            /** @description End time of the last failure, in Unix microseconds. */
             last_us: number;
             /** @description The message, with `…` in place of numbers, ids and quoted parts. */
             text: string;
@@ -2938,7 +2960,7 @@ export interface components {
             created_us: number;
             /** @description Time at which the next ping is expected; none before the first ping. */
             due_us?: number | null;
-            /** @description Time at which the ping was expected that was last reported as missing; none if no ping was. */
+            /** @description Expected time of the last ping that was reported as missing; none if no ping was. */
             missed_us?: number | null;
             /** @description Time until which the previous key is accepted as well; none if there is no previous key. */
             old_key_until_us?: number | null;
@@ -2981,7 +3003,7 @@ export interface components {
         /** @description The key of a heartbeat. Only this answer contains it, because the server stores only its hash. */
         HeartbeatKey: {
             /**
-             * @description Rule for a crontab, by which the job sends pings as often as expected or more often.
+             * @description Crontab rule that makes the job send pings as often as expected, or more often.
              * @example *\/10 * * * *
              */
             crontab: string;
@@ -3002,73 +3024,73 @@ export interface components {
             /** @description Whole address of the requests, if the server has a `public-url`. */
             url?: string | null;
         };
-        /** @description `POST /api/v1/heartbeats/{name}/roll`: replaces the key by a new one. */
+        /** @description Body of `POST /api/v1/heartbeats/{name}/roll`, which replaces the key with a new one. */
         HeartbeatRoll: {
-            /** @description Time for which the previous key is still accepted, in milliseconds. 0 ends it at once; one day if not given. */
+            /** @description Duration that the previous key remains valid, in milliseconds. The default is one day; 0 invalidates the key at once. */
             overlap_ms?: number | null;
         };
-        /** @description How a heartbeat stands. */
+        /** @description The state of a heartbeat. */
         HeartbeatState: string;
-        /** @description `GET /api/v1/heartbeats`: all heartbeats, by name. */
+        /** @description Answer of `GET /api/v1/heartbeats`: all heartbeats, by name. */
         Heartbeats: {
             /** @description The heartbeats. */
             heartbeats: components["schemas"]["Heartbeat"][];
         };
-        /** @description A time in which nobody is told of some alerts. */
+        /** @description A hush: a period during which matching alerts send no messages, except recoveries. */
         Hush: {
-            /** @description Its begin. */
+            /** @description Start time. */
             from_us: number;
-            /** @description Its number. */
+            /** @description Number of the hush. */
             id: number;
-            /** @description `snooze` or `maintenance`. */
+            /** @description Kind of the hush: `snooze` or `maintenance`. */
             kind: string;
-            /** @description Alerts that are meant: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`. */
+            /** @description Alerts to silence: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`. */
             scope: string;
-            /** @description Its end. */
+            /** @description End time. */
             until_us: number;
-            /** @description Who wants it. */
+            /** @description User or token that created the hush. */
             who: string;
-            /** @description Why. */
+            /** @description Reason. */
             why?: string | null;
         };
-        /** @description `POST /api/v1/alerts/hushes` */
+        /** @description `POST /api/v1/alerts/hushes`: creates a hush. */
         HushRequest: {
             /**
-             * @description How long it lasts, such as `90m`; at most 90 days.
+             * @description Length of the hush, such as `90m`, at most 90 days.
              * @example 2h
              */
             for: string;
-            /** @description Its begin; now if it isn't said. */
+            /** @description Start time. Default: now. */
             from_us?: number | null;
-            /** @description It is maintenance, and no snooze. */
+            /** @description True for a maintenance, false for a snooze. */
             maintenance?: boolean;
             /**
-             * @description Alerts that are meant: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
+             * @description Alerts to silence: `*`, `alert:12`, `rule:imports`, or a subject such as `task:import-*`, `agent:db-1`.
              * @example task:import-*
              */
             scope: string;
-            /** @description Why. */
+            /** @description Reason. */
             why?: string | null;
         };
-        /** @description `GET /api/v1/alerts/hushes`: hushes that are not over. */
+        /** @description `GET /api/v1/alerts/hushes`: hushes that have not ended. */
         Hushes: {
-            /** @description Hushes, the oldest first. */
+            /** @description The hushes, the oldest first. */
             hushes: components["schemas"]["Hush"][];
         };
-        /** @description How long trees of some names and outcomes are kept. Without a limit: for ever. */
+        /** @description A retention rule: how long trees of some names and outcomes are kept. Without a limit they are kept permanently. */
         KeepRule: {
-            /** @description How long after something of it came last. */
+            /** @description Duration that a tree is kept after its last event, in seconds. */
             age_s?: number | null;
-            /** @description How many of each name, the newest. */
+            /** @description Number of newest trees that are kept for each name. */
             count?: number | null;
-            /** @description Of which names, a pattern as in a shell; `*` is for all. */
+            /** @description Names of the trees, as a shell pattern; `*` matches all names. */
             name: string;
-            /** @description In which states their root ended; empty for any. */
+            /** @description States that the root has ended in; empty for any state. */
             states: components["schemas"]["State"][];
         };
-        /** @description What a process is. */
+        /** @description The kind of a process. */
         Kind: string;
-        /** @description Due times of a task, of which each is decided. */
+        /** @description A range of due times of a task. Each due time in the range is decided. */
         KnownDues: {
             /** @description The first due time. */
             first_us: number;
@@ -3079,17 +3101,17 @@ export interface components {
         KnownTask: {
             /** @description Time of its newest change. */
             changed_us: number;
-            /** @description Due times after `from_us` for which the agent has started a run, or reported that they are skipped or missed, the earliest first. */
+            /** @description Decided due times after `from_us`, the earliest first: the agent started a run, or reported them as skipped or missed. */
             decided: components["schemas"]["KnownDues"][];
-            /** @description Due times after this one are not decided, unless they are in `decided`. */
+            /** @description Due times after this time are not decided, unless they are listed in `decided`. */
             from_us: number;
-            /** @description Its name. */
+            /** @description Name of the task. */
             name: string;
             /** @description Its status: `active` or `paused`. */
             status: components["schemas"]["BatchStatus"];
             /** @description End of the pause. None for a pause without an end. */
             until_us?: number | null;
-            /** @description Number of its newest version. */
+            /** @description Number of the newest version. */
             version: number;
         };
         /**
@@ -3099,68 +3121,68 @@ export interface components {
         Level: "error" | "warn" | "info" | "debug" | "trace";
         /** @description A process that may be the parent of another. */
         Likely: {
-            /** @description The process. */
+            /** @description The process that may be the parent. */
             process: components["schemas"]["Process"];
-            /** @description Its tree as shown. */
+            /** @description Title of the process's tree. */
             title: string;
         };
-        /** @description Another process that one has to do with. */
+        /** @description A relation to another process. */
         Link: {
-            /** @description The process. */
+            /** @description Id of the other process. */
             id: components["schemas"]["ProcessId"];
-            /** @description What it is to this one: `triggered_by`, `retry_of` … */
+            /** @description Relation of the other process to this process, such as `triggered_by` or `retry_of`. */
             relation: string;
-            /** @description Its tree. */
+            /** @description Tree of the other process. */
             root_id: components["schemas"]["RootId"];
         };
-        /** @description A link, seen from the process that it leads to. */
+        /** @description A link from another process, as the process that it leads to sees it. */
         LinkFrom: {
-            /** @description The process that has the link. */
+            /** @description The linking process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Name of that process. */
+            /** @description Name of the linking process. */
             name: string;
-            /** @description What the process that the link leads to is to that one: `triggered_by`, `retry_of` … */
+            /** @description Role of the linked process for the linking process, such as `triggered_by` or `retry_of`. */
             relation: string;
-            /** @description The tree of the process that has the link. */
+            /** @description Tree of the linking process. */
             root_id: components["schemas"]["RootId"];
-            /** @description Where that process is. */
+            /** @description State of the linking process. */
             state: components["schemas"]["State"];
             /** @description Title of that tree. */
             title: string;
         };
         /** @description Links that lead to a process from other trees. */
         LinkedFrom: {
-            /** @description How many processes have such a link; no more than 1,000 are counted. */
+            /** @description Number of processes that link to the process. At most 1,000 are counted. */
             count: number;
-            /** @description The links of some of them, those of the newest trees first. */
+            /** @description Links of some of these processes. Links from the newest trees are first. */
             links: components["schemas"]["LinkFrom"][];
         };
-        /** @description What a process said: a line of its log. */
+        /** @description A line of a process's log. */
         LogEntry: {
-            /** @description Its own fields. */
+            /** @description Fields of the line. */
             fields: Record<string, never>;
-            /** @description `error`, `warn`, `info`, `debug`, `trace`, or another word as it came. */
+            /** @description Level: `error`, `warn`, `info`, `debug`, `trace`, or any other word that the program sent. */
             level: string;
             /** @description The message. */
             message: string;
-            /** @description Number of the event among those of the worker that sent it. */
+            /** @description Number of the event, in the numbering of the worker that sent it. */
             number: number;
-            /** @description Who said it. */
+            /** @description Process that wrote the line. */
             process_id: components["schemas"]["ProcessId"];
-            /** @description `stdout` or `stderr`, for output. */
+            /** @description `stdout` or `stderr`, if the line is output of a command. */
             stream?: string | null;
-            /** @description Who in the program said it. */
+            /** @description Part of the program that wrote the line, such as a module. */
             target?: string | null;
-            /** @description When, in Unix microseconds by the clock of its worker. */
+            /** @description Time of the line, in Unix microseconds by the worker's clock. */
             time_us: number;
-            /** @description The worker that it is about. */
+            /** @description Worker in which the line was written. */
             worker_id: components["schemas"]["WorkerId"];
         };
-        /** @description Where lines of a process are missing. */
+        /** @description A place where lines of a process's log are missing. */
         LogGap: {
-            /** @description Time of the last line before it. */
+            /** @description Time of the last line before the gap. */
             after_us: number;
-            /** @description Time of the first line after it. */
+            /** @description Time of the first line after the gap. */
             before_us: number;
         };
         /**
@@ -3168,466 +3190,478 @@ export interface components {
          * @enum {string}
          */
         LogOrder: "oldest" | "newest";
-        /** @description `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`. */
+        /** @description Answer of `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`. */
         LogsPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
             gap?: components["schemas"]["LogGap"] | null;
-            /** @description The lines, in the order that was asked for: by time, and at the same time by process, worker and number. */
+            /** @description Lines by time, in the requested direction. Lines of the same time are ordered by process, worker and number. */
             logs: components["schemas"]["LogEntry"][];
-            /** @description How many lines were not kept: of each process the first and the last ones are. */
+            /** @description Number of lines that were not kept. The server keeps the first and the last lines of each process. */
             missing: number;
-            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            /** @description Cursor of the next page, if there may be one. A page may be short or even empty and still have a next page. */
             next_cursor?: string | null;
         };
-        /** @description How a process lost its parent. */
+        /** @description The reason why a process has no parent. */
         Loss: string;
-        /** @description `GET /api/v1/me`: who asks. */
+        /** @description `GET /api/v1/me`: identity and rights of the caller. */
         Me: {
-            /** @description How that is known: `loopback`, `token`, `session` or `insecure`. */
+            /** @description Method of authentication: `loopback`, `token`, `session` or `insecure`. */
             how: string;
-            /** @description `viewer`, `operator` or `admin`; none for those who may not read. */
+            /** @description `viewer`, `operator` or `admin`. None if the caller may not read. */
             role?: string | null;
-            /** @description What they may do: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all). */
+            /** @description Scopes of the caller: `ingest`, `agent` (includes `ingest`), `read`, `operate` (includes `read`), `admin` (includes all). */
             scopes: string[];
-            /** @description A user's or a token's name; none for whoever needs none. */
+            /** @description Name of the user or token. None if the caller needs no login. */
             user?: string | null;
         };
-        /** @description Why runs that were due were missed. */
+        /** @description The reason why due runs were missed. */
         MissedReason: string;
-        /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
+        /**
+         * @description Numbers and durations of the processes of a name in a time range. A process counts at the time of its end, a lost process at the time of its
+         *     start.
+         */
         NameStats: {
-            /** @description Given up. */
+            /** @description Number of processes that were cancelled. */
             cancelled: number;
-            /** @description All of them. */
+            /** @description Number of processes. */
             count: number;
-            /** @description Failed. */
+            /** @description Number of processes that failed. */
             failed: number;
-            /** @description Lost with their worker. */
+            /** @description Number of processes whose worker was lost before they ended. */
             lost: number;
-            /** @description The longest. */
+            /** @description Longest duration. */
             max_ns?: number | null;
-            /** @description The shortest. */
+            /** @description Shortest duration. */
             min_ns?: number | null;
-            /** @description The name. */
+            /** @description Name of the processes. */
             name: string;
-            /** @description Ended in a way unknown here. */
+            /** @description Number of processes with any other outcome. */
             other?: number;
-            /** @description Half of them took at most so long; this and the next two are at most 2 % off. */
+            /** @description Median of the durations. This and the other percentiles have an error of at most 2 %. */
             p50_ns?: number | null;
-            /** @description 95 % of them took at most so long. */
+            /** @description 95th percentile of the durations. */
             p95_ns?: number | null;
-            /** @description 99 % of them took at most so long. */
+            /** @description 99th percentile of the durations. */
             p99_ns?: number | null;
-            /** @description Ended well. */
+            /** @description Number of processes that succeeded. */
             succeeded: number;
-            /** @description All durations together, of those that ended. */
+            /** @description Sum of the durations of all processes that ended. */
             total_ns: number;
         };
-        /** @description A due time of rules. */
+        /** @description A due time of a set of rules. */
         NextDue: {
-            /** @description The instant. */
+            /** @description The due time. */
             due_us: number;
-            /** @description On the clock of the rules' zone, such as `2026-03-29T03:00:00+02:00`. */
+            /** @description The due time in the time zone of the rules, such as `2026-03-29T03:00:00+02:00`. */
             local: string;
-            /** @description What a change of the clock makes of it. */
+            /** @description Note about a clock change that affects this due time: the local time is skipped, or occurs twice. */
             note?: string | null;
         };
-        /** @description `GET /api/v1/batch-tasks/rules/next`: when rules are due. */
+        /** @description `GET /api/v1/batch-tasks/rules/next`: the next due times of rules. */
         NextDues: {
-            /** @description They are also due whenever the machine has started. */
+            /** @description True if the rules are also due after each start of the machine. */
             at_boot: boolean;
             /** @description Due times, the soonest first. */
             due: components["schemas"]["NextDue"][];
-            /** @description The zone that the rules were read in. */
+            /** @description Time zone of the rules. */
             zone: string;
         };
-        /** @description How a process ended. */
+        /** @description The outcome of a process. */
         Outcome: string;
-        /** @description How far a task of a queue is. */
+        /** @description The phase of a queue task. */
         Phase: string;
         /** @description An error of the HTTP API (RFC 9457, `application/problem+json`). */
         Problem: {
-            /** @description What happened, where, and what to do. */
+            /** @description Description of the problem, its place, and a remedy. */
             detail: string;
-            /** @description Number of the event at fault. */
+            /** @description Number of the event that caused the error. */
             event_number?: number | null;
-            /** @description The parameter at fault. */
+            /** @description Parameter that caused the error. */
             parameter?: string | null;
-            /** @description The server's time in Unix microseconds, if the event at fault is dated ahead of it. */
+            /** @description The server's time in Unix microseconds. Set if the time of the event is ahead of it. */
             server_time_us?: number | null;
             /** @description The HTTP status. */
             status: number;
-            /** @description The status in words. */
+            /** @description Name of the HTTP status. */
             title: string;
-            /** @description What kind of problem; `about:blank` where the status says it all. */
+            /** @description Type of the problem; `about:blank` if the HTTP status describes it completely. */
             type: string;
         };
-        /** @description A process as it stands. */
+        /** @description A process and its current state. */
         Process: {
-            /** @description How it came by its parent. */
+            /** @description The way the process got its parent. */
             attachment: components["schemas"]["Attachment"];
-            /** @description Which attempt, from 1. */
+            /** @description Number of the current attempt, from 1. */
             attempt: number;
-            /** @description Its attempts, oldest first, if there is more than one or another is to come: of very many the first 50, and the last ones. */
+            /**
+             * @description Attempts, oldest first. Set only if there are several or if another one is planned. If there are very many, the list contains the first
+             *     50 and the latest 51.
+             */
             attempts?: components["schemas"]["Attempt"][];
-            /** @description How many attempts there are to be at most, if that is known. */
+            /** @description Maximum number of attempts, if it is known. */
             attempts_of?: number | null;
-            /** @description How many ends said otherwise than the one that counts. */
+            /** @description Number of reported ends whose outcome differs from the outcome of the end that counts. */
             contradictions?: number;
-            /** @description How deep it hangs, 0 for the root's own process. Only lists of a tree say it. */
+            /** @description Depth in the tree, 0 for the root's own process. Set only in lists of a tree. */
             depth?: number | null;
-            /** @description How long it took. */
+            /** @description Duration of the process, if it has ended. */
             elapsed_ns?: number | null;
-            /** @description Its end. */
+            /** @description End of the process, if it has ended. */
             ended_us?: number | null;
+            error?: components["schemas"]["Error"] | null;
+            /**
+             * Format: int32
+             * @description Exit code, if the process is a command that exited with one.
+             */
+            exit_code?: number | null;
+            /** @description Median duration of past successful runs of this name. Set only while the process runs and if there are enough past runs. */
+            expected_ns?: number | null;
+            /** @description 95th percentile of the durations of past successful runs of this name. Set only together with `expected_ns`. */
+            expected_p95_ns?: number | null;
+            /** @description Fields that the process reported. */
+            fields: Record<string, never>;
+            fold?: components["schemas"]["Fold"] | null;
+            /** @description Id of the process, unique within its tree. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Kind of the process; empty until its start is known. */
+            kind: components["schemas"]["Kind"];
+            /** @description Related processes. */
+            links: components["schemas"]["Link"][];
+            /** @description Name of the process; empty until its start is known. */
+            name: string;
+            /** @description Id in the system that the process comes from, such as a queue, if that system has ids of its own. */
+            native_id?: string | null;
+            /** @description Time at which the next attempt is planned to begin, while the process waits for it. */
+            next_attempt_us?: number | null;
+            /** @description True if the parent is not known to the server or is ignored. The process is then shown below the root. */
+            orphan: boolean;
+            /**
+             * @description True if the process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the 99th
+             *     percentile of at least 20 past runs of its name.
+             */
+            overdue?: boolean;
+            parent_id?: components["schemas"]["ProcessId"] | null;
+            progress?: components["schemas"]["Progress"] | null;
+            /** @description Reason for the end, as one word. */
+            reason?: string | null;
+            /** @description Id of its tree. */
+            root_id: components["schemas"]["RootId"];
+            /**
+             * Format: int32
+             * @description Signal that ended the process, if it is a command.
+             */
+            signal?: number | null;
+            source?: components["schemas"]["Source"] | null;
+            /** @description Start of the process, if it is known. */
+            started_us?: number | null;
+            /** @description Current state. */
+            state: components["schemas"]["State"];
+            task?: components["schemas"]["Task"] | null;
+            /** @description Name of the thread that runs the process. */
+            thread?: string | null;
+            worker_id?: components["schemas"]["WorkerId"] | null;
+        };
+        /** @description A process and the links to it from other trees. */
+        ProcessDetail: components["schemas"]["Process"] & {
+            /** @description Links that lead to the process from other trees; left out if there are none. */
+            linked_from?: components["schemas"]["LinkedFrom"];
+        };
+        /** @description A process ended. */
+        ProcessEnded: {
+            /** @description Number of the process's attempt, from 1. */
+            attempt?: number;
+            /** @description Duration, measured by the monotonic clock, in nanoseconds. */
+            elapsed_ns?: number | null;
             error?: components["schemas"]["Error"] | null;
             /**
              * Format: int32
              * @description Exit code of a command.
              */
             exit_code?: number | null;
-            /** @description While it runs: how long half of the past runs of this name took at most. */
-            expected_ns?: number | null;
-            /** @description While it runs: how long 95 % of the past runs of this name took at most. */
-            expected_p95_ns?: number | null;
-            /** @description Its own fields. */
-            fields: Record<string, never>;
-            fold?: components["schemas"]["Fold"] | null;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description What it is; empty until its start is known. */
-            kind: components["schemas"]["Kind"];
-            /** @description Other processes that it has to do with. */
-            links: components["schemas"]["Link"][];
-            /** @description Its name; empty until its start is known. */
-            name: string;
-            /** @description The id of a system with ids of its own. */
-            native_id?: string | null;
-            /** @description When the next attempt is to begin, while the process waits for it. */
-            next_attempt_us?: number | null;
-            /** @description Its parent is not known here: it hangs below the root. */
-            orphan: boolean;
-            /** @description It runs for longer than it should. */
-            overdue?: boolean;
-            parent_id?: components["schemas"]["ProcessId"] | null;
-            progress?: components["schemas"]["Progress"] | null;
-            /** @description Why it ended so, in one word. */
-            reason?: string | null;
-            /** @description Its tree. */
-            root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int32
-             * @description Signal that ended a command.
-             */
-            signal?: number | null;
-            source?: components["schemas"]["Source"] | null;
-            /** @description Its start. */
-            started_us?: number | null;
-            /** @description Where it is. */
-            state: components["schemas"]["State"];
-            task?: components["schemas"]["Task"] | null;
-            /** @description Name of its thread. */
-            thread?: string | null;
-            worker_id?: components["schemas"]["WorkerId"] | null;
-        };
-        /** @description A process as it stands, and what names it in its links. */
-        ProcessDetail: components["schemas"]["Process"] & {
-            /** @description Links that lead to it from other trees; left out if there are none. */
-            linked_from?: components["schemas"]["LinkedFrom"];
-        };
-        /** @description A process ended. */
-        ProcessEnded: {
-            /** @description Which attempt of the process, from 1. */
-            attempt?: number;
-            /** @description How long it took by the monotonic clock, in nanoseconds. */
-            elapsed_ns?: number | null;
-            error?: components["schemas"]["Error"] | null;
-            /**
-             * Format: int32
-             * @description The exit code of a command.
-             */
-            exit_code?: number | null;
-            /** @description The process. */
-            id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description How it ended. */
+            /** @description Outcome of the process. */
             outcome: components["schemas"]["Outcome"];
-            /** @description Why it ended so, in one word: `exited`, `timeout` … */
+            /** @description Reason for the outcome, in one word, such as `exited` or `timeout`. */
             reason?: string | null;
             retry?: components["schemas"]["Retry"] | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
             /**
              * Format: int32
-             * @description The signal that ended a command.
+             * @description Number of the signal that ended a command.
              */
             signal?: number | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description Children of one parent that share a name, counted by one shard (a recording thread) of one worker. */
+        /** @description Counts of a parent's children that share a name. Each shard (a recording thread) of a worker sends its own counts. */
         ProcessFolded: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description How many were cancelled. */
+            /** @description Number of processes that were cancelled. */
             cancelled: number;
-            /** @description How many began. */
+            /** @description Number of processes started. */
             count: number;
-            /** @description Distinct error texts of the failed calls, up to 100. Failures without one are counted in `failed` alone. */
+            /** @description Distinct error texts of the failed calls, up to 100. Other failures are only counted in `failed`. */
             errors?: components["schemas"]["FoldError"][];
-            /** @description How many failed. */
+            /** @description Number of processes that failed. */
             failed: number;
-            /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
+            /** @description Histogram of durations: `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
             histogram?: [
                 number,
                 number
             ][];
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description What they are. */
+            /** @description Kind of the children. */
             kind: components["schemas"]["Kind"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The longest, in nanoseconds. */
+            /** @description Longest duration, in nanoseconds. */
             max_ns?: number | null;
-            /** @description The shortest, in nanoseconds. */
+            /** @description Shortest duration, in nanoseconds. */
             min_ns?: number | null;
-            /** @description The name that they share. */
+            /** @description Common name of the children. */
             name: string;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description Grows with each event of this fold and shard. */
+            /** @description Increases with each event of this fold and shard. The event with the highest revision replaces earlier events. */
             revision: number;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description How many still run. */
+            /** @description Number of processes that are still running. */
             running: number;
-            /** @description Names this count among the worker's: each recording thread has its own, and a new one when it begins anew. */
+            /**
+             * @description Id of this count among the counts of the worker. Each recording thread has its own, and uses a new id when it starts to count from
+             *     zero.
+             */
             shard: number;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description All durations together, in nanoseconds. */
+            /** @description Sum of all durations, in nanoseconds. */
             total_ns: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description A process id: 16 lower-case hex digits, not all zero */
         ProcessId: string;
-        /** @description A process said something. */
+        /** @description A process wrote a log record or a line of output. */
         ProcessLogged: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description Its own fields. */
+            /** @description Fields of the log record. */
             fields?: Record<string, never>;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description `error`, `warn`, `info`, `debug` or `trace`. */
+            /** @description Usually `error`, `warn`, `info`, `debug` or `trace`. */
             level: string;
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description What it said. */
+            /** @description Text of the log record. */
             message: string;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description `stdout` or `stderr`, for output. */
+            /** @description `stdout` or `stderr` for a line of output. */
             stream?: string | null;
-            /** @description Who in the program said it. */
+            /** @description The part of the program that wrote the log record, such as a module. */
             target?: string | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A process asked that somebody be told. */
+        /** @description A process requested a notification. */
         ProcessNotified: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Notifications with the same key are about the same thing. */
+            /** @description Key that notifications about the same subject share. */
             key?: string | null;
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
             /** @description `error`, `warn` or `info`. */
             severity: string;
-            /** @description The rest. */
+            /** @description Text of the notification. */
             text?: string | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description What it is about, in a few words. */
+            /** @description Subject of the notification, in a few words. */
             title: string;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description The server found that a process takes longer than it should. Made by the server alone; it changes no state. */
+        /** @description The server found that a process runs longer than expected. Only the server creates this event. It changes no state. */
         ProcessOverdue: {
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description How long it should have taken at most, in nanoseconds. */
+            /** @description Expected maximum duration, in nanoseconds. */
             limit_ns: number;
-            /** @description Who says so: `timeout`, its own; or `history`, that of its name. */
+            /** @description Origin of the limit: `timeout` if the process set it, `history` if it was computed from earlier processes of the same name. */
             reason: string;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds, by the server's clock. */
+            /** @description Time of the event by the server's clock, in Unix microseconds. */
             time_us: number;
         };
-        /** @description A process is so far. */
+        /** @description A process reported its progress. */
         ProcessProgressed: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
             /**
              * Format: double
-             * @description How much is done.
+             * @description Amount of work done.
              */
             done: number;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             /**
              * Format: double
-             * @description Of how much, if that is known.
+             * @description Total amount of work, if known.
              */
             total?: number | null;
-            /** @description Of what. */
+            /** @description Unit of `done` and `total`. */
             unit?: string | null;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A process waits for its turn. */
+        /** @description A process was queued and waits to start. */
         ProcessQueued: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The batch mark of a root. */
+            /** @description Batch mark of a root: a label such as `batch001`. */
             batch?: string | null;
-            /** @description Its own fields. */
+            /** @description Fields that the program set. */
             fields?: Record<string, never>;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description What it is. */
+            /** @description Kind of the process. */
             kind: components["schemas"]["Kind"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description Its name. */
+            /** @description Name of the process. */
             name: string;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A process began. */
+        /** @description A process started. */
         ProcessStarted: {
-            /** @description How it came by its parent. */
+            /** @description How the parent was determined. */
             attachment?: components["schemas"]["Attachment"];
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description How many attempts there are to be at most, the first one included, if there may be more than one. */
+            /** @description Maximum number of attempts, including the first. Absent if there can be only one. */
             attempts_of?: number | null;
-            /** @description The batch mark of a root. */
+            /** @description Batch mark of a root: a label such as `batch001`. */
             batch?: string | null;
-            /** @description Its own fields. */
+            /** @description Fields that the program set. */
             fields?: Record<string, never>;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description What it is. */
+            /** @description Kind of the process. */
             kind: components["schemas"]["Kind"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description Its name. */
+            /** @description Name of the process. */
             name: string;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
             source?: components["schemas"]["Source"] | null;
-            /** @description Name of its thread. */
+            /** @description Name of the thread that runs the process. */
             thread?: string | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description After how long it is overdue. */
+            /** @description Time after which the process is overdue, in milliseconds. */
             timeout_ms?: number | null;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A process learned something about itself; for each key the latest counts. */
+        /** @description A process changed its parent, name, batch mark or fields. The latest value of each counts. */
         ProcessUpdated: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description Its new batch mark. */
+            /** @description New batch mark. */
             batch?: string | null;
-            /** @description New values of its own fields. */
+            /** @description Fields to add or replace. */
             fields?: Record<string, never>;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description Its new name. */
+            /** @description New name. */
             name?: string | null;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description `GET /api/v1/processes`. */
+        /** @description Answer of `GET /api/v1/processes`. */
         ProcessesPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            /** @description Cursor of the next page, if there may be one. A page may be short or even empty and still have a next page. */
             next_cursor?: string | null;
             /** @description The processes, newest first. */
             processes: components["schemas"]["Process"][];
         };
-        /** @description How far a process is. */
+        /** @description Progress of a process. */
         Progress: {
             /**
              * Format: double
-             * @description How much is done.
+             * @description Amount of work done.
              */
             done: number;
             /**
              * Format: double
-             * @description Of how much.
+             * @description Total amount of work, if it is known.
              */
             total?: number | null;
-            /** @description Of what. */
+            /** @description Unit of `done` and `total`. */
             unit?: string | null;
         };
-        /** @description A queue, with its tasks as they are stored and with what workers say of it. */
+        /** @description A queue, with the counts of its stored tasks and the answers of its workers. */
         Queue: {
-            /** @description Its name; empty for tasks whose queue isn't known. */
+            /** @description Name of the queue. Empty for tasks whose queue is not known. */
             name: string;
-            /** @description How many of its tasks are in which state. */
+            /** @description Number of stored tasks in each state. */
             states: {
                 [key: string]: number;
             };
-            /** @description The workers that know it, if they were asked. */
+            /** @description The workers that know the queue. Empty if the request did not query workers. */
             workers?: components["schemas"]["QueueOfWorker"][];
         };
         /**
-         * @description `POST /api/v1/queue-tasks`: a task that is to be started by its name.
+         * @description `POST /api/v1/queue-tasks`: starts a task by its name.
          * @example {
          *       "args": [
          *         "a.mov"
@@ -3641,86 +3675,86 @@ export interface components {
          *     }
          */
         QueueCallRequest: {
-            /** @description Its arguments by position. */
+            /** @description Positional arguments. */
             args?: unknown[];
             /**
              * Format: int64
-             * @description Not to be started before so many milliseconds are over, at most 30 days; instead of `eta_us`.
+             * @description Delay before the earliest start, in milliseconds, at most 30 days. Replaces `eta_us`.
              */
             countdown_ms?: number | null;
             /**
              * Format: int64
-             * @description Not to be started before, in Unix microseconds.
+             * @description Earliest start time, in Unix microseconds.
              */
             eta_us?: number | null;
             /**
              * Format: int64
-             * @description Not to be started after, in Unix microseconds.
+             * @description Latest start time, in Unix microseconds.
              */
             expires_us?: number | null;
-            /** @description Its arguments by name. */
+            /** @description Keyword arguments. */
             kwargs?: Record<string, never>;
             /**
              * @description Name of the task, 1 to 512 bytes.
              * @example render
              */
             name: string;
-            /** @description The queue that it goes through; the worker's own choice if not given. */
+            /** @description Name of the queue. The worker chooses the queue if it is not set. */
             queue?: string | null;
             /**
              * Format: int64
-             * @description How long its answer is waited for, 10 to 60,000; 5,000 if not given.
+             * @description Maximum time to wait for the worker's answer, in milliseconds, 10 to 60,000 (default 5,000).
              */
             timeout_ms?: number | null;
-            /** @description One of these workers does it; one of all that are online if nothing is said. */
+            /** @description One of these workers puts the task into its queue. Default: one of all workers that are online. */
             to?: components["schemas"]["CommandTo"];
         };
         /** @description A task that was started by its name. */
         QueueCalled: {
             command?: components["schemas"]["CommandId"] | null;
             /**
-             * @description Its id in the queue.
+             * @description Id of the task in its queue.
              * @example 8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b
              */
             uuid: string;
             /**
-             * @description Name of the worker that has put it into its queue.
+             * @description Name of the worker that put the task into its queue.
              * @example worker@build-7:4711
              */
             worker: string;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
-        /** @description Tasks that have a word in common, a queue or a name. */
+        /** @description Number of tasks by state, for all tasks with the same queue or the same name. */
         QueueCounts: {
-            /** @description That word; empty for tasks whose queue isn't known. */
+            /** @description Name of the queue or of the tasks. Empty for tasks whose queue is not known. */
             name: string;
-            /** @description How many of the tasks are in which state. */
+            /** @description Number of tasks in each state. */
             states: {
                 [key: string]: number;
             };
         };
-        /** @description A queue as one worker knows it. */
+        /** @description A queue, as one of its workers reports it. */
         QueueOfWorker: {
-            /** @description How many of its tasks this worker works on. */
+            /** @description Number of the queue's tasks that this worker is executing. */
             active?: number | null;
-            /** @description How many workers take tasks from it. */
+            /** @description Number of workers that consume the queue. */
             consumers?: number | null;
-            /** @description How many of its tasks this worker has that haven't begun. */
+            /** @description Number of the queue's tasks that this worker has received and not started. */
             reserved?: number | null;
-            /** @description How many tasks wait in the queue. Workers that share a queue say the same number. */
+            /** @description Number of tasks that wait in the queue. Workers that share a queue report the same number. */
             waiting?: number | null;
-            /** @description The worker's name. */
+            /** @description Name of the worker. */
             worker: string;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
-        /** @description What became of tasks that were to run again. */
+        /** @description Result of a request to run tasks again. */
         QueueRetried: {
             command?: components["schemas"]["CommandId"] | null;
-            /** @description A line for each task that was asked for, in that order. */
+            /** @description One line per requested task, in the order of the request. */
             tasks: components["schemas"]["RetryLine"][];
         };
         /**
-         * @description `POST /api/v1/queue-tasks/retry`: tasks that have ended and are to run again.
+         * @description `POST /api/v1/queue-tasks/retry`: runs tasks again that have ended.
          * @example {
          *       "ids": [
          *         "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"
@@ -3728,18 +3762,18 @@ export interface components {
          *     }
          */
         QueueRetryRequest: {
-            /** @description Their ids in the queue, 1 to 1,000. */
+            /** @description Ids of the tasks in their queues, 1 to 1,000. */
             ids: string[];
             /**
              * Format: int64
-             * @description How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+             * @description Maximum time to wait for the workers' answers, in milliseconds, 10 to 60,000 (default 5,000).
              */
             timeout_ms?: number | null;
-            /** @description Only these workers are told; all that are online if nothing is said. */
+            /** @description Only these workers may receive the command. Default: all workers that are online. */
             to?: components["schemas"]["CommandTo"];
         };
         /**
-         * @description `POST /api/v1/queue-tasks/revoke`: tasks that are not to be run.
+         * @description `POST /api/v1/queue-tasks/revoke`: revokes tasks, so that they are not executed.
          * @example {
          *       "ids": [
          *         "8a1c7f0e5d3b4e6f9a2b1c0d9e8f7a6b"
@@ -3748,250 +3782,265 @@ export interface components {
          *     }
          */
         QueueRevokeRequest: {
-            /** @description Their ids in the queue, 1 to 1,000. */
+            /** @description Ids of the tasks in their queues, 1 to 1,000. */
             ids: string[];
-            /** @description Ends those that run. */
+            /** @description True to terminate the tasks that are running. */
             terminate?: boolean;
             /**
              * Format: int64
-             * @description How long the workers' answers are waited for, 10 to 60,000; 5,000 if not given.
+             * @description Maximum time to wait for the workers' answers, in milliseconds, 10 to 60,000 (default 5,000).
              */
             timeout_ms?: number | null;
         };
-        /** @description `GET /api/v1/queue-tasks/{uuid}/result`. */
+        /** @description `GET /api/v1/queue-tasks/{uuid}/result`: the result of a task. */
         QueueTaskResult: {
-            /** @description It has ended: there is nothing to wait for. */
+            /** @description True if the task has ended, so that its result is final. */
             ended: boolean;
-            /** @description Its error. */
+            /** @description Error message, if the task failed. */
             error?: string | null;
-            /** @description True if the program recorded what the task returned. */
+            /** @description True if the program recorded the task's return value. */
             has_result?: boolean;
             /** @description Name of the task. */
             name: string;
             phase?: components["schemas"]["Phase"] | null;
-            /** @description What it returned; `null` also if it isn't recorded. */
+            /** @description Return value of the task. `null` also if the value was not recorded. */
             result?: unknown;
-            /** @description Where it is. */
+            /** @description State of the task. */
             state: components["schemas"]["State"];
-            /** @description Where its latest error came from, in the words of its language. `null` if it succeeded. */
+            /** @description Stack trace of the latest error, as formatted by the task's language. `null` if the task succeeded. */
             traceback?: string | null;
-            /** @description Its id in the queue. */
+            /** @description Id of the task in its queue. */
             uuid: string;
         };
-        /** @description `GET /api/v1/queue-tasks`. */
+        /** @description `GET /api/v1/queue-tasks`: one page of queue tasks. */
         QueueTasksPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Number of tasks that were examined for this page. */
+            /** @description Number of tasks that the server examined for this page. */
             examined?: number;
-            /** @description Where the next page begins, if tasks are left to examine. A page that took too long is short, even empty, and has a next one. */
+            /**
+             * @description Cursor of the next page, if there are more tasks to examine. The server ends a search after 1 s. The page is then short or even empty,
+             *     and still has a cursor.
+             */
             next_cursor?: string | null;
             /** @description The tasks, without their attempts. */
             tasks: components["schemas"]["Process"][];
         };
-        /** @description `GET /api/v1/queue-tasks/types`. */
+        /** @description `GET /api/v1/queue-tasks/types`: number of queue tasks by name and state. */
         QueueTypes: {
-            /** @description The tasks of each name. */
+            /** @description The counts for each task name. */
             types: components["schemas"]["QueueCounts"][];
         };
-        /** @description `GET /api/v1/queues`. */
+        /** @description `GET /api/v1/queues`: all known queues. */
         Queues: {
-            /** @description Each queue that tasks went through, or that a worker has told of. */
+            /** @description All queues that are named by stored tasks, or by workers that the request has queried. */
             queues: components["schemas"]["Queue"][];
         };
         /** @description An attributed function of a program, called or not. */
         Registered: {
-            /** @description Their kind. */
+            /** @description Kind of the function's processes. */
             kind: components["schemas"]["Kind"];
-            /** @description Name of its processes. */
+            /** @description Name of the function's processes. */
             name: string;
-            /** @description Where it stands. */
+            /** @description Place of the function in the source code. */
             source: components["schemas"]["Source"];
         };
-        /** @description The attempt that is to come. */
+        /** @description The next attempt of a process. */
         Retry: {
-            /** @description When it is to begin, in Unix microseconds, if that is known. */
+            /** @description Start time of the next attempt, in Unix microseconds, if known. */
             next_us?: number | null;
-            /** @description How many attempts there are to be at most, the first one included, if that is known. */
+            /** @description Maximum number of attempts, including the first, if known. */
             of?: number | null;
         };
-        /** @description What became of one task that was to be run again. */
+        /** @description The result of a retry for one task. */
         RetryLine: {
-            /** @description Why it isn't run again. */
+            /** @description Reason why the task does not run again. */
             error?: string | null;
             /** @description Id of the task in its queue. */
             id: string;
-            /** @description Id of the task that runs it again: a new one, or the same for its next attempt. */
+            /** @description Id of the task that runs it again: a new id, or the same id if this is the next attempt. */
             uuid?: string | null;
         };
-        /** @description A tree, seen from its root. */
+        /** @description A tree of processes, described by its root. */
         Root: {
-            /** @description Which attempt of the root's own process runs, from the second one on; or ended last, while the next one is waited for. */
+            /**
+             * @description Current attempt of the root's own process, or the last one if the process waits for the next attempt. Not set for a first attempt, unless
+             *     further attempts are allowed or planned.
+             */
             attempt?: number | null;
-            /** @description Meanwhile: how many attempts there are to be at most, if that is known. */
+            /** @description Maximum number of attempts, if it is known. Set only together with `attempt`. */
             attempts_of?: number | null;
-            /** @description The batch mark. */
+            /** @description Batch mark of the tree, if it has one. */
             batch?: string | null;
-            /** @description When it began as far as that is known, if its start is not: when it was queued, or ended. */
+            /** @description Time at which the root's own process was queued or ended, or was first reported. Set only if its start is not known. */
             begun_us?: number | null;
-            /** @description All processes of the tree by state. */
+            /** @description Number of processes in the tree, by state. */
             counts: components["schemas"]["Counts"];
-            /** @description How long it took. */
+            /** @description Duration of the root's own process, if it has ended. */
             elapsed_ns?: number | null;
-            /** @description Its end. */
+            /** @description End of the root's own process, if it has ended. */
             ended_us?: number | null;
             error?: components["schemas"]["Error"] | null;
-            /** @description While it runs: how long half of the past runs of this name took at most. */
+            /** @description Median duration of past successful runs of this name. Set only while the root's own process runs and if there are enough past runs. */
             expected_ns?: number | null;
-            /** @description While it runs: how long 95 % of the past runs of this name took at most. */
+            /** @description 95th percentile of the durations of past successful runs of this name. Set only together with `expected_ns`. */
             expected_p95_ns?: number | null;
-            /** @description Name of the root's own process; of the earliest known one until that is known. */
+            /**
+             * @description Name of the root's own process. While that process is not known, this and the other fields describe the earliest known process of the
+             *     tree.
+             */
             name: string;
-            /** @description When the next attempt is to begin, while it is waited for. */
+            /** @description Time at which the next attempt is planned to begin, while the root's own process waits for it. */
             next_attempt_us?: number | null;
-            /** @description Short number, given by the server, ascending. */
+            /** @description Short number of the tree. The server assigns these numbers in ascending order. */
             number: number;
-            /** @description It runs for longer than it should. */
+            /**
+             * @description True if the root's own process has run for longer than its timeout. Without a timeout, true if it has run for longer than three times the
+             *     99th percentile of at least 20 past runs of its name.
+             */
             overdue?: boolean;
-            /** @description It is kept until it is unpinned, whatever the rules of retention say. */
+            /** @description True if the tree is kept until it is unpinned, regardless of the retention rules. */
             pinned?: boolean;
             progress?: components["schemas"]["Progress"] | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description Its start. */
+            /** @description Start of the root's own process, if it is known. */
             started_us?: number | null;
-            /** @description State of that process. */
+            /** @description State of the root's own process. */
             state: components["schemas"]["State"];
-            /** @description As shown: `name <batch:number>`, or `name <number>` without a batch. */
+            /** @description Title for display: `name <batch:number>`, or `name <number>` without a batch mark. */
             title: string;
-            /** @description The root's own process was started without a context, and wasn't meant to begin a tree. */
+            /** @description True if the root's own process was started without a context and was not meant to begin a tree. */
             unattached?: boolean;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
         /** @description A root id: 32 lower-case hex digits, not all zero */
         RootId: string;
-        /** @description A tree in few words. */
+        /** @description A tree in brief. */
         RootMark: {
-            /** @description How long it took. */
+            /** @description Duration of the root's own process. */
             elapsed_ns?: number | null;
-            /** @description Its short number. */
+            /** @description Short number of the tree. */
             number: number;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description Its start. */
+            /** @description Start of the root's own process. */
             started_us?: number | null;
-            /** @description State of its own process. */
+            /** @description State of the root's own process. */
             state: components["schemas"]["State"];
         };
-        /** @description The trees of a name. */
+        /** @description Trees of a name. */
         RootName: {
-            /** @description All of them by state. */
+            /** @description Number of trees by state. */
             counts: components["schemas"]["Counts"];
-            /** @description The name. */
+            /** @description Name of the trees. */
             name: string;
-            /** @description The newest 30, newest first. */
+            /** @description The newest 30 trees, newest first. */
             roots: components["schemas"]["RootMark"][];
         };
-        /** @description `GET /api/v1/roots/names`. */
+        /** @description Answer of `GET /api/v1/roots/names`. */
         RootNamesPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description The names, that of the newest tree first. */
+            /** @description Names. The name with the newest tree is first. */
             names: components["schemas"]["RootName"][];
-            /** @description Where the next page begins, if there is one. */
+            /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
         };
-        /** @description `GET /api/v1/roots`. */
+        /** @description Answer of `GET /api/v1/roots`. */
         RootsPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Where the next page begins, if there is one. */
+            /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
-            /** @description The roots. */
+            /** @description The trees. */
             roots: components["schemas"]["Root"][];
         };
-        /** @description `POST /api/v1/alerts/trials`: rules that don't hold yet. */
+        /** @description `POST /api/v1/alerts/trials`: rules to try before they are added. */
         RuleDraft: {
-            /** @description The past days that they are tried on, 1 to 90; 7 if not given. */
+            /** @description Number of past days to evaluate, 1 to 90 (default 7). */
             days?: number | null;
             /**
-             * @description Rules as they would stand in `alerts.toml`, at most 20. They may tell by the channels that there are.
+             * @description One to 20 rules, in the format of `alerts.toml`. They may name the existing channels as recipients.
              * @example [[rule]]
              *     name = "imports"
              *     on = { cause = ["failed"], task = "import-*" }
              */
             toml: string;
         };
-        /** @description A rule, and what it would have made of the past days. */
+        /** @description A rule and its result for the past days. */
         RuleTrial: {
-            /** @description The rule. */
+            /** @description Name of the rule. */
             rule: string;
-            /** @description What it would have told, by itself and without hushes. */
+            /** @description Result of this rule alone, without silences. */
             trial: components["schemas"]["AlertTrial"];
         };
-        /** @description Runs of a batch task were due, and nothing could start them in time. However many there were, they are one event. */
+        /**
+         * @description Runs of a batch task were due, and could not be started in time. Any number of due times is one event. The server also creates this event if
+         *     a heartbeat's ping is missing.
+         */
         RunMissed: {
-            /** @description Name of the agent. */
+            /** @description Name of the agent; empty for a heartbeat without an agent. */
             agent: string;
-            /** @description How many there were. */
+            /** @description Number of due times. */
             count: number;
-            /** @description When the first of them was due, in Unix microseconds. */
+            /** @description First due time, in Unix microseconds. */
             first_due_us: number;
-            /** @description When the last of them was due, in Unix microseconds. */
+            /** @description Last due time, in Unix microseconds. */
             last_due_us: number;
-            /** @description Why they were missed. */
+            /** @description Reason why the runs were missed. */
             reason: components["schemas"]["MissedReason"];
-            /** @description Name of the task. */
+            /** @description Name of the task or heartbeat. */
             task: string;
-            /** @description When the agent found out, in Unix microseconds. */
+            /** @description Time at which this was noticed, in Unix microseconds. */
             time_us: number;
-            /** @description Version of the task's definition. */
+            /** @description Version of the task's definition; 1 for a heartbeat. */
             version: number;
         };
-        /** @description Runs of a batch task were due, and its agent started none on purpose. Due times in a row with the same reason are one event. */
+        /** @description Runs of a batch task were due, and its agent decided not to start them. Consecutive due times with the same reason are one event. */
         RunSkipped: {
             /** @description Name of the agent. */
             agent: string;
-            /** @description The run that was in the way, by its native id such as `gold@20261121T023000Z.1`. */
+            /** @description Native id of the run that prevented the start, such as `gold@20261121T023000Z.1`. */
             blocked_by?: string | null;
-            /** @description How many there were. */
+            /** @description Number of due times. */
             count?: number;
-            /** @description When the run was due, in Unix microseconds; of several, the first. */
+            /** @description Due time of the run, in Unix microseconds. If there are several, the first due time. */
             due_us: number;
-            /** @description When the last of several was due, in Unix microseconds. */
+            /** @description Last due time in Unix microseconds, if there are several. */
             last_due_us?: number | null;
-            /** @description Why it was skipped. */
+            /** @description Reason why the runs were skipped. */
             reason: components["schemas"]["SkipReason"];
             /** @description Name of the task. */
             task: string;
-            /** @description When the agent decided so, in Unix microseconds. */
+            /** @description Time at which the agent decided this, in Unix microseconds. */
             time_us: number;
             /** @description Version of the task's definition. */
             version: number;
         };
-        /** @description What became of the processes that ended within a step of time. */
+        /** @description Numbers and durations of the processes that ended in one step of a series. */
         SeriesStep: {
-            /** @description Given up. */
+            /** @description Number of processes that were cancelled. */
             cancelled: number;
-            /** @description Failed. */
+            /** @description Number of processes that failed. */
             failed: number;
-            /** @description Where it begins. */
+            /** @description Start of the step. */
             from_us: number;
-            /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
+            /** @description Histogram of the durations as `[[i, count], …]`. Bucket i contains durations in [1.04^i, 1.04^(i+1)) ns. */
             histogram: [
                 number,
                 number
             ][];
-            /** @description Lost with their worker. */
+            /** @description Number of processes whose worker was lost before they ended. */
             lost: number;
-            /** @description Ended in a way unknown here. */
+            /** @description Number of processes with any other outcome. */
             other?: number;
-            /** @description Ended well. */
+            /** @description Number of processes that succeeded. */
             succeeded: number;
-            /** @description All durations together, of those that ended. */
+            /** @description Sum of the durations of all processes that ended. */
             total_ns: number;
         };
-        /** @description Why a run that was due was skipped. */
+        /** @description The reason why a due run was skipped. */
         SkipReason: string;
         /**
          * @description In which order.
@@ -4000,536 +4049,543 @@ export interface components {
         Sort: "newest" | "oldest";
         /** @description A place in a program's source. */
         Source: {
-            /** @description The file, as the compiler names it. */
+            /** @description Path of the file, as recorded by the compiler. */
             file: string;
-            /** @description The line, from 1. */
+            /** @description Line number, from 1. */
             line: number;
         };
-        /** @description Where a process is. An unknown outcome is a state of its own. */
+        /** @description The state of a process. A process that ended with an unknown outcome has this outcome as its state. */
         State: string;
         /**
          * @description In which order.
          * @enum {string}
          */
         StatsOrder: "count" | "failed" | "total" | "max" | "p50" | "p95" | "p99" | "name";
-        /** @description `GET /api/v1/stats`. */
+        /** @description Answer of `GET /api/v1/stats`. */
         StatsPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Where the range begins in truth: whole minutes, in ranges of more than two days whole hours, of more than 62 days whole days. */
+            /**
+             * @description Start of the range that the server evaluated. Ranges consist of whole minutes, those of more than two days of whole hours, those of more
+             *     than 62 days of whole days.
+             */
             from_us: number;
-            /** @description Where the next page begins, if there is one. */
+            /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
-            /** @description One entry per name. */
+            /** @description An entry for each name. */
             stats: components["schemas"]["NameStats"][];
-            /** @description Where it ends in truth. */
+            /** @description End of the range that the server evaluated. */
             to_us: number;
         };
-        /** @description `GET /api/v1/stats/series`. */
+        /** @description Answer of `GET /api/v1/stats/series`. */
         StatsSeries: {
-            /** @description Number of the change that it is true at. */
+            /** @description Number of the newest change that the series includes. */
             as_of: number;
-            /** @description Where the first begins. */
+            /** @description Start of the first step. */
             from_us: number;
-            /** @description The steps in which something ended, ascending. */
+            /** @description Steps with at least one ended process, in ascending order. */
             series: components["schemas"]["SeriesStep"][];
-            /** @description How long each is: a minute, 5 or 15, an hour, 6 hours, a day, 8 or 32 days. */
+            /** @description Length of a step: 1, 5 or 15 minutes, 1 or 6 hours, 1, 8 or 32 days. */
             step_us: number;
-            /** @description Where the last ends. */
+            /** @description End of the last step. */
             to_us: number;
         };
-        /** @description `GET /api/v1/status`: the server at a glance. */
+        /** @description Answer of `GET /api/v1/status`: an overview of the server. */
         Status: {
-            /** @description What is wrong with the file of alert rules and channels, each with its place. Until that is mended, its last good version holds. */
+            /**
+             * @description Mistakes in the file of alert rules and channels, each with its place. While there are any, the last valid version of the file is in
+             *     effect.
+             */
             alert_mistakes?: string[];
             /** @description Number of the newest change. */
             as_of: number;
-            /** @description False if nobody can be told of alerts: there is no channel, and the server's own agent has no `sendmail`. */
+            /** @description False if the server can't deliver alerts: no channel is configured, and the server's own agent has no `sendmail`. */
             can_tell?: boolean;
             clock_jump?: components["schemas"]["ClockJump"] | null;
-            /** @description Bytes of the database on disk. */
+            /** @description Size of the database on disk, in bytes. */
             database_bytes: number;
-            /** @description Bytes that are free on the disk of the data folder, where the system tells it. */
+            /** @description Free space on the disk of the data folder, in bytes, if the operating system reports it. */
             disk_free_bytes?: number | null;
-            /** @description What the workers had to drop, all trees together. */
+            /** @description Data that the workers dropped, for all trees together. */
             dropped: components["schemas"]["Dropped"][];
-            /** @description What the server does beside answering requests, and how that goes. */
+            /** @description Tasks that the server repeats in the background, and their current state. */
             duties?: components["schemas"]["DutyState"][];
-            /** @description Events stored since the database began. */
+            /** @description Number of events stored since the database was created. */
             events: number;
             /**
              * Format: double
-             * @description Events that were taken to be stored in the past ten seconds, per second.
+             * @description Number of events per second that the server accepted, averaged over the past ten seconds.
              */
             events_per_second?: number;
-            /** @description How many of them are free for what is to come. */
+            /** @description Part of the database that is free for new data, in bytes. */
             free_bytes?: number;
-            /** @description Agents of batch tasks that don't do all that was meant: they are paused, or have mistakes in their files. */
+            /** @description Agents of batch tasks that are paused or have mistakes in their files, so that they don't start all runs. */
             hindered_agents?: components["schemas"]["BatchAgent"][];
-            /** @description The same as rules: the first one that is for a tree decides, and what none is for is kept for ever. */
+            /** @description Retention rules. The first rule that matches a tree applies to it. Trees that match no rule are kept permanently. */
             keeps?: components["schemas"]["KeepRule"][];
-            /** @description The oldest trees go while the database is larger. */
+            /** @description Maximum size of the database, in bytes. The server deletes the oldest trees while the database is larger. */
             keeps_bytes?: number | null;
-            /** @description Batches are refused while less is free than this. */
+            /** @description Minimum of free disk space, in bytes. The server refuses batches while less is free. */
             min_free_bytes?: number | null;
             /** @description Processes by state. */
             processes: components["schemas"]["Counts"];
-            /** @description Bytes of batches that wait to be stored. */
+            /** @description Size of the batches that wait to be stored, in bytes. */
             queue_bytes?: number;
-            /** @description Batches that were told to come again, since the server began. */
+            /** @description Number of batches that the server refused since it started, and that their senders must send again. */
             refused_batches?: number;
-            /** @description Which trees are kept, in English words. */
+            /** @description Description of the retention rules, in English. */
             retention?: string;
             /** @description Roots by state. */
             roots: components["schemas"]["Counts"];
-            /** @description When the server began. */
+            /** @description Time at which the server started. */
             started_us: number;
-            /** @description How many of them are the log of events, by which the stream tells again what it has told. */
+            /** @description Part of the database that stores past events for readers of the stream, in bytes. */
             stream_log_bytes?: number;
-            /** @description Number of the oldest event in it; none if it is empty. */
+            /** @description Number of the oldest of these past events; none if there are none. */
             stream_log_from?: number | null;
-            /** @description Why batches can't be stored now, in English words. */
+            /** @description Reason why the server can't store batches now, in English. */
             trouble?: string | null;
-            /** @description Events of types unknown to this server, by type. */
+            /** @description Number of events of types that this server doesn't know, by type. */
             unknown_events: {
                 [key: string]: number;
             };
             /** @description Version of the server. */
             version: string;
-            /** @description Events that wait until another one tells in which tree their process is. */
+            /** @description Number of events that wait for another event, because the tree of their process is not known yet. */
             waiting_events?: number;
-            /** @description Bytes of its log on disk, which are written into it from time to time. */
+            /** @description Size of the database's write-ahead log on disk, in bytes. The server moves its contents into the database from time to time. */
             wal_bytes?: number;
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
         };
-        /** @description A process that goes on although it was cancelled. */
+        /** @description A process that has not ended although it was cancelled. */
         StillRunning: {
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Its name. */
+            /** @description Name of the process. */
             name: string;
-            /** @description Its state, `running` or `pending`. */
+            /** @description State of the process: `running` or `pending`. */
             state: components["schemas"]["State"];
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
-        /** @description One message of `GET /api/v1/stream`: an event that is stored, and what it made of things. */
+        /** @description A message of `GET /api/v1/stream`: a stored event and the state after it. */
         StreamMessage: {
-            /** @description Number of the newest change that tree, process and worker know: they may be newer than the event. */
+            /** @description Number of the newest change that `root`, `process` and `worker` include. It may be greater than the number of the event. */
             as_of?: number;
-            /** @description What happened. */
+            /** @description The event. */
             event: components["schemas"]["Event"];
             log?: components["schemas"]["LogEntry"] | null;
             process?: components["schemas"]["Process"] | null;
             root?: components["schemas"]["Root"] | null;
             worker?: components["schemas"]["Worker"] | null;
         };
-        /** @description A process as a task of a queue. */
+        /** @description Details of a process that is a task of a queue. */
         Task: {
-            /** @description Its arguments by position. */
+            /** @description Positional arguments. */
             args?: unknown;
-            /** @description Not to be started before, in Unix microseconds. */
+            /** @description Earliest start time, in Unix microseconds. */
             eta_us?: number | null;
-            /** @description The exchange that it was sent to. */
+            /** @description Name of the exchange. */
             exchange?: string | null;
-            /** @description Not to be started after, in Unix microseconds. */
+            /** @description Latest start time, in Unix microseconds. */
             expires_us?: number | null;
-            /** @description Its arguments by name. */
+            /** @description Keyword arguments. */
             kwargs?: unknown;
-            /** @description What was last heard of its latest attempt. */
+            /** @description Phase of the latest attempt. */
             phase: components["schemas"]["Phase"];
-            /** @description The operating-system process that works on it, if it isn't the worker's own. */
+            /** @description Id of the operating-system process that executes the task. None if the worker itself executes it. */
             pid?: number | null;
-            /** @description The queue that it goes through. */
+            /** @description Name of the queue. */
             queue?: string | null;
             received_by?: components["schemas"]["WorkerId"] | null;
-            /** @description When a worker last received it. */
+            /** @description Time at which a worker last received the task, in Unix microseconds. */
             received_us?: number | null;
-            /** @description What it returned. */
+            /** @description Return value. */
             result?: unknown;
-            /** @description The key that it was routed by. */
+            /** @description Routing key. */
             routing_key?: string | null;
             sent_by?: components["schemas"]["WorkerId"] | null;
-            /** @description When it was sent. */
+            /** @description Time at which the task was sent, in Unix microseconds. */
             sent_us?: number | null;
-            /** @description Where its latest error came from, in the words of its language. */
+            /** @description Stack trace of the latest error, as formatted by the task's language. */
             traceback?: string | null;
         };
-        /** @description A task failed, and no other attempt is to come. */
+        /** @description A task failed, and no other attempt follows. */
         TaskFailed: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The error's own words. */
+            /** @description Error message. */
             exception: string;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description Where it came from, in the words of its language. */
+            /** @description Stack trace of the error, as formatted by the task's language. */
             traceback?: string | null;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A worker took a task from its queue: it waits there for its turn. */
+        /** @description A worker received a task from its queue. The task now waits in the worker. */
         TaskReceived: {
-            /** @description Its arguments by position: a list, or its words where the sender has only these. */
+            /** @description Positional arguments: a list, or a text if the sender only has their textual form. */
             args?: unknown;
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description Not to be started before, in Unix microseconds. */
+            /** @description Earliest start time, in Unix microseconds. */
             eta_us?: number | null;
-            /** @description The exchange that it was sent to. */
+            /** @description Name of the exchange. */
             exchange?: string | null;
-            /** @description Not to be started after, in Unix microseconds. */
+            /** @description Latest start time, in Unix microseconds. */
             expires_us?: number | null;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Its arguments by name: an object, or its words where the sender has only these. */
+            /** @description Keyword arguments: an object, or a text if the sender only has their textual form. */
             kwargs?: unknown;
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
             /** @description Name of the task. */
             name: string;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description The queue that it goes through. */
+            /** @description Name of the queue. */
             queue?: string | null;
-            /** @description How often it was tried before. An event without `attempt` is about attempt `retries` + 1. */
+            /** @description Number of earlier attempts. An event without `attempt` is about attempt `retries` + 1. */
             retries?: number | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description The key that it was routed by. */
+            /** @description Routing key. */
             routing_key?: string | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A worker refused a task. */
+        /** @description A worker rejected a task. */
         TaskRejected: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description It went back into its queue, and waits there again. */
+            /** @description True if the task was put back into its queue and waits there again. */
             requeued?: boolean;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description An attempt failed, and the next one is to come. */
+        /** @description An attempt failed, and another attempt follows. */
         TaskRetried: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The next attempt is not to be started before, in Unix microseconds. */
+            /** @description Earliest start time of the next attempt, in Unix microseconds. */
             eta_us?: number | null;
-            /** @description The error's own words. */
+            /** @description Error message. */
             exception?: string | null;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description Where it came from, in the words of its language. */
+            /** @description Stack trace of the error, as formatted by the task's language. */
             traceback?: string | null;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A task is not to be done any more. */
+        /** @description A task was revoked: it must not be executed any more. */
         TaskRevoked: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description It was too late for it. */
+            /** @description True if the task was revoked because it expired. */
             expired?: boolean;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
             /**
              * Format: int32
-             * @description The signal that ended it.
+             * @description Number of the signal that terminated the task.
              */
             signum?: number | null;
-            /** @description It had begun, and was ended. */
+            /** @description True if the task was running and was terminated. */
             terminated?: boolean;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A task was put into a queue: it waits. */
+        /** @description A task was put into a queue and waits there. */
         TaskSent: {
-            /** @description Its arguments by position: a list, or its words where the sender has only these. */
+            /** @description Positional arguments: a list, or a text if the sender only has their textual form. */
             args?: unknown;
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description Not to be started before, in Unix microseconds. */
+            /** @description Earliest start time, in Unix microseconds. */
             eta_us?: number | null;
-            /** @description The exchange that it was sent to. */
+            /** @description Name of the exchange. */
             exchange?: string | null;
-            /** @description Not to be started after, in Unix microseconds. */
+            /** @description Latest start time, in Unix microseconds. */
             expires_us?: number | null;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Its arguments by name: an object, or its words where the sender has only these. */
+            /** @description Keyword arguments: an object, or a text if the sender only has their textual form. */
             kwargs?: unknown;
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
             /** @description Name of the task. */
             name: string;
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /** @description The queue that it goes through. */
+            /** @description Name of the queue. */
             queue?: string | null;
-            /** @description How often it was tried before. An event without `attempt` is about attempt `retries` + 1. */
+            /** @description Number of earlier attempts. An event without `attempt` is about attempt `retries` + 1. */
             retries?: number | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description The key that it was routed by. */
+            /** @description Routing key. */
             routing_key?: string | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A worker began to work on a task. */
+        /** @description A worker started to execute a task. */
         TaskStarted: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description The operating-system process that works on it, if it isn't the worker's own. */
+            /** @description Id of the operating-system process that executes the task. None if the worker itself executes it. */
             pid?: number | null;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A task ended well. */
+        /** @description A task succeeded. */
         TaskSucceeded: {
-            /** @description Which attempt of the process, from 1. */
+            /** @description Number of the process's attempt, from 1. */
             attempt?: number;
-            /** @description The process. */
+            /** @description Id of the process. */
             id: components["schemas"]["ProcessId"];
-            /** @description Other processes that this one has to do with. */
+            /** @description Related processes. */
             links?: components["schemas"]["Link"][];
-            /** @description The id of a system with ids of its own. */
+            /** @description Id of the process in an external system with its own ids, such as a queue. */
             native_id?: string | null;
-            /** @description What it returned: a value, which may be `null`, or its words where the sender has only these. Left out if it isn't recorded. */
+            /** @description Return value: any JSON value including `null`, or a text if the sender only has its textual form. Absent if it was not recorded. */
             result?: unknown;
-            /** @description The tree. */
+            /** @description Id of the tree. */
             root_id: components["schemas"]["RootId"];
-            /** @description How long it took by the monotonic clock, in nanoseconds. */
+            /** @description Duration, measured by the monotonic clock, in nanoseconds. */
             runtime_ns?: number | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description What may be shown of a token. */
+        /** @description A token, without its secret. */
         TokenState: {
-            /** @description When it was made, Unix microseconds. */
+            /** @description Time at which the token was created, in Unix microseconds. */
             created_us: number;
-            /** @description When it ends or has ended; none if never. */
+            /** @description Time at which the token expires or expired, in Unix microseconds. None if it does not expire. */
             expires_us?: number | null;
-            /** @description The part of it that may be shown. */
+            /** @description Public part of the token, which identifies it. */
             id: string;
-            /** @description Its name, like no other's. */
+            /** @description Unique name of the token. */
             name: string;
-            /** @description What it allows: as in [`Me::scopes`]. */
+            /** @description Scopes of the token, as in [`Me::scopes`]. */
             scopes: string[];
-            /** @description When it was last used, to a minute; none if never. */
+            /** @description Time at which the token was last used, in Unix microseconds, accurate to a minute. None if it was never used. */
             used_us?: number | null;
         };
         /** @description `GET /api/v1/tokens`: all tokens, by name. */
         Tokens: {
-            /** @description That of the server's own folder among them, called `local`, if there is one. */
+            /** @description All tokens. The token in the server's own data folder, if it exists, is named `local`. */
             tokens: components["schemas"]["TokenState"][];
         };
-        /** @description `GET /api/v1/roots/{root}/tree`. */
+        /** @description Answer of `GET /api/v1/roots/{root}/tree`. */
         TreePage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
             /**
-             * @description How many are ignored because the process would hang deeper than the server shows trees (`max-depth`): it hangs below the root's
-             *     own process, marked as an orphan, with all that hangs below it.
+             * @description Number of parents in the whole tree that are ignored because the process would be deeper than the server's `max-depth`. Such a process is
+             *     shown below the root's own process, as an orphan, with its descendants.
              */
             deep_parents?: number;
-            /** @description What its programs could not keep or send of it, all of them together, by type and reason. */
+            /** @description Data of the tree that its programs could not store or send, by type and reason. The sum over all programs. */
             dropped?: components["schemas"]["Dropped"][];
-            /** @description How many parents are ignored in the whole tree because they would close a cycle. */
+            /** @description Number of parents in the whole tree that are ignored because they would close a cycle. */
             ignored_parents?: number;
-            /** @description Where the next page begins, if there is one. */
+            /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
-            /** @description Its processes in pre-order, siblings as they started, the root's own first. */
+            /** @description Processes in pre-order, beginning with the root's own process. Siblings are ordered by their start. */
             processes: components["schemas"]["Process"][];
-            /** @description The tree's root. */
+            /** @description The tree. */
             root: components["schemas"]["Root"];
         };
-        /** @description Who reports, as it stands. */
+        /** @description A worker and its current state. A worker is a program that reports events. */
         Worker: {
-            /** @description How many tasks it works on, by its last heartbeat. */
+            /** @description Number of tasks that the worker is executing, according to its last heartbeat. */
             active?: number | null;
-            /** @description What it can be asked to do, in words of its own. */
+            /** @description Capabilities that the worker announces, in its own words, such as the commands that it accepts. */
             capabilities?: string[];
             /**
              * Format: int64
-             * @description By how much its clock is ahead of the server's, in microseconds, as far as its batches tell; negative if it is behind.
+             * @description Offset of the worker's clock from the server's clock, in microseconds, estimated from the worker's batches. Negative if the worker's
+             *     clock is behind.
              */
             clock_offset_us?: number | null;
-            /** @description What it had to drop. */
+            /** @description Data that the worker dropped. */
             dropped: components["schemas"]["Dropped"][];
-            /** @description How many of its events are stored, by type. Only the answer about one worker says them. */
+            /** @description Number of stored events of the worker, by type. Set only in the answer about a single worker. */
             events?: {
                 [key: string]: number;
             };
-            /** @description How often it says that it is alive. */
+            /** @description Interval between the worker's heartbeats, in milliseconds; 0 if it sends none. */
             heartbeat_interval_ms?: number | null;
             /** @description Name of its host. */
             hostname: string;
-            /** @description Its id. */
+            /** @description Id of the worker. */
             id: components["schemas"]["WorkerId"];
-            /** @description When the server last heard of it, by the server's clock. */
+            /** @description Time at which the server last received anything from the worker, by the server's clock. */
             last_seen_us: number;
-            /** @description How busy its host was over the last 1, 5 and 15 minutes, by its last heartbeat. */
+            /** @description Load averages of the host over the last 1, 5 and 15 minutes, according to the last heartbeat. */
             loadavg?: number[] | null;
-            /** @description Since when it is lost. */
+            /** @description Time at which the server lost the worker. */
             lost_us?: number | null;
-            /** @description When it said goodbye. */
+            /** @description Time at which the worker reported that it was going offline. */
             offline_us?: number | null;
-            /** @description Its process number on the host; 0 if it has none that is known. */
+            /** @description Id of its operating-system process on the host; 0 if it is not known. */
             pid: number;
-            /** @description How many tasks it has done, by its last heartbeat. */
+            /** @description Number of tasks that the worker has executed, according to its last heartbeat. */
             processed?: number | null;
             /** @description Name of its program. */
             program: string;
-            /** @description The attributed functions of its program. Only the answer about one worker says them. */
+            /** @description Attributed functions of the program. Set only in the answer about a single worker. */
             registered?: components["schemas"]["Registered"][];
-            /** @description The workers that relay what it says. While none of them is online, it is unheard. */
+            /** @description Workers that relay the events of this worker. While none of them is online, this worker's state is `unheard`. */
             relayed_by?: components["schemas"]["WorkerId"][];
             role?: components["schemas"]["WorkerRole"] | null;
-            /** @description How many of its processes run. */
+            /** @description Number of its processes that run; 0 unless the worker is online. */
             running: number;
-            /** @description When its program began. */
+            /** @description Time at which the program started. */
             started_us?: number | null;
-            /** @description Where it is. */
+            /** @description Current state. */
             state: components["schemas"]["WorkerState"];
-            /** @description How the tasks of queues went that it worked on, by their stored events. */
+            /** @description Number of queue tasks that the worker executed, by their result. These are counted from stored events. */
             tasks?: components["schemas"]["WorkerTasks"];
-            /** @description Version of what reports. */
+            /** @description Version of the software that reports the events. */
             version?: string | null;
         };
-        /** @description The server lost or found a worker. */
+        /** @description The server lost a worker, or found a lost worker again. */
         WorkerChanged: {
-            /** @description When, in Unix microseconds, by the server's clock. */
+            /** @description Time of the event, in Unix microseconds by the server's clock. */
             time_us: number;
-            /** @description The worker. */
+            /** @description Id of the worker. */
             worker_id: components["schemas"]["WorkerId"];
         };
-        /** @description `GET /api/v1/workers/{id}/channel`: how commands reach a worker. */
+        /** @description Answer of `GET /api/v1/workers/{id}/channel`: the channel on which a worker receives commands. */
         WorkerChannel: {
-            /** @description What it said that it does when it opened the channel. */
+            /** @description Methods that the worker announced when it opened the channel. */
             methods: string[];
-            /** @description Its name, as commands have it. */
+            /** @description Name of the worker, as commands use it. */
             name: string;
-            /** @description Since when its channel is open; none if it isn't. */
+            /** @description Time at which the channel was opened; none if no channel is open. */
             open_since_us?: number | null;
-            /** @description The worker. */
+            /** @description Id of the worker. */
             worker_id: components["schemas"]["WorkerId"];
         };
-        /** @description Workers by state. */
+        /** @description Number of workers by state. */
         WorkerCounts: {
-            /** @description Overdue. */
+            /** @description Workers whose heartbeat is overdue. */
             lost: number;
-            /** @description Gone by their own word. */
+            /** @description Workers that reported their end. */
             offline: number;
-            /** @description Reporting. */
+            /** @description Workers that send events or heartbeats. Workers in the state `unheard` are included. */
             online: number;
         };
         /** @description A worker is alive. */
         WorkerHeartbeat: {
-            /** @description How many tasks it works on now. */
+            /** @description Number of tasks that the worker is executing. */
             active?: number | null;
-            /** @description How busy its host was over the last 1, 5 and 15 minutes. */
+            /** @description Load averages of the worker's host over the last 1, 5 and 15 minutes. */
             loadavg?: number[] | null;
-            /** @description How many tasks it has done since it began. */
+            /** @description Number of tasks that the worker has executed since it started. */
             processed?: number | null;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description A worker id: 32 lower-case hex digits, not all zero */
         WorkerId: string;
-        /** @description A worker said goodbye. */
+        /** @description A worker reported its end. */
         WorkerOffline: {
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description A worker began to report. */
+        /** @description A worker started to report. */
         WorkerOnline: {
-            /** @description What it can be asked to do, in words of its own. */
+            /** @description Capabilities of the worker, in its own words, such as the commands that it accepts. */
             capabilities?: string[];
-            /** @description How often it says that it is alive. */
+            /** @description Interval between heartbeats, in milliseconds; 0 if the worker sends none. */
             heartbeat_interval_ms: number;
-            /** @description The attributed functions of its program. */
+            /** @description Attributed functions of the program. */
             registered?: components["schemas"]["Registered"][];
-            /** @description What it is for. */
+            /** @description Role of the worker. */
             role?: components["schemas"]["WorkerRole"];
-            /** @description When its program began, in Unix microseconds. */
+            /** @description Start of the program, in Unix microseconds. */
             started_us: number;
-            /** @description When, in Unix microseconds. */
+            /** @description Time of the event, in Unix microseconds. */
             time_us: number;
-            /** @description Version of what reports. */
+            /** @description Version of the software that reports the events. */
             version: string;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
-        /** @description Who reports. */
+        /** @description Identification of a worker. */
         WorkerRef: {
-            /** @description Name of its host. */
+            /** @description Name of the worker's host. */
             hostname: string;
-            /** @description Its id. */
+            /** @description Id of the worker. */
             id: components["schemas"]["WorkerId"];
-            /** @description Its process number on the host; 0 or left out if it has none that is known. */
+            /** @description Id of the worker's operating-system process. 0 or absent if it is not known. */
             pid?: number;
-            /** @description Name of its program. */
+            /** @description Name of the worker's program. */
             program: string;
         };
-        /** @description What a worker is for. */
+        /** @description The role of a worker. */
         WorkerRole: string;
-        /** @description Where a worker is. */
+        /** @description The state of a worker. */
         WorkerState: string;
-        /** @description Counts of tasks of queues, by how a worker's attempts ended. */
+        /** @description Number of queue tasks by the result of a worker's attempts. */
         WorkerTasks: {
             /**
-             * @description Tasks that failed for good.
+             * @description Tasks that failed in their last attempt.
              * @default 0
              */
             failed: number;
             /**
-             * @description Attempts that failed and were to be followed by another one.
+             * @description Attempts that failed and were scheduled to be retried.
              * @default 0
              */
             retried: number;
@@ -4539,11 +4595,11 @@ export interface components {
              */
             succeeded: number;
         };
-        /** @description `GET /api/v1/workers`. */
+        /** @description Answer of `GET /api/v1/workers`. */
         WorkersPage: {
-            /** @description Number of the change that the page is true at. */
+            /** @description Number of the newest change that the page includes. */
             as_of: number;
-            /** @description Where the next page begins, if there is one. */
+            /** @description Cursor of the next page, if there is one. */
             next_cursor?: string | null;
             /** @description The workers, newest first. */
             workers: components["schemas"]["Worker"][];
