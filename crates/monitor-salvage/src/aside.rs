@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What SQLite keeps next to a database: its log with the newest transactions, and the log's index.
+/// Suffixes of the files next to a database: its write-ahead log with the newest transactions, and the index of the log.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
 /// A path with more at the end of its name.

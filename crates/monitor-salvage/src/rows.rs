@@ -6,11 +6,11 @@ use rusqlite::{Connection, Result, Row, Statement, params_from_iter};
 /// Number of places behind an unreadable row at which the next readable one is searched, each twice as far away as the one before.
 const LOOKS: u32 = 62;
 
-/// Copies the rows of a table that can be read: from the first one up to one that can't be read, and on behind that. `key` is the table's number,
-/// or the first column of its key if that is a number. Returns true if all rows could be read.
+/// Copies the readable rows of a table. After an unreadable row, it continues with the next readable row. `key` is the table's rowid, or the first
+/// column of its key if that column is a number. Returns true if all rows could be read.
 ///
 /// # Errors
-/// When the new database fails.
+/// If the new database fails.
 pub fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) -> Result<bool> {
     let columns = columns(to, table)?;
     let mut insert = Insert::new(to, table, &columns)?;
@@ -34,7 +34,7 @@ pub fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) ->
         is_whole = false;
         match reached {
             Some(reached) if reached >= next => (next, looks) = (reached.saturating_add(1), 0),
-            // Keys are no less than 0 in all tables, the smallest number stands for the beginning.
+            // Keys are 0 or greater in all tables. `i64::MIN` means the start of the table.
             _ => {
                 next = next.max(0).saturating_add(1 << looks);
                 looks += 1;
@@ -44,11 +44,11 @@ pub fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) ->
     Ok(false)
 }
 
-/// Copies the rows of a table without numbers that can be read: from the first one up to one that can't be read, and from the last one back to one
-/// that can't be read. `key` has the columns of the table's key. Returns true if all rows could be read.
+/// Copies the readable rows of a table whose key has no number in its first column: from the first row up to an unreadable one, and from the last row
+/// back to an unreadable one. `key` contains the columns of the key. Returns true if all rows could be read.
 ///
 /// # Errors
-/// When the new database fails.
+/// If the new database fails.
 pub fn copy_named_table(from: &Connection, to: &Connection, table: &str, key: &[&str]) -> Result<bool> {
     let columns = columns(to, table)?;
     let mut insert = Insert::new(to, table, &columns)?;
@@ -64,19 +64,19 @@ pub fn copy_named_table(from: &Connection, to: &Connection, table: &str, key: &[
     };
     let is_whole = copy("ASC").is_ok();
     if !is_whole {
-        // It ends at what can't be read, too.
+        // It ends at an unreadable row as well.
         let _ = copy("DESC");
     }
     Ok(is_whole)
 }
 
-/// Columns of a table of the new database, each in quotes.
+/// Returns the columns of a table in the new database, each in quotes.
 fn columns(to: &Connection, table: &str) -> Result<Vec<String>> {
     let mut statement = to.prepare("SELECT name FROM pragma_table_info(?1)")?;
     statement.query_map([table], |row| Ok(format!("\"{}\"", row.get::<_, String>(0)?)))?.collect()
 }
 
-/// Puts rows into a table of the new database.
+/// Inserts rows into a table of the new database.
 struct Insert<'a> {
     statement: Statement<'a>,
     columns: usize,
@@ -92,7 +92,7 @@ impl<'a> Insert<'a> {
     /// Inserts a row whose columns begin at `first`. Fails if the row can't be read.
     fn row(&mut self, row: &Row<'_>, first: usize) -> Result<()> {
         let values = (first..first + self.columns).map(|column| row.get(column)).collect::<Result<Vec<Value>>>()?;
-        // What its own table doesn't allow was no row.
+        // A row that violates a constraint of the table is damaged, and is left out.
         let _ = self.statement.execute(params_from_iter(values));
         Ok(())
     }
