@@ -42,7 +42,7 @@ export function Heartbeats() {
           <thead>
             <tr>
               {columns.map((column) => (
-                <th key={column} scope="col" className={column === "rhythm" ? "aside" : column}>
+                <th key={column} scope="col" className={column === "rhythm" ? "aside" : column === "expected" ? undefined : column}>
                   {t(`alerts.column.${column}`)}
                 </th>
               ))}
