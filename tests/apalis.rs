@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use monitor_tests::{Finished, Redis, Server, command, example, outline, run, wait_for};
 use serde_json::{Value, json};
@@ -295,6 +296,40 @@ fn a_task_that_redis_does_not_take_is_shown_as_rejected() {
     let tree = server.tree(&server.finished_root());
     let rejected = tree.iter().find(|process| process["kind"] == "task").expect("the task");
     assert_eq!((&rejected["state"], &rejected["task"]["phase"]), (&json!("cancelled"), &json!("rejected")), "{rejected}");
+}
+
+/// A fetch that is answered during the pause keeps the worker from its heartbeats.
+#[test]
+fn a_worker_that_is_paused_while_it_fetches_goes_on_after_the_pause() {
+    let (server, redis) = (Server::start(), Redis::start());
+    let mut worker = Program::worker(Some(&server), &redis, "w");
+    wait_for_channel(&server);
+    let mut connection = redis::Client::open(redis.url()).expect("a URL").get_connection().expect("Redis");
+    let order = |method: &str| assert_eq!(server.order("POST", "/commands", &json!({"method": method, "timeout_ms": 20_000})).0, 200);
+    wait_for("a pause that begins during a fetch", || {
+        wait_for("a worker that waits for Redis", || {
+            // A fetch that isn't answered within 500 ms fails.
+            let _: () = redis::cmd("CLIENT").arg(&["PAUSE", "400", "WRITE"]).query(&mut connection).expect("Redis");
+            let clients: String = redis::cmd("CLIENT").arg("LIST").query(&mut connection).expect("Redis");
+            clients.split(' ').any(|part| part.strip_prefix("flags=").is_some_and(|flags| flags.contains('b'))).then_some(())
+        });
+        order("pause");
+        let mut beat = || redis::cmd("ZSCORE").arg("视频:workers").arg("w").query::<f64>(&mut connection).expect("Redis");
+        let first = beat();
+        let is_fetching = wait_for("a heartbeat, or none for three seconds", || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+            (beat() > first).then_some(false).or((now > first + 4.0).then_some(true))
+        });
+        if !is_fetching {
+            order("resume");
+        }
+        is_fetching.then_some(())
+    });
+    order("resume");
+    let id = answer(&server, r#"call film --kwargs {"title":"a"}"#)["uuid"].as_str().expect("an id").to_owned();
+    task(&server, &id, "succeeded");
+    worker.says("begun a 1");
+    worker.ends();
 }
 
 #[test]
