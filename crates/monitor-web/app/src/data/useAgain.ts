@@ -1,54 +1,54 @@
-import { useEffect, useRef, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { nextReading } from "../model/time.ts";
 import { type Topic, liveStore, versionOf } from "./live.ts";
 
-/** The longest time that a timer of the browser takes. */
+/** The longest timer of a browser. */
 const LONGEST_MS = 2 ** 31 - 1;
-/** What should have changed at a time and has not is read again after so long. */
-const LATE_MS = 10_000;
-/** So much later than it should change, so that the server's clock is there as well. */
-const MARGIN_MS = 500;
+/** Pause before a reading that failed is repeated. */
+const FAILED_MS = 10_000;
 
-/** What is read again: the result of `useQuery` or `useInfiniteQuery`. */
+/** The result of `useQuery` or `useInfiniteQuery`. */
 interface Reading {
   refetch: () => Promise<unknown>;
   isFetching: boolean;
+  isError: boolean;
 }
 
 /**
- * Reads again once the stream has told of one of the topics: at most every `afterMs`, however often it tells meanwhile, and not while a
- * reading is under way or it is held. A screen that is not there is told nothing: each visit reads anew (`staleTime: 0`).
+ * Reads again after the stream has reported a change of one of the topics, or after the reading failed. Waits `afterMs` first, so that many
+ * changes cause one reading. Does nothing during a reading, or while `isHeld`. Changes are not reported to a screen that is not shown, so
+ * queries have `staleTime: 0` and begin with a reading.
  */
-export function useAgain(topics: readonly Topic[], { refetch, isFetching }: Reading, afterMs: number, isHeld = false): void {
+export function useAgain(topics: readonly Topic[], { refetch, isFetching, isError }: Reading, afterMs: number, isHeld = false): void {
   const version = useSyncExternalStore(liveStore.subscribe, () => versionOf(topics));
   const seen = useRef(version);
   const newest = useRef({ topics, refetch });
   newest.current = { topics, refetch };
-  const isDue = !isFetching && !isHeld && version !== seen.current;
+  const isDue = !isFetching && !isHeld && (isError || version !== seen.current);
+  const pauseMs = isError ? Math.max(afterMs, FAILED_MS) : afterMs;
   useEffect(() => {
     if (!isDue) return;
     const timer = setTimeout(() => {
       seen.current = versionOf(newest.current.topics);
       void newest.current.refetch();
-    }, afterMs);
+    }, pauseMs);
     return () => clearTimeout(timer);
-  }, [isDue, afterMs]);
+  }, [isDue, pauseMs]);
 }
 
-/** Reads again at a time at which something changes by itself, in µs; and every [`LATE_MS`] for as long as that stays the next such time. */
-export function useAgainAt(timeUs: number | undefined, { refetch }: Pick<Reading, "refetch">): void {
+/** Reads again after each of these times, in µs, because something changes then without an event. Ignores times that are unknown. */
+export function useAgainAt(timesUs: readonly (number | null | undefined)[], { refetch }: Pick<Reading, "refetch">): void {
   const newest = useRef(refetch);
   newest.current = refetch;
+  const [doneMs, setDoneMs] = useState(Date.now);
+  const next = useMemo(() => nextReading(timesUs, doneMs), [timesUs, doneMs]);
   useEffect(() => {
-    if (timeUs === undefined) return;
-    let timer: ReturnType<typeof setTimeout>;
-    const leftMs = () => timeUs / 1000 + MARGIN_MS - Date.now();
-    const wait = (ms: number) => {
-      timer = setTimeout(() => {
-        if (leftMs() <= 0) void newest.current();
-        wait(Math.max(LATE_MS, leftMs()));
-      }, Math.min(ms, LONGEST_MS));
-    };
-    wait(Math.max(0, leftMs()));
+    if (next === undefined) return;
+    const timer = setTimeout(() => {
+      const isThen = Date.now() >= next;
+      if (isThen) void newest.current();
+      setDoneMs(isThen ? next : Date.now());
+    }, Math.min(Math.max(0, next - Date.now()), LONGEST_MS));
     return () => clearTimeout(timer);
-  }, [timeUs]);
+  }, [next, doneMs]);
 }

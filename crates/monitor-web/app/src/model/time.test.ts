@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { absolute, ago, duration, elapsed, elapsedAtLeast, splitUnit, step } from "./time.ts";
+import { absolute, ago, duration, elapsed, elapsedAtLeast, nextReading, splitUnit, step } from "./time.ts";
 
 test("less than nothing is shown as nothing", () => {
   expect(duration(-5)).toBe("0\u2009ns");
@@ -53,4 +53,13 @@ test("of what is lost or waits as much is told as is known", () => {
   const waits = { state: "pending", started_us: null, begun_us: 40, ended_us: null, elapsed_ns: null };
   expect(elapsedAtLeast(waits, undefined, 99)).toBe(59_000);
   expect(elapsedAtLeast({ ...waits, state: "running", started_us: 90 }, undefined, 99)).toBe(9000);
+});
+
+test("what changes at a time is read twice after it, and then no more", () => {
+  const [early, late] = [60_000, 100_000];
+  const times = [late * 1000, null, undefined, early * 1000];
+  const readings: number[] = [];
+  for (let next = nextReading(times, 0); next !== undefined; next = nextReading(times, next)) readings.push(next);
+  expect(readings).toEqual([early + 500, early + 10_000, late + 500, late + 10_000]);
+  expect(nextReading([], 0)).toBeUndefined();
 });

@@ -162,9 +162,18 @@ export function zoneName(timeUs: number): string {
   return offset === undefined || zone === "UTC" ? zone : `${zone} (${offset})`;
 }
 
-/** The earliest of some times, without those that are not known. */
-export function earliest(times: Iterable<number | null | undefined>): number | undefined {
-  let first: number | undefined;
-  for (const time of times) if (typeof time === "number" && time < (first ?? Infinity)) first = time;
-  return first;
+/** Delays of the two readings after a time at which something changes: one for a server whose clock is right, and one for a server whose clock is slow. */
+const DELAYS_MS = [500, 10_000];
+
+/** Returns the time of the first reading after `doneMs`, in ms. */
+export function nextReading(timesUs: readonly (number | null | undefined)[], doneMs: number): number | undefined {
+  let next: number | undefined;
+  for (const timeUs of timesUs) {
+    if (typeof timeUs !== "number") continue;
+    for (const delay of DELAYS_MS) {
+      const at = timeUs / 1000 + delay;
+      if (at > doneMs && at < (next ?? Infinity)) next = at;
+    }
+  }
+  return next;
 }

@@ -5,7 +5,7 @@ import type { HeartbeatKey } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { duration, earliest } from "../../model/time.ts";
+import { duration } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -20,7 +20,7 @@ const AGAIN_MS = 1000;
 export function Heartbeats() {
   const query = useQuery({ queryKey: ["heartbeats"], queryFn: ({ signal }) => fetchHeartbeats(signal), staleTime: 0 });
   useAgain(["alerts", "batch", "root"], query, AGAIN_MS);
-  useAgainAt(earliest((query.data?.heartbeats ?? []).map(({ due_us }) => due_us)), query);
+  useAgainAt((query.data?.heartbeats ?? []).map(({ due_us }) => due_us), query);
   const [said, act] = useDeed(() => void query.refetch());
   const [key, setKey] = useState<HeartbeatKey>();
   const heartbeats = query.data?.heartbeats ?? [];

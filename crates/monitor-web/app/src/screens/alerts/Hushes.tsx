@@ -4,7 +4,6 @@ import { endHush, fetchHushes, hush } from "../../api/alerts.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -17,7 +16,7 @@ const EXAMPLE = { scope: "task:import-*", length: "2h" };
 export function Hushes() {
   const query = useQuery({ queryKey: ["hushes"], queryFn: ({ signal }) => fetchHushes(signal), staleTime: 0 });
   useAgain(["alerts"], query, AGAIN_MS);
-  useAgainAt(earliest((query.data?.hushes ?? []).map(({ until_us }) => until_us)), query);
+  useAgainAt((query.data?.hushes ?? []).map(({ until_us }) => until_us), query);
   const [said, act] = useDeed(() => void query.refetch());
   const [wanted, setWanted] = useState({ scope: "", length: EXAMPLE.length, why: "" });
   const field = (key: keyof typeof wanted, placeholder?: string) => (

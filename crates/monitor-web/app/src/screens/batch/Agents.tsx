@@ -3,7 +3,7 @@ import { fetchAgents } from "../../api/batch.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { absolute, earliest } from "../../model/time.ts";
+import { absolute } from "../../model/time.ts";
 
 const AGAIN_MS = 1000;
 
@@ -11,7 +11,7 @@ const AGAIN_MS = 1000;
 export function Agents() {
   const query = useQuery({ queryKey: ["agents"], queryFn: ({ signal }) => fetchAgents(signal), staleTime: 0 });
   useAgain(["batch"], query, AGAIN_MS);
-  useAgainAt(earliest((query.data?.agents ?? []).map(({ paused_until_us }) => paused_until_us)), query);
+  useAgainAt((query.data?.agents ?? []).map(({ paused_until_us }) => paused_until_us), query);
   const lines = (query.data?.agents ?? []).flatMap(({ name, paused_from_us, paused_until_us, mistakes = [] }) => {
     const isPaused = typeof paused_from_us === "number" && (paused_until_us ?? Infinity) > Date.now() * 1000;
     const until = typeof paused_until_us === "number" ? absolute(paused_until_us).slice(0, 19) : "";

@@ -7,7 +7,7 @@ import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { type DayBounds, type DayRow, actualSpan, dayBounds, hoursOf, kindOf, isToCome, nearest, plannedSpan, rowsOf, sums } from "../../model/batch-day.ts";
 import { visible } from "../../model/text.ts";
-import { absolute, duration, earliest, zoneName } from "../../model/time.ts";
+import { absolute, duration, zoneName } from "../../model/time.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { onTick } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -38,8 +38,8 @@ export function Day() {
     placeholderData: (before) => (before?.from_us === fromUs ? before : undefined),
   });
   useAgain(["batch", "root"], query, AGAIN_MS, !isToday);
-  const next = useMemo(() => earliest(query.data?.lanes.flatMap(({ marks }) => marks.filter(isToCome).map(({ due_us }) => due_us)) ?? []), [query.data]);
-  useAgainAt(isToday ? next : undefined, query);
+  const toCome = useMemo(() => query.data?.lanes.flatMap(({ marks }) => marks.filter(isToCome).map(({ due_us }) => due_us)) ?? [], [query.data]);
+  useAgainAt(isToday ? toCome : [], query);
   const go = (day: string) => set({ day: day === dayBounds(undefined, Date.now() * 1000).day ? undefined : day });
   const lanes = query.data?.lanes ?? [];
   return (

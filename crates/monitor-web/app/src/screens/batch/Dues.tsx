@@ -4,7 +4,6 @@ import { fetchExplanation } from "../../api/batch.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { earliest } from "../../model/time.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { isToCome } from "../../model/batch-day.ts";
 import { foldDues, type DueRow } from "../../model/batch-dues.ts";
@@ -18,7 +17,7 @@ const AGAIN_MS = 1000;
 export function Dues({ task, onRead }: { task: string; onRead: () => void }) {
   const query = useQuery({ queryKey: ["batch-dues", task], queryFn: ({ signal }) => fetchExplanation(task, signal), staleTime: 0 });
   useAgain(["batch", "root"], query, AGAIN_MS);
-  useAgainAt(earliest((query.data?.due ?? []).filter(isToCome).map(({ due_us }) => due_us)), query);
+  useAgainAt((query.data?.due ?? []).filter(isToCome).map(({ due_us }) => due_us), query);
   useRead(query.isPending, onRead);
   const due = foldDues(query.data?.due ?? []);
   const columns = ["due", "decision", "agent", "why"] as const;

@@ -6,7 +6,6 @@ import type { BatchTask } from "../../api/types.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
-import { earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { AdminButton, OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -24,7 +23,7 @@ const AGAIN_MS = 1000;
 export function Task({ name }: { name: string }) {
   const query = useQuery({ queryKey: ["batch-task", name], queryFn: ({ signal }) => fetchBatchTask(name, signal), staleTime: 0 });
   useAgain(["batch", "root"], query, AGAIN_MS);
-  useAgainAt(earliest([query.data?.next_us[0], query.data?.until_us]), query);
+  useAgainAt([query.data?.next_us[0], query.data?.until_us], query);
   const [said, act] = useDeed(() => void query.refetch());
   // How many of the parts have been read, from above.
   const [read, setRead] = useState(0);

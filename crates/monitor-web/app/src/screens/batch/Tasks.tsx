@@ -3,7 +3,6 @@ import { endBatchRun, fetchBatchTasks, runBatchTask } from "../../api/batch.ts";
 import { useAgain, useAgainAt } from "../../data/useAgain.ts";
 import { t } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
-import { earliest } from "../../model/time.ts";
 import { DeedSaid, useDeed } from "../../ui/Deed.tsx";
 import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -32,7 +31,7 @@ export function Tasks() {
   const [said, act] = useDeed(() => void query.refetch());
   const tasks = query.data?.pages.flatMap((page) => page.tasks) ?? [];
   useAgain(["batch", "root"], query, AGAIN_MS);
-  useAgainAt(earliest(tasks.flatMap(({ next_us, until_us }) => [next_us[0], until_us])), query);
+  useAgainAt(tasks.flatMap(({ next_us, until_us }) => [next_us[0], until_us]), query);
   return (
     <>
       <search className="filters">

@@ -19,10 +19,10 @@ import "../../ui/states.css";
 import "./queue.css";
 
 const AGAIN_MS = 1000;
-/** How many tasks wait in a broker is told by no event. */
+/** No event reports the number of tasks that wait in a broker. */
 const DEPTHS_MS = 3000;
 const SETTLED_MS = 400;
-/** What needs somebody stands in front. */
+/** The states that need attention are first. */
 const STATES = ["failed", "lost", "running", "pending", "succeeded", "cancelled"] as const;
 
 /** Tasks of queues: how many there are in which state, and each with its queue, worker and error. */
