@@ -1,4 +1,4 @@
-//! What is to be run, and how.
+//! The specification of a run: the command and its settings.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -91,7 +91,7 @@ pub struct Spec {
     pub on_launcher_death: OnDeath,
     /// If the launcher is killed before it has started the command, nobody says how the run ended: whoever asked for it starts it again.
     pub start_again: bool,
-    /// What is made to tell of itself.
+    /// The kinds of programs that get monitoring injected.
     pub inject: Vec<Inject>,
     /// Names the functions of [`Inject::Python`]; else `monitor-python.toml` where the command runs.
     #[serde(with = "plain::path")]
@@ -135,7 +135,7 @@ pub enum Verdict {
     Cancelled,
 }
 
-/// What is made to tell of itself.
+/// A kind of program that gets monitoring injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inject {

@@ -154,7 +154,7 @@ pub enum WorkerStatus {
     /// It goes on.
     #[default]
     Online,
-    /// Nobody knows.
+    /// Unknown, because the server has received no heartbeat from it.
     Lost,
     /// It was closed.
     Offline {

@@ -45,7 +45,7 @@ pub struct Access {
     clock: Clock,
 }
 
-/// Who asks.
+/// The sender of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// A token's or a user's name; none for whoever is on this machine, or anybody.

@@ -190,7 +190,7 @@ pub(super) struct CommandsParams {
     worker: Option<WorkerId>,
     /// Only those that want this scope: `read`, which only ask, or `operate`, which change something.
     #[param(inline)]
-    scope: Option<MethodScope>,
+    scope: Option<CommandScope>,
     /// At most so many, 1 to 1000; 50 if not given.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
@@ -199,10 +199,10 @@ pub(super) struct CommandsParams {
     cursor: Option<String>,
 }
 
-/// What a method wants of whoever asks.
+/// Scope of the commands that are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum MethodScope {
+pub(super) enum CommandScope {
     Read,
     Operate,
 }
@@ -223,7 +223,7 @@ pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<
         name: "cursor".to_owned(),
         detail: "parameter `cursor`: take `next_cursor` of the page before as it is".to_owned(),
     })?;
-    let is_changing = params.scope.map(|scope| scope == MethodScope::Operate);
+    let is_changing = params.scope.map(|scope| scope == CommandScope::Operate);
     let query = CommandsQuery { limit: params.limit.0, before: before.unwrap_or(i64::MAX), worker: params.worker, is_changing };
     Ok(Json(app.commands.page(query).await?))
 }

@@ -21,7 +21,7 @@ pub(super) enum ApiError {
     Parameter {
         /// Its name.
         name: String,
-        /// What is wrong and what is allowed.
+        /// The mistake, and the allowed values.
         detail: String,
     },
     /// No such tree.

@@ -193,7 +193,7 @@ pub struct StoredRule {
 pub struct RuleEdit {
     /// Its name.
     pub name: String,
-    /// Who asks.
+    /// The person or token that changes it.
     pub who: String,
     /// The rule; none to delete it.
     pub rule: Option<Rule>,

@@ -55,7 +55,7 @@ struct Listener {
     /// Binds the channel to this program. Nobody else ever sees it.
     key: String,
     since_us: u64,
-    /// What it was told by its environment.
+    /// The settings from its environment, for `inspect conf`.
     conf: Value,
     /// Durable orders that are being taken or done: the server repeats those on every new connection that it has not heard of.
     under_way: RefCell<HashSet<CommandId>>,
