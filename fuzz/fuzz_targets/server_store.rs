@@ -1,7 +1,7 @@
 //! Any events, given to a store whose statements fail here and there, and to the fold in memory.
 #![no_main]
 
-#[path = "../../crates/monitor-server/tests/store/broken.rs"]
+#[path = "../../crates/monitor-store-sqlite/tests/store/broken.rs"]
 mod broken;
 #[path = "../../crates/monitor-state/tests/support/mod.rs"]
 mod support;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use monitor_store::Store;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,6 @@ use crate::http::{Room, Tls, revoked};
 use crate::ingest::Ingest;
 use crate::overdue;
 use crate::retention::{self, AgeClock, Keeper};
-use crate::store::Store;
 #[cfg(target_os = "linux")]
 use crate::watchdog;
 

@@ -1,9 +1,8 @@
 //! Which processes lost their parents, what ran when they began, and what likely mends it.
 
+use monitor_store::{ProcessesQuery, Queries, RootKey, RootsQuery, StoreError};
 use monitor_wire::{Attachment, Diagnosis, Finding, Fix, Likely, Loss, Process, ProcessId, Root, Worker};
 use std::fmt::Write as _;
-
-use crate::store::{ProcessesQuery, Queries, RootKey, RootsQuery, StoreError};
 
 /// So many processes of a tree are looked at at a time.
 const CHUNK: usize = 10_000;

@@ -1,9 +1,9 @@
 //! Made-up requests: whatever is in them, reading comes back, without a panic.
 
+use monitor_store::packed::{Limits, Packed};
 use monitor_wire::Batch;
 
 use crate::otlp::{self, Form, Most};
-use crate::packed::{Limits, Packed};
 
 /// Reads the bytes as a batch, packed at once and by way of the wire's own types; both must find the same events.
 ///

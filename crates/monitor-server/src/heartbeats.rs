@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use monitor_store::{HeartbeatRow, MissedPing, Store, StoreError};
 use monitor_tasks::{Rule, zone};
 use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatState};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{HeartbeatRow, MissedPing, Store, StoreError};
 
 /// How often missing pings are looked for.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The server: ingest, store, API and live stream.
 //!
-//! A batch walks from `http` through [`ingest`] into the [`store`]; what it changed walks on to [`live`], once it is durable.
+//! A batch walks from `http` through [`ingest`] into the [store](monitor_store); what it changed walks on to [`live`], once it is durable.
 //! The API and the stream only read.
 
 pub mod access;
@@ -10,7 +10,6 @@ mod all_duties;
 mod clock;
 mod commands;
 mod config;
-mod cut;
 mod doctor;
 mod duties;
 mod export;
@@ -21,17 +20,11 @@ mod heartbeats;
 mod http;
 pub mod ingest;
 pub mod live;
-mod native;
 mod oidc;
 pub mod otlp;
 mod overdue;
-pub mod packed;
-pub mod retention;
+mod retention;
 mod server;
-pub mod store;
-#[cfg(test)]
-#[path = "../../monitor-state/tests/support/mod.rs"]
-mod support;
 #[cfg(target_os = "linux")]
 mod watchdog;
 

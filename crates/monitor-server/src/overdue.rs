@@ -52,13 +52,13 @@ mod tests {
     use super::*;
     use crate::clock::steered::Steered;
     use crate::ingest::Settings;
-    use crate::store::memory::{Memory, MemoryStore};
-    use crate::support::batch;
+    use monitor_store::memory::{Memory, MemoryStore};
+    use monitor_store::support::batch;
 
     /// A server with one worker that reports each second, and its duty under way.
     struct Looks {
         steered: Steered,
-        published: mpsc::UnboundedReceiver<crate::store::Changes>,
+        published: mpsc::UnboundedReceiver<monitor_store::Changes>,
         stopping: CancellationToken,
         task: tokio::task::JoinHandle<()>,
     }

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use monitor_store::{Queries, Store, StoreError};
+use monitor_store_sqlite::space::make_room_to_start;
+use monitor_store_sqlite::{Opened, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +27,6 @@ use crate::ingest::{self, Ingest};
 use crate::live::Live;
 use crate::oidc::{Oidc, OidcError};
 use crate::retention::AgeClock;
-use crate::store::space::make_room_to_start;
-use crate::store::{Opened, Queries, SqliteStore, Store, StoreError};
 
 /// A server that listens and has its database open. [`run`](Self::run) serves the requests.
 pub struct Server {
@@ -337,8 +338,9 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::store::{MAX_READERS, RootKey};
-    use crate::support::script::parse;
+    use monitor_store::RootKey;
+    use monitor_store::support::script::parse;
+    use monitor_store_sqlite::MAX_READERS;
 
     const BATCH: &str = r#"{"version": 1, "worker": {"id": "00000000000000000000000000000007", "hostname": "h", "pid": 1, "program": "p"},
         "sequence": 1, "sent_us": 0, "events": [{"type": "process-started", "root_id": "00000000000000000000000000000007",

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use monitor_store::{Changes, Queries};
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::Ingest;
-use crate::store::{Changes, Queries};
 
 /// Returns true if somebody asked to be told.
 pub(crate) fn is_asked() -> bool {

@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let size = match &args.data {
-        Some(data) => monitor_server::store::backup(data, &args.file)?,
+        Some(data) => monitor_store_sqlite::backup(data, &args.file)?,
         None => args.connection.save(args.connection.client()?.backup(), &args.file)?,
     };
     if args.connection.json {

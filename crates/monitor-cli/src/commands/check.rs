@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Some(path) => path,
         None => data_folder()?,
     };
-    let checked = monitor_server::store::check(&path)?;
+    let checked = monitor_store_sqlite::check(&path)?;
     let is_whole = checked.problems.is_empty();
     if args.json {
         print_json(&json!({

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let data = args.data.clone().map_or_else(data_folder, Ok)?;
-    let restored = monitor_server::store::restore(&args.file, &data)?;
+    let restored = monitor_store_sqlite::restore(&args.file, &data)?;
     if args.json {
         return print_json(&json!({ "database": restored.database, "aside": restored.aside }));
     }

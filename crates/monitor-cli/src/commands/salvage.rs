@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let salvaged = monitor_server::store::salvage(&args.folder, &args.into)?;
+    let salvaged = monitor_store_sqlite::salvage(&args.folder, &args.into)?;
     if args.json {
         return print_json(&json!({
             "database": salvaged.database, "roots": salvaged.roots, "processes": salvaged.processes,

@@ -1,9 +1,9 @@
 //! Who changed what.
 
+use monitor_store::cut::cut;
 use monitor_wire::{AuditEntry, AuditPage};
 
 use super::{Access, AccessError, How};
-use crate::cut::cut;
 
 /// Older ones are forgotten, so that nobody can fill the disk with tries.
 const KEPT: u64 = 100_000;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use monitor_store::StoreError;
+use monitor_store_sqlite::{serve_at, served_at, write_private};
 use url::Url;
 
 use super::{Access, AccessError, NewToken, Scope};
-use crate::store::{StoreError, serve_at, served_at, write_private};
 
 /// The token's name. Nobody can give it to another one: it has a space.
 pub(super) const NAME: &str = "data folder";
@@ -67,7 +68,7 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SqliteStore;
+    use monitor_store_sqlite::SqliteStore;
 
     #[test]
     fn the_file_is_its_owner_s_alone_and_keeps_its_token() {

@@ -21,6 +21,8 @@ mod users;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
+use monitor_store::StoreError;
+
 pub use self::audit::Deed;
 pub(crate) use self::grant::{Credential, Grant};
 pub(crate) use self::identities::Identity;
@@ -34,7 +36,6 @@ use self::sqlite::SqliteRecords;
 pub use self::tokens::{NewToken, Token};
 pub use self::users::User;
 use crate::clock::Clock;
-use crate::store::StoreError;
 
 /// The tokens, users, sessions and deeds of a data folder. Every method blocks, briefly.
 pub struct Access {

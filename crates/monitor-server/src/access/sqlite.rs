@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use monitor_store::StoreError;
+use monitor_store_sqlite::{Schema, SubjectFile};
 use monitor_wire::AuditEntry;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::records::{Hash, Records};
 use super::{AccessError, Identity, Role, Token, User};
-use crate::store::{Schema, StoreError, SubjectFile};
 
 const SCHEMA: Schema = Schema {
     // `PMac`.

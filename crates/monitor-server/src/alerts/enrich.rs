@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use monitor_alerts::{Alert, Cause, Facts, GoodRun, Message, MessageKind, PublishedChange, Sign, Subject, SubjectKind, What};
+use monitor_store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, diff, is_alert, owners, shape, usual_ns};
 use monitor_wire::{BatchRun, ProcessId, RootId, State};
-
-use crate::store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, diff, is_alert, owners, shape, usual_ns};
 
 /// So many processes above one are told at most.
 const MOST_ANCESTORS: usize = 32;
@@ -179,7 +178,7 @@ fn place(root: Option<&str>, process: Option<&str>) -> Option<(RootId, ProcessId
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::SqliteStore;
+    use monitor_store_sqlite::SqliteStore;
 
     #[test]
     fn a_notification_of_an_unknown_tree_waits_a_while_also_if_the_clock_is_set_back() {

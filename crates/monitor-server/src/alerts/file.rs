@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use monitor_alerts::{Mistake, Settings};
+use monitor_store_sqlite::write_private;
 use monitor_tasks::reading::Source;
 
 use super::template::check;
-use crate::store::write_private;
 
 /// Largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;

@@ -4,6 +4,7 @@
 //! there is one command at most: whoever is killed between the command and the note that it was given finds the command there.
 
 use monitor_alerts::{Decision, Note, Order};
+use monitor_store::{AlertsChange, DeliveryState, FollowUp, FollowUpAttempt};
 use monitor_wire::{AgentOrder, BatchStatus, BatchTask, CommandRequest};
 use serde_json::Value;
 
@@ -11,7 +12,6 @@ use super::outbox::pause;
 use super::{Alerts, blocking};
 use crate::commands::{Caller, CommandError};
 use crate::ingest::IngestError;
-use crate::store::{AlertsChange, DeliveryState, FollowUp, FollowUpAttempt};
 
 /// Name of the agent that runs tasks which name none.
 pub(super) const OWN_AGENT: &str = "local";

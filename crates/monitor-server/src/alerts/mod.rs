@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use monitor_alerts::{Cause, Hush, Rule, Settings, State, Step, World};
+use monitor_store::{AlertsChange, Intake, Store, StoreError, StoredRule, Watched};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,6 @@ use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{AlertsChange, Intake, Store, StoreError, StoredRule, Watched};
 
 /// So many signs are decided on in one transaction.
 const AT_ONCE: usize = 1_000;
@@ -355,7 +355,7 @@ impl Alerts {
     /// Changes what is kept of alerts. False if another has moved the cursor.
     pub(crate) async fn change(&self, change: AlertsChange) -> Result<bool, IngestError> {
         let (clock, is_shown) = (self.parts.clock.clone(), change.is_shown());
-        let change = move |store: &dyn Intake| Ok((store.change_alerts(&change, clock.wall_us())?, crate::store::Changes::none()));
+        let change = move |store: &dyn Intake| Ok((store.change_alerts(&change, clock.wall_us())?, monitor_store::Changes::none()));
         let is_done = self.parts.ingest.change(change).await?;
         if is_done && is_shown {
             self.tell_changed();
@@ -433,7 +433,7 @@ impl Alerts {
         let rules = monitor_alerts::rules(&settings.rules, &of_page);
         let fast = rules.iter().any(|rule| rule.on.cause.contains(&Cause::Fast));
         let watched = Watched { names: rules.iter().filter_map(|rule| rule.on.name.clone()).collect(), fast };
-        let watched = self.parts.ingest.change(move |store| Ok((store.watch(watched)?, crate::store::Changes::none()))).await;
+        let watched = self.parts.ingest.change(move |store| Ok((store.watch(watched)?, monitor_store::Changes::none()))).await;
         watched.inspect_err(|_| self.parts.file.forget())?;
         self.rules.send_replace(Arc::new(Ruleset { settings, mistakes, stored, rules, can_mail }));
         self.tell_changed();

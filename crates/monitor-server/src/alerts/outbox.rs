@@ -7,12 +7,12 @@ use std::time::Duration;
 use monitor_alerts::{
     AlertState, Cause, Channel, Decision, Facts, Message, MessageKind, Note, Relief, Severity, Sign, Subject, SubjectKind, What,
 };
+use monitor_store::{AlertsChange, AlertsQuery, Attempt, Delivery, DeliveryState};
 
 use super::channels::Undelivered;
 use super::{Alerts, EVERY, blocking};
 use crate::duties::Duty;
 use crate::ingest::IngestError;
-use crate::store::{AlertsChange, AlertsQuery, Attempt, Delivery, DeliveryState};
 
 /// So many messages are looked at.
 const AT_ONCE: usize = 1_000;

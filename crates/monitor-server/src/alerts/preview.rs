@@ -1,11 +1,11 @@
 //! Messages that are shown before they are sent.
 
 use monitor_alerts::{Alert, Message, MessageKind};
+use monitor_store::AlertsQuery;
 
 use super::text::Text;
 use super::{Alerts, blocking, enrich};
 use crate::ingest::IngestError;
-use crate::store::AlertsQuery;
 
 /// A message as a channel would send it.
 pub(crate) struct Preview {

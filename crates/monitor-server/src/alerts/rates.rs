@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use monitor_alerts::{Cause, Facts, Relief, Rule, Sign, Subject, SubjectKind, Times, What};
+use monitor_store::{AlertsChange, StatsQuery, StatsSort, Store, StoreError, owners};
 use monitor_wire::BatchStatus;
 
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
-use crate::store::{AlertsChange, StatsQuery, StatsSort, Store, StoreError, owners};
 
 /// How often sums are looked at: they are kept by the minute.
 pub(super) const EVERY: Duration = Duration::from_secs(60);

@@ -3,10 +3,10 @@
 use std::sync::PoisonError;
 
 use monitor_alerts::{AlertState, Cause, Subject, SubjectKind};
+use monitor_store::{AlertsChange, AlertsQuery, of_server};
 
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
-use crate::store::{AlertsChange, AlertsQuery, of_server};
 
 /// Name of the server's disk, as alerts are about it.
 const DISK: &str = "disk";

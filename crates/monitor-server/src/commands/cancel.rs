@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use monitor_store::{ProcessesQuery, Queries, RootKey, StoreError};
 use monitor_wire::{
     CancelRequest, Cancelled, CommandLine, CommandRequest, CommandTo, Fields, Process, ProcessId, RootId, State, StillRunning, WorkerId,
 };
@@ -14,7 +15,6 @@ use tokio::time::Instant;
 use super::ask::{Each, TIMEOUT_MS};
 use super::single::Plan;
 use super::{Caller, CommandError, Commands};
-use crate::store::{ProcessesQuery, Queries, RootKey, StoreError};
 
 const DEFAULT_TIMEOUT_MS: u64 = 10_000;
 /// How often it is looked what goes on.

@@ -1,10 +1,10 @@
 //! Reasons to refuse a command, a channel or a reply.
 
+use monitor_store::StoreError;
 use monitor_wire::{CommandId, ProcessId, RootId, WorkerId};
 
 use super::AllowedCommands;
 use super::agents::refusal;
-use crate::store::StoreError;
 
 /// The reason why a command, a channel or a reply is refused. The sender reads its message.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use monitor_store::StoreError;
+use monitor_store_sqlite::{Durability, Schema, SubjectFile};
 use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
-
-use crate::store::{Durability, Schema, StoreError, SubjectFile};
 
 const SCHEMA: Schema = Schema {
     // `PMco`.

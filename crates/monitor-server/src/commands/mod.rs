@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use monitor_store::{Queries, StoreError};
 use monitor_wire::{Command, CommandId, CommandsPage, Worker, WorkerId, WorkerState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,6 @@ use self::revoked::Revocations;
 pub(crate) use self::watched::Watched;
 use crate::clock::Clock;
 use crate::duties::Duty;
-use crate::store::{Queries, StoreError};
 
 /// How often it is looked which durable commands wait no longer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

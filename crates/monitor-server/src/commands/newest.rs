@@ -1,10 +1,10 @@
 //! The newest commands of the [book](super::ledger), all of them or those for one worker.
 
+use monitor_store::StoreError;
 use monitor_wire::{CommandLine, CommandStatus, CommandsPage, READING_METHODS, WorkerId};
 use rusqlite::{Result, Row, params};
 
 use super::ledger::{COLUMNS, Ledger, bytes, lines, read};
-use crate::store::StoreError;
 
 /// Commands that belong to a worker: those that aren't durable, those that it took or that are for it alone, and those that wait for
 /// whoever has its name.

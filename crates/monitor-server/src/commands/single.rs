@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use monitor_store::ProcessesQuery;
 use monitor_wire::{CommandRequest, CommandStatus, CommandTo, Fields, Kind, Order, SINGLE_METHODS, WorkerId};
 use serde_json::{Value, json};
 
 use super::ask::Each;
 use super::names::Target;
 use super::{Caller, CommandError, Commands};
-use crate::store::ProcessesQuery;
 
 /// Workers are asked for their queues for so long, before one of them is chosen.
 const QUEUES_TIMEOUT: Duration = Duration::from_secs(1);
@@ -115,7 +115,7 @@ impl Commands {
             let worker = |id: String| {
                 let query = ProcessesQuery { native_id: Some(id.clone()), kind: Some(Kind::TASK), limit: 1, ..ProcessesQuery::default() };
                 let task = store.processes(&query)?.processes.pop();
-                Ok::<_, crate::store::StoreError>((id, task.and_then(|task| task.worker_id)))
+                Ok::<_, monitor_store::StoreError>((id, task.and_then(|task| task.worker_id)))
             };
             ids.into_iter().map(worker).collect::<Result<Vec<_>, _>>()
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use monitor_store::RootKey;
 use monitor_wire::WorkerId;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -12,7 +13,6 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Commands;
 use super::channels::Channel;
 use crate::live::{Wanted, WantedWorker};
-use crate::store::RootKey;
 
 /// A worker goes back so long after it was told last.
 const HOLDS: Duration = Duration::from_secs(60);
@@ -79,7 +79,7 @@ impl Commands {
             && !due.is_empty()
         {
             let (store, roots) = (self.store.clone(), roots.clone());
-            let look = move || -> Result<BTreeSet<WorkerId>, crate::store::StoreError> {
+            let look = move || -> Result<BTreeSet<WorkerId>, monitor_store::StoreError> {
                 let due: Vec<WorkerId> = due.into_iter().collect();
                 let mut found = BTreeSet::new();
                 for root in roots {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use monitor_store::retention::{self, Rule};
 use url::Url;
 
 use super::{Loopback, StartAgent};
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::oidc::{self, RolesOfGroups};
-use crate::retention::{self, Rule};
 
 /// What a value is in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use monitor_store::KeepEvents;
+use monitor_store::packed::Limits;
+use monitor_store::retention::{Retention, Rule};
 use url::Url;
 
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
-use crate::packed::Limits;
 
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
@@ -21,8 +23,6 @@ use self::kinds::{
     ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::oidc::RolesOfGroups;
-use crate::retention::{Retention, Rule};
-use crate::store::KeepEvents;
 
 /// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
 /// `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key `max-body-bytes`.
@@ -275,7 +275,7 @@ impl Config {
     }
 
     /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
-    pub const LOGS_KEPT: usize = 5_000;
+    pub const LOGS_KEPT: usize = monitor_store::LOGS_KEPT;
 
     /// What is kept.
     pub fn keeps(&self) -> Retention {

@@ -8,10 +8,9 @@ mod perfetto;
 use std::collections::HashSet;
 
 use monitor_otlp::proto::Resource;
+use monitor_store::{LogsQuery, Outline, Queries, RootKey, Standing, StoreError};
 use monitor_wire::{LogEntry, Process, Worker, WorkerId, WorkerRef};
 use serde_json::json;
-
-use crate::store::{LogsQuery, Outline, Queries, RootKey, Standing, StoreError};
 
 /// So many processes are read at a time.
 const CHUNK: usize = 1_000;

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use monitor_otlp::proto::Resource;
+use monitor_store::{Outline, Standing};
 use monitor_wire::{LogEntry, Process, Worker, WorkerId};
 use serde_json::json;
 
 use super::{Form, line, resource};
-use crate::store::{Outline, Standing};
 
 /// Spans, in groups by the worker that ran them. What has not begun is none, what runs has no end yet. Logs are not told.
 #[derive(Default)]

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use monitor_store::{Outline, Standing};
 use monitor_wire::{LogEntry, Process, ProcessId, Worker, WorkerId};
 use serde_json::{Value, json};
 
 use super::{Form, line};
-use crate::store::{Outline, Standing};
 
 /// Events on tracks: a worker is a process, and its threads have as many tracks as they need for events to nest on each.
 #[derive(Default)]

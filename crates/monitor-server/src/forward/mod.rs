@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use monitor_otlp::OtlpHeaders;
 use monitor_otlp::{Answer, Part};
+use monitor_store::{Store, StoreError};
 use monitor_wire::Backoff;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +29,6 @@ pub use self::target::TargetError;
 use crate::clock::Clock;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{Store, StoreError};
 
 /// Name of the cursor, in the database.
 const CURSOR: &str = "otlp";
@@ -124,7 +124,7 @@ impl Work<'_> {
     }
 
     async fn move_cursor(&self, from: Option<u64>, to: u64) -> Result<(), Trouble> {
-        let moved = self.parts.ingest.change(move |store| Ok((store.move_cursor(CURSOR, from, to)?, crate::store::Changes::none())));
+        let moved = self.parts.ingest.change(move |store| Ok((store.move_cursor(CURSOR, from, to)?, monitor_store::Changes::none())));
         if moved.await? { Ok(()) } else { Err(Trouble::Moved) }
     }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use monitor_otlp::proto::{Resource, Span};
 use monitor_otlp::{MOST_LINES, Part, has_counted_all, is_over};
 use monitor_state::ProcessEvent;
+use monitor_store::{LogsQuery, Models, Queries, RootKey, StoreError, Subject};
 use monitor_wire::{Event, Process, ProcessId, Root, RootId, Worker, WorkerId};
 
 use super::OtlpFilter;
 use super::batch::Batch;
 use crate::export::resource;
 use crate::otlp::Receiver;
-use crate::store::{LogsQuery, Models, Queries, RootKey, StoreError, Subject};
 
 /// About so many events that may make a span are taken from the log at once.
 const MOST: usize = 500;

@@ -10,6 +10,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderMap, StatusCode, header};
+use monitor_store::cut::cut;
 use monitor_wire::{CommandTo, Fields, mask};
 use serde_json::json;
 
@@ -20,7 +21,6 @@ use super::problem::ApiError;
 use super::routes::{Rules, Wants, is_read};
 use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
 use crate::config::{Config, Loopback};
-use crate::cut::cut;
 
 /// Failures of a client: so many at once, then one per period.
 const FAILURES: u32 = 10;

@@ -7,13 +7,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::header;
+use monitor_store::Backup;
 use monitor_wire::Problem;
 use tokio::task::spawn_blocking;
 
 use super::App;
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
-use crate::store::Backup;
 
 /// So many bytes are read from the copy at once.
 const CHUNK: usize = 1 << 20;

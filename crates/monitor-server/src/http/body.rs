@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use monitor_store::packed::{Packed, Refused};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,7 +16,6 @@ use super::connections::is_stalled;
 use super::encoding::{Encoding, decompress, encoding};
 use super::problem::ApiError;
 use crate::ingest::IngestError;
-use crate::packed::{Packed, Refused};
 
 /// A batch that was read from a request's body.
 pub(super) struct Wire {

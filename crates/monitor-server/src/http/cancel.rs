@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use monitor_store::Queries;
 use monitor_wire::{CancelRequest, Cancelled, Problem};
 
 use super::App;
@@ -12,7 +13,6 @@ use super::commands::Small;
 use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
 use super::refusals::{NotAllowed, NotTaken};
-use crate::store::Queries;
 
 /// The largest request, in bytes.
 const MAX_BYTES: usize = 4 << 10;

@@ -9,11 +9,10 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
 use http_body_util::BodyExt as _;
+use monitor_store::COLUMNS_MEDIA_TYPE;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
-
-use crate::store::COLUMNS_MEDIA_TYPE;
 
 /// Codings that are answered, the best first. Only files have the first: it takes too long while somebody waits.
 const CODINGS: [&str; 3] = ["br", "zstd", "gzip"];

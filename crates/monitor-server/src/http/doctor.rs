@@ -54,9 +54,9 @@ pub(super) async fn get_doctor(State(app): State<App>, Strict(params): Strict<Do
     }
 }
 
-fn shown(root: crate::store::RootKey) -> String {
+fn shown(root: monitor_store::RootKey) -> String {
     match root {
-        crate::store::RootKey::Id(id) => id.to_string(),
-        crate::store::RootKey::Number(number) => number.to_string(),
+        monitor_store::RootKey::Id(id) => id.to_string(),
+        monitor_store::RootKey::Number(number) => number.to_string(),
     }
 }

@@ -6,6 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
+use monitor_store::Queries;
 use monitor_wire::Problem;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -16,7 +17,6 @@ use super::params::{PathParts, Strict};
 use super::problem::ApiError;
 use super::refusals::NoTree;
 use crate::export::{self, Format};
-use crate::store::Queries;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

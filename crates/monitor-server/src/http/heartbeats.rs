@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
+use monitor_store::{HeartbeatEdit, HeartbeatQueries};
 use monitor_wire::{Heartbeat, HeartbeatDefinition, HeartbeatKey, HeartbeatRoll, Heartbeats, Problem};
 
 use super::batch::who;
@@ -13,7 +14,6 @@ use super::refusals::NotTaken;
 use super::{Answer, App};
 use crate::access::{Principal, hash, random};
 use crate::heartbeats::{mistakes, shown};
-use crate::store::{HeartbeatEdit, HeartbeatQueries};
 
 /// The largest definition, in bytes.
 const MAX_BYTES: usize = 16 << 10;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::LogsQuery;
 use monitor_wire::{LogsPage, Problem, ProcessId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -9,7 +10,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::params::{Limit, PathParts, Strict};
 use super::refusals::{NoTree, Unreadable};
 use super::{Answer, App};
-use crate::store::LogsQuery;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
+use monitor_store::{NameTotals, Queries, StoreError};
 use monitor_wire::{Counts, DutyState, Problem, Status, Worker};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text};
@@ -14,7 +15,6 @@ use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 use crate::commands::Reply;
 use crate::ingest::Figures as IngestFigures;
-use crate::store::{NameTotals, Queries, StoreError};
 
 /// Upper bounds of the durations' buckets, in seconds; the last one has what takes longer.
 const BOUNDS: [f64; 16] =

@@ -8,6 +8,7 @@ use std::hash::Hash;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use monitor_store::{Queries, RootKey, StoreError};
 use monitor_wire::{Problem, ProcessId, RootId};
 use prost::Message;
 use serde::Serialize;
@@ -17,7 +18,6 @@ use super::problem::ApiError;
 use super::{App, encoding};
 use crate::otlp::proto::{LogsTaken, RejectedLogs, RejectedSpans, RpcStatus, TracesTaken};
 use crate::otlp::{self, Form, Most, Refused, Said};
-use crate::store::{Queries, RootKey, StoreError};
 
 const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("application/json", Form::Json)];
 

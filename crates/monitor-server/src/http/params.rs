@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
+use monitor_store::RootKey;
 use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{ProcessId, RootId};
 use percent_encoding::percent_decode_str;
@@ -17,7 +18,6 @@ use utoipa::openapi::path::Parameter;
 use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat};
 
 use super::problem::ApiError;
-use crate::store::RootKey;
 
 /// The query of a request; its fields' descriptions say what is allowed.
 pub(super) struct Strict<T>(pub(super) T);

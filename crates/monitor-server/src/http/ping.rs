@@ -10,6 +10,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 use jiff::Timestamp;
+use monitor_store::cut::boundary;
+use monitor_store::{BatchRunsQuery, HeartbeatRow, PING, RootKey};
 use monitor_wire::{
     BatchRun, Error, ErrorKind, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted, RootId,
     State as RunState, WorkerId, WorkerRef,
@@ -23,8 +25,6 @@ use super::access::{client, origin, peer};
 use super::body::beginning;
 use super::problem::ApiError;
 use crate::access::{hash, random};
-use crate::cut::boundary;
-use crate::store::{BatchRunsQuery, HeartbeatRow, PING, RootKey};
 
 /// Program of the workers that heartbeats are told by.
 pub(super) const PROGRAM: &str = "heartbeats";

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use monitor_store::Changes;
 use monitor_wire::{Problem, Root};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -11,7 +12,6 @@ use super::params::{NoParams, PathParts, RootName, Strict};
 use super::problem::ApiError;
 use super::refusals::NoTree;
 use super::{Answer, App};
-use crate::store::Changes;
 
 /// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted.
 #[utoipa::path(

@@ -6,12 +6,12 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use monitor_http::with_causes;
+use monitor_store::StoreError;
 use monitor_wire::{DecodeError, Problem, ProcessId, WorkerId};
 
 use crate::access::AccessError;
 use crate::commands::CommandError;
 use crate::ingest::IngestError;
-use crate::store::StoreError;
 
 /// Why a request was not answered as asked. Its words are the `detail` that the caller reads.
 #[derive(Debug, thiserror::Error)]

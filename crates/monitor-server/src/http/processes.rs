@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::ProcessesQuery;
 use monitor_wire::{Kind, Problem, ProcessesPage, WorkerId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -10,7 +11,6 @@ use super::params::{Limit, NoParams, PathParts, ProcessIds, RootName, Strict, Ti
 use super::problem::ApiError;
 use super::refusals::Unreadable;
 use super::{Answer, App};
-use crate::store::ProcessesQuery;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::queue::{Search, counts_by};
+use monitor_store::{ProcessesQuery, QueueQueries, QueueSort, QueueTasksQuery};
 use monitor_wire::{
     Phase, Problem, Process, Queue, QueueCounts, QueueTaskResult, QueueTasksPage, QueueTypes, Queues, State as ProcessState,
 };
@@ -17,8 +19,6 @@ use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
 use super::problem::ApiError;
 use super::refusals::Unreadable;
 use super::{Answer, App};
-use crate::store::queue::{Search, counts_by};
-use crate::store::{ProcessesQuery, QueueQueries, QueueSort, QueueTasksQuery};
 
 /// Longest time that a request waits for a result.
 const LONGEST_WAIT_MS: u64 = 60_000;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::{Queries, RootSort, RootsQuery};
 use monitor_wire::{Root, RootsPage, WorkerId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -9,7 +10,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
 use super::refusals::{NoTree, Unreadable};
 use super::{Answer, App};
-use crate::store::{Queries, RootSort, RootsQuery};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

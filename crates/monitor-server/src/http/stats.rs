@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
 use monitor_wire::{CausesPage, ErrorsPage, StatsPage, StatsSeries};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -10,7 +11,6 @@ use super::params::{Limit, Strict, TimeUs};
 use super::problem::ApiError;
 use super::refusals::Unreadable;
 use super::{Answer, App};
-use crate::store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::{BatchQueries, Queries};
 use monitor_wire::{Problem, Status};
 
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
 use crate::retention::Jump;
-use crate::store::{BatchQueries, Queries};
 
 /// The server at a glance.
 #[utoipa::path(
@@ -37,7 +37,7 @@ pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Stri
         trouble: app.ingest.trouble().map(|cause| cause.to_string()),
         events_per_second: app.ingest.events_per_second(),
         retention: retention.to_string(),
-        keeps: retention.rules.iter().map(crate::retention::Rule::told).collect(),
+        keeps: retention.rules.iter().map(monitor_store::retention::Rule::told).collect(),
         keeps_bytes: retention.size,
         ..status
     }))

@@ -16,6 +16,7 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgr
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, Stream};
 use http::{HeaderMap, Uri, header};
+use monitor_store::RootKey;
 use monitor_wire::{Kind, Problem, ProcessId, RootId, StreamMessage};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -32,7 +33,6 @@ use super::refusals::Unreadable;
 use crate::alerts::Firing;
 use crate::commands::Watched;
 use crate::live::{Format, Live, Next, Pattern, Piece, Subscription, Wanted, WantedTypes, WantedWorker};
-use crate::store::RootKey;
 
 /// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
+use monitor_store::{COLUMNS_MEDIA_TYPE, Queries, RootKey, StoreError, TreeColumns};
 use monitor_wire::{Dropped, Problem, Process, Root, TreePage};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::IntoParams;
@@ -16,7 +17,6 @@ use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
 use super::refusals::NoTree;
 use crate::commands::Watched;
-use crate::store::{COLUMNS_MEDIA_TYPE, Queries, RootKey, StoreError, TreeColumns};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -130,9 +130,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::Intake as _;
-    use crate::store::memory::{Memory, MemoryStore};
-    use crate::support::{root, script};
+    use monitor_store::Intake as _;
+    use monitor_store::memory::{Memory, MemoryStore};
+    use monitor_store::support::{root, script};
 
     #[test]
     fn a_page_is_written_as_its_type_says() {

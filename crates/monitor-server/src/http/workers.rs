@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::{Store, StoreError};
 use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{Problem, Worker, WorkerId, WorkersPage};
 use serde::Deserialize;
@@ -13,7 +14,6 @@ use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::commands::Watched;
 use crate::live::{Pattern, WantedWorker};
-use crate::store::{Store, StoreError};
 
 /// Workers that are read at once.
 const PAGE: usize = 1_000;

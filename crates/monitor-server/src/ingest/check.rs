@@ -1,10 +1,10 @@
 //! What no event may say. Its form was checked when it was read; this is about what it means.
 
 use monitor_state::ProcessEvent;
+use monitor_store::packed::{Packed, PackedEvent};
 use monitor_wire::{Event, MAX_TIME_US};
 
 use super::IngestError;
-use crate::packed::{Packed, PackedEvent};
 
 /// Finds the first event that can't be.
 pub(super) fn check(batch: &Packed) -> Result<(), IngestError> {

@@ -12,16 +12,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use monitor_store::packed::{Limits, Packed};
+use monitor_store::{Changes, Intake, StoreError};
 use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
-pub(crate) use self::speaker::MOST_AHEAD_US;
 pub use self::speaker::Speaker;
 use self::trouble::Trouble;
 use crate::clock::Clock;
-use crate::packed::{Limits, Packed};
-use crate::store::{Changes, Intake, StoreError};
 
 /// How much may wait for the writer, decoded, unless it is set otherwise.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use monitor_store::packed::Packed;
+use monitor_store::{Changes, Intake};
 use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use super::IngestError;
-use crate::packed::Packed;
-use crate::store::{Changes, Intake};
 
 /// About so many events become one transaction: more gain nothing and make the first ones wait.
 const MAX_EVENTS: usize = 20_000;

@@ -4,13 +4,11 @@
 //! Reports of where a worker is are accepted from everybody, and the latest one counts. One that is dated far ahead would count permanently,
 //! so it is dated a minute ahead at most.
 
+use monitor_store::MOST_AHEAD_US;
+use monitor_store::packed::{Packed, PackedEvent};
 use monitor_wire::Event;
 
 use super::IngestError;
-use crate::packed::{Packed, PackedEvent};
-
-/// Time by which a sender's clock may be ahead of the server's, in microseconds: a minute.
-pub(crate) const MOST_AHEAD_US: u64 = 60_000_000;
 
 /// The agents that a sender may report for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, Mutex, mpsc};
 
+use monitor_store::memory::{Memory, MemoryStore};
+use monitor_store::packed::{Limits, Packed};
+use monitor_store::{
+    AlertsChange, Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged, Watched,
+};
 use monitor_wire::{Batch, Event, WorkerHeartbeat, WorkerId, WorkerRef};
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
-use crate::packed::{Limits, Packed};
-use crate::store::memory::{Memory, MemoryStore};
-use crate::store::{
-    AlertsChange, Changes, HeartbeatEdit, Intake, MissedPing, Queries, RootKey, StoreError, TaskChange, TasksChanged, Watched,
-};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {

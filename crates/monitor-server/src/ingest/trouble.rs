@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use monitor_http::with_causes;
-
-use crate::store::StoreError;
+use monitor_store::StoreError;
 
 /// What the writer knows, and those who bring batches look at.
 #[derive(Default)]

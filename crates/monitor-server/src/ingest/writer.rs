@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use monitor_store::packed::Packed;
+use monitor_store::{Changes, Intake, StoreError};
 use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
@@ -10,8 +12,6 @@ use super::IngestError;
 use super::queue::{Job, Queue, Taken};
 use super::trouble::Trouble;
 use crate::clock::Clock;
-use crate::packed::Packed;
-use crate::store::{Changes, Intake, StoreError};
 
 /// How often it is found out whether batches can be stored.
 const CHECK_EVERY: Duration = Duration::from_secs(1);

@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::{HashMap, HashSet};
+use monitor_store::{Changes, Queries, StoreError};
 use tokio::sync::watch;
 
 use self::names::Names;
@@ -24,7 +25,6 @@ use self::piece::Pieces;
 pub use self::piece::{Format, Next, Piece};
 use self::wanted::Extent;
 pub use self::wanted::{Pattern, Wanted, WantedTypes, WantedWorker};
-use crate::store::{Changes, Queries, StoreError};
 
 /// About how many bytes a reader takes at once, and makes JSON of for that; with what else is written for each event, a piece has room
 /// for them.

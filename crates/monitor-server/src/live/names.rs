@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::HashMap;
+use monitor_store::{Queries, StoreError};
 use monitor_wire::WorkerId;
 
 use super::wanted::Pattern;
-use crate::store::{Queries, StoreError};
 
 /// So many names are remembered. With one more, all are looked up anew.
 const MOST: usize = 100_000;

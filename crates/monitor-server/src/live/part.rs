@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::{HashMap, HashSet};
+use monitor_store::Changes;
 use monitor_wire::{Event, Kind, ProcessId, RootId, StreamMessage, WorkerId};
 
 use super::Wanted;
-use crate::store::Changes;
 
 /// What a frame costs besides its bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;

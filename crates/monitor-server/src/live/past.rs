@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
+use monitor_store::{Logged, Models, Queries, StoreError, Subject};
 use monitor_wire::StreamMessage;
 use tokio::time::Instant;
 
@@ -15,7 +16,6 @@ use super::names::Names;
 use super::part::{About, Frame, with_root_alone};
 use super::wanted::Extent;
 use super::{LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
-use crate::store::{Logged, Models, Queries, StoreError, Subject};
 
 /// So many bytes of pieces that were read stay in memory for the next readers; at least one piece.
 const KEPT_BYTES: usize = 16 << 20;

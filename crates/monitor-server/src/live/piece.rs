@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
+use monitor_store::StoreError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::part::Frame;
 use super::{Live, Read, Subscription};
-use crate::store::StoreError;
 
 /// A piece has about so many bytes at most, unless a single event is larger.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
@@ -266,8 +266,8 @@ mod tests {
 
     use super::super::Wanted;
     use super::*;
-    use crate::store::Changes;
-    use crate::store::memory::{Memory, MemoryStore};
+    use monitor_store::Changes;
+    use monitor_store::memory::{Memory, MemoryStore};
 
     /// Events of about so many bytes each.
     fn changes(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Changes {

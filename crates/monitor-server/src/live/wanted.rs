@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use globset::{GlobBuilder, GlobMatcher};
+use monitor_store::StoreError;
 use monitor_wire::{Kind, ProcessId, RootId, WorkerId};
 
 use super::names::Names;
 use super::part::About;
-use crate::store::StoreError;
 
 /// Which events a reader wants. Types and trees are known before anything is written as JSON; the others are looked at afterwards.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 use monitor_otlp::STATE;
+use monitor_store::packed::{Limits, bytes_of_fields, cut_fields, cut_text, shortened};
 use monitor_wire::{
     Attachment, Error, ErrorKind, Event, Fields, Kind, Link, MAX_TIME_US, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted,
     RootId, Source, State, WorkerId, WorkerRef,
@@ -10,7 +11,6 @@ use monitor_wire::{
 use sha2::{Digest, Sha256};
 
 use super::proto::{AnyValue, KeyValue, LogRecord, Resource, Scope, Span, SpanEvent, Status, Value};
-use crate::packed::{Limits, bytes_of_fields, cut_fields, cut_text, shortened};
 
 /// The bit of a trace's flags that says that its spans are kept.
 pub(super) const SAMPLED: u32 = 1;

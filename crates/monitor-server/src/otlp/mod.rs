@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use monitor_store::packed::{Limits, Packed, fit};
 use monitor_wire::{Batch, Event, ProcessId, RootId, VERSION, WorkerId, WorkerOffline, WorkerRef};
 
 use self::convert::Speaker;
@@ -20,7 +21,6 @@ use self::proto::{LogRecord, Resource, Scope, Span};
 pub use self::read::Form;
 use crate::clock::Clock;
 use crate::ingest::{Ingest, IngestError};
-use crate::packed::{Limits, Packed, fit};
 pub use monitor_otlp::proto;
 
 /// Numbers events as those of one worker, this server.

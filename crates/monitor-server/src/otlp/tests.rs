@@ -2,10 +2,10 @@
 
 use std::io::Read;
 
+use monitor_store::packed::Limits;
 use proptest::prelude::*;
 
 use super::{Form, Most, Refused, logs, traces};
-use crate::packed::Limits;
 
 const MOST: Most = Most { events: 50, bytes: 1 << 20, limits: Limits::DEFAULT };
 

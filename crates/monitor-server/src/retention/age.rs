@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use monitor_store_sqlite::open_private;
 use monitor_wire::ClockJump;
 
 use crate::clock::Clock;
-use crate::store::open_private;
 
 /// The time of day may be so much ahead of the clock that nobody sets.
 const SLACK_US: u64 = 3_600_000_000;

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use monitor_store::retention::Retention;
+use monitor_store::{Budget, Changes, Chore, Intake, Rules, Store, StoreError, Tidied, Turn};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::AgeClock;
 use super::pace::{Pace, Step};
-use super::{AgeClock, Retention};
 use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{Budget, Changes, Chore, Intake, Rules, Store, StoreError, Tidied, Turn};
 
 /// How often what is due is looked for.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -214,9 +215,10 @@ mod tests {
 
     use super::*;
     use crate::clock::steered::Steered;
-    use crate::store::{RootsQuery, SqliteStore};
-    use crate::support::script::parse;
-    use crate::support::{batch, worker};
+    use monitor_store::RootsQuery;
+    use monitor_store::support::script::parse;
+    use monitor_store::support::{batch, worker};
+    use monitor_store_sqlite::SqliteStore;
 
     fn keeper(retention: Retention, folder: &Path, store: &Arc<dyn Store>, ingest: &Arc<Ingest>) -> Keeper {
         let ages = Arc::new(AgeClock::open(folder, None, Clock::system()));

@@ -33,7 +33,7 @@ pub(super) async fn send_mail(commands: Option<&Arc<Commands>>, now_us: u64, let
     let to: Vec<String> = letter.message.address.iter().cloned().collect();
     let mail = mail::mail(SENDER, &to, letter)?.formatted();
     let mut mail = String::from_utf8_lossy(&mail).into_owned();
-    mail.truncate(crate::cut::boundary(&mail, MOST));
+    mail.truncate(monitor_store::cut::boundary(&mail, MOST));
     send(commands, &AgentOrder::AlertMail { to, mail }, OWN_AGENT, now_us).await
 }
 

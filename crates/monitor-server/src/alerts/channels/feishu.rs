@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use monitor_notify::post::{Answer, Post};
+use monitor_store::cut::cut;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use url::Url;
 
 use super::{Letter, Undelivered, request};
-use crate::cut::cut;
 
 /// The most that a message may have, in bytes: a request may have 20 KB with all that is around it.
 const MOST_BYTES: usize = 12_000;

@@ -6,9 +6,9 @@ use monitor_notify::mail::lettre::message::Mailbox;
 use monitor_notify::mail::lettre::transport::smtp::authentication::Credentials;
 use monitor_notify::mail::lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use monitor_notify::mail::lettre::{Address, AsyncSmtpTransport, Message, Tokio1Executor};
+use monitor_store::cut::cut;
 
 use super::{Letter, Undelivered};
-use crate::cut::cut;
 
 /// Begin of a certificate in a file.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";

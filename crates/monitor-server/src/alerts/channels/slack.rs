@@ -1,11 +1,11 @@
 //! Incoming webhooks of Slack: <https://api.slack.com/messaging/webhooks>.
 
 use monitor_notify::post::{Answer, Post};
+use monitor_store::cut::cut;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{Letter, Undelivered, request};
-use crate::cut::cut;
 
 /// The most that a header may have, in bytes: 150 characters.
 const MOST_HEADER: usize = 150;

@@ -9,11 +9,11 @@ mod zh;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use monitor_alerts::{Cause, Facts, Language, Message, MessageKind, PublishedChange, SubjectKind};
+use monitor_store::cut::cut;
 use url::Url;
 
 pub use self::clean::{clean, redact};
 use self::exit::{Exit, meaning, signal};
-use crate::cut::cut;
 
 /// A value has at most so many characters.
 const LONGEST_VALUE: usize = 500;

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::DeliveriesOf;
 use monitor_wire::{AlertChannel, AlertMessage, AlertPreview, Problem};
 
 use super::super::params::{NoParams, PathParts, Strict};
@@ -9,7 +10,6 @@ use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::show;
 use crate::alerts::{Preview, Ruleset};
-use crate::store::DeliveriesOf;
 
 /// Sends a message by a channel at once, and tells what the receiver answered.
 #[utoipa::path(

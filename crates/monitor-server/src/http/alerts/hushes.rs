@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use monitor_alerts::HushKind;
+use monitor_store::AlertsChange;
 use monitor_wire::{Hush, HushRequest, Hushes, Problem};
 
 use super::super::batch::who;
@@ -13,7 +14,6 @@ use super::super::problem::ApiError;
 use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use crate::access::Principal;
-use crate::store::AlertsChange;
 
 /// The longest hush, in microseconds: 90 days.
 const LONGEST_US: u64 = 90 * 86_400 * 1_000_000;

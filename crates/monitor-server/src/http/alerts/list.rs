@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::Json;
 use axum::extract::State;
 use monitor_alerts::AlertState;
+use monitor_store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey, Store, StoreError};
 use monitor_wire::{AlertDetail, AlertExplanation, AlertsPage, ExplainedSign, Problem, ProcessId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -15,7 +16,6 @@ use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::{no_alert, show};
 use crate::alerts::enrich;
-use crate::store::{AlertsQuery, DeliveriesOf, NotesOf, RootKey, Store, StoreError};
 
 /// Largest numbers of decisions and of messages in the answer about one alert.
 const MOST_NOTES: usize = 1_000;

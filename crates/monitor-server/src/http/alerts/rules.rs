@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::{Extension, Json};
 use monitor_alerts::{Mistake, Rule};
+use monitor_store::{AlertsChange, RuleEdit};
 use monitor_wire::{AlertRule, AlertRules, Problem};
 use serde_json::{Map, Value};
 
@@ -15,7 +16,6 @@ use super::super::{Answer, App};
 use super::channels;
 use crate::access::Principal;
 use crate::alerts::Ruleset;
-use crate::store::{AlertsChange, RuleEdit};
 
 /// The largest rule, in bytes.
 const MAX_BYTES: usize = 64 << 10;

@@ -1,9 +1,8 @@
 //! Alerts in the words of the API.
 
+use monitor_store::{Delivery, DeliveryState};
 use monitor_wire::{Alert, AlertMessage, AlertNote};
 use serde_json::{Map, Value};
-
-use crate::store::{Delivery, DeliveryState};
 
 pub(super) fn alert(of: monitor_alerts::Alert) -> Alert {
     let facts = match serde_json::to_value(&of.facts) {

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use monitor_store::{Expects, TaskChange, TaskEdit, diff};
 use monitor_wire::{BatchApplied, BatchApply, BatchStatus, BatchStep, Problem};
 
 use super::super::commands::Small;
@@ -11,7 +12,6 @@ use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use super::change::{check_together, read, who};
 use crate::access::Principal;
-use crate::store::{Expects, TaskChange, TaskEdit, diff};
 
 /// The most that is applied at once, in bytes.
 const MAX_BYTES: usize = 8 << 20;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use monitor_store::{Store, StoreError};
 use monitor_wire::{AgentBook, AgentKnown, BatchStatus, BatchTask, BookTask, KnownTask, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,7 +15,6 @@ use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::{agents, is_agent};
 use crate::access::Principal;
-use crate::store::{Store, StoreError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

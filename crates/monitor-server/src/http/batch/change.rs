@@ -1,6 +1,7 @@
 //! Changes of tasks: what is asked is checked against all tasks, and done by the writer.
 
 use jiff::tz::TimeZone;
+use monitor_store::{Definition as Json, Refused, TaskChange};
 use monitor_tasks::definition::check_book;
 use monitor_tasks::policy::PAST_RULE;
 use monitor_tasks::{Definition, Mistake, Policy};
@@ -12,7 +13,6 @@ use super::super::problem::ApiError;
 use super::dues::timestamp;
 use super::no_task;
 use crate::access::Principal;
-use crate::store::{Definition as Json, Refused, TaskChange};
 
 /// Names that are parts of paths.
 const RESERVED: [&str; 4] = ["apply", "rehearse", "rules", "runs"];

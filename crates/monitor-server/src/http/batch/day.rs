@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::{BatchRunsQuery, Store, StoreError};
 use monitor_tasks::explain::{Explained, MOST_EXPLAINED, What};
 use monitor_tasks::rehearse::CROWD;
 use monitor_wire::{BatchAgent, BatchCrowd, BatchDay, BatchDayMark, BatchLane, BatchRun, BatchTask};
@@ -15,7 +16,6 @@ use super::super::problem::ApiError;
 use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::explain::{Told, by_name, micros};
-use crate::store::{BatchRunsQuery, Store, StoreError};
 
 /// Longest time that is told at once, in microseconds: 26 hours, as a day on which the clock is set back has 25.
 const LONGEST_US: u64 = 26 * 3_600_000_000;

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use monitor_store::{BatchRunsQuery, Store, StoreError};
 use monitor_tasks::explain::{Decision, Explained, MOST_EXPLAINED, What, explain};
 use monitor_tasks::ledger::Next;
 use monitor_tasks::{Definition, Dues, Ledger, Paused, Place, Run, RunId, State as RunState, Task, TaskLedger, Trigger};
@@ -19,7 +20,6 @@ use super::super::params::{PathParts, Strict, TimeUs};
 use super::super::{Answer, App};
 use super::dues::timestamp;
 use super::{agents, no_task};
-use crate::store::{BatchRunsQuery, Store, StoreError};
 
 /// So many answers are told at once.
 const MOST: usize = 1_000;

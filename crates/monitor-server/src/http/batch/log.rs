@@ -2,6 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::cut::boundary;
+use monitor_store::{LogsQuery, RootKey};
 use monitor_wire::{AgentOrder, BatchLog, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,8 +16,6 @@ use super::super::{Answer, App};
 use super::orders::Orderer;
 use super::publications::{silent, value};
 use crate::commands::CommandError;
-use crate::cut::boundary;
-use crate::store::{LogsQuery, RootKey};
 
 /// An agent has so long to read, in milliseconds.
 const TIMEOUT_MS: u64 = 5_000;

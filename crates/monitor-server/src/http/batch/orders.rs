@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use http::request::Parts;
+use monitor_store::BatchRunsQuery;
 use monitor_tasks::RunId;
 use monitor_wire::{AgentOrder, BatchEnd, BatchKillRequest, BatchRun, BatchRunRequest, Command, CommandRequest, Problem};
 use utoipa::IntoResponses;
@@ -17,7 +18,6 @@ use super::change::who;
 use super::{agents, no_task};
 use crate::access::Principal;
 use crate::commands::Caller;
-use crate::store::BatchRunsQuery;
 
 /// An order waits so long for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;

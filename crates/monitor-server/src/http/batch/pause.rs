@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use monitor_store::{BatchQueries, Expects, TaskEdit};
 use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{AgentOrder, BatchAgents, BatchPause, BatchStatus, BatchTask, CommandLine, CommandStatus, Problem};
 
@@ -19,7 +20,6 @@ use super::super::{Answer, App};
 use super::dues::timestamp;
 use super::orders::{Ordered, Orderer, order, send};
 use super::tasks::{change, shown, task};
-use crate::store::{BatchQueries, Expects, TaskEdit};
 
 /// The largest pause, in bytes.
 const MAX_BYTES: usize = 1_024;

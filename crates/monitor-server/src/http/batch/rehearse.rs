@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use jiff::tz::TimeZone;
+use monitor_store::{BatchRunsQuery, Definition as Written, Store, StoreError};
 use monitor_tasks::rehearse::{Rehearsal, rehearse};
 use monitor_tasks::{Book, Definition, Task};
 use monitor_wire::{BatchCrowded, BatchRehearsal, BatchStatus, BatchTask, Problem};
@@ -19,7 +20,6 @@ use super::agents;
 use super::change::read;
 use super::dues::timestamp;
 use super::tasks::MAX_DEFINITION_BYTES;
-use crate::store::{BatchRunsQuery, Definition as Written, Store, StoreError};
 
 /// The time that is walked through: the last 30 days.
 const MONTH_US: u64 = 30 * 86_400_000_000;

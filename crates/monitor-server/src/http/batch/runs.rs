@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use monitor_store::BatchRunsQuery;
 use monitor_wire::BatchRunsPage;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -9,7 +10,6 @@ use utoipa::IntoParams;
 use super::super::params::{Limit, Strict, TimeUs};
 use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
-use crate::store::BatchRunsQuery;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, StatusCode, header};
+use monitor_store::{BatchTasksQuery, Definition, Expects, TaskChange, TaskEdit, diff};
 use monitor_wire::{AgentOrder, BatchTask, BatchTasksPage, BatchVersions, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -17,7 +18,6 @@ use super::super::{Answer, App};
 use super::change::{check_together, read, who};
 use super::{dues, no_task};
 use crate::access::Principal;
-use crate::store::{BatchTasksQuery, Definition, Expects, TaskChange, TaskEdit, diff};
 
 /// The largest definition, in bytes.
 pub(super) const MAX_DEFINITION_BYTES: usize = 1 << 20;
@@ -83,7 +83,7 @@ pub(in super::super) async fn get_task(
 
 pub(super) async fn task(app: &App, name: &str) -> Result<BatchTask, ApiError> {
     let mut task = app.batch_task(name).await?;
-    let agents = app.ask(crate::store::BatchQueries::batch_agents).await?;
+    let agents = app.ask(monitor_store::BatchQueries::batch_agents).await?;
     dues::fill(&mut task, app.clock.wall_us(), NEXT, &agents);
     Ok(task)
 }

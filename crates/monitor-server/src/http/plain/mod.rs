@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, Uri, header};
+use monitor_store::{ProcessesQuery, RootKey, RootsQuery};
 use monitor_wire::{Error, Process, ProcessId, RootsPage, State, TreePage};
 
 pub(super) use self::html::Text;
@@ -17,7 +18,6 @@ use super::App;
 use super::params::RootName;
 use super::problem::ApiError;
 use crate::commands::Watched;
-use crate::store::{ProcessesQuery, RootKey, RootsQuery};
 
 /// So many roots a page.
 const ROOTS: usize = 100;

@@ -1,0 +1,148 @@
+//! Ids and words as columns.
+
+use monitor_store::packed::PlainOutcome;
+use monitor_wire::{ProcessId, RootId, State, WorkerId, WorkerState};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Error, Result, Row};
+
+use super::dictionary::Dictionary;
+
+/// A process id so turned that the database orders it like the unsigned number that it is.
+pub(super) fn process_key(id: ProcessId) -> i64 {
+    process_key_of(id.get())
+}
+
+/// The same for a number that need not be an id.
+pub(super) fn process_key_of(id: u64) -> i64 {
+    (id ^ (1 << 63)) as i64
+}
+
+/// What [`process_key`] made.
+pub(super) fn process_id(key: i64) -> Result<ProcessId> {
+    ProcessId::new(key as u64 ^ (1 << 63)).ok_or_else(|| damaged(0, Type::Integer, "a process id is zero"))
+}
+
+pub(super) fn root_key(id: RootId) -> [u8; 16] {
+    id.get().to_be_bytes()
+}
+
+pub(super) fn root(row: &Row<'_>, column: usize) -> Result<RootId> {
+    RootId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a root id is zero"))
+}
+
+/// The first and the last id that begin with these hex digits, four at least.
+pub(super) fn root_keys_from(digits: &str) -> Option<([u8; 16], [u8; 16])> {
+    let is_hex = (4..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bounds = |fill: &str| u128::from_str_radix(&format!("{digits}{}", fill.repeat(32 - digits.len())), 16).ok();
+    let (first, last) = Some(()).filter(|()| is_hex).and_then(|()| bounds("0").zip(bounds("f")))?;
+    Some((first.to_be_bytes(), last.to_be_bytes()))
+}
+
+pub(super) fn worker_key(id: WorkerId) -> [u8; 16] {
+    id.get().to_be_bytes()
+}
+
+pub(super) fn worker(row: &Row<'_>, column: usize) -> Result<WorkerId> {
+    WorkerId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a worker id is zero"))
+}
+
+/// A row that this program can't have written.
+pub(super) fn damaged(column: usize, kind: Type, what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::FromSqlConversionFailure(column, kind, what.into())
+}
+
+/// Reads JSON that this program wrote.
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(column: usize, json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| damaged(column, Type::Blob, error))
+}
+
+/// JSON of plain data.
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data with text keys is JSON")
+}
+
+/// Codes of the states that every build knows: in the file, so they never change.
+pub(super) mod code {
+    pub(in super::super) const SUCCEEDED: i64 = 0;
+    pub(in super::super) const RUNNING: i64 = 1;
+    pub(in super::super) const PENDING: i64 = 2;
+    pub(in super::super) const FAILED: i64 = 3;
+    pub(in super::super) const CANCELLED: i64 = 4;
+    pub(in super::super) const LOST: i64 = 5;
+    pub(in super::super) const RETRYING: i64 = 6;
+}
+
+/// By their codes.
+const STATES: [State; 7] =
+    [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST, State::RETRYING];
+
+/// How many states are counted in columns of their own: the first ones. All others are counted together.
+pub(super) const KNOWN_STATES: usize = 6;
+
+/// How a plain process ended, by the code of its state.
+pub(super) fn plain_outcome(code: i64) -> Option<PlainOutcome> {
+    match code {
+        code::SUCCEEDED => Some(PlainOutcome::Succeeded),
+        code::FAILED => Some(PlainOutcome::Failed),
+        code::CANCELLED => Some(PlainOutcome::Cancelled),
+        _ => None,
+    }
+}
+
+/// The code of a state that every build knows; none of an outcome unknown here.
+pub(super) fn known_code(state: &State) -> Option<i64> {
+    STATES.iter().position(|known| known == state).map(|code| code as i64)
+}
+
+/// States from here on are outcomes unknown to this build: the keys of their texts follow.
+const FIRST_OTHER: i64 = 16;
+
+/// The code of a state; one that is unknown here gets a text.
+pub(super) fn state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<i64> {
+    match known_code(state) {
+        Some(code) => Ok(code),
+        None => Ok(FIRST_OTHER + dictionary.text_key(connection, state.as_str())?),
+    }
+}
+
+/// The code of a state, if any row can have it.
+pub(super) fn find_state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<Option<i64>> {
+    match known_code(state) {
+        Some(code) => Ok(Some(code)),
+        None => Ok(dictionary.find_text(connection, state.as_str())?.map(|key| FIRST_OTHER + key)),
+    }
+}
+
+pub(super) fn state(connection: &Connection, dictionary: &mut Dictionary, code: i64) -> Result<State> {
+    match STATES.get(code as usize) {
+        Some(state) => Ok(state.clone()),
+        None => Ok(State::from(&*dictionary.text(connection, code - FIRST_OTHER)?)),
+    }
+}
+
+const WORKER_STATES: [WorkerState; 3] = [WorkerState::ONLINE, WorkerState::OFFLINE, WorkerState::LOST];
+
+pub(super) fn worker_state_code(state: &WorkerState) -> i64 {
+    WORKER_STATES.iter().position(|known| known == state).expect("a worker's state is derived here") as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_that_of_its_state() {
+        for (code, state) in [
+            (code::SUCCEEDED, State::SUCCEEDED),
+            (code::RUNNING, State::RUNNING),
+            (code::PENDING, State::PENDING),
+            (code::FAILED, State::FAILED),
+            (code::CANCELLED, State::CANCELLED),
+            (code::LOST, State::LOST),
+            (code::RETRYING, State::RETRYING),
+        ] {
+            assert_eq!((known_code(&state), &STATES[code as usize]), (Some(code), &state));
+            assert_eq!(plain_outcome(code).map(PlainOutcome::state), Some(state).filter(|_| [0, 3, 4].contains(&code)));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Tasks whose ids begin with a text.
+//!
+//! The index `queue_task_ids` has the first [`INDEXED_CHARACTERS`] of each id in a queue, and the process's own id. It is sorted by the ids of
+//! queues, so that these are searched. A text of up to 16 hex digits may begin an own id as well: then all entries of the index are compared.
+
+use monitor_wire::Process;
+use rusqlite::types::Value;
+use rusqlite::{Connection, Result, params_from_iter};
+
+use super::super::ids;
+
+/// Number of characters of an id that the index has.
+const INDEXED_CHARACTERS: usize = 16;
+/// Number of hex digits of a process's own id.
+const OWN_DIGITS: usize = 16;
+
+/// The characters of a task's id in its queue that the index has, in lower case.
+pub(crate) fn indexed(process: &Process) -> String {
+    process.native_id.as_deref().map(first_characters).unwrap_or_default()
+}
+
+fn first_characters(id: &str) -> String {
+    id.to_lowercase().chars().take(INDEXED_CHARACTERS).collect()
+}
+
+/// The condition that the columns of tasks meet whose id begins with a text in lower case. A longer text than the index has is compared as far
+/// as the index goes.
+pub(crate) fn condition(prefix: &str, values: &mut Vec<Value>) -> String {
+    let mut value = |value| {
+        values.push(value);
+        values.len()
+    };
+    let native: String = prefix.chars().take(INDEXED_CHARACTERS).collect();
+    let in_queue = match successor(&native) {
+        _ if native.chars().count() == INDEXED_CHARACTERS => format!("native = ?{}", value(Value::Text(native))),
+        Some(successor) => format!("native >= ?{} AND native < ?{}", value(Value::Text(native)), value(Value::Text(successor))),
+        None => format!("native >= ?{}", value(Value::Text(native))),
+    };
+    match own_keys(prefix) {
+        Some((first, last)) => {
+            format!("({in_queue} OR id BETWEEN ?{} AND ?{})", value(Value::Integer(first)), value(Value::Integer(last)))
+        }
+        None => in_queue,
+    }
+}
+
+/// The keys of the rows that meet the [`condition`]; `None` if there are more than `most`.
+pub(crate) fn keys(connection: &Connection, prefix: &str, most: u64) -> Result<Option<Vec<i64>>> {
+    let (sql, values) = find(prefix, most);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let keys = statement.query_map(params_from_iter(values), |row| row.get(0))?.collect::<Result<Vec<_>>>()?;
+    Ok(Some(keys).filter(|keys| keys.len() as u64 <= most))
+}
+
+/// Finds up to one more than `most` rows.
+pub(crate) fn find(prefix: &str, most: u64) -> super::access::Statement {
+    let mut values = Vec::new();
+    let condition = condition(prefix, &mut values);
+    (format!("SELECT key FROM queue_task INDEXED BY queue_task_ids WHERE {condition} LIMIT {}", most + 1), values)
+}
+
+/// The smallest text that is greater than all texts that begin with this one; `None` if there is none.
+fn successor(text: &str) -> Option<String> {
+    let mut letters: Vec<char> = text.chars().collect();
+    while let Some(last) = letters.pop() {
+        // A range of characters leaves out the numbers that are no characters.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            letters.push(next);
+            return Some(letters.into_iter().collect());
+        }
+    }
+    None
+}
+
+/// The keys of the first and of the last process whose own id begins with these hex digits.
+fn own_keys(digits: &str) -> Option<(i64, i64)> {
+    let is_hex = (1..=OWN_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bound = |fill: &str| u64::from_str_radix(&format!("{digits}{}", fill.repeat(OWN_DIGITS - digits.len())), 16).ok();
+    let (first, last) = Some(()).filter(|()| is_hex).and_then(|()| bound("0").zip(bound("f")))?;
+    Some((ids::process_key_of(first), ids::process_key_of(last)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successor_follows_all_texts_that_begin_so() {
+        for (text, expected) in
+            [("ab", Some("ac")), ("a\u{d7ff}", Some("a\u{e000}")), ("a\u{10ffff}", Some("b")), ("\u{10ffff}\u{10ffff}", None), ("", None)]
+        {
+            assert_eq!(successor(text).as_deref(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_up_to_sixteen_hex_digits_begin_an_own_id() {
+        for text in ["", "g", "0x1", "+1", "é", "12345678901234567"] {
+            assert_eq!(own_keys(text), None, "{text}");
+        }
+        assert_eq!(own_keys("8"), Some((0, (1 << 60) - 1)));
+        assert_eq!(own_keys("0000000000000001"), Some((i64::MIN + 1, i64::MIN + 1)));
+    }
+}

@@ -1,0 +1,139 @@
+//! The database of a subject beside that of the trees: a file of its own in the data folder, with the subject's [`Schema`].
+//! The subject's folder has those, its queries, and the trait that they stand behind.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use monitor_store::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::failed::{failed, may_be_full};
+use super::retention::cut_log;
+use super::schema::Schema;
+use crate::space::{Reserve, with_reserve};
+use crate::{create_private, open_private};
+
+/// The log is written back when it has so many pages. It stays short: on a full disk it is written to as trees are deleted.
+const LOG_PAGES: i64 = 64;
+
+/// What a transaction outlives once it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the machine: it is on the disk.
+    Machine,
+    /// A kill of the server, and not the end of the machine.
+    Kill,
+}
+
+/// The open file of a subject. Other programs may have it open as well.
+pub struct SubjectFile {
+    folder: PathBuf,
+    /// Apart, so that nobody who asks waits for a disk that writes.
+    reader: Mutex<Connection>,
+    writer: Mutex<Connection>,
+}
+
+impl SubjectFile {
+    /// Opens the file in a data folder; makes both if need be, readable by their owner alone, and brings older tables up to date.
+    pub fn open(folder: &Path, name: &str, schema: &Schema) -> Result<Self, StoreError> {
+        let path = folder.join(name);
+        let disk = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Disk { action, path, source }
+        };
+        create_private(folder).map_err(disk("create the data folder", folder))?;
+        open_private(&path).map_err(disk("open", &path))?;
+        let broken = |source| failed("open", source);
+        let open = || {
+            let mut writer = connect(&path).map_err(broken)?;
+            schema.migrate(&mut writer, &path)?;
+            let reader = connect(&path).map_err(broken)?;
+            reader.pragma_update(None, "query_only", true).map_err(broken)?;
+            Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
+        };
+        with_reserve(folder, Reserve::Small, open, StoreError::may_be_full)
+    }
+
+    /// Reads.
+    pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|source| failed("read", source))
+    }
+
+    /// Writes in one transaction, which is on the disk at its end. On a full disk `write` is called again with a part of the reserve.
+    pub fn write<T>(&self, write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.write_by(Durability::Machine, write)
+    }
+
+    /// Writes in one transaction. On a full disk `write` is called again with a part of the reserve.
+    pub fn write_by<T>(&self, durability: Durability, mut write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let synchronous = match durability {
+            Durability::Machine => "FULL",
+            Durability::Kill => "NORMAL",
+        };
+        let mut transact = || {
+            writer.pragma_update(None, "synchronous", synchronous)?;
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let written = write(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
+        };
+        let written = || {
+            let written = transact();
+            if !written.as_ref().is_err_and(may_be_full) {
+                return written;
+            }
+            // The room of the log comes before that of the reserve.
+            if let Err(error) = cut_log(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)) {
+                tracing::debug!(%error, "the log of a subject's database could not be cut now");
+            }
+            transact()
+        };
+        let written = with_reserve(&self.folder, Reserve::Small, written, may_be_full);
+        written.map_err(|source| failed("write", source))
+    }
+
+    /// A number that differs whenever something was written since it was asked for the last time, by whichever program.
+    pub fn version(&self) -> Result<u64, StoreError> {
+        // It differs whenever another connection has committed, and all that is written here is written by another connection.
+        let version: i64 = self.read(|reader| reader.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))?;
+        Ok(version as u64)
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.execute_batch("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;")?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: Schema = Schema { application_id: 7, first: 1, steps: &["CREATE TABLE a(x)"] };
+
+    #[test]
+    fn what_fails_was_never_there_and_what_is_written_is_another_version() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || SubjectFile::open(folder.path(), "a.db", &SCHEMA);
+        let (one, other) = (open().unwrap(), open().unwrap());
+        let count = || one.read(|from| from.query_row("SELECT count(*) FROM a", [], |row| row.get::<_, i64>(0))).unwrap();
+        let before = one.version().unwrap();
+        let failed = one.write(|to| {
+            to.execute("INSERT INTO a VALUES(1)", [])?;
+            to.execute("INSERT INTO b VALUES(1)", [])
+        });
+        assert!(matches!(failed, Err(StoreError::Database { action: "write", .. })), "{failed:?}");
+        assert_eq!((count(), one.version().unwrap()), (0, before));
+        other.write(|to| to.execute("INSERT INTO a VALUES(1)", [])).unwrap();
+        assert_ne!(one.version().unwrap(), before);
+        let before = one.version().unwrap();
+        one.write(|to| to.execute("INSERT INTO a VALUES(1)", [])).unwrap();
+        assert_ne!(one.version().unwrap(), before, "what is written here counts as well");
+        assert_eq!(count(), 2);
+    }
+}

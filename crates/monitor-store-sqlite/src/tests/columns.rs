@@ -1,0 +1,17 @@
+//! A tree as columns is the tree as JSON: read by the description in docs/columns.md.
+
+use monitor_store::{Queries, RootKey};
+
+/// However slowly it is sent: the WAL can be reused meanwhile.
+#[test]
+fn a_tree_that_is_being_sent_holds_no_snapshot() {
+    let (folder, store) = super::open();
+    store.append(&super::support::script::parse("started 1"), 0).unwrap();
+    let mut sent = store.tree_columns(RootKey::Number(1)).unwrap().unwrap();
+    assert!(sent.next().is_some());
+    store.append(&[super::support::batch('A', 2, super::support::script::parse("started 2 parent=1")[0].events.clone())], 0).unwrap();
+    let other = rusqlite::Connection::open(super::super::folder::database(folder.path()).unwrap()).unwrap();
+    let is_busy: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    assert_eq!(is_busy, 0);
+    assert!(sent.count() > 0);
+}

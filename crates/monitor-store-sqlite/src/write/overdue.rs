@@ -1,0 +1,242 @@
+//! Finds what runs for longer than it should: by its own timeout, or by three times what the slowest of its name took.
+//!
+//! What begins is judged once, by the history of that time, and waits in a heap for its limit; nothing is scanned.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use foldhash::{HashMap, HashSet};
+use monitor_store::Changes;
+use monitor_wire::{Event, ProcessOverdue, WorkerId};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::changes::{Line, NONE};
+use super::entries::Item;
+use super::{Transaction, Writer};
+use crate::batch::long_pauses;
+use crate::dictionary::Dictionary;
+use crate::ids::{self, code};
+use crate::row::{Known, ProcessRow};
+
+/// So many that run are watched; for more nothing is said.
+const MAX_WATCHED: usize = 1_000_000;
+/// So many are found at a time, of so many that are looked up, and so many that have ended already; the others are in a second.
+const MAX_FOUND: usize = 1_000;
+const MAX_LOOKED_UP: usize = 10_000;
+const MAX_ENDED: usize = 100_000;
+/// So many that have ended may wait in the heap, beside as many as run.
+const SPARE: usize = 1_000;
+/// What is open at the start, by what its limit depends on; at most ?1.
+pub(in super::super) const OPEN: &str = "SELECT process.id, parent, site, origin, process.at, skew, process.elapsed, process.state, \
+    start_no, end_no, process.error, process.cause, process.batch, more, open.root, root.base, open.worker, site.name FROM open \
+    CROSS JOIN process ON process.root = open.root AND process.id = open.id CROSS JOIN root ON root.number = open.root \
+    CROSS JOIN site ON site.id = process.site LIMIT ?1";
+
+/// What is known to be overdue.
+pub(in super::super) const OVERDUE: &str = "SELECT root, id FROM overdue";
+
+/// A process that began, and what its limit depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// Number of the root, and key of the process.
+    pub of: (i64, i64),
+    /// By the server's clock, as far as that of the worker is known.
+    pub began_us: i64,
+    pub name: Option<i64>,
+    pub timeout_ms: Option<u64>,
+}
+
+/// By when a process is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at_us: i64,
+    of: (i64, i64),
+    limit_ns: u64,
+    /// By its own timeout.
+    by_timeout: bool,
+}
+
+/// What runs and has a limit.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// By their time; most of them have ended long before.
+    heap: BinaryHeap<Reverse<Due>>,
+    /// Those of the heap that have not, and their time.
+    running: HashMap<(i64, i64), i64>,
+    /// Those that are known to be overdue.
+    pub overdue: HashSet<(i64, i64)>,
+    is_loaded: bool,
+    is_full: bool,
+}
+
+impl Watch {
+    /// Takes what a transaction began.
+    pub(super) fn add(&mut self, connection: &Connection, dictionary: &mut Dictionary, begun: Begun) -> Result<()> {
+        let by_timeout = begun.timeout_ms.map(|timeout| timeout.saturating_mul(1_000_000));
+        let limit = match (by_timeout, begun.name) {
+            (Some(limit), _) => Some(limit),
+            (None, Some(name)) => dictionary.expected(connection, name)?.and_then(|expected| expected.limit_ns()),
+            (None, None) => None,
+        };
+        if let Some(limit) = limit {
+            let at_us = begun.began_us.saturating_add((limit / 1_000) as i64);
+            self.push(Due { at_us, of: begun.of, limit_ns: limit, by_timeout: by_timeout.is_some() });
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, due: Due) {
+        if self.running.len() >= MAX_WATCHED {
+            if !std::mem::replace(&mut self.is_full, true) {
+                tracing::warn!("more than {MAX_WATCHED} processes run at a time: of those beyond nobody is told when they are overdue");
+            }
+            return;
+        }
+        // Found again before anybody looked, it is watched already.
+        if self.running.contains_key(&due.of) {
+            return;
+        }
+        self.running.insert(due.of, due.at_us);
+        self.heap.push(Reverse(due));
+        if self.heap.len() > 2 * self.running.len() + SPARE {
+            let running = &self.running;
+            self.heap.retain(|Reverse(due)| running.get(&due.of) == Some(&due.at_us));
+        }
+    }
+
+    /// It runs no more; whether it is known to be overdue.
+    fn forget(&mut self, of: (i64, i64)) -> bool {
+        self.running.remove(&of);
+        self.overdue.remove(&of)
+    }
+
+    /// As it is before what runs is loaded: with those that are known to be overdue.
+    pub(super) fn new(connection: &Connection) -> Result<Self> {
+        let mut statement = connection.prepare(OVERDUE)?;
+        let overdue = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
+        Ok(Self { overdue, ..Self::default() })
+    }
+
+    /// What ran before this server began.
+    fn load(&mut self, connection: &Connection, dictionary: &mut Dictionary) -> Result<()> {
+        let mut statement = connection.prepare(OPEN)?;
+        let mut rows = statement.query([MAX_WATCHED as i64])?;
+        while let Some(row) = rows.next()? {
+            let offset_us = clock_offset_us(connection, row.get(16)?)?.unwrap_or(0);
+            let process = ProcessRow::read(row, row.get(15)?)?;
+            let timeout_ms = match process.known(connection, dictionary)? {
+                Known::Full(facts) => facts.timeout_ms(),
+                Known::Plain(_) => None,
+            };
+            let (of, began_us) = ((row.get(14)?, process.id), process.at.saturating_sub(offset_us));
+            let begun = Begun { of, began_us, name: row.get(17)?, timeout_ms };
+            self.add(connection, dictionary, begun)?;
+        }
+        self.is_loaded = true;
+        Ok(())
+    }
+
+    /// Those whose time is up.
+    fn due(&mut self, connection: &Connection, now_us: i64) -> Result<Vec<Due>> {
+        let mut found: Vec<Due> = Vec::new();
+        let (mut looked_up, mut ended) = (0, 0);
+        while let Some(Reverse(due)) = self.heap.peek().copied()
+            && due.at_us <= now_us
+            && found.len() < MAX_FOUND
+            && looked_up < MAX_LOOKED_UP
+            && ended < MAX_ENDED
+        {
+            self.heap.pop();
+            if self.running.get(&due.of) != Some(&due.at_us) {
+                ended += 1;
+                continue;
+            }
+            looked_up += 1;
+            // If it is lost and found again, it begins again.
+            self.running.remove(&due.of);
+            let sql = "SELECT state FROM process WHERE root = ?1 AND id = ?2";
+            let state: Option<i64> = connection.prepare_cached(sql)?.query_row([due.of.0, due.of.1], |row| row.get(0)).optional()?;
+            if state == Some(code::RUNNING) && !self.overdue.contains(&due.of) {
+                found.push(due);
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn clock_offset_us(connection: &Connection, worker: i64) -> Result<Option<i64>> {
+    let sql = "SELECT lag FROM worker WHERE key = ?1";
+    let lag: Option<i64> = connection.prepare_cached(sql)?.query_row([worker], |row| row.get(0)).optional()?.flatten();
+    Ok(lag.map(|lag: i64| -lag))
+}
+
+impl Writer {
+    /// Tells of what is overdue since the last time.
+    pub(in super::super) fn find_overdue(&mut self, now_us: u64) -> Result<Changes> {
+        if !self.is_trusted {
+            self.transaction(now_us, |_| Ok(()))?;
+        }
+        if !self.watch.is_loaded {
+            self.watch.load(&self.connection, &mut self.dictionary)?;
+        }
+        let due = self.watch.due(&self.connection, now_us as i64)?;
+        let paused = long_pauses(&self.connection, now_us, MAX_FOUND)?;
+        if due.is_empty() && paused.is_empty() {
+            return Ok(Changes::none());
+        }
+        self.transaction(now_us, |transaction| {
+            paused.iter().try_for_each(|(task, is_over)| transaction.tell_pause(task, *is_over))?;
+            due.iter().try_for_each(|due| transaction.tell_overdue(*due, now_us))
+        })
+    }
+}
+
+impl Transaction<'_> {
+    fn tell_overdue(&mut self, Due { of, limit_ns, by_timeout, .. }: Due, now_us: u64) -> Result<()> {
+        let (number, key) = of;
+        // A dropped tree is nobody's concern.
+        let Some(root_id) = super::root_id(self.connection, number)? else { return Ok(()) };
+        let root = self.root(root_id)?;
+        let id = ids::process_id(key)?;
+        let sql = "INSERT OR IGNORE INTO overdue(root, id, since) VALUES(?1, ?2, ?3)";
+        self.connection.prepare_cached(sql)?.execute(params![number, key, now_us as i64])?;
+        self.watch.overdue.insert(of);
+        let reason = if by_timeout { "timeout" } else { "history" }.to_owned();
+        let event = Event::ProcessOverdue(ProcessOverdue { root_id, id, time_us: now_us, limit_ns, reason });
+        self.items.push(Item { number, id, root, line: self.lines.len() as u32 });
+        self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root, entry: NONE, worker: NONE });
+        self.own.push((WorkerId::new(1).expect("not zero"), event));
+        self.sign_of_overdue(of, root, id, (by_timeout, limit_ns))
+    }
+
+    /// It no longer runs.
+    pub(super) fn no_longer_overdue(&mut self, of: (i64, i64)) -> Result<()> {
+        if self.watch.forget(of) {
+            self.connection.prepare_cached("DELETE FROM overdue WHERE root = ?1 AND id = ?2")?.execute([of.0, of.1])?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_ended_makes_room_and_what_runs_is_kept_in_order() {
+        let mut watch = Watch::default();
+        let due = |id: i64| Due { at_us: 1_000_000 - id, of: (1, id), limit_ns: 1, by_timeout: true };
+        for id in 0..100_000 {
+            watch.push(due(id));
+            // The same once more is no second one.
+            watch.push(Due { at_us: 0, ..due(id) });
+            if id % 10 != 0 {
+                watch.forget((1, id));
+            }
+        }
+        assert_eq!(watch.running.len(), 10_000);
+        assert!(watch.heap.len() <= 2 * 10_000 + SPARE, "{}", watch.heap.len());
+        let kept: Vec<i64> = std::iter::from_fn(|| watch.heap.pop()).map(|Reverse(due)| due.of.1).filter(|id| id % 10 == 0).collect();
+        assert_eq!(kept, (0..10_000).rev().map(|n| n * 10).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,69 @@
+//! What a store keeps and answers: seven traits in plain types. [`Intake`] stores events, [`Queries`] answers about trees, [`BatchQueries`] about
+//! batch tasks, [`HeartbeatQueries`] about heartbeats, [`AlertQueries`] about alerts and [`QueueQueries`] about queue tasks, and
+//! [`Housekeeping`] deletes, copies and measures.
+//!
+//! This crate knows no database, file, clock or setting. Events come as [`packed`] batches. With the feature `testing` it has a store in
+//! memory and, as [`suite!`], the tests that every store passes.
+
+pub mod alerts;
+pub mod batch;
+pub mod changes;
+pub mod columns;
+pub mod cut;
+pub mod error;
+pub mod event_log;
+pub mod heartbeat;
+pub mod housekeeping;
+mod intake;
+#[cfg(any(test, feature = "testing"))]
+#[allow(missing_docs, reason = "tests")]
+pub mod memory;
+pub mod native;
+pub mod packed;
+pub mod queries;
+pub mod queue;
+pub mod retention;
+pub mod shape;
+pub mod signs;
+#[cfg(any(test, feature = "testing"))]
+#[allow(missing_docs, reason = "tests")]
+pub mod suite;
+#[cfg(any(test, feature = "testing"))]
+#[path = "../../monitor-state/tests/support/mod.rs"]
+pub mod support;
+pub mod worker;
+
+pub use self::alerts::{
+    AlertMemory, AlertQueries, AlertsChange, AlertsQuery, Attempt, DeliveriesOf, Delivery, DeliveryState, FollowUp, FollowUpAttempt,
+    NotesOf, RuleEdit, StoredRule,
+};
+pub use self::batch::{
+    BatchQueries, BatchRunsQuery, BatchTasksQuery, Decided, Definition, Expects, Refused, TaskChange, TaskEdit, TasksChanged, diff,
+};
+pub use self::changes::{Change, Changes, Tell};
+pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
+pub use self::error::{Failure, StoreError};
+pub use self::event_log::{Cursor, KeepEvents, Logged, Models, Subject};
+pub use self::heartbeat::TRIGGER as PING;
+pub use self::heartbeat::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash, MissedPing};
+pub use self::housekeeping::{Backup, Budget, Chore, Housekeeping, Rules, Tidied, Turn};
+pub use self::intake::Intake;
+pub use self::queries::{
+    CausesQuery, ErrorsQuery, LogsQuery, MOST_LINKED, NameTotals, Outline, ProcessesQuery, Queries, ReadTree, RootKey, RootSort,
+    RootsQuery, SeriesQuery, Standing, StatsQuery, StatsSort,
+};
+pub use self::queue::{QueueCount, QueueQueries, QueueSort, QueueTasksQuery, Search as TaskSearch};
+pub use self::shape::shape;
+pub use self::signs::Watched;
+pub use self::signs::{PAST, is_alert, of_server, owners, usual_ns};
+
+/// Number of the first lines of a process's log that are kept, and of the last ones, unless the settings have another.
+pub const LOGS_KEPT: usize = 5_000;
+
+/// Time by which a sender's clock may be ahead of the server's, in microseconds: a minute.
+pub const MOST_AHEAD_US: u64 = 60_000_000;
+
+/// A whole store, for whoever hands out its parts.
+pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping {}
+
+impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping> Store for S {}

@@ -1,0 +1,282 @@
+//! Rules for how long trees are kept.
+
+use std::fmt;
+use std::time::Duration;
+
+use globset::{Glob, GlobMatcher};
+use monitor_tasks::reading::did_you_mean;
+use monitor_wire::{KeepRule, State};
+use serde::Deserialize;
+
+/// Which trees are dropped. Those that run and those that are pinned never are.
+#[derive(Debug, Clone, Default)]
+pub struct Retention {
+    /// The first one that is for a tree decides.
+    pub rules: Vec<Rule>,
+    /// The oldest trees go while the database is larger, in bytes.
+    pub size: Option<u64>,
+}
+
+/// How long trees of some names and outcomes are kept. Without a limit: for ever.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Of which names.
+    pub name: Pattern,
+    /// In which states their root ended; empty for any.
+    pub states: Vec<State>,
+    /// How long after something of it came last, by the server's clock.
+    pub age: Option<Duration>,
+    /// How many of each name, the newest.
+    pub count: Option<u64>,
+}
+
+/// Names, with `*`, `?`, `[a-z]` and `{a,b}` as in a shell.
+#[derive(Debug, Clone)]
+pub struct Pattern(GlobMatcher);
+
+impl Pattern {
+    /// Matches every name.
+    pub fn any() -> Self {
+        Self(Glob::new("*").expect("a pattern").compile_matcher())
+    }
+}
+
+impl Retention {
+    /// As settings say it: rules, then what holds for trees that no rule is for.
+    pub fn new(mut rules: Vec<Rule>, age: Option<Duration>, failed_age: Option<Duration>, count: Option<u64>, size: Option<u64>) -> Self {
+        if failed_age.is_some() {
+            rules.push(Rule { name: Pattern::any(), states: vec![State::FAILED, State::LOST], age: failed_age, count });
+        }
+        if age.is_some() || count.is_some() {
+            rules.push(Rule { name: Pattern::any(), states: Vec::new(), age, count });
+        }
+        Self { rules, size }
+    }
+
+    /// Nothing is ever dropped.
+    pub fn keeps_all(&self) -> bool {
+        self.size.is_none() && self.rules.iter().all(|rule| rule.age.is_none() && rule.count.is_none())
+    }
+
+    /// There are limits that are exceeded by what comes in, and not by time alone.
+    pub fn has_caps(&self) -> bool {
+        self.size.is_some() || self.rules.iter().any(|rule| rule.count.is_some())
+    }
+
+    /// How long any tree is kept at most for its age; none if some are kept for ever.
+    pub fn longest(&self) -> Option<Duration> {
+        let ages: Option<Vec<Duration>> = self.rules.iter().map(|rule| rule.age).collect();
+        ages.filter(|_| self.is_for_all()).into_iter().flatten().max()
+    }
+
+    /// There is a rule for every tree.
+    fn is_for_all(&self) -> bool {
+        self.rules.iter().any(|rule| rule.states.is_empty() && rule.name.0.glob().glob() == "*")
+    }
+
+    /// The rule for trees of a name whose root ended so, by its place.
+    pub fn rule_of(&self, name: &str, state: &State) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.name.0.is_match(name) && (rule.states.is_empty() || rule.states.contains(state)))
+    }
+}
+
+impl Rule {
+    /// As the API tells it.
+    pub fn told(&self) -> KeepRule {
+        let name = self.name.0.glob().glob().to_owned();
+        KeepRule { name, states: self.states.clone(), age_s: self.age.map(|age| age.as_secs()), count: self.count }
+    }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
+        // What no rule is for.
+        if !self.is_for_all() {
+            parts.push(if parts.is_empty() { "all trees".to_owned() } else { "all others".to_owned() });
+        }
+        if let Some(size) = self.size {
+            parts.push(format!("the newest that fit into {}", bytes(size)));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let states: Vec<_> = self.states.iter().map(State::as_str).collect();
+        let which = if states.is_empty() { "trees".to_owned() } else { format!("{} trees", states.join(" and ")) };
+        let name = self.name.0.glob().glob();
+        let named = if name == "*" { String::new() } else { format!(" named {name}") };
+        match (self.age, self.count) {
+            (None, None) => write!(f, "{which}{named} for ever"),
+            (Some(age), None) => write!(f, "{which}{named} for {}", monitor_duration::write(age)),
+            (None, Some(count)) => write!(f, "the newest {count} {which} of each name{named}"),
+            (Some(age), Some(count)) => {
+                write!(f, "the newest {count} {which} of each name{named} for {}", monitor_duration::write(age))
+            }
+        }
+    }
+}
+
+/// Bytes in the largest unit that they fill.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let unit = (0..units.len()).rev().find(|unit| bytes >= 1 << (10 * unit)).unwrap_or(0);
+    let figure = format!("{:.1}", bytes as f64 / f64::from(1 << (10 * unit.min(3))) / if unit == 4 { 1024.0 } else { 1.0 });
+    format!("{} {}", figure.trim_end_matches(".0"), units[unit])
+}
+
+/// A rule as settings have it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    state: Vec<String>,
+    #[serde(default)]
+    age: Option<String>,
+    #[serde(default)]
+    count: Option<u64>,
+}
+
+/// Reads rules: `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`.
+///
+/// # Errors
+/// Which rule is wrong, and how.
+pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
+    #[derive(Deserialize)]
+    struct All {
+        rules: Vec<Written>,
+    }
+    let expected = "expected rules like [{ name = \"nightly*\", state = [\"failed\"], age = \"90d\", count = 100 }]";
+    let all: All = toml::from_str(&format!("rules = {text}")).map_err(|error| format!("{}; {expected}", error.message()))?;
+    let rule = |(place, written): (usize, Written)| {
+        let wrong = |what: String| format!("rule {}: {what}", place + 1);
+        let name = written.name.as_deref().unwrap_or("*");
+        let glob = Glob::new(name).map_err(|error| wrong(format!("name = {name:?}: {}", error.kind())))?;
+        let known = [State::SUCCEEDED, State::FAILED, State::CANCELLED, State::LOST];
+        for state in &written.state {
+            let is_known = known.iter().any(|known| known.as_str() == state);
+            let near = did_you_mean(state, known.iter().map(State::as_str));
+            if !is_known && !near.is_empty() {
+                return Err(wrong(format!("state = {state:?}: there is no such outcome{near}")));
+            }
+            if [State::RUNNING, State::PENDING].iter().any(|open| open.as_str() == state) {
+                return Err(wrong(format!("state = {state:?}: what has not ended is always kept")));
+            }
+            if state.is_empty() {
+                let known: Vec<_> = known.iter().map(State::as_str).collect();
+                return Err(wrong(format!("state = \"\": expected an outcome, like {}", known.join(", "))));
+            }
+            if !is_known {
+                tracing::warn!("retention: rule {} is for trees whose root ended as {state:?}, an outcome of a program's own", place + 1);
+            }
+        }
+        let age = written
+            .age
+            .as_deref()
+            .map(|age| monitor_duration::read_positive(age).map_err(|expected| wrong(format!("age: {age:?}: {expected}"))))
+            .transpose()?;
+        Ok(Rule {
+            name: Pattern(glob.compile_matcher()),
+            states: written.state.iter().map(|state| State::from(state.as_str())).collect(),
+            age,
+            count: written.count,
+        })
+    };
+    all.rules.into_iter().enumerate().map(rule).collect()
+}
+
+/// Writes rules as [`read_rules`] reads them.
+pub fn show_rules(rules: &[Rule]) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let rule = |rule: &Rule| {
+        let mut parts = vec![format!("name = {}", quoted(rule.name.0.glob().glob()))];
+        if !rule.states.is_empty() {
+            let states: Vec<_> = rule.states.iter().map(|state| quoted(state.as_str())).collect();
+            parts.push(format!("state = [{}]", states.join(", ")));
+        }
+        parts.extend(rule.age.map(|age| format!("age = {}", quoted(&monitor_duration::write(age)))));
+        parts.extend(rule.count.map(|count| format!("count = {count}")));
+        format!("{{ {} }}", parts.join(", "))
+    };
+    let rules: Vec<_> = rules.iter().map(rule).collect();
+    if rules.is_empty() { String::new() } else { format!("[{}]", rules.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn the_first_rule_that_is_for_a_tree_decides() {
+        let rules =
+            r#"[{ name = "nightly*", state = ["failed"], age = "90d" }, { name = "nightly*", count = 5 }, { name = "{tmp,test} ?" }]"#;
+        let retention = Retention::new(read_rules(rules).unwrap(), Some(DAY), Some(7 * DAY), None, Some(3 << 30));
+        for (name, state, expected) in [
+            ("nightly build", State::FAILED, 0),
+            ("nightly", State::SUCCEEDED, 1),
+            ("tmp 1", State::FAILED, 2),
+            ("tmp 12", State::FAILED, 3),
+            ("other", State::LOST, 3),
+            ("other", State::CANCELLED, 4),
+            ("", State::from("skipped"), 4),
+        ] {
+            assert_eq!(retention.rule_of(name, &state), Some(expected), "{name} {state}");
+        }
+        assert_eq!(
+            retention.to_string(),
+            "failed trees named nightly* for 90d; the newest 5 trees of each name named nightly*; trees named {tmp,test} ? for ever; \
+             failed and lost trees for 7d; trees for 1d; the newest that fit into 3 GiB"
+        );
+        assert!(!retention.keeps_all());
+    }
+
+    #[test]
+    fn without_limits_all_is_kept() {
+        let retention = Retention::new(Vec::new(), None, None, None, None);
+        assert!(retention.keeps_all());
+        assert_eq!(retention.to_string(), "all trees");
+        assert_eq!(Retention::new(Vec::new(), None, Some(DAY), None, None).to_string(), "failed and lost trees for 1d; all others");
+    }
+
+    #[test]
+    fn rules_are_read_as_they_are_shown() {
+        let text = r#"[{ name = "a \"b\" *", state = ["failed", "lost"], age = "90d", count = 100 }, { name = "*", age = "12h" }]"#;
+        let shown = show_rules(&read_rules(text).unwrap());
+        assert_eq!(shown, show_rules(&read_rules(&shown).unwrap()));
+        assert!(shown.contains("count = 100") && shown.contains("12h"), "{shown}");
+    }
+
+    #[test]
+    fn an_outcome_of_a_programs_own_may_have_a_rule() {
+        let rules = read_rules("[{ state = [\"skipped\", \"blocked\"], age = \"1d\" }]").unwrap();
+        assert_eq!(rules[0].states, [State::from("skipped"), State::from("blocked")]);
+    }
+
+    #[test]
+    fn what_is_no_rule_is_named() {
+        for (text, words) in [
+            ("", "expected rules like"),
+            ("[1]", "expected rules like"),
+            ("[{ named = \"x\" }]", "named"),
+            ("[{ count = -1 }]", "expected rules like"),
+            ("[{ age = \"1d\" }, { age = \"long\" }]", "rule 2: age: \"long\": expected a duration"),
+            ("[{ name = \"[\" }]", "rule 1: name = \"[\""),
+            ("[{ state = [\"running\"] }]", "what has not ended is always kept"),
+            ("[{ state = [\"\"] }]", "expected an outcome"),
+            ("[{ state = [\"lost\", \"faild\"] }]", "rule 1: state = \"faild\": there is no such outcome; did you mean failed?"),
+            ("[{ state = [\"Failed\"] }]", "did you mean failed?"),
+            ("[{ state = [\"success\"] }]", "did you mean succeeded?"),
+            ("[{ state = [\"canceled\"] }]", "did you mean cancelled?"),
+            ("[{ state = [\"lots\"] }]", "did you mean lost?"),
+        ] {
+            let error = read_rules(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What like messages share.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+/// At most so many characters of a message tell it from others.
+const MAX_CHARS: usize = 200;
+
+/// What differs from one message to the next: what stands in quotes, UUIDs, hexadecimal words, numbers.
+static VARYING: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?x) "[^"]*" | `[^`]*` | (?<before>^|[\s(\[=:,])'[^']*'
+        | \b [0-9a-fA-F]{8} (-[0-9a-fA-F]{4}){3} -[0-9a-fA-F]{12} \b
+        | \b 0x[0-9a-fA-F]+ \b | \b (?<word>[0-9a-fA-F]{7,}) \b
+        | [0-9]+ ([.,:][0-9]+)*"#,
+    )
+    .expect("a pattern that is tested")
+});
+
+/// A message with what varies replaced by `…`. It is in the file, so a change tells like failures of before and after apart.
+pub fn shape(message: &str) -> Cow<'_, str> {
+    let end = message.char_indices().nth(MAX_CHARS).map_or(message.len(), |(end, _)| end);
+    VARYING.replace_all(&message[..end], |found: &Captures<'_>| {
+        let text = &found[0];
+        if let Some(before) = found.name("before") {
+            return format!("{}'…'", before.as_str());
+        }
+        if found.name("word").is_some_and(|word| !word.as_str().contains(|c: char| c.is_ascii_digit())) {
+            return text.to_owned();
+        }
+        match text.as_bytes()[0] {
+            quote @ (b'"' | b'`') => format!("{0}…{0}", char::from(quote)),
+            _ => "…".to_owned(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_ids_and_quotes_are_left_out() {
+        for (message, expected) in [
+            ("order 4711 not found", "order … not found"),
+            ("no file \"a b.txt\" in `src`", "no file \"…\" in `…`"),
+            ("can't open 'x y', it isn't there", "can't open '…', it isn't there"),
+            ("at 0x7ffe12ab: bad", "at …: bad"),
+            ("request 3f2b8c1e-9d4a-4c1f-8a52-0123456789ab failed", "request … failed"),
+            ("commit 87d18d4c is gone, defaced too", "commit … is gone, defaced too"),
+            ("took 12:33:01.5, limit 3.14", "took …, limit …"),
+            ("订单 8823 超时", "订单 … 超时"),
+            ("", ""),
+        ] {
+            assert_eq!(shape(message), expected, "{message}");
+        }
+        assert_eq!(shape(&"ä".repeat(300)), "ä".repeat(200));
+    }
+}
