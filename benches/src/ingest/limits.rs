@@ -37,7 +37,7 @@ pub(crate) struct Speed {
 }
 
 /// The tables and indexes of the server.
-const SCHEMA: &str = include_str!("../../../crates/monitor-server/src/store/sqlite/schema.sql");
+const SCHEMA: &str = include_str!("../../../crates/monitor-store-sqlite/src/schema.sql");
 /// About so many events become one transaction.
 const EVENTS_PER_TRANSACTION: usize = 10_000;
 const SUCCEEDED: i64 = 0;

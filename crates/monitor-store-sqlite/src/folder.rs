@@ -38,6 +38,9 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
 }
 
 /// Says into the lock file where the one who holds it serves.
+///
+/// # Errors
+/// If the file can't be written.
 pub fn serve_at(folder: &Path, url: &str) -> io::Result<()> {
     std::fs::write(folder.join(LOCK), url)
 }
@@ -86,6 +89,9 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
 }
 
 /// Opens a file, made if need be, that its owner alone can read.
+///
+/// # Errors
+/// If the file can't be opened.
 pub fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -95,6 +101,9 @@ pub fn open_private(path: &Path) -> io::Result<File> {
 }
 
 /// Writes a file that its owner alone can read. Whoever reads it finds the old text or the whole new one, also after a crash.
+///
+/// # Errors
+/// If the file can't be written.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -108,6 +117,9 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Makes a folder that its owner alone can enter, unless it is there.
+///
+/// # Errors
+/// If the folder can neither be made nor be used.
 pub fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

@@ -36,6 +36,9 @@ pub struct SubjectFile {
 
 impl SubjectFile {
     /// Opens the file in a data folder; makes both if need be, readable by their owner alone, and brings older tables up to date.
+    ///
+    /// # Errors
+    /// If the file can't be opened, is damaged, or has a schema that is newer or unknown.
     pub fn open(folder: &Path, name: &str, schema: &Schema) -> Result<Self, StoreError> {
         let path = folder.join(name);
         let disk = |action, path: &Path| {
@@ -56,16 +59,25 @@ impl SubjectFile {
     }
 
     /// Reads.
+    ///
+    /// # Errors
+    /// If the database fails.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|source| failed("read", source))
     }
 
     /// Writes in one transaction, which is on the disk at its end. On a full disk `write` is called again with a part of the reserve.
+    ///
+    /// # Errors
+    /// If the database fails, or the disk is full.
     pub fn write<T>(&self, write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.write_by(Durability::Machine, write)
     }
 
     /// Writes in one transaction. On a full disk `write` is called again with a part of the reserve.
+    ///
+    /// # Errors
+    /// If the database fails, or the disk is full.
     pub fn write_by<T>(&self, durability: Durability, mut write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let synchronous = match durability {
@@ -95,6 +107,9 @@ impl SubjectFile {
     }
 
     /// A number that differs whenever something was written since it was asked for the last time, by whichever program.
+    ///
+    /// # Errors
+    /// If the database fails.
     pub fn version(&self) -> Result<u64, StoreError> {
         // It differs whenever another connection has committed, and all that is written here is written by another connection.
         let version: i64 = self.read(|reader| reader.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))?;

@@ -174,6 +174,9 @@ pub struct TaskRow {
 
 impl TaskRow {
     /// The task after a change that somebody asks for; none if it is so already.
+    ///
+    /// # Errors
+    /// The reason for which the change is refused.
     pub fn edited(row: Option<&Self>, change: &TaskChange, now_us: u64) -> Result<Option<Self>, Refused> {
         let there = row.filter(|row| row.status != BatchStatus::DELETED);
         if let Some(agent) = there.and_then(|row| row.agent.as_ref())

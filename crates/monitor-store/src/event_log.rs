@@ -128,6 +128,9 @@ pub fn write<'a>(batches: impl ExactSizeIterator<Item = &'a [u8]>, own: &[&Event
 
 impl Logged {
     /// Reads a piece of the events from number `first_seq` to `last_seq`.
+    ///
+    /// # Errors
+    /// If the piece is damaged.
     pub fn read(piece: &[u8], first_seq: u64, last_seq: u64) -> Result<Self, Malformed> {
         let mut from = Reader::new(piece);
         if from.byte()? != VERSION {

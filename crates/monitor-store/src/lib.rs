@@ -16,7 +16,7 @@ pub mod heartbeat;
 pub mod housekeeping;
 mod intake;
 #[cfg(any(test, feature = "testing"))]
-#[allow(missing_docs, reason = "tests")]
+#[allow(missing_docs, clippy::return_self_not_must_use, reason = "tests")]
 pub mod memory;
 pub mod native;
 pub mod packed;
@@ -26,7 +26,7 @@ pub mod retention;
 pub mod shape;
 pub mod signs;
 #[cfg(any(test, feature = "testing"))]
-#[allow(missing_docs, reason = "tests")]
+#[allow(missing_docs, clippy::assigning_clones, clippy::missing_errors_doc, reason = "tests")]
 pub mod suite;
 #[cfg(any(test, feature = "testing"))]
 #[path = "../../monitor-state/tests/support/mod.rs"]

@@ -98,6 +98,9 @@ pub fn make_room_to_start(folder: &Path) {
 }
 
 /// Does `write`, again with a part of the reserves as long as it fails because the disk of the data folder is full.
+///
+/// # Errors
+/// The error of the action, if it fails with the reserve, too.
 pub fn with_reserve<T, E>(
     folder: &Path,
     reserve: Reserve,

@@ -79,6 +79,9 @@ impl Packed {
 }
 
 /// Cuts an event; or says about how many bytes it takes all the same, if that is more than it may.
+///
+/// # Errors
+/// The event's size in bytes, if it is larger than the limit.
 pub fn fit(event: &mut Event, limits: &Limits) -> Result<(), usize> {
     cut_event(event, limits);
     let size = size::of_event(event);

@@ -40,6 +40,9 @@ fn compress_by(kept: &mut Option<zstd::bulk::Compressor<'static>>, level: i32, p
 
 /// Reads what [`compress`] wrote and that is said to have been so many bytes. Neither is believed: it takes no more memory than comes out,
 /// but for a little.
+///
+/// # Errors
+/// If the bytes are damaged.
 pub fn decompress(compressed: &[u8], bytes: usize) -> Result<Vec<u8>, Malformed> {
     thread_local! {
         /// Made once, for it takes longer to make than most facts to decompress.

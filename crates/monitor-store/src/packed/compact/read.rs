@@ -19,6 +19,7 @@ pub struct Malformed(pub &'static str);
 /// Takes apart what the writer put together.
 pub struct Reader<'a>(&'a [u8]);
 
+#[allow(clippy::missing_errors_doc, reason = "each fails if the bytes are not what was written")]
 impl<'a> Reader<'a> {
     /// Begins at the first of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
@@ -115,6 +116,9 @@ impl<'a> Reader<'a> {
 }
 
 /// Reads what [`write`](super::write()) wrote. Of the worker there is only the id.
+///
+/// # Errors
+/// If the bytes are damaged.
 pub fn read(bytes: &[u8]) -> Result<Packed, Malformed> {
     let mut from = Reader::new(bytes);
     let worker = WorkerRef { id: from.worker()?, hostname: String::new(), pid: 0, program: String::new() };
