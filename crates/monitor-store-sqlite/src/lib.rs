@@ -163,7 +163,7 @@ impl SqliteStore {
         })
     }
 
-    /// Refuses batches while fewer bytes are free on the disk, as [`Intake::look`](super::Intake::look) tells; by default 256 MiB, or a tenth of a small disk.
+    /// Refuses batches while fewer bytes are free on the disk, as [`Intake::look`] tells; by default 256 MiB, or a tenth of a small disk.
     #[must_use]
     pub fn keep_free(mut self, least: Option<u64>) -> Self {
         self.space.keep(least);

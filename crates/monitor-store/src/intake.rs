@@ -6,7 +6,7 @@ use super::{AlertsChange, Changes, HeartbeatEdit, MissedPing, RootKey, StoreErro
 use crate::packed::Packed;
 
 /// Takes what happened. Every method blocks, and is durable once it returns. One caller at a time, so that the changes of all are told in
-/// the order of their numbers: the writer of [`crate::ingest`].
+/// the order of their numbers: the writer of the server.
 ///
 /// `now_us` is the server's clock.
 ///
