@@ -14,17 +14,17 @@ use crate::alerts::{
 use crate::batch::run_of;
 use crate::signs::{self, Watched};
 
-/// All that is kept of alerts.
+/// All data about signs and alerts.
 #[derive(Default)]
 pub(super) struct Alerts {
     pub(super) watched: Watched,
-    /// Names that rules ask for whose last sign was good.
+    /// Watched process names whose last sign was a success.
     well: Vec<String>,
     signs: Vec<Sign>,
     last_sign: u64,
-    /// Agents, the worker that each was last, and whether it isn't heard of.
+    /// Agents by name, each with its latest worker, and true if that worker is lost.
     agents: BTreeMap<String, (WorkerId, bool)>,
-    /// Programs on hosts that were lost with work open.
+    /// Names (program and host) of workers that were lost with open processes.
     lost_workers: BTreeSet<String>,
     cursor: u64,
     entries: BTreeMap<Key, Entry>,
@@ -32,7 +32,7 @@ pub(super) struct Alerts {
     all: BTreeMap<u64, Alert>,
     notes: Vec<Note>,
     deliveries: Vec<Delivery>,
-    /// Tasks that alerts start, when each is to be asked for, and what became of it.
+    /// Tasks that alerts start, each with the time of the next attempt and its state.
     follow_ups: Vec<(FollowUp, u64, DeliveryState)>,
     hushes: Vec<Hush>,
     rules: BTreeMap<String, StoredRule>,
@@ -51,7 +51,7 @@ impl Alerts {
         self.signs.push(Sign { seq: self.last_sign, ..sign });
     }
 
-    /// An agent has told something.
+    /// Records that an agent sent an event from `worker`. If the agent was lost, adds the sign of its return.
     pub(super) fn hear_of_agent(&mut self, agent: &str, worker: WorkerId, now_us: u64) {
         let was_away = self.agents.insert(agent.to_owned(), (worker, false)).is_some_and(|(_, is_away)| is_away);
         if was_away {
@@ -59,20 +59,20 @@ impl Alerts {
         }
     }
 
-    /// A worker of these names is there: one that was lost is found.
+    /// Adds the sign of a return if a worker of this program and host was recorded as lost.
     pub(super) fn find_worker(&mut self, program: &str, host: &str, now_us: u64) {
         if self.lost_workers.remove(&signs::worker_name(program, host)) {
             self.sign(signs::of_worker(program, host, 0, true, now_us));
         }
     }
 
-    /// A worker of these names is lost with so many processes open.
+    /// Records the loss of a worker with `open` open processes, and adds its sign.
     pub(super) fn lose_worker(&mut self, program: &str, host: &str, open: u64, now_us: u64) {
         self.lost_workers.insert(signs::worker_name(program, host));
         self.sign(signs::of_worker(program, host, open, false, now_us));
     }
 
-    /// A worker is lost. Returns true if it was an agent.
+    /// Marks the agents that ran as a lost worker as lost, and adds their signs. Returns true if there are any.
     pub(super) fn lose(&mut self, worker: WorkerId, now_us: u64) -> bool {
         let lost = self.agents.iter_mut().filter(|(_, (of, is_away))| *of == worker && !*is_away);
         let names: Vec<String> = lost
@@ -87,7 +87,7 @@ impl Alerts {
         !names.is_empty()
     }
 
-    /// When an alert about a task last happened.
+    /// Returns the time of the latest occurrence of an alert about a task.
     pub(super) fn last_warning_us(&self, task: &str) -> Option<u64> {
         let is_of = |alert: &&Alert| alert.subject.kind == SubjectKind::Task && alert.subject.name == task;
         self.all.values().filter(is_of).map(|alert| alert.last_us).max()
@@ -100,7 +100,8 @@ impl Alerts {
 }
 
 impl State {
-    /// Notes the sign of a process whose state has changed. Returns true if it is one.
+    /// Adds the signs of a process whose state has changed. Returns true if the process is a run or has a watched name, and its new state
+    /// counts for alerts.
     pub(super) fn sign_of_process(&mut self, process: &Process, before: Option<&ProcessState>, now_us: u64) -> bool {
         if before == Some(&process.state) {
             return false;
@@ -140,7 +141,7 @@ impl State {
         true
     }
 
-    /// Notes the sign of a process that takes longer than its timeout.
+    /// Adds the sign of a process that exceeds its timeout, if it is a run or has a watched name.
     pub(super) fn sign_of_overdue(&mut self, process: &Process, limit_us: u64, now_us: u64) {
         let run = run_of(process);
         if run.is_none() && !self.alerts.watched.has(&process.name) {
@@ -150,7 +151,7 @@ impl State {
         self.alerts.sign(signs::of_overdue(process, true, limit_us * 1_000, definition.as_ref(), now_us));
     }
 
-    /// Notes the sign of an event.
+    /// Adds the signs of an event that is about an agent, a task or a notification.
     pub(super) fn sign_of_event(&mut self, event: &Event, sender: WorkerId, now_us: u64) {
         if let Some(agent) = signs::agent_of(event) {
             self.alerts.hear_of_agent(agent, sender, now_us);

@@ -1,4 +1,4 @@
-//! Batch tasks, their runs and what agents told of them.
+//! Batch tasks, their runs, and the events that agents send about them.
 
 use std::collections::BTreeMap;
 
@@ -18,24 +18,24 @@ use crate::batch::{
 use crate::signs::{LONG_PAUSE_US, PAST, of_pause};
 use crate::{BatchQueries, BatchRunsQuery, BatchTasksQuery, Definition, Refused, StoreError, TaskChange, TasksChanged};
 
-/// A decision by its task, first and last due time, agent, and what and why.
+/// Key of a decision: task, first and last due time, agent, `what` and `reason`.
 type DecisionKey = (String, u64, u64, String, String, String);
 
-/// All that is kept of batch tasks.
+/// All data about batch tasks.
 #[derive(Default)]
 pub(super) struct Batch {
-    /// Tasks by name, each with the number of its last change.
+    /// Tasks by name, each with the revision of its last change.
     tasks: BTreeMap<String, (u64, TaskRow)>,
     versions: BTreeMap<(String, u64), BatchVersion>,
     runs: BTreeMap<(String, u64, String), BatchRun>,
     decisions: BTreeMap<DecisionKey, BatchDecision>,
     agents: BTreeMap<String, BatchAgent>,
-    /// Paused tasks that were told of: true once their pause was over.
+    /// Tasks whose long pause was reported. True if the end of the pause was reported too.
     told_pauses: BTreeMap<String, bool>,
 }
 
 impl Batch {
-    /// Changes all of these tasks or none. Returns the events that tell of it.
+    /// Applies all changes or none. Returns the versions of the tasks or the refusal, and the events about the changes.
     pub(super) fn change(&mut self, changes: &[TaskChange], heartbeats: &Heartbeats, now_us: u64) -> (TasksChanged, Vec<Event>) {
         let mut edited = Vec::new();
         for change in changes {
@@ -59,17 +59,15 @@ impl Batch {
         (Ok(versions), events)
     }
 
-    /// The definition of a task.
     pub(super) fn definition(&self, task: &str) -> Option<Definition> {
         self.tasks.get(task).map(|(_, row)| row.definition.clone())
     }
 
-    /// The status of a task.
     pub(super) fn status(&self, task: &str) -> Option<BatchStatus> {
         self.tasks.get(task).map(|(_, row)| row.status.clone())
     }
 
-    /// The signs of tasks that are paused for long, and of those whose long pause is over, each once.
+    /// Returns a sign for each task whose pause has become long, and for each long pause that is over. Each is returned once.
     pub(super) fn long_pauses(&mut self, now_us: u64) -> Vec<Sign> {
         let mut signs = Vec::new();
         for (_, row) in self.tasks.values().filter(|(_, row)| row.status == BatchStatus::PAUSED) {
@@ -84,7 +82,7 @@ impl Batch {
         signs
     }
 
-    /// What the last runs of a task took that ended well, in nanoseconds, without this one.
+    /// Returns the durations of the last successful runs of a task without `run`, latest due time first, in nanoseconds.
     pub(super) fn past_ns(&self, task: &str, run: &str) -> Vec<u64> {
         let is_meant = |of: &&BatchRun| of.task == task && of.run != run && of.outcome == State::SUCCEEDED;
         self.runs.values().rev().filter(is_meant).filter_map(|run| run.elapsed_ns).take(PAST).collect()
@@ -101,7 +99,7 @@ impl Batch {
         self.tasks.insert(row.name.clone(), (revision, row));
     }
 
-    /// Takes what an agent tells.
+    /// Applies an event about a task, an agent's progress, or a decision about due times.
     pub(super) fn take(&mut self, event: &Event, now_us: u64) {
         match event {
             Event::BatchTaskChanged(changed) => {
@@ -126,7 +124,7 @@ impl Batch {
         }
     }
 
-    /// Takes a run.
+    /// Stores a run, and deletes runs of the task that were due more than [`KEPT_US`] before it.
     pub(super) fn take_run(&mut self, run: BatchRun) {
         let (task, from) = (run.task.clone(), run.due_us.saturating_sub(KEPT_US));
         self.runs.insert((task.clone(), run.due_us, run.run.clone()), run);

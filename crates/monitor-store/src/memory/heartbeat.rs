@@ -13,7 +13,7 @@ use crate::{HeartbeatEdit, HeartbeatQueries, HeartbeatRow, KeyHash, MissedPing, 
 pub(super) struct Heartbeats(BTreeMap<String, HeartbeatRow>);
 
 impl Heartbeats {
-    /// Changes a heartbeat; false if there is one already, or there is none.
+    /// Applies an edit. Returns false if the heartbeat to add exists already, or the heartbeat to change does not exist.
     pub(super) fn change(&mut self, edit: HeartbeatEdit, now_us: u64) -> bool {
         let name = edit.name().to_owned();
         match edit.of(self.0.get(&name).cloned(), now_us) {
@@ -24,12 +24,12 @@ impl Heartbeats {
         true
     }
 
-    /// Returns true if there is one of this name.
+    /// Returns true if a heartbeat with this name exists.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The events that tell of pings which did not come.
+    /// Returns an event for each ping that is really missing, and notes its due time so that it is reported once.
     pub(super) fn miss(&mut self, missed: &[MissedPing], now_us: u64) -> Vec<Event> {
         let tell = |ping: &MissedPing| {
             let row = self.0.get_mut(&ping.name)?;
@@ -40,7 +40,7 @@ impl Heartbeats {
         missed.iter().filter_map(tell).collect()
     }
 
-    /// Notes the last ping of a heartbeat, if the run is one of its own.
+    /// Updates the time of a heartbeat's last ping if `run` is a ping of it.
     pub(super) fn take_run(&mut self, run: &BatchRun) {
         let Some((name, seen_us)) = ping_of(run) else { return };
         if let Some(row) = self.0.get_mut(name).filter(|row| row.created_us <= seen_us) {

@@ -1,4 +1,4 @@
-//! Keeping house: each chore is one step.
+//! Housekeeping. One step drops all trees that are due for the same reason, or deletes everything else that is too old.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -20,7 +20,7 @@ impl Housekeeping for MemoryStore {
         let mut state = self.state();
         match chore {
             Chore::Trees => {
-                // One reason in a step.
+                // Each step handles one reason.
                 if let Some((reason, numbers)) = due(&state, rules).first() {
                     (tidied.dropped, tidied.more) = (numbers.len(), Some(Turn::Change));
                     tidied.changes = self.drop_trees(&mut state, numbers, reason, rules.now_us);
@@ -42,7 +42,8 @@ impl Housekeeping for MemoryStore {
 }
 
 impl State {
-    /// Forgets the workers that are gone, that were last heard of before this time, and that no tree refers to.
+    /// Removes the workers that were last seen before `before_us`, that may not come back, and that no process, log line or count of
+    /// dropped events of a tree refers to.
     fn forget_workers(&mut self, before_us: u64) {
         let mut used: BTreeSet<WorkerId> = self.all().flat_map(|shown| shown.processes).filter_map(|process| process.worker_id).collect();
         used.extend(self.trees.values().flat_map(|tree| tree.logs.values().flat_map(Log::lines)).map(|line| line.worker_id));
@@ -62,11 +63,11 @@ impl State {
     }
 }
 
-/// The trees that the rules no longer keep, for each reason that there is.
+/// Returns the numbers of the trees that the rules no longer keep, by reason. Reasons without trees are left out.
 fn due(state: &State, rules: &Rules<'_>) -> Vec<(&'static str, Vec<u64>)> {
     let (mut old, mut kept) = (Vec::new(), BTreeMap::<(usize, String), u64>::new());
     let mut surplus = Vec::new();
-    // The newest first, by number.
+    // Newest first, by number: count limits keep the newest trees.
     for number in state.trees.keys().rev() {
         let (tree, Some(shown)) = (&state.trees[number], state.show(*number)) else { continue };
         let is_open = [ProcessState::RUNNING, ProcessState::PENDING, ProcessState::RETRYING].contains(&shown.root.state);

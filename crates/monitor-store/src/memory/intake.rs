@@ -1,4 +1,4 @@
-//! Taking what happened.
+//! Stores events, and changes made by users and by the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::{
     AlertsChange, Changes, HeartbeatEdit, Intake, MissedPing, RootKey, StoreError, Subject, TaskChange, TasksChanged, Watched, signs,
 };
 
-/// How long a worker that never announced itself may say nothing before it counts as offline.
+/// Silence, in microseconds, after which a worker that never announced itself counts as offline if it has no open process.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
-/// Of at most so many processes whose worker was lost, found or went offline the stream tells one by one.
+/// Number of processes that a change of their workers reports one by one. Beyond that, only the trees are reported.
 const MAX_LEFT: usize = 1_000;
-/// How often a worker that drops events is told of, in microseconds.
+/// Minimum time between two signs about dropped events of the same worker, in microseconds.
 const SAID_EVERY_US: u64 = 60_000_000;
-/// Events of the server's own are nobody's.
+/// Sender of the events that the server makes itself.
 const NOBODY: u128 = 1;
 
-/// What is told of an event.
+/// An event that becomes a message of the stream.
 struct Line {
     event: Event,
-    /// Batch and place of the event in it; none if the server made it.
+    /// Index of the batch, and of the event in that batch. `None` if the server made the event.
     of: Option<(usize, usize)>,
     sender: WorkerId,
     about: Subject,
     is_alone: bool,
 }
 
-/// What a transaction has done so far.
+/// A transaction in progress.
 struct Transaction<'a> {
     state: &'a mut State,
     now_us: u64,
@@ -45,9 +45,9 @@ struct Transaction<'a> {
     new_workers: Vec<WorkerId>,
     workers_before: BTreeMap<WorkerId, WorkerStatus>,
     processes_before: BTreeMap<(RootId, ProcessId), ProcessState>,
-    /// Those of them whose start was known: before that, an end is a sign of nothing.
+    /// Processes of `processes_before` with a known start. An end becomes a sign only after the start is known.
     defined_before: BTreeSet<(RootId, ProcessId)>,
-    /// Workers that are lost, and how many processes ran there.
+    /// Workers lost in this transaction that are not agents, each with the number of its open processes.
     lost_workers: Vec<(WorkerId, u64)>,
 }
 
@@ -199,7 +199,7 @@ impl MemoryStore {
         })
     }
 
-    /// Does something, and tells what it changed, as all is afterwards.
+    /// Runs `act` and returns the changes that it made, with models as of the end of the transaction.
     fn transaction(&self, state: &mut State, batches: &[Arc<Packed>], now_us: u64, act: impl FnOnce(&mut Transaction<'_>)) -> Changes {
         let workers_before = state.facts.workers().map(|(id, facts)| (id, facts.status())).collect();
         let processes = state.all().flat_map(|shown| shown.processes);
@@ -226,7 +226,7 @@ impl MemoryStore {
 }
 
 impl Transaction<'_> {
-    /// Takes from a batch what was not taken before.
+    /// Applies the events of a batch that were not applied before.
     fn take(&mut self, place: usize, packed: &Packed) {
         let id = packed.worker.id;
         if !packed.lost {
@@ -335,7 +335,7 @@ impl Transaction<'_> {
         self.state.facts.workers().any(|(of, facts)| of == id && facts.reports_itself())
     }
 
-    /// A worker reports: if it was lost or idle it is found.
+    /// Records that a worker is active. If it was lost or idle, it becomes found.
     fn hear_of(&mut self, id: WorkerId) {
         let now_us = self.now_us;
         let seen = self.seen(id);
@@ -347,7 +347,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// A worker is gone, unless it said so itself.
+    /// Marks a worker as lost if it is online.
     fn lose(&mut self, id: WorkerId) {
         if self.state.facts.worker_status(id) == WorkerStatus::Online {
             let now_us = self.now_us;
@@ -364,14 +364,14 @@ impl Transaction<'_> {
         }
     }
 
-    /// A worker is there: one of its name that was lost is found.
+    /// Ends the recorded loss of workers with the same program and host.
     fn find_worker(&mut self, id: WorkerId) {
         if let Some((program, host)) = self.state.names_of(id) {
             self.state.alerts.find_worker(&program, &host, self.now_us);
         }
     }
 
-    /// Notes the signs of workers that dropped events, each at most once a minute.
+    /// Adds a sign for each worker that dropped events, at most once per worker and minute.
     fn sign_of_drops(&mut self) {
         let now_us = self.now_us;
         for place in 0..self.state.workers.len() {
@@ -387,7 +387,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Takes a worker for lost, or for idle if it never announced itself, that has said nothing for long.
+    /// Marks a worker as lost if its heartbeats have stopped, or as offline if it never announced itself and was silent for [`IDLE_US`].
     fn give_up(&mut self, place: usize, since_us: u64) {
         let Seen { id, last_seen_us, .. } = self.state.workers[place];
         let Some((_, facts)) = self.state.facts.workers().find(|(of, _)| *of == id) else { return };
@@ -409,20 +409,20 @@ impl Transaction<'_> {
         }
     }
 
-    /// The time of the next loss or find: later than the one before, for the latest decides.
+    /// Returns the time for the next loss or find. It is later than the previous one, because the latest decides.
     fn change_us(&self, id: WorkerId) -> u64 {
         let judged = self.state.facts.workers().find(|(of, _)| *of == id).and_then(|(_, facts)| facts.judged_us());
         judged.map_or(self.now_us, |before| self.now_us.max(before.saturating_add(1)))
     }
 
-    /// Takes an event about a worker that the server makes itself.
+    /// Applies an event about a worker that the server makes itself.
     fn push_about(&mut self, id: WorkerId, event: Event) {
         self.state.facts.apply(0, id, &event);
         let about = Subject { worker_id: Some(id), ..Subject::default() };
         self.lines.push(Line { event, of: None, sender: id, about, is_alone: true });
     }
 
-    /// Takes an event about trees that the server makes itself.
+    /// Adds an event about trees that the server makes itself.
     fn push_own(&mut self, event_type: &str, fields: serde_json::Value, about: Subject) {
         let serde_json::Value::Object(mut fields) = fields else { unreachable!("events are objects") };
         fields.insert("type".to_owned(), event_type.into());
@@ -430,10 +430,10 @@ impl Transaction<'_> {
         self.push(Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields }), about);
     }
 
-    /// Takes the runs of batch tasks that there are. Those whose trees were dropped stay as they were.
+    /// Adds the signs of all processes and updates the stored runs of batch tasks. Runs of dropped trees stay unchanged.
     fn settle_runs(&mut self) {
         let mut runs: Vec<Process> = self.state.all().flat_map(|shown| shown.processes).collect();
-        // Signs are noted in the order of the ends.
+        // Signs are added in the order of the ends.
         runs.sort_by_key(|process| process.ended_us);
         let mut signed_lost = Vec::new();
         for process in &runs {
@@ -460,7 +460,7 @@ impl Transaction<'_> {
         self.lines.push(Line { event, of: None, sender, about, is_alone: true });
     }
 
-    /// Tells of the processes that no event named, and that a change of their worker changed.
+    /// Adds a line for each process that changed with its worker and that no event names. See [`MAX_LEFT`].
     fn tell_left(&mut self) {
         let named: Vec<_> = self.lines.iter().filter_map(|line| line.about.root_id.zip(line.about.process_id)).collect();
         let mut changed: Vec<WorkerId> = Vec::new();
@@ -502,7 +502,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// What is told of each line, as all is after the transaction.
+    /// Returns the stream messages of all lines, with models as of the end of the transaction.
     fn messages(&mut self) -> Vec<StreamMessage> {
         let (mut trees, mut workers) = (BTreeMap::new(), BTreeMap::new());
         for line in &mut self.lines {
@@ -545,7 +545,7 @@ impl State {
         self.trees.entry(number).or_insert_with(new)
     }
 
-    /// The processes of a tree that are overdue and were not told of so far, and their limits.
+    /// Returns the processes of a tree that have become overdue: tree number, process and limit in microseconds.
     fn overdue_of(&self, shown: super::trees::Shown, now_us: u64) -> Vec<(u64, Process, u64)> {
         let (number, overdue) = (shown.root.number, &self.trees[&shown.root.number].overdue);
         let due = |process: Process| {
@@ -577,14 +577,14 @@ impl State {
 }
 
 impl MemoryStore {
-    /// Keeps the log of events as small as it may be.
+    /// Deletes the oldest pieces of the event log until it fits its size limit.
     fn trim_bytes(&self, state: &mut State) {
         while !state.pieces.is_empty() && state.pieces.iter().map(|piece| piece.bytes.len() as u64).sum::<u64>() > self.keep_events.bytes {
             state.pieces.remove(0);
         }
     }
 
-    /// Deletes what is too old or too much of the log of events.
+    /// Deletes the pieces of the event log that exceed its age or size limit.
     pub(super) fn trim(&self, state: &mut State, now_us: u64) {
         let before_us = now_us.saturating_sub(u64::try_from(self.keep_events.age.as_micros()).unwrap_or(u64::MAX));
         state.pieces.retain(|piece| piece.at_us >= before_us);

@@ -1,14 +1,14 @@
-//! What processes said: of each the first lines and the last.
+//! Logs of processes. The first and the last lines of each log are kept.
 
 use monitor_wire::{LogEntry, LogGap, LogsPage};
 
 use super::{MemoryStore, contains, page_of};
 use crate::{LogsQuery, RootKey, StoreError};
 
-/// A page holds about so much text at most.
+/// Approximate limit for the messages of a page, in bytes. Only the first page observes it.
 const BYTES: usize = 8 << 20;
 
-/// The log of a process.
+/// The log of a process: its first and last lines, and the number of lines missing between them.
 #[derive(Default)]
 pub(super) struct Log {
     first: Vec<LogEntry>,
@@ -16,13 +16,13 @@ pub(super) struct Log {
     missing: u64,
 }
 
-/// The order of lines of a process.
+/// Returns the sort key of a line in the log of its process.
 fn place(entry: &LogEntry) -> (u64, u128, u64) {
     (entry.time_us, entry.worker_id.get(), entry.number)
 }
 
 impl Log {
-    /// Adds a line. As many are kept at either end; once lines are missing, no more than there are at the beginning.
+    /// Adds a line. Keeps up to `keep` lines at each end. Once lines are missing, the first part no longer grows.
     pub(super) fn add(&mut self, entry: LogEntry, keep: usize) {
         let is_first = self.missing == 0 || self.first.last().is_some_and(|last| place(&entry) < place(last));
         let is_last = self.last.first().is_some_and(|first| place(&entry) > place(first));
@@ -71,7 +71,7 @@ impl MemoryStore {
             None => tree.logs.values().collect(),
         };
         let mut lines: Vec<LogEntry> = logs.iter().flat_map(|log| log.lines()).cloned().collect();
-        // Workers are places in the order in which they were heard of, so that a cursor is of numbers.
+        // Cursors consist of numbers, so a worker is represented by its index in `state.workers`.
         let at = |entry: &LogEntry| {
             let worker = state.workers.iter().position(|seen| seen.id == entry.worker_id).unwrap_or_default() as u64;
             [entry.time_us, entry.process_id.get(), worker, entry.number]

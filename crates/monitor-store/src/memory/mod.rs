@@ -1,5 +1,5 @@
-//! A store in memory, as simple as it can be: the fold of all that was said, and every answer worked out anew from it. It passes the
-//! suite of all stores, and serves tests of what stands above them.
+//! An in-memory store for tests, kept as simple as possible. It folds all events and computes every answer anew. It passes the same
+//! suite as every other store, and tests of the crates above the store use it.
 
 mod alerts;
 mod batch;
@@ -20,14 +20,14 @@ use monitor_wire::{Dropped, ProcessId, RootId, Worker, WorkerId, WorkerTasks};
 
 use super::{KeepEvents, StoreError};
 
-/// Keeps what it takes until the last store of the same memory is gone.
+/// In-memory store. Its data belongs to a [`Memory`] and outlives the store as long as a clone of that exists.
 pub struct MemoryStore {
     memory: Memory,
     keep_logs: usize,
     keep_events: KeepEvents,
 }
 
-/// What a store leaves to the next one that is opened.
+/// Data of a [`MemoryStore`]. Opening another store on the same `Memory` simulates a restart.
 #[derive(Clone, Default)]
 pub struct Memory(Arc<Mutex<State>>);
 
@@ -36,13 +36,13 @@ struct State {
     facts: Facts,
     /// Number of the newest change.
     seq: u64,
-    /// How many events were taken.
+    /// Number of events stored.
     events: u64,
     /// Trees by their numbers.
     trees: BTreeMap<u64, Tree>,
     numbers: BTreeMap<RootId, u64>,
     last_number: u64,
-    /// Workers in the order in which they were first heard of.
+    /// Workers, ordered by when they were first seen.
     workers: Vec<Seen>,
     pieces: Vec<Piece>,
     cursors: BTreeMap<String, u64>,
@@ -53,27 +53,27 @@ struct State {
 
 struct Tree {
     id: RootId,
-    /// When something of it came last, by the server's clock.
+    /// Server time at which the last event about the tree arrived, in Unix microseconds.
     heard_us: u64,
     is_pinned: bool,
     overdue: Vec<ProcessId>,
     logs: BTreeMap<ProcessId, logs::Log>,
 }
 
-/// What the server knows of a worker beside what was said.
+/// Data about a worker that is not part of the facts.
 struct Seen {
     id: WorkerId,
     last_seen_us: u64,
-    /// By how much its clock is behind the server's.
+    /// Microseconds by which the worker's clock is behind the server's: the smallest difference between sending and arrival of a batch.
     lag_us: Option<i64>,
     dropped: BTreeMap<(String, String, Option<RootId>), u64>,
-    /// Events dropped since somebody was told of it, and when that was.
+    /// Number of events dropped since the last sign about dropped events of this worker. `said_us` is the time of that sign.
     unsaid: u64,
     said_us: Option<u64>,
     events: BTreeMap<String, u64>,
 }
 
-/// A piece of the log of events.
+/// A piece of the event log: a transaction with the sequence numbers `first` to `last`.
 struct Piece {
     first: u64,
     last: u64,
@@ -82,12 +82,12 @@ struct Piece {
 }
 
 impl MemoryStore {
-    /// A store of what this memory has.
+    /// Opens a store on `memory`.
     pub fn open(memory: &Memory) -> Self {
         Self { memory: memory.clone(), keep_logs: crate::LOGS_KEPT, keep_events: KeepEvents::DEFAULT }
     }
 
-    /// Keeps so many of the first lines of every process's log, and as many of the last.
+    /// Sets the number of lines to keep at the beginning and at the end of each process's log.
     pub fn keep_logs(self, keep_logs: usize) -> Self {
         Self { keep_logs, ..self }
     }
@@ -105,7 +105,7 @@ impl State {
         }
     }
 
-    /// A worker as lists show it.
+    /// Returns a worker in the form that lists show, or `None` if there are no facts about it.
     fn worker(&self, seen: &Seen) -> Option<Worker> {
         let (_, facts) = self.facts.workers().find(|(id, _)| *id == seen.id)?;
         let dropped = seen.dropped.iter().map(|((event_type, reason, root_id), count)| Dropped {
@@ -127,13 +127,13 @@ impl State {
         ))
     }
 
-    /// How many processes are open at a worker.
-    /// Names of a worker's program and host.
+    /// Returns the program and the host of a worker.
     fn names_of(&self, worker: WorkerId) -> Option<(String, String)> {
         let (_, facts) = self.facts.workers().find(|(id, _)| *id == worker)?;
         Some((facts.program().to_owned(), facts.hostname().to_owned()))
     }
 
+    /// Returns the number of processes that are open at a worker.
     fn open_at(&self, worker: WorkerId) -> usize {
         let processes = self.trees.values().flat_map(|tree| self.ids(tree.id).into_iter().map(|id| (tree.id, id)));
         processes.filter(|(root, id)| self.facts.process(*root, *id).is_some_and(|facts| facts.open_at().contains(&worker))).count()
@@ -144,14 +144,14 @@ impl State {
     }
 }
 
-/// A cursor of numbers with points between them.
+/// Parses a cursor: `N` numbers separated by points.
 fn place_of<const N: usize>(cursor: &str) -> Result<[u64; N], StoreError> {
     let malformed = || StoreError::Cursor { cursor: cursor.to_owned() };
     let numbers: Vec<u64> = cursor.split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?;
     numbers.try_into().map_err(|_| malformed())
 }
 
-/// A page of what is listed: at most `limit` behind a place, and the place of the last one if there are more.
+/// Returns up to `limit` items after the cursor, and the cursor of the next page if there are more items.
 fn page_of<T, const N: usize>(
     all: Vec<T>,
     limit: usize,
@@ -167,7 +167,7 @@ fn page_of<T, const N: usize>(
     Ok((rest, next))
 }
 
-/// Returns true if a text contains another in any case.
+/// Returns true if `text` contains `part`, ignoring case.
 fn contains(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
 }

@@ -1,4 +1,4 @@
-//! Answers, each worked out anew.
+//! Queries. Each answer is computed from all facts.
 
 use monitor_state::WorkerStatus;
 use monitor_wire::{
@@ -13,7 +13,7 @@ use crate::{
     RootKey, RootSort, RootsQuery, SeriesQuery, Standing, StatsQuery, StoreError, Subject, TreeColumns,
 };
 
-/// So many of a name's roots are listed.
+/// Maximum number of roots listed per name.
 const MARKS: usize = 30;
 
 impl Queries for MemoryStore {
@@ -305,7 +305,7 @@ impl MemoryStore {
 }
 
 impl State {
-    /// All processes with their places, newest first within a tree, and newest trees first.
+    /// Returns all processes with their positions: newest trees first, and newest processes first within a tree.
     fn listed(&self) -> Vec<([u64; 3], Process)> {
         let of = |shown: Shown| {
             let at = |process: &Process| self.facts.process(process.root_id, process.id).expect("it is shown").at_us();
@@ -317,7 +317,7 @@ impl State {
         listed
     }
 
-    /// What all workers together dropped of some trees, each sum at most so great.
+    /// Sums the dropped events of all workers by event type and reason, for the trees that `is_of` selects. Sums are limited to `most`.
     fn dropped(&self, is_of: impl Fn(Option<RootId>) -> bool, most: u64) -> Vec<Dropped> {
         let mut sums = std::collections::BTreeMap::<(String, String), (Option<RootId>, u64)>::new();
         for ((event_type, reason, root), count) in self.workers.iter().flat_map(|seen| &seen.dropped).filter(|((.., root), _)| is_of(*root))
@@ -330,7 +330,7 @@ impl State {
     }
 }
 
-/// Returns true if a root is one of those that are listed.
+/// Returns true if a root matches all filters of a query.
 fn is_wanted(root: &Root, query: &RootsQuery) -> bool {
     (query.states.is_empty() || query.states.contains(&root.state))
         && query.name.as_ref().is_none_or(|name| root.name == *name)
@@ -342,7 +342,8 @@ fn is_wanted(root: &Root, query: &RootsQuery) -> bool {
         && query.text.as_ref().is_none_or(|text| shows(root, text))
 }
 
-/// Returns true if the list shows a text of a root: in its title, batch mark or error, or as its number or the beginning of its id.
+/// Returns true if the name, batch mark or error of a root contains `text`, or if `text` is its title, the mark in its title, its number
+/// or at least the first four characters of its id.
 fn shows(root: &Root, text: &str) -> bool {
     let line = root.error.as_ref().map(|error| {
         let chain = error.chain.iter().rev().map(String::as_str).chain([&*error.message]).collect::<Vec<_>>().join(" ← ");

@@ -1,4 +1,4 @@
-//! Tasks of queues.
+//! Queue tasks.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -41,7 +41,7 @@ impl QueueQueries for MemoryStore {
     }
 }
 
-/// The number of the first task of the page, and how many are left out from there on.
+/// Parses a cursor: the index of the page's first task, and the remaining offset.
 fn read_cursor(cursor: &str) -> Result<(usize, usize), StoreError> {
     let numbers = cursor.split_once(' ').and_then(|(first, offset)| Some((first.parse().ok()?, offset.parse().ok()?)));
     numbers.ok_or_else(|| StoreError::Cursor { cursor: cursor.to_owned() })

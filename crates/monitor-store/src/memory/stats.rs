@@ -1,4 +1,4 @@
-//! Statistics over what there is, exactly.
+//! Exact statistics over the stored processes.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use super::{MemoryStore, State, contains};
 use crate::shape::shape;
 use crate::{CausesQuery, ErrorsQuery, NameTotals, SeriesQuery, StatsQuery, StatsSort, StoreError};
 
-/// A step of a series where none was asked for, in microseconds: a minute.
+/// Length of a series step if the query sets none, in microseconds: one minute.
 const STEP_US: u64 = 60_000_000;
 
-/// How long before a range a kind of failure must not have been there to be new: a week.
+/// A cause is new if it did not occur for this long before the queried range, in microseconds: one week.
 const NEW_AFTER_US: u64 = 7 * 1_440 * STEP_US;
 
 impl State {
-    /// What has ended in a range of time, and what was lost of what began in it.
+    /// Returns the processes that ended in a time range, and the lost processes that started in it, each with that time.
     fn ended(&self, from_us: Option<u64>, to_us: Option<u64>) -> Vec<(u64, Process)> {
         let processes = self.all().flat_map(|shown| shown.processes);
         let is_in = |at: &u64| from_us.is_none_or(|from| *at >= from) && to_us.is_none_or(|to| *at < to);

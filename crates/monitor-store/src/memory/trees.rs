@@ -1,4 +1,4 @@
-//! Trees as they are shown.
+//! Builds trees from the facts, in the form that queries return.
 
 use monitor_state::{Node, Order, order};
 use monitor_wire::{Process, Root, State as ProcessState};
@@ -29,19 +29,19 @@ impl State {
         Some(Shown { root, processes, nodes, order })
     }
 
-    /// All trees, in the order of their numbers.
+    /// Returns all trees in the order of their numbers.
     pub(super) fn all(&self) -> impl Iterator<Item = Shown> {
         self.trees.keys().filter_map(|number| self.show(*number))
     }
 
-    /// When a tree began, as far as is known.
+    /// Returns the start of a tree for sorting. Without a known start this is the arrival time of its last event.
     pub(super) fn begun_us(&self, root: &Root) -> u64 {
         root.started_us.or(root.begun_us).unwrap_or_else(|| self.trees[&root.number].heard_us)
     }
 }
 
 impl Shown {
-    /// As columns, without a thought of their size.
+    /// Converts the tree to columns. Sites, origins and errors are not deduplicated.
     pub(super) fn columns(self, dropped: Vec<monitor_wire::Dropped>, as_of: u64) -> TreeColumns {
         let Order { placed, ignored_parents, deep_parents, .. } = self.order;
         let count = placed.len();
