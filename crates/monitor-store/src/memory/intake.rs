@@ -45,7 +45,7 @@ struct Transaction<'a> {
     new_workers: Vec<WorkerId>,
     workers_before: BTreeMap<WorkerId, WorkerStatus>,
     processes_before: BTreeMap<(RootId, ProcessId), ProcessState>,
-    /// Processes of `processes_before` with a known start. An end becomes a sign only after the start is known.
+    /// Processes of `processes_before` with a known start. States of the others count as new, because an end without a start is no sign.
     defined_before: BTreeSet<(RootId, ProcessId)>,
     /// Workers lost in this transaction that are not agents, each with the number of its open processes.
     lost_workers: Vec<(WorkerId, u64)>,

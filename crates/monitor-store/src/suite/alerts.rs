@@ -1,4 +1,4 @@
-//! Signs, and what is kept of alerts.
+//! Tests of signs and of the stored data about alerts.
 
 use monitor_alerts::{
     Alert, AlertState, Cause, Facts, Hush, HushKind, Message, MessageKind, Order, Pattern, Relief, Rule, Severity, Subject, SubjectKind,
@@ -22,7 +22,7 @@ fn batch(sequence: u64, events: &Value) -> Batch {
     Batch::from_json(batch.to_string().as_bytes()).unwrap()
 }
 
-/// A process that ends so, with a name and a kind.
+/// Returns the start and the end of a process: a run of the batch task `name` if `is_run`, else a root.
 fn process(number: u64, name: &str, is_run: bool, outcome: &str) -> Value {
     let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}")});
     let with = |more: Value| {
@@ -92,7 +92,7 @@ pub fn a_run_whose_end_comes_before_its_start_is_a_sign_and_so_is_an_end_that_re
     assert_eq!(signs(&store), Vec::<String>::new());
     store.say(&[batch(2, &json!([events[0]]))], NOW).unwrap();
     assert_eq!(signs(&store), ["failed task:gold"]);
-    // Of two ends the earlier one counts: an agent tells what it makes of a command that went well.
+    // The earlier of two ends counts: an agent may judge a command that succeeded as failed.
     store.say(&[batch(3, &process(2, "gold", true, "succeeded"))], NOW).unwrap();
     let mut judged = process(2, "gold", true, "failed")[1].clone();
     judged["time_us"] = json!(NOW + 6);
@@ -118,7 +118,7 @@ pub fn processes_of_a_name_are_signs_only_where_a_rule_asks_for_it<P: Place>() {
         store.say(&[batch(2 * number, &process(number, name, false, outcome))], NOW).unwrap();
     }
     assert_eq!(signs(&store), ["failed name:parse", "succeeded name:parse", "failed name:parse"], "of those that went well only the first");
-    // Of one transaction the order of the ends counts, and not that of the ids.
+    // Within a transaction, signs are in the order of the ends, not in that of the events.
     let mut both = process(9, "parse", false, "succeeded").as_array().unwrap().clone();
     both.extend(process(8, "parse", false, "failed").as_array().unwrap().clone());
     store.say(&[batch(20, &json!(both))], NOW).unwrap();
@@ -167,7 +167,7 @@ pub fn what_agents_and_people_tell_of_tasks_are_signs<P: Place>() {
 
 const MINUTE: u64 = 60_000_000;
 
-/// A run of a task, the `number`th, that was due so long before it started and took so long, in microseconds.
+/// Returns the start and the end of run `number` of a task. It starts `late_us` after its due time and takes `took_us` microseconds.
 fn run(task: &str, number: u64, late_us: u64, took_us: u64) -> Value {
     let of = json!({"root_id": format!("019f{number:028x}"), "id": format!("{number:016x}")});
     let with = |more: Value| {
@@ -197,7 +197,7 @@ pub fn a_run_that_starts_after_start_within_is_a_sign_once<P: Place>() {
     define(&store, gold(&json!({"start-within": "5m", "jitter": "1m"})));
     let say = |number: u64, events: &[Value]| store.say(&[batch(2 * number, &json!(events))], NOW).unwrap();
     let late = run("gold", 1, 6 * MINUTE + 1, 9);
-    // The end comes in a batch of its own; a run that is told of as a whole is a sign as well.
+    // Run 1 ends in a batch of its own. The later runs start and end in one batch, and are checked as well.
     let [start, end] = late.as_array().unwrap().as_slice() else { unreachable!() };
     say(1, std::slice::from_ref(start));
     assert_eq!(signs(&store), ["late task:gold"]);
@@ -213,7 +213,7 @@ pub fn a_run_that_starts_after_start_within_is_a_sign_once<P: Place>() {
         (facts.limit_ns, facts.started_us.zip(facts.due_us).map(|(at, due)| at - due)),
         (Some(360_000_000_000), Some(6 * MINUTE + 1))
     );
-    // Who asks for a run by hand waits for nothing.
+    // A run requested by hand is never late.
     let mut asked = run("gold", 5, 7 * MINUTE, 9);
     asked[0]["fields"]["task.trigger"] = json!("request");
     say(5, asked.as_array().unwrap());
@@ -297,7 +297,7 @@ pub fn a_program_whose_last_words_say_that_its_work_has_ended_is_not_lost_with_w
         let all = process(number, "serve", false, "succeeded");
         (all[0].clone(), all[1].clone())
     };
-    // What it left in its spool is sent by another after it is gone, and its last batch says that it said no goodbye.
+    // After a worker has died, another process sends the rest of its spool. The last batch is marked `lost`, as no offline event was sent.
     let last = |sequence: u64, events: Value| Batch { lost: true, ..batch(sequence, &events) };
     let (started, ended) = of(1);
     store.say(&[batch(1, &json!([online, started]))], NOW).unwrap();
@@ -329,7 +329,7 @@ pub fn a_task_that_is_paused_for_over_a_day_is_a_sign_once_and_so_is_the_end_of_
     assert_eq!((facts.reason.as_deref(), facts.owner.as_deref(), facts.text.as_deref()), (Some("paused"), Some("ada"), Some("ada")));
     assert_eq!(look(&store, NOW + 3 * DAY)[1..], ["restored task:gold"], "its time is over");
     assert_eq!(look(&store, NOW + 9 * DAY).len(), 2);
-    // A new pause counts anew, and one that was short is not told of.
+    // A new pause is measured from its own start, and a short pause gives no sign.
     define(&store, TaskEdit::Resume);
     define(&store, TaskEdit::Pause(None));
     assert_eq!(look(&store, NOW + DAY)[3..], ["deleted task:gold"]);
@@ -368,7 +368,7 @@ pub fn what_an_alert_starts_waits_until_it_was_asked_for<P: Place>() {
     assert_eq!((due(NOW), due(NOW + 5)), (vec![], vec![(1, 1)]));
     tell(1, DeliveryState::Undelivered, NOW);
     assert_eq!(due(u64::MAX), vec![]);
-    // It stands or falls with the decision.
+    // If the cursor is wrong, the change is refused as a whole, including its orders.
     let late = AlertsChange { orders: vec![order(3)], cursor: Some((7, 8)), ..AlertsChange::default() };
     assert!(!store.change_alerts(&late, NOW).unwrap() && due(u64::MAX).is_empty());
     place.check(&store);

@@ -1,4 +1,4 @@
-//! Batch tasks, their runs, and what agents tell of them.
+//! Tests of batch tasks, their runs, and the events that agents send about them.
 
 use monitor_wire::{Batch, BatchAgent, BatchRun, BatchStatus, Event, State};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ pub fn each_change_is_a_version_and_an_event<P: Place>() {
     let versions = store.batch_versions("gold").unwrap();
     assert_eq!(versions.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(versions[0].diff, [r#"- config = {"rows":1}"#, r#"+ config = {"rows":2}"#]);
-    // All or none.
+    // If one change is refused, none is applied.
     let both = [change("tin", Expects::New, definition(1)), change("gold", Expects::New, definition(1))];
     let (changed, told) = store.change_tasks(&both, 9).unwrap();
     assert_eq!((changed, told.count(), names(&store)), (Err(("gold".to_owned(), Refused::Exists)), 0, vec!["gold".to_owned()]));
@@ -71,7 +71,7 @@ pub fn each_change_is_a_version_and_an_event<P: Place>() {
     place.check(&store);
 }
 
-/// The events of a run: as strings if `as_text`, as agents send fields.
+/// Returns the start and the end of a run. If `as_text`, the due time is a string, as agents send it.
 fn run_events(as_text: bool, end: &Value) -> Value {
     let due = if as_text { json!(DUE.to_string()) } else { json!(DUE) };
     let of = json!({"root_id": "019f0000000000000000000000000001", "id": "00000000000000c1", "native_id": "gold@20261121T023000Z.1"});
@@ -218,7 +218,7 @@ pub fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
         assert_eq!(store.batch_decisions("gold", (55, 70), 9).unwrap().len(), 1);
         assert_eq!(store.batch_decisions("gold", (120, 130), 9).unwrap().len(), 1, "within several");
         assert_eq!(store.batch_decisions("gold", (0, 1_000), 1).unwrap().len(), 1);
-        // What the server keeps itself no agent changes.
+        // An agent can't change a task that the server manages.
         ask(&store, "gold", Expects::New, definition(1), 10).0.unwrap();
         let mut theirs = file(99, 9, "deleted");
         theirs["task"] = json!("gold");
@@ -240,7 +240,7 @@ pub fn what_agents_tell_is_kept_once_in_any_order<P: Place>() {
     assert_eq!(told, [(50, 1, "skipped", "overlap"), (60, 31, "missed", "agent-down"), (100, 51, "skipped", "paused")]);
 }
 
-/// A run that has started: its number, due time, trigger and agent.
+/// Returns the start of the run with this number.
 fn run_of(number: u64, due_us: u64, trigger: &str, agent: &str) -> Value {
     let mut started = run_events(false, &failed())[0].take();
     started["root_id"] = json!(format!("019f{number:028}"));
@@ -279,13 +279,13 @@ pub fn what_an_agent_has_decided_is_known_by_task_since_its_version<P: Place>() 
     store.say(&[batch("a1", 1, &json!(events))], DUE).unwrap();
     assert_eq!(dues("gold", "db-1"), (40, vec![(50, 50), (60, 70), (80, 80), (90, 90)]));
     assert_eq!(dues("gold", "db-2"), (40, vec![(61, 71), (86, 86)]));
-    // A pause is no version.
+    // Pausing and resuming create no version.
     ask(&store, "gold", Expects::Anything, TaskEdit::Pause(None), 75).0.unwrap();
     ask(&store, "gold", Expects::Anything, TaskEdit::Resume, 76).0.unwrap();
     assert_eq!(dues("gold", "db-1").0, 40);
     ask(&store, "gold", Expects::Anything, definition(2), 79).0.unwrap();
     assert_eq!(dues("gold", "db-1"), (79, vec![(80, 80), (90, 90)]));
-    // Of many, the newest ones, and since when these are all.
+    // If there are too many, the newest are returned, and `from_us` is the time since which they are complete.
     let many: Vec<Value> = (10..100).map(|number| run_of(number, 100 + number, "time", "db-1")).collect();
     store.say(&[batch("a1", 20, &json!(many))], DUE).unwrap();
     let (from, known) = dues("gold", "db-1");

@@ -1,4 +1,4 @@
-//! What the stream is told, and what is counted.
+//! Tests of the changes that the stream sends, and of counts.
 
 use monitor_wire::{Dropped, Event};
 

@@ -1,4 +1,4 @@
-//! A tree as columns is the tree as JSON: read by the description in docs/columns.md.
+//! Tests of trees in columns. The decoder is written from the description in `docs/columns.md`, and returns the tree as in JSON.
 
 use monitor_wire::{Process, TreePage};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{Place, Say as _, joined};
 use crate::support::script::parse;
 use crate::{Queries as _, RootKey, Store};
 
-/// All of a tree, read as columns.
+/// Reads a whole tree as columns and decodes it.
 pub fn tree(store: &impl Store, root: RootKey) -> TreePage {
     let parts: Vec<u8> = store.tree_columns(root).unwrap().unwrap().flatten().collect();
     decode(&parts)
@@ -84,7 +84,7 @@ fn read_processes(content: &mut &[u8], head: &Value, tables: &[Vec<Value>; 3], p
     }
 }
 
-/// What no column holds.
+/// Values that have no column, such as `attempt` and the parents of orphans, are sent next to the columns.
 pub fn what_few_processes_have_comes_with_them<P: Place>() {
     let place = P::new();
     let store = place.open();

@@ -1,4 +1,4 @@
-//! What the stream has told can be told again.
+//! Tests that the event log returns the events that the stream has sent.
 
 use monitor_wire::{Event, StreamMessage};
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use crate::support::generate::{delivery, history};
 use crate::support::script::parse;
 use crate::{Change, Intake as _, Queries as _, RootKey, Store, Subject};
 
-/// All events after a number as the log tells them, with what it says they are about.
+/// Returns all logged events after a sequence number, each with its number and subject.
 pub fn told(store: &impl Store, mut after: u64) -> Vec<(u64, StreamMessage, Subject)> {
     let mut told = Vec::new();
     while let Some(piece) = store.logged(after).unwrap() {
@@ -24,7 +24,7 @@ pub fn told(store: &impl Store, mut after: u64) -> Vec<(u64, StreamMessage, Subj
     told
 }
 
-/// The facts of both are the same, one by one, and they are about the same.
+/// Asserts that the log contains the events of `changes`, with the same subjects.
 pub fn assert_told(store: &impl Store, changes: &[Change]) {
     let told = told(store, changes.first().map_or(0, |change| change.seq - 1));
     assert_eq!(told.len(), changes.len());

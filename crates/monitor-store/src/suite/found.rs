@@ -1,4 +1,4 @@
-//! Whatever a row of the list shows is found, and the list is in the order that its head says.
+//! Tests that searches find everything that a row of the root list shows, and that the list has the requested order.
 
 use monitor_wire::{Batch, RootsPage};
 use serde_json::json;
@@ -12,7 +12,7 @@ const HOUR: u64 = 3_600_000_000;
 
 const DAY: u64 = 24 * HOUR;
 
-/// A root that began and failed, with an error and its causes.
+/// Returns a batch in which a root starts and fails. `links` are the error message and its causes.
 fn failed(sequence: u64, number: u8, (name, start_us, end_us): (&str, u64, u64), links: &[&str]) -> Batch {
     let about = json!({ "root_id": root(number).to_string(), "id": process(u64::from(number)).to_string(), "links": [] });
     let event = |more: serde_json::Value| {
@@ -54,7 +54,7 @@ pub fn a_cause_is_found_as_well_as_what_it_led_to_and_the_line_that_shows_both<P
     ] {
         assert_eq!(found(&store, text), expected, "{text}");
     }
-    // An error that is corrected is found no more.
+    // An error that was corrected is no longer found.
     let other = failed(5, 1, ("count", 10, 15), &["can't read", "Permission denied"]);
     store.say(&[Batch { events: other.events[1..].to_vec(), ..other }], 0).unwrap();
     assert_eq!((found(&store, "No such file"), found(&store, "denied")), (vec![], vec![1]));
@@ -99,7 +99,7 @@ pub fn the_list_is_in_the_order_of_the_starts_whenever_they_came<P: Place>() {
     let place = P::new();
     let store = place.open();
     let now = 1_000 * DAY;
-    // As it comes from a spool: now, six days ago, two hours ago, yesterday; and one that waits since an hour ago.
+    // Starts out of order, as from a spool: now, six days ago, two hours ago, yesterday. Root 5 has been queued for an hour.
     let script = format!(
         "started 1 root=1 at={now} name=a\nstarted 1 root=2 at={} name=a\nstarted 1 root=3 at={} name=b\nstarted 1 root=4 at={} name=a\n\
          queued 1 root=5 at={} name=a\nended 1 root=4 failed at={now}\nended 1 root=2 failed at={now}",
@@ -141,7 +141,7 @@ pub fn pages_neither_repeat_nor_leave_out_a_root_while_others_come_late<P: Place
         if cursor.is_none() {
             break;
         }
-        // Before and behind what was read, and at the same time.
+        // Late starts: before and after the roots read so far, and at the same time as one of them.
         let late: Vec<_> = [2_000, 998, 1].into_iter().zip(sequence..).map(|(at, root)| started(root, at)).collect();
         let late = joined(&parse(&late.join("\n")));
         store.say(&[Batch { sequence, ..late }], 0).unwrap();
@@ -194,7 +194,7 @@ pub fn runs_that_failed_alike_are_told_once_with_what_is_new<P: Place>() {
     say(7, 4, "store", now - 4 * HOUR, "order 8 not found");
     say(9, 5, "load", now - 3 * HOUR, "order 9 not found");
     say(11, 6, "load", now - HOUR, "no route to \"cache\"");
-    // A step's failure is that of its run.
+    // The failed step of a run that succeeded is not counted, because causes are those of failed roots.
     store.say(&parse("B: started 9 root=7 at=5\nB: ended 9 root=7 ok at=6"), 0).unwrap();
     let step = format!("C: started 8 root=7 parent=9 name=step at={}\nC: ended 8 root=7 failed error=odd at={}", now - HOUR, now - HOUR);
     store.say(&parse(&step), now).unwrap();
@@ -222,7 +222,8 @@ pub fn runs_that_failed_alike_are_told_once_with_what_is_new<P: Place>() {
     assert_eq!(causes(Some(now + DAY), None, 9), [""; 0]);
 }
 
-/// Whether trees have few processes or many, an id is found in all trees that have it, the newest first, and in none that was dropped.
+/// An id is found in all trees that contain it, newest first, but not in dropped trees. This holds for trees with few and with many
+/// processes, which a store may search differently.
 pub fn an_id_is_found_in_all_trees_that_have_it<P: Place>() {
     let place = P::new();
     let store = place.open();

@@ -1,4 +1,4 @@
-//! Heartbeats, their keys and their pings.
+//! Tests of heartbeats, their keys and their pings.
 
 use monitor_wire::{Batch, Event, HeartbeatDefinition};
 use serde_json::json;
@@ -29,7 +29,7 @@ fn only(store: &impl Store) -> HeartbeatRow {
     row
 }
 
-/// An event of a run, as pings tell it.
+/// Returns a batch with one event of the run that represents a ping.
 fn run_event(number: u64, more: &serde_json::Value) -> Batch {
     let worker = json!({"id": "5b0c00000000000000000000000000a1", "hostname": "h", "program": "heartbeats"});
     let mut event = json!({"root_id": "019f0000000000000000000000000001", "id": "00000000000000c1", "native_id": "nightly@1.1"});
@@ -76,7 +76,7 @@ pub fn the_last_ping_follows_from_runs_in_any_order<P: Place>() {
             store.say(std::slice::from_ref(&said[number]), T + 9).unwrap();
         }
         assert_eq!(only(&store).seen_us, Some(T + 9), "{order:?}");
-        // One of the same name that is made later had no ping yet.
+        // A heartbeat with the same name that is created later has had no ping yet.
         store.change_heartbeat(HeartbeatEdit::Delete("nightly".to_owned()), T + 10).unwrap();
         store.change_heartbeat(add(2), T + 10).unwrap();
         store.say(&[run_event(3, &json!({"type": "process-updated", "time_us": T + 11, "fields": {"a": 1}}))], T + 11).unwrap();

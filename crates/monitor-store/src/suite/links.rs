@@ -1,4 +1,4 @@
-//! Links that lead to a process from other trees.
+//! Tests of links that lead to a process from other trees.
 
 use super::{Place, Say as _, joined, tidy};
 use crate::retention::Retention;
@@ -6,7 +6,7 @@ use crate::support::script::parse;
 use crate::support::{batch, process, root};
 use crate::{Chore, Intake as _, RootKey, Store};
 
-/// How many processes have a link to one, and the links that are told: tree, process, name, state, relation.
+/// Returns the number of processes with a link to a process, and the links of up to `limit` of them as lines.
 fn from(store: &impl Store, tree: u8, id: u64, limit: usize) -> (u64, Vec<String>) {
     let found = store.linked_from(root(tree), process(id), limit).unwrap();
     let line = |link: &monitor_wire::LinkFrom| {
@@ -27,7 +27,7 @@ pub fn links_are_found_from_other_trees_and_not_from_their_own<P: Place>() {
     say(&store, 1, "started 1 root=1 name=load\nstarted 2 root=1 parent=1 link=1/1/follows_from\nended 1 root=1 ok");
     say(&store, 4, "started 1 root=2 name=again link=1/1/retry_of\nended 1 root=2 failed error=boom");
     say(&store, 6, "started 1 root=3 name=then link=1/1/triggered_by");
-    // The target need not be there, nor its tree.
+    // Neither the target nor its tree needs to exist.
     say(&store, 7, "started 5 root=3 name=early parent=1 link=9/9/triggered_by");
     let both = vec!["3/1 then running triggered_by".to_owned(), "2/1 again failed retry_of".to_owned()];
     assert_eq!(from(&store, 1, 1, 9), (2, both.clone()));

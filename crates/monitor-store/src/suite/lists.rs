@@ -1,4 +1,4 @@
-//! Filters, pages and searches.
+//! Tests of the filters, pages and searches of lists.
 
 use monitor_wire::{Attachment, Batch, Event, Kind, State};
 
@@ -7,7 +7,7 @@ use crate::support::script::parse;
 use crate::support::{batch, process, worker};
 use crate::{Intake as _, ProcessesQuery, Queries as _, RootKey, RootSort, RootsQuery, Store, StoreError};
 
-/// Six roots, numbered in this order.
+/// Creates a store with six roots, numbered in the order of their first lines.
 fn filled<P: Place>() -> (P, P::Store) {
     let place = P::new();
     let store = place.open();
@@ -58,7 +58,7 @@ pub fn text_is_found_in_names_batches_and_errors_whatever_its_case_and_signs<P: 
     check("deploy", &[3]);
     check("B2", &[2]);
     check("such_table", &[2]);
-    // What failed below a root that did not is none of its own.
+    // The error of a failed child is not the root's error if the root did not fail.
     check("inner", &[]);
     check("%_", &[4]);
     check("_uild", &[]);
@@ -87,7 +87,7 @@ pub fn roots_that_began_without_a_context_are_listed_apart<P: Place>() {
     store.say(&batches[..], 0).unwrap();
     let check = |unattached, expected: &[u64]| assert_eq!(numbers(&store, &RootsQuery { unattached, ..any() }), expected);
     check(None, &[3, 2, 1]);
-    // The one whose root is unknown may be any.
+    // The own process of root 3 is unknown, so the root doesn't count as unattached.
     check(Some(false), &[3, 1]);
     check(Some(true), &[2]);
     store.say(&parse("B: ended 1 root=2 ok\nB: ended 2 root=3 ok")[..], 1).unwrap();
@@ -162,7 +162,7 @@ pub fn processes_are_found_by_the_ids_of_other_systems_in_whatever_tree<P: Place
     assert_eq!(places(&store, &of("a-2")), [(2, 1)]);
     assert_eq!((places(&store, &of("a-3")), places(&store, &of(""))), (vec![], vec![]));
     assert_eq!(places(&store, &ProcessesQuery { root: Some(RootKey::Number(1)), ..of("a-1") }), [(1, 1)]);
-    // The first who gave one decides: an earlier one takes its place, and the one before finds nothing any more.
+    // The earliest event with a native id decides. An earlier event replaces the id, and the previous id no longer finds the process.
     store.say(&[batch('A', 6, parse("updated 1 at=0 native_id=a-9").remove(0).events)], 0).unwrap();
     assert_eq!((places(&store, &of("a-1")), places(&store, &of("a-9"))), (vec![(2, 2)], vec![(1, 1)]));
     store.drop_root(RootKey::Number(2), true, 0).unwrap();
@@ -188,7 +188,7 @@ pub fn a_tree_and_a_process_are_found_by_either_name_of_the_root<P: Place>() {
 pub fn workers_are_found_in_the_trees_of_which_they_have_something_open<P: Place>() {
     let (_place, store) = filled::<P>();
     let among = [worker('A'), worker('B'), worker('C')];
-    // Of what is queued nobody knows yet who will run it.
+    // It is not known yet which worker will run the queued process of root 5.
     for (root, expected) in [(1, &[][..]), (2, &[]), (3, &['B'][..]), (4, &['A']), (5, &[]), (9, &[])] {
         let expected: Vec<_> = expected.iter().map(|name| worker(*name)).collect();
         assert_eq!(store.running_in(RootKey::Number(root), &among).unwrap(), expected, "{root}");

@@ -1,4 +1,4 @@
-//! What processes said.
+//! Tests of logs.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,7 @@ fn of(id: ProcessId) -> LogsQuery {
     LogsQuery { process: Some(id), limit: 1_000, ..LogsQuery::default() }
 }
 
-/// However lines come: of each process the first and the last are kept, as of a list that was sorted at the end.
+/// The first and the last lines of each process are kept, in whatever order they arrive: as if all lines were sorted at the end.
 pub fn the_first_and_the_last_lines_are_kept_and_those_between_are_counted<P: Place>() {
     let config = ProptestConfig::with_cases(ProptestConfig::default().cases / 4);
     let lines = proptest::collection::vec((1_u64..4, 0_u64..50), 1..80);

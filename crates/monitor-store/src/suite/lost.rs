@@ -1,4 +1,4 @@
-//! Workers that are lost, found, or gone.
+//! Tests of workers that are lost, found or offline.
 
 use monitor_wire::{Event, WorkerState};
 
@@ -104,7 +104,7 @@ pub fn a_worker_that_never_announced_itself_is_offline_a_quarter_of_an_hour_afte
     drop(store);
     let store = place.open();
     assert_eq!((state(&store), store.status().unwrap().workers.offline), (WorkerState::OFFLINE, 1));
-    // What runs keeps it, and what comes after it was idle brings it back.
+    // A later event brings an idle worker back, and an open process keeps it online.
     let more = parse("heartbeat\nheartbeat\nstarted 2\nended 2 ok");
     let changes = store.say(&more[2..3], 1_000 * SECOND).unwrap();
     assert!(matches!(changes[0].message.event, Event::WorkerFound(_)));

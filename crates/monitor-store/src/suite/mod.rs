@@ -1,6 +1,6 @@
-//! Tests of what every store promises, through its traits alone.
+//! Tests that every store must pass. They use the store through its traits only.
 
-/// Makes tests of everything that a store promises. `$place` is a [`Place`] of the store, as a path from the crate's root.
+/// Generates all tests of the suite for a store. `$place` is the path, from the crate's root, of its [`Place`].
 #[macro_export]
 macro_rules! suite {
     ($place:path) => {
@@ -184,24 +184,24 @@ use crate::retention::{Retention, read_rules};
 use crate::support;
 use crate::support::script::show;
 
-/// Where a store keeps what it has. A store that is opened there again is as after a restart.
+/// Storage of a store under test. Opening a store there again simulates a restart.
 pub trait Place {
     type Store: Store;
 
-    /// A place with nothing in it.
+    /// Creates an empty place.
     fn new() -> Self;
 
-    /// Opens the store; there is no other at the same time.
+    /// Opens the store. A store that was opened before must have been dropped.
     fn open(&self) -> Self::Store;
 
-    /// Like [`Place::open`]: so many of the first lines of a log are kept, and as many of the last.
+    /// Like [`Place::open`], with `lines` lines kept at the beginning and at the end of each log.
     fn open_keeping(&self, lines: usize) -> Self::Store;
 
-    /// Fails if what is kept contradicts itself.
+    /// Panics if the stored data is inconsistent.
     fn check(&self, store: &Self::Store);
 }
 
-/// Takes batches as they are on the wire.
+/// Appends batches in their wire form.
 pub trait Say {
     fn say(&self, batches: &[Batch], now_us: u64) -> Result<Changes, StoreError>;
 }
@@ -213,7 +213,7 @@ impl<S: Intake> Say for S {
     }
 }
 
-/// The first tree, as lines.
+/// Returns the processes of tree 1 as lines.
 fn tree(store: &impl Store) -> String {
     show(&page(store).processes)
 }
@@ -226,12 +226,12 @@ fn any() -> RootsQuery {
     RootsQuery { limit: 100, ..RootsQuery::default() }
 }
 
-/// Several batches of a worker's as one.
+/// Joins batches of the same worker into one.
 fn joined(batches: &[Batch]) -> Batch {
     Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() }
 }
 
-/// Does a chore to its end; how many trees were dropped, and what the stream was told.
+/// Runs a chore to its end. Returns the number of dropped trees and the types of the resulting events.
 fn tidy(store: &impl Store, chore: Chore, retention: &Retention, now_us: u64) -> (usize, Vec<String>) {
     let rules = Rules { retention, aged_us: now_us, now_us };
     let (mut turn, mut dropped, mut told) = (Some(Turn::Look), 0, Vec::new());
@@ -255,7 +255,6 @@ mod tests {
     use super::Place;
     use crate::memory::{Memory, MemoryStore};
 
-    /// Memory.
     struct InMemory(Memory);
 
     impl Place for InMemory {
@@ -278,7 +277,7 @@ mod tests {
 
     crate::suite!(crate::suite::tests::InMemory);
 
-    /// A test that isn't listed would run over no store.
+    /// The macro generates tests only for the names in its list, so an unlisted test would never run.
     #[test]
     fn each_test_is_listed() {
         let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/suite"));

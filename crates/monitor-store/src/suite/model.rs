@@ -1,4 +1,4 @@
-//! A store against the pure fold: whatever comes, both show the same.
+//! Compares a store with the pure fold of `monitor_state`: both must show the same for any events.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::support::generate::{delivery, history};
 use crate::support::script::show;
 use crate::{Change, Intake as _, RootKey, RootSort, RootsQuery, Store};
 
-/// What only the server knows is not in the facts.
+/// Clears the fields that are not in the facts, because only the server knows them.
 fn root_of_facts(root: Root) -> Root {
     assert!(!root.overdue || root.state == State::RUNNING, "{root:?}");
     Root { overdue: false, expected_ns: None, expected_p95_ns: None, ..root }
@@ -26,7 +26,7 @@ fn of_facts(processes: Vec<Process>) -> Vec<Process> {
     processes.into_iter().map(of).collect()
 }
 
-/// Trees, columns, workers and counts are those of the facts.
+/// Asserts that the trees, columns, workers and counts of a store are those of the facts.
 pub fn assert_same(store: &impl Store, facts: &Facts) {
     let roots = store.roots(&RootsQuery { limit: 100, sort: RootSort::Oldest, ..RootsQuery::default() }).unwrap().roots;
     assert_eq!(roots.len(), facts.roots().count());
@@ -39,14 +39,14 @@ pub fn assert_same(store: &impl Store, facts: &Facts) {
         assert_eq!(show(&page.processes), show(&processes));
         assert_eq!(of_facts(page.processes.clone()), processes);
         let mut rounded = page;
-        // Columns name the root's own process itself where a parent's id only stands for it.
+        // Columns contain the id of the root's own process where `parent_id` is not the id of a process in the tree.
         let ids: Vec<_> = rounded.processes.iter().map(|process| process.id).collect();
         let own = ids.first().copied();
         for process in rounded.processes.iter_mut().filter(|process| !process.orphan && process.depth != Some(0)) {
             process.parent_id = process.parent_id.filter(|parent| ids.contains(parent)).or(own);
         }
         for elapsed_ns in rounded.processes.iter_mut().filter_map(|process| process.elapsed_ns.as_mut()) {
-            // Beyond 104 days, as columns say.
+            // Columns round durations beyond 2⁵³ ns (104 days).
             *elapsed_ns = *elapsed_ns as f64 as u64;
         }
         assert_eq!(columns::tree(store, RootKey::Number(root.number)), rounded);
@@ -59,7 +59,7 @@ pub fn assert_same(store: &impl Store, facts: &Facts) {
             (&*worker.hostname, worker.pid, worker.state.clone()),
             (expected.hostname(), expected.pid(), facts.worker_state(worker.id))
         );
-        // One that is unheard counts as online.
+        // Unheard workers count as online, so this is the state without regard to relays.
         *open.entry(expected.state().to_string()).or_default() += 1;
     }
     let status = store.status().unwrap();
@@ -68,18 +68,18 @@ pub fn assert_same(store: &impl Store, facts: &Facts) {
     assert_eq!(counts, ["online", "offline", "lost"].map(|state| open.get(state).copied().unwrap_or(0)));
 }
 
-/// Returns true if the server made this event, which is in none of the batches: what others relay of a lost worker is not the server's word.
+/// Returns true if the server made this event. A loss or find that a worker relays in one of the batches is not the server's.
 pub fn is_of_server(event: &Event, batches: &[Batch]) -> bool {
     let relays = |batch: &Batch| about_worker(event, batch.worker.id).0 != batch.worker.id && batch.events.contains(event);
     matches!(event, Event::WorkerLost(_) | Event::WorkerFound(_)) && !batches.iter().any(relays)
 }
 
-/// What the last change said of each process is what is read.
+/// Asserts that the processes and roots in changes, which are shown as of the end of their transaction, equal those that queries return.
 pub fn assert_told(store: &impl Store, changes: &[Change]) {
     for change in changes {
         let (Some(root), Some(process)) = (&change.message.root, &change.message.process) else { continue };
         let read = store.process(RootKey::Id(root.root_id), process.id).unwrap().unwrap();
-        // How long such ones take may be known since.
+        // The expected duration is not compared: it may have become known after the change.
         assert_eq!(of_facts(vec![read]), of_facts(vec![process.clone()]));
         let roots = store.roots(&RootsQuery { name: Some(root.name.clone()), limit: 9, ..RootsQuery::default() }).unwrap().roots;
         let read = roots.into_iter().find(|read| read.number == root.number);
@@ -87,7 +87,7 @@ pub fn assert_told(store: &impl Store, changes: &[Change]) {
     }
 }
 
-/// Sends deliveries with restarts, losses and looks at who is silent, and compares after each step.
+/// Delivers batches with restarts, losses and checks for silent workers, and compares the store with the fold after each step.
 fn same_as_the_fold<P: Place>(batches: &[Batch], together: usize, (restarts, looks, losses): (u8, u8, u16)) {
     let place = P::new();
     let mut store = place.open();
@@ -109,7 +109,7 @@ fn same_as_the_fold<P: Place>(batches: &[Batch], together: usize, (restarts, loo
             drop(store);
             store = place.open();
         }
-        // Later than all that is relayed.
+        // Later than all relayed events.
         let now_us = (step as u64 + 1) * 2_000;
         if is_due(looks) {
             let lost = store.lose_workers(now_us, 0).unwrap();
@@ -127,11 +127,11 @@ fn same_as_the_fold<P: Place>(batches: &[Batch], together: usize, (restarts, loo
     place.check(&store);
 }
 
-/// Sends what the bytes of a fuzzer say, as `tests/store/broken.rs` does it to a store whose statements fail.
+/// Delivers the events encoded in the bytes of a fuzzer. `tests/store/broken.rs` does this for a SQLite store whose statements fail.
 fn same_as_a_fuzzer_said<P: Place>(bytes: &[u8]) {
     let Some((plan, events)) = bytes.split_first_chunk::<8>() else { return };
     let mut batches = chosen::delivered(events);
-    // The server has a word of its own on who is lost.
+    // The server decides about losses itself.
     batches.retain(|batch| !batch.events.iter().any(|event| matches!(event, Event::WorkerLost(_) | Event::WorkerFound(_))));
     same_as_the_fold::<P>(&batches, 1 + usize::from(plan[0] % 8), (plan[1], plan[2], u16::from_le_bytes([plan[3], plan[4]])));
 }
@@ -143,10 +143,10 @@ pub fn what_a_fuzzer_found_is_what_the_fold_shows<P: Place>() {
 }
 
 pub fn a_store_shows_what_the_fold_shows<P: Place>() {
-    // Each writes a database.
+    // Fewer cases than usual, because each may write a database.
     let config = ProptestConfig { cases: ProptestConfig::default().cases / 8, ..ProptestConfig::default() };
     let batches = history().prop_flat_map(|history| delivery(&history));
-    // Before which steps the server is restarted, and looks for lost workers; which batches somebody else sends.
+    // Bit masks: steps before which the store is reopened, steps before which lost workers are detected, and batches marked `lost`.
     let steps = (any::<u8>(), any::<u8>(), any::<u16>());
     proptest!(config, |(batches in batches, together in 1..4_usize, steps in steps)| {
         same_as_the_fold::<P>(&batches, together, steps);

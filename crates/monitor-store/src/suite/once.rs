@@ -1,4 +1,4 @@
-//! Every event counts once, and what was acknowledged stays.
+//! Tests that every event counts once, and that acknowledged events survive a restart.
 
 use monitor_wire::Status;
 
@@ -16,7 +16,7 @@ pub fn what_is_stored_is_there_after_a_restart<P: Place>() {
     drop(store);
     let store = place.open();
     assert_eq!(page(&store), before);
-    // A log is written back when a store is closed, and others use the disk, too.
+    // Closing a store empties the WAL, and other programs use the disk, so these two sizes may differ.
     assert_eq!(Status { wal_bytes: status.wal_bytes, disk_free_bytes: status.disk_free_bytes, ..store.status().unwrap() }, status);
 }
 

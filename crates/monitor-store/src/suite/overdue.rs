@@ -1,4 +1,4 @@
-//! Processes that take longer than they may, and clocks that are wrong.
+//! Tests of overdue processes and of wrong clocks.
 
 use monitor_wire::{Attachment, Event, Fields, Kind, Outcome, ProcessEnded, ProcessStarted, State};
 
@@ -51,7 +51,7 @@ pub fn ended(id: u64, time_us: u64, elapsed_ns: u64) -> Event {
     })
 }
 
-/// The limits that are told of at a time.
+/// Checks for overdue processes at `now_us`. Returns the limit and the reason of each one reported.
 pub fn told(store: &impl Store, now_us: u64) -> Vec<(u64, String)> {
     let changes = store.find_overdue(now_us).unwrap();
     let of = |change: &Change| {
@@ -108,7 +108,7 @@ pub fn what_ends_before_the_server_looks_is_overdue_no_more<P: Place>() {
     drop(store);
     let store = place.open();
     store.say(&[batch('A', 3, vec![ended(1, NOW + 6 * SECOND, 6_000_000_000)])], NOW + 6 * SECOND).unwrap();
-    // What is said of the other meanwhile knows it.
+    // A later change about the other process still shows it as overdue.
     let changes = store.say(&[batch('A', 4, vec![started(2, NOW - 1, Some(2_000))])], NOW + 6 * SECOND).unwrap();
     assert!(changes[0].message.process.as_ref().unwrap().overdue);
     place.check(&store);
@@ -144,7 +144,7 @@ pub fn a_clock_a_day_off_makes_nothing_overdue_and_is_shown<P: Place>() {
         let store = place.open();
         assert_eq!(told(&store, NOW + SECOND), [], "{offset}: not after a restart either");
         assert_eq!(told(&store, NOW + 3 * SECOND).len(), 1, "{offset}");
-        // Neither order nor duration come to harm.
+        // The wrong clock changes neither the duration nor the start that the worker sent.
         store.say(&[batch('A', 3, vec![ended(1, theirs + 5 * SECOND, 5_000_000_000)])], NOW + 5 * SECOND).unwrap();
         let page = store.tree(RootKey::Id(root(1)), 10, None).unwrap().unwrap();
         assert_eq!((page.root.elapsed_ns, page.root.started_us), (Some(5_000_000_000), Some(theirs)));

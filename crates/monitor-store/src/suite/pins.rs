@@ -1,4 +1,4 @@
-//! Trees that are pinned, dropped, and no longer kept.
+//! Tests of pinned trees, dropped trees and retention rules.
 
 use super::{Place, Say as _, any, rules, tidy, tree};
 use crate::retention::Retention;
@@ -31,7 +31,7 @@ pub fn pinned_and_running_trees_stay_and_are_told_of<P: Place>() {
     assert_eq!((drop(1, false), drop(2, true), numbers(&store)), (Some(1), Some(1), vec![]));
     assert_eq!((drop(1, true), store.pin(RootKey::Number(1), true, 5).unwrap().is_none()), (None, true));
     assert!(store.is_dropped(1).unwrap() && store.is_dropped(2).unwrap() && !store.is_dropped(3).unwrap() && !store.is_dropped(0).unwrap());
-    // What comes late makes a new tree.
+    // A late event about a dropped tree creates a new tree.
     let mut late = parse("updated 1 name=again");
     late[0].sequence = 2_000;
     store.say(&late, 1).unwrap();

@@ -1,4 +1,4 @@
-//! Lists of tasks of queues.
+//! Tests of lists of queue tasks.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::queue::{QueueCount, QueueQueries as _, QueueSort, QueueTasksQuery, Se
 use crate::support::{batch, process, root, worker};
 use crate::{Intake as _, Queries as _, Store, StoreError};
 
-/// A batch of one event about the process of this number, of worker A.
+/// Returns a batch of worker A with one event about process `of`.
 fn told(number: u64, of: u64, event: &Value) -> Batch {
     let mut all =
         json!({"time_us": 10 * number, "root_id": root(1).to_string(), "id": process(of).to_string(), "native_id": format!("task-{of}")});
@@ -18,7 +18,7 @@ fn told(number: u64, of: u64, event: &Value) -> Batch {
     batch('A', number, vec![serde_json::from_value(all).unwrap()])
 }
 
-/// Five tasks: 1 runs, 2 succeeded, 3 failed, 4 was only sent, 5 is to be tried again. And a process that is no task.
+/// Adds five tasks and a process that is no task. Task 1 is running, 2 succeeded, 3 failed, 4 was only sent, 5 will be retried.
 fn fill(store: &impl Store) {
     let message = |what: &str, name: &str, queue: &str| json!({"type": what, "name": name, "queue": queue});
     let events = [
@@ -96,7 +96,7 @@ pub fn a_list_of_tasks_is_filtered<P: Place>() {
     ] {
         let mut found = names(&store.queue_tasks(&query).unwrap());
         if query.sort == QueueSort::Runtime {
-            // Neither took any time that is known.
+            // In this order, only the set of tasks is checked.
             found.sort_unstable();
         }
         assert_eq!(found, expected, "{query:?}");
@@ -129,15 +129,15 @@ pub fn pages_of_tasks_have_each_once<P: Place>() {
     }
 }
 
-/// Number of tasks of [`many`].
+/// Number of tasks that [`many`] adds.
 const MANY: u64 = 200;
 
-/// The id in its queue of one of [`many`].
+/// Returns the native id of a task that [`many`] adds.
 fn uuid(of: u64) -> String {
     format!("{of:032x}")
 }
 
-/// Tasks of two workers that differ in everything.
+/// Adds tasks of two workers with various names, queues, times and states.
 pub fn many(store: &impl Store) {
     for (name, numbers) in [('A', 1..120), ('B', 120..MANY + 1)] {
         let mut events = Vec::new();
@@ -175,7 +175,7 @@ pub fn each_filter_and_order_lists_all_of_its_tasks<P: Place>() {
     let every = whole(QueueTasksQuery::default());
     assert_eq!(every.len(), MANY as usize);
     let task = |of: &Process| of.task.clone().unwrap();
-    // What a list is sorted by.
+    // Sort key of a task.
     let key = |of: &Process, sort| {
         let received = task(of).received_us.unwrap_or(0);
         match sort {
@@ -242,7 +242,7 @@ pub fn each_filter_and_order_lists_all_of_its_tasks<P: Place>() {
 pub fn tasks_are_found_by_the_beginning_of_their_ids<P: Place>() {
     let place = P::new();
     let store = place.open();
-    // Each eighth id begins with `A`, each has more characters than an index has, and some have letters beyond ASCII.
+    // Every eighth id begins with `A`. All ids are longer than the indexed prefix, and some contain letters beyond ASCII.
     let id = |of: u64| format!("{:X}{}-{of:018}-End", 3 + of % 8, ["É", "\u{10ffff}", "b"][of as usize % 3]);
     let mut events = Vec::new();
     for of in 1..=MANY {
@@ -252,7 +252,7 @@ pub fn tasks_are_found_by_the_beginning_of_their_ids<P: Place>() {
         events.push(serde_json::from_value(event).unwrap());
     }
     store.say(&[batch('A', 1, events)], 5).unwrap();
-    // The earliest event decides about the id, and this one arrives last.
+    // The event with the earliest time decides the id, and this one arrives last.
     let renamed = json!({"type": "task-sent", "name": "a", "time_us": 1, "root_id": root(1).to_string(), "id": ProcessId::new(7 << 56 | 7).unwrap().to_string(),
         "native_id": "Renamed-7"});
     store.say(&[batch('A', MANY + 1, vec![serde_json::from_value(renamed).unwrap()])], 5).unwrap();
@@ -317,7 +317,7 @@ pub fn a_page_that_takes_too_long_is_continued_by_its_cursor<P: Place>() {
         QueueTasksQuery { search: Some(search), offset: 2, ..all(QueueSort::Name) },
         QueueTasksQuery { states: vec![State::FAILED, State::RUNNING], offset: 1, ..all(QueueSort::Received) },
     ] {
-        // Each page has time for one row.
+        // The time allows one row per page.
         let mut short = QueueTasksQuery { max_time: Some(Duration::ZERO), ..query.clone() };
         let (mut found, mut pages) = (Vec::new(), 0);
         loop {
@@ -325,7 +325,7 @@ pub fn a_page_that_takes_too_long_is_continued_by_its_cursor<P: Place>() {
             assert_eq!(page.examined, 1, "{short:?}");
             found.extend(names(&page));
             pages += 1;
-            // What is left of the offset stands in the cursor.
+            // The cursor contains the rest of the offset.
             short = QueueTasksQuery { cursor: page.next_cursor, offset: 0, ..short };
             if short.cursor.is_none() {
                 break;
@@ -362,7 +362,7 @@ pub fn tasks_are_counted_by_the_worker_that_had_them<P: Place>() {
     let tasks = |of: char| store.worker(worker(of)).unwrap().unwrap().tasks;
     let own = WorkerTasks { succeeded: 1, failed: 1, retried: 1 };
     assert_eq!(tasks('A'), own);
-    // What another worker relays counts for the worker that it is about, and an event that arrives again counts once.
+    // A relayed event counts for the worker that it is about, and an event that arrives again counts once.
     let relayed = json!({"id": worker('C').to_string(), "hostname": "h", "program": "relayed"});
     let end = told(14, 1, &json!({"type": "task-succeeded", "worker": relayed}));
     for _ in 0..2 {

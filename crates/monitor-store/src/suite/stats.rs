@@ -1,4 +1,4 @@
-//! What is read of statistics is what became of the processes.
+//! Tests that statistics agree with the processes that ended.
 
 use monitor_wire::NameStats;
 
@@ -19,10 +19,11 @@ fn line(stats: &NameStats) -> String {
     format!("{name} {count} = {succeeded} + {failed} + {cancelled} + {lost}, {} s", total_ns / 1_000_000_000)
 }
 
-/// When processes ended, their names, and whether they failed.
+/// End time and name of each process, and true if it failed.
 type Ended = Vec<(u64, &'static str, bool)>;
 
-/// A process of each of three names every 7 minutes for a day, and every 97 minutes for 99 more; every tenth fails.
+/// Creates a store in which a process of each of three names ends every 7 minutes for a day, then every 97 minutes for 99 days. Every
+/// tenth fails.
 fn history<P: Place>() -> (P, P::Store, Ended) {
     let place = P::new();
     let store = place.open();
@@ -130,7 +131,7 @@ pub fn who_is_lost_counts_until_its_end_comes_after_all<P: Place>() {
     end.sequence += 1;
     assert_eq!(end.worker.id, worker('A'));
     store.say(&[end], 1).unwrap();
-    // The worker is found by its word: the other one runs again.
+    // The late event shows that the worker is alive, so process 2 counts as running again.
     assert_eq!(shown(), "a 1 = 1 + 0 + 0 + 0, 5 s");
 }
 

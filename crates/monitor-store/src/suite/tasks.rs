@@ -1,4 +1,4 @@
-//! Tasks of a queue are kept with all that was told of them, whatever comes first.
+//! Tests that queue tasks are stored with all their facts, in whatever order the events arrive.
 
 use monitor_wire::{Batch, Process};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::{Place, Say as _, page};
 use crate::support::{batch, process, root, worker};
 use crate::{Queries as _, Store, Subject};
 
-/// A batch of one event of worker A, or of who it says.
+/// Returns a batch of worker A with one event. Without a `native_source`, the event is about process 1 of tree 1.
 fn told(number: u64, of: &Value) -> Batch {
     let mut event = json!({"time_us": 10 * number});
     if of["native_source"].is_null() {
@@ -22,7 +22,7 @@ fn shown(store: &impl Store) -> Process {
     page(store).processes.remove(0)
 }
 
-/// What was told of a task that was retried, given back, and done.
+/// Returns the events of a task that is retried, requeued and then succeeds.
 fn life() -> Vec<Batch> {
     let life = [
         json!({"type": "task-sent", "name": "render", "args": [7, "a\u{0}b"], "queue": "video", "routing_key": "video.hd"}),

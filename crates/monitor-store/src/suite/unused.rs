@@ -1,4 +1,4 @@
-//! What only dropped trees had goes with them; what others have, too, stays.
+//! Tests that texts and workers are deleted with the last tree that uses them.
 
 use monitor_wire::{Batch, Dropped};
 
@@ -9,10 +9,10 @@ use crate::support::{batch, root, worker};
 use crate::{Chore, Intake as _, LogsQuery, Queries as _, RootKey, RootsQuery, Store};
 
 const DAY: u64 = 86_400_000_000;
-/// When nothing is remembered any more of what came at the beginning and is unused.
+/// Time at which unused data from the beginning of a test is no longer kept, in microseconds.
 const LATER: u64 = 40 * DAY;
 
-/// A tree with words and a worker of its own; the error of its child is that of others, too.
+/// Adds a tree with texts and a worker of its own. The error of its child, `shared`, occurs in other trees too.
 fn add_tree(store: &impl Store, letter: char, number: u64, came_us: u64) {
     let lines = format!(
         "{letter}: online worker={letter}\n{letter}: started 1 root={number} name=build batch=mark_{number}\n\
@@ -22,7 +22,7 @@ fn add_tree(store: &impl Store, letter: char, number: u64, came_us: u64) {
     store.say(&[joined(&parse(&lines))], came_us).unwrap();
 }
 
-/// Drops trees, and deletes all that is unused afterwards.
+/// Drops trees and deletes everything that is then unused.
 fn drop_trees(store: &impl Store, numbers: &[u8], now_us: u64) {
     for number in numbers {
         assert!(store.drop_root(RootKey::Id(root(*number)), false, now_us).unwrap().is_some_and(|changes| changes.count() == 1));
@@ -47,7 +47,7 @@ fn known(store: &impl Store, letters: &str) -> String {
 pub fn words_and_workers_of_dropped_trees_alone_go<P: Place>() {
     let place = P::new();
     let store = place.open();
-    // The second one may be heard of again.
+    // B was last seen a day ago, which is too recent to forget it.
     for (letter, number, came_us) in [('A', 1, 1), ('B', 2, LATER - DAY), ('C', 3, 3)] {
         add_tree(&store, letter, number, came_us);
     }
@@ -69,7 +69,7 @@ pub fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of<
     let store = place.open();
     add_tree(&store, 'A', 1, 1);
     add_tree(&store, 'B', 2, 1);
-    // Neither C, which promised a heartbeat, nor D, which never announced itself, has said goodbye.
+    // C announced heartbeats, and D never announced itself. Neither has gone offline.
     store.say(&[joined(&parse("D: started 1 root=3\nD: ended 1 root=3 ok"))], 1).unwrap();
     store.say(&[joined(&parse("C: online worker=C\nC: started 1 root=3 parent=9\nC: ended 1 root=3 ok"))], 1).unwrap();
     let dropped = Dropped { event_type: "process-started".to_owned(), reason: "full".to_owned(), root_id: Some(root(2)), count: 7 };
@@ -80,7 +80,7 @@ pub fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of<
     assert_eq!(store.tree(RootKey::Id(root(2)), 9, None).unwrap().unwrap().dropped, [dropped]);
     drop_trees(&store, &[2, 3], LATER);
     assert_eq!(known(&store, "ABCDE"), "CDE");
-    // After an hour of silence nobody waits for either of them.
+    // After this, C is lost and D is offline, so the store no longer waits for them.
     store.lose_workers(LATER, 0).unwrap();
     add_tree(&store, 'F', 5, LATER);
     drop_trees(&store, &[5], LATER);
