@@ -1,4 +1,4 @@
-//! What the stream is told, and what is counted.
+//! Tests of changes and counts, and of their rows in the database.
 
 use monitor_store::Queries;
 use monitor_wire::{Dropped, Event, UnknownEvent};
@@ -73,7 +73,7 @@ fn however_many_are_counted_apart_only_what_rose_is_written() {
     sent.dropped = (1..=COUNT).map(dropped).collect();
     store.append(&[sent.clone()], 0).unwrap();
     let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
-    // Whatever is not written again stays away.
+    // Rows that are not written again stay deleted.
     connection.execute("DELETE FROM dropped WHERE type <> 'type 7'", []).unwrap();
     sent.dropped[6].count = 70;
     store.append(&[sent], 0).unwrap();

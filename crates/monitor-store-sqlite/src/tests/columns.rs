@@ -1,8 +1,8 @@
-//! A tree as columns is the tree as JSON: read by the description in docs/columns.md.
+//! Tests of sending a tree in columns.
 
 use monitor_store::{Queries, RootKey};
 
-/// However slowly it is sent: the WAL can be reused meanwhile.
+/// A slow client must not keep SQLite from reusing the WAL.
 #[test]
 fn a_tree_that_is_being_sent_holds_no_snapshot() {
     let (folder, store) = super::open();

@@ -1,4 +1,4 @@
-//! Events of the stream can be read again from the log.
+//! Tests of the event log, which stores the events of the stream.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn small(store: SqliteStore, bytes: u64) -> SqliteStore {
     store.keep_events(KeepEvents { bytes, ..KeepEvents::DEFAULT })
 }
 
-/// Sends a few events, so many times.
+/// Appends `times` batches with a start and an end each.
 fn send(store: &SqliteStore, times: u64) -> Vec<Change> {
     (0..times)
         .flat_map(|time| {
@@ -37,13 +37,13 @@ fn the_log_is_trimmed_in_whole_pieces_and_says_where_it_begins() {
     assert_told(&store, &changes[from as usize - 1..]);
     assert_eq!(changes[from as usize - 1].message.event.type_name(), "process-started", "a piece is a transaction");
 
-    // What is in the file is what is counted.
+    // The counted size is the size in the file.
     let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
     let sql = "SELECT sum(length(piece) + 32), (SELECT logged FROM counter) FROM event_log";
     let (held, counted): (i64, i64) = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert_eq!((held, counted as u64), (counted, status.stream_log_bytes));
 
-    // A bound that became smaller, and none at all.
+    // A smaller limit, and then a limit of zero, which disables the log.
     let store = small(store, 500);
     while store.trim_events(0).unwrap() {}
     assert!(store.status().unwrap().stream_log_bytes <= 500);
@@ -66,7 +66,7 @@ fn pieces_go_by_age_and_a_gap_is_never_told_over() {
     let from = store.status().unwrap().stream_log_from.unwrap();
     assert_eq!(from, 61, "those of the first 30");
     assert_told(&store, &changes[60..]);
-    // Off for a while: what comes then is not in it, and what was there before can't be joined to what comes later.
+    // Events that arrive while the log is off are not in it, and the log does not bridge the gap that they leave.
     let store = small(store, 0);
     store.append(&parse("B: heartbeat"), 60).unwrap();
     let store = small(store, 1 << 20);
@@ -91,7 +91,7 @@ fn a_cursor_moves_with_what_was_done_and_says_when_it_missed_something() {
     let store = small(SqliteStore::open(folder.path()).unwrap(), 2_000);
     assert_eq!(store.cursor("alerts").unwrap(), Some(Cursor { seq: 2, is_behind: false }));
 
-    // What was done and the cursor are one transaction.
+    // The cursor moves in the caller's transaction, so that a rollback undoes the move as well.
     let mut connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
     let transaction = connection.transaction().unwrap();
     assert!(move_cursor(&transaction, "alerts", Some(2), 3).unwrap());

@@ -1,4 +1,4 @@
-//! A tree that has as many processes as the server keeps of one.
+//! Tests of trees that have the maximum number of processes.
 
 use foldhash::HashSet;
 use monitor_state::{Facts, ProcessEvent};
@@ -33,7 +33,7 @@ fn a_full_tree_takes_no_more_processes_and_counts_what_is_said_of_them() {
 
     drop(store);
     let store = SqliteStore::open(folder.path()).unwrap().keep_processes(3);
-    // Whatever comes again counts once.
+    // Events that arrive again count once.
     store.append(&[first, last.clone()], 0).unwrap();
     store.append(&[last], 0).unwrap();
     assert_eq!(tree(&store), "1 succeeded ended=12\n  2 succeeded ended=7\n  3 succeeded ended=11\n");
@@ -46,12 +46,12 @@ fn a_full_tree_takes_no_more_processes_and_counts_what_is_said_of_them() {
     assert_eq!(store.problems(), Vec::<String>::new());
 }
 
-/// Without the facts of processes that are not there.
+/// Replaces each fact by a heartbeat if its process was not stored.
 fn kept(batch: &Batch, is_there: &HashSet<(RootId, ProcessId)>) -> Batch {
     let mut batch = batch.clone();
     for event in &mut batch.events {
         if let Some(about) = ProcessEvent::of(event).filter(|about| about.is_fact() && !is_there.contains(&(about.root_id, about.id))) {
-            // At no time at which the worker could be there again.
+            // Time 0, so that the heartbeat is not a return of the worker.
             *event =
                 Event::WorkerHeartbeat(monitor_wire::WorkerHeartbeat { time_us: 0, worker: about.worker.cloned(), ..Default::default() });
         }
@@ -82,7 +82,7 @@ proptest! {
             is_there.extend(processes.iter().map(|process| (shown.root_id, process.id)));
         }
         let kept: Vec<_> = batches.iter().map(|batch| kept(batch, &is_there)).collect();
-        // What is no fact says nothing of whether its tree was full when it came.
+        // Only facts are counted. For other events, such as log lines, it is not known if the tree was full when they arrived.
         let mut refused = HashSet::default();
         for batch in &batches {
             for (number, event) in (batch.sequence..).zip(&batch.events) {

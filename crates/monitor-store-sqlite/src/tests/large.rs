@@ -1,4 +1,4 @@
-//! Much at once.
+//! Tests of large and deep trees.
 
 use monitor_store::{Queries, RootKey};
 use monitor_wire::{Batch, Event};
@@ -10,7 +10,7 @@ use super::support::{batch, root};
 
 const PROCESSES: u64 = 100_000;
 
-/// A tree in which each process has ten children, in batches of 10,000 events: all starts, then all ends.
+/// Returns a tree whose processes have up to ten children each, in batches of 10,000 events: all starts, then all ends.
 fn large() -> impl Iterator<Item = Batch> {
     let templates = parse("started 2 parent=1\nended 2 ok");
     let (started, ended) = (templates[0].events[0].clone(), templates[1].events[0].clone());
@@ -31,7 +31,7 @@ fn large() -> impl Iterator<Item = Batch> {
     (0..2 * PROCESSES / 10_000).map(move |part| batch('A', 1 + part * 10_000, events.by_ref().take(10_000).collect()))
 }
 
-/// Ids are random in the field: spread them over all 64 bits.
+/// Spreads ids over all 64 bits, because real ids are random.
 fn scattered(number: u64) -> monitor_wire::ProcessId {
     monitor_wire::ProcessId::new(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).unwrap()
 }

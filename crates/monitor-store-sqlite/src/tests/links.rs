@@ -1,4 +1,4 @@
-//! The table by which links are found from the processes that they lead to.
+//! Tests of the table `linked`, which finds links by their target process.
 
 use monitor_store::Queries;
 use rusqlite::Connection;

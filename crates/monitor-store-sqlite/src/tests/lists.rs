@@ -1,4 +1,4 @@
-//! Filters, pages and searches.
+//! Tests of lists that are too long to be searched for one page.
 
 use monitor_store::{ProcessesQuery, Queries, RootSort, RootsQuery};
 use monitor_wire::{Batch, Kind, State};
@@ -32,7 +32,7 @@ fn of_many_roots_within_a_time_the_list_comes_to_the_first_that_match() {
     assert_eq!(starts(&before()), [many - 8, many - 9, many - 10]);
     assert_eq!(starts(&oldest(before())), [1, 2, 3]);
     assert_eq!(starts(&RootsQuery { started_before: Some(5), limit: 3, ..any() }), [4, 3, 2]);
-    // Too many show it to be sorted for a page.
+    // More roots contain the text than are sorted for a page, so the store scans in list order.
     let shows = || RootsQuery { text: Some("n".to_owned()), limit: 3, ..any() };
     assert_eq!(starts(&shows()), [many, many - 1, many - 2]);
     assert_eq!(starts(&RootsQuery { sort: RootSort::Oldest, states: vec![State::RUNNING], ..shows() }), [1, 2, 3]);
@@ -44,7 +44,7 @@ fn a_list_of_processes_looks_at_so_many_at_once_and_goes_on_where_it_stopped() {
     let lines: Vec<_> =
         (1..=9).map(|id| format!("started {id} root={id} at={id} name={}", if id == 2 { "wanted" } else { "other" })).collect();
     store.append(&[super::joined(&parse(&lines.join("\n")))], 0).unwrap();
-    // As if they were large.
+    // Makes the trees look large. The search for a page ends after trees with about 500,000 processes.
     let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
     connection.execute("UPDATE root SET running = 300000", []).unwrap();
     let (mut cursor, mut pages, mut found) = (None, 0, Vec::new());
@@ -69,7 +69,7 @@ fn one_tree_torn_by_a_wrong_clock_is_found_by_time_and_makes_no_search_longer() 
         let lines: Vec<_> = of.iter().map(|(root, id, day)| format!("started {id} root={root} at={}", day * DAY)).collect();
         super::joined(&parse(&lines.join("\n")))
     };
-    // Of the second tree a device says 1970, and two hundred years later something else; of the third it is so the other way round.
+    // Tree 2 gets a start in 1970 and another one two centuries later. Tree 3 gets them in reverse order.
     store.append(&[lines(&[(1, 1, 20_000), (2, 2, 1), (2, 3, 80_000), (4, 7, 20_003)])], 0).unwrap();
     store.append(&[Batch { sequence: 9, ..lines(&[(3, 5, 80_000)]) }], 0).unwrap();
     store.append(&[Batch { sequence: 10, ..lines(&[(3, 6, 1)]) }], 0).unwrap();
@@ -100,7 +100,7 @@ fn one_tree_torn_by_a_wrong_clock_is_found_by_time_and_makes_no_search_longer() 
         store.roots(&query).unwrap().roots.iter().map(|root| root.number).collect::<Vec<_>>()
     };
     for states in [vec![], vec![State::RUNNING]] {
-        // By their own starts: of the third tree the earlier one is its face.
+        // Roots are listed by the start of the process that represents them. In tree 3, number 4, it is the earlier one.
         assert_eq!(roots(0, 10, states.clone()), [4, 2], "{states:?}");
         assert_eq!(roots(20_000, 20_010, states.clone()), [3, 1]);
         assert_eq!(roots(0, 90_000, states), [3, 1, 4, 2], "each once, as they began");
@@ -113,7 +113,7 @@ fn a_list_of_a_kind_looks_at_so_many_at_once_and_goes_on_where_it_stopped() {
     store
         .append(&[super::joined(&parse("started 1 root=1 kind=script name=wanted\nstarted 2 root=1 kind=script name=wanted"))], 0)
         .unwrap();
-    // As if a later tree had very many.
+    // Adds 250,000 list entries of a later tree, which come first in the search.
     let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
     let many = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 250000) \
                 INSERT INTO rare SELECT kind, 2, n FROM n CROSS JOIN (SELECT DISTINCT kind FROM rare)";

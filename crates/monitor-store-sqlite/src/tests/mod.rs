@@ -1,4 +1,4 @@
-//! The store on real files.
+//! Tests of the store on real files.
 
 mod changes;
 mod columns;
@@ -32,7 +32,7 @@ use monitor_wire::{Batch, TreePage};
 use super::SqliteStore;
 
 impl SqliteStore {
-    /// As [`Intake::append`], of batches as they are on the wire.
+    /// Like [`Intake::append`], for batches in their wire form.
     fn append(&self, batches: &[Batch], now_us: u64) -> Result<Changes, StoreError> {
         let packed: Vec<_> = batches.iter().map(|batch| Arc::new(Packed::from(batch.clone()))).collect();
         Intake::append(self, &packed, now_us)
@@ -45,7 +45,7 @@ fn open() -> (tempfile::TempDir, SqliteStore) {
     (folder, store)
 }
 
-/// The first tree, as lines.
+/// Returns the processes of tree 1 as lines.
 fn tree(store: &SqliteStore) -> String {
     show(&page(store).processes)
 }
@@ -58,12 +58,12 @@ fn any() -> RootsQuery {
     RootsQuery { limit: 100, ..RootsQuery::default() }
 }
 
-/// Several batches of a worker's as one.
+/// Joins batches of the same worker into one.
 fn joined(batches: &[Batch]) -> Batch {
     Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() }
 }
 
-/// A data folder.
+/// A temporary data folder.
 pub(crate) struct InFolder(tempfile::TempDir);
 
 impl Place for InFolder {

@@ -1,4 +1,4 @@
-//! The store against the pure fold: whatever comes, both show the same.
+//! Compares the store with the pure fold of `monitor_state`: both must show the same for any events.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use super::open;
 use super::support::generate::{delivery, unplaced_history};
 use super::support::worker;
 
-/// What is shown is that of the facts, and each row holds them.
+/// Asserts that the store shows the same as the facts, and that each row contains the facts of its process.
 pub(super) fn assert_same(store: &SqliteStore, facts: &Facts) {
     model::assert_same(store, facts);
     for root in facts.roots() {
@@ -37,11 +37,11 @@ pub(super) fn assert_same(store: &SqliteStore, facts: &Facts) {
     }
 }
 
-/// The roll-ups hold the finished processes, whatever was corrected on the way.
+/// Asserts that the roll-ups are the sums of the finished processes, also after corrections.
 pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
-    // Without a name: all names together.
+    // Entries without a name are the sums of all names.
     let mut expected = BTreeMap::<(usize, u64, Option<String>, String), Sums>::new();
-    // What folds count belongs to the minute in which it was told, and to the name of that time: of both nothing is left.
+    // The facts don't keep the minutes and names under which folds were counted, so only the totals of folds are compared.
     let mut folds = Sums::default();
     for root in facts.roots() {
         for process in facts.tree(root, 1).unwrap().1 {
@@ -110,7 +110,7 @@ pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
     }
 }
 
-/// Failures are counted by the shape of their message, and roots by name and state, whatever was corrected on the way.
+/// Asserts the counts of failures by shape and name, and of roots by name and state, also after corrections.
 pub(super) fn assert_counted(store: &SqliteStore, facts: &Facts) {
     let (mut failures, mut roots) = (BTreeMap::<_, i64>::new(), BTreeMap::<_, i64>::new());
     for root in facts.roots() {
@@ -120,7 +120,7 @@ pub(super) fn assert_counted(store: &SqliteStore, facts: &Facts) {
             let Some((_, ended)) = facts.process(root, process.id).unwrap().finished() else { continue };
             let Some(error) = process.error else { continue };
             for (level, length) in LEVELS.into_iter().enumerate().skip(1) {
-                // A span of time is made up of whole hours.
+                // Longer levels are sums of whole hours.
                 let t = ended.stamp.time_us / MINUTE_US / LEVELS[1] * LEVELS[1] / length;
                 *failures.entry((level as i64, t as i64, shape(&error.message).into_owned(), process.name.clone())).or_default() += 1;
             }
@@ -147,7 +147,7 @@ pub(super) fn assert_counted(store: &SqliteStore, facts: &Facts) {
     assert_eq!(found.unwrap(), (failures, roots));
 }
 
-/// What is shown for an error is a process that failed with it, at that time.
+/// Asserts that the example of each error is a process that failed with its message at its time.
 fn assert_examples(store: &SqliteStore, facts: &Facts) {
     let page = store.stats_errors(&ErrorsQuery { limit: 1_000, ..ErrorsQuery::default() }).unwrap();
     for error in page.errors {
@@ -160,7 +160,7 @@ fn assert_examples(store: &SqliteStore, facts: &Facts) {
     }
 }
 
-/// Each case writes a database: fewer than usual, and more where `PROPTEST_CASES` asks for more.
+/// Returns a quarter of the cases that are the default or set by `PROPTEST_CASES`, because each writes a database.
 pub(super) fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / 4, ..usual }
@@ -186,14 +186,14 @@ fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_
         drop(store);
         store = SqliteStore::open(folder.path()).unwrap();
     }
-    // An end that was earlier, in another hour: the one before no longer counts.
+    // An earlier end, in another hour, replaces the previous end.
     say(&store, &mut facts, &format!("ended 7 failed at={}", 2_000 * MINUTE));
-    // An end before its start.
+    // An end that arrives before its start.
     say(&store, &mut facts, &format!("ended 8 ok at={}", 107 * MINUTE));
     say(&store, &mut facts, &format!("started 8 at={}", 106 * MINUTE));
 }
 
-/// What is told of a process: short rows, long ones, ones that run, and ones that only ended.
+/// Events of a process `ID` that give short rows, long rows, running processes, and processes without a start.
 const SHAPES: [&str; 7] = [
     "started ID parent=1\nended ID ok",
     "started ID parent=1 batch=b kind=root\nended ID failed error=boom",
@@ -204,7 +204,7 @@ const SHAPES: [&str; 7] = [
     "started ID kind=root\nended ID ok",
 ];
 
-/// All that was said, to forget some of it.
+/// All events of a test, so that those of dropped trees can be removed from the expected facts.
 #[derive(Default)]
 struct Said {
     batches: Vec<Batch>,
@@ -227,7 +227,7 @@ impl Said {
         self.by_server.extend(events.filter(|event| model::is_of_server(event, &self.batches)).cloned());
     }
 
-    /// Trees are gone: what was said of them says no more than that it was said, and by whom.
+    /// Replaces events about processes by heartbeats of their workers, because all trees were dropped. Events that wait for a tree stay.
     fn forget(&mut self) {
         let facts = self.facts();
         for event in self.batches.iter_mut().flat_map(|batch| &mut batch.events) {
@@ -238,7 +238,7 @@ impl Said {
             };
             if let Some(about) = about {
                 *event = Event::WorkerHeartbeat(WorkerHeartbeat {
-                    // At no time at which the worker could be there again.
+                    // Time 0, so that the heartbeat is not a return of the worker.
                     time_us: 0,
                     worker: about.worker.cloned(),
                     ..WorkerHeartbeat::default()
@@ -248,7 +248,7 @@ impl Said {
     }
 }
 
-/// A batch whose sender's clock is two centuries ahead.
+/// Returns a batch as if its sender's clock were two centuries ahead.
 fn shifted(batch: &Batch) -> Batch {
     const CENTURIES: u64 = 200 * 365 * 86_400 * 1_000_000;
     let mut shifted = serde_json::to_value(batch).unwrap();
@@ -258,7 +258,7 @@ fn shifted(batch: &Batch) -> Batch {
     Batch { lost: batch.lost, ..Batch::from_json(shifted.to_string().as_bytes()).unwrap() }
 }
 
-/// Lines about processes, as ones about those of this tree.
+/// Adds the tree to each line of a script.
 fn of_tree(lines: &str, root: u64) -> String {
     lines.lines().map(|line| format!("{line} root={root}")).collect::<Vec<_>>().join("\n")
 }
@@ -269,7 +269,7 @@ proptest! {
     #[test]
     fn rows_that_are_written_together_are_each_as_told(
         shapes in prop::collection::vec((1..120_u64, select(SHAPES.to_vec())), 40..120),
-        // After how many of them a transaction ends, and whether the server is restarted then.
+        // Number of shapes per transaction, and true to reopen the store after each.
         (length, is_restarted) in (1..80_usize, any::<bool>()),
         roots in select(vec![1, 1, 7, 60_u64]),
     ) {
@@ -298,14 +298,14 @@ proptest! {
     fn the_store_shows_what_the_fold_shows(
         batches in unplaced_history().prop_flat_map(|history| delivery(&history)),
         together in 1..4_usize,
-        // Before which steps the server is restarted, and before which it looks for lost workers and for what is overdue.
+        // Bit masks: steps before which the store is reopened, and steps before which lost workers and overdue processes are detected.
         (restarts, looks) in (any::<u8>(), any::<u8>()),
-        // Which batches somebody else sends, for their worker is gone.
+        // Bit masks: batches that are in both are marked `lost`.
         (losses, more_losses) in (any::<u16>(), any::<u16>()),
         ahead in select(vec![None, None, Some('C')]),
-        // Before which step all trees are dropped.
+        // Step before which all trees are dropped.
         drop_at in option::of(0..8_usize),
-        // Before which steps a search for what is unused goes on.
+        // Bit mask: steps before which the search for unused rows continues.
         searches in any::<u8>(),
     ) {
         let (folder, mut store) = open();
@@ -318,7 +318,7 @@ proptest! {
         });
         let mut is_dropped = false;
         for (step, some) in sent.collect::<Vec<_>>().chunks(together).enumerate() {
-            // Later than all that is relayed.
+            // Later than all relayed events.
             let now_us = (step as u64 + 1) * 2_000;
             let is_due = |steps: u8| steps & (1 << (step % 8)) != 0;
             if is_due(restarts) {
@@ -360,7 +360,7 @@ proptest! {
         }
         let facts = said.facts();
         if !is_dropped {
-            // Sums outlive the trees.
+            // After trees are dropped, their sums stay, but the facts no longer contain them.
             assert_summed(&store, &facts);
             assert_counted(&store, &facts);
         }

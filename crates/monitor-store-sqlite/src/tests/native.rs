@@ -1,4 +1,4 @@
-//! Processes with ids of other systems, and processes of which only the id is known.
+//! Tests of processes with ids of other systems (native ids), and of the search by process id alone.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::support::script::parse;
 use super::support::{batch, process, root};
 use super::{joined, open};
 
-/// Where the processes with an id of another system are: tree and process.
+/// Returns the tree and the id of every process that a query finds, from all pages.
 fn found(store: &SqliteStore, query: &ProcessesQuery) -> Vec<(RootId, ProcessId)> {
     let (mut all, mut cursor) = (Vec::new(), None);
     loop {
@@ -45,7 +45,7 @@ fn processes_are_found_by_the_ids_of_other_systems_in_whatever_tree() {
     assert_eq!(found(&store, &ProcessesQuery { root: Some(RootKey::Number(1)), ..of("a-1") }), [at(1, 1)]);
     assert_eq!(found(&store, &ProcessesQuery { root: Some(RootKey::Number(9)), ..of("a-1") }), []);
     assert_eq!(found(&store, &ProcessesQuery { kind: Some(Kind::from("task")), ..of("a-1") }), []);
-    // The first who gave one decides: an earlier one takes its place, and the one before finds nothing any more.
+    // The earliest event with a native id decides. An earlier event replaces the id, and the previous id no longer finds the process.
     said = batch('A', 6, parse("updated 1 at=0 native_id=a-9").remove(0).events);
     store.append(&[said], 0).unwrap();
     assert_eq!((found(&store, &of("a-1")), found(&store, &of("a-9"))), (vec![at(2, 2)], vec![at(1, 1)]));

@@ -1,4 +1,4 @@
-//! Every event counts once, and what was acknowledged stays.
+//! Tests that a failed transaction changes nothing.
 
 use monitor_store::{Queries, StoreError};
 use monitor_wire::Status;
@@ -17,7 +17,7 @@ fn a_transaction_that_fails_leaves_nothing_behind_on_disk_or_in_mind() {
     let before = store.status().unwrap();
     let error = store.append(&parts[1..], 6).unwrap_err();
     assert!(matches!(error, StoreError::Database { action: "store events", .. }), "{error:?}");
-    // Others use the disk, too.
+    // Other programs use the disk, so its free space may differ.
     assert_eq!(Status { disk_free_bytes: before.disk_free_bytes, ..store.status().unwrap() }, before);
     other.execute_batch("DROP TRIGGER fail").unwrap();
     let seqs: Vec<_> = store.append(&parts, 7).unwrap().iter().map(|change| change.seq).collect();

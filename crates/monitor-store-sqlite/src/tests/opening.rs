@@ -1,4 +1,4 @@
-//! Opening, or saying why not.
+//! Tests of opening a store, and of the errors if it can't be opened.
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -26,14 +26,15 @@ fn a_second_server_on_the_same_folder_is_refused() {
     SqliteStore::open(folder.path()).unwrap();
 }
 
-/// The contents of a folder's files, without the lock and the index of a database's log, which SQLite makes anew.
+/// Returns the files of a folder with their contents, except the lock file and the WAL index, which SQLite creates anew.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_data = |path: &PathBuf| !path.ends_with("server.lock") && path.extension().is_none_or(|suffix| suffix != "db-shm");
     files.filter(is_data).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// The files of a server that was killed: the log has what is not yet in the database. `PRAGMA user_version` is `version`.
+/// Creates a folder as a killed server leaves it: the WAL contains changes that are not in the database yet. `PRAGMA user_version` is
+/// `version`.
 fn killed(version: u32) -> tempfile::TempDir {
     let (folder, store) = open();
     store.append(&parse("started 1\nended 1 ok"), 0).unwrap();

@@ -1,4 +1,4 @@
-//! What is kept of processes that are overdue, and what is expected by the sums of the past.
+//! Tests of the stored overdue processes, and of durations expected from past sums.
 
 use monitor_store::Queries;
 use monitor_store::suite::overdue::{NOW, SECOND, ended, of_root, started, told};
@@ -29,7 +29,7 @@ fn by_its_name_s_history_a_process_is_expected_and_overdue() {
     assert!(expected.is_some_and(|expected| expected.abs_diff(100_000_000) < 4_000_000), "{expected:?}");
     assert_eq!(told(&store, NOW + 3_600 * SECOND), [], "19 runs are too few to judge");
 
-    // An hour later, when they are in the sums of longer times.
+    // An hour later, the earlier runs are in the sums of hours and days.
     let later = NOW + 3_600 * SECOND;
     store.append(&[batch('A', 40, vec![started(20, later, None), ended(20, later + 100_000, 100_000_000)])], later).unwrap();
     drop(store);
@@ -57,7 +57,7 @@ fn one_clock_far_ahead_spoils_no_other_s_history() {
     store.append(&[batch('A', 41, vec![started(31, NOW + 2 * SECOND, None)])], NOW + 2 * SECOND).unwrap();
     let (_, _, expected) = of_root(&store, 31);
     assert!(expected.is_some_and(|expected| expected.abs_diff(100_000_000) < 4_000_000), "{expected:?}");
-    // The far one is counted where it says it ended, and reading the time between costs nothing.
+    // The run with the wrong clock is counted at the end time that it sent. The series covers the two centuries between.
     let query = monitor_store::StatsQuery { name: Some("job".to_owned()), limit: 9, ..Default::default() };
     assert_eq!(store.stats(&query).unwrap().stats[0].count, 21);
     let steps = monitor_store::SeriesQuery { name: Some("job".to_owned()), ..Default::default() };

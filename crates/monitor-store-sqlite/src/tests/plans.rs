@@ -1,4 +1,4 @@
-//! Every question is answered by an index.
+//! Tests that statements use indexes, from the query plans of SQLite.
 
 use monitor_store::queue::{QueueQueries as _, Search};
 use monitor_store::suite::queue::many;
@@ -20,13 +20,13 @@ fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
     rows.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
-/// Texts may be walked: each is there once, however many rows have it.
+/// Asserts that a plan scans no large table, and doesn't sort unless `may_sort`. Texts may be scanned, because each is stored once.
 fn assert_indexed(what: &str, plan: &str, may_sort: bool) {
     for line in plan.lines() {
         let is_walk = line.starts_with("SCAN")
             && !["SCAN text", "SCAN matching", "SCAN wide"].contains(&line)
             && !line.starts_with("SCAN text_parts VIRTUAL TABLE INDEX")
-            // What was found.
+            // Rows that an inner query has found.
             && !line.starts_with("SCAN (subquery");
         assert!(!is_walk, "{what}:\n{plan}");
         assert!(may_sort || !line.contains("TEMP B-TREE FOR ORDER BY"), "{what}:\n{plan}");
@@ -74,7 +74,7 @@ fn no_list_of_roots_walks_or_sorts_all_roots() {
     }
 }
 
-/// Filters of lists of tasks that an index has.
+/// Returns queries with filters that indexes support in every order.
 fn queue_filters() -> Vec<QueueTasksQuery> {
     let any = || QueueTasksQuery { limit: 9, ..QueueTasksQuery::default() };
     vec![
@@ -116,7 +116,7 @@ fn parts_of_a_list_of_tasks_are_read_in_its_order() {
                     let is_searched = |line: &&str| line.starts_with("SEARCH queue_task USING INDEX queue_task_");
                     assert!(!lines.is_empty() && lines.iter().all(is_searched), "{query:?}\n{sql}\n{plan}");
                     assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{sql}\n{plan}");
-                    // Each column that has many values is searched from the cursor on.
+                    // The search starts at the cursor, unless the first sort column has one value per part.
                     let is_from_cursor = |line: &&str| line.contains(['<', '>']);
                     let first = queue::order(sort)[0];
                     let is_const = |line: &&str| line.contains(&format!("{first}=?"));
@@ -175,7 +175,7 @@ fn the_beginning_of_an_id_is_compared_with_an_index_alone() {
         ("task-1", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native>? AND native<?)"),
         ("\u{10ffff}", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native>?)"),
         ("8a1c0000-0000-0000", "SEARCH queue_task USING COVERING INDEX queue_task_ids (native=?)"),
-        // It may be the beginning of a process's own id.
+        // A hexadecimal prefix may also begin the process id.
         ("8a1c", "SCAN queue_task USING COVERING INDEX queue_task_ids"),
     ] {
         let checked = store.read("explain", |snapshot| {
@@ -192,7 +192,7 @@ fn a_search_that_finds_few_ids_examines_only_these() {
     let (_folder, store) = open();
     many(&store);
     let of = |search: &str| QueueTasksQuery { limit: 9, search: Some(Search::read(search).unwrap()), ..QueueTasksQuery::default() };
-    // All ids of the queue begin with 29 zeros. An own id is found by its first digits.
+    // All native ids begin with 30 zeros. A process id is found by its first digits.
     let own = store.queue_tasks(&QueueTasksQuery { limit: 1, ..QueueTasksQuery::default() }).unwrap().tasks.remove(0).id.to_string();
     for (search, found) in [(format!("id:{own}"), 1), ("id:task".to_owned(), 0), (format!("id:{:032x}", 0xffff), 0)] {
         let page = store.queue_tasks(&of(&search)).unwrap();
@@ -216,7 +216,7 @@ fn no_list_of_processes_walks_all_processes() {
         let checked = store.read("explain", |snapshot| {
             let filter = processes::Filter::of(snapshot, &query)?.expect("all of them can match");
             let values = |sql: &str| vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
-            // Within a tree, whose rows are sorted by time.
+            // Within a tree, rows are searched by the primary key and may be sorted.
             let sql = filter.in_tree(9);
             let found = plan(snapshot, &sql, values(&sql));
             assert!(found.contains("SEARCH process USING PRIMARY KEY (root=?"), "{query:?}\n{sql}\n{found}");
@@ -242,13 +242,13 @@ fn no_list_of_processes_walks_all_processes() {
                 || found.contains("USING COVERING INDEX root_begin (<expr>>? AND <expr><?)"),
             "{found}"
         );
-        // The list beside them is short.
+        // The table `wide`, which the statement adds, is short, so the result may be sorted.
         assert_indexed(processes::TREES_BY_TIME, &found, true);
         assert!(found.matches("TEMP B-TREE").count() <= 1, "{found}");
         let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 5]);
         assert!(found.contains("SEARCH process EXISTS USING PRIMARY KEY (root=? AND id>? AND id<?)"), "{found}");
         assert!(!found.contains("TEMP B-TREE"), "{found}");
-        // All of a part, backwards, until there are enough.
+        // Scans the processes of a range of trees until there are enough.
         let found = plan(snapshot, processes::TREES_WITH_OF_FEW, vec![Value::Integer(1); 5]);
         assert!(found.contains("SEARCH process USING PRIMARY KEY (root>? AND root<?)") && !found.contains("TEMP B-TREE"), "{found}");
         Ok(())
@@ -273,7 +273,7 @@ fn statistics_walk_no_sums_beside_those_they_tell_of() {
             let mut values = Vec::new();
             let sql = names::all(text, &mut values);
             let found = plan(snapshot, &sql, values);
-            // One row for each name and state.
+            // The table has one row per name and state.
             let found: Vec<_> = found.lines().filter(|line| *line != "SCAN root_count").collect();
             assert_indexed(&sql, &found.join("\n"), false);
             Ok(())
@@ -290,9 +290,9 @@ fn what_is_due_is_looked_for_by_indexes() {
         let checked = store.read("explain", |snapshot| {
             let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
             let found = plan(snapshot, sql, values);
-            // From the oldest on, as far as needed.
+            // These two scan from the oldest tree until there are enough.
             let found: Vec<_> = found.lines().filter(|line| !is_walk || !["SCAN root", "SCAN leaving"].contains(line)).collect();
-            // Those of a name are sorted by number, which no list is in the order of.
+            // The trees of a name are sorted by number, because no index has this order.
             assert_indexed(sql, &found.join("\n"), sql == retention::OF_NAME);
             Ok(())
         });
@@ -300,7 +300,7 @@ fn what_is_due_is_looked_for_by_indexes() {
     }
 }
 
-/// The number that a text begins with.
+/// Parses the number at the beginning of a text.
 fn number(text: &str) -> Option<usize> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
@@ -333,24 +333,24 @@ fn what_refers_to_something_is_looked_at_from_a_place_on() {
     }
 }
 
-/// What is read whole, and why that is little.
+/// Plan lines that scan a whole table or subquery, each with the reason why that is short.
 const READ_WHOLE: [&str; 5] = [
-    // Those of a tree that failed last, a hundred.
+    // The last failed processes of a tree, limited in number.
     "SCAN f",
-    // What runs for too long: few.
+    // Overdue processes, which are few.
     "SCAN overdue",
-    // What is open when the server begins; at most so many.
+    // Open processes at the start of the server. The statement has a limit.
     "SCAN open",
-    // A row for each name of roots and state.
+    // One row per root name and state.
     "SCAN root_count",
-    // A row for each type of event and reason.
+    // One row per event type and reason.
     "SCAN dropped_sum",
 ];
 
 #[test]
 fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
     let (_folder, store) = open();
-    // Within a tree, whose rows are sorted by time, and only when its face moved.
+    // These search and sort within one tree, and run only when its representing process may have changed.
     let in_a_tree = [writing::OWN, writing::EARLIEST];
     let others = [
         writing::FAILED_BELOW,

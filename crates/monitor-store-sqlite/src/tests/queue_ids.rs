@@ -1,4 +1,4 @@
-//! The index of the ids of queue tasks.
+//! Tests of the index on the ids of queue tasks.
 
 use monitor_store::queue::{QueueQueries as _, QueueTasksQuery, Search};
 use rusqlite::Connection;

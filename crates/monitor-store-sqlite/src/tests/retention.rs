@@ -1,4 +1,4 @@
-//! What is kept is what the rules say, and what goes leaves nothing behind but sums.
+//! Tests that the rules keep exactly the right trees, and that dropped trees leave nothing but sums.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,17 +17,17 @@ use super::support::script::parse;
 use super::support::{root, worker};
 
 const SECOND: u64 = 1_000_000;
-/// When the rules are looked at.
+/// Time at which the rules are applied, in microseconds.
 const NOW: u64 = 10_000 * SECOND;
 
 impl SqliteStore {
-    /// All that is wrong with it.
+    /// Returns all inconsistencies of the database.
     pub(crate) fn problems(&self) -> Vec<String> {
         self.read("check", |snapshot| Ok(invariants::problems(snapshot)?)).unwrap()
     }
 }
 
-/// Carries out the rules as the server does.
+/// Applies the rules as the server does.
 fn keep(store: &SqliteStore, retention: &Retention, limit: usize) {
     let mut place = DueCursor::default();
     loop {
@@ -47,17 +47,17 @@ fn numbers(store: &SqliteStore) -> Vec<u64> {
     store.roots(&query).unwrap().roots.iter().map(|root| root.number).collect()
 }
 
-/// Stands for the state of a tree of which only lines of logs came.
+/// The `state` of a [`Tree`] that has log lines only.
 const LOGS_ALONE: &str = "logs";
 
-/// A tree as the test makes it.
+/// Description of a tree for a test.
 #[derive(Debug, Clone)]
 struct Tree {
     name: &'static str,
     state: &'static str,
-    /// How many seconds ago its root ended.
+    /// Seconds since the end of its root.
     age: u64,
-    /// By how much its worker's clock is behind, in seconds.
+    /// Lag of its worker's clock, in seconds.
     clock_is_behind: u64,
     is_pinned: bool,
     child_runs: bool,
@@ -90,7 +90,7 @@ fn store_of(trees: &[Tree]) -> (tempfile::TempDir, SqliteStore) {
         let batches: Vec<_> = of.iter().map(|(_, batch)| batch.clone()).collect();
         store.append(&batches, of[0].0).unwrap();
     }
-    // A is heard of, B is not.
+    // A sends a heartbeat and stays online. B does not and is lost.
     let mut heartbeat = parse("heartbeat A");
     heartbeat[0].sequence = 100_000;
     store.append(&heartbeat, NOW).unwrap();
@@ -103,7 +103,7 @@ fn store_of(trees: &[Tree]) -> (tempfile::TempDir, SqliteStore) {
     (folder, store)
 }
 
-/// What must be kept, by number, told anew from the words of the documentation.
+/// Returns the numbers of the trees that must be kept. This is written from the documentation, independently of the store.
 fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64) -> BTreeSet<u64> {
     let runs = |tree: &Tree| tree.state != LOGS_ALONE && (tree.child_runs || tree.state == "running");
     let may_go = |tree: &Tree| !tree.is_pinned && !runs(tree);
@@ -112,7 +112,7 @@ fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64)
         LOGS_ALONE => State::PENDING,
         state => State::from(state),
     };
-    // Nobody said the name of a tree without a process.
+    // A tree without a process has no name.
     let name_of = |tree: &Tree| if tree.state == LOGS_ALONE { "" } else { tree.name };
     let rule_of = |tree: &Tree| retention.rule_of(name_of(tree), &state_of(tree));
     let mut kept: BTreeSet<usize> = (0..trees.len()).collect();
@@ -202,7 +202,7 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
     let told = serde_json::to_value(&*changes[0].message).unwrap();
     assert_eq!(told["event"], serde_json::json!({"type": "roots-dropped", "numbers": [1], "reason": "asked", "time_us": 7}));
     assert_eq!(store.problems(), Vec::<String>::new(), "also half-way");
-    // The worker is found while rows of its are still there.
+    // The worker is found while rows of its processes still exist.
     let mut late = parse("heartbeat A");
     late[0].sequence = 1_000;
     store.append(&late, 1).unwrap();
@@ -221,7 +221,7 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
     assert_eq!((status.roots.total(), status.processes.total()), (0, 0));
     assert!(store.stats(&StatsQuery { limit: 9, ..StatsQuery::default() }).unwrap().stats.iter().any(|stats| stats.failed == 1));
     assert!(store.is_dropped(1).unwrap() && !store.is_dropped(2).unwrap() && !store.is_dropped(0).unwrap());
-    // What comes late makes a new tree.
+    // A late event about a dropped tree creates a new tree.
     let mut late = parse("updated 1 name=again");
     late[0].sequence = 2_000;
     store.append(&late, 1).unwrap();

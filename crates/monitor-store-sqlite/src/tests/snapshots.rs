@@ -1,4 +1,4 @@
-//! Reading while it is written.
+//! Tests of reading during writes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +19,7 @@ fn what_is_read_is_one_snapshot_however_many_read() {
         for _ in 0..MAX_READERS + 4 {
             scope.spawn(|| {
                 while !is_done.load(Ordering::Relaxed) {
-                    // Every change makes one process.
+                    // Each change adds one process, so the number of changes is the number of processes.
                     let tree = page(&store);
                     assert_eq!(tree.as_of, tree.processes.len() as u64);
                     assert_eq!(tree.as_of, tree.root.counts.total());

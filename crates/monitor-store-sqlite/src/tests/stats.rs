@@ -1,4 +1,4 @@
-//! What sums keep of folds and of corrected ends.
+//! Tests of the sums over folds and over corrected ends.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::support::{batch, process, root};
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 1_440 * MINUTE;
 
-/// What a fold counts is as much as if each call had been told of, in the minute in which it was.
+/// The calls in a fold add to the sums as if each had been sent as a process, in the minute of the event that first counted it.
 #[test]
 fn calls_in_folds_count_when_they_are_told() {
     let (_folder, store) = open();
@@ -34,7 +34,7 @@ fn calls_in_folds_count_when_they_are_told() {
         fold(0, 0, first, [4, 1, 0, 0], &durations[..3]),
         fold(1, 0, first, [2, 0, 1, 0], &durations[3..5]),
         fold(0, 1, second, [6, 0, 1, 1], &[&durations[..3], &durations[5..]].concat()),
-        // It came late, and again.
+        // An older revision that arrives again counts nothing.
         fold(0, 0, first, [4, 1, 0, 0], &durations[..3]),
     ];
     for (sequence, event) in (1..).zip(events) {
@@ -52,7 +52,7 @@ fn calls_in_folds_count_when_they_are_told() {
     let counts: Vec<_> = series.iter().filter(|at| !at.histogram.is_empty()).map(|at| (at.succeeded, at.failed, at.cancelled)).collect();
     assert_eq!(counts, [(4, 1, 0), (1, 1, 1)]);
 
-    // Nonsense adds up to something, too.
+    // Absurd counts don't overflow.
     for (shard, sequence) in [(2, 5), (3, 6)] {
         let mut event = fold(shard, 0, second, [0; 4], &[]);
         for name in ["count", "failed", "cancelled", "total_ns", "min_ns"] {

@@ -1,4 +1,4 @@
-//! The search for words and workers that nothing refers to any more, step by step.
+//! Tests of the stepwise search for texts and workers that are no longer in use.
 
 use monitor_store::{Queries, RootKey, RootsQuery};
 use rusqlite::Connection;
@@ -10,7 +10,7 @@ use super::support::script::parse;
 use super::support::{root, worker};
 use super::{any, joined, open};
 
-/// A tree with words and a worker of its own; the error of its child is that of others, too.
+/// Adds a tree with texts and a worker of its own. The error of its child, `shared`, occurs in other trees too.
 fn tree(store: &SqliteStore, letter: char, number: u64, came_us: u64) {
     let lines = format!(
         "{letter}: online worker={letter}\n{letter}: started 1 root={number} name=build batch=mark_{number}\n\
@@ -26,7 +26,7 @@ fn drop_tree(store: &SqliteStore, number: u64) {
     while store.sweep(3).unwrap().is_more {}
 }
 
-/// Two trees, of which the first is dropped.
+/// Creates a store with two trees and drops the first.
 fn one_dropped_of_two() -> (tempfile::TempDir, SqliteStore) {
     let (folder, store) = open();
     tree(&store, 'A', 1, 1);
@@ -45,7 +45,7 @@ fn finish(store: &SqliteStore, mut unused: Unused, heard_before_us: u64) {
     while store.drop_unused(&mut unused, heard_before_us).unwrap() {}
 }
 
-/// All that can be searched for.
+/// Returns all texts that searches can find.
 fn texts(folder: &tempfile::TempDir) -> Vec<String> {
     let connection = Connection::open(folder.path().join("monitor.db")).unwrap();
     let mut statement = connection.prepare("SELECT value FROM text WHERE found AND value <> '' ORDER BY value").unwrap();
@@ -74,7 +74,7 @@ fn words_of_dropped_trees_alone_are_deleted() {
     drop_tree(&store, 2);
     assert_eq!(texts(&folder).len(), 9);
     finish(&store, looked(&store), 2);
-    // The newest failure of a shape is told as long as its sums are.
+    // The texts of tree 3 are left. The sums of failures use no others, because their newest examples are in that tree.
     assert_eq!(texts(&folder), ["build", "mark_3", "own_3", "p2", "shared"]);
 }
 
@@ -90,7 +90,7 @@ fn what_is_taken_up_again_between_the_look_and_the_end_stays() {
     assert_eq!((found(&store, &of_batch(1)), found(&store, &of_text("own_1"))), (1, 1));
     assert!(store.worker(worker('A')).unwrap().is_some(), "it was heard of since");
     assert_eq!(store.problems(), Vec::<String>::new());
-    // The writer notes no more: what it remembers is as good as before.
+    // The search is over, and the writer can use the keys in its cache again.
     tree(&store, 'D', 4, 9);
     assert_eq!(texts(&folder).iter().filter(|text| text.starts_with("mark_")).count(), 3);
 }

@@ -1,4 +1,4 @@
-//! Events that don't say in which tree their process is.
+//! Tests of events that don't name the tree of their process and wait until another event does, and of workers behind a relay.
 
 use monitor_store::{Intake, Queries};
 use monitor_wire::{Event, ProcessId, WorkerState};
@@ -10,7 +10,7 @@ use super::support::{batch, root, worker};
 use super::{open, page};
 
 const DAY: u64 = 86_400 * 1_000_000;
-/// What `q` calls n-1.
+/// Id of the process with the native id `n-1` in the system `q`.
 const ID: u64 = 0x208f_e506_3c6a_9d7d;
 
 fn event(event_type: &str, more: &Value) -> Event {
@@ -19,12 +19,12 @@ fn event(event_type: &str, more: &Value) -> Event {
     serde_json::from_value(event).unwrap()
 }
 
-/// An end without a tree.
+/// Returns an end that doesn't name the tree.
 fn ended() -> Event {
     event("process-ended", &json!({"native_source": "q", "outcome": "succeeded"}))
 }
 
-/// A start that tells the tree.
+/// Returns a start that names the tree.
 fn started() -> Event {
     let id = ProcessId::new(ID).unwrap().to_string();
     event("process-started", &json!({"root_id": root(1).to_string(), "id": id, "time_us": 5, "kind": "task", "name": "count"}))
@@ -46,7 +46,7 @@ fn an_end_waits_for_its_tree_over_a_restart_and_is_told_with_what_it_made_known(
     let message = changes.iter().next().unwrap().message.clone();
     assert!(message.root.is_none() && message.process.is_none());
     assert_eq!(serde_json::to_value(&message.event).unwrap()["id"], "208fe5063c6a9d7d", "the server says which process it is");
-    // Once more, and after a restart.
+    // The batch arrives again, and then the store is reopened.
     store.append(&[batch('A', 1, vec![ended()])], 0).unwrap();
     assert_eq!((waiting(&store), store.problems()), (1, Vec::new()));
     drop(store);
@@ -55,7 +55,7 @@ fn an_end_waits_for_its_tree_over_a_restart_and_is_told_with_what_it_made_known(
     let process = changes.iter().next().unwrap().message.process.clone().unwrap();
     assert_eq!((process.state.as_str(), process.ended_us, process.native_id.as_deref()), ("succeeded", Some(9), Some("n-1")));
     assert_eq!((waiting(&store), dropped(&store), store.problems()), (0, Vec::new(), Vec::new()));
-    // Its tree is known from now on.
+    // From here on, events of the process need not name the tree.
     let updated = event("process-updated", &json!({"native_source": "q", "fields": {"x": 1}}));
     let other = event("process-updated", &json!({"native_source": "another", "fields": {"x": 2}}));
     let changes = store.append(&[batch('A', 2, vec![updated, other])], 0).unwrap();
@@ -94,7 +94,7 @@ fn what_waits_for_a_day_or_beyond_a_number_is_given_up_and_counted() {
     assert_eq!(waiting(&store), 2, "a day isn't over");
     store.lose_workers(8 + DAY, 0).unwrap();
     assert_eq!((waiting(&store), dropped(&store), store.problems()), (0, vec![no_tree(3)], Vec::new()));
-    // Whatever tells the tree now comes too late for them.
+    // An event that names the tree arrives too late for the dropped ends.
     store.append(&[batch('A', 4, vec![started()])], 8 + DAY).unwrap();
     assert_eq!(page(&store).processes[0].state.as_str(), "running");
 }
@@ -121,7 +121,7 @@ fn whoever_is_behind_a_silent_relay_is_unheard_and_not_lost() {
     let store = SqliteStore::open(folder.path()).unwrap();
     store.lose_workers(90 * SECOND, 0).unwrap();
     assert_eq!(state(&store, 'A'), WorkerState::UNHEARD, "however long, and over a restart");
-    // The relay is back, and has time to say how the other is.
+    // The relay is back, and gets time to report about the worker behind it.
     say(&store, 4, "heartbeat", 100 * SECOND);
     store.lose_workers(101 * SECOND, 0).unwrap();
     assert_eq!((state(&store, 'B'), state(&store, 'A')), (WorkerState::ONLINE, WorkerState::ONLINE));

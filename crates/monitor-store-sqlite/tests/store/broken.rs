@@ -1,4 +1,4 @@
-//! A store whose statements fail, against the fold in memory: what failed was never there, and what was taken stays.
+//! Compares a store whose statements fail with the fold in memory: failed transactions change nothing, and stored events stay.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use rusqlite::Connection;
 
 use crate::support::chosen;
 
-/// Says what the bytes say, and lets fail what they say; how often something failed.
+/// Stores the events encoded in `bytes` while statements fail, also as encoded there. Returns the number of failed transactions.
 pub(crate) fn check(bytes: &[u8]) -> u32 {
     let Some((plan, events)) = bytes.split_first_chunk::<8>() else { return 0 };
     let mut failed = 0;
@@ -21,12 +21,12 @@ pub(crate) fn check(bytes: &[u8]) -> u32 {
     let fuse = Fuse::put_into(folder.path());
     let mut facts = Facts::default();
     let mut batches = chosen::delivered(events);
-    // The server has a word of its own on who is lost.
+    // The server decides about losses itself.
     batches.retain(|batch| !batch.events.iter().any(|event| matches!(event, Event::WorkerLost(_) | Event::WorkerFound(_))));
     for (step, some) in batches.chunks(1 + usize::from(plan[0] % 8)).enumerate() {
         let what = plan[1 + step % 7];
         let packed: Vec<_> = some.iter().map(|batch| Arc::new(Packed::from(batch.clone()))).collect();
-        // Later and later, until the fuse is longer than the transaction.
+        // Each attempt fails later than the previous one, until the transaction completes.
         for left in (u32::from(what % 16)..).step_by(1 + usize::from(plan[0] / 32)) {
             fuse.set(left, what & 64 != 0);
             let before = store.status().unwrap();
@@ -59,7 +59,7 @@ pub(crate) fn check(bytes: &[u8]) -> u32 {
 
 fn check_same(store: &SqliteStore, facts: &Facts) {
     let mut roots = store.roots(&RootsQuery { limit: 100, sort: RootSort::Oldest, ..RootsQuery::default() }).unwrap().roots;
-    // Lists go by start.
+    // Lists are sorted by start.
     roots.sort_by_key(|root| root.number);
     assert_eq!(roots.len(), facts.roots().count());
     for (number, root) in (1..).zip(roots) {
@@ -77,7 +77,7 @@ fn check_same(store: &SqliteStore, facts: &Facts) {
     }
 }
 
-/// What only the server knows is not in the facts.
+/// Clears the fields that are not in the facts, because only the server knows them.
 fn root_of_facts(root: Root) -> Root {
     Root { overdue: false, expected_ns: None, expected_p95_ns: None, ..root }
 }
@@ -86,20 +86,20 @@ fn of_facts(process: Process) -> Process {
     Process { overdue: false, expected_ns: None, expected_p95_ns: None, ..process }
 }
 
-/// Lets the so-manyeth change of a row fail, whatever table it is in.
+/// Triggers that make a row change fail after a set number of row changes, in any table.
 struct Fuse(Connection);
 
 impl Fuse {
     fn put_into(folder: &Path) -> Self {
         let connection = Connection::open(folder.join("monitor.db")).unwrap();
-        // Not those in which the full text is: what happens to them is part of a statement on another table.
+        // Leaves out the tables of the full-text index, which change only as part of statements on other tables.
         let tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'";
         let tables = Self::names(&connection, tables);
         let begin = "PRAGMA synchronous=OFF; BEGIN; CREATE TABLE fuse (remaining, is_rollback); INSERT INTO fuse VALUES (NULL, 0)";
         connection.execute_batch(begin).unwrap();
         for table in tables {
             for change in ["INSERT", "UPDATE", "DELETE"] {
-                // A disk that fails mostly takes the whole transaction back, as ROLLBACK does, and not only the statement.
+                // A failing disk usually rolls back the whole transaction, like ROLLBACK, and not only the statement.
                 let trigger = format!(
                     "CREATE TRIGGER fuse_{table}_{change} BEFORE {change} ON {table} WHEN (SELECT remaining FROM fuse) IS NOT NULL BEGIN
                          UPDATE fuse SET remaining = remaining - 1;

@@ -1,4 +1,4 @@
-//! A database whose bytes are damaged: it is said, and takes no memory for what isn't there.
+//! Tests of a damaged database: reads return an error, and don't allocate memory for data that isn't there.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use rusqlite::Connection;
 
 use crate::{largest, support};
 
-/// Nothing that is read of a tree of one process is larger.
+/// Limit for a single allocation while the process of a test is read, in bytes.
 const MAX_BYTES: usize = 4 << 20;
-/// A length that no bytes of a row have, but that is none too large: 1 GiB, as seven bits a byte.
+/// The length 1 GiB with seven bits per byte: allowed by the format, but longer than any data in the test.
 const GIBIBYTE: [u8; 5] = [0x80, 0x80, 0x80, 0x80, 0x04];
-/// The same in the log of events, where 0 stands for words that are not compressed.
+/// 1 GiB as the event log stores it: the length plus 1, because 0 means uncompressed.
 const GIBIBYTE_OF_WORDS: [u8; 5] = [0x81, 0x80, 0x80, 0x80, 0x04];
 
-/// A store with one process, of which columns don't say all.
+/// Creates a store with one process, whose fields are stored in `more` because they have no columns.
 fn store(folder: &std::path::Path) -> SqliteStore {
     let store = SqliteStore::open(folder).unwrap();
     let fields = Fields::from([("args".to_owned(), "[1, 2, 3] ".repeat(40).into())]);
@@ -27,7 +27,7 @@ fn store(folder: &std::path::Path) -> SqliteStore {
     store
 }
 
-/// A frame of zstd that holds "abcd".
+/// A zstd frame that contains "abcd".
 const FRAME: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x04, 0x21, 0x00, 0x00, b'a', b'b', b'c', b'd'];
 
 fn damage(folder: &std::path::Path, sql: &str, bytes: &[u8]) {
@@ -35,7 +35,7 @@ fn damage(folder: &std::path::Path, sql: &str, bytes: &[u8]) {
     assert_eq!(connection.execute(sql, [bytes]).unwrap(), 1, "{sql}");
 }
 
-/// What is asked fails, and takes little.
+/// Asserts that a query fails because of damage, and makes no large allocation.
 fn check<T: std::fmt::Debug>(ask: impl FnOnce() -> Result<T, StoreError>) {
     let (answer, bytes) = largest::of(ask);
     let error = answer.unwrap_err();

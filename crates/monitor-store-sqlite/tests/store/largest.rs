@@ -1,4 +1,4 @@
-//! An allocator that notes the largest piece of memory that each thread asks it for.
+//! A global allocator that records the largest allocation of each thread.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 
@@ -9,23 +9,23 @@ struct Noting;
 
 thread_local!(static LARGEST: Cell<usize> = const { Cell::new(0) });
 
-/// Returns what `work` does, and the bytes of the largest piece that it asked for on this thread.
+/// Returns the result of `work`, and the size of its largest allocation on this thread, in bytes.
 pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     LARGEST.set(0);
     let done = work();
     (done, LARGEST.get())
 }
 
-// SAFETY: passes everything on to the system's allocator.
+// SAFETY: forwards all calls to the system's allocator.
 unsafe impl GlobalAlloc for Noting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(layout.size())));
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

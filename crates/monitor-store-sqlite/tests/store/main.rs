@@ -1,4 +1,4 @@
-//! The store by its trait, on real files.
+//! Tests of the store through its public interface, on real files.
 
 mod broken;
 #[path = "../../../../fuzz/corpus.rs"]
@@ -11,7 +11,7 @@ mod support;
 use proptest::prelude::*;
 
 proptest! {
-    // Each writes a database.
+    // Fewer cases than usual, because each writes a database.
     #![proptest_config(corpus::cases(1, 8))]
 
     #[test]
@@ -25,7 +25,7 @@ proptest! {
     }
 }
 
-/// `fuzz/` does the same for longer.
+/// Replays the inputs that a fuzzer found. `fuzz/` searches for more with the same check.
 #[test]
 fn what_a_fuzzer_found_fails_as_it_should() {
     let failed: u32 = corpus::files("server_store").iter().map(|bytes| broken::check(bytes)).sum();
