@@ -112,7 +112,7 @@ fn parts_of_a_list_of_tasks_are_read_in_its_order() {
                         return Ok(());
                     };
                     let plan = plan(snapshot, &sql, values);
-                    let lines: Vec<_> = plan.lines().filter(|line| line.contains(" queue_task ")).collect();
+                    let lines: Vec<_> = plan.lines().filter(|line| line.split(' ').any(|word| word == "queue_task")).collect();
                     let is_searched = |line: &&str| line.starts_with("SEARCH queue_task USING INDEX queue_task_");
                     assert!(!lines.is_empty() && lines.iter().all(is_searched), "{query:?}\n{sql}\n{plan}");
                     assert!(!plan.contains("TEMP B-TREE"), "{query:?}\n{sql}\n{plan}");
@@ -136,6 +136,7 @@ fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
     let has_index = |filter: &QueueTasksQuery| {
         filter.name.is_some() || filter.queue.is_some() || !filter.workers.is_empty() || !filter.phases.is_empty()
     };
+    let mut sorted_lists = 0;
     for filter in queue_filters().into_iter().filter(has_index) {
         for sort in [QueueSort::Name, QueueSort::State, QueueSort::Received, QueueSort::Started, QueueSort::Runtime] {
             let query = QueueTasksQuery { sort, ..filter.clone() };
@@ -146,13 +147,16 @@ fn tasks_that_are_sorted_are_read_by_an_index_of_their_filter() {
                 let plan = plan(snapshot, &sql, values);
                 let is_searched = |line: &str| line.starts_with("SEARCH queue_task USING COVERING INDEX queue_task_");
                 let by_key = "SEARCH queue_task USING INTEGER PRIMARY KEY (rowid=?)";
-                let lines: Vec<_> = plan.lines().filter(|line| line.contains(" queue_task ")).collect();
-                assert!(lines.iter().all(|line| is_searched(line) || *line == by_key), "{query:?}\n{sql}\n{plan}");
+                let lines: Vec<_> = plan.lines().filter(|line| line.split(' ').any(|word| word == "queue_task")).collect();
+                let is_by_index = |line: &&str| is_searched(line) || *line == by_key;
+                assert!(!lines.is_empty() && lines.iter().all(is_by_index), "{query:?}\n{sql}\n{plan}");
+                sorted_lists += 1;
                 Ok(())
             });
             checked.unwrap();
         }
     }
+    assert!(sorted_lists > 0, "no list is sorted");
 }
 
 #[test]
@@ -197,7 +201,7 @@ fn a_search_that_finds_few_ids_examines_only_these() {
     for (search, found) in [(format!("id:{own}"), 1), ("id:task".to_owned(), 0), (format!("id:{:032x}", 0xffff), 0)] {
         let page = store.queue_tasks(&of(&search)).unwrap();
         assert_eq!((page.tasks.len(), page.next_cursor), (found, None), "{search}");
-        assert!(page.examined == found as u64 || search.len() > 32, "{search}: {}", page.examined);
+        assert_eq!(page.examined, found as u64, "{search}");
     }
 }
 

@@ -230,30 +230,6 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
 }
 
 #[test]
-fn pinned_and_running_trees_stay_and_are_told_of() {
-    let (_folder, store) = open();
-    for batch in parse("online A\nstarted 1 root=1\nended 1 root=1 ok\nstarted 2 root=2") {
-        store.append(&[batch], 1).unwrap();
-    }
-    let pin = |is_pinned| store.pin(RootKey::Number(1), is_pinned, 5).unwrap();
-    let told = serde_json::to_value(&*pin(true).unwrap()[0].message).unwrap();
-    assert_eq!((&told["event"]["type"], &told["root"]["pinned"]), (&"root-pinned".into(), &true.into()), "{told}");
-    assert_eq!(pin(true).unwrap().len(), 0, "it is pinned already");
-    let drop = |may_run| store.drop_roots(&DropTrees { numbers: &[1, 2], reason: "asked", may_run }, 5).unwrap().0.trees;
-    assert_eq!((drop(false), numbers(&store)), (0, vec![1, 2]));
-    assert!(store.root(RootKey::Number(1)).unwrap().unwrap().pinned);
-    let mut update = parse("updated 1 root=1 name=other");
-    update[0].sequence = 50;
-    assert!(store.append(&update, 1).unwrap()[0].message.root.as_ref().unwrap().pinned, "events change nothing about it");
-    let told = serde_json::to_value(&*pin(false).unwrap()[0].message).unwrap();
-    assert_eq!(told["event"]["type"], "root-unpinned");
-    assert_eq!((drop(true), numbers(&store)), (2, vec![]));
-    assert!(store.pin(RootKey::Number(1), true, 5).unwrap().is_none());
-    while store.sweep(100).unwrap().is_more {}
-    assert_eq!(store.problems(), Vec::<String>::new());
-}
-
-#[test]
 fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
     let (folder, store) = open();
     let empty = store.status().unwrap().database_bytes;

@@ -94,17 +94,17 @@ impl MemoryStore {
                         || entry.fields.iter().any(is_in)
                 })
         };
-        lines.retain(shown);
+        let from = query.cursor.as_deref().map(place_of).transpose()?;
+        let is_behind = |place, from| if query.is_newest_first { place < from } else { place > from };
+        lines.retain(|line| shown(line) && from.is_none_or(|from| is_behind(at(line), from)));
         let mut bytes = 0;
         let fits = lines.iter().take_while(|line| {
             let is_room = bytes < BYTES;
             bytes += line.message.len();
             is_room
         });
-        let from = query.cursor.as_deref();
-        let limit = if from.is_none() { query.limit.min(fits.count()) } else { query.limit };
-        let is_behind = |place, from| if query.is_newest_first { place < from } else { place > from };
-        let (logs_shown, next_cursor) = page_of(lines, limit, from, at, is_behind)?;
+        let limit = query.limit.min(fits.count());
+        let (logs_shown, next_cursor) = page_of(lines, limit, None, at, is_behind)?;
         let missing = logs.iter().map(|log| log.missing).sum();
         let gap = logs.first().filter(|_| query.process.is_some()).and_then(|log| log.gap());
         Ok(Some(LogsPage { logs: logs_shown, next_cursor, missing, gap, as_of: state.seq }))

@@ -118,9 +118,10 @@ pub fn processes_of_a_name_are_signs_only_where_a_rule_asks_for_it<P: Place>() {
         store.say(&[batch(2 * number, &process(number, name, false, outcome))], NOW).unwrap();
     }
     assert_eq!(signs(&store), ["failed name:parse", "succeeded name:parse", "failed name:parse"], "of those that went well only the first");
-    // Within a transaction, signs are in the order of the ends, not in that of the events.
-    let mut both = process(9, "parse", false, "succeeded").as_array().unwrap().clone();
-    both.extend(process(8, "parse", false, "failed").as_array().unwrap().clone());
+    // Within a transaction, signs are in the order of the ends, not in that of the events or of the ids.
+    let mut both = process(8, "parse", false, "succeeded").as_array().unwrap().clone();
+    both[1]["time_us"] = json!(NOW + 99);
+    both.extend(process(9, "parse", false, "failed").as_array().unwrap().clone());
     store.say(&[batch(20, &json!(both))], NOW).unwrap();
     assert_eq!(signs(&store)[3..], ["failed name:parse", "succeeded name:parse"]);
     place.check(&store);

@@ -281,7 +281,8 @@ mod tests {
     #[test]
     fn each_test_is_listed() {
         let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/suite"));
-        let listed: BTreeSet<String> = include_str!("mod.rs").split_whitespace().map(str::to_owned).collect();
+        let (list, _) = include_str!("mod.rs").split_once("    };").unwrap();
+        let listed: BTreeSet<&str> = list.lines().filter(|line| !line.starts_with("//")).flat_map(str::split_whitespace).collect();
         for entry in std::fs::read_dir(folder).unwrap() {
             let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             let names = text.lines().filter_map(|line| line.strip_prefix("pub fn ")?.strip_suffix("<P: Place>() {"));
