@@ -19,7 +19,8 @@ const MAX_MISTAKES: usize = 100;
 /// Maximum sizes of the parts of an event, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A name, batch mark, thread, file name, id in another system, kind or other word.
+    /// An error message and its tail, the chain of its causes together, a reason, a log message, a traceback, the text of a notification,
+    /// or an argument or result of a task.
     pub name_bytes: usize,
     /// An error message, the chain of its causes together, a reason, a log message, a traceback, or an argument or result of a task.
     pub text_bytes: usize,

@@ -1,4 +1,4 @@
-//! A JSON tokenizer that borrows from the text and copies nothing. Methods return `None` for invalid JSON and for unusual values.
+//! A JSON tokenizer that returns slices of the text. Methods return `None` for invalid JSON and for unusual values.
 
 /// A text and the current position in it.
 pub(super) struct Scan<'a> {
