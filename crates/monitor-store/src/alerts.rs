@@ -1,126 +1,127 @@
-//! Alerts: what the store is asked of them, and what is changed of them in one transaction.
+//! Alerts: the queries that a store answers about them, and the changes that are made in one transaction.
 
 use monitor_alerts::{Alert, AlertState, Common, Entry, Hush, Key, Message, Note, Order, Rule, Sign};
 use serde_json::{Map, Value};
 
 use super::StoreError;
 
-/// Signs and notes are kept for so long, in microseconds: 90 days.
+/// Retention of signs and notes, in microseconds: 90 days.
 pub const KEPT_US: u64 = 90 * 86_400 * 1_000_000;
-/// So many of a message's attempts are told.
+/// Number of newest attempts that are stored for each message.
 pub const ATTEMPTS: usize = 20;
 
-/// Answers questions about alerts. Every method blocks; call it where blocking is allowed.
+/// Queries about alerts. Every method blocks, so call it only where blocking is allowed.
 ///
 /// # Errors
-/// Every method fails if the store does.
+/// Every method returns an error if the store fails.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait AlertQueries: Send + Sync + 'static {
-    /// Number of the newest sign, without asking the database; 0 if there is none.
+    /// Returns the number of the newest sign without a database query. Returns 0 if there is none.
     fn last_sign(&self) -> u64;
 
-    /// The signs after a number, the oldest first, at most so many.
+    /// Returns up to `limit` signs with numbers after `seq`, oldest first.
     fn signs_after(&self, seq: u64, limit: usize) -> Result<Vec<Sign>, StoreError>;
 
-    /// Returns the newest signs of a time span, oldest first. `limit` is their maximum number.
+    /// Returns the newest `limit` signs of a time span, oldest first.
     fn signs_between(&self, time: (u64, u64), limit: usize) -> Result<Vec<Sign>, StoreError>;
 
-    /// The signs of a tree or of one of its processes, the oldest first, at most so many.
+    /// Returns up to `limit` signs of a tree, or of a process in the tree, oldest first.
     fn signs_of(&self, root: &str, process: Option<&str>, limit: usize) -> Result<Vec<Sign>, StoreError>;
 
-    /// What was remembered last: the number of the last sign that was taken, entries, and what doesn't belong to one.
+    /// Returns the state that the alert evaluation stored last.
     fn alert_memory(&self) -> Result<AlertMemory, StoreError>;
 
-    /// Alerts, the newest first, at most so many, those before a number.
+    /// Returns alerts that match the query, newest first.
     fn alerts(&self, query: &AlertsQuery) -> Result<Vec<Alert>, StoreError>;
 
-    /// One alert.
+    /// Returns one alert.
     fn alert(&self, id: u64) -> Result<Option<Alert>, StoreError>;
 
-    /// What was noted of an alert or of a sign, the oldest first, at most so many.
+    /// Returns up to `limit` notes on an alert or a sign, oldest first.
     fn alert_notes(&self, of: NotesOf, limit: usize) -> Result<Vec<Note>, StoreError>;
 
-    /// Tasks that alerts start and whose agents are to be asked now, the oldest first, at most so many.
+    /// Returns up to `limit` tasks that alerts start and whose agents must be contacted now, oldest first.
     fn follow_ups_due(&self, now_us: u64, limit: usize) -> Result<Vec<FollowUp>, StoreError>;
 
-    /// Messages that wait and are due, the oldest first, at most so many.
+    /// Returns up to `limit` waiting messages that are due, oldest first.
     fn deliveries_due(&self, now_us: u64, limit: usize) -> Result<Vec<Delivery>, StoreError>;
 
-    /// When the next message is due; none if none waits.
+    /// Returns the time at which the next message is due, in Unix microseconds. Returns `None` if no message is waiting.
     fn next_delivery_us(&self) -> Result<Option<u64>, StoreError>;
 
-    /// Messages of an alert or of a channel, the newest first, at most so many.
+    /// Returns up to `limit` messages of an alert or a channel, newest first.
     fn deliveries(&self, of: DeliveriesOf<'_>, limit: usize) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Hushes that are not over, by their numbers.
+    /// Returns the hushes that have not ended, with their numbers.
     fn hushes(&self, now_us: u64) -> Result<Vec<(u64, Hush)>, StoreError>;
 
-    /// Rules that are kept here, by name.
+    /// Returns the rules that are kept in the store, sorted by name.
     fn alert_rules(&self) -> Result<Vec<StoredRule>, StoreError>;
 }
 
-/// What is remembered of alerts between steps.
+/// State that the alert evaluation keeps between two steps: the number of the last evaluated sign, the entries, and the state that is
+/// common to all entries.
 pub type AlertMemory = (u64, Vec<(Key, Entry)>, Common);
 
-/// Which alerts are listed.
+/// Filters and page of a list of alerts.
 #[derive(Debug, Clone, Default)]
 pub struct AlertsQuery {
-    /// Those in this state.
+    /// The alert has this state.
     pub state: Option<AlertState>,
-    /// Those of this subject, such as `task:gold`.
+    /// The alert has this subject, such as `task:gold`.
     pub subject: Option<String>,
-    /// Those with a smaller number.
+    /// The alert has a smaller number.
     pub before: Option<u64>,
-    /// At most so many.
+    /// Maximum number of alerts to return.
     pub limit: usize,
 }
 
-/// Whose notes are asked for.
+/// Subject of the notes to return.
 #[derive(Debug, Clone, Copy)]
 pub enum NotesOf {
-    /// An alert's.
+    /// The alert with this number.
     Alert(u64),
-    /// A sign's.
+    /// The sign with this number.
     Sign(u64),
 }
 
-/// Whose messages are asked for.
+/// Subject of the messages to return.
 #[derive(Debug, Clone, Copy)]
 pub enum DeliveriesOf<'a> {
-    /// An alert's.
+    /// The alert with this number.
     Alert(u64),
-    /// A channel's.
+    /// The channel with this name.
     Channel(&'a str),
 }
 
-/// A message on its way.
+/// A message in the outbox, with the state of its delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
     /// The message.
     pub message: Message,
-    /// What has become of it.
+    /// State of the delivery.
     pub state: DeliveryState,
-    /// How often it was tried.
+    /// Number of attempts so far.
     pub attempts: u64,
-    /// When it is tried next, in Unix microseconds.
+    /// Time of the next attempt, in Unix microseconds.
     pub next_us: u64,
-    /// The last answer, in words.
+    /// Description of the receiver's last answer.
     pub answer: Option<String>,
 }
 
-/// What has become of a message.
+/// State of a message, or of a request to run a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryState {
-    /// It is still to be sent.
+    /// It is waiting for its next attempt.
     Waiting,
-    /// It was taken.
+    /// The receiver has accepted it.
     Sent,
-    /// It was given up.
+    /// The server has given up.
     Undelivered,
 }
 
 impl DeliveryState {
-    /// Its word.
+    /// Returns the name of the state.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -144,95 +145,96 @@ impl DeliveryState {
 pub struct Attempt {
     /// Id of the message.
     pub message: String,
-    /// What has become of it.
+    /// State of the delivery after the attempt.
     pub state: DeliveryState,
-    /// When it is tried next, in Unix microseconds.
+    /// Time of the next attempt, in Unix microseconds.
     pub next_us: u64,
-    /// The answer, in words.
+    /// Description of the receiver's answer.
     pub answer: String,
 }
 
-/// A task that an alert starts, until its agents are asked for the run.
+/// A task that an alert starts, stored until an agent has been asked to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FollowUp {
-    /// The task, and why.
+    /// The task and the alert that starts it.
     pub order: Order,
-    /// How often it was tried to ask.
+    /// Number of attempts so far.
     pub attempts: u64,
 }
 
-/// An attempt to ask agents for the run that an alert starts.
+/// An attempt to ask agents to run the task that an alert starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FollowUpAttempt {
-    /// The alert: it starts one run at most.
+    /// Number of the alert. An alert starts at most one run.
     pub alert: u64,
-    /// What has become of it.
+    /// State of the request after the attempt.
     pub state: DeliveryState,
-    /// When it is tried next, in Unix microseconds.
+    /// Time of the next attempt, in Unix microseconds.
     pub next_us: u64,
-    /// What came of it, in words.
+    /// Description of the result.
     pub answer: String,
 }
 
-/// A rule that is kept here.
+/// A rule that is kept in the store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRule {
-    /// Its name.
+    /// Name of the rule.
     pub name: String,
     /// Number of its newest version, from 1.
     pub version: u64,
-    /// When it was changed, in Unix microseconds.
+    /// Time of the latest change, in Unix microseconds.
     pub changed_us: u64,
-    /// Who changed it.
+    /// The person or token that made the latest change.
     pub who: String,
-    /// The rule as JSON; none if it was deleted.
+    /// The rule as JSON. `None` if it was deleted.
     pub definition: Option<Map<String, Value>>,
 }
 
 /// A change of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RuleEdit {
-    /// Its name.
+    /// Name of the rule.
     pub name: String,
     /// The person or token that changes it.
     pub who: String,
-    /// The rule; none to delete it.
+    /// The new rule. `None` to delete it.
     pub rule: Option<Rule>,
 }
 
-/// What is changed of alerts, all of it or nothing.
+/// Changes to alerts that are applied together in one transaction.
 #[derive(Debug, Clone, Default)]
 pub struct AlertsChange {
-    /// The cursor on signs is moved from one number to another. If another has moved it, nothing is changed.
+    /// Moves the cursor on signs from the first number to the second. If the cursor is elsewhere, because another caller has moved it,
+    /// nothing is changed.
     pub cursor: Option<(u64, u64)>,
-    /// What is remembered of rules about subjects; none for those that are forgotten.
+    /// New state of rules for their subjects. `None` deletes an entry.
     pub entries: Vec<(Key, Option<Entry>)>,
-    /// What is remembered beside that.
+    /// New state that is common to all entries.
     pub common: Option<Common>,
-    /// Alerts as they are now.
+    /// Alerts to store. They replace stored alerts with the same numbers.
     pub alerts: Vec<Alert>,
     /// New notes.
     pub notes: Vec<Note>,
-    /// Messages that are to be sent.
+    /// Messages to send.
     pub messages: Vec<Message>,
     /// Attempts to send messages.
     pub attempts: Vec<Attempt>,
-    /// Tasks that are to be started.
+    /// Tasks to start.
     pub orders: Vec<Order>,
-    /// Attempts to ask for them.
+    /// Attempts to ask agents to run the tasks.
     pub followed: Vec<FollowUpAttempt>,
     /// New hushes.
     pub hushes: Vec<Hush>,
-    /// Hushes that end now, by their numbers.
+    /// Numbers of hushes that end now.
     pub ended_hushes: Vec<u64>,
-    /// Rules that are changed.
+    /// Rules to change.
     pub rules: Vec<RuleEdit>,
-    /// Signs that the server makes itself.
+    /// Signs that the server itself creates.
     pub signs: Vec<Sign>,
 }
 
 impl AlertsChange {
-    /// Returns true if it changes what a reader of alerts is shown, and not only what is remembered between decisions.
+    /// Returns true if the change affects data that API clients see, and not only the state that the alert evaluation keeps between steps.
     pub fn is_shown(&self) -> bool {
         let Self {
             cursor: _,
@@ -264,7 +266,7 @@ impl AlertsChange {
     }
 }
 
-/// A rule as it is kept.
+/// Converts a rule to the JSON that is stored.
 pub fn definition_of(rule: &Rule) -> Map<String, Value> {
     match serde_json::to_value(rule) {
         Ok(Value::Object(map)) => map,

@@ -1,4 +1,4 @@
-//! Batch tasks: what the store is asked of them, and the rules by which they change, the same for every store.
+//! Batch tasks: the queries that a store answers about them, and the rules for changing them, which are the same for every store.
 
 use monitor_wire::{
     AgentDecided, BatchAgent, BatchDecision, BatchMark, BatchRun, BatchRunsPage, BatchStatus, BatchTask, BatchTaskChanged, BatchTasksPage,
@@ -8,175 +8,180 @@ use serde_json::{Map, Value};
 
 use super::StoreError;
 
-/// A definition of a task, as JSON.
+/// Definition of a task, as a JSON object.
 pub type Definition = Map<String, Value>;
 
-/// So many of a task's newest runs are shown with it.
+/// Number of newest runs that are shown with a task.
 pub const MARKS: usize = 30;
-/// Maximum number of versions of a task in an answer, the newest ones.
+/// Maximum number of versions of a task that are returned. The newest are returned.
 pub const VERSIONS: usize = 100;
 /// Number of a task's newest runs and decisions that an agent gets back after it has lost its database.
 pub const DECIDED: usize = 50;
-/// Triggers of the runs that the rules of a task start.
+/// Triggers of runs that a task's schedule started.
 pub const BY_RULE: [&str; 2] = ["time", "missed"];
-/// Runs of a task are kept for so long after they were due, in microseconds: 400 days.
+/// Age at which runs and decisions of a task are deleted, in microseconds: 400 days. The age is measured between due times: storing a run
+/// deletes the task's runs that were due this much earlier, and storing a decision does the same for decisions.
 pub const KEPT_US: u64 = 400 * 86_400 * 1_000_000;
 
-/// Answers questions about batch tasks. Every method blocks; call it where blocking is allowed.
+/// Queries about batch tasks. Every method blocks, so call it only where blocking is allowed.
 ///
 /// # Errors
-/// Every method fails if the store does; lists also for a cursor that they did not make.
+/// Every method returns an error if the store fails. Methods with a cursor also refuse a cursor that they did not create.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait BatchQueries: Send + Sync + 'static {
-    /// One page of the tasks that are not deleted, by name, without their due times.
+    /// Returns one page of the tasks that are not deleted, sorted by name, without their due times.
     fn batch_tasks(&self, query: &BatchTasksQuery) -> Result<BatchTasksPage, StoreError>;
 
-    /// One task, deleted or not, without its due times; none if there never was one.
+    /// Returns one task without its due times, even if it is deleted. Returns `None` if there never was a task of this name.
     fn batch_task(&self, name: &str) -> Result<Option<BatchTask>, StoreError>;
 
-    /// The newest hundred versions of a task, newest first.
+    /// Returns the newest [`VERSIONS`] versions of a task, newest first.
     fn batch_versions(&self, name: &str) -> Result<Vec<BatchVersion>, StoreError>;
 
-    /// One page of runs, those that were due last first.
+    /// Returns one page of runs, sorted by due time, latest first.
     fn batch_runs(&self, query: &BatchRunsQuery) -> Result<BatchRunsPage, StoreError>;
 
-    /// Due times of a task without a run, from the first of these times up to the second, the first due first, at most so many.
+    /// Returns up to `limit` decisions not to run a task whose due times overlap the range `time` (start inclusive, end exclusive), sorted
+    /// by first due time.
     fn batch_decisions(&self, task: &str, time: (u64, u64), limit: usize) -> Result<Vec<BatchDecision>, StoreError>;
 
-    /// The newest due times of a task that an agent has decided.
+    /// Returns the newest due times of a task that an agent has decided.
     fn batch_decided(&self, task: &str, agent: &str) -> Result<Decided, StoreError>;
 
-    /// The tasks that were changed after a revision, the latest change last, with those revisions; deleted ones as well.
+    /// Returns the tasks that were changed after revision `after`, with the revision of their latest change, in ascending order. Includes
+    /// deleted tasks.
     fn batch_changes(&self, after: u64) -> Result<Vec<(u64, BatchTask)>, StoreError>;
 
-    /// The agents that told how far they have decided, by name.
+    /// Returns the agents that have reported how far they have decided, sorted by name.
     fn batch_agents(&self) -> Result<Vec<BatchAgent>, StoreError>;
 }
 
-/// The newest due times of a task that an agent has decided, as far as it has reported them.
+/// Newest due times of a task that an agent has decided and reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decided {
-    /// Those before are not listed, or are from before the task's version.
+    /// Start of the range that `dues` covers, in Unix microseconds. Due times up to here are not listed: they were cut off, or are older
+    /// than the task's current version.
     pub from_us: u64,
-    /// Due times after that, the earliest first.
+    /// Decided due times after `from_us`, earliest first.
     pub dues: Vec<KnownDues>,
 }
 
-/// Which tasks are listed.
+/// Filter and page of a list of tasks.
 #[derive(Debug, Clone, Default)]
 pub struct BatchTasksQuery {
-    /// Those whose name contains this, in any case.
+    /// Text that the name must contain, in upper or lower case.
     pub text: Option<String>,
-    /// At most so many.
+    /// Maximum number of tasks to return.
     pub limit: usize,
-    /// Where the page begins.
+    /// Value of `next_cursor` of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
-/// Which runs are listed.
+/// Filter and page of a list of runs.
 #[derive(Debug, Clone, Default)]
 pub struct BatchRunsQuery {
-    /// Those of this task.
+    /// Name of the task.
     pub task: Option<String>,
-    /// Those that were due then or later.
+    /// Earliest due time, inclusive, in Unix microseconds.
     pub from_us: Option<u64>,
-    /// Those that were due before then.
+    /// Latest due time, exclusive, in Unix microseconds.
     pub to_us: Option<u64>,
-    /// Those that ended with this exit code.
+    /// Result code of the run. It equals the exit code unless the run reported a result code of its own.
     pub exit_code: Option<i32>,
-    /// Those that ended so, or are so far.
+    /// Current state of the run.
     pub outcome: Option<State>,
-    /// Those of this agent.
+    /// Name of the agent that started the run.
     pub agent: Option<String>,
-    /// At most so many.
+    /// Maximum number of runs to return.
     pub limit: usize,
-    /// Where the page begins.
+    /// Value of `next_cursor` of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
-/// A change of a task that somebody asks for.
+/// A change of a task that a client requests.
 #[derive(Debug, Clone)]
 pub struct TaskChange {
     /// Name of the task.
     pub name: String,
-    /// Name of the person or program that asks for the change.
+    /// Name of the person or program that requests the change.
     pub who: String,
-    /// What is expected of the task as it is.
+    /// Condition that the stored task must meet.
     pub expects: Expects,
     /// The change.
     pub edit: TaskEdit,
 }
 
-/// What somebody who changes a task expects of it.
+/// Condition that the stored task must meet for a change to be applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
-    /// Nothing.
+    /// No condition.
     Anything,
-    /// That there is none of its name.
+    /// There is no task of this name.
     New,
-    /// That this is its version.
+    /// The task has this version.
     Version(u64),
 }
 
 /// A change of a task.
 #[derive(Debug, Clone)]
 pub enum TaskEdit {
-    /// It has this definition.
+    /// Creates the task, or replaces its definition.
     Define(Definition),
-    /// Its rules start nothing until then, or until it is resumed.
+    /// Pauses the task until this time in Unix microseconds, or until it is resumed: its schedule starts no runs.
     Pause(Option<u64>),
-    /// Its rules start runs again.
+    /// Ends a pause.
     Resume,
-    /// It is gone.
+    /// Deletes the task.
     Delete,
-    /// It is gone, though files of this agent define it: the agent isn't there any more.
+    /// Deletes the task although files of this agent define it, because the agent no longer exists.
     DeleteOfGone(String),
 }
 
-/// Why a task is not changed.
+/// Reason why a change is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// There is none of this name.
+    /// There is no task of this name.
     Missing,
-    /// There is one of this name.
+    /// There is already a task of this name.
     Exists,
-    /// Another version is the newest.
+    /// The task's version is not the expected one. Contains the current version.
     Version(u64),
-    /// Files of this agent define it.
+    /// The task is defined by files of this agent.
     OfAgent(String),
-    /// There is a heartbeat of its name: their runs would be told as those of one.
+    /// There is a heartbeat of this name. Runs of the two would be indistinguishable, because runs are stored by task name.
     OfHeartbeat,
 }
 
-/// What became of changes that were asked for together: each task's version, or the first that was refused; then nothing is changed.
+/// Result of changes that are applied together: the new version of each task, or the first task whose change was refused. If a change is
+/// refused, no task is changed.
 pub type TasksChanged = Result<Vec<u64>, (String, Refused)>;
 
-/// A task as it is kept.
+/// A task as the store keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRow {
-    /// Its name.
+    /// Name of the task.
     pub name: String,
     /// Version of its definition.
     pub version: u64,
     /// Active, paused or deleted.
     pub status: BatchStatus,
-    /// End of its pause, in microseconds; none for a pause without end.
+    /// End of its pause, in Unix microseconds. `None` if the task is not paused, or is paused until it is resumed.
     pub until_us: Option<u64>,
-    /// Name of its agent.
+    /// Name of the agent whose files define the task. `None` for a task that the server defines.
     pub agent: Option<String>,
-    /// Time of its latest change, in microseconds.
+    /// Time of its latest change, in Unix microseconds.
     pub changed_us: u64,
     /// The person or token that changed it.
     pub who: Option<String>,
-    /// Its definition.
+    /// Definition of the task.
     pub definition: Definition,
 }
 
 impl TaskRow {
-    /// The task after a change that somebody asks for; none if it is so already.
+    /// Returns the task after a change that a client requests. Returns `None` if the change has no effect.
     ///
     /// # Errors
-    /// The reason for which the change is refused.
+    /// Returns the reason if the change is refused.
     pub fn edited(row: Option<&Self>, change: &TaskChange, now_us: u64) -> Result<Option<Self>, Refused> {
         let there = row.filter(|row| row.status != BatchStatus::DELETED);
         if let Some(agent) = there.and_then(|row| row.agent.as_ref())
@@ -219,17 +224,18 @@ impl TaskRow {
         })
     }
 
-    /// Returns true if a change makes a task of a name that has none.
+    /// Returns true if a change creates a task: none of this name exists, or it is deleted.
     pub fn is_new(row: Option<&Self>, change: &TaskChange) -> bool {
         matches!(change.edit, TaskEdit::Define(_)) && row.is_none_or(|row| row.status == BatchStatus::DELETED)
     }
 
-    /// The task after an agent told of it; none if that says nothing new. What the server keeps itself no agent changes.
+    /// Returns the task after an event of an agent. Returns `None` if the event is not newer than the stored task. An agent can't change a
+    /// task that the server defines, but can create a task of the same name once that task is deleted.
     pub fn told(row: Option<&Self>, event: &BatchTaskChanged) -> Option<Self> {
         let agent = event.agent.clone()?;
         let is_newer = |row: &Self| match &row.agent {
             None => row.status == BatchStatus::DELETED && row.changed_us < event.time_us,
-            // In any order: the latest word holds, and of two at the same time that of the greater agent and version.
+            // Events arrive in any order: the latest applies. At equal times the greater agent name applies, then the greater version.
             Some(known) => (row.changed_us, known, row.version) < (event.time_us, &agent, event.version),
         };
         if !row.is_none_or(is_newer) {
@@ -247,7 +253,7 @@ impl TaskRow {
         })
     }
 
-    /// The event that tells of it.
+    /// Returns the event that reports the task's latest change.
     pub fn event(&self) -> BatchTaskChanged {
         BatchTaskChanged {
             time_us: self.changed_us,
@@ -261,7 +267,8 @@ impl TaskRow {
         }
     }
 
-    /// The task as it is shown. `runs`: the newest ones, newest first. `last_warning_us`: when an alert about it last happened.
+    /// Returns the task as the API shows it. `runs` are its newest runs, newest first. `last_warning_us` is the time of the latest alert
+    /// about the task.
     pub fn show(self, mut runs: Vec<BatchMark>, last_warning_us: Option<u64>) -> BatchTask {
         let ended = runs.iter().filter(|run| ![State::RUNNING, State::PENDING, State::RETRYING].contains(&run.outcome));
         let failed_in_a_row = ended.take_while(|run| run.outcome == State::FAILED || run.outcome == State::LOST).count() as u64;
@@ -285,34 +292,35 @@ impl TaskRow {
         }
     }
 
-    /// It is made or changed so that it gets a version.
+    /// Returns true if this task has another version or agent than `row`, the task before the change, and so has to be stored as a new
+    /// version.
     pub fn is_version_after(&self, row: Option<&Self>) -> bool {
         row.is_none_or(|row| row.version != self.version || row.agent != self.agent)
     }
 }
 
-/// The latest time up to which an agent can have decided. A later one was stored before the server's clock was set back, and any other
-/// replaces it.
+/// Returns the latest time up to which an agent can have decided. A stored time after it was stored before the server's clock was set back,
+/// so a smaller time replaces it.
 pub fn latest_decision_us(now_us: u64) -> u64 {
     now_us.saturating_add(crate::MOST_AHEAD_US)
 }
 
-/// An agent's description of itself, from its event.
+/// Returns the state that an agent describes in its event.
 pub fn agent_of(told: &AgentDecided) -> BatchAgent {
     let AgentDecided { agent, until_us, paused_from_us, paused_until_us, files_only, mistakes, .. } = told.clone();
     BatchAgent { name: agent, decided_us: until_us, paused_from_us, paused_until_us, files_only, mistakes }
 }
 
-/// The run of a batch task that a process is; none if it is no such process.
+/// Returns the run of a batch task that a process represents. Returns `None` if the process is not such a run.
 pub fn run_of(process: &Process) -> Option<BatchRun> {
     if process.kind != Kind::RUN {
         return None;
     }
     let text = |key: &str| process.fields.get(key).and_then(Value::as_str).map(str::to_owned);
-    // Whoever has only texts for fields sends numbers as texts.
+    // Clients that support only text fields send numbers as text.
     let number = |key: &str| process.fields.get(key).and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
     Some(BatchRun {
-        // Our own launchers have no native ids: they say the run as a field.
+        // The project's own launchers have no native ids and send the run's id as a field.
         run: process.native_id.clone().or_else(|| text("task.run"))?,
         task: text("task.name")?,
         due_us: number("task.due_us").filter(|due| i64::try_from(*due).is_ok())?,
@@ -334,7 +342,7 @@ pub fn run_of(process: &Process) -> Option<BatchRun> {
     })
 }
 
-/// The due times without a run that an event tells of.
+/// Returns the decision not to run a task that an event reports.
 pub fn decision_of(event: &Event) -> Option<BatchDecision> {
     Some(match event {
         Event::RunSkipped(of) => BatchDecision {
@@ -363,10 +371,10 @@ pub fn decision_of(event: &Event) -> Option<BatchDecision> {
     })
 }
 
-/// The decided due times of a task, from the newest [`DECIDED`] runs by its rules and the newest [`DECIDED`] decisions without a run, and the time of the
-/// task's version.
+/// Combines the newest [`DECIDED`] scheduled runs and the newest [`DECIDED`] decisions of a task. `version_us` is the time of the task's
+/// current version.
 ///
-/// A list of that length may be cut: nothing is known of due times before its oldest one.
+/// A list of length [`DECIDED`] may have been cut, so due times before its oldest entry are treated as unknown.
 pub fn decided_of(version_us: u64, lists: [Vec<KnownDues>; 2]) -> Decided {
     let cut_us = lists.iter().filter(|list| list.len() >= DECIDED).filter_map(|list| list.iter().map(|dues| dues.last_us).min()).max();
     let from_us = cut_us.unwrap_or_default().max(version_us);
@@ -375,7 +383,8 @@ pub fn decided_of(version_us: u64, lists: [Vec<KnownDues>; 2]) -> Decided {
     Decided { from_us, dues }
 }
 
-/// What differs between two definitions: a line for each key, `-` as it was and `+` as it is.
+/// Returns the difference between two definitions. Each key that differs gives a line `- key = value` with the old value and a line
+/// `+ key = value` with the new value.
 pub fn diff(before: Option<&Definition>, after: &Definition) -> Vec<String> {
     let empty = Definition::new();
     let before = before.unwrap_or(&empty);
@@ -389,7 +398,8 @@ pub fn diff(before: Option<&Definition>, after: &Definition) -> Vec<String> {
     lines.flatten().collect()
 }
 
-/// Adds to each version, newest first, what differs from the one before it.
+/// Sets the `diff` of each version to its difference from the previous version, and keeps the newest [`VERSIONS`]. `versions` are sorted
+/// newest first.
 pub fn with_diffs(mut versions: Vec<BatchVersion>) -> Vec<BatchVersion> {
     for place in 0..versions.len() {
         versions[place].diff = diff(versions.get(place + 1).map(|version| &version.definition), &versions[place].definition);
@@ -398,13 +408,13 @@ pub fn with_diffs(mut versions: Vec<BatchVersion>) -> Vec<BatchVersion> {
     versions
 }
 
-/// A cursor of a list of runs: the due time and the id of the last run.
+/// Parses a cursor of a list of runs: the due time and the id of the last run of the previous page.
 pub fn run_cursor(cursor: &str) -> Option<(u64, &str)> {
     let (due, run) = cursor.split_once('.')?;
     Some((due.parse().ok().filter(|due| i64::try_from(*due).is_ok())?, run))
 }
 
-/// The cursor behind a run.
+/// Returns the cursor for the page that follows this run.
 pub fn cursor_of(run: &BatchRun) -> String {
     format!("{}.{}", run.due_us, run.run)
 }

@@ -1,4 +1,4 @@
-//! What a transaction changed, kept small: it becomes messages when somebody reads them.
+//! The changes of a transaction in a compact form. Stream messages are built from it only when they are read.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,60 +6,60 @@ use std::sync::{Arc, OnceLock};
 
 use monitor_wire::{RootId, StreamMessage, WorkerId};
 
-/// A stored event and what it made of things.
+/// A stored event and the models that it changed.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Ascending without gaps, over restarts too.
+    /// Number of the change. Numbers ascend without gaps, also across restarts.
     pub seq: u64,
-    /// As the stream tells it.
+    /// Message that the event stream sends for this change.
     pub message: Arc<StreamMessage>,
 }
 
-/// The changes of a transaction, in order. As a slice they are all told, which takes memory.
+/// The changes of a transaction, in order. Dereferencing to a slice builds all messages and keeps them in memory.
 pub struct Changes {
     first_seq: u64,
     tell: Box<dyn Tell>,
     told: OnceLock<Vec<Change>>,
 }
 
-/// Tells changes by their place, from 0.
+/// Builds the messages of a transaction on demand. Changes are addressed by index, starting at 0.
 pub trait Tell: Send + Sync {
-    /// How many there are.
+    /// Returns the number of changes.
     fn count(&self) -> usize;
-    /// Type of the event.
+    /// Returns the type of the event.
     fn type_name(&self, index: usize) -> &str;
-    /// Its tree; none for events of workers.
+    /// Returns the tree that the event belongs to. `None` for events about workers.
     fn root_id(&self, index: usize) -> Option<RootId>;
-    /// The worker that told it; none if the server did.
+    /// Returns the worker that sent the event. `None` for events that the server created.
     fn sender(&self, index: usize) -> Option<WorkerId>;
-    /// All of it, as after the transaction; of which number that is isn't said.
+    /// Builds the message with the models as they are after the transaction. Its `as_of` is not set.
     fn message(&self, index: usize) -> StreamMessage;
-    /// About how many bytes all of them hold, untold.
+    /// Returns the approximate memory size of all changes in bytes, without the messages built from them.
     fn bytes(&self) -> usize;
 }
 
 impl Changes {
-    /// Changes from number `first_seq` on.
+    /// Creates changes with consecutive numbers that begin with `first_seq`.
     pub fn new(first_seq: u64, tell: impl Tell + 'static) -> Self {
         Self { first_seq, tell: Box::new(tell), told: OnceLock::new() }
     }
 
-    /// Nothing changed.
+    /// Returns an empty list of changes.
     pub fn none() -> Self {
         Self::new(0, Vec::new())
     }
 
-    /// How many.
+    /// Returns the number of changes.
     pub fn count(&self) -> usize {
         self.tell.count()
     }
 
-    /// Number of the first.
+    /// Returns the number of the first change.
     pub fn first_seq(&self) -> u64 {
         self.first_seq
     }
 
-    /// Who tells them.
+    /// Returns the source that builds the messages.
     pub fn tell(&self) -> &dyn Tell {
         &*self.tell
     }
@@ -82,7 +82,7 @@ impl Deref for Changes {
     }
 }
 
-/// Messages that are there already.
+/// Messages that are already built.
 impl Tell for Vec<StreamMessage> {
     fn count(&self) -> usize {
         self.len()

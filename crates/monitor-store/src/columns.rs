@@ -1,4 +1,4 @@
-//! A whole tree as binary columns, which a page lays typed arrays over. The format is in docs/columns.md.
+//! A whole tree as binary columns, over which the page lays typed arrays. The format is documented in `docs/columns.md`.
 
 use std::fmt::Write as _;
 
@@ -8,21 +8,21 @@ use monitor_wire::{Dropped, Error, Kind, Process, ProcessId, Root, Source, State
 use serde::Serialize;
 use serde_json::Value;
 
-/// The media type.
+/// Media type of the format.
 pub const MEDIA_TYPE: &str = "application/vnd.process-monitor.tree";
 
 const MAGIC: &[u8; 8] = b"PMTREE01";
-/// No place in a table.
+/// Index of a missing table entry.
 pub const NOWHERE: u32 = u32::MAX;
-/// A state that has no code: it is among what few processes have.
+/// Code of states without a code of their own. The name of such a state is one of the rare values of a process.
 const OTHER_STATE: u8 = 255;
 const IS_ORPHAN: u8 = 1;
 const HAS_MORE: u8 = 2;
 const IS_DEEP: u8 = 4;
-/// How many processes, or entries of a table, one part holds.
+/// Maximum number of processes or table entries in one part.
 const PART: usize = 16_384;
 
-/// Kinds of parts.
+/// Codes of the kinds of parts.
 mod kind {
     pub(super) const END: u32 = 0;
     pub(super) const HEAD: u32 = 1;
@@ -33,54 +33,54 @@ mod kind {
     pub(super) const MORE: u32 = 6;
 }
 
-/// A tree, read whole from one snapshot; as an iterator, the parts of its answer.
+/// A tree that was read from one snapshot. The iterator returns the parts of the response.
 pub struct TreeColumns {
-    /// The tree apart from its processes.
+    /// Values of the tree as a whole.
     pub head: Head,
-    /// Names, kinds and places in the code.
+    /// Table of names, kinds and source locations.
     pub sites: Vec<Site>,
-    /// Workers and threads.
+    /// Table of workers and threads.
     pub origins: Vec<Origin>,
-    /// Errors.
+    /// Table of errors.
     pub errors: Vec<Error>,
-    /// In no order of meaning.
+    /// Processes, in no particular order.
     pub rows: Vec<Cells>,
-    /// What few of the rows have, by their index.
+    /// Rare values of processes as JSON, by index in `rows`.
     pub more: HashMap<u32, String>,
-    /// In pre-order.
+    /// Positions of the processes in pre-order, with indexes in `rows`.
     pub placed: Vec<Placed>,
     next: Next,
 }
 
-/// What the tree is, apart from its processes.
+/// Values of the tree as a whole.
 #[derive(Serialize)]
 pub struct Head {
-    /// The tree as lists show it.
+    /// The root as lists show it.
     pub root: Root,
     /// Number of parents that were ignored because they would close a cycle.
     pub ignored_parents: u64,
     /// Number of parents that were ignored because the process would be deeper than the server's `max-depth`.
     pub deep_parents: u64,
-    /// Counts of events that its workers dropped.
+    /// Numbers of events of the tree that workers dropped.
     pub dropped: Vec<Dropped>,
-    /// Number of the latest change that is contained.
+    /// Number of the latest change that is included.
     pub as_of: u64,
     /// Number of processes.
     pub count: usize,
 }
 
-/// What and where processes are.
+/// Name, kind and source location that several processes may share.
 #[derive(Serialize)]
 pub struct Site {
     /// Name of the processes.
     pub name: String,
     /// Their kind.
     pub kind: Kind,
-    /// File and line.
+    /// Source file and line.
     pub source: Option<Source>,
 }
 
-/// Who runs processes.
+/// Worker and thread that several processes may share.
 #[derive(Serialize)]
 pub struct Origin {
     /// The worker.
@@ -89,14 +89,14 @@ pub struct Origin {
     pub thread: Option<String>,
 }
 
-/// A process. Places are those of the tables; times that are unknown are [`UNKNOWN`].
+/// Values of a process. Unknown times are [`UNKNOWN`], indexes of missing entries are [`NOWHERE`].
 #[derive(Debug, Clone, Copy)]
 pub struct Cells {
-    /// Its id.
+    /// Id of the process.
     pub id: ProcessId,
-    /// Start, in microseconds.
+    /// Start, in Unix microseconds.
     pub started_us: u64,
-    /// End, in microseconds.
+    /// End, in Unix microseconds.
     pub ended_us: u64,
     /// Duration, in nanoseconds.
     pub elapsed_ns: u64,
@@ -106,11 +106,11 @@ pub struct Cells {
     pub origin: u32,
     /// Index in [`TreeColumns::errors`].
     pub error: u32,
-    /// Code of its state in the format.
+    /// Code of the state, see [`state_code`].
     pub state: u8,
 }
 
-/// No time.
+/// An unknown time or duration.
 pub const UNKNOWN: u64 = u64::MAX;
 
 enum Next {
@@ -124,24 +124,24 @@ enum Next {
 }
 
 impl TreeColumns {
-    /// With room for so many processes.
+    /// Creates a tree without processes and reserves space for `count` of them.
     pub fn new(head: Head, count: usize) -> Self {
         let (rows, more) = (Vec::with_capacity(count), HashMap::new());
         Self { head, sites: Vec::new(), origins: Vec::new(), errors: Vec::new(), rows, more, placed: Vec::new(), next: Next::Head }
     }
 
-    /// About how many bytes a tree of so many processes takes while it is read.
+    /// Returns the approximate number of bytes needed to read a tree of `count` processes.
     pub fn bytes_of(count: usize) -> usize {
         count.saturating_mul(size_of::<Cells>() + size_of::<Placed>() + size_of::<Node>())
     }
 
-    /// About how many bytes it takes.
+    /// Returns the approximate memory size in bytes.
     pub fn bytes(&self) -> usize {
         let more: usize = self.more.values().map(|more| size_of::<(u32, String)>() + more.len()).sum();
         size_of_val(&*self.rows) + size_of_val(&*self.placed) + more
     }
 
-    /// Adds the parent that an orphan was told to have.
+    /// Adds the reported parent of an orphan to the rare values of the process at `index` in `rows`.
     pub fn add_told_parent(&mut self, index: u32, parent: ProcessId) {
         let more = self.more.entry(index).or_insert_with(|| "{}".to_owned());
         let rest = if more.len() > 2 { format!(",{}", &more[1..]) } else { "}".to_owned() };
@@ -172,7 +172,7 @@ impl TreeColumns {
         part(kind::PROCESSES, bytes, 0)
     }
 
-    /// What few of the processes from `first` to `end` have; nothing if none has.
+    /// Returns the part with the rare values of the processes from `first` to `end` in pre-order. Returns an empty list if there are none.
     fn more(&self, first: usize, end: usize) -> Vec<u8> {
         let mut json = String::new();
         for (place, placed) in (first..end).zip(&self.placed[first..end]) {
@@ -219,7 +219,7 @@ fn json(kind: u32, value: &(impl Serialize + ?Sized)) -> Vec<u8> {
     part(kind, serde_json::to_vec(value).expect("plain data with text keys is JSON"), b' ')
 }
 
-/// A part: kind, length, and content filled up to whole words.
+/// Encodes a part: kind, length, and content padded to a multiple of 8 bytes.
 fn part(kind: u32, mut content: Vec<u8>, filler: u8) -> Vec<u8> {
     content.resize(content.len().next_multiple_of(8), filler);
     let mut bytes = Vec::with_capacity(8 + content.len());
@@ -238,7 +238,7 @@ fn put_f64(bytes: &mut Vec<u8>, time: u64) {
     bytes.extend_from_slice(&number.to_le_bytes());
 }
 
-/// The code of a state in the format.
+/// Returns the code of a state.
 pub fn state_code(state: &State) -> u8 {
     match state.as_str() {
         "succeeded" => 0,
@@ -251,14 +251,15 @@ pub fn state_code(state: &State) -> u8 {
     }
 }
 
-/// What few processes have, as JSON; nothing if this one has none of it. Whoever knows its place adds the parent of an orphan.
+/// Returns the rare values of a process as JSON. Returns `None` if it has none. The parent of an orphan is added by
+/// [`TreeColumns::add_told_parent`].
 pub fn more(process: &Process) -> Option<String> {
     let mut more = serde_json::to_value(process).expect("plain data with text keys is JSON");
     let all = more.as_object_mut().expect("a process is an object");
     all.retain(|key, value| match (key.as_str(), value) {
         ("native_id" | "reason" | "exit_code" | "signal" | "progress" | "fold", value) => !value.is_null(),
         ("attempt", value) => *value != 1,
-        // Left out of the JSON where there is nothing to say.
+        // These are not in the JSON unless they have a value.
         ("expected_ns" | "expected_p95_ns" | "overdue" | "contradictions" | "attempts" | "attempts_of" | "next_attempt_us" | "task", _) => {
             true
         }

@@ -1,11 +1,11 @@
-//! Texts of others, cut to a length.
+//! Shortens texts to a maximum length.
 
-/// Returns the last place up to `most` at which a text can be cut: never within a character.
+/// Returns the last index up to `most` at which a text can be cut without splitting a character.
 pub fn boundary(text: &str, most: usize) -> usize {
     (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }
 
-/// Cuts a text to `most_bytes`. A text that was cut ends with `…` if there is room for it.
+/// Cuts a text to `most_bytes`. A text that was cut ends with `…` if there is room for it; without that room the result is empty.
 pub fn cut(text: &str, most_bytes: usize) -> String {
     if text.len() <= most_bytes {
         return text.to_owned();

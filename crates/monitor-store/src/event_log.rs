@@ -1,7 +1,8 @@
-//! The log of events: what the stream has told, a piece for each transaction, so that it can be told again.
+//! The event log stores the events that the stream has sent, one piece per transaction, so that they can be sent again.
 //!
-//! A piece has the batches of its transaction as they came ([`compact`]), the events that the server made, and in which order they are
-//! numbered. What an event made of things is not in it: models are read when it is told again, and say what they are as of.
+//! A piece contains the received batches of its transaction ([`compact`]), the events that the server created, and the order of all events.
+//! It does not contain the models that the events changed. When an event is sent again, its message contains the current models and the
+//! number of the change that they reflect.
 
 use monitor_state::ProcessEvent;
 use monitor_wire::{Event, LogEntry, Process, ProcessId, Root, RootId, Worker, WorkerId};
@@ -9,44 +10,44 @@ use monitor_wire::{Event, LogEntry, Process, ProcessId, Root, RootId, Worker, Wo
 use crate::packed::compact::{self, Malformed, Reader};
 use crate::packed::{Packed, PackedEvent};
 
-/// The format of a piece. A reader refuses what it doesn't know.
+/// Version of the format of a piece. Readers refuse other versions.
 const VERSION: u8 = 1;
 
-/// An event by itself, and what it is about; else events of a batch that follow each other.
+/// Flag of a run with one event and its subject. Without it, the run is a sequence of consecutive events of a batch.
 const IS_ALONE: u8 = 1;
 const HAS_WORKER: u8 = 1 << 1;
 const HAS_ROOT: u8 = 1 << 2;
 const HAS_PROCESS: u8 = 1 << 3;
-/// The server made it.
+/// Flag of a run with an event that the server created.
 const IS_OWN: u8 = 1 << 4;
 
-/// How long and how large the log is.
+/// Limits on the size and age of the event log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepEvents {
-    /// At most about so many bytes; none at all for 0.
+    /// Approximate maximum size in bytes. 0 turns the log off.
     pub bytes: u64,
-    /// For so long.
+    /// Maximum age of events.
     pub age: std::time::Duration,
 }
 
 impl KeepEvents {
-    /// What is kept unless it is set otherwise.
+    /// Limits that apply unless they are set otherwise.
     pub const DEFAULT: Self = Self { bytes: 512 << 20, age: std::time::Duration::from_secs(7 * 86_400) };
 }
 
-/// The place of a reader inside the server, by name.
+/// Position of a reader inside the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Number of the last event that it is done with.
+    /// Number of the last event that the reader has processed.
     pub seq: u64,
-    /// Events after it are no longer in the log: it has missed some.
+    /// True if events after `seq` are no longer in the log, so the reader has missed some.
     pub is_behind: bool,
 }
 
-/// What an event is about, by ids.
+/// Ids of the models that an event is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// The tree whose model is told beside it.
+    /// The tree whose model is sent with the event.
     pub root_id: Option<RootId>,
     /// The process.
     pub process_id: Option<ProcessId>,
@@ -54,18 +55,18 @@ pub struct Subject {
     pub worker_id: Option<WorkerId>,
 }
 
-/// What there is of a [`Subject`].
+/// Current models for a [`Subject`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Models {
-    /// The tree, unless it was dropped.
+    /// Model of the tree. `None` if it was dropped.
     pub root: Option<Root>,
-    /// The process.
+    /// Model of the process.
     pub process: Option<Process>,
-    /// The worker.
+    /// Model of the worker.
     pub worker: Option<Worker>,
 }
 
-/// The events of one transaction, read from the log.
+/// The events of a transaction, read from the log.
 #[derive(Debug)]
 pub struct Logged {
     first_seq: u64,
@@ -82,22 +83,22 @@ struct Line {
     run: u32,
 }
 
-/// Events in a row, of one batch and with one model of a worker beside them; or one by itself.
+/// A sequence of consecutive events of a batch that are sent with the model of the same worker, or a single event.
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
-    /// Place of the batch; none for an event that the server made.
+    /// Index of the batch. `None` for an event that the server created.
     pub batch: Option<u32>,
-    /// Place of the first event.
+    /// Index of the first event.
     pub event: u32,
-    /// How many events.
+    /// Number of events.
     pub count: u32,
-    /// What is told beside it; of a run only the worker, for its events say what they are about.
+    /// Models to send with the events. In a sequence, only the worker is set: trees and processes follow from the events.
     pub about: Subject,
-    /// An event by itself: it is about what `about` says.
+    /// True for a single event whose whole subject is `about`.
     pub is_alone: bool,
 }
 
-/// Writes a piece. The batches are bytes already.
+/// Writes a piece. The batches are already encoded.
 pub fn write<'a>(batches: impl ExactSizeIterator<Item = &'a [u8]>, own: &[&Event], runs: &[Run]) -> Vec<u8> {
     let mut to = vec![VERSION];
     compact::number(&mut to, batches.len() as u64);
@@ -127,10 +128,10 @@ pub fn write<'a>(batches: impl ExactSizeIterator<Item = &'a [u8]>, own: &[&Event
 }
 
 impl Logged {
-    /// Reads a piece of the events from number `first_seq` to `last_seq`.
+    /// Reads a piece with the events from number `first_seq` to `last_seq`.
     ///
     /// # Errors
-    /// If the piece is damaged.
+    /// Returns an error if the piece is damaged.
     pub fn read(piece: &[u8], first_seq: u64, last_seq: u64) -> Result<Self, Malformed> {
         let mut from = Reader::new(piece);
         if from.byte()? != VERSION {
@@ -163,33 +164,33 @@ impl Logged {
         Ok(Self { first_seq, batches, own, runs, lines, bytes })
     }
 
-    /// Number of the first event.
+    /// Returns the number of the first event.
     pub fn first_seq(&self) -> u64 {
         self.first_seq
     }
 
-    /// Number of the last event.
+    /// Returns the number of the last event.
     pub fn last_seq(&self) -> u64 {
         self.first_seq + self.lines.len() as u64 - 1
     }
 
-    /// How many events; at least one.
+    /// Returns the number of events, which is at least one.
     pub fn count(&self) -> usize {
         self.lines.len()
     }
 
-    /// About how many bytes it holds.
+    /// Returns the approximate memory size in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Type of the event at a place, from 0.
+    /// Returns the type of the event at an index, starting at 0.
     pub fn type_name(&self, index: usize) -> &str {
         let (batch, event, _) = self.line(index);
         batch.map_or_else(|| self.own[event].type_name(), |batch| batch.type_name(event))
     }
 
-    /// The event's tree; none for events of workers.
+    /// Returns the tree that the event belongs to. `None` for events about workers.
     pub fn root_id(&self, index: usize) -> Option<RootId> {
         let (batch, event, _) = self.line(index);
         let Some(batch) = batch else { return self.own[event].root_id() };
@@ -200,19 +201,19 @@ impl Logged {
         }
     }
 
-    /// The event as it came.
+    /// Returns the event as it was received.
     pub fn event(&self, index: usize) -> Event {
         let (batch, event, _) = self.line(index);
         batch.map_or_else(|| self.own[event].clone(), |batch| batch.event(event))
     }
 
-    /// The line of a log, if the event is one.
+    /// Returns the log line, if the event is a log event.
     pub fn log(&self, index: usize) -> Option<LogEntry> {
         let (batch, event, _) = self.line(index);
         batch?.log(event)
     }
 
-    /// What the event is about.
+    /// Returns the ids of the models that the event is about.
     pub fn about(&self, index: usize) -> Subject {
         let (batch, event, run) = self.line(index);
         let Some(batch) = batch.filter(|_| !run.is_alone) else { return run.about };
@@ -224,7 +225,7 @@ impl Logged {
         }
     }
 
-    /// The worker that sent the event; none if the server made it.
+    /// Returns the worker that sent the event. `None` if the server created it.
     pub fn sender(&self, index: usize) -> Option<WorkerId> {
         self.line(index).0.map(|batch| batch.worker.id)
     }

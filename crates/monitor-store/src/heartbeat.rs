@@ -1,86 +1,86 @@
-//! Heartbeats: what the store is asked of them, and the rules by which they change, the same for every store.
+//! Heartbeats: the queries that a store answers about them, and the rules for changing them, which are the same for every store.
 
 use monitor_wire::{BatchRun, Event, HeartbeatDefinition, MissedReason, RunMissed};
 
 use super::StoreError;
 
-/// What is kept of a key.
+/// SHA-256 of a heartbeat's key. The key itself is not stored.
 pub type KeyHash = [u8; 32];
 
-/// What started the runs of heartbeats, as `task.trigger` of their processes has it.
+/// Value of the field `task.trigger` in processes that are runs of heartbeats.
 pub const TRIGGER: &str = "ping";
 
-/// Answers questions about heartbeats. Every method blocks; call it where blocking is allowed.
+/// Queries about heartbeats. Every method blocks, so call it only where blocking is allowed.
 ///
 /// # Errors
-/// Every method fails if the store does.
+/// Every method returns an error if the store fails.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait HeartbeatQueries: Send + Sync + 'static {
-    /// All heartbeats, by name.
+    /// Returns all heartbeats, sorted by name.
     fn heartbeats(&self) -> Result<Vec<HeartbeatRow>, StoreError>;
 
-    /// The heartbeat with this key, if it is taken at this time.
+    /// Returns the heartbeat that accepts this key at `now_us`: its current key, or the previous one until it expires.
     fn heartbeat_of_key(&self, hash: &KeyHash, now_us: u64) -> Result<Option<HeartbeatRow>, StoreError>;
 }
 
-/// A heartbeat as it is kept.
+/// A heartbeat as the store keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeartbeatRow {
-    /// What it is to be.
+    /// Definition of the heartbeat.
     pub definition: HeartbeatDefinition,
-    /// The hash of its key.
+    /// Hash of the current key.
     pub key_hash: KeyHash,
-    /// The hash of the key before it, and until when that one is taken.
+    /// Hash of the previous key, and the time at which it expires, in Unix microseconds.
     pub old: Option<(KeyHash, u64)>,
-    /// When it was made.
+    /// Time at which the heartbeat was added, in Unix microseconds.
     pub created_us: u64,
-    /// Who made it.
+    /// Name of the person or token that added it.
     pub who: String,
-    /// When its last ping came.
+    /// Time of the latest ping, in Unix microseconds. `None` before the first ping.
     pub seen_us: Option<u64>,
-    /// When the ping was due that was last told to be missing.
+    /// Due time of the latest ping that was reported as missed, in Unix microseconds.
     pub missed_us: Option<u64>,
 }
 
-/// A change of a heartbeat that somebody asks for.
+/// A change of a heartbeat that a client requests.
 #[derive(Debug, Clone)]
 pub enum HeartbeatEdit {
-    /// There is a new one.
+    /// Adds a heartbeat.
     Add {
-        /// What it is to be.
+        /// Definition of the new heartbeat.
         definition: HeartbeatDefinition,
-        /// The hash of its key.
+        /// Hash of its key.
         key_hash: KeyHash,
-        /// Who asks.
+        /// Name of the person or token that adds it.
         who: String,
     },
-    /// It has another definition, by its name.
+    /// Replaces the definition of the heartbeat with the same name.
     Define(HeartbeatDefinition),
-    /// It has another key; the one so far is taken until then.
+    /// Replaces the key. The previous key remains valid for some time.
     Roll {
-        /// The heartbeat.
+        /// Name of the heartbeat.
         name: String,
-        /// The hash of the new key.
+        /// Hash of the new key.
         key_hash: KeyHash,
-        /// Until when the old one is taken.
+        /// Time at which the previous key expires, in Unix microseconds.
         until_us: u64,
     },
-    /// It is gone.
+    /// Deletes the heartbeat with this name.
     Delete(String),
 }
 
-/// What a change makes of a heartbeat.
+/// Result of applying a [`HeartbeatEdit`].
 pub enum Edited {
-    /// It is so.
+    /// The heartbeat after the change.
     Is(Box<HeartbeatRow>),
-    /// It is gone.
+    /// The heartbeat is deleted.
     Gone,
-    /// It can't be: it is there already, or is not.
+    /// The change is refused: the heartbeat to add exists already, or the heartbeat to change doesn't exist.
     Refused,
 }
 
 impl HeartbeatEdit {
-    /// The heartbeat that is changed.
+    /// Returns the name of the heartbeat to change.
     pub fn name(&self) -> &str {
         match self {
             Self::Add { definition, .. } | Self::Define(definition) => &definition.name,
@@ -88,7 +88,7 @@ impl HeartbeatEdit {
         }
     }
 
-    /// The heartbeat after the change.
+    /// Applies the change to `row`, the stored heartbeat with this name. `None` if there is none.
     pub fn of(self, row: Option<HeartbeatRow>, now_us: u64) -> Edited {
         match (self, row) {
             (Self::Add { definition, key_hash, who }, None) => Edited::Is(Box::new(HeartbeatRow {
@@ -111,19 +111,19 @@ impl HeartbeatEdit {
     }
 }
 
-/// A ping that did not come.
+/// A ping that was due and was not received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissedPing {
-    /// The heartbeat.
+    /// Name of the heartbeat.
     pub name: String,
-    /// The last ping that it had when this was found out. If there is a later one by now, nothing is missing.
+    /// Time of the latest ping when the server found the ping missing. If a later one was received since, no ping is missing.
     pub seen_us: u64,
-    /// When the ping was due.
+    /// Due time of the missing ping, in Unix microseconds.
     pub due_us: u64,
 }
 
 impl MissedPing {
-    /// The event that tells of it, if it is still so and was not told before.
+    /// Returns the event that reports the missing ping. Returns `None` if a later ping was received or if the ping was reported before.
     pub fn event(&self, row: &HeartbeatRow, now_us: u64) -> Option<Event> {
         let is_so = row.seen_us == Some(self.seen_us) && row.missed_us != Some(self.due_us);
         is_so.then(|| {
@@ -141,8 +141,8 @@ impl MissedPing {
     }
 }
 
-/// The heartbeat whose run this is, and its last ping; none of a run of a batch task. Pings from before a heartbeat was made were those
-/// of another one of its name.
+/// Returns the heartbeat's name and the time of its ping if a run is a run of a heartbeat. Returns `None` for runs of batch tasks. Stores
+/// ignore pings that are older than the heartbeat: they belong to a deleted heartbeat of the same name.
 pub fn ping_of(run: &BatchRun) -> Option<(&str, u64)> {
     let seen_us = run.started_us.max(run.ended_us)?;
     (run.trigger == TRIGGER).then_some((&run.task, seen_us))

@@ -1,4 +1,4 @@
-//! What keeps house: trees that the rules no longer keep go, and so does what is too old beside them.
+//! Housekeeping: dropping trees that the retention rules no longer keep, deleting other old data, and backups.
 
 use std::io::Read;
 use std::time::Duration;
@@ -6,92 +6,94 @@ use std::time::Duration;
 use super::{Changes, StoreError};
 use crate::retention::Retention;
 
-/// Keeps house. Every method blocks.
+/// Housekeeping. Every method blocks.
 ///
 /// # Errors
-/// Every method fails if the store does.
+/// Every method returns an error if the store fails.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait Housekeeping: Send + Sync + 'static {
-    /// Does the next step of a chore, within `budget`. Steps are asked for until there is no more; the next one after that, or after an
-    /// error, begins the chore anew. Both chores may be asked for at the same time, each by one caller.
+    /// Does the next step of a chore, within `budget`. The caller repeats this until [`Tidied::more`] is `None`. The next call after that,
+    /// or after an error, starts the chore again. Different callers may run the two chores at the same time; each chore has one caller.
     fn tidy(&self, chore: Chore, rules: &Rules<'_>, budget: Budget) -> Result<Tidied, StoreError>;
 
-    /// A copy of all that is stored, as it is at one moment.
+    /// Returns a copy of the whole store as it is at one moment.
     fn backup(&self) -> Result<Backup, StoreError>;
 }
 
-/// Something that is done again and again.
+/// A periodic job of housekeeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chore {
-    /// Trees that the rules no longer keep are dropped, and what is left of dropped trees is deleted.
+    /// Drops the trees that the rules no longer keep, and deletes the remaining rows of dropped trees.
     Trees,
-    /// What is too old beside trees is deleted, and what nothing refers to any more; free space is given back.
+    /// Deletes old data outside trees and data that is no longer referenced, and returns free space to the disk.
     Rest,
 }
 
-/// What is to be kept, and as of when. Times are Unix microseconds.
+/// Retention rules and the current times, in Unix microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
-    /// The rules.
+    /// Retention rules.
     pub retention: &'a Retention,
-    /// The time that ages are counted by.
+    /// Current time for computing ages.
     pub aged_us: u64,
-    /// The server's clock.
+    /// Time of the server's clock.
     pub now_us: u64,
 }
 
-/// Without a rule for the age of trees, a worker that is gone is known for so long.
+/// Retention of workers that have ended, if no rule limits the age of trees.
 const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
-/// However young trees go, it is known for so long: what it sends once more, after the server was away, must not count twice.
+/// Minimum retention of workers that have ended. A worker that could not reach the server may send batches again; they would be counted
+/// twice if the store had forgotten the worker.
 const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
 
 impl Rules<'_> {
-    /// Workers that are gone and that nothing refers to are forgotten if they were last heard of before this time.
+    /// Returns the time before which a worker must have sent its last batch to be forgotten. Only workers that have ended and that nothing
+    /// refers to are forgotten.
     pub fn forget_before_us(&self) -> u64 {
         let remembered = self.retention.longest().unwrap_or(REMEMBERED).max(REMEMBERED_AT_LEAST);
         self.aged_us.saturating_sub(remembered.as_micros() as u64)
     }
 }
 
-/// How much a step may do.
+/// Limits on the work done in one housekeeping step.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
-    /// Whose turn it is.
+    /// Access to the store that the step has.
     pub turn: Turn,
-    /// Deleting goes on for about so long; one transaction at least.
+    /// Approximate time that a step spends on deleting. It runs at least one transaction.
     pub time: Duration,
-    /// About so many trees are dropped in a transaction.
+    /// Approximate number of trees dropped in one transaction.
     pub trees: usize,
 }
 
-/// What a step may do while others use the store.
+/// Access to the store that a step has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// It looks, beside the writer, and changes nothing.
+    /// The step only reads. The writer may work at the same time.
     Look,
-    /// It changes something, and nobody else does meanwhile.
+    /// The step may change the store. The caller makes sure that no other change runs at the same time.
     Change,
 }
 
-/// What a step did.
+/// Result of a housekeeping step.
 #[derive(Debug)]
 pub struct Tidied {
-    /// What it changed.
+    /// Changes made by the step.
     pub changes: Changes,
-    /// What the next step needs; none if the chore is done.
+    /// Access that the next step needs. `None` if the chore is done.
     pub more: Option<Turn>,
-    /// How many trees were dropped.
+    /// Number of dropped trees.
     pub dropped: usize,
-    /// How many processes there still are of trees that the rules have dropped.
+    /// Number of processes that are still stored of trees dropped by the rules.
     pub left: u64,
 }
 
 /// A copy of a store.
 pub struct Backup {
-    /// How many bytes it has.
+    /// Size of the copy in bytes.
     pub bytes: u64,
-    /// What it is.
+    /// Media type of the copy.
     pub media_type: &'static str,
-    /// All of it.
+    /// Reader of the copy's content.
     pub read: Box<dyn Read + Send>,
 }

@@ -1,56 +1,59 @@
-//! What the store takes: events, and changes made by people and by readers inside the server.
+//! Operations that change the store: storing batches, changes made by people, and the progress of readers inside the server.
 
 use std::sync::Arc;
 
 use super::{AlertsChange, Changes, HeartbeatEdit, MissedPing, RootKey, StoreError, TaskChange, TasksChanged, Watched};
 use crate::packed::Packed;
 
-/// Takes what happened. Every method blocks, and is durable once it returns. One caller at a time, so that the changes of all are told in
-/// the order of their numbers: the writer of the server.
+/// Operations that change the store. Every method blocks, and its changes are durable when it returns. Only one thread, the server's
+/// writer, calls these methods, so that changes are published in the order of their numbers.
 ///
-/// `now_us` is the server's clock.
+/// `now_us` is the server's clock in Unix microseconds.
 ///
 /// # Errors
-/// Every method fails if the store does; nothing is changed then.
+/// Every method returns an error if the store fails. Nothing is changed then.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait Intake: Send + Sync + 'static {
-    /// Takes all of `batches` or none of them; taking one again changes nothing. What changed, in order.
+    /// Stores all `batches` or none of them, and returns the changes in order. Storing a batch again changes nothing.
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError>;
 
-    /// Records as lost every worker not heard of for two of its heartbeats, counted from the later of its last batch and `since_us`.
+    /// Records as lost every worker that has sent nothing for two of its heartbeat intervals, counted from the later of its last batch and
+    /// `since_us`. Records a silent worker that never announced itself as offline if none of its processes is open.
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError>;
 
-    /// Tells of the processes that are overdue since the last time: those that run for longer than their timeout or, without one, than
-    /// three times what 99 % of the past runs of their name took at most.
+    /// Reports processes that became overdue since the last call: those that run for longer than their timeout or, without a timeout, for
+    /// longer than three times the 99th percentile of past runs of their name. Also stores the signs of tasks that are paused for longer
+    /// than a day.
     fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError>;
 
-    /// Pins a tree, so that no rule drops it, or unpins it; none if there is no such tree.
+    /// Pins a tree, so that no retention rule drops it, or unpins it. Returns `None` if there is no such tree.
     fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError>;
 
-    /// Drops a tree because somebody asked for it: at once nobody finds it any more. Nothing changes if it is pinned or, unless `may_run`,
-    /// runs. None if there is no such tree.
+    /// Drops a tree at a client's request. Queries no longer find it once this returns. Changes nothing if the tree is pinned, or if it is
+    /// running and `may_run` is false. Returns `None` if there is no such tree.
     fn drop_root(&self, root: RootKey, may_run: bool, now_us: u64) -> Result<Option<Changes>, StoreError>;
 
-    /// Moves a reader inside the server from one event to another; from none if it is new. False, and nothing is changed, if it isn't
-    /// there: another has moved it.
+    /// Moves the cursor of a reader inside the server from event number `from` to `to`. `from` is `None` for a new cursor. Returns false
+    /// and changes nothing if the cursor is not at `from`, because another caller has moved it.
     fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError>;
 
-    /// Changes all of these batch tasks, or none of them if one change is refused.
+    /// Applies all of these changes to batch tasks. If one of them is refused, none is applied.
     fn change_tasks(&self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes), StoreError>;
 
-    /// Changes a heartbeat; false if one that is to be new is there already, or another is not.
+    /// Changes a heartbeat. Returns false if the heartbeat to add exists already, or if the heartbeat to change doesn't exist.
     fn change_heartbeat(&self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes), StoreError>;
 
-    /// Tells of pings that did not come, unless they came meanwhile or were told of before.
+    /// Reports pings that were not received. Skips those that were received since or were reported before.
     fn miss_pings(&self, missed: &[MissedPing], now_us: u64) -> Result<Changes, StoreError>;
 
-    /// Signs of processes of these names are stored from here on.
+    /// Sets the processes outside batch tasks whose signs are stored from now on. Replaces the previous setting.
     fn watch(&self, watched: Watched) -> Result<(), StoreError>;
 
-    /// Changes all of this; false, and nothing is changed, if another has moved the cursor.
+    /// Applies all parts of the change. Returns false and changes nothing if the change moves the cursor and another caller has moved it
+    /// already.
     fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError>;
 
-    /// Fails while batches can't or must not be stored. `is_well`: none failed since the last look; else it tries to write. To be asked
-    /// every second or so.
+    /// Returns an error while batches can't or must not be stored. If `is_well` is false, because an operation has failed since the last
+    /// check, also tests whether the store can be written. The writer calls this about every second.
     fn look(&self, is_well: bool) -> Result<(), StoreError>;
 }

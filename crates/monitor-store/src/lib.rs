@@ -1,9 +1,9 @@
-//! What a store keeps and answers: seven traits in plain types. [`Intake`] stores events, [`Queries`] answers about trees, [`BatchQueries`] about
+//! The interface of a store, in seven traits: [`Intake`] stores events, [`Queries`] answers queries about trees, [`BatchQueries`] about
 //! batch tasks, [`HeartbeatQueries`] about heartbeats, [`AlertQueries`] about alerts and [`QueueQueries`] about queue tasks, and
-//! [`Housekeeping`] deletes, copies and measures.
+//! [`Housekeeping`] deletes old data and makes backups.
 //!
-//! This crate knows no database, file, clock or setting. Events come as [`packed`] batches. With the feature `testing` it has a store in
-//! memory and, as [`suite!`], the tests that every store passes.
+//! This crate accesses no database and no files, and depends on no wall clock or settings. Events are passed as [`packed`] batches. With
+//! the feature `testing` it also contains a store in memory and, as [`suite!`], the tests that every store must pass.
 
 pub mod alerts;
 pub mod batch;
@@ -57,13 +57,13 @@ pub use self::shape::shape;
 pub use self::signs::Watched;
 pub use self::signs::{PAST, is_alert, of_server, owners, usual_ns};
 
-/// Number of the first lines of a process's log that are kept, and of the last ones, unless the settings have another.
+/// Default number of log lines that are kept from the beginning of each process's log, and the same number from its end.
 pub const LOGS_KEPT: usize = 5_000;
 
-/// Time by which a sender's clock may be ahead of the server's, in microseconds: a minute.
+/// Maximum lead of a sender's clock over the server's clock, in microseconds: one minute.
 pub const MOST_AHEAD_US: u64 = 60_000_000;
 
-/// A whole store, for whoever hands out its parts.
+/// A store with all its traits.
 pub trait Store: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping {}
 
 impl<S: Intake + Queries + BatchQueries + HeartbeatQueries + AlertQueries + QueueQueries + Housekeeping> Store for S {}

@@ -1,4 +1,4 @@
-//! Questions to the store, and the answers that the wire has no type for.
+//! Queries about trees, processes, workers and statistics, and the result types that are not part of the wire format.
 
 use monitor_wire::{
     CausesPage, ErrorsPage, Kind, LinkedFrom, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, State,
@@ -7,323 +7,332 @@ use monitor_wire::{
 
 use super::{Cursor, Logged, Models, StoreError, Subject, TreeColumns};
 
-/// Answers questions. Every method blocks; call it where blocking is allowed.
+/// Queries about trees, processes, workers and statistics. Every method blocks, so call it only where blocking is allowed.
 ///
 /// # Errors
-/// Every method fails if the store does; lists also for a cursor that they did not make.
+/// Every method returns an error if the store fails. Methods with a cursor also refuse a cursor that they did not create.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait Queries: Send + Sync + 'static {
-    /// Reads the smallest thing that there is, without waiting for those who ask something else.
+    /// Checks that the store can be read, with the smallest possible read, which doesn't wait for other queries.
     fn probe(&self) -> Result<(), StoreError>;
 
-    /// The store at a glance. The server fills in what the store can't know: its version and start, its queue and rules.
+    /// Returns an overview of the store. The server adds the values that the store doesn't know: its version and start time, its queue and
+    /// its rules.
     fn status(&self) -> Result<Status, StoreError>;
 
-    /// One root; none if there is no such tree.
+    /// Returns one root. Returns `None` if there is no such tree.
     fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError>;
 
-    /// When something of the newest tree came last, by the server's clock, in Unix microseconds; none if there is no tree.
+    /// Returns the time at which the latest batch for the newest tree was stored, by the server's clock, in Unix microseconds. Returns
+    /// `None` if there is no tree.
     fn newest_us(&self) -> Result<Option<u64>, StoreError>;
 
-    /// Returns true if there was a tree of this number that is there no more.
+    /// Returns true if a tree had this number and was dropped.
     fn is_dropped(&self, number: u64) -> Result<bool, StoreError>;
 
-    /// One page of roots.
+    /// Returns one page of roots.
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError>;
 
-    /// One page of the names of roots, that of the root that began last first; of those that contain `text`, if it is given.
+    /// Returns one page of names of roots, sorted by their latest start, latest first. With `text`, only names that contain it are listed.
     fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError>;
 
-    /// Hands one page of a tree to `read`: a page without processes, and the processes one by one, so that not all of them need be in
-    /// memory. False, and nothing is handed over, if there is no such tree. If this fails, not all processes were handed over.
+    /// Passes one page of a tree to `read`: the page without processes, and an iterator over the processes, so that they need not all be in
+    /// memory. Returns false without calling `read` if there is no such tree. If an error is returned, `read` may have received only some
+    /// of the processes.
     fn read_tree(&self, root: RootKey, limit: usize, cursor: Option<&str>, read: ReadTree<'_>) -> Result<bool, StoreError>;
 
-    /// One page of a tree; none if there is no such tree.
+    /// Returns one page of a tree. Returns `None` if there is no such tree.
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         let mut page = None;
         self.read_tree(root, limit, cursor, &mut |head, processes| page = Some(TreePage { processes: processes.collect(), ..head }))?;
         Ok(page)
     }
 
-    /// A whole tree as columns, from one snapshot that is over when this returns; none if there is no such tree.
+    /// Returns a whole tree as columns. They are read from one snapshot, which is closed when this returns. Returns `None` if there is no
+    /// such tree.
     fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError>;
 
-    /// The order of a tree; none if there is no such tree.
+    /// Returns the order of a tree's processes. Returns `None` if there is no such tree.
     fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError>;
 
-    /// These processes of a tree, as far as they are there, each with its place among `ids`; where they stand in their tree is not told.
+    /// Returns the processes of a tree that have these ids, each with the index of its id in `ids`. Ids that don't exist are skipped. The
+    /// depth and the orphan mark of the processes are not set.
     fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError>;
 
-    /// One process; none if there is no such process.
+    /// Returns one process. Returns `None` if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
 
-    /// The links that lead to a process from other trees: those of so many processes, of the newest trees first.
+    /// Returns the links to a process from other trees: those of up to `limit` processes, newest trees first. Counts up to [`MOST_LINKED`]
+    /// processes with such links.
     fn linked_from(&self, root: RootId, id: ProcessId, limit: usize) -> Result<LinkedFrom, StoreError>;
 
-    /// The processes whose ids are from the first to the second of these, newest trees first, at most so many.
+    /// Returns up to `limit` processes with ids from `ids.0` to `ids.1` inclusive, newest trees first.
     fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError>;
 
-    /// One page of processes across trees.
+    /// Returns one page of processes across trees.
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError>;
 
-    /// One page of what a process of a tree said, or all of them; none if there is no such tree or process.
+    /// Returns one page of log lines of a tree or of a single process. Returns `None` if there is no such tree or process.
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError>;
 
-    /// One page of workers, newest first.
+    /// Returns one page of workers, newest first.
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
 
-    /// Workers that are online and tell when they will be heard of again, and when the server last heard of them.
+    /// Returns the workers that are online and have announced a heartbeat interval, with the time at which the server last received a batch
+    /// from each.
     fn online(&self) -> Result<Vec<(WorkerId, u64)>, StoreError>;
 
-    /// Those of these workers in which something of a tree runs or waits to.
+    /// Returns those of `workers` that have running or pending processes in a tree.
     fn running_in(&self, root: RootKey, workers: &[WorkerId]) -> Result<Vec<WorkerId>, StoreError>;
 
-    /// One worker; none if there is no such worker.
+    /// Returns one worker. Returns `None` if there is no such worker.
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError>;
 
-    /// One page of statistics by name.
+    /// Returns one page of statistics by name.
     fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError>;
 
-    /// Statistics over time.
+    /// Returns statistics over time.
     fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError>;
 
-    /// The most frequent errors.
+    /// Returns the most frequent errors.
     fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError>;
 
-    /// What roots failed by, the kind that failed last first.
+    /// Returns the kinds of errors that made roots fail, sorted by their latest failure, latest first.
     fn stats_causes(&self, query: &CausesQuery) -> Result<CausesPage, StoreError>;
 
-    /// All that ever ended, by name: at most so many names, those with the most runs, and the others together.
+    /// Returns totals over all processes that ever ended, for the `most` names with the most runs, and one total for all other names.
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError>;
 
-    /// The piece of the log of events with the one after number `after`; none if that isn't kept any more.
+    /// Returns the piece of the event log that contains the event with number `after + 1`. Returns `None` if it is not in the log.
     fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError>;
 
-    /// What there is of each of these, and the number of the newest change that it knows.
+    /// Returns the current models for each of these subjects, and the number of the newest change that they include.
     fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError>;
 
-    /// How far a reader inside the server is, by its name; none if it has never been anywhere.
+    /// Returns the position of a reader inside the server, by its name. Returns `None` if it has never stored one.
     fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError>;
 }
 
-/// Takes a page of a tree: what it says beside its processes, and these, one by one.
+/// Callback for a page of a tree. Receives the page without processes, and an iterator over its processes.
 pub type ReadTree<'a> = &'a mut dyn FnMut(TreePage, &mut dyn Iterator<Item = Process>);
 
-/// A tree, by either of its names.
+/// Identifies a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RootKey {
-    /// Its id.
+    /// Id of the root.
     Id(RootId),
-    /// The short number that the server gave it.
+    /// Short number that the server assigned to the tree.
     Number(u64),
 }
 
-/// So many processes that have a link to one are counted.
+/// Maximum number of processes that are counted as having a link to a process.
 pub const MOST_LINKED: usize = 1_000;
 
-/// In which order roots are listed.
+/// Order of a list of roots.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RootSort {
-    /// Those that began last first, by their start or what is known instead of it.
+    /// Latest start first. Roots whose start is not known are sorted by the earliest time known of them.
     #[default]
     Newest,
-    /// Those that began first.
+    /// Earliest start first.
     Oldest,
 }
 
-/// Which roots to list. Empty and `None` mean: any.
+/// Filters and page of a list of roots. An empty list or `None` matches every root.
 #[derive(Debug, Clone, Default)]
 pub struct RootsQuery {
-    /// One of these states.
+    /// The root has one of these states.
     pub states: Vec<State>,
-    /// Exactly this name.
+    /// The root has exactly this name.
     pub name: Option<String>,
-    /// Exactly this batch mark.
+    /// The root has exactly this batch mark.
     pub batch: Option<String>,
-    /// Run by this worker.
+    /// The root's own process runs in this worker.
     pub worker: Option<WorkerId>,
-    /// Whether the root's own process was started without a context.
+    /// True for roots whose own process was started without a context, false for all others.
     pub unattached: Option<bool>,
-    /// Contains this, case-insensitively, in name, batch mark, its error or that one's causes; or has this number, or an id that begins so.
+    /// Text that the name, the batch mark, the error or one of its causes contains, in upper or lower case. Also matches the number of the
+    /// tree and the beginning of its id.
     pub text: Option<String>,
-    /// Started at or after.
+    /// Earliest start, inclusive, in Unix microseconds.
     pub started_after: Option<u64>,
-    /// Started before.
+    /// Latest start, exclusive, in Unix microseconds.
     pub started_before: Option<u64>,
-    /// In which order.
+    /// Order of the list.
     pub sort: RootSort,
-    /// How many are left out, from the cursor on.
+    /// Number of roots to skip, counted from the cursor.
     pub offset: usize,
-    /// At most so many.
+    /// Maximum number of roots to return.
     pub limit: usize,
-    /// From where the page before ended.
+    /// Value of `next_cursor` of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
-/// Which processes to list: newest first within a tree, and newest trees first. Empty and `None` mean: any.
+/// Filters and page of a list of processes, sorted newest tree first and newest process first within a tree. An empty list or `None`
+/// matches every process.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessesQuery {
-    /// In this tree.
+    /// The process belongs to this tree.
     pub root: Option<RootKey>,
-    /// Of this kind.
+    /// The process has this kind.
     pub kind: Option<Kind>,
-    /// With this id of another system.
+    /// The process has this id in another system.
     pub native_id: Option<String>,
-    /// Exactly this name.
+    /// The process has exactly this name.
     pub name: Option<String>,
-    /// Run by this worker.
+    /// The process runs in this worker.
     pub worker: Option<WorkerId>,
-    /// One of these states.
+    /// The process has one of these states.
     pub states: Vec<State>,
-    /// Contains this in name or error.
+    /// Text that the name, the batch mark or the error message contains, in upper or lower case.
     pub text: Option<String>,
-    /// Started at or after.
+    /// Earliest start, inclusive, in Unix microseconds.
     pub started_after: Option<u64>,
-    /// Started before.
+    /// Latest start, exclusive, in Unix microseconds.
     pub started_before: Option<u64>,
-    /// At most so many.
+    /// Maximum number of processes to return.
     pub limit: usize,
-    /// From where the page before ended.
+    /// Value of `next_cursor` of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
 impl ProcessesQuery {
-    /// Kinds of which there are so many that they should only be searched within a tree or a range of time.
+    /// Kinds with very many processes. A search for them should be limited to a tree or a range of time.
     pub const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
 
-    /// Returns true if the query would search numerous processes of all times.
+    /// Returns true if the query would search the processes of a numerous kind without a limit in time.
     pub fn is_boundless(&self) -> bool {
         let is_numerous = self.kind.as_ref().is_none_or(|kind| Self::NUMEROUS.contains(kind));
         is_numerous && self.native_id.is_none() && self.root.is_none() && self.started_after.is_none()
     }
 }
 
-/// The processes of a tree in pre-order, siblings as they started.
+/// The processes of a tree in pre-order, with siblings sorted by start.
 #[derive(Debug, Clone)]
 pub struct Outline {
     /// The tree.
     pub root: Root,
-    /// Its processes.
+    /// Processes of the tree, in this order.
     pub standing: Vec<Standing>,
 }
 
-/// Where a process stands in its tree.
+/// Position of a process in its tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// The process.
+    /// Id of the process.
     pub id: ProcessId,
-    /// When it began, as far as is known, in Unix microseconds.
+    /// Sort key of siblings, in Unix microseconds: the start if it is known, otherwise the earliest known time of the process.
     pub at_us: u64,
-    /// How deep it hangs.
+    /// Depth in the tree; 0 at the top.
     pub depth: u32,
-    /// Its parent is not known.
+    /// True if the parent of the process is not known.
     pub is_orphan: bool,
 }
 
-/// All that ever ended of a name.
+/// Totals over all processes of a name that ever ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NameTotals {
-    /// The name; none for the others together.
+    /// Name of the processes. `None` for the total of all other names.
     pub name: Option<String>,
-    /// How many ended in each state.
+    /// Number of ended processes by state.
     pub states: std::collections::BTreeMap<String, u64>,
-    /// All durations together.
+    /// Sum of all durations, in nanoseconds.
     pub total_ns: u128,
-    /// `(i, count)`, ascending: bucket i = [1.04^i, 1.04^(i+1)) ns.
+    /// Histogram of durations as `(i, count)`, ascending by `i`. Bucket `i` is [1.04^i, 1.04^(i+1)) ns.
     pub histogram: Vec<(u32, u64)>,
 }
 
-/// Which lines of logs to list. `None` means: any.
+/// Filters and page of a list of log lines. `None` matches every line.
 #[derive(Debug, Clone, Default)]
 pub struct LogsQuery {
-    /// Said by this process.
+    /// The line was logged by this process.
     pub process: Option<ProcessId>,
-    /// Not of these levels.
+    /// Levels to leave out.
     pub without_levels: &'static [&'static str],
-    /// Contains this, in any case, in message, target or fields.
+    /// Text that the message, the target or the fields contain, in upper or lower case.
     pub text: Option<String>,
-    /// The latest first.
+    /// True to list the latest lines first.
     pub is_newest_first: bool,
-    /// At most so many.
+    /// Maximum number of lines to return.
     pub limit: usize,
-    /// From where the page before ended.
+    /// Value of `next_cursor` of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
-/// Which statistics to read. Times are Unix microseconds; `None` means: any.
+/// Filters and page of statistics by name. Times are Unix microseconds. `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct StatsQuery {
-    /// Of what ended at or after this time.
+    /// Earliest end of the processes, inclusive.
     pub from_us: Option<u64>,
-    /// Of what ended before this time.
+    /// Latest end of the processes, exclusive.
     pub to_us: Option<u64>,
-    /// Of exactly this name.
+    /// Exact name of the processes.
     pub name: Option<String>,
-    /// Of the names that contain this.
+    /// Text that the name contains.
     pub text: Option<String>,
-    /// In which order.
+    /// Order of the list.
     pub sort: StatsSort,
-    /// At most so many.
+    /// Maximum number of names to return.
     pub limit: usize,
-    /// From where the page before ended.
+    /// Value of `next_cursor` of the previous page; `None` for the first page.
     pub cursor: Option<String>,
 }
 
-/// In which order statistics are listed: the greatest first, names from A to Z.
+/// Order of statistics by name. Numbers are sorted in descending order, names in ascending order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StatsSort {
-    /// By how many there are.
+    /// By number of processes.
     #[default]
     Count,
-    /// By how many failed.
+    /// By number of failed processes.
     Failed,
-    /// By all durations together.
+    /// By sum of durations.
     Total,
-    /// By the longest.
+    /// By longest duration.
     Max,
-    /// By the median.
+    /// By median duration.
     P50,
-    /// By the 95th percentile.
+    /// By the 95th percentile of the durations.
     P95,
-    /// By the 99th percentile.
+    /// By the 99th percentile of the durations.
     P99,
     /// By name.
     Name,
 }
 
-/// Which statistics over time to read. Times are Unix microseconds.
+/// Filters of statistics over time. Times are Unix microseconds.
 #[derive(Debug, Clone, Default)]
 pub struct SeriesQuery {
-    /// From here on; from the beginning if none.
+    /// Start of the range, inclusive. `None` for the beginning of the data.
     pub from_us: Option<u64>,
-    /// Up to here; to the end if none.
+    /// End of the range, exclusive. `None` for the end of the data.
     pub to_us: Option<u64>,
-    /// Of exactly this name; of all together if none.
+    /// Exact name of the processes. `None` for all processes together.
     pub name: Option<String>,
-    /// How long a step is at least.
+    /// Minimum length of a step.
     pub step_us: Option<u64>,
 }
 
-/// Which errors to read. Times are Unix microseconds; `None` means: any.
+/// Filters of a list of errors. Times are Unix microseconds. `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct ErrorsQuery {
-    /// Of what ended at or after this time.
+    /// Earliest end of the failed processes, inclusive.
     pub from_us: Option<u64>,
-    /// Of what ended before this time.
+    /// Latest end of the failed processes, exclusive.
     pub to_us: Option<u64>,
-    /// Of exactly this name.
+    /// Exact name of the processes.
     pub name: Option<String>,
-    /// At most so many.
+    /// Maximum number of errors to return.
     pub limit: usize,
 }
 
-/// Of which failures to read the causes. Times are Unix microseconds; `None` means: any.
+/// Filters of a list of causes of failed roots. Times are Unix microseconds. `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct CausesQuery {
-    /// Of what ended at or after this time.
+    /// Earliest end of the roots, inclusive.
     pub from_us: Option<u64>,
-    /// Of what ended before this time.
+    /// Latest end of the roots, exclusive.
     pub to_us: Option<u64>,
-    /// At most so many.
+    /// Maximum number of causes to return.
     pub limit: usize,
 }

@@ -8,41 +8,41 @@ use monitor_tasks::reading::did_you_mean;
 use monitor_wire::{KeepRule, State};
 use serde::Deserialize;
 
-/// Which trees are dropped. Those that run and those that are pinned never are.
+/// Rules for dropping trees. Running and pinned trees are never dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Retention {
-    /// The first one that is for a tree decides.
+    /// Rules in order of priority: the first that matches a tree applies to it.
     pub rules: Vec<Rule>,
-    /// The oldest trees go while the database is larger, in bytes.
+    /// Maximum size of the database in bytes. While it is larger, the oldest trees are dropped.
     pub size: Option<u64>,
 }
 
-/// How long trees of some names and outcomes are kept. Without a limit: for ever.
+/// Limits for trees with certain names and outcomes. Without limits, these trees are kept permanently.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Of which names.
+    /// Pattern that the root's name must match.
     pub name: Pattern,
-    /// In which states their root ended; empty for any.
+    /// Final states of the root. An empty list matches every state.
     pub states: Vec<State>,
-    /// How long after something of it came last, by the server's clock.
+    /// Maximum age of a tree. The age is counted from its latest batch, by the server's clock.
     pub age: Option<Duration>,
-    /// How many of each name, the newest.
+    /// Number of trees of each name to keep, the newest.
     pub count: Option<u64>,
 }
 
-/// Names, with `*`, `?`, `[a-z]` and `{a,b}` as in a shell.
+/// Pattern for names, with `*`, `?`, `[a-z]` and `{a,b}` as in a shell.
 #[derive(Debug, Clone)]
 pub struct Pattern(GlobMatcher);
 
 impl Pattern {
-    /// Matches every name.
+    /// Returns the pattern that matches every name.
     pub fn any() -> Self {
         Self(Glob::new("*").expect("a pattern").compile_matcher())
     }
 }
 
 impl Retention {
-    /// As settings say it: rules, then what holds for trees that no rule is for.
+    /// Creates the retention from settings. `rules` have priority; the other limits apply to trees that match none of them.
     pub fn new(mut rules: Vec<Rule>, age: Option<Duration>, failed_age: Option<Duration>, count: Option<u64>, size: Option<u64>) -> Self {
         if failed_age.is_some() {
             rules.push(Rule { name: Pattern::any(), states: vec![State::FAILED, State::LOST], age: failed_age, count });
@@ -53,35 +53,35 @@ impl Retention {
         Self { rules, size }
     }
 
-    /// Nothing is ever dropped.
+    /// Returns true if no tree is ever dropped.
     pub fn keeps_all(&self) -> bool {
         self.size.is_none() && self.rules.iter().all(|rule| rule.age.is_none() && rule.count.is_none())
     }
 
-    /// There are limits that are exceeded by what comes in, and not by time alone.
+    /// Returns true if there are limits that new data can exceed, and not only limits on age.
     pub fn has_caps(&self) -> bool {
         self.size.is_some() || self.rules.iter().any(|rule| rule.count.is_some())
     }
 
-    /// How long any tree is kept at most for its age; none if some are kept for ever.
+    /// Returns the maximum age of any tree. Returns `None` if some trees have no maximum age.
     pub fn longest(&self) -> Option<Duration> {
         let ages: Option<Vec<Duration>> = self.rules.iter().map(|rule| rule.age).collect();
         ages.filter(|_| self.is_for_all()).into_iter().flatten().max()
     }
 
-    /// There is a rule for every tree.
+    /// Returns true if every tree matches a rule.
     fn is_for_all(&self) -> bool {
         self.rules.iter().any(|rule| rule.states.is_empty() && rule.name.0.glob().glob() == "*")
     }
 
-    /// The rule for trees of a name whose root ended so, by its place.
+    /// Returns the index of the rule for trees whose root has this name and ended in this state.
     pub fn rule_of(&self, name: &str, state: &State) -> Option<usize> {
         self.rules.iter().position(|rule| rule.name.0.is_match(name) && (rule.states.is_empty() || rule.states.contains(state)))
     }
 }
 
 impl Rule {
-    /// As the API tells it.
+    /// Returns the rule as the API shows it.
     pub fn told(&self) -> KeepRule {
         let name = self.name.0.glob().glob().to_owned();
         KeepRule { name, states: self.states.clone(), age_s: self.age.map(|age| age.as_secs()), count: self.count }
@@ -91,7 +91,7 @@ impl Rule {
 impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
-        // What no rule is for.
+        // Trees that match no rule.
         if !self.is_for_all() {
             parts.push(if parts.is_empty() { "all trees".to_owned() } else { "all others".to_owned() });
         }
@@ -119,7 +119,7 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Bytes in the largest unit that they fill.
+/// Formats a number of bytes in the largest fitting unit.
 pub fn bytes(bytes: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let unit = (0..units.len()).rev().find(|unit| bytes >= 1 << (10 * unit)).unwrap_or(0);
@@ -127,7 +127,7 @@ pub fn bytes(bytes: u64) -> String {
     format!("{} {}", figure.trim_end_matches(".0"), units[unit])
 }
 
-/// A rule as settings have it.
+/// A rule as written in the settings.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -141,10 +141,10 @@ struct Written {
     count: Option<u64>,
 }
 
-/// Reads rules: `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`.
+/// Parses rules: `[{ name = "nightly*", state = ["failed"], age = "90d", count = 100 }]`.
 ///
 /// # Errors
-/// Which rule is wrong, and how.
+/// Returns a message that names the invalid rule and the reason.
 pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
     #[derive(Deserialize)]
     struct All {
@@ -189,7 +189,7 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
     all.rules.into_iter().enumerate().map(rule).collect()
 }
 
-/// Writes rules as [`read_rules`] reads them.
+/// Formats rules in the syntax that [`read_rules`] parses.
 pub fn show_rules(rules: &[Rule]) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let rule = |rule: &Rule| {

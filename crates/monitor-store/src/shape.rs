@@ -1,14 +1,14 @@
-//! What like messages share.
+//! The common part of similar error messages.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// At most so many characters of a message tell it from others.
+/// Maximum number of characters of a message that are compared.
 const MAX_CHARS: usize = 200;
 
-/// What differs from one message to the next: what stands in quotes, UUIDs, hexadecimal words, numbers.
+/// Parts that vary between similar messages: quoted texts, UUIDs, hexadecimal words and numbers.
 static VARYING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r#"(?x) "[^"]*" | `[^`]*` | (?<before>^|[\s(\[=:,])'[^']*'
@@ -19,7 +19,8 @@ static VARYING: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a pattern that is tested")
 });
 
-/// A message with what varies replaced by `…`. It is in the file, so a change tells like failures of before and after apart.
+/// Returns a message with its varying parts replaced by `…`. The result is stored in the database. A change of this function therefore
+/// separates new failures from equal failures that are already stored.
 pub fn shape(message: &str) -> Cow<'_, str> {
     let end = message.char_indices().nth(MAX_CHARS).map_or(message.len(), |(end, _)| end);
     VARYING.replace_all(&message[..end], |found: &Captures<'_>| {

@@ -1,4 +1,4 @@
-//! Signs of what is stored: which events may matter to a rule of alerts, the same for every store.
+//! Creates signs, the events that alert rules evaluate, from stored events. The rules for this are the same for every store.
 
 use monitor_alerts::{Cause, Facts, Pattern, Relief, Severity, Sign, Subject, SubjectKind, What};
 use monitor_tasks::EndReason;
@@ -9,40 +9,41 @@ use super::batch::{Definition, TaskRow, run_of};
 use super::shape::shape;
 use crate::cut::boundary;
 
-/// Longest text of a sign, in bytes: what is longer is cut.
+/// Maximum length of a text in a sign, in bytes. Longer texts are cut.
 const LONGEST: usize = 4_000;
-/// Trigger of the runs of heartbeats.
+/// Trigger of runs of heartbeats.
 const PING: &str = "ping";
-/// Why a run of a heartbeat is missed.
+/// Reason of the event for a missed run of a heartbeat.
 const NO_PING: &str = "no-ping";
-/// What runs say that their task's rules started.
+/// Trigger of runs that a task's schedule started on time.
 const BY_TIME: &str = "time";
-/// So many past runs at least tell how long one usually takes.
+/// Minimum number of past runs for a usual duration.
 const FEWEST: usize = 10;
-/// A run that takes less than this part of what it usually does, one in so many, ended too soon.
+/// A run ended too soon if it took less than the usual duration divided by this.
 const FAST_PART: u64 = 10;
-/// So many of a task's last runs that ended well tell how long one usually takes.
+/// Number of a task's latest successful runs that determine its usual duration.
 pub const PAST: usize = 100;
-/// A task that is paused for so long is told of, in microseconds: a day.
+/// Length of a pause after which a sign is stored for the paused task, in microseconds: one day.
 pub const LONG_PAUSE_US: u64 = 86_400_000_000;
 
-/// What rules ask for beyond batch tasks: without a rule nothing is stored of processes that are no runs.
+/// Conditions of alert rules that need signs beyond those of batch tasks. Processes that are not runs create signs only if a rule names
+/// them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Watched {
-    /// Names of processes.
+    /// Patterns for names of processes.
     pub names: Vec<Pattern>,
-    /// A rule asks for runs that end too soon.
+    /// True if a rule covers runs that end too soon.
     pub fast: bool,
 }
 
 impl Watched {
-    /// Returns true if a rule asks for processes of this name.
+    /// Returns true if a rule covers processes of this name.
     pub fn has(&self, name: &str) -> bool {
         self.names.iter().any(|pattern| pattern.fits(name))
     }
 }
 
-/// What a process's change says, by the state that it has now.
+/// Returns the cause or relief that the state of a process represents. Returns `None` for states that are neither.
 pub fn says(state: &State, reason: Option<&str>) -> Option<What> {
     if *state == State::FAILED {
         let is_ended = reason.is_some_and(|reason| reason == EndReason::KillAfter.word() || reason == "timeout");
@@ -54,7 +55,7 @@ pub fn says(state: &State, reason: Option<&str>) -> Option<What> {
     (*state == State::SUCCEEDED).then_some(What::Relief(Relief::Succeeded))
 }
 
-/// The sign of a process that is a run of a task, or of a name that a rule asks for. `definition`: the task's.
+/// Creates the sign of a process that is a run of a task, or that has a name covered by a rule. `definition` is the task's.
 pub fn of_process(process: &Process, what: What, definition: Option<&Definition>, now_us: u64) -> Sign {
     let run = run_of(process);
     let subject = match &run {
@@ -84,7 +85,8 @@ pub fn of_process(process: &Process, what: What, definition: Option<&Definition>
     Sign { agent, ..sign(what, subject, now_us, Some(process), facts) }
 }
 
-/// What a run's code means: in one word of the task's `exit`, or, if it isn't the command's own, the reason that it was given for.
+/// Returns the meaning of a run's result code. If the runner set the code because of the run's end reason, and not the command, this is the
+/// word of the reason. Otherwise it is the entry for the code in `exit` of the task's definition.
 fn exit_meaning(run: &BatchRun, definition: Option<&Definition>) -> Option<String> {
     let own = run.exit_code.map(i64::from);
     let code = run.result_code.or(own)?;
@@ -95,17 +97,17 @@ fn exit_meaning(run: &BatchRun, definition: Option<&Definition>) -> Option<Strin
     definition?.get("exit")?.get(code.to_string())?.as_str().map(cut)
 }
 
-/// Returns true for a run that an alert started.
+/// Returns true if an alert started the run.
 fn is_by_alert(run: &BatchRun) -> bool {
     run.by.as_deref().is_some_and(is_alert)
 }
 
-/// Returns true if it was an alert that asked for a run.
+/// Returns true if `by`, the name of the requester of a run, is an alert.
 pub fn is_alert(by: &str) -> bool {
     by.starts_with("alert ")
 }
 
-/// Owners and tags of a task.
+/// Returns facts with the owners and tags of a task.
 fn of_task(definition: Option<&Definition>) -> Facts {
     let Some(definition) = definition else { return Facts::default() };
     let tags = definition.get("tags").and_then(Value::as_array).into_iter().flatten();
@@ -113,7 +115,7 @@ fn of_task(definition: Option<&Definition>) -> Facts {
     Facts { owner, owners, tags: tags.filter_map(Value::as_str).map(cut).collect(), ..Facts::default() }
 }
 
-/// The first owner of a task, and all of them if there are several.
+/// Returns the first owner of a task, and the list of all owners if there are several.
 pub fn owners(definition: &Definition) -> (Option<String>, Vec<String>) {
     match definition.get("owner") {
         Some(Value::Array(all)) => {
@@ -124,7 +126,7 @@ pub fn owners(definition: &Definition) -> (Option<String>, Vec<String>) {
     }
 }
 
-/// The sign of a process that takes longer than it should.
+/// Creates the sign of a process that runs for longer than `limit_ns`, which is its own timeout or derived from past runs.
 pub fn of_overdue(process: &Process, by_timeout: bool, limit_ns: u64, definition: Option<&Definition>, now_us: u64) -> Sign {
     let cause = if by_timeout { Cause::Timeout } else { Cause::Slow };
     let mut sign = of_process(process, What::Cause(cause), definition, now_us);
@@ -132,7 +134,7 @@ pub fn of_overdue(process: &Process, by_timeout: bool, limit_ns: u64, definition
     sign
 }
 
-/// The sign of a run that has just started, if its task's rules started it later than the task allows.
+/// Creates the sign of a run that has just started, if it is a scheduled run that started later than its task allows.
 pub fn of_start(process: &Process, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
     let run = run_of(process).filter(|run| run.trigger == BY_TIME)?;
     let read = |key: &str| monitor_duration::read(definition?.get(key)?.as_str()?).ok();
@@ -146,7 +148,8 @@ pub fn of_start(process: &Process, definition: Option<&Definition>, now_us: u64)
     Some(sign)
 }
 
-/// The sign of a run that ended well, if that took less than a tenth of what it usually takes. `past`: what past runs took, in nanoseconds.
+/// Creates the sign of a successful run that took less than a tenth of the usual duration. `past` are durations of past runs, in
+/// nanoseconds.
 pub fn of_fast(process: &Process, past: Vec<u64>, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
     let is_known = past.len() >= FEWEST;
     let usual_ns = usual_ns(past).filter(|_| is_known)?;
@@ -158,13 +161,14 @@ pub fn of_fast(process: &Process, past: Vec<u64>, definition: Option<&Definition
     Some(sign)
 }
 
-/// Duration that half of these are below; none if there are none.
+/// Returns the median of the durations. Returns `None` if there are none.
 pub fn usual_ns(mut past: Vec<u64>) -> Option<u64> {
     past.sort_unstable();
     past.get(past.len() / 2).copied()
 }
 
-/// The sign of a worker that is lost with work open, or is there again. Its name is the same for each start of a program on a host.
+/// Creates the sign of a worker that was lost with open processes, or that is back. The subject's name identifies the program and host, so
+/// it stays the same when the program restarts.
 pub fn of_worker(program: &str, host: &str, open: u64, is_heard: bool, now_us: u64) -> Sign {
     let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Lost) };
     let facts = Facts {
@@ -178,26 +182,26 @@ pub fn of_worker(program: &str, host: &str, open: u64, is_heard: bool, now_us: u
     Sign { agent: Some(cut(host)), ..sign(what, subject, now_us, None, facts) }
 }
 
-/// Name of a program on a host.
+/// Returns the name of a program on a host.
 pub fn worker_name(program: &str, host: &str) -> String {
     format!("{}@{}", cut(program), cut(host))
 }
 
-/// The sign of events that a worker has dropped.
+/// Creates the sign of events that a worker has dropped.
 pub fn of_drops(program: &str, host: &str, count: u64, now_us: u64) -> Sign {
     let facts = Facts { machine: Some(cut(host)), program: Some(cut(program)), times: Some(count), ..Facts::default() };
     let subject = Subject::new(SubjectKind::Worker, worker_name(program, host));
     Sign { agent: Some(cut(host)), ..sign(What::Cause(Cause::Drops), subject, now_us, None, facts) }
 }
 
-/// The sign of a trouble of the server itself. `why`: what is wrong; none if it is well again.
+/// Creates the sign of a problem of the server itself. `why` describes the problem; `None` if it is solved.
 pub fn of_server(cause: Cause, name: &str, why: Option<&str>, now_us: u64) -> Sign {
     let what = if why.is_some() { What::Cause(cause) } else { What::Relief(Relief::Works) };
     let facts = Facts { error: why.map(cut), ..Facts::default() };
     sign(what, Subject::new(SubjectKind::Server, name), now_us, None, facts)
 }
 
-/// The sign of a task that is paused for long, or whose long pause is over.
+/// Creates the sign of a task that has been paused for long, or whose long pause has ended.
 pub fn of_pause(task: &TaskRow, is_over: bool, now_us: u64) -> Sign {
     let what = if is_over { What::Relief(Relief::Restored) } else { What::Cause(Cause::Deleted) };
     let facts = Facts {
@@ -209,12 +213,12 @@ pub fn of_pause(task: &TaskRow, is_over: bool, now_us: u64) -> Sign {
     sign(what, Subject::new(SubjectKind::Task, &task.name), now_us, None, facts)
 }
 
-/// The sign of a heartbeat that somebody has deleted.
+/// Creates the sign of a heartbeat that was deleted.
 pub fn of_removed_heartbeat(name: &str, now_us: u64) -> Sign {
     sign(What::Relief(Relief::Removed), Subject::new(SubjectKind::Heartbeat, name), now_us, None, Facts::default())
 }
 
-/// The sign of an event about a batch task that an agent tells of.
+/// Creates the sign of an event that reports missed or skipped runs.
 pub fn of_decision(event: &Event, definition: Option<&Definition>, now_us: u64) -> Option<Sign> {
     let (cause, task, agent, due_us, times, reason) = match event {
         Event::RunMissed(of) => (Cause::Missed, &of.task, &of.agent, of.first_due_us, of.count, of.reason.to_string()),
@@ -233,7 +237,7 @@ pub fn of_decision(event: &Event, definition: Option<&Definition>, now_us: u64) 
     Some(Sign { agent: Some(agent.clone()), ..sign(What::Cause(cause), subject, now_us, None, facts) })
 }
 
-/// The agent that an event comes from.
+/// Returns the agent that sent an event.
 pub fn agent_of(event: &Event) -> Option<&str> {
     match event {
         Event::AgentDecided(of) => Some(&of.agent),
@@ -243,7 +247,7 @@ pub fn agent_of(event: &Event) -> Option<&str> {
     }
 }
 
-/// The sign of a task that is gone, or is there again.
+/// Creates the sign of a task that was deleted, created again, or resumed after a pause.
 pub fn of_task_change(
     before: Option<&BatchStatus>,
     event: &BatchTaskChanged,
@@ -262,7 +266,7 @@ pub fn of_task_change(
     Some(sign(what, Subject::new(SubjectKind::Task, &event.task), now_us, None, facts))
 }
 
-/// The sign of a process that asks that somebody be told.
+/// Creates the sign of a notification that a process sends.
 pub fn of_notification(of: &ProcessNotified, now_us: u64) -> Sign {
     let severity = match of.severity.as_str() {
         "error" | "critical" => Severity::Critical,
@@ -283,7 +287,7 @@ pub fn of_notification(of: &ProcessNotified, now_us: u64) -> Sign {
     Sign { root: sign.facts.root_id.clone(), process: sign.facts.process_id.clone(), ..sign }
 }
 
-/// The sign of an agent that isn't heard of, or is again.
+/// Creates the sign of an agent that was lost, or that is back.
 pub fn of_agent(agent: &str, is_heard: bool, now_us: u64) -> Sign {
     let what = if is_heard { What::Relief(Relief::Found) } else { What::Cause(Cause::Unknown) };
     let facts = Facts { machine: Some(agent.to_owned()), ..Facts::default() };

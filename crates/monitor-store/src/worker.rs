@@ -1,11 +1,12 @@
-//! A worker as it is shown.
+//! The view of a worker that the API shows.
 
 use std::collections::BTreeMap;
 
 use monitor_state::{WorkerFacts, WorkerStatus};
 use monitor_wire::{Dropped, Worker, WorkerId, WorkerState, WorkerTasks};
 
-/// A worker as shown.
+/// Builds the view of a worker from its facts. `is_unheard` is true if the workers that relay its events are silent. The tuple contains the
+/// time of the worker's last batch, and the lag of its clock in microseconds if it is known. `open` is the number of its open processes.
 pub fn view(
     id: WorkerId,
     facts: &WorkerFacts,

@@ -1,28 +1,29 @@
-//! A body as a packed batch.
+//! Decodes request bodies into packed batches.
 
 use monitor_wire::{Batch, DecodeError};
 
 use super::{Packed, scan};
 
-/// Why a body was not taken.
+/// Reason why a body is refused.
 #[derive(Debug)]
 pub enum Refused {
-    /// It is no batch.
+    /// The body is not a valid batch.
     Decode(DecodeError),
-    /// It has more events than are read.
+    /// The batch has more events than allowed.
     TooMany,
 }
 
 impl Packed {
-    /// Reads a batch of at most `max_events` events.
+    /// Decodes a batch of at most `max_events` events.
     ///
     /// # Errors
-    /// As [`Batch::from_json`], or if there are more events.
+    /// Returns an error in the same cases as [`Batch::from_json`], or if the batch has more events.
     pub fn from_json(body: &[u8], max_events: usize) -> Result<Self, Refused> {
         if let Some(batch) = scan::batch(body, max_events) {
             return Ok(batch);
         }
-        // Whatever is wrong, or only unusual, is read with care, which finds the words for what is wrong.
+        // The fast path refuses invalid and unusual bodies alike. The full decoder accepts the unusual bodies and describes the error in
+        // the others.
         if count_events(body) > max_events {
             return Err(Refused::TooMany);
         }
@@ -30,8 +31,8 @@ impl Packed {
     }
 }
 
-/// How many objects begin two levels deep: the batch's events, and the few reports of dropped ones. Counted before they are read
-/// with care, for an event of a dozen bytes takes kilobytes then.
+/// Returns the number of objects that begin two levels deep: the events of the batch, and the few reports of dropped events. They are
+/// counted before the full decoding, because an event of a dozen bytes may take kilobytes once it is decoded.
 fn count_events(body: &[u8]) -> usize {
     let (mut depth, mut count) = (0_usize, 0);
     let mut bytes = body.iter();

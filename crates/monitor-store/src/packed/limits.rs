@@ -1,4 +1,5 @@
-//! What an event may hold. Texts that are longer are cut, and say by how much: a name or an error's words are no reason to lose an end.
+//! Limits on the size of events. Longer texts are cut and marked with the number of removed bytes, so that an end is not lost because of a
+//! long name or error message.
 
 use std::borrow::Cow;
 
@@ -11,25 +12,26 @@ use serde_json::Value;
 use super::{Packed, PackedEvent, size};
 use crate::cut::boundary;
 
-/// So many things that a worker can be asked to do are kept.
+/// Maximum number of capabilities of a worker that are kept.
 const MAX_CAPABILITIES: usize = 1_000;
 const MAX_MISTAKES: usize = 100;
 
-/// The most that an event's parts may hold, in bytes.
+/// Maximum sizes of the parts of an event, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A name, a batch mark, a thread, a file, an id of another system, a kind or another word.
+    /// An error message and its tail, the chain of its causes together, a reason, a log message, a traceback, the text of a notification,
+    /// or an argument or result of a task.
     pub name_bytes: usize,
-    /// An error's words, each of its causes, a reason, what is logged.
+    /// An error message, the chain of its causes together, a reason, a log message, a traceback, or an argument or result of a task.
     pub text_bytes: usize,
-    /// All fields of an event, as JSON.
+    /// Keys and values of all fields of an event together. Numbers, booleans and `null` count as 0 bytes.
     pub fields_bytes: usize,
-    /// All of it, once that is done; one that is larger is refused.
+    /// The event after its parts were cut. Larger events are refused.
     pub event_bytes: usize,
 }
 
 impl Limits {
-    /// Unless told otherwise.
+    /// Limits that apply unless they are set otherwise.
     pub const DEFAULT: Self = Self { name_bytes: 4 << 10, text_bytes: 64 << 10, fields_bytes: 64 << 10, event_bytes: 1 << 20 };
 }
 
@@ -40,10 +42,10 @@ impl Default for Limits {
 }
 
 impl Packed {
-    /// Cuts what is too long. What is the same before is the same after.
+    /// Cuts the parts of events that are too long. Equal texts are still equal afterwards.
     ///
     /// # Errors
-    /// Number and size of the first event that is too large all the same.
+    /// Returns the number and size of the first event that is still too large.
     pub fn cut(&mut self, limits: &Limits) -> Result<(), (u64, usize)> {
         cut_worker(&mut self.worker, limits);
         for dropped in &mut self.dropped {
@@ -78,10 +80,10 @@ impl Packed {
     }
 }
 
-/// Cuts an event; or says about how many bytes it takes all the same, if that is more than it may.
+/// Cuts the parts of an event that are too long.
 ///
 /// # Errors
-/// The event's size in bytes, if it is larger than the limit.
+/// Returns the approximate size of the event in bytes if it is still larger than the limit.
 pub fn fit(event: &mut Event, limits: &Limits) -> Result<(), usize> {
     cut_event(event, limits);
     let size = size::of_event(event);
@@ -126,7 +128,7 @@ fn cut_event(event: &mut Event, limits: &Limits) {
             cut!(of; [&mut of.message] => text_bytes, [&mut of.level] => name_bytes, &mut of.target => name_bytes, &mut of.stream => name_bytes);
             cut_fields(&mut of.fields, limits);
         }
-        // Its name is part of its id.
+        // The name is not cut, because the id of the process is derived from it.
         Event::ProcessFolded(of) => {
             cut!(of;);
             cut_word(&mut of.kind, Kind::as_str, limits);
@@ -181,7 +183,7 @@ fn cut_event(event: &mut Event, limits: &Limits) {
             cut_each([&mut of.task, &mut of.agent], name_bytes);
             cut_word(&mut of.reason, MissedReason::as_str, limits);
         }
-        // A definition that is cut would be another one: it counts for the size of the event.
+        // A cut definition would be another definition. It counts towards the size of the event instead.
         Event::BatchTaskChanged(of) => {
             cut_each([&mut of.task].into_iter().chain(&mut of.who).chain(&mut of.agent), name_bytes);
             cut_word(&mut of.status, BatchStatus::as_str, limits);
@@ -215,7 +217,7 @@ fn cut_error(error: &mut Error, limits: &Limits) {
     error.type_name.iter_mut().for_each(|text| cut_text(text, limits.name_bytes));
     error.tail.iter_mut().for_each(|text| cut_text(text, limits.text_bytes));
     error.source.iter_mut().for_each(|source| cut_source(source, limits));
-    // The chain as a whole: nearest causes first.
+    // The limit applies to the whole chain. The nearest causes are kept.
     let (mut left, mut kept) = (limits.text_bytes, 0);
     for cause in &mut error.chain {
         if left == 0 {
@@ -236,7 +238,8 @@ fn cut_source(source: &mut Source, limits: &Limits) {
     cut_text(&mut source.file, limits.name_bytes);
 }
 
-/// Keeps as many fields as there is room for, by their names, and says how many others there were.
+/// Keeps fields in the order of their names until a field exceeds the limit. That field and all later fields are removed, and a field with
+/// their number is added.
 pub fn cut_fields(fields: &mut Fields, limits: &Limits) {
     let (count, mut bytes) = (fields.len(), 0);
     fields.retain(|key, value| {
@@ -249,7 +252,7 @@ pub fn cut_fields(fields: &mut Fields, limits: &Limits) {
     }
 }
 
-/// Cuts values of any shape: what isn't text and takes too much becomes the beginning of its JSON, as text.
+/// Cuts values of any type. A large value that is not a string is replaced by the beginning of its JSON as a string.
 fn cut_values<'a>(values: impl IntoIterator<Item = &'a mut Value>, most: usize) {
     for value in values {
         if let Value::String(text) = value {
@@ -275,18 +278,19 @@ pub fn cut_text(text: &mut String, most: usize) {
     }
 }
 
-/// Its first bytes, and how many more there were. What was cut before stays as it is: its count is the true one.
+/// Returns the first bytes of a text, with the number of removed bytes appended. A text that was cut before is returned unchanged, because
+/// its mark contains the correct number.
 pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most || is_shortened(text, most) {
         return Cow::Borrowed(text);
     }
     let kept = boundary(text, most);
-    // Not by `format!` as a whole, which would take twice the memory: many events may hold one.
+    // A single `format!` would allocate twice the memory, and many events may have such texts.
     Cow::Owned([&text[..kept], &format!("… [{} bytes cut]", text.len() - kept)].concat())
 }
 
 fn is_shortened(text: &str, most: usize) -> bool {
-    // Before a long text is searched.
+    // Longer texts need no search: a text that was cut to `most` bytes is at most this long.
     if text.len() > most + 40 {
         return false;
     }
@@ -373,7 +377,7 @@ mod tests {
         assert!(matches!(cut(&of(&huge)), Err((7, size)) if size > 2_000));
     }
 
-    /// Every text of an event but those that its fields are, and where it stands.
+    /// Returns events with a text that is too long, each with the JSON pointer of that text. Texts in `fields` are not covered.
     fn texts() -> Vec<(Value, &'static str)> {
         let long = "x".repeat(400);
         let worker = json!({"id": "5b0c0000000000000000000000000002", "hostname": long, "pid": 1, "program": long});

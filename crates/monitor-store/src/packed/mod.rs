@@ -1,4 +1,4 @@
-//! A batch as it waits for the writer: what repeats is there once, and a start or an end of the common kind takes a few words.
+//! A batch in the form that waits for the writer. Repeated values are stored once, and common starts and ends refer to them by index.
 
 pub mod compact;
 mod decode;
@@ -20,52 +20,52 @@ pub use self::limits::Limits;
 pub use self::limits::{cut_fields, cut_text, fit, shortened};
 pub use self::size::fields as bytes_of_fields;
 
-/// Events of one worker, numbered in a row.
+/// A batch of consecutively numbered events that a worker sends.
 #[derive(Debug, PartialEq)]
 pub struct Packed {
-    /// Who reports.
+    /// The worker that sends the batch.
     pub worker: WorkerRef,
     /// Number of the first event.
     pub sequence: u64,
-    /// When it was sent, in Unix microseconds by the sender's clock.
+    /// Time at which the batch was sent, in Unix microseconds by the sender's clock.
     pub sent_us: u64,
-    /// What was dropped since the worker began.
+    /// Numbers of events dropped since the worker started.
     pub dropped: Vec<Dropped>,
-    /// The worker is gone, and somebody else sends what it left.
+    /// True if the worker has ended and another process sends its remaining events.
     pub lost: bool,
-    /// The trees that the packed events name by their place here.
+    /// Roots of the packed events, which refer to them by index.
     pub roots: Vec<RootId>,
-    /// What and where processes are.
+    /// Names, kinds and source locations of processes.
     pub sites: Vec<Site>,
     /// Names of threads.
     pub threads: Vec<Box<str>>,
     /// Batch marks.
     pub marks: Vec<Box<str>>,
-    /// What ends say beside their outcomes.
+    /// Values of ends apart from their outcomes.
     pub endings: Vec<Ending>,
-    /// The events, the first numbered `sequence`.
+    /// The events. The first one has the number `sequence`.
     pub events: Vec<PackedEvent>,
-    /// About how many bytes all of it takes.
+    /// Approximate memory size in bytes.
     pub bytes: usize,
-    /// The batch as the log of events keeps it; empty until [`Packed::write_for_log`].
+    /// The batch in the encoding of the event log. Empty until [`Packed::write_for_log`] is called.
     pub logged: Vec<u8>,
 }
 
-/// What and where a process is in its program.
+/// Name, kind and source location that several processes may share.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Site {
     /// Name of the process.
     pub name: Box<str>,
-    /// Its kind.
+    /// Kind of the process.
     pub kind: Kind,
-    /// File and line.
+    /// Source file and line.
     pub source: Option<Source>,
 }
 
-/// What an end says beside its outcome: why the process failed, and what only commands say. Its JSON is in the log of events.
+/// Values of an end apart from its outcome: the error, and the values that only commands have. It is stored in the event log as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ending {
-    /// The error of a process that failed.
+    /// Error of a failed process.
     #[serde(flatten)]
     pub error: Option<Error>,
     /// Exit code of a command.
@@ -74,76 +74,76 @@ pub struct Ending {
     /// Signal that ended a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<i32>,
-    /// Reason of the end.
+    /// Reason why the process ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl Ending {
-    /// Returns true if it has what only commands say.
+    /// Returns true if a value is set that only commands have.
     pub fn is_of_command(&self) -> bool {
         self.exit_code.is_some() || self.signal.is_some() || self.reason.is_some()
     }
 
-    /// Returns true if it says nothing.
+    /// Returns true if no value is set.
     fn is_nothing(&self) -> bool {
         self.error.is_none() && !self.is_of_command()
     }
 }
 
-/// A place in one of a batch's lists.
+/// Index in one of a batch's lists.
 pub type Place = u32;
-/// No place: the event doesn't say.
+/// Index of a missing value.
 pub const NOWHERE: Place = u32::MAX;
 
-/// An event; those of the common kind by places.
+/// An event. Common starts and ends are packed.
 #[derive(Debug, PartialEq)]
 pub enum PackedEvent {
-    /// A common start.
+    /// A start without rare values.
     Started(Started),
-    /// A common end.
+    /// An end without rare values.
     Ended(Ended),
     /// Any other event.
     Other(Box<Event>),
 }
 
-/// A first attempt's start without fields, links or anything else that is rare.
+/// The start of a first attempt without fields, links or other rare values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Started {
-    /// Place of the root.
+    /// Index in [`Packed::roots`].
     pub root: Place,
-    /// Place of the site.
+    /// Index in [`Packed::sites`].
     pub site: Place,
-    /// Place of the thread.
+    /// Index in [`Packed::threads`], or [`NOWHERE`].
     pub thread: Place,
-    /// Place of the batch mark.
+    /// Index in [`Packed::marks`], or [`NOWHERE`].
     pub mark: Place,
     /// Id of the process.
     pub id: ProcessId,
     /// Id of its parent.
     pub parent_id: Option<ProcessId>,
-    /// Time of the start, in microseconds.
+    /// Time of the start, in Unix microseconds.
     pub time_us: u64,
 }
 
-/// A first attempt's end without another attempt to come, links or anything else that is rare.
+/// The end of a first attempt without a retry, links or other rare values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Place of the root.
+    /// Index in [`Packed::roots`].
     pub root: Place,
-    /// Place of what the end says beside its outcome.
+    /// Index in [`Packed::endings`], or [`NOWHERE`].
     pub ending: Place,
     /// The outcome.
     pub outcome: PlainOutcome,
     /// Id of the process.
     pub id: ProcessId,
-    /// Time of the end, in microseconds.
+    /// Time of the end, in Unix microseconds.
     pub time_us: u64,
     /// Duration, in nanoseconds.
     pub elapsed_ns: Option<u64>,
 }
 
-/// An outcome that is known here.
+/// Outcome of a packed end. Ends with other outcomes are not packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainOutcome {
     /// `succeeded`.
@@ -164,7 +164,7 @@ impl PlainOutcome {
         }
     }
 
-    /// Returns it as an outcome.
+    /// Converts it to an outcome.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Succeeded => Outcome::SUCCEEDED,
@@ -173,7 +173,7 @@ impl PlainOutcome {
         }
     }
 
-    /// Returns the state of a process that ended so.
+    /// Returns the state of a process with this outcome.
     pub fn state(self) -> State {
         match self {
             Self::Succeeded => State::SUCCEEDED,
@@ -192,28 +192,28 @@ impl From<Batch> for Packed {
 }
 
 impl Packed {
-    /// How many events.
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Whether it is without events.
+    /// Returns true if the batch has no events.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// Number of the last event; one less than `sequence` when there is none.
+    /// Returns the number of the last event, or `sequence - 1` if there are no events.
     pub fn last_number(&self) -> u64 {
         self.sequence.saturating_add(self.events.len() as u64).saturating_sub(1)
     }
 
-    /// Writes the batch as the log of events keeps it, so that the one writer needn't. Nothing may be changed of the batch afterwards.
+    /// Encodes the batch for the event log, so that the single writer thread doesn't have to. The batch must not be changed afterwards.
     pub fn write_for_log(&mut self) {
         self.logged = compact::write(self);
         self.bytes += self.logged.capacity();
     }
 
-    /// Type of an event, as on the wire.
+    /// Returns the type of an event, as on the wire.
     pub fn type_name(&self, index: usize) -> &str {
         match &self.events[index] {
             PackedEvent::Started(_) => "process-started",
@@ -222,7 +222,7 @@ impl Packed {
         }
     }
 
-    /// An event as it came.
+    /// Returns an event as it was received.
     pub fn event(&self, index: usize) -> Event {
         match &self.events[index] {
             PackedEvent::Started(started) => {
@@ -251,7 +251,7 @@ impl Packed {
         }
     }
 
-    /// The line of a log that an event is.
+    /// Returns the log line that an event contains. Returns `None` for other events.
     pub fn log(&self, index: usize) -> Option<LogEntry> {
         let PackedEvent::Other(event) = &self.events[index] else { return None };
         let Event::ProcessLogged(logged) = &**event else { return None };
@@ -273,27 +273,27 @@ fn at<T>(list: &[T], place: Place) -> Option<&T> {
     list.get(place as usize)
 }
 
-/// A batch in the making.
+/// State while a batch is packed. The maps contain the index of each value in `packed`.
 #[derive(Default)]
 struct Packing<'a> {
     roots: HashMap<RootId, Place>,
     sites: HashMap<SiteKey<'a>, Place>,
     threads: HashMap<&'a str, Place>,
     endings: HashMap<EndingKey<'a>, Place>,
-    /// Of events that were read whole.
+    /// Sites of events that were decoded by serde.
     own_sites: HashMap<Site, Place>,
     own_threads: HashMap<Box<str>, Place>,
     packed: Lists,
     last_root: Option<(RootId, Place)>,
     last_root_text: Option<(&'a str, Place)>,
     last_thread: Option<Place>,
-    /// Whom the last event was about that said so, as it stands in the body.
+    /// The last worker that an event named explicitly, with its JSON text in the body.
     last_worker: Option<(&'a str, WorkerRef)>,
 }
 
-/// A site by borrowed texts.
+/// Key of a site with borrowed texts: name, kind, file and line.
 type SiteKey<'a> = (&'a str, &'a str, &'a str, u32);
-/// An ending by borrowed texts: its error as it stands in the body, its exit code, its signal and its reason.
+/// Key of an ending with borrowed texts: the JSON text of its error, its exit code, its signal and its reason.
 type EndingKey<'a> = (Option<&'a str>, Option<i32>, Option<i32>, Option<&'a str>);
 
 #[derive(Default)]
@@ -318,7 +318,8 @@ impl<'a> Packing<'a> {
     }
 
     fn site(&mut self, name: &'a str, kind: &'a str, source: Option<(&'a str, u32)>) -> Place {
-        // No file has an empty name but one that says so, and that is rare.
+        // An empty file name in the key means that there is no source. Sources that really have an empty file name are rare and are not
+        // shared.
         let (file, line) = source.unwrap_or_default();
         let make = || Site {
             name: name.into(),
@@ -351,7 +352,7 @@ impl<'a> Packing<'a> {
         if ending.is_nothing() { NOWHERE } else { push(&mut self.packed.endings, ending) }
     }
 
-    /// An event that was read whole.
+    /// Packs an event that was decoded by serde.
     fn event(&mut self, event: Event) -> PackedEvent {
         match event {
             Event::ProcessStarted(of) if is_plain_start(&of) => {
@@ -412,7 +413,7 @@ fn push<T>(list: &mut Vec<T>, item: T) -> Place {
     (list.len() - 1) as Place
 }
 
-/// The place of an item, where it is put if it is new.
+/// Returns the index of an item, and appends the item to the list if it is new.
 fn place_of<T: Clone + Eq + std::hash::Hash>(known: &mut HashMap<T, Place>, list: &mut Vec<T>, item: T) -> Place {
     if let Some(place) = known.get(&item) {
         return *place;

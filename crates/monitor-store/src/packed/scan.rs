@@ -1,6 +1,6 @@
-//! Reads a body of the usual form in one pass, without a copy of its texts: serde looks at every event three times as long. Whatever
-//! is unusual in an event is left to serde, event by event, and whatever is unusual about the batch to [`monitor_wire::Batch`],
-//! which finds the words for what is wrong. So nothing is taken here that is not taken there.
+//! Decodes a body of the usual form in one pass without copying its texts. Decoding with serde takes about three times as long. Single
+//! unusual events are decoded by serde. A batch that is unusual or invalid as a whole is left to [`monitor_wire::Batch`], which also
+//! describes errors. Every body that is accepted here is accepted there as well.
 
 mod json;
 
@@ -12,7 +12,7 @@ use monitor_wire::{
 use self::json::Scan;
 use super::{Ended, Ending, EndingKey, Packed, PackedEvent, Packing, PlainOutcome, Started};
 
-/// The batch in a body; none if it has to be read with care.
+/// Decodes a batch. Returns `None` if it needs the full decoder.
 pub(super) fn batch(body: &[u8], max_events: usize) -> Option<Packed> {
     let mut scan = Scan { text: std::str::from_utf8(body).ok()?, at: 0 };
     let (mut version, mut worker, mut sequence, mut sent_us, mut dropped, mut events) = (None, None, None, None, None, None);
@@ -35,13 +35,13 @@ pub(super) fn batch(body: &[u8], max_events: usize) -> Option<Packed> {
     is_usual.then(|| packing.close(worker, (sequence, sent_us), dropped.unwrap_or_default(), events))
 }
 
-/// A usual event is about so long.
+/// Approximate size of a usual event in JSON, to reserve space for the list of events.
 const BYTES_OF_AN_EVENT: usize = 160;
 
-/// A start, an end, a queueing or an update as it stands there.
+/// Values of a start, an end, a queueing or an update, borrowed from the body.
 #[derive(Default)]
 struct Seen<'a> {
-    /// A bit for each key.
+    /// Set of keys that were read, as bits of [`key`].
     keys: u32,
     event_type: &'a str,
     root_id: &'a str,
@@ -61,12 +61,12 @@ struct Seen<'a> {
     reason: Option<&'a str>,
     attempt: Option<u32>,
     native_id: Option<&'a str>,
-    /// Its JSON.
+    /// JSON text of the worker.
     worker: Option<&'a str>,
     fields: Fields,
 }
 
-/// The keys of these events; by their places the bits of [`Seen::keys`].
+/// Bits for the keys of these events.
 mod key {
     pub(super) const TYPE: u32 = 1;
     pub(super) const ROOT_ID: u32 = 1 << 1;
@@ -90,9 +90,9 @@ mod key {
     pub(super) const REASON: u32 = 1 << 19;
     pub(super) const NATIVE_ID: u32 = 1 << 20;
     pub(super) const WORKER: u32 = 1 << 21;
-    /// What each must have.
+    /// Keys that every event must have.
     pub(super) const NEEDED: u32 = TYPE | ROOT_ID | ID | TIME_US;
-    /// What each may have.
+    /// Keys that every event may have.
     const ALL: u32 = NEEDED | LINKS | ATTEMPT | NATIVE_ID | WORKER;
     pub(super) const UPDATE: u32 = ALL | PARENT_ID | NAME | BATCH | FIELDS;
     pub(super) const QUEUEING: u32 = UPDATE | KIND;
@@ -127,7 +127,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// An event of the common kinds; none if it is another.
+    /// Reads an event of these types. Returns `None` for other events.
     fn event(&mut self, packing: &mut Packing<'a>) -> Option<PackedEvent> {
         let mut seen = Seen::default();
         let mut is_first = true;
@@ -141,7 +141,7 @@ impl<'a> Scan<'a> {
         seen.pack(packing)
     }
 
-    /// Reads the value of a key, which is the common one.
+    /// Reads the value of a key into `seen`. Returns the bit of the key, or `None` if the key is unknown or the value is unusual.
     fn read(&mut self, name: &str, seen: &mut Seen<'a>) -> Option<u32> {
         Some(match name {
             "type" => {
@@ -237,7 +237,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Fields whose values are texts, whole numbers, `true`, `false` or `null`.
+    /// Reads fields whose values are strings, whole numbers, `true`, `false` or `null`.
     fn fields(&mut self) -> Option<Fields> {
         let (mut fields, mut is_first) = (Fields::new(), true);
         while let Some(key) = self.key(&mut is_first)? {
@@ -302,7 +302,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// An event that doesn't fit into a few words.
+    /// Creates the full event for values that can't be packed.
     fn event(self, id: ProcessId, packing: &mut Packing<'a>) -> Option<Event> {
         let Self { keys, time_us, parent_id, elapsed_ns, exit_code, signal, .. } = self;
         let has = |needed: u32, allowed: u32| keys & needed == needed && keys & !allowed == 0;
@@ -367,7 +367,7 @@ impl<'a> Seen<'a> {
 }
 
 impl<'a> Packing<'a> {
-    /// The place of a root by its id as it stands in the body: mostly that of the event before.
+    /// Returns the index of a root from the text of its id. Most events have the same root as the event before.
     fn root_named(&mut self, text: &'a str) -> Option<super::Place> {
         if let Some((last, place)) = self.last_root_text
             && last == text
@@ -379,7 +379,7 @@ impl<'a> Packing<'a> {
         Some(place)
     }
 
-    /// The worker whose JSON this is: mostly that of the event before.
+    /// Returns the worker from its JSON text. Most events have the same worker as the event before.
     fn worker(&mut self, json: &'a str) -> serde_json::Result<WorkerRef> {
         if let Some((last, worker)) = &self.last_worker
             && *last == json
@@ -391,7 +391,7 @@ impl<'a> Packing<'a> {
         Ok(worker)
     }
 
-    /// The place of what an end says beside its outcome.
+    /// Returns the index of the values of an end apart from its outcome.
     fn ending_of(&mut self, key: EndingKey<'a>) -> Option<super::Place> {
         if key == (None, None, None, None) {
             return Some(super::NOWHERE);
@@ -411,7 +411,7 @@ impl<'a> Packing<'a> {
 mod tests {
     use super::*;
 
-    /// Events of a queue's tasks are as usual as those of functions: serde sees none of them.
+    /// Events of queue tasks take the fast path, too, without serde.
     #[test]
     fn queueings_updates_starts_and_ends_of_tasks_are_read_in_one_pass() {
         let common = r#""root_id":"0199a3ce929d0e0e47360199a3ce929d","id":"a3ce929d0e0e4736","time_us":5,"native_id":"q-1""#;

@@ -1,11 +1,11 @@
-//! How much memory a batch takes, so that what waits can be bounded.
+//! Estimates how much memory a batch takes, so that the queue of waiting batches can be bounded.
 
 use monitor_wire::{Dropped, Error, Event, Fields, FoldError, Link, Process, Registered, Source, Task, Worker, WorkerRef};
 use serde_json::Value;
 
 use super::{Ending, Packed, PackedEvent, Place, Site};
 
-/// About how many bytes a batch holds: its events and every text in them.
+/// Returns the approximate memory size of a batch in bytes, with its events and all their texts.
 pub(super) fn size(batch: &Packed) -> usize {
     let sites = batch.sites.iter().map(|site| size_of::<Site>() + of_site(site));
     let texts = batch.threads.iter().chain(&batch.marks).map(|text| 16 + text.len());
@@ -22,14 +22,14 @@ pub(super) fn size(batch: &Packed) -> usize {
         + sites.chain(texts).chain(endings).chain(others).sum::<usize>()
 }
 
-/// The most that a start or an end of the common kind may take.
+/// Returns an upper bound for the size of any packed start or end in the batch.
 pub(super) fn largest_packed(batch: &Packed) -> usize {
     let longest = |texts: &[Box<str>]| texts.iter().map(|text| text.len()).max().unwrap_or(0);
     let start = batch.sites.iter().map(of_site).max().unwrap_or(0) + longest(&batch.threads) + longest(&batch.marks);
     start.max(batch.endings.iter().map(ending).max().unwrap_or(0))
 }
 
-/// What a start or an end of the common kind takes.
+/// Returns the size of the texts of an event, with those in the shared lists.
 pub(super) fn of_packed(batch: &Packed, index: usize) -> usize {
     let text = |texts: &[Box<str>], place: Place| texts.get(place as usize).map_or(0, |text| text.len());
     match &batch.events[index] {
@@ -124,7 +124,7 @@ fn fold_errors(errors: &[FoldError]) -> usize {
     errors.iter().map(|error| size_of::<FoldError>() + error.text.len()).sum()
 }
 
-/// About how many bytes a process takes as it is shown, apart from itself.
+/// Returns the approximate size in bytes of all that a process contains, without the struct itself.
 pub fn of_process(of: &Process) -> usize {
     let Process { name, kind, state, native_id, thread, reason, attachment, .. } = of;
     let words = name.len() + kind.as_str().len() + state.as_str().len() + attachment.as_str().len();
@@ -145,7 +145,7 @@ fn of_task(of: &Task) -> usize {
     size_of::<Task>() + words + values(&of.args) + values(&of.kwargs) + values(&of.result)
 }
 
-/// About how many bytes a worker takes as it is shown, apart from itself.
+/// Returns the approximate size in bytes of all that a worker contains, without the struct itself.
 pub fn of_worker(of: &Worker) -> usize {
     of.hostname.len() + of.program.len() + text(&of.version) + dropped(&of.dropped)
 }
@@ -166,12 +166,12 @@ fn links(links: &[Link]) -> usize {
     links.iter().map(|link| size_of::<Link>() + link.relation.len()).sum()
 }
 
-/// What an end says beside its outcome.
+/// Returns the size of an end's values apart from its outcome.
 pub fn ending(of: &Ending) -> usize {
     of.error.as_ref().map_or(0, error) + text(&of.reason)
 }
 
-/// Bytes of an error.
+/// Returns the size of an error's texts.
 pub fn error(error: &Error) -> usize {
     let chain = error.chain.iter().map(|cause| size_of::<String>() + cause.len());
     error.kind.as_str().len()
@@ -182,12 +182,13 @@ pub fn error(error: &Error) -> usize {
         + chain.sum::<usize>()
 }
 
-/// What an event's fields hold.
+/// Returns the approximate memory size of fields in bytes.
 pub fn fields(fields: &Fields) -> usize {
     fields.iter().map(|(key, value)| 64 + key.len() + of_value(value)).sum()
 }
 
-/// What was read from JSON is only so deep: this can't overflow the stack.
+/// Returns the size of a value's texts and containers. The recursion can't overflow the stack, because the JSON decoder limits the depth of
+/// values.
 pub(super) fn of_value(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),

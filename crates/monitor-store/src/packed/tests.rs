@@ -1,4 +1,4 @@
-//! However a batch is read, it is the same batch.
+//! All ways to decode a batch have the same result.
 
 use monitor_wire::Batch;
 use proptest::prelude::*;
@@ -32,7 +32,7 @@ proptest! {
     }
 }
 
-/// What one reader takes the other takes, and what one refuses the other refuses with the same words.
+/// The fast and the full decoder accept the same bodies, and return the same errors for the others.
 #[test]
 fn what_is_unusual_is_read_as_ever() {
     let common = r#""root_id":"0199a3ce929d0e0e47360199a3ce929d","id":"a3ce929d0e0e4736","time_us":5"#;

@@ -1,52 +1,52 @@
-//! The language of the search for tasks: words, `key:value`, quotes, `and`, `or`, `not` and brackets.
+//! The search language for queue tasks: words, `key:value`, quotes, `and`, `or`, `not` and brackets.
 
 use std::fmt;
 
 use monitor_wire::Process;
 use serde_json::Value;
 
-/// Longest text that is read, in bytes.
+/// Maximum length of a search, in bytes.
 const MOST_BYTES: usize = 4 << 10;
-/// Hex digits of a UUID: an id with so many is not the beginning of another one.
+/// Minimum length of a complete id: the number of hex digits of a UUID. A shorter text is only the beginning of an id.
 const UUID_DIGITS: usize = 32;
-/// Brackets and `not`s within each other.
+/// Maximum nesting of brackets and `not`.
 const MOST_DEEP: usize = 32;
 
-/// What a task must be like.
+/// A condition on a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Search {
-    /// Like all of these.
+    /// The task matches all of these.
     All(Vec<Search>),
-    /// Like one of these.
+    /// The task matches at least one of these.
     Any(Vec<Search>),
-    /// Not like this.
+    /// The task doesn't match this.
     Not(Box<Search>),
-    /// It has this text at that place, in upper or lower case.
+    /// The task has this text in this place, in upper or lower case.
     Has(Place, String),
-    /// The argument of this name has that value.
+    /// The keyword argument of this name has this value, in upper or lower case.
     Argument(String, String),
 }
 
-/// Where a text is looked for.
+/// Part of a task that is searched for a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In its name, id, arguments, result and error.
+    /// In the name, id, arguments, result or error.
     Anywhere,
-    /// In its name.
+    /// In the name.
     Name,
-    /// At the beginning of its id in the queue, or of its own.
+    /// At the beginning of the id in the queue or of the process id.
     Id,
-    /// Its state or its phase, as a whole.
+    /// The whole state or phase.
     State,
-    /// At the beginning of its worker's id.
+    /// At the beginning of the worker's id.
     Worker,
-    /// In its arguments by position.
+    /// In the positional arguments.
     Args,
-    /// In its arguments by name.
+    /// In the keyword arguments.
     Kwargs,
-    /// In what it returned.
+    /// In the result.
     Result,
-    /// In its error or its traceback.
+    /// In the error or the traceback.
     Error,
 }
 
@@ -61,12 +61,12 @@ const PLACES: [(&str, Place); 8] = [
     ("error", Place::Error),
 ];
 
-/// A mistake in a search, and the character where it is, from 1.
+/// A syntax error in a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Number of the character.
+    /// Position of the error: number of the character, starting at 1.
     pub column: usize,
-    /// What is wrong.
+    /// Description of the error.
     pub what: String,
 }
 
@@ -77,10 +77,10 @@ impl fmt::Display for Mistake {
 }
 
 impl Search {
-    /// Reads a search.
+    /// Parses a search.
     ///
     /// # Errors
-    /// With the first mistake.
+    /// Returns the first syntax error.
     pub fn read(text: &str) -> Result<Self, Mistake> {
         if text.len() > MOST_BYTES {
             return Err(Mistake { column: 1, what: format!("it has {} bytes, {MOST_BYTES} are read at most", text.len()) });
@@ -93,7 +93,7 @@ impl Search {
         }
     }
 
-    /// The id that each matching task has, if the search has a whole one.
+    /// Returns the id of all matching tasks, if the search requires a complete id.
     pub fn exact_id(&self) -> Option<&str> {
         match self {
             Self::Has(Place::Id, id) if id.len() >= UUID_DIGITS => Some(id),
@@ -102,7 +102,7 @@ impl Search {
         }
     }
 
-    /// The longest text that the id of each matching task begins with, if the search has any.
+    /// Returns the longest text with which the ids of all matching tasks begin, if the search requires one.
     pub fn id_prefix(&self) -> Option<&str> {
         match self {
             Self::Has(Place::Id, id) => Some(id),
@@ -111,7 +111,7 @@ impl Search {
         }
     }
 
-    /// Returns true if a task is like that.
+    /// Returns true if a task matches.
     pub fn is_met(&self, task: &Process) -> bool {
         match self {
             Self::All(all) => all.iter().all(|search| search.is_met(task)),
@@ -153,7 +153,7 @@ impl Place {
     }
 }
 
-/// A text as it is, anything else as JSON.
+/// Returns a text unchanged, and any other value as JSON.
 fn word_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -168,7 +168,7 @@ enum Token {
     Is(Search),
 }
 
-/// The words of a text with the columns where they begin.
+/// Splits a search into tokens, with the column at which each begins.
 fn tokens(text: &str) -> Result<Vec<(usize, Token)>, Mistake> {
     let letters: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
@@ -196,7 +196,8 @@ fn tokens(text: &str) -> Result<Vec<(usize, Token)>, Mistake> {
     Ok(tokens)
 }
 
-/// The next word without its quotes, where its first colon outside of them stands, and whether any of it was quoted.
+/// Reads the next word. Returns the word without its quotes, the byte position of its first unquoted colon, and true if a part of it was
+/// quoted.
 fn word(letters: &[char], at: &mut usize) -> Result<(String, Option<usize>, bool), Mistake> {
     let (mut word, mut colon, mut is_quoted, mut open) = (String::new(), None, false, None);
     while let Some(letter) = letters.get(*at) {
@@ -243,7 +244,7 @@ fn search_of(word: &str, colon: Option<usize>, column: usize) -> Result<Search, 
 struct Reader {
     tokens: Vec<(usize, Token)>,
     next: usize,
-    /// The column behind the last character.
+    /// Column after the last character.
     end: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Tasks of queues: what the store is asked of them, and what a task must be like to be listed, the same for every store.
+//! Queue tasks: the queries that a store answers about them, and the filter that selects tasks, which is the same for every store.
 
 mod language;
 
@@ -10,87 +10,88 @@ use monitor_wire::{Phase, Process, QueueCounts, QueueTasksPage, State, WorkerId}
 pub use self::language::Search;
 use super::StoreError;
 
-/// Rows that are examined after a full page, to find out if more tasks match.
+/// Maximum number of rows that are examined after a full page to find out whether more tasks match.
 const LOOK_AHEAD_ROWS: u64 = 1_000;
 
-/// Answers questions about tasks of queues. Every method blocks; call it where blocking is allowed.
+/// Queries about queue tasks. Every method blocks, so call it only where blocking is allowed.
 ///
 /// # Errors
-/// Every method fails if the store does.
+/// Every method returns an error if the store fails. Methods with a cursor also refuse a cursor that they did not create.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait QueueQueries: Send + Sync + 'static {
-    /// One page of tasks. It ends when it is full, at the end of the list, or when `max_time` is over; then it may be short, even empty, and
-    /// has a `next_cursor`. Every page examines at least one row, so that following the cursors leads to the end.
+    /// Returns one page of tasks. A page ends when it is full, at the end of the list, or after `max_time`. In the last case it may be
+    /// short or even empty, and has a `next_cursor`. Every page examines at least one row, so following the cursors always reaches the end.
     fn queue_tasks(&self, query: &QueueTasksQuery) -> Result<QueueTasksPage, StoreError>;
 
-    /// How many tasks there are, by queue, name and state.
+    /// Returns the number of tasks by queue, name and state.
     fn queue_counts(&self) -> Result<Vec<QueueCount>, StoreError>;
 }
 
-/// Which tasks are listed, and in which order.
+/// Filters, order and page of a list of tasks.
 #[derive(Debug, Clone, Default)]
 pub struct QueueTasksQuery {
-    /// What they are sorted by.
+    /// Sort key of the list.
     pub sort: QueueSort,
-    /// The greatest first.
+    /// True to sort in descending order.
     pub is_descending: bool,
-    /// Of exactly this name.
+    /// The task has exactly this name.
     pub name: Option<String>,
-    /// Worked on, or last received, by one of these workers, if any is named.
+    /// One of these workers executes the task or received it last. An empty list matches every task.
     pub workers: Vec<WorkerId>,
-    /// In one of these states, if any is named.
+    /// The task has one of these states. An empty list matches every task.
     pub states: Vec<State>,
-    /// In one of these phases, if any is named.
+    /// The task has one of these phases. An empty list matches every task.
     pub phases: Vec<Phase>,
-    /// Through this queue.
+    /// The task was sent through this queue.
     pub queue: Option<String>,
-    /// Received at or after, and before.
+    /// Range of the time at which the task was received: earliest, inclusive, and latest, exclusive, in Unix microseconds.
     pub received: (Option<u64>, Option<u64>),
-    /// Started at or after, and before.
+    /// Range of the time at which the task was started: earliest, inclusive, and latest, exclusive, in Unix microseconds.
     pub started: (Option<u64>, Option<u64>),
-    /// Like this.
+    /// Search that the task must match.
     pub search: Option<Search>,
-    /// So many are left out.
+    /// Number of matching tasks to skip, counted from the cursor.
     pub offset: usize,
-    /// At most so many.
+    /// Maximum number of tasks to return.
     pub limit: usize,
-    /// Where the page begins. A page that was short because of `max_time` has what is left of its `offset` in its `next_cursor`.
+    /// Value of `next_cursor` of the previous page; `None` for the first page. If `max_time` ended a page before `offset` tasks were
+    /// skipped, its `next_cursor` contains the rest of the offset.
     pub cursor: Option<String>,
-    /// Longest time that rows are examined for one page; no limit if not given.
+    /// Maximum time to examine rows for one page. `None` for no limit.
     pub max_time: Option<Duration>,
 }
 
-/// What tasks are sorted by. What a task doesn't have counts as 0.
+/// Sort key of a list of tasks. A missing value is sorted as 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum QueueSort {
-    /// Their names, those of one name by when they were received.
+    /// By name, and then by time of receipt.
     Name,
-    /// The words of their states, those of one state by when they were received.
+    /// By text of the state, and then by time of receipt.
     State,
-    /// When they were last received.
+    /// By time of the last receipt.
     #[default]
     Received,
-    /// When they started.
+    /// By start time.
     Started,
-    /// How long they took.
+    /// By duration.
     Runtime,
 }
 
-/// How many tasks of one name, queue and state there are.
+/// Number of tasks with the same name, queue and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueCount {
-    /// The queue; empty if it isn't known.
+    /// Name of the queue. Empty if it isn't known.
     pub queue: String,
     /// Name of the tasks.
     pub name: String,
-    /// The word of their state.
+    /// State of the tasks, as text.
     pub state: String,
-    /// How many.
+    /// Number of tasks.
     pub count: u64,
 }
 
 impl QueueTasksQuery {
-    /// Returns true if a task is to be listed.
+    /// Returns true if a task matches all filters.
     pub(super) fn is_wanted(&self, process: &Process) -> bool {
         let Some(task) = process.task.as_deref() else { return false };
         let is_within = |(from, to): (Option<u64>, Option<u64>), time: Option<u64>| {
@@ -107,28 +108,29 @@ impl QueueTasksQuery {
     }
 }
 
-/// Fills one page from rows in the order of the list.
+/// Fills one page from rows that are passed to it in the order of the list.
 pub struct PageFill<'a> {
     query: &'a QueueTasksQuery,
     begun: Instant,
-    /// Number of matching tasks that are still left out.
+    /// Number of matching tasks that are still to be skipped.
     pub offset: usize,
-    /// Tasks of the page.
+    /// Tasks of the page so far.
     pub tasks: Vec<Process>,
-    /// Number of tasks that were examined.
+    /// Number of rows that were examined.
     pub examined: u64,
-    /// Rows examined since the last task that matches.
+    /// Number of rows examined since the last matching task.
     examined_in_vain: u64,
 }
 
 impl<'a> PageFill<'a> {
-    /// An empty page; `offset` is what the cursor has of it.
+    /// Creates an empty page. `offset` is the rest of an earlier offset from the cursor; it is added to the offset of the query.
     pub fn new(query: &'a QueueTasksQuery, offset: usize) -> Self {
         let offset = offset.saturating_add(query.offset);
         Self { query, begun: Instant::now(), offset, tasks: Vec::new(), examined: 0, examined_in_vain: 0 }
     }
 
-    /// Examines a row: its task, or `None` if the store knows that the task doesn't match. Returns false if the page ends before this row.
+    /// Examines a row. `task` is `None` if the store knows that the row's task doesn't match. Returns false if the page ends before this
+    /// row.
     pub fn examine(&mut self, task: Option<Process>) -> bool {
         let is_full = self.tasks.len() >= self.query.limit;
         let is_late = self.examined > 0 && self.query.max_time.is_some_and(|most| self.begun.elapsed() >= most);
@@ -150,12 +152,12 @@ impl<'a> PageFill<'a> {
     }
 }
 
-/// The worker that has a task, or had it last.
+/// Returns the worker that executes a task or, if none does, the worker that received it last.
 pub fn worker_of(process: &Process) -> Option<WorkerId> {
     process.worker_id.or(process.task.as_ref()?.received_by)
 }
 
-/// The counts of all that have the same word, by that word.
+/// Sums the counts by the text that `word` returns for them.
 pub fn counts_by(counts: &[QueueCount], word: fn(&QueueCount) -> &str) -> Vec<QueueCounts> {
     let mut by: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
     for count in counts {

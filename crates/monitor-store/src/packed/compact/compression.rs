@@ -1,19 +1,21 @@
-//! Compression of what the store keeps, and its end.
+//! Compression and decompression of stored data.
 
 use std::cell::RefCell;
 use std::io::Read;
 
 use super::Malformed;
 
-/// Whatever is longer is decompressed piece by piece, for a damaged file may say any length.
+/// Maximum size for decompression into a buffer of the expected size. Larger data is decompressed in steps, because a damaged file may
+/// contain any size.
 const AT_ONCE_BYTES: usize = 1 << 20;
-/// A frame that is read piece by piece looks back over at most so many bytes, as a power of two. The writer's look back over less.
+/// Maximum window of a frame that is decompressed in steps, as a power of two in bytes. The frames that this module writes have smaller
+/// windows.
 const MAX_WINDOW_LOG: u32 = 23;
 
-/// A compressor that is kept, for it takes longer to make than most bytes to compress.
+/// A compressor that is kept for reuse, because creating one takes longer than most compressions.
 type Kept = RefCell<Option<zstd::bulk::Compressor<'static>>>;
 
-/// Returns the bytes compressed; none if they are smaller as they are.
+/// Compresses data. Returns `None` if the result would not be smaller.
 pub fn compress(plain: &[u8]) -> Option<Vec<u8>> {
     thread_local! {
         static COMPRESSOR: Kept = const { RefCell::new(None) };
@@ -21,8 +23,8 @@ pub fn compress(plain: &[u8]) -> Option<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|kept| compress_by(kept, 1, plain))
 }
 
-/// Like [`compress`], for some hundred bytes: what repeats is found, but no codes are made for frequent letters. Making them takes twice
-/// as long as all else, for so few bytes.
+/// Compresses like [`compress`], at a level that suits a few hundred bytes: repetitions are replaced, but literals are not entropy coded.
+/// Building the code tables would take twice as long as the rest of the compression.
 pub fn compress_little(plain: &[u8]) -> Option<Vec<u8>> {
     thread_local! {
         static COMPRESSOR: Kept = const { RefCell::new(None) };
@@ -38,14 +40,14 @@ fn compress_by(kept: &mut Option<zstd::bulk::Compressor<'static>>, level: i32, p
     compressor.compress(plain).ok().filter(|compressed| compressed.len() < plain.len())
 }
 
-/// Reads what [`compress`] wrote and that is said to have been so many bytes. Neither is believed: it takes no more memory than comes out,
-/// but for a little.
+/// Decompresses data that [`compress`] has written. `bytes` is the expected size. Neither argument is trusted: apart from a constant
+/// amount, the memory used depends on the actual size of the decompressed data.
 ///
 /// # Errors
-/// If the bytes are damaged.
+/// Returns an error if the data is damaged.
 pub fn decompress(compressed: &[u8], bytes: usize) -> Result<Vec<u8>, Malformed> {
     thread_local! {
-        /// Made once, for it takes longer to make than most facts to decompress.
+        /// Kept for reuse, because creating a decompressor takes longer than most decompressions.
         static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
     }
     let damaged = |_| Malformed("it can't be decompressed");
@@ -90,10 +92,10 @@ mod tests {
         assert_eq!(compress(b"0"), None);
     }
 
-    /// A frame may say itself how much memory it wants.
+    /// The header of a frame specifies the memory that its decompression needs.
     #[test]
     fn a_frame_that_looks_back_too_far_is_refused() {
-        // Magic number; no length and no single segment; a window of 2^log bytes; nine blocks of 128 KiB that repeat one byte.
+        // Magic number; no content size and no single segment; a window of 2^log bytes; nine blocks of 128 KiB, each a repeated byte.
         let frame = |log: u8| {
             let header = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (log - 10) << 3];
             let block = |last: u32| ((1 << 17 << 3) | (1 << 1) | last).to_le_bytes();

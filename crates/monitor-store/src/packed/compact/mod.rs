@@ -1,22 +1,29 @@
-//! A batch in few bytes, as the log of events keeps it: what its events say, without what only its sender's row needs.
+//! The compact encoding of a batch in the event log. It contains the events and the worker's id, but not the worker's host and program, the
+//! time of sending, or the numbers of dropped events.
 //!
-//! It begins with the words (names, errors and whatever is rare, as JSON), compressed. Each start or end follows in 4 to 15 bytes. They
-//! are told by what came before: an id that is the last one of its thread plus one, a parent that is open, an end by how many starts
-//! have come since its own, a time by what has passed.
+//! An encoded batch has these parts:
+//!
+//! - the worker id, the number of the first event, and the ids of the roots
+//! - the words, compressed: sites, threads, batch marks, endings, and all events that are not packed, as JSON
+//! - the number of events, and the events
+//!
+//! A packed start or end usually takes 4 to 15 bytes, because its values are encoded relative to earlier events: an id as the difference
+//! from the last id of its thread, a parent as an open start, an end by the depth of its start among the open starts, and a time as the
+//! difference from the time of the event before.
 //!
 //! The first byte of an event:
 //!
 //! | bits | start | end |
 //! |---|---|---|
-//! | 0, 1 | 0; 3 for one that begins its tree and has the id that follows from the tree's (`RootId::own_process`) | 1; 2 for all other events, which have no more than this byte |
-//! | 2 | same tree as the event before | same; not looked at if bit 7 is set |
+//! | 0, 1 | 0; 3 if it begins its tree and has the id `RootId::own_process` | 1; 2 for an event that is not packed, without more bytes |
+//! | 2 | same root as the event before | same; ignored if bit 7 is set |
 //! | 3 | same site as the start before | \ outcome |
 //! | 4 | same thread as the start before | / |
 //! | 5 | has a batch mark | has an error, an exit code, a signal or a reason |
 //! | 6 | \ parent: none, the innermost open start, | has a duration |
-//! | 7 | / as the start before, or an id that follows | its start is open, and its depth among those follows |
+//! | 7 | / same as for the start before, or an id that follows | its start is open, and the depth of the start follows |
 //!
-//! In a start of kind 3, which has no parent, bit 6 says that its tree is the next one in the list of trees that no event before belongs to.
+//! A start of kind 3 has no parent. Its bit 6 means that its root follows the last root in the list that an earlier start or end has used.
 
 mod compression;
 mod read;
@@ -50,26 +57,26 @@ const OUTCOME_SHIFT: u8 = 3;
 const HAS_ELAPSED: u8 = 1 << 6;
 const IS_OPEN: u8 = 1 << 7;
 
-/// An end looks for its start among so many of those that began last and are open.
+/// Maximum number of open starts, latest first, that are searched for the start of an end.
 const MAX_DEPTH: usize = 16;
-/// So many open starts are remembered at most; the oldest ones are forgotten.
+/// Maximum number of open starts that are remembered. The older half is forgotten when it is reached.
 const MAX_OPEN: usize = 1_024;
 
-/// What the writer and the reader remember of the events before.
+/// State that the writer and the reader derive from the events before the current one.
 struct Before {
     time_us: u64,
     root: Place,
-    /// The first tree that no event belongs to so far.
+    /// Index after the last root in the list that a start or end has used so far.
     next_root: Place,
     site: Place,
     thread: Place,
     parent: Option<ProcessId>,
-    /// The last id that started, by thread; the first place is that of no thread.
+    /// Last started id by thread. Index 0 is for events without a thread.
     ids: Vec<u64>,
     open: Vec<Open>,
 }
 
-/// A start whose end has not come.
+/// A start without an end so far.
 struct Open {
     id: ProcessId,
     root: Place,
@@ -95,7 +102,7 @@ impl Before {
         self.next_root = self.next_root.max(root.saturating_add(1));
     }
 
-    /// The last id of a thread, which must be one of the batch's.
+    /// Returns the last id of a thread. `thread` must be an index in the batch's list of threads, or `NOWHERE`.
     fn id_of(&mut self, thread: Place) -> &mut u64 {
         &mut self.ids[thread.wrapping_add(1) as usize]
     }
@@ -107,7 +114,8 @@ impl Before {
         self.open.push(open);
     }
 
-    /// How many starts have come since that of this process, if it is one of the last ones that are open.
+    /// Returns the number of open starts after the start of this process. Returns `None` if it is not among the latest [`MAX_DEPTH`] open
+    /// starts.
     fn depth_of(&self, id: ProcessId, root: Place) -> Option<usize> {
         self.open.iter().rev().take(MAX_DEPTH).position(|open| open.id == id && open.root == root)
     }
@@ -118,7 +126,7 @@ impl Before {
     }
 }
 
-/// How long an end says it took beyond what its times say, in nanoseconds.
+/// Returns the difference between the reported duration of a process and the duration computed from its times, in nanoseconds.
 fn beyond(elapsed_ns: u64, started_us: u64, ended_us: u64) -> i64 {
     elapsed_ns.wrapping_sub(ended_us.wrapping_sub(started_us).wrapping_mul(1_000)) as i64
 }

@@ -1,4 +1,4 @@
-//! Bytes become a batch again. They come from a file, so nothing is believed of them.
+//! Decodes batches from the event log. The bytes are read from a file, so they are not trusted.
 
 use monitor_wire::{Kind, ProcessId, RootId, Source, WorkerId, WorkerRef};
 
@@ -8,20 +8,20 @@ use super::{
 };
 use crate::packed::{Ended, NOWHERE, Packed, PackedEvent, Place, PlainOutcome, Site, Started, size};
 
-/// No batch has more words: no request is so large.
+/// Maximum size of the decompressed words. Requests are smaller.
 const MAX_WORDS_BYTES: usize = 1 << 30;
 
-/// Why bytes are no piece of the log.
+/// Error for bytes that are not a valid piece of the event log. Contains the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a piece of the log of events is damaged: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// Takes apart what the writer put together.
+/// Reads the values that the functions of `write` have written.
 pub struct Reader<'a>(&'a [u8]);
 
 #[allow(clippy::missing_errors_doc, reason = "each fails if the bytes are not what was written")]
 impl<'a> Reader<'a> {
-    /// Begins at the first of these bytes.
+    /// Creates a reader that begins at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
-    /// All that is left.
+    /// Returns all bytes that were not read.
     pub fn rest(self) -> &'a [u8] {
         self.0
     }
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    /// Reads a number of one to ten bytes (LEB128).
+    /// Reads a LEB128 number, which has up to ten bytes.
     pub fn number(&mut self) -> Result<u64, Malformed> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
@@ -62,12 +62,12 @@ impl<'a> Reader<'a> {
         Err(Malformed("a number is too long"))
     }
 
-    /// How many items follow, each of one byte at least.
+    /// Reads the number of items that follow. Each item has at least one byte, so larger numbers are refused.
     pub fn count(&mut self) -> Result<usize, Malformed> {
         usize::try_from(self.number()?).ok().filter(|count| *count <= self.0.len()).ok_or(Malformed("it ends early"))
     }
 
-    /// Reads bytes with their count before them.
+    /// Reads bytes that are preceded by their number.
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let count = self.count()?;
         let (bytes, rest) = self.0.split_at(count);
@@ -94,18 +94,18 @@ impl<'a> Reader<'a> {
         serde_json::from_slice(self.bytes()?).map_err(|_| Malformed("it isn't the JSON that was written"))
     }
 
-    /// A place in a list of so many.
+    /// Reads an index in a list of `count` items.
     pub(crate) fn place(&mut self, count: usize) -> Result<Place, Malformed> {
         Place::try_from(self.number()?).ok().filter(|place| (*place as usize) < count).ok_or(Malformed("it names what isn't there"))
     }
 
-    /// Reads a difference that may be negative (zigzag), as a number that wraps around.
+    /// Reads a difference in zigzag encoding. Returns it as a number for wrapping addition.
     pub fn signed(&mut self) -> Result<u64, Malformed> {
         let number = self.number()?;
         Ok((number >> 1) ^ (number & 1).wrapping_neg())
     }
 
-    /// Reads a text with its length before it.
+    /// Reads a text that is preceded by its length.
     pub fn text(&mut self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("a text isn't UTF-8"))
     }
@@ -115,10 +115,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads what [`write`](super::write()) wrote. Of the worker there is only the id.
+/// Decodes a batch that [`write`](super::write()) has encoded. The worker contains only its id.
 ///
 /// # Errors
-/// If the bytes are damaged.
+/// Returns an error if the bytes are damaged.
 pub fn read(bytes: &[u8]) -> Result<Packed, Malformed> {
     let mut from = Reader::new(bytes);
     let worker = WorkerRef { id: from.worker()?, hostname: String::new(), pid: 0, program: String::new() };
@@ -197,7 +197,7 @@ fn started(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> 
     };
     let site = if tag & SAME_SITE == 0 { from.place(of.sites.len())? } else { before.site };
     let thread = if tag & SAME_THREAD == 0 { from.place(of.threads.len() + 1)?.wrapping_sub(1) } else { before.thread };
-    // The first ones are the same as none.
+    // The initial values for the event before are 0, even if the lists are empty.
     if root as usize >= of.roots.len() || site as usize >= of.sites.len() {
         return Err(Malformed("it names what isn't there"));
     }

@@ -1,4 +1,4 @@
-//! What is written is read again, and whatever else is read is refused in words.
+//! Encoded batches are decoded to equal batches, and other bytes are refused with an error or decoded without a panic.
 
 use monitor_wire::Batch;
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ proptest! {
                 bytes[place] = *byte;
             }
             if let Ok(packed) = read(&bytes) {
-                // All that it names is there.
+                // All indexes of the events are valid.
                 for index in 0..packed.len() {
                     let _ = packed.event(index);
                 }
@@ -46,7 +46,7 @@ proptest! {
         }
     }
 
-    /// Lists of a batch as it was written, and behind them whatever bytes for its events: of each kind, with any place.
+    /// Decodes a batch with valid lists and arbitrary bytes as its events: events of all kinds with any indexes.
     #[test]
     fn events_of_any_bytes_name_only_what_is_there(
         batches in history().prop_flat_map(|history| delivery(&history)),
@@ -58,7 +58,7 @@ proptest! {
             prop_assert_eq!(bytes.pop(), Some(0), "the number of its events comes last");
             bytes.push(count);
             bytes.extend_from_slice(&events);
-            // Few are a batch with all these bytes; of most a part is.
+            // The whole sequence is rarely a valid batch, but most of the time a part of it is.
             for end in (0..=events.len()).rev() {
                 if let Ok(packed) = read(&bytes[..bytes.len() - end]) {
                     (0..packed.len()).for_each(|index| drop(packed.event(index)));
@@ -73,7 +73,7 @@ proptest! {
     }
 }
 
-/// Events of trees of 200 whose ids ascend: fewer bytes than the 14 that an event may take.
+/// Trees of 199 processes with ascending ids. The limit of 9 bytes per event is below the 14 bytes that an event may take.
 #[test]
 fn starts_and_ends_of_the_common_kind_take_few_bytes() {
     let mut events = Vec::new();
@@ -92,7 +92,8 @@ fn starts_and_ends_of_the_common_kind_take_few_bytes() {
     assert!(bytes < 9 * packed.len(), "{bytes} bytes for {} events", packed.len());
 }
 
-/// Lone roots of our clients, whose ids follow from those of their trees: fewer bytes than the 14 that an event may take.
+/// Trees with a single process, and with the process id that our clients derive from the root's id. The limit is the 14 bytes that an event
+/// may take.
 #[test]
 fn roots_without_children_take_few_bytes() {
     let events: Vec<_> = (0..100).flat_map(|tree| [first(tree, 0), last(tree, 0)]).collect();
@@ -103,7 +104,7 @@ fn roots_without_children_take_few_bytes() {
 }
 
 proptest! {
-    /// Trees whose first process has the id that follows from the tree's, or another one, begin and end in any order.
+    /// Trees begin and end in any order. The id of the first process follows from the root's id or is another.
     #[test]
     fn trees_that_begin_in_any_order_are_read_again(steps in prop::collection::vec((0..6_u64, 0..2_u64, any::<bool>()), 0..40)) {
         let event = |(tree, id, is_end)| if is_end { last(tree, id) } else { first(tree, id) };
@@ -116,7 +117,7 @@ fn a_tree_beyond_the_last_one_is_refused() {
     let packed = Packed { events: Vec::new(), ..Packed::from(parse("started 1").remove(0)) };
     let mut bytes = write(&packed);
     bytes.pop();
-    // Two starts, each of the next tree, and there is one.
+    // Two starts that refer to the next root. The batch has only one root.
     let start = [3 | 1 << 6, 0];
     bytes.extend_from_slice(&[vec![2], start.to_vec(), start.to_vec()].concat());
     assert_eq!(read(&bytes), Err(Malformed("it names what isn't there")));
@@ -167,13 +168,13 @@ fn time(tree: u64, id: u64) -> u64 {
     1_767_225_600_000_000 + tree * 500_000 + id * 1_700
 }
 
-/// Bits that look random, the highest of them 0.
+/// Returns bits that look random. The highest bit is 0.
 fn hash(number: u64) -> u64 {
     let z = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 1
 }
 
-/// The start of a process without a parent. With `id` 0, its id follows from its tree's.
+/// Returns the start of a process without a parent. If `id` is 0, the process id follows from the root's id.
 fn first(tree: u64, id: u64) -> monitor_wire::Event {
     event(serde_json::json!({
         "type": "process-started", "root_id": root(tree), "id": first_id(tree, id), "kind": "root", "name": "job",

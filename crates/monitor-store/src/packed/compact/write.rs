@@ -1,4 +1,4 @@
-//! A batch becomes bytes.
+//! Encodes batches for the event log.
 
 use monitor_wire::{Event, RootId};
 
@@ -8,10 +8,10 @@ use super::{
 };
 use crate::packed::{Ended, Ending, NOWHERE, Packed, PackedEvent, PlainOutcome, Started};
 
-/// Words of fewer bytes are not compressed: it would gain nothing.
+/// Minimum size of the words for compression. Smaller data would not get smaller.
 const COMPRESSED_FROM_BYTES: usize = 128;
 
-/// Appends a number, seven bits a byte, the lowest first.
+/// Appends a number in LEB128: seven bits per byte, lowest bits first.
 pub fn number(to: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         to.push(number as u8 | 0x80);
@@ -20,13 +20,13 @@ pub fn number(to: &mut Vec<u8>, mut number: u64) {
     to.push(number as u8);
 }
 
-/// Appends bytes behind their length.
+/// Appends bytes, preceded by their number.
 pub fn bytes(to: &mut Vec<u8>, bytes: &[u8]) {
     number(to, bytes.len() as u64);
     to.extend_from_slice(bytes);
 }
 
-/// Appends a number that is mostly small, of either sign.
+/// Appends a signed number in zigzag encoding, so that small negative numbers are short, too.
 pub fn signed(to: &mut Vec<u8>, signed: i64) {
     number(to, ((signed << 1) ^ (signed >> 63)) as u64);
 }
@@ -38,7 +38,7 @@ fn list<T>(to: &mut Vec<u8>, items: &[T], mut write: impl FnMut(&mut Vec<u8>, &T
     }
 }
 
-/// A batch as [`read`](super::read()) reads it.
+/// Encodes a batch. [`read`](super::read()) decodes it.
 pub fn write(packed: &Packed) -> Vec<u8> {
     let mut to = Vec::with_capacity(64 + packed.roots.len() * 12 + packed.events.len() * 8);
     to.extend_from_slice(&packed.worker.id.get().to_be_bytes());
@@ -57,7 +57,8 @@ pub fn write(packed: &Packed) -> Vec<u8> {
     to
 }
 
-/// Ids of trees that began at about the same time have their first bytes in common.
+/// Appends the ids of roots. Each is encoded as the number of bytes that it shares with the id before, and its other bytes: ids of trees
+/// that began at about the same time have the same first bytes.
 fn roots(to: &mut Vec<u8>, roots: &[RootId]) {
     let mut last = [0; 16];
     list(to, roots, |to, root| {
@@ -69,7 +70,7 @@ fn roots(to: &mut Vec<u8>, roots: &[RootId]) {
     });
 }
 
-/// All texts, and what is rare.
+/// Appends all texts and all events that are not packed.
 fn words(to: &mut Vec<u8>, packed: &Packed) {
     let mut words = Vec::new();
     list(&mut words, &packed.sites, |to, site| {
@@ -101,7 +102,7 @@ fn words(to: &mut Vec<u8>, packed: &Packed) {
     }
 }
 
-/// Appends JSON behind its length.
+/// Appends a value as JSON, preceded by its length.
 fn json<T: serde::Serialize>(to: &mut Vec<u8>, value: &T) {
     bytes(to, &serde_json::to_vec(value).expect("plain data with text keys is JSON"));
 }

@@ -1,6 +1,6 @@
-//! JSON, word by word, as it stands in a text: nothing is copied, and what is unusual is none.
+//! A JSON tokenizer that returns slices of the text. Methods return `None` for invalid JSON and for unusual values.
 
-/// A place in a text.
+/// A text and the current position in it.
 pub(super) struct Scan<'a> {
     pub(super) text: &'a str,
     pub(super) at: usize,
@@ -8,7 +8,7 @@ pub(super) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     pub(super) fn peek(&self) -> u8 {
-        // No token is zero.
+        // Zero marks the end of the text, because no token is zero.
         self.text.as_bytes().get(self.at).copied().unwrap_or(0)
     }
 
@@ -32,7 +32,7 @@ impl<'a> Scan<'a> {
         is_there.then_some(())
     }
 
-    /// The next key of an object, whose value comes next; none at its end.
+    /// Reads the next key of an object and the colon after it. The inner `None` means that the object has ended.
     #[allow(clippy::option_option, reason = "the outer one is for `?`: it stops reading")]
     pub(super) fn key(&mut self, is_first: &mut bool) -> Option<Option<&'a str>> {
         if *is_first {
@@ -49,7 +49,7 @@ impl<'a> Scan<'a> {
         Some(Some(key))
     }
 
-    /// A text without escapes.
+    /// Reads a string without escapes.
     pub(super) fn string(&mut self) -> Option<&'a str> {
         self.eat(b'"')?;
         let begin = self.at;
@@ -73,7 +73,7 @@ impl<'a> Scan<'a> {
         (self.text.as_bytes()[end] == b'"').then(|| &self.text[begin..end])
     }
 
-    /// A whole number, small enough that no sum of digits overflows.
+    /// Reads a whole number of at most 18 digits, so that it can't overflow.
     pub(super) fn number(&mut self) -> Option<u64> {
         self.skip_space();
         let digits = self.text.as_bytes()[self.at..].iter().take(19).take_while(|byte| byte.is_ascii_digit());
@@ -85,14 +85,14 @@ impl<'a> Scan<'a> {
         Some(number)
     }
 
-    /// The outer one: whether it can be read; the inner one: whether it is there.
+    /// Reads a value that may be `null`. The outer `None` means that the value can't be read, the inner `None` that it is `null`.
     #[allow(clippy::option_option, reason = "two different questions")]
     pub(super) fn or_null<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         self.skip_space();
         if self.peek() == b'n' { self.eat_word("null").map(|()| None) } else { read(self).map(Some) }
     }
 
-    /// The text of a value. It is as long as its brackets say; whoever reads it finds out whether it is JSON.
+    /// Returns the text of a value. Its end is found by counting brackets, so it need not be valid JSON; the caller has to parse it.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         self.skip_space();
         let (begin, bytes) = (self.at, self.text.as_bytes());
@@ -126,12 +126,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// An exit code or a signal; those below zero are unusual.
+    /// Reads an exit code or a signal. Negative numbers are unusual.
     pub(super) fn small(&mut self) -> Option<i32> {
         i32::try_from(self.number()?).ok()
     }
 
-    /// A text, which may have escapes.
+    /// Reads a string that may have escapes.
     pub(super) fn text(&mut self) -> Option<String> {
         let begin = self.at;
         if let Some(text) = self.string() {
@@ -142,7 +142,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// The top bits of bytes that end a text or its simple part: quotes, backslashes, controls. Above the first such byte there may be more.
+/// Marks the bytes that end a string or need a closer look: quotes, backslashes and control characters. Sets the top bit of each such byte.
+/// Only the lowest mark is reliable, since bytes above it may be marked wrongly.
 fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const TOPS: u64 = ONES << 7;
