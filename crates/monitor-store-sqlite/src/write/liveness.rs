@@ -36,8 +36,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Returns the end of the time in which a relayed worker's silence is excused: now if no worker that relays its events is online,
-    /// otherwise the latest time at which an online relay was found again. Returns 0 if there is no excuse.
+    /// Returns when the excuse for a relayed worker's silence ends: now if no worker that relays its events is online, otherwise the latest
+    /// time at which an online relay was found again. Returns 0 if there is no excuse.
     fn spared_us(&mut self, id: WorkerId, now_us: u64) -> Result<u64> {
         let relays = self.workers.get(self.connection, &mut self.tallies, id)?.relays();
         let mut found_us = None;
