@@ -31,7 +31,7 @@ pub(super) fn insert_many(insert: &str) -> String {
     format!("INSERT OR FAIL INTO{table}VALUES {}", (0..ROWS).map(row).collect::<Vec<_>>().join(", "))
 }
 
-/// Inserts rows into a table, in the order in which they are added.
+/// Inserts rows into a table in the given order.
 pub(super) struct Inserts<'a, R> {
     many: CachedStatement<'a>,
     one: CachedStatement<'a>,
