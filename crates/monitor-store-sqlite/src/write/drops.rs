@@ -243,7 +243,7 @@ impl Transaction<'_> {
         self.connection.prepare_cached("DELETE FROM wide WHERE root = ?1")?.execute([row.number])?;
         self.cache.forget(row.id);
         self.count_root(row.name, row.state, -1);
-        // Processes in states unknown to this build are counted when their rows are deleted.
+        // Processes in other states (retrying, or unknown to this build) are subtracted when their rows are deleted.
         for code in 0..KNOWN_STATES {
             self.roots.states[code] -= row.counts[code] as i64;
         }
