@@ -1,4 +1,4 @@
-//! Looking for what is due to be dropped, and giving back the disk's space.
+//! Finds data that the retention rules no longer keep, and returns free space to the disk.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,48 +11,49 @@ use super::ids::{self, code};
 use super::pool::Snapshot;
 use super::write::rollups::{LEVELS, MINUTE_US};
 
-/// What has ended and is not pinned. A tree without a process, of which only lines of logs came, waits for nothing.
+/// Condition for trees that can be dropped: they have ended and are not pinned. A tree that has only log lines and no process can also be
+/// dropped.
 macro_rules! may_go {
     () => {
         "pinned = 0 AND running = 0 AND pending = 0 AND (state NOT IN (1, 2, 6) OR process IS NULL)"
     };
 }
 
-// The codes that stand in it.
+// The condition contains these state codes.
 const _: () = assert!(code::RUNNING == 1 && code::PENDING == 2 && code::RETRYING == 6);
 
-/// Those that began before ?1, after (?2, ?3), oldest first, and when something of them came last.
+/// Trees that began before ?1, after the position (?2, ?3), oldest first, with the time of their last event.
 pub(super) const OLD: &str = concat!(
     "SELECT number, base + at, name, state, base + heard * 1000000, ",
     may_go!(),
     " FROM root INDEXED BY root_begin WHERE base + at < ?1 AND base + at >= ?2 AND (base + at > ?2 OR number > ?3) ORDER BY base + at, number"
 );
-/// Those of a name that have ended, newest first by number: no sender's clock decides what is kept.
+/// Trees of a name that can be dropped, by descending number, so that the clocks of senders do not affect which trees are kept.
 pub(super) const OF_NAME: &str =
     concat!("SELECT number, state FROM root INDEXED BY root_name WHERE name = ?1 AND ", may_go!(), " ORDER BY number DESC");
-/// All that have ended, oldest first, with how many processes they have.
+/// All trees that can be dropped, oldest first, with the number of their processes.
 pub(super) const OLDEST: &str =
     concat!("SELECT number, succeeded + failed + cancelled + lost + other FROM root WHERE ", may_go!(), " ORDER BY number LIMIT ?1");
 
-/// When something of the newest tree came last.
+/// Time of the last event of the newest tree.
 pub(super) const NEWEST: &str = "SELECT base + heard * 1000000 FROM root WHERE number = (SELECT max(number) FROM root)";
 
-/// Of the pages that are free so many stay for what is to come: one in so many of all.
+/// One page in `RESERVE` stays free for new data.
 const RESERVE: i64 = 100;
-/// The file is made smaller when more than one in so many of its pages is free.
+/// Shrinking starts if at least one page in `WORTH` is free.
 const WORTH: i64 = 20;
-/// And at least so many.
+/// Shrinking starts if at least this number of pages is free.
 const LEAST: i64 = 16;
-/// So many pages are given back in a step: no batch waits long for that.
+/// Number of pages returned in a step, so that no batch waits long.
 const PAGES: i64 = 200;
-/// And so many with little room on the disk: each may have to be moved, and then it is in the log first.
+/// Number of pages returned in a step while the disk is nearly full. Each may have to be moved, which first writes it to the log.
 const SPARING_PAGES: i64 = 32;
-/// How long sums of minutes are kept, and those of hours, in minutes; longer ones are kept for ever.
+/// Retention of the sums of minutes and of hours, in minutes. The sums of longer spans are kept permanently.
 pub(super) const SUMS_KEPT: [u64; 2] = [8 * LEVELS[2], 400 * LEVELS[2]];
-/// Sums of so many minutes or hours are deleted in a step.
+/// Number of minutes or hours whose sums are deleted in a step.
 const SUMS_AT_ONCE: i64 = 60;
 
-/// What is due now, at most `limit` trees of each reason, from a place on.
+/// Returns the trees that are due, starting at `from`, at most `limit` for each reason.
 pub(super) fn due(
     snapshot: &mut Snapshot<'_>,
     retention: &Retention,
@@ -67,7 +68,8 @@ pub(super) fn due(
     let soonest = retention.rules.iter().filter_map(|rule| rule.age).min();
     if let Some(soonest) = soonest.filter(|_| !from.is_past_old) {
         let cut = now.saturating_sub(soonest.as_micros() as i64);
-        // What seems to begin in the future may have come long ago.
+        // Trees that begin in the future by a wrong clock are included, because their age is computed from their last event by the server's
+        // clock.
         for (begin, end) in [((from.begin, from.number), cut), ((from.begin, from.number).max((now, i64::MAX)), i64::MAX)] {
             let mut statement = snapshot.prepare_cached(OLD)?;
             let mut rows = statement.query([end, begin.0, begin.1])?;
@@ -85,7 +87,7 @@ pub(super) fn due(
         }
     }
     if !due.old.is_empty() {
-        // What is too many is counted without them.
+        // Trees beyond the maximum number are searched after the old trees were dropped, because dropped trees do not count.
         due.next = Some(DueCursor { is_past_old: true, ..from });
         return Ok(due);
     }
@@ -116,10 +118,10 @@ pub(super) fn due(
     Ok(due)
 }
 
-/// Names and states of roots, and how many have them.
+/// Names and states of roots, with the number of roots.
 pub(super) const NAMES: &str = "SELECT name, state, count FROM root_count";
 
-/// The rule for each name and state that roots have, by their keys, and how many have them.
+/// Returns the rule for each name and state, with the number of roots, by their keys.
 fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(i64, i64), (usize, u64)>> {
     let (connection, dictionary) = snapshot.parts();
     let mut rules = HashMap::new();
@@ -133,7 +135,7 @@ fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(
     Ok(rules)
 }
 
-/// The oldest trees that have ended, about as many as have to go for the database to hold no more than `limit` bytes.
+/// Returns the oldest trees that can be dropped, with an estimated total size of the excess over `limit` bytes.
 pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) -> Result<Beyond> {
     let (page, pages, free) = pages(snapshot)?;
     let used = ((pages - free) * page) as u64;
@@ -141,9 +143,9 @@ pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) ->
         return Ok(Beyond { used_bytes: used, ..Beyond::default() });
     }
     let processes: i64 = snapshot.query_row("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 1", [], |row| row.get(0))?;
-    // A little more, so that not every minute's new ones are one too many.
+    // Plus 2 % of the limit, so that new trees do not exceed it again within a minute.
     let excess = (used - limit + limit / 50) as f64;
-    // The log of events has its own bound, and becomes no smaller by that.
+    // The log of events has its own limit, and dropping trees does not make it smaller.
     let (logged, _) = super::event_log::figures(snapshot)?;
     let bytes_each = used.saturating_sub(logged) as f64 / processes.max(1) as f64;
     let (mut numbers, mut sum) = (Vec::new(), 0.0);
@@ -158,14 +160,15 @@ pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) ->
     Ok(Beyond { numbers, bytes: sum as u64, used_bytes: used })
 }
 
-/// The next worker of whom there are events of unknown types.
+/// Next worker with events of unknown types.
 pub(super) const NEXT_UNKNOWN: &str = "SELECT worker FROM unknown WHERE worker > ?1 ORDER BY worker LIMIT 1";
-/// So many workers are looked at in a step.
+/// Maximum number of workers examined in a step.
 const WORKERS_AT_ONCE: usize = 250;
-/// And so many events deleted.
+/// Maximum number of events deleted in a step.
 const UNKNOWN_AT_ONCE: i64 = 4_000;
 
-/// Deletes some events of unknown types of workers that were last heard of before a time; after which worker to go on.
+/// Deletes events of unknown types from workers last seen before `heard_before_us`. Returns the key of the worker after which to continue;
+/// `None` at the end.
 pub(super) fn trim_unknown(connection: &Connection, heard_before_us: u64, mut after: i64) -> Result<Option<i64>> {
     let mut rest = UNKNOWN_AT_ONCE;
     let transaction = connection.unchecked_transaction()?;
@@ -187,13 +190,13 @@ pub(super) fn trim_unknown(connection: &Connection, heard_before_us: u64, mut af
     Ok(Some(after))
 }
 
-/// Bytes of a page, how many there are, and how many of them are free.
+/// Returns the page size in bytes, the number of pages, and the number of free pages.
 pub(super) fn pages(connection: &Connection) -> Result<(i64, i64, i64)> {
     let pragma = |name| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     Ok((pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?))
 }
 
-/// Writes the log back into the file and cuts it; false if a reader holds that up.
+/// Runs a checkpoint and truncates the write-ahead log. Returns false if a reader prevents it.
 pub(super) fn cut_log(connection: &Connection) -> Result<bool> {
     connection.execute_batch("PRAGMA busy_timeout=0")?;
     let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
@@ -201,13 +204,13 @@ pub(super) fn cut_log(connection: &Connection) -> Result<bool> {
     Ok(checkpoint? == 0)
 }
 
-/// Gives some free pages back to the disk, all of them if the disk has little room.
+/// Returns some free pages to the disk. Leaves no reserve while the disk is nearly full.
 pub(super) fn shrink(connection: &Connection, is_begun: &mut bool, is_sparing: bool) -> Result<Shrunk> {
     let (_, pages, free) = pages(connection)?;
     let spare = if is_sparing { free } else { free - pages / RESERVE };
     if spare <= 0 || (!*is_begun && free < if is_sparing { 1 } else { (pages / WORTH).max(LEAST) }) {
         if *is_begun {
-            // The file is cut when its log is written back. Where a reader holds that up it is cut at the next time.
+            // The file is truncated by a checkpoint. If a reader prevents it, the next call tries again.
             *is_begun = !cut_log(connection)?;
         }
         return Ok(Shrunk::Done);
@@ -220,10 +223,10 @@ pub(super) fn shrink(connection: &Connection, is_begun: &mut bool, is_sparing: b
     Ok(Shrunk::More)
 }
 
-/// Deletes some sums of minutes and hours that are too old; whether there are more.
+/// Deletes old sums of minutes and hours, up to a limit. Returns true if more may remain.
 pub(super) fn trim_sums(connection: &Connection, now_us: u64) -> Result<bool> {
     for (level, kept) in SUMS_KEPT.into_iter().enumerate() {
-        // What is not in the sums of longer times yet must get there first.
+        // Sums are kept until the sums of longer spans include them.
         let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
         let keep_from = (now_us / MINUTE_US).saturating_sub(kept).min(rolled as u64) / LEVELS[level];
         for (table, sql) in [("rollup", super::stats::FIRST), ("failure", super::stats::FIRST_FAILURE)] {

@@ -1,6 +1,6 @@
-//! Keeping house: what is due is looked for by a reader, and goes in steps of the writer.
+//! Housekeeping. Read transactions find the data to delete, and short write transactions delete it.
 //!
-//! A chore is a walk from step to step. What it knows between two of them stands here; after an error it begins anew.
+//! A chore is a sequence of steps. Its state between two steps is kept in [`House`]; after an error the chore starts again.
 
 mod parts;
 mod rest;
@@ -19,16 +19,16 @@ use super::unused::Unused;
 use super::write::Writer;
 use super::{SqliteStore, copies, retention};
 
-/// So many rows of dropped trees are deleted in a transaction when the disk had no room for one of more.
+/// Number of rows to delete per transaction after the disk was too full for a larger one.
 const SWEPT_WHEN_FULL: usize = 20;
-/// No search for what is unused so far: the first tree that goes is worth one.
+/// Initial value of [`House::gone`]: no search has run yet. It is large enough for the first dropped tree to start one.
 const NEVER: u64 = u64::MAX / 2;
 
-/// How far the chores are.
+/// State of the chores.
 pub(super) struct House {
     trees: Mutex<Trees>,
     rest: Mutex<Rest>,
-    /// How many trees went since what is unused was looked for; without a last time, as many as there may ever be.
+    /// Number of trees removed since the last search for unused texts, origins and workers; at least [`NEVER`] before the first search.
     gone: AtomicU64,
 }
 
@@ -51,15 +51,15 @@ impl Housekeeping for SqliteStore {
     }
 }
 
-/// The parts of which steps are made.
+/// Operations that the steps consist of.
 impl SqliteStore {
-    /// Drops those of these trees that are not pinned and, unless that is asked for, not running: at once nobody finds them any more,
-    /// their rows go by [`SqliteStore::sweep`]. What they were.
+    /// Drops the trees that are not pinned and, unless `drop.may_run` is set, do not run. Queries no longer find them;
+    /// [`SqliteStore::sweep`] deletes their rows. Returns the numbers of dropped trees and processes.
     pub(super) fn drop_roots(&self, drop: &DropTrees<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
         self.free("drop trees", |writer| writer.drop_roots(drop, now_us))
     }
 
-    /// Deletes up to about so many rows of what was dropped.
+    /// Deletes approximately `rows` rows of dropped trees. Uses smaller transactions if the disk is full.
     pub(super) fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
         let mut rows = rows;
         self.free("delete what was dropped", |writer| {
@@ -69,60 +69,59 @@ impl SqliteStore {
         })
     }
 
-    /// What the rules say that is due, at most `limit` trees for each reason, from a place on.
+    /// Returns the trees that the retention rules no longer keep, starting at `from`, at most `limit` for each reason.
     pub(super) fn due(&self, retention: &Retention, now_us: u64, from: DueCursor, limit: usize) -> Result<Due, StoreError> {
         self.read("look for what is due", |snapshot| retention::due(snapshot, retention, now_us, from, limit))
     }
 
-    /// The oldest trees that have ended and are not pinned, as many as have to go, but at most `most`, for the database to hold no more
-    /// than so many bytes.
+    /// Returns the oldest trees that have ended and are not pinned, at most `most`, whose removal would reduce the database to `bytes`.
     pub(super) fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Beyond, StoreError> {
         self.read("look for the oldest trees", |snapshot| Ok(retention::oldest_beyond(snapshot, bytes, most)?))
     }
 
-    /// Deletes events of unknown types of workers that were last heard of before this time: some of those of workers after `after`. The
-    /// next such place; none at the end.
+    /// Deletes events of unknown types from workers last seen before `heard_before_us`, starting with the worker after `after`. Returns the
+    /// `after` of the next call; `None` at the end.
     fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError> {
         self.free("delete events of unknown types", |writer| writer.trim_unknown(heard_before_us, after))
     }
 
-    /// Deletes some sums of short times that are too old, which are in those of longer times; true if there are more.
+    /// Deletes old sums of minutes and hours, which the sums of longer spans include. Returns true if more remain.
     pub(super) fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
         self.free("delete old sums", |writer| writer.trim_sums(now_us))
     }
 
-    /// Deletes some of the oldest pieces of the log of events, if it is larger or older than it may be; true if there is more to delete.
+    /// Deletes the oldest pieces of the log of events, up to a limit, if the log is too large or too old. Returns true if more remain.
     pub(super) fn trim_events(&self, now_us: u64) -> Result<bool, StoreError> {
         self.free("trim the log of events", |writer| writer.trim_events(now_us))
     }
 
-    /// Deletes some of what is too old of signs and alerts; true if there is more.
+    /// Deletes old signs and alerts, up to a limit. Returns true if more remain.
     pub(super) fn trim_alerts(&self, now_us: u64) -> Result<bool, StoreError> {
         self.free("delete old signs", |writer| writer.trim_alerts(now_us))
     }
 
-    /// Begins to look for words and workers that nothing refers to any more, since the trees that had them are gone.
+    /// Starts a search for texts, origins and workers that no row refers to since trees were deleted.
     pub(super) fn begin_unused(&self) -> Result<Unused, StoreError> {
         self.write("look for what is unused", Writer::begin_unused)
     }
 
-    /// Looks at some more of what refers to them; true if there is more.
+    /// Scans the next rows for references. Returns true if more remain.
     pub(super) fn find_unused(&self, unused: &mut Unused) -> Result<bool, StoreError> {
         self.read("look for what is unused", |snapshot| Ok(unused.look(snapshot)?))
     }
 
-    /// Deletes some of those that nothing referred to, once all was looked at; of workers only those that are gone and were last heard
-    /// of before this time. True if there is more.
+    /// Deletes some of the texts, origins and workers without references, after the scan. Workers are deleted only if they are gone and
+    /// were last seen before `heard_before_us`. Returns true if more remain.
     pub(super) fn drop_unused(&self, unused: &mut Unused, heard_before_us: u64) -> Result<bool, StoreError> {
         self.write("delete what is unused", |writer| {
             let is_more = writer.drop_unused(unused, heard_before_us);
-            // Before anyone can write a word anew, under another key.
+            // Clears the caches of the readers inside the write lock: the next transaction may store a deleted text under another key.
             self.pool.forget();
             is_more
         })
     }
 
-    /// Gives some of the free space back to the disk, if there is much.
+    /// Returns some free pages to the disk, if there are many.
     pub(super) fn shrink(&self) -> Result<Shrunk, StoreError> {
         self.free("give space back", Writer::shrink)
     }

@@ -1,61 +1,61 @@
-//! The parts of keeping house, one for each step.
+//! Parameters and results of the housekeeping operations.
 
-/// Which trees to drop, and why.
+/// Trees to drop.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct DropTrees<'a> {
-    /// Their numbers.
+    /// Numbers of the trees.
     pub(in super::super) numbers: &'a [u64],
-    /// As the stream tells it: `age`, `count`, `size`, `asked`.
+    /// Reason in the event that the stream sends: `age`, `count`, `size` or `asked`.
     pub(in super::super) reason: &'a str,
-    /// Also those that run.
+    /// True if running trees are also dropped.
     pub(in super::super) may_run: bool,
 }
 
-/// What was dropped.
+/// Result of dropping trees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in super::super) struct Dropped {
-    /// How many trees.
+    /// Number of trees.
     pub(in super::super) trees: usize,
-    /// How many processes they have, whose rows are still there.
+    /// Number of their processes. Their rows have not been deleted yet.
     pub(in super::super) processes: u64,
 }
 
-/// Trees that are due to be dropped.
+/// Trees that the retention rules no longer keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Due {
-    /// Numbers of those that are too old.
+    /// Numbers of trees that are too old.
     pub(in super::super) old: Vec<u64>,
-    /// Of those that are too many.
+    /// Numbers of trees beyond the maximum number for their name.
     pub(in super::super) surplus: Vec<u64>,
-    /// Where to look on, if that may not be all.
+    /// Start of the next search; `None` if the search is complete.
     pub(in super::super) next: Option<DueCursor>,
 }
 
-/// What was deleted of dropped trees.
+/// Result of deleting rows of dropped trees.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in super::super) struct Swept {
-    /// There is more of them.
+    /// True if more rows remain.
     pub(in super::super) is_more: bool,
-    /// How many of them nothing is left of.
+    /// Number of trees without remaining rows.
     pub(in super::super) trees: u64,
-    /// How many rows of processes went.
+    /// Number of deleted rows of processes.
     pub(in super::super) processes: u64,
-    /// How much of the database is free for that.
+    /// Size of the database pages that became free.
     pub(in super::super) freed_bytes: u64,
 }
 
-/// What would have to go for the database to be as small as it should be.
+/// Trees to drop so that the database shrinks to its maximum size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Beyond {
     /// Numbers of the oldest trees.
     pub(in super::super) numbers: Vec<u64>,
-    /// How much of the database they take, if all of it belongs to trees.
+    /// Estimated size of these trees, in proportion to their processes.
     pub(in super::super) bytes: u64,
-    /// How much of it is not free.
+    /// Size of the database without free pages.
     pub(in super::super) used_bytes: u64,
 }
 
-/// How far what is due was looked for.
+/// Position in the search for trees to drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct DueCursor {
     pub(in super::super) begin: i64,
@@ -69,11 +69,11 @@ impl Default for DueCursor {
     }
 }
 
-/// The result of a step that gives space back.
+/// Result of returning space to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Shrunk {
-    /// Some, and there is more.
+    /// More pages can be returned.
     More,
-    /// All that is worth it.
+    /// No more pages are worth returning.
     Done,
 }

@@ -1,4 +1,4 @@
-//! What is too old beside trees is deleted, and what nothing refers to any more; free space is given back.
+//! Chore that deletes old data other than trees, deletes unused texts, origins and workers, and returns free space to the disk.
 
 use std::mem;
 use std::sync::atomic::Ordering;
@@ -8,34 +8,35 @@ use monitor_store::{Budget, Changes, Queries, Rules, StoreError, Tidied, Turn};
 
 use super::{NEVER, Shrunk, SqliteStore, Unused};
 
-/// What is unused is looked for when trees went of which as many are left as so many times those: it takes a look at all that is left.
+/// A search for unused data runs if the number of removed trees times this factor reaches the number of remaining trees, because the search
+/// scans all remaining rows.
 const WORTH: u64 = 4;
 
-/// How far it is.
+/// State of the chore.
 #[derive(Default)]
 pub(super) struct Rest(Step);
 
 /// The next step.
 #[derive(Default)]
 enum Step {
-    /// Deletes old sums.
+    /// Delete old sums.
     #[default]
     Sums,
-    /// Trims the log of events.
+    /// Trim the log of events.
     Events,
-    /// Deletes old signs, and what is old of alerts.
+    /// Delete old signs and alerts.
     Alerts,
-    /// Deletes old events of unknown types, of workers after this one.
+    /// Delete old events of unknown types, from workers with a greater key.
     Unknown(i64),
-    /// Looks whether a search for what is unused is worth it.
+    /// Decide whether to search for unused data.
     Weigh,
-    /// Begins that search, after so many trees went.
+    /// Start the search, with the number of removed trees.
     Begin(u64),
-    /// Searches.
+    /// Scan the next rows.
     Find(Box<Unused>, u64),
-    /// Deletes what was found.
+    /// Delete unused data.
     Delete(Box<Unused>, u64),
-    /// Gives space back.
+    /// Return free space to the disk.
     Shrink,
 }
 
@@ -49,7 +50,7 @@ impl Rest {
     pub(super) fn tidy(&mut self, store: &SqliteStore, rules: &Rules<'_>, budget: Budget) -> Result<Tidied, StoreError> {
         let mut more = Some(self.0.turn());
         if more == Some(Turn::Look) || budget.turn == Turn::Change {
-            // A chore that fails or is done begins anew.
+            // `mem::take` resets the step, so the chore starts again after an error.
             let next = step(mem::take(&mut self.0), store, rules)?;
             more = next.as_ref().map(Step::turn);
             self.0 = next.unwrap_or_default();
@@ -58,7 +59,7 @@ impl Rest {
     }
 }
 
-/// Does a step. Returns the next one.
+/// Runs a step and returns the next one.
 fn step(step: Step, store: &SqliteStore, rules: &Rules<'_>) -> Result<Option<Step>, StoreError> {
     let before_us = |age: Duration| rules.aged_us.saturating_sub(age.as_micros() as u64);
     Ok(Some(match step {

@@ -1,4 +1,4 @@
-//! Trees that are due are dropped, and what is left of them is deleted.
+//! Chore that drops trees according to the retention rules and deletes their rows.
 
 use std::mem;
 use std::sync::atomic::Ordering;
@@ -8,59 +8,59 @@ use monitor_store::{Budget, Changes, Rules, StoreError, Tidied, Turn};
 
 use super::{DropTrees, Dropped, DueCursor, SqliteStore, Swept};
 
-/// For the database's size so few trees are dropped at first, and then twice as many each time: it may be that they are not what makes
-/// it large.
+/// Number of trees dropped first to reduce the size of the database. It doubles each time. The start is small because the trees may not be
+/// the cause of the size.
 const FIRST_ROOTS: usize = 10;
-/// When so much should be free, it is looked whether a part of it is: one in so many.
+/// When the trees dropped for size should have freed `JUDGED_BYTES`, at least the `PART`th part of the expected size must be free.
 const JUDGED_BYTES: u64 = 1 << 20;
 const PART: u64 = 10;
-/// So many rows of dropped trees are deleted in a transaction: no batch waits long for that.
+/// Number of rows of dropped trees to delete per transaction, so that no batch waits long.
 const ROWS: usize = 4_000;
 
-/// How far it is.
+/// State of the chore.
 #[derive(Default)]
 pub(super) struct Trees {
     step: Step,
-    /// How large the database was when dropping trees made it hardly smaller, in bytes; 0 if it does.
+    /// Used size of the database, in bytes, at which dropping trees no longer reduced it; 0 if it does.
     stuck_bytes: u64,
-    /// How many processes there are in trees that were dropped by the rules, and of which rows are still there.
+    /// Number of processes in dropped trees whose rows have not been deleted yet.
     waiting: u64,
 }
 
 /// The next step.
 enum Step {
-    /// Looks for what is due, from a place on.
+    /// Find trees that are due, starting at a position.
     Due(DueCursor),
-    /// Looks which trees are the oldest, if the database is too large.
+    /// Find the oldest trees if the database is too large.
     Oldest(Size),
-    /// Drops trees for a reason. If none could be dropped for the size, the chore ends.
+    /// Drop trees for a reason. The chore ends after a sweep if no tree could be dropped for the reason `size`.
     Drop { reason: &'static str, numbers: Vec<u64>, then: Box<Step> },
-    /// Deletes what is left of dropped trees.
+    /// Delete the rows of dropped trees.
     Sweep(Then),
 }
 
-/// What follows when nothing is left of dropped trees.
+/// The step after all rows of dropped trees have been deleted.
 enum Then {
-    /// The next look for what is due.
+    /// Continue the search for trees that are due.
     Due(DueCursor),
-    /// The first look at the size.
+    /// Check the size of the database for the first time.
     Oldest,
-    /// A judgement whether that has made the database smaller.
+    /// Check whether dropping trees has reduced the size of the database.
     Judge(Size),
-    /// Nothing.
+    /// End the chore.
     End,
 }
 
-/// How it goes with holding the database's size.
+/// Progress of reducing the database size.
 #[derive(Clone, Copy)]
 struct Size {
-    /// At most so many trees are dropped next.
+    /// Maximum number of trees to drop next.
     most: usize,
-    /// So many bytes should be free by what was dropped.
+    /// Number of bytes that the dropped trees should have freed.
     expected: u64,
-    /// And so many are.
+    /// Number of bytes that were freed.
     freed: u64,
-    /// So many bytes were in use at the last look.
+    /// Number of used bytes at the last check.
     used: u64,
 }
 
@@ -78,7 +78,7 @@ impl Step {
         }
     }
 
-    /// Drops these trees before this step, if there are any.
+    /// Inserts a step that drops trees before this step, if there are any.
     fn after_dropping(self, numbers: Vec<u64>, reason: &'static str) -> Self {
         if numbers.is_empty() { self } else { Self::Drop { reason, numbers, then: Box::new(self) } }
     }
@@ -90,7 +90,7 @@ impl Trees {
         if self.step.turn() == Turn::Change && budget.turn == Turn::Look {
             return Ok(Tidied { changes, more: Some(Turn::Change), dropped, left: self.waiting });
         }
-        // A chore that fails or is done begins anew.
+        // `mem::take` resets the step, so the chore starts again after an error.
         let next = match mem::take(&mut self.step) {
             Step::Due(from) => Some(look(store, rules, budget, from)?),
             Step::Oldest(size) => self.look_at_size(store, rules, size)?,
@@ -109,7 +109,7 @@ impl Trees {
         Ok(Tidied { changes, more, dropped, left: self.waiting })
     }
 
-    /// Looks whether the database is too large, and for trees that should go then.
+    /// Finds the trees to drop if the database is too large.
     fn look_at_size(&self, store: &SqliteStore, rules: &Rules<'_>, size: Size) -> Result<Option<Step>, StoreError> {
         let Some(limit) = rules.retention.size else { return Ok(None) };
         let beyond = store.oldest_beyond(limit, size.most)?;
@@ -135,7 +135,7 @@ impl Trees {
             }
         }
         store.house.gone.fetch_add(all.trees, Ordering::Relaxed);
-        // What was asked for, or was left by a server before, is not counted.
+        // Trees dropped on request or before a restart are swept as well but were not added, so the number can't go below 0.
         self.waiting = if all.is_more { self.waiting.saturating_sub(all.processes) } else { 0 };
         let then = match then {
             Then::Judge(size) => Then::Judge(Size { freed: size.freed + all.freed_bytes, ..size }),
@@ -152,7 +152,7 @@ impl Trees {
         })
     }
 
-    /// Goes on dropping the oldest trees as long as that makes the database smaller.
+    /// Continues with the next oldest trees, unless the dropped trees freed too little space.
     fn judge(&mut self, size: Size, budget: Budget) -> Option<Step> {
         if size.expected >= JUDGED_BYTES && size.freed < size.expected / PART {
             self.stuck_bytes = size.used;
@@ -168,7 +168,7 @@ impl Trees {
     }
 }
 
-/// Looks for what is due, from a place on.
+/// Finds trees that are due, starting at `from`.
 fn look(store: &SqliteStore, rules: &Rules<'_>, budget: Budget, from: DueCursor) -> Result<Step, StoreError> {
     let due = store.due(rules.retention, rules.aged_us, from, budget.trees)?;
     let then = match due.next {
@@ -176,6 +176,6 @@ fn look(store: &SqliteStore, rules: &Rules<'_>, budget: Budget, from: DueCursor)
         None if rules.retention.size.is_some() => Then::Oldest,
         None => Then::End,
     };
-    // What is too old goes first.
+    // Trees that are too old are dropped first.
     Ok(Step::Sweep(then).after_dropping(due.surplus, "count").after_dropping(due.old, "age"))
 }

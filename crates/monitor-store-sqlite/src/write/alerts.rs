@@ -1,4 +1,4 @@
-//! Signs, written in the transaction of their events, and what is remembered of alerts.
+//! Writes signs in the transaction of their events, and stores the state of alerts. A sign is an event that may match an alert rule.
 
 use foldhash::HashMap;
 use monitor_alerts::{Alert, Message, Note, Order, Relief, Sign, What};
@@ -15,16 +15,16 @@ use crate::batch::past_ns;
 use crate::ids::code;
 use crate::row::{Known, ProcessRow};
 
-/// Names of processes that rules ask for.
+/// Process names that alert rules watch.
 #[derive(Default)]
 pub(super) struct WatchedNames {
     pub watched: Watched,
-    /// By the key of the name: none if no rule asks for it, else true if the last sign of it was bad, as far as is known.
+    /// By name key: `None` if no rule watches the name, otherwise true if its last sign was a failure, as far as is known.
     known: HashMap<i64, Option<bool>>,
 }
 
 impl WatchedNames {
-    /// Rules ask for these from here on.
+    /// Replaces the watched names.
     pub(super) fn set(&mut self, watched: Watched) {
         if self.watched != watched {
             self.watched = watched;
@@ -32,24 +32,24 @@ impl WatchedNames {
         }
     }
 
-    /// What is known is no longer what the database holds.
+    /// Clears the cache, after a failed transaction.
     pub(super) fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Returns true if no rule asks for any.
+    /// True if no rule watches a name.
     fn is_empty(&self) -> bool {
         self.watched.names.is_empty()
     }
 
-    /// Returns true if a rule asks for a name.
+    /// True if a rule watches this name.
     fn has(&mut self, name_key: i64, name: &str) -> bool {
         let watched = &self.watched;
-        // After a start it isn't known whether the last one was bad.
+        // The last outcome is unknown after a restart, so a failure is assumed and the next success is a sign.
         self.known.entry(name_key).or_insert_with(|| watched.has(name).then_some(true)).is_some()
     }
 
-    /// Returns true if this is a sign. Of processes that end well only the first after one that didn't is told.
+    /// True if this end is a sign. A success is a sign only if it follows a failure of the same name.
     fn takes(&mut self, name_key: i64, is_bad: bool) -> bool {
         let Some(Some(was_bad)) = self.known.get_mut(&name_key) else { return false };
         let takes = is_bad || *was_bad;
@@ -58,10 +58,9 @@ impl WatchedNames {
     }
 }
 
-/// So many rows of a table are deleted at a time; it stands in the statements.
+/// Maximum number of rows deleted per statement. The SQL in [`forget_old`] contains the same number.
 const MOST_FORGOTTEN: usize = 10_000;
 
-/// What is written of a change, as text.
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("plain data with text keys is JSON")
 }
@@ -71,22 +70,21 @@ fn number(number: u64) -> i64 {
 }
 
 impl Writer {
-    /// Processes of these names are told of as signs from here on.
+    /// Sets the process names whose ends and overdue times are written as signs.
     pub(in super::super) fn watch(&mut self, watched: Watched) {
         self.names.set(watched);
     }
 
-    /// Deletes some of what is too old. Returns true if there is more.
+    /// Deletes expired rows, up to a limit. Returns true if more remain.
     pub(in super::super) fn trim_alerts(&mut self, now_us: u64) -> Result<bool> {
         forget_old(&self.connection, now_us)
     }
 
-    /// Number of the newest sign.
     pub(in super::super) fn last_sign(&self) -> u64 {
         self.last_sign
     }
 
-    /// Changes all of this, or nothing if another has moved the cursor.
+    /// Applies all parts of the change, or none if the cursor has moved since the change was computed. Returns true if it was applied.
     pub(in super::super) fn change_alerts(&mut self, change: &AlertsChange, now_us: u64) -> Result<bool> {
         let transaction = rusqlite::Transaction::new_unchecked(&self.connection, rusqlite::TransactionBehavior::Immediate)?;
         if let Some((from, to)) = change.cursor {
@@ -134,7 +132,7 @@ impl Writer {
     }
 }
 
-/// Writes a sign. Returns its number.
+/// Writes a sign and returns its number.
 fn write_sign(connection: &Connection, sign: &Sign) -> Result<u64> {
     let sql = "INSERT INTO sign(time, cause, subject, root, process, agent, detail) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let subject = sign.subject.to_string();
@@ -218,7 +216,7 @@ fn write_rule(connection: &Connection, edit: &RuleEdit, now_us: u64) -> Result<(
     Ok(())
 }
 
-/// Deletes some of what is older than it is kept. Returns true if there is more.
+/// Deletes signs, alerts, messages and other rows older than [`KEPT_US`]. Returns true if more may remain.
 fn forget_old(connection: &Connection, now_us: u64) -> Result<bool> {
     let before = number(now_us.saturating_sub(KEPT_US));
     let mut is_more = false;
@@ -241,7 +239,7 @@ impl Transaction<'_> {
         self.signs.push(sign);
     }
 
-    /// Writes the signs of the transaction, in their order. Returns the number of the last one.
+    /// Writes the signs of the transaction in order. Returns the number of the last one.
     pub(super) fn write_signs(&mut self) -> Result<Option<u64>> {
         let mut last = None;
         let mut ends = std::mem::take(&mut self.ends);
@@ -260,14 +258,14 @@ impl Transaction<'_> {
         Ok(last)
     }
 
-    /// Notes the signs of workers that dropped events or are lost with work open. Of a worker whose lost processes are signs themselves
-    /// nothing more is noted.
+    /// Adds signs for workers that dropped events or were lost with open processes. Omits the second kind for workers whose lost processes
+    /// are signs themselves.
     fn sign_of_workers(&mut self) -> Result<()> {
         for (program, host, count) in self.workers.take_drops(self.now_us) {
             self.sign(signs::of_drops(&program, &host, count, self.now_us));
         }
         for id in std::mem::take(&mut self.lost_workers) {
-            // Counted now: what the last batch of a worker said to have ended is not open.
+            // Checked only now, because the last batch of a worker may have ended its open processes.
             let Some(worker) = self.workers.known(id).filter(|worker| worker.open > 0 && !self.signed_lost.contains(&id)) else {
                 continue;
             };
@@ -280,7 +278,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Notes the signs of a run whose state has changed: that it started late, how it ended, and that it ended too soon.
+    /// Adds the signs of a run whose state has changed: a late start, its end, and an end after an unusually short time.
     fn sign_of_run(&mut self, view: &Process, run: &BatchRun, before: Option<i64>, state: i64) -> Result<()> {
         let definition = self.task(&run.task)?.map(|row| row.definition);
         let has_started = |state: i64| state != code::PENDING;
@@ -301,7 +299,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Notes the sign that a process is whose state has changed from this one, if it is a run or a rule asks for its name.
+    /// Adds the sign of a process whose state has changed from `before`, if the process is a run or a rule watches its name.
     pub(super) fn sign_of_process(&mut self, entry: &Entry, row: &ProcessRow, before: Option<i64>) -> Result<()> {
         let run = entry.view.as_deref().and_then(|view| Some((view, run_of(view)?)));
         if let Some((view, run)) = run {
@@ -318,7 +316,7 @@ impl Transaction<'_> {
         }
         let ended_us = row.ended.map_or(self.now_us, |ended| ended as u64);
         if !is_bad {
-            // Of those that ended well only the last one matters.
+            // Only the latest success of a name is a sign.
             let latest = self.latest_well.entry(site.name_key).or_default();
             if *latest > ended_us {
                 return Ok(());
@@ -339,7 +337,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Notes the sign of a process that takes longer than it should, if it is a run or a rule asks for its name.
+    /// Adds the sign of an overdue process, if the process is a run or a rule watches its name.
     pub(super) fn sign_of_overdue(&mut self, of: (i64, i64), root: u32, id: ProcessId, (by_timeout, limit_ns): (bool, u64)) -> Result<()> {
         let (place, root_id) = {
             let row = &self.roots.entries[root as usize].row;
@@ -364,7 +362,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// An agent has told something: it is heard of.
+    /// Records that an agent reported through this worker. Adds a sign if the agent was away.
     pub(super) fn hear_of_agent(&mut self, agent: &str, worker: WorkerId) -> Result<()> {
         let sql = "SELECT worker, away FROM agent_heard WHERE name = ?1";
         let found: Option<(String, bool)> =
@@ -381,7 +379,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// A worker is lost: agents that it was are not heard of.
+    /// Marks the agents that ran as this lost worker as away, and adds a sign for each. Any other worker is kept for
+    /// [`Self::sign_of_workers`].
     pub(super) fn sign_of_lost_worker(&mut self, id: WorkerId) -> Result<()> {
         let mut statement = self.connection.prepare_cached("SELECT name FROM agent_heard WHERE worker = ?1 AND away = 0")?;
         let agents: Vec<String> = statement.query_map([id.to_string()], |row| row.get(0))?.collect::<Result<_>>()?;
@@ -395,7 +394,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// A worker is there: one of its name that was lost is found.
+    /// Adds a sign if a worker of the same program and host was lost.
     pub(super) fn sign_of_found_worker(&mut self, id: WorkerId) -> Result<()> {
         let Some((program, host)) = self.workers.known(id).map(WorkerRow::names) else { return Ok(()) };
         let sql = "DELETE FROM lost_worker WHERE name = ?1";
@@ -406,14 +405,14 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Notes the sign of due times at which nothing ran.
+    /// Adds the sign of due times without a run.
     pub(super) fn sign_of_decision(&mut self, event: &Event, task: &str) -> Result<()> {
         let definition = self.task(task)?.map(|row| row.definition);
         self.signs.extend(signs::of_decision(event, definition.as_ref(), self.now_us));
         Ok(())
     }
 
-    /// Notes the sign of a task that is gone or is there again.
+    /// Adds the sign of a task that was deleted, restored or resumed.
     pub(super) fn sign_of_task(&mut self, before: Option<&TaskRow>, after: &TaskRow) {
         let before = before.map(|row| &row.status);
         self.signs.extend(signs::of_task_change(before, &after.event(), Some(&after.definition), self.now_us));

@@ -1,4 +1,4 @@
-//! Batch tasks: changes that somebody asks for, and what agents tell. Runs are written as their processes are.
+//! Batch tasks: changes requested by users, and reports from agents. Runs are written together with their processes.
 
 use monitor_store::batch::{KEPT_US, TaskChange, TaskRow, TasksChanged, agent_of, decision_of, latest_decision_us, run_of};
 use monitor_store::signs::of_pause;
@@ -11,7 +11,7 @@ use super::{Transaction, Writer};
 use crate::batch::{RUN_COLUMNS, TASK, json, task_row};
 
 impl Writer {
-    /// Changes all of these tasks, or none of them.
+    /// Changes all of these tasks, or none. Returns their versions, or the first change that was refused.
     pub(in super::super) fn change_tasks(&mut self, changes: &[TaskChange], now_us: u64) -> Result<(TasksChanged, Changes)> {
         let mut outcome: TasksChanged = Ok(Vec::new());
         let told = self.transaction(now_us, |transaction| {
@@ -51,7 +51,7 @@ impl Transaction<'_> {
         self.connection.prepare_cached(&format!("{TASK} WHERE name = ?1"))?.query_row([name], task_row).optional()
     }
 
-    /// Writes a task, and its version if it has got another one.
+    /// Writes a task, and a row for its version if that is new.
     fn write_task(&self, before: Option<&TaskRow>, row: &TaskRow) -> Result<()> {
         let TaskRow { name, version, status, until_us, agent, changed_us, who, definition } = row;
         let sql = "INSERT OR REPLACE INTO batch_task(name, version, revision, status, until, agent, changed, who, definition) \
@@ -66,7 +66,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Notes the sign of a task that is paused for long, or whose long pause is over, once.
+    /// Adds the sign that a task has been paused for long, or that such a pause is over, and records that the sign was written.
     pub(super) fn tell_pause(&mut self, task: &TaskRow, is_over: bool) -> Result<()> {
         let sql = "UPDATE batch_task SET pause_told = pause_told + 1 WHERE name = ?1";
         self.connection.prepare_cached(sql)?.execute([&task.name])?;
@@ -74,7 +74,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Takes what an agent tells of its tasks, if the event is of that kind.
+    /// Stores an event about batch tasks: a changed task, how far an agent has decided, or due times without a run. Ignores other events.
     pub(super) fn gather_batch(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::BatchTaskChanged(changed) => self.told_of_task(changed),
@@ -120,7 +120,7 @@ impl Transaction<'_> {
         self.connection.prepare_cached(sql)?.execute(params![of.task, kept_from]).map(drop)
     }
 
-    /// Writes the run that a process is, if it is one.
+    /// Writes the row of a run and deletes runs of its task that are too old. Does nothing if the process is not a run.
     pub(super) fn settle_run(&self, process: &Process) -> Result<()> {
         let Some(run) = run_of(process) else { return Ok(()) };
         self.settle_ping(&run)?;

@@ -1,4 +1,4 @@
-//! What a transaction tells the stream.
+//! Changes of a transaction, as the stream sends them.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use crate::ids::{self, code};
 use crate::roots::{RootRow, RootWords};
 use crate::row::{Known, Plain};
 
-/// Of at most so many processes whose worker was lost, found or went offline the stream tells one by one. Of the rest it names the
-/// trees: a message about a worker with a root and without a process means that more of the tree changed than is told.
+/// Maximum number of processes with a message of their own when their workers are lost, found or go offline. For the other processes there
+/// is one message per tree and worker, with a root and without a process: it means that more processes of the tree have changed.
 const MAX_LEFT: usize = 1_000;
 
-/// No index.
+/// Marks a missing index.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// A change: an event, and what it made known, by index.
+/// One change: an event and the models that it affects, as indexes into [`Happened`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    /// [`NONE`] if the server made the event itself.
+    /// [`NONE`] for an event made by the server.
     pub batch: u32,
     pub event: u32,
     pub root: u32,
@@ -34,7 +34,7 @@ pub(super) struct Line {
     pub worker: u32,
 }
 
-/// All that the changes of a transaction tell of.
+/// Data for all messages of a transaction. Implements [`Tell`], so that a message is built only when it is read.
 pub(super) struct Happened {
     pub(super) batches: Vec<Arc<Packed>>,
     pub(super) own: Vec<(WorkerId, Event)>,
@@ -46,7 +46,7 @@ pub(super) struct Happened {
     bytes: usize,
 }
 
-/// A root, and what its keys stand for.
+/// A root with the texts of its keys.
 pub(super) struct Shown {
     pub(super) row: RootRow,
     words: RootWords,
@@ -54,8 +54,8 @@ pub(super) struct Shown {
 }
 
 impl Transaction<'_> {
-    /// One change per event, then one per process that a worker's change of status touched. All read models are as after the
-    /// transaction.
+    /// Returns one change per event, followed by one change per process that is affected by a worker's change of status. All models show
+    /// the state after the transaction.
     pub(super) fn tell(&mut self, mut entries: Vec<Entry>) -> Result<Happened> {
         self.find_orphans(&mut entries)?;
         let mut lines = std::mem::take(&mut self.lines);
@@ -74,7 +74,8 @@ impl Transaction<'_> {
                 None => continue,
             };
             let worker = match ProcessEvent::of(event) {
-                // Whoever shows workers learns of one that never announced itself.
+                // Includes a worker that was created by this transaction, so that lists of workers show it even if it never announces
+                // itself.
                 Some(about) => Some(about.worker.map_or(batch_worker, |worker| worker.id)).filter(|worker| self.workers.is_new(*worker)),
                 None => Some(about_worker(event, batch_worker).0),
             };
@@ -99,7 +100,7 @@ impl Transaction<'_> {
                 row,
             });
         }
-        // What is shown of a process was made of its facts, which nobody asks for any more.
+        // The views of these processes are complete, so the facts are dropped to save memory.
         for entry in entries.iter_mut().filter(|entry| matches!(entry.known, Known::Full(_))) {
             entry.known = Known::Plain(Plain::default());
         }
@@ -117,7 +118,7 @@ impl Transaction<'_> {
         Ok(told)
     }
 
-    /// The event of a line, unless it is packed.
+    /// Returns the event of a line, or `None` for a packed event.
     fn event(&self, line: Line) -> Option<&Event> {
         if line.batch == NONE {
             return Some(&self.own[line.event as usize].1);
@@ -128,7 +129,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The processes that no event named.
+    /// Adds lines for processes whose worker changed its status and that no event of the transaction names.
     fn left(&self, entries: &[Entry], lines: &mut Vec<Line>, workers: &mut Workers) {
         let mut trees = HashSet::new();
         let mut told = 0;
@@ -156,8 +157,8 @@ impl Transaction<'_> {
         lines.iter().rev().find(is_about).copied()
     }
 
-    /// Marks what has no known parent, as far as one process and its parent can tell. When the parent comes, its own change says so,
-    /// and not those of its children once more.
+    /// Marks processes without a known parent. Only the process and its parent are examined: when a parent arrives later, the transaction
+    /// sends the change of the parent but no changes of its children.
     fn find_orphans(&self, entries: &mut [Entry]) -> Result<()> {
         let mut known: HashMap<(u32, ProcessId), bool> = HashMap::new();
         let mut statement = self.connection.prepare_cached("SELECT 1 FROM process WHERE root = ?1 AND id = ?2")?;
@@ -195,7 +196,7 @@ impl Transaction<'_> {
         self.find(entries, number, root, id).is_some_and(|index| entries[index].is_there)
     }
 
-    /// The entry of a process, if the transaction knows it.
+    /// Returns the index of a process in `entries`, if the transaction has it.
     pub(super) fn find(&self, entries: &[Entry], number: i64, root: u32, id: ProcessId) -> Option<usize> {
         let key = |entry: &Entry| (self.roots.entries[entry.root as usize].row.number, entry.id);
         let index = entries.binary_search_by_key(&(number, id), key).ok()?;
@@ -203,7 +204,7 @@ impl Transaction<'_> {
     }
 }
 
-/// The workers that are told of, each once.
+/// The workers to include in messages, each once.
 struct Workers {
     indices: HashMap<WorkerId, u32>,
     shown: Vec<Worker>,
@@ -223,7 +224,7 @@ impl Workers {
 }
 
 impl Happened {
-    /// About how many bytes it holds.
+    /// Returns the approximate size in bytes.
     fn size(&self) -> usize {
         let views = self.entries.iter().filter_map(|entry| entry.view.as_deref());
         let errors = self.roots.iter().filter_map(|root| root.words.error.as_ref());
@@ -277,7 +278,7 @@ impl Tell for Happened {
     fn root_id(&self, index: usize) -> Option<RootId> {
         let line = self.lines[index];
         match self.batches.get(line.batch as usize).map(|batch| &batch.events[line.event as usize]) {
-            // A process that a worker left: the event is the worker's.
+            // A line for a process affected by its worker's change of status has an event about the worker, which names no tree.
             Some(PackedEvent::Other(event)) => match &**event {
                 Event::Unplaced(_) => self.roots.get(line.root as usize).map(|root| root.row.id),
                 event => event.root_id(),

@@ -1,7 +1,8 @@
-//! Pinning trees, and dropping them: at once for whoever reads, their rows little by little.
+//! Pins and drops trees, and changes the settings of the write-ahead log.
 //!
-//! A dropped root's own row goes first, in one transaction with all counts that it was part of. What is left of the tree is found by
-//! its number in `leaving`, and goes in steps that no batch has to wait for long. Its roll-ups stay.
+//! Dropping a tree deletes its row of `root` and updates all counts that include it, in one transaction; from then on no query finds the
+//! tree. Its number is added to `leaving`, and its other rows are deleted in later transactions, which are kept short so that batches do
+//! not wait long. Its roll-ups are kept.
 
 use foldhash::HashSet;
 use monitor_store::{Changes, RootKey};
@@ -21,22 +22,22 @@ use crate::row::{COLUMNS, Known, ProcessRow};
 use crate::unused::Unused;
 use crate::{links, native};
 
-/// Most pages of the log between two checkpoints while the disk has little room.
+/// Maximum number of write-ahead log pages between two checkpoints while the disk is nearly full.
 const SPARING_PAGES: i64 = 64;
-/// Size to which a larger log is cut then.
+/// Maximum size of the write-ahead log after a checkpoint while the disk is nearly full, in bytes.
 const SPARING_BYTES: i64 = 1 << 20;
-/// Pages of the log between two checkpoints on the smallest disk.
+/// Minimum number of log pages between two checkpoints.
 const LEAST_PAGES: i64 = 16;
-/// The next tree that is to go.
+/// Next tree with rows to delete.
 pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root LIMIT 1";
-/// Events of the server's own are nobody's.
+/// Worker id of events that the server makes itself.
 const NOBODY: u128 = 1;
-/// Tables whose rows of a tree are of no other account, and by what those are ordered.
+/// Tables whose rows need no bookkeeping when a tree is deleted, with the columns that identify a row within the tree.
 const PLAIN: [(&str, &str); 5] =
     [("failed", "ended, id"), ("overdue", "id"), ("log", "process, time, worker, number"), ("log_kept", "process"), ("queue_task", "id")];
 
 impl RootRow {
-    /// Something of the tree runs or waits to run.
+    /// True if a process of the tree is running or pending, or the process shown as its root waits for the next attempt.
     pub(in super::super) fn is_running(&self) -> bool {
         let open = self.counts[code::RUNNING as usize] + self.counts[code::PENDING as usize];
         open > 0 || (self.process.is_some() && matches!(self.state, code::RUNNING | code::PENDING | code::RETRYING))
@@ -44,7 +45,7 @@ impl RootRow {
 }
 
 impl Writer {
-    /// Pins or unpins a tree; none if there is no such tree.
+    /// Pins or unpins a tree. Returns `None` if the tree does not exist.
     pub(in super::super) fn pin(&mut self, key: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>> {
         let Some(row) = find_row(&self.connection, key)? else { return Ok(None) };
         if row.is_pinned == is_pinned {
@@ -62,7 +63,7 @@ impl Writer {
         Ok(Some(changes?))
     }
 
-    /// Drops those of these trees that may be dropped.
+    /// Drops the trees that are not pinned and, unless `drop.may_run` is set, have no running processes.
     pub(in super::super) fn drop_roots(&mut self, drop: &DropTrees<'_>, now_us: u64) -> Result<(Dropped, Changes)> {
         let (mut dropped, mut processes) = (Vec::new(), 0);
         let changes = self.transaction(now_us, |transaction| {
@@ -85,7 +86,7 @@ impl Writer {
         Ok((Dropped { trees: dropped.len(), processes }, changes))
     }
 
-    /// Deletes up to about so many rows of trees that are dropped.
+    /// Deletes approximately `rows` rows of dropped trees.
     pub(in super::super) fn sweep(&mut self, rows: usize) -> Result<Swept> {
         if self.connection.prepare_cached(NEXT)?.query_row([], |_| Ok(())).optional()?.is_none() {
             return Ok(Swept::default());
@@ -124,13 +125,13 @@ impl Writer {
         Unused::begin(&self.connection)
     }
 
-    /// Deletes some of what is unused; whether there is more.
+    /// Deletes some unused texts, origins and workers. Returns true if more remain.
     pub(in super::super) fn drop_unused(&mut self, unused: &mut Unused, heard_before_us: u64) -> Result<bool> {
         let mut is_more = false;
         self.transaction(0, |transaction| {
             let connection = transaction.connection;
             let mut gone = Vec::new();
-            // Without the writer's word nothing is known to be unused.
+            // Without the noted keys it is unknown which texts are in use again.
             if let Some(touched) = transaction.dictionary.touched() {
                 is_more = unused.drop_some(connection, touched, |worker| {
                     gone.extend(delete_worker(connection, worker, heard_before_us)?);
@@ -142,7 +143,7 @@ impl Writer {
             }
             Ok(())
         })?;
-        // The search goes on until all is judged.
+        // The dictionary notes keys until the whole search is finished.
         if is_more {
             self.dictionary.forget();
         } else {
@@ -156,14 +157,14 @@ impl Writer {
         retention::shrink(&self.connection, &mut self.is_shrinking, self.is_sparing)
     }
 
-    /// Keeps the log short from now on and gives back at once what is freed, or no longer.
+    /// Sets whether the disk is nearly full. If it is, the write-ahead log is kept small and truncated at once.
     pub(in super::super) fn spare(&mut self, is_sparing: bool) -> Result<()> {
         self.is_sparing = is_sparing;
         self.limit_log()?;
         if is_sparing { self.cut_log() } else { Ok(()) }
     }
 
-    /// Sets the size at which the log is written back, and the size to which it is cut after it was larger.
+    /// Sets the size of the write-ahead log at which a checkpoint starts, and its maximum size afterwards.
     pub(super) fn limit_log(&self) -> Result<()> {
         let page: i64 = self.connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
         let pages = (self.log_bytes / page).max(LEAST_PAGES);
@@ -172,23 +173,23 @@ impl Writer {
         self.connection.query_row(&format!("PRAGMA journal_size_limit={bytes}"), [], |_| Ok(()))
     }
 
-    /// Size of the database, with what is only in its log so far.
+    /// Returns the size of the database in bytes, including pages that are only in the write-ahead log.
     pub(in super::super) fn size_bytes(&self) -> Result<u64> {
         let (page, pages, _) = retention::pages(&self.connection)?;
         Ok((page * pages) as u64)
     }
 
-    /// Writes the log back into the file and cuts it, unless a reader holds that up.
+    /// Runs a checkpoint and truncates the write-ahead log, unless a reader prevents it.
     pub(in super::super) fn cut_log(&mut self) -> Result<()> {
         retention::cut_log(&self.connection).map(drop)
     }
 
-    /// Number of the newest change that is committed.
+    /// Returns the number of the latest committed change.
     pub(in super::super) fn seq(&self) -> u64 {
         self.counter.seq
     }
 
-    /// Leaves the log as it is when it is closed.
+    /// Disables the checkpoint when the connection is closed.
     pub(in super::super) fn leave_log(&self) {
         let left = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         if let Err(error) = left {
@@ -196,14 +197,15 @@ impl Writer {
         }
     }
 
-    /// Writes something that changes nothing.
+    /// Tests whether the database is writable, with an update that changes no value.
     pub(in super::super) fn try_to_write(&mut self) -> Result<()> {
         self.connection.execute("UPDATE counter SET seq = seq", []).map(drop)
     }
 }
 
-/// Deletes a worker that is gone, or never promised to be heard of, and was last heard of before that time, unless something is its own
-/// or a tree that is there misses what it dropped; its state if so.
+/// Deletes a worker that is offline, lost or not watched for silence, and that was last seen before `heard_before_us`. Keeps it if it has
+/// processes, origins, unknown events or waiting events, or if an existing tree lacks events that it dropped. Returns its state if it was
+/// deleted.
 fn delete_worker(connection: &Connection, key: i64, heard_before_us: u64) -> Result<Option<i64>> {
     let sql = "DELETE FROM worker WHERE key = ?1 AND (state <> 0 OR due IS NULL) AND last_seen < ?2 AND open = 0 \
                AND NOT EXISTS (SELECT 1 FROM origin WHERE worker = ?1) AND NOT EXISTS (SELECT 1 FROM unknown WHERE worker = ?1) \
@@ -220,7 +222,7 @@ fn delete_worker(connection: &Connection, key: i64, heard_before_us: u64) -> Res
 }
 
 impl Transaction<'_> {
-    /// Takes an event that the server makes itself, about a tree of the transaction or none.
+    /// Adds an event of a type that the wire crate does not define. `root` is the index of a root of the transaction, or [`NONE`].
     fn push_own(&mut self, event_type: &str, root: u32, fields: serde_json::Value) {
         let serde_json::Value::Object(mut fields) = fields else { unreachable!("events are objects") };
         fields.insert("type".to_owned(), event_type.into());
@@ -228,27 +230,27 @@ impl Transaction<'_> {
         self.push_event(Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields }), root);
     }
 
-    /// Like [`Transaction::push_own`], for an event that the wire has a type for.
+    /// Adds an event made by the server. `root` is the index of a root of the transaction, or [`NONE`].
     pub(super) fn push_event(&mut self, event: Event, root: u32) {
         self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root, entry: NONE, worker: NONE });
         self.own.push((WorkerId::new(NOBODY).expect("not zero"), event));
     }
 
-    /// Takes a tree out of whatever is counted and listed.
+    /// Removes a tree from all lists and counts, and adds it to `leaving`.
     fn leave(&mut self, row: &RootRow) -> Result<()> {
         self.connection.prepare_cached("DELETE FROM root WHERE number = ?1")?.execute([row.number])?;
         self.connection.prepare_cached("INSERT INTO leaving(root) VALUES(?1)")?.execute([row.number])?;
         self.connection.prepare_cached("DELETE FROM wide WHERE root = ?1")?.execute([row.number])?;
         self.cache.forget(row.id);
         self.count_root(row.name, row.state, -1);
-        // Those in a state unknown here are counted one by one, when they go.
+        // Processes in other states (retrying, or unknown to this build) are subtracted when their rows are deleted.
         for code in 0..KNOWN_STATES {
             self.roots.states[code] -= row.counts[code] as i64;
         }
         Ok(())
     }
 
-    /// Deletes some of a tree's rows: true if nothing is left of it, and how many processes went.
+    /// Deletes up to `rest` rows of a tree. Returns true if none remain, and the number of deleted processes.
     fn sweep_tree(&mut self, number: i64, rest: &mut usize) -> Result<(bool, usize)> {
         let rows = self.first_rows(number, *rest)?;
         let processes = rows.len();
@@ -270,7 +272,7 @@ impl Transaction<'_> {
         let is_gone = *rest > 0;
         if is_gone {
             self.connection.prepare_cached("DELETE FROM leaving WHERE root = ?1")?.execute([number])?;
-            // An empty tree is work, too.
+            // Counts as a row, so that a transaction does not handle an unlimited number of empty trees.
             *rest -= 1;
         }
         Ok((is_gone, processes))
@@ -282,7 +284,7 @@ impl Transaction<'_> {
         statement.query_map([number, limit as i64], |row| ProcessRow::read(row, 0))?.collect()
     }
 
-    /// Takes processes out of the tables of those that are open, of a rare kind or of another system.
+    /// Removes processes from the side tables for open, overdue and linked processes, rare kinds and ids of other systems.
     fn let_go(&mut self, number: i64, rows: &[ProcessRow]) -> Result<()> {
         let mut kinds = HashSet::default();
         for row in rows {

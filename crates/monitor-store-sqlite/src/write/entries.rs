@@ -1,4 +1,4 @@
-//! The processes that a transaction is about.
+//! Processes of a transaction, with the facts folded from their events.
 
 use monitor_state::{ProcessEvent, WorkerStatus};
 use monitor_store::packed::PackedEvent;
@@ -12,10 +12,10 @@ use super::{Gathered, Transaction};
 use crate::expected::Outlook;
 use crate::row::{End, Known, Plain, Start};
 
-/// An event about a process, or with [`NONE`] as its line the process alone.
+/// Assigns an event to a process. An item with the line [`NONE`] only adds the process to the transaction.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    /// Number of the root, by which rows are ordered.
+    /// Root number, the first sort key.
     pub number: i64,
     pub id: ProcessId,
     /// Index of the root in the transaction.
@@ -29,43 +29,43 @@ pub(super) struct Item {
 pub(super) struct Entry {
     pub root: u32,
     pub id: ProcessId,
-    /// As it stands after the transaction.
+    /// Facts after the transaction.
     pub known: Known,
-    /// An event said something of it.
+    /// True if an event of the transaction reports on its state.
     pub is_told_of: bool,
-    /// Nothing is kept of it, for its tree is full.
+    /// True if the process is not stored because its tree is full.
     pub is_refused: bool,
-    /// Whose change of status touches it, if none of its own events does.
+    /// Worker whose change of status affects the process.
     pub left_by: Option<WorkerId>,
-    /// It is there: something is known of it.
+    /// True if the process is stored.
     pub is_there: bool,
-    /// It is another than before the transaction.
+    /// True if its row was written in this transaction.
     pub is_written: bool,
     pub is_orphan: bool,
-    /// Of the worker that runs it, if it is plain.
+    /// Status of its worker, for an open plain process.
     pub status: WorkerStatus,
-    /// As it is shown, if it is not plain.
+    /// View of a process that is not plain.
     pub view: Option<Box<Process>>,
-    /// What is said of it, if it runs and there is something to say.
+    /// Expected duration and overdue mark, for a running process that has at least one of them.
     pub outlook: Option<Box<Outlook>>,
 }
 
-/// What counts hold of a process from before the transaction.
+/// State of a process before the transaction. Counts, lists and sums are updated by the difference.
 #[derive(Default)]
 pub(super) struct Before {
     pub state: i64,
-    /// Its start was known: before that, an end is a sign of nothing.
+    /// True if the start was known. A process without a known start has no sign yet.
     pub is_defined: bool,
     pub open_at: Vec<WorkerId>,
     pub finished: Option<Finished>,
     pub failure: Option<Failure>,
-    /// What it counted.
+    /// Counts of a fold.
     pub fold: Option<Fold>,
     pub side_rows: SideRows,
 }
 
 impl Entry {
-    /// When it began, as far as is known.
+    /// Returns the start time, as far as it is known.
     pub(super) fn at_us(&self) -> u64 {
         match &self.known {
             Known::Plain(plain) => plain.at_us(),
@@ -73,7 +73,7 @@ impl Entry {
         }
     }
 
-    /// Whether it may be the root's own process.
+    /// True if the process can be the root's own process: its start is known and it has no parent.
     pub(super) fn is_top(&self) -> bool {
         match &self.known {
             Known::Plain(plain) => plain.start.is_some_and(|start| start.parent_id.is_none()),
@@ -81,7 +81,7 @@ impl Entry {
         }
     }
 
-    /// Its parent as it was told.
+    /// Returns the reported parent.
     pub(super) fn parent_id(&self) -> Option<ProcessId> {
         match &self.known {
             Known::Plain(plain) => plain.start.and_then(|start| start.parent_id),
@@ -91,7 +91,7 @@ impl Entry {
 }
 
 impl Transaction<'_> {
-    /// Folds the events of each process; in the order of their keys.
+    /// Folds the events of each process. Returns the processes in the order of root number and id.
     pub(super) fn fold(&mut self) -> Vec<Entry> {
         let mut items = std::mem::take(&mut self.items);
         items.sort_unstable_by_key(|item| (item.number, item.id, item.line));
@@ -125,7 +125,7 @@ impl Transaction<'_> {
     fn apply(&self, entry: &mut Entry, line: u32) {
         let line = self.lines[line as usize];
         if line.batch == NONE {
-            // What the server says of a process changes nothing of it.
+            // Events made by the server contain no facts about processes.
             return;
         }
         let gathered = &self.batches[line.batch as usize];
@@ -148,7 +148,7 @@ impl Transaction<'_> {
         self.merge(&mut entry.known, &Known::Plain(said));
     }
 
-    /// Takes what else is known of a process.
+    /// Merges `other` into the known facts.
     pub(super) fn merge(&self, known: &mut Known, other: &Known) {
         if let (Known::Plain(plain), Known::Plain(other)) = (&mut *known, other)
             && plain.merge(other)
@@ -169,13 +169,13 @@ impl Transaction<'_> {
         }
     }
 
-    /// All facts of a plain process.
+    /// Converts a plain process to full facts.
     pub(super) fn facts(&self, plain: &Plain) -> monitor_state::ProcessFacts {
         if plain.is_nothing() { monitor_state::ProcessFacts::default() } else { plain.facts(&self.words.of(plain)) }
     }
 }
 
-/// What a packed event says.
+/// Converts a packed event to a plain process.
 fn plain(gathered: &Gathered, index: u32, number: u64) -> Plain {
     let worker = gathered.worker_key;
     match &gathered.packed.events[index as usize] {

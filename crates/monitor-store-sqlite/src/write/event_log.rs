@@ -1,4 +1,4 @@
-//! Writing the log of events, in the transaction that stores them, and trimming it.
+//! Appends to the log of events, in the transaction that stores the events, and trims it.
 
 use std::borrow::Cow;
 
@@ -12,27 +12,27 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::changes::{Happened, Line, NONE};
 use super::{Transaction, Writer};
 
-/// The oldest piece: its first event, when it was written, and how many bytes it has.
+/// Oldest piece: number of its first event, time of writing, and size in bytes.
 pub(in super::super) const FIRST: &str = "SELECT first, time, length(piece) FROM event_log ORDER BY first LIMIT 1";
-/// What a row counts for besides its piece.
+/// Size added to each piece for the rest of its row, in bytes.
 const ROW_BYTES: i64 = 32;
-/// A transaction trims so many times the bytes that it writes, so that a log which is too large becomes smaller.
+/// Ratio of trimmed to written bytes per transaction, so that a log above its limit shrinks.
 const TRIMMED_PER_WRITTEN: i64 = 2;
-/// So many bytes are trimmed in a step beside ingest.
+/// Maximum number of bytes trimmed in a housekeeping step.
 const STEP_BYTES: i64 = 8 << 20;
-/// And so many pieces.
+/// Maximum number of pieces trimmed in a housekeeping step.
 const STEP_PIECES: usize = 500;
-/// On a disk that has little room, only one in so many of the bytes of the log are kept.
+/// Divisor of the size limit while the disk is nearly full.
 const SPARING_PART: u64 = 16;
 
-/// Largest size of the log, in bytes.
+/// Returns the maximum size of the log of events, in bytes.
 fn most_bytes(keep: KeepEvents, is_sparing: bool) -> i64 {
     let bytes = if is_sparing { keep.bytes / SPARING_PART } else { keep.bytes };
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 impl Transaction<'_> {
-    /// Appends what the transaction tells to the log of events, and trims what is too much.
+    /// Appends the changes of the transaction to the log of events, and trims the log to its maximum size.
     pub(super) fn log_events(&mut self, told: &Happened) -> Result<()> {
         let (keep, is_sparing) = self.keep_events;
         if told.lines.is_empty() || keep.bytes == 0 {
@@ -50,7 +50,7 @@ impl Transaction<'_> {
 }
 
 impl Happened {
-    /// A piece of the log of events that tells the same.
+    /// Encodes the changes as a piece of the log of events.
     fn piece(&self) -> Vec<u8> {
         let mut runs: Vec<Run> = Vec::new();
         let mut last = Line { batch: NONE, event: NONE, root: NONE, entry: NONE, worker: NONE };
@@ -72,7 +72,8 @@ impl Happened {
         write(batches.iter().map(|batch| &**batch), &own, &runs)
     }
 
-    /// An event of the server's own, or one of a worker's that is told once more for a process which that left.
+    /// True if the line needs a run of its own with ids of its models: an event made by the server, an event about a worker that is
+    /// repeated for a process or tree, or an event whose tree was found by the transaction.
     fn is_alone(&self, line: Line) -> bool {
         let Some(batch) = self.batches.get(line.batch as usize) else { return true };
         match &batch.events[line.event as usize] {
@@ -93,14 +94,15 @@ impl Happened {
     }
 }
 
-/// How much is trimmed at once.
+/// Maximum amount of trimming.
 #[derive(Clone, Copy)]
 struct Enough {
     bytes: i64,
     pieces: usize,
 }
 
-/// Deletes the oldest pieces while the log has more bytes than it may, or they were written before a time. True if there are more.
+/// Deletes the oldest pieces while the log exceeds `most_bytes` or its oldest piece was written before `before_us`. Returns true if it
+/// stopped at `enough` with more to delete.
 fn trim(connection: &Connection, logged: &mut i64, (most_bytes, before_us): (i64, i64), enough: Enough) -> Result<bool> {
     let (mut bytes, mut pieces) = (0, 0);
     loop {
@@ -123,7 +125,8 @@ fn trim(connection: &Connection, logged: &mut i64, (most_bytes, before_us): (i64
     }
 }
 
-/// Moves a cursor in the transaction of what was done. False, and nothing is changed, if it isn't where it is said to be.
+/// Moves a cursor in the caller's transaction. Returns false and changes nothing if the cursor is not at `from`. With `from` of `None` the
+/// cursor must not exist.
 pub(in super::super) fn move_cursor(connection: &Connection, name: &str, from: Option<u64>, to: u64) -> Result<bool> {
     let to = i64::try_from(to).unwrap_or(i64::MAX);
     let moved = match from {
@@ -137,18 +140,18 @@ pub(in super::super) fn move_cursor(connection: &Connection, name: &str, from: O
 }
 
 impl Writer {
-    /// Keeps so much of the log of events from now on.
+    /// Sets the limits of the log of events.
     pub(in super::super) fn keep_events(&mut self, keep: KeepEvents) {
         self.keep_events = keep;
     }
 
-    /// Trims some of the log of events; true if there is more to trim.
+    /// Trims the log of events, up to a limit. Returns true if more remains to trim.
     pub(in super::super) fn trim_events(&mut self, now_us: u64) -> Result<bool> {
         let keep = self.keep_events;
         let before_us = now_us.saturating_sub(u64::try_from(keep.age.as_micros()).unwrap_or(u64::MAX)).min(i64::MAX as u64) as i64;
         let most_bytes = most_bytes(keep, self.is_sparing);
         let oldest: Option<i64> = self.connection.prepare_cached(FIRST)?.query_row([], |row| row.get(1)).optional()?;
-        // Mostly nothing is due, and then nothing is written.
+        // Usually nothing is due, and no transaction is needed.
         if oldest.is_none_or(|oldest| oldest >= before_us) && self.is_trusted && self.counter.logged <= most_bytes {
             return Ok(false);
         }
@@ -161,7 +164,7 @@ impl Writer {
         Ok(is_more)
     }
 
-    /// As [`move_cursor`], in a transaction of its own.
+    /// Calls [`move_cursor`] in a transaction of its own.
     pub(in super::super) fn move_cursor(&mut self, name: &str, from: Option<u64>, to: u64) -> Result<bool> {
         move_cursor(&self.connection, name, from, to)
     }

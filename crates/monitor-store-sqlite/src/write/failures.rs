@@ -1,4 +1,4 @@
-//! Sums of failures by hour, day and span of days, with an example of each: what the most frequent errors are read from.
+//! Sums of failures by hour, day and 32 days, each with an example. The list of the most frequent errors is read from them.
 
 use foldhash::HashMap;
 use rusqlite::{Connection, Result, params};
@@ -9,17 +9,17 @@ use super::rollups::{Finished, LEVELS, MINUTE_US};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failure {
     pub finished: Finished,
-    /// Keys of its error's message and of that one's shape.
+    /// Keys of the error's message and of the message's shape.
     pub message: i64,
     pub shape: i64,
-    /// Number of its root, and its own key.
+    /// Root number and process key.
     pub place: (i64, i64),
 }
 
-/// What a transaction changes.
+/// Changes by a transaction.
 #[derive(Default)]
 pub(super) struct Failures {
-    /// By hour, shape and name.
+    /// By hour, shape and name key.
     changed: HashMap<(u64, i64, i64), Change>,
 }
 
@@ -27,14 +27,14 @@ pub(super) struct Failures {
 struct Change {
     count: i64,
     newest: Option<Failure>,
-    /// When the first of them ended.
+    /// End of the earliest added failure; 0 if none was added.
     first_us: u64,
-    /// Those that did not fail after all: number of the root, and key.
+    /// Processes whose failure was corrected: root number and process key.
     gone: Vec<(i64, i64)>,
 }
 
 impl Failures {
-    /// A process failed, or failed otherwise than was known before.
+    /// Records that a process has failed, that its failure has changed, or that it did not fail after all.
     pub(super) fn change(&mut self, before: Option<Failure>, after: Option<Failure>) {
         if before == after {
             return;
@@ -63,7 +63,7 @@ impl Failures {
         )?;
         let mut subtract =
             connection.prepare_cached("UPDATE failure SET count = count + ?5 WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4")?;
-        // Whatever comes is a better example than what did not fail.
+        // Removes the process as the example, so that any added failure replaces it.
         let mut forget = connection.prepare_cached(
             "UPDATE failure SET root = 0, last = ?5 WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4 AND root = ?6 AND id = ?7",
         )?;

@@ -1,4 +1,4 @@
-//! Heartbeats: changes that somebody asks for, and pings that came or did not.
+//! Heartbeats: changes requested by users, and pings that were received or missed.
 
 use monitor_store::heartbeat::{Edited, ping_of};
 use monitor_store::signs::of_removed_heartbeat;
@@ -11,7 +11,7 @@ use super::{Transaction, Writer};
 use crate::heartbeat::{HEARTBEAT, row};
 
 impl Writer {
-    /// Changes a heartbeat; false if there is one already, or there is none.
+    /// Adds, changes or deletes a heartbeat. Returns false if a heartbeat to add exists already, or one to change does not exist.
     pub(in super::super) fn change_heartbeat(&mut self, edit: HeartbeatEdit, now_us: u64) -> Result<(bool, Changes)> {
         let mut is_done = false;
         let told = self.transaction(now_us, |transaction| {
@@ -31,7 +31,7 @@ impl Writer {
         Ok((is_done, told))
     }
 
-    /// Tells of pings that did not come.
+    /// Stores the events of missed pings.
     pub(in super::super) fn miss_pings(&mut self, missed: &[MissedPing], now_us: u64) -> Result<Changes> {
         self.transaction(now_us, |transaction| {
             for ping in missed {
@@ -71,7 +71,7 @@ impl Transaction<'_> {
         self.connection.prepare_cached(sql)?.execute(values).map(drop)
     }
 
-    /// Notes the last ping of a heartbeat, if the run is one of its own.
+    /// Stores the time of a heartbeat's last ping, if the run is a ping.
     pub(super) fn settle_ping(&self, run: &BatchRun) -> Result<()> {
         let Some((name, seen_us)) = ping_of(run) else { return Ok(()) };
         let sql = "UPDATE heartbeat SET seen = max(coalesce(seen, 0), ?2) WHERE name = ?1 AND created <= ?2";

@@ -1,23 +1,23 @@
-//! Rows that are surely new, many by one statement: half of what a statement costs is its beginning and its end.
+//! Inserts new rows with one statement per [`ROWS`] rows. Starting and ending a statement is half of its cost.
 
 use rusqlite::{CachedStatement, Connection, Result, Statement};
 
-/// So many rows have a statement; twice as many gain nothing more.
+/// Number of rows per statement. Twice as many are no faster.
 const ROWS: usize = 16;
 
 /// A row of a table.
 pub(super) trait NewRow {
-    /// Writes one row; its parameters are numbered.
+    /// SQL statement that inserts one row. Its parameters are numbered.
     const INSERT: &'static str;
-    /// [`insert_many`] of it.
+    /// Returns the result of [`insert_many`] for [`Self::INSERT`].
     fn insert_many() -> &'static str;
-    /// How many parameters of [`Self::INSERT`] it needs; those behind them are null.
+    /// Number of parameters of [`Self::INSERT`] to bind; the rest are null.
     fn needs(&self) -> usize;
-    /// Binds the first `count` parameters of [`Self::INSERT`], those after `before` here.
+    /// Binds the first `count` parameters of [`Self::INSERT`] to the parameters after `before`.
     fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize) -> Result<()>;
 }
 
-/// The statement that writes as many rows as one takes.
+/// Returns the statement that inserts [`ROWS`] rows.
 pub(super) fn insert_many(insert: &str) -> String {
     let (head, values) = insert.split_once("VALUES").expect("it has values");
     let columns = values.matches('?').count();
@@ -25,17 +25,18 @@ pub(super) fn insert_many(insert: &str) -> String {
         let parameters: Vec<_> = (1..=columns).map(|column| format!("?{}", row * columns + column)).collect();
         format!("({})", parameters.join(", "))
     };
-    // A failure ends the transaction: so no page need be copied before the statement changes it.
+    // `OR FAIL` spares SQLite the statement journal, with a copy of each changed page. The caller rolls back the transaction after an
+    // error.
     let table = head.split_once("INTO").expect("it has a table").1;
     format!("INSERT OR FAIL INTO{table}VALUES {}", (0..ROWS).map(row).collect::<Vec<_>>().join(", "))
 }
 
-/// Writes rows in the order in which it gets them.
+/// Inserts rows into a table in the given order.
 pub(super) struct Inserts<'a, R> {
     many: CachedStatement<'a>,
     one: CachedStatement<'a>,
     rows: Vec<R>,
-    /// How many parameters of each row are bound since the last time: what is bound stays so.
+    /// Number of parameters bound for each row by the previous execution. SQLite keeps them, so the next execution must overwrite as many.
     bound: [usize; ROWS],
 }
 
@@ -49,7 +50,7 @@ impl<'a, R: NewRow> Inserts<'a, R> {
         })
     }
 
-    /// Writes a row that is not there, now or with one of the next.
+    /// Adds a row that the table does not contain. It is written by this call or a later one.
     pub(super) fn add(&mut self, row: R) -> Result<()> {
         self.rows.push(row);
         if self.rows.len() < ROWS {
@@ -65,7 +66,7 @@ impl<'a, R: NewRow> Inserts<'a, R> {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     pub(super) fn finish(mut self) -> Result<()> {
         let columns = self.one.parameter_count();
         for row in self.rows.drain(..) {

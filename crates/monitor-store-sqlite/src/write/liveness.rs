@@ -1,4 +1,4 @@
-//! Workers that are heard of, that are silent, and that are lost.
+//! Workers that report, that are silent, and that are lost.
 
 use monitor_wire::{Event, WorkerChanged, WorkerId, WorkerOffline};
 use rusqlite::Result;
@@ -7,7 +7,7 @@ use super::Transaction;
 use super::changes::{Line, NONE};
 
 impl Transaction<'_> {
-    /// A worker reports: if it was lost or idle it is found.
+    /// Updates the last time a worker reported. Marks a worker that was lost or idle as found.
     pub(super) fn hear_of(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
         worker.hear(now_us);
@@ -19,7 +19,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// A worker has said nothing for long: it is lost, or idle if it never announced itself and has nothing open.
+    /// Marks a silent worker as lost. A worker that never announced itself becomes offline instead, if it has no open processes.
     pub(super) fn give_up(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
         let spared_us = self.spared_us(id, now_us)?;
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
@@ -36,7 +36,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Until when a worker's silence says nothing of it, for all who relay what it says were silent themselves; 0 if they were not.
+    /// Returns when the excuse for a relayed worker's silence ends: now if no worker that relays its events is online, otherwise the latest
+    /// time at which an online relay was found again. Returns 0 if there is no excuse.
     fn spared_us(&mut self, id: WorkerId, now_us: u64) -> Result<u64> {
         let relays = self.workers.get(self.connection, &mut self.tallies, id)?.relays();
         let mut found_us = None;
@@ -49,7 +50,7 @@ impl Transaction<'_> {
         Ok(if relays.is_empty() { 0 } else { found_us.unwrap_or(now_us) })
     }
 
-    /// A worker is gone, unless it said so itself.
+    /// Marks a worker as lost, unless it is offline or lost already.
     pub(super) fn lose(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
         if worker.is_online() {
@@ -61,7 +62,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Takes an event that the server makes itself. It has no number, and needs none: nobody repeats it.
+    /// Adds an event about a worker, made by the server. Its number is 0, because no sender repeats it.
     fn push_server_event(&mut self, id: WorkerId, event: Event) {
         self.workers.apply(id, 0, id, &event);
         self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root: NONE, entry: NONE, worker: NONE });

@@ -1,6 +1,6 @@
-//! What processes say, bounded: of each the first lines and the last are kept, and those between are counted.
+//! Log lines of processes. The first and the last lines of each process are kept; the lines between them are only counted.
 //!
-//! First and last by (time, worker, number), so that it doesn't matter in which order lines come.
+//! Lines are sorted by (time, worker, number), so the result does not depend on the order of arrival.
 
 use monitor_state::ProcessEvent;
 use monitor_store::packed::PackedEvent;
@@ -10,34 +10,34 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 use super::Transaction;
 use crate::ids;
 
-/// A line that was gathered.
+/// A gathered line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Line {
-    /// Number of the root, and key of the process.
+    /// Root number and process key.
     of: (i64, i64),
     at: LinePlace,
-    /// Where its event is: batch and index.
+    /// Index of the batch, and of the event in the batch.
     event: (u32, u32),
 }
 
-/// Where a line stands in the log of its process.
+/// Sort key of a line in the log of its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct LinePlace {
     time: i64,
-    /// Key of the batch's worker.
+    /// Worker key of the batch's sender.
     worker: i64,
     number: i64,
 }
 
-/// A row of `log_kept`.
+/// Row of `log_kept`.
 #[derive(Debug, Default)]
 #[allow(clippy::struct_field_names, reason = "named as the table's columns")]
 struct Kept {
     lines: i64,
     missing: i64,
-    /// How many lines there are up to the gap.
+    /// Number of lines before the gap.
     head: i64,
-    /// The last line before the gap and the first one after it.
+    /// Last line before the gap and first line after it.
     gap: Option<(LinePlace, LinePlace)>,
 }
 
@@ -56,13 +56,13 @@ impl Transaction<'_> {
         entry.row.last_us = entry.row.last_us.max(logged.time_us as i64);
         let of = (entry.row.number, ids::process_key(logged.id));
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
-        // Its batch is the one that is being gathered.
+        // Index of the batch that is being gathered, which is added to `batches` afterwards.
         let event = (self.batches.len() as u32, index);
         self.logs.push(Line { of, at: LinePlace { time: logged.time_us as i64, worker, number: number as i64 }, event });
         Ok(())
     }
 
-    /// Writes the lines that were gathered, as far as they are kept.
+    /// Writes the gathered lines that are kept.
     pub(super) fn settle_logs(&mut self) -> Result<()> {
         let mut lines = std::mem::take(&mut self.logs);
         if !self.refused.is_empty() {
@@ -75,7 +75,7 @@ impl Transaction<'_> {
     fn keep_lines(&mut self, lines: &[Line]) -> Result<()> {
         let (of, most) = (lines[0].of, self.logs_kept);
         let mut kept = Kept::read(self.connection, of)?;
-        // What has as many before it and after it in this transaction alone is never kept.
+        // A line with at least `most` lines before and after it in this transaction is not kept.
         let between = if lines.len() > 2 * most { most..lines.len() - most } else { 0..0 };
         kept.missing += between.len() as i64;
         for line in lines[..between.start].iter().chain(&lines[between.end..]) {
@@ -95,7 +95,7 @@ impl Transaction<'_> {
         kept.write(self.connection, of)
     }
 
-    /// Whether it was not there already.
+    /// Inserts a line. Returns true if it was not stored already.
     fn insert_log(&mut self, line: &Line) -> Result<bool> {
         let batch = self.batches[line.event.0 as usize].packed.clone();
         let PackedEvent::Other(event) = &batch.events[line.event.1 as usize] else { return Ok(false) };
@@ -160,7 +160,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Removes what is too much: the earliest lines that don't belong to the head.
+    /// Removes the earliest lines after the head until at most `most` remain there.
     fn trim(&mut self, connection: &Connection, of: (i64, i64), most: i64) -> Result<()> {
         let begin = match self.gap {
             Some((_, first)) => first,
@@ -189,7 +189,7 @@ fn place(row: &Row<'_>) -> Result<LinePlace> {
     Ok(LinePlace { time: row.get(0)?, worker: row.get(1)?, number: row.get(2)? })
 }
 
-/// The line so many lines after `begin`, or after the first one.
+/// Returns the line at `offset` from `begin`, or from the first line.
 fn nth(connection: &Connection, of: (i64, i64), begin: Option<LinePlace>, offset: i64) -> Result<LinePlace> {
     let begin = begin.unwrap_or(LinePlace { time: 0, worker: 0, number: 0 });
     let sql = "SELECT time, worker, number FROM log WHERE root = ?1 AND process = ?2 AND (time, worker, number) >= (?3, ?4, ?5) \
@@ -197,14 +197,14 @@ fn nth(connection: &Connection, of: (i64, i64), begin: Option<LinePlace>, offset
     connection.prepare_cached(sql)?.query_row([of.0, of.1, begin.time, begin.worker, begin.number, offset], place)
 }
 
-/// The line before `end`.
+/// Returns the line before `end`.
 fn before(connection: &Connection, of: (i64, i64), end: LinePlace) -> Result<LinePlace> {
     let sql = "SELECT time, worker, number FROM log WHERE root = ?1 AND process = ?2 AND (time, worker, number) < (?3, ?4, ?5) \
                ORDER BY time DESC, worker DESC, number DESC LIMIT 1";
     connection.prepare_cached(sql)?.query_row([of.0, of.1, end.time, end.worker, end.number], place)
 }
 
-/// Removes the lines from `first` to `last`; how many.
+/// Removes the lines from `first` to `last`. Returns their number.
 fn remove(connection: &Connection, of: (i64, i64), first: LinePlace, last: LinePlace) -> Result<i64> {
     let sql = "DELETE FROM log WHERE root = ?1 AND process = ?2 AND (time, worker, number) BETWEEN (?3, ?4, ?5) AND (?6, ?7, ?8)";
     let places = [of.0, of.1, first.time, first.worker, first.number, last.time, last.worker, last.number];

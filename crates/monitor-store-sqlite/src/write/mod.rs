@@ -1,8 +1,8 @@
-//! The one writer: batches in, one transaction, changes out.
+//! The only writer of the database. It stores several batches in one transaction and returns the changes for the stream.
 //!
-//! A transaction first gathers the events that are new, sorts them by the key of their process, and then settles: what the events of
-//! a process say is folded, merged with what the file says, and every touched process, root, roll-up and worker is written once, in
-//! the order of its key.
+//! A transaction has two phases. Gathering collects the events that are not stored yet and looks up the keys of their texts. Settling sorts
+//! the events by root and process, folds the events of each process, merges the result with the stored row, and writes each affected
+//! process, root, roll-up and worker once, in key order.
 
 pub(super) mod alerts;
 mod batch;
@@ -49,7 +49,7 @@ use super::dictionary::{Dictionary, EndingKeys, MAX_BYTES, hash};
 use super::ids;
 use super::row::Words;
 
-/// What rows of `tally` count.
+/// Values of the column `what` in `tally`.
 pub(super) mod tally {
     pub(in super::super) const ROOTS: i64 = 0;
     pub(in super::super) const PROCESSES: i64 = 1;
@@ -58,11 +58,11 @@ pub(super) mod tally {
     pub(in super::super) const WAITING: i64 = 4;
 }
 
-/// Workers that are lost or idle at ?1, where nothing counts that was before ?2.
+/// Workers that are lost or idle at ?1. Silence before ?2 does not count.
 pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due \
     WHERE due IS NOT NULL AND due <= ?1 AND max(last_seen, ?2) + (due - last_seen) <= ?1 ORDER BY due";
 
-/// The connection that writes, and what it remembers between transactions.
+/// Write connection, with the state that is kept between transactions.
 pub(super) struct Writer {
     connection: Connection,
     dictionary: Dictionary,
@@ -70,28 +70,28 @@ pub(super) struct Writer {
     roots: RootCache,
     rollups: Rollups,
     counter: Counter,
-    /// How many lines of a process's log are kept from its beginning, and as many from its end.
+    /// Number of first log lines kept per process; the same number of last lines is kept.
     logs_kept: usize,
-    /// How many processes are kept of one root.
+    /// Maximum number of processes stored per root.
     most_processes: u64,
-    /// How many events may wait until it is told in which tree their processes are.
+    /// Maximum number of events that wait until another event names the tree of their process.
     most_waiting: i64,
     watch: Watch,
-    /// What is remembered is what the database holds: not so after a transaction that failed.
+    /// True if the cached state matches the database. False during a transaction and after one that failed; the next one reloads the
+    /// caches.
     is_trusted: bool,
-    /// Free pages are being given back.
+    /// True while free pages are being returned to the disk.
     is_shrinking: bool,
-    /// The disk has little room.
+    /// True if the disk is nearly full.
     is_sparing: bool,
-    /// Size of the log at which it is written back into the file.
+    /// Size of the write-ahead log, in bytes, at which a checkpoint starts.
     log_bytes: i64,
     keep_events: KeepEvents,
     names: alerts::WatchedNames,
-    /// Number of the newest sign.
     last_sign: u64,
 }
 
-/// The row of `counter`.
+/// Row of `counter`.
 #[derive(Clone, Copy, Default)]
 struct Counter {
     seq: u64,
@@ -100,11 +100,11 @@ struct Counter {
     longest: i64,
     earliest: i64,
     rolled: i64,
-    /// Bytes of the log of events.
+    /// Size of the log of events, in bytes.
     logged: i64,
 }
 
-/// One transaction.
+/// A write transaction and its intermediate results.
 struct Transaction<'a> {
     connection: &'a Connection,
     dictionary: &'a mut Dictionary,
@@ -112,69 +112,69 @@ struct Transaction<'a> {
     cache: &'a mut RootCache,
     rollups: &'a mut Rollups,
     counter: Counter,
-    /// The server's clock, in Unix microseconds.
+    /// Server clock, in Unix microseconds.
     now_us: u64,
-    /// When what is gathered came; none if it did not.
+    /// Time at which the gathered batches were received. `None` if the transaction stores no batches.
     heard_us: Option<i64>,
     batches: Vec<Gathered>,
-    /// The new events, in their order, and what they make known.
+    /// One line per new event, in order, with the models that the event affects.
     lines: Vec<Line>,
-    /// Events that the server made itself.
+    /// Events made by the server.
     own: Vec<(WorkerId, Event)>,
     items: Vec<Item>,
     logs: Vec<LogLine>,
     logs_kept: usize,
-    /// How much of the log of events is kept, and whether the disk has little room.
+    /// Limits of the log of events, and true if the disk is nearly full.
     keep_events: (KeepEvents, bool),
     most_processes: u64,
     most_waiting: i64,
-    /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
+    /// Processes that are not stored because their root has the maximum number of processes: root number and process key.
     refused: HashSet<(i64, i64)>,
-    /// Trees that events of this transaction tell of processes with an id of another system, by the process and the hash of that id.
+    /// Trees named by events of this transaction for processes with an id of another system, by process and hash of that id.
     named: HashMap<(ProcessId, i64), u32>,
-    /// Lines of events that don't say their tree.
+    /// Lines of events that do not name a tree.
     unplaced: Vec<u32>,
-    /// What is to be kept of few processes beside their rows.
+    /// New rows of the side tables `rare`, `native` and `linked`.
     side_rows: rows::NewSideRows,
     watch: &'a mut Watch,
     names: &'a mut alerts::WatchedNames,
-    /// Events that may matter to a rule of alerts.
+    /// Signs to write: events that may match an alert rule.
     signs: Vec<monitor_alerts::Sign>,
-    /// Ends that may be signs: when, key of the name if a rule asks for it by that, and the sign.
+    /// Ended processes that may be signs: time of the end, name key if a rule watches the name, and the sign.
     ends: Vec<(u64, Option<i64>, monitor_alerts::Sign)>,
-    /// When the last process of a name that a rule asks for ended well.
+    /// Latest successful end for each watched name, by name key.
     latest_well: HashMap<i64, u64>,
-    /// Workers that are lost in this transaction.
+    /// Workers lost in this transaction, apart from agents.
     lost_workers: Vec<WorkerId>,
-    /// Workers of which a lost process is a sign itself.
+    /// Workers with a lost process that is a sign itself.
     signed_lost: HashSet<WorkerId>,
     begun: Vec<Begun>,
-    /// How many events of each type there are, by key of the worker.
+    /// Number of new events by worker key and event type.
     counted: HashMap<(i64, Cow<'static, str>), i64>,
     roots: Roots,
     words: TransactionWords,
     failures: Failures,
-    /// By how much `tally` changes.
+    /// Changes to the counts in `tally`.
     tallies: BTreeMap<(i64, i64), i64>,
     timings: Timings,
 }
 
-/// A batch, and what its places stand for in the database.
+/// A batch with the database keys of its texts and places.
 struct Gathered {
     packed: Arc<Packed>,
     worker: WorkerId,
     worker_key: i64,
-    /// Key of the worker without a thread, and with each of the threads.
+    /// Origin key of the worker without a thread, and its origin keys for each thread of the batch.
     origin: i64,
     origins: Vec<i64>,
     sites: Vec<i64>,
     marks: Vec<i64>,
     endings: Vec<EndingKeys>,
-    /// Places in the transaction; [`NONE`] as long as no event named them.
+    /// Index in [`Roots`] for each root of the batch; [`NONE`] until an event of the root is gathered.
     roots: Vec<u32>,
 }
 
-/// What the keys of the transaction's plain processes stand for.
+/// Texts, sites and endings behind the keys of the plain processes in the transaction.
 #[derive(Default)]
 struct TransactionWords {
     origins: HashMap<i64, (WorkerId, Option<Arc<str>>)>,
@@ -184,7 +184,7 @@ struct TransactionWords {
 }
 
 impl Writer {
-    /// `log_bytes`: size of the log at which it is written back into the file.
+    /// `log_bytes` is the size of the write-ahead log at which a checkpoint starts.
     pub(super) fn new(connection: Connection, log_bytes: u64) -> Result<Self> {
         let mut writer = Self {
             connection,
@@ -211,13 +211,13 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Keeps so many of the first lines of a process's log, and as many of the last; at least one.
+    /// Sets the number of first and of last log lines kept per process; the minimum is 1.
     pub(super) fn keep_logs(&mut self, lines: usize) {
-        // More than any table has rows.
+        // The upper bound exceeds the possible number of rows.
         self.logs_kept = lines.clamp(1, 1 << 40);
     }
 
-    /// Keeps so many processes of each root; at least one.
+    /// Sets the maximum number of processes per root; the minimum is 1.
     pub(super) fn keep_processes(&mut self, most: u64) {
         self.most_processes = most.max(1);
     }
@@ -233,7 +233,7 @@ impl Writer {
     }
 
     pub(super) fn lose_workers(&mut self, now_us: u64, since_us: u64) -> Result<Changes> {
-        // Mostly nobody is due, and then nothing is written.
+        // Usually no worker is due, and no transaction is needed.
         let due: Vec<WorkerId> = {
             let mut statement = self.connection.prepare_cached(DUE)?;
             statement.query_map([now_us as i64, since_us as i64], |row| ids::worker(row, 0))?.collect::<Result<_>>()?
@@ -250,7 +250,7 @@ impl Writer {
         })
     }
 
-    /// `now_us`: the server's clock; 0 where that doesn't matter.
+    /// Runs one transaction. `now_us` is the server clock, or 0 if the transaction does not use it.
     fn transaction<'a>(&'a mut self, now_us: u64, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
         if !self.is_trusted {
             self.dictionary.forget();
@@ -331,10 +331,10 @@ impl Writer {
 }
 
 impl Transaction<'_> {
-    /// Takes from a batch what was not applied before.
+    /// Gathers the events of a batch that are not stored yet.
     fn gather(&mut self, packed: &Arc<Packed>, now_us: u64) -> Result<()> {
         let id = packed.worker.id;
-        // What it left does not make it found.
+        // The rest of a lost worker's events, delivered by another sender, does not prove that the worker is alive.
         if !packed.lost {
             self.hear_of(id, now_us)?;
         }
@@ -364,7 +364,7 @@ impl Transaction<'_> {
             match event {
                 PackedEvent::Started(_) => counts[0] += 1,
                 PackedEvent::Ended(_) => counts[1] += 1,
-                // Counted as soon as it is known which worker it is about.
+                // Counted in `gather_other`, for the worker that the event is about.
                 PackedEvent::Other(_) => {}
             }
             let (root, id) = match event {
@@ -397,7 +397,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// What is rare about an event: whom it relays, what it says of a worker, a type that is unknown.
+    /// Handles an event that is not packed: relayed workers, log lines, notifications, events about workers and batch tasks, and unknown
+    /// types.
     fn gather_other(&mut self, id: WorkerId, (index, number): (u32, u64), event: &Event, now_us: u64) -> Result<()> {
         let about = ProcessEvent::of(event);
         let relayed = match event {
@@ -439,7 +440,7 @@ impl Transaction<'_> {
                 if matches!(event, Event::WorkerOnline(_)) && !is_void {
                     self.sign_of_found_worker(about)?;
                 }
-                // Before what it says is judged: what it missed while it was away is told.
+                // Must precede `gather_batch`: the sign that the agent has returned comes before the signs of the due times that it missed.
                 if let Some(agent) = monitor_store::signs::agent_of(event) {
                     self.hear_of_agent(agent, about)?;
                 }
@@ -448,7 +449,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The keys of all that a batch names.
+    /// Looks up the keys of all texts, sites, threads and endings in a batch.
     fn look_up(&mut self, packed: &Arc<Packed>, worker_key: i64) -> Result<Gathered> {
         let (connection, dictionary, words) = (self.connection, &mut *self.dictionary, &mut self.words);
         let worker = packed.worker.id;
@@ -516,14 +517,14 @@ impl Transaction<'_> {
 }
 
 impl Gathered {
-    /// Key of a thread of the batch's worker.
+    /// Returns the origin key of a thread of the batch's worker.
     fn origin(&self, thread: Place) -> i64 {
         if thread == NOWHERE { self.origin } else { self.origins[thread as usize] }
     }
 }
 
 impl TransactionWords {
-    /// What the keys of a plain process stand for; all of them must be there.
+    /// Returns the texts for the keys of a plain process. All keys must be known.
     fn of(&self, plain: &super::row::Plain) -> Words {
         let (worker, thread) = self.origins[&plain.origin].clone();
         Words {
@@ -535,7 +536,7 @@ impl TransactionWords {
         }
     }
 
-    /// Remembers what the keys of a process of the file stand for.
+    /// Adds the texts of a stored process.
     fn learn(&mut self, plain: &super::row::Plain, words: Words) {
         self.origins.insert(plain.origin, (words.worker, words.thread));
         if let (Some(start), Some(site)) = (plain.start, words.site) {
@@ -546,12 +547,12 @@ impl TransactionWords {
     }
 }
 
-/// Which root a number is of; none if it is dropped.
+/// Returns the id of the root with this number. `None` if the root was dropped.
 fn root_id(connection: &Connection, number: i64) -> Result<Option<RootId>> {
     connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0)).optional()
 }
 
-/// Types of events about processes are no news to the allocator.
+/// Returns the type of an event. Frequent types need no allocation.
 fn type_of(event: &Event) -> Cow<'static, str> {
     Cow::Borrowed(match event {
         Event::ProcessQueued(_) => "process-queued",

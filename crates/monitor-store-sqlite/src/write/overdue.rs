@@ -1,6 +1,8 @@
-//! Finds what runs for longer than it should: by its own timeout, or by three times what the slowest of its name took.
+//! Finds processes that run longer than expected. The limit is the timeout of the process, or else three times the 99th percentile of past
+//! successful runs with the same name.
 //!
-//! What begins is judged once, by the history of that time, and waits in a heap for its limit; nothing is scanned.
+//! The limit is computed once, when a process starts. A heap sorted by due time holds the running processes, so no scan of the database is
+//! needed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,59 +20,60 @@ use crate::dictionary::Dictionary;
 use crate::ids::{self, code};
 use crate::row::{Known, ProcessRow};
 
-/// So many that run are watched; for more nothing is said.
+/// Maximum number of watched processes. Beyond it, overdue processes are not reported.
 const MAX_WATCHED: usize = 1_000_000;
-/// So many are found at a time, of so many that are looked up, and so many that have ended already; the others are in a second.
+/// Limits of a search: processes found, processes looked up in the database, and heap entries of ended processes. The next search, about a
+/// second later, continues with the rest.
 const MAX_FOUND: usize = 1_000;
 const MAX_LOOKED_UP: usize = 10_000;
 const MAX_ENDED: usize = 100_000;
-/// So many that have ended may wait in the heap, beside as many as run.
+/// The heap may contain up to this many more ended than running processes.
 const SPARE: usize = 1_000;
-/// What is open at the start, by what its limit depends on; at most ?1.
+/// Open processes when the server starts, with the columns that their limits depend on; at most ?1.
 pub(in super::super) const OPEN: &str = "SELECT process.id, parent, site, origin, process.at, skew, process.elapsed, process.state, \
     start_no, end_no, process.error, process.cause, process.batch, more, open.root, root.base, open.worker, site.name FROM open \
     CROSS JOIN process ON process.root = open.root AND process.id = open.id CROSS JOIN root ON root.number = open.root \
     CROSS JOIN site ON site.id = process.site LIMIT ?1";
 
-/// What is known to be overdue.
+/// Processes recorded as overdue.
 pub(in super::super) const OVERDUE: &str = "SELECT root, id FROM overdue";
 
-/// A process that began, and what its limit depends on.
+/// A process that has started, with the values that its limit depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Begun {
-    /// Number of the root, and key of the process.
+    /// Root number and process key.
     pub of: (i64, i64),
-    /// By the server's clock, as far as that of the worker is known.
+    /// Start time by the server's clock, if the offset of the worker's clock is known.
     pub began_us: i64,
     pub name: Option<i64>,
     pub timeout_ms: Option<u64>,
 }
 
-/// By when a process is overdue.
+/// Time at which a process becomes overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at_us: i64,
     of: (i64, i64),
     limit_ns: u64,
-    /// By its own timeout.
+    /// True if the limit is the timeout of the process.
     by_timeout: bool,
 }
 
-/// What runs and has a limit.
+/// Running processes with a limit.
 #[derive(Default)]
 pub(super) struct Watch {
-    /// By their time; most of them have ended long before.
+    /// Sorted by due time. May contain processes that have ended.
     heap: BinaryHeap<Reverse<Due>>,
-    /// Those of the heap that have not, and their time.
+    /// Due times of the processes in the heap that have not ended.
     running: HashMap<(i64, i64), i64>,
-    /// Those that are known to be overdue.
+    /// Processes recorded as overdue.
     pub overdue: HashSet<(i64, i64)>,
     is_loaded: bool,
     is_full: bool,
 }
 
 impl Watch {
-    /// Takes what a transaction began.
+    /// Watches a process that has started, if it has a limit.
     pub(super) fn add(&mut self, connection: &Connection, dictionary: &mut Dictionary, begun: Begun) -> Result<()> {
         let by_timeout = begun.timeout_ms.map(|timeout| timeout.saturating_mul(1_000_000));
         let limit = match (by_timeout, begun.name) {
@@ -92,7 +95,7 @@ impl Watch {
             }
             return;
         }
-        // Found again before anybody looked, it is watched already.
+        // A process that was lost and found again is still watched.
         if self.running.contains_key(&due.of) {
             return;
         }
@@ -104,20 +107,20 @@ impl Watch {
         }
     }
 
-    /// It runs no more; whether it is known to be overdue.
+    /// Stops watching a process. Returns true if it was overdue.
     fn forget(&mut self, of: (i64, i64)) -> bool {
         self.running.remove(&of);
         self.overdue.remove(&of)
     }
 
-    /// As it is before what runs is loaded: with those that are known to be overdue.
+    /// Creates a watch with the recorded overdue processes. [`Self::load`] adds the running processes.
     pub(super) fn new(connection: &Connection) -> Result<Self> {
         let mut statement = connection.prepare(OVERDUE)?;
         let overdue = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_>>()?;
         Ok(Self { overdue, ..Self::default() })
     }
 
-    /// What ran before this server began.
+    /// Adds the processes that were running when the server started.
     fn load(&mut self, connection: &Connection, dictionary: &mut Dictionary) -> Result<()> {
         let mut statement = connection.prepare(OPEN)?;
         let mut rows = statement.query([MAX_WATCHED as i64])?;
@@ -136,7 +139,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Those whose time is up.
+    /// Removes due processes from the heap. Returns those that still run and are not recorded as overdue.
     fn due(&mut self, connection: &Connection, now_us: i64) -> Result<Vec<Due>> {
         let mut found: Vec<Due> = Vec::new();
         let (mut looked_up, mut ended) = (0, 0);
@@ -152,7 +155,7 @@ impl Watch {
                 continue;
             }
             looked_up += 1;
-            // If it is lost and found again, it begins again.
+            // Allows the process to be added again if it is lost and found.
             self.running.remove(&due.of);
             let sql = "SELECT state FROM process WHERE root = ?1 AND id = ?2";
             let state: Option<i64> = connection.prepare_cached(sql)?.query_row([due.of.0, due.of.1], |row| row.get(0)).optional()?;
@@ -171,7 +174,7 @@ fn clock_offset_us(connection: &Connection, worker: i64) -> Result<Option<i64>> 
 }
 
 impl Writer {
-    /// Tells of what is overdue since the last time.
+    /// Records processes that have become overdue, and the start and end of long pauses of batch tasks.
     pub(in super::super) fn find_overdue(&mut self, now_us: u64) -> Result<Changes> {
         if !self.is_trusted {
             self.transaction(now_us, |_| Ok(()))?;
@@ -194,7 +197,7 @@ impl Writer {
 impl Transaction<'_> {
     fn tell_overdue(&mut self, Due { of, limit_ns, by_timeout, .. }: Due, now_us: u64) -> Result<()> {
         let (number, key) = of;
-        // A dropped tree is nobody's concern.
+        // The tree has been dropped.
         let Some(root_id) = super::root_id(self.connection, number)? else { return Ok(()) };
         let root = self.root(root_id)?;
         let id = ids::process_id(key)?;
@@ -209,7 +212,7 @@ impl Transaction<'_> {
         self.sign_of_overdue(of, root, id, (by_timeout, limit_ns))
     }
 
-    /// It no longer runs.
+    /// Removes the overdue mark of a process that has ended or waits for its next attempt.
     pub(super) fn no_longer_overdue(&mut self, of: (i64, i64)) -> Result<()> {
         if self.watch.forget(of) {
             self.connection.prepare_cached("DELETE FROM overdue WHERE root = ?1 AND id = ?2")?.execute([of.0, of.1])?;
@@ -228,7 +231,7 @@ mod tests {
         let due = |id: i64| Due { at_us: 1_000_000 - id, of: (1, id), limit_ns: 1, by_timeout: true };
         for id in 0..100_000 {
             watch.push(due(id));
-            // The same once more is no second one.
+            // Adding a process again has no effect.
             watch.push(Due { at_us: 0, ..due(id) });
             if id % 10 != 0 {
                 watch.forget((1, id));

@@ -1,4 +1,4 @@
-//! Tasks of queues, written as their processes are.
+//! Queue tasks, written together with their processes.
 
 use monitor_store::queue::worker_of;
 use monitor_wire::Process;
@@ -8,13 +8,13 @@ use super::Transaction;
 use crate::queue::ids;
 
 impl Transaction<'_> {
-    /// Writes the task that a process of this tree is, if events of a queue told of it. The row that is there already gets the id in the queue
-    /// only if it `is_renamed`, so that the index of ids is not written for each event.
+    /// Writes the queue task of a process, if it has one. An existing row gets a new id in the queue only if `is_renamed`, so that the
+    /// index of ids is not updated for each event.
     pub(super) fn settle_task(&self, (root, id): (i64, i64), process: &mut Process, is_renamed: bool) -> Result<()> {
         if process.task.is_none() {
             return Ok(());
         }
-        // A list shows no attempts. All else may be large, so that it is not copied.
+        // Lists show no attempts. They are removed temporarily, because a clone would copy the other fields, which may be large.
         let attempts = std::mem::take(&mut process.attempts);
         let body = serde_json::to_string(process).expect("plain data with text keys is JSON");
         process.attempts = attempts;

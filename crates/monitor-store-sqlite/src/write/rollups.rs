@@ -1,4 +1,4 @@
-//! Sums of finished processes by minute, hour and day: what statistics read, and what outlives the processes.
+//! Sums of finished processes by minute, hour, day and 32 days. Statistics read them, and they are kept when the processes are deleted.
 
 use std::collections::BTreeSet;
 
@@ -9,56 +9,57 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::ids::{self, code};
 
-/// Minutes of a minute, an hour, a day, and 32 days: the levels 0 to 3.
+/// Minutes in a minute, an hour, a day and 32 days: levels 0 to 3.
 pub(in super::super) const LEVELS: [u64; 4] = [1, 60, 1_440, 46_080];
-/// Microseconds of a minute.
+/// Microseconds per minute.
 pub(in super::super) const MINUTE_US: u64 = 60_000_000;
-/// Stands for all names together: texts are numbered from 1.
+/// Name key for the sum of all names. Keys of texts start at 1.
 pub(in super::super) const ALL_NAMES: i64 = 0;
-/// A minute is over when so many later ones have begun: what comes for it then is added to its hour and day at once.
+/// Number of minutes before the newest one that are still open. Earlier minutes are over: a process that ended in one of them is added to
+/// the longer spans at once.
 const OPEN_MINUTES: u64 = 2;
-/// The sums of minutes that are over.
+/// Sums of the minutes that are over but not yet added to longer spans.
 pub(in super::super) const OVER: &str = "SELECT t, name, state, sums FROM rollup WHERE level = 0 AND t >= ?1 AND t < ?2";
-/// Calls of a fold from one word about it to the next; more are nonsense, and shall not make any sum overflow.
+/// Maximum number of calls counted between two reports of a fold. It prevents an overflow of the sums by wrong reports.
 const MOST_COUNTED: u64 = 1 << 40;
-/// At most so many rows are remembered between transactions.
+/// Maximum number of rows cached between transactions.
 const MAX_REMEMBERED: usize = 20_000;
 
-/// What a finished process adds.
+/// Contribution of a finished process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Finished {
-    /// When it ended; when it began, if it is lost.
+    /// End of the process; its start if it is lost.
     pub ended_us: u64,
-    /// Key of its name.
+    /// Key of the name.
     pub name: i64,
-    /// Code of its state.
+    /// Code of the state.
     pub state: i64,
-    /// How long it took; 0 if it is lost.
+    /// Duration; 0 if the process is lost.
     pub elapsed_ns: u64,
 }
 
-/// (level, t, name, state)
+/// Level, t, name and state, as in the table `rollup`.
 type Key = (usize, u64, i64, i64);
 
-/// The rows that were touched lately.
+/// Cached rows, and the changes of the transaction.
 #[derive(Default)]
 pub(super) struct Rollups {
     rows: HashMap<Key, Sums>,
-    /// What the transaction adds, by minute, name and state.
+    /// Sums to add, by minute, name and state.
     added: HashMap<(u64, i64, i64), Sums>,
-    /// What it takes back: an end was corrected.
+    /// Processes to subtract because their end was corrected.
     removed: Vec<Finished>,
 }
 
-/// Durations of like processes, in nanoseconds.
+/// Durations of processes with the same name and state, in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in super::super) struct Sums {
     pub count: u64,
     pub total: u128,
-    /// After a correction the bound of its bucket.
+    /// Lower bound of a bucket if the shortest duration was subtracted. `most` is then an upper bound in the same way.
     pub least: u64,
     pub most: u64,
-    /// Ascending: bucket i is [1.04^i, 1.04^(i+1)) ns.
+    /// Buckets in ascending order, with counts. Bucket i covers 1.04^i to 1.04^(i+1) ns.
     pub histogram: Vec<(u16, u64)>,
 }
 
@@ -69,7 +70,7 @@ impl Rollups {
         }
     }
 
-    /// A process finished, or finished otherwise than was known before.
+    /// Records that a process has finished, or that its end has changed.
     pub(super) fn change(&mut self, before: Option<Finished>, after: Option<Finished>) {
         if before == after {
             return;
@@ -80,8 +81,8 @@ impl Rollups {
         }
     }
 
-    /// A fold counts more than it did before, as it was told at `told_us`: what was counted in between belongs to that minute. Of its
-    /// calls nobody tells which took how long: the durations are dealt out to the states.
+    /// Adds the increase of a fold's counts to the minute of `told_us`, the time of the report. A fold does not report durations per state,
+    /// so they are divided among the states in proportion to their counts.
     pub(super) fn grow(&mut self, before: Option<&Fold>, after: &Fold, told_us: u64, name: i64) {
         let more = |of: fn(&Fold) -> u64| of(after).saturating_sub(before.map_or(0, of)).min(MOST_COUNTED);
         let succeeded = |fold: &Fold| fold.count.saturating_sub(fold.running).saturating_sub(fold.failed).saturating_sub(fold.cancelled);
@@ -113,8 +114,8 @@ impl Rollups {
         }
     }
 
-    /// Writes what was changed, given the first minute that is not in its hour and day yet; the new such minute. What ended in the
-    /// future, by the server's clock, ends no minute.
+    /// Writes the changed rows. `rolled` is the first minute whose sums are not yet part of the longer spans; returns its new value.
+    /// Minutes in the future by the server's clock are never over.
     pub(super) fn write(&mut self, connection: &Connection, rolled: i64, now_us: u64) -> Result<i64> {
         let rolled = rolled as u64;
         let mut touched = BTreeSet::<Key>::new();
@@ -170,7 +171,8 @@ impl Rollups {
     }
 }
 
-/// The rows that a minute's sums go to: its own, and those of longer times if it is over; of its name, and of all names.
+/// Returns the keys of the rows that include a minute: its own, and if it is over those of longer spans, each for the name and for all
+/// names.
 fn keys(minute: u64, name: i64, state: i64, rolled: u64) -> impl Iterator<Item = Key> {
     let levels = if minute < rolled { LEVELS.len() } else { 1 };
     (0..levels).flat_map(move |level| [name, ALL_NAMES].map(|name| (level, minute / LEVELS[level], name, state)))
@@ -192,12 +194,12 @@ fn row<'a>(rows: &'a mut HashMap<Key, Sums>, connection: &Connection, key: Key) 
     })
 }
 
-/// The bucket of a duration.
+/// Returns the histogram bucket of a duration.
 pub(in super::super) fn bucket(elapsed_ns: u64) -> u16 {
     if elapsed_ns < 2 { 0 } else { ((elapsed_ns as f64).ln() / 1.04_f64.ln()) as u16 }
 }
 
-/// Parts of an amount, which are to each other as these.
+/// Divides an amount in proportion to `among`.
 fn deal(amount: u64, among: [u64; 3]) -> [u64; 3] {
     let (mut amount, mut others) = (u128::from(amount), among.iter().map(|part| u128::from(*part)).sum::<u128>());
     among.map(|of| {
@@ -207,12 +209,12 @@ fn deal(amount: u64, among: [u64; 3]) -> [u64; 3] {
     })
 }
 
-/// The bucket of this number, or the last one.
+/// Converts a bucket number, limited to the last bucket.
 fn bucket_of(number: u32) -> u16 {
     number.min(u32::from(bucket(u64::MAX))) as u16
 }
 
-/// Where a bucket begins.
+/// Returns the lower bound of a bucket, in nanoseconds.
 fn bound(bucket: u16) -> u64 {
     if bucket == 0 { 0 } else { 1.04_f64.powi(i32::from(bucket)) as u64 }
 }
@@ -243,7 +245,7 @@ impl Sums {
         }
     }
 
-    /// Takes back what was added once.
+    /// Subtracts a duration that was added before.
     fn remove(&mut self, elapsed_ns: u64) {
         self.count = self.count.saturating_sub(1);
         self.total = self.total.saturating_sub(u128::from(elapsed_ns));
@@ -253,7 +255,7 @@ impl Sums {
                 self.histogram.remove(place);
             }
         }
-        // Nobody knows the second least: at least it is in the least bucket.
+        // The next shortest and longest durations are unknown, so the bounds of their buckets are used.
         let bounds = self.histogram.first().zip(self.histogram.last()).map(|(first, last)| (bound(first.0), bound(last.0 + 1)));
         let (least, most) = bounds.unwrap_or_default();
         if elapsed_ns == self.least {
@@ -267,7 +269,8 @@ impl Sums {
         }
     }
 
-    /// All numbers as LEB128: count, total, least, most, then the buckets by how far each is from the one before.
+    /// Encodes the sums as LEB128 numbers: count, total, least, most, then for each bucket the distance from the previous bucket and the
+    /// count.
     pub(in super::super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(32 + 3 * self.histogram.len());
         let numbers = [u128::from(self.count), self.total, u128::from(self.least), u128::from(self.most)];
@@ -283,7 +286,7 @@ impl Sums {
         bytes
     }
 
-    /// Reads what [`Sums::to_bytes`] wrote.
+    /// Decodes the output of [`Sums::to_bytes`].
     pub(in super::super) fn read(mut bytes: &[u8]) -> Result<Self> {
         let damaged = || ids::damaged(0, Type::Blob, "sums break off");
         let mut number = || take(&mut bytes).ok_or_else(damaged);

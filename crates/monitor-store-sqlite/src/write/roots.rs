@@ -1,4 +1,5 @@
-//! The roots that a transaction is about: which process is a root's face, and which error it shows.
+//! Roots of a transaction. A root shows the values of its face: its own process, or its earliest process if its own is unknown. This file
+//! selects the face and the error to show.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -18,42 +19,43 @@ use crate::lines;
 use crate::roots::{RootRow, SECOND_US, attempt_in_file, find_row};
 use crate::row::{Known, ProcessRow};
 
-/// The root's own process: looked for in the whole tree, but only when the one before it moved or was given a parent.
+/// Finds the root's own process. Reads the whole tree, so it is used only if the previous one has a later start or a parent now.
 pub(in super::super) const OWN: &str =
     "SELECT at, id FROM process WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
 
-/// The earliest process: looked for in the whole tree, but only when the one before it moved.
+/// Finds the earliest process. Reads the whole tree, so it is used only if the previous one has a later start or a parent now.
 pub(in super::super) const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
 
-/// The failed children of a process that ended last.
+/// Failed children of a process, latest end first.
 pub(in super::super) const FAILED_BELOW: &str =
     "SELECT id FROM failed INDEXED BY failed_parent WHERE root = ?1 AND parent = ?2 ORDER BY ended DESC, id DESC LIMIT ?3";
-/// Of the failed processes that ended last, those without a known parent, which hang below the root's own process.
+/// Processes without a known parent among the failed processes with the latest ends. They are shown below the root's own process.
 pub(in super::super) const FAILED_ORPHANS: &str = "SELECT id FROM \
     (SELECT id, parent FROM failed WHERE root = ?1 ORDER BY ended DESC, id DESC LIMIT ?2) AS f \
     WHERE parent IS NULL OR parent = id OR NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = ?1 AND p.id = f.parent)";
 
-/// The process of a root that has the greatest key.
+/// Process of a root with the greatest key.
 pub(in super::super) const GREATEST: &str = "SELECT id FROM process WHERE root = ?1 ORDER BY id DESC LIMIT 1";
 
-/// At most so many roots are remembered between transactions.
+/// Maximum number of roots cached between transactions.
 const MAX_REMEMBERED: usize = 50_000;
 
-/// Roots that were written lately.
+/// Recently written roots that are still running.
 #[derive(Default)]
 pub(super) struct RootCache {
     rows: HashMap<RootId, RootRow>,
-    /// The greatest id of all that are in the file.
+    /// Greatest root id in the database; `None` until it is read.
     greatest: Option<RootId>,
 }
 
 impl RootCache {
-    /// A root is dropped.
+    /// Removes a dropped root.
     pub(super) fn forget(&mut self, id: RootId) {
         self.rows.remove(&id);
     }
 
-    /// Whether an id is greater than all in the file, as that of a new tree mostly is.
+    /// True if the id is greater than all root ids in the database. This is usually the case for a new tree and saves the search for its
+    /// row.
     fn is_newest(&mut self, connection: &Connection, id: RootId) -> Result<bool> {
         if self.greatest.is_none() {
             let sql = "SELECT id FROM root ORDER BY id DESC LIMIT 1";
@@ -62,10 +64,10 @@ impl RootCache {
         Ok(self.greatest.is_none_or(|greatest| id > greatest))
     }
 
-    /// A root is written.
+    /// Adds a root that was written.
     fn add(&mut self, row: &RootRow) {
         self.greatest = self.greatest.max(Some(row.id));
-        // Of what is over, little comes later.
+        // Trees that have ended rarely receive more events.
         if row.is_running() {
             self.rows.insert(row.id, row.clone());
         }
@@ -73,7 +75,7 @@ impl RootCache {
 
     pub(super) fn trim(&mut self) {
         if self.rows.len() > MAX_REMEMBERED {
-            // Those that run will be asked for again.
+            // Running roots are likely to be needed again.
             self.rows.retain(|_, row| row.counts[1] > 0);
             if self.rows.len() > MAX_REMEMBERED / 2 {
                 self.rows.clear();
@@ -88,25 +90,25 @@ pub(super) struct Roots {
     pub entries: Vec<RootEntry>,
     by_id: HashMap<RootId, u32>,
     last: Option<(RootId, u32)>,
-    /// By how much the counts of roots change, by name and state.
+    /// Changes to the number of roots, by name and state.
     by_name: BTreeMap<(i64, i64), i64>,
-    /// By how much the counts of processes change, by the code of their state.
+    /// Changes to the number of processes, by state code.
     pub states: [i64; KNOWN_STATES],
 }
 
 /// A root of a transaction.
 pub(super) struct RootEntry {
     pub row: RootRow,
-    /// What its indexes hold of it from before the transaction; none if it was not known.
+    /// Values of the indexed columns before the transaction; `None` for a new root.
     pub before: Option<Indexed>,
-    /// No process had a greater key before the transaction, if that was asked for.
+    /// Greatest process key before the transaction; `None` until it is needed.
     greatest: Option<i64>,
-    /// One of its processes began far from its base.
+    /// True if the start of a process is more than 32 days from the root's base.
     pub is_wide: bool,
 }
 
 impl RootEntry {
-    /// Whether the file can't have a process of this key.
+    /// True if the key is greater than all process keys of the root in the database, so that the process must be new.
     pub(super) fn is_beyond(&mut self, connection: &Connection, key: i64) -> Result<bool> {
         let greatest = match self.greatest.or(self.row.greatest) {
             Some(greatest) => greatest,
@@ -118,7 +120,7 @@ impl RootEntry {
     }
 }
 
-/// What the indexes hold of a root.
+/// Values of the columns whose indexes must be updated with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Indexed {
     state: i64,
@@ -130,10 +132,10 @@ pub(super) struct Indexed {
     own: (bool, bool),
 }
 
-/// Which process is a root's face, and why.
+/// Start and id of a process that is the face of a root.
 type Face = (u64, ProcessId);
 
-/// The keys of an error's message and of all else about it, if there is one.
+/// Keys of an error's message and of its other parts.
 type ErrorKeys = Option<(i64, i64)>;
 
 impl Transaction<'_> {
@@ -142,7 +144,7 @@ impl Transaction<'_> {
         *self.roots.by_name.entry((name, state)).or_default() += change;
     }
 
-    /// Writes by how much the counts of roots by name changed.
+    /// Writes the changed numbers of roots by name and state.
     pub(super) fn write_root_counts(&self) -> Result<()> {
         let sql = "INSERT INTO root_count(name, state, count) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + ?3";
         let mut write = self.connection.prepare_cached(sql)?;
@@ -156,7 +158,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The index of a root, which gets its number if it is new.
+    /// Returns the index of a root in the transaction. Assigns a number to a new root.
     pub(super) fn root(&mut self, id: RootId) -> Result<u32> {
         if let Some((last, index)) = self.roots.last
             && last == id
@@ -219,7 +221,7 @@ impl Transaction<'_> {
         Ok(index)
     }
 
-    /// Gives new roots the base that their processes' times count from.
+    /// Sets the base of new roots to the earliest known time. Process times are stored relative to the base.
     pub(super) fn settle_bases(&mut self, entries: &[Entry]) {
         for entry in entries.iter().filter(|entry| entry.is_told_of) {
             let root = &mut self.roots.entries[entry.root as usize];
@@ -235,7 +237,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Brings the roots up to date with their processes, which are written, and writes them.
+    /// Updates the roots from their processes, whose rows must have been written, and writes them.
     pub(super) fn settle_roots(&mut self, entries: &[Entry]) -> Result<()> {
         let mut rest = entries;
         while let Some(first) = rest.first() {
@@ -262,7 +264,7 @@ impl Transaction<'_> {
         let old = row.face();
         let (face, is_own) = self.face(index, entries)?;
         let Some((at_us, id)) = face else { return Ok(()) };
-        // Whatever is written may change the failing path: a parent that comes late may have succeeded.
+        // Any written process can change the failing path. For example, a parent that arrives late may have succeeded.
         let had_failed = row.state == code::FAILED;
         let is_touched = |entry: &Entry| entry.is_written && (entry.id == id || had_failed);
         if face == old && !entries.iter().any(is_touched) {
@@ -285,7 +287,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The root's own process, or else the earliest; and whether it is its own.
+    /// Returns the root's own process, or else the earliest process, and true if it is the root's own.
     fn face(&self, index: u32, entries: &[Entry]) -> Result<(Option<Face>, bool)> {
         let row = &self.roots.entries[index as usize].row;
         let there = || entries.iter().filter(|entry| entry.is_there);
@@ -297,7 +299,8 @@ impl Transaction<'_> {
                 None => (there().map(place).min(), false),
             });
         };
-        // Whoever was the first of all and did not become later is still before all that the transaction doesn't touch.
+        // If the old face was not touched or did not move to a later time, it still precedes all processes that the transaction does not
+        // touch.
         let touched = there().find(|entry| entry.id == old.1);
         let stays = touched.is_none_or(|entry| place(entry) <= old && (entry.is_top() || !row.is_own));
         if row.is_own {
@@ -323,7 +326,8 @@ impl Transaction<'_> {
         self.connection.prepare_cached(sql)?.query_row([number], face).optional()
     }
 
-    /// The error of a failed root, from its failing path, which begins at its face.
+    /// Returns the error of a failed root: the first error on its failing path that names a reason, or else the first error. The path
+    /// starts at the face.
     fn error_of_path(&mut self, place: (i64, i64), face: ProcessId, is_own: bool) -> Result<ErrorKeys> {
         let mut why = Why::default();
         let (mut seen, mut next) = (HashSet::from([face]), self.failing(place, face)?);
@@ -346,7 +350,7 @@ impl Transaction<'_> {
         Ok(why.found().flatten())
     }
 
-    /// The key of the line that is shown of an error, if it says more than the message.
+    /// Returns the text key of the line that lists show for an error. `None` if it is the message alone.
     fn line_of(&mut self, error: ErrorKeys) -> Result<Option<i64>> {
         let Some(keys) = error else { return Ok(None) };
         let error = self.dictionary.error(self.connection, keys)?;
@@ -357,7 +361,7 @@ impl Transaction<'_> {
         self.connection.prepare_cached(sql)?.query_map(values, |row| ids::process_id(row.get(0)?))?.collect()
     }
 
-    /// A failed process as the failing path sees it, and the keys of its error.
+    /// Reads a failed process for the failing path, with the keys of its error.
     fn failing(&mut self, place: (i64, i64), id: ProcessId) -> Result<Option<(Failing<'static>, ErrorKeys)>> {
         let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
         let (keys, begun_us) = match row.known(self.connection, self.dictionary)? {
@@ -469,7 +473,7 @@ impl Transaction<'_> {
     }
 }
 
-/// What a root shows of its face.
+/// Values that a root copies from its face.
 struct ShownFace {
     name: i64,
     batch: Option<i64>,
@@ -534,9 +538,9 @@ impl NewRow for RootRow {
     }
 }
 
-/// Which parameter is the progress; those behind it are in indexes.
+/// Parameter number of the progress. [`UPDATE_COUNTS`] does not set the columns after it.
 const PROGRESS: usize = 17;
-/// What no index holds.
+/// Updates a root whose indexed columns are unchanged.
 const UPDATE_COUNTS: &str = "UPDATE root SET last = ?4, process = ?5, started = ?6, ended = ?7, elapsed = ?8, pending = ?9, running = ?10, \
     succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15, heard = ?16, progress = ?17 WHERE number = ?1";
 const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, started = ?6, ended = ?7, elapsed = ?8, pending = ?9, running = ?10, \

@@ -1,4 +1,5 @@
-//! The statements that write rows of processes, and of the tables of few processes beside them.
+//! Statements that write rows of `process` and of its side tables: `rare`, `native`, `linked`, `failed` and `open`, which have rows for few
+//! processes.
 
 use std::sync::LazyLock;
 
@@ -7,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, Result, Statement, params};
 use super::insert::{Inserts, NewRow, insert_many};
 use crate::row::{ALL, FIND, INSERT, INSERT_SHORT, ProcessRow, SHORT, UPDATE};
 
-/// A process that is surely not there, and the number and the base of its tree.
+/// A process without a row, with the number and the base of its tree.
 struct NewProcess {
     row: ProcessRow,
     place: (i64, i64),
@@ -30,7 +31,7 @@ impl NewRow for NewProcess {
     }
 }
 
-/// Reads and writes rows of `process`. A place is the number and the base of a tree.
+/// Reads and writes rows of `process`. A `place` is the number and the base of a tree.
 pub(super) struct ProcessRows<'a> {
     new: Inserts<'a, NewProcess>,
     find: CachedStatement<'a>,
@@ -50,47 +51,47 @@ impl<'a> ProcessRows<'a> {
         })
     }
 
-    /// The row of a process that the file has.
+    /// Returns the row of a process.
     pub(super) fn find(&mut self, key: i64, (root, base): (i64, i64)) -> Result<Option<ProcessRow>> {
         let mut rows = self.find.query([root, key])?;
         rows.next()?.map(|row| ProcessRow::read(row, base)).transpose()
     }
 
-    /// Writes a process that the file surely hasn't, now or with one of the next.
+    /// Adds a process that has no row. It is written by this call or a later one.
     pub(super) fn add(&mut self, row: ProcessRow, place: (i64, i64)) -> Result<()> {
         self.new.add(NewProcess { row, place })
     }
 
-    /// Writes a process unless the file has it. Returns true if it was written.
+    /// Inserts a process unless it has a row. Returns true if it was inserted.
     pub(super) fn insert(&mut self, row: &ProcessRow, place: (i64, i64)) -> Result<bool> {
         row.write(if row.is_short() { &mut self.insert_short } else { &mut self.insert }, place)
     }
 
-    /// Writes a process that the file has.
+    /// Updates the row of a process.
     pub(super) fn update(&mut self, row: &ProcessRow, place: (i64, i64)) -> Result<()> {
         row.write(&mut self.update, place).map(drop)
     }
 
-    /// Writes what was added last.
+    /// Writes the rows that [`Self::add`] has kept back.
     pub(super) fn finish(self) -> Result<()> {
         self.new.finish()
     }
 }
 
-/// What is kept of a process beside its row, if it is one of few.
+/// Data of a process in side tables.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SideRows {
-    /// Its kind, if that is rare.
+    /// Key of its kind, if that is rare.
     pub kind: Option<i64>,
-    /// Hash of the id that another system gave it.
+    /// Hash of its id in another system.
     pub native: Option<i64>,
-    /// Hashes of the processes of other trees that it has links to.
+    /// Hashes of the processes in other trees that it links to.
     pub links: Vec<i64>,
-    /// When it ended and its parent, if it failed with an error.
+    /// End and parent, if it failed.
     pub failed: Option<(i64, Option<i64>)>,
 }
 
-/// What is to be added to tables of few processes.
+/// New rows of the side tables, except `failed` and `open`.
 #[derive(Default)]
 pub(super) struct NewSideRows {
     rare: Vec<NewSideRow<RARE>>,
@@ -99,7 +100,8 @@ pub(super) struct NewSideRows {
 }
 
 impl NewSideRows {
-    /// Takes out at once what is no longer so of a process, and notes what is to be added. Of the tree its number and base are given.
+    /// Deletes side rows that no longer apply, and keeps new rows for [`Self::write`]. Rows of `failed` are inserted at once. The arguments
+    /// are the number and base of the tree, and the process key.
     pub(super) fn change(
         &mut self,
         connection: &Connection,
@@ -139,7 +141,7 @@ impl NewSideRows {
         Ok(())
     }
 
-    /// Writes what is to be added.
+    /// Writes the new rows.
     pub(super) fn write(self, connection: &Connection) -> Result<()> {
         insert_sorted(connection, self.rare)?;
         insert_sorted(connection, self.native)?;
@@ -147,7 +149,7 @@ impl NewSideRows {
     }
 }
 
-/// Places of tables in [`SIDE_INSERTS`].
+/// Indexes in [`SIDE_INSERTS`].
 const RARE: usize = 0;
 const NATIVE: usize = 1;
 const LINKED: usize = 2;
@@ -158,15 +160,15 @@ const SIDE_INSERTS: [&str; 3] = [
     "INSERT INTO linked(hash, root, id) VALUES(?1, ?2, ?3)",
 ];
 
-/// A process whose kind is another.
+/// Deletes the row of a process whose kind has changed.
 const DELETE_RARE: &str = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
-/// A process whose id of another system is gone, or another.
+/// Deletes the row of a process whose id in another system has changed.
 pub(super) const DELETE_NATIVE: &str = "DELETE FROM native WHERE hash = ?1 AND root = ?2 AND id = ?3";
 
-/// A process that has a link no longer.
+/// Deletes the row of a link.
 pub(super) const DELETE_LINKED: &str = "DELETE FROM linked WHERE hash = ?1 AND root = ?2 AND id = ?3";
 
-/// A row of a table of few processes: what they have in common, number of the tree, and key.
+/// A new row of a side table: kind or hash, root number and process key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct NewSideRow<const TABLE: usize>(i64, i64, i64);
 
@@ -190,7 +192,7 @@ impl<const TABLE: usize> NewRow for NewSideRow<TABLE> {
     }
 }
 
-/// Writes rows in the order of their keys.
+/// Inserts rows in key order.
 fn insert_sorted<const TABLE: usize>(connection: &Connection, mut new: Vec<NewSideRow<TABLE>>) -> Result<()> {
     if new.is_empty() {
         return Ok(());
@@ -203,7 +205,7 @@ fn insert_sorted<const TABLE: usize>(connection: &Connection, mut new: Vec<NewSi
     inserts.finish()
 }
 
-/// Notes that the state of a process depends on a worker's, or no longer; given the worker's key, the tree's number and the process's key.
+/// Inserts or deletes the row of an open process, whose state depends on a worker. `place` is the worker key, root number and process key.
 pub(super) fn set_open(connection: &Connection, place: (i64, i64, i64), is_open: bool) -> Result<usize> {
     let sql = if is_open {
         "INSERT INTO open(worker, root, id) VALUES(?1, ?2, ?3)"

@@ -1,5 +1,5 @@
-//! Decides what becomes of gathered events: which rows are written, and what counts, lists and sums change by them. The statements
-//! that write are in `rows.rs` and beside what they belong to.
+//! Settles gathered events: decides which rows to write and updates counts, lists and sums. The SQL statements are in `rows.rs` and in the
+//! files of the other tables.
 
 use std::collections::BTreeMap;
 
@@ -22,18 +22,19 @@ use crate::ids::{self, KNOWN_STATES, code};
 use crate::row::{Known, Plain, ProcessRow};
 use crate::{links, native};
 
-/// Trees whose processes began further apart, be it that a clock is wrong, are kept in a list: they must not make each search by time
-/// look at all trees. 32 days; it is in the file.
+/// Maximum distance between the starts of a tree's processes and its base, 32 days. Trees beyond it, for example because of a wrong clock,
+/// are listed in `wide`, so that a search by time does not have to examine all trees. The database depends on this value.
 const WIDE_US: i64 = 32 * 86_400 * 1_000_000;
 
-/// Why something is dropped of a tree that has as many processes as it may.
+/// Reason of events dropped because their tree has the maximum number of processes.
 const FULL: &str = "full";
 
-/// What a worker has open.
+/// Open processes of a worker.
 pub(in super::super) const LEFT: &str = "SELECT root, id FROM open WHERE worker = ?1";
 
 impl Transaction<'_> {
-    /// Folds what was gathered, writes it and says what changed.
+    /// Folds the gathered events, writes the results, and returns the changes, the new counters, the timings and the number of the last
+    /// sign.
     pub(super) fn settle(mut self) -> Result<(Happened, Counter, Timings, Option<u64>)> {
         self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
         let left = self.gather_left()?;
@@ -73,7 +74,7 @@ impl Transaction<'_> {
         Ok((told, self.counter, self.timings, signed))
     }
 
-    /// The processes that were left open by workers whose status changed, and by whom.
+    /// Returns the open processes of workers whose status has changed, with their workers.
     fn gather_left(&mut self) -> Result<HashMap<(u32, monitor_wire::ProcessId), WorkerId>> {
         let mut left = HashMap::new();
         for worker in self.workers.changed() {
@@ -91,7 +92,7 @@ impl Transaction<'_> {
                     },
                 };
                 last = Some((number, root));
-                // What is left of a dropped tree has no state any more.
+                // Remaining rows of a dropped tree have no state.
                 let Some(root) = root else { continue };
                 let id = ids::process_id(id)?;
                 left.entry((root, id)).or_insert(worker);
@@ -101,14 +102,14 @@ impl Transaction<'_> {
         Ok(left)
     }
 
-    /// Merges a process with what the file has of it, counts it, and writes it.
+    /// Merges a process with its stored row, updates the counts, and writes it.
     fn settle_process(&mut self, entry: &mut Entry, rows: &mut ProcessRows<'_>) -> Result<()> {
         let key = ids::process_key(entry.id);
         let root = &mut self.roots.entries[entry.root as usize];
         let (tree, place) = (root.row.id, root.row.place());
         let may_be_new = root.before.is_none() || matches!(&entry.known, Known::Plain(plain) if plain.start.is_some());
         let mut before = None;
-        // What a full tree has is still brought up to date.
+        // Stored processes of a full tree are still updated.
         let is_full = root.row.processes() >= self.most_processes;
         if entry.is_told_of && root.is_beyond(self.connection, key)? {
             if is_full {
@@ -134,7 +135,7 @@ impl Transaction<'_> {
             self.refuse(entry);
             return Ok(());
         } else if !entry.is_told_of {
-            // Something was logged by a process that nobody spoke of yet.
+            // The process has only log lines so far, and no row.
             return Ok(());
         }
         if entry.is_told_of || entry.left_by.is_some() {
@@ -151,7 +152,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Keeps nothing of what was said of a process.
+    /// Discards the facts of a process that is not stored.
     fn refuse(&mut self, entry: &mut Entry) {
         entry.known = Known::Plain(Plain::default());
         entry.is_told_of = false;
@@ -159,7 +160,7 @@ impl Transaction<'_> {
         self.refused.insert((self.roots.entries[entry.root as usize].row.number, ids::process_key(entry.id)));
     }
 
-    /// Counts what was said of the processes that are not kept as dropped, with who sent it.
+    /// Counts the events of discarded processes as dropped, for their senders.
     fn count_refused(&mut self, entries: &[Entry]) -> Result<()> {
         if self.refused.is_empty() {
             return Ok(());
@@ -178,7 +179,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The row of an entry, and on the way how it is shown.
+    /// Returns the new row of a process. Sets its view and its outlook.
     fn row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
         let row = self.plain_row(entry)?;
         if let Some(site) = row.site.filter(|_| row.state == code::RUNNING) {
@@ -219,7 +220,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// Counts a process that is written.
+    /// Updates counts, lists, sums and signs after a process was written.
     fn settled(&mut self, entry: &mut Entry, row: &ProcessRow, before: Option<Before>) -> Result<()> {
         entry.is_there = true;
         entry.is_written = true;
@@ -273,7 +274,7 @@ impl Transaction<'_> {
         if (open_at.is_empty() || is_retrying) && !before.open_at.is_empty() {
             self.no_longer_overdue((number, row.id))?;
         } else if is_retrying {
-            // What waits for its next attempt can't take too long.
+            // A process that waits for its next attempt can't be overdue.
         } else if let Some(worker) = open_at
             .first()
             .filter(|_| before.open_at.is_empty() || matches!((before.state, row.state), (code::LOST | code::RETRYING, code::RUNNING)))
@@ -290,7 +291,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Something runs from here on.
+    /// Notes that a process has started, so that its limit is watched.
     fn begin(&mut self, entry: &Entry, (number, row): (i64, &ProcessRow), worker: WorkerId) -> Result<()> {
         let offset_us = self.workers.known(worker).map_or(0, super::workers::WorkerRow::clock_offset_us);
         let (timeout_ms, at) = match &entry.known {
@@ -305,7 +306,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// What is kept of a row beside it.
+    /// Returns the data of a process in side tables.
     fn side_rows(&mut self, tree: RootId, row: &ProcessRow, known: &Known) -> Result<SideRows> {
         let kind = match row.site {
             Some(site) => match self.words.sites.get(&site) {
@@ -352,10 +353,10 @@ impl Transaction<'_> {
         Ok(Some(Failure { finished, message, shape, place }))
     }
 
-    /// What a process adds to the roll-ups.
+    /// Returns the contribution of a process to the roll-ups.
     fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>, state: i64) -> Result<Option<Finished>> {
         match known {
-            // By its start: when its worker was lost may be told otherwise later.
+            // Counted at the start, because a later event may change the time of the loss.
             Known::Plain(Plain { start: Some(start), .. }) if state == code::LOST => {
                 let name = self.words.sites[&start.site].name_key;
                 Ok(Some(Finished { ended_us: start.time_us, name, state, elapsed_ns: 0 }))
@@ -385,7 +386,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The workers on whose state a process's depends.
+    /// Returns the workers that the state of a process depends on.
     fn open_at(&self, known: &Known) -> Vec<WorkerId> {
         match known {
             Known::Plain(plain) if plain.is_open() => vec![self.words.origins[&plain.origin].0],
@@ -405,7 +406,7 @@ impl Transaction<'_> {
     }
 }
 
-/// As it is shown apart from what its workers' status makes of it, which nothing finished depends on.
+/// Returns the view of a process as if all its workers were online. The values of finished processes do not depend on them.
 fn plain_view(facts: &ProcessFacts) -> monitor_wire::Process {
     let nowhere = RootId::new(1).expect("not zero");
     facts.view(nowhere, monitor_wire::ProcessId::new(1).expect("not zero"), &mut |_| monitor_state::WorkerStatus::Online)

@@ -1,34 +1,34 @@
-//! What the writer's time goes to: one line per transaction for whoever wants it (`RUST_LOG=monitor_server::timings=debug`), and
-//! what `cargo xtask bench server` prints.
+//! Time spent by the writer: one log line per transaction with `RUST_LOG=monitor_server::timings=debug`, also printed by `cargo xtask bench
+//! server`.
 
 use std::time::{Duration, Instant};
 
-/// A part of a transaction.
+/// A step of a transaction.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Step {
-    /// What was applied before, the keys of all texts, the numbers of roots. Full text is apart.
+    /// Skip stored events, look up text keys and root numbers. Full-text indexing is measured separately.
     Gather,
-    /// Events sorted and folded to processes.
+    /// Sort events and fold them to processes.
     Fold,
-    /// Rows of processes, and what is kept beside them.
+    /// Write rows of processes and side tables, log lines and signs.
     Rows,
-    /// Rows of roots.
+    /// Write rows of roots.
     Roots,
-    /// Sums by minute, hour and day, of workers and of states.
+    /// Write sums by minute, hour and day, and counts of workers and states.
     Sums,
-    /// What the stream will say.
+    /// Prepare the changes for the stream.
     Tell,
-    /// The piece of the log of events.
+    /// Write the piece of the log of events.
     Log,
-    /// On its way to the disk.
+    /// Commit to the disk.
     Commit,
 }
 
-/// A clock that is read between steps.
+/// Measures the time between steps.
 pub(super) struct Timings {
     since: Instant,
     spent: [Duration; 8],
-    /// Of gathering, what full text took.
+    /// Part of [`Step::Gather`] that was spent on full-text indexing.
     pub(super) full_text: Duration,
 }
 
@@ -37,14 +37,14 @@ impl Timings {
         Self { since: Instant::now(), spent: [Duration::ZERO; 8], full_text: Duration::ZERO }
     }
 
-    /// What was done since the last one was this step.
+    /// Adds the time since the previous call to a step.
     pub(super) fn done(&mut self, step: Step) {
         let now = Instant::now();
         self.spent[step as usize] += now - self.since;
         self.since = now;
     }
 
-    /// Tells of a transaction.
+    /// Logs the timings of a transaction.
     pub(super) fn tell(&self, events: usize) {
         let [gather, fold, rows, roots, sums, tell, log, commit] = self.spent.map(|spent| spent.as_micros() as u64);
         let full_text = self.full_text.as_micros() as u64;

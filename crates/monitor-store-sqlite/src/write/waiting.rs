@@ -1,7 +1,7 @@
-//! Events that don't say in which tree their process is.
+//! Events that do not name the tree of their process.
 //!
-//! The tree is that of the process which an event with the same id of the other system has put into one. Until such an event comes they
-//! wait, for a day and up to a number; then they are given up, and counted as dropped by who sent them.
+//! Such an event has an id of another system. Its tree is the tree of another event with the same process and id. The event waits up to a
+//! day for such an event. If it does not arrive, or if too many events wait, the event is given up and counted as dropped for its sender.
 
 use monitor_state::ProcessEvent;
 use monitor_store::packed::PackedEvent;
@@ -15,27 +15,27 @@ use crate::dictionary::hash;
 use crate::ids;
 use crate::row::Known;
 
-/// So many may wait. More are given up at once.
+/// Maximum number of waiting events. Further events are given up at once.
 pub(super) const MOST: i64 = 100_000;
-/// They are given up after so long.
+/// Maximum waiting time.
 const AGE_US: u64 = 86_400 * 1_000_000;
-/// So many are given up in a transaction.
+/// Maximum number of expired events given up per transaction.
 const GIVEN_UP: i64 = 10_000;
-/// Why they count as dropped.
+/// Reason under which they are counted as dropped.
 const NO_TREE: &str = "no-tree";
 
-/// The tree of process ?2, by the hash of its id of another system. Of several trees the oldest.
+/// Oldest tree with process ?2, by the hash ?1 of its id in another system.
 pub(in super::super) const TREE_OF: &str = "SELECT root.id FROM native JOIN root ON root.number = native.root WHERE native.hash = ?1 AND native.id = ?2 ORDER BY native.root LIMIT 1";
-/// What waits for a process.
+/// Events that wait for a process.
 pub(in super::super) const WAITING_FOR: &str = "SELECT worker, number, event FROM waiting WHERE id = ?1 AND native = ?2";
-/// What has waited since before a time.
+/// Events that have waited since before ?1.
 pub(in super::super) const OLD: &str = "SELECT id, native, worker, number, event FROM waiting WHERE since < ?1 ORDER BY since LIMIT ?2";
 
-/// An event whose tree is known by now.
+/// An event whose tree was found.
 pub(super) struct Placed {
     root: u32,
     id: ProcessId,
-    /// Its line, unless it came with an earlier transaction.
+    /// Line of the event; [`NONE`] if an earlier transaction received it.
     line: u32,
     worker: WorkerId,
     number: u64,
@@ -43,7 +43,7 @@ pub(super) struct Placed {
 }
 
 impl Transaction<'_> {
-    /// Finds the trees of the events that say none, and the events that wait for trees which the transaction tells.
+    /// Finds the trees of new events that name none, and the waiting events whose trees this transaction names.
     pub(super) fn place(&mut self) -> Result<Vec<Placed>> {
         let mut placed = Vec::new();
         for line in std::mem::take(&mut self.unplaced) {
@@ -85,7 +85,7 @@ impl Transaction<'_> {
         placed.push(Placed { root, id, line, worker, number, event: unplaced.place(row.id, id) });
     }
 
-    /// The tree of a process, as an event of this transaction or the file tells.
+    /// Returns the tree of a process, if an event of this transaction or the database names it.
     fn tree_of(&mut self, id: ProcessId, native: i64) -> Result<Option<u32>> {
         if let Some(root) = self.named.get(&(id, native)) {
             return Ok(Some(*root));
@@ -158,7 +158,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Gives up the events that have waited for too long.
+    /// Gives up expired events.
     pub(super) fn give_up_old(&mut self, now_us: u64) -> Result<()> {
         let mut statement = self.connection.prepare_cached(OLD)?;
         let row = |row: &rusqlite::Row<'_>| {
@@ -181,18 +181,18 @@ impl Transaction<'_> {
 
 #[cfg(test)]
 impl super::Writer {
-    /// Lets so many events wait.
+    /// Sets the maximum number of waiting events.
     pub(in super::super) fn keep_waiting(&mut self, most: i64) {
         self.most_waiting = most;
     }
 }
 
-/// What came before this time has waited for too long.
+/// Events received before this time have expired.
 fn before(now_us: u64) -> i64 {
     now_us.saturating_sub(AGE_US).min(i64::MAX as u64) as i64
 }
 
-/// Returns true if something has waited for too long.
+/// True if a waiting event has expired.
 pub(super) fn is_old(connection: &Connection, now_us: u64) -> Result<bool> {
     let sql = "SELECT 1 FROM waiting WHERE since < ?1 LIMIT 1";
     Ok(connection.prepare_cached(sql)?.query_row([before(now_us)], |_| Ok(())).optional()?.is_some())

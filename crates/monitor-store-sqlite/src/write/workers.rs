@@ -1,4 +1,4 @@
-//! Workers as the writer knows them.
+//! Workers of a transaction, and the workers cached by the writer.
 
 use std::collections::BTreeMap;
 
@@ -12,52 +12,52 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::super::ids;
 use super::tally;
 
-/// How long a worker that never announced itself may say nothing before it counts as offline.
+/// Time without a report after which a worker that never announced itself is offline.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
-/// At most so many workers are remembered between transactions.
+/// Maximum number of workers cached between transactions.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// How often a worker that drops events is told of, in microseconds.
+/// Minimum interval between two signs that the same worker drops events, in microseconds.
 const SAID_EVERY_US: u64 = 60_000_000;
 
-/// The workers that were asked for lately.
+/// Cached workers, and the ids of the workers that the transaction touches.
 #[derive(Default)]
 pub(super) struct Workers {
     rows: HashMap<WorkerId, WorkerRow>,
     touched: Vec<WorkerId>,
 }
 
-/// A row of `worker`, and its rows of `dropped`.
+/// Row of `worker`, with its rows of `dropped`.
 pub(super) struct WorkerRow {
     pub key: i64,
     id: WorkerId,
     facts: WorkerFacts,
     pub applied: Ranges,
     last_seen_us: u64,
-    /// Until when its silence says nothing, for those who relay what it says were silent.
+    /// Its silence up to this time is excused, because the workers that relay its events were silent.
     spared_us: u64,
     clock: Clock,
-    /// How many processes are open there.
+    /// Number of open processes of the worker.
     pub open: i64,
     dropped: HashMap<Reason, u64>,
     pub tasks: WorkerTasks,
-    /// By how much these rose in the transaction.
+    /// Increase of `dropped` in the transaction.
     risen: HashMap<Reason, u64>,
-    /// Events dropped since somebody was told of it, and when that was.
+    /// Number of dropped events since the last sign, and the time of that sign.
     unsaid: u64,
     said_us: Option<u64>,
-    /// Where it was when the transaction began; none if it was not known.
+    /// State before the transaction; `None` for a new worker.
     before: Option<WorkerState>,
     status_before: WorkerStatus,
     is_touched: bool,
     is_told_of: bool,
 }
 
-/// What was dropped: type of the event, why, and of which tree.
+/// Event type, reason and tree of dropped events.
 type Reason = (String, String, Option<RootId>);
 
 impl Workers {
-    /// A new transaction begins.
+    /// Starts a new transaction.
     pub(super) fn begin(&mut self) {
         if self.rows.len() > MAX_REMEMBERED {
             self.rows.clear();
@@ -69,7 +69,7 @@ impl Workers {
         }
     }
 
-    /// A worker, made if need be. From here on it counts as touched.
+    /// Returns a worker and marks it as touched. Creates it if it does not exist.
     pub(super) fn get(&mut self, connection: &Connection, tallies: &mut BTreeMap<(i64, i64), i64>, id: WorkerId) -> Result<&mut WorkerRow> {
         self.load(connection, tallies, id)?;
         let row = self.rows.get_mut(&id).expect("just loaded");
@@ -80,7 +80,7 @@ impl Workers {
         Ok(row)
     }
 
-    /// Makes sure that a worker is there, to be asked for its status.
+    /// Loads or creates a worker, so that its status is available.
     pub(super) fn load(&mut self, connection: &Connection, tallies: &mut BTreeMap<(i64, i64), i64>, id: WorkerId) -> Result<()> {
         if self.rows.contains_key(&id) {
             return Ok(());
@@ -104,18 +104,18 @@ impl Workers {
         row.is_told_of = true;
     }
 
-    /// A worker's status, if it is loaded.
+    /// Returns the status of a worker. The default is [`WorkerStatus::Online`] if it is not loaded.
     pub(super) fn status(&self, id: WorkerId) -> WorkerStatus {
         self.rows.get(&id).map(|row| row.facts.status()).unwrap_or_default()
     }
 
-    /// A worker that is loaded.
+    /// Returns a loaded worker.
     pub(super) fn known(&self, id: WorkerId) -> Option<&WorkerRow> {
         self.rows.get(&id)
     }
 
-    /// Workers that dropped events in this transaction, by program and host, and how many since they were told of last. Each is told of at
-    /// most once a minute.
+    /// Returns the workers that dropped events in this transaction, with program, host and the number of events since their last sign.
+    /// Returns each worker at most once a minute.
     pub(super) fn take_drops(&mut self, now_us: u64) -> Vec<(String, String, u64)> {
         let mut drops = Vec::new();
         for id in &self.touched {
@@ -129,23 +129,23 @@ impl Workers {
         drops
     }
 
-    /// Workers whose status is another than when the transaction began.
+    /// Returns the touched workers whose status has changed.
     pub(super) fn changed(&self) -> Vec<WorkerId> {
         let is_changed = |id: &&WorkerId| self.rows[*id].facts.status() != self.rows[*id].status_before;
         self.touched.iter().filter(is_changed).copied().collect()
     }
 
-    /// A worker as shown.
+    /// Returns the view of a loaded worker.
     pub(super) fn view(&self, id: WorkerId) -> Option<Worker> {
         self.rows.get(&id).map(|row| row.view(|relay| self.status(relay) == WorkerStatus::Online))
     }
 
-    /// Whether the worker is first heard of in this transaction.
+    /// True if the worker was created by this transaction.
     pub(super) fn is_new(&self, id: WorkerId) -> bool {
         self.rows.get(&id).is_some_and(|row| row.before.is_none())
     }
 
-    /// Writes what was touched.
+    /// Writes the touched workers.
     pub(super) fn write(&mut self, connection: &Connection, tallies: &mut BTreeMap<(i64, i64), i64>) -> Result<()> {
         self.touched.sort_unstable_by_key(|id| self.rows[id].key);
         for id in &self.touched {
@@ -229,7 +229,7 @@ impl WorkerRow {
         self.is_told_of |= self.facts.describe(worker);
     }
 
-    /// Names of its program and its host.
+    /// Returns the names of its program and its host.
     pub(super) fn names(&self) -> (&str, &str) {
         (self.facts.program(), self.facts.hostname())
     }
@@ -238,55 +238,55 @@ impl WorkerRow {
         self.last_seen_us = self.last_seen_us.max(now_us);
     }
 
-    /// Another worker relays what this one says.
+    /// Stores the description of this worker that the worker `by` has relayed.
     pub(super) fn describe_relayed(&mut self, worker: &WorkerRef, by: WorkerId) {
         self.is_told_of |= self.facts.describe_relayed(worker, by);
     }
 
-    /// True if it has sent a batch itself: what others relay about it has no effect.
+    /// True if it has sent a batch itself. In that case, other workers' reports about it have no effect.
     pub(super) fn reports_itself(&self) -> bool {
         self.facts.reports_itself()
     }
 
-    /// The workers that relay what it says.
+    /// Returns the workers that relay its events.
     pub(super) fn relays(&self) -> Vec<WorkerId> {
         self.facts.relayed_by().collect()
     }
 
-    /// Takes it that its silence up to a time says nothing. Returns true if it need not be judged yet because of that.
+    /// Excuses its silence up to `until_us`. Returns true if it is therefore not due yet.
     pub(super) fn is_spared(&mut self, until_us: u64, now_us: u64) -> bool {
         self.spared_us = self.spared_us.max(until_us);
         until_us > 0 && self.due_us().is_none_or(|due_us| due_us > now_us)
     }
 
-    /// When it was found again, by the server's clock; 0 if it never was.
+    /// Time at which it was found again, by the server's clock; 0 if it was never found or has been lost since.
     pub(super) fn found_us(&self) -> u64 {
         self.facts.changed().map_or(0, |(time_us, is_found)| if is_found { time_us } else { 0 })
     }
 
-    /// Returns true if it is online, and not about to be lost.
+    /// True if it is online and not due to be lost.
     pub(super) fn is_heard(&self, now_us: u64) -> bool {
         self.is_online() && self.due_us().is_none_or(|due_us| due_us > now_us)
     }
 
-    /// A batch of its own came.
+    /// Measures its clock with a batch that it has sent itself.
     pub(super) fn tell_time(&mut self, sent_us: u64, now_us: u64) {
         self.clock.tell(sent_us, now_us);
     }
 
-    /// By how much its clock is ahead of the server's.
+    /// Lead of its clock over the server's, in microseconds; 0 if unknown.
     pub(super) fn clock_offset_us(&self) -> i64 {
         self.clock.lag().map_or(0, |lag| -lag)
     }
 
-    /// It was never heard of while it lived.
+    /// Sets the last report to now if there was none.
     pub(super) fn hear_first(&mut self, now_us: u64) {
         if self.last_seen_us == 0 {
             self.hear(now_us);
         }
     }
 
-    /// Takes cumulative counts: the greatest is the latest.
+    /// Updates the numbers of dropped events from cumulative counts. The greatest count is the latest.
     pub(super) fn drop_counts(&mut self, dropped: &[Dropped]) {
         for Dropped { event_type, reason, root_id, count } in dropped {
             let (of, count) = ((event_type.clone(), reason.clone(), *root_id), (*count).min(i64::MAX as u64));
@@ -298,7 +298,7 @@ impl WorkerRow {
         }
     }
 
-    /// Counts what the server itself does not keep, of a tree if it is one's.
+    /// Counts events that the server itself has dropped.
     pub(super) fn drop_more(&mut self, event_type: &str, reason: &str, root: Option<RootId>, more: u64) {
         let of = (event_type.to_owned(), reason.to_owned(), root);
         *self.risen.entry(of.clone()).or_default() += more;
@@ -314,18 +314,19 @@ impl WorkerRow {
         self.facts.is_missed()
     }
 
-    /// Returns true if it never announced itself, as what comes by OTLP doesn't.
+    /// True if it never announced itself. Senders of OTLP do not.
     pub(super) fn is_unannounced(&self) -> bool {
         self.facts.online().is_none()
     }
 
-    /// The time of the next loss or find: later than the one before, whatever the clock says, for the latest decides.
+    /// Time of the next change of status: now, but later than the previous change, because the latest change applies even if the clock was
+    /// set back.
     pub(super) fn change_us(&self, now_us: u64) -> u64 {
         self.facts.judged_us().map_or(now_us, |before_us| now_us.max(before_us.saturating_add(1)))
     }
 
-    /// When it is lost or idle unless it is heard of; none if it is gone already, or announced itself and promised no heartbeat, or has
-    /// something open that nobody promised to end.
+    /// Time at which it is lost or idle without another report. `None` if it is not online. Also `None` if it announced itself without
+    /// heartbeats, or never announced itself and has open processes.
     fn due_us(&self) -> Option<u64> {
         let patience_us = if self.is_unannounced() {
             Some(IDLE_US).filter(|_| self.open == 0)
@@ -375,7 +376,7 @@ impl WorkerRow {
 }
 
 impl WorkerRow {
-    /// Writes the counts that rose, and adds them to those of all workers.
+    /// Writes the increased numbers of dropped events, and adds the increase to the sums of all workers.
     fn write_dropped(&self, connection: &Connection) -> Result<()> {
         let mut write = connection.prepare_cached(
             "INSERT INTO dropped(worker, type, reason, root, count) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET count = ?5",
@@ -398,17 +399,18 @@ impl WorkerRow {
     }
 }
 
-/// How long a worker's batches are compared to find the one that came quickest.
+/// Length of a window for finding the fastest batch of a worker, in microseconds.
 const WINDOW_US: u64 = 600_000_000;
 
-/// What a worker's batches tell of its clock: each arrives later than it was sent, and the quickest one hardly later.
+/// Offset of a worker's clock, measured with its batches. The time between sending and receiving is the offset plus the transmission time,
+/// which is shortest for the fastest batch.
 #[derive(Debug, Default)]
 struct Clock {
-    /// From before this server knew the worker.
+    /// Lag read from the database.
     known: Option<i64>,
-    /// Since when the window is open, and the least lag in it.
+    /// Start of the current window, and the least lag in it.
     window: Option<(u64, i64)>,
-    /// The least lag of the window before.
+    /// Least lag of the previous window.
     before: Option<i64>,
 }
 
@@ -419,7 +421,7 @@ impl Clock {
         }
         let lag = now_us.min(i64::MAX as u64) as i64 - sent_us.min(i64::MAX as u64) as i64;
         self.window = match self.window {
-            // A clock that was set back, of either side, begins anew as well.
+            // A clock that was set back also starts a new window.
             Some((since, least)) if now_us.checked_sub(since).is_some_and(|age| age <= WINDOW_US) => Some((since, least.min(lag))),
             Some((_, least)) => {
                 self.before = Some(least);
@@ -429,7 +431,7 @@ impl Clock {
         };
     }
 
-    /// By how much the worker's clock is behind the server's, in microseconds.
+    /// Returns how far the worker's clock is behind the server's, in microseconds.
     fn lag(&self) -> Option<i64> {
         self.window.map(|(_, least)| least).into_iter().chain(self.before).min().or(self.known)
     }
@@ -443,7 +445,7 @@ mod tests {
     fn the_quickest_batch_of_two_windows_tells_the_clock() {
         let mut clock = Clock { known: Some(7), ..Clock::default() };
         assert_eq!(clock.lag(), Some(7));
-        // A day ahead; the network takes 50, 2 and 90 µs.
+        // The worker's clock is a day ahead. The network takes 50, 2 and 90 µs.
         let day = 86_400_000_000;
         for (at, latency) in [(1_000, 50), (2_000, 2), (3_000, 90)] {
             clock.tell(at + day, at + latency);
