@@ -2,8 +2,8 @@
 //!
 //! A search scans all tables with references in steps and sets a bit for each key that is referred to. The writer may add references
 //! between two steps. It empties its dictionary when the search begins and records each key that it looks up from then on; these keys are
-//! not deleted. A reference may also be copied from one table to another. The tables are scanned in an order in which the source of a copy
-//! comes before its target, so that no reference is missed.
+//! not deleted. A reference may also be copied from one table to another. The source of a copy is scanned before its target, so that no
+//! reference is missed.
 
 use rusqlite::{Connection, Result, params_from_iter};
 
