@@ -14,7 +14,7 @@ use super::{ReadError, SqliteStore, as_of};
 
 /// Selects the columns that [`task_row`] reads, and the revision.
 pub(super) const TASK: &str = "SELECT name, version, status, until, agent, changed, who, definition, revision FROM batch_task";
-/// Columns of a run, in the order in which [`run`] reads them.
+/// Columns that [`run`] reads, in this order.
 pub(super) const RUN_COLUMNS: &str = "task, due, run, version, agent, trigger, who, root, process, started, ended, elapsed, outcome, \
                                       exit_code, result_code, signal, reason, error";
 /// Condition for a page of tasks whose names contain a text.
@@ -36,7 +36,7 @@ pub(super) const ENDED_PAUSES: &str = " WHERE status = 'paused' AND pause_told =
 /// Due times without a run that overlap a range of time.
 pub(super) const DECISIONS: &str = "SELECT task, agent, version, first, last, count, what, reason, blocked_by FROM batch_decision \
                                     WHERE task = ?1 AND first < ?3 AND last >= ?2 ORDER BY first LIMIT ?4";
-/// Newest due times of a task for which an agent has started a run by a rule. Each is selected as first and as last due time.
+/// Newest due times of a task whose runs an agent has started by a rule. Each is selected as first and as last due time.
 pub(super) const DECIDED_RUNS: &str =
     "SELECT due, due FROM batch_run WHERE task = ?1 AND agent = ?2 AND trigger IN (?4, ?5) ORDER BY due DESC LIMIT ?3";
 /// Newest due times of a task that an agent has decided without a run.

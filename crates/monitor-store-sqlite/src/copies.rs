@@ -162,7 +162,7 @@ pub(super) fn remove_old(database: &Path, schema: &Schema) {
 ///
 /// # Errors
 /// Returns an error if a server uses the folder, the copy is damaged or of another version, or the disk fails. The previous database is
-/// still in its place then, unless the disk failed after it was moved aside.
+/// still in its place then, unless the disk failed while it was moved aside or later.
 pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     if !file.is_file() {
         return Err(StoreError::Missing { path: file.to_owned() });

@@ -9,13 +9,13 @@ use super::dictionary::Dictionary;
 use super::ids::code;
 use super::write::rollups::{LEVELS, Sums};
 
-/// Time for which cached durations are used.
+/// Time until cached durations are read again.
 pub(super) const VALID: Duration = Duration::from_secs(60);
 /// Minimum number of past processes for an expected duration.
 const MIN_RUNS: u64 = 5;
 /// Minimum number of past processes for a limit after which a process is overdue.
 const MIN_RUNS_TO_JUDGE: u64 = 20;
-/// Minutes after `rolled` up to which sums are read that are not yet included in those of longer spans.
+/// Number of minutes after minute `rolled` whose sums are read, because longer spans don't include them yet.
 const MAX_MINUTES: i64 = 5;
 /// Level of the longest spans.
 const LONGEST: i64 = 3;
@@ -32,7 +32,7 @@ pub(super) struct Expected {
 impl Expected {
     /// Reads the durations from the sums of a name. Returns `None` if there are too few processes.
     pub(super) fn of(connection: &Connection, name: i64) -> Result<Option<Self>> {
-        // The server's clock selects the spans, so that one sender's wrong clock doesn't hide the processes of all others.
+        // The server's clock selects the spans, so that a sender with a wrong clock doesn't hide the processes of all others.
         let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
         let mut total = Sums::default();
         let mut add = |level: i64, t: i64| -> Result<()> {

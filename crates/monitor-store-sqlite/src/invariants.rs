@@ -137,7 +137,7 @@ const IN_TREES: &str = "WITH counted AS (SELECT root AS number, sum(state = 0) A
 const FINISHED: &str = "SELECT name, state, count(*) FROM process JOIN site ON site.id = process.site \
     WHERE more IS NULL AND start_no NOT NULL AND end_no NOT NULL GROUP BY name, state";
 
-/// Returns all problems of one snapshot, which the caller holds; empty if the database is intact.
+/// Returns all problems in the caller's snapshot; empty if the database is intact.
 pub(super) fn problems(connection: &Connection) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;

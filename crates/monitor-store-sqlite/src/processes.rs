@@ -94,7 +94,7 @@ pub(super) const TREES_WITH: &str = "SELECT number FROM root WHERE number BETWEE
 /// search for a tree's first process takes.
 pub(super) const TREES_WITH_OF_FEW: &str = "SELECT DISTINCT root FROM process WHERE root BETWEEN ?4 AND ?5 \
     AND id BETWEEN ?1 AND ?3 AND +root IN (SELECT number FROM root) ORDER BY root DESC LIMIT ?2";
-/// Average number of processes per tree from which [`TREES_WITH`] is used.
+/// Average number of processes per tree below which [`TREES_WITH_OF_FEW`] is used.
 const FEW: u64 = 8;
 /// Processes from ?2 to ?3 of tree ?1.
 const WITHIN: &str = "SELECT id FROM process WHERE root = ?1 AND id BETWEEN ?2 AND ?3 LIMIT ?4";

@@ -211,8 +211,8 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
     })
 }
 
-/// Returns the greatest distances in microseconds from a root's base to a later and to an earlier start of one of its processes: (longest,
-/// earliest). They are not valid for trees in `wide`.
+/// Returns (longest, earliest): the greatest distances in microseconds from a root's base to later and to earlier starts of its processes.
+/// They are not valid for trees in `wide`.
 pub(super) fn spread(connection: &Connection) -> Result<(i64, i64)> {
     connection.prepare_cached("SELECT longest, earliest FROM counter")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }

@@ -14,9 +14,9 @@ use super::roots::matching;
 use super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::{ReadError, as_of, ids, number_of};
 
-/// Sums of all names in a range of one level.
+/// Sums of all names in a range of a level.
 pub(super) const BY_TIME: &str = "SELECT name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2 AND t < ?3";
-/// Sums of one name in one span of a level.
+/// Sums of a name in a span of a level.
 pub(super) const OF_NAME: &str = "SELECT state, sums FROM rollup WHERE level = ?1 AND t = ?2 AND name = ?3";
 /// First span of a level.
 pub(super) const FIRST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t LIMIT 1";
@@ -26,7 +26,7 @@ pub(super) const LAST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t 
 pub(super) const NEXT: &str = "SELECT t FROM rollup WHERE level = ?1 AND t >= ?2 ORDER BY t LIMIT 1";
 /// First span of a level that has failures.
 pub(super) const FIRST_FAILURE: &str = "SELECT t FROM failure WHERE level = ?1 ORDER BY t LIMIT 1";
-/// Failures in a range of one level.
+/// Failures in a range of a level.
 pub(super) const FAILURES: &str =
     "SELECT shape, name, count, last, root, id, message, first FROM failure WHERE level = ?1 AND t >= ?2 AND t < ?3";
 
@@ -34,7 +34,7 @@ pub(super) const FAILURES: &str =
 const ENDS_AT: [u64; 2] = [2 * LEVELS[2], 62 * LEVELS[2]];
 /// Possible steps of a series in minutes. Each is a multiple of the previous one.
 const STEPS: [u64; 8] = [1, 5, 15, LEVELS[1], 6 * LEVELS[1], LEVELS[2], 8 * LEVELS[2], LEVELS[3]];
-/// Maximum number of steps of a series for which the query sets no step.
+/// Maximum number of steps of a series if the query sets no step.
 const USUAL_STEPS: u64 = 200;
 /// Maximum number of spans of its level in a series.
 const MAX_UNITS: u64 = 1_500;
@@ -480,7 +480,7 @@ mod tests {
             for rolled in [0, 1, 30, 60, 1_441, 49_999, 300_000] {
                 let mut minutes = Vec::new();
                 for (level, part) in parts(&(from..to), rolled) {
-                    // As in the database: longer spans include the minutes before `rolled`.
+                    // Longer spans include the minutes before `rolled`, as in the database.
                     let minute = |t| (t * LEVELS[level]..(t + 1) * LEVELS[level]).filter(|minute| level == 0 || *minute < rolled);
                     minutes.extend(part.flat_map(minute));
                 }
