@@ -109,8 +109,8 @@ fn beyond(columns: &[&str], place: &[Value], is_descending: bool, values: &mut V
 
 /// The filters of a query as SQL.
 struct Filter {
-    /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the other
-    /// tasks.
+    /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the
+    /// other tasks.
     matches: String,
     /// Conditions on the time that the list is sorted by, each with ` AND ` in front.
     range: String,

@@ -1,7 +1,8 @@
 //! Tasks whose ids begin with a text.
 //!
-//! The index `queue_task_ids` has the first [`INDEXED_CHARACTERS`] of each id in a queue, and the process's own id. It is sorted by the ids of
-//! queues, so that these are searched. A text of up to 16 hex digits may begin an own id as well: then all entries of the index are compared.
+//! The index `queue_task_ids` has the first [`INDEXED_CHARACTERS`] of each id in a queue, and the process's own id. It is sorted by the ids
+//! of queues, so that these are searched. A text of up to 16 hex digits may begin an own id as well: then all entries of the index are
+//! compared.
 
 use monitor_wire::Process;
 use rusqlite::types::Value;
