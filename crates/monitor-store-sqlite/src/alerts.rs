@@ -1,4 +1,4 @@
-//! Questions about alerts.
+//! Queries for alerts.
 
 use std::sync::atomic::Ordering;
 
@@ -14,14 +14,14 @@ use super::SqliteStore;
 pub(super) const SIGNS: &str = "SELECT seq, time, cause, subject, root, process, agent, detail FROM sign";
 /// Signs after a number.
 pub(super) const SIGNS_AFTER: &str = " WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-/// Signs of a time, newest first.
+/// Signs in a range of time, newest first.
 pub(super) const SIGNS_BETWEEN: &str = " WHERE time >= ?1 AND time < ?2 ORDER BY time DESC, seq DESC LIMIT ?3";
 /// Signs of a tree.
 pub(super) const SIGNS_OF: &str = " WHERE root = ?1 AND (?2 IS NULL OR process = ?2) ORDER BY seq LIMIT ?3";
 const DELIVERIES: &str = "SELECT body, state, attempts, next_at, answer FROM outbox";
 /// Messages that are due.
 pub(super) const DUE: &str = " WHERE state = 'waiting' AND next_at <= ?1 ORDER BY next_at LIMIT ?2";
-/// When the next message is due.
+/// Due time of the next message.
 pub(super) const NEXT: &str = "SELECT next_at FROM outbox WHERE state = 'waiting' ORDER BY next_at LIMIT 1";
 
 impl AlertQueries for SqliteStore {
@@ -82,7 +82,7 @@ impl AlertQueries for SqliteStore {
     }
 }
 
-/// What is wrong with a column.
+/// Returns the error of a column with an invalid value.
 fn damaged(column: usize, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }
@@ -112,7 +112,7 @@ fn sign(row: &Row<'_>) -> Result<Sign> {
 }
 
 pub(super) fn last_sign(connection: &Connection) -> Result<u64> {
-    // The number of the last one, which may be gone.
+    // The last sign may have been deleted, so its number is read from the table's sequence.
     let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'sign'";
     Ok(connection.prepare_cached(sql)?.query_row([], |row| number(row, 0)).optional()?.unwrap_or(0))
 }
@@ -186,7 +186,7 @@ fn notes(connection: &Connection, of: NotesOf, limit: usize) -> Result<Vec<Note>
     notes.collect()
 }
 
-/// Tasks that alerts start and whose agents are to be asked now.
+/// Tasks that alerts start and that must be requested from their agents now.
 pub(super) const FOLLOW_UPS: &str =
     "SELECT body, attempts FROM follow_up WHERE state = 'waiting' AND next_at <= ?1 ORDER BY next_at LIMIT ?2";
 

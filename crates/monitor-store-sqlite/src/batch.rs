@@ -1,4 +1,4 @@
-//! Questions about batch tasks.
+//! Queries for batch tasks.
 
 use monitor_store::StoreError;
 use monitor_store::batch::{
@@ -12,34 +12,34 @@ use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params, p
 
 use super::{ReadError, SqliteStore, as_of};
 
-/// What a task's row is read by.
+/// Selects the columns that [`task_row`] reads, and the revision.
 pub(super) const TASK: &str = "SELECT name, version, status, until, agent, changed, who, definition, revision FROM batch_task";
-/// The columns of a run.
+/// Columns that [`run`] reads, in this order.
 pub(super) const RUN_COLUMNS: &str = "task, due, run, version, agent, trigger, who, root, process, started, ended, elapsed, outcome, \
                                       exit_code, result_code, signal, reason, error";
-/// A page of tasks whose names contain a text.
+/// Condition for a page of tasks whose names contain a text.
 pub(super) const TASKS: &str =
     " WHERE name > ?1 AND status <> 'deleted' AND (?2 IS NULL OR instr(lower(name), lower(?2)) > 0) ORDER BY name LIMIT ?3";
-/// The newest runs of a task.
+/// Newest runs of a task.
 pub(super) const NEWEST: &str = "SELECT run, root, due, outcome FROM batch_run WHERE task = ?1 ORDER BY due DESC, run DESC LIMIT ?2";
-/// When one of the newest alerts about a task last happened.
+/// Last time of the newest alerts about a task.
 pub(super) const WARNED: &str = "SELECT max(at) FROM \
                                  (SELECT detail ->> 'last_us' AS at FROM alert WHERE subject = 'task:' || ?1 ORDER BY id DESC LIMIT 10)";
-/// What the newest runs of a task took that ended well, without one.
+/// Durations of the newest successful runs of a task, except one run.
 pub(super) const PAST_RUNS: &str = "SELECT elapsed FROM batch_run WHERE task = ?1 AND run <> ?2 AND outcome = 'succeeded' AND \
                                     elapsed IS NOT NULL ORDER BY due DESC LIMIT ?3";
-/// Tasks that are paused for long, which nobody was told.
+/// Condition for tasks that have been paused for long without a notification.
 pub(super) const LONG_PAUSES: &str =
     " WHERE status = 'paused' AND pause_told = 0 AND changed <= ?2 AND (until IS NULL OR until > ?1) LIMIT ?3";
-/// Tasks whose pause is over by itself, of which somebody was told that it was long.
+/// Condition for tasks whose pause has reached its end after a notification that it was long.
 pub(super) const ENDED_PAUSES: &str = " WHERE status = 'paused' AND pause_told = 1 AND changed <= ?2 AND until <= ?1 LIMIT ?3";
-/// Due times without a run that touch a time.
+/// Due times without a run that overlap a range of time.
 pub(super) const DECISIONS: &str = "SELECT task, agent, version, first, last, count, what, reason, blocked_by FROM batch_decision \
                                     WHERE task = ?1 AND first < ?3 AND last >= ?2 ORDER BY first LIMIT ?4";
-/// The newest due times of a task for which an agent has started a run by a rule, each as its first and last one.
+/// Newest due times of a task whose runs an agent has started by a rule. Each is selected as first and as last due time.
 pub(super) const DECIDED_RUNS: &str =
     "SELECT due, due FROM batch_run WHERE task = ?1 AND agent = ?2 AND trigger IN (?4, ?5) ORDER BY due DESC LIMIT ?3";
-/// The newest due times of a task without a run that an agent has decided.
+/// Newest due times of a task that an agent has decided without a run.
 pub(super) const DECIDED_WITHOUT: &str =
     "SELECT first, last FROM batch_decision WHERE task = ?1 AND agent = ?2 ORDER BY first DESC LIMIT ?3";
 
@@ -151,7 +151,7 @@ fn versions(connection: &Connection, name: &str) -> Result<Vec<BatchVersion>> {
     Ok(with_diffs(rows.collect::<Result<_>>()?))
 }
 
-/// The statement that lists runs, and its values.
+/// Returns the statement that lists runs, with its values.
 fn runs_statement(query: &BatchRunsQuery) -> std::result::Result<(String, Vec<Value>), ReadError> {
     let mut values = Vec::new();
     let mut conditions = Vec::new();
@@ -220,13 +220,14 @@ fn run(row: &Row<'_>) -> Result<BatchRun> {
     })
 }
 
-/// What the last runs of a task took that ended well, in nanoseconds, without this one.
+/// Returns the durations in nanoseconds of the last successful runs of a task, except `run`.
 pub(super) fn past_ns(connection: &Connection, task: &str, run: &str) -> Result<Vec<u64>> {
     let mut statement = connection.prepare_cached(PAST_RUNS)?;
     statement.query_map(params![task, run, PAST as i64], |row| Ok(row.get::<_, i64>(0)? as u64))?.collect()
 }
 
-/// Tasks that are paused for long and not told of, and those that were told of and whose pause is over, at most so many.
+/// Returns up to `limit` tasks that have been paused for long without a notification, with false, and up to `limit` tasks whose pause has
+/// ended after a notification, with true.
 pub(super) fn long_pauses(connection: &Connection, now_us: u64, limit: usize) -> Result<Vec<(TaskRow, bool)>> {
     let now = now_us.min(i64::MAX as u64) as i64;
     let mut found = Vec::new();

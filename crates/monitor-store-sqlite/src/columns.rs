@@ -1,4 +1,4 @@
-//! Reading a whole tree as columns: the snapshot ends before the first byte is sent, so that a slow reader holds nothing of the database.
+//! Reads a whole tree as columns. The snapshot ends before the first byte is sent, so that a slow client doesn't hold it.
 
 use foldhash::HashMap;
 use monitor_state::{Node, Order, WorkerStatus, order};
@@ -15,7 +15,7 @@ use super::row::{COLUMNS, Known, Plain, ProcessRow};
 use super::tree::dropped;
 use super::{as_of, ids};
 
-/// All of a tree; none if there is no such tree.
+/// Reads a whole tree; `None` if it doesn't exist.
 pub(super) fn read(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32) -> Result<Option<TreeColumns>> {
     let as_of = as_of(snapshot)?;
     let (connection, dictionary) = snapshot.parts();
@@ -47,23 +47,23 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32) -
     Ok(Some(tree))
 }
 
-/// A tree as far as it is read.
+/// A tree that is being read.
 struct Tables {
     tree: TreeColumns,
     places: Places,
     viewer: Viewer,
 }
 
-/// Name, kind and place in the program.
+/// Name, kind and source location.
 type ShownSite = (String, String, Option<(String, u32)>);
 
-/// Where in the tables a key of the database stands.
+/// Indexes in the tables, by the keys of the database.
 #[derive(Default)]
 struct Places {
     sites: HashMap<i64, u32>,
     origins: HashMap<i64, u32>,
     errors: HashMap<(i64, i64), u32>,
-    /// Of those that are known as they are shown.
+    /// Indexes of sites and origins that were converted by [`Viewer`], by their values.
     shown_sites: HashMap<ShownSite, u32>,
     shown_origins: HashMap<(Option<WorkerId>, Option<String>), u32>,
 }
@@ -71,7 +71,7 @@ struct Places {
 impl Tables {
     fn push(&mut self, connection: &Connection, dictionary: &mut Dictionary, row: &ProcessRow) -> Result<()> {
         let cells = match row.known(connection, dictionary)? {
-            // Whatever becomes of an open process when its worker leaves is worked out where it is shown, and so is what commands say.
+            // The viewer derives the state of an open process from its worker's, and it reads exit code, signal and reason of an end.
             Known::Plain(plain) if !plain.is_open() && !is_of_command(connection, dictionary, &plain)? => {
                 self.plain(connection, dictionary, row, &plain)?
             }
@@ -139,7 +139,7 @@ impl Tables {
     }
 }
 
-/// Returns true if no column says how a process ended.
+/// Returns true if the end of a process has data without a column: an exit code, a signal or a reason.
 fn is_of_command(connection: &Connection, dictionary: &mut Dictionary, plain: &Plain) -> Result<bool> {
     let ending = plain.end.and_then(|end| end.ending).map(|keys| dictionary.ending(connection, keys)).transpose()?;
     Ok(ending.is_some_and(|ending| ending.is_of_command()))
@@ -155,7 +155,7 @@ impl Places {
     }
 }
 
-/// The place of a key in a table, which gets it if need be.
+/// Returns the index of a key in a table. Adds the value from `make` if the key is new.
 fn place<K: std::hash::Hash + Eq, T>(
     places: &mut HashMap<K, u32>,
     key: K,

@@ -1,4 +1,4 @@
-//! Copying a database whole while it is written, putting a copy in its place, and looking whether one is whole.
+//! Copies a database while it is in use, restores a copy, and checks a database.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,50 +15,51 @@ use super::schema::{self, Schema};
 use super::{folder, invariants, mark, retention};
 use crate::space::{Room, Space};
 
-/// How a copy that is made before a migration is called, with the schema's number.
+/// Suffix of a copy that is made before a migration. The number of the old schema follows.
 const BEFORE: &str = "before-schema-";
-/// How a copy is called in the data folder while it is made and sent: as nobody calls a file by hand, with the time in between.
+/// Start and end of the file name of a copy that is made to be sent. The time is in between, so that the name differs from files made by
+/// hand.
 const SENDING: (&str, &str) = (".sending-", ".db");
-/// So long it is kept at least.
+/// Minimum age at which a copy made before a migration is removed.
 const KEPT_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
-/// What a check found.
+/// Result of [`check`].
 #[derive(Debug)]
 pub struct Checked {
-    /// All that is wrong; nothing if it is whole.
+    /// All problems; empty if the database is intact.
     pub problems: Vec<String>,
-    /// How many trees it has.
+    /// Number of trees.
     pub roots: u64,
-    /// How many processes those have.
+    /// Number of processes.
     pub processes: u64,
 }
 
-/// What a restore did.
+/// Result of [`restore`].
 #[derive(Debug)]
 pub struct Restored {
-    /// Where the database is.
+    /// Path of the database.
     pub database: PathBuf,
-    /// Where the one before it was put, if there was one.
+    /// Path of the previous database, if there was one.
     pub aside: Option<PathBuf>,
 }
 
-/// Copies the database of a data folder, whether a server has it or not, as it is at one moment; how many bytes the copy has.
+/// Copies the database of a data folder in one snapshot, also while a server uses it. Returns the size of the copy in bytes.
 ///
 /// # Errors
-/// If there is no database, the file is there already, or the disk fails.
+/// Returns an error if there is no database, the file already exists, or the disk fails.
 pub fn backup(folder: &Path, file: &Path) -> Result<u64, StoreError> {
     let database = folder::existing(folder)?;
     schema::TREES.recognize(&open(&database)?, &database)?;
     copy(&database, file)
 }
 
-/// Returns the time of day, in microseconds since 1970: it names files and decides nothing.
+/// Returns the wall-clock time in Unix microseconds. It is used only for the names and the age of files.
 fn wall_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-/// Copies the database of a server into a new file in its data folder, which is gone when it has been read, unless so much has to stay
-/// free there that the copy has no room.
+/// Copies the database to a new file in the data folder, which is deleted when the returned backup is dropped. Fails if the copy would
+/// leave less free space than required.
 pub(super) fn copy_to_send(database: &Path, space: &Space) -> Result<Backup, StoreError> {
     let name = format!("{}{}{}", SENDING.0, wall_us(), SENDING.1);
     let mut sent = Sent { path: database.with_file_name(name), file: None };
@@ -67,7 +68,7 @@ pub(super) fn copy_to_send(database: &Path, space: &Space) -> Result<Backup, Sto
     Ok(Backup { bytes, media_type: "application/vnd.sqlite3", read: Box::new(sent) })
 }
 
-/// A copy in the data folder, removed when it is sent.
+/// A copy in the data folder, deleted when dropped.
 struct Sent {
     path: PathBuf,
     file: Option<File>,
@@ -95,18 +96,18 @@ fn copy_beside(database: &Path, file: &Path, space: &Space) -> Result<u64, Store
     copy(database, file)
 }
 
-/// Bytes that a copy of a database takes.
+/// Returns the size of a copy of the database in bytes.
 fn size(connection: &Connection) -> rusqlite::Result<u64> {
     let (page, pages, free_pages) = retention::pages(connection)?;
     Ok(((pages - free_pages) * page) as u64)
 }
 
-/// Copies a database into a new file, readable by its owner alone.
+/// Copies a database to a new file that only its owner can read. Returns its size in bytes.
 pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
     if file.exists() {
         return Err(StoreError::Exists { path: file.to_owned() });
     }
-    // Under its own name it is whole or not there.
+    // The file gets its final name only when it is complete.
     let part = beside(file, "part");
     let _ = fs::remove_file(&part);
     let _remove = Remove(&part);
@@ -121,8 +122,8 @@ pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
     Ok(bytes)
 }
 
-/// Copies a database before it is brought up to date, into a file beside it that has the number of its schema, so that it can be restored
-/// for the version before. One that is there already is taken as it is.
+/// Copies a database before a migration to a file next to it, so that it can be restored for the previous version. The file name has the
+/// number of the old schema. An existing copy is not replaced.
 pub(super) fn keep_before_migration(connection: &Connection, database: &Path, found: u32) -> Result<(), StoreError> {
     let path = beside(database, &format!("{BEFORE}{found}"));
     if path.exists() {
@@ -130,7 +131,7 @@ pub(super) fn keep_before_migration(connection: &Connection, database: &Path, fo
     }
     let needed = size(connection).map_err(|source| failed_to_open(source, database))?;
     let room = database.parent().and_then(|folder| Space::new(folder).room());
-    // What the steps of the migration write has to have room, too.
+    // The migration itself needs free space, too.
     if let Some(Room { free, least }) = room
         && free < needed.saturating_add(least)
     {
@@ -141,7 +142,7 @@ pub(super) fn keep_before_migration(connection: &Connection, database: &Path, fo
     Ok(())
 }
 
-/// Removes copies that were made before a migration, once they are a week old.
+/// Removes copies that were made before a migration and are at least a week old.
 pub(super) fn remove_old(database: &Path, schema: &Schema) {
     for found in schema.first..schema.known() {
         let path = beside(database, &format!("{BEFORE}{found}"));
@@ -157,10 +158,11 @@ pub(super) fn remove_old(database: &Path, schema: &Schema) {
     }
 }
 
-/// Puts a copy in the place of a data folder's database, which is kept aside.
+/// Replaces the database of a data folder with a copy. The previous database is moved aside.
 ///
 /// # Errors
-/// If a server has the folder, the copy is not whole or of another version, or the disk fails. Then all is as it was.
+/// Returns an error if a server uses the folder, the copy is damaged or of another version, or the disk fails. The previous database is
+/// still in its place then, unless the disk failed while it was moved aside or later.
 pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     if !file.is_file() {
         return Err(StoreError::Missing { path: file.to_owned() });
@@ -170,8 +172,8 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     remove_leftovers(&database);
     let new = beside(&database, "new");
     let _remove = Remove(&new);
-    // With its log, if it has one: a database that was put aside, or whose server was killed, has its newest transactions there. Who
-    // checks it writes them into the copy.
+    // The log is copied as well: a database that was moved aside, or whose server was killed, has its newest transactions there. `check`
+    // opens the copy and writes them into it.
     let (log, new_log) = (with(file, "-wal"), with(&new, "-wal"));
     for (from, to) in [(file, &new), (&log, &new_log)] {
         if from.exists() {
@@ -191,15 +193,15 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     let seconds = wall_us() / 1_000_000;
     let moved = if database.exists() { move_aside(&database, "before", seconds) } else { Ok(None) };
     let aside = moved.map_err(|(path, source)| StoreError::Disk { action: "move aside", path, source })?;
-    // The mark is of the one that was there.
+    // The mark belongs to the previous database.
     let _ = fs::remove_file(mark::path_of(&database));
     fs::rename(&new, &database).map_err(disk("create", &database))?;
     sync_folder(&database).map_err(disk("write the folder of", &database))?;
     Ok(Restored { database, aside })
 }
 
-/// Removes what was left by a restore that was killed: a copy under a name of its own, which was not yet checked; and by a server that died
-/// while it made or sent a copy. Whoever calls it holds the data folder.
+/// Removes unchecked copies of a `restore` that was killed, and copies of a server that died while it made or sent them. The caller must
+/// hold the lock of the data folder.
 pub(super) fn remove_leftovers(database: &Path) {
     for entry in database.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten() {
         if !entry.file_name().to_str().is_some_and(is_sent) {
@@ -218,10 +220,10 @@ pub(super) fn remove_leftovers(database: &Path) {
     }
 }
 
-/// Looks whether a database is whole, while a server has it or not; a data folder means the one in it.
+/// Checks whether a database is intact, also while a server uses it. `path` is the database or its data folder.
 ///
 /// # Errors
-/// If there is none, it is of another version, or can't be read at all.
+/// Returns an error if there is no database, it is of another version, or it can't be read at all.
 pub fn check(path: &Path) -> Result<Checked, StoreError> {
     let database = if path.is_dir() { folder::existing(path)? } else { path.to_owned() };
     if !database.is_file() {
@@ -237,7 +239,7 @@ pub fn check(path: &Path) -> Result<Checked, StoreError> {
     Ok(Checked { problems, roots, processes })
 }
 
-/// An error about a copy of a file, said of the file.
+/// Replaces the path in an error about a copy with the path of the original file.
 fn of_file(mut error: StoreError, file: &Path) -> StoreError {
     use StoreError::{Damaged, Foreign, TooNew, TooOld};
     if let Damaged { path, .. } | Foreign { path } | TooNew { path, .. } | TooOld { path, .. } = &mut error {
@@ -246,7 +248,7 @@ fn of_file(mut error: StoreError, file: &Path) -> StoreError {
     error
 }
 
-/// To read from: beside a server, too, whose log is read with it.
+/// Opens a database for reading, with its log, also while a server uses it.
 fn open(database: &Path) -> Result<Connection, StoreError> {
     let failed = |source| failed_to_open(source, database);
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
@@ -264,13 +266,13 @@ fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreErr
     move |source| StoreError::Disk { action, path, source }
 }
 
-/// A name is durable once its folder is.
+/// Syncs the folder of a file, which makes the file's name durable.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// A file that is gone in the end, if it still has this name.
+/// Deletes a file and the files that `SQLite` creates next to it when dropped, if the file was not renamed before.
 struct Remove<'a>(&'a Path);
 
 impl Drop for Remove<'_> {
@@ -281,7 +283,7 @@ impl Drop for Remove<'_> {
     }
 }
 
-/// Returns true if a file is a copy to be sent, or what `SQLite` puts beside one.
+/// Returns true for the name of a copy that is made to be sent, and for names of files that `SQLite` creates next to one.
 fn is_sent(name: &str) -> bool {
     let digits = |name: &str| {
         let (digits, beside) = name.strip_prefix(SENDING.0)?.split_once(SENDING.1)?;

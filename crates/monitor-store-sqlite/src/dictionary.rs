@@ -1,4 +1,4 @@
-//! Every text, site and origin once: small keys in the rows, the words in tables of their own.
+//! Stores each text, site and origin once: rows have small keys, and separate tables have the values.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,15 +15,16 @@ use serde::{Deserialize, Serialize};
 use super::expected::{self, Expected};
 use super::ids;
 
-/// At most about so many bytes are remembered by the one who writes, and by each who reads.
+/// Approximate maximum size of the writer's dictionary in bytes.
 pub(super) const MAX_BYTES: usize = 32 << 20;
+/// Approximate maximum size of a reader's dictionary in bytes.
 pub(super) const MAX_READER_BYTES: usize = 8 << 20;
 
-/// Remembers what it looked up; entries never change once they are committed.
+/// A cache of keys and values. Entries never change once they are committed.
 #[derive(Default)]
 pub(super) struct Dictionary {
     texts: HashMap<i64, Arc<str>>,
-    /// With each key, whether the text can be searched for.
+    /// Keys of texts, with true if the text is searchable.
     text_keys: HashMap<Arc<str>, (i64, bool)>,
     sites: HashMap<i64, Arc<Site>>,
     site_keys: HashMap<(i64, i64, i64, i64), i64>,
@@ -33,24 +34,24 @@ pub(super) struct Dictionary {
     endings: HashMap<Arc<Ending>, EndingKeys>,
     endings_by_keys: HashMap<EndingKeys, Arc<Ending>>,
     errors_by_keys: HashMap<(i64, i64), Arc<Error>>,
-    /// What making texts searchable took lately.
+    /// Time spent on the full-text index since the last call of [`Dictionary::take_full_text`].
     full_text: Duration,
-    /// Keys of messages' shapes by the messages' own.
+    /// Keys of the shapes of messages, by the keys of the messages.
     shapes: HashMap<i64, i64>,
     expected: HashMap<i64, (Instant, Option<Expected>)>,
     bytes: usize,
-    /// What was looked up since this is wanted.
+    /// Keys that were looked up, if they are recorded.
     touched: Option<Touched>,
 }
 
-/// Keys of what may be referred to since a search for what is unused began.
+/// Keys that rows may refer to since a search for unused rows began.
 #[derive(Default)]
 pub(super) struct Touched {
     pub texts: HashSet<i64>,
     pub origins: HashSet<i64>,
 }
 
-/// What and where a process is in its program.
+/// Name, kind and source location of processes.
 #[derive(Debug)]
 pub(super) struct Site {
     pub name_key: i64,
@@ -61,10 +62,10 @@ pub(super) struct Site {
     pub source: Option<Source>,
 }
 
-/// Keys of the message of an end's error, if it has one, and of all else that an end says beside its outcome.
+/// Key of the message of an end's error, if it has one, and key of all other data of the end except its outcome.
 pub(super) type EndingKeys = (Option<i64>, i64);
 
-/// What an end says beside its outcome and its error's message: few ends of a program differ in it.
+/// Data of an end except its outcome and the message of its error. A program has few different values of it.
 #[derive(Serialize, Deserialize)]
 struct Rest {
     #[serde(flatten)]
@@ -77,7 +78,7 @@ struct Rest {
     reason: Option<String>,
 }
 
-/// An error apart from its message.
+/// An error without its message.
 #[derive(Serialize, Deserialize)]
 struct Cause {
     kind: ErrorKind,
@@ -94,29 +95,29 @@ struct Cause {
 }
 
 impl Dictionary {
-    /// Forgets everything if it grew too large. Never in the middle of a transaction or query.
+    /// Empties the dictionary if it is too large. Must not be called within a transaction or query.
     pub(super) fn trim(&mut self, max_bytes: usize) {
         if self.bytes > max_bytes {
             self.forget();
         }
     }
 
-    /// Forgets everything but what was looked up.
+    /// Empties the dictionary, except for the recorded keys.
     pub(super) fn forget(&mut self) {
         *self = Self { touched: self.touched.take(), ..Self::default() };
     }
 
-    /// Notes from now on what is looked up, or no longer.
+    /// Empties the dictionary, and starts or stops recording the keys that are looked up.
     pub(super) fn note_touched(&mut self, is_wanted: bool) {
         *self = Self { touched: is_wanted.then(Touched::default), ..Self::default() };
     }
 
-    /// What was looked up since this is wanted.
+    /// Returns the recorded keys; `None` if they are not recorded.
     pub(super) fn touched(&self) -> Option<&Touched> {
         self.touched.as_ref()
     }
 
-    /// What is expected of a process of this name; as long as it is remembered, what was true a moment ago.
+    /// Returns the expected durations of processes of this name. Cached values are used for [`expected::VALID`].
     pub(super) fn expected(&mut self, connection: &Connection, name: i64) -> Result<Option<Expected>> {
         if let Some((at, expected)) = self.expected.get(&name)
             && at.elapsed() < expected::VALID
@@ -129,7 +130,7 @@ impl Dictionary {
         Ok(expected)
     }
 
-    /// What making texts searchable took since this was asked last.
+    /// Returns the time spent on the full-text index since the last call.
     pub(super) fn take_full_text(&mut self) -> Duration {
         std::mem::take(&mut self.full_text)
     }
@@ -145,7 +146,7 @@ impl Dictionary {
         Ok(text)
     }
 
-    /// The key of a text that is there.
+    /// Returns the key of a text; `None` if it is not stored.
     pub(super) fn find_text(&mut self, connection: &Connection, text: &str) -> Result<Option<i64>> {
         Ok(self.find(connection, text)?.map(|(key, _)| key))
     }
@@ -163,7 +164,7 @@ impl Dictionary {
         Ok(found)
     }
 
-    /// The key of a text, made if need be.
+    /// Returns the key of a text. Inserts the text if it is not stored.
     pub(super) fn text_key(&mut self, connection: &Connection, text: &str) -> Result<i64> {
         match self.find(connection, text)? {
             Some((key, _)) => Ok(key),
@@ -171,7 +172,7 @@ impl Dictionary {
         }
     }
 
-    /// The key of a text that can be searched for, made if need be.
+    /// Returns the key of a text. Inserts the text if it is not stored, and adds it to the full-text index if it is not searchable yet.
     pub(super) fn searched_key(&mut self, connection: &Connection, text: &str) -> Result<i64> {
         let key = match self.find(connection, text)? {
             Some((key, true)) => return Ok(key),
@@ -239,7 +240,7 @@ impl Dictionary {
         Ok(key)
     }
 
-    /// Key of the worker and, if it is known, name of the thread.
+    /// Returns the key of the worker and, if it is known, the name of the thread.
     pub(super) fn origin(&mut self, connection: &Connection, key: i64) -> Result<(i64, Option<Arc<str>>)> {
         let (worker, thread) = if let Some(origin) = self.origins.get(&key) {
             *origin
@@ -284,13 +285,13 @@ impl Dictionary {
         Ok(id)
     }
 
-    /// Keys of an error's message and of all else about it.
+    /// Returns the keys of an error's message and of its other data.
     pub(super) fn error_keys(&mut self, connection: &Connection, error: &Error) -> Result<(i64, i64)> {
         let (_, (_, rest)) = self.shared_ending(connection, &Ending { error: Some(error.clone()), ..Ending::default() })?;
         Ok((self.searched_key(connection, &error.message)?, rest))
     }
 
-    /// Keys of what an end says beside its outcome, remembered, and that to share.
+    /// Returns the keys of an ending and a shared copy of it. Caches both.
     pub(super) fn shared_ending(&mut self, connection: &Connection, ending: &Ending) -> Result<(Arc<Ending>, EndingKeys)> {
         if let Some((shared, keys)) = self.endings.get_key_value(ending) {
             return Ok((shared.clone(), *keys));
@@ -308,7 +309,7 @@ impl Dictionary {
         Ok((shared, keys))
     }
 
-    /// Key of the shape of a message, given the message's.
+    /// Returns the key of a message's shape, given the key of the message.
     pub(super) fn shape_key(&mut self, connection: &Connection, message: i64) -> Result<i64> {
         if let Some(key) = self.shapes.get(&message) {
             return Ok(*key);
@@ -320,7 +321,7 @@ impl Dictionary {
         Ok(key)
     }
 
-    /// What [`Dictionary::error_keys`] has keys of.
+    /// Returns the error with keys from [`Dictionary::error_keys`].
     pub(super) fn error(&mut self, connection: &Connection, keys: (i64, i64)) -> Result<Arc<Error>> {
         if let Some(error) = self.errors_by_keys.get(&keys) {
             return Ok(error.clone());
@@ -333,7 +334,7 @@ impl Dictionary {
         Ok(error)
     }
 
-    /// What [`Dictionary::shared_ending`] has keys of.
+    /// Returns the ending with keys from [`Dictionary::shared_ending`].
     pub(super) fn ending(&mut self, connection: &Connection, keys: EndingKeys) -> Result<Arc<Ending>> {
         if let Some(ending) = self.endings_by_keys.get(&keys) {
             return Ok(ending.clone());
@@ -359,7 +360,8 @@ fn find_or_insert(connection: &Connection, select: &str, insert: &str, values: i
     Ok(connection.last_insert_rowid())
 }
 
-/// FNV-1a, folded to half its size: texts are compared anyway. It is in the file, so it may never change.
+/// Returns the FNV-1a hash of a text, folded to 32 bits. Collisions are possible, so texts are compared as well. Hashes are stored in the
+/// database, so this function must never change.
 pub(super) fn hash(text: &str) -> i64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     i64::from((hash ^ hash >> 32) as i32)

@@ -1,4 +1,4 @@
-//! Reading the log of events, and the models that are told beside them.
+//! Reads the event log, and the models that are sent with its events.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,12 +15,12 @@ use super::roots::{RootRow, find_row};
 use super::row::ProcessRow;
 use super::{as_of, ids, workers};
 
-/// The piece that an event is in, if it is kept.
+/// The piece that contains an event, if it is kept.
 pub(super) const PIECE: &str = "SELECT first, last, piece FROM event_log WHERE first <= ?1 ORDER BY first DESC LIMIT 1";
 /// Number of the oldest event.
 pub(super) const OLDEST: &str = "SELECT min(first) FROM event_log";
 
-/// A piece as the file has it.
+/// A piece as it is stored.
 pub(super) struct Piece {
     first: i64,
     last: i64,
@@ -28,14 +28,14 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// Reads what is in it, after the snapshot.
+    /// Decodes the piece. This needs no snapshot.
     pub(super) fn read(&self) -> Result<Logged> {
         let logged = Logged::read(&self.bytes, self.first as u64, self.last as u64);
         logged.map_err(|error| ids::damaged(2, Type::Blob, error))
     }
 }
 
-/// The piece with the event after number `after`.
+/// Reads the piece that contains the event after number `after`.
 pub(super) fn piece(connection: &Connection, after: u64) -> Result<Option<Piece>> {
     let Ok(next) = i64::try_from(after.saturating_add(1)) else { return Ok(None) };
     let piece = connection
@@ -45,14 +45,14 @@ pub(super) fn piece(connection: &Connection, after: u64) -> Result<Option<Piece>
     Ok(piece.filter(|piece| piece.last >= next))
 }
 
-/// Bytes of the log, and number of its oldest event.
+/// Returns the size of the log in bytes, and the number of its oldest event.
 pub(super) fn figures(connection: &Connection) -> Result<(u64, Option<u64>)> {
     let bytes: i64 = connection.prepare_cached("SELECT logged FROM counter")?.query_row([], |row| row.get(0))?;
     let oldest: Option<i64> = connection.prepare_cached(OLDEST)?.query_row([], |row| row.get(0))?;
     Ok((bytes.max(0) as u64, oldest.map(|oldest| oldest as u64)))
 }
 
-/// Where a reader inside the server is.
+/// Reads the cursor of a reader inside the server.
 pub(super) fn cursor(connection: &Connection, name: &str) -> Result<Option<Cursor>> {
     let sql = "SELECT seq FROM cursor WHERE name = ?1";
     let seq: Option<i64> = connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()?;
@@ -61,7 +61,7 @@ pub(super) fn cursor(connection: &Connection, name: &str) -> Result<Option<Curso
     Ok(Some(Cursor { seq, is_behind }))
 }
 
-/// What there is of each subject, and as of which change.
+/// Reads the models of each subject, and the number of the newest change in them.
 pub(super) fn models(snapshot: &mut Snapshot<'_>, of: &[Subject]) -> Result<(Vec<Models>, u64)> {
     let as_of = as_of(snapshot)?;
     let mut read = ModelsRead::default();
@@ -69,7 +69,7 @@ pub(super) fn models(snapshot: &mut Snapshot<'_>, of: &[Subject]) -> Result<(Vec
     Ok((models, as_of))
 }
 
-/// Models that were read for one answer, each once.
+/// Models that were read for one answer, so that each is read only once.
 #[derive(Default)]
 struct ModelsRead {
     viewer: Viewer,
@@ -107,7 +107,7 @@ impl ModelsRead {
     }
 }
 
-/// What a map has, read if it has nothing yet.
+/// Returns the value of a key. Reads the value if the map doesn't contain the key.
 fn once<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, read: impl FnOnce() -> Result<V>) -> Result<&V> {
     Ok(match map.entry(key) {
         Entry::Occupied(known) => known.into_mut(),

@@ -1,4 +1,4 @@
-//! What the past runs of a name let expect of one that runs.
+//! Expected durations of running processes, from past processes of the same name.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use super::dictionary::Dictionary;
 use super::ids::code;
 use super::write::rollups::{LEVELS, Sums};
 
-/// So long what was read once is taken for true.
+/// Time until cached durations are read again.
 pub(super) const VALID: Duration = Duration::from_secs(60);
-/// With fewer runs nothing is expected.
+/// Minimum number of past processes for an expected duration.
 const MIN_RUNS: u64 = 5;
-/// With fewer runs nothing is overdue for them.
+/// Minimum number of past processes for a limit after which a process is overdue.
 const MIN_RUNS_TO_JUDGE: u64 = 20;
-/// At most so many minutes are read that are not in the sums of longer times yet.
+/// Number of minutes after minute `rolled` whose sums are read, because longer spans don't include them yet.
 const MAX_MINUTES: i64 = 5;
-/// The level of the longest times.
+/// Level of the longest spans.
 const LONGEST: i64 = 3;
 
-/// How long the runs of a name took that ended well, in these 32 days and those before.
+/// Durations of the successful processes of a name in the current and in the previous span of 32 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Expected {
     runs: u64,
@@ -30,9 +30,9 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// By the sums of a name; none with too few runs.
+    /// Reads the durations from the sums of a name. Returns `None` if there are too few processes.
     pub(super) fn of(connection: &Connection, name: i64) -> Result<Option<Self>> {
-        // Times that are over by the server's clock: one sender's wrong clock must not hide all others.
+        // The server's clock selects the spans, so that a sender with a wrong clock doesn't hide the processes of all others.
         let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
         let mut total = Sums::default();
         let mut add = |level: i64, t: i64| -> Result<()> {
@@ -54,13 +54,13 @@ impl Expected {
         Ok(if total.count < MIN_RUNS { None } else { found() })
     }
 
-    /// How long it may take until it is overdue.
+    /// Returns the duration after which a process is overdue.
     pub(super) fn limit_ns(&self) -> Option<u64> {
         (self.runs >= MIN_RUNS_TO_JUDGE).then(|| self.p99_ns.saturating_mul(3))
     }
 }
 
-/// What is said of what runs.
+/// Expectations for a running process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Outlook {
     pub expected: Option<Expected>,
@@ -68,19 +68,19 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    /// Of a process of this name that runs.
+    /// Reads the expectations for a running process of this name.
     pub(super) fn of(connection: &Connection, dictionary: &mut Dictionary, name: i64, (root, id): (i64, i64)) -> Result<Self> {
         Ok(Self { expected: dictionary.expected(connection, name)?, is_overdue: is_overdue(connection, root, id)? })
     }
 
-    /// Says so of a root.
+    /// Sets the expectations of a root.
     pub(super) fn tell_root(self, root: &mut Root) {
         root.expected_ns = self.expected.map(|expected| expected.p50_ns);
         root.expected_p95_ns = self.expected.map(|expected| expected.p95_ns);
         root.overdue = self.is_overdue;
     }
 
-    /// Says so of a process.
+    /// Sets the expectations of a process.
     pub(super) fn tell(self, process: &mut Process) {
         process.expected_ns = self.expected.map(|expected| expected.p50_ns);
         process.expected_p95_ns = self.expected.map(|expected| expected.p95_ns);
@@ -88,7 +88,7 @@ impl Outlook {
     }
 }
 
-/// Whether a process is known to be overdue.
+/// Returns true if a process has been recorded as overdue.
 pub(super) fn is_overdue(connection: &Connection, root: i64, id: i64) -> Result<bool> {
     let sql = "SELECT 1 FROM overdue WHERE root = ?1 AND id = ?2";
     Ok(connection.prepare_cached(sql)?.query_row([root, id], |_| Ok(())).optional()?.is_some())

@@ -1,4 +1,4 @@
-//! Reading a tree part by part, so that no snapshot is held while somebody reads slowly.
+//! Reads a tree in parts, so that no snapshot is held while a client reads slowly.
 
 use monitor_state::order;
 use monitor_store::{Outline, RootKey, Standing};
@@ -11,7 +11,7 @@ use super::roots::find_row;
 use super::row::ProcessRow;
 use super::tree::nodes;
 
-/// The order of a tree.
+/// Reads the order of a tree.
 pub(super) fn outline(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32) -> Result<Option<Outline>> {
     let (connection, dictionary) = snapshot.parts();
     let Some(row) = find_row(connection, key)? else { return Ok(None) };
@@ -24,7 +24,7 @@ pub(super) fn outline(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32
     Ok(Some(Outline { root, standing: standing.collect() }))
 }
 
-/// These processes, as far as they are still there; each with its place among `ids`.
+/// Reads processes that still exist, each with its index in `ids`.
 pub(super) fn some(snapshot: &mut Snapshot<'_>, key: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>> {
     let (connection, dictionary) = snapshot.parts();
     let Some(root) = find_row(connection, key)? else { return Ok(Vec::new()) };

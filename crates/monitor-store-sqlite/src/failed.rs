@@ -1,4 +1,4 @@
-//! Errors of `SQLite` as those of a store.
+//! Conversion of `SQLite` errors to store errors.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use rusqlite::ErrorCode::{
     CannotOpen, DatabaseBusy, DatabaseCorrupt, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, SystemIoFailure,
 };
 
-/// The error of a database that failed to do something.
+/// Returns the error of a database on which an action failed.
 pub(super) fn failed(action: &'static str, source: rusqlite::Error) -> StoreError {
     let failure = match source.sqlite_error_code() {
         Some(DiskFull) => Failure::Full,
@@ -17,7 +17,7 @@ pub(super) fn failed(action: &'static str, source: rusqlite::Error) -> StoreErro
     StoreError::Database { action, failure, source: source.into() }
 }
 
-/// The error of a database that could not be opened.
+/// Returns the error of a database that could not be opened.
 pub(super) fn failed_to_open(source: rusqlite::Error, path: &Path) -> StoreError {
     if is_damage(&source) { StoreError::Damaged { path: path.to_owned(), source: source.into() } } else { failed("open", source) }
 }
@@ -27,7 +27,7 @@ pub(super) fn may_be_full(source: &rusqlite::Error) -> bool {
     matches!(source.sqlite_error_code(), Some(DiskFull | SystemIoFailure | CannotOpen))
 }
 
-/// Returns true if the database can't be read as one.
+/// Returns true if the file is damaged or not a database.
 pub(super) fn is_damage(source: &rusqlite::Error) -> bool {
     matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }

@@ -1,4 +1,4 @@
-//! The data folder: owned by one user, held by one server.
+//! The data folder. It belongs to one user and is used by one server at a time.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -8,12 +8,12 @@ use monitor_store::StoreError;
 
 const LOCK: &str = "server.lock";
 
-/// Held as long as the store is open; the operating system lets go of it when the server dies.
+/// Lock on the data folder, held while the store is open. The operating system releases it when the server dies.
 pub(super) struct Lock {
     _file: File,
 }
 
-/// Makes the folder if need be, readable by its owner alone, and locks it.
+/// Locks the folder. Creates it if it doesn't exist, accessible only to its owner.
 pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let disk = |action, path: &Path| {
         let path = path.to_owned();
@@ -28,7 +28,7 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
         Ok(()) => {
-            // The address of an earlier server no longer holds.
+            // Removes the address of the previous server.
             file.set_len(0).map_err(disk("write", &path))?;
             Ok(Lock { _file: file })
         }
@@ -37,40 +37,42 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     }
 }
 
-/// Says into the lock file where the one who holds it serves.
+/// Writes the address of the server into the lock file. The server must hold the lock.
 ///
 /// # Errors
-/// If the file can't be written.
+/// Returns an error if the file can't be written.
 pub fn serve_at(folder: &Path, url: &str) -> io::Result<()> {
     std::fs::write(folder.join(LOCK), url)
 }
 
-/// Where the folder is served; none if nobody holds its lock, or who does is no server.
+/// Returns the address of the server that uses the folder. It is empty if the program that holds the lock has not written one. `None` if
+/// the folder is not locked.
 pub fn served_at(folder: &Path) -> Option<String> {
     let path = folder.join(LOCK);
     let is_locked = File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
     if is_locked { std::fs::read_to_string(path).ok() } else { None }
 }
 
-/// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.
+/// Returns the path of the database in the folder. Creates the file if it doesn't exist, so that only its owner can read it. `SQLite`
+/// creates the files next to it with the same permissions.
 pub(super) fn database(folder: &Path) -> Result<PathBuf, StoreError> {
     let path = path(folder);
     open_private(&path).map_err(|source| StoreError::Disk { action: "open the database", path: path.clone(), source })?;
     Ok(path)
 }
 
-/// Where the database of a folder is.
+/// Returns the path of the database in the folder.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("monitor.db")
 }
 
-/// The same, if it is there.
+/// Returns the path of the database in the folder. Fails if it doesn't exist.
 pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
     let path = path(folder);
     if path.is_file() { Ok(path) } else { Err(StoreError::Missing { path }) }
 }
 
-/// The folder's mode, if others than its owner may make, rename and remove files in it.
+/// Returns the folder's mode if users other than its owner may create, rename and remove files in it.
 fn others_may_write(folder: &Path) -> Option<u32> {
     #[cfg(unix)]
     let mode = std::os::unix::fs::PermissionsExt::mode(&folder.metadata().ok()?.permissions()) & 0o7777;
@@ -79,7 +81,7 @@ fn others_may_write(folder: &Path) -> Option<u32> {
     (mode & 0o022 != 0).then_some(mode)
 }
 
-/// Lets only its owner read a file.
+/// Makes a file readable and writable only by its owner.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
@@ -88,10 +90,10 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file, made if need be, that its owner alone can read.
+/// Opens a file for writing. Creates it if it doesn't exist, readable only by its owner.
 ///
 /// # Errors
-/// If the file can't be opened.
+/// Returns an error if the file can't be opened.
 pub fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
@@ -100,15 +102,15 @@ pub fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Writes a file that its owner alone can read. Whoever reads it finds the old text or the whole new one, also after a crash.
+/// Writes a file that only its owner can read. Readers find either the old text or the whole new text, also after a crash.
 ///
 /// # Errors
-/// If the file can't be written.
+/// Returns an error if the file can't be written.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
-    // A file that lies there may have other rights.
+    // An existing file may have other permissions.
     let _ = std::fs::remove_file(&new);
     let mut file = open_private(&new)?;
     file.write_all(text.as_bytes())?;
@@ -116,10 +118,10 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&new, path)
 }
 
-/// Makes a folder that its owner alone can enter, unless it is there.
+/// Creates a folder that only its owner can enter, unless it exists.
 ///
 /// # Errors
-/// If the folder can neither be made nor be used.
+/// Returns an error if the folder can't be created.
 pub fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

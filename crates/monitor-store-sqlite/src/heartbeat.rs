@@ -1,4 +1,4 @@
-//! Questions about heartbeats.
+//! Queries for heartbeats.
 
 use monitor_store::{HeartbeatQueries, HeartbeatRow, KeyHash, StoreError};
 use rusqlite::types::Type;
@@ -6,9 +6,9 @@ use rusqlite::{Connection, Error, OptionalExtension as _, Result, Row, params};
 
 use super::SqliteStore;
 
-/// What a heartbeat's row is read by.
+/// Selects the columns that [`row`] reads.
 pub(super) const HEARTBEAT: &str = "SELECT definition, key_hash, old_hash, old_until, created, who, seen, missed FROM heartbeat";
-/// The heartbeat that a key belongs to.
+/// Condition for the heartbeat with a key: its current key, or its previous key while that is still accepted.
 pub(super) const OF_KEY: &str = " WHERE key_hash = ?1 OR (old_hash = ?1 AND old_until > ?2)";
 
 impl HeartbeatQueries for SqliteStore {

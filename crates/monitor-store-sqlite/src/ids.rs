@@ -1,4 +1,4 @@
-//! Ids and words as columns.
+//! Conversion of ids and words to columns.
 
 use monitor_store::packed::PlainOutcome;
 use monitor_wire::{ProcessId, RootId, State, WorkerId, WorkerState};
@@ -7,17 +7,17 @@ use rusqlite::{Connection, Error, Result, Row};
 
 use super::dictionary::Dictionary;
 
-/// A process id so turned that the database orders it like the unsigned number that it is.
+/// Returns a process id with its top bit inverted, so that `SQLite` sorts it as an unsigned number.
 pub(super) fn process_key(id: ProcessId) -> i64 {
     process_key_of(id.get())
 }
 
-/// The same for a number that need not be an id.
+/// Like [`process_key`], for a number that need not be an id.
 pub(super) fn process_key_of(id: u64) -> i64 {
     (id ^ (1 << 63)) as i64
 }
 
-/// What [`process_key`] made.
+/// Returns the id for a key from [`process_key`].
 pub(super) fn process_id(key: i64) -> Result<ProcessId> {
     ProcessId::new(key as u64 ^ (1 << 63)).ok_or_else(|| damaged(0, Type::Integer, "a process id is zero"))
 }
@@ -30,7 +30,7 @@ pub(super) fn root(row: &Row<'_>, column: usize) -> Result<RootId> {
     RootId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a root id is zero"))
 }
 
-/// The first and the last id that begin with these hex digits, four at least.
+/// Returns the first and the last id that begin with these hex digits; `None` if there are fewer than four.
 pub(super) fn root_keys_from(digits: &str) -> Option<([u8; 16], [u8; 16])> {
     let is_hex = (4..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let bounds = |fill: &str| u128::from_str_radix(&format!("{digits}{}", fill.repeat(32 - digits.len())), 16).ok();
@@ -46,7 +46,7 @@ pub(super) fn worker(row: &Row<'_>, column: usize) -> Result<WorkerId> {
     WorkerId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a worker id is zero"))
 }
 
-/// A row that this program can't have written.
+/// Returns the error of a row that this program can't have written.
 pub(super) fn damaged(column: usize, kind: Type, what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::FromSqlConversionFailure(column, kind, what.into())
 }
@@ -56,12 +56,12 @@ pub(super) fn from_json<T: serde::de::DeserializeOwned>(column: usize, json: &[u
     serde_json::from_slice(json).map_err(|error| damaged(column, Type::Blob, error))
 }
 
-/// JSON of plain data.
+/// Writes plain data as JSON.
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain data with text keys is JSON")
 }
 
-/// Codes of the states that every build knows: in the file, so they never change.
+/// Codes of the states that every build knows. They are stored in the database, so they never change.
 pub(super) mod code {
     pub(in super::super) const SUCCEEDED: i64 = 0;
     pub(in super::super) const RUNNING: i64 = 1;
@@ -72,14 +72,14 @@ pub(super) mod code {
     pub(in super::super) const RETRYING: i64 = 6;
 }
 
-/// By their codes.
+/// States by their codes.
 const STATES: [State; 7] =
     [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST, State::RETRYING];
 
-/// How many states are counted in columns of their own: the first ones. All others are counted together.
+/// Number of states with a count in a column of its own, the first in [`STATES`]. All others are counted together.
 pub(super) const KNOWN_STATES: usize = 6;
 
-/// How a plain process ended, by the code of its state.
+/// Returns the outcome of a plain process, by the code of its state.
 pub(super) fn plain_outcome(code: i64) -> Option<PlainOutcome> {
     match code {
         code::SUCCEEDED => Some(PlainOutcome::Succeeded),
@@ -89,15 +89,15 @@ pub(super) fn plain_outcome(code: i64) -> Option<PlainOutcome> {
     }
 }
 
-/// The code of a state that every build knows; none of an outcome unknown here.
+/// Returns the code of a state that every build knows; `None` for another state.
 pub(super) fn known_code(state: &State) -> Option<i64> {
     STATES.iter().position(|known| known == state).map(|code| code as i64)
 }
 
-/// States from here on are outcomes unknown to this build: the keys of their texts follow.
+/// First code of states that this build doesn't know. The key of the state's text is added to it.
 const FIRST_OTHER: i64 = 16;
 
-/// The code of a state; one that is unknown here gets a text.
+/// Returns the code of a state. Inserts the text of an unknown state.
 pub(super) fn state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<i64> {
     match known_code(state) {
         Some(code) => Ok(code),
@@ -105,7 +105,7 @@ pub(super) fn state_code(connection: &Connection, dictionary: &mut Dictionary, s
     }
 }
 
-/// The code of a state, if any row can have it.
+/// Returns the code of a state; `None` if no row can have it.
 pub(super) fn find_state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<Option<i64>> {
     match known_code(state) {
         Some(code) => Ok(Some(code)),

@@ -1,4 +1,4 @@
-//! Whether a database is whole: by SQLite's own check, and by what must hold between our tables.
+//! Checks a database with SQLite's integrity check and with conditions between the tables.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use rusqlite::{Connection, Result, params};
 
 use super::write::rollups::{ALL_NAMES, LEVELS, Sums};
 
-/// At most so many findings of a kind are told.
+/// Maximum number of rows listed for each problem.
 const MOST: usize = 10;
 
-/// Rows that must not be there: what they are, and how to find them. The first columns name the row.
+/// Problems, each with a query for the affected rows. The columns of a row identify it.
 const NEVER: [(&str, &str); 26] = [
     (
         "a process belongs to no tree",
@@ -93,7 +93,7 @@ const NEVER: [(&str, &str); 26] = [
     ),
 ];
 
-/// Counts that must be the same twice: what they are, then two statements whose rows are a key and a count.
+/// Counts that must be equal: a description, and two statements whose rows are a key and a count.
 const TWICE: [(&str, &str, &str); 8] = [
     (
         "tasks of queues by queue, name and state",
@@ -125,7 +125,7 @@ const TWICE: [(&str, &str, &str); 8] = [
     ("open processes by worker", "SELECT key, open FROM worker WHERE open <> 0", "SELECT worker, count(*) FROM open GROUP BY worker"),
 ];
 
-/// Processes by tree and state, both ways.
+/// Trees whose counts by state differ from those of their processes.
 const IN_TREES: &str = "WITH counted AS (SELECT root AS number, sum(state = 0) AS succeeded, sum(state = 1) AS running, sum(state = 2) AS pending, \
     sum(state = 3) AS failed, sum(state = 4) AS cancelled, sum(state = 5) AS lost, sum(state > 5) AS other FROM process GROUP BY root) \
     SELECT root.number FROM root LEFT JOIN counted USING(number) WHERE (root.succeeded, root.running, root.pending, root.failed, \
@@ -133,18 +133,18 @@ const IN_TREES: &str = "WITH counted AS (SELECT root AS number, sum(state = 0) A
     coalesce(counted.pending, 0), coalesce(counted.failed, 0), coalesce(counted.cancelled, 0), coalesce(counted.lost, 0), \
     coalesce(counted.other, 0))";
 
-/// Finished processes by name and state, as far as that stands in columns.
+/// Number of finished processes by name and state, if all their facts are in columns.
 const FINISHED: &str = "SELECT name, state, count(*) FROM process JOIN site ON site.id = process.site \
     WHERE more IS NULL AND start_no NOT NULL AND end_no NOT NULL GROUP BY name, state";
 
-/// All that is wrong, in one snapshot that the caller holds; nothing if the database is whole.
+/// Returns all problems in the caller's snapshot; empty if the database is intact.
 pub(super) fn problems(connection: &Connection) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
     let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
     wrong.extend(found.into_iter().filter(|line| line != "ok"));
     if !wrong.is_empty() {
-        // What is read from a damaged file says nothing.
+        // The other checks mean nothing for a damaged file.
         return Ok(wrong);
     }
     for (what, sql) in NEVER.into_iter().chain([("a tree's counts are not those of its processes", IN_TREES)]) {
@@ -181,11 +181,12 @@ pub(super) fn problems(connection: &Connection) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// Whether the sums of longer times are those of shorter ones, those of all names those of each, and none is less than what it is of.
+/// Checks that the sums of longer spans equal those of shorter spans, that the sums of all names equal those of the single names, and that
+/// no sum is less than the number of processes in the database.
 fn sums(connection: &Connection, wrong: &mut Vec<String>) -> Result<()> {
     let rolled: i64 = connection.query_row("SELECT rolled FROM counter", [], |row| row.get(0))?;
     for level in 1..LEVELS.len() {
-        // From the first one on of which all shorter ones are kept.
+        // The first span whose shorter spans are all kept.
         let sql = "SELECT coalesce(max(t), 0) FROM sums_from WHERE level = ?1";
         let kept: i64 = connection.query_row(sql, [level as i64 - 1], |row| row.get(0))?;
         let ratio = (LEVELS[level] / LEVELS[level - 1]) as i64;
@@ -229,7 +230,7 @@ fn sums(connection: &Connection, wrong: &mut Vec<String>) -> Result<()> {
 
 type Key = (i64, i64, i64);
 
-/// Counts and durations of a level by (t / ratio, name, state).
+/// Reads counts and durations of a level by (t / ratio, name, state).
 fn read(connection: &Connection, level: usize, from: i64, to: i64, ratio: i64) -> Result<BTreeMap<Key, (u64, u128)>> {
     let mut found = BTreeMap::<Key, (u64, u128)>::new();
     let mut statement = connection.prepare_cached("SELECT t, name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2 AND t < ?3")?;

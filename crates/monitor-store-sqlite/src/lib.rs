@@ -1,4 +1,4 @@
-//! The store in an `SQLite` database: one connection that writes, and a few that read.
+//! The store in an `SQLite` database, with one connection for writing and a few for reading.
 
 mod alerts;
 mod batch;
@@ -74,51 +74,52 @@ pub use self::subject::{Durability, SubjectFile};
 use self::write::Writer;
 use crate::space::{Outlook, Reserve, Space, with_reserve};
 
-/// Everything in one file, `monitor.db` in the data folder.
+/// A store that keeps all data in one file, `monitor.db`, in the data folder.
 pub struct SqliteStore {
-    /// Dropped before the writer, who writes the log back when it is the last one.
+    /// Declared before `writer`, so that it is dropped first: the writer's connection writes the log back if it is the last one to close.
     pool: Pool,
     writer: Mutex<Writer>,
     mark: Mutex<Mark>,
     files: Files,
-    /// What was found when the database turned out to be damaged.
+    /// SQLite's message about the first write that found the database damaged.
     damage: OnceLock<String>,
     opened: Opened,
     house: House,
-    /// Names that have figures of their own, by their keys.
+    /// Keys of the names that [`Queries::name_totals`] has listed.
     charted: Mutex<HashSet<i64>>,
-    /// No process is shown deeper in its tree.
+    /// Maximum depth at which a process is shown in its tree.
     most_depth: u32,
     space: Space,
-    /// Number of the newest sign.
+    /// Number of the newest sign, an event that may matter to an alert rule.
     last_sign: AtomicU64,
-    /// The disk has little room: what is freed is given back at once, and the log is kept short.
+    /// True while the disk has little free space. Freed pages are then returned to the file system at once, and the log is kept short.
     is_sparing: AtomicBool,
     _lock: folder::Lock,
 }
 
-/// What was found when a store was opened.
+/// Schema numbers found when a store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
-    /// The schema of the database.
+    /// Number of the database's schema, after a migration if there was one.
     pub schema: u32,
-    /// The schema that it had before it was brought up to date, if it was.
+    /// Number of the schema before the migration. `None` if the database was up to date.
     pub migrated_from: Option<u32>,
 }
 
 impl SqliteStore {
-    /// Opens the store in `folder`; makes both if need be, and brings an older database up to date, of which a copy is kept.
+    /// Opens the store in `folder`. Creates both if they don't exist. Migrates an older database and keeps a copy of it.
     ///
     /// # Errors
-    /// If another server has the folder, or the database is newer, damaged, not ours, or lacks what was acknowledged.
+    /// Returns an error if another server uses the folder, or if the database is newer, damaged, of another program, or lacks acknowledged
+    /// changes.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         Self::open_with(folder, true)
     }
 
-    /// As [`SqliteStore::open`]. `keeps_copy`: a copy is kept of a database that is brought up to date.
+    /// Like [`SqliteStore::open`]. `keeps_copy` is true if an older database must be copied before it is migrated.
     ///
     /// # Errors
-    /// As [`SqliteStore::open`], and if there is no room for the copy.
+    /// Returns the errors of [`SqliteStore::open`], and an error if there is no room for the copy.
     pub fn open_with(folder: &Path, keeps_copy: bool) -> Result<Self, StoreError> {
         Self::open_by(folder, keeps_copy, &schema::TREES)
     }
@@ -136,7 +137,7 @@ impl SqliteStore {
             Some(found) if keeps_copy => copies::keep_before_migration(&connection, &path, found)?,
             _ => copies::remove_old(&path, schema),
         }
-        // These have an effect only before the first table is created.
+        // These pragmas have an effect only before the first table is created.
         connection.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL;").map_err(failed)?;
         schema.migrate(&mut connection, &path)?;
         let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA temp_store=MEMORY;";
@@ -163,40 +164,42 @@ impl SqliteStore {
         })
     }
 
-    /// Refuses batches while fewer bytes are free on the disk, as [`Intake::look`] tells; by default 256 MiB, or a tenth of a small disk.
+    /// Sets the number of bytes that must stay free on the disk; 0 for none. Below it [`Intake::append`] refuses batches and
+    /// [`Intake::look`] returns an error. Default: 256 MiB, or a tenth of a small disk.
     #[must_use]
     pub fn keep_free(mut self, least: Option<u64>) -> Self {
         self.space.keep(least);
         self
     }
 
-    /// What was found when it was opened.
+    /// Returns the schema numbers found when the store was opened.
     pub fn opened(&self) -> Opened {
         self.opened
     }
 
-    /// Keeps so many of the first lines of every process's log, and as many of the last; at least one.
+    /// Sets the number of log lines to keep from each end of a process's log, at least 1.
     #[must_use]
     pub fn keep_logs(self, lines: usize) -> Self {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_logs(lines);
         self
     }
 
-    /// Keeps so much of the log of events.
+    /// Sets the limits of the event log.
     #[must_use]
     pub fn keep_events(self, keep: KeepEvents) -> Self {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_events(keep);
         self
     }
 
-    /// Keeps so many processes of each root, at least one; what is said of more is counted as dropped.
+    /// Sets the maximum number of processes to keep of each root, at least 1. Events of further processes are counted as dropped.
     #[must_use]
     pub fn keep_processes(self, most: u64) -> Self {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_processes(most);
         self
     }
 
-    /// Shows no process deeper than so, at least 1; those that would hang deeper hang below the root's own, and are counted.
+    /// Sets the maximum depth of processes in their tree, at least 1. A deeper process is shown below the root's own process instead, and
+    /// is counted.
     #[must_use]
     pub fn keep_depth(mut self, most: u32) -> Self {
         self.most_depth = most.max(1);
@@ -204,17 +207,17 @@ impl SqliteStore {
     }
 
     fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        // A panic in a transaction rolls it back, and what the writer remembers is forgotten with it.
+        // A panic in a transaction rolls it back, and the writer then discards its caches, so a poisoned lock can still be used.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let written = write(&mut writer).map_err(|source| self.failed(action, source))?;
-        // What is in a file that nobody finds any more is not stored.
+        // A commit to a file that was deleted or replaced must not be acknowledged.
         self.files.check()?;
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(writer.seq());
         self.last_sign.store(writer.last_sign(), Ordering::Release);
         Ok(written)
     }
 
-    /// Remembers that the database is damaged, if that is why something failed.
+    /// Converts the error of a write. Records it in `damage` if the database is damaged.
     fn failed(&self, action: &'static str, source: rusqlite::Error) -> StoreError {
         if is_damage(&source) {
             let problem = self.damage.get_or_init(|| source.to_string()).clone();
@@ -223,8 +226,8 @@ impl SqliteStore {
         failed(action, source)
     }
 
-    /// Writes what has to succeed on a full disk, too: with the room of the log, which may have taken all that was left, and then with
-    /// parts of the reserve. A repeated `write` may do less.
+    /// Runs a write that must also succeed on a full disk. If the disk is full, this cuts the log, which may use the last free bytes, and
+    /// tries again, and then releases parts of the reserve. A repeated `write` may do less.
     fn free<T>(&self, action: &'static str, mut write: impl FnMut(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let mut write = || {
             let written = self.write(action, &mut write);
@@ -239,13 +242,13 @@ impl SqliteStore {
         with_reserve(self.space.folder(), Reserve::Large, &mut write, StoreError::is_full)
     }
 
-    /// Bytes that a checkpoint of the log adds to the database's file; 0 if they can't be found out.
+    /// Returns the number of bytes that a checkpoint of the log adds to the database file; 0 if it can't be determined.
     fn unwritten_bytes(&self, writer: &Writer) -> u64 {
         let file = self.pool.path().metadata().map_or(0, |file| file.len());
         writer.size_bytes().map_or(0, |size| size.saturating_sub(file))
     }
 
-    /// Begins or ends to be sparing with the disk.
+    /// Starts or stops saving disk space, if `is_sparing` differs from the current state.
     fn spare(&self, is_sparing: bool) {
         if self.is_sparing.load(Ordering::Relaxed) != is_sparing
             && let Err(error) = self.write("keep its log short", |writer| writer.spare(is_sparing))
@@ -267,18 +270,18 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         if self.files.check().is_err() {
-            // Else SQLite deletes the log by its name, which may be another one's by now.
+            // When it closes, SQLite deletes the log by its path, which may now belong to another database.
             self.writer.lock().unwrap_or_else(PoisonError::into_inner).leave_log();
         }
     }
 }
 
-/// Statements are planned without a look at their values; else some are planned anew whenever these change.
+/// Makes `SQLite` plan statements without regard to bound values. Otherwise it plans some statements again whenever their values change.
 fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
-/// Why a question could not be answered.
+/// An error of a query.
 enum ReadError {
     Cursor(String),
     Database(rusqlite::Error),
@@ -290,12 +293,12 @@ impl From<rusqlite::Error> for ReadError {
     }
 }
 
-/// A cursor that is a number.
+/// Parses a cursor that is a number.
 fn number_of(cursor: &str) -> Result<i64, ReadError> {
     cursor.parse().map_err(|_| ReadError::Cursor(cursor.to_owned()))
 }
 
-/// Number of the newest change that the snapshot knows.
+/// Returns the number of the newest change in the snapshot.
 fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached("SELECT seq FROM counter")?.query_row([], |row| row.get::<_, i64>(0).map(|seq| seq as u64))
 }
@@ -348,7 +351,7 @@ impl Intake for SqliteStore {
     }
 
     fn change_alerts(&self, change: &AlertsChange, now_us: u64) -> Result<bool, StoreError> {
-        // That the disk is full is told on a full disk, too.
+        // One of the alerts reports that the disk is full, so this must succeed on a full disk.
         self.free("change alerts", |writer| writer.change_alerts(change, now_us))
     }
 
@@ -361,7 +364,7 @@ impl Intake for SqliteStore {
             let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             (writer.seq(), self.unwritten_bytes(&writer))
         };
-        // Of a database that had no mark, or an older one.
+        // Creates or updates the mark if it was missing or outdated when the store was opened.
         self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
         let looked = self.space.check(unwritten);
         self.spare(!matches!(looked, Outlook::Well));

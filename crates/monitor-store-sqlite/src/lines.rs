@@ -1,9 +1,9 @@
-//! What is shown of an error, by which it is searched.
+//! The line that lists show of an error, which is also searched.
 
 use monitor_wire::Error;
 
-/// The line that lists show of an error: the farthest cause first, then what it led to. Below it what a command wrote last. None if that
-/// is its message alone, which is searched anyway.
+/// Returns the line that lists show of an error: the farthest cause first, and then the errors that it led to. Below it is the last output
+/// of a command. `None` if that is only the message, which is searched anyway.
 pub(super) fn line(error: &Error) -> Option<String> {
     if error.chain.is_empty() && error.tail.is_none() {
         return None;

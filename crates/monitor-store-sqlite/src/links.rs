@@ -1,4 +1,4 @@
-//! Links between trees, found from the process that they lead to.
+//! Finds links between trees from the process that they lead to.
 
 use monitor_store::{MOST_LINKED, RootKey};
 use monitor_wire::{LinkFrom, LinkedFrom, ProcessId, RootId};
@@ -11,16 +11,16 @@ use super::processes::Viewer;
 use super::roots::{RootWords, find_row};
 use super::row::{Known, ProcessRow};
 
-/// The processes that have a link with the hash ?1, of the newest trees first; what is left of dropped trees is not among them.
+/// Processes that have a link with the hash ?1, newest trees first. Remaining rows of deleted trees are left out.
 pub(super) const FROM: &str = "SELECT linked.root, linked.id FROM linked JOIN root ON root.number = linked.root \
     WHERE linked.hash = ?1 ORDER BY linked.root DESC, linked.id DESC LIMIT ?2";
 
-/// The hash that links to a process are found by.
+/// Returns the hash that identifies links to a process.
 fn hash_of(root: RootId, id: ProcessId) -> i64 {
     hash(&format!("{root}/{id}"))
 }
 
-/// The hashes of all processes that one has links to, apart from those of its `own` tree, each once, ascending.
+/// Returns the hashes of the processes that a process has links to, except those in its `own` tree, sorted and without duplicates.
 pub(super) fn hashes_of(known: &Known, own: Option<RootId>) -> Vec<i64> {
     let Known::Full(facts) = known else { return Vec::new() };
     let mut hashes: Vec<i64> =
@@ -30,7 +30,7 @@ pub(super) fn hashes_of(known: &Known, own: Option<RootId>) -> Vec<i64> {
     hashes
 }
 
-/// The links that lead to a process from other trees: those of `limit` processes.
+/// Reads the links that lead to a process from other trees: those of up to `limit` processes.
 pub(super) fn from(snapshot: &mut Snapshot<'_>, target: (RootId, ProcessId), limit: usize) -> Result<LinkedFrom> {
     let (connection, dictionary) = snapshot.parts();
     let mut statement = connection.prepare_cached(FROM)?;
@@ -54,7 +54,7 @@ pub(super) fn from(snapshot: &mut Snapshot<'_>, target: (RootId, ProcessId), lim
     Ok(found)
 }
 
-/// The links of a process that lead to the target.
+/// Returns the links of a process that lead to the target.
 fn of_process(
     connection: &Connection,
     dictionary: &mut Dictionary,

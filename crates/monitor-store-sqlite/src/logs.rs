@@ -1,4 +1,4 @@
-//! Reading what processes said.
+//! Queries for the log lines of processes.
 
 use monitor_store::{LogsQuery, RootKey};
 use monitor_wire::{Fields, LogEntry, LogGap, LogsPage};
@@ -9,17 +9,17 @@ use super::pool::Snapshot;
 use super::roots::find_row;
 use super::{ReadError, as_of, ids};
 
-/// A page looks at so many lines at most: what has few that match comes in several pages.
+/// Maximum number of lines that are scanned for a page. If few of them match, a page may have fewer lines than its limit.
 const LOOKED_AT: usize = 50_000;
-/// And holds about so much text at most.
+/// Approximate maximum number of bytes of text in a page.
 const BYTES: usize = 8 << 20;
 
 const COLUMNS: &str = "time, process, worker, number, about, level, target, stream, message, fields";
 
-/// Where a page ends: (time, process, worker, number) of its last line.
+/// End of a page: (time, process, worker, number) of its last line.
 type LogCursor = [i64; 4];
 
-/// One page of a tree's logs, or of a process's.
+/// Reads one page of the log lines of a tree or of a process; `None` if there is no such tree or process.
 pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, ReadError> {
     let as_of = as_of(snapshot)?;
     let cursor = query.cursor.as_deref().map(place_of).transpose()?;
@@ -63,7 +63,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery
     Ok(Some(page))
 }
 
-/// The lines of a process, or of all of a tree, from a place on.
+/// Returns the statement for the lines of a process, or of a whole tree, after a cursor.
 pub(super) fn statement(root: i64, process: Option<i64>, is_newest_first: bool, cursor: Option<LogCursor>) -> (String, Vec<i64>) {
     let (compare, order, begin) = if is_newest_first { ("<", "DESC", i64::MAX) } else { (">", "", i64::MIN) };
     let [time, of, worker, number] = cursor.unwrap_or([begin; 4]);
@@ -87,7 +87,7 @@ fn place_of(cursor: &str) -> Result<LogCursor, ReadError> {
     numbers.try_into().map_err(|_| malformed())
 }
 
-/// How many lines of a process are missing and between which; none if it said nothing.
+/// Reads the number of missing lines of a process, and the gap that they left; `None` if the process has no lines.
 fn kept(connection: &Connection, root: i64, process: i64) -> Result<Option<(u64, Option<LogGap>)>> {
     let sql = "SELECT missing, h_time, t_time FROM log_kept WHERE root = ?1 AND process = ?2";
     let read = |row: &Row<'_>| {
@@ -127,7 +127,7 @@ fn read(connection: &Connection, dictionary: &mut Dictionary, row: &Row<'_>, lev
     })
 }
 
-/// Whether an entry has a text in lower case somewhere.
+/// Returns true if an entry contains a text, which is in lower case.
 fn contains(entry: &LogEntry, text: &str) -> bool {
     let has = |of: &str| of.to_lowercase().contains(text);
     let is_in = |(key, value): (&String, &serde_json::Value)| has(key) || value.as_str().map_or_else(|| has(&value.to_string()), has);

@@ -1,4 +1,4 @@
-//! All that ever ended, by name: from the sums of the longest times, and those that are not in them yet.
+//! Totals of all ended processes by name, from the sums of the longest spans and the minutes that are not yet included.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,14 @@ use super::ids::{self, code};
 use super::pool::Snapshot;
 use super::write::rollups::{ALL_NAMES, Sums};
 
-/// Sums of a level from a time on.
+/// Sums of a level from a span on.
 pub(super) const FROM: &str = "SELECT name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2";
-/// The level of the longest times.
+/// Level of the longest spans.
 const LONGEST: i64 = 3;
 
-/// The names with the most runs, at most so many; all others together have none, and so has what has an empty name. Those that were `chosen` before stay it: a figure of
-/// the others that became less would be taken for one that began anew.
+/// Returns the totals of up to `most` names with the most processes, and a total without a name for all other names and the empty name.
+/// Names that were `chosen` before stay listed: otherwise the total of the others could decrease, and its readers take a counter that
+/// decreases for one that was reset.
 pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize, chosen: &mut HashSet<i64>) -> Result<Vec<NameTotals>> {
     let mut states = HashMap::<(i64, i64), u64>::default();
     let mut sums = HashMap::<i64, Sums>::default();
@@ -32,7 +33,7 @@ pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize, chosen: &mut Hash
             let found = Sums::read(row.get_ref(2)?.as_blob()?)?;
             *states.entry((name, state)).or_default() += found.count;
             let all = sums.entry(name).or_default();
-            // What was lost counts, and took no time.
+            // Lost processes are counted, but they have no duration.
             if state != code::LOST {
                 all.merge(&found);
             }

@@ -1,8 +1,9 @@
-//! All facts of a process in few bytes, where the columns of its row don't say them all.
+//! A compact encoding of all facts of a process, for rows whose columns can't represent them.
 //!
-//! Most of what events say repeats itself and the row: the same worker told it, of the same name and kind, at about the same time. So texts
-//! and workers are numbered as they first appear, those of the row's columns before all others, and times count from the row's. What only
-//! few processes have (folds, progress, links, attempts, contradicting ends, what a queue says) follows as JSON. All of it is compressed if that makes it smaller.
+//! Most values occur several times in the facts and in the row: the same worker reports the same name and kind at about the same time. So
+//! texts and workers are numbered by their first use, after those of the row's columns, and times are relative to the row's time. Data that
+//! only few processes have (folds, progress, links, attempts, contradicting ends, data of a queue) follows as JSON. The result is
+//! compressed if that makes it smaller.
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ use super::dictionary::Site;
 
 /// First byte of facts that are not compressed.
 const VERSION: u8 = 1;
-/// The first byte of facts that are compressed: how many bytes they are follows, and then they, compressed.
+/// First byte of facts that are compressed. Their uncompressed length follows, and then the compressed bytes.
 const COMPRESSED: u8 = 2;
 
-/// Facts of fewer bytes are not compressed: it would gain little.
+/// Facts with fewer bytes are not compressed, because it would save little.
 const COMPRESSED_FROM_BYTES: usize = 160;
-/// Facts of fewer bytes are compressed in less time, and a little less.
+/// Facts with fewer bytes are compressed with a faster method, which saves a little less.
 const LITTLE_BYTES: usize = 1 << 10;
-/// No facts have more bytes: no process may have so many fields.
+/// Maximum number of bytes of facts. The limit for a process's fields keeps them below it.
 const MAX_BYTES: usize = 1 << 30;
 
 const QUEUED: u64 = 1;
@@ -35,7 +36,7 @@ const FIELDS: u64 = 1 << 7;
 const NATIVE_ID: u64 = 1 << 8;
 const REST: u64 = 1 << 9;
 
-/// Parts of a definition.
+/// Flags for the parts of a definition.
 mod definition {
     pub(super) const ROWS_PARENT: u8 = 1;
     pub(super) const OTHER_PARENT: u8 = 1 << 1;
@@ -47,7 +48,7 @@ mod definition {
     pub(super) const ATTEMPTS: u8 = 1 << 7;
 }
 
-/// Parts of an end.
+/// Flags for the parts of an end.
 mod end {
     pub(super) const ELAPSED: u8 = 1;
     pub(super) const ERROR: u8 = 1 << 1;
@@ -57,7 +58,7 @@ mod end {
     pub(super) const RETRY: u8 = 1 << 5;
 }
 
-/// What the columns of a row say, in the order in which it is numbered.
+/// Values in the columns of a row, which the facts refer to by number.
 pub(super) struct Seeds {
     at_us: u64,
     parent: Option<ProcessId>,
@@ -65,11 +66,11 @@ pub(super) struct Seeds {
     texts: Vec<Arc<str>>,
 }
 
-/// Words that nearly all facts have.
+/// Texts that nearly all facts have.
 const WORDS: [&str; 4] = ["explicit", "succeeded", "failed", "cancelled"];
 
 impl Seeds {
-    /// `texts`: its thread and its batch mark.
+    /// `texts` are the thread and the batch mark.
     pub(super) fn new(
         at_us: u64,
         parent: Option<ProcessId>,
@@ -91,14 +92,14 @@ impl Seeds {
     }
 }
 
-/// All facts as [`read`] reads them, given the same seeds.
+/// Encodes all facts. [`read`] needs the same seeds to decode them.
 pub(super) fn write(facts: &ProcessFacts, seeds: &Seeds) -> Vec<u8> {
     let mut to = Writer { to: vec![VERSION], seeds, texts: Vec::new(), workers: Vec::new() };
     to.facts(facts);
     compressed(&to.to).unwrap_or(to.to)
 }
 
-/// Returns the bytes compressed; none if they are smaller as they are.
+/// Returns the compressed bytes; `None` if they are not smaller.
 fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
     if plain.len() < COMPRESSED_FROM_BYTES {
         return None;
@@ -113,12 +114,13 @@ fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
 struct Writer<'a> {
     to: Vec<u8>,
     seeds: &'a Seeds,
-    /// Texts and workers that the seeds haven't.
+    /// Texts that are not in the seeds.
     texts: Vec<&'a str>,
+    /// Workers that are not in the seeds.
     workers: Vec<WorkerId>,
 }
 
-/// A flag if something is there.
+/// Returns `flag` if there is a value, otherwise 0.
 fn flag<T>(value: Option<&T>, flag: u64) -> u64 {
     if value.is_some() { flag } else { 0 }
 }
@@ -177,7 +179,7 @@ impl<'a> Writer<'a> {
         number(&mut self.to, stamp.number);
     }
 
-    /// A worker by its place, or with 0 as it is.
+    /// Writes the number of a known worker, or 0 and the id of another worker.
     fn worker(&mut self, worker: WorkerId) {
         if let Some(place) = self.seeds.worker.iter().chain(&self.workers).position(|known| *known == worker) {
             number(&mut self.to, place as u64 + 1);
@@ -188,7 +190,7 @@ impl<'a> Writer<'a> {
         self.workers.push(worker);
     }
 
-    /// A text by its place, or with 0 as it is.
+    /// Writes the number of a known text, or 0 and another text.
     fn text(&mut self, text: &'a str) {
         let mut known = self.seeds.texts().chain(self.texts.iter().copied());
         if let Some(place) = known.position(|known| known == text) {
@@ -257,7 +259,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What only few processes have; none if this one has nothing of it.
+/// Returns the facts that only few processes have; `None` if this process has none of them.
 fn rest(facts: &ProcessFacts) -> Option<ProcessFacts> {
     let ProcessFacts { progress, shards, other_ends, earlier, links, task, is_cut, .. } = facts;
     let has_lists = !shards.is_empty() || !other_ends.is_empty() || !earlier.is_empty() || !links.is_empty();
@@ -274,7 +276,7 @@ fn rest(facts: &ProcessFacts) -> Option<ProcessFacts> {
     })
 }
 
-/// The facts that [`write`] wrote. They come from a file, so nothing is believed of them.
+/// Decodes facts that [`write`] encoded. They are read from a file, so all of them are validated.
 pub(super) fn read(more: &[u8], seeds: &Seeds) -> Result<ProcessFacts, Malformed> {
     let plain;
     let mut more = more;

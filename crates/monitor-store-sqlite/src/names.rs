@@ -1,4 +1,4 @@
-//! Reading the names of roots, with the newest of each.
+//! Queries for the names of roots, with the newest roots of each name.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +11,23 @@ use super::pool::Snapshot;
 use super::roots::{matching, place_of};
 use super::{ReadError, as_of, ids};
 
-/// So many of a name's roots are listed.
+/// Maximum number of roots listed for each name.
 const MARKS: usize = 30;
 
-/// The newest root of a name.
+/// Newest root of a name.
 pub(super) const NEWEST: &str =
     "SELECT base + at, number FROM root INDEXED BY root_name WHERE name = ?1 ORDER BY base + at DESC, number DESC LIMIT 1";
-/// The newest roots of a name.
+/// Newest roots of a name.
 pub(super) const OF_NAME: &str = "SELECT number, id, base + started, state, elapsed FROM root INDEXED BY root_name \
     WHERE name = ?1 ORDER BY base + at DESC, number DESC LIMIT 30";
 
-/// The names that roots have, with their counts by state.
+/// Returns the statement for the names of roots with their counts by state. Appends its values to `values`.
 pub(super) fn all(text: Option<&str>, values: &mut Vec<Value>) -> String {
     let condition = text.map(|text| format!(" WHERE name IN ({})", matching(text, values))).unwrap_or_default();
     format!("SELECT name, state, count FROM root_count{condition}")
 }
 
-/// One page of names, that of the newest root first. The cursor is the place of the last one's newest root.
+/// Reads one page of names, sorted by the newest root of each, newest first. The cursor is the place of the last name's newest root.
 pub(super) fn list(
     snapshot: &mut Snapshot<'_>,
     text: Option<&str>,

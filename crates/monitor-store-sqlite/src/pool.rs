@@ -1,4 +1,4 @@
-//! Connections that read. Each question is answered from one snapshot.
+//! Connections for reading. Each query runs in one snapshot.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use rusqlite::{Connection, OpenFlags, Result, Transaction};
 
 use super::dictionary::{Dictionary, MAX_READER_BYTES};
 
-/// At most so many questions are answered at a time; more wait.
+/// Maximum number of queries that run at the same time. Further queries wait.
 pub const MAX_READERS: usize = 8;
 
 pub(super) struct Pool {
     path: PathBuf,
     state: Mutex<State>,
     returned: Condvar,
-    /// A connection beside those of the readers, for [`probe`](Pool::probe).
+    /// A separate connection for [`probe`](Pool::probe).
     probe: Mutex<Option<Reader>>,
-    /// Rises whenever rows went that readers may remember.
+    /// Incremented whenever rows were deleted that readers may have cached.
     forgotten: AtomicU64,
 }
 
@@ -33,11 +33,11 @@ struct State {
 struct Reader {
     connection: Connection,
     dictionary: Dictionary,
-    /// The pool's, when the dictionary was new.
+    /// Value of [`Pool::forgotten`] when the dictionary was last empty.
     forgotten: u64,
 }
 
-/// One snapshot of the database.
+/// A snapshot of the database, with the dictionary of its connection.
 pub(super) struct Snapshot<'a> {
     transaction: Transaction<'a>,
     pub dictionary: &'a mut Dictionary,
@@ -56,19 +56,19 @@ impl Pool {
         Self { path, state: Mutex::default(), returned: Condvar::new(), probe: Mutex::default(), forgotten: AtomicU64::new(0) }
     }
 
-    /// The database.
+    /// Returns the path of the database.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Answers a question from one snapshot.
+    /// Runs a query in one snapshot.
     pub(super) fn read<T>(&self, question: impl FnOnce(&mut Snapshot<'_>) -> T) -> Result<T> {
         let mut reader = self.take()?;
         let Reader { connection, dictionary, forgotten } = reader.reader.as_mut().expect("taken only with a reader");
         dictionary.trim(MAX_READER_BYTES);
         let before = self.forgotten.load(Ordering::Acquire);
         let transaction = connection.transaction()?;
-        // The snapshot is that of the first look.
+        // SQLite takes the snapshot at the first read.
         transaction.prepare_cached("SELECT seq FROM counter")?.query_row([], |_| Ok(()))?;
         if *forgotten != self.forgotten.load(Ordering::Acquire) {
             dictionary.forget();
@@ -77,21 +77,20 @@ impl Pool {
         Ok(question(&mut Snapshot { transaction, dictionary }))
     }
 
-    /// Reads the smallest thing that there is, beside all readers: whoever wants to know whether the database can be read doesn't wait
-    /// for their answers.
+    /// Checks that the database can be read. Uses a connection of its own, so that it doesn't wait for running queries.
     pub(super) fn probe(&self) -> Result<()> {
         let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
         let reader = match probe.take() {
             Some(reader) => reader,
             None => self.open()?,
         };
-        // One that failed is not used again.
+        // A connection that failed is not put back.
         reader.connection.query_row("SELECT seq FROM counter", [], |_| Ok(()))?;
         *probe = Some(reader);
         Ok(())
     }
 
-    /// Readers forget what they remember, before they answer again.
+    /// Makes all readers empty their dictionaries before their next query.
     pub(super) fn forget(&self) {
         self.forgotten.fetch_add(1, Ordering::Release);
     }
@@ -117,14 +116,14 @@ impl Pool {
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;")?;
         super::plan_once(&connection)?;
-        // The log is the writer's.
+        // Only the writer's connection writes the log back.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Reader { connection, dictionary: Dictionary::default(), forgotten: self.forgotten.load(Ordering::Acquire) })
     }
 }
 
-/// A place among the readers, given back when dropped.
+/// One of [`MAX_READERS`] slots, released when dropped.
 struct ReaderSlot<'a> {
     pool: &'a Pool,
     reader: Option<Reader>,
@@ -140,17 +139,17 @@ impl Drop for ReaderSlot<'_> {
 }
 
 impl Snapshot<'_> {
-    /// The key of a text, if it is there.
+    /// Returns the key of a text; `None` if it is not stored.
     pub(super) fn find_text(&mut self, text: &str) -> Result<Option<i64>> {
         self.dictionary.find_text(&self.transaction, text)
     }
 
-    /// The code of a state, if any row can have it.
+    /// Returns the code of a state; `None` if no row can have it.
     pub(super) fn find_state(&mut self, state: &monitor_wire::State) -> Result<Option<i64>> {
         super::ids::find_state_code(&self.transaction, self.dictionary, state)
     }
 
-    /// The connection and what is remembered of it, apart.
+    /// Returns the connection and its dictionary as separate borrows.
     pub(super) fn parts(&mut self) -> (&Connection, &mut Dictionary) {
         (&self.transaction, self.dictionary)
     }

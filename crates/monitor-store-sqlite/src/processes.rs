@@ -1,4 +1,4 @@
-//! Reading processes.
+//! Queries for processes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,14 +19,14 @@ use super::row::{COLUMNS, Known, ProcessRow};
 use super::write::tally;
 use super::{ReadError, as_of, ids, native, status, workers};
 
-/// Turns rows into processes; remembers the workers it asked for.
+/// Converts rows to processes. Caches the status of their workers.
 #[derive(Default)]
 pub(super) struct Viewer {
     statuses: HashMap<WorkerId, WorkerStatus>,
 }
 
 impl Viewer {
-    /// The process of a row, apart from its place in the tree.
+    /// Returns the process of a row, without its place in the tree.
     pub(super) fn view(
         &mut self,
         connection: &Connection,
@@ -42,7 +42,7 @@ impl Viewer {
         Ok(process)
     }
 
-    /// The process of a row, as its facts alone tell it.
+    /// Returns the process of a row from its facts alone, without the expectations for a running process.
     fn plain_view(&mut self, connection: &Connection, dictionary: &mut Dictionary, root: RootId, row: &ProcessRow) -> Result<Process> {
         let id = ids::process_id(row.id)?;
         match row.known(connection, dictionary)? {
@@ -68,7 +68,7 @@ impl Viewer {
     }
 }
 
-/// Whether a process has no known parent, as far as it and its parent can tell.
+/// Returns true if a process has no known parent. Considers only the process and its parent.
 pub(super) fn is_orphan(connection: &Connection, root: &RootRow, process: &Process) -> Result<bool> {
     let Some(parent) = process.parent_id else { return Ok(!(root.is_own && root.process == Some(process.id))) };
     let mut statement = connection.prepare_cached("SELECT 1 FROM process WHERE root = ?1 AND id = ?2")?;
@@ -76,7 +76,7 @@ pub(super) fn is_orphan(connection: &Connection, root: &RootRow, process: &Proce
     Ok(found.is_none() && !root.is_stood_for_by(parent) || parent == process.id)
 }
 
-/// One process.
+/// Reads one process.
 pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> Result<Option<Process>> {
     let (connection, dictionary) = snapshot.parts();
     let Some(root) = find_row(connection, root)? else { return Ok(None) };
@@ -86,25 +86,25 @@ pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> 
     Ok(Some(process))
 }
 
-/// The trees with numbers from ?4 to ?5 that have a process from ?1 to ?3, newest first. No index of all processes is worth that question:
-/// each tree is looked into. That is how it is asked where trees have many processes.
+/// Trees with numbers from ?4 to ?5 that have a process from ?1 to ?3, newest first. Searches each tree, because this rare query is not
+/// worth an index of all processes. Used if trees have many processes.
 pub(super) const TREES_WITH: &str = "SELECT number FROM root WHERE number BETWEEN ?4 AND ?5 \
     AND EXISTS (SELECT 1 FROM process WHERE root = number AND id BETWEEN ?1 AND ?3) ORDER BY number DESC LIMIT ?2";
-/// The same where trees have few processes: all processes are looked at, one after the other, which takes a tenth as long for each as
-/// finding a tree's first one.
+/// Like [`TREES_WITH`], used if trees have few processes. Scans all processes, which takes a tenth of the time for each process that the
+/// search for a tree's first process takes.
 pub(super) const TREES_WITH_OF_FEW: &str = "SELECT DISTINCT root FROM process WHERE root BETWEEN ?4 AND ?5 \
     AND id BETWEEN ?1 AND ?3 AND +root IN (SELECT number FROM root) ORDER BY root DESC LIMIT ?2";
-/// Trees have few processes if there are fewer than so many times as many processes as trees.
+/// Average number of processes per tree below which [`TREES_WITH_OF_FEW`] is used.
 const FEW: u64 = 8;
-/// The processes of tree ?1 from ?2 to ?3.
+/// Processes from ?2 to ?3 of tree ?1.
 const WITHIN: &str = "SELECT id FROM process WHERE root = ?1 AND id BETWEEN ?2 AND ?3 LIMIT ?4";
 
-/// At most so many readers look for a process at the same time.
+/// Maximum number of readers that search for a process at the same time.
 const MOST_SEARCHERS: usize = 4;
-/// Each of them looks into at least so many trees, or into all.
+/// Minimum number of trees that each of them searches, if there are enough.
 const SHARE: i64 = 10_000;
 
-/// Parts of all trees, for readers to look into at the same time: first and last number of each, the newest first.
+/// Splits all trees into shares for readers to search at the same time, newest first. A share has the first and the last number.
 pub(super) fn shares(snapshot: &Snapshot<'_>) -> Result<Vec<(i64, i64)>> {
     let sql = "SELECT coalesce(min(number), 1), coalesce(max(number), 0) FROM root";
     let (first, last): (i64, i64) = snapshot.prepare_cached(sql)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -115,7 +115,7 @@ pub(super) fn shares(snapshot: &Snapshot<'_>) -> Result<Vec<(i64, i64)>> {
     Ok(shares)
 }
 
-/// The trees of a share that have a process of these ids, newest first.
+/// Returns the trees of a share that have a process in a range of ids, newest first.
 pub(super) fn trees_with(
     snapshot: &Snapshot<'_>,
     (first, last): (ProcessId, ProcessId),
@@ -128,7 +128,7 @@ pub(super) fn trees_with(
     statement.query_map(values, |row| row.get(0))?.collect()
 }
 
-/// The processes of these ids in these trees.
+/// Reads up to `limit` processes in a range of ids in these trees.
 pub(super) fn of_ids(
     snapshot: &mut Snapshot<'_>,
     (first, last): (ProcessId, ProcessId),
@@ -153,7 +153,7 @@ pub(super) fn of_ids(
     Ok(page)
 }
 
-/// One page of processes: newest first within a tree, and newest trees first.
+/// Reads one page of processes, newest first within a tree, and newest trees first.
 pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<ProcessesPage, ReadError> {
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     let cursor = query.cursor.as_deref().map(place_of).transpose()?;
@@ -184,42 +184,42 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
     Ok(page)
 }
 
-/// Where a page ends: (root, at, id) of its last process.
+/// Parses the cursor of a page: (root, at, id) of its last process.
 fn place_of(cursor: &str) -> Result<[i64; 3], ReadError> {
     let malformed = || ReadError::Cursor(cursor.to_owned());
     let numbers: Vec<i64> = cursor.split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?;
     numbers.try_into().map_err(|_| malformed())
 }
 
-/// The place behind all processes of a tree.
+/// Returns the place after all processes of a tree.
 fn behind(number: i64) -> [i64; 3] {
     [number, 0, i64::MIN]
 }
 
-/// What each process must fulfil, apart from where it is looked for.
+/// Conditions for processes, without the place where they are searched.
 pub(super) struct Filter {
-    /// Parameters from [`FIRST_VALUE`] on.
+    /// Conditions in SQL, with parameters from [`FIRST_VALUE`] on.
     conditions: String,
     values: Vec<Value>,
-    /// A short list that all of them are in.
+    /// A side table that contains all matching processes.
     side: Option<SideTable>,
-    /// The id that another system gave them.
+    /// Id that another system gave to the processes.
     native_id: Option<String>,
     after: i64,
     before: i64,
 }
 
-/// A table of few processes, ordered by what they have in common, tree and key.
+/// A table of few processes, ordered by a common value, tree and process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SideTable {
-    /// Those of a rare kind, by the kind's key.
+    /// Processes of a rare kind, by the key of the kind.
     Rare(i64),
-    /// Those with an id of another system, by its hash.
+    /// Processes with an id of another system, by the hash of the id.
     Native(i64),
 }
 
 impl SideTable {
-    /// The table, the column that they have in common, and its value.
+    /// Returns the table, the column with the common value, and the value.
     fn parts(self) -> (&'static str, &'static str, i64) {
         match self {
             Self::Rare(kind) => ("rare", "kind", kind),
@@ -227,7 +227,7 @@ impl SideTable {
         }
     }
 
-    /// The process that comes ?4 places after (?2, ?3) in a list, given its value ?1.
+    /// Returns the statement for the process ?4 places after (?2, ?3) in the list with value ?1.
     pub(super) fn last(self) -> String {
         let (table, column, _) = self.parts();
         format!(
@@ -236,11 +236,11 @@ impl SideTable {
     }
 }
 
-/// Those before belong to the place where processes are looked for.
+/// Number of a filter's first parameter. The parameters before it define the place that is searched.
 const FIRST_VALUE: usize = 8;
 
 impl Filter {
-    /// None if nothing can match.
+    /// Returns `None` if nothing can match.
     pub(super) fn of(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<Option<Self>, ReadError> {
         let mut conditions = String::new();
         let mut values = vec![Value::Null; FIRST_VALUE - 1];
@@ -291,7 +291,8 @@ impl Filter {
         columns.join(", ")
     }
 
-    /// Processes of a tree, latest first; ?1 its number, before (?2, ?3), begun from ?4 to ?5, after its base.
+    /// Returns the statement for the processes of tree ?1, latest first, before (?2, ?3), that began from ?4 to ?5. Times are relative to
+    /// the tree's base.
     pub(super) fn in_tree(&self, limit: usize) -> String {
         format!(
             "SELECT {} FROM process NOT INDEXED LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
@@ -302,8 +303,8 @@ impl Filter {
         )
     }
 
-    /// Processes of a list with value ?6, by their roots, before (?1, ?2) and from (?3, ?7) on, begun from ?4 to ?5; with number and base
-    /// of the root.
+    /// Returns the statement for the processes of a side table with value ?6, ordered by root, before (?1, ?2) and from (?3, ?7) on, that
+    /// began from ?4 to ?5. The rows also have number and base of the root.
     pub(super) fn of_side_table(&self, list: SideTable) -> String {
         let (table, column, _) = list.parts();
         format!(
@@ -319,22 +320,23 @@ impl Filter {
     }
 }
 
-/// The trees that may have processes from ?1 to ?2, newest first, before (?3, ?4).
+/// Trees that may have processes from ?1 to ?2, newest first, before (?3, ?4).
 pub(super) const TREES_BY_TIME: &str = "SELECT number, base + at AS begin FROM root INDEXED BY root_begin \
     WHERE base + at >= ?1 AND base + at <= min(?2, ?3) AND (base + at < ?3 OR number <= ?4) \
     UNION SELECT number, base + at AS begin FROM wide CROSS JOIN root ON number = wide.root \
     WHERE base + at <= ?3 AND (base + at < ?3 OR number <= ?4) ORDER BY begin DESC, number DESC";
 
-/// A page looks at trees with about so many processes: what has few that match comes in several pages.
+/// Approximate number of processes in the trees that are scanned for a page. If few of them match, a page may have fewer processes than its
+/// limit.
 const LOOKED_AT: u64 = 500_000;
-/// Or at so many of a list.
+/// Number of rows of a side table that are scanned for a page.
 const LOOKED_AT_OF_LIST: i64 = 100_000;
 
 /// The rows of a page.
 struct Found {
     wanted: usize,
     rows: Vec<(RootRow, ProcessRow)>,
-    /// The place after which no more were looked at, if there may be more.
+    /// Place at which the scan stopped, if there may be more.
     stopped_at: Option<[i64; 3]>,
 }
 
@@ -400,7 +402,7 @@ impl Found {
             None => None,
         };
         let (begin, number) = last.as_ref().map_or((i64::MAX, i64::MAX), |last| (last.at_us as i64, last.number));
-        // Both the process and the one that a tree's start is told by are so far from the tree's base, at most.
+        // Distances of the process and of the tree's start from the tree's base don't exceed these bounds.
         let apart = longest.saturating_add(earliest);
         let since = query.started_after.map_or(i64::MIN, |_| filter.after.saturating_sub(apart));
         let until = filter.before.saturating_add(apart);

@@ -1,4 +1,4 @@
-//! Questions about tasks of queues.
+//! Queries for tasks of queues.
 
 pub(super) mod access;
 pub(super) mod ids;
@@ -25,7 +25,7 @@ impl QueueQueries for SqliteStore {
     }
 }
 
-/// The columns that tasks are sorted by: the first one is what is asked for, and the rest of its index.
+/// Returns the columns that tasks are sorted by: the requested one, and the others of its index.
 pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
     match sort {
         QueueSort::Name => &["name", "received", "key"],
@@ -36,7 +36,7 @@ pub(super) fn order(sort: QueueSort) -> &'static [&'static str] {
     }
 }
 
-/// One page of tasks.
+/// Reads one page of tasks.
 fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPage, ReadError> {
     let columns = order(query.sort);
     let mut from = query.cursor.as_deref().map(|cursor| read_cursor(cursor, columns)).transpose()?;
@@ -74,7 +74,7 @@ fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
             break None;
         }
         if piece == usize::MAX {
-            // The tasks may be at the other end of the order.
+            // The matching tasks may be at the other end of the order.
             has_walked = true;
             keys = with_prefix(access::MUCH)?;
             sorted = access.sorted(snapshot, access::MUCH)?;
@@ -84,23 +84,23 @@ fn list(snapshot: &Snapshot<'_>, query: &QueueTasksQuery) -> Result<QueueTasksPa
     Ok(QueueTasksPage { tasks: fill.tasks, next_cursor, examined: fill.examined, as_of: as_of(snapshot)? })
 }
 
-/// The task of a row, if its columns match.
+/// Returns the task of a row, if its columns match.
 fn read(row: &Row<'_>) -> Result<Option<Process>> {
     let body = row.get_ref(0)?.as_str_or_null()?;
     body.map(|body| super::ids::from_json(0, body.as_bytes())).transpose()
 }
 
-/// The direction of the list.
+/// Returns the direction of the list.
 fn direction(query: &QueueTasksQuery) -> &'static str {
     if query.is_descending { "DESC" } else { "ASC" }
 }
 
-/// The columns of the order with their direction.
+/// Returns the columns of the order with their direction.
 fn order_by(query: &QueueTasksQuery) -> String {
     order(query.sort).iter().map(|column| format!("{column} {}", direction(query))).collect::<Vec<_>>().join(", ")
 }
 
-/// The condition on rows that follow a place in the list.
+/// Returns the condition on rows that follow a place in the list.
 fn beyond(columns: &[&str], place: &[Value], is_descending: bool, values: &mut Vec<Value>) -> String {
     let places: Vec<_> = (1..=place.len()).map(|number| format!("?{}", values.len() + number)).collect();
     values.extend(place.iter().cloned());
@@ -109,8 +109,8 @@ fn beyond(columns: &[&str], place: &[Value], is_descending: bool, values: &mut V
 
 /// The filters of a query as SQL.
 struct Filter {
-    /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the other
-    /// tasks.
+    /// Conditions that a matching task meets by its columns. [`QueueTasksQuery::is_wanted`] decides: this only saves reading most of the
+    /// other tasks.
     matches: String,
     /// Conditions on the time that the list is sorted by, each with ` AND ` in front.
     range: String,
@@ -122,7 +122,7 @@ impl Filter {
         Self::after(query, 0)
     }
 
-    /// The same for a statement that has `given` values before these.
+    /// Like [`Filter::of`], for a statement that has `given` values before these.
     fn after(query: &QueueTasksQuery, given: usize) -> Self {
         let mut values = vec![Value::Null; given];
         let mut matches = matches(query, &mut values);
@@ -144,14 +144,14 @@ fn condition(values: &mut Vec<Value>, compare: &str, value: Value) -> String {
     format!("{compare} ?{}", values.len())
 }
 
-/// The conditions of a range of times.
+/// Returns the conditions for a range of times.
 fn within(values: &mut Vec<Value>, column: &str, (from, to): (Option<u64>, Option<u64>)) -> Vec<String> {
     let time = |time: u64| Value::Integer(i64::try_from(time).unwrap_or(i64::MAX));
     let bounds = [(">=", from), ("<", to)];
     bounds.into_iter().filter_map(|(than, bound)| Some(condition(values, &format!("{column} {than}"), time(bound?)))).collect()
 }
 
-/// The conditions that a matching task meets by its columns.
+/// Returns the conditions that a matching task meets by its columns.
 fn matches(query: &QueueTasksQuery, values: &mut Vec<Value>) -> Vec<String> {
     let mut all = Vec::new();
     for (column, text) in [("name", &query.name), ("queue", &query.queue)] {
@@ -212,7 +212,7 @@ pub(super) fn read_cursor(cursor: &str, columns: &[&str]) -> Result<Cursor, Read
     Ok(Cursor { values, offset })
 }
 
-/// How many tasks there are, by queue, name and state.
+/// Reads the number of tasks by queue, name and state.
 fn counts(connection: &Connection) -> Result<Vec<QueueCount>> {
     let mut statement = connection.prepare_cached("SELECT queue, name, state, count FROM queue_count ORDER BY queue, name, state")?;
     let count = |row: &Row<'_>| {

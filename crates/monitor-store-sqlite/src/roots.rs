@@ -1,4 +1,4 @@
-//! Reading roots.
+//! Queries for roots.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::{ReadError, as_of, ids};
 
 const COLUMNS: &str = "number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, error, cause, \
                        pending, running, succeeded, failed, cancelled, lost, other, pinned, heard, line, progress";
-/// When a root was heard of is kept in seconds.
+/// Microseconds of a second, the unit of the column `heard`.
 pub(super) const SECOND_US: i64 = 1_000_000;
 
 /// A row of `root`. Texts, the state and the worker are keys; times are Unix microseconds.
@@ -26,17 +26,17 @@ pub(super) const SECOND_US: i64 = 1_000_000;
 pub(super) struct RootRow {
     pub number: i64,
     pub id: RootId,
-    /// What the times of its rows count from.
+    /// Time that the times in its rows are relative to.
     pub base_us: i64,
-    /// When its last process began.
+    /// Start of the process that started last.
     pub last_us: i64,
-    /// The process whose face it shows.
+    /// The process whose data the root shows: its own or, while that is unknown, its earliest one.
     pub process: Option<ProcessId>,
-    /// Whether that is the root's own, not just the earliest.
+    /// True if `process` is the root's own process.
     pub is_own: bool,
-    /// Whether that was started without a context: `own` is 2 then.
+    /// True if the root's own process was started without a context. The column `own` is 2 then.
     pub is_unattached: bool,
-    /// When that began, as far as is known.
+    /// Start of `process`, as far as it is known.
     pub at_us: u64,
     pub name: i64,
     pub batch: Option<i64>,
@@ -46,44 +46,44 @@ pub(super) struct RootRow {
     pub ended_us: Option<u64>,
     pub elapsed_ns: Option<u64>,
     pub error: Option<(i64, i64)>,
-    /// The line that is shown of the error, if it says more than the message.
+    /// Key of the line that lists show of the error, if it has more than the message.
     pub line: Option<i64>,
-    /// How far its own process is.
+    /// Progress of `process`.
     pub progress: Option<Arc<Progress>>,
-    /// Which attempt its own process is at. It isn't in the row: see [`attempt_in_file`].
+    /// Current attempt of `process`. It isn't stored in the row: see [`attempt_in_file`].
     pub attempt: AttemptNow,
-    /// Processes by the code of their state; the last are those in a state unknown here.
+    /// Number of processes by the code of their state. The last item counts all states without a column of their own.
     pub counts: [u64; KNOWN_STATES + 1],
-    /// No rule drops it.
+    /// True if no retention rule deletes the tree.
     pub is_pinned: bool,
-    /// When something of it came last, by the server's clock; from the file in whole seconds after the base.
+    /// Time at which the server received the last event of the tree. The row has it in whole seconds after the base.
     pub heard_us: i64,
-    /// No process has a greater key, as far as the writer has looked.
+    /// Greatest key of its processes, if the writer has read it.
     pub greatest: Option<i64>,
 }
 
 impl RootRow {
-    /// Number and base, by which its processes are found.
+    /// Returns number and base, which are needed to read its processes.
     pub(super) fn place(&self) -> (i64, i64) {
         (self.number, self.base_us)
     }
 
-    /// Whether this id, which is none of its processes, means the root's own process: see [`RootId::own_process`].
+    /// Returns true if `id`, which belongs to none of its processes, means the root's own process: see [`RootId::own_process`].
     pub(super) fn is_stood_for_by(&self, id: ProcessId) -> bool {
         self.is_own && self.id.own_process() == Some(id)
     }
 
-    /// How many processes it has.
+    /// Returns the number of processes.
     pub(super) fn processes(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The processes of a state.
+    /// Returns the number of processes in a state.
     pub(super) fn count(&mut self, code: i64) -> &mut u64 {
         &mut self.counts[(code as usize).min(KNOWN_STATES)]
     }
 
-    /// The root as it is shown.
+    /// Converts the row to the root that clients receive.
     pub(super) fn show(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Root> {
         let words = RootWords::of(self, connection, dictionary)?;
         let outlook = match self.process.filter(|_| self.state == code::RUNNING) {
@@ -95,7 +95,7 @@ impl RootRow {
     }
 }
 
-/// What the keys of a root's row stand for.
+/// Values that the keys in a root's row refer to.
 pub(super) struct RootWords {
     pub name: Arc<str>,
     pub batch: Option<Arc<str>>,
@@ -115,12 +115,12 @@ impl RootWords {
         })
     }
 
-    /// Title of the root with this number.
+    /// Returns the title of the root with this number.
     pub(super) fn title(&self, number: i64) -> String {
         title(&self.name, self.batch.as_deref(), number as u64)
     }
 
-    /// The root of a row, as it is shown.
+    /// Converts a row to the root that clients receive.
     pub(super) fn root(&self, row: &RootRow, outlook: Outlook) -> Root {
         let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts;
         let mut root = Root {
@@ -152,7 +152,7 @@ impl RootWords {
     }
 }
 
-/// Which attempt the process that a root shows is at, by that process's row.
+/// Reads the current attempt of the process that a root shows from the row of that process.
 pub(super) fn attempt_in_file(connection: &Connection, dictionary: &mut Dictionary, row: &RootRow) -> Result<AttemptNow> {
     let Some(process) = row.process.filter(|_| matches!(row.state, code::RUNNING | code::RETRYING)) else {
         return Ok(AttemptNow::default());
@@ -164,7 +164,7 @@ pub(super) fn attempt_in_file(connection: &Connection, dictionary: &mut Dictiona
     Ok(facts.attempt_now(&ids::state(connection, dictionary, row.state)?))
 }
 
-/// One root.
+/// Reads one root.
 pub(super) fn find_row(connection: &Connection, key: RootKey) -> Result<Option<RootRow>> {
     let (sql, value) = match key {
         RootKey::Id(id) => (format!("SELECT {COLUMNS} FROM root WHERE id = ?1"), Value::Blob(ids::root_key(id).to_vec())),
@@ -179,7 +179,7 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
     let base_us: i64 = row.get(2)?;
     let time = |column| -> Result<_> { Ok(row.get::<_, Option<i64>>(column)?.map(|time| (time + base_us) as u64)) };
     let mut counts = [0; KNOWN_STATES + 1];
-    // By the codes of the states, which is not the order of the columns.
+    // The counts are ordered by the codes of the states, the columns are not.
     for (count, column) in counts.iter_mut().zip([18, 17, 16, 19, 20, 21, 22]) {
         *count = row.get::<_, i64>(column)? as u64;
     }
@@ -211,23 +211,23 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
     })
 }
 
-/// By how much processes may have begun after their root's base, and before it: (longest, earliest), in microseconds. Not so those of
-/// trees that are in `wide`.
+/// Returns (longest, earliest): the greatest distances in microseconds from a root's base to later and to earlier starts of its processes.
+/// They are not valid for trees in `wide`.
 pub(super) fn spread(connection: &Connection) -> Result<(i64, i64)> {
     connection.prepare_cached("SELECT longest, earliest FROM counter")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Where a page of roots ends: when its last root began, as far as that is known, and that root's number.
+/// Parses the cursor of a page: start of its last root, as far as it is known, and that root's number.
 pub(super) fn place_of(cursor: &str) -> Result<(i64, i64), ReadError> {
     let place = cursor.split_once('.').and_then(|(begin, number)| Some((begin.parse().ok()?, number.parse().ok()?)));
     place.ok_or_else(|| ReadError::Cursor(cursor.to_owned()))
 }
 
-/// One page of roots.
+/// Reads one page of roots.
 pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<RootsPage, ReadError> {
     let mut page = RootsPage { roots: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     let Some(statements) = statements(snapshot, query)? else { return Ok(page) };
-    // One statement per state, each by its own index and in the list's order: together they hold the page.
+    // Each state has a statement with its own index, in the order of the list. Their rows together contain the page.
     let left_out = if statements.len() > 1 { query.offset } else { 0 };
     let (connection, dictionary) = snapshot.parts();
     let mut found = Vec::new();
@@ -250,12 +250,12 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Ro
     Ok(page)
 }
 
-/// So many roots that contain a text are sorted for a page, at most.
+/// Maximum number of roots with a text that are sorted for a page.
 pub(super) const FEW: i64 = 10_000;
 
 pub(super) type Statement = (String, Vec<Value>);
 
-/// The statements whose rows together hold the page; none if nothing can match.
+/// Returns the statements whose rows together contain the page; `None` if nothing can match.
 pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Option<Vec<Statement>>, ReadError> {
     let (order, compare, begin) = match query.sort {
         RootSort::Newest => ("DESC", "<", (i64::MAX, i64::MAX)),
@@ -269,7 +269,7 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         None => "",
     };
     let mut conditions = format!("base + at {compare}= ?1 AND (base + at {compare} ?1 OR number {compare} ?2){unattached}");
-    // The index of the condition that few rows fulfil, most likely. All of them go on in the order of the starts.
+    // Index of the first condition, which most likely has the fewest rows. All of these indexes are ordered by start.
     let mut index = None;
     let mut add = |condition: &str, by: Option<&'static str>, value: Value| {
         values.push(value);
@@ -288,7 +288,7 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         let Some(key) = super::workers::key(snapshot, worker)? else { return Ok(None) };
         add("worker = ?", Some("root_worker"), Value::Integer(key));
     }
-    // A tree's own start decides, which is where its index entry stands.
+    // `started` decides. `at` has the same value if `started` is known, and it is indexed.
     for (of_start, time) in
         [("base + started >= ? AND base + at >= ?", query.started_after), ("base + started < ? AND base + at < ?", query.started_before)]
     {
@@ -301,7 +301,7 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
     if let Some(text) = &query.text {
         let found = numbers_with(text, &mut values);
         write!(conditions, " AND number IN ({found})").expect("a string takes all");
-        // Few are sorted; of many the list's own order soon comes to some that match.
+        // Few matching roots are sorted. If there are many, reading in the order of the list soon finds some of them.
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({found}) LIMIT {})", FEW + 1);
         let mut statement = snapshot.prepare_cached(&sql)?;
         let needed = values[..statement.parameter_count()].to_vec();
@@ -332,8 +332,8 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
     Ok(Some(statements))
 }
 
-/// A statement for the numbers of the roots that show a text: in name, batch mark, error or its causes, as their number or as the beginning
-/// of their id. Its values are added to `values`.
+/// Returns a statement for the numbers of the roots that show a text: in their name, batch mark, error or its causes, as their number, or
+/// as the beginning of their id. Appends its values to `values`.
 fn numbers_with(text: &str, values: &mut Vec<Value>) -> String {
     let matching = matching(text, values);
     let mut sql = format!(
@@ -355,7 +355,7 @@ fn numbers_with(text: &str, values: &mut Vec<Value>) -> String {
     sql
 }
 
-/// The number that a text asks for: `2106`, `#2106`, `<2106>`, `<batch001:2106>`, or a whole title that ends so.
+/// Returns the number that a text refers to: `2106`, `#2106`, `<2106>`, `<batch001:2106>`, or a whole title with such an end.
 fn number_in(text: &str) -> Option<i64> {
     let text = text.trim();
     let digits = match text.strip_suffix('>') {
@@ -365,11 +365,11 @@ fn number_in(text: &str) -> Option<i64> {
     digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A statement for the keys of the texts that contain `text`, ASCII letters in any case; its values are added to `values`.
+/// Returns a statement for the keys of the texts that contain `text`, ASCII letters in any case. Appends its values to `values`.
 pub(super) fn matching(text: &str, values: &mut Vec<Value>) -> String {
     values.push(Value::Text(like(text)));
     let like = values.len();
-    // The index has what is three characters long: a text with all these parts may contain the whole.
+    // The full-text index has sequences of three characters. A text with all sequences of `text` may contain it; `LIKE` decides.
     let characters: Vec<char> = text.chars().collect();
     if characters.len() < 3 || text.contains('\0') {
         return format!("SELECT id FROM text WHERE found AND value LIKE ?{like} ESCAPE '\\'");
@@ -383,10 +383,10 @@ pub(super) fn matching(text: &str, values: &mut Vec<Value>) -> String {
     )
 }
 
-/// Of a long text so many parts are looked for: what else it has is compared.
+/// Maximum number of sequences that are searched in the index. `LIKE` compares the rest of a long text.
 const MAX_PARTS: usize = 32;
 
-/// A pattern that matches whatever contains `text`.
+/// Returns a `LIKE` pattern that matches all texts that contain `text`.
 fn like(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');

@@ -1,4 +1,4 @@
-//! A process as a row: columns for the facts that nearly all processes have, and `more` for all facts of the others.
+//! A process as a row. Columns have the facts that nearly all processes have, and `more` has all facts of the others.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, Statement};
 use super::dictionary::{Dictionary, EndingKeys, Site};
 use super::{ids, more};
 
-/// The columns, in the order in which [`ProcessRow::read`] takes them.
+/// Columns that [`ProcessRow::read`] reads, in this order.
 pub(super) const COLUMNS: &str = "id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more";
 
-/// What is known of a process.
+/// The facts about a process.
 #[derive(Debug, Clone)]
 pub(super) enum Known {
-    /// Nothing rare.
+    /// Facts that the columns can represent.
     Plain(Plain),
-    /// All that there is.
+    /// All facts, if the columns can't represent them.
     Full(Box<ProcessFacts>),
 }
 
-/// A start and an end of the first attempt, told by the worker that runs it, without anything rare. Texts are keys.
+/// Start and end of the first attempt, reported by the worker that runs it, without rare data. Texts are keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Plain {
-    /// Key of the worker; 0 as long as nothing is known.
+    /// Key of the worker; 0 while nothing is known.
     pub worker: i64,
     /// Key of worker and thread.
     pub origin: i64,
@@ -52,7 +52,7 @@ pub(super) struct End {
     pub ending: Option<EndingKeys>,
 }
 
-/// What the keys of a plain process stand for.
+/// Values that the keys of a plain process refer to.
 #[derive(Debug, Clone)]
 pub(super) struct Words {
     pub worker: WorkerId,
@@ -63,24 +63,24 @@ pub(super) struct Words {
 }
 
 impl End {
-    /// Keys of its error's message and of all else about the end, if it has an error.
+    /// Returns the keys of the error's message and of the other data of the end, if it has an error.
     pub(super) fn error(&self) -> Option<(i64, i64)> {
         self.ending.and_then(|(message, rest)| message.zip(Some(rest)))
     }
 }
 
 impl Plain {
-    /// Whether anything is known.
+    /// Returns true if nothing is known.
     pub(super) fn is_nothing(&self) -> bool {
         self.start.is_none() && self.end.is_none()
     }
 
-    /// Takes another's word too; false if they are not of one worker, and nothing is taken.
+    /// Adds the facts of `other`. Returns false and changes nothing if they are from another worker, or have another end.
     pub(super) fn merge(&mut self, other: &Self) -> bool {
         if self.worker != 0 && other.worker != 0 && self.worker != other.worker {
             return false;
         }
-        // Only all the facts remember an end beside the one that counts, which may say otherwise than one that comes later.
+        // Only `ProcessFacts` can keep a second end, which may contradict the one that counts or an end that is received later.
         if let (Some(end), Some(other)) = (self.end, other.end)
             && (end.time_us, end.number) != (other.time_us, other.number)
         {
@@ -103,24 +103,24 @@ impl Plain {
         true
     }
 
-    /// When it began, as far as is known.
+    /// Returns the start, or the end if the start is unknown.
     pub(super) fn at_us(&self) -> u64 {
         self.start.map(|start| start.time_us).or(self.end.map(|end| end.time_us)).unwrap_or(0)
     }
 
-    /// Whether its state depends on its worker's.
+    /// Returns true if the state depends on that of the worker.
     pub(super) fn is_open(&self) -> bool {
         self.start.is_some() && self.end.is_none()
     }
 
-    /// How long it took.
+    /// Returns the duration.
     pub(super) fn elapsed_ns(&self) -> Option<u64> {
         let end = self.end?;
         let between = |start: Start| end.time_us.saturating_sub(start.time_us).saturating_mul(1_000);
         end.elapsed_ns.or_else(|| self.start.map(between))
     }
 
-    /// Where it is, given what became of its worker.
+    /// Returns the state, given the status of the worker.
     pub(super) fn state(&self, status: WorkerStatus) -> State {
         match (self.end, status) {
             (Some(end), _) => end.outcome.state(),
@@ -130,7 +130,7 @@ impl Plain {
         }
     }
 
-    /// When it ended and how long it took, given what became of its worker.
+    /// Returns the end and the duration, given the status of the worker.
     pub(super) fn ended(&self, status: WorkerStatus) -> (Option<u64>, Option<u64>) {
         match (self.start, status) {
             (Some(start), WorkerStatus::Offline { time_us }) if self.end.is_none() => {
@@ -141,7 +141,7 @@ impl Plain {
         }
     }
 
-    /// As its facts are shown.
+    /// Returns the process as clients receive it.
     pub(super) fn view(&self, words: &Words, root_id: RootId, id: ProcessId, status: WorkerStatus) -> Process {
         let status = if self.is_open() { status } else { WorkerStatus::Online };
         let started_us = self.start.map(|start| start.time_us);
@@ -186,7 +186,7 @@ impl Plain {
         }
     }
 
-    /// All its facts.
+    /// Returns all facts.
     pub(super) fn facts(&self, words: &Words) -> ProcessFacts {
         let stamp = |time_us, number| Stamp { time_us, worker: words.worker, number };
         let started = self.start.zip(words.site.as_deref()).map(|(start, site)| Told {
@@ -216,7 +216,7 @@ impl Plain {
         ProcessFacts { attempt: u32::from(!self.is_nothing()), started, ended, ..ProcessFacts::default() }
     }
 
-    /// Looks up what its keys stand for.
+    /// Looks up the values that the keys refer to.
     pub(super) fn words(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Words> {
         let (worker, thread) = dictionary.origin(connection, self.origin)?;
         let site = self.start.map(|start| dictionary.site(connection, start.site)).transpose()?;
@@ -226,7 +226,7 @@ impl Plain {
     }
 }
 
-/// A row of `process`, apart from its root. Times are Unix microseconds.
+/// A row of `process`, without its root. Times are Unix microseconds.
 #[derive(Debug)]
 pub(super) struct ProcessRow {
     pub id: i64,
@@ -245,7 +245,7 @@ pub(super) struct ProcessRow {
     pub more: Option<Vec<u8>>,
 }
 
-/// From a start to what is added for an end, all in microseconds.
+/// Returns the duration in whole microseconds. The column `skew` is the difference between the end and the start plus this duration.
 fn whole_us(elapsed_ns: Option<i64>) -> i64 {
     elapsed_ns.unwrap_or(0) / 1_000
 }
@@ -272,12 +272,12 @@ impl ProcessRow {
         })
     }
 
-    /// The row of a process in the tree of this number and base.
+    /// Reads the row of a process in the tree with this number and base.
     pub(super) fn find(connection: &Connection, (root, base): (i64, i64), id: ProcessId) -> Result<Option<Self>> {
         connection.prepare_cached(FIND)?.query_row([root, ids::process_key(id)], |row| Self::read(row, base)).optional()
     }
 
-    /// The row of a plain process.
+    /// Returns the row of a plain process.
     pub(super) fn plain(id: ProcessId, plain: &Plain, state: i64) -> Self {
         let Plain { origin, start, end, .. } = *plain;
         Self {
@@ -298,7 +298,7 @@ impl ProcessRow {
         }
     }
 
-    /// The row of these facts, shown as `view`. `worker` is the key of `view.worker_id`.
+    /// Returns the row of these facts, which clients receive as `view`. `worker` is the key of `view.worker_id`.
     pub(super) fn full(
         connection: &Connection,
         dictionary: &mut Dictionary,
@@ -327,7 +327,7 @@ impl ProcessRow {
         Ok(row)
     }
 
-    /// What the columns of a process say that all its facts say once more.
+    /// Returns the values of the columns, which the encoding of all facts refers to.
     fn seeds(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<more::Seeds> {
         let site = self.site.map(|site| dictionary.site(connection, site)).transpose()?;
         let origin = self.origin.map(|origin| dictionary.origin(connection, origin)).transpose()?;
@@ -337,7 +337,7 @@ impl ProcessRow {
         Ok(more::Seeds::new(self.at as u64, parent, worker, site.as_deref(), [origin.and_then(|(_, thread)| thread), batch]))
     }
 
-    /// What the row was made of.
+    /// Returns the facts in the row.
     pub(super) fn known(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Known> {
         if let Some(more) = &self.more {
             return Ok(Known::Full(Box::new(self.all_facts(connection, dictionary, more)?)));
@@ -368,12 +368,12 @@ impl ProcessRow {
         Ok(Known::Plain(Plain { worker, origin, start, end }))
     }
 
-    /// All facts of a process that isn't plain.
+    /// Decodes the facts of a process that isn't plain.
     fn all_facts(&self, connection: &Connection, dictionary: &mut Dictionary, more: &[u8]) -> Result<ProcessFacts> {
         more::read(more, &self.seeds(connection, dictionary)?).map_err(|error| ids::damaged(13, Type::Blob, error))
     }
 
-    /// The facts that the row was made of.
+    /// Returns all facts in the row.
     #[cfg(test)]
     pub(super) fn facts(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<ProcessFacts> {
         Ok(match self.known(connection, dictionary)? {
@@ -382,12 +382,12 @@ impl ProcessRow {
         })
     }
 
-    /// Whether [`INSERT_SHORT`] says all of it.
+    /// Returns true if [`INSERT_SHORT`] has all columns that are not null.
     pub(super) fn is_short(&self) -> bool {
         self.error.is_none() && self.cause.is_none() && self.batch.is_none() && self.more.is_none()
     }
 
-    /// Writes the row by [`INSERT_SHORT`], [`INSERT`] or [`UPDATE`]; whether a row was written.
+    /// Writes the row with [`INSERT_SHORT`], [`INSERT`] or [`UPDATE`]. Returns true if a row was written.
     pub(super) fn write(&self, statement: &mut Statement<'_>, place: (i64, i64)) -> Result<bool> {
         let count = statement.parameter_count();
         self.bind(statement, 0, count, place)?;
@@ -412,14 +412,14 @@ impl ProcessRow {
 
 pub(super) const FIND: &str = "SELECT id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more \
      FROM process WHERE root = ?1 AND id = ?2";
-/// How many parameters [`INSERT`] and [`UPDATE`] have.
+/// Number of parameters of [`INSERT`] and [`UPDATE`].
 pub(super) const ALL: usize = 15;
-/// How many of them [`INSERT_SHORT`] has.
+/// Number of parameters of [`INSERT_SHORT`].
 pub(super) const SHORT: usize = 11;
-/// As [`INSERT`], of a row without error, batch mark and more.
+/// Like [`INSERT`], for a row without error, cause, batch mark and `more`.
 pub(super) const INSERT_SHORT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, \
      end_no) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-/// Writes nothing if the process is there.
+/// Inserts a process, unless it exists.
 pub(super) const INSERT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, \
      error, cause, batch, more) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 pub(super) const UPDATE: &str = "UPDATE process SET parent = ?3, site = ?4, origin = ?5, at = ?6, skew = ?7, elapsed = ?8, state = ?9, \

@@ -1,9 +1,9 @@
 //! Copies the readable rows of a damaged database to a new one.
 //!
-//! The damaged files are copied first and never changed. A table with numeric keys is read past its unreadable rows. A table with names as keys
-//! is read from both ends up to the first unreadable row. Derived tables (counts, lists, full text) are built again. Lost sites and texts that
-//! other rows refer to are replaced with placeholders. Processes whose tree is lost are left out. The event log starts empty, and so does the
-//! list of events that wait for their tree.
+//! The damaged files are copied first and never changed. A table with numeric keys is read past its unreadable rows. A table with names as
+//! keys is read from both ends up to the first unreadable row. Derived tables (counts, lists, full text) are built again. Lost sites and
+//! texts that other rows refer to are replaced with placeholders. Processes whose tree is lost are left out. The event log starts empty,
+//! and so does the list of events that wait for their tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Statistics, read from the sums that the writer keeps: processes by name, over time, and their errors.
+//! Reads statistics from the sums that the writer keeps: processes by name and over time, and their errors.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,40 +14,41 @@ use super::roots::matching;
 use super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::{ReadError, as_of, ids, number_of};
 
-/// Sums of all names in a range of one level.
+/// Sums of all names in a range of a level.
 pub(super) const BY_TIME: &str = "SELECT name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2 AND t < ?3";
-/// Sums of one name at one time of a level.
+/// Sums of a name in a span of a level.
 pub(super) const OF_NAME: &str = "SELECT state, sums FROM rollup WHERE level = ?1 AND t = ?2 AND name = ?3";
-/// The first time of a level.
+/// First span of a level.
 pub(super) const FIRST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t LIMIT 1";
-/// The last time of a level.
+/// Last span of a level.
 pub(super) const LAST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t DESC LIMIT 1";
-/// The next time of a level, from ?2 on.
+/// Next span of a level, from ?2 on.
 pub(super) const NEXT: &str = "SELECT t FROM rollup WHERE level = ?1 AND t >= ?2 ORDER BY t LIMIT 1";
-/// The first time of a level that failures are counted at.
+/// First span of a level that has failures.
 pub(super) const FIRST_FAILURE: &str = "SELECT t FROM failure WHERE level = ?1 ORDER BY t LIMIT 1";
-/// Failures in a range of one level.
+/// Failures in a range of a level.
 pub(super) const FAILURES: &str =
     "SELECT shape, name, count, last, root, id, message, first FROM failure WHERE level = ?1 AND t >= ?2 AND t < ?3";
 
-/// How long a range is, in minutes, before its ends are whole hours, and whole days.
+/// Lengths of a range in minutes above which its ends are rounded to hours, and to days.
 const ENDS_AT: [u64; 2] = [2 * LEVELS[2], 62 * LEVELS[2]];
-/// How long a step of a series may be, in minutes; each is a multiple of those before it.
+/// Possible steps of a series in minutes. Each is a multiple of the previous one.
 const STEPS: [u64; 8] = [1, 5, 15, LEVELS[1], 6 * LEVELS[1], LEVELS[2], 8 * LEVELS[2], LEVELS[3]];
-/// As many steps a series has unless told otherwise, and as many units of its level it reads at most.
+/// Maximum number of steps of a series if the query sets no step.
 const USUAL_STEPS: u64 = 200;
+/// Maximum number of spans of its level in a series.
 const MAX_UNITS: u64 = 1_500;
 
-/// Processes alike.
+/// Sums over the processes of a name or of a step.
 #[derive(Default)]
 struct Totals {
-    /// Succeeded, failed, cancelled, lost, other.
+    /// Number of succeeded, failed, cancelled, lost and other processes.
     states: [u64; 5],
     ended: u64,
     total_ns: u128,
     least: u64,
     most: u64,
-    /// The first bucket that `counts` has.
+    /// Bucket of the first item of `counts`.
     first: u16,
     counts: Vec<u64>,
 }
@@ -115,7 +116,7 @@ impl Totals {
     }
 }
 
-/// One page of statistics by name.
+/// Reads one page of statistics by name.
 pub(super) fn by_name(snapshot: &mut Snapshot<'_>, query: &StatsQuery) -> Result<StatsPage, ReadError> {
     let offset = query.cursor.as_deref().map_or(Ok(0), number_of)?;
     let range = range(snapshot, query.from_us, query.to_us, 0)?;
@@ -172,7 +173,7 @@ pub(super) fn by_name(snapshot: &mut Snapshot<'_>, query: &StatsQuery) -> Result
     Ok(page)
 }
 
-/// What ended, step by step.
+/// Reads the ended processes of a range, summed by step.
 pub(super) fn series(snapshot: &mut Snapshot<'_>, query: &SeriesQuery) -> Result<StatsSeries, ReadError> {
     let whole = range(snapshot, query.from_us, query.to_us, 0)?;
     let length = whole.end - whole.start;
@@ -198,7 +199,7 @@ pub(super) fn series(snapshot: &mut Snapshot<'_>, query: &SeriesQuery) -> Result
     let mut steps = BTreeMap::<u64, Totals>::new();
     let rolled = rolled(snapshot)?;
     let level = level_of(step);
-    // What is not in the longer times yet is read by minutes.
+    // Minutes that are not yet included in the sums of longer spans are read one by one.
     for (level, part) in [(level, from / LEVELS[level]..to / LEVELS[level]), (0, rolled.max(from)..to)] {
         let part = if level == 0 { part } else { part.start..part.end.min(rolled / LEVELS[level] + 1) };
         each_of_name(snapshot, level, part, name, |t, state, sums| {
@@ -218,7 +219,7 @@ pub(super) fn series(snapshot: &mut Snapshot<'_>, query: &SeriesQuery) -> Result
     Ok(answer)
 }
 
-/// The most frequent errors.
+/// Reads the most frequent errors.
 pub(super) fn errors(snapshot: &mut Snapshot<'_>, query: &ErrorsQuery) -> Result<ErrorsPage, ReadError> {
     let range = range(snapshot, query.from_us, query.to_us, 1)?;
     let mut page =
@@ -230,7 +231,7 @@ pub(super) fn errors(snapshot: &mut Snapshot<'_>, query: &ErrorsQuery) -> Result
         },
         None => None,
     };
-    // By shape and name: how many; when the newest ended, its root, id and message.
+    // Key: shape and name. Value: count, and for the newest failure its end, root, id and message.
     let mut found = HashMap::<(i64, i64), (u64, (i64, i64, i64, i64))>::default();
     each_failure(snapshot, &range, |failure| {
         if name.is_none_or(|name| name == failure.name) {
@@ -262,12 +263,12 @@ struct FailureRow {
     shape: i64,
     name: i64,
     count: u64,
-    /// When the newest ended, its root, id and message.
+    /// End, root, id and message of the newest failure.
     newest: (i64, i64, i64, i64),
     first: i64,
 }
 
-/// The failures of a range of minutes.
+/// Calls `take` for the failures in a range of minutes.
 fn each_failure(connection: &Connection, range: &Range<u64>, mut take: impl FnMut(FailureRow)) -> Result<()> {
     let mut statement = connection.prepare_cached(FAILURES)?;
     let mut parts = Vec::new();
@@ -287,14 +288,15 @@ fn each_failure(connection: &Connection, range: &Range<u64>, mut take: impl FnMu
     Ok(())
 }
 
-/// How long before a range a kind of failure must not have been there to be new, in minutes.
+/// Time before a range, in minutes, without failures of a kind for that kind to be new.
 const NEW_AFTER: u64 = 7 * LEVELS[2];
-/// So many names are told of a cause.
+/// Maximum number of names listed for a cause.
 const MOST_NAMES: usize = 10;
-/// The names that roots have.
+/// Names of roots.
 pub(super) const ROOT_NAMES: &str = "SELECT DISTINCT name FROM root_count";
 
-/// What roots failed by: the failures of all processes that are called like a root, together by the shape of their message.
+/// Reads the causes of failed roots: the failures of all processes whose name is also the name of a root, grouped by the shape of their
+/// message.
 pub(super) fn causes(snapshot: &mut Snapshot<'_>, query: &CausesQuery) -> Result<CausesPage, ReadError> {
     #[derive(Default)]
     struct Cause {
@@ -345,7 +347,7 @@ pub(super) fn causes(snapshot: &mut Snapshot<'_>, query: &CausesQuery) -> Result
     Ok(page)
 }
 
-/// What became of the processes of a name.
+/// Reads the totals of a name.
 fn of_name(connection: &Connection, parts: &[(usize, Range<u64>)], name: i64) -> Result<Totals> {
     let mut totals = Totals::default();
     for (level, part) in parts {
@@ -354,7 +356,8 @@ fn of_name(connection: &Connection, parts: &[(usize, Range<u64>)], name: i64) ->
     Ok(totals)
 }
 
-/// The sums of a name at the times of a level: time, state, sums. Where there is nothing, it goes on at the next time that any name has.
+/// Calls `add` with span, state and sums of a name for a range of spans. After a span without sums of the name, it continues with the next
+/// span that has sums of any name.
 fn each_of_name(connection: &Connection, level: usize, times: Range<u64>, name: i64, mut add: impl FnMut(u64, i64, Sums)) -> Result<()> {
     let mut statement = connection.prepare_cached(OF_NAME)?;
     let mut next = connection.prepare_cached(NEXT)?;
@@ -379,25 +382,26 @@ fn sums(row: &Row<'_>, column: usize) -> Result<Sums> {
     Sums::read(row.get_ref(column)?.as_blob()?)
 }
 
-/// Keys of the texts that contain this one.
+/// Returns the keys of the texts that contain `text`.
 fn keys(snapshot: &Snapshot<'_>, text: &str) -> Result<HashSet<i64>> {
     let mut values = Vec::new();
     let sql = matching(text, &mut values);
     snapshot.prepare_cached(&sql)?.query_map(params_from_iter(values), |row| row.get(0))?.collect()
 }
 
-/// The first minute that is not in the sums of longer times.
+/// Returns the first minute that is not yet included in the sums of longer spans.
 fn rolled(connection: &Connection) -> Result<u64> {
     connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| Ok(row.get::<_, i64>(0)? as u64))
 }
 
-/// From the first time of a level that has sums to behind the last; nothing if none has.
+/// Returns the range of the spans of a level that have sums; empty if there are none.
 fn bounds(connection: &Connection, level: usize) -> Result<Range<u64>> {
     let end = |sql| connection.prepare_cached(sql)?.query_row([level as i64], |row| row.get::<_, i64>(0)).optional();
     Ok(end(FIRST)?.zip(end(LAST)?).map_or(0..0, |(first, last)| first as u64..last as u64 + 1))
 }
 
-/// The minutes of a range that is asked for, its ends rounded outwards: to this level at least, and further the longer it is.
+/// Returns the minutes of a requested range. Its ends are rounded outwards to spans of `level`, and to longer spans if the range is long or
+/// the sums of shorter spans were deleted.
 fn range(connection: &Connection, from_us: Option<u64>, to_us: Option<u64>, level: usize) -> Result<Range<u64>> {
     let (mut first, mut last) = (u64::MAX, 0);
     for (level, length) in LEVELS.into_iter().enumerate() {
@@ -413,7 +417,7 @@ fn range(connection: &Connection, from_us: Option<u64>, to_us: Option<u64>, leve
     Ok(from / length * length..to.div_ceil(length) * length)
 }
 
-/// The shortest times that sums are still kept of, from a minute on.
+/// Returns the lowest level whose sums are still kept from a minute on.
 fn kept_level(connection: &Connection, from: u64) -> Result<usize> {
     let mut statement = connection.prepare_cached("SELECT level, t FROM sums_from ORDER BY level DESC")?;
     let mut rows = statement.query([])?;
@@ -426,17 +430,17 @@ fn kept_level(connection: &Connection, from: u64) -> Result<usize> {
     Ok(0)
 }
 
-/// The level whose sums make up steps of so many minutes.
+/// Returns the highest level whose spans divide a step of `step` minutes.
 fn level_of(step: u64) -> usize {
     LEVELS.iter().rposition(|length| step.is_multiple_of(*length)).unwrap_or(0)
 }
 
-/// The sums that make up a range of minutes, as few as possible: levels, and where in them.
+/// Returns the smallest set of sums that cover a range of minutes, as levels with ranges of spans.
 fn parts(range: &Range<u64>, rolled: u64) -> Vec<(usize, Range<u64>)> {
     let mut parts = Vec::new();
     let top = LEVELS.len() - 1;
     if range.start < rolled {
-        // The longer times hold nothing from there on, and so may be taken whole.
+        // Longer spans contain nothing from `rolled` on, so the last one may be read as a whole.
         let end = if range.end < rolled { range.end } else { rolled.div_ceil(LEVELS[top]) * LEVELS[top] };
         cover(top, 0, &(range.start..end), &mut parts);
         for (level, part) in &mut parts {
@@ -450,7 +454,7 @@ fn parts(range: &Range<u64>, rolled: u64) -> Vec<(usize, Range<u64>)> {
     parts
 }
 
-/// Covers a range of minutes by the times of levels from `top` down to `bottom`.
+/// Covers a range of minutes with spans of the levels from `top` down to `bottom`.
 fn cover(top: usize, bottom: usize, range: &Range<u64>, parts: &mut Vec<(usize, Range<u64>)>) {
     let length = LEVELS[top];
     let (first, last) = (range.start.div_ceil(length), range.end / length);
@@ -469,14 +473,14 @@ fn cover(top: usize, bottom: usize, range: &Range<u64>, parts: &mut Vec<(usize, 
 mod tests {
     use super::*;
 
-    /// Every minute of a range is in exactly one part, and none beside it.
+    /// Each minute of the range is in exactly one part, and no part has other minutes.
     #[test]
     fn parts_make_up_their_range() {
         for (from, to) in [(0, 1), (59, 61), (0, 1_440), (1, 1_439), (100, 50_000), (1_439, 200_001), (46_080, 92_160)] {
             for rolled in [0, 1, 30, 60, 1_441, 49_999, 300_000] {
                 let mut minutes = Vec::new();
                 for (level, part) in parts(&(from..to), rolled) {
-                    // As the writer has it: longer times hold what is before `rolled`.
+                    // Longer spans include the minutes before `rolled`, as in the database.
                     let minute = |t| (t * LEVELS[level]..(t + 1) * LEVELS[level]).filter(|minute| level == 0 || *minute < rolled);
                     minutes.extend(part.flat_map(minute));
                 }

@@ -1,4 +1,4 @@
-//! The store at a glance.
+//! Query for the status of the store.
 
 use std::collections::BTreeMap;
 
@@ -53,12 +53,12 @@ fn tallied(connection: &Connection, what: i64) -> Result<Vec<(i64, u64)>> {
     statement.query_map([what], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
 }
 
-/// How many there are of something, whatever their state.
+/// Returns the sum of a tally over all its keys.
 pub(super) fn total(connection: &Connection, what: i64) -> Result<u64> {
     Ok(tallied(connection, what)?.iter().map(|(_, count)| count).sum())
 }
 
-/// What all workers dropped of each type, for each reason.
+/// Number of events that all workers dropped, by type and reason.
 pub(super) const DROPPED: &str = "SELECT type, reason, count FROM dropped_sum ORDER BY type, reason";
 
 fn dropped(connection: &Connection) -> Result<Vec<Dropped>> {

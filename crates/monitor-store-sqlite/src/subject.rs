@@ -1,5 +1,5 @@
-//! The database of a subject beside that of the trees: a file of its own in the data folder, with the subject's [`Schema`].
-//! The subject's folder has those, its queries, and the trait that they stand behind.
+//! A separate database for one subject, in a file next to that of the trees. The folder of the subject's code has the file name, the
+//! subject's [`Schema`], its queries, and the trait that they implement.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -14,31 +14,31 @@ use super::schema::Schema;
 use crate::space::{Reserve, with_reserve};
 use crate::{create_private, open_private};
 
-/// The log is written back when it has so many pages. It stays short: on a full disk it is written to as trees are deleted.
+/// Number of pages at which the log is written back. The log stays short, because deletions of trees on a full disk write to it, too.
 const LOG_PAGES: i64 = 64;
 
-/// What a transaction outlives once it is answered.
+/// Failure that a transaction survives once the write has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// The end of the machine: it is on the disk.
+    /// A crash of the machine: the transaction is synced to the disk.
     Machine,
-    /// A kill of the server, and not the end of the machine.
+    /// A kill of the server, but not a crash of the machine.
     Kill,
 }
 
-/// The open file of a subject. Other programs may have it open as well.
+/// The open database of a subject. Other programs may have it open as well.
 pub struct SubjectFile {
     folder: PathBuf,
-    /// Apart, so that nobody who asks waits for a disk that writes.
+    /// A separate connection, so that queries don't wait for writes.
     reader: Mutex<Connection>,
     writer: Mutex<Connection>,
 }
 
 impl SubjectFile {
-    /// Opens the file in a data folder; makes both if need be, readable by their owner alone, and brings older tables up to date.
+    /// Opens the file in a data folder. Creates both if they don't exist, readable only by their owner, and migrates older tables.
     ///
     /// # Errors
-    /// If the file can't be opened, is damaged, or has a schema that is newer or unknown.
+    /// Returns an error if the file can't be opened, is damaged, or has a schema that is newer or unknown.
     pub fn open(folder: &Path, name: &str, schema: &Schema) -> Result<Self, StoreError> {
         let path = folder.join(name);
         let disk = |action, path: &Path| {
@@ -58,26 +58,27 @@ impl SubjectFile {
         with_reserve(folder, Reserve::Small, open, StoreError::may_be_full)
     }
 
-    /// Reads.
+    /// Runs a query.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|source| failed("read", source))
     }
 
-    /// Writes in one transaction, which is on the disk at its end. On a full disk `write` is called again with a part of the reserve.
+    /// Runs `write` in one transaction, which is synced to the disk before this returns. On a full disk, frees space in the log and then
+    /// parts of the reserve, and calls `write` again.
     ///
     /// # Errors
-    /// If the database fails, or the disk is full.
+    /// Returns an error if the database fails, or the disk is full.
     pub fn write<T>(&self, write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         self.write_by(Durability::Machine, write)
     }
 
-    /// Writes in one transaction. On a full disk `write` is called again with a part of the reserve.
+    /// Runs `write` in one transaction. On a full disk, frees space in the log and then parts of the reserve, and calls `write` again.
     ///
     /// # Errors
-    /// If the database fails, or the disk is full.
+    /// Returns an error if the database fails, or the disk is full.
     pub fn write_by<T>(&self, durability: Durability, mut write: impl FnMut(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let synchronous = match durability {
@@ -96,7 +97,7 @@ impl SubjectFile {
             if !written.as_ref().is_err_and(may_be_full) {
                 return written;
             }
-            // The room of the log comes before that of the reserve.
+            // The space of the log is used before the reserve.
             if let Err(error) = cut_log(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)) {
                 tracing::debug!(%error, "the log of a subject's database could not be cut now");
             }
@@ -106,12 +107,12 @@ impl SubjectFile {
         written.map_err(|source| failed("write", source))
     }
 
-    /// A number that differs whenever something was written since it was asked for the last time, by whichever program.
+    /// Returns a number that changes whenever this or another program has written to the database.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn version(&self) -> Result<u64, StoreError> {
-        // It differs whenever another connection has committed, and all that is written here is written by another connection.
+        // `data_version` of the reader changes when another connection commits, such as the writer.
         let version: i64 = self.read(|reader| reader.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))?;
         Ok(version as u64)
     }

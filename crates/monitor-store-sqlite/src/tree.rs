@@ -1,4 +1,4 @@
-//! Reading trees.
+//! Queries for trees.
 
 use monitor_state::{Node, Order, Placed, order};
 use monitor_store::{ReadTree, RootKey};
@@ -12,13 +12,13 @@ use super::roots::find_row;
 use super::row::{COLUMNS, ProcessRow};
 use super::{ReadError, as_of, ids};
 
-/// For a larger part of a tree than one in so many, all rows are read.
+/// A page with at least 1/`PART` of a tree's processes reads all rows of the tree at once.
 const PART: usize = 4;
 
-/// Which page: at most so many processes, from a cursor on.
+/// Maximum number of processes of a page, and its cursor.
 type PageOfChildren<'a> = (usize, Option<&'a str>);
 
-/// Hands over one page of a tree, each process before the next one is made; false if there is no such tree.
+/// Passes one page of a tree to `read`, each process before the next one is read. Returns false if there is no such tree.
 pub(super) fn read(
     snapshot: &mut Snapshot<'_>,
     key: RootKey,
@@ -33,12 +33,12 @@ pub(super) fn read(
     failure.map_or(Ok(true), |error| Err(error.into()))
 }
 
-/// The processes of a page, before they are shown.
+/// The processes of a page, before they are converted for clients.
 struct Part {
     root: (RootId, i64),
     base: i64,
     nodes: Vec<Node>,
-    /// Of all nodes, unless only few are shown.
+    /// Rows of all nodes; empty if the page has only few of them.
     rows: Vec<ProcessRow>,
     shown: Vec<Placed>,
 }
@@ -54,7 +54,7 @@ impl Part {
         let (connection, dictionary) = snapshot.parts();
         let Some(row) = find_row(connection, key)? else { return Ok(None) };
         let (root, place, count) = (row.show(connection, dictionary)?, row.place(), row.counts.iter().sum::<u64>() as usize);
-        // Of a large part of the tree each row is read once.
+        // For a large part of the tree, all rows are read at once.
         let is_part = limit < count / PART;
         let rows = if is_part { Vec::new() } else { all_rows(connection, place, count)? };
         let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(Node::try_from).collect::<Result<_>>()? };
@@ -99,7 +99,7 @@ impl Part {
     }
 }
 
-/// What all workers together dropped of a tree.
+/// Reads the numbers of events of a tree that all workers together dropped.
 pub(super) fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropped>> {
     let sql = "SELECT type, reason, count FROM dropped WHERE root = ?1 ORDER BY type, reason";
     let mut statement = connection.prepare_cached(sql)?;
@@ -108,7 +108,7 @@ pub(super) fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropp
     while let Some(row) = rows.next()? {
         let (event_type, reason, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
         match sums.last_mut().filter(|sum| sum.event_type == event_type && sum.reason == reason) {
-            // Whoever posts says what count it likes.
+            // Clients may report any count, so the sum must not overflow.
             Some(sum) => sum.count = sum.count.saturating_add(count),
             None => sums.push(Dropped { event_type, reason, root_id: Some(root), count }),
         }
@@ -130,7 +130,7 @@ pub(super) fn nodes(connection: &Connection, (number, base): (i64, i64)) -> Resu
     statement.query_map([number], node)?.collect()
 }
 
-/// All rows of a tree, of about `count` processes.
+/// Reads all rows of a tree with about `count` processes.
 fn all_rows(connection: &Connection, (number, base): (i64, i64), count: usize) -> Result<Vec<ProcessRow>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM process WHERE root = ?1"))?;
     let (mut all, mut rows) = (Vec::with_capacity(count), statement.query([number])?);

@@ -1,49 +1,51 @@
-//! Finding the words, origins and workers that nothing refers to any more, since the trees that had them are gone.
+//! Finds texts, origins and workers that nothing refers to any more, because their trees were deleted.
 //!
-//! Whatever refers to one is looked at, in steps, and a bit is set for each. What begins to be referred to meanwhile is known to the
-//! writer: it forgets all keys when the search begins, and from then on notes those that it looks up. A reference is copied only
-//! from a table that is looked at before the one that it is copied to: nothing slips through between two steps.
+//! A search scans all tables with references in steps and sets a bit for each key that is referred to. The writer may add references
+//! between two steps. It empties its dictionary when the search begins and records each key that it looks up from then on; these keys are
+//! not deleted. A reference may also be copied from one table to another. The source of a copy is scanned before its target, so that no
+//! reference is missed.
 
 use rusqlite::{Connection, Result, params_from_iter};
 
 use super::dictionary::Touched;
 
-/// So many rows are looked at in a step: no snapshot is held for long.
+/// Maximum number of rows scanned in a step, so that no snapshot is held for long.
 const LOOKED_AT: usize = 100_000;
-/// So many keys are judged in a step: no batch waits long for that.
+/// Maximum number of keys checked in a step, so that no batch waits for long.
 const JUDGED: usize = 4_000;
 
-/// A search: first all that refers to something is looked at, then what nothing referred to is deleted.
+/// A search. It first scans all references and then deletes the rows that nothing refers to.
 pub(super) struct Unused {
     texts: Used,
     origins: Used,
     workers: Used,
-    /// The table that is looked at, and the last key of it that was.
+    /// Index of the table in [`TABLES`] that is scanned.
     table: usize,
+    /// Key of the last scanned row of that table.
     after: Vec<i64>,
 }
 
-/// Keys that were there when the search began, and a bit for each that something refers to.
+/// Keys that existed when the search began, with a bit for each key that something refers to.
 struct Used {
     bits: Vec<u64>,
-    /// The greatest of them is never deleted, for a new row would get the same.
+    /// Greatest of these keys. Its row is never deleted, because a new row would get the same key.
     most: i64,
-    /// All up to this one are judged.
+    /// Last key that has been checked.
     judged: i64,
 }
 
-/// What refers to something.
+/// A table with references.
 struct Table {
     name: &'static str,
-    /// Numbers, by which it is ordered; none if it is small, and looked at as a whole.
+    /// Numeric columns of its key. Empty for a small table, which is scanned as a whole.
     key: &'static [&'static str],
-    /// Columns and expressions, null where there is nothing.
+    /// Columns or expressions with keys of texts, null if there is no text.
     texts: &'static [&'static str],
     origins: &'static [&'static str],
     workers: &'static [&'static str],
 }
 
-/// A state that no build knows is a text, from this code on.
+/// Key of the text of a state that this build doesn't know. The codes of these states begin at 16.
 macro_rules! other_state {
     () => {
         "iif(state >= 16, state - 16, NULL)"
@@ -102,7 +104,7 @@ impl Table {
     }
 }
 
-/// What is asked of the tables that are looked at in parts, and how many values that takes.
+/// Returns the statements for the tables that are scanned in parts, with the number of their values.
 #[cfg(test)]
 pub(super) fn statements() -> impl Iterator<Item = (String, usize)> {
     TABLES.iter().filter(|table| !table.key.is_empty()).map(|table| (table.sql(), table.key.len()))
@@ -120,7 +122,7 @@ impl Used {
         }
     }
 
-    /// The next keys that nothing referred to, at most so many of them looked at, and none once all were.
+    /// Checks up to `rest` keys, subtracts their number from `rest`, and returns those that nothing refers to.
     fn judge(&mut self, rest: &mut usize) -> Vec<i64> {
         let first = self.judged + 1;
         let last = self.judged.saturating_add(*rest as i64).min(self.most - 1);
@@ -135,7 +137,7 @@ impl Used {
 }
 
 impl Unused {
-    /// Begins a search. Whoever writes notes from now on what it looks up.
+    /// Begins a search. The writer must record the keys that it looks up from now on.
     pub(super) fn begin(connection: &Connection) -> Result<Self> {
         Ok(Self {
             texts: Used::begin(connection, "text", "id")?,
@@ -146,7 +148,7 @@ impl Unused {
         })
     }
 
-    /// Looks at some more of what refers to something; whether there is more.
+    /// Scans more references. Returns true if there are more.
     pub(super) fn look(&mut self, connection: &Connection) -> Result<bool> {
         let Some(table) = TABLES.get(self.table) else { return Ok(false) };
         let mut statement = connection.prepare_cached(&table.sql())?;
@@ -174,8 +176,8 @@ impl Unused {
         Ok(self.table < TABLES.len())
     }
 
-    /// Deletes some of what nothing referred to, and that was not looked up since; whether there is more. `drop_worker` deletes a
-    /// worker unless it may be heard of again.
+    /// Deletes some of the rows that nothing refers to and whose keys were not looked up since the search began. Returns true if there are
+    /// more. `drop_worker` deletes a worker unless it may still send events.
     pub(super) fn drop_some(
         &mut self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! Reading workers.
+//! Queries for workers.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::{ReadError, as_of, ids, number_of};
 
 const COLUMNS: &str = "key, id, last_seen, open, facts, lag";
 
-/// What a worker had to drop.
+/// Reads the numbers of events that a worker dropped.
 pub(super) fn dropped(connection: &Connection, key: i64) -> Result<Vec<Dropped>> {
     let sql = "SELECT type, reason, root, count FROM dropped WHERE worker = ?1 ORDER BY type, reason, root";
     let mut statement = connection.prepare_cached(sql)?;
@@ -25,7 +25,7 @@ pub(super) fn dropped(connection: &Connection, key: i64) -> Result<Vec<Dropped>>
     statement.query_map([key], dropped)?.collect()
 }
 
-/// How the tasks went that a worker worked on.
+/// Counts the tasks that a worker processed, by their result.
 pub(super) fn tasks(connection: &Connection, key: i64) -> Result<WorkerTasks> {
     let sql = "SELECT text.value, count FROM worker_events JOIN text ON text.id = type WHERE worker = ?1";
     let mut statement = connection.prepare_cached(sql)?;
@@ -36,13 +36,13 @@ pub(super) fn tasks(connection: &Connection, key: i64) -> Result<WorkerTasks> {
     Ok(tasks)
 }
 
-/// A worker's key in the rows.
+/// Returns the key of a worker.
 pub(super) fn key(connection: &Connection, id: WorkerId) -> Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT key FROM worker WHERE id = ?1")?;
     statement.query_row([ids::worker_key(id)], |row| row.get(0)).optional()
 }
 
-/// Those of these workers that have something of a tree open.
+/// Returns those of the workers that have open processes in a tree.
 pub(super) fn running_in(connection: &Connection, root: RootKey, workers: &[WorkerId]) -> Result<Vec<WorkerId>> {
     let Some(root) = find_row(connection, root)? else { return Ok(Vec::new()) };
     let sql = "SELECT EXISTS (SELECT 1 FROM open WHERE worker = (SELECT key FROM worker WHERE id = ?1) AND root = ?2)";
@@ -56,7 +56,7 @@ pub(super) fn running_in(connection: &Connection, root: RootKey, workers: &[Work
     Ok(running)
 }
 
-/// A worker's state, as far as what it had open depends on it.
+/// Reads the status of a worker, which the state of its open processes depends on.
 pub(super) fn status(connection: &Connection, id: WorkerId) -> Result<WorkerStatus> {
     let mut statement = connection.prepare_cached("SELECT state, offline FROM worker WHERE id = ?1")?;
     let status = |row: &Row<'_>| {
@@ -69,7 +69,7 @@ pub(super) fn status(connection: &Connection, id: WorkerId) -> Result<WorkerStat
     Ok(statement.query_row([ids::worker_key(id)], status).optional()?.unwrap_or_default())
 }
 
-/// One worker, with its registered functions.
+/// Reads one worker, with its registered functions.
 pub(super) fn one(snapshot: &Snapshot<'_>, id: WorkerId) -> Result<Option<Worker>> {
     let mut statement = snapshot.prepare_cached(&format!("SELECT {COLUMNS} FROM worker WHERE id = ?1"))?;
     let found = statement.query_row([ids::worker_key(id)], |row| Ok((read(snapshot, row)?, row.get::<_, i64>(0)?))).optional()?;
@@ -82,20 +82,20 @@ pub(super) fn one(snapshot: &Snapshot<'_>, id: WorkerId) -> Result<Option<Worker
     Ok(Some(worker))
 }
 
-/// One worker as lists show it.
+/// Reads one worker, with the data that lists show.
 pub(super) fn shown(connection: &Connection, id: WorkerId) -> Result<Option<Worker>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM worker WHERE id = ?1"))?;
     statement.query_row([ids::worker_key(id)], |row| read(connection, row)).optional().map(|found| found.map(|(worker, _)| worker))
 }
 
-/// Workers that are watched and have neither said goodbye nor been lost, and when they were last heard of.
+/// Lists the watched workers that are online, with the time at which each was last seen.
 pub(super) fn online(connection: &Connection) -> Result<Vec<(WorkerId, u64)>> {
     let mut statement = connection.prepare_cached("SELECT id, last_seen FROM worker WHERE due IS NOT NULL AND state = 0")?;
     let online = statement.query_map([], |row| Ok((ids::worker(row, 0)?, row.get::<_, i64>(1)? as u64)))?;
     online.collect()
 }
 
-/// One page of workers, newest first.
+/// Reads one page of workers, newest first.
 pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, ReadError> {
     let begin = cursor.map_or(Ok(i64::MAX), number_of)?;
     let sql = format!("SELECT {COLUMNS} FROM worker WHERE key < ?1 ORDER BY key DESC LIMIT {}", limit.saturating_add(1));

@@ -1,8 +1,8 @@
 //! How the rows of a list are found.
 //!
-//! Every index of `queue_task` has the state. A list is merged from parts: one for each state, and for each value of a filter if an index has
-//! both the filter and the order. The parts of a queue are the names and states of its tasks. If few tasks pass another filter, all of them are
-//! sorted instead.
+//! Every index of `queue_task` has the state. A list is merged from parts: one for each state, and for each value of a filter if an index
+//! has both the filter and the order. The parts of a queue are the names and states of its tasks. If few tasks pass another filter, all of
+//! them are sorted instead.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -18,8 +18,8 @@ use super::{Cursor, Filter, order};
 const MAX_PARTS: usize = 250;
 /// Time to read a row of `queue_task`, in units of the time to read an entry of an index.
 pub(crate) const ROW_COST: u64 = 8;
-/// Highest cost at which tasks are sorted before any is examined, in entries of an index. This and the following are small in tests, so that few
-/// tasks are found in every way.
+/// Highest cost at which tasks are sorted before any is examined, in entries of an index. This and the following are small in tests, so
+/// that few tasks are found in every way.
 pub(crate) const LITTLE: u64 = if cfg!(test) { 40 } else { 16_000 };
 /// Highest cost at which tasks are sorted after [`WALKED_ROWS`] rows in the order of the list were not enough.
 pub(crate) const MUCH: u64 = if cfg!(test) { 400 } else { 250_000 };
@@ -60,8 +60,8 @@ impl Part {
         sql
     }
 
-    /// The condition on rows that follow the cursor; `None` if no row of this part does. Columns that have one value in the part are compared
-    /// here, so that the index is searched by the others.
+    /// The condition on rows that follow the cursor; `None` if no row of this part does. Columns that have one value in the part are
+    /// compared here, so that the index is searched by the others.
     fn following(&self, query: &QueueTasksQuery, from: Option<&Cursor>, values: &mut Vec<Value>) -> Option<String> {
         let Some(from) = from else { return Some(String::new()) };
         let columns = order(query.sort);

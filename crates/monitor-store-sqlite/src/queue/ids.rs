@@ -1,7 +1,8 @@
 //! Tasks whose ids begin with a text.
 //!
-//! The index `queue_task_ids` has the first [`INDEXED_CHARACTERS`] of each id in a queue, and the process's own id. It is sorted by the ids of
-//! queues, so that these are searched. A text of up to 16 hex digits may begin an own id as well: then all entries of the index are compared.
+//! The index `queue_task_ids` has the first [`INDEXED_CHARACTERS`] of each id in a queue, and the process's own id. It is sorted by the ids
+//! of queues, so that these are searched. A text of up to 16 hex digits may begin an own id as well: then all entries of the index are
+//! compared.
 
 use monitor_wire::Process;
 use rusqlite::types::Value;
@@ -14,7 +15,7 @@ const INDEXED_CHARACTERS: usize = 16;
 /// Number of hex digits of a process's own id.
 const OWN_DIGITS: usize = 16;
 
-/// The characters of a task's id in its queue that the index has, in lower case.
+/// Returns the characters of a task's id in its queue that the index has, in lower case.
 pub(crate) fn indexed(process: &Process) -> String {
     process.native_id.as_deref().map(first_characters).unwrap_or_default()
 }
@@ -23,8 +24,8 @@ fn first_characters(id: &str) -> String {
     id.to_lowercase().chars().take(INDEXED_CHARACTERS).collect()
 }
 
-/// The condition that the columns of tasks meet whose id begins with a text in lower case. A longer text than the index has is compared as far
-/// as the index goes.
+/// Returns the condition for tasks whose id begins with a text in lower case. If the text is longer than the texts in the index, only its
+/// beginning is compared.
 pub(crate) fn condition(prefix: &str, values: &mut Vec<Value>) -> String {
     let mut value = |value| {
         values.push(value);
@@ -44,7 +45,7 @@ pub(crate) fn condition(prefix: &str, values: &mut Vec<Value>) -> String {
     }
 }
 
-/// The keys of the rows that meet the [`condition`]; `None` if there are more than `most`.
+/// Returns the keys of the rows that meet the [`condition`]; `None` if there are more than `most`.
 pub(crate) fn keys(connection: &Connection, prefix: &str, most: u64) -> Result<Option<Vec<i64>>> {
     let (sql, values) = find(prefix, most);
     let mut statement = connection.prepare_cached(&sql)?;
@@ -52,14 +53,14 @@ pub(crate) fn keys(connection: &Connection, prefix: &str, most: u64) -> Result<O
     Ok(Some(keys).filter(|keys| keys.len() as u64 <= most))
 }
 
-/// Finds up to one more than `most` rows.
+/// Returns the statement for up to `most` + 1 of these rows.
 pub(crate) fn find(prefix: &str, most: u64) -> super::access::Statement {
     let mut values = Vec::new();
     let condition = condition(prefix, &mut values);
     (format!("SELECT key FROM queue_task INDEXED BY queue_task_ids WHERE {condition} LIMIT {}", most + 1), values)
 }
 
-/// The smallest text that is greater than all texts that begin with this one; `None` if there is none.
+/// Returns the smallest text that is greater than all texts that begin with `text`; `None` if there is none.
 fn successor(text: &str) -> Option<String> {
     let mut letters: Vec<char> = text.chars().collect();
     while let Some(last) = letters.pop() {
@@ -72,7 +73,7 @@ fn successor(text: &str) -> Option<String> {
     None
 }
 
-/// The keys of the first and of the last process whose own id begins with these hex digits.
+/// Returns the keys of the first and of the last process whose own id begins with these hex digits.
 fn own_keys(digits: &str) -> Option<(i64, i64)> {
     let is_hex = (1..=OWN_DIGITS).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let bound = |fill: &str| u64::from_str_radix(&format!("{digits}{}", fill.repeat(OWN_DIGITS - digits.len())), 16).ok();

@@ -1,8 +1,8 @@
-//! Free space on the disk of the data folder: how much there is, how much has to stay free, and reserves for a full disk.
+//! Free space on the disk of the data folder: its size, its minimum, and reserves for a full disk.
 //!
 //! Batches are refused while less than `min-free-bytes` is free, so that everything else can still be written: a deletion, a login, the
-//! files of a start. It is checked before every transaction, with what the transaction is going to write and what a checkpoint of
-//! the database's log still has to write. Other programs may fill the disk all the same; [`Reserve`] is for that.
+//! files of a start. This is checked before every transaction, with the bytes that the transaction will write and those that a checkpoint
+//! of the database's log still has to write. Other programs may fill the disk all the same; [`Reserve`] is for that.
 
 mod reserve;
 
@@ -80,24 +80,24 @@ impl Space {
         self.least = least;
     }
 
-    /// The folder whose disk it is.
+    /// Returns the folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Free bytes; `None` where the system doesn't report them.
+    /// Measures the free space; `None` where the system doesn't report it.
     pub(crate) fn room(&self) -> Option<Room> {
         let (free, total) = measure(&self.folder)?;
         Some(Room { free, least: self.least.unwrap_or(LEAST.min(total / PART)) })
     }
 
-    /// Size of the database's log at which it is written back into the file.
+    /// Returns the size of the database's log at which it is written back into the file.
     pub(crate) fn log_bytes(&self) -> u64 {
         measure(&self.folder).map_or(LOG, |(_, total)| LOG.min(total / LOG_PART))
     }
 
-    /// Fails if batches of `batch_bytes` can't be stored without going below what has to stay free. `unwritten` is the number of bytes
-    /// that a checkpoint of the log still adds to the database's file. `is_last`: smaller parts of the same batches can't be tried.
+    /// Fails if batches of `batch_bytes` can't be stored while keeping the minimum free. `unwritten` is the number of bytes that a
+    /// checkpoint of the log still adds to the database's file. `is_last` is true if smaller parts of the same batches can't be tried.
     pub(crate) fn admit(&self, batch_bytes: u64, unwritten: u64, is_last: bool) -> Result<(), StoreError> {
         let Some(Room { free, least }) = self.room() else { return Ok(()) };
         let written = batch_bytes.saturating_mul(WRITTEN_PER_BYTE).saturating_add(TRANSACTION);
@@ -159,7 +159,7 @@ impl Space {
     }
 }
 
-/// Bytes that are free for this user, and the size of the disk.
+/// Returns the bytes that are free for this user, and the size of the disk.
 #[cfg(unix)]
 fn measure(folder: &Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(folder).ok()?;

@@ -1,8 +1,8 @@
 //! Files in the data folder that keep disk blocks for writes that must succeed on a full disk.
 //!
-//! The large reserve is for deletions. The small one is for starting, for the audit log, and for tokens and logins. Each operation uses
-//! its own reserve first and then the other one. A reserve is cut in steps, so that a write takes about what it needs and leaves the rest
-//! for the next one, even if another program takes every byte that becomes free.
+//! The large reserve is for deletions. The small reserve is for starting, for the audit log, and for tokens and logins. Each operation uses
+//! its own reserve first and then the other. A reserve is cut in steps, so that a write uses about the bytes that it needs and leaves the
+//! rest for the next write, even if another program takes every byte that becomes free.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use monitor_store::retention::bytes;
 
 use super::measure;
 
-/// Smallest step by which a reserve is cut.
+/// Minimum number of bytes that a cut removes from a reserve.
 const STEP: u64 = 256 << 10;
 /// Bytes that stay free for files without a reserve of their own while the small reserve is filled up again.
 const SPARE: u64 = 64 << 10;
@@ -36,7 +36,7 @@ impl Reserve {
         }
     }
 
-    /// Frees a part of this reserve, or of the other one if nothing is left of this one. Returns false if nothing is left of either.
+    /// Frees a part of this reserve, or of the other reserve if nothing is left of it. Returns false if nothing is left of either.
     pub(crate) fn release_some(self, folder: &Path) -> bool {
         let other = if self == Self::Large { Self::Small } else { Self::Large };
         self.cut(folder) || other.cut(folder)
@@ -61,7 +61,7 @@ impl Reserve {
         cut.is_ok()
     }
 
-    /// Makes the file, with all its blocks on the disk, or extends it to `size`. A larger one stays as it is.
+    /// Creates the file, with all its blocks on the disk, or extends it to `size`. A larger file stays as it is.
     pub(super) fn make(self, folder: &Path, size: u64) -> io::Result<()> {
         let path = folder.join(self.file());
         let before = path.metadata().map_or(0, |file| file.len());
@@ -83,7 +83,7 @@ impl Reserve {
     }
 }
 
-/// Extends the small reserve to `size`, or by as much as there is on a disk that is nearly full.
+/// Extends the small reserve to `size`, or as far as there is space on a disk that is nearly full.
 pub(super) fn fill_small(folder: &Path, free: u64, size: u64) {
     let before = folder.join(Reserve::Small.file()).metadata().map_or(0, |file| file.len());
     let size = size.min(before.saturating_add(free.saturating_sub(SPARE)));
@@ -92,15 +92,15 @@ pub(super) fn fill_small(folder: &Path, free: u64, size: u64) {
     }
 }
 
-/// Releases as much of the reserves of a data folder as a start needs.
+/// Releases parts of the reserves of a data folder until a start has the space that it needs.
 pub fn make_room_to_start(folder: &Path) {
     while measure(folder).is_some_and(|(free, _)| free < START) && Reserve::Small.release_some(folder) {}
 }
 
-/// Does `write`, again with a part of the reserves as long as it fails because the disk of the data folder is full.
+/// Calls `write`. While it fails because the disk of the data folder is full, this releases a part of the reserves and calls it again.
 ///
 /// # Errors
-/// The error of the action, if it fails with the reserve, too.
+/// Returns the error of `write`, if it also fails with the reserves.
 pub fn with_reserve<T, E>(
     folder: &Path,
     reserve: Reserve,
