@@ -193,9 +193,11 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     let seconds = wall_us() / 1_000_000;
     let moved = if database.exists() { move_aside(&database, "before", seconds) } else { Ok(None) };
     let aside = moved.map_err(|(path, source)| StoreError::Disk { action: "move aside", path, source })?;
-    // The mark belongs to the previous database.
-    let _ = fs::remove_file(mark::path_of(&database));
     fs::rename(&new, &database).map_err(disk("create", &database))?;
+    sync_folder(&database).map_err(disk("write the folder of", &database))?;
+    // The mark belongs to the previous database. It is removed last: if the restore is killed before, a start finds the mark, and refuses the
+    // folder instead of beginning an empty database.
+    let _ = fs::remove_file(mark::path_of(&database));
     sync_folder(&database).map_err(disk("write the folder of", &database))?;
     Ok(Restored { database, aside })
 }

@@ -217,6 +217,10 @@ fn cut_error(error: &mut Error, limits: &Limits) {
     error.type_name.iter_mut().for_each(|text| cut_text(text, limits.name_bytes));
     error.tail.iter_mut().for_each(|text| cut_text(text, limits.text_bytes));
     error.source.iter_mut().for_each(|source| cut_source(source, limits));
+    // An event of OpenTelemetry is cut twice, so the last cause may be the number of those that were removed before.
+    let removed_before = |last: &String| last.strip_prefix('[')?.strip_suffix(" more causes]")?.parse::<usize>().ok();
+    let before = error.chain.last().and_then(removed_before);
+    error.chain.truncate(error.chain.len() - usize::from(before.is_some()));
     // The limit applies to the whole chain. The nearest causes are kept.
     let (mut left, mut kept) = (limits.text_bytes, 0);
     for cause in &mut error.chain {
@@ -227,7 +231,7 @@ fn cut_error(error: &mut Error, limits: &Limits) {
         left = left.saturating_sub(cause.len());
         kept += 1;
     }
-    let gone = error.chain.len() - kept;
+    let gone = (error.chain.len() - kept).saturating_add(before.unwrap_or(0));
     if gone > 0 {
         error.chain.truncate(kept);
         error.chain.push(format!("[{gone} more causes]"));
@@ -241,12 +245,17 @@ fn cut_source(source: &mut Source, limits: &Limits) {
 /// Keeps fields in the order of their names until a field exceeds the limit. That field and all later fields are removed, and a field with
 /// their number is added.
 pub fn cut_fields(fields: &mut Fields, limits: &Limits) {
+    // The number of fields that were removed before is not one of the fields.
+    let before = fields.get(CUT_FIELDS).and_then(Value::as_u64);
+    if before.is_some() {
+        fields.remove(CUT_FIELDS);
+    }
     let (count, mut bytes) = (fields.len(), 0);
     fields.retain(|key, value| {
         bytes += key.len() + size::of_value(value);
         bytes <= limits.fields_bytes
     });
-    let gone = count - fields.len();
+    let gone = ((count - fields.len()) as u64).saturating_add(before.unwrap_or(0));
     if gone > 0 {
         fields.insert(CUT_FIELDS.to_owned(), gone.into());
     }
@@ -339,6 +348,28 @@ mod tests {
         let mut event = json!({"root_id": "00000000000000000000000000000001", "id": "0000000000000001", "time_us": 1});
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         event
+    }
+
+    #[test]
+    fn an_event_that_is_cut_again_is_the_same() {
+        let chain = ["1234567890", "1234567890", "b", "c", "d"];
+        let fields = json!({"a": "1234567890", "b": "1234567890", "c": "1234567890", "n": 1});
+        for (more, pointer, expected) in [
+            (
+                json!({"type": "process-ended", "outcome": "failed", "error": {"kind": "error", "message": "a", "chain": chain}}),
+                "/error/chain",
+                json!(["1234567890", "1234567890", "[3 more causes]"]),
+            ),
+            (
+                json!({"type": "process-logged", "level": "info", "message": "a", "fields": fields}),
+                "/fields",
+                json!({"a": "1234567890", "b": "1234567890", "monitor.cut": 2}),
+            ),
+        ] {
+            let once = serde_json::to_value(cut(&of(&more)).unwrap()).unwrap();
+            assert_eq!(once.pointer(pointer), Some(&expected), "{once}");
+            assert_eq!(serde_json::to_value(cut(&once).unwrap()).unwrap(), once);
+        }
     }
 
     #[test]

@@ -86,6 +86,7 @@ pub(super) fn of_event(event: &Event) -> usize {
         Event::WorkerOnline(of) => {
             let function = |of: &Registered| 128 + of.name.len() + of.kind.as_str().len() + of.source.file.len();
             of.version.len()
+                + of.role.as_str().len()
                 + of.capabilities.iter().map(|of| 24 + of.len()).sum::<usize>()
                 + workers(&of.worker)
                 + of.registered.iter().map(function).sum::<usize>()
