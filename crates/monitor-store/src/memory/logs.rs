@@ -2,10 +2,10 @@
 
 use monitor_wire::{LogEntry, LogGap, LogsPage};
 
-use super::{MemoryStore, contains, page_of};
+use super::{MemoryStore, contains, page_of, place_of};
 use crate::{LogsQuery, RootKey, StoreError};
 
-/// Approximate limit for the messages of a page, in bytes. Only the first page observes it.
+/// Approximate limit for the messages of a page, in bytes.
 const BYTES: usize = 8 << 20;
 
 /// The log of a process: its first and last lines, and the number of lines missing between them.
