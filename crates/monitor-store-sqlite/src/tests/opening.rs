@@ -11,8 +11,8 @@ use rusqlite::Connection;
 
 use super::super::schema::{self, Schema};
 use super::super::{Opened, SqliteStore, backup, check, restore, salvage};
-use super::open;
 use super::support::script::parse;
+use super::{open, page};
 
 fn error(folder: &tempfile::TempDir) -> StoreError {
     SqliteStore::open(folder.path()).err().expect("must not open")
@@ -152,4 +152,21 @@ fn only_the_owner_may_look_into_the_data_folder() {
     for file in ["monitor.db", "monitor.db-wal", "server.lock"] {
         assert_eq!(mode(path.join(file)), 0o600, "{file}");
     }
+}
+
+#[test]
+fn a_restore_that_was_killed_begins_no_empty_database_and_can_be_repeated() {
+    let (folder, store) = open();
+    store.append(&parse("started 1"), 0).unwrap();
+    let database = folder.path().join("monitor.db");
+    let copy = folder.path().join("copy.db");
+    backup(folder.path(), &copy).unwrap();
+    drop(store);
+    // The state after the previous database was moved aside.
+    monitor_salvage::move_aside(&database, "before", 1).unwrap().unwrap();
+    let refused = SqliteStore::open(folder.path()).err().unwrap();
+    assert!(matches!(refused, StoreError::Behind { found: 0, acknowledged: 1.., .. }), "{refused}");
+    assert!(!database.exists());
+    restore(&copy, folder.path()).unwrap();
+    assert_eq!(page(&SqliteStore::open(folder.path()).unwrap()).processes.len(), 1);
 }
