@@ -21,6 +21,7 @@ fn main() {
     let request = page::Request {
         cache: page::target_folder(&out).join("monitor-web"),
         page: out.join("page"),
+        report: out.join("report"),
         path: env::var_os("PATH").unwrap_or_default(),
         app,
     };

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::{env, fmt};
 
 /// What of `app/` makes the page. Tests and what npm installs for development do not.
-pub(crate) const SOURCES: [&str; 7] = ["package.json", "package-lock.json", ".npmrc", "index.html", "vite.config.ts", "public", "src"];
+pub(crate) const SOURCES: [&str; 8] =
+    ["package.json", "package-lock.json", ".npmrc", "index.html", "vite.config.ts", "report.vite.config.ts", "public", "src"];
 
 /// What decides which packages are installed.
 const LOCKED: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
@@ -23,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) cache: PathBuf,
     /// Where the finished page goes. It exists afterwards, empty if the page could not be built.
     pub(crate) page: PathBuf,
+    /// Where the page of a run as a file goes. It exists afterwards, empty if it could not be built.
+    pub(crate) report: PathBuf,
     /// Where to look for `node` and `npm`.
     pub(crate) path: OsString,
 }
@@ -55,12 +58,13 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Makes the page, or an empty folder in its place and the reason.
+/// Makes the page and that of a run as a file, or empty folders in their places and the reason.
 ///
 /// # Errors
 /// When Node is missing or too old, or when installing or bundling fails.
 pub(crate) fn build(request: &Request) -> Result<(), Missing> {
     recreate(&request.page)?;
+    recreate(&request.report)?;
     let node = Node::find(&request.path)?;
     let installed = install(request, &node)?;
     bundle(request, &node, &installed)
@@ -147,11 +151,16 @@ fn bundle(request: &Request, node: &Node<'_>, installed: &Path) -> Result<(), Mi
     for source in SOURCES {
         copy(&request.app.join(source), &copied.join(source))?;
     }
-    let arguments = ["run", "build", "--", "--outDir"].map(OsStr::new);
-    let result = node.npm(&copied, "npm run build", &[&arguments[..], &[request.page.as_os_str()]].concat());
+    let run = |into: &Path, configured: &[&str]| {
+        let arguments = ["run", "build", "--", "--outDir"].map(OsStr::new);
+        let configured: Vec<_> = configured.iter().map(OsStr::new).collect();
+        node.npm(&copied, "npm run build", &[&arguments[..], &[into.as_os_str()], &configured].concat())
+    };
+    let result = run(&request.page, &[]).and_then(|()| run(&request.report, &["--config", "report.vite.config.ts"]));
     on_disk(&copied, fs::remove_dir_all)?;
     if result.is_err() {
         recreate(&request.page)?;
+        recreate(&request.report)?;
     }
     result
 }

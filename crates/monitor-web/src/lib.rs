@@ -1,7 +1,7 @@
 //! The page of Process Monitor, built from TypeScript by this crate's build script and embedded.
 //!
 //! It knows nothing of the server but its HTTP API; the server knows nothing of the page but the
-//! five items here. When the page could not be built (no Node, no network), [`index`] is a small
+//! items here. When the page could not be built (no Node, no network), [`index`] is a small
 //! page that says so and where the API is, and [`missing`] gives the reason.
 
 use std::borrow::Cow;
@@ -13,6 +13,11 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[derive(RustEmbed)]
 #[folder = "$OUT_DIR/page"]
 struct Page;
+
+/// The page of a run as a file; no file of the page itself.
+#[derive(RustEmbed)]
+#[folder = "$OUT_DIR/report"]
+struct ReportFiles;
 
 /// Codings in which files of the page are embedded beside the plain ones, and the endings of their names.
 const CODINGS: [(&str, &str); 3] = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")];
@@ -70,6 +75,24 @@ pub fn index() -> Asset {
             immutable: false,
         }
     })
+}
+
+/// The page of a run as a file: what is written into the file, beside the data of the run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Content of an element `<script type="module">`. Doesn't contain its end.
+    pub script: Cow<'static, str>,
+    /// Content of an element `<style>`, with the fonts. Doesn't contain its end.
+    pub style: Cow<'static, str>,
+}
+
+/// The page of a run as a file. `None` if the page could not be built; [`missing`] gives the reason.
+pub fn report() -> Option<Report> {
+    let text = |name| match ReportFiles::get(name)?.data {
+        Cow::Borrowed(bytes) => str::from_utf8(bytes).ok().map(Cow::Borrowed),
+        Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
+    };
+    Some(Report { script: text("report.js")?, style: text("report.css")? })
 }
 
 /// Why the page could not be built, if so.
@@ -214,6 +237,30 @@ mod tests {
         assert!(entry > 50_000 && entry <= 170_000, "the entry takes {entry} bytes");
         assert!(scripts <= 320_000, "all scripts take {scripts} bytes");
         assert!(styles <= 20_000, "all styles take {styles} bytes");
+    }
+
+    #[test]
+    fn a_report_is_one_script_and_one_style_that_refer_to_nothing() {
+        let Some(Report { script, style }) = report() else {
+            assert!(missing().is_some());
+            return;
+        };
+        assert!(asset("report.js").is_none() && !paths().any(|path| path.contains("report.js")), "it is no file of the page");
+        let script_lower = script.to_lowercase();
+        for end in ["</script", "<script", "<!--"] {
+            assert!(!script_lower.contains(end), "{end} would end the element or open a comment");
+        }
+        assert!(!style.to_lowercase().contains("</style"));
+        for needed in ["import(", "import\"", "import{", "new Worker", "new SharedWorker", "EventSource", "sourceMappingURL", "import.meta"]
+        {
+            assert!(!script.contains(needed), "{needed} would ask for another file");
+        }
+        for part in style.split("url(").skip(1) {
+            assert!(part.trim_start_matches('"').starts_with("data:font/woff2;"), "{}", &part[..part.len().min(80)]);
+        }
+        assert!(!style.contains("@import"));
+        assert!(style.matches("data:font/woff2;").count() == 2, "the fonts are in it");
+        assert!(script.len() <= 600_000 && style.len() <= 170_000, "script {}, style {}", script.len(), style.len());
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl House {
             app: self.path("app"),
             cache: self.path("cache"),
             page: self.path(page),
+            report: self.path(&format!("{page} report")),
             // Only the stand-ins, and what they are written with.
             path: format!("{}:/usr/bin:/bin", self.path("bin").display()).into(),
         }
@@ -129,9 +130,15 @@ fn what_npm_says_is_the_reason_and_the_next_build_tries_again() {
     assert!(missing.starts_with("`npm run build` failed"), "{missing}");
     assert!(is_empty(&request.page));
 
+    house.program("npm", &NPM.replace("&& mkdir -p", "&& test -z \"$6\" && mkdir -p"));
+    assert!(build(&request).is_err(), "the second one fails");
+    assert!(is_empty(&request.page) && is_empty(&request.report), "there is one with the other, or neither");
+
     house.program("npm", NPM);
     build(&request).expect("it works now");
-    assert_eq!(fs::read_to_string(request.page.join("index.html")).expect("built"), "page\n");
+    for built in [&request.page, &request.report] {
+        assert_eq!(fs::read_to_string(built.join("index.html")).expect("built"), "page\n");
+    }
 }
 
 #[test]
@@ -142,11 +149,11 @@ fn packages_are_installed_once_per_lock_file() {
     build(&house.request("page")).expect("builds");
     write(&house.path("app/src/new.ts"), "more", 0o444);
     build(&house.request("page")).expect("builds");
-    assert_eq!(house.asked(), ["ci", "run", "run"]);
+    assert_eq!(house.asked(), ["ci", "run", "run", "run", "run"]);
 
     write(&house.path("app/package-lock.json"), "other packages", 0o444);
     build(&house.request("page")).expect("builds");
-    assert_eq!(house.asked(), ["ci", "run", "run", "ci", "run"]);
+    assert_eq!(house.asked(), ["ci", "run", "run", "run", "run", "ci", "run", "run"]);
 }
 
 #[test]

@@ -11,12 +11,14 @@ import { en as cancel } from "./locales/parts/cancel.en.ts";
 import { zh as cancelZh } from "./locales/parts/cancel.zh.ts";
 import { en as queue } from "./locales/parts/queue.en.ts";
 import { zh as queueZh } from "./locales/parts/queue.zh.ts";
+import { en as report } from "./locales/parts/report.en.ts";
+import { zh as reportZh } from "./locales/parts/report.zh.ts";
 import { en as worker } from "./locales/parts/worker.en.ts";
 import { zh as workerZh } from "./locales/parts/worker.zh.ts";
 import { zh as shellZh } from "./locales/zh.ts";
 
-const en = { ...shell, ...alerts, ...batch, ...cancel, ...queue, ...worker };
-const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...queueZh, ...workerZh };
+const en = { ...shell, ...alerts, ...batch, ...cancel, ...queue, ...report, ...worker };
+const zh = { ...shellZh, ...alertsZh, ...batchZh, ...cancelZh, ...queueZh, ...reportZh, ...workerZh };
 
 const files = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/.test(file) && !file.startsWith("locales"))

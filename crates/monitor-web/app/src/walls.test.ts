@@ -29,9 +29,14 @@ test("the shell knows of all screens their table, and nothing else", () => {
   expect([...new Set(known)]).toEqual([TABLE]);
 });
 
-test("what a screen consists of is known to that screen alone", () => {
+test("what a screen consists of is known to that screen alone, and that of a run to the page of a run in a file", () => {
   const strangers = files.flatMap(({ file, imported }) => imported.filter((path) => screenOf(path) !== undefined && screenOf(path) !== screenOf(file)).map((path) => `${file}: ${path}`));
-  expect(strangers).toEqual([]);
+  expect(strangers.sort()).toEqual(["report/instead/around.tsx: screens/root/around.tsx", "report/main.tsx: screens/root/RootPage.tsx"]);
+});
+
+test("the page knows nothing of the page in a file", () => {
+  const known = files.filter(({ file }) => !file.startsWith("report/")).flatMap(({ file, imported }) => imported.filter((path) => path.startsWith("report/")).map((path) => `${file}: ${path}`));
+  expect(known).toEqual([]);
 });
 
 test("the table finds every folder of screens by itself", () => {

@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
-import { takeAhead } from "./ahead.ts";
 import type { operations, paths } from "./schema.ts";
+import { ask, origin } from "./server.ts";
 import type { CausesPage, Diagnosis, ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessDetail, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
@@ -16,11 +16,11 @@ export class ApiError extends Error {
   }
 }
 
-export const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
+export const client = createClient<paths>({ baseUrl: origin, fetch: send });
 
 async function send(request: Request): Promise<Response> {
   try {
-    const answer = await (takeAhead(request) ?? fetch(request));
+    const answer = await ask(request);
     if (answer.status === 401) logIn();
     return answer;
   } catch (cause) {
@@ -64,7 +64,7 @@ export function fetchStatus(signal: AbortSignal): Promise<Status> {
 
 /** For what is only done, by its path alone. */
 async function act(method: string, path: string): Promise<Response> {
-  const response = await send(new Request(new URL(path, location.origin), { method }));
+  const response = await send(new Request(new URL(path, origin), { method }));
   if (response.ok) return response;
   const problem = (await response.json().catch(() => ({}))) as Problem;
   throw new ApiError(problem.detail || problem.title || response.statusText, response.status);

@@ -48,7 +48,8 @@ const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, Mes
   ],
 ];
 
-export function Help({ onClose }: { onClose: () => void }) {
+/** What the keys do; `without` leaves some out, where there is nothing for them. */
+export function Help({ onClose, without = [] }: { onClose: () => void; without?: readonly MessageId[] }) {
   return (
     <Dialog label={t("keys.title")} className="help" onClose={onClose}>
       <h2>{t("keys.title")}</h2>
@@ -56,7 +57,7 @@ export function Help({ onClose }: { onClose: () => void }) {
         <section key={title}>
           <h3>{t(title)}</h3>
           <dl>
-            {keys.map(([key, what]) => (
+            {keys.filter(([, what]) => !without.includes(what)).map(([key, what]) => (
               <div key={key}>
                 <dt>
                   {key.split(" ").map((each) => (

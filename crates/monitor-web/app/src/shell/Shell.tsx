@@ -6,6 +6,7 @@ import { Help } from "./Help.tsx";
 import { Palette } from "./Palette.tsx";
 import { Rail } from "./Rail.tsx";
 import { ServerNotice } from "./ServerNotice.tsx";
+import "./dialogs.css";
 import "./shell.css";
 
 /** What stands around every screen. */

@@ -1,4 +1,5 @@
 import { useEffect, useRef } from "react";
+import { timeOfDay } from "../clock.ts";
 import { locale } from "../i18n.ts";
 import { absolute, ago, duration, elapsed, splitUnit, zoneName } from "../model/time.ts";
 import { onTick } from "./now.ts";
@@ -13,7 +14,7 @@ interface Timed {
 /** How long it took; ticks while it runs. */
 export function Duration({ process }: { process: Timed }) {
   const runs = (process.state === "running" || process.state === "retrying") && process.elapsed_ns === null;
-  const time = elapsed(process, Date.now() * 1000);
+  const time = elapsed(process, timeOfDay());
   if (time === null) return <span className="number dim">–</span>;
   return runs ? <Running process={process} /> : <DurationText nanoseconds={time} />;
 }
@@ -25,12 +26,12 @@ function Running({ process }: { process: Timed }) {
   const [value, unit] = [useRef<HTMLSpanElement>(null), useRef<HTMLSpanElement>(null)];
   const newest = useRef(process);
   newest.current = process;
-  const now = elapsed(process, Date.now() * 1000) ?? 0;
+  const now = elapsed(process, timeOfDay()) ?? 0;
   const isYoung = now < YOUNG_NS;
   useEffect(
     () =>
-      onTick(isYoung ? "fast" : "slow", (nowUs) => {
-        const [text, of] = splitUnit(duration(elapsed(newest.current, nowUs) ?? 0, locale));
+      onTick(isYoung ? "fast" : "slow", (at) => {
+        const [text, of] = splitUnit(duration(elapsed(newest.current, at) ?? 0, locale));
         setText(value.current, text);
         setText(unit.current, of);
       }),
@@ -67,13 +68,13 @@ export function DurationText({ nanoseconds }: { nanoseconds: number }) {
 /** How long ago; the exact time on hover. */
 export function Ago({ timeUs }: { timeUs: number | null }) {
   const text = useRef<HTMLSpanElement>(null);
-  useEffect(() => (timeUs === null ? undefined : onTick("slow", (nowUs) => setText(text.current, ago(timeUs, nowUs, locale)))), [timeUs]);
+  useEffect(() => (timeUs === null ? undefined : onTick("slow", (at) => setText(text.current, ago(timeUs, at, locale)))), [timeUs]);
   if (timeUs === null) return <span className="dim">–</span>;
   // Made when it is looked at: a list has many.
   const tell = ({ currentTarget }: React.PointerEvent<HTMLElement>) => (currentTarget.title = `${absolute(timeUs)} ${zoneName(timeUs)}`);
   return (
     <span ref={text} onPointerEnter={tell}>
-      {ago(timeUs, Date.now() * 1000, locale)}
+      {ago(timeUs, timeOfDay(), locale)}
     </span>
   );
 }

@@ -1,20 +1,21 @@
 /** The current time as state: one timer for all running durations in sight, none without any. */
 import { useSyncExternalStore } from "react";
+import { timeOfDay } from "../clock.ts";
 
 class Clock {
   private readonly listeners = new Set<() => void>();
   private timer: ReturnType<typeof setInterval> | undefined;
-  private nowUs = Date.now() * 1000;
+  private now = timeOfDay();
 
   constructor(private readonly everyMs: number) {}
 
-  readonly get = () => this.nowUs;
+  readonly get = () => this.now;
 
   readonly subscribe = (listener: () => void) => {
     this.listeners.add(listener);
-    this.nowUs = Date.now() * 1000;
+    this.now = timeOfDay();
     this.timer ??= setInterval(() => {
-      this.nowUs = Date.now() * 1000;
+      this.now = timeOfDay();
       for (const each of this.listeners) each();
     }, this.everyMs);
     return () => {

@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { fetchProcess } from "../../api/client.ts";
 import type { Process } from "../../api/types.ts";
 import { count, t, wordText } from "../../i18n.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Said } from "../../ui/Text.tsx";
+import { ToRun } from "./around.tsx";
 import { Row, Section } from "./facts.tsx";
 import type { RootView } from "./view.ts";
 
@@ -26,9 +26,9 @@ export function Links({ view, process, onSelect }: { view: RootView; process: Pr
         <Section title={t("panel.links")}>
           {links.map((link) => (
             <Row key={`${link.relation} ${link.root_id} ${link.id}`} label={wordText("relation", link.relation)}>
-              <a className="link mono" href={`/tasks/${link.root_id}?process=${link.id}`}>
+              <ToRun className="link mono" root={link.root_id} process={link.id}>
                 {link.id}
-              </a>
+              </ToRun>
             </Row>
           ))}
         </Section>
@@ -45,9 +45,9 @@ export function Links({ view, process, onSelect }: { view: RootView; process: Pr
           {others.links.map((from) => (
             <Row key={`${from.relation} ${from.root_id} ${from.id}`} label={wordText("relation", from.relation)}>
               <StateGlyph state={from.state} />{" "}
-              <Link className="link" to="/tasks/$root" params={{ root: from.root_id }} search={{ process: from.id }}>
+              <ToRun root={from.root_id} process={from.id}>
                 <Said text={from.name === "" ? t("root.unnamed") : from.name} />
-              </Link>{" "}
+              </ToRun>{" "}
               <span className="dim">
                 <Said text={from.title} />
               </span>

@@ -1,6 +1,6 @@
-import { Link } from "@tanstack/react-router";
 import { lazy, type ReactNode, Suspense } from "react";
 import type { Fold, Process } from "../../api/types.ts";
+import { timeOfDay } from "../../clock.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
 import { count, t, wordText } from "../../i18n.ts";
 import type { Origin } from "../../model/columns.ts";
@@ -22,6 +22,7 @@ import { useNow } from "../../ui/now.ts";
 import { Said } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 import { progressText } from "../../ui/progress.ts";
+import { addressOf, ToWorker } from "./around.tsx";
 import { Attempts } from "./Attempts.tsx";
 import { CancelProcess } from "./Cancel.tsx";
 import { Doctor } from "./Doctor.tsx";
@@ -169,7 +170,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
   const marks = marksOf(process, view.tree.isOrphan(slot));
   const worker = useWorker(process.worker_id);
   const parent = view.tree.parentOf(slot);
-  const odd = oddities(process, parent === undefined || view.tree.isOrphan(slot) ? undefined : view.tree.at(parent), Date.now() * 1000);
+  const odd = oddities(process, parent === undefined || view.tree.isOrphan(slot) ? undefined : view.tree.at(parent), timeOfDay());
   const known = (id: string) => view.tree.find(id) !== undefined;
   const parts = fieldParts(process.fields ?? {});
   return (
@@ -194,7 +195,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       <Attempts key={`${process.id} attempts`} process={process} />
       {process.fold && <FoldSection fold={process.fold} />}
       <p className="actions">
-        <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, `${location.origin}/tasks/${process.root_id}?process=${process.id}`)} />
+        <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, addressOf(process))} />
         <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
         <CancelProcess key={`${process.id} cancel`} view={view} slot={slot} process={process} />
       </p>
@@ -315,9 +316,7 @@ function Where({ of }: { of: Origin }) {
         <>
           <Row label={t("panel.host")}>{visible(worker.hostname)}</Row>
           <Row label={t("panel.program")}>
-            <Link to="/tasks/workers/$id" params={{ id: worker.id }} className="link">
-              {visible(worker.program)}
-            </Link>
+            <ToWorker id={worker.id}>{visible(worker.program)}</ToWorker>
           </Row>
           <Optional label={t("panel.client-version")} value={worker.version} />
           {worker.pid > 0 && (

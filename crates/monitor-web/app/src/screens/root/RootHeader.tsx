@@ -1,6 +1,4 @@
-import { Link } from "@tanstack/react-router";
 import type { Root } from "../../api/types.ts";
-import { lastList } from "../../data/roots/list-search.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
 import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
@@ -11,15 +9,13 @@ import { clock } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
-import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
-import { Ago, Duration } from "../../ui/Time.tsx";
+import { Duration } from "../../ui/Time.tsx";
+import { BackToRuns, Began, TABS, ToWorker } from "./around.tsx";
 import { RootMenu } from "./RootMenu.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
 import type { RootView } from "./view.ts";
-
-const TABS = ["tree", "timeline", "logs", "compare"] as const;
 
 /** What the root is, how it stands and, if it failed, why. */
 export function RootHeader({ view, root, search }: { view: RootView; root: Root; search: RootSearch }) {
@@ -27,9 +23,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
   return (
     <div className="root-header" data-state={root.state}>
       <div className="line">
-        <Link to="/tasks" search={lastList()} className="back dim" aria-label={t("root.back")} title={t("root.back")}>
-          <Icon d={ICONS.back} />
-        </Link>
+        <BackToRuns />
         <StateLabel state={root.state} />
         <h1>
           <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
@@ -39,12 +33,8 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
           <Duration process={root} />
           <AttemptNow of={root} />
           <Expected process={view.own() ?? root} />
-          <Ago timeUs={root.started_us} />
-          {worker && (
-            <Link to="/tasks/workers/$id" params={{ id: worker.id }} className="link">
-              {t("root.on", { host: visible(worker.hostname) })}
-            </Link>
-          )}
+          <Began timeUs={root.started_us} />
+          {worker && <ToWorker id={worker.id}>{t("root.on", { host: visible(worker.hostname) })}</ToWorker>}
         </span>
         <Counts counts={root.counts} />
         <RootMenu view={view} root={root} />

@@ -1,7 +1,6 @@
-import { Link, useParams } from "@tanstack/react-router";
+import { useParams } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
-import { lastList } from "../../data/roots/list-search.ts";
 import { liveStore } from "../../data/live.ts";
 import { workersVersion } from "../../data/workers/live.ts";
 import { t } from "../../i18n.ts";
@@ -13,6 +12,7 @@ import { setFavicon } from "../../ui/favicon.ts";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
+import { BackToRuns } from "./around.tsx";
 import { laneKindOf } from "./lanes.ts";
 import { Missing } from "./Missing.tsx";
 import { ProcessPanel } from "./ProcessPanel.tsx";
@@ -102,9 +102,7 @@ function Gone({ param, wasHere }: { param: string; wasHere: boolean }) {
     <div className="notice">
       <h2>{t(wasHere ? "root.removed" : "root.gone", { root: visible(param) })}</h2>
       <p>{t(wasHere ? "root.removed.hint" : "root.gone.hint")}</p>
-      <Link to="/tasks" search={lastList()} className="link">
-        {t("root.back")}
-      </Link>
+      <BackToRuns inWords />
     </div>
   );
 }

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
+import { timeOfDay } from "../../clock.ts";
 import { useWorker } from "../../data/workers/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { duration, elapsedAtLeast } from "../../model/time.ts";
@@ -162,7 +163,7 @@ function useAxis(root: Root, view: RootView): Axis {
   const first = view.tree.childrenOf(undefined)[0];
   const startUs = root.started_us ?? root.begun_us ?? (first === undefined ? null : view.tree.at(first).started_us) ?? 0;
   // In a long run a pixel is many seconds; there is nothing to see ten times a second.
-  const young = open && Date.now() * 1000 - startUs < 120e6;
+  const young = open && timeOfDay() - startUs < 120e6;
   const nowUs = useNow(open ? (young ? "fast" : "slow") : "never");
   const endUs = open ? nowUs : startUs + (elapsedAtLeast(root, worker, startUs) ?? 0) / 1000;
   return { startUs, endUs: Math.max(endUs, startUs + 1) };

@@ -1,13 +1,14 @@
 /** A process as Markdown, for an issue or a mail. */
 import type { Process, Worker } from "../../api/types.ts";
+import { timeOfDay } from "../../clock.ts";
 import { locale, t, wordText } from "../../i18n.ts";
 import { causeFirst } from "../../model/errors.ts";
 import { fieldText, visible } from "../../model/text.ts";
 import { absolute, duration, elapsed } from "../../model/time.ts";
 import { stateWord } from "../../ui/State.tsx";
 
-export function report(process: Process, worker: Worker | undefined, address: string): string {
-  const took = elapsed(process, Date.now() * 1000);
+export function report(process: Process, worker: Worker | undefined, address: string | undefined): string {
+  const took = elapsed(process, timeOfDay());
   const time = (us: number | null) => us !== null && `${absolute(us, "UTC")} UTC`;
   const facts: [string, string | number | null | false | undefined][] = [
     [t("tasks.column.state"), stateWord(process.state)],
@@ -26,7 +27,7 @@ export function report(process: Process, worker: Worker | undefined, address: st
     [t("panel.root-id"), code(process.root_id)],
     ...Object.entries(process.fields).map(([name, value]): [string, string] => [name, code(fieldText(value))]),
   ];
-  const lines = [`## ${visible(process.name)}`, "", address, ""];
+  const lines = [`## ${visible(process.name)}`, "", ...(address === undefined ? [] : [address, ""])];
   for (const [name, value] of facts) {
     if (value !== null && value !== undefined && value !== false && value !== "") lines.push(`- ${visible(name)}: ${value}`);
   }

@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { fetchLogs, fetchRoots } from "../../../api/client.ts";
 import type { LogLine, LogsPage, Root } from "../../../api/types.ts";
+import { timeOfDay } from "../../../clock.ts";
 import { count, locale, t, wordText } from "../../../i18n.ts";
 import { CHANGES, type ChangeKind, compare, type Comparison, firstDifference, type LogPart, ranked } from "../../../model/compare.ts";
 import { Derived } from "../../../model/derived.ts";
@@ -11,8 +11,10 @@ import { ago } from "../../../model/time.ts";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../../ui/State.tsx";
 import { Name } from "../../../ui/Text.tsx";
+import { ToRun } from "../around.tsx";
 import type { RootSearch } from "../useRootSearch.ts";
 import { RootView } from "../view.ts";
+import { AnyOther } from "./AnyOther.tsx";
 import { DifferenceList } from "./DifferenceList.tsx";
 import { TwoSided } from "./TwoSided.tsx";
 import "./compare.css";
@@ -62,10 +64,9 @@ interface ChooserProps {
 }
 
 function Chooser({ root, chosen, good, choices, onChoose }: ChooserProps) {
-  const [text, setText] = useState("");
   const listed = choices.some(({ root_id }) => root_id === chosen) ? choices : [...choices, ...(good && good.root_id === chosen ? [good] : [])];
   const isListed = listed.some(({ root_id }) => root_id === chosen);
-  const nowUs = Date.now() * 1000;
+  const nowUs = timeOfDay();
   return (
     <>
       <span>{t("compare.with", { root: `<${root.number}>` })}</span>
@@ -77,14 +78,7 @@ function Chooser({ root, chosen, good, choices, onChoose }: ChooserProps) {
           </option>
         ))}
       </select>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (text.trim() !== "") onChoose(text.trim());
-        }}
-      >
-        <input type="text" aria-label={t("compare.any")} placeholder={t("compare.any")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
-      </form>
+      <AnyOther onChoose={onChoose} />
     </>
   );
 }
@@ -111,9 +105,9 @@ function Two({ view, other, search, onSelect }: TwoProps) {
       <div className="compare-bar">
         <span>
           <StateLabel state={left.root.state} />{" "}
-          <Link className="link" to="/tasks/$root" params={{ root: left.root.root_id }}>
+          <ToRun root={left.root.root_id}>
             <Name text={left.root.title} tail={18} />
-          </Link>
+          </ToRun>
         </span>
         <span className="group" role="group" aria-label={t("compare.changes")}>
           {CHANGES.filter((each) => each !== "same").map((each) => (
@@ -148,7 +142,7 @@ function useComparison(left: RootView, right: RootView, isWhole: boolean): Compa
   // A later rendering asks again by itself, if it is still behind.
   clearTimeout(timer.current);
   useEffect(() => () => clearTimeout(timer.current), []);
-  return isWhole ? derived.get("", left.tree.version + right.tree.version, () => compare(left.tree, right.tree, Date.now() * 1000)) : null;
+  return isWhole ? derived.get("", left.tree.version + right.tree.version, () => compare(left.tree, right.tree, timeOfDay())) : null;
 }
 
 /** The first line of the logs in which the two differ. */

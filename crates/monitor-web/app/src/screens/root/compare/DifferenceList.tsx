@@ -1,4 +1,5 @@
 import { useRef } from "react";
+import { timeOfDay } from "../../../clock.ts";
 import { locale, t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
 import { errorLine } from "../../../model/errors.ts";
@@ -61,7 +62,7 @@ export function Times({ pair, left, right }: { pair: Pair; left: Tree; right: Tr
   const time = (tree: Tree, slot: number) => {
     if (slot < 0) return "–";
     const process = tree.at(slot);
-    const took = process.fold ? process.fold.total_ns : elapsed(process, Date.now() * 1000);
+    const took = process.fold ? process.fold.total_ns : elapsed(process, timeOfDay());
     return took === null ? "–" : duration(took, locale);
   };
   return (

@@ -1,0 +1,10 @@
+/** English: what a run as a file says of itself. */
+export const en = {
+  "report.about": "About this file",
+  "report.written": "Written {time}",
+  "report.ended": "had ended then",
+  "report.running": "still ran then",
+  "report.omitted": "{count, plural, one {# log line was left out because of the size.} other {# log lines were left out because of the size.}}",
+  "report.redacted": "Logs and arguments were removed for these names: {names}",
+  "report.runs": "Runs in this file",
+} as const;

@@ -1,0 +1,17 @@
+/** The file that this page stands in: what it says of itself, and its blocks of compressed data. */
+
+/** What the block `report` says. */
+export interface File {
+  /** The version of the product that wrote the file. */
+  version: string;
+  written_us: number;
+  runs: readonly { root_id: string; /** Log lines left out for the size of the file. */ omitted_lines: number }[];
+  /** Names whose logs and arguments were left out, as globs. */
+  redacted: readonly string[];
+}
+
+export function textOf(block: string): string {
+  return document.getElementById(block)?.textContent ?? "";
+}
+
+export const file = JSON.parse(textOf("report")) as File;
