@@ -2865,7 +2865,7 @@ export interface components {
          * @description The form of an export.
          * @enum {string}
          */
-        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp";
+        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp" | "html";
         /** @description A process without a parent. */
         Finding: {
             /** @description Likely fix. */
@@ -12753,8 +12753,17 @@ export interface operations {
     get_export: {
         parameters: {
             query?: {
-                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome) or `otlp`. */
+                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp` or `html`. */
                 format?: components["schemas"]["ExportFormat"];
+                /** @description With `html`: another tree, by its id or number, that the file shows beside this one. */
+                compare?: string;
+                /**
+                 * @description With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
+                 *     mean the same as in a shell.
+                 */
+                redact?: string;
+                /** @description With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given. Log lines are left out until it fits. */
+                bytes?: number;
             };
             header?: never;
             path: {
@@ -12776,6 +12785,7 @@ export interface operations {
                 content: {
                     "application/json": Record<string, never>;
                     "application/x-ndjson": string;
+                    "text/html": string;
                 };
             };
             /** @description A parameter can't be read */
