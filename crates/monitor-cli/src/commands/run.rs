@@ -201,7 +201,8 @@ pub(crate) fn run(args: Args) -> ExitCode {
             return ExitCode::from(125);
         }
     };
-    let outcome = monitor_runner::prepare(spec, wanted.server().as_deref(), wanted.spool().as_deref()).and_then(monitor_runner::Launcher::run);
+    let outcome =
+        monitor_runner::prepare(spec, wanted.server().as_deref(), wanted.spool().as_deref()).and_then(monitor_runner::Launcher::run);
     let code = ended(&outcome, hint);
     match outcome {
         Ok(Outcome { process, .. }) => {

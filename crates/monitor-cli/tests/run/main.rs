@@ -19,6 +19,7 @@ mod output;
 mod plain;
 mod prompt;
 mod python;
+mod report;
 mod secret;
 mod spec;
 mod terminal;
