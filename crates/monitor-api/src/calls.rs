@@ -30,6 +30,8 @@ pub enum ExportFormat {
     Perfetto,
     /// OTLP's JSON.
     Otlp,
+    /// One HTML file that opens anywhere. It takes the parameters `compare`, `redact` and `bytes`.
+    Html,
 }
 
 impl ExportFormat {
@@ -40,6 +42,7 @@ impl ExportFormat {
             Self::Json => "json",
             Self::Perfetto => "perfetto",
             Self::Otlp => "otlp",
+            Self::Html => "html",
         }
     }
 }

@@ -53,6 +53,8 @@ enum Command {
     Queue(commands::queue::Args),
     Result(commands::queue::ResultArgs),
     Export(commands::export::Args),
+    #[cfg(target_os = "linux")]
+    Report(commands::report::Args),
     Import(commands::import::Args),
     Migrate(commands::migrate::Args),
     Pin(commands::pin::Pin),
@@ -127,6 +129,8 @@ fn main() -> std::process::ExitCode {
         Command::Queue(args) => commands::queue::run(&args),
         Command::Result(args) => commands::queue::result(&args),
         Command::Export(args) => commands::export::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::Report(args) => return commands::report::run(&args),
         Command::Import(args) => commands::import::run(&args),
         Command::Migrate(args) => commands::migrate::run(&args),
         Command::Pin(args) => commands::pin::pin(&args),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use monitor_runs::tree::DETACHED;
-use monitor_runs::{Claim, Identity, Outcome, OutputLog, RunError, Spec, now_us};
+use monitor_runs::{Claim, Identity, Outcome, OutputLog, ProcessIds, RunError, Spec, now_us};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setsid};
 
@@ -52,7 +52,10 @@ pub struct Launcher {
 ///
 /// # Errors
 /// When there is no command, or the system refuses what is needed.
-pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
+pub fn prepare(spec: Spec, server: Option<&str>, spool: Option<&Path>) -> Result<Launcher, RunError> {
+    if let Some(spool) = spool {
+        sys::set_env("MONITOR_SPOOL_DIR", spool);
+    }
     ready(spec, server, None)
 }
 
@@ -187,6 +190,7 @@ impl Launcher {
             told: None,
             give_up_at: None,
         };
-        Ok(work.run(&tails))
+        let process = record.ids().map(|(root_id, process_id)| ProcessIds { root_id, process_id });
+        Ok(Outcome { process, ..work.run(&tails) })
     }
 }

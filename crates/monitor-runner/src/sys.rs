@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls of the C library that no crate of ours wraps")]
 
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -291,7 +292,7 @@ pub(crate) fn stop_self() {
 }
 
 /// Sets an environment variable of this program, which has one thread.
-pub(crate) fn set_env(name: &str, value: &str) {
+pub(crate) fn set_env(name: &str, value: impl AsRef<OsStr>) {
     // SAFETY: whoever calls it forks next, which is refused if there are other threads.
     unsafe { std::env::set_var(name, value) };
 }

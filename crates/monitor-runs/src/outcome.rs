@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::spec::Verdict;
+use crate::spec::{ProcessIds, Verdict};
 
 /// How a command ended, by its last attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct Outcome {
     pub verdict: Option<Verdict>,
     /// What else whoever asked for it is to be told.
     pub note: Option<String>,
+    /// The process that it is recorded as.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessIds>,
 }
 
 impl Outcome {

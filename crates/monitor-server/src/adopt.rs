@@ -17,7 +17,7 @@ use crate::ingest::{Ingest, IngestError};
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What was taken in of one program.
-struct Taken {
+pub(crate) struct Taken {
     events: u64,
     damaged: u64,
     dropped: u64,
@@ -86,7 +86,8 @@ impl Taker {
         Ok(Some(events))
     }
 
-    fn take(&self, replay: &mut Replay) -> Option<Taken> {
+    /// Returns `None` if not all of it could be taken. Blocks, on a thread that knows a runtime of several threads.
+    pub(crate) fn take(&self, replay: &mut Replay) -> Option<Taken> {
         let worker = replay.worker().id;
         let then = async |_: &mut Replay, Answered { answer, settled, .. }: Answered<'_>| {
             match answer {

@@ -17,12 +17,14 @@ mod forward;
 #[doc(hidden)]
 pub mod fuzz;
 mod heartbeats;
+mod html;
 mod http;
 pub mod ingest;
 pub mod live;
 mod oidc;
 pub mod otlp;
 mod overdue;
+pub mod report;
 mod retention;
 mod server;
 #[cfg(target_os = "linux")]

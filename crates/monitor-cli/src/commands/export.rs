@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use monitor_api::ExportFormat;
 
+use super::report::{self, Contents};
 use crate::client::{Connection, Escaping};
 use crate::exit;
 use crate::text::{bytes, visible};
@@ -16,6 +17,8 @@ const EXAMPLES: &str = "\
 Examples:
   monitor export 2106 -o tree.ndjson                      to be imported elsewhere
   monitor export 2106 --format perfetto -o trace.json     for https://ui.perfetto.dev or chrome://tracing
+  monitor export 2106 --format html -o run.html           one file that opens in any browser, without a server
+  monitor export 2106 --format html --compare 2105 -o both.html
   monitor export 2106 --format otlp -o spans.json         for OpenTelemetry's collectors
   monitor export 2106 | grep '\"type\":\"log\"'";
 
@@ -31,6 +34,11 @@ pub(crate) struct Args {
     /// In which form
     #[arg(long, value_enum, default_value_t = Format::Ndjson)]
     format: Format,
+    /// In an HTML file: another tree that it shows beside this one
+    #[arg(long, value_name = "TREE")]
+    compare: Option<String>,
+    #[command(flatten)]
+    contents: Contents,
     #[command(flatten)]
     connection: Connection,
 }
@@ -45,16 +53,25 @@ enum Format {
     Perfetto,
     /// OTLP's JSON
     Otlp,
+    /// One HTML file: the page of the run, which opens anywhere and asks no server
+    Html,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let Contents { redact, report_bytes } = &args.contents;
+    let of_html = [("--compare", args.compare.is_some()), ("--redact", redact.is_some()), ("--report-bytes", report_bytes.is_some())];
+    if let Some((name, _)) = of_html.into_iter().find(|(_, is_given)| *is_given && !matches!(args.format, Format::Html)) {
+        return Err(exit::Misused(format!("{name} needs --format html")).into());
+    }
     let format = match args.format {
         Format::Ndjson => ExportFormat::Ndjson,
         Format::Json => ExportFormat::Json,
         Format::Perfetto => ExportFormat::Perfetto,
         Format::Otlp => ExportFormat::Otlp,
+        Format::Html => ExportFormat::Html,
     };
     let call = args.connection.client()?.export(&args.root, format);
+    let call = report::with(call, args.compare.as_deref(), &args.contents);
     let Some(output) = &args.output else {
         // Every form is JSON: whatever names hold, none of it steers a terminal.
         args.connection.download(call, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;

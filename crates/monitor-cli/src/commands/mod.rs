@@ -33,6 +33,8 @@ pub(crate) mod pin;
 #[cfg(target_os = "linux")]
 pub(crate) mod publish;
 pub(crate) mod queue;
+#[cfg(target_os = "linux")]
+pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]

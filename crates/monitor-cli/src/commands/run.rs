@@ -16,6 +16,7 @@ use url::Url;
 
 pub(crate) use self::values::bytes;
 use self::values::{link, pair, secret, verdict};
+use super::report::{Contents, Wanted};
 use crate::text::visible;
 
 const HELP: &str = "\
@@ -149,6 +150,12 @@ pub(crate) struct Args {
     /// Id that the process is recorded under, 16 hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "root_id")]
     process_id: Option<String>,
+    /// Writes the run as one HTML file when it has ended, which opens in any browser. It needs no server: if none is reached, what is recorded
+    /// goes to a temporary folder
+    #[arg(long, value_name = "FILE", conflicts_with = "detach")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    contents: Contents,
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
@@ -176,14 +183,34 @@ enum Inside {
 /// Ends the program: its exit code is the command's.
 pub(crate) fn run(args: Args) -> ExitCode {
     keep_warnings();
-    let server = args.server.as_ref().map(ToString::to_string);
+    let (server, report, contents) = (args.server.clone(), args.report.clone(), args.contents.clone());
     let is_detached = args.detach;
     let spec = spec(args);
     if is_detached {
-        return detach(&spec, server.as_deref());
+        return detach(&spec, server.as_ref().map(Url::as_str));
     }
     let hint = unquoted(&spec.command);
-    ended(monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run), hint)
+    let Some(wanted) = report else {
+        let launcher = monitor_runner::prepare(spec, server.as_ref().map(Url::as_str), None);
+        return ended(&launcher.and_then(monitor_runner::Launcher::run), hint).into();
+    };
+    let wanted = match Wanted::begin(wanted, contents, server) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            return ExitCode::from(125);
+        }
+    };
+    let outcome = monitor_runner::prepare(spec, wanted.server().as_deref(), wanted.spool().as_deref()).and_then(monitor_runner::Launcher::run);
+    let code = ended(&outcome, hint);
+    match outcome {
+        Ok(Outcome { process, .. }) => {
+            let error = wanted.write(process.as_ref().map(|ids| ids.root_id.as_str()), code);
+            say(&format!("the report was not written: {error}"));
+        }
+        Err(_) => wanted.give_up(),
+    }
+    code.into()
 }
 
 /// The folder of the run that this program is to launch, if it was started for that.
@@ -198,7 +225,7 @@ pub(crate) fn launched(args: impl Iterator<Item = OsString>) -> Option<PathBuf> 
 /// Launches the run of a folder, in a session of its own, and ends the program.
 pub(crate) fn launch(folder: &Path) -> ExitCode {
     keep_warnings();
-    ended(monitor_runner::launch(folder), None)
+    ended(&monitor_runner::launch(folder), None).into()
 }
 
 /// What stands on stderr is the command's: the recorder's warnings are heard here and go no further, unless `MONITOR_LOG` asks for them.
@@ -207,7 +234,7 @@ fn keep_warnings() {
 }
 
 /// `hint` is what may help if the command was not found.
-fn ended(outcome: Result<Outcome, RunError>, hint: Option<String>) -> ExitCode {
+fn ended(outcome: &Result<Outcome, RunError>, hint: Option<String>) -> u8 {
     match outcome {
         Ok(outcome) => {
             if let Some(error) = &outcome.error {
@@ -215,9 +242,9 @@ fn ended(outcome: Result<Outcome, RunError>, hint: Option<String>) -> ExitCode {
                 hint_at(hint.filter(|_| outcome.code == Some(NOT_FOUND.into())));
             }
             outcome.note.iter().for_each(|note| say(note));
-            ExitCode::from(outcome.exit_code())
+            outcome.exit_code()
         }
-        Err(error) => failed(&error),
+        Err(error) => failed(error),
     }
 }
 
@@ -282,14 +309,14 @@ fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
         Err(error) => {
             let code = failed(&error);
             hint_at(unquoted(&spec.command).filter(|_| matches!(error, RunError::NotStarted { code: NOT_FOUND, .. })));
-            code
+            code.into()
         }
     }
 }
 
-pub(crate) fn failed(error: &RunError) -> ExitCode {
+fn failed(error: &RunError) -> u8 {
     say(&with_causes(error));
-    ExitCode::from(if let RunError::NotStarted { code, .. } = error { *code } else { 125 })
+    if let RunError::NotStarted { code, .. } = error { *code } else { 125 }
 }
 
 fn say(text: &str) {

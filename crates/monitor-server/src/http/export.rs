@@ -6,29 +6,38 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use monitor_store::Queries;
+use monitor_store::{Queries, RootKey, TreeColumns};
 use monitor_wire::Problem;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::params::{PathParts, Strict};
+use super::params::{PathParts, RootName, Strict};
 use super::problem::ApiError;
 use super::refusals::NoTree;
 use crate::export::{self, Format};
+use crate::report::{self, DEFAULT_BYTES, Options, ReportError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportParams {
-    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome) or `otlp`.
+    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp` or `html`.
     #[serde(default)]
     #[param(value_type = Option<ExportFormat>)]
     format: ExportFormat,
+    /// With `html`: another tree, by its id or number, that the file shows beside this one.
+    #[param(value_type = Option<String>)]
+    compare: Option<RootName>,
+    /// With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
+    /// mean the same as in a shell.
+    redact: Option<String>,
+    /// With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given. Log lines are left out until it fits.
+    bytes: Option<u64>,
 }
 
 /// The form of an export.
-#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ExportFormat {
     #[default]
@@ -36,6 +45,17 @@ pub(super) enum ExportFormat {
     Ndjson,
     Perfetto,
     Otlp,
+    Html,
+}
+
+impl ExportParams {
+    /// Other forms are the whole tree as it is.
+    fn refuse_those_of_html(&self) -> Result<(), ApiError> {
+        let given = [("compare", self.compare.is_some()), ("redact", self.redact.is_some()), ("bytes", self.bytes.is_some())];
+        let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
+        let detail = format!("parameter `{name}`: only `format=html` takes it");
+        Err(ApiError::Parameter { name: name.to_owned(), detail })
+    }
 }
 
 /// Writes a whole tree in a form in which it can be taken elsewhere.
@@ -45,7 +65,7 @@ pub(super) enum ExportFormat {
     tag = "trees",
     params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
     responses(
-        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"))),
+        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "text/html"))),
         NoTree,
         (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
@@ -55,15 +75,22 @@ pub(super) async fn get_export(
     path: PathParts,
     Strict(params): Strict<ExportParams>,
 ) -> Result<Response, ApiError> {
+    if params.format != ExportFormat::Html {
+        params.refuse_those_of_html()?;
+    }
     let turn = app.exporting.clone().try_acquire_owned().map_err(|_| ApiError::TooManyAnswers {
         detail: "others export as many trees as are written at a time: ask again after the seconds in `Retry-After`".to_owned(),
     })?;
+    if params.format == ExportFormat::Html {
+        return html(&app, &path, params, turn).await;
+    }
     let outline = app.ask_root(&path, Queries::outline).await?;
     let (format, ending, content_type) = match params.format {
         ExportFormat::Json => (Format::Json, "json", "application/json"),
         ExportFormat::Ndjson => (Format::Ndjson, "ndjson", "application/x-ndjson"),
         ExportFormat::Perfetto => (Format::Perfetto, "perfetto.json", "application/json"),
         ExportFormat::Otlp => (Format::Otlp, "otlp.json", "application/json"),
+        ExportFormat::Html => unreachable!("it is written above"),
     };
     let file = format!("attachment; filename=\"{}.{ending}\"", outline.root.root_id);
     // A few pieces wait for the socket; the one who writes waits then, with no snapshot of the store.
@@ -81,4 +108,41 @@ pub(super) async fn get_export(
         receive.recv().await.map(|piece| (piece, receive))
     }));
     Ok(([(header::CONTENT_TYPE, content_type), (header::CONTENT_DISPOSITION, &file)], body).into_response())
+}
+
+/// The tree, and the one that it is compared with, as one HTML file. It is in memory as a whole: its beginning says what its end has.
+async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSemaphorePermit) -> Result<Response, ApiError> {
+    let max_bytes = params.bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let options = Options::new(params.redact.as_deref(), max_bytes, app.clock.wall_us());
+    let options =
+        options.map_err(|error| ApiError::Parameter { name: "redact".to_owned(), detail: format!("parameter `redact`: {error}") })?;
+    let root = app.ask_root(path, |store, root| store.root(root)).await?;
+    let mut runs = vec![RootKey::Id(root.root_id)];
+    let mut count = root.counts.total();
+    if let Some(RootName(other)) = params.compare {
+        let asked = match other {
+            RootKey::Id(id) => id.to_string(),
+            RootKey::Number(number) => number.to_string(),
+        };
+        let Some(root) = app.ask(move |store| store.root(other)).await? else { return Err(app.no_root(other, &asked).await) };
+        runs.push(RootKey::Id(root.root_id));
+        count += root.counts.total();
+    }
+    let bytes = TreeColumns::bytes_of(usize::try_from(count).unwrap_or(usize::MAX)).saturating_add(max_bytes);
+    let held = app.answers.room(bytes).await?;
+    let written = app.ask(move |store| {
+        let _turn = turn;
+        Ok(report::write(store, &runs, &options))
+    });
+    let html = match written.await? {
+        Ok(Some(html)) => html,
+        // It was deleted meanwhile.
+        Ok(None) => return Err(app.no_root(RootKey::Id(root.root_id), path.text("root")).await),
+        Err(ReportError::Store(error)) => return Err(error.into()),
+        Err(error @ ReportError::TooLarge { .. }) => return Err(ApiError::TooMuch { detail: error.to_string() }),
+        Err(error @ ReportError::NoPage(_)) => return Err(ApiError::Missing { detail: error.to_string() }),
+    };
+    let file = format!("attachment; filename=\"{}.html\"", root.root_id);
+    let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_DISPOSITION, &file)];
+    Ok((headers, held.body(html.into_bytes())).into_response())
 }

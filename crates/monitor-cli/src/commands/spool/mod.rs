@@ -2,7 +2,7 @@
 
 mod clear;
 mod list;
-mod ship;
+pub(super) mod ship;
 
 use std::ffi::OsString;
 

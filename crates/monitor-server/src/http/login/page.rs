@@ -4,8 +4,8 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::super::App;
-use super::super::plain::Text;
 use super::local;
+use crate::html::Text;
 
 /// Stricter than the page's: there is nothing here but words and a form.
 const POLICY: &str =

@@ -1,6 +1,5 @@
 //! What came in becomes HTML: nothing in it is markup, and what would hide or disturb becomes visible.
 
-use std::fmt::{self, Write};
 use std::time::Duration;
 
 use axum::response::Html;
@@ -8,31 +7,7 @@ use jiff::Timestamp;
 use monitor_wire::{Counts, State};
 
 use super::words::Words;
-
-/// A text as HTML shows it; fit for attributes too.
-pub(in crate::http) struct Text<'a>(pub(in crate::http) &'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                '\n' | '\t' => f.write_char(character)?,
-                '\0'..='\x1f' => f.write_char(char::from_u32(0x2400 + u32::from(character)).unwrap_or('?'))?,
-                // Other controls, and the marks that turn the direction of all that follows.
-                '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
-                    write!(f, "‹U+{:04X}›", u32::from(character))?;
-                }
-                _ => f.write_char(character)?,
-            }
-        }
-        Ok(())
-    }
-}
+use crate::html::Text;
 
 /// A whole document. `title` and `body` are HTML already.
 pub(super) fn document(words: &Words, title: &str, body: &str) -> Html<String> {

@@ -11,13 +11,13 @@ use http::{HeaderMap, Uri, header};
 use monitor_store::{ProcessesQuery, RootKey, RootsQuery};
 use monitor_wire::{Error, Process, ProcessId, RootsPage, State, TreePage};
 
-pub(super) use self::html::Text;
 use self::html::{counts, document, duration, link, moment};
 use self::words::Words;
 use super::App;
 use super::params::RootName;
 use super::problem::ApiError;
 use crate::commands::Watched;
+use crate::html::Text;
 
 /// So many roots a page.
 const ROOTS: usize = 100;

@@ -1,0 +1,255 @@
+//! `monitor report`, and what becomes of a run of `monitor run --report`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use monitor_api::ExportFormat;
+use monitor_server::report::{DEFAULT_BYTES, Offline, Options};
+use monitor_spool::Spool;
+use tempfile::{NamedTempFile, TempDir};
+use url::Url;
+
+use super::spool::ship;
+use crate::client::Connection;
+use crate::exit;
+use crate::text::{bytes, counted, now_us, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  MONITOR_SPOOL_DIR=/tmp/spool MONITOR_ENABLED=1 ./batch; monitor report /tmp/spool -o run.html
+  monitor run --report run.html -- make        does all of that by itself
+
+The spool stays as it is.";
+
+/// A server that doesn't accept a connection in this time isn't reached.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// No program can listen on port 0: what is recorded stays in the spool.
+const NOWHERE: &str = "http://127.0.0.1:0";
+
+/// Writes what programs left in a spool as one HTML file, without a server
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The folder of the spool
+    spool: PathBuf,
+    /// The file; an older one is replaced
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    contents: Contents,
+    /// The tree, which the server has
+    #[arg(long, value_name = "TREE", hide = true)]
+    root: Option<String>,
+    /// The exit code of the run
+    #[arg(long, value_name = "CODE", hide = true)]
+    exit_code: Option<u8>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What a report contains.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Contents {
+    /// In an HTML file: leaves out log lines and fields, such as arguments, of processes with these names. `*` and `{a,b}` mean the same
+    /// as in a shell
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) redact: Option<String>,
+    /// The largest size of an HTML file, without the page's own code. Log lines are left out until it fits [default: 20M]
+    #[arg(long, value_name = "BYTES", value_parser = super::run::bytes)]
+    pub(crate) report_bytes: Option<u64>,
+}
+
+impl Contents {
+    fn options(&self) -> anyhow::Result<Options> {
+        let max_bytes = self.report_bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        Options::new(self.redact.as_deref(), max_bytes, now_us()).context("--redact")
+    }
+
+    fn words(&self) -> Vec<OsString> {
+        let redact = self.redact.iter().flat_map(|names| ["--redact".into(), names.into()]);
+        let bytes = self.report_bytes.iter().flat_map(|bytes| ["--report-bytes".into(), bytes.to_string().into()]);
+        redact.chain(bytes).collect()
+    }
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let Some(code) = args.exit_code else { return exit::report(of_spool(args, None).map(|()| ())) };
+    // This program was `monitor run` until now, and the command's exit code is its own.
+    let written = match &args.root {
+        Some(root) => of_server(args, root),
+        None => of_spool(args, Some(std::process::id())),
+    };
+    if let Err(error) = written {
+        let _ = writeln!(anstream::stderr(), "monitor run: the report was not written: {}", visible(&format!("{error:#}")));
+    }
+    if args.root.is_none() {
+        let _ = args.spool.parent().map(fs::remove_dir_all);
+    }
+    ExitCode::from(code)
+}
+
+/// Writes the report of what a spool has. `main` is the program whose tree it shows.
+fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<()> {
+    let options = args.contents.options()?;
+    let folder = TempDir::with_prefix("monitor-report-").context("could not make a folder for the database")?;
+    let (copy, database) = (folder.path().join("spool"), folder.path().join("data"));
+    copy_folder(&args.spool, &copy).with_context(|| format!("could not read the spool {}", args.spool.display()))?;
+    fs::create_dir(&database)?;
+    let offline = Offline::read(&copy, &database, main)?;
+    let html = offline.report(&options)?;
+    write_whole(&args.output, html.as_bytes())?;
+    if offline.living() > 0 {
+        let _ = writeln!(anstream::stderr(), "{} still recorded and is not in the report", counted(offline.living() as u64, "program"));
+    }
+    said(args, html.len());
+    Ok(())
+}
+
+/// Has the server write the report of a run, once it has what this program recorded of it.
+fn of_server(args: &Args, root: &str) -> anyhow::Result<()> {
+    if let Some(spool) = Spool::existing(&args.spool)? {
+        let pid = std::process::id();
+        for found in spool.list()?.iter().filter(|found| found.about.as_ref().is_some_and(|about| about.worker.pid == pid)) {
+            if let Some(mut replay) = spool.claim_ended(found.worker_id, now_us())? {
+                ship::send_quietly(&mut replay, &args.connection, |_| {})?;
+                replay.finish()?;
+            }
+        }
+    }
+    let call = args.connection.client()?.export(root, ExportFormat::Html);
+    let mut html = Vec::new();
+    args.connection.download(with(call, None, &args.contents), &mut html)?;
+    write_whole(&args.output, &html)?;
+    said(args, html.len());
+    Ok(())
+}
+
+fn said(args: &Args, length: usize) {
+    if args.exit_code.is_none() {
+        let _ = writeln!(anstream::stderr(), "{} in {}", bytes(length as u64), visible(&args.output.display().to_string()));
+    }
+}
+
+/// Adds what an HTML file takes.
+pub(crate) fn with(
+    call: monitor_api::Call<monitor_api::Download>,
+    compare: Option<&str>,
+    contents: &Contents,
+) -> monitor_api::Call<monitor_api::Download> {
+    let bytes = contents.report_bytes.map(|bytes| bytes.to_string());
+    let given = [("compare", compare), ("redact", contents.redact.as_deref()), ("bytes", bytes.as_deref())];
+    given.into_iter().fold(call, |call, (name, value)| if let Some(value) = value { call.parameter(name, value) } else { call })
+}
+
+/// Replaces a file at once: whoever opens it sees the one before or the whole new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut file = tempfile::Builder::new().permissions(mode()).tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        NamedTempFile::persist(file, path).map_err(|error| error.error)
+    };
+    write().with_context(|| format!("could not write {}", path.display()))?;
+    Ok(())
+}
+
+/// As any other program would make the file: the umask takes its part.
+fn mode() -> fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o666)
+}
+
+/// Copies files and folders, and nothing else.
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, to) = (entry.file_type()?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
+/// The report that a run is to leave.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    file: PathBuf,
+    contents: Contents,
+    server: Option<Url>,
+    /// Without a server, what is recorded goes here.
+    folder: Option<PathBuf>,
+}
+
+impl Wanted {
+    /// Begins to record for a report: at the server if it is reached, otherwise in a folder of its own.
+    ///
+    /// # Errors
+    /// When there is no place for the file or the folder.
+    pub(crate) fn begin(file: PathBuf, contents: Contents, server: Option<Url>) -> anyhow::Result<Self> {
+        contents.options()?;
+        let file = std::path::absolute(&file)?;
+        let place = file.parent().filter(|folder| folder.is_dir());
+        anyhow::ensure!(place.is_some() && !file.is_dir(), "--report {}: there is no folder for the file", file.display());
+        let configured = || std::env::var("MONITOR_SERVER_URL").ok().filter(|url| !url.trim().is_empty());
+        let url = server.as_ref().map(ToString::to_string).or_else(configured);
+        if is_reached(url.as_deref().unwrap_or(monitor_api::DEFAULT_URL)) {
+            return Ok(Self { file, contents, server, folder: None });
+        }
+        let folder = TempDir::with_prefix("monitor-run-").context("--report: could not make a folder for what is recorded")?.keep();
+        Ok(Self { file, contents, server: None, folder: Some(folder) })
+    }
+
+    /// The server that the run records at, if it is not the configured one.
+    pub(crate) fn server(&self) -> Option<String> {
+        if self.folder.is_some() { Some(NOWHERE.to_owned()) } else { self.server.as_ref().map(ToString::to_string) }
+    }
+
+    /// The spool that the run records in, if it is not the configured one.
+    pub(crate) fn spool(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join("spool"))
+    }
+
+    /// Replaces this program by one that writes the report and exits with `code`. What this program recorded can be read only once it is
+    /// gone. `root` is the tree of the run. Returns if that failed.
+    pub(crate) fn write(self, root: Option<&str>, code: u8) -> io::Error {
+        let configured = || monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref());
+        let spool = self.spool().or_else(configured);
+        let mut command = match std::env::current_exe() {
+            Ok(monitor) => Command::new(monitor),
+            Err(error) => return error,
+        };
+        command.arg("report").arg("--output").arg(&self.file).args(["--exit-code", &code.to_string()]).args(self.contents.words());
+        if self.folder.is_none() {
+            command.args(root.iter().flat_map(|root| ["--root", root]));
+            command.args(self.server.iter().flat_map(|server| ["--server", server.as_str()]));
+        }
+        command.arg("--").arg(spool.unwrap_or_default()).exec()
+    }
+
+    /// Removes what was recorded.
+    pub(crate) fn give_up(self) {
+        if let Some(folder) = self.folder {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Whether something accepts a connection there. No thread is started for the answer.
+fn is_reached(url: &str) -> bool {
+    let Ok(url) = monitor_api::server_url(url) else { return false };
+    let address = url.host_str().zip(url.port_or_known_default());
+    let addresses = address.and_then(|(host, port)| (host.trim_matches(['[', ']']), port).to_socket_addrs().ok());
+    addresses.into_iter().flatten().any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
+}

@@ -1,0 +1,93 @@
+//! A report without a server: what programs left in a spool becomes a database in a folder, and one of its trees the file.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use monitor_spool::{Found, Life, Spool, SpoolError};
+use monitor_store::{Queries, RootKey, RootsQuery, StoreError};
+use monitor_store_sqlite::SqliteStore;
+use monitor_wire::Root;
+use tokio_util::sync::CancellationToken;
+
+use super::{Options, ReportError, write};
+use crate::adopt::Taker;
+use crate::clock::Clock;
+use crate::ingest::Ingest;
+
+/// Why nothing could be read from a spool.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The spool can't be read.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No thread could be started.
+    #[error("could not start a thread")]
+    Thread(#[source] io::Error),
+    /// Nothing was recorded.
+    #[error("nothing was recorded")]
+    Empty,
+    /// The file can't be made.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+}
+
+/// What programs recorded, read from a spool.
+pub struct Offline {
+    store: Arc<SqliteStore>,
+    root: Root,
+    living: usize,
+}
+
+impl Offline {
+    /// Reads a spool into a new database in `folder`, and removes what it reads from the spool. The tree of the report is the one that
+    /// `main` began, the operating system's id of a process that has ended recording; otherwise it is the earliest one.
+    ///
+    /// # Errors
+    /// When the spool can't be read, the database can't be written, or nothing was recorded.
+    pub fn read(spool: &Path, folder: &Path, main: Option<u32>) -> Result<Self, OfflineError> {
+        let spool = Spool::existing(spool)?.ok_or(OfflineError::Empty)?;
+        let store = Arc::new(SqliteStore::open(folder)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(OfflineError::Thread)?;
+        let _entered = runtime.enter();
+        let clock = Clock::system();
+        let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
+        let taker = Taker { ingest, clock: clock.clone(), stopping: CancellationToken::new() };
+        let found = spool.list()?;
+        let is_main = |found: &Found| main.is_some() && found.about.as_ref().map(|about| about.worker.pid) == main;
+        let (living, ended): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.life == Life::Living);
+        for program in ended {
+            let id = program.worker_id;
+            let replay = if is_main(program) { spool.claim_ended(id, clock.wall_us())? } else { spool.claim(id)? };
+            if let Some(mut replay) = replay {
+                taker.take(&mut replay);
+                replay.finish()?;
+            }
+        }
+        let main = found.iter().find(|found| is_main(found)).map(|found| found.worker_id);
+        let roots = store.roots(&RootsQuery { limit: 1_000, ..RootsQuery::default() })?.roots;
+        let root = roots.into_iter().min_by_key(|root| (main.is_some() && root.worker_id != main, root.started_us.or(root.begun_us)));
+        Ok(Self { store, root: root.ok_or(OfflineError::Empty)?, living: living.len() })
+    }
+
+    /// The tree of the report.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Number of programs that were still recording. What they recorded is not in the report.
+    pub fn living(&self) -> usize {
+        self.living
+    }
+
+    /// Returns the tree as one HTML file.
+    ///
+    /// # Errors
+    /// When the database can't be read, or the file can't be made.
+    pub fn report(&self, options: &Options) -> Result<String, OfflineError> {
+        write(&*self.store, &[RootKey::Id(self.root.root_id)], options)?.ok_or(OfflineError::Empty)
+    }
+}
