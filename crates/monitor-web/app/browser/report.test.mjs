@@ -115,6 +115,16 @@ test("it states what it is, and whether the run had ended", async () => {
   });
 });
 
+test("the menu of a run saves it", async () => {
+  await onPage(bad.tree.address, async (page) => {
+    await page.locator(".root-header .menu summary").first().click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "HTML file" }).click()]);
+    assert.match(download.suggestedFilename(), /\.html$/);
+    const html = await readFile(await download.path(), "utf8");
+    assert.match(html, /^<!doctype html>[^]*id="tree-0"[^]*<\/html>\s*$/);
+  });
+});
+
 test("names whose logs were left out are named", async () => {
   await onFile(await saved(bad.tree.rootId, { redact: "secret*" }), async (page) => hasText(page.locator(".about-file .left-out"), "Logs and arguments were removed for these names: secret*"));
 });
