@@ -127,7 +127,12 @@ export async function deleteRoot(root: string): Promise<void> {
   await act("DELETE", rootPath(root));
 }
 
-export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
+export const EXPORTS = ["html", "json", "ndjson", "perfetto", "otlp"] as const;
+
+/** The name of a file with an export. */
+export function exportName(of: string | number, format: (typeof EXPORTS)[number]): string {
+  return format === "perfetto" || format === "otlp" ? `${of}.${format}.json` : `${of}.${format}`;
+}
 
 /** Where a root can be taken away as a file. */
 export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {

@@ -108,6 +108,7 @@ export const en = {
   "tasks.pinned": "pinned",
   "tasks.pinned.why": "It is kept until somebody deletes it.",
   "tasks.export": "Export",
+  "tasks.export.html": "HTML file (the whole page)",
   "tasks.export.json": "JSON",
   "tasks.export.ndjson": "JSON lines (can be imported)",
   "tasks.export.perfetto": "Perfetto",

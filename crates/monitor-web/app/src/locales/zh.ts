@@ -109,6 +109,7 @@ export const zh: Messages = {
   "tasks.pinned": "已固定",
   "tasks.pinned.why": "一直保留，直到有人删除。",
   "tasks.export": "导出",
+  "tasks.export.html": "HTML 文件（完整页面）",
   "tasks.export.json": "JSON 文件",
   "tasks.export.ndjson": "JSON 行（可导入）",
   "tasks.export.perfetto": "Perfetto 格式",

@@ -5,7 +5,7 @@ export function LanguageButton() {
   const next = languages[(languages.findIndex(({ code }) => code === locale) + 1) % languages.length];
   if (!next || next.code === locale) return null;
   return (
-    <button type="button" className="language" translate="no" lang={next.code} title={next.name} aria-label={next.name} onClick={() => chooseLanguage(next.code)}>
+    <button type="button" className="language" translate="no" lang={next.code} title={next.name} aria-label={`${next.short} ${next.name}`} onClick={() => chooseLanguage(next.code)}>
       {next.short}
     </button>
   );

@@ -13,8 +13,13 @@ export function faviconOf(state: string, part: number | null): string {
   return `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">${ring}${mark}</svg>`)}`;
 }
 
+/** The address of the page's own sign. */
+let own: string | undefined;
+
 /** Shows it in the tab; without a state the page's own sign. */
 export function setFavicon(state: string | null, part: number | null = null): void {
   const link = document.querySelector<HTMLLinkElement>('link[rel="icon"]');
-  if (link) link.href = state === null ? "/favicon.svg" : faviconOf(state, part);
+  if (!link) return;
+  own ??= link.href;
+  link.href = state === null ? own : faviconOf(state, part);
 }

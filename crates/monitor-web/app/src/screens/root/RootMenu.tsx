@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { deleteRoot, exportAddress, EXPORTS, fetchLogs, pinRoot } from "../../api/client.ts";
+import { deleteRoot, exportAddress, exportName, EXPORTS, fetchLogs, pinRoot } from "../../api/client.ts";
 import type { LogLine, LogsPage, Root } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { MOST_LINES, type Snapshot, snapshot } from "../../model/snapshot.ts";
@@ -29,7 +29,7 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
           {t("root.snapshot")}
         </button>
         {EXPORTS.map((format) => (
-          <a key={format} className="choice" data-choice href={exportAddress(root.root_id, format)} download={`${root.number}.${format}${format === "ndjson" ? "" : ".json"}`}>
+          <a key={format} className="choice" data-choice href={exportAddress(root.root_id, format)} download={exportName(root.number, format)}>
             {t("root.export", { format: t(`tasks.export.${format}`) })}
           </a>
         ))}

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { deleteRoot, EXPORTS, exportRoot, pinRoot } from "../../api/client.ts";
+import { deleteRoot, exportName, EXPORTS, exportRoot, pinRoot } from "../../api/client.ts";
 import { count, t } from "../../i18n.ts";
 import { DeleteDialog } from "../../ui/DeleteDialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
@@ -37,7 +37,7 @@ export function CheckedBar({ checked }: { checked: Checked }) {
     setAsking(false);
     return each(deleteRoot);
   };
-  const take = (format: (typeof EXPORTS)[number]) => each(async (id) => save(await exportRoot(id, format), `${id}.${format === "ndjson" ? "ndjson" : `${format}.json`}`));
+  const take = (format: (typeof EXPORTS)[number]) => each(async (id) => save(await exportRoot(id, format), exportName(id, format)));
 
   return (
     <div className="checked-bar" role="toolbar" aria-label={t("tasks.checked", { count: ids.length })}>
