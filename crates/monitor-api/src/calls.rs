@@ -30,6 +30,8 @@ pub enum ExportFormat {
     Perfetto,
     /// OTLP's JSON.
     Otlp,
+    /// Test results as JUnit's XML.
+    Junit,
 }
 
 impl ExportFormat {
@@ -40,6 +42,7 @@ impl ExportFormat {
             Self::Json => "json",
             Self::Perfetto => "perfetto",
             Self::Otlp => "otlp",
+            Self::Junit => "junit",
         }
     }
 }

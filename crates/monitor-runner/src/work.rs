@@ -16,6 +16,7 @@ use crate::environment;
 use crate::failure::{is_told_by_output, not_started};
 use crate::hooks;
 use crate::inject::{Heard, Injection};
+use crate::launcher::AtEnd;
 use crate::limits::Limits;
 use crate::messages::{Ask, Env, Line, Part, Tell, Whom};
 use crate::pump::Pumping;
@@ -75,6 +76,7 @@ pub(crate) struct Work<'a> {
     pub(crate) told: Option<Outcome>,
     /// Whoever reads the output of a command that was to be ended is not waited for any longer.
     pub(crate) give_up_at: Option<Instant>,
+    pub(crate) at_end: Option<AtEnd>,
 }
 
 /// An attempt that is to end.
@@ -156,6 +158,9 @@ impl Work<'_> {
             self.pumping.drain(..).for_each(Pumping::stop);
         }
         self.record.close_file(is_over);
+        if let Some(act) = self.at_end.take() {
+            act.call(&outcome, self.record.ids());
+        }
         bid_farewell(&mut self.line, !is_over);
         outcome
     }

@@ -17,6 +17,7 @@ Examples:
   monitor export 2106 -o tree.ndjson                      to be imported elsewhere
   monitor export 2106 --format perfetto -o trace.json     for https://ui.perfetto.dev or chrome://tracing
   monitor export 2106 --format otlp -o spans.json         for OpenTelemetry's collectors
+  monitor export 2106 --format junit -o tests.xml         test cases, for Jenkins, GitLab and GitHub
   monitor export 2106 | grep '\"type\":\"log\"'";
 
 /// Writes a whole tree to a file, with its workers and logs
@@ -45,6 +46,8 @@ enum Format {
     Perfetto,
     /// OTLP's JSON
     Otlp,
+    /// Tests of `cargo monitor test` as JUnit's XML
+    Junit,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -53,10 +56,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Format::Json => ExportFormat::Json,
         Format::Perfetto => ExportFormat::Perfetto,
         Format::Otlp => ExportFormat::Otlp,
+        Format::Junit => ExportFormat::Junit,
     };
     let call = args.connection.client()?.export(&args.root, format);
     let Some(output) = &args.output else {
-        // Every form is JSON: whatever names hold, none of it steers a terminal.
+        // JSON escapes what steers a terminal, and JUnit's form contains no control characters.
         args.connection.download(call, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;
         return Ok(());
     };

@@ -1,5 +1,6 @@
 //! `monitor run`
 
+mod report;
 mod values;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use monitor_http::with_causes;
 use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
+use self::report::Report;
 pub(crate) use self::values::bytes;
 use self::values::{link, pair, secret, verdict};
 use crate::text::visible;
@@ -149,6 +151,9 @@ pub(crate) struct Args {
     /// Id that the process is recorded under, 16 hexadecimal digits
     #[arg(long, value_name = "HEX", requires = "root_id")]
     process_id: Option<String>,
+    /// Append a summary in Markdown to FILE; `off` writes none [default: the file of `GITHUB_STEP_SUMMARY`, unless this run is part of another]
+    #[arg(long, value_name = "FILE", conflicts_with = "detach")]
+    summary: Option<OsString>,
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
@@ -178,12 +183,26 @@ pub(crate) fn run(args: Args) -> ExitCode {
     keep_warnings();
     let server = args.server.as_ref().map(ToString::to_string);
     let is_detached = args.detach;
+    let (url, summary) = (args.server.clone(), args.summary.clone());
     let spec = spec(args);
     if is_detached {
         return detach(&spec, server.as_deref());
     }
     let hint = unquoted(&spec.command);
-    ended(monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run), hint)
+    let report = Report::new(spec.shown_name(), url, summary);
+    let outcome = match monitor_runner::prepare(spec, server.as_deref()) {
+        Ok(launcher) => match report {
+            Some(report) => launcher.at_end(move |outcome, ids| report.write(outcome, ids)).run(),
+            None => launcher.run(),
+        },
+        Err(error) => {
+            if let Some(report) = report {
+                report.write_bare(false, &with_causes(&error), None);
+            }
+            Err(error)
+        }
+    };
+    ended(outcome, hint)
 }
 
 /// The folder of the run that this program is to launch, if it was started for that.

@@ -21,7 +21,7 @@ use crate::export::{self, Format};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportParams {
-    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome) or `otlp`.
+    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp` or `junit` (test results).
     #[serde(default)]
     #[param(value_type = Option<ExportFormat>)]
     format: ExportFormat,
@@ -36,6 +36,7 @@ pub(super) enum ExportFormat {
     Ndjson,
     Perfetto,
     Otlp,
+    Junit,
 }
 
 /// Writes a whole tree in a form in which it can be taken elsewhere.
@@ -45,7 +46,7 @@ pub(super) enum ExportFormat {
     tag = "trees",
     params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
     responses(
-        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"))),
+        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/xml"))),
         NoTree,
         (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
@@ -64,6 +65,7 @@ pub(super) async fn get_export(
         ExportFormat::Ndjson => (Format::Ndjson, "ndjson", "application/x-ndjson"),
         ExportFormat::Perfetto => (Format::Perfetto, "perfetto.json", "application/json"),
         ExportFormat::Otlp => (Format::Otlp, "otlp.json", "application/json"),
+        ExportFormat::Junit => (Format::Junit, "junit.xml", "application/xml"),
     };
     let file = format!("attachment; filename=\"{}.{ending}\"", outline.root.root_id);
     // A few pieces wait for the socket; the one who writes waits then, with no snapshot of the store.

@@ -127,7 +127,7 @@ export async function deleteRoot(root: string): Promise<void> {
   await act("DELETE", rootPath(root));
 }
 
-export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
+export const EXPORTS = ["json", "ndjson", "perfetto", "otlp", "junit"] as const;
 
 /** Where a root can be taken away as a file. */
 export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {
