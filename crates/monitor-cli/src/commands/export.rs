@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use monitor_api::ExportFormat;
+use monitor_api::{Call, Download, ExportFormat};
 
 use crate::client::{Connection, Escaping};
 use crate::exit;
@@ -50,6 +50,25 @@ enum Format {
     Junit,
 }
 
+/// Writes the test cases, and warns if there are none.
+fn junit(args: &Args, call: Call<Download>) -> anyhow::Result<()> {
+    let mut document = Vec::new();
+    args.connection.download(call, &mut document)?;
+    match &args.output {
+        // Control characters are visible ones in this form.
+        None => std::io::stdout().lock().write_all(&document)?,
+        Some(output) => {
+            let shown = visible(&output.display().to_string()).into_owned();
+            let mut file = File::create_new(output).with_context(|| format!("could not create the file {shown}"))?;
+            file.write_all(&document).with_context(|| format!("could not write the file {shown}"))?;
+        }
+    }
+    if !String::from_utf8_lossy(&document).contains("<testcase ") {
+        writeln!(anstream::stderr(), "monitor: this run has no tests; `cargo monitor test` records a run for each program of tests")?;
+    }
+    Ok(())
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let format = match args.format {
         Format::Ndjson => ExportFormat::Ndjson,
@@ -59,8 +78,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Format::Junit => ExportFormat::Junit,
     };
     let call = args.connection.client()?.export(&args.root, format);
+    if matches!(args.format, Format::Junit) {
+        return junit(args, call);
+    }
     let Some(output) = &args.output else {
-        // JSON escapes what steers a terminal, and JUnit's form contains no control characters.
+        // Every form is JSON: whatever names hold, none of it steers a terminal.
         args.connection.download(call, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;
         return Ok(());
     };

@@ -4,7 +4,7 @@
 //! with more backticks than the text has in a row.
 
 use super::{Comparison, Failed, Summary};
-use crate::text::{bytes, duration, elapsed, ended_by, glyph, moment, one_line, visible};
+use crate::text::{bytes, counted, duration, elapsed, ended_by, glyph, moment, one_line, visible};
 
 /// Maximum size of a summary.
 const MAX_BYTES: usize = 60_000;
@@ -33,7 +33,7 @@ pub(crate) fn render(summary: &Summary<'_>, form: Form) -> String {
     let state = form.word(root.state.as_str());
     let mut writer = Writer::new(form);
     writer.heading(&format!("{} {}: {state}{took}", glyph(&root.state), form.name(&root.title)));
-    let number = format!("{} processes", root.counts.total());
+    let number = counted(root.counts.total(), "process");
     let began = root.started_us.map(|time| format!(", started at {}", moment(time))).unwrap_or_default();
     writer.line(&format!("{number}{began}"));
     if let Some(error) = &root.error {
@@ -94,7 +94,7 @@ fn path(writer: &mut Writer, path: &[Failed<'_>]) {
         }
     }
     if let Some(tail) = path.iter().rev().find_map(|failed| failed.error?.tail.as_deref()) {
-        writer.push("\n");
+        writer.blank();
         writer.line("Last output:");
         writer.block(tail);
     }
@@ -194,7 +194,15 @@ impl Writer {
     }
 
     fn subheading(&mut self, text: &str) {
-        self.push(&if self.form == Form::Markdown { format!("\n#### {text}\n\n") } else { format!("\n{text}\n") });
+        self.blank();
+        self.push(&if self.form == Form::Markdown { format!("#### {text}\n\n") } else { format!("{text}\n") });
+    }
+
+    /// An empty line, unless there is one.
+    fn blank(&mut self) {
+        if !self.text.ends_with("\n\n") {
+            self.push("\n");
+        }
     }
 
     /// A paragraph.
@@ -219,14 +227,22 @@ impl Writer {
         self.push(&format!("{fence}text\n{}\n{fence}\n", lines.join("\n")));
     }
 
+    /// An empty line before the end, for which there is always room.
+    fn blank_at_end(&mut self) {
+        self.text.truncate(self.text.trim_end_matches('\n').len());
+        self.text.push_str("\n\n");
+    }
+
     fn finish(mut self, url: Option<&str>) -> String {
         if self.left_out_bytes > 0 {
             let (size, left_out) = (bytes(MAX_BYTES as u64), bytes(self.left_out_bytes as u64));
-            self.text.push_str(&format!("\nA summary has at most {size}. {left_out} were left out.\n"));
+            self.blank_at_end();
+            self.text.push_str(&format!("A summary has at most {size}. {left_out} were left out.\n"));
         }
         if let Some(url) = url {
             let link = if self.form == Form::Markdown { format!("[Open the run](<{url}>)") } else { url.to_owned() };
-            self.text.push_str(&format!("\n{link}\n"));
+            self.blank_at_end();
+            self.text.push_str(&format!("{link}\n"));
         }
         self.text
     }
