@@ -70,7 +70,7 @@ fn a_failed_run_is_compared_with_the_last_good_one() {
     let job = Job::new(Some(Server::start()));
     let good = "monitor run --name compile -- true && monitor run --name test -- true && monitor run --name pack -- true";
     assert_eq!(job.run(&["--name", "build", "--", "sh", "-c", good]).code, Some(0));
-    let bad = "monitor run --name compile -- sleep 0.5 && monitor run --name test -- sh -c 'echo error: no such table >&2; exit 4' || exit 3";
+    let bad = "monitor run --name compile -- true && monitor run --name test -- sh -c 'echo reading rows >&2; echo error: no such table >&2; exit 4' || exit 3";
     assert_eq!(job.run(&["--name", "build", "--", "sh", "-c", bad]).code, Some(3));
     let text = job.text();
     assert_eq!(text.matches("### ").count() - text.matches("#### ").count(), 2, "nested runs write none: {text}");
@@ -78,11 +78,10 @@ fn a_failed_run_is_compared_with_the_last_good_one() {
     for line in [
         "- `build` failed: `error: no such table`, exit code 3",
         "  - `test` failed: `error: no such table`, exit code 4",
-        "```text\nerror: no such table\n```",
-        "#### Slowest steps\n\n- `compile` ",
+        "```text\nreading rows\nerror: no such table\n```",
+        "#### Slowest steps\n\n- `",
         "`build <1>`, which took ",
         "- New failures: `test`",
-        "- Slower: `compile` ",
         "- Not started: `pack`",
     ] {
         assert!(failed.contains(line), "{line}: {failed}");
@@ -241,10 +240,12 @@ fn failures_are_annotations_on_github() {
     let (code, lines) = github(&["run", "--name", "build", "--", "sh", "-c", steps]);
     assert_eq!((code, lines.len()), (Some(3), 10), "{lines:?}");
     assert_eq!(lines[0], "::error title=step 1%3A a%2Cb::error: 50%25 broke");
-    let worker = monitor_tests::command("monitor-test-worker");
+    let worker = command("monitor-test-worker");
     let worker = worker.get_program().to_str().expect("a path");
-    let (code, lines) = github(&["run", "--name", "worker", "--", "sh", "-c", &format!("{worker} fails; exit 3")]);
+    let (code, lines) = github(&["run", "--name", "worker", "--", "sh", "-c", &format!("{worker} panic; exit 3")]);
     assert_eq!((code, lines.len()), (Some(3), 1), "{lines:?}");
+    assert!(lines[0].starts_with("::error file=tests/worker/main.rs,line=") && lines[0].contains(",title=panics::"), "{lines:?}");
+    assert!(lines[0].contains("the end of the tape"), "{lines:?}");
     assert_eq!(github(&["run", "--", "true"]), (Some(0), Vec::new()));
     let (code, lines) = github(&["run", "--summary", "off", "--name", "x", "--", "sh", "-c", "echo error: y >&2; exit 3"]);
     assert_eq!((code, lines), (Some(3), vec!["::error title=x::error: y".to_owned()]));

@@ -38,7 +38,7 @@ fn valid(document: String) -> String {
     document
 }
 
-/// Exports a run; returns the document and what is written to stderr.
+/// Exports a run; returns the document and the text on stderr.
 fn export(server: &Server, root: &Value) -> (String, String) {
     let mut export = command("monitor");
     export.args(["export", root["root_id"].as_str().unwrap(), "--format", "junit", "--server", server.url()]);
@@ -65,7 +65,8 @@ fn hostile_results_are_valid() {
     let server = Server::start();
     let root = "0199a3ce929d0e0e47360199a3ce929d";
     let hostile = "]]><x a='\"&\u{1b}[31m\u{0}\u{b}\u{fffe}\u{9b}\r\n\t根";
-    let about = |kind: &str, id: u64| json!({"type": kind, "root_id": root, "id": format!("{id:016x}"), "time_us": 1_763_600_000_000_000_u64 + id});
+    let about =
+        |kind: &str, id: u64| json!({"type": kind, "root_id": root, "id": format!("{id:016x}"), "time_us": 1_763_600_000_000_000_u64 + id});
     let with = |mut event: Value, more: Value| {
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         event
@@ -75,7 +76,8 @@ fn hostile_results_are_valid() {
         with(about("process-started", id), json!({"parent_id": parent, "kind": "normal", "name": name}))
     };
     let ended = |id: u64, outcome: &str| {
-        let error = (outcome == "failed").then(|| json!({"kind": "error", "type": hostile, "message": hostile, "chain": [hostile], "tail": hostile}));
+        let error = (outcome == "failed")
+            .then(|| json!({"kind": "error", "type": hostile, "message": hostile, "chain": [hostile], "tail": hostile}));
         with(about("process-ended", id), json!({"elapsed_ns": 1_500_000_000_u64, "outcome": outcome, "error": error}))
     };
     let logged = |id: u64, stream: Option<&str>, text: &str| {

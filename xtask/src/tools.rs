@@ -18,8 +18,14 @@ const BROWSER_PACKAGES: &[&str] = &["chromium", "fonts-noto-cjk"];
 /// Servers that the tests start. Their packages have the same names; the one of RabbitMQ depends on Erlang.
 const BROKERS: &[&str] = &["redis-server", "rabbitmq-server"];
 /// Programs that run the examples of the documentation, a mail server, and the checks of units and of test results, with their packages.
-const PROGRAMS: &[(&str, &str)] =
-    &[("curl", "curl"), ("jq", "jq"), ("python3", "python3"), ("aiosmtpd", "python3-aiosmtpd"), ("systemd-analyze", "systemd"), ("xmllint", "libxml2-utils")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("curl", "curl"),
+    ("jq", "jq"),
+    ("python3", "python3"),
+    ("aiosmtpd", "python3-aiosmtpd"),
+    ("systemd-analyze", "systemd"),
+    ("xmllint", "libxml2-utils"),
+];
 
 /// Installs everything, and returns a PATH that begins with the tools.
 pub(crate) fn install() -> Result<OsString> {

@@ -114,9 +114,8 @@ impl<'a> Comparison<'a> {
             .filter(|step| step.own_ns as f64 > step.before_ns as f64 * SLOWER.0 && step.own_ns - step.before_ns >= SLOWER.1)
             .collect();
         slower.sort_by_key(|step| std::cmp::Reverse(step.own_ns - step.before_ns));
-        let is_missing = |step: &Steps<'a>, place: &Option<usize>| {
-            place.is_none() && step.above.is_some_and(|above| found[above].is_some())
-        };
+        let is_missing =
+            |step: &Steps<'a>, place: &Option<usize>| place.is_none() && step.above.is_some_and(|above| found[above].is_some());
         let missing = then.steps.iter().zip(&found).filter(|(step, place)| is_missing(step, place));
         Self {
             root: good.root,

@@ -108,7 +108,7 @@ fn parents(processes: &[Process]) -> Vec<Option<usize>> {
     processes.iter().enumerate().map(parent).collect()
 }
 
-/// Time in which nothing below a process ran, by process: a step that only waits for its children has none.
+/// Returns for each process the time when none of its children ran. It is 0 for a step that only waits for its children.
 fn own_times(processes: &[Process], now_us: u64) -> Vec<u64> {
     let parents = parents(processes);
     let mut covered: HashMap<usize, Vec<(u64, u64)>> = HashMap::new();
@@ -142,4 +142,57 @@ fn own_times(processes: &[Process], now_us: u64) -> Vec<u64> {
 fn elapsed_ns(process: &Process, now_us: u64) -> u64 {
     let running = process.started_us.filter(|_| process.state == State::RUNNING).map(|started| now_us.saturating_sub(started) * 1_000);
     process.elapsed_ns.or(process.fold.as_ref().map(|fold| fold.total_ns)).or(running).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Processes of these depths, starts and durations in µs.
+    fn processes(shape: &[(u32, u64, u64)]) -> Vec<Process> {
+        let process = |(index, (depth, started, took)): (usize, &(u32, u64, u64))| {
+            json!({
+                "id": format!("{:016x}", index + 1), "root_id": "0199a3ce929d0e0e47360199a3ce929d", "name": format!("p{index}"), "kind": "normal",
+                "state": "succeeded", "attempt": 1, "started_us": started, "elapsed_ns": took * 1_000, "attachment": "explicit", "orphan": false,
+                "links": [], "fields": {}, "depth": depth,
+            })
+        };
+        let processes: Vec<_> = shape.iter().enumerate().map(process).collect();
+        serde_json::from_value(json!(processes)).expect("processes")
+    }
+
+    #[test]
+    fn steps_that_take_longer_than_in_the_good_run_are_slower() {
+        let counts = json!({"pending": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0, "lost": 0});
+        let root = json!({"root_id": "0199a3ce929d0e0e47360199a3ce929d", "number": 7, "name": "p0", "title": "p0 <7>", "state": "succeeded", "counts": counts});
+        let root: Root = serde_json::from_value(root).expect("a root");
+        let good = processes(&[(0, 0, 5_000_000), (1, 0, 1_000_000), (1, 2_000_000, 1_000_000), (1, 4_000_000, 50_000)]);
+        let slow = processes(&[(0, 0, 9_000_000), (1, 0, 1_200_000), (1, 2_000_000, 1_300_000), (1, 4_000_000, 140_000)]);
+        let (good, slow) = (Run { root: &root, processes: &good }, Run { root: &root, processes: &slow });
+        let summary = Summary::new(slow, Some(good), None, 10_000_000);
+        let slower = &summary.last_good.as_ref().expect("compared").slower;
+        assert_eq!((slower.count, slower.first[0].name, slower.first[0].before_ns), (1, "p2", 1_000_000_000));
+        assert!(render(&summary, Form::Markdown).contains("- Slower: `p2` 1.3 s instead of 1.0 s\n"));
+        let same = render(&Summary::new(good, Some(good), None, 10_000_000), Form::Markdown);
+        assert!(same.contains("No new failures, slower steps or missing steps."), "{same}");
+    }
+
+    #[test]
+    fn own_time_is_what_children_do_not_cover() {
+        for (shape, expected) in [
+            (&[(0, 1_000, 100)][..], &[100][..]),
+            (&[(0, 1_000, 100), (1, 1_010, 30), (1, 1_050, 20)], &[50, 30, 20]),
+            // In parallel, and one within the other.
+            (&[(0, 1_000, 100), (1, 1_010, 50), (1, 1_020, 10), (1, 1_040, 40)], &[30, 50, 10, 40]),
+            // Longer than its parent, and begun before it.
+            (&[(0, 1_000, 100), (1, 990, 20), (1, 1_090, 100)], &[80, 20, 100]),
+            (&[(0, 1_000, 100), (1, 1_000, 100), (2, 1_000, 40)], &[0, 60, 40]),
+            (&[], &[]),
+        ] {
+            let own: Vec<_> = own_times(&processes(shape), 9_000).iter().map(|ns| ns / 1_000).collect();
+            assert_eq!(own, expected, "{shape:?}");
+        }
+    }
 }

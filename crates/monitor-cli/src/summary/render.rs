@@ -8,7 +8,7 @@ use crate::text::{bytes, counted, duration, elapsed, ended_by, glyph, moment, on
 
 /// Maximum size of a summary.
 const MAX_BYTES: usize = 60_000;
-/// Kept free for the end: the statement of what was left out, and the link.
+/// Reserved for the end of the text: the size of omitted parts, and the link.
 const END_BYTES: usize = 3_000;
 /// Maximum number of characters of a name, and of a reason.
 const LONGEST_NAME: usize = 200;
@@ -52,7 +52,7 @@ pub(crate) fn render(summary: &Summary<'_>, form: Form) -> String {
     writer.finish(summary.url.as_deref())
 }
 
-/// A summary of a run of which no more than its end is known.
+/// Renders a summary of a run that is only known by its end.
 pub(crate) fn bare(name: &str, is_success: bool, outcome: &str, reason: Option<&str>) -> String {
     let form = Form::Markdown;
     let (glyph, state) = if is_success { ("✓", "succeeded") } else { ("✗", "failed") };
@@ -106,9 +106,10 @@ fn compared(writer: &mut Writer, comparison: &Comparison<'_>) {
     writer.subheading("Compared with the last good run");
     writer.line(&format!("{}, which took {}", form.name(&root.title), duration(*elapsed_ns)));
     let names = |names: &[&str]| names.iter().map(|name| form.name(name)).collect::<Vec<_>>();
-    let slow = slower.first.iter().map(|step| {
-        format!("{} {} instead of {}", form.name(step.name), duration(step.own_ns), duration(step.before_ns))
-    });
+    let slow = slower
+        .first
+        .iter()
+        .map(|step| format!("{} {} instead of {}", form.name(step.name), duration(step.own_ns), duration(step.before_ns)));
     let lists = [
         ("New failures", names(&failing.first), failing.count),
         ("Slower", slow.collect(), slower.count),
@@ -217,7 +218,8 @@ impl Writer {
 
     /// Lines of output.
     fn block(&mut self, text: &str) {
-        let lines: Vec<String> = text.lines().map(|line| visible(&line.replace('\t', "    ")).chars().take(LONGEST_REASON).collect()).collect();
+        let lines: Vec<String> =
+            text.lines().map(|line| visible(&line.replace('\t', "    ")).chars().take(LONGEST_REASON).collect()).collect();
         if self.form == Form::Text {
             lines.iter().for_each(|line| self.item(0, line));
             return;
@@ -227,7 +229,7 @@ impl Writer {
         self.push(&format!("{fence}text\n{}\n{fence}\n", lines.join("\n")));
     }
 
-    /// An empty line before the end, for which there is always room.
+    /// Ends the text with an empty line. `END_BYTES` has room for it.
     fn blank_at_end(&mut self) {
         self.text.truncate(self.text.trim_end_matches('\n').len());
         self.text.push_str("\n\n");

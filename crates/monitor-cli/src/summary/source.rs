@@ -32,7 +32,7 @@ impl Fetched {
         }
     }
 
-    /// Reads the newest succeeded run of the same name that started before this one.
+    /// Reads the newest succeeded run of the same name with an earlier start.
     pub(crate) fn last_good(&self, connection: &Connection) -> Result<Option<Self>, Error> {
         let Some(started_us) = self.root.started_us else { return Ok(None) };
         let before = connection.client()?.roots().name(&self.root.name).states([State::SUCCEEDED.as_str()]);

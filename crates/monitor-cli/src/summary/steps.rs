@@ -8,7 +8,7 @@ use super::{Run, elapsed_ns, own_times};
 /// Number of steps that are listed.
 const SLOWEST: usize = 5;
 
-/// A step and its own time, in which nothing below it ran.
+/// A step and its own time: the time when none of its children ran.
 #[derive(Debug, Serialize)]
 pub(crate) struct Step<'a> {
     pub(crate) id: ProcessId,
@@ -25,5 +25,9 @@ pub(super) fn slowest<'a>(run: Run<'a>, now_us: u64) -> Vec<Step<'a>> {
     let mut steps: Vec<(&Process, u64)> = run.processes.iter().zip(own).skip(1).filter(|(_, own)| *own > 0).collect();
     steps.sort_by_key(|(process, own)| (std::cmp::Reverse(*own), process.id));
     let share = |own: u64| if total == 0 { 0.0 } else { own as f64 / total as f64 };
-    steps.into_iter().take(SLOWEST).map(|(process, own_ns)| Step { id: process.id, name: &process.name, own_ns, share: share(own_ns) }).collect()
+    steps
+        .into_iter()
+        .take(SLOWEST)
+        .map(|(process, own_ns)| Step { id: process.id, name: &process.name, own_ns, share: share(own_ns) })
+        .collect()
 }

@@ -16,7 +16,7 @@ use super::Form;
 
 /// Beginning of the name of a program of tests.
 const SUITE: &str = "tests of ";
-/// Maximum size of one output stream of a test case.
+/// Maximum size of an output stream in a test case.
 const MAX_STREAM_BYTES: usize = 64 << 10;
 /// Maximum size of all output in the document.
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
@@ -248,7 +248,7 @@ fn seconds(ns: u64) -> String {
     format!("{}.{:06}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000)
 }
 
-/// The text with control characters, most of which XML forbids, shown as visible ones. Line ends and tabs are kept where there `are_lines`.
+/// Replaces control characters by visible ones, because XML forbids most of them. Line ends and tabs are kept if `are_lines`.
 fn legal(text: &str, are_lines: bool) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -16,14 +16,14 @@ use crate::client::{Connection, read_url};
 use crate::summary::{Fetched, Form, Summary, annotation, annotations, bare, render};
 use crate::text::now_us;
 
-/// Maximum time to wait for the server until it has stored what the run recorded.
+/// Maximum time to wait until the server has stored the records of the run.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two requests.
 const PAUSE: Duration = Duration::from_millis(100);
 /// File that GitHub, Gitea and Forgejo show with a step of a job.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// What is written when the outermost run has ended.
+/// Summary and annotations that are written at the end of the outermost run.
 pub(super) struct Report {
     name: String,
     server: Option<Url>,
@@ -64,7 +64,7 @@ impl Report {
         }
     }
 
-    /// Writes what the server knows of the run; `None` if it can't be read.
+    /// Writes the report with the server's data about the run; returns `None` if the data can't be read.
     fn write_recorded(&self, root: &str, process: &str) -> Option<()> {
         let server = self.server.clone().or_else(|| read_url(monitor_api::DEFAULT_URL).ok())?;
         let connection = Connection::to(server);
@@ -101,15 +101,16 @@ impl Report {
     }
 
     fn annotate(&self, lines: &[String]) {
-        for line in lines.iter().filter(|_| self.has_annotations) {
-            let _ = writeln!(std::io::stderr(), "{line}");
+        if self.has_annotations && !lines.is_empty() {
+            // The last line of the command may have no end, and GitHub reads an annotation only at the beginning of a line.
+            let _ = writeln!(std::io::stderr(), "\n{}", lines.join("\n"));
         }
     }
 }
 
 fn append(file: &Path, text: &str) -> std::io::Result<()> {
     // In one write, because other steps may append to the same file.
-    OpenOptions::new().append(true).create(true).open(file)?.write_all(format!("{text}\n").as_bytes())
+    OpenOptions::new().append(true).create(true).open(file)?.write_all(format!("{}\n\n", text.trim_end()).as_bytes())
 }
 
 /// A variable that is set and not empty.
