@@ -2865,7 +2865,7 @@ export interface components {
          * @description The form of an export.
          * @enum {string}
          */
-        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp";
+        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp" | "junit";
         /** @description A process without a parent. */
         Finding: {
             /** @description Likely fix. */
@@ -12753,7 +12753,7 @@ export interface operations {
     get_export: {
         parameters: {
             query?: {
-                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome) or `otlp`. */
+                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp` or `junit` (test results). */
                 format?: components["schemas"]["ExportFormat"];
             };
             header?: never;
@@ -12776,6 +12776,7 @@ export interface operations {
                 content: {
                     "application/json": Record<string, never>;
                     "application/x-ndjson": string;
+                    "application/xml": string;
                 };
             };
             /** @description A parameter can't be read */
