@@ -5,6 +5,7 @@ mod by_hand;
 mod choice;
 mod deep;
 mod ends;
+mod junit;
 mod passed;
 mod programs;
 mod projects;

@@ -17,9 +17,15 @@ const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 const BROWSER_PACKAGES: &[&str] = &["chromium", "fonts-noto-cjk"];
 /// Servers that the tests start. Their packages have the same names; the one of RabbitMQ depends on Erlang.
 const BROKERS: &[&str] = &["redis-server", "rabbitmq-server"];
-/// Programs that run the examples of the documentation, a mail server, and the check of units, with their packages.
-const PROGRAMS: &[(&str, &str)] =
-    &[("curl", "curl"), ("jq", "jq"), ("python3", "python3"), ("aiosmtpd", "python3-aiosmtpd"), ("systemd-analyze", "systemd")];
+/// Programs that run the examples of the documentation, a mail server, and the checks of units and of test results, with their packages.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("curl", "curl"),
+    ("jq", "jq"),
+    ("python3", "python3"),
+    ("aiosmtpd", "python3-aiosmtpd"),
+    ("systemd-analyze", "systemd"),
+    ("xmllint", "libxml2-utils"),
+];
 
 /// Installs everything, and returns a PATH that begins with the tools.
 pub(crate) fn install() -> Result<OsString> {
@@ -31,7 +37,7 @@ pub(crate) fn install() -> Result<OsString> {
     let is_installed = |broker: &&str| find(broker).is_some() || Path::new("/usr/sbin").join(broker).is_file();
     ensure_packages(BROKERS, "the tests of queues need Redis and RabbitMQ", || BROKERS.iter().all(is_installed))?;
     let packages: Vec<&str> = PROGRAMS.iter().map(|(_, package)| *package).collect();
-    let reason = "the examples of the documentation and the tests of mails need programs";
+    let reason = "the examples of the documentation, the tests of mails and those of test results need programs";
     ensure_packages(&packages, reason, || PROGRAMS.iter().all(|(program, _)| find(program).is_some()))?;
     let tools = cargo_tools()?;
     let path = env::split_paths(&env::var_os("PATH").unwrap_or_default()).collect::<Vec<_>>();

@@ -32,6 +32,8 @@ pub enum ExportFormat {
     Otlp,
     /// One HTML file that opens anywhere. It takes the parameters `compare`, `redact` and `bytes`.
     Html,
+    /// Test results as JUnit's XML.
+    Junit,
 }
 
 impl ExportFormat {
@@ -43,6 +45,7 @@ impl ExportFormat {
             Self::Perfetto => "perfetto",
             Self::Otlp => "otlp",
             Self::Html => "html",
+            Self::Junit => "junit",
         }
     }
 }

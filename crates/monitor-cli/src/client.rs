@@ -105,6 +105,11 @@ impl Connection {
         Ok(self.asking.get_or_init(|| Box::new(Asking::new(url, token))))
     }
 
+    /// A server, with the token of `MONITOR_TOKEN` or that of a server on this machine.
+    pub(crate) fn to(server: Url) -> Self {
+        Self { server, token: None, token_file: None, json: false, asking: OnceCell::new() }
+    }
+
     /// One of two servers, and its token. `MONITOR_TOKEN` is shown to neither, for nobody can tell whose it is.
     ///
     /// # Errors

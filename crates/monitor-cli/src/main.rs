@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod exit;
 mod settings;
+mod summary;
 mod text;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -15,6 +16,7 @@ Examples:
   monitor run -- make -j8         a command as a process, with no line of it changed
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
+  monitor show 2106               why it failed, and what took longest
   monitor logs 2106 -f            what its processes say, while they say it
   monitor top                     all of it in the terminal, while it happens
   monitor events --types 'task-*' what happens, while it happens
@@ -40,6 +42,7 @@ enum Command {
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
+    Show(commands::show::Args),
     Logs(commands::logs::Args),
     Top(commands::top::Args),
     Events(Box<commands::events::Args>),
@@ -116,6 +119,7 @@ fn main() -> std::process::ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
+        Command::Show(args) => commands::show::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Top(args) => return commands::top::run(&args),
         Command::Events(args) => commands::events::run(&args),

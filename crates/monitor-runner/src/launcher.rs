@@ -1,13 +1,15 @@
 //! Gets a command ready, and all that it needs to be watched.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use monitor_runs::tree::DETACHED;
-use monitor_runs::{Claim, Identity, Outcome, OutputLog, ProcessIds, RunError, Spec, now_us};
+use monitor_runs::{Claim, Identity, Outcome, OutputLog, RunError, Spec, now_us};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open, set_child_subreaper, setsid};
 
@@ -28,6 +30,21 @@ use crate::terminal::{Outer, Shown};
 use crate::why::Stream;
 use crate::work::{Work, bid_farewell};
 
+/// Called with the outcome of the run.
+pub(crate) struct AtEnd(Box<dyn FnOnce(&Outcome)>);
+
+impl AtEnd {
+    pub(crate) fn call(self, outcome: &Outcome) {
+        (self.0)(outcome);
+    }
+}
+
+impl fmt::Debug for AtEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtEnd")
+    }
+}
+
 /// A command that is ready to be run.
 #[derive(Debug)]
 pub struct Launcher {
@@ -45,6 +62,7 @@ pub struct Launcher {
     claim: Option<Claim>,
     /// The output of a detached run.
     log: Option<Arc<OutputLog>>,
+    at_end: Option<AtEnd>,
 }
 
 /// Gets everything ready that needs a program with one thread: the helper is forked, signals are taken, and recording is on
@@ -68,6 +86,11 @@ pub fn launch(folder: &Path) -> Result<Outcome, RunError> {
     let _ = setsid();
     let (spec, claim) = Claim::take(folder)?;
     ready(spec, None, Some(claim))?.run()
+}
+
+/// Waits at most `patience` until the server has stored what this program recorded. Returns false if it has not.
+pub fn flush(patience: Duration) -> bool {
+    monitor_client::flush(patience).is_ok()
 }
 
 fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launcher, RunError> {
@@ -110,18 +133,25 @@ fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launc
         }
         Some(helper) => {
             let line = Line::new(line);
-            Ok(Launcher { spec, signals, line, pumps, outer, shown, limits, injection, helper, env, secrets, claim, log })
+            Ok(Launcher { spec, signals, line, pumps, outer, shown, limits, injection, helper, env, secrets, claim, log, at_end: None })
         }
     }
 }
 
 impl Launcher {
+    /// Calls `act` when the run has ended and its end is recorded, before the launcher leaves the unsent records to another process:
+    /// [`flush`] can wait for the server at that point.
+    #[must_use]
+    pub fn at_end(self, act: impl FnOnce(&Outcome) + 'static) -> Self {
+        Self { at_end: Some(AtEnd(Box::new(act))), ..self }
+    }
+
     /// Runs the command to its end, as often as it is to be tried.
     ///
     /// # Errors
     /// When the output can't be copied, or written to a file.
     pub fn run(self) -> Result<Outcome, RunError> {
-        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, secrets, mut claim, log } = self;
+        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, secrets, mut claim, log, at_end } = self;
         let record = Arc::new(Record::begin(&spec, limits.words(&spec), secrets));
         if let Some(claim) = &mut claim {
             claim.began(record.ids(), Identity::of(helper), limits.group());
@@ -189,8 +219,8 @@ impl Launcher {
             has_terminal,
             told: None,
             give_up_at: None,
+            at_end,
         };
-        let process = record.ids().map(|(root_id, process_id)| ProcessIds { root_id, process_id });
-        Ok(Outcome { process, ..work.run(&tails) })
+        Ok(work.run(&tails))
     }
 }

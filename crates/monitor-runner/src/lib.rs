@@ -36,4 +36,4 @@ mod terminal;
 mod why;
 mod work;
 
-pub use launcher::{Launcher, launch, prepare};
+pub use launcher::{Launcher, flush, launch, prepare};

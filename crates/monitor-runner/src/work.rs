@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_client::launcher::Retry;
-use monitor_runs::{Claim, Identity, Outcome, Spec, Verdict, Waiting, end_tree, kill_tree, now_us};
+use monitor_runs::{Claim, Identity, Outcome, ProcessIds, Spec, Verdict, Waiting, end_tree, kill_tree, now_us};
 
 use crate::environment;
 use crate::failure::{is_told_by_output, not_started};
 use crate::hooks;
 use crate::inject::{Heard, Injection};
+use crate::launcher::AtEnd;
 use crate::limits::Limits;
 use crate::messages::{Ask, Env, Line, Part, Tell, Whom};
 use crate::pump::Pumping;
@@ -75,6 +76,7 @@ pub(crate) struct Work<'a> {
     pub(crate) told: Option<Outcome>,
     /// Whoever reads the output of a command that was to be ended is not waited for any longer.
     pub(crate) give_up_at: Option<Instant>,
+    pub(crate) at_end: Option<AtEnd>,
 }
 
 /// An attempt that is to end.
@@ -93,7 +95,7 @@ impl Work<'_> {
             files.extend(streams.into_iter().filter_map(|(stream, file)| Some((stream, FileTail::of(file)?))));
         }
         let mut attempt = 1;
-        let (outcome, is_over) = loop {
+        let (mut outcome, is_over) = loop {
             // Without it the command runs as well.
             let following = self.injection.and_then(|injection| injection.follow(&self.record.secrets).ok());
             let started_us = now_us();
@@ -156,6 +158,10 @@ impl Work<'_> {
             self.pumping.drain(..).for_each(Pumping::stop);
         }
         self.record.close_file(is_over);
+        outcome.process = self.record.ids().map(|(root_id, process_id)| ProcessIds { root_id, process_id });
+        if let Some(act) = self.at_end.take() {
+            act.call(&outcome);
+        }
         bid_farewell(&mut self.line, !is_over);
         outcome
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use monitor_api::ExportFormat;
+use monitor_api::{Call, Download, ExportFormat};
 
 use super::report::{self, Contents};
 use crate::client::{Connection, Escaping};
@@ -20,6 +20,7 @@ Examples:
   monitor export 2106 --format html -o run.html           one file that opens in any browser, without a server
   monitor export 2106 --format html --compare 2105 -o both.html
   monitor export 2106 --format otlp -o spans.json         for OpenTelemetry's collectors
+  monitor export 2106 --format junit -o tests.xml         test cases, for Jenkins, GitLab and GitHub
   monitor export 2106 | grep '\"type\":\"log\"'";
 
 /// Writes a whole tree to a file, with its workers and logs
@@ -55,6 +56,27 @@ enum Format {
     Otlp,
     /// One HTML file: the page of the run, which opens anywhere and asks no server
     Html,
+    /// Tests of `cargo monitor test` as JUnit's XML
+    Junit,
+}
+
+/// Writes the test cases, and warns if there are none.
+fn junit(args: &Args, call: Call<Download>) -> anyhow::Result<()> {
+    let mut document = Vec::new();
+    args.connection.download(call, &mut document)?;
+    match &args.output {
+        // Control characters are visible ones in this form.
+        None => std::io::stdout().lock().write_all(&document)?,
+        Some(output) => {
+            let shown = visible(&output.display().to_string()).into_owned();
+            let mut file = File::create_new(output).with_context(|| format!("could not create the file {shown}"))?;
+            file.write_all(&document).with_context(|| format!("could not write the file {shown}"))?;
+        }
+    }
+    if !String::from_utf8_lossy(&document).contains("<testcase ") {
+        writeln!(anstream::stderr(), "monitor: this run has no tests; `cargo monitor test` records a run for each program of tests")?;
+    }
+    Ok(())
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
@@ -69,9 +91,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         Format::Perfetto => ExportFormat::Perfetto,
         Format::Otlp => ExportFormat::Otlp,
         Format::Html => ExportFormat::Html,
+        Format::Junit => ExportFormat::Junit,
     };
     let call = args.connection.client()?.export(&args.root, format);
     let call = report::with(call, args.compare.as_deref(), &args.contents);
+    if matches!(args.format, Format::Junit) {
+        return junit(args, call);
+    }
     let Some(output) = &args.output else {
         // Every form is JSON: whatever names hold, none of it steers a terminal.
         args.connection.download(call, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;

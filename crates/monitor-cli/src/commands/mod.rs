@@ -44,6 +44,7 @@ pub(crate) mod runs;
 pub(crate) mod salvage;
 pub(crate) mod server;
 pub(crate) mod shell;
+pub(crate) mod show;
 pub(crate) mod spool;
 pub(crate) mod status;
 mod stop_signals;

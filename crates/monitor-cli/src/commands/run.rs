@@ -1,5 +1,6 @@
 //! `monitor run`
 
+mod conclusion;
 mod values;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use monitor_http::with_causes;
 use monitor_runs::{Inject, LAUNCH, Link, OnDeath, Outcome, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
+use self::conclusion::Conclusion;
 pub(crate) use self::values::bytes;
 use self::values::{link, pair, secret, verdict};
 use super::report::{Contents, Wanted};
@@ -156,6 +158,9 @@ pub(crate) struct Args {
     report: Option<PathBuf>,
     #[command(flatten)]
     contents: Contents,
+    /// Append a summary in Markdown to FILE; `off` writes none [default: the file of `GITHUB_STEP_SUMMARY`, unless this run is part of another]
+    #[arg(long, value_name = "FILE", conflicts_with = "detach")]
+    summary: Option<OsString>,
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
@@ -185,31 +190,43 @@ pub(crate) fn run(args: Args) -> ExitCode {
     keep_warnings();
     let (server, report, contents) = (args.server.clone(), args.report.clone(), args.contents.clone());
     let is_detached = args.detach;
+    let summary = args.summary.clone();
     let spec = spec(args);
     if is_detached {
         return detach(&spec, server.as_ref().map(Url::as_str));
     }
     let hint = unquoted(&spec.command);
-    let Some(wanted) = report else {
-        let launcher = monitor_runner::prepare(spec, server.as_ref().map(Url::as_str), None);
-        return ended(&launcher.and_then(monitor_runner::Launcher::run), hint).into();
-    };
-    let wanted = match Wanted::begin(wanted, contents, server) {
+    let conclusion = Conclusion::new(spec.shown_name(), server.clone(), summary);
+    let wanted = match report.map(|file| Wanted::begin(file, contents, server.clone())).transpose() {
         Ok(wanted) => wanted,
         Err(error) => {
             say(&format!("{error:#}"));
             return ExitCode::from(125);
         }
     };
-    let outcome =
-        monitor_runner::prepare(spec, wanted.server().as_deref(), wanted.spool().as_deref()).and_then(monitor_runner::Launcher::run);
+    let configured = server.map(|server| server.to_string());
+    let server = wanted.as_ref().and_then(Wanted::server).or(configured);
+    let spool = wanted.as_ref().and_then(Wanted::spool);
+    let outcome = match monitor_runner::prepare(spec, server.as_deref(), spool.as_deref()) {
+        Ok(launcher) => match conclusion {
+            Some(conclusion) => launcher.at_end(move |outcome| conclusion.write(outcome)).run(),
+            None => launcher.run(),
+        },
+        Err(error) => {
+            if let Some(conclusion) = conclusion {
+                conclusion.write_bare(false, &with_causes(&error), None);
+            }
+            Err(error)
+        }
+    };
     let code = ended(&outcome, hint);
-    match outcome {
-        Ok(Outcome { process, .. }) => {
+    match (wanted, outcome) {
+        (Some(wanted), Ok(Outcome { process, .. })) => {
             let error = wanted.write(process.as_ref().map(|ids| ids.root_id.as_str()), code);
             say(&format!("the report was not written: {error}"));
         }
-        Err(_) => wanted.give_up(),
+        (Some(wanted), Err(_)) => wanted.give_up(),
+        (None, _) => {}
     }
     code.into()
 }

@@ -2,6 +2,7 @@
 //!
 //! Written piece by piece: besides the order of its processes, nothing of a tree is in memory as a whole.
 
+mod junit;
 mod otlp;
 mod perfetto;
 
@@ -26,6 +27,8 @@ pub(crate) enum Format {
     Perfetto,
     /// OTLP's JSON.
     Otlp,
+    /// Test results as JUnit's XML.
+    Junit,
 }
 
 /// Takes what is written; false if nobody wants more.
@@ -51,6 +54,7 @@ pub(crate) fn write(store: &dyn Queries, outline: &Outline, format: Format, writ
         Format::Ndjson => &mut Ndjson::default(),
         Format::Perfetto => &mut perfetto::Perfetto::default(),
         Format::Otlp => &mut otlp::Otlp::default(),
+        Format::Junit => &mut junit::Junit::default(),
     };
     let root = RootKey::Id(outline.root.root_id);
     let mut known = HashSet::<WorkerId>::new();

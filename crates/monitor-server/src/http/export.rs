@@ -22,7 +22,7 @@ use crate::report::{self, DEFAULT_BYTES, Options, ReportError};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ExportParams {
-    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp` or `html`.
+    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp`, `junit` (test results) or `html`.
     #[serde(default)]
     #[param(value_type = Option<ExportFormat>)]
     format: ExportFormat,
@@ -45,6 +45,7 @@ pub(super) enum ExportFormat {
     Ndjson,
     Perfetto,
     Otlp,
+    Junit,
     Html,
 }
 
@@ -65,7 +66,7 @@ impl ExportParams {
     tag = "trees",
     params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
     responses(
-        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "text/html"))),
+        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/xml"), (String = "text/html"))),
         NoTree,
         (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
@@ -91,6 +92,7 @@ pub(super) async fn get_export(
         ExportFormat::Perfetto => (Format::Perfetto, "perfetto.json", "application/json"),
         ExportFormat::Otlp => (Format::Otlp, "otlp.json", "application/json"),
         ExportFormat::Html => unreachable!("it is written above"),
+        ExportFormat::Junit => (Format::Junit, "junit.xml", "application/xml"),
     };
     let file = format!("attachment; filename=\"{}.{ending}\"", outline.root.root_id);
     // A few pieces wait for the socket; the one who writes waits then, with no snapshot of the store.

@@ -127,10 +127,11 @@ export async function deleteRoot(root: string): Promise<void> {
   await act("DELETE", rootPath(root));
 }
 
-export const EXPORTS = ["html", "json", "ndjson", "perfetto", "otlp"] as const;
+export const EXPORTS = ["html", "json", "ndjson", "perfetto", "otlp", "junit"] as const;
 
 /** The name of a file with an export. */
 export function exportName(of: string | number, format: (typeof EXPORTS)[number]): string {
+  if (format === "junit") return `${of}.junit.xml`;
   return format === "perfetto" || format === "otlp" ? `${of}.${format}.json` : `${of}.${format}`;
 }
 

@@ -113,6 +113,7 @@ export const en = {
   "tasks.export.ndjson": "JSON lines (can be imported)",
   "tasks.export.perfetto": "Perfetto",
   "tasks.export.otlp": "OpenTelemetry",
+  "tasks.export.junit": "JUnit (test results)",
   "tasks.delete": "Delete",
   "tasks.delete.ask": "{count, plural, one {Delete this run and all its processes?} other {Delete these # runs and all their processes?}}",
   "tasks.delete.why": "This cannot be undone.",

@@ -114,6 +114,7 @@ export const zh: Messages = {
   "tasks.export.ndjson": "JSON 行（可导入）",
   "tasks.export.perfetto": "Perfetto 格式",
   "tasks.export.otlp": "OpenTelemetry 格式",
+  "tasks.export.junit": "JUnit 格式（测试结果）",
   "tasks.delete": "删除",
   "tasks.delete.ask": "删除这 {count} 个运行及其所有过程？",
   "tasks.delete.why": "此操作无法撤销。",
