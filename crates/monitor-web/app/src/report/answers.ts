@@ -8,7 +8,7 @@ import { linesOf, unpacked } from "./unpack.ts";
 /** As many lines as the server lists where no limit is given. */
 const LIMIT = 50;
 
-/** Answers requests of the HTTP API; what isn't in the file is not found. */
+/** Answers requests of the HTTP API, with 404 for everything that isn't in the file. */
 export function answers(file: File, textOf: (block: string) => string): (request: Request) => Promise<Response> {
   const read = once((block) => all<LogLine>(linesOf(textOf(block))));
   const head = once((block) => headOf(textOf(block)));
@@ -23,7 +23,7 @@ export function answers(file: File, textOf: (block: string) => string): (request
 
   async function roots(query: URLSearchParams): Promise<RootPage> {
     const found: Root[] = [];
-    // Whoever put two runs into one file wants to compare them, whatever their names.
+    // The runs of a file are there to be compared, so their names are ignored.
     for (const place of file.runs.keys()) found.push((await head(`tree-${place}`)).root);
     const [state, before] = [query.get("state"), query.get("started_before")];
     const passes = (root: Root) => (state === null || state.split(",").includes(root.state)) && (before === null || (root.started_us ?? Infinity) < Number(before));
@@ -59,7 +59,7 @@ function json(body: object, status = 200): Response {
   return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
 }
 
-/** Keeps what was read of each block. */
+/** Reads each block once. */
 function once<Content>(read: (block: string) => Promise<Content>): (block: string) => Promise<Content> {
   const known = new Map<string, Promise<Content>>();
   return (block) => {
@@ -80,7 +80,7 @@ async function whole<Value>(base64: string): Promise<Value> {
   return JSON.parse(await new Blob(pieces).text()) as Value;
 }
 
-/** What a tree in columns begins with. */
+/** The first part of a tree in columns. */
 async function headOf(base64: string): Promise<Head> {
   const columns = new ColumnReader();
   for await (const piece of unpacked(base64)) {

@@ -1,6 +1,6 @@
-/** The file that this page stands in: what it says of itself, and its blocks of compressed data. */
+/** The file that contains this page: its description, and its blocks of compressed data. */
 
-/** What the block `report` says. */
+/** Content of the block `report`. */
 export interface File {
   /** The version of the product that wrote the file. */
   version: string;

@@ -1,4 +1,4 @@
-/** Where a browser keeps nothing for files, what the page would keep lasts as long as the page. Imported before all that keeps something. */
+/** Replaces browser storage that is refused to files by memory. Imported before all modules that use storage. */
 export {};
 
 function works(name: "localStorage" | "sessionStorage"): boolean {

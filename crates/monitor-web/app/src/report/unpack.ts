@@ -1,6 +1,6 @@
 /** Unpacks blocks of the file: gzip in base64. Pure but for its pauses. */
 
-/** So many characters are unpacked at once; a multiple of four. */
+/** Number of characters that are unpacked at once, a multiple of four. */
 const SLICE = 1 << 18;
 /** How long the page may be kept from answering. */
 const BUSY_MS = 12;
@@ -20,7 +20,7 @@ export async function* unpacked(base64: string): AsyncGenerator<Uint8Array> {
   }
 }
 
-/** What gives way to the page once enough time has passed. */
+/** Returns a pause, which takes time only if the page was kept busy. */
 function turns(): () => Promise<void> {
   let begun = performance.now();
   return async () => {

@@ -1,4 +1,4 @@
-/** Takes the place of what needs a server: what acts on a run, and what compares it with all others. */
+/** Replaces components that need a server: actions on a run, and comparisons with other runs. */
 
 function absent(): null {
   return null;

@@ -1,4 +1,4 @@
-/** Takes the place of `clock.ts`: what ran when the file was written is shown as it was then. */
+/** Replaces `clock.ts`: the time of day is the time at which the file was written. */
 import { file } from "../file.ts";
 
 export function timeOfDay(): number {
