@@ -19,7 +19,9 @@ pub struct Request {
     pub path: Vec<String>,
     /// Parameters of the query.
     pub query: Vec<(&'static str, String)>,
-    /// JSON body of a POST request. `None` for GET.
+    /// True if the request is a POST, else it is a GET.
+    pub is_change: bool,
+    /// JSON body of a POST, if the route has one.
     pub body: Option<Value>,
     /// Name and version of the MCP client, in printable ASCII. Empty if it did not send them.
     pub client: String,
@@ -43,9 +45,9 @@ impl Request {
         Self { path: path.iter().map(|part| (*part).to_owned()).collect(), ..Self::default() }
     }
 
-    /// Returns a POST request.
+    /// Returns a POST request. With `null`, it has no body.
     pub(crate) fn post(path: &[&str], body: Value) -> Self {
-        Self { body: Some(body), ..Self::get(path) }
+        Self { is_change: true, body: Some(body).filter(|body| !body.is_null()), ..Self::get(path) }
     }
 
     /// Adds a parameter to the query.
