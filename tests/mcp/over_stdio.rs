@@ -147,7 +147,7 @@ fn tools_that_change_something_exist_only_if_that_is_allowed() {
     for done in ["pause (pause a batch task) by monitor-mcp/", "resume (resume a batch task) by monitor-mcp/", "(hand-written/7)"] {
         assert!(audit.contains(done), "{done}: {audit}");
     }
-    // Nobody runs it, no such run, alert or task: the API's own words.
+    // No agent, run, alert or task of this name: the tool returns the error of the API.
     for (tool, arguments) in [
         ("run_batch_task", json!({"task": "nightly"})),
         ("cancel_run", json!({"run": "77"})),
@@ -179,7 +179,7 @@ fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);
-    // What is no JSON has no id to answer to.
+    // A line that is not JSON gets no answer, because it has no id.
     client.line("{\"jsonrpc\": \"2.0\", \"id\": 1, ");
     client.line(&"x".repeat(3 << 20));
     client.line("[1, 2]");

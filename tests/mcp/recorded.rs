@@ -1,4 +1,4 @@
-//! Recorded text is data: it is in fields of its own, and answers are bounded whatever it is.
+//! Recorded text is in fields of its own, and the length of answers is bounded.
 
 use monitor_tests::Server;
 use serde_json::{Value, json};

@@ -66,7 +66,7 @@ impl Answer {
         self
     }
 
-    /// Adds a sentence that says how to get more.
+    /// Adds a sentence on how to get more.
     pub(crate) fn more(mut self, how: impl Into<String>) -> Self {
         self.more.push(how.into());
         self
@@ -130,7 +130,7 @@ impl Answer {
         }
     }
 
-    /// Writes the answer with so many rows of each list.
+    /// Writes the answer with `kept` rows of each list.
     fn written(&self, kept: &[usize], limit: usize) -> String {
         let mut text = "{\n".to_owned();
         let mut more = Vec::new();
@@ -175,7 +175,7 @@ fn cut(value: &mut Value, longest: usize) {
         Value::String(text) => {
             let count = text.chars().count();
             if count > longest {
-                // Errors say why at their start and at their end.
+                // Errors often contain their cause at the start or at the end.
                 let (head, tail) = (longest / 2, longest / 2);
                 let start: String = text.chars().take(head).collect();
                 let end: String = text.chars().skip(count - tail).collect();

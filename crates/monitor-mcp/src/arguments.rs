@@ -1,4 +1,4 @@
-//! Arguments of a tool: declared once, for the schema that clients read and for the check of what they send.
+//! Arguments of a tool. One declaration is the source of the published schema and of the check of each call.
 
 use rmcp::model::{ErrorData, JsonObject};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Text,
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A number from 1 to this one.
+    /// A number from 1 to this maximum.
     Count(u64),
 }
 

@@ -76,7 +76,7 @@ impl Request {
         url[url::Position::BeforePath..].to_owned()
     }
 
-    /// Returns the `User-Agent` of the request, by which the audit log names the MCP client.
+    /// Returns the `User-Agent` of the request. The audit log contains it, so that it names the MCP client.
     pub fn user_agent(&self) -> String {
         let own = concat!("monitor-mcp/", env!("CARGO_PKG_VERSION"));
         if self.client.is_empty() { own.to_owned() } else { format!("{own} ({})", self.client) }

@@ -1,4 +1,4 @@
-//! The protocol's side: which tools and resources there are, and what a call answers.
+//! Requests of the protocol: lists of tools and resources, calls of tools, and reading of resources.
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation, ListResourceTemplatesResult,
@@ -13,7 +13,7 @@ use crate::ask::{Ask, Failure, client_name};
 use crate::catalog::{Declared, TOOLS};
 use crate::tools::{self, Caller};
 
-/// Which tools exist.
+/// Selection of the tools that exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allow {
     /// Tools that change nothing.

@@ -1,11 +1,11 @@
-//! Two trees side by side, by the rule of the page (`crates/monitor-web/app/src/model/compare.ts`): siblings of one name are paired in the
-//! order in which they began.
+//! Comparison of two trees, by the rule of the page (`crates/monitor-web/app/src/model/compare.ts`). Siblings of one name are paired in
+//! the order of their start.
 
 use std::collections::HashMap;
 
 use monitor_wire::{Kind, Process, ProcessId, State};
 
-/// What became of a process between the two runs.
+/// Kind of difference of a process between two runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
     /// It fails, and did not fail before.
@@ -42,10 +42,10 @@ pub(crate) struct Difference<'a> {
 /// A smaller ratio, or a smaller difference, is within the usual variation.
 const RATIO: f64 = 1.25;
 const LEAST_NS: u64 = 1_000_000;
-/// Smallest part of the duration of the run that counts as a difference: one in so many.
+/// A difference smaller than 1/`PART` of the duration of the run is ignored.
 const PART: u64 = 200;
 
-/// Returns what differs, failures first. Processes below one that is new or gone are left out.
+/// Returns the differences, failures first. Processes below one that is new or gone are left out.
 pub(crate) fn differences<'a>(before: &'a [Process], after: &'a [Process]) -> Vec<Difference<'a>> {
     let (left, right) = (Tree::new(before), Tree::new(after));
     let whole = [left.top, right.top].into_iter().flatten().filter_map(took).max().unwrap_or(0);
@@ -84,7 +84,7 @@ pub(crate) fn differences<'a>(before: &'a [Process], after: &'a [Process]) -> Ve
     found
 }
 
-/// How long a process took, in nanoseconds. For a fold, all of its calls together.
+/// Returns the duration of a process, in nanoseconds. For a fold: the sum of all calls.
 pub(crate) fn took(process: &Process) -> Option<u64> {
     let ended = || Some(process.ended_us?.checked_sub(process.started_us?)?.saturating_mul(1_000));
     process.fold.as_ref().map(|fold| fold.total_ns).or(process.elapsed_ns).or_else(ended)

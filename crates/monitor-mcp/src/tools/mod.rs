@@ -1,4 +1,4 @@
-//! What the tools query, and what of it they answer.
+//! Implementation of the tools: requests to the API, and answers.
 
 mod lists;
 mod operate;
@@ -18,10 +18,10 @@ use crate::recorded::{RECORDED, clean_text};
 
 pub(crate) use runs::newest_runs;
 
-/// Rows of a list, unless the caller says how many.
+/// Default number of rows of a list.
 const ROWS: u64 = 20;
 
-/// Who calls a tool.
+/// Caller of a tool.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller<A> {
     pub(crate) ask: A,

@@ -9,9 +9,9 @@ use crate::arguments::Arguments;
 use crate::ask::{Ask, Failure, Request};
 use crate::recorded::{clean_text, marked, picked};
 
-/// Processes in an outline, unless the caller says how many.
+/// Default number of processes in an outline.
 const OUTLINE: u64 = 50;
-/// Lines of a log, unless the caller says how many.
+/// Default number of log lines.
 const LINES: u64 = 50;
 /// Failed processes among which the failing path is looked for, the last that ended.
 const MOST_FAILED: usize = 1_000;
