@@ -79,8 +79,7 @@ fn pages_of_other_sites_and_other_names_of_the_host_are_refused() {
 #[test]
 fn a_change_wants_the_scope_operate_and_is_recorded_with_the_client() {
     let server = start("operate", &[]);
-    let (status, _) =
-        server.order("POST", "/batch-tasks", &crate::nightly());
+    let (status, _) = server.order("POST", "/batch-tasks", &crate::nightly());
     assert!(status < 300, "{status}");
     let (read, operate) = (token(&server, "read"), token(&server, "operate"));
     let pause = json!({"task": "nightly"});

@@ -68,7 +68,7 @@ fn names_states_and_fields_that_say_something_are_in_their_fields() {
         ("list_runs", json!({})),
         ("get_run", json!({"run": "1"})),
         ("get_process", json!({"run": "1", "process": "0000000000000901"})),
-        ("search", json!({"q": "SYSTEM"})),
+        ("search", json!({"q": "SYSTEM", "days": 3_000})),
         ("list_workers", json!({})),
         ("statistics", json!({})),
     ] {

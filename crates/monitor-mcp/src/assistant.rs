@@ -97,7 +97,8 @@ impl<A: Ask> ServerHandler for Assistant<A> {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         let runs = tools::newest_runs(&self.caller(&context)).await.map_err(|failure| refused(&failure))?;
-        let resource = |(number, title): (u64, String)| Resource::new(format!("{RUN}{number}"), title).with_mime_type("application/json");
+        // A list of resources has no field for recorded text, so it names runs by their number.
+        let resource = |number| Resource::new(format!("{RUN}{number}"), format!("run {number}")).with_mime_type("application/json");
         Ok(ListResourcesResult::with_all_items(runs.into_iter().map(resource).collect()))
     }
 

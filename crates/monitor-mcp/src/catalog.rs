@@ -72,11 +72,13 @@ pub(crate) const TOOLS: &[Declared] = &[
     read(
         "search",
         "Search runs and processes",
-        "Finds runs and processes whose name, batch mark or error contains a text. A run is also found by its number or id.",
+        "Finds runs and processes whose name, batch mark or error contains a text. A run is also found by its number or id. Processes are \
+         searched in one run, or among those that started in the last days.",
         &[
             required("q", Text, "The text, in any case."),
             optional("state", Text, STATES),
             optional("run", Text, "Only processes of this run: its number or id."),
+            optional("days", Count(10_000), "Maximum age of the processes in days (default 7). Not with `run`."),
             LIMIT,
         ],
     ),

@@ -1,5 +1,6 @@
 //! Runs, processes and logs.
 
+use monitor_text::now_us;
 use monitor_wire::{Process, ProcessesPage, Root, RootsPage};
 use serde_json::{Value, json};
 
@@ -7,12 +8,14 @@ use super::{Answered, Caller, ROWS, rows};
 use crate::answer::Answer;
 use crate::arguments::Arguments;
 use crate::ask::{Ask, Failure, Request};
-use crate::recorded::{clean_text, marked, picked};
+use crate::recorded::{marked, picked};
 
 /// Default number of processes in an outline.
 const OUTLINE: u64 = 50;
 /// Default number of log lines.
 const LINES: u64 = 50;
+/// Default age of processes that a search finds, in days.
+const DAYS: u64 = 7;
 /// Failed processes among which the failing path is looked for, the last that ended.
 const MOST_FAILED: usize = 1_000;
 
@@ -67,7 +70,15 @@ pub(super) async fn search<A: Ask>(arguments: &Arguments, by: &Caller<A>) -> Ans
     let (within, limit) = (arguments.text("run"), arguments.count("limit").unwrap_or(ROWS));
     let asked = |list| Request::get(&[list]).with_texts(arguments, &["q", "state"]).with("limit", limit);
     let runs = if within.is_none() { by.ask(asked("roots")).await? } else { Value::Null };
-    let processes = by.ask(asked("processes").with_some("root", within)).await?;
+    let processes = match within {
+        Some(run) => asked("processes").with("root", run),
+        // The API searches all processes of a run, or those of a period.
+        None => {
+            let age_us = arguments.count("days").unwrap_or(DAYS).saturating_mul(86_400_000_000);
+            asked("processes").with("started_after", now_us().saturating_sub(age_us))
+        }
+    };
+    let processes = by.ask(processes).await?;
     let found = |process: &Value| {
         let mut keys = PROCESS.to_vec();
         keys.push("root_id");
@@ -112,11 +123,10 @@ pub(super) fn lines(page: &Value, is_newest_first: bool, names_process: bool) ->
     lines
 }
 
-/// Returns number and title of the newest runs.
-pub(crate) async fn newest_runs<A: Ask>(by: &Caller<A>) -> Result<Vec<(u64, String)>, Failure> {
+/// Returns the numbers of the newest runs.
+pub(crate) async fn newest_runs<A: Ask>(by: &Caller<A>) -> Result<Vec<u64>, Failure> {
     let page: RootsPage = by.read(Request::get(&["roots"]).with("limit", ROWS)).await?;
-    // A title of a resource is a field of its own in the protocol, with the name that the program gave.
-    Ok(page.roots.into_iter().map(|root| (root.number, clean_text(&root.title))).collect())
+    Ok(page.roots.into_iter().map(|root| root.number).collect())
 }
 
 /// Returns the failing path, as far as its processes are among the last that failed. Empty unless the run failed or is lost.
