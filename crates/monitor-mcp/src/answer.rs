@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Default length of an answer, in characters.
 pub(crate) const DEFAULT_CHARACTERS: usize = 8_000;
 /// Least and greatest length that a caller can set.
-pub(crate) const LEAST_CHARACTERS: usize = 1_000;
+pub(crate) const LEAST_CHARACTERS: usize = 2_000;
 /// See [`LEAST_CHARACTERS`].
 pub(crate) const MOST_CHARACTERS: usize = 100_000;
 
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_json_and_within_its_length() {
-        for limit in [LEAST_CHARACTERS, 2_000, DEFAULT_CHARACTERS, MOST_CHARACTERS] {
+        for limit in [LEAST_CHARACTERS, 3_000, DEFAULT_CHARACTERS, MOST_CHARACTERS] {
             let text = answer().text(limit);
             assert!(text.chars().count() <= limit, "{limit}: {}", text.chars().count());
             let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{limit}: {error}: {text}"));

@@ -29,7 +29,7 @@ pub struct Assistant<A> {
     allow: Allow,
     /// Address of the page, without a slash at its end.
     page: String,
-    /// Name of the HTTP client, if the connection has one.
+    /// Name of the HTTP client. `None` for a connection with a session, whose client has introduced itself.
     agent: Option<String>,
 }
 
@@ -46,10 +46,10 @@ impl<A: Ask> Assistant<A> {
         Self { ask, allow, page: page.trim_end_matches('/').to_owned(), agent: None }
     }
 
-    /// Sets the name of the HTTP client, which is in the audit log if the MCP client has no name.
+    /// Sets the name of the HTTP client, which is in the audit log if a request does not name its MCP client. For requests without a session.
     #[must_use]
-    pub fn agent(mut self, name: Option<&str>) -> Self {
-        self.agent = name.map(client_name);
+    pub fn agent(mut self, name: &str) -> Self {
+        self.agent = Some(client_name(name));
         self
     }
 
@@ -58,7 +58,9 @@ impl<A: Ask> Assistant<A> {
     }
 
     fn caller(&self, context: &RequestContext<RoleServer>) -> Caller<A> {
-        let info = context.client_info().filter(|info| !info.name.is_empty());
+        // Without a session, `client_info` of the context would be a placeholder of the library.
+        let info = if self.agent.is_some() { context.meta.client_info() } else { context.client_info() };
+        let info = info.filter(|info| !info.name.is_empty());
         let name = info.map(|info| client_name(&format!("{}/{}", info.name, info.version)));
         Caller { ask: self.ask.clone(), page: self.page.clone(), client: name.or_else(|| self.agent.clone()).unwrap_or_default() }
     }

@@ -59,7 +59,7 @@ pub(super) async fn answer(State(app): State<App>, Extension(Api(api)): Extensio
     for name in OF_REQUEST {
         headers.remove(name);
     }
-    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let page = page(&app, &request);
     let caller = InProcess { api, headers, authority: request.uri().authority().map(ToString::to_string), peer: access::peer(&request) };
     let assistant = Assistant::new(caller, allow, &page).agent(agent);
