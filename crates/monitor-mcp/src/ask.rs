@@ -52,7 +52,7 @@ impl Request {
 
     /// Adds a parameter to the query.
     #[must_use]
-    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.query.push((name, value.to_string()));
         self
     }
@@ -61,7 +61,7 @@ impl Request {
     #[must_use]
     pub(crate) fn with_some(self, name: &'static str, value: Option<impl ToString>) -> Self {
         match value {
-            Some(value) => self.with(name, value),
+            Some(value) => self.with(name, &value),
             None => self,
         }
     }

@@ -61,12 +61,11 @@ pub(crate) fn differences<'a>(before: &'a [Process], after: &'a [Process]) -> Ve
             partners.entry(key(child)).or_default().push(*child);
         }
         for child in right.below(after.id) {
-            match partners.get_mut(&key(child)).and_then(Vec::pop) {
-                Some(partner) => pairs.push((partner, child)),
-                None => {
-                    let change = if is_bad(child) { Change::Failing } else { Change::New };
-                    found.push(Difference { change, before: None, after: Some(child) });
-                }
+            if let Some(partner) = partners.get_mut(&key(child)).and_then(Vec::pop) {
+                pairs.push((partner, child));
+            } else {
+                let change = if is_bad(child) { Change::Failing } else { Change::New };
+                found.push(Difference { change, before: None, after: Some(child) });
             }
         }
         found.extend(partners.into_values().flatten().map(|gone| Difference { change: Change::Gone, before: Some(gone), after: None }));

@@ -11,7 +11,7 @@ use crate::recorded::{marked, picked};
 pub(super) async fn statistics<A: Ask>(arguments: &Arguments, by: &Caller<A>) -> Answered {
     let is_errors = arguments.text("what") == Some("errors");
     let request = if is_errors {
-        Request::get(&["stats", "errors"]).with_texts(arguments, &["name"]).with("limit", arguments.count("limit").unwrap_or(ROWS))
+        Request::get(&["stats", "errors"]).with_texts(arguments, &["name"]).with("limit", &arguments.count("limit").unwrap_or(ROWS))
     } else {
         Request::get(&["stats"]).with_texts(arguments, &["name", "q", "sort"]).paged(arguments, ROWS)
     };

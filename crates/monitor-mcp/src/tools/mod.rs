@@ -100,7 +100,7 @@ fn rows(page: &Value, list: &str, row: impl Fn(&Value) -> Value) -> Vec<Value> {
 impl Request {
     /// Adds the parameters of a page of a list.
     fn paged(self, arguments: &Arguments, rows: u64) -> Self {
-        self.with("limit", arguments.count("limit").unwrap_or(rows)).with_some("cursor", arguments.text("cursor"))
+        self.with("limit", &arguments.count("limit").unwrap_or(rows)).with_some("cursor", arguments.text("cursor"))
     }
 
     /// Adds parameters that are called as the arguments are.

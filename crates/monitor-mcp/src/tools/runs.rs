@@ -68,15 +68,14 @@ pub(super) async fn process<A: Ask>(arguments: &Arguments, by: &Caller<A>) -> An
 
 pub(super) async fn search<A: Ask>(arguments: &Arguments, by: &Caller<A>) -> Answered {
     let (within, limit) = (arguments.text("run"), arguments.count("limit").unwrap_or(ROWS));
-    let asked = |list| Request::get(&[list]).with_texts(arguments, &["q", "state"]).with("limit", limit);
+    let asked = |list| Request::get(&[list]).with_texts(arguments, &["q", "state"]).with("limit", &limit);
     let runs = if within.is_none() { by.ask(asked("roots")).await? } else { Value::Null };
-    let processes = match within {
-        Some(run) => asked("processes").with("root", run),
-        // The API searches all processes of a run, or those of a period.
-        None => {
-            let age_us = arguments.count("days").unwrap_or(DAYS).saturating_mul(86_400_000_000);
-            asked("processes").with("started_after", now_us().saturating_sub(age_us))
-        }
+    let processes = if let Some(run) = within {
+        asked("processes").with("root", run)
+    } else {
+        // Without a run, the API searches only the processes of a period.
+        let age_us = arguments.count("days").unwrap_or(DAYS).saturating_mul(86_400_000_000);
+        asked("processes").with("started_after", &now_us().saturating_sub(age_us))
     };
     let processes = by.ask(processes).await?;
     let found = |process: &Value| {
@@ -125,7 +124,7 @@ pub(super) fn lines(page: &Value, is_newest_first: bool, names_process: bool) ->
 
 /// Returns the numbers of the newest runs.
 pub(crate) async fn newest_runs<A: Ask>(by: &Caller<A>) -> Result<Vec<u64>, Failure> {
-    let page: RootsPage = by.read(Request::get(&["roots"]).with("limit", ROWS)).await?;
+    let page: RootsPage = by.read(Request::get(&["roots"]).with("limit", &ROWS)).await?;
     Ok(page.roots.into_iter().map(|root| root.number).collect())
 }
 
@@ -134,9 +133,9 @@ pub(super) async fn failing_path<A: Ask>(run: &str, root: &Root, by: &Caller<A>)
     if root.counts.failed + root.counts.lost == 0 {
         return Ok(Vec::new());
     }
-    let own: ProcessesPage = by.read(Request::get(&["roots", run, "tree"]).with("limit", 1)).await?;
+    let own: ProcessesPage = by.read(Request::get(&["roots", run, "tree"]).with("limit", &1)).await?;
     let Some(own) = own.processes.first().filter(|own| own.depth == Some(0)) else { return Ok(Vec::new()) };
-    let failed = Request::get(&["processes"]).with("root", run).with("state", "failed,lost").with("limit", MOST_FAILED);
+    let failed = Request::get(&["processes"]).with("root", run).with("state", "failed,lost").with("limit", &MOST_FAILED);
     let failed: ProcessesPage = by.read(failed).await?;
     let parents = failed.processes.iter().map(|process| (process.parent_id.filter(|_| !process.orphan), process));
     Ok(monitor_state::failing_path(own, parents).into_iter().cloned().collect())

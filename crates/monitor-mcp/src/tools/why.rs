@@ -47,7 +47,7 @@ const MORE: &str = "get_process shows all of a process by its id, get_logs more 
 /// Adds the last lines of a process, or those of the run if it has none.
 async fn tail<A: Ask>(run: &str, process: &Process, answer: Answer, by: &Caller<A>) -> Answered {
     let id = process.id.to_string();
-    let newest = |process| Request::get(&log_path(run, process)).with("order", "newest").with("limit", TAIL);
+    let newest = |process| Request::get(&log_path(run, process)).with("order", "newest").with("limit", &TAIL);
     let page = by.ask(newest(Some(&id))).await?;
     if page["logs"].as_array().is_some_and(|lines| !lines.is_empty()) {
         return Ok(answer.value("log_of", id).last_rows("log_tail", lines(&page, true, false)));
@@ -75,7 +75,7 @@ pub(super) async fn compare_runs<A: Ask>(arguments: &Arguments, by: &Caller<A>) 
 
 /// Returns the newest run of the same name that succeeded and began before.
 async fn last_good<A: Ask>(root: &Root, by: &Caller<A>) -> Result<Option<Root>, Failure> {
-    let request = Request::get(&["roots"]).with("name", &root.name).with("state", "succeeded").with("limit", 1);
+    let request = Request::get(&["roots"]).with("name", &root.name).with("state", "succeeded").with("limit", &1);
     let page: RootsPage = by.read(request.with_some("started_before", root.started_us)).await?;
     Ok(page.roots.into_iter().next())
 }
@@ -91,7 +91,7 @@ async fn compared<A: Ask>(answer: Answer, earlier: &Root, later: &Root, by: &Cal
 }
 
 async fn tree<A: Ask>(root: &Root, by: &Caller<A>) -> Result<TreePage, Failure> {
-    by.read(Request::get(&["roots", &root.root_id.to_string(), "tree"]).with("limit", MOST_COMPARED)).await
+    by.read(Request::get(&["roots", &root.root_id.to_string(), "tree"]).with("limit", &MOST_COMPARED)).await
 }
 
 fn row(difference: &Difference<'_>) -> Value {
