@@ -75,6 +75,7 @@ const WALLS: &[(&str, &[&str])] = &[
             "monitor-otlp",
             "monitor-tasks",
             "monitor-alerts",
+            "monitor-mcp",
             "monitor-notify",
             "monitor-store",
             "monitor-store-sqlite",
@@ -103,9 +104,11 @@ const WALLS: &[(&str, &[&str])] = &[
     ),
     ("monitor-notify", &["monitor-http", "monitor-wire", "http", "lettre", "reqwest"]),
     ("monitor-salvage", &["rusqlite"]),
+    ("monitor-mcp", &["monitor-state", "monitor-text", "monitor-wire", "*"]),
     (
         "monitor-cli",
         &[
+            "monitor-mcp",
             "monitor-http",
             "monitor-duration",
             "monitor-wire",

@@ -86,6 +86,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// Names the program that asks, in the header `User-Agent`. Characters that a header can't contain are left out.
+    pub fn user_agent(self, program: &str) -> Self {
+        let program: String = program.chars().filter(|c| (' '..='~').contains(c)).collect();
+        self.header("user-agent", &program)
+    }
+
     /// Sends this header along.
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.header = Some((name, value.to_owned()));

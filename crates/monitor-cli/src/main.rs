@@ -81,6 +81,7 @@ enum Command {
     User(commands::user::Args),
     Open(commands::open::Args),
     Doctor(commands::doctor::Args),
+    Mcp(commands::mcp::Args),
     Audit(commands::audit::Args),
     Clock(commands::clock::Args),
     Shell(commands::shell::Args),
@@ -158,6 +159,7 @@ fn main() -> std::process::ExitCode {
         Command::User(args) => commands::user::run(args),
         Command::Open(args) => commands::open::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Mcp(args) => commands::mcp::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Clock(args) => commands::clock::run(&args),
         Command::Shell(args) => match commands::shell::run(args, Cli::command()) {

@@ -24,6 +24,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;
+pub(crate) mod mcp;
 pub(crate) mod migrate;
 pub(crate) mod notify;
 pub(crate) mod open;

@@ -55,7 +55,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
+    // The library of `/mcp` logs each request at INFO.
+    let default = std::env::var_os("RUST_LOG").is_none_or(|given| given.is_empty()).then_some("info,rmcp=warn");
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into());
+    let filter = default.map_or_else(|| filter.from_env(), |default| Ok(filter.parse_lossy(default))).context("RUST_LOG can't be read")?;
     // A log that nobody reads any more is no reason to end.
     tracing_subscriber::fmt()
         .with_env_filter(filter)

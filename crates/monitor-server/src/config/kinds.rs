@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use monitor_store::retention::{self, Rule};
 use url::Url;
 
-use super::{Loopback, StartAgent};
+use super::{Loopback, Mcp, StartAgent};
 use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::oidc::{self, RolesOfGroups};
@@ -174,6 +174,22 @@ pub(super) const LOOPBACK: Kind<Loopback> = Kind {
 
 pub(super) const COMMANDS: Kind<AllowedCommands> =
     Kind { placeholder: "METHODS", form: Form::Text, read: AllowedCommands::read, show: ToString::to_string };
+
+pub(super) const MCP: Kind<Mcp> = Kind {
+    placeholder: "TOOLS",
+    form: Form::Text,
+    read: |text| match text {
+        "off" => Ok(Mcp::Off),
+        "read" => Ok(Mcp::Read),
+        "operate" => Ok(Mcp::Operate),
+        _ => Err("expected off, read or operate".to_owned()),
+    },
+    show: |tools| match tools {
+        Mcp::Off => "off".to_owned(),
+        Mcp::Read => "read".to_owned(),
+        Mcp::Operate => "operate".to_owned(),
+    },
+};
 
 pub(super) const AGENT: Kind<StartAgent> = Kind {
     placeholder: "WHEN",

@@ -19,8 +19,8 @@ use crate::forward::{OtlpFilter, OtlpHeaders};
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, LOOPBACK, NETWORKS,
-    ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, AGENT, BYTES, CLAIM, CLIENT, COMMANDS, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, ISSUER, LOOPBACK, MCP,
+    NETWORKS, ORIGIN, RECEIVER, ROLES, RULES, SCOPES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::oidc::RolesOfGroups;
 
@@ -99,6 +99,9 @@ settings! {
     /// Which commands are passed on to programs: `all`; `read`, those that only tell something; `read,cancel,pause`, these methods too;
     /// `off`, none
     commands: AllowedCommands = AllowedCommands::All, COMMANDS;
+    /// Tools for coding assistants at `/mcp`: `read`, those that change nothing; `operate`, also those that run, pause, cancel, acknowledge
+    /// and retry, for callers with the scope `operate`; `off`, none
+    mcp: Mcp = Mcp::Read, MCP;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many processes are kept of one root; what is said of more is counted with the tree as dropped
@@ -217,6 +220,17 @@ pub enum Loopback {
     Open,
     /// Whoever has a token or a login.
     Token,
+}
+
+/// Which tools for coding assistants exist at `/mcp`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mcp {
+    /// None.
+    Off,
+    /// Those that change nothing.
+    Read,
+    /// All.
+    Operate,
 }
 
 /// Says whether a server starts an agent of its own machine.

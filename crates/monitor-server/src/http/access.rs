@@ -124,6 +124,7 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
             request.extensions_mut().insert(principal.clone());
             let Some(words) = rule.audit else { return next.run(request).await };
             let action = if words.is_empty() { format!("{method} {path}") } else { format!("{method} {path} ({words})") };
+            let action = assistant(request.headers()).map_or(action.clone(), |client| format!("{action} by {client}"));
             // What has begun to change something is done and recorded, though nobody waits for the answer any more.
             let tasks = app.changing.clone();
             let changed = tasks.spawn(async move {
@@ -137,6 +138,12 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
             changed.await.unwrap_or_else(|error| ApiError::Failed(error).into_response())
         }
     }
+}
+
+/// The MCP client that has sent a request, as its `User-Agent` states. Any program can claim to be one: it shows next to who has logged in.
+fn assistant(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
+    agent.starts_with("monitor-mcp/").then(|| cut(agent, MOST_WORDS))
 }
 
 enum Admitted {

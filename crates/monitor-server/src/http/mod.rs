@@ -22,6 +22,7 @@ mod health;
 mod heartbeats;
 mod login;
 mod logs;
+mod mcp;
 mod me;
 mod metrics;
 mod names;
@@ -438,6 +439,9 @@ fn pages(routes: Routes) -> Routes {
         .hidden(PUBLIC, POST, "/ping/{key}", ping::ping)
         .hidden(PUBLIC, GET, "/ping/{key}/{what}", ping::ping)
         .hidden(PUBLIC, POST, "/ping/{key}/{what}", ping::ping)
+        // What a tool asks or changes is a request of its own, with the caller's rights.
+        .hidden(READ, GET, mcp::PATH, mcp::answer)
+        .hidden(READ, POST, mcp::PATH, mcp::answer)
         .hidden(PAGE, GET, "/", page::get_home)
         .hidden(PAGE, GET, "/tasks", page::get_index)
         .hidden(PAGE, GET, "/tasks/", page::get_index)
@@ -449,12 +453,14 @@ pub(crate) fn router(app: App) -> Router {
     let (routes, rules, description) = routes().into_parts();
     let described = Arc::new(openapi::whole(&description, &rules));
     let gate = access::Gate { app: app.clone(), rules: Arc::new(rules) };
-    routes
+    let all = routes
         .layer(axum::Extension(described))
         .fallback(no_path)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(gate, access::check))
-        .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::check));
+    all.clone()
+        .layer(axum::Extension(mcp::Api::new(all, &app)))
         .layer(middleware::map_response(compress::fuse))
         .layer(compress::layer())
         .layer(middleware::from_fn(compress::choose))

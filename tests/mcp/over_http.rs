@@ -1,0 +1,135 @@
+//! `/mcp` of the server: streamable HTTP with the tokens, scopes and checks of the API.
+
+use std::ffi::OsString;
+
+use monitor_tests::{Server, command};
+use reqwest::blocking::{Client, Response};
+use serde_json::{Value, json};
+
+use crate::recorded;
+
+/// A token of this scope.
+pub(crate) fn token(server: &Server, scope: &str) -> String {
+    let made = command("monitor").args(["token", "create", scope, "--scope", scope, "--data"]).arg(server.data()).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    String::from_utf8(made.stdout).unwrap().split_whitespace().last().expect("a token").to_owned()
+}
+
+/// Posts a request with these headers.
+fn post(server: &Server, headers: &[(&str, &str)], body: String) -> Response {
+    let client = Client::builder().no_proxy().build().unwrap();
+    let request = client.post(format!("{}/mcp", server.url())).header("accept", "application/json, text/event-stream");
+    let request = request.header("content-type", "application/json").header("user-agent", "test-client/3");
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(body).send().unwrap()
+}
+
+fn rpc(method: &str, params: &Value) -> String {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+}
+
+fn call(server: &Server, token: Option<&str>, tool: &str, arguments: &Value) -> (u16, Value) {
+    let bearer = token.map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", &**bearer)).collect();
+    let response = post(server, &headers, rpc("tools/call", &json!({"name": tool, "arguments": arguments})));
+    (response.status().as_u16(), response.json().unwrap_or_default())
+}
+
+/// The JSON that a tool answered, and whether it failed.
+fn told(answer: &Value) -> (bool, Value) {
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    (answer["result"]["isError"] == true, serde_json::from_str(text).unwrap())
+}
+
+fn start(setting: &str, more: &[(&'static str, &str)]) -> Server {
+    let more = more.iter().map(|(name, value)| (*name, OsString::from(value)));
+    Server::start_with([("MONITOR_MCP", OsString::from(setting))].into_iter().chain(more).collect())
+}
+
+#[test]
+fn who_may_read_may_ask_and_nobody_else() {
+    let server = start("read", &[("MONITOR_LOOPBACK", "token")]);
+    let batch = "5b0c000000000000000000000000a001";
+    let (read, ingest) = (token(&server, "read"), token(&server, "ingest"));
+    let initialize = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+    for (bearer, expected) in [(None, 401), (Some("wrong"), 401), (Some(&*ingest), 403), (Some(&*read), 200)] {
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", &**bearer)).collect();
+        let response = post(&server, &headers, rpc("initialize", &initialize));
+        assert_eq!(response.status().as_u16(), expected, "{bearer:?}");
+    }
+    let (status, answer) = call(&server, Some(&read), "list_runs", &json!({}));
+    assert_eq!((status, told(&answer)), (200, (false, told(&answer).1)), "{batch}: {answer}");
+    let (_, tools) =
+        (0, post(&server, &[("authorization", &format!("Bearer {read}"))], rpc("tools/list", &json!({}))).json::<Value>().unwrap());
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 13, "{tools}");
+    let (_, answer) = call(&server, Some(&read), "cancel_run", &json!({"run": "1"}));
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+}
+
+#[test]
+fn pages_of_other_sites_and_other_names_of_the_host_are_refused() {
+    let server = start("operate", &[]);
+    let list = || rpc("tools/list", &json!({}));
+    assert_eq!(post(&server, &[], list()).status(), 200);
+    assert_eq!(post(&server, &[("origin", "https://evil.example")], list()).status(), 403);
+    assert_eq!(post(&server, &[("host", "evil.example")], list()).status(), 421);
+    assert_eq!(post(&server, &[("origin", server.url())], list()).status(), 200);
+}
+
+#[test]
+fn a_change_wants_the_scope_operate_and_is_recorded_with_the_client() {
+    let server = start("operate", &[]);
+    let (status, _) = server.order("POST", "/batch-tasks", &crate::nightly());
+    assert!(status < 300, "{status}");
+    let (read, operate) = (token(&server, "read"), token(&server, "operate"));
+    let pause = json!({"task": "nightly"});
+    for (token, status) in [(None, 401), (Some(&*read), 403)] {
+        let (_, answer) = call(&server, token, "pause_batch_task", &pause);
+        assert_eq!(told(&answer).1["error"]["status"], status, "{answer}");
+    }
+    assert_eq!(server.get("/batch-tasks/nightly")["paused_by"], Value::Null);
+    let (_, answer) = call(&server, Some(&operate), "pause_batch_task", &pause);
+    assert!(!told(&answer).0, "{answer}");
+    assert_eq!(server.get("/batch-tasks/nightly")["paused_by"], "person");
+    let (_, audit) = server.ask("GET", "/api/v1/audit");
+    let audit: Value = serde_json::from_str(&audit).unwrap();
+    let entry = audit.to_string();
+    assert!(
+        entry.contains("POST /api/v1/batch-tasks/nightly/pause (pause a batch task) by monitor-mcp/") && entry.contains("(test-client/3)"),
+        "{entry}"
+    );
+}
+
+#[test]
+fn why_failed_over_http_is_what_it_is_over_stdio() {
+    let server = start("read", &[]);
+    recorded(&server);
+    let (_, answer) = call(&server, None, "why_failed", &json!({"run": "2"}));
+    let over_http = told(&answer).1;
+    let mut client = crate::client::Client::start(&server, &[]);
+    assert_eq!(client.call("why_failed", json!({"run": "2"})), over_http);
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let server = start("read", &[]);
+    for (body, expected) in [("{", 400..=415), ("[1]", 400..=422)] {
+        let status = post(&server, &[], body.to_owned()).status().as_u16();
+        assert!(expected.contains(&status), "{body}: {status}");
+    }
+    assert_eq!(post(&server, &[], format!("{{\"a\":\"{}\"}}", "x".repeat(2 << 20))).status(), 413);
+    let (status, answer) = call(&server, None, "get_run", &json!({"run": 7}));
+    assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32602)), "{answer}");
+    let answer: Value = post(&server, &[], rpc("no/such", &json!({}))).json().unwrap();
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    let client = Client::builder().no_proxy().build().unwrap();
+    assert_eq!(client.get(format!("{}/mcp", server.url())).send().unwrap().status(), 405);
+}
+
+#[test]
+fn a_server_that_is_told_so_has_no_tools() {
+    let server = start("off", &[]);
+    assert_eq!(post(&server, &[], rpc("tools/list", &json!({}))).status(), 404);
+    let client = Client::builder().no_proxy().build().unwrap();
+    assert_eq!(client.get(format!("{}/mcp", server.url())).send().unwrap().status(), 404);
+}
