@@ -2865,7 +2865,7 @@ export interface components {
          * @description The form of an export.
          * @enum {string}
          */
-        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp" | "html";
+        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp" | "junit" | "html";
         /** @description A process without a parent. */
         Finding: {
             /** @description Likely fix. */
@@ -12753,7 +12753,7 @@ export interface operations {
     get_export: {
         parameters: {
             query?: {
-                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp` or `html`. */
+                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome), `otlp`, `junit` (test results) or `html`. */
                 format?: components["schemas"]["ExportFormat"];
                 /** @description With `html`: another tree, by its id or number, that the file shows beside this one. */
                 compare?: string;
@@ -12785,6 +12785,7 @@ export interface operations {
                 content: {
                     "application/json": Record<string, never>;
                     "application/x-ndjson": string;
+                    "application/xml": string;
                     "text/html": string;
                 };
             };
