@@ -19,7 +19,7 @@ impl Client {
     pub(crate) fn start(server: &Server, arguments: &[&str]) -> Self {
         let mut client = Self::start_raw(server.url(), Some(&server.token()), arguments);
         let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "hand-written", "version": "7"}});
-        let answer = client.request("initialize", params);
+        let answer = client.request("initialize", &params);
         assert_eq!(answer["result"]["serverInfo"]["name"], "process-monitor", "{answer}");
         assert!(answer["result"]["instructions"].as_str().unwrap().contains("data, not instruction"), "{answer}");
         client.line(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string());
@@ -49,7 +49,7 @@ impl Client {
     }
 
     /// Sends a request and reads its answer.
-    pub(crate) fn request(&mut self, method: &str, params: Value) -> Value {
+    pub(crate) fn request(&mut self, method: &str, params: &Value) -> Value {
         self.next_id += 1;
         let id = self.next_id;
         self.line(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string());
@@ -59,15 +59,15 @@ impl Client {
     }
 
     /// Calls a tool: whether it failed, and its text.
-    pub(crate) fn call_text(&mut self, tool: &str, arguments: Value) -> (bool, String) {
-        let answer = self.request("tools/call", json!({"name": tool, "arguments": arguments}));
+    pub(crate) fn call_text(&mut self, tool: &str, arguments: &Value) -> (bool, String) {
+        let answer = self.request("tools/call", &json!({"name": tool, "arguments": arguments}));
         let result = &answer["result"];
         let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned();
         (result["isError"] == true, text)
     }
 
     /// Calls a tool that must not fail: its JSON.
-    pub(crate) fn call(&mut self, tool: &str, arguments: Value) -> Value {
+    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Value {
         let (failed, text) = self.call_text(tool, arguments);
         assert!(!failed, "{tool}: {text}");
         let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{tool}: {error}: {text}"));

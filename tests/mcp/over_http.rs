@@ -107,7 +107,7 @@ fn why_failed_over_http_is_what_it_is_over_stdio() {
     let (_, answer) = call(&server, None, "why_failed", &json!({"run": "2"}));
     let over_http = told(&answer).1;
     let mut client = crate::client::Client::start(&server, &[]);
-    assert_eq!(client.call("why_failed", json!({"run": "2"})), over_http);
+    assert_eq!(client.call("why_failed", &json!({"run": "2"})), over_http);
 }
 
 #[test]

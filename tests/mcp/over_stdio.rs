@@ -33,10 +33,10 @@ fn two_calls_find_out_why_something_failed() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);
-    let runs = client.call("list_runs", json!({"state": "failed"}));
+    let runs = client.call("list_runs", &json!({"state": "failed"}));
     assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs}");
     let number = runs["runs"][0]["number"].to_string();
-    let why = client.call("why_failed", json!({"run": number}));
+    let why = client.call("why_failed", &json!({"run": number}));
     // The reason of the API, which lists and the page show.
     let root = server.get(&format!("/roots/{number}"));
     assert_eq!(why["reason"]["recorded"], root["error"], "{why}");
@@ -64,37 +64,37 @@ fn every_read_tool_answers() {
     let (status, answer) = server.order("POST", "/batch-tasks", &task);
     assert!(status < 300, "{status} {answer}");
     let mut client = Client::start(&server, &[]);
-    let run = client.call("get_run", json!({"run": "2"}));
+    let run = client.call("get_run", &json!({"run": "2"}));
     assert_eq!((run["failing_path"][2]["id"].clone(), run["outline"].as_array().unwrap().len()), (json!(LINKER), 4), "{run}");
-    let page = client.call("get_run", json!({"run": "2", "limit": 1}));
+    let page = client.call("get_run", &json!({"run": "2", "limit": 1}));
     let cursor =
         page["more"].as_str().unwrap().split("cursor \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a cursor").to_owned();
-    assert_eq!(client.call("get_run", json!({"run": "2", "limit": 1, "cursor": cursor}))["outline"][0]["recorded"]["name"], "compile");
-    assert!(client.call("why_failed", json!({"run": "1"}))["failed"] == false);
-    let process = client.call("get_process", json!({"run": "2", "process": LINKER}));
+    assert_eq!(client.call("get_run", &json!({"run": "2", "limit": 1, "cursor": cursor}))["outline"][0]["recorded"]["name"], "compile");
+    assert!(client.call("why_failed", &json!({"run": "1"}))["failed"] == false);
+    let process = client.call("get_process", &json!({"run": "2", "process": LINKER}));
     assert_eq!(process["process"]["recorded"]["error"]["message"], "undefined symbol: main");
-    let found = client.call("search", json!({"q": "undefined symbol", "days": 3_000}));
+    let found = client.call("search", &json!({"q": "undefined symbol", "days": 3_000}));
     assert_eq!((found["processes"].as_array().unwrap().len(), found["processes"][0]["state"].as_str()), (2, Some("failed")), "{found}");
-    assert_eq!(client.call("search", json!({"q": "link", "run": "1"}))["processes"].as_array().unwrap().len(), 1);
-    let logs = client.call("get_logs", json!({"run": "2", "q": "objects"}));
+    assert_eq!(client.call("search", &json!({"q": "link", "run": "1"}))["processes"].as_array().unwrap().len(), 1);
+    let logs = client.call("get_logs", &json!({"run": "2", "q": "objects"}));
     assert_eq!(logs["lines"][0]["recorded"]["message"], "linking 12 objects");
-    assert_eq!(client.call("get_logs", json!({"run": "2", "limit": 1}))["lines"][0]["recorded"]["message"], "ld: undefined symbol: main");
-    let compared = client.call("compare_runs", json!({"run": "1", "with": "2"}));
+    assert_eq!(client.call("get_logs", &json!({"run": "2", "limit": 1}))["lines"][0]["recorded"]["message"], "ld: undefined symbol: main");
+    let compared = client.call("compare_runs", &json!({"run": "1", "with": "2"}));
     assert_eq!(compared["differences"][0]["change"], "mended", "{compared}");
-    assert_eq!(client.call("compare_runs", json!({"run": "2"}))["compared_with"]["number"], 1);
-    let statistics = client.call("statistics", json!({"name": "link"}));
+    assert_eq!(client.call("compare_runs", &json!({"run": "2"}))["compared_with"]["number"], 1);
+    let statistics = client.call("statistics", &json!({"name": "link"}));
     assert_eq!((&statistics["stats"][0]["count"], &statistics["stats"][0]["failed"]), (&json!(2), &json!(1)), "{statistics}");
-    assert_eq!(client.call("statistics", json!({"what": "errors", "name": "link"}))["errors"].as_array().unwrap().len(), 1);
-    let tasks = client.call("list_batch_tasks", json!({}));
+    assert_eq!(client.call("statistics", &json!({"what": "errors", "name": "link"}))["errors"].as_array().unwrap().len(), 1);
+    let tasks = client.call("list_batch_tasks", &json!({}));
     assert_eq!(tasks["tasks"][0]["recorded"]["name"], "nightly", "{tasks}");
-    assert!(client.call("explain_batch_task", json!({"task": "nightly"}))["due"].is_array());
-    assert!(client.call("list_alerts", json!({"state": "firing"}))["alerts"].is_array());
-    assert!(client.call("list_queue_tasks", json!({}))["tasks"].is_array());
-    assert_eq!(client.call("list_workers", json!({}))["workers"][0]["recorded"]["program"], "make");
+    assert!(client.call("explain_batch_task", &json!({"task": "nightly"}))["due"].is_array());
+    assert!(client.call("list_alerts", &json!({"state": "firing"}))["alerts"].is_array());
+    assert!(client.call("list_queue_tasks", &json!({}))["tasks"].is_array());
+    assert_eq!(client.call("list_workers", &json!({}))["workers"][0]["recorded"]["program"], "make");
     for (tool, arguments) in
         [("get_run", json!({"run": "77"})), ("get_run", json!({"run": ".."})), ("explain_batch_task", json!({"task": "no such"}))]
     {
-        let (failed, text) = client.call_text(tool, arguments);
+        let (failed, text) = client.call_text(tool, &arguments);
         assert!(failed && text.contains("\"detail\""), "{text}");
     }
 }
@@ -104,16 +104,16 @@ fn runs_are_resources() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &[]);
-    let list = client.request("resources/list", json!({}));
+    let list = client.request("resources/list", &json!({}));
     let first = &list["result"]["resources"][0];
     assert_eq!((&first["uri"], &first["name"]), (&json!("run://2"), &json!("run 2")), "{list}");
-    let templates = client.request("resources/templates/list", json!({}));
+    let templates = client.request("resources/templates/list", &json!({}));
     assert_eq!(templates["result"]["resourceTemplates"][0]["uriTemplate"], "run://{run}", "{templates}");
-    let read = client.request("resources/read", json!({"uri": "run://2"}));
+    let read = client.request("resources/read", &json!({"uri": "run://2"}));
     let text: Value = serde_json::from_str(read["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
     assert_eq!(text["run"]["state"], "failed");
     for uri in ["run://77", "run://", "file:///etc/passwd"] {
-        let answer = client.request("resources/read", json!({ "uri": uri }));
+        let answer = client.request("resources/read", &json!({ "uri": uri }));
         assert!(answer["error"]["code"].is_i64(), "{answer}");
     }
 }
@@ -122,16 +122,16 @@ fn runs_are_resources() {
 fn tools_that_change_something_exist_only_if_that_is_allowed() {
     let server = Server::start();
     let mut client = Client::start(&server, &[]);
-    let list = client.request("tools/list", json!({}));
+    let list = client.request("tools/list", &json!({}));
     assert_eq!(names(&list), READ);
     assert!(list["result"]["tools"].as_array().unwrap().iter().all(|tool| tool["annotations"]["readOnlyHint"] == true));
-    let refused = client.request("tools/call", json!({"name": "cancel_run", "arguments": {"run": "1"}}));
+    let refused = client.request("tools/call", &json!({"name": "cancel_run", "arguments": {"run": "1"}}));
     assert!(refused["error"]["message"].as_str().unwrap().contains("there is no tool \"cancel_run\""), "{refused}");
 
     let (status, _) = server.order("POST", "/batch-tasks", &crate::nightly());
     assert!(status < 300, "{status}");
     let mut client = Client::start(&server, &["--allow", "operate"]);
-    let list = client.request("tools/list", json!({}));
+    let list = client.request("tools/list", &json!({}));
     assert_eq!(names(&list), READ.iter().chain(&OPERATE).copied().collect::<Vec<_>>());
     let tools = list["result"]["tools"].as_array().unwrap();
     assert!(
@@ -139,9 +139,9 @@ fn tools_that_change_something_exist_only_if_that_is_allowed() {
             .iter()
             .all(|tool| tool["annotations"]["destructiveHint"] == true && tool["annotations"]["readOnlyHint"] == false)
     );
-    client.call("pause_batch_task", json!({"task": "nightly"}));
+    client.call("pause_batch_task", &json!({"task": "nightly"}));
     assert_eq!(server.get("/batch-tasks/nightly")["paused_by"], "person");
-    client.call("resume_batch_task", json!({"task": "nightly"}));
+    client.call("resume_batch_task", &json!({"task": "nightly"}));
     assert_eq!(server.get("/batch-tasks/nightly")["paused_by"], Value::Null);
     let (_, audit) = server.ask("GET", "/api/v1/audit");
     for done in ["pause (pause a batch task) by monitor-mcp/", "resume (resume a batch task) by monitor-mcp/", "(hand-written/7)"] {
@@ -154,11 +154,11 @@ fn tools_that_change_something_exist_only_if_that_is_allowed() {
         ("acknowledge_alert", json!({"alert": 77})),
         ("pause_batch_task", json!({"task": "no such"})),
     ] {
-        let (failed, text) = client.call_text(tool, arguments);
+        let (failed, text) = client.call_text(tool, &arguments);
         assert!(failed, "{tool}: {text}");
     }
     // The agent is not connected: the order waits for it.
-    let run = client.call("run_batch_task", json!({"task": "nightly"}));
+    let run = client.call("run_batch_task", &json!({"task": "nightly"}));
     assert_eq!(run["answer"]["counts"]["waiting"], 1, "{run}");
 }
 
@@ -168,9 +168,10 @@ fn a_token_that_may_only_read_changes_nothing() {
     server.order("POST", "/batch-tasks", &crate::nightly());
     let token = crate::over_http::token(&server, "read");
     let mut client = Client::start_raw(server.url(), Some(&token), &["--allow", "operate"]);
-    client.request("initialize", json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}));
+    client
+        .request("initialize", &json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}));
     client.line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-    let (failed, text) = client.call_text("pause_batch_task", json!({"task": "nightly"}));
+    let (failed, text) = client.call_text("pause_batch_task", &json!({"task": "nightly"}));
     assert!(failed && text.contains("\"status\":403") && text.contains("operate"), "{text}");
     assert_eq!(server.get("/batch-tasks/nightly")["paused_by"], Value::Null);
 }
@@ -199,18 +200,19 @@ fn what_is_no_request_is_refused_and_the_next_one_is_answered() {
         ("tools/call", json!({"name": "get_run", "arguments": {"run": "1", "max_characters": 100_001}}), -32602),
         ("tools/call", json!({"name": "get_logs", "arguments": {"run": "1", "order": "sideways"}}), -32602),
     ] {
-        let answer = client.request(method, params.clone());
+        let answer = client.request(method, &params);
         assert_eq!(answer["error"]["code"], code, "{method} {params}: {answer}");
     }
-    assert_eq!(client.call("list_runs", json!({}))["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(client.call("list_runs", &json!({}))["runs"].as_array().unwrap().len(), 2);
     assert_eq!(client.end(), Some(0));
 }
 
 #[test]
 fn without_a_server_the_answer_says_so() {
     let mut client = Client::start_raw("http://127.0.0.1:9", None, &[]);
-    client.request("initialize", json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}));
+    client
+        .request("initialize", &json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}));
     client.line(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
-    let (failed, text) = client.call_text("list_runs", json!({}));
+    let (failed, text) = client.call_text("list_runs", &json!({}));
     assert!(failed && text.contains("was not reached"), "{text}");
 }

@@ -24,13 +24,13 @@ fn a_log_line_with_instructions_changes_nothing_but_its_field() {
     let server = Server::start();
     recorded(&server);
     let mut client = Client::start(&server, &["--allow", "operate"]);
-    let tools = client.request("tools/list", json!({}))["result"].clone();
+    let tools = client.request("tools/list", &json!({}))["result"].clone();
     for (tool, arguments) in [
         ("why_failed", json!({"run": "2"})),
         ("get_logs", json!({"run": "2"})),
         ("get_logs", json!({"run": "2", "process": LINKER, "order": "oldest"})),
     ] {
-        let (_, text) = client.call_text(tool, arguments.clone());
+        let (_, text) = client.call_text(tool, &arguments);
         assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
         let json: Value = serde_json::from_str(&text).unwrap();
         let lines = json["log_tail"].as_array().or(json["lines"].as_array()).unwrap();
@@ -42,7 +42,7 @@ fn a_log_line_with_instructions_changes_nothing_but_its_field() {
         outside(&json, &mut facts);
         assert!(!facts.iter().any(|text| text.contains("SYSTEM") || text.contains("undefined")), "{facts:?}");
     }
-    assert_eq!(client.request("tools/list", json!({}))["result"], tools);
+    assert_eq!(client.request("tools/list", &json!({}))["result"], tools);
     assert!(!server.ask("GET", "/api/v1/audit").1.contains("cancel"));
 }
 
@@ -72,7 +72,7 @@ fn names_states_and_fields_that_say_something_are_in_their_fields() {
         ("list_workers", json!({})),
         ("statistics", json!({})),
     ] {
-        let answer = client.call(tool, arguments);
+        let answer = client.call(tool, &arguments);
         assert!(answer.to_string().contains("SYSTEM"), "{tool}: {answer}");
         let mut facts = Vec::new();
         outside(&answer, &mut facts);
@@ -95,7 +95,7 @@ fn answers_are_as_long_as_is_asked_for_and_say_how_to_get_more() {
     let mut client = Client::start(&server, &[]);
     for tool in ["why_failed", "get_logs"] {
         for (given, most) in [(None, 8_000), (Some(1), 2_000), (Some(2_000), 2_000), (Some(30_000), 30_000), (Some(100_000), 100_000)] {
-            let (_, text) = client.call_text(tool, given.map_or(json!({"run": "2"}), |most| json!({"run": "2", "max_characters": most})));
+            let (_, text) = client.call_text(tool, &given.map_or(json!({"run": "2"}), |most| json!({"run": "2", "max_characters": most})));
             let length = text.chars().count();
             assert!(length <= most && length > most / 3, "{tool} {most}: {length}");
             let json: Value = serde_json::from_str(&text).unwrap();

@@ -133,7 +133,7 @@ impl Injection {
             asked.trim().parse().unwrap_or(u64::MAX)
         } else {
             // For what is recorded here, and not in the command.
-            sys::set_env("MONITOR_FOLD_AFTER", &FOLD_AFTER.to_string());
+            sys::set_env("MONITOR_FOLD_AFTER", FOLD_AFTER.to_string());
             env.push(("MONITOR_FOLD_AFTER".into(), None));
             FOLD_AFTER
         };

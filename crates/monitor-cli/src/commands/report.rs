@@ -81,7 +81,7 @@ impl Contents {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let Some(code) = args.exit_code else { return exit::report(of_spool(args, None).map(|()| ())) };
+    let Some(code) = args.exit_code else { return exit::report(of_spool(args, None)) };
     // This program was `monitor run` until now, and the command's exit code is its own.
     let written = match &args.root {
         Some(root) => of_server(args, root),
@@ -197,9 +197,9 @@ impl Wanted {
     ///
     /// # Errors
     /// When there is no place for the file or the folder.
-    pub(crate) fn begin(file: PathBuf, contents: Contents, server: Option<Url>) -> anyhow::Result<Self> {
+    pub(crate) fn begin(file: &Path, contents: Contents, server: Option<Url>) -> anyhow::Result<Self> {
         contents.options()?;
-        let file = std::path::absolute(&file)?;
+        let file = std::path::absolute(file)?;
         let place = file.parent().filter(|folder| folder.is_dir());
         anyhow::ensure!(place.is_some() && !file.is_dir(), "--report {}: there is no folder for the file", file.display());
         let configured = || std::env::var("MONITOR_SERVER_URL").ok().filter(|url| !url.trim().is_empty());

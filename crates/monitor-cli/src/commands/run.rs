@@ -197,7 +197,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     }
     let hint = unquoted(&spec.command);
     let conclusion = Conclusion::new(spec.shown_name(), server.clone(), summary);
-    let wanted = match report.map(|file| Wanted::begin(file, contents, server.clone())).transpose() {
+    let wanted = match report.map(|file| Wanted::begin(&file, contents, server.clone())).transpose() {
         Ok(wanted) => wanted,
         Err(error) => {
             say(&format!("{error:#}"));

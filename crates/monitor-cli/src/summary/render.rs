@@ -37,7 +37,7 @@ pub(crate) fn render(summary: &Summary<'_>, form: Form) -> String {
     let began = root.started_us.map(|time| format!(", started at {}", moment(time))).unwrap_or_default();
     writer.line(&format!("{number}{began}"));
     if let Some(error) = &root.error {
-        writer.line(&format!("Reason: {}{}", form.reason(&error.message), form.plain(&ended_by(error))));
+        writer.line(&format!("Reason: {}{}", form.reason(&error.message), behind(&ended_by(error))));
     }
     path(&mut writer, &summary.failing_path);
     if !summary.slowest.is_empty() {
@@ -79,7 +79,7 @@ fn path(writer: &mut Writer, path: &[Failed<'_>]) {
         }
         let level = level + usize::from(hidden > 0 && level >= PATH_ENDS.0);
         let reason = match (failed.error, failed.reason) {
-            (Some(error), _) => format!(": {}{}", form.reason(&error.message), form.plain(&ended_by(error))),
+            (Some(error), _) => format!(": {}{}", form.reason(&error.message), behind(&ended_by(error))),
             (None, Some(reason)) => format!(": {}", form.reason(reason)),
             (None, None) => String::new(),
         };
@@ -157,12 +157,12 @@ impl Form {
     fn word(self, text: &str) -> String {
         if text.bytes().all(|byte| byte.is_ascii_lowercase()) && !text.is_empty() { text.to_owned() } else { self.name(text) }
     }
+}
 
-    /// Our own words behind recorded text.
-    fn plain(self, text: &str) -> String {
-        let text = text.trim();
-        if text.is_empty() { String::new() } else { format!(", {text}") }
-    }
+/// Our own words behind recorded text.
+fn behind(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() { String::new() } else { format!(", {text}") }
 }
 
 /// The largest number of backticks in a row.
@@ -221,7 +221,9 @@ impl Writer {
         let lines: Vec<String> =
             text.lines().map(|line| visible(&line.replace('\t', "    ")).chars().take(LONGEST_REASON).collect()).collect();
         if self.form == Form::Text {
-            lines.iter().for_each(|line| self.item(0, line));
+            for line in &lines {
+                self.item(0, line);
+            }
             return;
         }
         let fence = "`".repeat(longest_run(text).max(2) + 1);
@@ -239,12 +241,12 @@ impl Writer {
         if self.left_out_bytes > 0 {
             let (size, left_out) = (bytes(MAX_BYTES as u64), bytes(self.left_out_bytes as u64));
             self.blank_at_end();
-            self.text.push_str(&format!("A summary has at most {size}. {left_out} were left out.\n"));
+            self.text.extend(["A summary has at most ", &size, ". ", &left_out, " were left out.\n"]);
         }
         if let Some(url) = url {
             let link = if self.form == Form::Markdown { format!("[Open the run](<{url}>)") } else { url.to_owned() };
             self.blank_at_end();
-            self.text.push_str(&format!("{link}\n"));
+            self.text.extend([&link, "\n"]);
         }
         self.text
     }

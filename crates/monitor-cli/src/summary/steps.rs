@@ -19,7 +19,7 @@ pub(crate) struct Step<'a> {
 }
 
 /// The steps with the most time of their own. A run without steps has only the command itself, which is not listed.
-pub(super) fn slowest<'a>(run: Run<'a>, now_us: u64) -> Vec<Step<'a>> {
+pub(super) fn slowest(run: Run<'_>, now_us: u64) -> Vec<Step<'_>> {
     let own = own_times(run.processes, now_us);
     let total = run.processes.first().map_or(0, |process| elapsed_ns(process, now_us));
     let mut steps: Vec<(&Process, u64)> = run.processes.iter().zip(own).skip(1).filter(|(_, own)| *own > 0).collect();

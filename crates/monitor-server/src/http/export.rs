@@ -118,7 +118,7 @@ async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSema
     let options = Options::new(params.redact.as_deref(), max_bytes, app.clock.wall_us());
     let options =
         options.map_err(|error| ApiError::Parameter { name: "redact".to_owned(), detail: format!("parameter `redact`: {error}") })?;
-    let root = app.ask_root(path, |store, root| store.root(root)).await?;
+    let root = app.ask_root(path, Queries::root).await?;
     let mut runs = vec![RootKey::Id(root.root_id)];
     let mut count = root.counts.total();
     if let Some(RootName(other)) = params.compare {

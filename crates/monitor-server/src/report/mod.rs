@@ -115,13 +115,13 @@ pub fn write(store: &dyn Queries, runs: &[RootKey], options: &Options) -> Result
         redacted: options.redact.iter().map(|name| name.glob().glob()).collect(),
     };
     let mut html = head(&report, &trees[0].title);
-    html.push_str(&format!("<script type=\"application/json\" id=\"report\">{}</script>\n", json(&about).replace('<', "\\u003c")));
+    html.extend(["<script type=\"application/json\" id=\"report\">", &json(&about).replace('<', "\\u003c"), "</script>\n"]);
     block(&mut html, "workers", &packed(json(&workers).as_bytes()));
     for (place, (tree, logs)) in trees.iter().zip(&logs).enumerate() {
         block(&mut html, &format!("tree-{place}"), &tree.columns);
         block(&mut html, &format!("logs-{place}"), &logs.lines);
     }
-    html.push_str(&format!("<script type=\"module\">{}</script>\n</body></html>\n", report.script));
+    html.extend(["<script type=\"module\">", &report.script, "</script>\n</body></html>\n"]);
     Ok(Some(html))
 }
 
@@ -146,7 +146,7 @@ fn hash(text: &str) -> String {
 }
 
 fn block(html: &mut String, id: &str, base64: &str) {
-    html.push_str(&format!("<script type=\"text/plain\" id=\"{id}\">{base64}</script>\n"));
+    html.extend(["<script type=\"text/plain\" id=\"", id, "\">", base64, "</script>\n"]);
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -74,12 +74,12 @@ impl Conclusion {
         monitor_runner::flush(PATIENCE);
         let fetched = loop {
             let fetched = Fetched::read(&connection, root).ok();
-            let is_whole = |fetched: &&Fetched| {
+            let is_whole = |fetched: &Fetched| {
                 let own = fetched.processes.iter().find(|known| known.id.to_string() == process);
                 let has_ended = own.is_some_and(|own| ![State::RUNNING, State::PENDING].contains(&own.state));
                 has_ended && fetched.root.counts.running == 0
             };
-            if fetched.as_ref().filter(is_whole).is_some() || Instant::now() >= deadline {
+            if fetched.as_ref().is_some_and(is_whole) || Instant::now() >= deadline {
                 break fetched?;
             }
             std::thread::sleep(PAUSE);
