@@ -86,7 +86,7 @@ impl Taker {
         Ok(Some(events))
     }
 
-    /// Returns `None` if not all of it could be taken. Blocks, on a thread that knows a runtime of several threads.
+    /// Returns `None` if a part was refused. Blocks; the thread must have entered a multi-threaded runtime.
     pub(crate) fn take(&self, replay: &mut Replay) -> Option<Taken> {
         let worker = replay.worker().id;
         let then = async |_: &mut Replay, Answered { answer, settled, .. }: Answered<'_>| {

@@ -1,4 +1,4 @@
-//! `monitor report`, and what becomes of a run of `monitor run --report`.
+//! `monitor report`, and the report that `monitor run --report` writes.
 
 use std::ffi::OsString;
 use std::fs;
@@ -28,13 +28,13 @@ Examples:
 
 The spool stays as it is.";
 
-/// A server that doesn't accept a connection in this time isn't reached.
+/// Maximum time until the server accepts a connection.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// No program can listen on port 0: what is recorded stays in the spool.
+/// Address of no server: programs can't listen on port 0. Records stay in the spool.
 const NOWHERE: &str = "http://127.0.0.1:0";
 
-/// Writes what programs left in a spool as one HTML file, without a server
+/// Writes one HTML file from the records in a spool, without a server
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
@@ -55,7 +55,7 @@ pub(crate) struct Args {
     connection: Connection,
 }
 
-/// What a report contains.
+/// Contents of a report.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Contents {
     /// In an HTML file: leaves out log lines and fields, such as arguments, of processes with these names. `*` and `{a,b}` mean the same
@@ -82,7 +82,7 @@ impl Contents {
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(code) = args.exit_code else { return exit::report(of_spool(args, None)) };
-    // This program was `monitor run` until now, and the command's exit code is its own.
+    // `monitor run` executed this program in its place, so the exit code has to be that of its command.
     let written = match &args.root {
         Some(root) => of_server(args, root),
         None => of_spool(args, Some(std::process::id())),
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Writes the report of what a spool has. `main` is the program whose tree it shows.
+/// Writes the report of a spool. It shows the tree that the process `main` began.
 fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<()> {
     let options = args.contents.options()?;
     let folder = TempDir::with_prefix("monitor-report-").context("could not make a folder for the database")?;
@@ -113,7 +113,7 @@ fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the server write the report of a run, once it has what this program recorded of it.
+/// Downloads the report of a run, after sending the remaining records of this process to the server.
 fn of_server(args: &Args, root: &str) -> anyhow::Result<()> {
     if let Some(spool) = Spool::existing(&args.spool)? {
         let pid = std::process::id();
@@ -138,7 +138,7 @@ fn said(args: &Args, length: usize) {
     }
 }
 
-/// Adds what an HTML file takes.
+/// Adds the parameters of an HTML file.
 pub(crate) fn with(
     call: monitor_api::Call<monitor_api::Download>,
     compare: Option<&str>,
@@ -149,7 +149,7 @@ pub(crate) fn with(
     given.into_iter().fold(call, |call, (name, value)| if let Some(value) = value { call.parameter(name, value) } else { call })
 }
 
-/// Replaces a file at once: whoever opens it sees the one before or the whole new one.
+/// Replaces a file atomically.
 fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
@@ -162,12 +162,12 @@ fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As any other program would make the file: the umask takes its part.
+/// Permissions before the umask, as of any created file.
 fn mode() -> fs::Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
-/// Copies files and folders, and nothing else.
+/// Copies files and folders. Links, sockets and devices are skipped.
 fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(to)?;
     for entry in fs::read_dir(from)? {
@@ -182,21 +182,21 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The report that a run is to leave.
+/// A report that is written when the run has ended.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     file: PathBuf,
     contents: Contents,
     server: Option<Url>,
-    /// Without a server, what is recorded goes here.
+    /// Temporary folder of the records, if there is no server.
     folder: Option<PathBuf>,
 }
 
 impl Wanted {
-    /// Begins to record for a report: at the server if it is reached, otherwise in a folder of its own.
+    /// Chooses where the run is recorded: at the server if it accepts a connection, otherwise in a temporary folder.
     ///
     /// # Errors
-    /// When there is no place for the file or the folder.
+    /// When the file or the folder can't be created, or `--redact` is not a pattern.
     pub(crate) fn begin(file: &Path, contents: Contents, server: Option<Url>) -> anyhow::Result<Self> {
         contents.options()?;
         let file = std::path::absolute(file)?;
@@ -211,18 +211,18 @@ impl Wanted {
         Ok(Self { file, contents, server: None, folder: Some(folder) })
     }
 
-    /// The server that the run records at, if it is not the configured one.
+    /// Returns the server that the run records at, unless it is the configured one.
     pub(crate) fn server(&self) -> Option<String> {
         if self.folder.is_some() { Some(NOWHERE.to_owned()) } else { self.server.as_ref().map(ToString::to_string) }
     }
 
-    /// The spool that the run records in, if it is not the configured one.
+    /// Returns the spool that the run records in, unless it is the configured one.
     pub(crate) fn spool(&self) -> Option<PathBuf> {
         self.folder.as_ref().map(|folder| folder.join("spool"))
     }
 
-    /// Replaces this program by one that writes the report and exits with `code`. What this program recorded can be read only once it is
-    /// gone. `root` is the tree of the run. Returns if that failed.
+    /// Executes `monitor report` in place of this program. It writes the report and exits with `code`. The records of a program can be claimed
+    /// only after the program has been replaced or has ended. `root` is the tree of the run. Returns only on failure.
     pub(crate) fn write(self, root: Option<&str>, code: u8) -> io::Error {
         let configured = || monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref());
         let spool = self.spool().or_else(configured);
@@ -238,7 +238,7 @@ impl Wanted {
         command.arg("--").arg(spool.unwrap_or_default()).exec()
     }
 
-    /// Removes what was recorded.
+    /// Removes the temporary folder.
     pub(crate) fn give_up(self) {
         if let Some(folder) = self.folder {
             let _ = fs::remove_dir_all(folder);
@@ -246,7 +246,7 @@ impl Wanted {
     }
 }
 
-/// Whether something accepts a connection there. No thread is started for the answer.
+/// Returns true if the server's address accepts a connection. Starts no thread, because the launcher forks afterwards.
 fn is_reached(url: &str) -> bool {
     let Ok(url) = monitor_api::server_url(url) else { return false };
     let address = url.host_str().zip(url.port_or_known_default());

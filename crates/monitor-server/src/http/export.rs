@@ -50,7 +50,7 @@ pub(super) enum ExportFormat {
 }
 
 impl ExportParams {
-    /// Other forms are the whole tree as it is.
+    /// Refuses parameters that only `format=html` accepts.
     fn refuse_those_of_html(&self) -> Result<(), ApiError> {
         let given = [("compare", self.compare.is_some()), ("redact", self.redact.is_some()), ("bytes", self.bytes.is_some())];
         let Some((name, _)) = given.into_iter().find(|(_, is_given)| *is_given) else { return Ok(()) };
@@ -112,7 +112,8 @@ pub(super) async fn get_export(
     Ok(([(header::CONTENT_TYPE, content_type), (header::CONTENT_DISPOSITION, &file)], body).into_response())
 }
 
-/// The tree, and the one that it is compared with, as one HTML file. It is in memory as a whole: its beginning says what its end has.
+/// Returns the tree, and the one that it is compared with, as one HTML file. The file is built in memory, because its beginning contains counts
+/// of the rest.
 async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSemaphorePermit) -> Result<Response, ApiError> {
     let max_bytes = params.bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     let options = Options::new(params.redact.as_deref(), max_bytes, app.clock.wall_us());

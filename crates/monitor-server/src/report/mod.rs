@@ -1,7 +1,7 @@
-//! Runs as one HTML file that opens anywhere: the page's own code (`monitor_web::report`) with what it would ask the server for.
+//! Runs as one HTML file: the page's code (`monitor_web::report`) together with the data that it would otherwise request from the server.
 //!
-//! Everything recorded is in blocks of base64, which no browser executes, and a policy allows the page's own script and style alone, by
-//! their hashes.
+//! Recorded data is in blocks of base64, which browsers do not execute. A Content-Security-Policy allows only the page's own script and style, by
+//! their hashes. `docs/export.md` describes the blocks.
 
 mod offline;
 
@@ -28,10 +28,10 @@ const CHUNK: usize = 1_000;
 /// Limit on the size of a file, in bytes, unless the caller sets another.
 pub const DEFAULT_BYTES: usize = 20 << 20;
 
-/// How many lines of each process are kept, one step after the other, until the file is small enough.
+/// Numbers of lines per process that are tried, one after the other, until the file is small enough.
 const LINES: [usize; 5] = [10_000, 1_000, 100, 10, 0];
 
-/// What the file contains and how large it may be.
+/// Contents and maximum size of the file.
 #[derive(Debug)]
 pub struct Options {
     redact: Option<GlobMatcher>,
@@ -60,7 +60,7 @@ pub enum ReportError {
     /// There is no page that the file could contain.
     #[error("this server was built without its page, which the file needs: {0}")]
     NoPage(&'static str),
-    /// No log lines are left that could be left out.
+    /// The processes don't fit, even without log lines.
     #[error("the processes alone take {bytes} bytes, and the file may have {max}: set the parameter `bytes` (`--report-bytes`) higher")]
     TooLarge {
         /// Size of the processes in the file.
@@ -70,7 +70,7 @@ pub enum ReportError {
     },
 }
 
-/// The block `report`: what the file is.
+/// Content of the block `report`.
 #[derive(Serialize)]
 struct About<'a> {
     version: &'a str,
@@ -82,7 +82,7 @@ struct About<'a> {
 #[derive(Serialize)]
 struct Run {
     root_id: RootId,
-    /// Log lines that were left out for the size of the file.
+    /// Number of log lines that were left out because of the size limit.
     omitted_lines: u64,
 }
 
@@ -125,7 +125,7 @@ pub fn write(store: &dyn Queries, runs: &[RootKey], options: &Options) -> Result
     Ok(Some(html))
 }
 
-/// The beginning of the file, to the blocks.
+/// Returns the part of the file before the blocks.
 fn head(report: &Report, title: &str) -> String {
     let (script, style) = (hash(&report.script), hash(&report.style));
     let title = Text(title);
@@ -140,7 +140,7 @@ fn head(report: &Report, title: &str) -> String {
     )
 }
 
-/// The source expression of a policy that allows this text.
+/// Returns the hash source of a Content-Security-Policy that allows this text.
 fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }
@@ -153,7 +153,7 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("plain data with text keys is JSON")
 }
 
-/// Bytes by gzip, as base64.
+/// Compresses with gzip and encodes as base64.
 fn packed(bytes: &[u8]) -> String {
     let mut packer = packer();
     packer.write_all(bytes).expect("memory takes all");
@@ -194,7 +194,7 @@ impl Tree {
     }
 }
 
-/// Takes the fields of processes of this name away. Returns these processes.
+/// Removes the fields of processes whose names match. Returns the ids of these processes.
 fn redact(tree: &mut TreeColumns, name: &GlobMatcher) -> HashSet<ProcessId> {
     let sites: Vec<bool> = tree.sites.iter().map(|site| name.is_match(&site.name)).collect();
     let mut ids = HashSet::new();
@@ -212,15 +212,15 @@ fn redact(tree: &mut TreeColumns, name: &GlobMatcher) -> HashSet<ProcessId> {
     ids
 }
 
-/// The log lines of one tree, packed.
+/// Log lines of one tree, compressed.
 struct Logs {
     lines: String,
     omitted: u64,
 }
 
 impl Logs {
-    /// Reads all lines; of each process only the first and the last ones, if they don't fit into `max_bytes`. Returns `None` if the tree is
-    /// gone.
+    /// Reads all lines. If they don't fit into `max_bytes`, reads only the first and last lines of each process. Returns `None` if the tree
+    /// no longer exists.
     fn read(store: &dyn Queries, tree: &mut Tree, max_bytes: usize) -> Result<Option<Self>, StoreError> {
         let mut totals = HashMap::<ProcessId, usize>::new();
         let (mut packer, mut is_full) = (Some(packer()), false);
@@ -247,7 +247,7 @@ impl Logs {
         Ok(Some(Self { lines: packed(&[]), omitted: totals.values().map(|&total| total as u64).sum() }))
     }
 
-    /// Reads the first and the last lines of each process, `most` together. Returns `None` if they don't fit.
+    /// Reads the first and last lines of each process, at most `most` per process. Returns `None` if they don't fit.
     fn shortened(
         store: &dyn Queries,
         tree: &mut Tree,
@@ -259,7 +259,7 @@ impl Logs {
         let mut fits = true;
         each_line(store, tree, |_, line| {
             let place = seen.entry(line.process_id).or_default();
-            // Lines that came after the first reading are last ones.
+            // Lines that were stored after the first pass count as last lines.
             let total = totals.get(&line.process_id).copied().unwrap_or(0).max(*place + 1);
             if *place < most.div_ceil(2) || *place + most / 2 >= total {
                 fits &= put(&mut packer, line, max_bytes);
@@ -273,13 +273,13 @@ impl Logs {
     }
 }
 
-/// Adds a line. Returns false if what is packed so far, as base64, is larger than `max_bytes`.
+/// Adds a line. Returns false if the output so far is larger than `max_bytes` as base64.
 fn put(packer: &mut Packer, line: &LogEntry, max_bytes: usize) -> bool {
     writeln!(packer, "{}", json(line)).expect("memory takes all");
     packer.get_ref().len() / 3 * 4 <= max_bytes
 }
 
-/// Hands on each line of a tree that is not redacted, oldest first, until `take` returns false. Returns false if the tree is gone.
+/// Calls `take` with each line that is not redacted, oldest first, until it returns false. Returns false if the tree no longer exists.
 fn each_line(store: &dyn Queries, tree: &mut Tree, mut take: impl FnMut(&mut Tree, &LogEntry) -> bool) -> Result<bool, StoreError> {
     let mut query = LogsQuery { limit: CHUNK, ..LogsQuery::default() };
     loop {

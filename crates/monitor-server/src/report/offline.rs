@@ -1,4 +1,4 @@
-//! A report without a server: what programs left in a spool becomes a database in a folder, and one of its trees the file.
+//! Reports without a server: reads a spool into a temporary database.
 
 use std::io;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::adopt::Taker;
 use crate::clock::Clock;
 use crate::ingest::Ingest;
 
-/// Why nothing could be read from a spool.
+/// Error of a report without a server.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
     /// The spool can't be read.
@@ -35,7 +35,7 @@ pub enum OfflineError {
     Report(#[from] ReportError),
 }
 
-/// What programs recorded, read from a spool.
+/// Records of a spool in a temporary database.
 pub struct Offline {
     store: Arc<SqliteStore>,
     root: Root,
@@ -43,8 +43,8 @@ pub struct Offline {
 }
 
 impl Offline {
-    /// Reads a spool into a new database in `folder`, and removes what it reads from the spool. The tree of the report is the one that
-    /// `main` began, the operating system's id of a process that has ended recording; otherwise it is the earliest one.
+    /// Moves the records of a spool to a new database in `folder`. `main` is the process id of a program that has stopped recording: the report
+    /// shows the tree that it began. Without such a tree, the report shows the earliest one.
     ///
     /// # Errors
     /// When the spool can't be read, the database can't be written, or nothing was recorded.
@@ -78,7 +78,7 @@ impl Offline {
         &self.root
     }
 
-    /// Number of programs that were still recording. What they recorded is not in the report.
+    /// Returns the number of programs that are still recording. Their records are not in the report.
     pub fn living(&self) -> usize {
         self.living
     }

@@ -19,7 +19,7 @@ import "./report.css";
 /** Keys of what only the whole page has. */
 const WITHOUT: readonly MessageId[] = ["keys.palette", "keys.tick", "keys.tick.more"];
 
-/** What stands around the run, or the two runs, of a file. */
+/** The frame around the runs of a file. */
 export function Shell() {
   const [helps, setHelps] = useState(false);
   useEffect(() => {
@@ -52,7 +52,7 @@ export function Shell() {
   );
 }
 
-/** Which product wrote the file and when, how the runs stood then, and what was left out. */
+/** Product, time of writing, states of the runs at that time, and omitted data. */
 function About() {
   const { root: shown } = useParams({ strict: false }) as { root?: string };
   const { data } = useQuery({ queryKey: ["roots", "file"], queryFn: ({ signal }) => fetchRoots({}, signal) });

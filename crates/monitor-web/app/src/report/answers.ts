@@ -5,7 +5,7 @@ import { type LogFilter, matchesLog } from "../model/logs.ts";
 import type { File } from "./file.ts";
 import { linesOf, unpacked } from "./unpack.ts";
 
-/** As many lines as the server lists where no limit is given. */
+/** The default limit of the server. */
 const LIMIT = 50;
 
 /** Answers requests of the HTTP API, with 404 for everything that isn't in the file. */

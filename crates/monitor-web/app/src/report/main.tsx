@@ -1,4 +1,4 @@
-/** The page of one run, or of two, in a file: without a server, and without any request. */
+/** The page of one or two runs in a file. It sends no request. */
 import "./storage.ts";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { createHashHistory, createRootRoute, createRoute, createRouter, redirect, RouterProvider } from "@tanstack/react-router";

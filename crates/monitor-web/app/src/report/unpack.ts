@@ -1,11 +1,11 @@
-/** Unpacks blocks of the file: gzip in base64. Pure but for its pauses. */
+/** Unpacks blocks of the file: gzip in base64. */
 
 /** Number of characters that are unpacked at once, a multiple of four. */
 const SLICE = 1 << 18;
-/** How long the page may be kept from answering. */
+/** Maximum time without a pause, so that the page stays responsive. */
 const BUSY_MS = 12;
 
-/** The bytes of a block, piece after piece, with pauses in which the page can answer. */
+/** Yields the bytes of a block in pieces, with pauses. */
 export async function* unpacked(base64: string): AsyncGenerator<Uint8Array> {
   const pieces = new ReadableStream<Uint8Array<ArrayBuffer>>({
     start: (into) => {
