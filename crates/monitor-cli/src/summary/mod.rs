@@ -1,7 +1,7 @@
 //! The summary of a run: outcome, failing path, slowest steps, and the comparison with the last good run.
 //!
-//! [`Summary::new`] takes plain data, whatever it was read from. [`render`] makes a text of it, for a terminal or as Markdown; [`annotations`]
-//! makes the lines that GitHub shows in the source.
+//! [`Summary::new`] takes plain data from any source. [`render()`] makes a text of it, for a terminal or as Markdown. [`annotations()`] makes the
+//! lines that GitHub shows in the source.
 
 mod annotations;
 mod comparison;
