@@ -47,10 +47,10 @@ impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound(program) => {
-                write!(f, "{program} was not found (Node 20.19 or newer is needed)")
+                write!(f, "{program} was not found (Node 20.19, or 22.12 or newer, is needed)")
             }
             Self::TooOld(version) => {
-                write!(f, "Node {version} is too old (20.19 or newer is needed)")
+                write!(f, "Node {version} is not supported (20.19, or 22.12 or newer, is needed)")
             }
             Self::Failed(command, said) => write!(f, "`{command}` failed: {said}"),
             Self::Disk(path, error) => write!(f, "could not use {}: {error}", path.display()),

@@ -106,7 +106,7 @@ fn a_node_that_is_too_old_is_named() {
     for version in ["18.20.4", "20.18.3", "21.7.0", "22.11.0", "nonsense"] {
         house.node(version);
         let missing = build(&house.request("page")).unwrap_err();
-        assert_eq!(missing.to_string(), format!("Node {version} is too old (20.19 or newer is needed)"));
+        assert_eq!(missing.to_string(), format!("Node {version} is not supported (20.19, or 22.12 or newer, is needed)"));
     }
     assert!(house.asked().is_empty(), "npm was asked: {:?}", house.asked());
     for version in ["20.19.0", "22.12.0", "24.1.0"] {

@@ -23,8 +23,9 @@ use crate::text::{bytes, counted, now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
-  MONITOR_SPOOL_DIR=/tmp/spool MONITOR_ENABLED=1 ./batch; monitor report /tmp/spool -o run.html
-  monitor run --report run.html -- make        does all of that by itself
+  MONITOR_SPOOL_DIR=/tmp/spool MONITOR_ENABLED=1 ./batch
+  monitor report /tmp/spool -o run.html
+  monitor run --report run.html -- make        records a command and writes its report
 
 The spool stays as it is.";
 
