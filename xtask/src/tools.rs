@@ -30,7 +30,9 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Installs everything, and returns a PATH that begins with the tools.
 pub(crate) fn install() -> Result<OsString> {
     if find("npm").is_none() {
-        bail!("Node is missing: the tests of the page need Node 20.19, or 22.12 or newer, with npm (nodejs.org, or your system's packages)");
+        bail!(
+            "Node is missing: the tests of the page need Node 20.19, or 22.12 or newer, with npm (nodejs.org, or your system's packages)"
+        );
     }
     ensure_packages(BROWSER_PACKAGES, "the browser tests need Chromium", || browser().is_some())?;
     // The folder of servers is not in every user's PATH.

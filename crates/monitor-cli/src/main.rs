@@ -58,6 +58,9 @@ enum Command {
     Export(commands::export::Args),
     #[cfg(target_os = "linux")]
     Report(commands::report::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    AfterRun(commands::report::AfterRun),
     Import(commands::import::Args),
     Migrate(commands::migrate::Args),
     Pin(commands::pin::Pin),
@@ -135,7 +138,9 @@ fn main() -> std::process::ExitCode {
         Command::Result(args) => commands::queue::result(&args),
         Command::Export(args) => commands::export::run(&args),
         #[cfg(target_os = "linux")]
-        Command::Report(args) => return commands::report::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        #[cfg(target_os = "linux")]
+        Command::AfterRun(args) => return commands::report::after_run(&args),
         Command::Import(args) => commands::import::run(&args),
         Command::Migrate(args) => commands::migrate::run(&args),
         Command::Pin(args) => commands::pin::pin(&args),

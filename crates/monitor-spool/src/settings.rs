@@ -110,6 +110,7 @@ const OF_OTHERS: [&str; 40] = [
     "SPOOL_INTERVAL",
     "STOP_TIMEOUT",
     "LOOPBACK",
+    "MCP",
     "TRUSTED_PROXIES",
     "TOKEN_FILE",
     "AWAY_SECONDS",

@@ -46,12 +46,19 @@ pub(crate) struct Args {
     output: PathBuf,
     #[command(flatten)]
     contents: Contents,
-    /// The tree, which the server has
-    #[arg(long, value_name = "TREE", hide = true)]
+}
+
+/// Writes the report of a run that has ended, in the place of its launcher
+#[derive(Debug, clap::Args)]
+pub(crate) struct AfterRun {
+    #[command(flatten)]
+    report: Args,
+    /// The tree, if the server has it
+    #[arg(long, value_name = "TREE")]
     root: Option<String>,
     /// The exit code of the run
-    #[arg(long, value_name = "CODE", hide = true)]
-    exit_code: Option<u8>,
+    #[arg(long, value_name = "CODE")]
+    exit_code: u8,
     #[command(flatten)]
     connection: Connection,
 }
@@ -81,24 +88,30 @@ impl Contents {
     }
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    let Some(code) = args.exit_code else { return exit::report(of_spool(args, None)) };
-    // `monitor run` executed this program in its place, so the exit code has to be that of its command.
-    let written = match &args.root {
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let length = of_spool(args, None)?;
+    writeln!(anstream::stderr(), "{} in {}", bytes(length), visible(&args.output.display().to_string()))?;
+    Ok(())
+}
+
+/// Exits with the code of the run, whatever becomes of the report.
+pub(crate) fn after_run(args: &AfterRun) -> ExitCode {
+    let AfterRun { report, root, exit_code, .. } = args;
+    let written = match root {
         Some(root) => of_server(args, root),
-        None => of_spool(args, Some(std::process::id())),
+        None => of_spool(report, Some(std::process::id())).map(drop),
     };
     if let Err(error) = written {
         let _ = writeln!(anstream::stderr(), "monitor run: the report was not written: {}", visible(&format!("{error:#}")));
     }
-    if args.root.is_none() {
-        let _ = args.spool.parent().map(fs::remove_dir_all);
+    if root.is_none() {
+        let _ = report.spool.parent().map(fs::remove_dir_all);
     }
-    ExitCode::from(code)
+    ExitCode::from(*exit_code)
 }
 
-/// Writes the report of a spool. It shows the tree that the process `main` began.
-fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<()> {
+/// Writes the report of a spool, which shows the tree that the process `main` began. Returns the size in bytes.
+fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<u64> {
     let options = args.contents.options()?;
     let folder = TempDir::with_prefix("monitor-report-").context("could not make a folder for the database")?;
     let (copy, database) = (folder.path().join("spool"), folder.path().join("data"));
@@ -110,33 +123,24 @@ fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<()> {
     if offline.living() > 0 {
         let _ = writeln!(anstream::stderr(), "{} still recorded and is not in the report", counted(offline.living() as u64, "program"));
     }
-    said(args, html.len());
-    Ok(())
+    Ok(html.len() as u64)
 }
 
 /// Downloads the report of a run, after sending the remaining records of this process to the server.
-fn of_server(args: &Args, root: &str) -> anyhow::Result<()> {
-    if let Some(spool) = Spool::existing(&args.spool)? {
+fn of_server(AfterRun { report, connection, .. }: &AfterRun, root: &str) -> anyhow::Result<()> {
+    if let Some(spool) = Spool::existing(&report.spool)? {
         let pid = std::process::id();
         for found in spool.list()?.iter().filter(|found| found.about.as_ref().is_some_and(|about| about.worker.pid == pid)) {
             if let Some(mut replay) = spool.claim_ended(found.worker_id, now_us())? {
-                ship::send_quietly(&mut replay, &args.connection, |_| {})?;
+                ship::send_quietly(&mut replay, connection, |_| {})?;
                 replay.finish()?;
             }
         }
     }
-    let call = args.connection.client()?.export(root, ExportFormat::Html);
+    let call = connection.client()?.export(root, ExportFormat::Html);
     let mut html = Vec::new();
-    args.connection.download(with(call, None, &args.contents), &mut html)?;
-    write_whole(&args.output, &html)?;
-    said(args, html.len());
-    Ok(())
-}
-
-fn said(args: &Args, length: usize) {
-    if args.exit_code.is_none() {
-        let _ = writeln!(anstream::stderr(), "{} in {}", bytes(length as u64), visible(&args.output.display().to_string()));
-    }
+    connection.download(with(call, None, &report.contents), &mut html)?;
+    write_whole(&report.output, &html)
 }
 
 /// Adds the parameters of an HTML file.
@@ -222,7 +226,7 @@ impl Wanted {
         self.folder.as_ref().map(|folder| folder.join("spool"))
     }
 
-    /// Executes `monitor report` in place of this program. It writes the report and exits with `code`. The records of a program can be claimed
+    /// Executes `monitor after-run` in place of this program. It writes the report and exits with `code`. The records of a program can be claimed
     /// only after the program has been replaced or has ended. `root` is the tree of the run. Returns only on failure.
     pub(crate) fn write(self, root: Option<&str>, code: u8) -> io::Error {
         let configured = || monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref());
@@ -231,7 +235,7 @@ impl Wanted {
             Ok(monitor) => Command::new(monitor),
             Err(error) => return error,
         };
-        command.arg("report").arg("--output").arg(&self.file).args(["--exit-code", &code.to_string()]).args(self.contents.words());
+        command.arg("after-run").arg("--output").arg(&self.file).args(["--exit-code", &code.to_string()]).args(self.contents.words());
         if self.folder.is_none() {
             command.args(root.iter().flat_map(|root| ["--root", root]));
             command.args(self.server.iter().flat_map(|server| ["--server", server.as_str()]));

@@ -255,3 +255,11 @@ fn what_only_an_html_file_takes_is_refused_elsewhere() {
     }
     wait_for("the server to be well", || (ask("format=html") == 200).then_some(()));
 }
+
+#[test]
+fn the_help_of_a_report_has_examples_and_no_server() {
+    let help = crate::support::monitor(&["report", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("Examples:\n") && help.contains("  monitor report /tmp/spool") && help.contains("Exit codes:"), "{help}");
+    assert!(!help.contains("MONITOR_SERVER_URL") && !help.contains("--exit-code"), "{help}");
+}

@@ -176,7 +176,10 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
         }
     }
     let export = &description["paths"]["/api/v1/roots/{root}/export"]["get"]["responses"]["200"]["content"];
-    assert_eq!(export.as_object().unwrap().keys().collect::<Vec<_>>(), ["application/json", "application/x-ndjson"]);
+    assert_eq!(
+        export.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["application/json", "application/x-ndjson", "application/xml", "text/html"]
+    );
     for (path, place, right, wrong) in [
         ("/api/v1/roots/{root}/tree", 0, ["7", ROOT], ["", "x", "-1", "00000000000000000000000000000000", "99999999999999999999"]),
         ("/api/v1/processes/{id}", 0, [CHILD, "000001"], ["", "7", "0000000000000000", "000000000000000G", WORKER]),
