@@ -85,7 +85,7 @@ const OWN: [&str; 19] = [
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.
-const OF_OTHERS: [&str; 40] = [
+const OF_OTHERS: [&str; 41] = [
     "CONFIG",
     "PROFILE",
     "DATA",
