@@ -92,7 +92,7 @@ fn without_node_there_is_an_empty_page_and_a_reason() {
     request.path = house.path("bin").into();
     let missing = build(&request).unwrap_err();
     assert!(matches!(missing, Missing::NotFound("node")));
-    assert_eq!(missing.to_string(), "node was not found (Node 20.19 or newer is needed)");
+    assert_eq!(missing.to_string(), "node was not found (Node 20.19, or 22.12 or newer, is needed)");
     assert!(is_empty(&request.page));
 
     house.node("22.12.0");
