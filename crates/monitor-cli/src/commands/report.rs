@@ -51,9 +51,15 @@ pub(crate) struct Args {
 /// Writes the report of a run that has ended, in the place of its launcher
 #[derive(Debug, clap::Args)]
 pub(crate) struct AfterRun {
+    /// The file
+    #[arg(long, value_name = "FILE")]
+    output: PathBuf,
     #[command(flatten)]
-    report: Args,
-    /// The tree, if the server has it
+    contents: Contents,
+    /// The temporary folder that the run was recorded in, which is removed
+    #[arg(long, value_name = "FOLDER", conflicts_with = "root")]
+    folder: Option<PathBuf>,
+    /// The tree, if the run was recorded at a server
     #[arg(long, value_name = "TREE")]
     root: Option<String>,
     /// The exit code of the run
@@ -89,37 +95,38 @@ impl Contents {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let length = of_spool(args, None)?;
+    let length = of_spool(&args.spool, &args.output, &args.contents, None)?;
     writeln!(anstream::stderr(), "{} in {}", bytes(length), visible(&args.output.display().to_string()))?;
     Ok(())
 }
 
 /// Exits with the code of the run, whatever becomes of the report.
 pub(crate) fn after_run(args: &AfterRun) -> ExitCode {
-    let AfterRun { report, root, exit_code, .. } = args;
-    let written = match root {
-        Some(root) => of_server(args, root),
-        None => of_spool(report, Some(std::process::id())).map(drop),
+    let AfterRun { output, contents, folder, root, exit_code, .. } = args;
+    let written = match (folder, root) {
+        (Some(folder), _) => of_spool(&spool_of(folder), output, contents, Some(std::process::id())).map(drop),
+        (None, Some(root)) => of_server(args, root),
+        (None, None) => Err(anyhow::anyhow!("the run was not recorded")),
     };
     if let Err(error) = written {
         let _ = writeln!(anstream::stderr(), "monitor run: the report was not written: {}", visible(&format!("{error:#}")));
     }
-    if root.is_none() {
-        let _ = report.spool.parent().map(fs::remove_dir_all);
+    if let Some(folder) = folder {
+        let _ = fs::remove_dir_all(folder);
     }
     ExitCode::from(*exit_code)
 }
 
 /// Writes the report of a spool, which shows the tree that the process `main` began. Returns the size in bytes.
-fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<u64> {
-    let options = args.contents.options()?;
+fn of_spool(spool: &Path, output: &Path, contents: &Contents, main: Option<u32>) -> anyhow::Result<u64> {
+    let options = contents.options()?;
     let folder = TempDir::with_prefix("monitor-report-").context("could not make a folder for the database")?;
     let (copy, database) = (folder.path().join("spool"), folder.path().join("data"));
-    copy_folder(&args.spool, &copy).with_context(|| format!("could not read the spool {}", args.spool.display()))?;
+    copy_folder(spool, &copy).with_context(|| format!("could not read the spool {}", spool.display()))?;
     fs::create_dir(&database)?;
     let offline = Offline::read(&copy, &database, main)?;
     let html = offline.report(&options)?;
-    write_whole(&args.output, html.as_bytes())?;
+    write_whole(output, html.as_bytes())?;
     if offline.living() > 0 {
         let _ = writeln!(anstream::stderr(), "{} still recorded and is not in the report", counted(offline.living() as u64, "program"));
     }
@@ -127,20 +134,25 @@ fn of_spool(args: &Args, main: Option<u32>) -> anyhow::Result<u64> {
 }
 
 /// Downloads the report of a run, after sending the remaining records of this process to the server.
-fn of_server(AfterRun { report, connection, .. }: &AfterRun, root: &str) -> anyhow::Result<()> {
-    if let Some(spool) = Spool::existing(&report.spool)? {
-        let pid = std::process::id();
-        for found in spool.list()?.iter().filter(|found| found.about.as_ref().is_some_and(|about| about.worker.pid == pid)) {
-            if let Some(mut replay) = spool.claim_ended(found.worker_id, now_us())? {
-                ship::send_quietly(&mut replay, connection, |_| {})?;
-                replay.finish()?;
-            }
+fn of_server(AfterRun { output, contents, connection, .. }: &AfterRun, root: &str) -> anyhow::Result<()> {
+    let spool = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref());
+    if let Some(spool) = spool.map(|dir| Spool::existing(&dir)).transpose()?.flatten() {
+        // An earlier program may have had the same process id.
+        let of_this = spool.list()?.into_iter().filter_map(|found| {
+            let about = found.about?;
+            (about.worker.pid == std::process::id()).then_some((about.started_us, found.worker_id))
+        });
+        if let Some((_, worker)) = of_this.max()
+            && let Some(mut replay) = spool.claim_ended(worker, now_us())?
+        {
+            ship::send_quietly(&mut replay, connection, |_| {})?;
+            replay.finish()?;
         }
     }
     let call = connection.client()?.export(root, ExportFormat::Html);
     let mut html = Vec::new();
-    connection.download(with(call, None, &report.contents), &mut html)?;
-    write_whole(&report.output, &html)
+    connection.download(with(call, None, contents), &mut html)?;
+    write_whole(output, &html)
 }
 
 /// Adds the parameters of an HTML file.
@@ -223,24 +235,24 @@ impl Wanted {
 
     /// Returns the spool that the run records in, unless it is the configured one.
     pub(crate) fn spool(&self) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.join("spool"))
+        self.folder.as_deref().map(spool_of)
     }
 
     /// Executes `monitor after-run` in place of this program. It writes the report and exits with `code`. The records of a program can be claimed
     /// only after the program has been replaced or has ended. `root` is the tree of the run. Returns only on failure.
     pub(crate) fn write(self, root: Option<&str>, code: u8) -> io::Error {
-        let configured = || monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref());
-        let spool = self.spool().or_else(configured);
         let mut command = match std::env::current_exe() {
             Ok(monitor) => Command::new(monitor),
             Err(error) => return error,
         };
         command.arg("after-run").arg("--output").arg(&self.file).args(["--exit-code", &code.to_string()]).args(self.contents.words());
-        if self.folder.is_none() {
+        if let Some(folder) = &self.folder {
+            command.arg("--folder").arg(folder);
+        } else {
             command.args(root.iter().flat_map(|root| ["--root", root]));
             command.args(self.server.iter().flat_map(|server| ["--server", server.as_str()]));
         }
-        command.arg("--").arg(spool.unwrap_or_default()).exec()
+        command.exec()
     }
 
     /// Removes the temporary folder.
@@ -249,6 +261,11 @@ impl Wanted {
             let _ = fs::remove_dir_all(folder);
         }
     }
+}
+
+/// Returns the spool in a temporary folder.
+fn spool_of(folder: &Path) -> PathBuf {
+    folder.join("spool")
 }
 
 /// Returns true if the server's address accepts a connection. Starts no thread, because the launcher forks afterwards.

@@ -111,6 +111,24 @@ fn with_a_server_the_file_is_the_servers_and_the_run_is_there_too() {
 }
 
 #[test]
+fn a_run_that_is_recorded_nowhere_removes_nothing_and_keeps_its_exit_code() {
+    let house = House::new();
+    let state = house.folder.path().join("state");
+    fs::create_dir_all(state.join("spool")).unwrap();
+    fs::write(state.join("keep"), "").unwrap();
+    // As the launcher calls it when a run at a server has no ids.
+    let mut after = house.monitor(&["after-run", "--output", "r.html", "--exit-code", "7"]);
+    let output = after.env("MONITOR_SPOOL_DIR", state.join("spool")).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(7) && said.contains("the run was not recorded"), "{said}");
+    assert!(state.join("keep").exists() && state.join("spool").exists());
+
+    let mut run = house.run(&["--report", "off.html"], &["sh", "-c", "echo a; exit 4"]);
+    assert_eq!(run.env("MONITOR_SPOOL_DIR", "off").status().unwrap().code(), Some(4));
+    assert_eq!(File::read(&house.folder.path().join("off.html")).said(0), ["a"]);
+}
+
+#[test]
 fn a_signal_leaves_a_whole_file_and_sigkill_leaves_none() {
     let house = House::new();
     for (signal, code) in [("INT", Some(130)), ("TERM", Some(143)), ("KILL", None)] {
