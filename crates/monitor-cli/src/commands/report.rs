@@ -12,12 +12,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use monitor_api::ExportFormat;
 use monitor_server::report::{DEFAULT_BYTES, Offline, Options};
-use monitor_spool::Spool;
 use tempfile::{NamedTempFile, TempDir};
 use url::Url;
 
-use super::spool::ship;
-use crate::client::Connection;
+use crate::client::{Connection, read_url};
 use crate::exit;
 use crate::text::{bytes, counted, now_us, visible};
 
@@ -57,16 +55,11 @@ pub(crate) struct AfterRun {
     #[command(flatten)]
     contents: Contents,
     /// The temporary folder that the run was recorded in, which is removed
-    #[arg(long, value_name = "FOLDER", conflicts_with = "root")]
-    folder: Option<PathBuf>,
-    /// The tree, if the run was recorded at a server
-    #[arg(long, value_name = "TREE")]
-    root: Option<String>,
+    #[arg(long, value_name = "FOLDER")]
+    folder: PathBuf,
     /// The exit code of the run
     #[arg(long, value_name = "CODE")]
     exit_code: u8,
-    #[command(flatten)]
-    connection: Connection,
 }
 
 /// Contents of a report.
@@ -102,18 +95,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Exits with the code of the run, whatever becomes of the report.
 pub(crate) fn after_run(args: &AfterRun) -> ExitCode {
-    let AfterRun { output, contents, folder, root, exit_code, .. } = args;
-    let written = match (folder, root) {
-        (Some(folder), _) => of_spool(&spool_of(folder), output, contents, Some(std::process::id())).map(drop),
-        (None, Some(root)) => of_server(args, root),
-        (None, None) => Err(anyhow::anyhow!("the run was not recorded")),
-    };
-    if let Err(error) = written {
+    let AfterRun { output, contents, folder, exit_code } = args;
+    if let Err(error) = of_spool(&spool_of(folder), output, contents, Some(std::process::id())) {
         let _ = writeln!(anstream::stderr(), "monitor run: the report was not written: {}", visible(&format!("{error:#}")));
     }
-    if let Some(folder) = folder {
-        let _ = fs::remove_dir_all(folder);
-    }
+    let _ = fs::remove_dir_all(folder);
     ExitCode::from(*exit_code)
 }
 
@@ -131,28 +117,6 @@ fn of_spool(spool: &Path, output: &Path, contents: &Contents, main: Option<u32>)
         let _ = writeln!(anstream::stderr(), "{} still recorded and is not in the report", counted(offline.living() as u64, "program"));
     }
     Ok(html.len() as u64)
-}
-
-/// Downloads the report of a run, after sending the remaining records of this process to the server.
-fn of_server(AfterRun { output, contents, connection, .. }: &AfterRun, root: &str) -> anyhow::Result<()> {
-    let spool = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref());
-    if let Some(spool) = spool.map(|dir| Spool::existing(&dir)).transpose()?.flatten() {
-        // An earlier program may have had the same process id.
-        let of_this = spool.list()?.into_iter().filter_map(|found| {
-            let about = found.about?;
-            (about.worker.pid == std::process::id()).then_some((about.started_us, found.worker_id))
-        });
-        if let Some((_, worker)) = of_this.max()
-            && let Some(mut replay) = spool.claim_ended(worker, now_us())?
-        {
-            ship::send_quietly(&mut replay, connection, |_| {})?;
-            replay.finish()?;
-        }
-    }
-    let call = connection.client()?.export(root, ExportFormat::Html);
-    let mut html = Vec::new();
-    connection.download(with(call, None, contents), &mut html)?;
-    write_whole(output, &html)
 }
 
 /// Adds the parameters of an HTML file.
@@ -204,9 +168,15 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
 pub(crate) struct Wanted {
     file: PathBuf,
     contents: Contents,
-    server: Option<Url>,
-    /// Temporary folder of the records, if there is no server.
-    folder: Option<PathBuf>,
+    place: Place,
+}
+
+/// Where the run is recorded.
+#[derive(Debug)]
+enum Place {
+    Server(Url),
+    /// A temporary folder, because no server accepts a connection.
+    Folder(PathBuf),
 }
 
 impl Wanted {
@@ -220,44 +190,55 @@ impl Wanted {
         let place = file.parent().filter(|folder| folder.is_dir());
         anyhow::ensure!(place.is_some() && !file.is_dir(), "--report {}: there is no folder for the file", file.display());
         let configured = || std::env::var("MONITOR_SERVER_URL").ok().filter(|url| !url.trim().is_empty());
-        let url = server.as_ref().map(ToString::to_string).or_else(configured);
-        if is_reached(url.as_deref().unwrap_or(monitor_api::DEFAULT_URL)) {
-            return Ok(Self { file, contents, server, folder: None });
+        let named = server.or_else(|| read_url(configured().as_deref().unwrap_or(monitor_api::DEFAULT_URL)).ok());
+        if let Some(server) = named.filter(is_reached) {
+            return Ok(Self { file, contents, place: Place::Server(server) });
         }
         let folder = TempDir::with_prefix("monitor-run-").context("--report: could not make a folder for what is recorded")?.keep();
-        Ok(Self { file, contents, server: None, folder: Some(folder) })
+        Ok(Self { file, contents, place: Place::Folder(folder) })
     }
 
-    /// Returns the server that the run records at, unless it is the configured one.
-    pub(crate) fn server(&self) -> Option<String> {
-        if self.folder.is_some() { Some(NOWHERE.to_owned()) } else { self.server.as_ref().map(ToString::to_string) }
+    /// Returns the address that the run sends its records to.
+    pub(crate) fn server(&self) -> &str {
+        match &self.place {
+            Place::Server(server) => server.as_str(),
+            Place::Folder(_) => NOWHERE,
+        }
     }
 
     /// Returns the spool that the run records in, unless it is the configured one.
     pub(crate) fn spool(&self) -> Option<PathBuf> {
-        self.folder.as_deref().map(spool_of)
+        match &self.place {
+            Place::Server(_) => None,
+            Place::Folder(folder) => Some(spool_of(folder)),
+        }
     }
 
-    /// Executes `monitor after-run` in place of this program. It writes the report and exits with `code`. The records of a program can be claimed
-    /// only after the program has been replaced or has ended. `root` is the tree of the run. Returns only on failure.
-    pub(crate) fn write(self, root: Option<&str>, code: u8) -> io::Error {
-        let mut command = match std::env::current_exe() {
-            Ok(monitor) => Command::new(monitor),
-            Err(error) => return error,
-        };
-        command.arg("after-run").arg("--output").arg(&self.file).args(["--exit-code", &code.to_string()]).args(self.contents.words());
-        if let Some(folder) = &self.folder {
-            command.arg("--folder").arg(folder);
-        } else {
-            command.args(root.iter().flat_map(|root| ["--root", root]));
-            command.args(self.server.iter().flat_map(|server| ["--server", server.as_str()]));
+    /// Writes the report of a run that has ended, whose tree is `root`. Without a server, executes `monitor after-run` in place of this program,
+    /// which writes the report and exits with `code`: the records of a program can be claimed only after it has been replaced or has ended.
+    ///
+    /// # Errors
+    /// When the report can't be written, or the other program can't be executed.
+    pub(crate) fn write(self, root: Option<&str>, code: u8) -> anyhow::Result<()> {
+        match self.place {
+            Place::Server(server) => {
+                let connection = Connection::to(server);
+                let call = connection.client()?.export(root.context("the run was not recorded")?, ExportFormat::Html);
+                let mut html = Vec::new();
+                connection.download(with(call, None, &self.contents), &mut html)?;
+                write_whole(&self.file, &html)
+            }
+            Place::Folder(folder) => {
+                let mut monitor = Command::new(std::env::current_exe()?);
+                monitor.arg("after-run").arg("--output").arg(self.file).arg("--folder").arg(folder);
+                Err(monitor.args(["--exit-code", &code.to_string()]).args(self.contents.words()).exec().into())
+            }
         }
-        command.exec()
     }
 
     /// Removes the temporary folder.
     pub(crate) fn give_up(self) {
-        if let Some(folder) = self.folder {
+        if let Place::Folder(folder) = self.place {
             let _ = fs::remove_dir_all(folder);
         }
     }
@@ -269,9 +250,8 @@ fn spool_of(folder: &Path) -> PathBuf {
 }
 
 /// Returns true if the server's address accepts a connection. Starts no thread, because the launcher forks afterwards.
-fn is_reached(url: &str) -> bool {
-    let Ok(url) = monitor_api::server_url(url) else { return false };
-    let address = url.host_str().zip(url.port_or_known_default());
+fn is_reached(server: &Url) -> bool {
+    let address = server.host_str().zip(server.port_or_known_default());
     let addresses = address.and_then(|(host, port)| (host.trim_matches(['[', ']']), port).to_socket_addrs().ok());
     addresses.into_iter().flatten().any(|address| TcpStream::connect_timeout(&address, PATIENCE).is_ok())
 }

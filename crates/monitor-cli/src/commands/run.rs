@@ -204,14 +204,21 @@ pub(crate) fn run(args: Args) -> ExitCode {
             return ExitCode::from(125);
         }
     };
-    let configured = server.map(|server| server.to_string());
-    let server = wanted.as_ref().and_then(Wanted::server).or(configured);
+    let address = wanted.as_ref().map(Wanted::server).or(server.as_ref().map(Url::as_str));
     let spool = wanted.as_ref().and_then(Wanted::spool);
-    let outcome = match monitor_runner::prepare(spec, server.as_deref(), spool.as_deref()) {
-        Ok(launcher) => match conclusion {
-            Some(conclusion) => launcher.at_end(move |outcome| conclusion.write(outcome)).run(),
-            None => launcher.run(),
-        },
+    let reports_server = wanted.is_some() && spool.is_none();
+    let outcome = match monitor_runner::prepare(spec, address, spool.as_deref()) {
+        Ok(launcher) => {
+            let conclude = move |outcome: &Outcome| {
+                if reports_server {
+                    monitor_runner::flush(conclusion::PATIENCE);
+                }
+                if let Some(conclusion) = &conclusion {
+                    conclusion.write(outcome);
+                }
+            };
+            launcher.at_end(conclude).run()
+        }
         Err(error) => {
             if let Some(conclusion) = conclusion {
                 conclusion.write_bare(false, &with_causes(&error), None);
@@ -222,8 +229,9 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let code = ended(&outcome, hint);
     match (wanted, outcome) {
         (Some(wanted), Ok(Outcome { process, .. })) => {
-            let error = wanted.write(process.as_ref().map(|ids| ids.root_id.as_str()), code);
-            say(&format!("the report was not written: {error}"));
+            if let Err(error) = wanted.write(process.as_ref().map(|ids| ids.root_id.as_str()), code) {
+                say(&format!("the report was not written: {error:#}"));
+            }
         }
         (Some(wanted), Err(_)) => wanted.give_up(),
         (None, _) => {}

@@ -111,18 +111,16 @@ fn with_a_server_the_file_is_the_servers_and_the_run_is_there_too() {
 }
 
 #[test]
-fn a_run_that_is_recorded_nowhere_removes_nothing_and_keeps_its_exit_code() {
+fn with_a_server_the_spool_stays_as_it_is() {
     let house = House::new();
     let state = house.folder.path().join("state");
     fs::create_dir_all(state.join("spool")).unwrap();
     fs::write(state.join("keep"), "").unwrap();
-    // As the launcher calls it when a run at a server has no ids.
-    let mut after = house.monitor(&["after-run", "--output", "r.html", "--exit-code", "7"]);
-    let output = after.env("MONITOR_SPOOL_DIR", state.join("spool")).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(7) && said.contains("the run was not recorded"), "{said}");
+    let mut run = house.run(&["--report", "on.html"], &["sh", "-c", "echo a; exit 4"]);
+    assert_eq!(run.env("MONITOR_SPOOL_DIR", state.join("spool")).status().unwrap().code(), Some(4));
+    assert_eq!(File::read(&house.folder.path().join("on.html")).said(0), ["a"]);
     assert!(state.join("keep").exists() && state.join("spool").exists());
-
+    // And without one.
     let mut run = house.run(&["--report", "off.html"], &["sh", "-c", "echo a; exit 4"]);
     assert_eq!(run.env("MONITOR_SPOOL_DIR", "off").status().unwrap().code(), Some(4));
     assert_eq!(File::read(&house.folder.path().join("off.html")).said(0), ["a"]);

@@ -116,6 +116,8 @@ pub(super) async fn get_export(
 /// of the rest.
 async fn html(app: &App, path: &PathParts, params: ExportParams, turn: OwnedSemaphorePermit) -> Result<Response, ApiError> {
     let max_bytes = params.bytes.map_or(DEFAULT_BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    // It is in memory as a whole.
+    let max_bytes = max_bytes.min(app.config.max_answer_bytes);
     let options = Options::new(params.redact.as_deref(), max_bytes, app.clock.wall_us());
     let options =
         options.map_err(|error| ApiError::Parameter { name: "redact".to_owned(), detail: format!("parameter `redact`: {error}") })?;

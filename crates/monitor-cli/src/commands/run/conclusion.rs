@@ -17,7 +17,7 @@ use crate::summary::{Fetched, Form, Summary, annotation, annotations, bare, rend
 use crate::text::now_us;
 
 /// Maximum time to wait until the server has stored the records of the run.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Time between two requests.
 const PAUSE: Duration = Duration::from_millis(100);
 /// File that GitHub, Gitea and Forgejo show with a step of a job.
@@ -45,7 +45,7 @@ impl Conclusion {
     }
 
     /// Writes the conclusion of a recorded run.
-    pub(super) fn write(self, outcome: &Outcome) {
+    pub(super) fn write(&self, outcome: &Outcome) {
         // A successful run without a summary has nothing to report, so that the server need not be asked.
         if self.file.is_none() && outcome.is_success() {
             return;

@@ -2,7 +2,7 @@
 
 mod clear;
 mod list;
-pub(super) mod ship;
+mod ship;
 
 use std::ffi::OsString;
 

@@ -85,17 +85,9 @@ pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
 
 /// Sends all that one program left, and says how far it is.
 fn send(replay: &mut Replay, title: &str, connection: &Connection) -> anyhow::Result<()> {
-    let mut progress = Progress { title, total: replay.waiting() };
-    progress.show(0);
-    send_quietly(replay, connection, |replay| progress.show(replay.accepted()))?;
-    progress.end(replay);
-    Ok(())
-}
-
-/// Sends all that one program left, and calls `then` after each answer.
-pub(crate) fn send_quietly(replay: &mut Replay, connection: &Connection, mut then: impl FnMut(&Replay)) -> anyhow::Result<()> {
     let way = ToServer { client: connection.client()?, error: Cell::new(None) };
-    let mut refusal = None;
+    let (mut progress, mut refusal) = (Progress { title, total: replay.waiting() }, None);
+    progress.show(0);
     let once = async |replay: &mut Replay, Answered { answer, settled, wait }: Answered<'_>| {
         if let Some(error) = way.error.take() {
             refusal = Some(error.into());
@@ -107,11 +99,15 @@ pub(crate) fn send_quietly(replay: &mut Replay, connection: &Connection, mut the
             return Next::Stop;
         }
         tokio::time::sleep(wait.unwrap_or_default()).await;
-        then(replay);
+        progress.show(replay.accepted());
         Next::GoOn
     };
     connection.wait(async { Ok(send_all(replay, &way, once).await) })?;
-    refusal.map_or(Ok(()), Err)
+    if let Some(error) = refusal {
+        return Err(error);
+    }
+    progress.end(replay);
+    Ok(())
 }
 
 /// The way of batches to the server.
