@@ -49,7 +49,7 @@ const LONGEST_LINE: usize = 4 << 10;
 const MOST: usize = 100_000;
 /// More bytes of lines that come late are not read.
 const MOST_LATE: u64 = 64 << 20;
-/// So many children of one parent and name are told singly, unless `MONITOR_FOLD_AFTER` says otherwise; further ones are counted.
+/// Number of children of one parent and name that have rows of their own, unless `MONITOR_FOLD_AFTER` sets another number. Further ones are folded.
 const FOLD_AFTER: u64 = 100;
 
 /// `[[function]]` of a configuration.

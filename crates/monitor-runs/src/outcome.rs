@@ -37,7 +37,7 @@ pub struct Outcome {
     pub ended_us: u64,
     /// Meaning of its exit code, where the spec gives it one.
     pub verdict: Option<Verdict>,
-    /// What else whoever asked for it is to be told.
+    /// A further message about the run.
     pub note: Option<String>,
     /// The process that it is recorded as.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,7 +16,7 @@ use crate::ingest::{Ingest, IngestError};
 /// Between two tries when too much waits to be stored.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What was taken in of one program.
+/// Counts of the records that one program left.
 pub(crate) struct Taken {
     events: u64,
     damaged: u64,

@@ -32,7 +32,8 @@ pub(super) struct ExportParams {
     /// With `html`: processes whose names match this pattern have neither log lines nor fields in the file. `*`, `?`, `[a-z]` and `{a,b}`
     /// mean the same as in a shell.
     redact: Option<String>,
-    /// With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given. Log lines are left out until it fits.
+    /// With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given, and at most the server's
+    /// `max-answer-bytes`. Log lines are left out until it fits.
     bytes: Option<u64>,
 }
 
@@ -68,6 +69,7 @@ impl ExportParams {
     responses(
         (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"), (String = "application/xml"), (String = "text/html"))),
         NoTree,
+        (status = 413, description = "With `html`: the processes alone are larger than `bytes`, or than the server's `max-answer-bytes`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -12762,7 +12762,10 @@ export interface operations {
                  *     mean the same as in a shell.
                  */
                 redact?: string;
-                /** @description With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given. Log lines are left out until it fits. */
+                /**
+                 * @description With `html`: maximum size of the file in bytes, without the page's own code; 20971520 if not given, and at most the server's
+                 *     `max-answer-bytes`. Log lines are left out until it fits.
+                 */
                 bytes?: number;
             };
             header?: never;
@@ -12827,6 +12830,15 @@ export interface operations {
             };
             /** @description It is no longer kept */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description With `html`: the processes alone are larger than `bytes`, or than the server's `max-answer-bytes` */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
