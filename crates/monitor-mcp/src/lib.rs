@@ -9,7 +9,6 @@ mod arguments;
 mod ask;
 mod assistant;
 mod catalog;
-mod compare;
 #[cfg(feature = "http")]
 mod over_http;
 #[cfg(feature = "stdio")]

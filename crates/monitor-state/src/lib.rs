@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod attempts;
+mod compare;
 mod facts;
 mod fold;
 mod order;
@@ -17,9 +18,10 @@ mod why;
 mod worker;
 
 pub use attempts::{AttemptNow, Earlier, MAX_ATTEMPTS};
+pub use compare::{Change, Difference, differences, took_ns};
 pub use facts::{Facts, about_worker, is_about_liveness};
 pub use fold::Shard;
-pub use order::{Node, Order, Placed, order};
+pub use order::{Node, Order, Placed, order, parents};
 pub use process::{Definition, End, MAX_FIELDS, ProcessEvent, ProcessFacts};
 pub use ranges::Ranges;
 pub use task::TaskFacts;

@@ -57,6 +57,21 @@ pub struct Placed {
     pub is_deep: bool,
 }
 
+/// Returns for each process the index of the one that it is shown below: the closest one before it with a smaller depth. The processes are in
+/// pre-order with depths, as the API returns them; the first one is the root's own.
+pub fn parents(processes: &[Process]) -> Vec<Option<usize>> {
+    let mut above: Vec<usize> = Vec::new();
+    let parent = |(index, process): (usize, &Process)| {
+        // Only the first process is the root, whatever the data contains.
+        let depth = if index == 0 { 0 } else { process.depth.map_or(1, |depth| depth.max(1) as usize) };
+        above.truncate(depth);
+        let parent = above.last().copied();
+        above.push(index);
+        parent
+    };
+    processes.iter().enumerate().map(parent).collect()
+}
+
 /// No index.
 const NONE: u32 = u32::MAX;
 

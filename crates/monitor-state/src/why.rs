@@ -102,7 +102,7 @@ impl<T> Why<T> {
     }
 }
 
-fn needs_attention(state: &State) -> bool {
+pub(crate) fn needs_attention(state: &State) -> bool {
     *state == State::FAILED || *state == State::LOST
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use monitor_state::parents;
 use monitor_wire::{Process, Source, State};
 
-use super::{Run, parents, place};
+use super::{Run, place};
 use crate::text::visible;
 
 /// GitHub shows this many errors per step.

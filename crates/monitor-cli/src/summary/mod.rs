@@ -11,12 +11,12 @@ mod steps;
 
 use std::collections::HashMap;
 
-use monitor_state::failing_path;
+use monitor_state::{failing_path, parents, took_ns};
 use monitor_wire::{Error, Process, ProcessId, Root, State};
 use serde::Serialize;
 
 pub(crate) use self::annotations::{annotation, annotations};
-pub(crate) use self::comparison::Comparison;
+use self::comparison::Comparison;
 pub(crate) use self::render::{Form, bare, render};
 pub(crate) use self::source::Fetched;
 pub(crate) use self::steps::Step;
@@ -94,20 +94,6 @@ fn place(process: &Process) -> Option<&monitor_wire::Source> {
     process.error.as_ref().and_then(|error| error.source.as_ref()).or(process.source.as_ref())
 }
 
-/// Index of the parent that each process is shown below: the closest process before it with a smaller depth.
-fn parents(processes: &[Process]) -> Vec<Option<usize>> {
-    let mut above: Vec<usize> = Vec::new();
-    let parent = |(index, process): (usize, &Process)| {
-        // Only the first process is the root, whatever the data contains.
-        let depth = if index == 0 { 0 } else { process.depth.map_or(1, |depth| depth.max(1) as usize) };
-        above.truncate(depth);
-        let parent = above.last().copied();
-        above.push(index);
-        parent
-    };
-    processes.iter().enumerate().map(parent).collect()
-}
-
 /// Returns for each process the time when none of its children ran. It is 0 for a step that only waits for its children.
 fn own_times(processes: &[Process], now_us: u64) -> Vec<u64> {
     let parents = parents(processes);
@@ -138,10 +124,9 @@ fn own_times(processes: &[Process], now_us: u64) -> Vec<u64> {
     processes.iter().enumerate().map(own).collect()
 }
 
-/// Duration of a process, until now if it runs.
+/// Duration of a process, until now if it runs, 0 if it is unknown.
 fn elapsed_ns(process: &Process, now_us: u64) -> u64 {
-    let running = process.started_us.filter(|_| process.state == State::RUNNING).map(|started| now_us.saturating_sub(started) * 1_000);
-    process.elapsed_ns.or(process.fold.as_ref().map(|fold| fold.total_ns)).or(running).unwrap_or(0)
+    took_ns(process, now_us).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! In Markdown, all recorded text is in code spans and code blocks, which contain no markup, links, mentions or HTML. A span or block begins
 //! with more backticks than the text has in a row.
 
-use super::{Comparison, Failed, Summary};
+use super::comparison::{Comparison, Named};
+use super::{Failed, Summary};
 use crate::text::{bytes, counted, duration, elapsed, ended_by, glyph, moment, one_line, visible};
 
 /// Maximum size of a summary.
@@ -105,11 +106,13 @@ fn compared(writer: &mut Writer, comparison: &Comparison<'_>) {
     let Comparison { root, elapsed_ns, failing, slower, missing } = comparison;
     writer.subheading("Compared with the last good run");
     writer.line(&format!("{}, which took {}", form.name(&root.title), duration(*elapsed_ns)));
-    let names = |names: &[&str]| names.iter().map(|name| form.name(name)).collect::<Vec<_>>();
+    let times = |times: usize| if times > 1 { format!(" ({times} times)") } else { String::new() };
+    let named = |step: &Named<'_>| format!("{}{}", form.name(step.name), times(step.times));
+    let names = |names: &[Named<'_>]| names.iter().map(named).collect::<Vec<_>>();
     let slow = slower
         .first
         .iter()
-        .map(|step| format!("{} {} instead of {}", form.name(step.name), duration(step.own_ns), duration(step.before_ns)));
+        .map(|step| format!("{} {} instead of {}", form.name(step.name), duration(step.elapsed_ns), duration(step.before_ns)));
     let lists = [
         ("New failures", names(&failing.first), failing.count),
         ("Slower", slow.collect(), slower.count),

@@ -1,5 +1,7 @@
 //! Why a run failed, and what differs from an earlier run.
 
+use monitor_state::{Difference, differences, took_ns};
+use monitor_text::now_us;
 use monitor_wire::{Process, Root, RootsPage, TreePage};
 use serde_json::{Value, json};
 
@@ -8,7 +10,6 @@ use super::{Answered, Caller};
 use crate::answer::Answer;
 use crate::arguments::Arguments;
 use crate::ask::{Ask, Failure, Request};
-use crate::compare::{Difference, differences, took};
 use crate::recorded::{RECORDED, clean};
 
 /// Log lines of the process that failed first.
@@ -84,7 +85,8 @@ async fn last_good<A: Ask>(root: &Root, by: &Caller<A>) -> Result<Option<Root>, 
 async fn compared<A: Ask>(answer: Answer, earlier: &Root, later: &Root, by: &Caller<A>) -> Answered {
     let (before, after) = (tree(earlier, by).await?, tree(later, by).await?);
     let is_cut = before.next_cursor.is_some() || after.next_cursor.is_some();
-    let rows = differences(&before.processes, &after.processes).iter().map(row).collect();
+    let now_us = now_us();
+    let rows = differences(&before.processes, &after.processes, now_us).iter().map(|found| row(found, now_us)).collect();
     let name = if answer.has("failing_path") { "last_good_run" } else { "compared_with" };
     let answer = answer.value(name, shown_run(earlier)).rows("differences", rows);
     Ok(if is_cut { answer.more(format!("Only the first {MOST_COMPARED} processes of each run were compared.")) } else { answer })
@@ -94,8 +96,8 @@ async fn tree<A: Ask>(root: &Root, by: &Caller<A>) -> Result<TreePage, Failure> 
     by.read(Request::get(&["roots", &root.root_id.to_string(), "tree"]).with("limit", &MOST_COMPARED)).await
 }
 
-fn row(difference: &Difference<'_>) -> Value {
-    let duration = |process: Option<&Process>| process.and_then(took).map(monitor_text::duration);
+fn row(difference: &Difference<'_>, now_us: u64) -> Value {
+    let duration = |process: Option<&Process>| process.and_then(|process| took_ns(process, now_us)).map(monitor_text::duration);
     let shown = difference.after.or(difference.before).map(shown_process).unwrap_or_default();
     let row = json!({
         "change": difference.change.as_str(), "id": shown["id"], "state": shown["state"], RECORDED: shown[RECORDED],

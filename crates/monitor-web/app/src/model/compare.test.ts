@@ -1,28 +1,39 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { LogLine, Process } from "../api/types.ts";
-import { compare, firstDifference, ranked, shapeOf } from "./compare.ts";
+import { compare, firstDifference, type Pair, ranked, shapeOf } from "./compare.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
 
 const MS = 1e6;
 
-/** `path state ms`: a process a line, below the one whose path is its own without the last part. */
+/** Lines like `  fetch ok 100`: name, state and duration in ms, indented by depth. */
 function tree(text: string): Tree {
   const made = new Tree();
-  const ids = new Map<string, string>();
-  text
-    .trim()
-    .split("\n")
-    .forEach((line, index) => {
-      const [path = "", state = "succeeded", ms = "0"] = line.trim().split(" ");
-      const parent = path.includes("/") ? (ids.get(path.slice(0, path.lastIndexOf("/"))) ?? null) : null;
-      const id = String(index).padStart(3, "0");
-      ids.set(path, id);
-      const rest: Partial<Process> = { name: path.slice(path.lastIndexOf("/") + 1), state, elapsed_ns: Number(ms) * MS, ended_us: index * 1000 + Number(ms) * 1000 };
-      made.put(process(id, parent, index * 1000, rest), 1);
-    });
+  const above: string[] = [];
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  const margin = (lines[0] ?? "").search(/\S/);
+  for (const [index, line] of lines.entries()) {
+    const [name = "", state = "", ms = "0"] = line.trim().split(" ");
+    above.length = (line.search(/\S/) - margin) / 2;
+    const id = String(index).padStart(6, "0");
+    const rest: Partial<Process> = { name, kind: "normal", state: state === "ok" ? "succeeded" : state, elapsed_ns: Number(ms) * MS, ended_us: (index + Number(ms)) * 1000 };
+    made.put(process(id, above.at(-1) ?? null, index * 1000, rest), 1);
+    above.push(id);
+  }
   return made;
 }
+
+/** The table that the server is tested by, too. */
+const CASES = readFileSync(new URL("../../../../monitor-state/cases/comparison.txt", import.meta.url), "utf8").split("\n# ").slice(1);
+
+test.each(CASES.map((text) => [text.split("\n", 1)[0] ?? "", text]))("%s, as in the server's table", (_, text) => {
+  const [, expected = "", ...lines] = text.split("\n");
+  const [left, right] = lines.join("\n").split("\n--\n").map(tree) as [Tree, Tree];
+  const comparison = compare(left, right, 0);
+  const found = ranked(comparison, left, right).map((at) => comparison.pairs[at] as Pair);
+  expect(found.map((pair) => `${pair.change} ${pair.right >= 0 ? right.at(pair.right).name : left.at(pair.left).name}`).join(", ")).toBe(expected.replace("differences:", "").trim());
+});
 
 /** Every pair as `depth name change`. */
 function shown(left: Tree, right: Tree): string[] {
@@ -30,13 +41,13 @@ function shown(left: Tree, right: Tree): string[] {
 }
 
 const before = tree(`
-  job succeeded 1000
-  job/fetch succeeded 100
-  job/parse succeeded 600
-  job/parse/row succeeded 100
-  job/parse/row succeeded 100
-  job/clean succeeded 50
-  job/publish succeeded 100`);
+  job ok 1000
+    fetch ok 100
+    parse ok 600
+      row ok 100
+      row ok 100
+    clean ok 50
+    publish ok 100`);
 
 test("the same twice differs in nothing", () => {
   const { counts, differs } = compare(before, before, 0);
@@ -44,44 +55,30 @@ test("the same twice differs in nothing", () => {
   expect([...differs]).toEqual([0, 0, 0, 0, 0, 0, 0]);
 });
 
-test("new, gone, slower and newly failing are told apart, siblings of a name by their order", () => {
+test("pairs stand in the order of the later tree, and what is missing at its old place", () => {
   const after = tree(`
     job failed 2000
-    job/fetch succeeded 105
-    job/warm succeeded 10
-    job/parse failed 1500
-    job/parse/row succeeded 102
-    job/parse/row failed 900
-    job/parse/row succeeded 10
-    job/publish succeeded 40`);
+      fetch ok 105
+      warm ok 10
+      parse failed 1500
+        row ok 102
+        row failed 900
+        row ok 10
+      publish ok 40`);
   expect(shown(before, after)).toEqual(["0 job failing", "1 fetch same", "1 warm new", "1 parse failing", "2 row same", "2 row failing", "2 row new", "1 clean gone", "1 publish faster"]);
-  const comparison = compare(before, after, 0);
-  expect([...comparison.differs]).toEqual([1, 0, 1, 1, 0, 1, 1, 1, 0]);
-  const order = ranked(comparison, before, after).map((at) => comparison.pairs[at]).map((pair) => pair && `${pair.change} ${(pair.right >= 0 ? after.at(pair.right) : before.at(pair.left)).name}`);
-  expect(order).toEqual(["failing row", "failing job", "failing parse", "new warm", "new row", "gone clean", "faster publish"]);
+  expect([...compare(before, after, 0).differs]).toEqual([1, 0, 1, 1, 0, 1, 1, 1, 0]);
 });
 
-test("who is slower by itself comes before who waited for it", () => {
+test("a difference of children is left out of the own one", () => {
   const after = tree(`
-    job succeeded 1900
-    job/fetch succeeded 100
-    job/parse succeeded 1500
-    job/parse/row succeeded 990
-    job/parse/row succeeded 100
-    job/clean succeeded 50
-    job/publish succeeded 100`);
-  const comparison = compare(before, after, 0);
-  const order = ranked(comparison, before, after).map((at) => after.at(comparison.pairs[at]?.right ?? 0).name);
-  expect(order).toEqual(["row", "parse", "job"]);
-  expect(comparison.pairs[2]).toMatchObject({ change: "slower", delta: 900 * MS, own: 10 * MS });
-});
-
-test("of what is new only the top is listed; what failed before and does not now is mended", () => {
-  const left = tree("job failed 10\njob/a failed 5");
-  const right = tree("job succeeded 10\njob/a succeeded 5\njob/b succeeded 5\njob/b/c succeeded 4");
-  const comparison = compare(left, right, 0);
-  expect(comparison.counts).toMatchObject({ mended: 2, new: 2 });
-  expect(ranked(comparison, left, right).map((at) => right.at(comparison.pairs[at]?.right ?? 0).name)).toEqual(["b", "job", "a"]);
+    job ok 1900
+      fetch ok 100
+      parse ok 1500
+        row ok 990
+        row ok 100
+      clean ok 50
+      publish ok 100`);
+  expect(compare(before, after, 0).pairs[2]).toMatchObject({ change: "slower", delta: 900 * MS, own: 10 * MS });
 });
 
 test("a tree of which nothing is known is no trouble", () => {
@@ -108,10 +105,10 @@ const whole = (lines: LogLine[]) => ({ lines, isCut: false });
 
 test("the first line that differs is found, whatever numbers are in it", () => {
   const { pairs } = compare(before, before, 0);
-  const lefts = [line("001", 10, "read 12 rows in 3.4 ms"), line("001", 20, "done"), line("002", 30, "parsed")];
-  const same = [line("001", 11, "read 99 rows in 7.1 ms"), line("001", 25, "done"), line("002", 26, "parsed")];
+  const lefts = [line("000001", 10, "read 12 rows in 3.4 ms"), line("000001", 20, "done"), line("000002", 30, "parsed")];
+  const same = [line("000001", 11, "read 99 rows in 7.1 ms"), line("000001", 25, "done"), line("000002", 26, "parsed")];
   expect(firstDifference(pairs, before, before, whole(lefts), whole(same))).toBeNull();
-  const other = [line("001", 11, "read 99 rows in 7.1 ms"), line("001", 25, "gave up", "error"), line("002", 24, "parsed badly")];
+  const other = [line("000001", 11, "read 99 rows in 7.1 ms"), line("000001", 25, "gave up", "error"), line("000002", 24, "parsed badly")];
   expect(firstDifference(pairs, before, before, whole(lefts), whole(other))).toMatchObject({ left: { message: "parsed" }, right: { message: "parsed badly" } });
   expect(firstDifference(pairs, before, before, whole(lefts), whole(same.slice(0, 1)))).toMatchObject({ left: { message: "done" }, right: null });
   // What was not read may well be the same.
