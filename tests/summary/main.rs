@@ -95,7 +95,7 @@ fn a_failed_run_is_compared_with_the_last_good_one() {
     let json = run(job.monitor(&["show", "2", "--json"])).stdout;
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["failing_path"][1]["error"]["message"], "error: no such table");
-    assert_eq!(json["last_good"]["missing"], json!({"first": ["pack"], "count": 1}));
+    assert_eq!(json["last_good"]["missing"], json!({"first": [{"name": "pack", "times": 1}], "count": 1}));
     assert_eq!(run(job.monitor(&["show", "77"])).code, Some(4));
 }
 

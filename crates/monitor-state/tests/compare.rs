@@ -53,7 +53,7 @@ fn the_differences_of_every_case_are_those_of_the_table() {
 fn a_fold_is_compared_by_all_of_its_calls() {
     let fold = |failed: u64, total_ns: u64| {
         let mut processes = run("job ok 1000\n  call ok 1");
-        let fold = json!({"count": 10, "failed": failed, "running": 0, "cancelled": 0, "total_ns": total_ns, "min_ns": 1, "max_ns": 1});
+        let fold = json!({"count": 10, "failed": failed, "running": 0, "cancelled": 0, "total_ns": total_ns, "min_ns": 1, "max_ns": 1, "histogram": [], "errors": []});
         processes[1].fold = Some(serde_json::from_value(fold).unwrap());
         processes
     };

@@ -158,8 +158,8 @@ mod tests {
         let (good, slow) = (Run { root: &root, processes: &good }, Run { root: &root, processes: &slow });
         let summary = Summary::new(slow, Some(good), None, 10_000_000);
         let slower = &summary.last_good.as_ref().expect("compared").slower;
-        assert_eq!((slower.count, slower.first[0].name, slower.first[0].before_ns), (1, "p2", 1_000_000_000));
-        assert!(render(&summary, Form::Markdown).contains("- Slower: `p2` 1.3 s instead of 1.0 s\n"));
+        assert_eq!((slower.count, slower.first[0].name, slower.first[0].before_ns), (2, "p2", 1_000_000_000));
+        assert!(render(&summary, Form::Markdown).contains("- Slower: `p2` 1.3 s instead of 1.0 s, `p3` 140 ms instead of 50"));
         let same = render(&Summary::new(good, Some(good), None, 10_000_000), Form::Markdown);
         assert!(same.contains("No new failures, slower steps or missing steps."), "{same}");
     }

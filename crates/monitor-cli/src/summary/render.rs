@@ -107,8 +107,10 @@ fn compared(writer: &mut Writer, comparison: &Comparison<'_>) {
     writer.subheading("Compared with the last good run");
     writer.line(&format!("{}, which took {}", form.name(&root.title), duration(*elapsed_ns)));
     let times = |times: usize| if times > 1 { format!(" ({times} times)") } else { String::new() };
-    let named = |step: &Named<'_>| format!("{}{}", form.name(step.name), times(step.times));
-    let names = |names: &[Named<'_>]| names.iter().map(named).collect::<Vec<_>>();
+    let names = |steps: &[Named<'_>]| {
+        let shown = steps.iter().map(|step| format!("{}{}", form.name(step.name), times(step.times)));
+        shown.collect::<Vec<_>>()
+    };
     let slow = slower
         .first
         .iter()
