@@ -145,6 +145,8 @@ impl Work<'_> {
                     self.record.again(attempt);
                     continue;
                 }
+                self.hook_after(&mut outcome);
+                self.record.secrets.mask_outcome(&mut outcome);
                 break (outcome, self.let_go());
             }
             break (outcome, is_over);
@@ -340,7 +342,7 @@ impl Work<'_> {
         while Instant::now() < until && !self.is_interrupted && !self.line.is_over {
             self.wait(Some(until.saturating_duration_since(Instant::now())));
             self.take_signals();
-            self.is_interrupted |= self.hung_up.is_some() || self.asked.drain(..).count() > 0;
+            self.is_interrupted |= self.hung_up.take().is_some() || self.asked.drain(..).count() > 0;
         }
         self.take_keys();
         !self.is_interrupted && !self.line.is_over

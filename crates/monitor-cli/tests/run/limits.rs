@@ -168,13 +168,15 @@ fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
 #[test]
 fn whoever_waits_for_the_next_attempt_can_be_ended() {
     let house = House::new();
-    let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4"];
+    let after = "echo after $MONITOR_RUN_EXIT_CODE $MONITOR_RUN_ATTEMPTS > after";
+    let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4", "--after", after];
     let mut child =
         house.run(&options, &["sh", "-c", "yes | head -c 100000; exit 1"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "retrying").map(drop));
     kill(child.id(), "TERM");
     assert_eq!(end_of(&mut child).code(), Some(1));
-    // It ends as any other run does: the file says what is missing.
+    // It ends as any other run: the hook has run, and the file contains a note about what is missing.
+    assert_eq!(std::fs::read_to_string(house.folder.path().join("after")).unwrap(), "after 1 1\n");
     let process = house.process();
     assert_eq!(process["fields"]["log_file_cut_bytes"], 90_112);
     let text = std::fs::read_to_string(process["fields"]["log_file"].as_str().unwrap()).unwrap();
