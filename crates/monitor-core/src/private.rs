@@ -53,9 +53,9 @@ pub enum How {
     Root,
     /// `#[cross_thread]`
     CrossThread,
-    /// A normal call instrumented by `cargo monitor`
+    /// A normal call instrumented by `cargo monitor`.
     Woven,
-    /// A call within another call of the same function, which is not recorded
+    /// A call within another call of the same function, which is not recorded.
     Within,
     /// Values that need memory are boxed, so that this enum is passed in registers.
     Parameters(Box<Parameters>),
@@ -64,9 +64,9 @@ pub enum How {
 /// The information from a function's parameters.
 #[derive(Debug)]
 pub enum Parameters {
-    /// `#[root_task]`: the batch mark, if the parameter has a value
+    /// `#[root_task]`: the batch mark, if the parameter has a value.
     Batch(Option<String>),
-    /// `#[cross_process]`: the ids that the function was called with
+    /// `#[cross_process]`: the ids that the function was called with.
     CrossProcess(Remote),
 }
 

@@ -82,7 +82,7 @@ struct Fold {
     tally: Tally,
     held: u64,
     failures_kept: u64,
-    /// Duration in ticks from which a call is recorded individually.
+    /// Minimum duration of a call that is recorded individually, in ticks.
     slow_from: u64,
     revision: u64,
     /// Last reported count, and its time.

@@ -14,7 +14,7 @@ thread_local! {
 pub struct Starter {
     context: Context,
     call: ring::Lent,
-    /// The recording that the memory of the call belongs to. A forked child has a copy in which the call never ends.
+    /// The recording that the memory of the call belongs to. In a forked child's copy, the call never ends.
     recording: u32,
 }
 

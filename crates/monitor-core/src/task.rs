@@ -93,7 +93,7 @@ impl TaskRun {
         self.result = Arc::new(json.into());
     }
 
-    /// Sets the slot from which the end reads the result. The work fills it.
+    /// Sets the slot of the result. The work fills it, and the end reads it.
     pub fn returns_by(&mut self, slot: ResultSlot) {
         self.result = slot;
     }
