@@ -56,7 +56,7 @@ pub(crate) fn top() -> Option<Context> {
     fold::pin(region, frame);
     writer::known(frame);
     if frame.line.is_clear() {
-        // Another thread may have lent it. The new id shows that thread that the context was used.
+        // Another thread may have lent it. The new id shows at the end of the closure that the context was used.
         writer::id_after(&region.writer);
     }
     context_of(frame)
