@@ -1,7 +1,8 @@
-//! What a run of a batch task tells and publishes while it runs, as `monitor notify`, `monitor progress` and `monitor publish` do.
+//! Notifications, progress and publications of a batch task's run, as sent by `monitor notify`, `monitor progress` and `monitor publish`.
 //!
-//! Each function runs the command `monitor`, or what `MONITOR_COMMAND` names, and waits for it. The command finds the run, its agent and the server
-//! in the environment, and leaves to the spool what a server that is away is told later. So the program itself need not be monitored.
+//! Each function runs the command `monitor`, or the command in `MONITOR_COMMAND`, and waits for it. The command reads the run, its
+//! agent and the server from the environment. If the server is not reachable, the spool keeps the event and it is sent later. The
+//! program itself need not be monitored.
 //!
 //! ```no_run
 //! use monitor_client::batch::{self, Severity};
@@ -17,7 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
 use std::{error, fmt, io};
 
-/// Why the run could not tell or publish something.
+/// Error of a notification, a progress report or a publication.
 ///
 /// ```no_run
 /// use monitor_client::batch::{self, BatchError};
@@ -32,16 +33,16 @@ use std::{error, fmt, io};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// The command can't be run: it is looked for in `PATH`, or is what `MONITOR_COMMAND` says.
+    /// The command can't be run. It is the value of `MONITOR_COMMAND`, or `monitor` in `PATH`.
     Command {
-        /// The command.
+        /// Path or name of the command.
         command: OsString,
-        /// Why.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The command has not done it.
+    /// The command has failed.
     Refused {
-        /// What it said.
+        /// Error message of the command.
         words: String,
     },
 }
@@ -66,7 +67,7 @@ impl error::Error for BatchError {
     }
 }
 
-/// How bad it is what somebody is told of.
+/// Severity of a notice.
 ///
 /// ```
 /// use monitor_client::batch::{Severity, notify};
@@ -79,14 +80,14 @@ impl error::Error for BatchError {
 pub enum Severity {
     /// Something failed.
     Error,
-    /// Something is to be looked at.
+    /// Something needs attention.
     #[default]
     Warn,
     /// Something is worth knowing.
     Info,
 }
 
-/// Something that somebody is to be told of.
+/// A notice for the operators of the batch task. [`Notice::send`] sends it.
 ///
 /// ```no_run
 /// let notice = monitor_client::batch::notify("3 prices are missing").text("gold, silver, tin").key("prices");
@@ -102,7 +103,7 @@ pub struct Notice {
     key: Option<String>,
 }
 
-/// Begins a notice, with what it is about in a few words. It is a warning unless it says otherwise.
+/// Begins a notice with the severity [`Severity::Warn`]. `title` describes its subject in a few words.
 ///
 /// ```no_run
 /// monitor_client::batch::notify("3 prices are missing").send()?;
@@ -113,25 +114,25 @@ pub fn notify(title: &str) -> Notice {
 }
 
 impl Notice {
-    /// Adds the rest.
+    /// Sets the text below the title.
     pub fn text(self, text: &str) -> Self {
         Self { text: Some(text.to_owned()), ..self }
     }
 
-    /// Says how bad it is.
+    /// Sets the severity.
     pub fn severity(self, severity: Severity) -> Self {
         Self { severity, ..self }
     }
 
-    /// Says what it is about: notices with the same key are about the same thing.
+    /// Sets the key of the notice's subject. Notices with the same key are about the same subject.
     pub fn key(self, key: &str) -> Self {
         Self { key: Some(key.to_owned()), ..self }
     }
 
-    /// Has somebody be told. A server that is away is told later.
+    /// Sends the notice. If the server is not reachable, the notice is sent later.
     ///
     /// # Errors
-    /// When this is no run, nor below `monitor run`, or the command can't be run.
+    /// When the program runs neither in a run nor below `monitor run`, the command has failed, or the command can't be run.
     pub fn send(self) -> Result<(), BatchError> {
         let severity = match self.severity {
             Severity::Error => "error",
@@ -146,10 +147,10 @@ impl Notice {
     }
 }
 
-/// Tells how far the run is: how much is done, and of how much if that is known.
+/// Reports the progress of the run: the amount done, and the total amount if it is known.
 ///
 /// # Errors
-/// When this is no run, nor below `monitor run`, the numbers are no amounts, or the command can't be run.
+/// When the program runs neither in a run nor below `monitor run`, a number is not a valid amount, or the command can't be run.
 ///
 /// ```no_run
 /// monitor_client::batch::progress(40.0, Some(100.0))?; // 40 of 100
@@ -161,11 +162,11 @@ pub fn progress(done: f64, total: Option<f64>) -> Result<(), BatchError> {
     run(["progress", "--", &amount])
 }
 
-/// Publishes what lies in `MONITOR_PUBLISH_DIR` to targets of the task, one after the other.
+/// Publishes the content of `MONITOR_PUBLISH_DIR` to targets of the task, one after the other.
 ///
 /// # Errors
-/// When a target doesn't take it, and shows what it showed before; those that stand after it get nothing. When this is no run, or the command
-/// can't be run.
+/// When publishing to a target fails. That target keeps its previous content, and the targets after it are skipped. Also when the program
+/// is not part of a run, or the command can't be run.
 ///
 /// ```no_run
 /// monitor_client::batch::publish(["pre", "prod"])?;

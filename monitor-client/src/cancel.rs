@@ -1,8 +1,8 @@
-//! The end of what runs, because somebody asked for it: `monitor cancel`, the page, or `POST /api/v1/roots/{root}/cancel`.
+//! Cancellation of running processes, as requested by `monitor cancel`, the page, or `POST /api/v1/roots/{root}/cancel`.
 //!
-//! A program does so where `MONITOR_COMMANDS` allows it: `all`, or `read,cancel`. Nothing is ended by force. A task of tokio's that was
-//! spawned by [`spawn_task`](crate::spawn_task) or [`JoinSet`](crate::tokio::JoinSet) is aborted at its next await. Code that doesn't
-//! await asks, and ends in its own way:
+//! A program accepts these requests if `MONITOR_COMMANDS` allows it: `all`, or `read,cancel`. Nothing is ended by force. A tokio task that
+//! was spawned by [`spawn_task`](crate::spawn_task) or [`JoinSet`](crate::tokio::JoinSet) is aborted at its next await. Code that doesn't
+//! await checks for cancellation and ends in its own way:
 //!
 //! ```
 //! use monitor_client::{cancel, normal_task};
@@ -29,11 +29,11 @@ use std::sync::OnceLock;
 
 use monitor_core::Context;
 
-/// What else is to be told that something is to end.
+/// Callback for cancellation requests, set by [`on_request`].
 static LISTENER: OnceLock<Box<dyn Fn() + Send + Sync>> = OnceLock::new();
 
-/// Returns true if what runs here and now is to end: it was cancelled itself, or something that it was called by, across threads and
-/// programs. It costs one relaxed load as long as nothing was cancelled.
+/// Returns true if the current process, or one of its callers across threads and programs, was cancelled. Costs one relaxed
+/// load until the first cancellation.
 ///
 /// ```
 /// let found = (0..1_000).take_while(|_| !monitor_client::cancel::requested()).find(|n| n * n > 50);
@@ -43,7 +43,8 @@ pub fn requested() -> bool {
     monitor_core::cancel::is_requested()
 }
 
-/// Returns true if this process is to end, or its tree. A launcher of commands asks so for what isn't current on any thread of its own.
+/// Returns true if this process or its tree was cancelled. For programs that start commands: their processes are not
+/// current on any thread of the program.
 ///
 /// ```
 /// use monitor_client::{Process, cancel};
@@ -56,8 +57,8 @@ pub fn requested_of(process: Context) -> bool {
     monitor_core::cancel::is_meant(process)
 }
 
-/// Calls `listener` on a thread of the recorder's whenever something is to end, so that it may wake whoever asks. Only the first listener
-/// of a program is called.
+/// Calls `listener` on a thread of the recorder for each cancellation request, for example to wake a thread that checks [`requested()`].
+/// Only the first listener of a program is called.
 ///
 /// ```
 /// let (wake, woken) = std::sync::mpsc::channel();
@@ -68,7 +69,7 @@ pub fn on_request(listener: impl Fn() + Send + Sync + 'static) {
     let _ = LISTENER.set(Box::new(listener));
 }
 
-/// Has processes of a tree end: those of these ids, or all. Returns how many tasks were aborted at once.
+/// Cancels processes of a tree: those with the given ids, or all. Returns the number of tasks that were aborted immediately.
 #[cfg(feature = "commands")]
 pub(crate) fn request(root: u128, ids: Option<&[u64]>) -> usize {
     monitor_core::cancel::request(root, ids);

@@ -1,8 +1,9 @@
-//! Closures that take along what is current where they are made.
+//! Closures that carry the current process to where they are called.
 
 use monitor_core::Context;
 
-/// A closure that is called once, wherever, and belongs to what is current now: for the pool or queue of another crate.
+/// Returns a closure that is called once on any thread and belongs to the process that is current now. For
+/// the pool or queue of another crate.
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -22,7 +23,7 @@ pub fn in_current<T, F: FnOnce() -> T>(work: F) -> impl FnOnce() -> T + use<T, F
     }
 }
 
-/// A closure that is called as often as its owner likes, wherever, and belongs to what is current now: for callbacks.
+/// Returns a closure that can be called repeatedly on any thread and belongs to the process that is current now. For callbacks.
 ///
 /// ```
 /// use monitor_client::in_current_each;

@@ -1,7 +1,8 @@
-//! Methods of the program's own, which are called over the server: `monitor control`, the page, or `POST /api/v1/commands`.
+//! Methods of the program itself, called through the server: `monitor control`, the page, or `POST /api/v1/commands`.
 //!
-//! Every monitored program answers `ping`, `stats`, `active` and `registered`. With `MONITOR_COMMANDS=all`, or with the method's name in it
-//! (`MONITOR_COMMANDS=read,cache-clear`), it does what it registers here as well; by default, and with `off`, it refuses that.
+//! Every monitored program answers `ping`, `stats`, `active` and `registered`. With `MONITOR_COMMANDS=all`, or if the value
+//! contains the method's name (`MONITOR_COMMANDS=read,cache-clear`), it also executes the methods registered here. With the
+//! default and with `off`, it refuses them.
 //!
 //! ```
 //! use monitor_client::commands;
@@ -13,7 +14,7 @@
 //! });
 //! ```
 //!
-//! A program that works on tasks of a queue answers for them by a [`TaskSource`]: see [`control`](crate::control).
+//! A program that works on tasks of a queue answers requests about them by a [`TaskSource`]: see [`control`](crate::control).
 
 mod source;
 
@@ -30,10 +31,10 @@ pub use monitor_wire::{
     CallAnswer, Order, PurgeAnswer, QueueCount, QueueLength, QueuePurge, QueuesAnswer, Rate, RetryAnswer, RetryLine, TaskCall,
 };
 
-/// What a method does with its arguments: its answer, or why there is none.
+/// Implementation of a method: accepts the arguments, returns the answer or an error message.
 pub(crate) type Method = Arc<dyn Fn(Fields) -> Result<Value, String> + Send + Sync>;
 
-/// All methods, a list that only grows. There is no lock that a thread may hold while another one forks.
+/// All methods, as a list that only grows. It has no lock, because another thread could hold a lock at the time of a fork.
 static FIRST: OnceBox<Node> = OnceBox::new();
 
 struct Node {
@@ -42,10 +43,11 @@ struct Node {
     next: OnceBox<Node>,
 }
 
-/// Has the program do `method` when it is asked for `name`, which has 1 to 64 letters, digits and `_`, `.`, `-`; instead of the one
-/// that it had by this name. It is called on a thread of its own, up to eight at once, and a panic in it is an error of the command.
+/// Registers `method` under `name`, which consists of 1 to 64 letters, digits, `_`, `.` and `-`, and replaces an earlier method of this
+/// name. Each call runs on a thread of its own, up to eight at once. A panic in it is an error of the command.
 ///
-/// Best before the program has lived for two seconds: then whoever looks at it is shown the name.
+/// The server lists methods that are registered in the first two seconds of the program as soon as the program connects,
+/// and later methods when it reconnects.
 ///
 /// ```
 /// monitor_client::commands::on("pool.size", |arguments| match arguments.get("of") {
@@ -70,7 +72,7 @@ where
     }
 }
 
-/// Returns true for a name that a method can be called by.
+/// Returns true if `name` is a valid name of a method.
 #[cfg_attr(not(feature = "ship"), allow(dead_code, reason = "nobody asks a program that doesn't ship"))]
 pub(crate) fn is_method(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
@@ -81,7 +83,7 @@ fn all() -> impl Iterator<Item = &'static Node> {
     std::iter::successors(FIRST.get(), |node| node.next.get())
 }
 
-/// The method of this name that was registered last.
+/// Returns the last registered method with this name.
 #[cfg_attr(not(feature = "ship"), allow(dead_code, reason = "nobody asks a program that doesn't ship"))]
 pub(crate) fn find(name: &str) -> Option<Method> {
     all().filter(|node| node.name == name).last().map(|node| node.method.clone())

@@ -1,9 +1,9 @@
-//! Waiting until what was recorded is stored.
+//! Waiting until all recorded events are stored.
 
 use std::time::Duration;
 use std::{error, fmt};
 
-/// Why [`flush`] can't say that all is stored.
+/// Reason why [`flush()`] did not confirm that all events are stored.
 ///
 /// ```
 /// use monitor_client::FlushError;
@@ -17,10 +17,11 @@ use std::{error, fmt};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FlushError {
-    /// The server hadn't stored all of it when the time was over. It goes on being sent, and stays in the spool until the server has it.
+    /// The server had not stored all events when the time had elapsed. The client continues to send them, and they stay in the spool until
+    /// the server has stored them.
     TimedOut,
-    /// Nothing is recorded here any more: the program is about to end, or the call comes from within the recorder, as from a `tracing` subscriber
-    /// that is told of the client's own work. Waiting longer, or trying again, doesn't help.
+    /// Recording has ended here: the program is about to end, or the caller runs inside the recorder, like a `tracing` subscriber that
+    /// handles an event of the client itself. A longer timeout or another call doesn't help.
     Over,
 }
 
@@ -35,10 +36,10 @@ impl fmt::Display for FlushError {
 
 impl error::Error for FlushError {}
 
-/// Waits until all that was recorded before is stored by the server, at most `timeout`.
+/// Waits at most `timeout` until the server has stored all events recorded before the call.
 ///
 /// # Errors
-/// When the time is over first, or recording is ([`FlushError`]). When nothing is monitored there is nothing to wait for: that is no error.
+/// When the time elapses first, or recording has ended ([`FlushError`]). Returns `Ok` immediately if nothing is monitored.
 ///
 /// ```
 /// assert_eq!(monitor_client::flush(std::time::Duration::from_secs(1)), Ok(())); // MONITOR_ENABLED is not set

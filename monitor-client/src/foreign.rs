@@ -1,4 +1,4 @@
-//! State that callers of other systems send along with a trace, kept for each tree so that calls made from here pass it on.
+//! Trace state sent by callers in other systems, kept per tree so that outgoing calls pass it on.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,20 +6,20 @@ use std::sync::{Mutex, PoisonError};
 
 use monitor_core::own::Own;
 
-/// Trees whose state is kept; beyond that the oldest is forgotten.
+/// Maximum number of trees whose state is kept. Beyond it, the oldest is removed.
 const MOST: usize = 1024;
-/// The longest `tracestate` that is passed on: what W3C Trace Context asks for at least.
+/// Maximum length of a `tracestate` that is passed on: the length that W3C Trace Context requires at least.
 const LONGEST: usize = 512;
 
 static TABLE: Own<Mutex<Table>> = Own::new();
-/// Raised with the first entry, so that programs whose callers send nothing special never take the lock.
+/// Set with the first entry, so that programs whose callers send no special state never acquire the lock.
 static IS_USED: AtomicBool = AtomicBool::new(false);
 static BROKEN: AtomicU64 = AtomicU64::new(0);
 
-/// The part of a caller's trace that this program passes on and has no use for.
+/// Part of a caller's trace that this program only passes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The caller keeps this trace: bit 0 of the flags.
+    /// True if the caller keeps this trace: bit 0 of the flags.
     pub(crate) is_sampled: bool,
     /// The `tracestate` header, unchanged.
     pub(crate) tracestate: Option<String>,
@@ -32,8 +32,8 @@ impl Default for State {
 }
 
 impl State {
-    /// Reads the flags of a `traceparent` that is known to be one, and the `tracestate` beside it. A `tracestate` that is too long, or is
-    /// no printable ASCII, is left out.
+    /// Reads the flags of a valid `traceparent`, and the `tracestate` sent with it. A `tracestate` that is too long, or contains other
+    /// characters than printable ASCII, is dropped.
     pub(crate) fn read(traceparent: &str, tracestate: Option<&str>) -> Self {
         let flags = traceparent.trim().split('-').nth(3).and_then(|flags| u8::from_str_radix(flags, 16).ok());
         let may_pass = |text: &&str| !text.is_empty() && text.len() <= LONGEST && text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
@@ -44,11 +44,11 @@ impl State {
 #[derive(Debug, Default)]
 struct Table {
     states: HashMap<u128, State>,
-    /// Roots in the order in which they came.
+    /// Roots in order of insertion.
     order: VecDeque<u128>,
 }
 
-/// Keeps what the latest caller of a tree sent.
+/// Stores the state that the latest caller of a tree sent.
 pub(crate) fn remember(root: u128, state: State) {
     let is_plain = state == State::default();
     if is_plain && !IS_USED.load(Ordering::Acquire) {
@@ -74,7 +74,7 @@ pub(crate) fn remember(root: u128, state: State) {
     }
 }
 
-/// The state that goes on with calls from this tree.
+/// Returns the state to send with calls from this tree.
 pub(crate) fn of(root: u128) -> State {
     if !IS_USED.load(Ordering::Acquire) {
         return State::default();
@@ -83,20 +83,20 @@ pub(crate) fn of(root: u128) -> State {
     table.and_then(|table| table.states.get(&root).cloned()).unwrap_or_default()
 }
 
-/// For a forked child: another thread may hold the lock.
+/// Clears the state in a forked child, because another thread of the parent may have held the lock.
 #[cfg_attr(not(feature = "ship"), allow(dead_code, reason = "nothing is recorded, nor forked"))]
 pub(crate) fn forget() {
     IS_USED.store(false, Ordering::Release);
     TABLE.forget();
 }
 
-/// Counts a caller whose ids could not be read.
+/// Counts a caller whose ids could not be parsed.
 pub(crate) fn count_broken() {
     BROKEN.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The number of callers so far whose `traceparent`, or ids in a message, could not be read. Their calls began trees of their own. The
-/// answer to `stats` has it as `broken_callers`.
+/// Returns the number of callers so far whose `traceparent`, or whose ids in a message, could not be parsed. Their calls began trees of
+/// their own. The answer to `stats` contains the number as `broken_callers`.
 ///
 /// ```
 /// assert_eq!(monitor_client::broken_callers(), 0);

@@ -1,4 +1,4 @@
-//! What a launcher of commands needs besides: how a command ended, whether it is tried again, and an end that doesn't wait for the server.
+//! Items that only launchers of commands need: exit status of a command, retries, and an end that doesn't wait for the server.
 
 pub use monitor_core::{Exit, Retry};
 

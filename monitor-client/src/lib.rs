@@ -1,7 +1,7 @@
 //! Attributes that show a running program as one live tree.
 //!
-//! Put an attribute on the functions that matter, set `MONITOR_ENABLED=1`, and watch the run on the server's page, while it
-//! runs: across threads, tasks and operating-system processes.
+//! Put an attribute on the functions that matter, set `MONITOR_ENABLED=1`, and watch the run on the server's page while it executes, across
+//! threads, tasks and operating-system processes.
 //!
 //! ```
 //! use monitor_client::{cross_thread, normal_task, root_task};
@@ -28,52 +28,61 @@
 //! ```
 //!
 //! # What is recorded
-//! Start, end and outcome of each call, with its thread and its place in the source. A returned `Err` and a panic are failures,
-//! with message, causes and place; so is an `ExitCode` other than 0, and what `Option` or `Poll` hold is looked into. A future dropped
-//! before its end is cancelled. `process::exit` ends what its thread is in the middle of by its code (with glibc). What can't be told
-//! counts as succeeded: a return type that is generic, and functions that are `-> !`, `-> impl Trait` (futures apart) or
-//! `#[track_caller]`, whose panics are seen, but not their returned errors.
+//! Each call is recorded with its start, end, outcome, thread and place in the source. A call fails if it returns an `Err`, panics, or
+//! returns an `ExitCode` other than 0; the record of a failure contains its message, causes and place. The content of a returned `Option`
+//! or `Poll` is checked in the same way. A future that is dropped before its end is cancelled. With glibc, `process::exit` ends the open
+//! calls of the calling thread with an outcome that follows from the exit code. Calls whose outcome can't be determined count as succeeded.
+//! This applies to functions with a generic return type and to functions that are `-> !`, `-> impl Trait` (except futures) or
+//! `#[track_caller]`: their panics are recorded, but not their returned errors.
 //!
-//! Arguments, fields, returned values, timeouts and names made of these are recorded where an attribute asks for them:
-//! [`macro@normal_task`] has the table. A running call says more of itself by [`field`], [`rename`] and [`fail`].
+//! Attributes can also record arguments, fields, returned values and timeouts, and use them in names; see the table at
+//! [`macro@normal_task`]. A running call adds information about itself by [`field`], [`rename`] and [`fail`].
 //!
 //! # Settings
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `MONITOR_ENABLED` | `1`, `true`, `on`, `yes`: record | off |
-//! | `MONITOR_SERVER_URL` | where the server is; its page's address will do | `http://127.0.0.1:60010` |
-//! | `MONITOR_TOKEN` | sent as bearer token | none |
-//! | `MONITOR_SERVER_CERT` | with the feature `tls`: the file of the server's certificate, the only one that is trusted then | what the machine trusts |
-//! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent: `1000000`, `64MiB` | 64 MiB |
-//! | `MONITOR_SPOOL_DIR` | where what the server hasn't got yet outlives the program; `off`: nowhere | `monitor/spool` in the user's folder for state |
-//! | `MONITOR_SPOOL_BYTES` | bound of what this program keeps there | 256 MiB |
-//! | `MONITOR_FOLD_BELOW` | calls woven by `cargo monitor` that took less are counted; `off`: none | `off` |
-//! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
-//! | `MONITOR_EVENTS` | how much is told of what begins: `all`, `roots`, `off` or `watched`, also for kinds (`span:off`) and names (`render*=roots`), between commas; the last one that fits decides | `all` |
-//! | `MONITOR_FILTER` | which attributed functions are recorded, by module, as `tracing`'s `EnvFilter` writes it: `info,my_app::db=off`. They are of the level `info`; what is called by one that isn't recorded hangs below the next one up | all |
-//! | `MONITOR_STRAY` | what becomes of `#[normal_task]` calls without a context: `tree`, each begins one; `fold`, beyond the first 100 they hang below one root of the program; `skip`, they are not recorded | `fold` |
-//! | `MONITOR_COMMANDS` | what the program does when it is asked over the server: `read`, what only tells something; `read,cancel,…`, these methods too; `all`, all, [its own](commands) among them; `off`, nothing | `read` |
-//! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
-//! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
-//! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr`: there as well; `off`: there not at all | warnings go to stderr where no subscriber listens |
-//! | `MONITOR_TRACING` | which spans and events the layer for `tracing` takes, as `EnvFilter` has it | `info` |
-//! | `MONITOR_OTLP_ENDPOINT` | with the feature `otlp`: what has ended goes as spans to this receiver of OTLP over HTTP, and nothing to a server | none |
-//! | `MONITOR_OTLP_HEADERS` | headers of these requests: `name=value`, `name=file:PATH`, `name=env:VARIABLE`, with commas between them | none |
-//! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
+//! | `MONITOR_ENABLED` | enables recording: `1`, `true`, `on` or `yes` | off |
+//! | `MONITOR_SERVER_URL` | address of the server, or of its page | `http://127.0.0.1:60010` |
+//! | `MONITOR_TOKEN` | token, sent as bearer token | none |
+//! | `MONITOR_SERVER_CERT` | with the feature `tls`: file with the server's certificate. The client then trusts only this certificate | certificates trusted by the machine |
+//! | `MONITOR_BUFFER_BYTES` | maximum size of the records that wait to be sent: `1000000`, `64MiB` | 64 MiB |
+//! | `MONITOR_SPOOL_DIR` | folder in which events that the server has not acknowledged outlive the program; `off` disables it | `monitor/spool` in the user's folder for state |
+//! | `MONITOR_SPOOL_BYTES` | maximum size of this program's files in that folder | 256 MiB |
+//! | `MONITOR_FOLD_BELOW` | calls instrumented by `cargo monitor` that are shorter than this are only counted; `off` disables it | `off` |
+//! | `MONITOR_FOLD_AFTER` | number of recorded children per parent and name; further children are only counted; `off` disables it | 1000 |
+//! | `MONITOR_EVENTS` | which starts are reported: `all`, `roots`, `off` or `watched`. Values for kinds (`span:off`) and names (`render*=roots`) can be added, separated by commas; the last matching value applies | `all` |
+//! | `MONITOR_FILTER` | which attributed functions are recorded, by module, in the syntax of `tracing`'s `EnvFilter`: `info,my_app::db=off`. Attributed functions have the level `info`. The children of a function that isn't recorded are attached to its nearest recorded caller | all |
+//! | `MONITOR_STRAY` | handling of `#[normal_task]` calls without a context: `tree` begins a tree for each call; `fold` attaches all calls after the first 100 to a single root of the program; `skip` does not record them | `fold` |
+//! | `MONITOR_COMMANDS` | commands that the program executes when the server requests them: `read` allows commands that only return information; `read,cancel,…` allows the listed methods too; `all` allows all commands, including [the program's own](commands); `off` allows none | `read` |
+//! | `MONITOR_HEARTBEAT` | interval between heartbeats | `10s` |
+//! | `MONITOR_EXIT_TIMEOUT` | maximum time that the program waits for the server when it ends | `2s` |
+//! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr` prints them to stderr as well; `off` never prints them to stderr | warnings are printed to stderr if there is no subscriber |
+//! | `MONITOR_TRACING` | spans and events that the layer for `tracing` records, in the syntax of `EnvFilter` | `info` |
+//! | `MONITOR_OTLP_ENDPOINT` | with the feature `otlp`: receiver of OTLP over HTTP. The client sends it processes that have ended as spans, and sends nothing to a server | none |
+//! | `MONITOR_OTLP_HEADERS` | headers of these requests, separated by commas: `name=value`, `name=file:PATH`, `name=env:VARIABLE` | none |
+//! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | ids of the process that started this program; see [`CommandExt`] | none |
 //!
 //! # Features
-//! On by default are `record` and `ship`: processes are recorded, and sent to the server; `tokio`, for its tasks; `commands`; and `ids`:
-//! ids as types, and what carries them by hand ([`Propagation`], [`inject`], [`CommandExt`] and the like). A library depends on this crate
-//! with none of them (`default-features = false`) and leaves recording to the program: then the attributes check the same and do nothing,
-//! and only they and the core are compiled. One that carries ids by hand asks for `ids` besides.
-//! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
+//! The default features are:
+//! - `record` and `ship`: record processes and send them to the server.
+//! - `tokio`: carry the current process to tokio's tasks.
+//! - `commands`: execute commands that the server requests.
+//! - `ids`: ids as types, and the functions that carry them by hand ([`Propagation`], [`inject`], [`CommandExt`] and others).
+//!
+//! A library depends on this crate without default features (`default-features = false`) and leaves recording to the program. The
+//! attributes then check their arguments as before and generate nothing, and only the attributes and the core are compiled. A library that
+//! carries ids by hand enables `ids`.
+//!
+//! The other features are:
+//! - `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
+//! - `batch` adds a module for runs of batch tasks, which send notifications, report their progress, and publish.
+//! - `testing` adds a module for tests of a program's own instrumentation.
+//! - `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry the current process
+//!   through the crate of that name: as a [`Carrier`], or by a module of that name here.
+//! - `otlp` sends spans to a receiver of OpenTelemetry, without a Process Monitor server (docs/otlp.md).
+//! - `tls` adds https. `zstd` compresses with zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
+//!
 //! A worker of a queue is put [under control](control) by one call before each task.
-//! `batch` adds a module for runs of batch tasks, which notify, tell how far they are, and publish.
-//! `testing` adds a module of this name, for tests of a program's own instrumentation.
-//! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the
-//! crate of that name: as a [`Carrier`], or by a module of that name here. None is on by default.
-//! `otlp` lets a program send spans to a receiver of OpenTelemetry without a server of ours (docs/otlp.md).
-//! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
 #[cfg(feature = "batch")]
 pub mod batch;
@@ -143,7 +152,7 @@ pub use spawn::{Scope, scope, spawn_thread};
 #[cfg(feature = "tokio")]
 pub use spawn::{spawn_blocking, spawn_task};
 
-/// What generated code calls.
+/// Items that generated code uses.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::remote::remote;
@@ -156,7 +165,7 @@ pub mod __private {
 #[doc = include_str!("../../docs/propagation.md")]
 struct Recipes;
 
-/// Whether this program is monitored.
+/// Returns true if this program is monitored.
 ///
 /// ```
 /// assert!(!monitor_client::enabled()); // MONITOR_ENABLED is not set
@@ -165,7 +174,7 @@ pub fn enabled() -> bool {
     monitor_core::switch::is_on()
 }
 
-/// The tree that what runs here and now belongs to; none when nothing is monitored.
+/// Returns the id of the current process's tree. `None` if no process is current.
 ///
 /// ```
 /// let tree = monitor_client::root_id().map_or_else(|| "none".to_owned(), |id| id.to_string());
@@ -176,7 +185,7 @@ pub fn root_id() -> Option<RootId> {
     Context::current().and_then(|context| RootId::new(context.root()))
 }
 
-/// The process that runs here and now; none when nothing is monitored.
+/// Returns the id of the current process. `None` if no process is current.
 ///
 /// ```
 /// let process = monitor_client::current_id().map(|id| id.to_string());
@@ -187,7 +196,7 @@ pub fn current_id() -> Option<ProcessId> {
     Context::current().and_then(|context| ProcessId::new(context.process()))
 }
 
-/// All attributed functions linked into the program, called or not; none without the feature `record`.
+/// Returns all attributed functions linked into the program, called or not. Empty without the feature `record`.
 ///
 /// ```
 /// #[monitor_client::normal_task("load row")]

@@ -1,6 +1,6 @@
-//! Macros for lines of the log of what runs here and now.
+//! Macros for log lines of the current process.
 
-/// Says a line of level error, with fields of its own; see [`info!`](crate::info).
+/// Logs a line at level error, with fields; see [`info!`](crate::info).
 ///
 /// ```
 /// monitor_client::error!("the table is gone", table = "orders");
@@ -10,7 +10,7 @@ macro_rules! error {
     ($($line:tt)+) => { $crate::__line!(Error, $($line)+) };
 }
 
-/// Says a line of level warn, with fields of its own; see [`info!`](crate::info).
+/// Logs a line at level warn, with fields; see [`info!`](crate::info).
 ///
 /// ```
 /// monitor_client::warn!("the table is nearly full", rows = 990_000);
@@ -20,8 +20,7 @@ macro_rules! warn {
     ($($line:tt)+) => { $crate::__line!(Warn, $($line)+) };
 }
 
-/// Says a line of level info, with fields of its own, which is kept in the log of the process that runs here and now. Nothing is
-/// formatted where nothing is recorded.
+/// Logs a line at level info, with fields, in the log of the current process. If nothing is recorded, nothing is formatted.
 ///
 /// ```
 /// let rows = 17;
@@ -32,7 +31,7 @@ macro_rules! info {
     ($($line:tt)+) => { $crate::__line!(Info, $($line)+) };
 }
 
-/// Says a line of level debug, with fields of its own; see [`info!`](crate::info).
+/// Logs a line at level debug, with fields; see [`info!`](crate::info).
 ///
 /// ```
 /// monitor_client::debug!("a row", number = 17, is_odd = true);

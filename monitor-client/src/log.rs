@@ -1,4 +1,4 @@
-//! A logger for programs that have the crate `log` already: each line is one of the process that runs where it is said.
+//! A logger for programs that use the crate `log`: each line is added to the log of the process that is current on its thread.
 //!
 //! ```
 //! monitor_client::log::Logger::new().init().expect("no logger was set before");
@@ -13,8 +13,8 @@ use ::log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 use monitor_core::record::Fields;
 use monitor_core::{Line, Value, inside, log_line};
 
-/// Passes lines on to the process that runs where they are said, with their target and their keys and values; and, if it stands over
-/// another logger, to that one as well.
+/// A logger that records lines in the log of the current process, with their target, keys and values. It can
+/// also pass them on to another logger.
 ///
 /// ```
 /// use monitor_client::log::Logger;
@@ -29,7 +29,7 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// Takes lines of level info and above.
+    /// Creates a logger that records lines of level info and above.
     ///
     /// ```
     /// monitor_client::log::Logger::new().init()?;
@@ -39,7 +39,7 @@ impl Logger {
         Logger { level: LevelFilter::Info, other: None }
     }
 
-    /// Says which lines are taken.
+    /// Sets the least severe level that is recorded.
     ///
     /// ```
     /// let logger = monitor_client::log::Logger::new().level(log::LevelFilter::Warn);
@@ -50,8 +50,8 @@ impl Logger {
         Logger { level, ..self }
     }
 
-    /// Passes all lines on to another logger, too, except those of the threads that send what is recorded. The other logger decides for
-    /// itself which ones it takes. Set the most that it takes by [`log::set_max_level`] after [`init`](Self::init).
+    /// Adds another logger, which also receives all lines except those of the threads that send recorded events. The other logger decides
+    /// which lines it logs. To change the maximum level for both, call [`log::set_max_level`] after [`init`](Self::init).
     ///
     /// ```
     /// use monitor_client::log::Logger;
@@ -71,10 +71,11 @@ impl Logger {
         Logger { other: Some(Box::new(other)), ..self }
     }
 
-    /// Makes it the program's logger. Alone and with nothing recorded, no line is made at all.
+    /// Makes this the program's logger. If nothing is recorded and there is no other logger, the maximum level is set to
+    /// off, so that no line is formatted.
     ///
     /// # Errors
-    /// When the program has a logger.
+    /// When the program already has a logger.
     ///
     /// ```
     /// use monitor_client::log::Logger;
@@ -134,7 +135,7 @@ impl Log for Logger {
     }
 }
 
-/// Returns true on the threads that send what is recorded: their HTTP client has lines of its own.
+/// Returns true on the threads that send recorded events. The HTTP client on these threads logs lines of its own.
 fn is_of_recorder() -> bool {
     #[cfg(feature = "ship")]
     return crate::silence::is_on();
@@ -163,7 +164,7 @@ fn fields(record: &Record<'_>) -> Fields {
     }
 
     let mut pairs = Pairs(Fields::new());
-    // A source that fails has said what it could.
+    // If the source fails, the pairs before the error are kept.
     let _ = record.key_values().visit(&mut pairs);
     pairs.0
 }

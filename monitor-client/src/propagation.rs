@@ -1,4 +1,4 @@
-//! Ids on their way to another operating-system process: in messages, headers and the environment.
+//! Propagation of ids to another operating-system process: in messages, headers and the environment.
 
 use std::borrow::Cow;
 use std::process::Command;
@@ -11,9 +11,9 @@ use crate::carrier::Carrier;
 use crate::foreign::{self, State};
 use crate::remote::remote;
 
-/// Where a message was sent from: put it into any message with `#[serde(flatten)]`.
+/// Ids of the sender of a message. Add it to any message with `#[serde(flatten)]`.
 ///
-/// Both ids are empty when nothing is monitored; the receiver's `#[cross_process]` function takes them as they are.
+/// Both ids are `None` if nothing is monitored. The receiver's `#[cross_process]` function accepts them unchanged.
 ///
 /// ```
 /// use monitor_client::{Propagation, cross_process};
@@ -36,16 +36,16 @@ use crate::remote::remote;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Propagation {
-    /// The tree, as 32 hex digits.
+    /// Id of the tree, as 32 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_id: Option<String>,
-    /// The process that sent the message, as 16 hex digits.
+    /// Id of the process that sent the message, as 16 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<String>,
 }
 
 impl Propagation {
-    /// The ids of what runs here and now; empty when nothing is monitored.
+    /// Returns the ids of the current process. Empty if no process is current.
     ///
     /// ```
     /// let from = monitor_client::Propagation::current();
@@ -56,7 +56,7 @@ impl Propagation {
     }
 }
 
-/// Puts the ids of what runs here and now into headers, a message or any other [`Carrier`]. Nothing happens when nothing is monitored.
+/// Adds the ids of the current process to headers, a message or any other [`Carrier`]. Does nothing if no process is current.
 ///
 /// ```
 /// let mut message = serde_json::json!({"number": 7});
@@ -69,8 +69,8 @@ pub fn inject<C: Carrier + ?Sized>(message: &mut C) {
     }
 }
 
-/// Takes what [`inject`] has put into a message, for a `#[cross_process]` function: what is not there, or no text, is left empty, and what
-/// is no id stays as it came. Where a [`Context`] is wanted, `Context::extract` gives one.
+/// Reads the ids that [`inject`] added to a message, for a `#[cross_process]` function. A missing value, or one that is not a string, is
+/// `None`; an invalid id is returned unchanged. To get a [`Context`], use `Context::extract`.
 ///
 /// ```
 /// let message = serde_json::json!({"root_id": "0199a3ce929d0e0e47360199a3ce929d", "parent_id": 12});
@@ -87,7 +87,7 @@ pub fn extract<C: Carrier + ?Sized>(message: &C) -> Propagation {
     Propagation { root_id: text("root_id"), parent_id: text("parent_id") }
 }
 
-/// A process on its way through any [`Carrier`].
+/// Methods to put a process's ids into any [`Carrier`] and read them from it.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -107,12 +107,12 @@ pub fn extract<C: Carrier + ?Sized>(message: &C) -> Propagation {
 /// # let mut headers = HashMap::new(); send(&mut headers); receive(&headers);
 /// ```
 pub trait ContextExt: Sized {
-    /// Puts its ids into a carrier: `traceparent`, and `root_id` and `parent_id` where it is a message. If the tree came from another
-    /// system, its `tracestate` goes on unchanged, and so does a flag that says that the trace isn't kept there.
+    /// Adds the ids to a carrier as `traceparent`, and in messages also as `root_id` and `parent_id`. If the tree began in another system,
+    /// that system's `tracestate` is passed on unchanged, and so is a cleared sampled flag.
     fn inject<C: Carrier + ?Sized>(self, carrier: &mut C);
 
-    /// Takes the ids of whoever sent it out of a carrier; none if there are none. Ids that can't be read are none as well, and are
-    /// counted: see [`broken_callers`](crate::broken_callers).
+    /// Reads the sender's ids from a carrier. `None` if there are no ids, or they can't be parsed. Ids that can't be parsed are counted:
+    /// see [`broken_callers`](crate::broken_callers).
     fn extract<C: Carrier + ?Sized>(carrier: &C) -> Option<Self>;
 }
 
@@ -145,7 +145,7 @@ struct Header {
     state: State,
 }
 
-/// The `traceparent` of a carrier, if there is one that can be read; else it is counted.
+/// Reads the `traceparent` of a carrier. `None` if there is none, or it can't be parsed. The latter is counted.
 fn read_header<C: Carrier + ?Sized>(carrier: &C) -> Option<Header> {
     let text = carrier.get("traceparent").filter(|text| !text.trim().is_empty())?;
     let Ok(parsed) = text.parse() else {
@@ -161,7 +161,7 @@ fn keep(root: RootId, state: State) {
     }
 }
 
-/// Without a parent that can be read, the process that began the tree stands for it.
+/// Parses ids. If the parent is missing or invalid, the process that began the tree is used.
 fn context_of(root: Option<&str>, parent: Option<&str>) -> Option<Context> {
     let found = remote(&root, &parent);
     let root = found.root.and_then(RootId::new)?;
@@ -177,9 +177,9 @@ fn header_of(root_id: RootId, process_id: ProcessId, is_sampled: bool) -> String
     header
 }
 
-/// The W3C `traceparent` header of what runs here and now; none when nothing is monitored.
+/// Returns the W3C `traceparent` header of the current process. `None` if no process is current.
 ///
-/// On the other side, [`Propagation::from_traceparent`] takes it apart.
+/// The receiver parses it with [`Propagation::from_traceparent`].
 ///
 /// ```
 /// let mut headers = vec![("accept".to_owned(), "text/plain".to_owned())];
@@ -190,13 +190,13 @@ pub fn traceparent() -> Option<String> {
     ids().map(|(root_id, process_id)| header_of(root_id, process_id, foreign::of(root_id.get()).is_sampled))
 }
 
-/// The W3C `traceparent` header of a process.
+/// Returns the W3C `traceparent` header of a process.
 pub(crate) fn traceparent_of(context: Context) -> Option<String> {
     let (root_id, process_id) = ids_of(context)?;
     Some(header_of(root_id, process_id, foreign::of(context.root()).is_sampled))
 }
 
-/// The process that a `traceparent` header names. A header that can't be read is counted.
+/// Parses a `traceparent` header. A header that can't be parsed is counted.
 pub(crate) fn context_of_traceparent(header: &str) -> Option<Context> {
     let Ok(parsed) = header.parse::<Traceparent>() else {
         foreign::count_broken();
@@ -213,7 +213,8 @@ impl From<Context> for Propagation {
 }
 
 impl Propagation {
-    /// The process that it names; none if it is empty or no ids. Without a parent that is the one that began the tree.
+    /// Returns the process that the ids identify. `None` if they are empty or invalid. Without a parent, this
+    /// is the process that began the tree.
     ///
     /// ```
     /// use monitor_client::{Context, Propagation};
@@ -226,7 +227,7 @@ impl Propagation {
         context_of(self.root_id.as_deref(), self.parent_id.as_deref())
     }
 
-    /// The ids of a `traceparent` header; empty when it is none.
+    /// Parses the ids in a `traceparent` header. Empty if the header is invalid.
     ///
     /// ```
     /// let from = monitor_client::Propagation::from_traceparent("00-0199a3ce929d0e0e47360199a3ce929d-a3ce929d0e0e4736-01");
@@ -240,7 +241,7 @@ impl Propagation {
     }
 }
 
-/// Lets a command know whose child it is: a monitored program reads it at its start.
+/// Passes the current process to a command, so that a monitored program becomes its child.
 ///
 /// ```
 /// use monitor_client::CommandExt;
@@ -249,7 +250,7 @@ impl Propagation {
 /// command.arg("--once").with_current_process();
 /// ```
 pub trait CommandExt {
-    /// Sets `MONITOR_ROOT_ID` and `MONITOR_PARENT_ID` to what runs here and now; removes them when nothing is monitored.
+    /// Sets `MONITOR_ROOT_ID` and `MONITOR_PARENT_ID` to the ids of the current process. Removes both variables if no process is current.
     ///
     /// ```no_run
     /// use monitor_client::CommandExt;

@@ -1,4 +1,4 @@
-//! Rayon's ways to run things in parallel: each belongs to the process that asked for it.
+//! Rayon's functions for parallel work. The work belongs to the process that is current at the call.
 //!
 //! ```
 //! use monitor_client::rayon::ParallelIteratorExt;
@@ -14,7 +14,7 @@
 //! assert_eq!((total, one + two), (3, 3));
 //! ```
 //!
-//! For `ThreadPool::install` and the like there is [`in_current`].
+//! For `ThreadPool::install` and similar functions, use [`in_current`].
 
 use monitor_core::{Context, CurrentGuard};
 use rayon::iter::ParallelIterator;
@@ -22,7 +22,7 @@ use rayon::iter::plumbing::{Consumer, Folder, Reducer, UnindexedConsumer};
 
 use crate::carried::in_current;
 
-/// As [`rayon::join`]; both closures belong to what is current here.
+/// Calls [`rayon::join`]. Both closures belong to the process that is current at the call.
 ///
 /// ```
 /// assert_eq!(monitor_client::rayon::join(|| 1 + 1, || 2 + 2), (2, 4));
@@ -31,7 +31,7 @@ pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> 
     rayon::join(in_current(a), in_current(b))
 }
 
-/// As [`rayon::spawn`]; the closure belongs to what is current here.
+/// Calls [`rayon::spawn`]. The closure belongs to the process that is current at the call.
 ///
 /// ```
 /// let (tell, told) = std::sync::mpsc::channel();
@@ -42,7 +42,8 @@ pub fn spawn(work: impl FnOnce() + Send + 'static) {
     rayon::spawn(in_current(work));
 }
 
-/// As [`rayon::scope`]; `work` belongs to what is current here, and what it spawns to what is current there.
+/// Calls [`rayon::scope`]. `work` belongs to the process that is current at the call, and each closure that it spawns to the process that
+/// is current at the spawn.
 ///
 /// ```
 /// let mut halves = [0, 0];
@@ -61,7 +62,7 @@ pub fn scope<'scope, T: Send>(work: impl FnOnce(Scope<'_, 'scope>) -> T + Send) 
     })
 }
 
-/// Where work is spawned that ends before [`scope`] returns.
+/// A scope whose spawned work ends before [`scope`] returns.
 ///
 /// ```
 /// use monitor_client::rayon::{Scope, scope};
@@ -78,7 +79,7 @@ pub fn scope<'scope, T: Send>(work: impl FnOnce(Scope<'_, 'scope>) -> T + Send) 
 pub struct Scope<'a, 'scope>(&'a rayon::Scope<'scope>);
 
 impl<'scope> Scope<'_, 'scope> {
-    /// As [`rayon::Scope::spawn`].
+    /// Calls [`rayon::Scope::spawn`]. The closure belongs to the process that is current at the call.
     ///
     /// ```
     /// let mut size = 0;
@@ -94,7 +95,7 @@ impl<'scope> Scope<'_, 'scope> {
     }
 }
 
-/// Lets parallel iterators take along what is current.
+/// Extension of parallel iterators that carries the current process to their closures.
 ///
 /// ```
 /// use monitor_client::rayon::ParallelIteratorExt;
@@ -104,9 +105,10 @@ impl<'scope> Scope<'_, 'scope> {
 /// assert_eq!(squares, [1, 4, 9]);
 /// ```
 pub trait ParallelIteratorExt: ParallelIterator {
-    /// The closures of all that follows (`map`, `filter`, `for_each`) belong to what is current here, whichever thread they run on.
+    /// Runs the closures of all later adapters and consumers (`map`, `filter`, `for_each`) in the process that is
+    /// current at this call, on any thread.
     ///
-    /// What needs positions, as `enumerate` and `zip`, stands before it.
+    /// Call adapters that need positions, such as `enumerate` and `zip`, before this method.
     ///
     /// ```
     /// use monitor_client::rayon::ParallelIteratorExt;
@@ -123,7 +125,7 @@ pub trait ParallelIteratorExt: ParallelIterator {
 
 impl<I: ParallelIterator> ParallelIteratorExt for I {}
 
-/// See [`ParallelIteratorExt::in_current`].
+/// Parallel iterator returned by [`ParallelIteratorExt::in_current`].
 ///
 /// ```
 /// use monitor_client::rayon::{InCurrent, ParallelIteratorExt};
@@ -154,7 +156,7 @@ impl<I: ParallelIterator> ParallelIterator for InCurrent<I> {
     }
 }
 
-/// A consumer, folder or reducer whose closures are called within a context.
+/// A consumer, folder or reducer whose closures are called in a context.
 struct Carried<T> {
     base: T,
     context: Option<Context>,

@@ -1,4 +1,4 @@
-//! Ids that came from somewhere else, in whatever type they were carried.
+//! Ids received from elsewhere, in any type that can carry them.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -11,24 +11,24 @@ use monitor_wire::{ProcessId, RootId, Traceparent};
 #[cfg(feature = "ids")]
 use crate::foreign;
 
-/// A value that may hold a root id. Any text does; what it says is looked at when it is used.
+/// A value that can contain a root id. Any text is accepted; it is parsed when it is used.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't hold the `root_id` of a #[cross_process] function",
     label = "expected `RootId`, `String`, `&str`, or an `Option` of one of these"
 )]
 pub trait AsRootId {
-    /// The id, nothing, or what is there instead.
+    /// Returns the id, `None` if the value is empty, or an error with the invalid text.
     #[doc(hidden)]
     fn as_root_id(&self) -> Result<Option<u128>, String>;
 }
 
-/// A value that may hold a process id. Any text does; what it says is looked at when it is used.
+/// A value that can contain a process id. Any text is accepted; it is parsed when it is used.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't hold the `parent_id` of a #[cross_process] function",
     label = "expected `ProcessId`, `RootId`, `String`, `&str`, or an `Option` of one of these"
 )]
 pub trait AsProcessId {
-    /// The id, nothing, or what is there instead.
+    /// Returns the id, `None` if the value is empty, or an error with the invalid text.
     #[doc(hidden)]
     fn as_process_id(&self) -> Result<Option<u64>, String>;
 }
@@ -47,7 +47,7 @@ impl AsProcessId for ProcessId {
     }
 }
 
-/// A root's id in the parent's place means the process that began the tree.
+/// A root id in place of the parent id identifies the process that began the tree.
 #[cfg(feature = "ids")]
 impl AsProcessId for RootId {
     fn as_process_id(&self) -> Result<Option<u64>, String> {
@@ -80,7 +80,7 @@ fn parse<T: std::str::FromStr>(text: &str) -> Result<Option<T>, String> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| text.chars().take(80).collect()) }
 }
 
-/// Nothing is recorded, so nobody asks what the text says.
+/// Without the feature `ids`, nothing is recorded and the text is not parsed.
 #[cfg(not(feature = "ids"))]
 impl AsRootId for str {
     fn as_root_id(&self) -> Result<Option<u128>, String> {
@@ -121,7 +121,7 @@ through!([T: ?Sized] Rc<T> => T, |value| Some(&**value));
 through!([T: ?Sized] Arc<T> => T, |value| Some(&**value));
 through!([T] Option<T> => T, |value| value.as_ref());
 
-/// Where a `#[cross_process]` function was called from.
+/// Reads the caller's ids of a `#[cross_process]` function.
 #[doc(hidden)]
 pub fn remote<R: AsRootId + ?Sized, P: AsProcessId + ?Sized>(root_id: &R, parent_id: &P) -> Remote {
     let (root, parent) = (root_id.as_root_id(), parent_id.as_process_id());

@@ -1,4 +1,5 @@
-//! The client's own words: through `tracing`. Warnings go to stderr where no subscriber listens, and all words if that is asked for.
+//! The client's own messages, sent through `tracing`. Warnings go to stderr if there is no subscriber, and with
+//! `MONITOR_LOG=stderr` all messages do.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -11,7 +12,7 @@ use crate::silence;
 
 static LOG: AtomicU8 = AtomicU8::new(Log::Unheard as u8);
 
-/// Says where own messages go from now on (`MONITOR_LOG`).
+/// Sets the destination of the client's messages (`MONITOR_LOG`).
 pub(crate) fn set(log: Log) {
     LOG.store(log as u8, Ordering::Relaxed);
 }
@@ -20,7 +21,7 @@ fn is(log: Log) -> bool {
     LOG.load(Ordering::Relaxed) == log as u8
 }
 
-/// Something that the user may want to change.
+/// Logs a message about a condition that the user may want to change.
 pub(crate) fn warn(message: &str) {
     tell(|| tracing::warn!(target: "monitor_client", "{message}"));
     if is(Log::Stderr) || is(Log::Unheard) && !has_subscriber() {
@@ -28,32 +29,32 @@ pub(crate) fn warn(message: &str) {
     }
 }
 
-/// Returns true if a subscriber listens on this thread, whatever it wants to hear.
+/// Returns true if this thread has a subscriber, regardless of its filter.
 fn has_subscriber() -> bool {
     let is_any = || silence::lifted(|| tracing::dispatcher::get_default(|dispatch| !dispatch.is::<tracing::subscriber::NoSubscriber>()));
-    // A subscriber is the program's: see `tell`.
+    // The subscriber belongs to the program and may panic: see `tell`.
     catch_unwind(is_any).map_err(std::mem::forget).unwrap_or(true)
 }
 
-/// What was said and is not over. It belongs to the shipper's thread alone: a forked child has its own.
+/// Topics of warnings that were logged and still apply. Owned by the shipper's thread; a forked child has its own.
 #[derive(Debug, Default)]
 pub(crate) struct Said(HashSet<&'static str>);
 
 impl Said {
-    /// As [`warn`], but once per `topic`.
+    /// Logs a warning like [`warn`], but once per `topic`.
     pub(crate) fn warn_once(&mut self, topic: &'static str, message: impl FnOnce() -> String) {
         if self.0.insert(topic) {
             warn(&message());
         }
     }
 
-    /// A topic is over: should it come again, it is said again.
+    /// Ends a topic. If the condition occurs again, the warning is logged again.
     pub(crate) fn over(&mut self, topic: &'static str) {
         self.0.remove(topic);
     }
 }
 
-/// Something good to know.
+/// Logs an informational message.
 pub(crate) fn info(message: &str) {
     tell(|| tracing::info!(target: "monitor_client", "{message}"));
     if is(Log::Stderr) {
@@ -61,19 +62,19 @@ pub(crate) fn info(message: &str) {
     }
 }
 
-/// A subscriber is the program's: what it panics at is not ours to pass on to a monitored function.
+/// Calls the program's subscriber and catches its panics, so that they don't propagate to a monitored function.
 fn tell(subscriber: impl FnOnce() + UnwindSafe) {
-    // What a panic carries may panic again when it is dropped.
+    // Dropping the payload of a panic may panic again.
     let _ = catch_unwind(|| silence::lifted(subscriber)).map_err(std::mem::forget);
 }
 
 fn write(level: &str, message: &str) {
-    // In one piece, and a stderr that is closed or full must not become the program's panic.
+    // One write per line. Errors are ignored, so that a closed or full stderr does not panic in the program.
     let line = format!("monitor: {level}: {message}\n");
     let _ = stderr().and_then(|mut stderr| stderr.write_all(line.as_bytes()));
 }
 
-/// Not the one of the standard library, whose lock may be held by a thread that a forked child doesn't have.
+/// Opens stderr without the standard library's lock, which another thread may have held when this process was forked.
 #[cfg(unix)]
 fn stderr() -> std::io::Result<std::fs::File> {
     use std::os::fd::AsFd;

@@ -7,8 +7,9 @@ use reqwest_middleware::{Error, Next};
 use crate::InCurrent;
 use crate::tower::begin;
 
-/// Makes a process of every request and sends its ids along as `traceparent`, as [`ClientLayer`](crate::tower::ClientLayer) does. A retry
-/// further in is part of one process; one further out makes several.
+/// A middleware that records every request as a process and sends its ids as `traceparent`, as [`ClientLayer`](crate::tower::ClientLayer)
+/// does. The attempts of a retry middleware that is added after this middleware are part of a single process. A retry middleware that is
+/// added before it makes a process per attempt.
 ///
 /// ```
 /// use monitor_client::reqwest_middleware::Middleware;
@@ -38,7 +39,8 @@ impl reqwest_middleware::Middleware for Middleware {
     }
 }
 
-/// An error's words. Those of reqwest's own hold the URL, in which there may be a password: its causes are told instead.
+/// Formats an error. The message of a reqwest error contains the URL, which may include a password, so only
+/// the error's kind and causes are used.
 fn words(error: &Error) -> String {
     let Error::Reqwest(error) = error else { return error.to_string() };
     let what = match () {

@@ -1,4 +1,4 @@
-//! What the environment says: what every recording program is told, and where to send it.
+//! Settings from the environment: the recording settings of every program, and the destination of events.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,32 +12,32 @@ const SERVER_URL: &str = "http://127.0.0.1:60010";
 /// The client's settings.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// What is recorded, and how it is kept.
+    /// Settings of recording and of the spool.
     pub(crate) recording: Recording,
-    /// Where events are posted.
+    /// URL for posting events.
     pub(crate) events_url: Url,
-    /// Sent as `Authorization: Bearer`.
+    /// Token, sent as `Authorization: Bearer`.
     pub(crate) token: Option<String>,
-    /// The file of the only certificate that is trusted; none for what the machine trusts.
+    /// File of the only trusted certificate. `None` to use the certificates that the machine trusts.
     #[cfg(feature = "tls")]
     pub(crate) certificate_file: Option<std::path::PathBuf>,
-    /// Which commands are done.
+    /// Commands that the program executes.
     pub(crate) commands: Allowed,
-    /// What has ended goes to a receiver of OTLP at `events_url`, and nothing to a server of ours.
+    /// True if ended processes are sent to an OTLP receiver at `events_url`, and nothing to a Process Monitor server.
     pub(crate) is_otlp: bool,
     /// Headers of the requests to that receiver.
     #[cfg(feature = "otlp")]
     pub(crate) otlp: Option<monitor_otlp::OtlpHeaders>,
 }
 
-/// Which commands a program does when it is asked (`MONITOR_COMMANDS`).
+/// Commands that a program executes when the server requests them (`MONITOR_COMMANDS`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Allowed {
-    /// Those that only tell something, and those of these names.
+    /// Commands that only return information, and commands with these names.
     Read(Vec<String>),
-    /// All, its own methods among them.
+    /// All commands, including the program's own methods.
     All,
-    /// None: it opens no channel.
+    /// None. The program opens no channel to the server.
     Off,
 }
 
@@ -53,7 +53,7 @@ impl Allowed {
         words.map(|word| is_name(word).then(|| word.to_owned())).collect::<Option<_>>().map(Self::Read)
     }
 
-    /// Returns true if a method that may change something is done.
+    /// Returns true if a method that may change something is allowed.
     pub(crate) fn allows(&self, method: &str) -> bool {
         match self {
             Self::Read(names) => names.iter().any(|name| name == method),
@@ -75,11 +75,11 @@ impl fmt::Display for Allowed {
 }
 
 impl Settings {
-    /// The settings for whoever asks for them, without secrets.
+    /// Returns the settings without secrets, for the command `conf`.
     pub(crate) fn conf(&self) -> Value {
         let Recording { buffer_bytes, spool_dir, spool_bytes, fold_after, heartbeat, exit_timeout, .. } = &self.recording;
         let mut server = self.events_url.clone();
-        // One of http takes them; what it had is not shown.
+        // Remove the user name and password from the displayed URL. An http URL always accepts this.
         let _ = (server.set_username(""), server.set_password(None));
         json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -95,7 +95,7 @@ impl Settings {
         })
     }
 
-    /// Reads the settings through `get`, and what is wrong with them.
+    /// Reads the settings through `get`, and returns the problems found.
     pub(crate) fn read(get: &dyn Fn(&str) -> Option<OsString>) -> (Self, Vec<String>) {
         let mut reader = Reader::new(get);
         let mut settings = Self {
@@ -131,15 +131,15 @@ impl Settings {
 
 #[cfg(feature = "otlp")]
 impl Settings {
-    /// Has what has ended sent to the receiver that `MONITOR_OTLP_ENDPOINT` names, if it names one. A spool would keep events for a server,
-    /// and commands come over one: there is neither.
+    /// Sends ended processes to the receiver in `MONITOR_OTLP_ENDPOINT`, if it is set. Disables the spool, which keeps events for a server,
+    /// and commands, which are received from one.
     fn send_by_otlp(&mut self, reader: &mut Reader<'_>) {
         use monitor_otlp::OtlpHeaders;
 
         let wanted =
             "a URL such as http://127.0.0.1:4318 without a password, which is not that of the Process Monitor server (MONITOR_SERVER_URL)";
         let server = self.events_url.clone();
-        // Somebody may have put a password into it.
+        // Read as a secret, because the URL may contain a password.
         let endpoint = reader.secret("MONITOR_OTLP_ENDPOINT", wanted, None, |text| match text.trim() {
             "" => Some(None),
             text => url(text).filter(|endpoint| endpoint.password().is_none() && !is_same_place(endpoint, &server)).map(Some),
@@ -154,7 +154,7 @@ impl Settings {
     }
 }
 
-/// Returns true if both lead to the same port of the same host, of which this machine is one by whatever name.
+/// Returns true if both URLs have the same port and host. All loopback names count as the same host.
 #[cfg(feature = "otlp")]
 fn is_same_place(one: &Url, other: &Url) -> bool {
     let host =

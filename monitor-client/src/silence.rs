@@ -1,5 +1,5 @@
-//! The threads that send what is recorded. Their HTTP client emits events through `tracing` and `log` as the program's own does, and
-//! these must not appear in the program's output.
+//! Suppression of `tracing` events on the threads that send recorded events. Their HTTP client emits events through `tracing` and `log`, as
+//! the HTTP client of the program does, and these events must not appear in the program's output.
 
 use std::cell::RefCell;
 
@@ -14,7 +14,7 @@ thread_local! {
     static SILENCE: RefCell<Option<DefaultGuard>> = const { RefCell::new(None) };
 }
 
-/// Discards the `tracing` events of this thread from now on, except those within [`lifted`].
+/// Discards the `tracing` events of this thread from this point on, except those within [`lifted`].
 pub(crate) fn begin() {
     static SILENT: OnceBox<Dispatch> = OnceBox::new();
     let silent = SILENT.get_or_init(|| Box::new(Dispatch::new(Silent)));
@@ -27,7 +27,7 @@ pub(crate) fn is_on() -> bool {
     SILENCE.try_with(|silence| silence.borrow().is_some()).unwrap_or(false)
 }
 
-/// Runs `work`, whose events go to the program's subscriber.
+/// Runs `work` with events going to the program's subscriber.
 pub(crate) fn lifted<T>(work: impl FnOnce() -> T) -> T {
     struct Lifted;
 
@@ -43,12 +43,12 @@ pub(crate) fn lifted<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Discards everything.
+/// A subscriber that discards all events.
 struct Silent;
 
 impl Subscriber for Silent {
-    /// A callsite of hyper serves the program's own requests as well, and its interest is cached for all threads: it must be that of the
-    /// program's subscriber. [`Dispatch::none`] would turn off a callsite that is met here first.
+    /// Asks the program's subscriber for its interest. The callsites of hyper are shared with the program's own requests, and the interest
+    /// is cached for all threads. [`Dispatch::none`] would turn off a callsite that is first used here.
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         lifted(|| get_default(|program| program.register_callsite(metadata)))
     }

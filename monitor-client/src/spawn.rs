@@ -1,4 +1,4 @@
-//! Starting threads without losing the tree.
+//! Functions that start threads and carry the current process to them.
 
 use std::thread::{JoinHandle, ScopedJoinHandle};
 
@@ -7,10 +7,10 @@ use crate::carried::in_current;
 #[cfg(feature = "tokio")]
 pub use crate::tokio::{spawn as spawn_task, spawn_blocking};
 
-/// As [`std::thread::spawn`]; what runs in the thread belongs to the process that spawned it.
+/// Calls [`std::thread::spawn`]. The thread's work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// When no thread can be started, as `std::thread::spawn` does.
+/// When the operating system fails to create a thread, like `std::thread::spawn`.
 ///
 /// ```
 /// let sum = monitor_client::spawn_thread(|| 1 + 1).join().unwrap();
@@ -23,7 +23,7 @@ pub fn spawn_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 /// The former name of [`spawn_thread`].
 ///
 /// # Panics
-/// When no thread can be started.
+/// When the operating system fails to create a thread.
 ///
 /// ```
 /// #[allow(deprecated)]
@@ -35,7 +35,7 @@ pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Jo
     spawn_thread(work)
 }
 
-/// As [`std::thread::scope`]; what runs in its threads belongs to the process that spawned them.
+/// Calls [`std::thread::scope`]. The work of its threads belongs to the process that is current when they are spawned.
 ///
 /// ```
 /// let words = ["one", "three"];
@@ -52,7 +52,7 @@ where
     std::thread::scope(|scope| work(Scope(scope)))
 }
 
-/// Where threads are spawned that end before [`scope`] returns. A thread that spawns others takes it along by `move`.
+/// A scope whose threads end before [`scope`] returns. A thread that spawns other threads captures it by `move`.
 ///
 /// ```
 /// let text = &"one two".to_owned();
@@ -66,10 +66,10 @@ where
 pub struct Scope<'scope, 'env: 'scope>(&'scope std::thread::Scope<'scope, 'env>);
 
 impl<'scope> Scope<'scope, '_> {
-    /// As [`std::thread::Scope::spawn`].
+    /// Calls [`std::thread::Scope::spawn`]. The thread's work belongs to the process that is current at the call.
     ///
     /// # Panics
-    /// When no thread can be started.
+    /// When the operating system fails to create a thread.
     ///
     /// ```
     /// let text = "one".to_owned();

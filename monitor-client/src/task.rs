@@ -1,7 +1,8 @@
-//! Tasks of a queue: one program sends them, another one receives them and works on them, and each is shown as one process of the kind
-//! `task`, from the moment it was sent to its last attempt.
+//! Tasks of a queue. One program sends a task and another one executes it. Both report events of the same process of kind `task`, which
+//! lasts from the sending of the message to the last attempt.
 //!
-//! What was sent is named by a [`Ticket`], which goes along in the message, by whatever queue. The receiver tells what becomes of it.
+//! A [`Ticket`] identifies the task. The sender puts it into the message, for any kind of queue, and the
+//! receiver reports the attempts with it.
 //!
 //! ```
 //! use monitor_client::task::{self, Ticket};
@@ -23,8 +24,8 @@
 //! # assert!(size.is_err());
 //! ```
 //!
-//! Arguments and results are recorded only where the program says so, by [`MessageBuilder::args`] and [`Work::returned`].
-//! Who receives a message a second time, because the worker that had it died, says so by [`Receive::retries`].
+//! Arguments and results are recorded only if the program calls [`MessageBuilder::args`] or [`Work::returned`]. A worker that receives a
+//! message again because the previous worker died calls [`Receive::retries`].
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -39,26 +40,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::propagation::{context_of_traceparent, traceparent_of};
 
-/// Name of a task whose message doesn't say it.
+/// Name of a task whose message contains no name.
 const UNNAMED: &str = "task";
 
-/// A task on its way, for its message. Empty but for its name and queue if the sender isn't monitored; the receiver takes it as it is.
+/// The ids of a sent task, for its message. If the sender isn't monitored, a ticket contains only the name and queue, and
+/// the receiver accepts it unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ticket {
-    /// Its id in the queue.
+    /// Id of the task in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
-    /// The process that the task is, as a W3C `traceparent`.
+    /// Process of the task, as a W3C `traceparent`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// Name of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The queue that it goes through.
+    /// Queue of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// How often it was tried before.
+    /// Number of earlier attempts.
     #[serde(skip_serializing_if = "is_zero")]
     pub retries: u32,
 }
@@ -69,18 +71,18 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Ticket {
-    /// The same task for its next attempt.
+    /// Returns the ticket for the next attempt of the task.
     #[must_use]
     pub fn next(&self) -> Self {
         Ticket { retries: self.retries.saturating_add(1), ..self.clone() }
     }
 
-    /// The process that the task is; none if its sender isn't monitored.
+    /// Returns the process of the task. `None` if the sender isn't monitored.
     pub fn context(&self) -> Option<Context> {
         context_of_traceparent(self.traceparent.as_deref()?)
     }
 
-    /// Tells that the queue didn't take the task after all: nobody will receive it, and it is shown as rejected.
+    /// Reports that the queue did not accept the task. No worker will receive it, and its state is rejected.
     pub fn reject(&self) {
         if let (Some(context), Some(native_id)) = (self.context(), self.uuid.clone()) {
             let ids = TaskIds { context, native_id, attempt: self.retries.saturating_add(1) };
@@ -89,13 +91,13 @@ impl Ticket {
     }
 }
 
-/// Begins to describe a task that is being sent. Its parent is what runs here and now.
+/// Begins the description of a task to send. Its parent is the current process.
 pub fn send(name: impl Into<String>) -> MessageBuilder {
     let message = TaskMessage { name: name.into(), ..TaskMessage::default() };
     MessageBuilder { is_recorded: crate::enabled(), message, uuid: None, retries: 0 }
 }
 
-/// A task that is about to be sent.
+/// Builder of a task to send.
 #[derive(Debug)]
 #[must_use = "nothing is told until `begin` is called"]
 pub struct MessageBuilder {
@@ -106,55 +108,55 @@ pub struct MessageBuilder {
 }
 
 impl MessageBuilder {
-    /// The queue that it goes through.
+    /// Sets the queue.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.message.queue = Some(queue.into());
         self
     }
 
-    /// The exchange that it is sent to, where the queue has such.
+    /// Sets the exchange that the message is sent to, for queues with exchanges.
     pub fn exchange(mut self, exchange: impl Into<String>) -> Self {
         self.message.exchange = Some(exchange.into());
         self
     }
 
-    /// The key that it is routed by.
+    /// Sets the routing key.
     pub fn routing_key(mut self, key: impl Into<String>) -> Self {
         self.message.routing_key = Some(key.into());
         self
     }
 
-    /// Its id in the queue, where the queue gives one; else it gets a new one.
+    /// Sets the id of the task in the queue. By default, the task gets a new id.
     pub fn uuid(mut self, uuid: impl Into<String>) -> Self {
         self.uuid = Some(uuid.into());
         self
     }
 
-    /// Records its arguments by position.
+    /// Records the positional arguments.
     pub fn args<T: Serialize + ?Sized>(mut self, args: &T) -> Self {
         self.message.args = json(self.is_recorded, args);
         self
     }
 
-    /// Records its arguments by name.
+    /// Records the named arguments.
     pub fn kwargs<T: Serialize + ?Sized>(mut self, kwargs: &T) -> Self {
         self.message.kwargs = json(self.is_recorded, kwargs);
         self
     }
 
-    /// It is not to be started before.
+    /// Sets the time before which the task must not start.
     pub fn eta(mut self, eta: SystemTime) -> Self {
         self.message.eta = Some(eta);
         self
     }
 
-    /// It is not to be started after.
+    /// Sets the time after which the task must not start.
     pub fn expires(mut self, expires: SystemTime) -> Self {
         self.message.expires = Some(expires);
         self
     }
 
-    /// Tells that it is sent, and gives its ticket for the message.
+    /// Reports the task as sent and returns its ticket for the message.
     pub fn begin(self) -> Ticket {
         let MessageBuilder { is_recorded: _, message, uuid, retries } = self;
         let mut ticket = Ticket { uuid, name: Some(message.name.clone()), queue: message.queue.clone(), retries, ..Ticket::default() };
@@ -167,8 +169,8 @@ impl MessageBuilder {
     }
 }
 
-/// Begins to describe a task that a worker has received. A ticket without ids, or with ids that can't be read, begins a tree of its own.
-/// The place of this call is shown with the errors of the task.
+/// Begins the description of a task that a worker has received. If the ticket has no ids, or ids that can't be parsed, the task begins a
+/// tree of its own. The source location of this call is shown with the errors of the task.
 #[track_caller]
 pub fn receive(ticket: &Ticket) -> Receive {
     let message = TaskMessage {
@@ -179,7 +181,7 @@ pub fn receive(ticket: &Ticket) -> Receive {
     Receive { is_recorded: crate::enabled(), ticket: ticket.clone(), message, again_after: None, place: Some(Location::caller()) }
 }
 
-/// A task that a worker has taken from its queue.
+/// A task that a worker has received from its queue.
 #[derive(Debug)]
 #[must_use = "nothing is told until `run`, `instrument`, `begin`, `accept`, `reject` or `revoke` is called"]
 pub struct Receive {
@@ -187,73 +189,73 @@ pub struct Receive {
     ticket: Ticket,
     message: TaskMessage,
     again_after: Option<(Duration, u32)>,
-    /// Where the program receives it.
+    /// Source location of the call that receives the task.
     place: Option<&'static Location<'static>>,
 }
 
 impl Receive {
-    /// Its name, where the ticket doesn't say it.
+    /// Sets the name of the task, for tickets without one.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.message.name = name.into();
         self
     }
 
-    /// The queue that it came through.
+    /// Sets the queue that the task was received from.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.message.queue = Some(queue.into());
         self
     }
 
-    /// Its id in the queue, where the ticket doesn't say it.
+    /// Sets the id of the task in the queue, for tickets without one.
     pub fn uuid(mut self, uuid: impl Into<String>) -> Self {
         self.ticket.uuid = Some(uuid.into());
         self
     }
 
-    /// The process that it was sent by, where the ticket's ids weren't made by a sender that is monitored.
+    /// Sets the process that sent the task, if the ids in the ticket are not from a monitored sender.
     pub fn parent(mut self, parent: Context) -> Self {
         self.message.parent = parent.process();
         self
     }
 
-    /// How often it was tried before, where the queue counts that.
+    /// Sets the number of earlier attempts, if the queue counts them.
     pub fn retries(mut self, retries: u32) -> Self {
         self.ticket.retries = retries;
         self
     }
 
-    /// Records its arguments by position.
+    /// Records the positional arguments.
     pub fn args<T: Serialize + ?Sized>(mut self, args: &T) -> Self {
         self.message.args = json(self.is_recorded, args);
         self
     }
 
-    /// Records its arguments by name.
+    /// Records the named arguments.
     pub fn kwargs<T: Serialize + ?Sized>(mut self, kwargs: &T) -> Self {
         self.message.kwargs = json(self.is_recorded, kwargs);
         self
     }
 
-    /// No place in the program's source is shown with its errors, because a library receives the tasks.
+    /// Removes the source location from the task's errors. For libraries that receive tasks on behalf of a program.
     #[doc(hidden)]
     pub fn nowhere(mut self) -> Self {
         self.place = None;
         self
     }
 
-    /// An attempt that fails is told as one that is tried again so much later, until there were `most` attempts.
+    /// Reports a failed attempt as one that is retried after `wait`, up to `most` attempts.
     pub fn again_after(mut self, wait: Duration, most: u32) -> Self {
         self.again_after = Some((wait, most));
         self
     }
 
-    /// Its name, and the queue that it came through.
+    /// Returns the name and the queue of the task.
     #[cfg(feature = "commands")]
     pub(crate) fn about(&self) -> (String, Option<String>) {
         (self.message.name.clone(), self.message.queue.clone())
     }
 
-    /// Tells that the worker has it, where it still waits for its turn.
+    /// Reports that the worker has received the task, which may still wait before it starts.
     pub fn accept(self) -> Received {
         let Receive { is_recorded, mut ticket, message, again_after, place } = self;
         let is_recorded = is_recorded && core::is_told(&message.name);
@@ -265,7 +267,7 @@ impl Receive {
         Received { ids, ticket, name, again_after, place, result: None }
     }
 
-    /// Records what `run` or `instrument` returns in `Ok`.
+    /// Records the value that `run` or `instrument` returns in `Ok`.
     ///
     /// ```
     /// use monitor_client::task::{self, Ticket};
@@ -277,33 +279,34 @@ impl Receive {
         self.accept().show_result()
     }
 
-    /// Calls `work` as the task. An `Err` or a panic is its failure, and what is called belongs to it.
+    /// Calls `work` as the task. The task fails if `work` returns an `Err` or panics. Calls made by `work` belong to the task.
     pub fn run<R: Reported<Way>, Way>(self, work: impl FnOnce() -> R) -> R {
         self.accept().run(work)
     }
 
-    /// Makes the task of a future: it is cancelled if it is dropped before its end. An `Err` or a panic is its failure.
+    /// Wraps a future as the task. The task fails if the future returns an `Err` or panics, and is cancelled if
+    /// the future is dropped before its end.
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
         self.accept().instrument(future)
     }
 
-    /// Starts to work on it, by hand.
+    /// Starts the task. The caller ends it through the returned [`Work`].
     pub fn begin(self) -> Work {
         self.accept().begin()
     }
 
-    /// Refuses it; `requeued`: it goes back into its queue.
+    /// Rejects the task. `requeued`: the message returns to its queue.
     pub fn reject(self, requeued: bool) {
         self.accept().reject(requeued);
     }
 
-    /// It is not to be done any more; `expired`: it is too late for it.
+    /// Reports that the task must not be executed any more. `expired`: its expiry time has passed.
     pub fn revoke(self, expired: bool) {
         self.accept().revoke(expired);
     }
 }
 
-/// A task that a worker has received, and that waits there for its turn.
+/// A task that a worker has received and not started yet.
 #[derive(Debug)]
 #[must_use = "the task waits until `run`, `instrument`, `begin`, `reject` or `revoke` is called"]
 pub struct Received {
@@ -312,17 +315,17 @@ pub struct Received {
     name: String,
     again_after: Option<(Duration, u32)>,
     place: Option<&'static Location<'static>>,
-    /// Where its result will be, if it is recorded.
+    /// Slot for the result. `None` if the result is not recorded.
     result: Option<ResultSlot>,
 }
 
 impl Received {
-    /// Records what `run` or `instrument` returns in `Ok`.
+    /// Records the value that `run` or `instrument` returns in `Ok`.
     pub fn show_result(self) -> ShowResult {
         ShowResult(self)
     }
 
-    /// Calls `work` as the task. An `Err` or a panic is its failure, and what is called belongs to it.
+    /// Calls `work` as the task. The task fails if `work` returns an `Err` or panics. Calls made by `work` belong to the task.
     pub fn run<R: Reported<Way>, Way>(self, work: impl FnOnce() -> R) -> R {
         let _counted = Counted::begin(self.ids.is_some());
         match self.builder() {
@@ -331,7 +334,8 @@ impl Received {
         }
     }
 
-    /// Makes the task of a future: it is cancelled if it is dropped before its end. An `Err` or a panic is its failure.
+    /// Wraps a future as the task. The task fails if the future returns an `Err` or panics, and is cancelled if
+    /// the future is dropped before its end.
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
         let is_recorded = self.ids.is_some();
         let builder = self.builder();
@@ -344,24 +348,24 @@ impl Received {
         }
     }
 
-    /// Starts to work on it, by hand.
+    /// Starts the task. The caller ends it through the returned [`Work`].
     pub fn begin(self) -> Work {
         let counted = Counted::begin(self.ids.is_some());
         let ticket = self.ticket.clone();
         Work { process: self.builder().map(ProcessBuilder::begin), ticket, _counted: counted }
     }
 
-    /// Refuses it; `requeued`: it goes back into its queue.
+    /// Rejects the task. `requeued`: the message returns to its queue.
     pub fn reject(self, requeued: bool) {
         self.tell(TaskStep::Rejected { requeued });
     }
 
-    /// It is not to be done any more; `expired`: it is too late for it.
+    /// Reports that the task must not be executed any more. `expired`: its expiry time has passed.
     pub fn revoke(self, expired: bool) {
         self.tell(TaskStep::Revoked { expired });
     }
 
-    /// Its id in the queue, and the process that it is.
+    /// Returns the id of the task in the queue, and its process.
     #[cfg(feature = "commands")]
     pub(crate) fn ids(&self) -> (Option<String>, Option<Context>) {
         (self.ticket.uuid.clone(), self.ids.as_ref().map(|ids| ids.context))
@@ -373,7 +377,7 @@ impl Received {
         }
     }
 
-    /// The process of an attempt, as it is to be started.
+    /// Builder of the attempt's process. `None` if the task is not recorded.
     fn builder(self) -> Option<ProcessBuilder> {
         let TaskIds { context, native_id, attempt } = self.ids?;
         let mut run = TaskRun::new(native_id);
@@ -393,7 +397,7 @@ impl Received {
 pub struct ShowResult(Received);
 
 impl ShowResult {
-    /// Calls `work` as the task, like [`Received::run`], and records what it returns in `Ok`.
+    /// Calls `work` as the task, like [`Received::run`], and records the value that it returns in `Ok`.
     ///
     /// # Errors
     /// The error of `work`.
@@ -405,7 +409,7 @@ impl ShowResult {
         received.run(|| shown(work(), slot))
     }
 
-    /// Makes the task of a future, like [`Received::instrument`], and records what it returns in `Ok`.
+    /// Wraps a future as the task, like [`Received::instrument`], and records the value that it returns in `Ok`.
     pub fn instrument<T: Serialize, E, Way, F>(self, future: F) -> impl Future<Output = Result<T, E>> + use<T, E, Way, F>
     where
         F: Future<Output = Result<T, E>>,
@@ -422,7 +426,7 @@ impl ShowResult {
     }
 }
 
-/// Puts what was returned in `Ok` into the slot.
+/// Stores the value returned in `Ok` in the slot.
 fn shown<T: Serialize, E>(returned: Result<T, E>, slot: Option<ResultSlot>) -> Result<T, E> {
     if let (Ok(value), Some(slot)) = (&returned, slot) {
         slot.get_or_init(|| json(true, value).unwrap_or_default());
@@ -430,9 +434,11 @@ fn shown<T: Serialize, E>(returned: Result<T, E>, slot: Option<ResultSlot>) -> R
     returned
 }
 
-/// A task that is being worked on. It has succeeded if it is dropped without another call, or failed if the thread panics at that time.
+/// A task that is being executed. If it is dropped without another call, it has failed if the thread panics at
+/// that time, and succeeded otherwise.
 ///
-/// It may be sent to another thread, and so isn't current: only what is called while the guard of [`enter`](Self::enter) lives becomes its child.
+/// It can be sent to another thread, so it isn't current by itself. Calls become its children while the
+/// guard of [`enter`](Self::enter) exists.
 #[derive(Debug)]
 #[must_use = "the task ends as soon as it is dropped"]
 pub struct Work {
@@ -442,12 +448,13 @@ pub struct Work {
 }
 
 impl Work {
-    /// What others can be started under, by [`Context::enter`]. `None` when nothing is recorded.
+    /// Returns the context under which other processes can be started, by [`Context::enter`]. `None` if nothing is recorded.
     pub fn context(&self) -> Option<Context> {
         self.process.as_ref().and_then(Process::context)
     }
 
-    /// Makes it current on this thread until the guard is dropped: what is called becomes its child. Returns `None` when nothing is recorded.
+    /// Makes the task current on this thread until the guard is dropped. Calls made during this time become its children.
+    /// Returns `None` if nothing is recorded.
     ///
     /// ```
     /// use monitor_client::task::{self, Ticket};
@@ -463,21 +470,21 @@ impl Work {
         self.context().map(Context::enter)
     }
 
-    /// Sets a field, or sets it anew.
+    /// Sets a field, or replaces its value.
     pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         if let Some(process) = &self.process {
             process.field(key, value);
         }
     }
 
-    /// It succeeded.
+    /// Ends the attempt as succeeded.
     pub fn succeed(self) {
         if let Some(process) = self.process {
             process.succeed();
         }
     }
 
-    /// It succeeded, and this is what it returned.
+    /// Ends the attempt as succeeded, with a result.
     pub fn returned<T: Serialize + ?Sized>(mut self, result: &T) {
         if let Some(run) = self.process.as_mut().and_then(Process::task)
             && let Some(json) = json(true, result)
@@ -487,14 +494,14 @@ impl Work {
         self.succeed();
     }
 
-    /// It failed for good.
+    /// Ends the task as failed, without another attempt.
     pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(self, error: E) {
         if let Some(process) = self.process {
             process.fail(error);
         }
     }
 
-    /// This attempt failed, and another one is to come at that time: send its ticket.
+    /// Ends this attempt as failed and announces the next one for `eta`. The caller sends the returned ticket.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -515,7 +522,7 @@ impl Work {
         next
     }
 
-    /// It is refused after it had begun; `requeued`: it goes back into its queue.
+    /// Rejects the task after its start. `requeued`: the message returns to its queue.
     pub fn reject(mut self, requeued: bool) {
         if let Some(run) = self.process.as_mut().and_then(Process::task) {
             run.reject(requeued);
@@ -523,7 +530,7 @@ impl Work {
         self.cancel();
     }
 
-    /// It was ended before it was done.
+    /// Ends the attempt as cancelled.
     pub fn cancel(self) {
         if let Some(process) = self.process {
             process.cancel();
@@ -531,7 +538,7 @@ impl Work {
     }
 }
 
-/// The ids of a ticket; what it lacks is made, and kept in the ticket for its next attempt.
+/// Returns the ids of a ticket. Missing ids are created and stored in the ticket for its next attempt.
 fn ids_of(ticket: &mut Ticket) -> Option<TaskIds> {
     let context = if let Some(context) = ticket.context() {
         context
@@ -544,7 +551,7 @@ fn ids_of(ticket: &mut Ticket) -> Option<TaskIds> {
     Some(TaskIds { context, native_id, attempt: ticket.retries.saturating_add(1) })
 }
 
-/// A value as JSON; of one that can't be written, why.
+/// Serializes a value as JSON. If that fails, returns the reason instead.
 fn json<T: Serialize + ?Sized>(is_recorded: bool, value: &T) -> Option<String> {
     is_recorded.then(|| serde_json::to_string(value).unwrap_or_else(|error| format!("(no JSON: {error})")))
 }
@@ -552,7 +559,7 @@ fn json<T: Serialize + ?Sized>(is_recorded: bool, value: &T) -> Option<String> {
 static ACTIVE: AtomicU64 = AtomicU64::new(0);
 static PROCESSED: AtomicU64 = AtomicU64::new(0);
 
-/// Counts a task while it is worked on.
+/// Counts a task as active while it exists, and as processed when it is dropped.
 #[derive(Debug)]
 struct Counted(bool);
 
@@ -574,7 +581,7 @@ impl Drop for Counted {
     }
 }
 
-/// How many tasks this program works on, and how many it has worked on; none if it never did.
+/// Returns the number of tasks that this program executes and has executed. `None` if it never executed one.
 #[cfg(feature = "ship")]
 pub(crate) fn counts() -> Option<(u64, u64)> {
     let (active, processed) = (ACTIVE.load(Relaxed), PROCESSED.load(Relaxed));

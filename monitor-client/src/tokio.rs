@@ -1,5 +1,5 @@
-//! Tokio's ways to start a task, as drop-ins: each task belongs to the process that started it, and is aborted at its next await when that
-//! one, or what the task itself has begun, is [cancelled](crate::cancel).
+//! Drop-in replacements for tokio's functions that start tasks. Each task belongs to the process that started it. It is aborted at its next
+//! await if that process, or every process that the task has begun, is [cancelled](crate::cancel).
 //!
 //! ```
 //! use monitor_client::tokio::JoinSet;
@@ -22,11 +22,11 @@ use tokio::task::{AbortHandle, JoinHandle, LocalSet};
 use crate::cancel::tasks::task;
 use crate::carried::in_current;
 
-/// The runtime that the program tells of.
+/// Runtime whose metrics are part of the answer to `stats`.
 static SHOWN: Mutex<Option<Handle>> = Mutex::new(None);
 
-/// Has the program tell of a runtime when it is asked for its `stats`: how many threads and tasks it has, how many tasks wait for a thread, and for how
-/// long its threads were busy. Of several runtimes it is the one that was said last.
+/// Adds the metrics of a runtime to the program's answer to `stats`: the number of threads and tasks, the number of tasks that wait for a
+/// thread, and the time that its threads were busy. If several runtimes are set, the last one is used.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -37,7 +37,7 @@ pub fn show_runtime(runtime: &Handle) {
     *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime.clone());
 }
 
-/// What there is to tell of that runtime now.
+/// Returns the current metrics of that runtime.
 #[cfg(feature = "ship")]
 pub(crate) fn figures() -> serde_json::Map<String, serde_json::Value> {
     let mut figures = serde_json::Map::new();
@@ -54,10 +54,10 @@ pub(crate) fn figures() -> serde_json::Map<String, serde_json::Value> {
     figures
 }
 
-/// As [`tokio::spawn`]; what runs in the task belongs to the process that spawned it.
+/// Calls [`tokio::spawn`]. The task's work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// Outside a tokio runtime, as `tokio::spawn` does.
+/// Outside a tokio runtime, like `tokio::spawn`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -75,10 +75,10 @@ where
     handle
 }
 
-/// As [`tokio::task::spawn_blocking`]; what runs there belongs to the process that spawned it.
+/// Calls [`tokio::task::spawn_blocking`]. The work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// Outside a tokio runtime, as `tokio::task::spawn_blocking` does.
+/// Outside a tokio runtime, like `tokio::task::spawn_blocking`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -90,10 +90,10 @@ pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(in_current(work))
 }
 
-/// As [`tokio::task::spawn_local`]; what runs in the task belongs to the process that spawned it.
+/// Calls [`tokio::task::spawn_local`]. The task's work belongs to the process that is current at the call.
 ///
 /// # Panics
-/// Outside a `LocalSet`, as `tokio::task::spawn_local` does.
+/// Outside a `LocalSet`, like `tokio::task::spawn_local`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -110,7 +110,8 @@ pub fn spawn_local<F: Future<Output: 'static> + 'static>(work: F) -> JoinHandle<
     handle
 }
 
-/// As [`tokio::task::JoinSet`], whose other methods it has by `Deref`; what runs in its tasks belongs to the process that spawned them.
+/// A [`tokio::task::JoinSet`] whose tasks belong to the process that is current when they are spawned. Its
+/// other methods are available by `Deref`.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -126,7 +127,7 @@ pub fn spawn_local<F: Future<Output: 'static> + 'static>(work: F) -> JoinHandle<
 pub struct JoinSet<T>(tokio::task::JoinSet<T>);
 
 impl<T> JoinSet<T> {
-    /// An empty set.
+    /// Creates an empty set.
     ///
     /// ```
     /// assert!(monitor_client::tokio::JoinSet::<u32>::new().is_empty());
@@ -137,7 +138,7 @@ impl<T> JoinSet<T> {
 }
 
 impl<T: 'static> JoinSet<T> {
-    /// As [`tokio::task::JoinSet::spawn`].
+    /// Spawns a task as [`tokio::task::JoinSet::spawn`] does.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -158,7 +159,7 @@ impl<T: 'static> JoinSet<T> {
         spawned.of(self.0.spawn(work))
     }
 
-    /// As [`tokio::task::JoinSet::spawn_on`].
+    /// Spawns a task as [`tokio::task::JoinSet::spawn_on`] does.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -176,7 +177,7 @@ impl<T: 'static> JoinSet<T> {
         spawned.of(self.0.spawn_on(work, handle))
     }
 
-    /// As [`tokio::task::JoinSet::spawn_local`].
+    /// Spawns a task as [`tokio::task::JoinSet::spawn_local`] does.
     ///
     /// # Panics
     /// Outside a `LocalSet`.
@@ -198,7 +199,7 @@ impl<T: 'static> JoinSet<T> {
         spawned.of(self.0.spawn_local(work))
     }
 
-    /// As [`tokio::task::JoinSet::spawn_local_on`].
+    /// Spawns a task as [`tokio::task::JoinSet::spawn_local_on`] does.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -213,7 +214,7 @@ impl<T: 'static> JoinSet<T> {
         spawned.of(self.0.spawn_local_on(work, tasks))
     }
 
-    /// As [`tokio::task::JoinSet::spawn_blocking`].
+    /// Runs a closure as [`tokio::task::JoinSet::spawn_blocking`] does.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -233,7 +234,7 @@ impl<T: 'static> JoinSet<T> {
         self.0.spawn_blocking(in_current(work))
     }
 
-    /// As [`tokio::task::JoinSet::join_all`].
+    /// Waits for all tasks as [`tokio::task::JoinSet::join_all`] does.
     ///
     /// # Panics
     /// When one of the tasks panicked.

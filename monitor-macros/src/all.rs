@@ -1,4 +1,4 @@
-//! `#[monitor_all]`: an attribute for every function of an inline module or an impl.
+//! `#[monitor_all]`: adds an attribute to every function of an inline module or an impl.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
@@ -65,7 +65,7 @@ impl Args {
     }
 }
 
-/// Gives each function that can be monitored an attribute.
+/// Adds an attribute to each function that can be monitored.
 pub(crate) fn expand(args: TokenStream, item: TokenStream, mistakes: &mut Mistakes) -> TokenStream {
     let args = Args::parse(args, mistakes);
     let mut all = All { is_skipped: vec![false; args.skip.len()], args };
@@ -104,7 +104,7 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream, mistakes: &mut Mistak
 
 struct All {
     args: Args,
-    /// Which of those to be skipped were met.
+    /// For each entry of `skip`, true if a function with this name was found.
     is_skipped: Vec<bool>,
 }
 
@@ -150,7 +150,7 @@ impl All {
             return;
         }
         let prefix = self.args.prefix.as_ref().map(|prefix| format!("{}::", prefix.value())).unwrap_or_default();
-        // Braces in an attribute's name are values.
+        // Braces in an attribute's name delimit values, so escape them.
         let name = LitStr::new(&format!("{prefix}{full}").replace('{', "{{").replace('}', "}}"), sig.ident.span());
         let client = self.args.client.clone().unwrap_or_else(|| parse_quote!(::monitor_client));
         let attribute = Ident::new(self.args.kind.unwrap_or(Kind::Normal).attribute(), sig.ident.span());
@@ -158,13 +158,13 @@ impl All {
     }
 }
 
-/// Returns true if it has one of our attributes itself.
+/// Returns true if the item has one of our attributes itself.
 fn is_monitored(attrs: &[Attribute]) -> bool {
     const OURS: [&str; 5] = ["normal_task", "root_task", "cross_thread", "cross_process", "monitor_all"];
     attrs.iter().any(|attr| attr.path().segments.last().is_some_and(|last| OURS.iter().any(|own| last.ident == own)))
 }
 
-/// The last word of a type, without what it is generic over.
+/// Returns the last segment of a type's path, without generic arguments.
 fn type_name(of: &Type) -> String {
     match of {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()).unwrap_or_default(),

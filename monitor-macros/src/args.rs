@@ -1,4 +1,4 @@
-//! What stands in the brackets of an attribute: `"name"`, `"name", "parameter"`, `name = …`, `batch = …`, `args(…)` and so on.
+//! The arguments of an attribute: `"name"`, `"name", "parameter"`, `name = …`, `batch = …`, `args(…)` and others.
 
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -18,27 +18,27 @@ pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) batch: Option<Batch>,
     pub(crate) client: Option<Path>,
-    /// Values that are recorded of each call.
+    /// Values to record for each call.
     pub(crate) wanted: Vec<Wanted>,
-    /// Those of them that nobody may see.
+    /// Keys of the values that must be masked.
     pub(crate) masks: Vec<Key>,
-    /// The value that is returned is recorded.
+    /// The word `ret`, if the returned value must be recorded.
     pub(crate) ret: Option<Ident>,
     /// The word `Debug` of `err = Debug`.
     pub(crate) err: Option<Ident>,
-    /// After how long a call is overdue.
+    /// Time after which a call is overdue.
     pub(crate) timeout: Option<LitStr>,
-    /// `begin`: without a caller, the function begins a tree.
+    /// The word `begin`: without a caller, the function begins a tree.
     pub(crate) begin: Option<Ident>,
-    /// Written by `cargo monitor`.
+    /// True if `cargo monitor` has written the attribute.
     pub(crate) is_woven: bool,
-    /// No closure around the body, though a returned `Err` is not seen then.
+    /// True if the body must not be wrapped in a closure. A returned `Err` is not seen then.
     pub(crate) is_guarded: bool,
-    /// The function calls itself, and of its calls within each other only the outermost one is recorded.
+    /// True if the function calls itself, and only the outermost of its nested calls is recorded.
     pub(crate) is_outermost: bool,
 }
 
-/// The value that marks the batch, as it was written: `"parameter"`, `parameter` or `parameter.id`.
+/// The value that marks the batch, as written: `"parameter"`, `parameter` or `parameter.id`.
 pub(crate) enum Batch {
     Text(LitStr),
     Ident(Ident),
@@ -46,7 +46,7 @@ pub(crate) enum Batch {
 }
 
 impl Args {
-    /// Reads what `cargo monitor` writes: a kind, `guard` and `outermost` where needed, and then as below.
+    /// Parses an attribute written by `cargo monitor`: a kind, `guard` and `outermost` where needed, then the usual arguments.
     pub(crate) fn parse_woven(tokens: TokenStream, mistakes: &mut Mistakes) -> (Kind, Self) {
         let mut pieces = split_at_commas(tokens).into_iter().peekable();
         let word = |piece: &TokenStream| syn::parse2::<Ident>(piece.clone()).ok().map(|word| word.to_string());
@@ -55,12 +55,12 @@ impl Args {
         let (is_guarded, is_outermost) = (is("guard"), is("outermost"));
         let mut args = Self::read(pieces, mistakes);
         (args.is_woven, args.is_guarded, args.is_outermost) = (true, is_guarded, is_outermost);
-        // The names of the macro's own crate: in edition 2015 the user's would not be found.
+        // The macro's spans resolve this path in the macro's edition; with spans of a user's crate of edition 2015 it would not be found.
         args.client = Some(args.client.unwrap_or_else(|| parse_quote!(::monitor_woven)));
         (kind, args)
     }
 
-    /// Reads what can be read; the rest are mistakes.
+    /// Parses the arguments. Invalid arguments are added to `mistakes`.
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
         Self::read(split_at_commas(tokens), mistakes)
     }
@@ -134,7 +134,7 @@ fn only_debug(word: Ident) -> Result<Ident> {
 }
 
 impl Batch {
-    /// The name of the parameter, if it is one as a whole.
+    /// Returns the name of the parameter, if the value is a whole parameter.
     pub(crate) fn parameter(&self) -> Option<String> {
         match self {
             Batch::Text(literal) => Some(literal.value().trim_start_matches("r#").to_owned()),
@@ -165,7 +165,7 @@ impl ToTokens for Batch {
     }
 }
 
-/// One of the arguments, its value not looked at yet.
+/// An argument whose value is not parsed yet.
 enum Arg {
     Positional(LitStr),
     Named(Ident, TokenStream),
@@ -218,7 +218,7 @@ fn set<T>(option: &mut Option<T>, key: &str, place: impl ToTokens, value: T) -> 
     Ok(())
 }
 
-/// Splits at the commas, so that a mistake in one argument doesn't hide those of the others. A comma at the end is none.
+/// Splits the tokens at commas, so that a mistake in one argument doesn't hide mistakes in others. A trailing comma is allowed.
 pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<TokenStream> {
     let mut pieces = Vec::new();
     let mut piece = Vec::new();
@@ -226,7 +226,7 @@ pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<TokenStream> {
         match &token {
             TokenTree::Punct(comma) if comma.as_char() == ',' => {
                 if piece.is_empty() {
-                    // Nothing before it: the comma itself is what is not understood.
+                    // A comma without an argument before it is reported as invalid.
                     piece.push(token);
                 }
                 pieces.push(piece.drain(..).collect());

@@ -1,5 +1,5 @@
-//! What a woven function hands to other threads and tasks takes along what is current, where the source shows it: closures and async
-//! blocks that are given to `spawn` and its like, and all closures of a function that makes a parallel iterator.
+//! Carries the current process to work that a woven function starts on other threads and tasks, as far as the source shows it: to closures
+//! and async blocks passed to `spawn` and similar functions, and to all closures of a function that creates a parallel iterator.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -8,21 +8,21 @@ use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, ExprCall, ExprClosure, ExprMethodCall, Item, Macro, Path, Token, parse_quote};
 
-/// Functions and methods of std, rayon, crossbeam and tokio that call what they are given once, on another thread perhaps, and may
-/// return before.
+/// Functions and methods of std, rayon, crossbeam and tokio that call their argument once, possibly on another thread,
+/// and may return before it has ended.
 const HANDING: [&str; 7] = ["spawn", "spawn_blocking", "spawn_local", "spawn_on", "spawn_fifo", "spawn_unchecked", "spawn_pinned"];
-/// Those that wait for what they are given, or are called within one of these.
+/// Functions and methods that wait for their argument to end, or that are called within another function of this list.
 const WAITING: [&str; 6] = ["spawn_scoped", "scope", "scope_fifo", "in_place_scope", "join", "install"];
-/// Modules whose `spawn` takes a future.
+/// Modules whose `spawn` accepts a future.
 const OF_FUTURES: [&str; 6] = ["tokio", "task", "async_std", "smol", "actix_rt", "async_global_executor"];
 
-/// Macros of std that are given expressions.
+/// Macros of std whose arguments are expressions.
 const OF_EXPRESSIONS: [&str; 13] =
     ["assert", "assert_eq", "assert_ne", "dbg", "eprint", "eprintln", "format", "panic", "print", "println", "vec", "write", "writeln"];
 
-/// The statements of a body, with what they hand on carrying the context; as they are if they hand on nothing.
+/// Returns the statements of a body with the context added to the work that they start elsewhere. Returns them unchanged if there is none.
 ///
-/// `may_lend`: the function ends when its body does, and returns nothing that may hold a closure of its own.
+/// `may_lend`: the function returns when its body ends, and its return value can't hold a closure of its body.
 pub(crate) fn carry(statements: &TokenStream, private: &TokenStream, may_lend: bool) -> TokenStream {
     let mut words = Words::default();
     words.look(statements.clone());
@@ -50,7 +50,7 @@ fn carried() -> Ident {
     Ident::new("carried", Span::mixed_site())
 }
 
-/// The names that stand in a body, and say whether it is worth reading.
+/// Results of a search for identifiers in a body, which decide if the body is parsed.
 #[derive(Default)]
 struct Words {
     is_handing: bool,
@@ -77,14 +77,14 @@ struct Carrier<'a> {
     private: &'a TokenStream,
     is_parallel: bool,
     is_needed: bool,
-    /// Calls that wait, around what is visited.
+    /// Number of waiting calls around the visited expression.
     scopes: usize,
-    /// A closure may be called after the function's end.
+    /// True if a closure may be called after the end of the function.
     may_outlive: bool,
 }
 
 impl Carrier<'_> {
-    /// `waits`: the call returns when all that it is given has ended.
+    /// Handles the arguments of a call. `waits`: the call returns after everything passed to it has ended.
     fn hand(&mut self, arguments: &mut Punctuated<Expr, Token![,]>, is_future: bool, waits: bool) {
         self.may_outlive |= !waits;
         self.scopes += usize::from(waits);
@@ -98,7 +98,7 @@ impl Carrier<'_> {
             match argument {
                 Expr::Closure(closure) if closure.asyncness.is_none() => {
                     visit_mut::visit_expr_closure_mut(self, closure);
-                    // Taken by value, so that it needs no borrow of what may end first.
+                    // Moved into the closure, so that the closure borrows nothing that may be dropped first.
                     let own = Ident::new("handed", Span::mixed_site());
                     enter(closure, &quote!(#own.enter()), private);
                     *argument = parse_quote!({ let #own = #carried.once(); #closure });
@@ -121,7 +121,7 @@ impl Carrier<'_> {
     }
 }
 
-/// Puts a guard at the beginning of a closure's body.
+/// Adds a guard at the beginning of a closure's body.
 fn enter(closure: &mut ExprClosure, guard: &TokenStream, private: &TokenStream) {
     let current = Ident::new("_current", Span::mixed_site());
     let body = closure.body.to_token_stream();
@@ -144,7 +144,7 @@ impl VisitMut for Carrier<'_> {
         self.visit_expr_mut(&mut call.receiver);
         let waits = is_one_of(&call.method, &WAITING);
         if waits || is_one_of(&call.method, &HANDING) {
-            // What a scope's own method spawns ends before the scope does.
+            // Work that is spawned by a method inside a scope ends before the scope returns.
             self.hand(&mut call.args, false, waits || self.scopes > 0);
         } else {
             for argument in &mut call.args {
@@ -176,7 +176,7 @@ impl VisitMut for Carrier<'_> {
     }
 
     fn visit_item_mut(&mut self, _: &mut Item) {
-        // Functions of its own.
+        // Nested functions are separate functions.
     }
 }
 
@@ -184,8 +184,8 @@ fn is_one_of(ident: &Ident, names: &[&str]) -> bool {
     names.iter().any(|name| ident == name)
 }
 
-/// Returns true for a function of a type, which is called by the type's name: that is no function of these crates, and may call a
-/// closure more than once.
+/// Returns true for an associated function of a type, such as `Type::spawn`. The functions of these crates are not associated functions,
+/// and an associated function may call a closure more than once.
 fn is_of_type(path: &Path) -> bool {
     path.segments.iter().rev().nth(1).is_some_and(|of| of.ident.to_string().starts_with(char::is_uppercase))
 }

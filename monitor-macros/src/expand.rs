@@ -1,7 +1,7 @@
-//! Writes the code that a plan asks for.
+//! Generates the code for a plan.
 //!
-//! Its own names have `mixed_site` spans, so that they can't meet the user's; all paths are absolute; the user's braces
-//! stay around the user's statements, so that errors in their type point there.
+//! Generated names have `mixed_site` spans, so that they don't conflict with the user's names. All paths are absolute. The user's braces
+//! stay around the user's statements, so that type errors point there.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
@@ -44,16 +44,16 @@ pub(crate) fn expand(plan: Plan) -> TokenStream {
     quote!(#(#attrs)* #vis #defaultness #sig #block)
 }
 
-/// How a process starts: what has to be said before, the arguments of whatever starts it, and what is told of it thereafter.
+/// Code that starts a process: the statements before it, the arguments of the call that starts it, and the recording of values.
 struct Start {
     before: Option<TokenStream>,
     arguments: TokenStream,
-    /// The rest of a closure's body that begins with the name of what is told.
+    /// Body of the closure that records values, which has one parameter.
     telling: Option<TokenStream>,
 }
 
 impl Start {
-    /// Starts the process by `enter` and tells of it: the statements, and the name that it has in them.
+    /// Generates the statements that start the process by `enter` and record values. Returns them with the name of the process variable.
     fn begin(&self, private: &TokenStream, enter: &TokenStream) -> (TokenStream, Ident) {
         let Start { before, arguments, telling } = self;
         let (process, told) = (own("process"), own("told"));
@@ -77,19 +77,19 @@ fn start(plan: &Plan) -> Start {
     let client = &plan.client;
     let private = quote!(#client::__private);
     let (name, kind) = (&plan.name.literal, plan.kind.name());
-    // At the user's place.
+    // Use the user's span.
     let at = plan.function.sig.ident.span();
     let line =
         if plan.is_woven { Literal::usize_unsuffixed(at.unwrap().line()).to_token_stream() } else { quote_spanned!(at=> ::core::line!()) };
     let from_parameters = match (plan.kind, &plan.batch) {
         (Kind::Root, Some(Mark::Parameter { outer, type_span })) => {
-            // At the parameter, so that the compiler points there if it can't mark anything.
+            // Use the parameter's span, so that the compiler points there if the type can't mark a batch.
             let mark = quote_spanned!(*type_span=> (&&&&&&Returned(&#outer)).mark());
             Some(quote!(Batch({ use #private::probe::*; #mark })))
         }
         (Kind::Root, Some(Mark::Expr(expr))) => {
             let (names, at) = (bound_names(&plan.parameters), expr.span());
-            // A name that a pattern binds stands for a reference, of which the mark is that of the value.
+            // A name bound by a pattern is a reference here. Its mark is the mark of the referenced value.
             let is_reference = matches!(expr, Expr::Path(_)) && root(expr).is_some_and(|root| root != "self");
             let value = if is_reference { expr.to_token_stream() } else { borrowed(expr) };
             let mark = quote_spanned!(at=> (&&&&&&Returned(#value)).mark());
@@ -105,11 +105,11 @@ fn start(plan: &Plan) -> Start {
         _ => None,
     };
     let told = own("how");
-    // Read before the body gets them.
+    // Read the parameters before they are moved into the body.
     let mut before = from_parameters.map(|parameters| quote!(let #told = #private::how(|| #private::Parameters::#parameters);));
     let how = match plan.kind {
         _ if before.is_some() => told.to_token_stream(),
-        // Nobody carried a context to the threads of a program that nobody edited.
+        // In a woven program, no code carries a context to other threads.
         Kind::Normal if plan.is_woven => quote!(#private::How::Woven),
         Kind::Normal | Kind::CrossProcess => quote!(#private::How::Normal),
         Kind::Root => quote!(#private::How::Root),
@@ -130,7 +130,7 @@ fn start(plan: &Plan) -> Start {
     Start { before, arguments: quote!(#place, #how), telling: Some(telling) }
 }
 
-/// The parameter as it is spelled in the signature, so that it is found there whoever wrote it.
+/// Returns a reference to the parameter with its name in the signature, so that it is found there regardless of its hygiene.
 fn id(parameters: &[Parameter], name: &str) -> Option<TokenStream> {
     let Parameter { outer, type_span, .. } = parameters.iter().find(|parameter| parameter.is(name))?;
     Some(quote_spanned!(*type_span=> &#outer))
@@ -156,7 +156,7 @@ fn sync(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &B
     }
 }
 
-/// Ends a call that gives back its process with the value.
+/// Ends a call that returns its process together with the value.
 fn ended(
     private: &TokenStream,
     before: &TokenStream,
@@ -179,8 +179,8 @@ fn ended(
     }
 }
 
-/// Both the closure and what calls it are inlined whatever the compiler optimizes, so that the user's statements stay in the
-/// function's own frame.
+/// Generates a closure and its call so that both are always inlined, at any optimization level. The user's statements thus stay in the
+/// function's own stack frame.
 fn woven(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let Start { before, arguments, .. } = start;
     let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
@@ -192,7 +192,8 @@ fn woven(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &
     }
 }
 
-/// The guard stands among the user's statements: a block around those would be one that the user could leave out.
+/// Generates a guard among the user's statements. A block around them would be a new block, and the compiler
+/// may report unnecessary braces for it.
 fn guard(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body) -> TokenStream {
     let statements = bind(parameters, body);
     if start.telling.is_some() {
@@ -251,7 +252,7 @@ fn at_call(
     returned: &Type,
     returns: Returns,
 ) -> TokenStream {
-    // An async function holds its receiver even if its body doesn't name it.
+    // An async function keeps its receiver alive even if its body doesn't use it.
     let receiver = function.sig.receiver().map(|receiver| {
         let receiver = receiver.self_token;
         quote!(let _ = &#receiver;)
@@ -270,7 +271,7 @@ fn future(private: &TokenStream, start: &Start, parameters: &[Parameter], body: 
     quote!(#begin #later)
 }
 
-/// The future of a function that returns one.
+/// Generates the future of a function that returns one.
 fn later(private: &TokenStream, task: &Ident, work: &TokenStream, output: &Type, returns: Returns) -> TokenStream {
     let value = own("returned");
     if can_fail(output) || returns.is_asked() {
@@ -281,8 +282,8 @@ fn later(private: &TokenStream, task: &Ident, work: &TokenStream, output: &Type,
     }
 }
 
-/// The body as an async block. A statement that is never reached gives it its type, so that `?` and coercions work as in the
-/// plain function.
+/// Generates the body as an async block. An unreachable `return` sets the type of the block, so that `?` and
+/// coercions work as in the original function.
 fn async_block(private: &TokenStream, first: Option<&TokenStream>, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let diverges = matches!(returned, Type::Never(_));
     let returned = if diverges { quote!(::core::convert::Infallible) } else { returned.to_token_stream() };
@@ -291,10 +292,10 @@ fn async_block(private: &TokenStream, first: Option<&TokenStream>, parameters: &
     quote!(async move #block)
 }
 
-/// Ends the process by what its body returned. In a block of its own: the names that it uses must not meet the user's.
+/// Ends the process with the returned value. The caller puts this into a block, so that the imported names don't conflict with the user's.
 fn finish(private: &TokenStream, returned: &Type, returns: Returns) -> TokenStream {
     let value = own("returned");
-    // Asked only where it may be: each question costs the compiler's time.
+    // Each of these checks costs compile time, so check for an `ExitCode` only if the type names it.
     let exit = names_exit_code(returned).then(|| quote!(.or_else(|| (&&Returned(#value)).exit_failure())));
     let mut failure = quote!((&&&&&&Returned(#value)).failure()#exit);
     if let Some(at) = returns.err_debug {
@@ -314,12 +315,12 @@ fn finish(private: &TokenStream, returned: &Type, returns: Returns) -> TokenStre
     }
 }
 
-/// Whether an `ExitCode` may be in a value of this type, which is called by its name.
+/// Returns true if the name `ExitCode` occurs in the type.
 fn names_exit_code(returned: &Type) -> bool {
     names(returned.to_token_stream(), &["ExitCode"])
 }
 
-/// Returns true if a value of this type may hold a closure whose type has no name, such as `impl Iterator` or `Box<dyn Fn()>`.
+/// Returns true if a value of this type may hold a closure with an unnamed type, such as `impl Iterator` or `Box<dyn Fn()>`.
 fn may_hold_closures(returned: &Type) -> bool {
     names(returned.to_token_stream(), &["impl", "dyn"])
 }
@@ -336,8 +337,8 @@ fn is_nothing(returned: &Type) -> bool {
     matches!(returned, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// The user's statements with the parameters bound first, as the compiler itself does it for async functions: the plain
-/// drop order, the plain warnings.
+/// Generates the user's statements after the bindings of the parameters. The compiler does the same for async functions. The drop order and
+/// the warnings are those of the original function.
 fn bind(parameters: &[Parameter], body: &Body) -> TokenStream {
     let lets = parameters.iter().map(|parameter| {
         let Parameter { outer, pattern, .. } = parameter;
@@ -348,10 +349,10 @@ fn bind(parameters: &[Parameter], body: &Body) -> TokenStream {
         } else if !parameter.renamed() {
             Some(quote!(let #pattern = #outer;))
         } else if matches!(pattern, Pat::Ident(_)) {
-            // clippy has an eye on names with an underscore, but not on those in a tuple.
+            // clippy checks names with an underscore, but not in a tuple.
             Some(quote!(let (#pattern,) = (#outer,);))
         } else {
-            // What a pattern leaves unbound is dropped right after what it binds.
+            // Parts that a pattern leaves unbound are dropped right after the parts that it binds.
             Some(quote!(let #outer = #outer; let #pattern = #outer;))
         };
         quote!(#bound #read #(let _ = &#names;)*)
@@ -360,15 +361,15 @@ fn bind(parameters: &[Parameter], body: &Body) -> TokenStream {
     quote!(#(#lets)* #statements)
 }
 
-/// Within the user's braces. Without them around a function the compiler takes all of it for the macro's, and no longer says
-/// that it is never used.
+/// Puts statements into the user's braces. Without them, the compiler would consider the function as generated
+/// and would not warn if it is unused.
 fn braced(body: &Body, statements: &TokenStream) -> TokenStream {
     let mut block = TokenStream::new();
     body.braces.surround(&mut block, |block| statements.to_tokens(block));
     block
 }
 
-/// The parameters as a tuple: an expression and a pattern alike.
+/// Generates a tuple of the parameters, which is valid as an expression and as a pattern.
 fn outer(parameters: &[Parameter]) -> TokenStream {
     let outer = parameters.iter().filter(|parameter| parameter.passed).map(|parameter| &parameter.outer);
     quote!((#(#outer,)*))

@@ -1,4 +1,4 @@
-//! The function below the attribute. Its body is not read: it is passed on as it came.
+//! The function below the attribute. Its body is passed on as tokens, without being parsed.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -12,7 +12,7 @@ use syn::{
 use crate::mistakes::Mistakes;
 
 pub(crate) struct Function {
-    /// Also those that stood inside the body.
+    /// Outer and inner attributes.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) defaultness: Option<Token![default]>,
@@ -20,14 +20,14 @@ pub(crate) struct Function {
     pub(crate) body: Body,
 }
 
-/// The statements between the braces, and the braces: errors in their type point there.
+/// The statements of the body, and its braces, at which errors in the type of the body are reported.
 pub(crate) struct Body {
     pub(crate) braces: Brace,
     pub(crate) statements: TokenStream,
 }
 
 impl Function {
-    /// None if it is no function that could be monitored; then the mistake says so.
+    /// Parses a function. If the item can't be monitored, adds a mistake and returns `None`.
     pub(crate) fn parse(item: TokenStream, mistakes: &mut Mistakes) -> Option<Self> {
         match parse.parse2(item.clone()) {
             Ok(function) => Some(function),
@@ -38,7 +38,7 @@ impl Function {
         }
     }
 
-    /// The type it returns, out of the invisible brackets that a macro puts around what it was given.
+    /// Returns the return type without the invisible groups that a `macro_rules` macro adds around its arguments.
     pub(crate) fn returned(&self) -> Type {
         let ReturnType::Type(_, returned) = &self.sig.output else { return parse_quote!(()) };
         let mut returned = &**returned;
@@ -62,7 +62,7 @@ fn parse(input: ParseStream) -> Result<Function> {
     Ok(Function { attrs, vis, defaultness, sig, body: Body { braces, statements } })
 }
 
-/// What stands there instead of a function.
+/// Creates the error for an item that is not a function.
 fn explain(item: TokenStream, error: Error) -> Error {
     if let Ok(TraitItem::Fn(function)) = syn::parse2(item.clone()) {
         return Error::new_spanned(

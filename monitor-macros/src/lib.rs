@@ -1,6 +1,6 @@
-//! The attributes of Process Monitor. Use them from `monitor-client`, which what they make calls into.
+//! The attributes of Process Monitor. Use them through `monitor-client`, because the generated code calls that crate.
 //!
-//! `args` reads what stands in the brackets, `plan` holds the rules, `expand` writes the code and cannot fail.
+//! `args` parses the arguments, `plan` applies the rules, and `expand` generates the code and can't fail.
 
 mod all;
 mod args;
@@ -24,33 +24,33 @@ use crate::function::Function;
 use crate::mistakes::Mistakes;
 use crate::plan::{Kind, Plan};
 
-/// Records each call of a function: its start, its end and how it ended.
+/// Records each call of a function: its start, its end and its outcome.
 ///
-/// The process is a child of what is current. Without that it begins a tree of its own, marked as unattached; `MONITOR_STRAY` says
-/// what becomes of many of these.
+/// The process is a child of the current process. Without a current process, it begins a tree of its own, marked as unattached.
+/// `MONITOR_STRAY` configures the handling of many such calls.
 ///
 /// # Arguments
-/// All four attributes take these, in any order. Nothing of a call's values is recorded unless it is asked for here, and nothing is
-/// formatted while monitoring is off, or of a call that is only counted because there are very many like it.
+/// All four attributes accept these arguments, in any order. Values of a call are recorded only if an argument requests it. Nothing is
+/// formatted while monitoring is off, or for calls that are only counted because there are many similar ones.
 ///
-/// | argument | what it does |
+/// | argument | effect |
 /// |---|---|
-/// | none | the process has the function's name |
-/// | `"name"`, `name = "name"` | another name |
-/// | `name = "import {table}"` | a name of each call's own, by parameters and their fields; `{{` is a brace. Of one function at most 1,000 such names are kept, further calls have the pattern itself for a name |
-/// | `args(a, b.id, %c)` | the fields `args.a`, `args.b.id` and `args.c`: parameters, or fields of those, by `Debug`, or with `%` by `Display`; names that a pattern binds count as parameters |
-/// | `args(*)` | all parameters but `self` and those that begin with `_` |
-/// | `fields(rows = table.len(), user = %name)` | fields by any expression of the parameters, evaluated before the body |
-/// | `ret` | the field `return`: the value that is returned, by `Debug` |
-/// | `mask(password)` | the value of this argument or field, and of all below it, is `[masked]`. It isn't looked at. What another value's `Debug` shows of it can't be masked, nor the words of an error |
-/// | `err = Debug` | a returned error is told by its `Debug` instead of its `Display` |
-/// | `timeout = "30s"` | so long after its start a call counts as overdue: `500ms`, `1h30m`, at most `49d` |
-/// | `batch = order.id` | `#[root_task]` alone: see [`macro@root_task`] |
-/// | `crate = path` | where `monitor-client` is, if not at `::monitor_client` |
+/// | none | the process is named like the function |
+/// | `"name"`, `name = "name"` | sets another name |
+/// | `name = "import {table}"` | sets a name for each call, with parameters and their fields; `{{` is a literal brace. At most 1,000 different names are kept per function. Further calls are named by the pattern itself |
+/// | `args(a, b.id, %c)` | records the fields `args.a`, `args.b.id` and `args.c`: parameters or fields of parameters, formatted by `Debug`, or with `%` by `Display`. Names bound by a pattern count as parameters |
+/// | `args(*)` | records all parameters except `self` and those that begin with `_` |
+/// | `fields(rows = table.len(), user = %name)` | records fields with any expressions of the parameters, evaluated before the body |
+/// | `ret` | records the field `return`: the returned value, formatted by `Debug` |
+/// | `mask(password)` | replaces the value of this argument or field, and of its subfields, by `[masked]`, without formatting it. The same data in the `Debug` output of another value or in an error message is not masked |
+/// | `err = Debug` | formats a returned error by `Debug` instead of `Display` |
+/// | `timeout = "30s"` | marks a call as overdue after this time: `500ms`, `1h30m`, at most `49d` |
+/// | `batch = order.id` | only for `#[root_task]`: see [`macro@root_task`] |
+/// | `crate = path` | sets the path of `monitor-client`, if it isn't `::monitor_client` |
 ///
-/// Numbers and booleans are recorded as such, all else as text of at most 1 KiB, which says how much of it was cut. What a `Debug` or an
-/// expression calls is not recorded, and a panic in there harms nothing. The values of a function that returns a future are formatted when
-/// it is called.
+/// Numbers and booleans are recorded as such. All other values are recorded as text of at most 1 KiB, which states the number of bytes cut.
+/// Calls made by a `Debug` implementation or an expression are not recorded, and their panics are caught. For a function that returns a
+/// future, the values are formatted when the function is called.
 ///
 /// ```
 /// use monitor_client::normal_task;
@@ -64,14 +64,14 @@ use crate::plan::{Kind, Plan};
 /// ```
 ///
 /// # How a call ends
-/// Returning `Err` (of any `Result` alias; found by type) is a failure with the error's message and sources, a panic is
-/// one with its message and place, and a future that is dropped before its end is cancelled. An `ExitCode` other than 0 is a failure;
-/// an `Option` or `Poll` is what it holds. What cannot be told counts as succeeded: a generic return type, and an `Err` of a function with `#[track_caller]`, returning `!`, an
-/// `impl Trait` that is no plain future, or anything that names `impl Fn…`. An async function that returns a closure as
-/// `impl Fn…` has to name the types of the closure's parameters.
+/// A call fails if it returns `Err` (of any `Result` alias; detected by type), with the error's message and sources, or if it panics, with
+/// the message and place of the panic. A future that is dropped before its end is cancelled. An `ExitCode` other than 0 is a failure. For
+/// an `Option` or `Poll`, the contained value is checked. A call counts as succeeded if its outcome can't be determined: for a generic
+/// return type, and for an `Err` of a function that is `#[track_caller]`, or returns `!`, an `impl Trait` other than a plain future, or a
+/// type that names `impl Fn…`. An async function that returns a closure as `impl Fn…` must specify the types of the closure's parameters.
 ///
-/// An async function starts when it is first polled, below what is current then; one that returns a future starts below
-/// what was current when it was called.
+/// An async function starts when it is first polled, as a child of the process that is current then. A function that returns a future
+/// starts as a child of the process that was current when it was called.
 ///
 /// ```
 /// use monitor_client::normal_task;
@@ -91,13 +91,13 @@ pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Normal, args.into(), item.into()).into()
 }
 
-/// Begins a tree with each call of a function; inside a running tree it joins that one as a child.
+/// Begins a tree with each call of a function. Inside a running tree, the call joins that tree as a child.
 ///
-/// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the batch by the value
-/// of a parameter, `batch = order.id` by an expression that begins with one, and `batch = id.0` by a name that a pattern binds, as in
-/// `Path(id): Path<(u64, u8)>`: any type that is `Display`, a path, an `Option` of these, or else `Debug`. In a running tree the mark is the
-/// process's field `batch`. It is shown as `name <batch001:2106>`, the number being the
-/// server's. Otherwise as [`macro@normal_task`].
+/// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the batch by the value of a parameter.
+/// `batch = order.id` marks it by an expression that begins with a parameter, and `batch = id.0` by a name that a pattern binds, as in
+/// `Path(id): Path<(u64, u8)>`. The type can be any type that is `Display`, a path, an `Option` of these, or else `Debug`. In a running
+/// tree, the mark becomes the process's field `batch`. The run is shown as `name <batch001:2106>`; the server assigns the number. All else
+/// is as for [`macro@normal_task`].
 ///
 /// ```
 /// use monitor_client::root_task;
@@ -114,11 +114,11 @@ pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Root, args.into(), item.into()).into()
 }
 
-/// Records a function that runs on another thread or task, under the tree that it belongs to.
+/// Records a function that runs on another thread or task, in the tree that it belongs to.
 ///
-/// An async function captures the context of its caller when it is called. A sync function, or one called without a
-/// context, attaches to the one tree that is running in this program, if no other was since its thread was started; else it needs
-/// the context carried to it, or it becomes a tree of its own, with a warning. Otherwise as [`macro@normal_task`].
+/// An async function captures the context of its caller when it is called. A sync function, or a function called without a context,
+/// attaches to the only running tree of this program, if no other tree has run since its thread was started. Otherwise the context must be
+/// carried to it; without one it begins a tree of its own, with a warning. All else is as for [`macro@normal_task`].
 ///
 /// ```
 /// use monitor_client::cross_thread;
@@ -136,13 +136,14 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossThread, args.into(), item.into()).into()
 }
 
-/// Continues the tree of a caller in another program, whose ids are the function's parameters `root_id` and `parent_id`.
+/// Continues the tree of a caller in another program. The caller's ids are the function's parameters `root_id` and `parent_id`.
 ///
-/// They may be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of those. The root's id in both places, or alone, continues
-/// the tree below its root. A root's id that is empty or malformed doesn't disturb the call: it becomes a tree of its own. Otherwise as [`macro@normal_task`].
+/// The parameters can be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of these. If the root id is in both parameters, or
+/// alone, the tree continues below its root. An empty or malformed root id has no effect on the call, which then begins a tree of its own.
+/// All else is as for [`macro@normal_task`].
 ///
-/// A parameter `traceparent`, text or an `Option` of it, stands for both: the W3C header as it came. At the edge, where most callers
-/// send nothing, `#[cross_process(begin)]` begins a tree without a caller, and says nothing of it.
+/// A parameter `traceparent`, text or an `Option` of it, replaces both: it is the W3C header. At the edge of a system, where most callers
+/// send no ids, `#[cross_process(begin)]` begins a tree without a warning if there is no caller.
 ///
 /// ```
 /// use monitor_client::{cross_process, ProcessId, RootId};
@@ -168,21 +169,21 @@ pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Records the calls of all functions of an inline module or of an impl, as if each had an attribute.
 ///
-/// | argument | what it does |
+/// | argument | effect |
 /// |---|---|
-/// | `kind = normal` | `normal` (so without it), `root` or `cross_thread`: the attribute that each gets |
-/// | `skip(new, len)` | functions without an attribute; `Cache.len` is that of one type alone |
-/// | `prefix = "db"` | stands before all names: `db::Cache::get` |
-/// | `crate = path` | where `monitor-client` is, if not at `::monitor_client` |
+/// | `kind = normal` | sets the attribute for all functions: `normal` (the default), `root` or `cross_thread` |
+/// | `skip(new, len)` | excludes functions by name; `Cache.len` excludes only the function of that type |
+/// | `prefix = "db"` | adds a prefix to all names: `db::Cache::get` |
+/// | `crate = path` | sets the path of `monitor-client`, if it isn't `::monitor_client` |
 ///
-/// | function | what becomes of it |
+/// | function | effect |
 /// |---|---|
-/// | free, in the module | recorded as `name` |
-/// | of an impl, of a trait or not, and one that a trait provides | recorded as `Type::name` |
-/// | with one of the four attributes, or of an impl with a `#[monitor_all]` | as that one says |
-/// | `const`, variadic, or without a body | left out |
-/// | made by a macro, be it `derive` | left out: attributes don't see what macros make |
-/// | in a module within the module, or within another function | left out |
+/// | free function in the module | recorded as `name` |
+/// | function of an impl or a trait impl, or a trait's provided function | recorded as `Type::name` |
+/// | function with one of the four attributes, or in an impl with its own `#[monitor_all]` | recorded as that attribute specifies |
+/// | `const`, variadic, or without a body | not recorded |
+/// | generated by a macro, including `derive` | not recorded, because attributes can't see generated functions |
+/// | in a nested module, or within another function | not recorded |
 ///
 /// ```
 /// use monitor_client::monitor_all;
@@ -217,7 +218,8 @@ pub fn monitor_all(args: TokenStream, item: TokenStream) -> TokenStream {
     expanded
 }
 
-/// What `cargo monitor` inserts: `#[woven(kind, guard, outermost, "name", batch = "parameter")]`, all but the kind left out where not needed.
+/// The attribute that `cargo monitor` inserts: `#[woven(kind, guard, outermost, "name", batch = "parameter")]`.
+/// Everything except the kind is optional.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn woven(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -233,7 +235,7 @@ fn attribute(kind: Kind, args: TokenStream2, item: TokenStream2) -> TokenStream2
 }
 
 fn expand(kind: Kind, args: Args, item: TokenStream2, mut mistakes: Mistakes) -> TokenStream2 {
-    // The item itself is kept if the attribute is wrong, so that nothing else breaks.
+    // If the attribute is wrong, keep the item itself, so that there are no further errors.
     let mut unmonitored = item.clone();
     let plan = Function::parse(item, &mut mistakes).map(|function| Plan::new(kind, args, function, &mut mistakes));
     match plan {

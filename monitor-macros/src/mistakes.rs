@@ -1,4 +1,4 @@
-//! All mistakes of one attribute: each is an error of its own, at its own token.
+//! All mistakes in an attribute. Each is a separate error at its own token.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -8,7 +8,7 @@ use syn::Error;
 pub(crate) struct Mistakes(Option<Error>);
 
 impl Mistakes {
-    /// Notes a mistake at `token`, in words that say what to do.
+    /// Adds a mistake at `token`. The text describes how to fix it.
     pub(crate) fn push(&mut self, token: impl ToTokens, text: impl std::fmt::Display) {
         self.add(Error::new_spanned(token, text));
     }

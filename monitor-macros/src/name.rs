@@ -1,4 +1,4 @@
-//! Names with values of the call in them: `"import {table}"`.
+//! Names that contain values of the call: `"import {table}"`.
 
 use syn::{Expr, LitStr};
 
@@ -6,15 +6,15 @@ use crate::mistakes::Mistakes;
 use crate::plan::Parameters;
 use crate::told::{self, Key};
 
-/// The name of a function's processes.
+/// Name of a function's processes.
 pub(crate) struct Name {
-    /// The name of all of them, or the pattern as it was written.
+    /// The name, or the pattern as written.
     pub(crate) literal: LitStr,
-    /// The format and its values, if it is a pattern.
+    /// Format string and values, if the name is a pattern.
     pub(crate) format: Option<(LitStr, Vec<Expr>)>,
 }
 
-/// Reads the name; `{{` and `}}` are braces.
+/// Parses the name; `{{` and `}}` are literal braces.
 pub(crate) fn read(written: LitStr, masks: &[Key], parameters: &mut Parameters<'_>, mistakes: &mut Mistakes) -> Name {
     let text = written.value();
     let (mut format, mut plain, mut values) = (String::new(), String::new(), Vec::new());

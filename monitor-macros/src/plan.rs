@@ -1,4 +1,4 @@
-//! The rules: what may be monitored, and in which way.
+//! The rules: which functions can be monitored, and how.
 
 use proc_macro2::{Ident, Span};
 use quote::{ToTokens, format_ident};
@@ -17,7 +17,7 @@ use crate::mistakes::Mistakes;
 use crate::name::{self, Name};
 use crate::told::{self, Key, Value};
 
-/// Which attribute it is.
+/// The kind of attribute.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Normal,
@@ -26,98 +26,98 @@ pub(crate) enum Kind {
     CrossProcess,
 }
 
-/// All that is needed to write the code.
+/// Everything needed to generate the code.
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
     pub(crate) name: Name,
-    /// Values that are recorded of each call.
+    /// Values to record for each call.
     pub(crate) values: Vec<Value>,
     pub(crate) returns: Returns,
-    /// After how many milliseconds a call is overdue.
+    /// Time after which a call is overdue, in milliseconds.
     pub(crate) timeout_ms: Option<u32>,
-    /// By `cargo monitor`.
+    /// True if `cargo monitor` has written the attribute.
     pub(crate) is_woven: bool,
-    /// Calls within another call of the function on the same thread are not recorded.
+    /// True if calls within another call of the same function on the same thread are not recorded.
     pub(crate) is_outermost: bool,
-    /// What it hands to other threads carries the context there: nobody has written that into the program.
+    /// True if the generated code carries the context to other threads. Only woven programs need this, because their sources don't.
     pub(crate) carries: bool,
-    /// Where `monitor-client` is.
+    /// Path of `monitor-client`.
     pub(crate) client: Path,
-    /// The parameter that marks the batch.
+    /// The value that marks the batch.
     pub(crate) batch: Option<Mark>,
-    /// `begin`: a call without a caller begins a tree, and nobody is warned.
+    /// The word `begin`: a call without a caller begins a tree, without a warning.
     pub(crate) begin: Option<Ident>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) shape: Shape,
     pub(crate) function: Function,
 }
 
-/// In which way the body is monitored. Types have `_` where they had `impl Trait`, which only a signature can say.
+/// How the body is monitored. Types have `_` in place of `impl Trait`, which is only valid in a signature.
 pub(crate) enum Shape {
-    /// In a closure, which sees what is returned.
+    /// Wraps the body in a closure, whose result is checked.
     Sync { returned: Type },
-    /// By a guard and a closure that is no call of its own: as `Sync`, but each call takes little stack.
+    /// Uses a guard and an inlined closure. The result is checked as for `Sync`, but each call needs less stack.
     Woven { returned: Type },
-    /// By a guard, where a closure would change what the body means. It cannot see an `Err`.
+    /// Uses a guard, for bodies that would change their meaning in a closure. A returned `Err` is not seen.
     Guard,
-    /// In an async block within the async function.
+    /// Wraps the body in an async block within the async function.
     Async { returned: Type },
-    /// The same, but the function itself is no longer async, so that it can capture the context of its caller.
+    /// Like `Async`, but the function is no longer async, so that it can capture the context of its caller.
     AsyncAtCall { returned: Type },
-    /// The future that a function returns.
+    /// Wraps the future that the function returns.
     Future { output: Type },
 }
 
-/// What marks the batch.
+/// The value that marks the batch.
 pub(crate) enum Mark {
-    /// The parameter, as the signature has it.
+    /// A whole parameter, with its name in the signature.
     Parameter { outer: Ident, type_span: Span },
-    /// A value that begins with one.
+    /// An expression that begins with a parameter.
     Expr(Expr),
 }
 
-/// What is recorded of the value that is returned.
+/// Options for recording the returned value.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Returns {
-    /// Where it says `ret`.
+    /// Span of the word `ret`.
     pub(crate) shown: Option<Span>,
-    /// Where it says `err = Debug`.
+    /// Span of `Debug` in `err = Debug`.
     pub(crate) err_debug: Option<Span>,
 }
 
 impl Returns {
-    /// Returns true if the returned value is to be looked at, whatever its type.
+    /// Returns true if the returned value must be checked regardless of its type.
     pub(crate) fn is_asked(self) -> bool {
         self.shown.is_some() || self.err_debug.is_some()
     }
 }
 
-/// A parameter. Those that are passed to the body are bound there, and so dropped in the order of the plain function.
+/// A parameter. Passed parameters are bound in the body, so that they are dropped in the order of the original function.
 pub(crate) struct Parameter {
-    /// Its name in the signature.
+    /// Name in the signature.
     pub(crate) outer: Ident,
-    /// Where its type stands.
+    /// Span of the type.
     pub(crate) type_span: Span,
     pub(crate) pattern: Pat,
-    /// Handed to the body; else the body finds it in the signature.
+    /// True if the parameter is moved into the body. False if the body uses it from the signature.
     pub(crate) passed: bool,
-    /// The attribute itself reads it, so that the body needn't.
+    /// True if the attribute itself reads the parameter, so that it isn't reported as unused.
     pub(crate) used: bool,
-    /// Names that its pattern binds and that the attribute reads.
+    /// Names that the pattern binds and the attribute reads.
     pub(crate) used_names: Vec<Ident>,
 }
 
-/// The parameters of a function, for those who look for a name among them.
+/// The parameters of a function, for lookups by name.
 pub(crate) struct Parameters<'a> {
     pub(crate) list: &'a mut Vec<Parameter>,
-    /// The function has a `self`.
+    /// True if the function has a `self`.
     pub(crate) has_self: bool,
-    /// The ids of a `#[cross_process]` function are none of its arguments.
+    /// True for a `#[cross_process]` function, whose ids are not recorded as arguments.
     pub(crate) has_ids: bool,
 }
 
 impl Parameters<'_> {
-    /// All names that are bound, in their order, but those that say by an underscore that nobody reads them. Each counts as used.
+    /// Returns all bound names in order, except those that begin with an underscore. Marks each as used.
     pub(crate) fn all(&mut self) -> Vec<Ident> {
         let has_ids = self.has_ids;
         let is_id = |parameter: &&mut Parameter| has_ids && (parameter.is("root_id") || parameter.is("parent_id"));
@@ -132,7 +132,7 @@ impl Parameters<'_> {
         .collect()
     }
 
-    /// Looks for the parameter that an expression begins with; without it, that is a mistake at `place`.
+    /// Looks up the parameter that an expression begins with. If it doesn't exist, adds a mistake at `place` and returns false.
     pub(crate) fn find(&mut self, expr: &Expr, place: impl ToTokens, mistakes: &mut Mistakes) -> bool {
         let is_there = self.uses(expr);
         if !is_there {
@@ -142,7 +142,7 @@ impl Parameters<'_> {
         is_there
     }
 
-    /// Notes that the attribute reads the parameter that an expression begins with. Returns false if there is none.
+    /// Marks the parameter that an expression begins with as read by the attribute. Returns false if there is none.
     pub(crate) fn uses(&mut self, expr: &Expr) -> bool {
         let Some(root) = told::root(expr) else { return false };
         if root == "self" {
@@ -167,12 +167,12 @@ impl Parameters<'_> {
     }
 }
 
-/// Names that a pattern binds.
+/// Returns the names that a pattern binds.
 fn names(pattern: &Pat) -> Vec<Ident> {
     struct Names(Vec<Ident>);
     impl<'ast> Visit<'ast> for Names {
         fn visit_pat_ident(&mut self, node: &'ast PatIdent) {
-            // A name in capitals is a constant to be compared with.
+            // A capitalized name is a constant to compare with.
             if !node.ident.to_string().starts_with(char::is_uppercase) {
                 self.0.push(node.ident.clone());
             }
@@ -240,7 +240,7 @@ impl Plan {
             returns,
             timeout_ms,
             is_woven: args.is_woven,
-            // Where the compiler refuses a closure around the body, it is likely to be about those within it.
+            // If the compiler rejects a closure around the body, it is likely to reject changed closures within the body too.
             carries: args.is_woven && !args.is_guarded,
             is_outermost: args.is_outermost && matches!(shape, Shape::Sync { .. } | Shape::Woven { .. } | Shape::Guard),
             client: args.client.unwrap_or_else(|| parse_quote!(::monitor_client)),
@@ -254,8 +254,7 @@ impl Plan {
 }
 
 impl Shape {
-    /// The shape for a program that nobody edited, which may call itself as deep as its stack allows. Only what can fail needs a
-    /// closure.
+    /// Returns the shape for a woven program, which may recurse as deep as its stack allows. Only functions that can fail need a closure.
     fn with_small_frames(self) -> Self {
         match self {
             Shape::Sync { returned } if can_fail(&returned) => Shape::Woven { returned },
@@ -275,12 +274,12 @@ impl Kind {
         }
     }
 
-    /// The one that is written so.
+    /// Returns the kind with this name.
     pub(crate) fn of(name: &str) -> Option<Self> {
         [Self::Normal, Self::Root, Self::CrossThread, Self::CrossProcess].into_iter().find(|kind| kind.name() == name)
     }
 
-    /// As it is written on the wire.
+    /// Returns the name on the wire.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Normal => "normal",
@@ -292,7 +291,7 @@ impl Kind {
 }
 
 impl Parameter {
-    /// What its pattern binds it to as a whole.
+    /// Returns the name if the pattern is a plain binding.
     pub(crate) fn ident(&self) -> Option<&Ident> {
         match &self.pattern {
             Pat::Ident(pattern) => Some(&pattern.ident),
@@ -300,7 +299,7 @@ impl Parameter {
         }
     }
 
-    /// Its pattern is no plain name, so that the signature got one.
+    /// Returns true if the pattern isn't a plain name, so that the parameter has a generated name in the signature.
     pub(crate) fn renamed(&self) -> bool {
         self.ident() != Some(&self.outer)
     }
@@ -310,8 +309,8 @@ impl Parameter {
     }
 }
 
-/// Takes the patterns out of the signature. A parameter with attributes stays as it is: `cfg` has no place on what would be
-/// written in its stead.
+/// Moves the patterns out of the signature. A parameter with attributes stays unchanged, because a `cfg` can't be
+/// repeated on the generated binding.
 fn parameters(function: &mut Function) -> Vec<Parameter> {
     let mut parameters = Vec::new();
     for (n, input) in function.sig.inputs.iter_mut().enumerate() {
@@ -334,7 +333,7 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
     parameters
 }
 
-/// A name with an underscore in front is no plain one: to hand it on would be to use it.
+/// Returns false for names that begin with an underscore, because passing them on would count as a use.
 fn is_plain_name(pattern: &PatIdent) -> bool {
     pattern.by_ref.is_none() && pattern.subpat.is_none() && !pattern.ident.to_string().starts_with('_')
 }
@@ -365,7 +364,7 @@ fn find_batch(batch: Batch, masks: &[Key], parameters: &mut Parameters<'_>, mist
     Some(Mark::Expr(expr))
 }
 
-/// A duration such as `30s`, as the milliseconds that a process's fields can hold.
+/// Parses a duration such as `30s` to milliseconds.
 fn milliseconds(timeout: &LitStr, mistakes: &mut Mistakes) -> Option<u32> {
     let ms = monitor_duration::read_positive(&timeout.value()).map_err(|expected| expected.to_string()).and_then(|timeout| {
         u32::try_from(monitor_duration::milliseconds(timeout)).map_err(|_| "expected a duration of at most 49d".to_owned())
@@ -414,7 +413,7 @@ fn shape(kind: Kind, function: &Function) -> Shape {
     Shape::Sync { returned: without_impl(&returned) }
 }
 
-/// Returns true if a value of this type may be a `Result` or a boxed future, by any name.
+/// Returns true if a value of this type may be a `Result` or a boxed future, under any name.
 pub(crate) fn can_fail(returned: &Type) -> bool {
     const SIMPLE: [&str; 33] = [
         "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
@@ -431,12 +430,12 @@ pub(crate) fn can_fail(returned: &Type) -> bool {
     }
 }
 
-/// `#[tokio::main]`, `#[tokio::test]` and their like want an async function.
+/// Returns true for `#[tokio::main]`, `#[tokio::test]` and similar attributes, which require an async function.
 fn is_entry_point(attr: &Attribute) -> bool {
     attr.path().segments.last().is_some_and(|last| last.ident == "main" || last.ident == "test")
 }
 
-/// The output, if the type promises nothing but a future that an async block can be.
+/// Returns the output type if the type promises only a future that an async block can implement.
 fn plain_future(returned: &TypeImplTrait) -> Option<Type> {
     let mut output = None;
     for bound in &returned.bounds {
@@ -475,7 +474,8 @@ fn without_impl(returned: &Type) -> Type {
     erased
 }
 
-/// The signature tells the arguments of a returned closure; `_` in its place would not.
+/// Returns true if the type names `impl Fn…`. The signature specifies the argument types of the returned
+/// closure, and `_` in its place would not.
 fn names_impl_fn(returned: &Type) -> bool {
     struct Find(bool);
     impl VisitMut for Find {

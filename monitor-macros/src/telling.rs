@@ -1,4 +1,4 @@
-//! Writes the code that tells of a call what its attribute asks for.
+//! Generates the code that records the values requested by an attribute.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -10,7 +10,7 @@ use crate::expand::own;
 use crate::plan::{Parameter, Plan};
 use crate::told::{Form, grouped};
 
-/// Tells what the attribute asks for, before the body gets the parameters.
+/// Generates the statements that record the values, which run before the parameters are moved into the body.
 pub(crate) fn telling(plan: &Plan) -> Option<TokenStream> {
     let told = own("told");
     let values = plan.values.iter().map(|value| {
@@ -33,7 +33,7 @@ pub(crate) fn telling(plan: &Plan) -> Option<TokenStream> {
     Some(quote!(#names #(#values)* #name))
 }
 
-/// The names that the parameters' patterns bind, as references into the parameters.
+/// Generates bindings of the names in the parameters' patterns, as references into the parameters.
 pub(crate) fn bound_names(parameters: &[Parameter]) -> TokenStream {
     parameters
         .iter()
@@ -45,7 +45,7 @@ pub(crate) fn bound_names(parameters: &[Parameter]) -> TokenStream {
         .collect()
 }
 
-/// The pattern for a reference: what it binds are references, whatever it says.
+/// Converts a pattern for matching a reference: all of its bindings become references.
 fn by_reference(pattern: &Pat) -> Pat {
     struct ByReference;
     impl VisitMut for ByReference {
@@ -66,7 +66,7 @@ fn by_reference(pattern: &Pat) -> Pat {
     pattern
 }
 
-/// A reference to a value of the user's; errors in its type point there.
+/// Generates a reference to a user's expression. Type errors point to the expression.
 pub(crate) fn borrowed(expr: &Expr) -> TokenStream {
     let (expr, at) = (grouped(expr), Span::mixed_site().located_at(expr.span()));
     quote_spanned!(at=> &#expr)

@@ -1,4 +1,4 @@
-//! What an attribute has recorded of each call besides its start and end: `args(…)`, `fields(…)`, and what is masked of them.
+//! Values that an attribute records for each call: `args(…)`, `fields(…)`, and their `mask(…)`.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote};
@@ -10,7 +10,7 @@ use syn::{Error, Expr, ExprField, ExprPath, LitStr, Member, Result, Token};
 use crate::mistakes::Mistakes;
 use crate::plan::Parameters;
 
-/// What was written, its names not looked at yet.
+/// A requested value as written. Its names are not resolved yet.
 pub(crate) enum Wanted {
     /// `args(*)`
     AllArguments(Token![*]),
@@ -20,7 +20,7 @@ pub(crate) enum Wanted {
     Field { key: Key, form: Form, expr: Expr },
 }
 
-/// A field's key, and where it stands.
+/// Key of a field, with its tokens.
 pub(crate) struct Key {
     pub(crate) text: String,
     pub(crate) place: TokenStream,
@@ -33,17 +33,17 @@ pub(crate) enum Form {
     Masked,
 }
 
-/// A value to be recorded.
+/// A value to record.
 pub(crate) struct Value {
     pub(crate) key: String,
     pub(crate) form: Form,
     pub(crate) expr: Expr,
-    /// How a mask names it.
+    /// Path that masks use to refer to the value.
     path: String,
     place: TokenStream,
 }
 
-/// Reads what stands in `args(…)`.
+/// Parses the content of `args(…)`.
 pub(crate) fn arguments(tokens: TokenStream) -> Result<Vec<Wanted>> {
     let parse = |input: ParseStream| {
         if input.peek(Token![*]) {
@@ -55,7 +55,7 @@ pub(crate) fn arguments(tokens: TokenStream) -> Result<Vec<Wanted>> {
     list(tokens, parse)
 }
 
-/// Reads what stands in `fields(…)`.
+/// Parses the content of `fields(…)`.
 pub(crate) fn fields(tokens: TokenStream) -> Result<Vec<Wanted>> {
     let parse = |input: ParseStream| {
         let key = key(input)?;
@@ -66,7 +66,7 @@ pub(crate) fn fields(tokens: TokenStream) -> Result<Vec<Wanted>> {
     list(tokens, parse)
 }
 
-/// Reads what stands in `mask(…)`.
+/// Parses the content of `mask(…)`.
 pub(crate) fn masks(tokens: TokenStream) -> Result<Vec<Key>> {
     list(tokens, key)
 }
@@ -93,7 +93,7 @@ fn form(input: ParseStream) -> Result<Form> {
     Ok(Form::Debug)
 }
 
-/// `key`, `http.status` or `"any text"`.
+/// Parses `key`, `http.status` or `"any text"`.
 fn key(input: ParseStream) -> Result<Key> {
     if input.peek(LitStr) {
         let literal: LitStr = input.parse()?;
@@ -104,7 +104,7 @@ fn key(input: ParseStream) -> Result<Key> {
     Ok(Key { text, place: words.into_token_stream() })
 }
 
-/// The parameter that an expression begins with: `order` of `order.id`, `order.total()` or `order[0]`.
+/// Returns the parameter that an expression begins with: `order` in `order.id`, `order.total()` or `order[0]`.
 pub(crate) fn root(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Path(ExprPath { path, .. }) => path.get_ident(),
@@ -120,7 +120,7 @@ pub(crate) fn root(expr: &Expr) -> Option<&Ident> {
     }
 }
 
-/// `a` or `a.b.0` as text; none for any other expression.
+/// Returns `a` or `a.b.0` as text. `None` for any other expression.
 pub(crate) fn path(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Path(ExprPath { path, .. }) => path.get_ident().map(|ident| ident.unraw().to_string()),
@@ -136,7 +136,7 @@ pub(crate) fn path(expr: &Expr) -> Option<String> {
     }
 }
 
-/// The values to be recorded, with what is masked. All names in them are looked up.
+/// Resolves the names in the requested values and applies the masks.
 pub(crate) fn resolve(wanted: Vec<Wanted>, masks: &[Key], parameters: &mut Parameters<'_>, mistakes: &mut Mistakes) -> Vec<Value> {
     let mut values = Vec::<Value>::new();
     let mut add = |value: Value, mistakes: &mut Mistakes| {
@@ -193,7 +193,7 @@ pub(crate) fn resolve(wanted: Vec<Wanted>, masks: &[Key], parameters: &mut Param
     values
 }
 
-/// Notes a mistake if what is masked would be told by this expression.
+/// Adds a mistake if this expression would reveal a masked value.
 pub(crate) fn check_mask(masks: &[Key], expr: &Expr, place: impl ToTokens, mistakes: &mut Mistakes) {
     let told = path(expr).unwrap_or_default();
     if masks.iter().any(|mask| told == mask.text || told.starts_with(&format!("{}.", mask.text))) {
@@ -201,7 +201,7 @@ pub(crate) fn check_mask(masks: &[Key], expr: &Expr, place: impl ToTokens, mista
     }
 }
 
-/// A word in brackets, for messages.
+/// Creates the error for a word that needs a list.
 pub(crate) fn stands_alone(key: &Ident) -> Error {
     let example = match key.to_string().as_str() {
         "args" => "`args(a, b.id)` or `args(*)`",
@@ -211,7 +211,7 @@ pub(crate) fn stands_alone(key: &Ident) -> Error {
     Error::new_spanned(key, format!("`{key}` wants a list: {example}"))
 }
 
-/// Fits what was written in brackets to what an expression is.
+/// Adds parentheses around an expression if its syntax needs them.
 pub(crate) fn grouped(expr: &Expr) -> TokenStream {
     match expr {
         Expr::Path(_) | Expr::Field(_) | Expr::MethodCall(_) | Expr::Call(_) | Expr::Lit(_) | Expr::Paren(_) => expr.to_token_stream(),

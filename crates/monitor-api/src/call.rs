@@ -1,4 +1,4 @@
-//! One question to the server, and pages of its answers.
+//! A request to the server, and the pages of its answer.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -15,11 +15,11 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::error::Error;
 
-/// The first wait before a call is sent again is no longer, and no other is longer than [`LONGEST_PAUSE`].
+/// Maximum pause before the first retry of a call. Later pauses are longer, up to [`LONGEST_PAUSE`].
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A question to the server, whose answer is a `T`. It is asked when it is awaited; what it may be narrowed by depends on `T`.
+/// A request to the server with an answer of type `T`. It is sent when it is awaited. The type `T` determines the available parameters.
 ///
 /// ```no_run
 /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -67,32 +67,32 @@ impl<T> Call<T> {
         Self { client, method, path, query: Vec::new(), json: None, header: None, patience, answer: PhantomData }
     }
 
-    /// Sets a parameter of the query; the last one of a name holds.
+    /// Sets a query parameter. If the same parameter is set again, the last value is used.
     pub fn parameter(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.query.retain(|(known, _)| *known != name);
         self.query.push((name, value.to_string()));
         self
     }
 
-    /// Sends this JSON along.
+    /// Sets the JSON body.
     pub fn json_body(mut self, json: impl Into<Vec<u8>>) -> Self {
         self.json = Some(json.into());
         self
     }
 
-    /// Waits so long for the beginning of the answer. [default: the [silence timeout](crate::Settings::silence_timeout)]
+    /// Sets the maximum wait for the beginning of the answer. [default: the [silence timeout](crate::Settings::silence_timeout)]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Names the program that asks, in the header `User-Agent`. Characters that a header can't contain are left out.
+    /// Sets the name of the requesting program, in the header `User-Agent`. Characters that a header can't contain are removed.
     pub fn user_agent(self, program: &str) -> Self {
         let program: String = program.chars().filter(|c| (' '..='~').contains(c)).collect();
         self.header("user-agent", &program)
     }
 
-    /// Sends this header along.
+    /// Sets a header.
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.header = Some((name, value.to_owned()));
         self
@@ -120,7 +120,7 @@ impl<T> Call<T> {
         let status = response.status().as_u16();
         let body = self.client.body(response, self.client.settings().max_answer_bytes).await?;
         let url = || self.client.shown();
-        // 204 has none.
+        // An answer with status 204 has no body.
         serde_json::from_slice(if body.is_empty() { b"null" } else { &body }).map_err(|error| {
             if error.is_data() && !body.is_empty() {
                 Error::Unreadable { url: url(), source: error.into() }
@@ -132,25 +132,25 @@ impl<T> Call<T> {
 }
 
 impl<T: DeserializeOwned> Call<T> {
-    /// Asks once.
+    /// Sends the request once.
     ///
     /// # Errors
-    /// When the server can't be reached, refuses, or answers what can't be read.
+    /// When the server can't be reached, refuses the request, or sends an answer that can't be parsed.
     pub async fn send(self) -> Result<T, Error> {
         self.read().await
     }
 
-    /// Asks once, for the answer as it came: with fields that this build doesn't know.
+    /// Sends the request once and returns the JSON of the answer, including fields unknown to this build.
     ///
     /// # Errors
-    /// As for [`Call::send`], but that any JSON can be read.
+    /// As for [`Call::send`], except that any JSON is accepted.
     pub async fn json(self) -> Result<Value, Error> {
         self.read().await
     }
 
-    /// Asks again as long as the answer is [temporary](Error::is_temporary), and no sooner than the server says. `told` hears of each
-    /// failure and of the wait that follows it, and may give up. For what may be done twice: an answer that is lost is no sign that nothing
-    /// was done.
+    /// Repeats the request as long as the error is [temporary](Error::is_temporary), and not before the time that the server specifies.
+    /// `told` is called with each error and the pause that follows it, and can stop the retries. Use it for requests that may be executed
+    /// twice: if an answer is lost, the request may have been executed.
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -168,7 +168,7 @@ impl<T: DeserializeOwned> Call<T> {
     /// ```
     ///
     /// # Errors
-    /// As for [`Call::send`]: the first that is not temporary, or at which `told` gives up.
+    /// As for [`Call::send`]: the first error that is not temporary, or after which `told` stops the retries.
     pub async fn send_again(self, mut told: impl FnMut(&Error, Duration) -> ControlFlow<()>) -> Result<T, Error> {
         let mut backoff = Backoff::default();
         loop {
@@ -194,24 +194,24 @@ impl<T: DeserializeOwned + 'static> IntoFuture for Call<T> {
     }
 }
 
-/// An answer that has a next page.
+/// An answer that can have a next page.
 pub trait Page: DeserializeOwned {
-    /// Where the next page begins, if there is one.
+    /// Returns the cursor of the next page, if there is one.
     fn next_cursor(&self) -> Option<&str>;
 }
 
 impl<T: Page> Call<T> {
-    /// At most so many entries in a page; the server names the most that it gives.
+    /// Sets the maximum number of entries in a page. The server has an upper limit.
     pub fn limit(self, entries: usize) -> Self {
         self.parameter("limit", &entries)
     }
 
-    /// The page that begins at the `next_cursor` of another one.
+    /// Requests the page at the `next_cursor` of another page.
     pub fn cursor(self, cursor: &str) -> Self {
         self.parameter("cursor", cursor)
     }
 
-    /// Page after page.
+    /// Returns the pages one after the other.
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -227,17 +227,17 @@ impl<T: Page> Call<T> {
     }
 }
 
-/// Pages of a list, one after the other.
+/// The pages of a list.
 #[derive(Debug)]
 pub struct Pages<T> {
-    /// None after the last page.
+    /// Request for the next page. `None` after the last page.
     call: Option<Call<T>>,
-    /// Where the page that is asked for next begins.
+    /// Cursor of the next page.
     cursor: Option<String>,
 }
 
 impl<T: Page> Pages<T> {
-    /// The next page; none after the last one. After an error the same page is asked for again.
+    /// Requests the next page. `None` after the last page. After an error, the same page is requested again.
     ///
     /// # Errors
     /// As for [`Call::send`].
@@ -248,7 +248,7 @@ impl<T: Page> Pages<T> {
         Ok(Some(page))
     }
 
-    /// The next page as it came.
+    /// Requests the next page and returns its JSON.
     ///
     /// # Errors
     /// As for [`Call::json`].
@@ -272,7 +272,7 @@ impl<T: Page> Pages<T> {
     }
 }
 
-/// An answer that is not read at once, but written somewhere as it comes.
+/// An answer that is read in chunks as it arrives.
 #[derive(Debug)]
 pub struct Download {
     client: Client,
@@ -281,10 +281,10 @@ pub struct Download {
 }
 
 impl Call<Download> {
-    /// Asks for the answer, and returns when it begins to come.
+    /// Sends the request and returns when the answer begins.
     ///
     /// # Errors
-    /// When the server can't be reached, or refuses.
+    /// When the server can't be reached, or refuses the request.
     pub async fn open(self) -> Result<Download, Error> {
         let response = self.response().await?;
         Ok(Download { client: self.client, length_bytes: response.content_length(), response })
@@ -292,15 +292,15 @@ impl Call<Download> {
 }
 
 impl Download {
-    /// All bytes that it has, if that is known.
+    /// Returns the total number of bytes, if it is known.
     pub fn length_bytes(&self) -> Option<u64> {
         self.length_bytes
     }
 
-    /// What comes next; none at the end.
+    /// Returns the next chunk. `None` at the end.
     ///
     /// # Errors
-    /// When the answer breaks off before its end.
+    /// When the connection breaks before the end of the answer.
     pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
         self.client.chunk(&mut self.response).await
     }

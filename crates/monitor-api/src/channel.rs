@@ -1,4 +1,4 @@
-//! What an agent asks of the server: its book, and the orders for it.
+//! API calls of an agent: its task book and its orders.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,26 +14,27 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::stream::Bound;
 
-/// An answer that waits for a change may come so much later than asked for.
+/// Additional wait for an answer that the server sends after a change.
 const GRACE: Duration = Duration::from_secs(20);
 
 impl Client {
-    /// `GET /api/v1/agents/{name}/book`: the tasks of an agent that were changed after a revision, 0 for all of them. The answer waits for
-    /// a change, but no longer than `wait`.
+    /// `GET /api/v1/agents/{name}/book`: returns the tasks of an agent that were changed after the revision `after`, or all tasks for 0.
+    /// The server waits for a change, but not longer than `wait`.
     pub fn agent_book(&self, agent: &str, after: u64, wait: Duration) -> Call<AgentBook> {
         let call = self.call(Method::GET, &["api", "v1", "agents", agent, "book"]);
         call.parameter("after", &after).parameter("wait_ms", &wait.as_millis()).patience(wait + GRACE)
     }
 
-    /// `GET /api/v1/agents/{name}/book?known=true`: all tasks of an agent, and what the server knows of it. An older server answers 400.
+    /// `GET /api/v1/agents/{name}/book?known=true`: returns all tasks of an agent, and the server's knowledge of the agent.
+    /// Older servers answer with status 400.
     pub fn known_agent_book(&self, agent: &str) -> Call<AgentBook> {
         self.agent_book(agent, 0, Duration::ZERO).parameter("known", &true)
     }
 
-    /// `GET /api/v1/workers/{id}/commands`: opens the channel of a worker, by a key of 32 to 128 letters and digits that is the worker's own.
+    /// `GET /api/v1/workers/{id}/commands`: opens the channel of a worker. `key` is the worker's secret, of 32 to 128 letters and digits.
     ///
     /// # Errors
-    /// When the server can't be reached, or refuses.
+    /// When the server can't be reached, or refuses the request.
     pub async fn channel(&self, worker: WorkerId, key: &str, methods: &str) -> Result<Channel, Error> {
         let call: Call<Download> = self.call(Method::GET, &["api", "v1", "workers", &worker.to_string(), "commands"]);
         let response = call.header(CHANNEL_KEY, key).parameter("methods", methods).response().await?;
@@ -43,7 +44,7 @@ impl Client {
         Ok(Channel { client: self.clone(), blocks: SseByteStream::new(Box::pin(chunks) as Chunks) })
     }
 
-    /// `POST /api/v1/commands/{id}/replies`: the word of a worker, by the key of its channel.
+    /// `POST /api/v1/commands/{id}/replies`: sends a worker's reply, with the key of its channel.
     pub fn reply(&self, id: CommandId, key: &str, reply: &CommandReply) -> Call<()> {
         let call = self.call(Method::POST, &["api", "v1", "commands", &id.to_string(), "replies"]);
         call.header(CHANNEL_KEY, key).json_body(serde_json::to_vec(reply).expect("a reply is JSON"))
@@ -52,7 +53,7 @@ impl Client {
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
 
-/// The channel of a worker: what it is asked to do.
+/// The channel of a worker, on which it receives orders.
 pub struct Channel {
     client: Client,
     blocks: SseByteStream<Chunks>,
@@ -65,10 +66,10 @@ impl std::fmt::Debug for Channel {
 }
 
 impl Channel {
-    /// Waits for the next order. Dropping the future loses nothing. An order that can't be read is passed by.
+    /// Waits for the next order. Cancellation safe: dropping the future loses no order. Orders that can't be parsed are skipped.
     ///
     /// # Errors
-    /// When the channel breaks, has been silent for too long, or an order is larger than an answer may be.
+    /// When the channel breaks, has been silent for too long, or an order exceeds the maximum size of an answer.
     pub async fn next(&mut self) -> Result<CommandOrder, Error> {
         let ended = |source: Box<dyn std::error::Error + Send + Sync>| Error::Broken { url: self.client.shown(), source };
         loop {
@@ -87,7 +88,7 @@ impl Channel {
     }
 }
 
-/// What comes next of an answer; nothing after an error.
+/// Returns the next chunk of an answer, and the state for the chunk after it. `None` at the end and after an error.
 async fn chunk(client: Client, left: Option<(Response, Bound)>) -> Option<(Result<Bytes, Error>, Option<(Response, Bound)>)> {
     let (mut response, mut bound) = left?;
     match client.chunk(&mut response).await {

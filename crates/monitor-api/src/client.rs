@@ -1,4 +1,4 @@
-//! One connection to a server, and how a request gets there and back.
+//! The HTTP client of one server: sends requests and reads answers.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -15,14 +15,14 @@ use crate::call::Call;
 use crate::error::Error;
 use crate::settings::{InvalidSetting, Settings, Token};
 
-/// No more of a refusal is read, nor of the answer to a batch, in bytes: what is longer is none of our server's.
+/// Maximum number of bytes read of a refusal, or of the answer to a batch. Our server sends no longer answers.
 const LONGEST_REFUSAL: usize = 64 << 10;
-/// A batch that isn't answered by then is to be sent again; the server counts it once.
+/// Maximum wait for the answer to a batch. The batch should be sent again afterwards; the server counts its events once.
 const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client of one server. Clones share its connections, which are made when there is something to ask.
+/// A client of one server. Clones share its connections, which are opened by the first request.
 ///
-/// It runs on a `tokio` runtime with time and I/O, and keeps to the one on which it was first used.
+/// It needs a `tokio` runtime with time and I/O, and must be used only on the runtime on which it was first used.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), monitor_api::Error> {
@@ -36,9 +36,9 @@ pub struct Client(Arc<Inner>);
 
 struct Inner {
     settings: Settings,
-    /// The address without a password, for messages.
+    /// Address without user name and password, for messages.
     shown: Arc<Url>,
-    /// Made when there is something to send: it is the work of milliseconds, and many a program has ended before.
+    /// Created by the first request. This takes milliseconds, and many programs end earlier.
     http: OnceLock<reqwest::Client>,
 }
 
@@ -48,46 +48,47 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The answer to a batch, as it came.
+/// The answer to a batch, not evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// When to send it again, if the answer said so: a minute at most.
+    /// Wait before the batch should be sent again, if the answer specifies it. At most a minute.
     pub retry_after: Option<Duration>,
-    /// The body, or its beginning.
+    /// The body, or its first part.
     pub body: Vec<u8>,
 }
 
 impl Client {
-    /// A client with these settings. Nothing is connected yet.
+    /// Creates a client with these settings, without a connection.
     pub fn new(settings: Settings) -> Self {
         let mut shown = settings.url.clone();
-        // An http URL can have both, so that neither fails.
+        // An http URL accepts a user name and a password, so neither call fails.
         let _ = (shown.set_username(""), shown.set_password(None));
         Self(Arc::new(Inner { settings, shown: Arc::new(shown), http: OnceLock::new() }))
     }
 
-    /// A client with the [settings of the environment](Settings::from_env).
+    /// Creates a client with the [settings of the environment](Settings::from_env).
     ///
     /// # Errors
-    /// When one of them can't be used.
+    /// When a setting is invalid.
     pub fn from_env() -> Result<Self, InvalidSetting> {
         Ok(Self::new(Settings::from_env()?))
     }
 
-    /// A client of the same server that shows this token there.
+    /// Returns a client of the same server that uses this token.
     #[must_use]
     pub fn with_token(&self, token: Token) -> Self {
         Self::new(self.settings().clone().token(token))
     }
 
-    /// The server's address, without a password.
+    /// Returns the server's address, without user name and password.
     pub fn url(&self) -> &Url {
         &self.0.shown
     }
 
-    /// Any call of the API: for routes that have no method here. Each part of the path is one segment, whatever it holds.
+    /// Creates any call of the API, for routes without a method of this client. Each part of the path becomes one
+    /// segment, with special characters escaped.
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -99,11 +100,10 @@ impl Client {
         Call::new(self.clone(), method, path)
     }
 
-    /// Sends a batch that is JSON already, compressed by `content_encoding`, and returns whatever is answered: what that means for the
-    /// batch is for the sender to judge.
+    /// Sends a batch that is already encoded as JSON and compressed with `content_encoding`. Returns any answer; the caller evaluates it.
     ///
     /// # Errors
-    /// When nobody answered, within 30 s.
+    /// When no complete answer arrives within 30 s.
     pub async fn post_batch(&self, body: Vec<u8>, content_encoding: &str) -> Result<BatchAnswer, Error> {
         let request = self.request(Method::POST, self.address(&["api", "v1", "events"])?)?;
         let request = request.header("content-type", "application/json").header("content-encoding", content_encoding).body(body);
@@ -121,7 +121,7 @@ impl Client {
         timeout(BATCH_TIMEOUT, answer).await.unwrap_or_else(|_| Err(self.silent(BATCH_TIMEOUT)))
     }
 
-    /// The server's address, for an error.
+    /// Returns the server's address, for an error.
     pub(crate) fn shown(&self) -> Arc<Url> {
         self.0.shown.clone()
     }
@@ -130,9 +130,9 @@ impl Client {
         &self.0.settings
     }
 
-    /// The address of a path below the server's.
+    /// Returns the URL of a path below the server's address.
     pub(crate) fn address(&self, path: &[impl AsRef<str>]) -> Result<Url, Error> {
-        // URLs have no way to write these as a segment: the request would be another one.
+        // URLs can't contain these as a segment, so the request would have another path.
         if let Some(part) = path.iter().map(AsRef::as_ref).find(|part| matches!(*part, "" | "." | "..")) {
             return Err(InvalidSetting { name: format!("{part:?}"), why: "nothing has this name".to_owned() }.into());
         }
@@ -160,12 +160,12 @@ impl Client {
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none());
         if settings.url.host_str().is_some_and(is_loopback) {
-            // A proxy is for what is elsewhere.
+            // Don't use a proxy for the local machine.
             http = http.no_proxy();
         }
         #[cfg(feature = "tls")]
         if settings.url.scheme() == "http" {
-            // No certificate is ever looked at: none has to be read, and none has to be there.
+            // No certificate is needed for http, so don't read any.
             http = http.tls_certs_only([]);
         } else if let Some(path) = &settings.certificate_file {
             http = http.tls_backend_preconfigured(monitor_http::pinned(path.clone()));
@@ -185,7 +185,7 @@ impl Client {
         http.build().map_err(|error| self.unreachable(error))
     }
 
-    /// The answer to a request, unless it is a refusal.
+    /// Returns the response to a request, or an error if the server refuses it.
     pub(crate) async fn answer(&self, request: RequestBuilder, patience: Duration) -> Result<Response, Error> {
         let sent = timeout(patience, request.send()).await.map_err(|_| self.silent(patience))?;
         let response = sent.map_err(|error| self.failed(error))?;
@@ -205,7 +205,7 @@ impl Client {
         }
     }
 
-    /// The body of an answer, of `limit_bytes` at most.
+    /// Reads the body of a response, up to `limit_bytes`.
     pub(crate) async fn body(&self, mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, Error> {
         let oversized = || Error::Oversized { url: self.shown(), limit_bytes };
         let length = response.content_length().unwrap_or(0);
@@ -222,7 +222,7 @@ impl Client {
         Ok(body)
     }
 
-    /// What comes next of a body.
+    /// Reads the next chunk of a body.
     pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
         let silence = self.settings().silence_timeout;
         let chunk = timeout_at(Instant::now() + silence, response.chunk()).await.map_err(|_| self.silent(silence))?;
@@ -250,7 +250,7 @@ fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
-/// The server's words: a problem, or OTLP's `google.rpc.Status`.
+/// Parses the server's error: a problem document, or OTLP's `google.rpc.Status`.
 fn read_problem(status: u16, body: &[u8]) -> Option<Problem> {
     #[derive(Deserialize)]
     struct RpcStatus {
@@ -269,6 +269,6 @@ fn read_problem(status: u16, body: &[u8]) -> Option<Problem> {
             server_time_us: None,
         })
     };
-    // Whatever the body says of it: a proxy may have changed the status.
+    // Use the status of the response instead of the status in the body, because a proxy may have changed it.
     serde_json::from_slice(body).ok().map(|problem| Problem { status, ..problem }).or_else(of_otlp)
 }

@@ -1,4 +1,4 @@
-//! Why a call failed.
+//! Errors of calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,69 +12,69 @@ use crate::settings::InvalidSetting;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call failed. Addresses in it carry no password.
+/// Error of a call. Its addresses contain no password.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// What was asked for can't be put into a request: a setting, or a name that no tree has.
+    /// The request can't be built, because a setting or a name in the path is invalid.
     Setting(InvalidSetting),
-    /// No connection to the server was made.
+    /// The connection to the server failed.
     Unreachable {
         /// The server's address.
         url: Arc<Url>,
-        /// Why not.
+        /// Cause of the error.
         source: Source,
     },
-    /// The connection broke off before all of the answer was there.
+    /// The connection broke before the end of the answer.
     Broken {
         /// The server's address.
         url: Arc<Url>,
-        /// How.
+        /// Cause of the error.
         source: Source,
     },
-    /// Nothing more came for [so long](crate::Settings::silence_timeout).
+    /// Nothing was received within the [silence timeout](crate::Settings::silence_timeout).
     Silent {
         /// The server's address.
         url: Arc<Url>,
-        /// How long was waited.
+        /// Time that the client waited.
         waited: Duration,
     },
-    /// The server refused, and says why and what to do.
+    /// The server refused the request, with a reason and a remedy.
     Refused {
-        /// The server's words; `status` is that of the answer.
+        /// Problem document of the server. Its `status` is the status of the response.
         problem: Box<Problem>,
-        /// When to try again, if the server said so: a minute at most.
+        /// Wait before the next attempt, if the server specifies it. At most a minute.
         retry_after: Option<Duration>,
     },
-    /// What answered is no Process Monitor: a proxy's page, or another program at that address.
+    /// The answer is not from a Process Monitor server, but from a proxy or another program at that address.
     Foreign {
         /// The server's address.
         url: Arc<Url>,
         /// The HTTP status of the answer.
         status: u16,
-        /// Where the answer points to, if it is a redirection. Nothing is redirected: a token must not follow.
+        /// Target of the redirection, if the answer is one. Redirections are not followed, so that the token is not sent elsewhere.
         location: Option<String>,
-        /// When to try again, if the answer said so: a minute at most.
+        /// Wait before the next attempt, if the answer specifies it. At most a minute.
         retry_after: Option<Duration>,
     },
-    /// The answer, or one message of the stream, is [larger](crate::Settings::max_answer_bytes) than what is taken.
+    /// The answer, or one message of the stream, exceeds the [maximum size](crate::Settings::max_answer_bytes).
     Oversized {
         /// The server's address.
         url: Arc<Url>,
-        /// The most that is taken.
+        /// The maximum size in bytes.
         limit_bytes: usize,
     },
-    /// The answer is JSON, but not what was asked for.
+    /// The answer is JSON, but not of the expected type.
     Unreadable {
         /// The server's address.
         url: Arc<Url>,
-        /// What is wrong with it.
+        /// Error of the parser.
         source: Source,
     },
 }
 
 impl Error {
-    /// The HTTP status of the answer, if there was one.
+    /// Returns the HTTP status of the answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { problem, .. } => Some(problem.status),
@@ -83,7 +83,7 @@ impl Error {
         }
     }
 
-    /// The server's own words, if it is the one that refused.
+    /// Returns the problem document, if the server refused the request.
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Refused { problem, .. } => Some(problem),
@@ -91,7 +91,7 @@ impl Error {
         }
     }
 
-    /// When to try again, if the answer said so: a minute at most.
+    /// Returns the wait before the next attempt, if the answer specifies it. At most a minute.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } | Self::Foreign { retry_after, .. } => *retry_after,
@@ -99,8 +99,8 @@ impl Error {
         }
     }
 
-    /// Returns true if the same call may succeed later although nobody changed anything: nobody was reached, the answer broke off, or its
-    /// status is [temporary](is_temporary).
+    /// Returns true if the same call may succeed later without a change: the server was not reached, the answer broke off or timed out, or
+    /// its status is [temporary](is_temporary).
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
@@ -108,7 +108,7 @@ impl Error {
         }
     }
 
-    /// Advice for whoever reads the error, if there is any that the error itself doesn't give.
+    /// Returns advice for the user, if there is any beyond the error's own message.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { .. } => Some(certificate_hint(&self.causes()).map_or_else(
@@ -120,7 +120,7 @@ impl Error {
         }
     }
 
-    /// Returns the words of the error and of all that caused it, each once.
+    /// Returns the messages of the error and of its causes, without repetitions.
     pub fn causes(&self) -> String {
         with_causes(self)
     }

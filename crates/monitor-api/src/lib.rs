@@ -1,5 +1,5 @@
-//! A client of Process Monitor's HTTP API: typed calls, pages, errors with the server's own words, and the event stream, which goes on
-//! where it was after a break.
+//! A client of Process Monitor's HTTP API: typed calls, pages, errors with the server's explanation, and the event stream,
+//! which resumes after an interruption.
 //!
 //! ```no_run
 //! use monitor_api::{Client, StreamItem};
@@ -25,12 +25,12 @@
 //! # }
 //! ```
 //!
-//! The answers are the types of [`monitor_wire`]: times are Unix microseconds, durations nanoseconds, sizes bytes, as their fields' names
-//! say. A redirection is not followed, a proxy is not asked for what is on this machine, and an answer is bounded in time and size
-//! ([`Settings`]).
+//! The answers are the types of [`monitor_wire`]. Times are in Unix microseconds, durations in nanoseconds and sizes in bytes, as
+//! the names of the fields indicate. Redirections are not followed, no proxy is used for the local machine, and answers are
+//! limited in time and size ([`Settings`]).
 //!
-//! Features: `tls` for https addresses, `stream` for [`Client::stream`] and what an agent asks ([`Client::agent_book`],
-//! [`Client::channel`]); both are on by default.
+//! Features: `tls` enables https addresses. `stream` enables [`Client::stream`] and the calls of agents ([`Client::agent_book`],
+//! [`Client::channel`]). Both are on by default.
 #![forbid(unsafe_code)]
 
 mod batch;

@@ -1,4 +1,4 @@
-//! Where the server is, and what it is shown.
+//! Settings of a client: the server's address, the token, certificates, timeouts and limits.
 
 use std::fmt;
 use std::io::{BufRead as _, Read as _};
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use url::Url;
 
-/// The address of a server that nobody named: `monitor server` on this machine.
+/// Default address of a server: `monitor server` on this machine.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:60010";
 
-/// No file with a token is read further, in bytes.
+/// Maximum number of bytes read from a token file.
 const LONGEST_TOKEN_FILE: u64 = 64 << 10;
 
-/// A setting that can't be used: its name, and what was expected. A secret's value is not in it.
+/// A setting that can't be used, with the expected value. The value of a secret is not included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
-    /// The setting, such as `MONITOR_TOKEN`.
+    /// Name of the setting, such as `MONITOR_TOKEN`.
     pub name: String,
-    /// What is wrong with its value, and what was expected.
+    /// Description of the mistake and of the expected value.
     pub why: String,
 }
 
@@ -36,15 +36,15 @@ impl fmt::Display for InvalidSetting {
 
 impl std::error::Error for InvalidSetting {}
 
-/// A token of `monitor token create`: printable characters without spaces. It is shown by no `Debug`.
+/// A token of `monitor token create`: printable characters without spaces. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Reads a token; space around it, such as the newline at the end of a file, is not part of it.
+    /// Parses a token. Surrounding whitespace, such as the newline at the end of a file, is removed.
     ///
     /// # Errors
-    /// When it is empty, or holds what no token has, such as a newline in its middle.
+    /// When the text is empty, or contains a character that is not allowed in a token, such as a newline in its middle.
     ///
     /// ```
     /// assert!(monitor_api::Token::new("abc\n").is_ok());
@@ -63,10 +63,10 @@ impl Token {
         })
     }
 
-    /// Reads the first line of a file.
+    /// Reads a token from the first line of a file.
     ///
     /// # Errors
-    /// When there is no such file, or its first line is no token.
+    /// When the file can't be read, or its first line is not a token.
     pub fn from_file(path: &Path) -> Result<Self, InvalidSetting> {
         let name = path.display().to_string();
         let mut line = String::new();
@@ -76,7 +76,7 @@ impl Token {
         Self::new(&line).map_err(|invalid| InvalidSetting { name: format!("the first line of {name}"), ..invalid })
     }
 
-    /// The token itself, to be shown to a server and nowhere else.
+    /// Returns the token itself. Send it to a server only.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -88,10 +88,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Reads the address of a server. An address of its page, `…/tasks` and all below it, stands for the server's: that is what a browser shows.
+/// Parses the address of a server. An address of its page (`…/tasks` and everything below it), as shown by a browser, is
+/// converted to the server's address.
 ///
 /// # Errors
-/// When it is no http or https URL with a host.
+/// When the text is not an http or https URL with a host.
 ///
 /// ```
 /// assert_eq!(monitor_api::server_url("https://h/below/tasks/7?tab=logs")?.as_str(), "https://h/below");
@@ -117,7 +118,7 @@ fn base_path(path: &str) -> &str {
     page.map_or(path, |at| &path[..at])
 }
 
-/// Where the server is, what it is shown, and how long it is waited for.
+/// Settings of a client: the server's address, the token, certificates, timeouts and limits.
 ///
 /// ```
 /// use monitor_api::{Client, Settings, Token};
@@ -138,15 +139,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Settings for the server at this [address](server_url).
+    /// Creates settings for the server at this [address](server_url).
     ///
     /// # Errors
-    /// When it is no http or https URL with a host.
+    /// When the text is not an http or https URL with a host.
     pub fn new(url: &str) -> Result<Self, InvalidSetting> {
         Ok(Self::for_url(server_url(url)?))
     }
 
-    /// Settings for the server at an address that [`server_url`] has read.
+    /// Creates settings for a server's address that was returned by [`server_url`].
     pub fn for_url(url: Url) -> Self {
         Self {
             url,
@@ -159,19 +160,19 @@ impl Settings {
         }
     }
 
-    /// What the environment says: `MONITOR_SERVER_URL`, else [`DEFAULT_URL`], `MONITOR_TOKEN` and `MONITOR_SERVER_CERT`, as monitored
-    /// programs and the command line read them. An empty value is none.
+    /// Reads the settings from the environment: `MONITOR_SERVER_URL` (default [`DEFAULT_URL`]), `MONITOR_TOKEN` and `MONITOR_SERVER_CERT`.
+    /// Monitored programs and the command line read the same variables. An empty value counts as not set.
     ///
     /// # Errors
-    /// When one of them can't be used.
+    /// When a variable is invalid.
     pub fn from_env() -> Result<Self, InvalidSetting> {
         Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    /// Like [`Settings::from_env`], for variables that come from elsewhere.
+    /// Reads the settings like [`Settings::from_env`], with `get` as the source of the variables.
     ///
     /// # Errors
-    /// When one of them can't be used.
+    /// When a variable is invalid.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let value = |name: &str| get(name).filter(|text| !text.trim().is_empty());
         let named = |name: &str, invalid: InvalidSetting| InvalidSetting { name: name.to_owned(), ..invalid };
@@ -184,52 +185,52 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Shows this token with every request.
+    /// Sets the token, which is sent with every request.
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
         self
     }
 
-    /// Trusts the authorities of these certificates (PEM) alone, and not those of the system. Without it those of the system are trusted,
-    /// or of the file that `SSL_CERT_FILE` names.
+    /// Sets the only trusted certificate authorities (PEM). By default, the authorities of the system are trusted, or those in the file
+    /// that `SSL_CERT_FILE` names.
     #[must_use]
     pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authority_pem = Some(pem.into());
         self
     }
 
-    /// Trusts the certificate in this PEM file alone, whatever its name and its authority: for a server whose certificate file can be read
-    /// here. The file is read at each connection.
+    /// Sets the PEM file of the only trusted certificate, regardless of its name and authority. For a server whose certificate file can be
+    /// read on this machine. The file is read at each connection.
     #[must_use]
     pub fn certificate_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.certificate_file = Some(path.into());
         self
     }
 
-    /// Gives up a connection that isn't made in this time. [default: 10 s]
+    /// Sets the maximum time to establish a connection. [default: 10 s]
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// Gives up an answer or a stream of which nothing comes for so long; longer than the server's `stream-heartbeat` (10 s).
-    /// [default: 60 s]
+    /// Sets the maximum time without new data in an answer or a stream. It must be longer than the server's
+    /// `stream-heartbeat` (10 s). [default: 60 s]
     #[must_use]
     pub fn silence_timeout(mut self, timeout: Duration) -> Self {
         self.silence_timeout = timeout;
         self
     }
 
-    /// Refuses an answer, or a single message of the stream, that has more bytes. Downloads are not bounded. [default: 256 MiB]
+    /// Sets the maximum size of an answer, or of a single message of the stream. Downloads are not limited. [default: 256 MiB]
     #[must_use]
     pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
         self.max_answer_bytes = bytes;
         self
     }
 
-    /// The server's address.
+    /// Returns the server's address.
     pub fn url(&self) -> &Url {
         &self.url
     }

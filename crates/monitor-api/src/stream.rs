@@ -1,4 +1,4 @@
-//! The event stream, which goes on where it was after a break.
+//! The event stream, which resumes after an interruption.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,18 +16,18 @@ use crate::calls::RootKey;
 use crate::client::Client;
 use crate::error::Error;
 
-/// After a break the stream is asked for again within so long, then within twice as long, and so on.
+/// Upper bound of the first pause after an interruption. It doubles with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(32);
 
 impl Client {
-    /// `GET /api/v1/stream`: what happens, each event once it is stored durably.
+    /// `GET /api/v1/stream`: streams events. Each event is sent after it is stored durably.
     pub fn stream(&self) -> StreamRequest {
         StreamRequest { client: self.clone(), query: Vec::new(), after: None }
     }
 }
 
-/// What is wanted of the stream, and from where on.
+/// Filters and starting position of a stream.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read before it is opened"]
 pub struct StreamRequest {
@@ -37,62 +37,64 @@ pub struct StreamRequest {
 }
 
 impl StreamRequest {
-    /// Only events of these types, such as `process-ended`, or of types like these globs, such as `task-*`.
+    /// Selects events of these types, such as `process-ended`. Globs such as `task-*` are allowed.
     pub fn types(self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let types: Vec<_> = types.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self.parameter("types", types.join(","))
     }
 
-    /// Only events of this tree, by its number or its id, and of workers, which are of no tree.
+    /// Selects events of this tree, by its number or its id, and events of workers, which belong to no tree.
     pub fn root(self, root: impl Into<RootKey>) -> Self {
         self.parameter("root", root.into().0)
     }
 
-    /// Only events of this process.
+    /// Selects events of this process.
     pub fn process(self, id: ProcessId) -> Self {
         self.parameter("process", id.to_string())
     }
 
-    /// Only events that this worker told, and those about processes that it runs: its [id](monitor_wire::WorkerId), or a glob for its name
-    /// `program@host` or `program@host:pid`, such as `render@*`.
+    /// Selects events reported by this worker, and events about processes that it runs. The worker is an [id](monitor_wire::WorkerId), or a
+    /// glob for its name `program@host` or `program@host:pid`, such as `render@*`.
     pub fn worker(self, worker: impl std::fmt::Display) -> Self {
         self.parameter("worker", worker.to_string())
     }
 
-    /// Only events of processes of these kinds, such as `task`.
+    /// Selects events of processes of these kinds, such as `task`.
     pub fn kinds(self, kinds: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let kinds: Vec<_> = kinds.into_iter().map(|word| word.as_ref().to_owned()).collect();
         self.parameter("kind", kinds.join(","))
     }
 
-    /// Only events of the task of a queue with this id there.
+    /// Selects events of the queue task with this id in its queue.
     pub fn task(self, uuid: &str) -> Self {
         self.parameter("task", uuid.to_owned())
     }
 
-    /// Only events of processes of exactly this name.
+    /// Selects events of processes with exactly this name.
     pub fn name(self, name: &str) -> Self {
         self.parameter("name", name.to_owned())
     }
 
-    /// Of every tree only the newest of the events that are told at once, with the tree's root and no other model: for whoever shows lists.
+    /// Selects only the newest event of every tree among those sent together, with the tree's root and no other model.
+    /// For clients that show lists of trees.
     pub fn roots_only(self) -> Self {
         self.parameter("subject", "roots".to_owned())
     }
 
-    /// From the event after this one on: an `as_of` of any answer, or the number of an event. Without it, from now on.
+    /// Starts with the event after this one: an `as_of` of any answer, or the number of an event. By default,
+    /// the stream starts with new events.
     pub fn after(mut self, number: u64) -> Self {
         self.after = Some(number);
         self
     }
 
-    /// A [gap](StreamItem::Gap) is told instead of what was missed, if that is more than so many events: for whoever loads anew faster than it
-    /// reads them.
+    /// Sends a [gap](StreamItem::Gap) instead of the missed events if there are more than `events` of them. For clients that reload faster
+    /// than they process the events.
     pub fn within(self, events: u64) -> Self {
         self.parameter("within", events.to_string())
     }
 
-    /// The stream. It connects when it is read.
+    /// Creates the stream. It connects at the first read.
     pub fn open(self) -> EventStream {
         EventStream {
             client: self.client,
@@ -114,54 +116,54 @@ impl StreamRequest {
     }
 }
 
-/// What the stream tells.
+/// Item of the stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamItem {
-    /// The server tells from here on; again after each break.
+    /// The server sends events from here on. Occurs again after each interruption.
     Connected {
-        /// What comes is after this event.
+        /// The next events have greater numbers than this one.
         after: u64,
     },
-    /// Something happened.
+    /// An event.
     Event {
-        /// Number of the event: ascending, each once.
+        /// Number of the event. Numbers ascend, and each occurs once.
         number: u64,
-        /// The event, and what it made of things.
+        /// The event, and the models that it changed.
         message: Box<StreamMessage>,
     },
-    /// Events were missed, and are not told any more: whatever was loaded has to be loaded anew.
+    /// Events were missed and are no longer available. The client must reload all data.
     Gap {
-        /// Those after this event are missing; none if it is not known.
+        /// Number of the last event before the gap, if it is known.
         after: Option<u64>,
-        /// The stream goes on after this event.
+        /// Number of the last missed event. The stream continues after it.
         until: u64,
     },
-    /// The connection broke. It is made again after a pause, and nothing is missed but what a [`StreamItem::Gap`] tells.
+    /// The connection broke. It is reopened after a pause. No events are missed except those in a [`StreamItem::Gap`].
     Interrupted {
-        /// Why.
+        /// Cause of the interruption.
         error: Error,
-        /// How long the next try waits.
+        /// Pause before the next attempt.
         pause: Duration,
     },
 }
 
-/// The stream of events: reads on after a break, with growing pauses, from where it was.
+/// The event stream. After an interruption, it reconnects with increasing pauses and resumes at its position.
 ///
-/// Dropping the future of [`EventStream::next`] loses nothing, so that it may stand in a `select!`.
+/// [`EventStream::next`] is cancellation safe: dropping its future loses nothing, so it can be used in a `select!`.
 pub struct EventStream {
     client: Client,
     query: Vec<(&'static str, String)>,
-    /// Nothing is filtered out: numbers have no gaps.
+    /// True if the stream has no filter, so that event numbers are consecutive.
     is_whole: bool,
-    /// Number of the newest event that was told, or passed by.
+    /// Number of the newest event that was returned or skipped.
     position: Option<u64>,
-    /// Kept here, so that a reader who is called away doesn't begin anew.
+    /// Kept across calls, so that a dropped future of `next` does not restart the connection.
     connecting: Option<Connecting>,
     connection: Option<Connection>,
     resume_at: Option<Instant>,
     backoff: Backoff,
-    /// What is told next, before anything is read.
+    /// Items to return before more data is read.
     told: VecDeque<StreamItem>,
 }
 
@@ -170,12 +172,12 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>;
 
 struct Connection {
     blocks: SseByteStream<Chunks>,
-    /// When something came last.
+    /// Time of the last received data.
     heard: Instant,
     is_greeted: bool,
 }
 
-/// Why no more bytes come.
+/// Reason why the stream of bytes ended.
 #[derive(Debug)]
 enum ReadError {
     Broken(reqwest::Error),
@@ -198,17 +200,17 @@ impl std::fmt::Debug for EventStream {
 }
 
 impl EventStream {
-    /// Number of the newest event that was told, or passed by because it is not wanted: where another stream may go on. None before
-    /// the server was reached.
+    /// Returns the number of the newest event that was returned, or skipped by a filter. Another stream can resume there.
+    /// `None` before the first connection.
     pub fn position(&self) -> Option<u64> {
         self.position
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next item.
     ///
     /// # Errors
-    /// When the server refuses for good (the token has ended, there is no such tree), or something else answers. A message that can't be
-    /// read ([`Error::Unreadable`]) is passed by: whoever reads on misses that one.
+    /// When the server refuses permanently (the token has expired, or the tree does not exist), or the answer is not from a Process Monitor
+    /// server. After a message that can't be parsed ([`Error::Unreadable`]), the next call continues with the message after it.
     pub async fn next(&mut self) -> Result<StreamItem, Error> {
         loop {
             if let Some(told) = self.told.pop_front() {
@@ -266,11 +268,11 @@ impl EventStream {
         }
     }
 
-    /// Makes of one block what is to be told.
+    /// Converts a block to items.
     fn take(&mut self, block: Sse) -> Result<(), Error> {
         let number = block.id.as_deref().and_then(|id| id.parse::<u64>().ok());
         let Some(data) = block.data else {
-            // The greeting, or that there is nothing new up to here.
+            // The first message of the connection, or the number up to which there are no new events.
             let Some(number) = number else { return Ok(()) };
             self.backoff.reset();
             let after = *self.position.insert(self.position.unwrap_or(number).max(number));
@@ -284,7 +286,7 @@ impl EventStream {
             self.greet(number);
             return Ok(());
         }
-        // StreamItem before.
+        // Skip an event that was returned before the interruption.
         if self.position.is_some_and(|position| number <= position) {
             return Ok(());
         }
@@ -331,7 +333,7 @@ async fn connect(client: Client, query: Vec<(&'static str, String)>, after: Opti
     Ok(Connection { blocks: SseByteStream::new(Box::pin(chunks) as Chunks), heard: Instant::now(), is_greeted: false })
 }
 
-/// Counts the bytes since the last empty line, for no message is to be larger than the limit.
+/// Counts the bytes since the last empty line, to limit the size of a message.
 pub(crate) struct Bound {
     limit_bytes: usize,
     bytes: usize,
@@ -343,7 +345,7 @@ impl Bound {
         Self { limit_bytes, bytes: 0, is_at_end_of_line: false }
     }
 
-    /// Counts what comes next. Returns false once a message is too large.
+    /// Counts the bytes of a chunk. Returns false if a message is too large.
     pub(crate) fn is_kept(&mut self, chunk: &[u8]) -> bool {
         for byte in chunk {
             let is_end = matches!(byte, b'\n' | b'\r');

@@ -1,54 +1,53 @@
-//! Where a new process hangs: the rules by which it finds its parent.
+//! The rules that determine the parent of a new process.
 
 use crate::context::{Attached, Context};
 use crate::record::{Attachment, Origin};
 use crate::warn::{Warning, Warnings};
 use crate::{current, home, ids, inside, starter, strays, switch, trees};
 
-/// How a new process is to find its parent.
+/// Rule for the parent of a new process.
 pub(crate) enum Bond {
-    /// Below what is current, or at the head of a tree of its own.
+    /// A child of the current process, or else the root of a new tree.
     Current,
-    /// The same for a `#[normal_task]`, which isn't meant to begin a tree.
+    /// Like `Current`, for a `#[normal_task]`, which isn't supposed to begin a tree.
     Normal,
-    /// The same for a `#[root_task]`: below an inherited context it stands for this program's part of the tree.
+    /// Like `Current`, for a `#[root_task]`. Below an inherited context, it represents this program's part of the tree.
     Root,
-    /// Below what is current, or else below the one tree that is alive in this program.
+    /// A child of the current process, or else of the only running tree of this program.
     CrossThread,
-    /// Below what is current, or else below the call that started the thread, while that runs, or below the one tree that is alive by
-    /// now; where there is none it begins a tree: for functions that nobody chose, in a program that carries no contexts. With the name
-    /// that it will have.
+    /// A child of the current process, or else of the call that started the thread, while that runs, or else of the only running tree. If
+    /// there is none, it begins a tree. For woven functions, in programs that carry no contexts. Contains the name of the new process.
     Woven(&'static str),
-    /// Below a process of another program.
+    /// A child of a process in another program.
     Remote(Remote),
-    /// Below this one.
+    /// A child of this process.
     Under(Context),
-    /// At the head of a tree of its own, whatever is current.
+    /// The root of a new tree, even if a process is current.
     NewTree,
 }
 
 /// The ids that a `#[cross_process]` function was called with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remote {
-    /// The tree, if the id was there and could be read.
+    /// Id of the tree, if it was set and valid.
     pub root: Option<u128>,
-    /// The parent, if the id was there and could be read; without it, the process that began the tree.
+    /// Id of the parent, if it was set and valid. Without it, the parent is the process that began the tree.
     pub parent: Option<u64>,
-    /// What could not be read, as it came.
+    /// The invalid id, as received.
     pub malformed: Option<String>,
-    /// Without a caller it is meant to begin a tree.
+    /// True if the function is supposed to begin a tree when it is called without ids.
     pub may_begin: bool,
 }
 
 impl Remote {
-    /// For a function at the edge: without a caller it begins a tree, and nobody is warned.
+    /// Marks a function at the edge of a system: without ids it begins a tree, without a warning.
     #[must_use]
     pub fn or_begin(self) -> Self {
         Remote { may_begin: true, ..self }
     }
 }
 
-/// Finds the place of a process of this origin; none if it is not to be recorded.
+/// Determines the place of a new process with this origin. `None` if it must not be recorded.
 pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
     Some(match bond {
         Bond::Current => below_current(false),
@@ -66,8 +65,7 @@ pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
     })
 }
 
-/// Returns the process that a program started on this thread belongs to. The process gets a row of its own, because the program names it
-/// as its parent.
+/// Returns the parent of a program that is started on this thread. The parent is reported individually, because the program refers to it.
 #[must_use]
 pub fn parent_of_program() -> Option<Context> {
     if !switch::is_on() || inside::is_inside() {
@@ -99,7 +97,7 @@ fn below_known() -> Option<Attached> {
     known.map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
 }
 
-/// Below what is current, what `the_one` finds, or what the program inherited.
+/// Returns a place below the current process, the process found by `the_one`, or the inherited process.
 fn below_known_tree(the_one: fn() -> Option<Context>) -> Option<Attached> {
     let inferred = if current::local().is_none() { the_one() } else { None };
     match inferred {
@@ -108,7 +106,7 @@ fn below_known_tree(the_one: fn() -> Option<Context>) -> Option<Attached> {
     }
 }
 
-/// A `#[cross_thread]` function that belongs nowhere.
+/// Returns the place of a `#[cross_thread]` function without a parent.
 fn astray(origin: &Origin) -> Attached {
     static WARNINGS: Warnings = Warnings::new();
 
@@ -127,7 +125,7 @@ fn astray(origin: &Origin) -> Attached {
 fn below_remote(remote: Remote) -> Attached {
     static WARNING: Warning = Warning::new();
 
-    // The tree alone is known: the process that began it stands for the caller.
+    // If only the tree is known, the process that began it is the parent.
     let parent = remote.root.and_then(|root| Context::new(root, remote.parent.unwrap_or_else(|| ids::own_process(root))));
     if remote.may_begin && parent.is_none() {
         return Attached { parent: None, attachment: Attachment::Explicit, entry: true };
@@ -147,14 +145,14 @@ fn below_remote(remote: Remote) -> Attached {
         });
     }
     if parent.is_some() {
-        // Called from the same tree in the same program it is no entry of its own.
+        // A call from the same tree in the same program is not an entry.
         let entry = current::local().map(Context::root) != remote.root;
         return Attached { parent, attachment: Attachment::Explicit, entry };
     }
     Attached { entry: true, ..unattached() }
 }
 
-/// No entry: the next stray thread would take it for the tree that it belongs to.
+/// Not an entry, because the next stray thread would consider an entry as its tree.
 fn unattached() -> Attached {
     Attached { parent: None, attachment: Attachment::Unattached, entry: false }
 }

@@ -1,15 +1,15 @@
-//! Brief calls: those that are too short to be worth a row of their own, unless they fail or somebody knows their ids.
+//! Brief calls: calls that are too short for a row of their own, unless they fail or the program knows their ids.
 //!
-//! Calls are told of here as they end, those of one thread in that order: so what a call has called comes before it does. While it
-//! is not known whether a call is brief, the brief calls within it are kept with it. If it is brief as well, they are counted
-//! together with it: one row for all calls of a name below one parent, and below that one row for each name that was called
-//! within them, however deep. If it is not, it gets a row, and the rows of what was brief within it are below.
+//! Calls are added as they end. The calls of a thread are added in the order of their ends, so the calls made by a call are added before
+//! it. While it is unknown if a call is brief, the brief calls within it are kept with it. If it is brief too, they are counted together
+//! with it: a row for all calls of a name below a parent, and below this row a row for each name called within them, at any depth. If it
+//! isn't brief, it gets a row, and the rows of the brief calls within it are its children.
 //!
-//! Of calls that took longer the first ones of each call path get rows; after those, further ones are counted as if they were brief
-//! ([`Paths`]).
+//! Of the longer calls, the first calls of each call path get rows. Further calls of the path are counted
+//! as if they were brief ([`Paths`]).
 //!
-//! Calls that fail are counted like all others. The first failures of each name below a call path are kept ([`Kept`]): they get rows of
-//! their own below the row or fold that they were called in, so the calls between need none.
+//! Failed calls are counted like all others. The first failures of each name below a call path are kept ([`Kept`]): they get rows of their
+//! own as children of the row or fold that they were called in. The calls between them need no rows.
 
 mod paths;
 
@@ -17,31 +17,31 @@ use std::{iter, mem};
 
 pub use paths::{Limits, Link, Paths};
 
-/// Failed calls of each name below a call path that get rows.
+/// Maximum number of failed calls per name below a call path that get rows.
 const MAX_KEPT: usize = 10;
 
 /// A call that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Its id.
+    /// Id of the call.
     pub id: u64,
-    /// Its parent.
+    /// Id of its parent.
     pub parent: u64,
-    /// Its tree.
+    /// Id of its tree.
     pub root: u128,
     /// Number of its site.
     pub site: u32,
-    /// When it began.
+    /// Start of the call.
     pub start: u64,
-    /// How long it took.
+    /// Duration of the call.
     pub elapsed: u64,
-    /// Number of the bucket of that.
+    /// Number of the histogram bucket of the duration.
     pub bucket: u32,
-    /// True if its ids are unknown to the program and it was not reported while it ran: it may be counted.
+    /// True if the program doesn't know the ids of the call and it was not reported while it ran, so that it may be counted.
     pub may_be_counted: bool,
     /// True if it returned an error or panicked.
     pub has_failed: bool,
-    /// Not used here: lets the caller find a call that is kept.
+    /// Unused here. The caller uses it to find a kept call.
     pub tag: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct Ended {
 pub struct Count {
     /// Number of the site of all of them.
     pub site: u32,
-    /// Start of the first one.
+    /// Start of the first call.
     pub start: u64,
     /// Number of calls. Zero if all of them are kept.
     pub calls: u64,
@@ -64,7 +64,7 @@ pub struct Count {
     pub max: u64,
     /// Numbers of buckets, and the number of calls in each.
     pub histogram: Vec<(u32, u64)>,
-    /// Ids and ends of the calls that failed, until the caller takes them to look up their error messages.
+    /// Ids and ends of the failed calls, until the caller removes them to look up their error messages.
     pub failures: Vec<(u64, u64)>,
     /// Failed calls that get rows and are not counted.
     pub kept: Vec<Kept>,
@@ -75,11 +75,11 @@ pub struct Count {
 pub struct Kept {
     /// The call.
     pub call: Ended,
-    /// The rows below it.
+    /// The rows of its children.
     pub rows: Vec<Row>,
 }
 
-/// Brief calls of one name below one parent.
+/// Brief calls with the same name and parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// The calls of that name.
@@ -88,16 +88,16 @@ pub struct Row {
     pub within: Vec<Count>,
 }
 
-/// What is known of calls whose parent has not ended by now.
+/// Calls whose parent has not ended yet.
 #[derive(Debug)]
 pub struct Pending {
-    /// The parent.
+    /// Id of the parent.
     pub parent: u64,
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// The brief ones.
+    /// Rows of the brief calls.
     pub rows: Vec<Row>,
-    /// Others have rows of their own: so must the parent.
+    /// True if other calls have rows of their own, so that the parent needs a row too.
     pub is_told: bool,
 }
 
@@ -113,12 +113,12 @@ impl Pending {
 /// Counts the brief calls of one thread.
 #[derive(Debug, Default)]
 pub struct Briefs {
-    /// By parent, the innermost one last.
+    /// Entries by parent. The innermost parent is last.
     pending: Vec<Pending>,
 }
 
 impl Briefs {
-    /// Takes a call that has ended. Returns `None` if it is counted or kept, else the rows that are below its own one.
+    /// Adds a call that has ended. Returns `None` if the call is counted or kept, and otherwise the rows of its children.
     pub fn add(&mut self, call: &Ended, paths: &mut Paths, limits: Limits) -> Option<Vec<Row>> {
         let own = self.pending.pop_if(|pending| pending.parent == call.id);
         let may_be_counted = call.may_be_counted && !own.as_ref().is_some_and(|own| own.is_told);
@@ -146,28 +146,29 @@ impl Briefs {
         None
     }
 
-    /// Takes what is below these parents.
+    /// Removes and returns the entries of the parents accepted by `is_one`.
     pub fn take(&mut self, is_one: impl Fn(u64) -> bool) -> Vec<Pending> {
         self.pending.extract_if(.., |pending| is_one(pending.parent)).collect()
     }
 
-    /// Puts back what was taken.
+    /// Returns an entry that was removed by [`Briefs::take`].
     pub fn put_back(&mut self, pending: Pending) {
         self.pending.push(pending);
     }
 
-    /// What is left when all calls were told that are to be: that of parents that have not ended, or ended elsewhere.
+    /// Removes and returns the entries that remain after all calls were added: those of parents that have not
+    /// ended, or ended on another thread.
     pub fn rest(&mut self) -> impl Iterator<Item = Pending> {
         self.pending.drain(..)
     }
 }
 
-/// Number of rows, with those within them.
+/// Returns the number of rows, including the rows within them.
 pub fn number_of(rows: &[Row]) -> usize {
     rows.iter().map(|row| 1 + row.within.len()).sum()
 }
 
-/// Puts the rows within others beside them: one for each name.
+/// Moves the rows within other rows to the top level and merges them by name.
 pub fn flatten(rows: Vec<Row>) -> Vec<Row> {
     let mut flat = Vec::new();
     for count in rows.into_iter().flat_map(|row| iter::once(row.count).chain(row.within)) {
@@ -183,7 +184,7 @@ pub fn merge(rows: &mut Vec<Row>, row: Row) {
     row.within.into_iter().for_each(|count| own.within_of(count.site).merge(count));
 }
 
-/// Keeps the failed calls that `keeps` accepts by their sites, and counts the others.
+/// Keeps the failed calls whose sites `keeps` accepts, and counts the others.
 pub fn limit_kept(rows: &mut [Row], keeps: &mut impl FnMut(u32) -> bool) {
     for row in rows {
         row.limit_kept(keeps);
@@ -199,14 +200,14 @@ fn row_of(rows: &mut Vec<Row>, site: u32) -> &mut Row {
 }
 
 impl From<Count> for Row {
-    /// Calls that have made none that are counted.
+    /// Creates a row of calls that have made no counted calls.
     fn from(count: Count) -> Self {
         Row { count, within: Vec::new() }
     }
 }
 
 impl Row {
-    /// Adds the rows of what was brief within one of these calls.
+    /// Adds the rows of calls that were made within these calls.
     pub fn add_all_within(&mut self, rows: Vec<Row>) {
         for mut count in rows.into_iter().flat_map(|row| iter::once(row.count).chain(row.within)) {
             let kept = mem::take(&mut count.kept);
@@ -223,7 +224,7 @@ impl Row {
         }
     }
 
-    /// Counts a failed call within one of these instead of keeping it.
+    /// Counts a failed call within these calls instead of keeping it.
     fn count_within(&mut self, Kept { call, rows }: Kept) {
         self.within_of(call.site).add(&call);
         self.add_all_within(rows);
@@ -248,7 +249,7 @@ impl Row {
             }
         }
         let mut accepted = Vec::new();
-        // What is counted instead leaves the failed calls below it here.
+        // A call that is counted instead of kept may leave the failed calls below it here, so repeat.
         while let Some(count) = self.within.iter_mut().find(|count| !count.kept.is_empty()) {
             for mut kept in mem::take(&mut count.kept) {
                 if keeps(kept.call.site) {
@@ -294,7 +295,7 @@ impl Count {
         }
     }
 
-    /// Adds what another one counts and keeps.
+    /// Adds the counts and kept calls of another count.
     fn merge(&mut self, other: Count) {
         self.start = self.start.min(other.start);
         self.calls += other.calls;
@@ -315,7 +316,7 @@ impl Count {
     }
 }
 
-/// Parents that calls have which ended, but not among these; with each when the first of its calls began.
+/// Returns the parents of ended calls that are not among the ended calls themselves, with the start of the earliest call of each.
 pub(crate) fn parents_elsewhere(calls: impl Iterator<Item = (u64, u64, u64)>) -> Vec<(u64, u64)> {
     let mut parents: Vec<(u64, u64)> = Vec::new();
     for (id, parent, start) in calls {
@@ -355,7 +356,7 @@ mod tests {
     #[test]
     fn brief_calls_are_counted_below_the_first_one_that_is_not() {
         let mut briefs = Briefs::default();
-        // 1 calls 2 twice, which calls 3 and through it 4 and itself.
+        // Call 1 calls 2 twice, which calls 3 and through it 4 and itself.
         for first in [10, 20] {
             assert_eq!(briefs.told(&ended(first + 3, first + 2, 4, true)), None);
             assert_eq!(briefs.told(&ended(first + 4, first + 2, 2, true)), None);

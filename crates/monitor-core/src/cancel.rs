@@ -1,5 +1,5 @@
-//! Which processes are to end because somebody asked for it. Nothing is ended here: code that runs asks whether it is meant, and
-//! whoever has started a task or a command ends that.
+//! Processes that must end because their cancellation was requested. This module only stores the requests: running code checks for them,
+//! and the code that has started a task or a command ends it.
 
 use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
@@ -10,17 +10,17 @@ use crate::context::Context;
 use crate::current;
 use crate::own::Own;
 
-/// Ids that are remembered. An id is given once, so that of very many the oldest belong to processes that have ended.
+/// Maximum number of stored ids. Ids are unique, so the oldest belong to processes that have ended.
 const KEPT: usize = 20_000;
 
-/// True once anything was to be cancelled: until then nobody looks any further.
+/// True after the first request. Until then, no check reads anything else.
 static IS_ANY: AtomicBool = AtomicBool::new(false);
 static WANTED: Own<RwLock<Wanted>> = Own::new();
 
-/// Processes of a tree that are to end.
+/// Processes whose cancellation was requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Meant {
-    /// One process, and what is below it.
+    /// One process and its descendants.
     Process(u64),
     /// A whole tree, by its id.
     Tree(u128),
@@ -29,11 +29,11 @@ enum Meant {
 #[derive(Debug, Default)]
 struct Wanted {
     meant: HashSet<Meant>,
-    /// The same in the order in which they came.
+    /// The elements of `meant` in order of insertion.
     order: VecDeque<Meant>,
 }
 
-/// Notes that processes of a tree are to end: those of these ids, or all if there are none.
+/// Requests the cancellation of processes of a tree: those with the given ids, or the whole tree for `None`.
 pub fn request(root: u128, ids: Option<&[u64]>) {
     if WANTED.get().is_none() {
         WANTED.set(RwLock::default());
@@ -57,7 +57,7 @@ pub fn request(root: u128, ids: Option<&[u64]>) {
     IS_ANY.store(true, Ordering::Release);
 }
 
-/// Forgets that a process was to end: another attempt of the same task has its id.
+/// Removes the request for a process, because the next attempt of the same task has the same id.
 pub fn withdraw(process: u64) {
     let Some(Ok(mut wanted)) = WANTED.get().map(RwLock::write) else { return };
     let meant = Meant::Process(process);
@@ -66,13 +66,13 @@ pub fn withdraw(process: u64) {
     }
 }
 
-/// Returns true if this process is to end.
+/// Returns true if the cancellation of this process was requested.
 pub fn is_meant(context: Context) -> bool {
     is_any() && among(|wanted| wanted.has(context))
 }
 
-/// Returns true if what runs here and now is to end: what is current on this thread, something that it was called by, or the process that
-/// started this program.
+/// Returns true if the cancellation of the current process, of a caller on this thread, or of the process that
+/// started this program was requested.
 pub fn is_requested() -> bool {
     is_any() && among(|wanted| current::any_local(|context| wanted.has(context)))
 }
@@ -82,12 +82,12 @@ pub(crate) fn is_any() -> bool {
     IS_ANY.load(Ordering::Relaxed)
 }
 
-/// Never waits: while somebody adds to it, what was there before is asked for again soon.
+/// Never blocks. If a request is being added, the answer is false, and the next check sees it.
 fn among(ask: impl FnOnce(&Wanted) -> bool) -> bool {
     WANTED.get().and_then(|wanted| wanted.try_read().ok()).is_some_and(|wanted| ask(&wanted))
 }
 
-/// A forked child was not asked for anything: another thread may have been in the middle of it.
+/// Removes all requests in a forked child, because another thread of the parent may have been adding one.
 pub(crate) fn forget() {
     WANTED.forget();
     IS_ANY.store(false, Ordering::Release);
@@ -103,7 +103,7 @@ thread_local! {
     static POLLED: Cell<Polled> = const { Cell::new(Polled { depth: 0, outermost: 0, meant: 0 }) };
 }
 
-/// What a task polls: how deep within processes it is, and how many of the outermost ones are to end.
+/// State of a task's poll: the nesting depth of processes, and the number of outermost processes, and how many of these are cancelled.
 #[derive(Clone, Copy, Default)]
 struct Polled {
     depth: u32,
@@ -111,7 +111,7 @@ struct Polled {
     meant: u32,
 }
 
-/// Polls a task. Returns as well true if it is within processes, and all of the outermost ones are to end.
+/// Polls a task. Also returns true if the poll entered processes and all of the outermost processes are cancelled.
 pub fn polled<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     if !is_any() {
         return (poll(), false);
@@ -123,7 +123,7 @@ pub fn polled<T>(poll: impl FnOnce() -> T) -> (T, bool) {
     (polled, outermost > 0 && meant == outermost)
 }
 
-/// Puts back what another task on the same thread has polled, also after a panic.
+/// Restores the state of the task that was polled before on the same thread, also after a panic.
 struct Restore(Polled);
 
 impl Drop for Restore {
@@ -132,11 +132,11 @@ impl Drop for Restore {
     }
 }
 
-/// A process is polled, until this is dropped.
+/// Marks that a process is being polled, until it is dropped.
 pub(crate) struct Within(Option<Context>);
 
 impl Within {
-    /// `context` is the process that is polled.
+    /// Enters a process. `context` returns the process that is polled.
     #[inline]
     pub(crate) fn enter(context: impl FnOnce() -> Option<Context>) -> Option<Self> {
         if is_any() { Some(Self::enter_slowly(context())) } else { None }
@@ -185,7 +185,7 @@ mod tests {
         assert!(is_meant(context(7, 3)) && !is_meant(context(7, 4)));
         request(9, None);
         assert!(is_meant(context(9, 77)), "the whole tree");
-        // Of very many the oldest are forgotten.
+        // The oldest of very many are removed.
         request(7, Some(&(1_000..1_000 + KEPT as u64).collect::<Vec<_>>()));
         assert!(!is_meant(context(7, 3)) && is_meant(context(7, 1_000)));
 

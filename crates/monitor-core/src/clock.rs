@@ -1,31 +1,31 @@
-//! Time as a monitored thread reads it: ticks, which only the one who drains turns into microseconds and nanoseconds.
+//! Time as monitored threads read it: ticks, which the drainer converts to microseconds and nanoseconds.
 //!
-//! Where the processor has an invariant time stamp counter a tick is one of its; reading it is most of what recording a
-//! call costs. Elsewhere a tick is a nanosecond of the monotonic clock. What a tick is worth is found out by the one who
-//! drains, on its own time.
+//! If the processor has an invariant time stamp counter, a tick is a tick of this counter. Reading it is most of the cost of recording a
+//! call. Otherwise, a tick is a nanosecond of the monotonic clock. The drainer determines the length of a tick on its own thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::own::Own;
 
-/// A shorter stretch doesn't tell the length of a tick well enough.
+/// Minimum measured time for the length of a tick.
 const SHORTEST: Duration = Duration::from_millis(5);
-/// A shorter one doesn't even tell it to a hundredth, which is enough to sort durations by.
+/// Minimum measured time for a rough length of a tick, with an error of about a hundredth. This is
+/// sufficient to sort durations into buckets.
 const ROUGH: Duration = Duration::from_micros(50);
-/// A longer one tells it no better.
+/// Measured time after which the length of a tick is not improved further.
 const LONGEST: Duration = Duration::from_secs(10);
-/// So far the wall clock may be from what was reckoned before it is believed to have been set.
+/// Difference between the wall clock and the computed time after which the wall clock counts as having been set.
 const DRIFT_NS: i128 = 1_000_000;
 
-/// Shares its cache line with nothing that is written to.
+/// Aligned so that its cache line contains nothing that is written to.
 #[repr(align(128))]
 struct Alone(AtomicBool);
 
 static HAS_COUNTER: Alone = Alone(AtomicBool::new(false));
 static ORIGIN: Own<Sample> = Own::new();
 
-/// Finds out which clock this machine has. To be called before the first [`now`] that matters.
+/// Determines the clock of this machine. Must be called before the first [`now`] whose value is used.
 pub(crate) fn set_up() {
     HAS_COUNTER.0.store(counter::is_invariant(), Ordering::Relaxed);
     if ORIGIN.get().is_none() {
@@ -33,7 +33,7 @@ pub(crate) fn set_up() {
     }
 }
 
-/// Now, in ticks.
+/// Returns the current time in ticks.
 #[inline]
 pub(crate) fn now() -> u64 {
     if HAS_COUNTER.0.load(Ordering::Relaxed) { counter::read() } else { monotonic() }
@@ -45,39 +45,39 @@ fn monotonic() -> u64 {
     ORIGIN.get().map_or(0, |origin| origin.instant.elapsed().as_nanos() as u64)
 }
 
-/// About how many ticks a nanosecond has, without a wait; `None` in the first moment after [`set_up`].
+/// Returns the approximate number of ticks per nanosecond, without waiting. `None` for a short time after [`set_up`].
 pub(crate) fn rough_ticks_per_ns() -> Option<f64> {
     let (origin, sample) = (ORIGIN.get()?, Sample::take());
     let elapsed = sample.instant - origin.instant;
     (elapsed >= ROUGH).then(|| sample.ticks.saturating_sub(origin.ticks) as f64 / elapsed.as_nanos() as f64)
 }
 
-/// What the ticks of a program mean: at `ticks` it was `wall_ns`.
+/// Conversion of a program's ticks: at `ticks`, the wall clock was `wall_ns`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Clock {
     /// A reading of the program's clock.
     pub ticks: u64,
     /// Unix nanoseconds at the same time.
     pub wall_ns: u64,
-    /// Length of a tick; 0 while it isn't known.
+    /// Length of a tick in nanoseconds. 0 while it is unknown.
     pub ns_per_tick: f64,
-    /// A tick is one of the processor's counter, not a nanosecond.
+    /// True if ticks are those of the processor's counter. False if they are nanoseconds.
     pub is_counter: bool,
 }
 
 impl Clock {
-    /// What is known before anything is recorded.
+    /// Returns the conversion known before anything is recorded.
     pub fn now() -> Self {
         set_up();
         Calibration::new().clock()
     }
 }
 
-/// What ticks mean.
+/// Converts ticks.
 #[derive(Debug)]
 pub(crate) struct Calibration {
     first: Sample,
-    /// The sample that wall time is reckoned from.
+    /// The base of computed wall times.
     anchor: Sample,
     ns_per_tick: f64,
     is_final: bool,
@@ -90,7 +90,7 @@ impl Calibration {
         Calibration { first, anchor: first, ns_per_tick, is_final: false }
     }
 
-    /// Looks at the clocks again. The first time it may wait for some milliseconds.
+    /// Reads the clocks again. The first call may sleep for some milliseconds.
     pub(crate) fn update(&mut self) {
         let mut sample = Sample::take();
         if !self.is_final {
@@ -106,8 +106,8 @@ impl Calibration {
         self.follow(sample);
     }
 
-    /// Follows the system's clock where it is ahead. Set back, it is not followed: what begins later is never told as earlier, and
-    /// siblings stay in the order in which they began.
+    /// Follows the system's clock if it is ahead. A clock that was set back is not followed, so that later starts never have earlier times
+    /// and siblings stay in order.
     fn follow(&mut self, sample: Sample) {
         if sample.wall_ns - self.wall_ns(sample.ticks) > DRIFT_NS {
             self.anchor = sample;
@@ -124,22 +124,22 @@ impl Calibration {
         }
     }
 
-    /// So many ticks.
+    /// Converts a duration to ticks.
     pub(crate) fn ticks(&self, duration: Duration) -> u64 {
         (duration.as_nanos() as f64 / self.ns_per_tick) as u64
     }
 
-    /// How many ticks a nanosecond has.
+    /// Returns the number of ticks per nanosecond.
     pub(crate) fn ticks_per_ns(&self) -> f64 {
         self.ns_per_tick.recip()
     }
 
-    /// Unix microseconds. A clock before 1970 counts as 1970.
+    /// Converts ticks to Unix microseconds. Times before 1970 count as 1970.
     pub(crate) fn time_us(&self, ticks: u64) -> u64 {
         u64::try_from(self.wall_ns(ticks) / 1_000).unwrap_or(0)
     }
 
-    /// Nanoseconds between two readings; 0 if the second is older.
+    /// Returns the nanoseconds between two readings. 0 if the second is older.
     pub(crate) fn elapsed_ns(&self, from: u64, to: u64) -> u64 {
         (to.saturating_sub(from) as f64 * self.ns_per_tick) as u64
     }
@@ -150,7 +150,7 @@ impl Calibration {
     }
 }
 
-/// The three clocks, read at the same time.
+/// Readings of the three clocks at the same time.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     ticks: u64,
@@ -159,7 +159,7 @@ struct Sample {
 }
 
 impl Sample {
-    /// The closest of several tries: a thread may be interrupted between two clocks.
+    /// Takes the most precise of several samples, because a thread may be interrupted between two clocks.
     fn take() -> Self {
         let tries = (0..8).map(|_| {
             let before = now();
@@ -179,10 +179,10 @@ mod counter {
 
     use std::arch::x86_64::{__cpuid, _rdtsc};
 
-    /// Whether it counts at one speed and goes on while the processor sleeps.
+    /// Returns true if the counter has a constant rate and continues while the processor sleeps.
     pub(super) fn is_invariant() -> bool {
         const POWER: u32 = 0x8000_0007;
-        // SAFETY: every x86_64 has `cpuid`, and the first leaf says whether the second exists.
+        // SAFETY: every x86_64 has `cpuid`, and the first leaf states whether the second exists.
         unsafe { __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & 1 << 8 != 0 }
     }
 

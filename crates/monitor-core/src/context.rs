@@ -1,12 +1,11 @@
-//! A process by its ids, as it is carried from one thread or program to another. Which one is current is said in
-//! `current`.
+//! A process identified by its ids, as it is carried between threads and programs. The module `current` keeps the current one.
 
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A process that others can be started under: its tree and its id.
+/// A process that can be the parent of others, identified by the ids of its tree and itself.
 ///
-/// It is what is carried to another thread, or by any message to another program.
+/// It can be carried to another thread, or in a message to another program.
 ///
 /// ```
 /// use monitor_client::{Context, Process};
@@ -26,7 +25,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A process known by its ids; `None` if one of them is zero.
+    /// Creates a context from ids. `None` if one of them is zero.
     ///
     /// ```
     /// use monitor_client::Context;
@@ -38,7 +37,7 @@ impl Context {
         Some(Context { root: NonZeroU128::new(root)?, process: NonZeroU64::new(process)? })
     }
 
-    /// The id of its tree.
+    /// Returns the id of the tree.
     ///
     /// ```
     /// use monitor_client::Context;
@@ -49,7 +48,7 @@ impl Context {
         self.root.get()
     }
 
-    /// Its own id.
+    /// Returns the id of the process.
     ///
     /// ```
     /// use monitor_client::Context;
@@ -61,33 +60,33 @@ impl Context {
     }
 }
 
-/// How a process came by its parent.
+/// How the parent of a process was determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachment {
-    /// By its context, or by ids handed to it.
+    /// By a context, or by ids passed to the process.
     Explicit,
-    /// No context, and exactly one tree was running in this program.
+    /// Without a context, because exactly one tree was running in this program.
     Inferred,
-    /// No context and no single tree to join: a root of its own.
+    /// There was no context and no single running tree. The process is a root.
     Unattached,
 }
 
-/// The place that was found for a new process.
+/// The place of a new process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attached {
-    /// None: it begins a tree.
+    /// Parent. `None` for the root of a tree.
     pub(crate) parent: Option<Context>,
     pub(crate) attachment: Attachment,
-    /// Threads without a context may take it for the tree that they belong to.
+    /// True if threads without a context may attach to this process's tree.
     pub(crate) entry: bool,
 }
 
-/// Names what is current in one place of a thread: a frame of its ring by its number and one more, one of its stack by the highest bit and
-/// a number of its own.
+/// Identifies an entry of a thread's stack of current processes: a frame of its ring by its number plus one, or an entry of the stack in
+/// memory by the highest bit and a unique number.
 pub(crate) type Token = NonZeroU64;
 
-/// A context of the whole program. In parts, and not behind a lock: a forked child sets it again, and must not wait for a thread that
-/// it has not.
+/// A context of the whole program. Stored in atomics instead of behind a lock, because a forked child sets it again and must
+/// not wait for a thread of its parent.
 pub(crate) struct OfProgram {
     root_high: AtomicU64,
     root_low: AtomicU64,

@@ -1,4 +1,4 @@
-//! Which process is current: the parent of what starts here.
+//! The current process of each thread, which is the parent of new processes.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -10,8 +10,8 @@ use crate::record::Failure;
 use crate::{ids, inside, ring, sending, switch};
 
 impl Context {
-    /// What is current on this thread, or else what this program inherited from whoever started it; `None` when nothing is
-    /// recorded.
+    /// Returns the current process of this thread, or else the process inherited from the program that started this
+    /// one. `None` if nothing is recorded.
     ///
     /// ```
     /// use monitor_client::Context;
@@ -27,7 +27,7 @@ impl Context {
         if switch::is_on() { handed_on().or_else(inherited) } else { None }
     }
 
-    /// Makes it current on this thread until the guard is dropped.
+    /// Makes the process current on this thread until the guard is dropped.
     ///
     /// The guard is bound to its thread:
     /// ```compile_fail,E0277
@@ -39,7 +39,7 @@ impl Context {
     }
 }
 
-/// Makes a process the parent of all that this thread starts, until dropped.
+/// Guard that makes a process the parent of all processes that this thread starts, until it is dropped.
 ///
 /// ```
 /// use monitor_client::{Context, CurrentGuard};
@@ -57,23 +57,23 @@ pub struct CurrentGuard {
 }
 
 impl CurrentGuard {
-    /// Without a context nothing changes.
+    /// Makes the context current. Does nothing without a context.
     #[inline]
     pub(crate) fn enter(context: Option<Context>) -> Self {
         CurrentGuard { token: context.and_then(push), thread_bound: PhantomData }
     }
 
-    /// The same for a process that was made current by this.
+    /// Creates a guard for an entry that was already pushed.
     pub(crate) fn of(token: Option<Token>) -> Self {
         CurrentGuard { token, thread_bound: PhantomData }
     }
 
-    /// The same for what has a slot of a ring.
+    /// Makes a process with a ring slot current.
     pub(crate) fn enter_slot(slot: &ring::Slot) -> Self {
         CurrentGuard { token: push_slot(slot), thread_bound: PhantomData }
     }
 
-    /// Returns true if it stands in the frames of the thread's ring.
+    /// Returns true if the entry is a frame of the thread's ring.
     pub(crate) fn is_in_ring(&self) -> bool {
         self.token.is_some_and(|token| token.get() & ON_STACK == 0)
     }
@@ -88,15 +88,15 @@ impl Drop for CurrentGuard {
     }
 }
 
-/// Sets what threads without a context of their own start under: the process that started this program. Only the first
-/// call counts.
+/// Sets the process that started this program. It is the parent of processes on threads without a context of their own.
+/// Only the first call has an effect.
 pub fn set_inherited(context: Context) {
     if inherited().is_none() {
         inherit(context);
     }
 }
 
-/// The same for a forked child, where what its parent inherited counts no more.
+/// Sets the inherited process of a forked child, replacing that of its parent.
 pub(crate) fn inherit(context: Context) {
     INHERITED.set(context);
 }
@@ -105,9 +105,9 @@ pub(crate) fn inherited() -> Option<Context> {
     INHERITED.get()
 }
 
-/// Sees to it that the thread records into a ring, if it can. Returns false if there is no room for one.
+/// Attaches the thread to a ring, if possible. Returns false if there is no room for a ring.
 pub(crate) fn attach_ring() -> bool {
-    // What is on the stack is newer than what is in the ring's frames.
+    // Entries of the stack are newer than the ring's frames, so the stack must be empty.
     let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false);
     if is_empty {
         ring::attach();
@@ -115,24 +115,24 @@ pub(crate) fn attach_ring() -> bool {
     !(is_empty && ring::lacks_room())
 }
 
-/// What is current on this thread itself.
+/// Returns the current process of this thread, without an inherited process.
 pub(crate) fn local() -> Option<Context> {
     STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
 }
 
-/// Returns true if this is so of anything that is current on this thread, or of what this program inherited. Nobody gets to know its ids.
+/// Returns true if `is_so` accepts any current process of this thread or the inherited process. The ids don't count as read by the program.
 pub(crate) fn any_local(mut is_so: impl FnMut(Context) -> bool) -> bool {
     let on_stack = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.iter().any(|frame| is_so(frame.context))));
     on_stack.unwrap_or(false) || ring::any_current(&mut is_so) || inherited().is_some_and(is_so)
 }
 
-/// Returns true if this is current on this thread. Unlike by [`local`], nobody gets to know its ids.
+/// Returns true if this is the current process of this thread. Unlike with [`local`], the ids don't count as read by the program.
 pub(crate) fn is_local(context: Context) -> bool {
     let on_stack = STACK.try_with(|stack| Some(stack.try_borrow().ok()?.frames.last()?.context)).ok().flatten();
     on_stack.map_or_else(|| ring::is_top(context), |own| own == context)
 }
 
-/// Lends what is current to closures that end before it does; without a [`ring::Lent`] it is handed on for good.
+/// Lends the current process to closures that end before it does. Without a [`ring::Lent`], its ids count as read by the program.
 pub(crate) fn lend() -> (Option<Context>, Option<ring::Lent>) {
     let is_in_ring = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false);
     match Some(()).filter(|()| is_in_ring).and_then(|()| ring::lend()) {
@@ -141,12 +141,12 @@ pub(crate) fn lend() -> (Option<Context>, Option<ring::Lent>) {
     }
 }
 
-/// What is current on this thread itself, for somebody who has something to say of it. It is to be told singly.
+/// Returns the current process of this thread for code that adds information to it. It is then reported individually.
 pub(crate) fn of_program() -> Option<Context> {
     if switch::is_on() { handed_on() } else { None }
 }
 
-/// Like [`local`], for somebody who may tell others.
+/// Returns the same as [`local`] for code that may pass the ids on, so they count as read by the program.
 fn handed_on() -> Option<Context> {
     let context = local()?;
     let on_stack = STACK.try_with(|stack| {
@@ -159,8 +159,8 @@ fn handed_on() -> Option<Context> {
     Some(context)
 }
 
-/// Ends what this thread is in the middle of, as far as it is in a ring. What came by the queue, and was made current where it was
-/// begun, is given back.
+/// Ends the open calls of this thread that are in a ring. Returns the open processes of the queue that were
+/// made current where they were begun.
 pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
     let mut open = ring::end_open(failure);
     let recording = switch::recording();
@@ -174,7 +174,7 @@ pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
 
 const ON_STACK: u64 = 1 << 63;
 
-/// Makes a context current until its token is [`pop`]ped; `None` for an allocator that is called by this.
+/// Makes a context current until its token is passed to [`pop`]. `None` if an allocator is called from within this function.
 #[inline]
 pub(crate) fn push(context: Context) -> Option<Token> {
     match ring::push(context) {
@@ -183,7 +183,7 @@ pub(crate) fn push(context: Context) -> Option<Token> {
     }
 }
 
-/// The same for a process that came by the queue: who reads its ids from here says so to the one who drains.
+/// Makes a process that was recorded by the queue current. When its ids are read, the drainer is notified.
 pub(crate) fn push_unread(context: Context) -> Option<Token> {
     let token = push(context)?;
     if token.get() & ON_STACK == 0 {
@@ -200,7 +200,8 @@ pub(crate) fn push_unread(context: Context) -> Option<Token> {
     Some(token)
 }
 
-/// Like [`push`], for a process that has no row of its own: the context is its parent's, and what is said here is kept from that one.
+/// Makes a process without a row of its own current. The context is that of its parent, and updates of the
+/// process are not applied to the parent.
 pub(crate) fn push_quiet(parent: Context, key: NonZeroU64) -> Option<Token> {
     let token = push(parent)?;
     if token.get() & ON_STACK == 0 {
@@ -216,23 +217,23 @@ pub(crate) fn push_quiet(parent: Context, key: NonZeroU64) -> Option<Token> {
     Some(token)
 }
 
-/// The innermost call of a thread that is told only if it fails, if it is of those that make nothing current.
+/// State of the innermost call of a thread that is reported only if it fails and that makes nothing current.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuietMark {
-    /// How much was current when it began. What is told and began later makes it more.
+    /// Number of current processes when the call began. A reported process that begins later increases it.
     depth: usize,
-    /// What it says of itself is kept by this; none if it has said nothing.
+    /// Key of the stored updates of the call. `None` if there are none.
     key: Option<NonZeroU64>,
 }
 
-/// What begins next on this thread, and at once, is told only if it fails: the rings leave it to [`take_quiet`].
+/// Marks the next process of this thread, which begins immediately, as reported only if it fails. The rings leave it to [`take_quiet`].
 pub(crate) fn arm_quiet() {
     if IS_ARMED.try_with(|is_armed| is_armed.set(true)).is_ok() {
         ring::set_overflowing(true);
     }
 }
 
-/// Returns true if what begins now is to be told only if it fails.
+/// Returns true if the beginning process is reported only if it fails.
 pub(crate) fn take_quiet() -> bool {
     let was_armed = IS_ARMED.try_with(|is_armed| is_armed.replace(false)).unwrap_or(false);
     if was_armed {
@@ -242,18 +243,18 @@ pub(crate) fn take_quiet() -> bool {
     was_armed
 }
 
-/// A call begins that makes nothing current. What was innermost before.
+/// Begins a call that makes nothing current. Returns the previous innermost call.
 pub(crate) fn begin_quiet() -> QuietMark {
     let mark = QuietMark { depth: depth(), key: None };
     QUIET.try_with(|quiet| quiet.replace(mark)).unwrap_or(NOT_QUIET)
 }
 
-/// It ends. By what key it has said something.
+/// Ends the call. Returns the key of its stored updates.
 pub(crate) fn end_quiet(outer: QuietMark) -> Option<NonZeroU64> {
     QUIET.try_with(|quiet| quiet.replace(outer)).ok()?.key
 }
 
-/// The key by which is kept what is said of the innermost call, if that is told only when it has failed.
+/// Returns the key for storing updates of the innermost call, if it is reported only after it has failed.
 pub(crate) fn quiet() -> Option<NonZeroU64> {
     let on_stack = STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.quiet)).ok().flatten();
     on_stack.unwrap_or_else(ring::quiet).or_else(|| {
@@ -264,7 +265,7 @@ pub(crate) fn quiet() -> Option<NonZeroU64> {
     })
 }
 
-/// Returns true if anything is current on this thread. Nobody gets to know its ids.
+/// Returns true if a process is current on this thread. The ids don't count as read by the program.
 pub(crate) fn is_any() -> bool {
     depth() > 0
 }
@@ -273,13 +274,13 @@ fn depth() -> usize {
     STACK.try_with(|stack| stack.try_borrow().map_or(0, |stack| stack.frames.len())).unwrap_or(0) + ring::depth()
 }
 
-/// Names a frame of this thread's ring.
+/// Returns the token of a frame of this thread's ring.
 #[inline]
 pub(crate) fn token_of(frame: usize) -> Option<Token> {
     Token::new(frame as u64 + 1)
 }
 
-/// The same for a future.
+/// Makes a future current.
 #[inline]
 pub(crate) fn push_slot(slot: &ring::Slot) -> Option<Token> {
     match ring::push_slot(slot) {
@@ -288,10 +289,10 @@ pub(crate) fn push_slot(slot: &ring::Slot) -> Option<Token> {
     }
 }
 
-/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+/// Removes an entry at any position, because guards may be dropped in any order.
 #[inline]
 pub(crate) fn pop(token: Token) {
-    // Without the feature nothing was pushed, which the compiler doesn't see everywhere.
+    // Without the feature, nothing was pushed. The compiler can't derive this everywhere.
     if !cfg!(feature = "record") {
         return;
     }
@@ -302,12 +303,12 @@ pub(crate) fn pop(token: Token) {
     }
 }
 
-/// For a thread without a ring, and for what is too deep for it.
+/// Makes a context current on a thread without a ring, or at a depth beyond the ring's frames.
 #[cold]
 #[inline(never)]
 fn push_slowly(context: Context) -> Option<Token> {
     let _inside = inside::enter();
-    // What is on the stack is newer than what is in the ring's frames.
+    // Entries of the stack are newer than the ring's frames, so the stack must be empty.
     let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).ok()?;
     if is_empty && ring::attach() {
         return push(context);
@@ -347,7 +348,7 @@ fn pop_from_stack(token: Token) {
     });
 }
 
-/// Has the stack's memory given back when the thread ends.
+/// Frees the memory of the stack when the thread ends.
 fn sweep_at_end(stack: &mut Stack) {
     if SWEEPER.try_with(|_| ()).is_err() {
         stack.is_ending = true;
@@ -357,7 +358,7 @@ fn sweep_at_end(stack: &mut Stack) {
 static INHERITED: OfProgram = OfProgram::new();
 
 thread_local! {
-    /// Without a destructor: those of the program's own thread-locals may call monitored functions, before and after.
+    /// Has no destructor, because destructors of the program's own thread-locals may call monitored functions before and after.
     static STACK: ManuallyDrop<RefCell<Stack>> =
         const { ManuallyDrop::new(RefCell::new(Stack { frames: Vec::new(), last_token: 0, is_ending: false })) };
     static SWEEPER: Sweeper = const { Sweeper };
@@ -370,7 +371,7 @@ const NOT_QUIET: QuietMark = QuietMark { depth: 0, key: None };
 struct Stack {
     frames: Vec<Frame>,
     last_token: u64,
-    /// From here on nobody but the last frame gives the memory back.
+    /// True while the thread ends: the memory is freed when the last frame is removed.
     is_ending: bool,
 }
 
@@ -394,7 +395,7 @@ struct Frame {
     context: Context,
     /// See [`push_unread`].
     is_unread: bool,
-    /// It is a process of this program, begun in this [`recording`](switch::recording).
+    /// The [`recording`](switch::recording) when the process was begun, if it is a process of this program.
     own_in: Option<u32>,
     /// See [`push_quiet`].
     quiet: Option<NonZeroU64>,

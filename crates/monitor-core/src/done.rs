@@ -1,21 +1,21 @@
-//! A process whose work has returned, before it is known how it ended.
+//! A process whose work has returned, before its outcome is determined.
 
 use crate::record::Failure;
 use crate::told::Told;
 
-/// A process that more may be told of.
+/// A process that can record more values.
 pub trait Tells {
-    /// Calls `tell` unless nothing is recorded, or the call is one of many alike that are counted.
+    /// Calls `tell`, unless nothing is recorded or the call is only counted.
     fn tell(&mut self, tell: impl FnOnce(&mut Told));
 }
 
-/// The process that a function ends.
+/// The process of a function that ends.
 pub trait Ending: Tells {
     fn is_off(&self) -> bool;
     fn end(self, failure: Option<Failure>);
 }
 
-/// A process, and what its work returned.
+/// A process and the value returned by its work.
 #[derive(Debug)]
 pub struct Done<P, T> {
     pub(crate) process: P,
@@ -23,7 +23,7 @@ pub struct Done<P, T> {
 }
 
 impl<P: Ending, T> Done<P, T> {
-    /// Ends the process: it failed if `failure` says why.
+    /// Ends the process. It has failed if `failure` returns a reason.
     #[inline]
     pub(crate) fn end(self, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
         if !self.process.is_off() {
@@ -32,14 +32,14 @@ impl<P: Ending, T> Done<P, T> {
         self.returned
     }
 
-    /// Tells of what was returned before the process ends.
+    /// Records values of the returned value before the process ends.
     #[inline]
     pub(crate) fn tell(mut self, tell: impl FnOnce(&T, &mut Told)) -> Self {
         self.process.tell(|told| tell(&self.returned, told));
         self
     }
 
-    /// Ends the process, of which is known that it succeeded.
+    /// Ends the process as succeeded.
     #[inline]
     pub fn succeed(self) -> T {
         if !self.process.is_off() {
@@ -49,7 +49,7 @@ impl<P: Ending, T> Done<P, T> {
     }
 }
 
-/// Apart, so that the words of a failure take no room in the frame of a function that may call itself.
+/// A separate function, so that the failure takes no room in the stack frame of a function that may be recursive.
 #[inline(never)]
 fn conclude<T>(process: impl Ending, returned: &T, failure: impl FnOnce(&T) -> Option<Failure>) {
     process.end(failure(returned));

@@ -1,4 +1,4 @@
-//! The draining end: what came by the queue and what stands in the rings, as one stream of records.
+//! The draining end: merges the records of the queue and of the rings into one stream.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc;
@@ -16,19 +16,19 @@ use crate::running::{Begun, Running};
 use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, RECORD_BYTES, Sent};
 use crate::{fold, park, progress, ring};
 
-/// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.
+/// Maximum number of records per scan: of ended calls, of running calls, and of the queue each.
 const AT_ONCE: usize = 2_000;
-/// Bytes of records from the queue that one look finds, or little more.
+/// Approximate maximum size of the queue's records per scan, in bytes.
 const BYTES_AT_ONCE: usize = 4 << 20;
-/// Folds of the rings whose error texts are kept at a time. The failures of further ones are counted without texts.
+/// Maximum number of ring folds whose error texts are kept at a time. The failures of further folds are counted without texts.
 const MAX_FOLDS_WITH_ERRORS: usize = 1_000;
 
-/// Opens the way out with room for `limit` bytes, kept in memory; `None` if it is open already.
+/// Opens the queue with a limit of `limit` bytes, kept in memory. `None` if it is already open.
 pub fn open(limit: usize) -> Option<Receiver> {
     open_with(limit, &Memory)
 }
 
-/// Like [`open`], with the rings and what is queued kept by `keeper`.
+/// Opens the queue like [`open`]; `keeper` keeps the rings and the queued records.
 pub fn open_with(limit: usize, keeper: &'static dyn Keeper) -> Option<Receiver> {
     if !budget::open(limit) {
         return None;
@@ -40,12 +40,12 @@ pub fn open_with(limit: usize, keeper: &'static dyn Keeper) -> Option<Receiver> 
     Some(Receiver::new(ends))
 }
 
-/// All that had to be dropped since the program began.
+/// Returns everything that was dropped since the start of the program.
 pub fn dropped() -> Vec<(DropKey, u64)> {
     budget::dropped(ring::refused)
 }
 
-/// Takes out what was recorded. There is one in a program.
+/// Drains the recorded data. A program has one receiver.
 #[derive(Debug)]
 pub struct Receiver {
     queue: mpsc::Receiver<Sent>,
@@ -53,49 +53,49 @@ pub struct Receiver {
     handed_on: mpsc::Receiver<u64>,
     rings: Rings,
     queue_folds: QueueFolds,
-    /// What was begun by the queue and runs.
+    /// Running processes that were begun by the queue.
     begun: Begun,
     clock: Calibration,
-    /// Came by the queue, and is not held back.
+    /// Records received from the queue that are not held back.
     came: VecDeque<Sent>,
-    /// Words whose ends have not been seen yet, by process.
+    /// Failure messages whose ends were not seen yet, by process.
     words: HashMap<u64, Failed>,
-    /// Error texts of what folds of the rings count, by mark.
+    /// Error texts of the failures counted by ring folds, by mark.
     errors: HashMap<u64, ErrorTexts>,
     ready: VecDeque<Entry>,
-    /// Number of the last that came by the queue.
+    /// Number of the last record taken from the queue.
     place: u64,
-    /// How many of what came by the queue were taken.
+    /// Number of records taken from the queue.
     popped: u64,
-    /// What the last look has come upon.
+    /// Results of the last scan of the rings.
     looked: Looked,
-    /// Looked, and not committed.
+    /// True after a scan that is not committed.
     has_taken: bool,
 }
 
-/// How much of what was recorded has been taken. All before is behind the one who drains, all after is not.
+/// The part of the recorded data that was taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// Records of each region, by its number.
+    /// Number of records taken of each region, by the number of the region.
     pub rings: Vec<(u32, u64)>,
-    /// Number of the last that came by the queue.
+    /// Number of the last record taken from the queue.
     pub queue: u64,
-    /// Of what came by the queue, all up to this number is needed no more. Beyond may be words of failures whose ends were
-    /// not taken yet, and starts that are held back.
+    /// All queue records up to this number are no longer needed. Records after it may be failure messages whose ends were not taken yet,
+    /// and starts that are held back.
     pub settled: u64,
     /// Numbers of the starts that are held back.
     pub held: Vec<u64>,
 }
 
-/// What was recorded by some moment.
+/// Position in the recorded data at some time.
 #[derive(Debug, Clone)]
 pub struct Mark {
-    /// Records of each ring.
+    /// Number of records in each ring.
     rings: Vec<u64>,
     queue: u64,
 }
 
-/// A record, when it was made (in ticks), and its bytes.
+/// A record with the time at which it was made, in ticks.
 struct Found {
     at: u64,
     entry: Entry,
@@ -122,12 +122,12 @@ impl Receiver {
         }
     }
 
-    /// Makes ready what was recorded, in the order of time; not more than some thousand records, so look again until
-    /// nothing comes. A call that runs and has begun `running_for` ago or earlier is made known; one that has ended is
-    /// known by start and end together. A fold that grows is made known once a second, or now if `running_for` is zero.
+    /// Scans for recorded data and makes it ready in order of time, up to some thousand records. Repeat the call until it finds nothing. A
+    /// running call is reported if it began `running_for` ago or earlier. An ended call is reported by start and end together. A fold that
+    /// grows is reported once a second, or now if `running_for` is zero.
     ///
-    /// What it takes stays where it was until the next [`commit`](Self::commit) or look. Whether it took anything, be it
-    /// only to hold it back or to count it.
+    /// The data stays in its place until the next [`commit`](Self::commit) or scan. Returns true if anything was taken, even
+    /// if it is only held back or counted.
     pub fn look(&mut self, running_for: Duration) -> bool {
         self.commit();
         self.has_taken = true;
@@ -139,15 +139,15 @@ impl Receiver {
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let look = Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() };
         self.looked = self.rings.look(look, |told| seen.push(told));
-        // What waits of those comes by the queue, which is met below: so it is told before their ends.
+        // Pending progress of these calls is sent by the queue, which is read below. So it is reported before their ends.
         for told in &seen {
             if let RingItem::Call(Seen { id, end: Some(_), .. }) = told {
                 progress::ended(*id);
             }
         }
-        // The words of a failure are sent before its record stands in a ring: those of what was seen are all here.
+        // A failure message is sent before its record is stored in a ring, so the messages of all records seen are available here.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
-        // Who began what was seen came by the queue before.
+        // The parents of the calls seen were queued before.
         self.meet(clock::now());
         let mut singly = self.queue_folds.hand_on(self.handed_on.try_iter().inspect(|_| budget::release(HANDED_ON_BYTES)));
         let mut has_taken = self.looked.has_taken || !seen.is_empty();
@@ -204,15 +204,15 @@ impl Receiver {
             }
         }
         if self.came.is_empty() {
-            // What is still held back runs.
+            // Processes that are still held back are running.
             let longest = fold::table().map_or(u64::MAX, |table| table.longest);
             singly.extend(self.queue_folds.tell_older(if running_for.is_zero() { u64::MAX } else { now.saturating_sub(longest) }));
         }
         starts.extend(singly.into_iter().filter_map(|sent| self.stamp(sent)));
-        // Those before what was just taken, so that `taken` knows of them.
+        // Read the messages sent before the records just taken, so that `taken` considers them.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
-        // A start stands before all else of its process, even if the clock says the same of both. Folds stand before all that
-        // may hang below them, whatever the clocks of several processors say.
+        // A start precedes all other records of its process, even with equal times. Folds precede everything that may be below them,
+        // regardless of differences between the clocks of processors.
         starts.append(&mut others);
         starts.sort_by_key(|found| found.at);
         let of_queue = self.queue_folds.tell(!folds.is_empty() || !starts.is_empty(), running_for.is_zero());
@@ -235,7 +235,7 @@ impl Receiver {
         }
     }
 
-    /// Takes note of what has come by the queue until this time, in ticks.
+    /// Reads the records queued until this time, in ticks.
     fn meet(&mut self, until: u64) {
         while let Ok(sent) = self.queue.try_recv() {
             let is_later = sent.at > until;
@@ -246,23 +246,23 @@ impl Receiver {
         }
     }
 
-    /// Whether the last look has left something that another one would find now.
+    /// Returns true if the last scan has left data that another scan would find now.
     pub fn is_behind(&self) -> bool {
         self.looked.is_behind || self.looked.is_limited || !self.came.is_empty()
     }
 
-    /// What was recorded by now: once a look finds it [`past`](Self::is_past), all of it was made ready.
+    /// Returns the current position. Once [`is_past`](Self::is_past) returns true for it, all data recorded before was made ready.
     pub fn mark(&mut self) -> Mark {
         self.meet(clock::now());
         Mark { rings: self.rings.heads(), queue: self.popped + self.came.len() as u64 }
     }
 
-    /// Whether the last look, which was later than the mark, was the last that the mark needed.
+    /// Returns true if the last scan, which began after the mark was taken, has taken all data before the mark.
     pub fn is_past(&self, mark: &Mark) -> bool {
         !self.looked.is_limited && self.popped >= mark.queue && self.rings.is_past(&mark.rings)
     }
 
-    /// How much was taken by now.
+    /// Returns the part of the recorded data that was taken so far.
     pub fn taken(&self) -> Taken {
         let settled = self.words.values().map(|failed| failed.place.saturating_sub(1)).fold(self.place, u64::min);
         let held: Vec<u64> = self.queue_folds.held().take_while(|place| *place <= self.place).collect();
@@ -270,39 +270,39 @@ impl Receiver {
         Taken { rings: self.rings.taken().collect(), queue: self.place, settled, held }
     }
 
-    /// Frees what was taken, for the program to record into it again.
+    /// Frees the taken data, so that the program can reuse the memory.
     pub fn commit(&mut self) {
         if std::mem::take(&mut self.has_taken) {
             self.rings.commit();
         }
     }
 
-    /// The program ends, and nothing more is taken: gives back the room that the rings take on the disk.
+    /// Releases the disk space of the rings at the end of the program. Nothing more is taken.
     pub fn detach(self) {
         self.rings.detach();
     }
 
-    /// What the ticks of this program mean.
+    /// Returns the conversion of this program's ticks.
     pub fn clock(&self) -> Clock {
         self.clock.clock()
     }
 
-    /// The next record that a [`look`](Self::look) has made ready.
+    /// Returns the next record that a [`look`](Self::look) has made ready.
     pub fn take(&mut self) -> Option<Entry> {
         self.ready.pop_front()
     }
 
-    /// The next record, if there is one; what runs is made known at once.
+    /// Returns the next record, if there is one. Running calls are reported at once.
     pub fn try_recv(&mut self) -> Option<Entry> {
         if self.ready.is_empty() {
-            // What is only counted makes nothing ready, and there may be more behind it.
+            // A scan that only counts makes nothing ready, and there may be more records after it.
             while self.look(Duration::ZERO) && self.ready.is_empty() {}
             self.commit();
         }
         self.take()
     }
 
-    /// The next record, when there is one.
+    /// Returns the next record when there is one.
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Entry> {
         if let Some(entry) = self.try_recv() {
             return Poll::Ready(entry);
@@ -313,14 +313,13 @@ impl Receiver {
         }
     }
 
-    /// Ready when a [`look`](Self::look) would find something, now or when it has run long enough. Between records nothing
-    /// wakes the one who waits.
+    /// Is ready when a [`look`](Self::look) would find data, now or after `running_for`. A waiting task is woken by new records only.
     pub fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_news() {
             return Poll::Ready(());
         }
         park::park(cx.waker());
-        // Something may have come between the first look and the flag.
+        // A record may have been made between the check and the flag.
         if self.has_news() {
             park::unpark();
             return Poll::Ready(());
@@ -328,7 +327,7 @@ impl Receiver {
         Poll::Pending
     }
 
-    /// Processes that run now, those first that have run longest; so many at most, and how many more there are.
+    /// Returns up to `most` running processes, longest running first, and the number of the others.
     pub fn running(&mut self, most: usize) -> (Vec<Running>, usize) {
         let mut running: Vec<Running> = self.begun.all().collect();
         let clock = &self.clock;
@@ -342,8 +341,8 @@ impl Receiver {
         (running, more)
     }
 
-    /// Returns the ids of processes that certainly run: those of the rings, and those of the queue unless some of its records are not
-    /// taken, among which their ends may be.
+    /// Returns the ids of processes that are certainly running: those of the rings, and those of the queue unless some of its records are
+    /// not taken yet, because these may contain ends.
     pub fn certainly_running(&self) -> HashSet<u64> {
         let mut running = HashSet::new();
         if self.came.is_empty() {
@@ -355,7 +354,7 @@ impl Receiver {
         running
     }
 
-    /// Gives back the bytes of entries that are acknowledged or given up.
+    /// Releases the bytes of entries that are acknowledged or given up.
     pub fn release(&self, bytes: usize) {
         budget::release(bytes);
     }
@@ -369,7 +368,7 @@ impl Receiver {
         !self.came.is_empty() || !self.ready.is_empty() || self.queue_folds.has_news() || progress::is_waiting() || self.rings.has_news()
     }
 
-    /// Fills in the times; `None` for a start that was seen in a ring already.
+    /// Sets the times of a record. `None` for a start that was already seen in a ring.
     fn stamp(&mut self, sent: Sent) -> Option<Found> {
         let Sent { mut record, bytes, begun, at, .. } = sent;
         match &mut record {
@@ -385,7 +384,7 @@ impl Receiver {
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
             Record::Progressed(progressed) => progressed.time_us = self.clock.time_us(at),
             Record::Task(tasked) => tasked.time_us = self.clock.time_us(at),
-            // Made from what rings say.
+            // Created from the rings, with times.
             Record::Folded(_) => {}
             Record::Ended(ended) => {
                 self.begun.remove(ended.id);
@@ -396,10 +395,10 @@ impl Receiver {
         Some(Found { at, entry: Entry { record, bytes } })
     }
 
-    /// What a fold counts.
+    /// Converts the counts of a fold to a record.
     fn folded(&mut self, counted: Counted) -> Entry {
         let Counted { mark, shard, parent, root, origin, start, revision, tally, is_last } = counted;
-        // Where a mark has two counts, the texts are those of the first.
+        // If a mark has two counts, the texts belong to the first.
         let of_rings = self.errors.get(&mark).filter(|_| shard == mark);
         let errors = of_rings.unwrap_or(&tally.errors).clone();
         if is_last {
@@ -435,7 +434,7 @@ impl Receiver {
         FoldedError { text: text.to_owned(), count, first_us: self.clock.time_us(first), last_us: self.clock.time_us(last) }
     }
 
-    /// Start and end of what was seen in a ring.
+    /// Adds the start and the end of a call seen in a ring.
     fn split(&mut self, call: Seen, starts: &mut Vec<Found>, ends: &mut Vec<Found>) {
         if call.is_new {
             budget::hold(RECORD_BYTES);

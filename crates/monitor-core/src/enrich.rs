@@ -1,4 +1,4 @@
-//! What a running function says of the process that it is: fields, another name, that it failed.
+//! Information that a running function adds to its process: fields, another name, a failure.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -7,9 +7,9 @@ use crate::context::Context;
 use crate::record::{Updated, Value};
 use crate::{clock, current, inside, outcome, sending, verdict};
 
-/// Sets a field of the process that runs here, or sets it anew. Nothing happens where nothing is recorded.
+/// Sets a field of the current process, or replaces its value. Does nothing if nothing is recorded.
 ///
-/// A call that says something of itself is told singly, however many there are like it.
+/// A call that sets a field is reported individually, even if there are many similar calls.
 ///
 /// ```
 /// use monitor_client::{field, normal_task};
@@ -27,7 +27,7 @@ pub fn field(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
     update(|| (None, Some((key.into(), value.into()))));
 }
 
-/// Gives the process that runs here another name. The latest one counts.
+/// Renames the current process. The last name is used.
 ///
 /// ```
 /// use monitor_client::{normal_task, rename};
@@ -42,8 +42,8 @@ pub fn rename(name: impl Into<String>) {
     update(|| (Some(name.into()), None));
 }
 
-/// Says that the process that runs here has failed, though its function may go on and return a value that is no failure. It ends when its
-/// function does. An `Err` or a panic that follows says why instead.
+/// Marks the current process as failed, even if its function continues and returns a value that is not a failure. The process ends when its
+/// function does. A later `Err` or panic replaces the reason.
 ///
 /// ```
 /// use monitor_client::{fail, field, normal_task};
@@ -64,7 +64,7 @@ pub fn rename(name: impl Into<String>) {
 /// # handle();
 /// ```
 pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(error: E) {
-    // One that is told only if it fails has no row by now.
+    // A call that is reported only if it fails has no row yet.
     let said_by = if let Some(key) = current::quiet() { Some(key.get()) } else { current::of_program().map(Context::process) };
     if let Some(id) = said_by {
         verdict::say(id, outcome::of_error::<E>(&*error.into()));

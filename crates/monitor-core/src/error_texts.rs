@@ -1,19 +1,19 @@
-//! Error texts of failures that a fold counts: messages that differ only in numbers, ids and quoted parts share one.
+//! Error texts of the failures that a fold counts. Messages that differ only in numbers, ids and quoted parts share a text.
 
 use std::collections::BTreeMap;
 
 /// Maximum number of texts per fold. Further failures are only counted.
 pub(crate) const MAX_TEXTS: usize = 100;
-/// Characters of a message that tell it from others.
+/// Number of characters of a message that are compared.
 const MAX_CHARS: usize = 200;
-/// A word of so many hexadecimal digits with a decimal one among them is an id.
+/// Minimum number of hexadecimal digits of an id. At least one of them must be a decimal digit.
 const ID_CHARS: usize = 7;
 
 /// The distinct error texts of a fold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ErrorTexts(BTreeMap<String, Failures>);
 
-/// Failures with one text.
+/// Failures with the same text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
     /// Number of failures.
@@ -37,25 +37,25 @@ impl ErrorTexts {
         }
     }
 
-    /// The texts with their failures.
+    /// Returns the texts with their failures.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Failures)> {
         self.0.iter().map(|(text, failures)| (text.as_str(), *failures))
     }
 
-    /// Approximate size in memory.
+    /// Returns the approximate size in memory.
     pub(crate) fn bytes(&self) -> usize {
         self.0.keys().map(|text| text.len() + size_of::<(String, Failures)>()).sum()
     }
 }
 
-/// The part of a message that it shares with others like it: numbers, ids and quoted parts are replaced by `…`.
+/// Returns the part of a message that similar messages share: numbers, ids and quoted parts are replaced by `…`.
 pub(crate) fn shared_text(message: &str) -> String {
     let mut text = String::with_capacity(message.len().min(MAX_CHARS));
     let mut rest = message.char_indices().nth(MAX_CHARS).map_or(message, |(end, _)| &message[..end]);
     while let Some(first) = rest.chars().next() {
         let may_quote = match first {
             '"' | '`' => true,
-            // Else it is an apostrophe.
+            // Otherwise it is an apostrophe.
             '\'' => text.chars().last().is_none_or(|before| before.is_whitespace() || "([=:,".contains(before)),
             _ => false,
         };
@@ -99,7 +99,7 @@ fn add_word(text: &mut String, word: &str) {
     }
 }
 
-/// Length of the hexadecimal word at the beginning, if it has a decimal digit.
+/// Returns the length of the hexadecimal word at the beginning, if it contains a decimal digit.
 fn id_length(rest: &str) -> Option<usize> {
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
     let word = &rest.as_bytes()[..end];

@@ -1,11 +1,11 @@
-//! The end of a program by `process::exit`, which runs no destructor: what is open then ends with the exit code.
+//! The end of a program by `process::exit`, which runs no destructors. Open processes end according to the exit code.
 
 use crate::context::Context;
 use crate::record::{Ended, Failure, Outcome};
 use crate::{clock, current, inside, progress, sending, strays, switch, trees};
 
-/// Has `at_exit` called on the thread that ends the program: by `process::exit`, or by returning from `main`. It gets the exit code
-/// where the C library tells it, which is glibc's `on_exit` alone, and must not unwind. Once in a program; a forked child inherits it.
+/// Registers `at_exit` to be called on the thread that ends the program, by `process::exit` or by returning from `main`. It receives the
+/// exit code only with glibc, whose `on_exit` provides it. It must not unwind. The first registration is used; a forked child inherits it.
 #[allow(unsafe_code, reason = "only the C library knows when a program ends by process::exit")]
 pub fn register(at_exit: fn(Option<i32>)) {
     use std::sync::OnceLock;
@@ -24,7 +24,7 @@ pub fn register(at_exit: fn(Option<i32>)) {
         use std::ffi::{c_int, c_void};
 
         unsafe extern "C" {
-            // The `libc` crate doesn't have it.
+            // The `libc` crate doesn't declare it.
             fn on_exit(function: extern "C" fn(c_int, *mut c_void), arg: *mut c_void) -> c_int;
         }
 
@@ -32,7 +32,7 @@ pub fn register(at_exit: fn(Option<i32>)) {
             call(Some(code));
         }
 
-        // SAFETY: glibc's own signature; the function is a plain one that takes nothing from the argument and doesn't unwind.
+        // SAFETY: this is glibc's signature; the function takes nothing from the argument and doesn't unwind.
         unsafe { on_exit(ended, std::ptr::null_mut()) };
     }
 
@@ -55,9 +55,9 @@ pub fn register(at_exit: fn(Option<i32>)) {
     }
 }
 
-/// Ends what the exiting thread is in the middle of, and the one tree that is alive, as the exit code says: 0 is success, any other a
-/// failure. What runs on other threads was cut off, and is left to the worker's goodbye, as all is without a code. To be called on
-/// the exiting thread, before recording is turned off.
+/// Ends the open calls of the exiting thread, and the only running tree, according to the exit code: 0 is success, any other code a
+/// failure. Processes on other threads were interrupted; the worker's offline event ends them. Without a code, it ends all processes. Must
+/// be called on the exiting thread, before recording is turned off.
 pub fn ended_by(code: Option<i32>) {
     if !switch::is_on() || inside::is_inside() {
         return;
@@ -67,9 +67,9 @@ pub fn ended_by(code: Option<i32>) {
     let Some(code) = code else { return };
     let (entry, is_within) = (trees::the_one(), current::local());
     let mut queued = current::end_open(|| Failure::of_exit_code(code));
-    // A `main` that returns says nothing of a tree that still runs on another thread.
+    // A return from `main` is no result of a tree that still runs on another thread.
     let is_entry_ended = |entry: &Context| code != 0 || is_within.is_some_and(|within| within.root() == entry.root());
-    // By now it may have ended with what this thread was in the middle of.
+    // The tree may have ended together with the open calls of this thread.
     queued.extend(entry.filter(|entry| trees::the_one() == Some(*entry) && !queued.contains(entry) && is_entry_ended(entry)));
     for process in queued {
         end(process, code);

@@ -1,4 +1,4 @@
-//! Which attributed functions are recorded, by their modules (`MONITOR_FILTER`).
+//! The filter that selects the recorded functions by module (`MONITOR_FILTER`).
 
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -6,18 +6,18 @@ use std::sync::OnceLock;
 use crate::record::Site;
 use crate::site;
 
-/// Modules whose functions are recorded or not, as `tracing`'s `EnvFilter` writes them: `info,mini_redis::connection=off`.
+/// Filter of attributed functions by module, in the syntax of `tracing`'s `EnvFilter`: `info,mini_redis::connection=off`.
 ///
-/// An attributed function is of the level `info`: it is recorded at `info`, `debug` and `trace`, and not at `warn`, `error` and `off`. The
-/// longest module that a function is in decides. What no directive names is recorded as the level that stands alone says or, without one,
-/// unless there is a directive that names what is to be recorded.
+/// An attributed function has the level `info`: it is recorded at `info`, `debug` and `trace`, and not at `warn`, `error` and `off`. The
+/// directive with the longest matching module applies. A function without a matching directive is recorded according to the directive
+/// without a module. If there is none, it is recorded unless another directive enables a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     modules: Vec<(String, bool)>,
     others: bool,
 }
 
-/// A directive that can't be understood.
+/// Error for a directive that can't be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoFilter;
 
@@ -56,17 +56,17 @@ fn is_recorded(level: &str) -> Option<bool> {
     }
 }
 
-/// The path of a module; crates are often written with a hyphen.
+/// Parses the path of a module. Hyphens are accepted, because names of crates often contain them.
 fn module(text: &str) -> Result<String, NoFilter> {
     let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_');
     let text = text.replace('-', "_");
     if text.split("::").all(is_word) { Ok(text) } else { Err(NoFilter) }
 }
 
-/// For each of the registered sites, whether it is recorded.
+/// True for each registered site that is recorded.
 static RECORDED: OnceLock<Vec<bool>> = OnceLock::new();
 
-/// Records only what the filter allows. To be called once, before recording is turned on.
+/// Sets the filter. Must be called once, before recording is turned on.
 pub fn set(filter: &Filter) {
     let _ = RECORDED.set(site::registered().iter().map(|site| filter.allows(site.module)).collect());
 }
@@ -76,7 +76,7 @@ pub(crate) fn is_set() -> bool {
     RECORDED.get().is_some()
 }
 
-/// Returns true if the calls at this place are recorded.
+/// Returns true if the calls at this site are recorded.
 pub(crate) fn allows(site: &'static Site) -> bool {
     let Some(recorded) = RECORDED.get() else { return true };
     recorded.get(site::number(site, site::first())).is_none_or(|is_recorded| *is_recorded)

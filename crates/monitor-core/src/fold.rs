@@ -1,4 +1,4 @@
-//! Folds: when a parent has had many children of one name, further ones are counted instead of recorded one by one.
+//! Folds: when a parent has had many children of the same name, further ones are counted instead of recorded individually.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,19 +9,19 @@ use crate::error_texts::ErrorTexts;
 use crate::inside;
 use crate::own::Own;
 
-/// Bucket i counts durations of 1.04^i to 1.04^(i+1) nanoseconds; what takes a second is never counted.
+/// Number of buckets. Bucket i counts durations of 1.04^i to 1.04^(i+1) nanoseconds. Calls of a second or more are never counted.
 pub(crate) const BUCKETS: usize = 530;
-/// What runs so long is recorded singly.
+/// Minimum run time of a call that is recorded individually in any case.
 pub(crate) const LONGEST: Duration = Duration::from_secs(1);
-/// What runs so long, and twice as long as all before it, is recorded singly.
+/// Minimum run time of a call that is recorded individually if it takes twice as long as all before it.
 pub(crate) const SLOW: Duration = Duration::from_millis(1);
-/// Failures of a fold that are recorded singly, by each thread.
+/// Maximum number of failures of a fold that each thread records individually.
 pub(crate) const FAILURES_KEPT: u64 = 100;
 
-/// Of the children of one parent and name, a thread counts so many by itself, at most.
+/// Maximum number of children with the same parent and name that a thread counts before it updates the shared count.
 const LARGEST_SHARE: u64 = 50;
 const GROWTH: f64 = 1.04;
-/// Bits of a duration below its highest that its cell is found by.
+/// Number of bits below the highest bit of a duration that select its cell.
 const MANTISSA_BITS: u32 = 5;
 const CELLS: usize = 32 << MANTISSA_BITS;
 
@@ -29,19 +29,19 @@ static AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
 static BELOW_NS: AtomicU64 = AtomicU64::new(0);
 static TABLE: Own<Table> = Own::new();
 
-/// So many children of one parent and name are recorded singly; `u64::MAX`, the default, folds nothing. To be called before
-/// recording begins.
+/// Sets the number of children with the same parent and name that are recorded individually. The default `u64::MAX` disables folds. Must be
+/// called before recording begins.
 pub fn set_after(children: u64) {
     AFTER.store(children, Ordering::Relaxed);
 }
 
-/// Woven calls that took less are counted and not told singly, see [`brief`](crate::brief); zero, the default, for none. To be
-/// called before recording begins.
+/// Sets the duration below which woven calls are counted and not reported individually, see [`brief`](crate::brief). The default zero
+/// disables this. Must be called before recording begins.
 pub fn set_below(duration: Duration) {
     BELOW_NS.store(duration.min(LONGEST).as_nanos() as u64, Ordering::Relaxed);
 }
 
-/// Whether brief calls are counted.
+/// Returns true if brief calls are counted.
 pub(crate) fn has_below() -> bool {
     BELOW_NS.load(Ordering::Relaxed) > 0
 }
@@ -50,8 +50,8 @@ pub(crate) fn after() -> u64 {
     AFTER.load(Ordering::Relaxed)
 }
 
-/// So many children of one parent and name a thread counts by itself before it adds them to what others have counted: a part of
-/// the number beyond which they are folded that goes into it without a rest, so that one thread alone keeps to it exactly.
+/// Returns the number of children with the same parent and name that a thread counts before it updates the shared count. It is a divisor of
+/// the fold limit, so that a single thread keeps the limit exactly.
 pub(crate) fn share() -> u64 {
     match after() {
         u64::MAX => u64::MAX,
@@ -59,14 +59,14 @@ pub(crate) fn share() -> u64 {
     }
 }
 
-/// Nothing is folded before it is known what a tick is.
+/// Enables folds. Must be called when the length of a tick is known.
 pub(crate) fn set_up(ticks_per_ns: f64) {
     if TABLE.get().is_none() {
         TABLE.set(Table::new(ticks_per_ns));
     }
 }
 
-/// The same on a thread that records. Nobody else may have had a turn by now, and calls come by the million.
+/// Enables folds from a recording thread. The drainer may not have run yet, while millions of calls are made.
 pub(crate) fn set_up_early() -> Option<&'static Table> {
     if TABLE.get().is_none()
         && let Some(ticks_per_ns) = clock::rough_ticks_per_ns()
@@ -77,24 +77,24 @@ pub(crate) fn set_up_early() -> Option<&'static Table> {
     TABLE.get()
 }
 
-/// How durations in ticks are sorted into buckets, if that is known by now.
+/// Returns the table of buckets, if folds are enabled.
 #[inline]
 pub(crate) fn table() -> Option<&'static Table> {
     TABLE.get()
 }
 
-/// The borders of the buckets in ticks, and a way to find the right one by a look-up and a comparison.
+/// The limits of the buckets in ticks, with cells that find a bucket by one lookup and one comparison.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// By highest bit and those below it: the bucket of the smallest duration that has these.
+    /// Indexed by the highest bit and the bits below it: the bucket of the smallest duration with these bits.
     cells: [u16; CELLS],
-    /// Where each bucket begins; the last one has no end.
+    /// Lower limit of each bucket. The last bucket has no upper limit.
     from: [u64; BUCKETS + 1],
-    /// [`LONGEST`], in ticks.
+    /// [`LONGEST`] in ticks.
     pub(crate) longest: u64,
-    /// [`SLOW`], in ticks.
+    /// [`SLOW`] in ticks.
     pub(crate) slow: u64,
-    /// A woven call that took less is brief, in ticks; 0 if none is.
+    /// Duration in ticks below which a woven call is brief. 0 if no call is brief.
     pub(crate) below: u64,
 }
 
@@ -114,18 +114,18 @@ impl Table {
         Table { cells, from, longest: ticks(LONGEST), slow: ticks(SLOW), below }
     }
 
-    /// Durations in ticks that decide which calls are counted.
+    /// Returns the durations in ticks that determine which calls are counted.
     pub(crate) fn limits(&self) -> Limits {
         Limits { below: self.below, slow: self.slow, longest: self.longest }
     }
 
-    /// The bucket of a duration in ticks.
+    /// Returns the bucket of a duration in ticks.
     #[inline]
     pub(crate) fn bucket(&self, ticks: u64) -> usize {
         let shift = (u64::BITS - 1 - MANTISSA_BITS) - (ticks | 1 << MANTISSA_BITS).leading_zeros();
         let cell = ((shift as usize) << MANTISSA_BITS) + (ticks >> shift) as usize;
         let bucket = self.cells.get(cell).map_or(BUCKETS - 1, |bucket| usize::from(*bucket));
-        // A cell is narrower than a bucket: no more than one border lies within it.
+        // A cell is narrower than a bucket, so it contains at most one limit.
         bucket + usize::from(self.from.get(bucket + 1).is_some_and(|next| ticks >= *next))
     }
 }
@@ -136,25 +136,25 @@ fn smallest_of(cell: usize) -> u64 {
     ((cell - shift * width) as u64) << shift
 }
 
-/// What a fold counts, durations in ticks.
+/// The counts of a fold. Durations are in ticks.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
-    /// Began in it and have not left it.
+    /// Number of calls that began in the fold and have not left it.
     pub(crate) count: u64,
     pub(crate) running: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
     pub(crate) total: u64,
-    /// Shortest and longest, if any ended.
+    /// Shortest and longest duration, if any call has ended.
     pub(crate) range: Option<(u64, u64)>,
-    /// By bucket.
+    /// Number of calls by bucket.
     pub(crate) histogram: Vec<u64>,
-    /// Error texts of the failed ones, as far as they are known here.
+    /// Known error texts of the failed calls.
     pub(crate) errors: ErrorTexts,
 }
 
 impl Tally {
-    /// One that has ended.
+    /// Adds a call that has ended.
     pub(crate) fn add(&mut self, ticks: u64, table: &Table) {
         self.count += 1;
         self.total += ticks;
@@ -164,7 +164,7 @@ impl Tally {
         self.histogram[table.bucket(ticks)] += 1;
     }
 
-    /// All that another one counts.
+    /// Adds the counts of another fold.
     pub(crate) fn merge(&mut self, other: &Tally) {
         self.count += other.count;
         self.running += other.running;

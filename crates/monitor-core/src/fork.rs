@@ -1,7 +1,7 @@
-//! A forked child is a program of its own: it gets its own identity, queue and shipper, when it first records.
+//! A forked child is a separate program: it gets its own identity, queue and shipper when it first records.
 //!
-//! A child has only the thread that forked. What the shipper was in the middle of, it would be in the middle of for ever in
-//! there: a cell of a library's that it was about to set, or a lock. So a fork waits until the shipper sleeps.
+//! A child has only the thread that forked. An operation that the shipper's thread was executing is never completed in the child: a
+//! library's cell stays half set, or a lock stays acquired. Therefore a fork waits until the shipper sleeps.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,41 +15,41 @@ use crate::context::Context;
 #[cfg(unix)]
 use crate::{cancel, current, ids, inside, levels, park, progress, ring, sending, strays, switch, told, trees, verdict};
 
-/// A fork doesn't wait longer: its thread may hold what the shipper waits for.
+/// Maximum wait of a fork. The forking thread may hold a lock that the shipper waits for.
 #[cfg(unix)]
 const LONGEST: Duration = Duration::from_secs(1);
-/// Between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_micros(20);
 
 const AWAKE: u32 = 1;
 #[cfg(unix)]
 const FORK: u32 = 2;
 
-/// [`AWAKE`], plus [`FORK`] for each thread that is forking.
+/// [`AWAKE`], plus [`FORK`] for each forking thread.
 static STATE: AtomicU32 = AtomicU32::new(0);
-/// What else a child forgets.
+/// Function that clears further state in a child.
 static FORGET: OnceLock<fn()> = OnceLock::new();
 
-/// Has every fork from here on wait for the shipper, and every child, and theirs, forget what was its parent's. `forget` does no more
-/// than that: stores to atomics, and no call of a library.
+/// Registers fork handlers: from now on, every fork waits for the shipper, and every child, including children of children, forgets its
+/// parent's state. `forget` may only store to atomics and must not call libraries.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "only the C library knows when a program forks; to ask for the pid would cost every call")]
 pub fn register(forget: fn()) {
     if FORGET.set(forget).is_ok() {
-        // SAFETY: these are plain functions that live as long as the program and don't unwind. `in_child` only stores to
-        // atomics and to thread-locals that need no set-up, so it may run in a child whose other threads are gone.
-        // Without memory for one more handler a child records nothing, which harms nobody.
+        // SAFETY: these are plain functions that live as long as the program and don't unwind. `in_child` only stores to atomics and to
+        // thread-locals that need no set-up, so it may run in a child whose other threads don't exist. If there is no memory for another
+        // handler, a child records nothing, which is harmless.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }
 }
 
-/// Nothing forks here.
+/// This system has no fork.
 #[cfg(not(unix))]
 pub fn register(forget: fn()) {
     let _ = FORGET.set(forget);
 }
 
-/// The shipper, or who prepares it, is about to use libraries: forks wait, and it waits for those that have begun.
+/// Marks the shipper, or the thread that prepares it, as using libraries: forks wait for it. Waits for forks that have begun.
 pub fn awake() {
     while STATE.compare_exchange_weak(0, AWAKE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         if STATE.load(Ordering::Relaxed) & AWAKE != 0 {
@@ -59,12 +59,12 @@ pub fn awake() {
     }
 }
 
-/// The shipper is in the middle of nothing.
+/// Marks the shipper as idle.
 pub fn asleep() {
     STATE.fetch_and(!AWAKE, Ordering::AcqRel);
 }
 
-/// The shipper goes on for long without sleeping, and is in the middle of nothing right now: a fork that waits has its turn.
+/// Lets a waiting fork run. Called by a shipper that doesn't sleep for a long time, at points where it is idle.
 pub fn give_way() {
     if STATE.load(Ordering::Relaxed) > AWAKE {
         asleep();
@@ -74,8 +74,8 @@ pub fn give_way() {
 
 #[cfg(unix)]
 extern "C" fn before() {
-    // The child inherits what is current: that is not to be folded. Nothing is decided by this: a child that has recorded
-    // nothing is no program of its own.
+    // The child inherits the current process, so this process must not be folded. This only reads state: a child that records
+    // nothing is not a separate program.
     if switch::was_turned_on() {
         let _ = Context::current();
     }
@@ -97,7 +97,8 @@ extern "C" fn in_parent() {
     STATE.fetch_sub(FORK, Ordering::AcqRel);
 }
 
-/// Runs in children that only mean to `exec` as well, as those of a `Command` with `pre_exec` do: it does no more than forget.
+/// Clears the state in a child. It also runs in children that are about to `exec`, such as those of a `Command` with
+/// `pre_exec`, so it does nothing else.
 #[cfg(unix)]
 extern "C" fn in_child() {
     STATE.store(0, Ordering::Release);
@@ -105,7 +106,7 @@ extern "C" fn in_child() {
         forget();
     }
     switch::forked(|| {
-        // Another thread may have been in the middle of any of these.
+        // Another thread of the parent may have been changing any of these.
         sending::forget();
         park::forget();
         ring::forget();
@@ -117,7 +118,7 @@ extern "C" fn in_child() {
         progress::forget();
         cancel::forget();
         levels::forget();
-        // As for a program that was started by a monitored one.
+        // The current process becomes the inherited one, as for a program started by a monitored program.
         if let Some(context) = current::local() {
             current::inherit(context);
         }

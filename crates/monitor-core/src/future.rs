@@ -1,4 +1,4 @@
-//! Futures that run within a process: it is current whenever they are polled, and while they are dropped.
+//! Futures that run within a process: the process is current while they are polled and while they are dropped.
 
 use std::any::Any;
 use std::mem::ManuallyDrop;
@@ -15,7 +15,7 @@ use crate::ring::{self, Begun, Ending, Slot};
 use crate::told::Told;
 use crate::{cancel, clock, inside, panic, sending, switch};
 
-/// Carries the context of the caller to wherever a future is polled.
+/// Extension of futures that carries the caller's context to the thread that polls them.
 ///
 /// ```
 /// use monitor_client::InCurrent;
@@ -28,7 +28,7 @@ use crate::{cancel, clock, inside, panic, sending, switch};
 /// # }
 /// ```
 pub trait InCurrent: Future {
-    /// A future that runs in the context in which `in_current` was called.
+    /// Returns a future that runs in the current context of this call.
     fn in_current(self) -> impl Future<Output = Self::Output>
     where
         Self: Sized,
@@ -36,7 +36,7 @@ pub trait InCurrent: Future {
         carried(Context::current(), self)
     }
 
-    /// A future that runs in this context; without one, in whatever is current where it is polled.
+    /// Returns a future that runs in this context. Without a context, it runs in the context that is current where it is polled.
     ///
     /// ```
     /// use monitor_client::{InCurrent, Process};
@@ -52,20 +52,20 @@ pub trait InCurrent: Future {
         Self: Sized,
     {
         let context: Option<Context> = context.into();
-        // Where nothing is recorded, nothing is current.
+        // If nothing is recorded, no process is current.
         carried(context.filter(|_| switch::is_on()), self)
     }
 }
 
 impl<F: Future> InCurrent for F {}
 
-/// See [`InCurrent`].
+/// Implements [`InCurrent`].
 async fn carried<F: Future>(context: Option<Context>, future: F) -> F::Output {
     let mut scope = Scope::new(context);
     within(&mut scope, pin!(future)).await
 }
 
-/// The context of a future, and its place among this thread's while the future is dropped.
+/// The context of a future, and its entry on this thread's stack while the future is dropped.
 #[derive(Debug)]
 pub(crate) struct Scope {
     context: Option<Context>,
@@ -103,8 +103,8 @@ impl Leftover {
 
 /// Polls `future` with the context of `scope`.
 ///
-/// If it is dropped first, the context is current from then on until `scope` is dropped: declare the future after the
-/// scope, and it is dropped in between.
+/// If the returned future is dropped before its end, the context stays current until `scope` is dropped. Declare `future` after `scope`, so
+/// that it is dropped in between.
 pub(crate) fn within<'a, F: Future>(scope: &'a mut Scope, future: Pin<&'a mut F>) -> Within<'a, F> {
     Within { scope, future, done: false }
 }
@@ -138,35 +138,35 @@ impl<F> Drop for Within<'_, F> {
     }
 }
 
-/// A process whose work is a future. Dropped before its end, it was cancelled.
+/// A process whose work is a future. It is cancelled if it is dropped before its end.
 ///
-/// Two words, which are moved as such: a future that isn't recorded is hardly larger than the plain one.
+/// It consists of two words, so a future that isn't recorded is hardly larger than the original.
 pub struct Task {
     running: Running,
 }
 
-/// Is not dropped by itself, so that a future that isn't recorded has nothing to look after: a [`Task`] does.
+/// State of a [`Task`]. It has no destructor, so that a future that isn't recorded needs no drop code; the [`Task`] has one.
 pub(crate) enum Running {
-    /// Nothing is recorded, or all is said.
+    /// Nothing is recorded, or the process has ended.
     Off,
-    /// In the open table of the thread that it began on.
+    /// The process is in the open table of its first thread.
     InRing(Slot),
-    /// By the queue.
+    /// The process was recorded by the queue.
     Queued(ManuallyDrop<Box<Queued>>),
 }
 
 pub(crate) struct Queued {
     stage: Stage,
-    /// Dropped after the process has ended.
+    /// Declared last, so that it is dropped after the process has ended.
     leftover: Leftover,
 }
 
 enum Stage {
-    /// Has its parent, and waits for its first poll.
+    /// The parent is known, and the process waits for the first poll.
     Pending(Draft),
-    /// Has begun.
+    /// The process has begun.
     Begun(Live),
-    /// Has ended, by a panic if it had a context: what is dropped then still belongs to it.
+    /// The process has ended. Contains its context after a panic: values that are dropped then still belong to it.
     Over(Option<Context>),
 }
 
@@ -181,25 +181,25 @@ impl Task {
         Task::new(Running::Off)
     }
 
-    /// Has its parent, and begins when its future is first polled.
+    /// Creates a task whose parent is known and that begins when its future is first polled.
     #[inline]
     pub(crate) fn pending(draft: Draft) -> Self {
         Task::new(Running::pending(draft))
     }
 
-    /// Whether nothing is recorded.
+    /// Returns true if nothing is recorded.
     #[inline]
     pub fn is_off(&self) -> bool {
         self.running.is_off()
     }
 
-    /// Its slot, if it is in a ring.
+    /// Returns the slot if the process is in a ring.
     #[inline]
     pub(crate) fn in_ring(&self) -> Option<&Slot> {
         if let Running::InRing(slot) = &self.running { Some(slot) } else { None }
     }
 
-    /// Tells more of a process that came by the queue, or waits for its first poll.
+    /// Adds values to a process of the queue, or to one that waits for its first poll.
     pub(crate) fn add(&mut self, told: Told) {
         if let Running::Queued(queued) = &mut self.running {
             match &mut queued.stage {
@@ -216,7 +216,7 @@ impl Task {
     #[inline]
     pub(crate) fn end_with(mut self, failure: Option<Failure>) {
         let running = self.running.take();
-        // Over: nothing is left to drop.
+        // The process has ended, so there is nothing to drop.
         std::mem::forget(self);
         running.end_with(failure);
     }
@@ -231,10 +231,10 @@ impl Drop for Task {
     }
 }
 
-/// A future that is polled within its process, and what becomes of both when it is ready.
+/// A future that is polled within its process, with the handling of its result.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Run<F, N> {
-    /// First, so that one look tells how to go on.
+    /// First, so that a single read determines how to continue.
     running: Running,
     future: ManuallyDrop<F>,
     next: N,
@@ -249,13 +249,13 @@ impl<F, N> Run<F, N> {
     #[inline]
     #[allow(unsafe_code, reason = "the future is pinned with what holds it")]
     fn project(self: Pin<&mut Self>) -> (&mut Running, Pin<&mut F>, &N) {
-        // SAFETY: nothing that is pinned is moved out of it.
+        // SAFETY: no pinned value is moved out of it.
         let Run { running, future, next } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: it is never moved, here or by `drop`, and is dropped in its place.
+        // SAFETY: the future is never moved, here or by `drop`, and is dropped in its place.
         (running, unsafe { Pin::new_unchecked(&mut **future) }, next)
     }
 
-    /// Polls the future within its process; a panic is the end of the process.
+    /// Polls the future within its process. A panic ends the process.
     #[inline(never)]
     fn poll_within(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<N::Output>
     where
@@ -279,7 +279,7 @@ impl<F, N> Run<F, N> {
         }
     }
 
-    /// What is dropped in there still belongs to the process, which ends thereafter.
+    /// Drops the future. Values dropped in it still belong to the process, which ends afterwards.
     #[cold]
     #[inline(never)]
     #[allow(unsafe_code, reason = "the future is dropped before the process ends")]
@@ -291,14 +291,14 @@ impl<F, N> Run<F, N> {
     }
 }
 
-/// What becomes of a process and of what its future returned.
+/// Handling of a process and the returned value of its future.
 pub trait Next<T> {
     type Output;
 
     fn next(&self, done: Done<Task, T>) -> Self::Output;
 }
 
-/// The value, and the process has succeeded.
+/// Ends the process as succeeded and returns the value.
 #[derive(Debug)]
 pub struct Succeed;
 
@@ -311,7 +311,7 @@ impl<T> Next<T> for Succeed {
     }
 }
 
-/// Both.
+/// Returns the process together with the value.
 #[derive(Debug)]
 pub struct Keep;
 
@@ -324,7 +324,7 @@ impl<T> Next<T> for Keep {
     }
 }
 
-/// The value, after this has ended the process.
+/// Calls a function that ends the process and returns the value.
 #[derive(Debug)]
 pub struct Finish<N>(pub(crate) N);
 
@@ -355,7 +355,7 @@ impl<F, N> Drop for Run<F, N> {
     #[allow(unsafe_code, reason = "the future is dropped before the process ends")]
     fn drop(&mut self) {
         if self.running.is_off() {
-            // SAFETY: once, here.
+            // SAFETY: dropped once, here.
             unsafe { ManuallyDrop::drop(&mut self.future) };
         } else {
             self.cancel();
@@ -374,7 +374,7 @@ impl Running {
         Running::queued(Stage::Pending(draft))
     }
 
-    /// Begins a process whose place was found: in the ring if it can.
+    /// Begins a process whose place is known, in the ring if possible.
     #[inline(never)]
     pub(crate) fn begin(draft: Draft) -> Self {
         if let Origin::Site(site) = draft.origin
@@ -408,7 +408,7 @@ impl Running {
         Running::Queued(ManuallyDrop::new(Box::new(Queued { stage, leftover: Leftover(None) })))
     }
 
-    /// Makes it current; begins it, if it has not.
+    /// Makes the process current, and begins it if it has not begun.
     #[inline]
     fn enter(&mut self) -> Option<Token> {
         if let Running::InRing(slot) = self
@@ -435,7 +435,7 @@ impl Running {
         self.push()
     }
 
-    /// It is dropped before its end: current until it has ended.
+    /// Keeps the process current until it has ended. Called when it is dropped before its end.
     #[cold]
     #[inline(never)]
     fn stay(&mut self) {
@@ -446,7 +446,7 @@ impl Running {
         match self {
             Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),
             Running::Queued(queued) => queued.leftover = Leftover(token),
-            // One of the parent of a forked child, who shares its memory.
+            // The slot belongs to the parent of a forked child, which shares its memory.
             Running::InRing(_) if token.is_some() => {
                 *self = Running::queued(Stage::Over(None));
                 if let Running::Queued(queued) = self {
@@ -457,7 +457,7 @@ impl Running {
         }
     }
 
-    /// Makes it current without a frame of this thread's for its slot.
+    /// Makes the process current without a ring frame for its slot.
     fn push(&self) -> Option<Token> {
         if let Running::Queued(queued) = self
             && let Stage::Begun(live) = &queued.stage
@@ -539,7 +539,7 @@ impl Queued {
     #[inline(never)]
     fn end(queued: ManuallyDrop<Box<Self>>, end: impl FnOnce(Live)) {
         let _inside = inside::enter();
-        // What stays current does so until the process has ended.
+        // A leftover entry stays current until the process has ended.
         let Queued { stage, leftover: _leftover } = *ManuallyDrop::into_inner(queued);
         if let Stage::Begun(live) = stage {
             end(live);

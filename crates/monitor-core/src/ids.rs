@@ -1,4 +1,4 @@
-//! New ids, from a generator of each thread's own.
+//! New ids, from a generator per thread.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
@@ -9,25 +9,25 @@ thread_local! {
     static GENERATOR: Cell<Option<SplitMix>> = const { Cell::new(None) };
 }
 
-/// A new root id: Unix milliseconds in the top 48 bits, so that storage stays local in time, 16 random bits, and the id of the
-/// process that begins the tree, so that [`own_process`] finds it.
+/// Returns a new root id: Unix milliseconds in the top 48 bits for storage locality, 16 random bits, and the id of the process that begins
+/// the tree, which [`own_process`] reads.
 pub(crate) fn new_root(unix_ms: u64, process: u64) -> u128 {
     u128::from(unix_ms) << 80 | u128::from(next() >> 48) << 64 | u128::from(process)
 }
 
-/// A new root id of this moment, for the tree that `process` begins.
+/// Returns a new root id with the current time, for the tree that `process` begins.
 pub(crate) fn new_root_now(process: u64) -> u128 {
-    // A clock before 1970 counts as 1970.
+    // Times before 1970 count as 1970.
     new_root(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64, process)
 }
 
-/// The process that began a tree, by the tree's id alone. In a tree that something else began, the server takes this id for the
-/// root's own process.
+/// Returns the id of the process that began a tree, derived from the tree's id. In a tree that was begun by another system, the server uses
+/// this id for the root's own process.
 pub(crate) fn own_process(root: u128) -> u64 {
     (root as u64).max(1)
 }
 
-/// A new process id.
+/// Returns a new process id.
 pub(crate) fn new_process() -> NonZeroU64 {
     NonZeroU64::new(next()).unwrap_or(NonZeroU64::MIN)
 }
@@ -38,17 +38,17 @@ fn next() -> u64 {
         generator.set(Some(next));
         value
     };
-    // A thread that is ending may have lost its generator already.
+    // The generator of an ending thread may already be destroyed.
     GENERATOR.try_with(step).unwrap_or_else(|_| SplitMix::seeded().step().0)
 }
 
-/// Begins the ids of this thread anew: for a forked child, whose generator is a copy of its parent's.
+/// Resets the generator of this thread in a forked child, where it is a copy of the parent's generator.
 pub(crate) fn forget() {
     let _ = GENERATOR.try_with(|generator| generator.set(None));
 }
 
-/// `SplitMix64` with a step of its own per thread (Steele, Lea and Flood, 2014): the ids of one thread never repeat, and
-/// those of two threads don't walk the same path.
+/// `SplitMix64` with a different step per thread (Steele, Lea and Flood, 2014). The ids of a thread never repeat, and
+/// two threads have different sequences.
 #[derive(Clone, Copy)]
 struct SplitMix {
     state: u64,
@@ -56,10 +56,10 @@ struct SplitMix {
 }
 
 impl SplitMix {
-    /// Seeded by the operating system, through the only door that the standard library has to it.
+    /// Creates a generator seeded by the operating system, through `RandomState`, the standard library's only access to random numbers.
     fn seeded() -> Self {
         let random = RandomState::new();
-        // A forked child has its parent's random keys as well: what they are hashed with must differ.
+        // A forked child also has its parent's random keys, so the hashed values must differ.
         let own = (std::process::id(), SystemTime::now());
         SplitMix { state: random.hash_one((0_u8, own)), step: random.hash_one((1_u8, own)) | 1 }
     }
@@ -70,12 +70,12 @@ impl SplitMix {
     }
 }
 
-/// Where the ids of a thread's ring begin: at random, so that those of two threads don't meet.
+/// Returns a random start for the ids of a thread's ring, so that the ids of two threads don't overlap.
 pub(crate) fn seed() -> u64 {
     SplitMix::seeded().state
 }
 
-/// Gives each state an id that looks random: no two the same.
+/// Maps each state to a different id that looks random.
 fn mix(state: u64) -> u64 {
     let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,7 +1,7 @@
-//! Whether a thread is inside the recorder: what it calls from there is not recorded.
+//! The state of a thread that is inside the recorder. Its calls are not recorded.
 //!
-//! A global allocator may call a monitored function, and the recorder allocates; a `tracing` subscriber may, and whoever
-//! sends what is recorded speaks to it. Either would go round in circles.
+//! A global allocator may call a monitored function, and the recorder allocates. A `tracing` subscriber may call one too, and the shipper
+//! emits events. Both would lead to an infinite recursion.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -10,24 +10,24 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is inside the recorder.
+/// Returns true if this thread is inside the recorder.
 #[inline]
 pub fn is_inside() -> bool {
     INSIDE.get()
 }
 
-/// Nothing that this thread calls is recorded from now on: for those who carry what is recorded away.
+/// Disables recording of this thread's calls permanently. For threads that ship records.
 pub fn stay() {
     INSIDE.set(true);
 }
 
-/// Inside until it is dropped.
+/// Enters the recorder until the returned value is dropped.
 #[inline]
 pub fn enter() -> Inside {
     Inside { before: INSIDE.replace(true), thread_bound: PhantomData }
 }
 
-/// Proof of being inside the recorder, until it is dropped.
+/// Guard that keeps the thread inside the recorder until it is dropped.
 #[must_use = "the recorder is left as soon as it is dropped"]
 #[derive(Debug)]
 pub struct Inside {

@@ -1,7 +1,7 @@
-//! How much is told of what begins: a level for all processes, and others for kinds and names (`MONITOR_EVENTS`).
+//! Levels that determine which starts are reported: a level for all processes, and further levels for kinds and names (`MONITOR_EVENTS`).
 //!
-//! A level decides when a process begins: what was told then gets its end, whatever the level is by that time. The levels may change
-//! while the program runs; each place of the program keeps the one that it has, and looks for it anew after a change.
+//! The level applies when a process begins. If the start was reported, the end is reported too, regardless of the level at that time. The
+//! levels may change while the program runs. Each site caches its level and looks it up again after a change.
 
 mod glob;
 
@@ -14,31 +14,31 @@ use crate::own::Own;
 use crate::record::{Origin, Site};
 use crate::{filter, inside, site};
 
-/// Most directives of one program.
+/// Maximum number of directives of a program.
 pub const MOST_RULES: usize = 64;
-/// The longest kind or pattern of names, in bytes.
+/// Maximum length of a kind or of a pattern of names, in bytes.
 pub const LONGEST_PATTERN: usize = 512;
 
-/// How much is told of what begins.
+/// Selection of the starts that are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum EventLevel {
-    /// Everything.
+    /// All processes.
     #[default]
     All = 0,
-    /// What begins a tree, or this program's part of one, tasks of queues, and what fails.
+    /// Processes that begin a tree or this program's part of a tree, queue tasks, and failures.
     Roots = 1,
-    /// Nothing.
+    /// No processes.
     Off = 2,
-    /// As [`Roots`](Self::Roots) until somebody looks at this program, then as [`All`](Self::All).
+    /// Like [`Roots`](Self::Roots), and like [`All`](Self::All) while a client watches this program.
     Watched = 3,
 }
 
 impl EventLevel {
-    /// All levels, by their names.
+    /// Names of all levels.
     pub const NAMES: [&str; 4] = ["all", "roots", "off", "watched"];
 
-    /// Its name.
+    /// Returns the name.
     pub fn as_str(self) -> &'static str {
         Self::NAMES[self as usize]
     }
@@ -47,7 +47,7 @@ impl EventLevel {
         [Self::All, Self::Roots, Self::Off, Self::Watched].get(usize::from(number)).copied()
     }
 
-    /// What it comes to now.
+    /// Returns the level that `Watched` currently corresponds to; other levels are returned unchanged.
     fn settled(self) -> Self {
         match self {
             Self::Watched if IS_WATCHED.load(Ordering::Relaxed) => Self::All,
@@ -67,24 +67,24 @@ impl FromStr for EventLevel {
     }
 }
 
-/// One directive: the level of the processes of a kind, of those whose names fit a pattern, of those of both, or of all.
+/// A directive: the level of processes with a kind, with a name that matches a pattern, with both, or of all processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The kind; none for any.
+    /// Kind. `None` for all kinds.
     pub kind: Option<String>,
-    /// A pattern of names, where `*` stands for any characters and `?` for one; none for any.
+    /// Pattern of names, with `*` for any characters and `?` for a single character. `None` for all names.
     pub name: Option<String>,
-    /// What they have.
+    /// Level of the matching processes.
     pub level: EventLevel,
 }
 
 impl Rule {
-    /// The level of all processes.
+    /// Creates the rule for all processes.
     pub fn of_all(level: EventLevel) -> Self {
         Self { kind: None, name: None, level }
     }
 
-    /// Returns true if it is about all processes.
+    /// Returns true if the rule applies to all processes.
     pub fn is_of_all(&self) -> bool {
         self.kind.is_none() && self.name.is_none()
     }
@@ -94,7 +94,8 @@ impl Rule {
     }
 }
 
-/// Reads `LEVEL`, `KIND:LEVEL`, `NAME=LEVEL` or `KIND:NAME=LEVEL`. A name may have colons: two of them begin no name of a kind.
+/// Parses `LEVEL`, `KIND:LEVEL`, `NAME=LEVEL` or `KIND:NAME=LEVEL`. A name may contain colons: a double colon
+/// doesn't separate a kind from a name.
 impl FromStr for Rule {
     type Err = NoLevels;
 
@@ -117,7 +118,7 @@ impl FromStr for Rule {
     }
 }
 
-/// Returns true for what may be the name of a kind.
+/// Returns true if the text is a valid kind.
 pub fn is_kind(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
@@ -134,11 +135,11 @@ impl fmt::Display for Rule {
     }
 }
 
-/// All directives of a program, between commas. The last one that fits decides; what none fits has the level `all`.
+/// All directives of a program, separated by commas. The last matching directive applies. Without a matching directive, the level is `all`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Levels(pub Vec<Rule>);
 
-/// A directive that can't be understood, or too many of them.
+/// Error for a directive that can't be parsed, or for too many directives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoLevels;
 
@@ -162,19 +163,19 @@ impl fmt::Display for Levels {
 }
 
 impl Levels {
-    /// The level of processes of this kind and name.
+    /// Returns the level of processes with this kind and name.
     pub fn level(&self, kind: &str, name: &str) -> EventLevel {
         self.0.iter().rev().find(|rule| rule.fits(kind, name)).map_or(EventLevel::All, |rule| rule.level)
     }
 
-    /// The levels that any process may have.
+    /// Returns the levels that processes may have.
     fn possible(&self) -> impl Iterator<Item = EventLevel> {
         let last_of_all = self.0.iter().rposition(Rule::is_of_all);
         let rest = if last_of_all.is_none() { Some(EventLevel::All) } else { None };
         self.0[last_of_all.unwrap_or(0)..].iter().map(|rule| rule.level).chain(rest)
     }
 
-    /// The one level that all processes have; none if they may have several.
+    /// Returns the level of all processes. `None` if they may have different levels.
     fn of_all(&self) -> Option<EventLevel> {
         let mut possible = self.possible();
         let first = possible.next()?;
@@ -182,20 +183,20 @@ impl Levels {
     }
 }
 
-/// In the place of a level: it is to be looked for.
+/// Value of a cached level that must be looked up.
 const UNKNOWN: u8 = u8::MAX;
 
-/// What holds now. A forked child sets it anew.
+/// The current directives. A forked child sets them again.
 static RULES: Own<RwLock<Levels>> = Own::new();
-/// The level that all processes have, if it is one.
+/// The level of all processes, if they have the same level.
 static OF_ALL: AtomicU8 = AtomicU8::new(EventLevel::All as u8);
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
-/// By number, the level of each attributed function.
+/// Cached level of each attributed function, by number.
 static SITES: Own<Box<[AtomicU8]>> = Own::new();
-/// The same for callsites of spans.
+/// Cached levels of the callsites of spans.
 static CALLSITES: [AtomicU8; site::MOST] = [const { AtomicU8::new(UNKNOWN) }; site::MOST];
 
-/// Sets what holds from here on. [`switch::set_levels`](crate::switch::set_levels) is for others.
+/// Sets the directives. Other modules call [`switch::set_levels`](crate::switch::set_levels).
 pub(crate) fn set(levels: &Levels) {
     let _inside = inside::enter();
     if RULES.get().is_none() {
@@ -208,35 +209,35 @@ pub(crate) fn set(levels: &Levels) {
     let mut rules = rules.write().unwrap_or_else(PoisonError::into_inner);
     rules.clone_from(levels);
     OF_ALL.store(levels.of_all().map_or(UNKNOWN, |level| level as u8), Ordering::Relaxed);
-    // Whoever looks for a level keeps it while it holds the lock: none is kept that is of before.
+    // A lookup stores its result while it holds the lock, so no result of the old directives is stored after this.
     for known in SITES.get().into_iter().flat_map(|sites| sites.iter()).chain(&CALLSITES) {
         known.store(UNKNOWN, Ordering::Relaxed);
     }
 }
 
-/// Says whether somebody looks at this program.
+/// Sets if a client watches this program.
 pub(crate) fn set_watched(is_watched: bool) {
     IS_WATCHED.store(is_watched, Ordering::Relaxed);
 }
 
-/// What is set now.
+/// Returns the current directives.
 pub fn get() -> Levels {
     RULES.get().map(|rules| rules.read().unwrap_or_else(PoisonError::into_inner).clone()).unwrap_or_default()
 }
 
-/// The level that all processes have now, if it is one, whatever the filter leaves out.
+/// Returns the current level of all processes, if they have the same level. Ignores the filter.
 pub(crate) fn of_all() -> Option<EventLevel> {
     if let Some(level) = EventLevel::of(OF_ALL.load(Ordering::Relaxed)) {
         return Some(level.settled());
     }
-    // Several, which may come to the same while somebody looks.
+    // Different levels may be equal while the program is watched, or while it isn't.
     let rules = RULES.get()?.read().unwrap_or_else(PoisonError::into_inner);
     let mut possible = rules.possible().map(EventLevel::settled);
     let first = possible.next()?;
     possible.all(|level| level == first).then_some(first)
 }
 
-/// The level of what begins at this place.
+/// Returns the level of processes of this site.
 pub(crate) fn at(site: &'static Site) -> EventLevel {
     let number = site::number(site, site::first());
     let known = match SITES.get().and_then(|sites| sites.get(number)) {
@@ -266,7 +267,7 @@ fn look_up(site: &'static Site, known: Option<&AtomicU8>) -> EventLevel {
     level
 }
 
-/// The level of what begins as this.
+/// Returns the level of processes with this origin.
 pub(crate) fn of(origin: &Origin) -> EventLevel {
     match origin {
         Origin::Site(site) => at(site),
@@ -274,7 +275,7 @@ pub(crate) fn of(origin: &Origin) -> EventLevel {
     }
 }
 
-/// The level of processes of this kind and name.
+/// Returns the level of processes with this kind and name.
 pub(crate) fn of_named(kind: &str, name: &str) -> EventLevel {
     match (EventLevel::of(OF_ALL.load(Ordering::Relaxed)), RULES.get()) {
         (Some(level), _) => level.settled(),
@@ -283,7 +284,7 @@ pub(crate) fn of_named(kind: &str, name: &str) -> EventLevel {
     }
 }
 
-/// For a forked child, in which another thread may have held the lock: it sets its own.
+/// Resets the levels in a forked child, because another thread of the parent may have held the lock. The child sets its own.
 pub(crate) fn forget() {
     RULES.forget();
     OF_ALL.store(EventLevel::All as u8, Ordering::Relaxed);

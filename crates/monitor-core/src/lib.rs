@@ -1,7 +1,7 @@
-//! What runs inside a monitored function: who is current, when something began and how it ended.
+//! The code that runs inside a monitored function: keeps the current process, and records starts and outcomes.
 //!
-//! Facts leave through [`queue`]. This crate knows no wire format, no settings and nobody who drains it; everything that
-//! a user calls is re-exported by `monitor-client`.
+//! Records leave the crate through [`queue`]. The crate knows neither the wire format, nor settings, nor the drainer. `monitor-client`
+//! re-exports everything that users call.
 
 #[cfg(all(target_family = "wasm", feature = "record"))]
 compile_error!(
@@ -37,7 +37,7 @@ pub mod switch;
 pub mod task;
 pub mod warn;
 
-/// The way out of the monitored function, for the one who drains it.
+/// The interface for the drainer, which takes records out of the monitored functions.
 pub mod queue {
     pub use crate::budget::{DropKey, has_room, hold, is_filling, release};
     pub use crate::clock::Clock;

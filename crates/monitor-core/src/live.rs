@@ -1,4 +1,4 @@
-//! A process from its start to its end, by whatever it was begun.
+//! A process from its start to its end, regardless of how it was begun.
 
 use std::borrow::Cow;
 use std::num::NonZeroU64;
@@ -12,19 +12,19 @@ use crate::task::TaskRun;
 use crate::told::Told;
 use crate::{clock, current, ids, inside, log, panic, progress, ring, sending, switch, thread, trees, verdict};
 
-/// All that is known of a process before it starts.
+/// A process that has not started.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) origin: Origin,
     pub(crate) attached: Attached,
     pub(crate) extra: StartExtra,
-    /// The process that it is another attempt of.
+    /// The process of an earlier attempt.
     pub(crate) again: Option<Context>,
-    /// Told of it right after its start.
+    /// Values to record right after the start.
     pub(crate) told: Told,
-    /// It is an attempt of a task of a queue.
+    /// The attempt of a queue task, if the process is one.
     pub(crate) task: Option<Box<TaskRun>>,
-    /// It is told only if it fails.
+    /// True if the process is reported only if it fails.
     pub(crate) is_quiet: bool,
 }
 
@@ -33,7 +33,7 @@ impl Draft {
         Draft { origin, attached, extra, again, told: Told::default(), task: None, is_quiet: false }
     }
 
-    /// Returns true if it neither begins a tree, or this program's part of one, nor goes on with something that was told.
+    /// Returns true if the process neither begins a tree or this program's part of a tree, nor continues a reported process.
     pub(crate) fn may_be_quiet(&self) -> bool {
         let Attached { parent, entry, .. } = self.attached;
         let goes_on = self.task.is_some() || self.again.is_some();
@@ -46,7 +46,7 @@ impl Draft {
         if self.is_quiet { Live::quiet(self, clock::now(), std::thread::panicking()) } else { self.start_at(None) }
     }
 
-    /// Tells its start: now, or that it began before, in ticks.
+    /// Records the start: now, or at the given time in ticks.
     fn start_at(self, before: Option<u64>) -> Live {
         let _inside = inside::enter();
         let recording = switch::recording();
@@ -55,7 +55,7 @@ impl Draft {
         let id = own.or_else(ring::new_id).unwrap_or_else(ids::new_process);
         let root = again.or(parent).map_or_else(|| ids::new_root_now(id.get()), Context::root);
         let attempt = extra.attempt;
-        // Only the root's own mark is in the title of a tree.
+        // Only the batch mark of the root is part of a tree's title.
         if let Some(batch) = extra.batch.as_ref().filter(|_| parent.is_some()) {
             extra.fields.push((Cow::Borrowed("batch"), Value::Text(batch.clone())));
         }
@@ -98,36 +98,36 @@ impl Draft {
 /// A process that has begun and not ended.
 #[derive(Debug)]
 pub(crate) struct Live {
-    /// What is current within: itself or, if there was no room to record it, its parent.
+    /// Context for the children: the process itself, or its parent if there was no room to record the process.
     context: Option<Context>,
     recorded: Option<NonZeroU64>,
-    /// What was [`recording`](switch::recording) when it began.
+    /// The [`recording`](switch::recording) when the process began.
     recording: u32,
     entry: Option<Context>,
-    /// In ticks.
+    /// Start in ticks.
     begun: u64,
     place: (&'static str, u32),
-    /// Its thread was panicking already when it began.
+    /// True if the thread was already panicking when the process began.
     unwinding: bool,
-    /// From 2; 0 for the first one.
+    /// Number of the attempt, from 2. 0 for the first attempt.
     attempt: u32,
-    /// Others may know its ids.
+    /// True if the program may know the ids.
     is_handed_on: AtomicBool,
-    /// It is an attempt of a task of a queue.
+    /// The attempt of a queue task, if the process is one.
     task: Option<Box<TaskRun>>,
-    /// Its start, if that is told only when it has failed.
+    /// The unreported start, if the process is reported only if it fails.
     quiet: Option<Box<Quiet>>,
 }
 
 #[derive(Debug)]
 struct Quiet {
     draft: Draft,
-    /// What it says of itself while it runs is kept by this.
+    /// Key of the updates that are stored while the process runs.
     key: NonZeroU64,
 }
 
 impl Live {
-    /// A process that is told only if it fails; it began at that time, in ticks. What it starts hangs below its parent.
+    /// Creates a process that is reported only if it fails. `begun` is its start in ticks. Its children are attached to its parent.
     pub(crate) fn quiet(draft: Draft, begun: u64, was_panicking: bool) -> Self {
         let _inside = inside::enter();
         let (parent, place) = (draft.attached.parent, draft.origin.place());
@@ -135,7 +135,7 @@ impl Live {
         Live { begun, place, unwinding: was_panicking, quiet, ..Live::refused(parent) }
     }
 
-    /// A process for which there was no room: what it starts hangs below its parent.
+    /// Creates a process without room for its record. Its children are attached to its parent.
     pub(crate) fn refused(parent: Option<Context>) -> Self {
         Live {
             context: parent,
@@ -152,7 +152,7 @@ impl Live {
         }
     }
 
-    /// A call of a ring that goes on without it.
+    /// Continues a call of a ring outside of the ring.
     pub(crate) fn taken_out(call: TakenOut) -> Self {
         let TakenOut { context, parent, attachment, is_entry, begun, site, was_panicking } = call;
         let started = Started {
@@ -182,17 +182,17 @@ impl Live {
         }
     }
 
-    /// Makes it current on this thread: what it starts hangs below it or, if it has no row, below its parent.
+    /// Makes the process current on this thread. New processes become its children or, if it has no row, children of its parent.
     pub(crate) fn push(&self) -> Option<Token> {
         match (self.recorded, &self.quiet) {
             (Some(_), _) => current::push_unread(self.context?),
             (None, Some(quiet)) => current::push_quiet(self.context?, quiet.key),
-            // To end it is none of its business.
+            // The context is the parent's, which this process must not end.
             (None, None) => current::push(self.context?),
         }
     }
 
-    /// Returns true if it has a row of its own.
+    /// Returns true if the process has a row of its own.
     pub(crate) fn is_recorded(&self) -> bool {
         self.recorded.is_some()
     }
@@ -201,7 +201,7 @@ impl Live {
         self.context
     }
 
-    /// The same for somebody who may tell others.
+    /// Returns the context for code that may pass the ids on.
     pub(crate) fn handed_on(&self) -> Option<Context> {
         if let Some(id) = self.recorded
             && !self.is_handed_on.swap(true, Ordering::Relaxed)
@@ -211,7 +211,7 @@ impl Live {
         self.context
     }
 
-    /// Whether the thread began to panic since the process began on it.
+    /// Returns true if the thread has begun to panic after the process began on it.
     pub(crate) fn panicked_meanwhile(&self) -> bool {
         std::thread::panicking() && !self.unwinding
     }
@@ -226,7 +226,7 @@ impl Live {
         }
     }
 
-    /// It has to do with another process.
+    /// Links the process to another process.
     pub(crate) fn link(&self, other: Context, relation: String) {
         let _inside = inside::enter();
         if let (Some(id), Some(context)) = (self.recorded, self.context)
@@ -268,7 +268,7 @@ impl Live {
         self.end(Outcome::Succeeded);
     }
 
-    /// Ends one that is shared, which is to be done once.
+    /// Ends a shared process as succeeded. Must be called once.
     pub(crate) fn succeed_in_place(&self) {
         self.end_as(Outcome::Succeeded, None);
     }
@@ -277,26 +277,26 @@ impl Live {
         self.end(Outcome::Cancelled);
     }
 
-    /// By an error: `?` leaves no trace, so its place is where the process is defined.
+    /// Ends the process as failed by an error. `?` leaves no trace, so the place of the failure is the definition of the process.
     pub(crate) fn fail(self, failure: Failure) {
         let _inside = inside::enter();
         let failure = self.placed(failure);
         self.end(Outcome::Failed(Box::new(failure)));
     }
 
-    /// A failure at the place where the process is defined.
+    /// Sets the place of a failure to the definition of the process.
     fn placed(&self, failure: Failure) -> Failure {
         let (file, line) = self.place;
         Failure { place: (!file.is_empty()).then(|| (file.into(), line)), ..failure }
     }
 
-    /// By a panic: its place is its own, if the hook saw it.
+    /// Ends the process as failed by a panic. The failure contains the place of the panic, if the hook has seen it.
     pub(crate) fn panic(self, failure: Failure) {
         let _inside = inside::enter();
         self.end(Outcome::Failed(Box::new(failure)));
     }
 
-    /// As a command.
+    /// Ends the process with the exit status of a command.
     pub(crate) fn exited(mut self, exit: Exit) {
         let _inside = inside::enter();
         let Exit { code, signal, reason, message, type_name, is_apart, tail, retry, is_cancelled } = exit;
@@ -315,12 +315,12 @@ impl Live {
         self.end_as(outcome, Some(Box::new(extra)));
     }
 
-    /// How long it takes is not measured from here.
+    /// Removes the start time, so that no duration is measured.
     pub(crate) fn forget_begin(&mut self) {
         self.begun = 0;
     }
 
-    /// Ends without a word: failed if the thread panics, else succeeded.
+    /// Ends the process as failed if the thread has begun to panic, and otherwise as succeeded.
     pub(crate) fn close(self) {
         if self.panicked_meanwhile() {
             self.panic(panic::latest());
@@ -329,12 +329,12 @@ impl Live {
         }
     }
 
-    /// The attempt of a task of a queue that it is.
+    /// Returns the attempt of a queue task.
     pub(crate) fn task(&mut self) -> Option<&mut TaskRun> {
         self.task.as_deref_mut()
     }
 
-    /// Tells the start of a quiet one now if it has failed, by its end or as it has said.
+    /// Records the start of an unreported process if it has failed, by its outcome or by a recorded failure.
     #[cold]
     #[inline(never)]
     fn tell_failed(&mut self, outcome: Outcome) -> Outcome {

@@ -1,4 +1,4 @@
-//! What processes say.
+//! Log lines of processes.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::record::{Fields, Level, Logged};
 use crate::{clock, inside, sending, switch};
 
-/// The process that runs here and now says something; nobody does if nothing is recorded.
+/// Adds a line to the log of the current process. Does nothing if nothing is recorded.
 ///
 /// ```
 /// use monitor_client::{Level, log};
@@ -20,26 +20,26 @@ pub fn log(level: Level, message: impl Into<String>) {
     }
 }
 
-/// Lines of so many levels are recorded, from the most severe one on.
+/// Number of levels whose lines are recorded, starting with the most severe level.
 static SENT: AtomicU8 = AtomicU8::new(Level::Trace as u8 + 1);
 
-/// Records only lines of this level and more severe ones from now on; none if there is no level.
+/// Sets the least severe level of recorded lines. `None` disables log lines.
 pub fn set_level(least: Option<Level>) {
     SENT.store(least.map_or(0, |least| least as u8 + 1), Ordering::Relaxed);
 }
 
-/// A line of a log, for the loggers of other crates.
+/// A log line, for the loggers of other crates.
 #[derive(Debug)]
 pub struct Line {
-    /// How severe.
+    /// Severity of the line.
     pub level: Level,
-    /// Which output of a command it stood in.
+    /// Output stream of a command that contained the line.
     pub stream: Option<&'static str>,
-    /// Part of the program that says it.
+    /// Part of the program that logged the line.
     pub target: Option<Cow<'static, str>>,
-    /// What is said.
+    /// Text of the line.
     pub message: String,
-    /// Its own fields.
+    /// Fields of the line.
     pub fields: Fields,
 }
 
@@ -49,7 +49,7 @@ impl Default for Line {
     }
 }
 
-/// The process of `below`, or else the one that runs here and now, says a line. It is made only if somebody takes it.
+/// Adds a line to the log of `below`, or else of the current process. The line is only created if it is recorded.
 pub fn log_line(below: Option<Context>, line: impl FnOnce() -> Line) {
     if switch::is_recorded()
         && let Some(context) = below.or_else(Context::current)
@@ -59,7 +59,7 @@ pub fn log_line(below: Option<Context>, line: impl FnOnce() -> Line) {
 }
 
 pub(crate) fn say(context: Context, line: Line) {
-    // A line is new, whoever says it.
+    // A line counts as a new process for the levels.
     if !switch::is_starting() || line.level as u8 >= SENT.load(Ordering::Relaxed) {
         return;
     }

@@ -1,37 +1,37 @@
-//! Zeroed memory from the operating system, past whatever allocator the program has: pages cost nothing until they are
-//! touched, and no allocator is entered from within a monitored call.
+//! Zeroed memory from the operating system, independent of the program's allocator. Pages cost nothing until they are used, and no
+//! allocator is called from within a monitored call.
 
 #![allow(unsafe_code, reason = "only the operating system has memory")]
 
 use std::ptr::NonNull;
 
-/// Zeroed memory that starts at a page; `None` if there is none left.
+/// Returns zeroed memory that starts at a page boundary. `None` if there is none left.
 #[cfg(unix)]
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
-    // SAFETY: a new anonymous mapping touches no memory that is in use.
+    // SAFETY: a new anonymous mapping does not affect memory that is in use.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
     if start == libc::MAP_FAILED { None } else { NonNull::new(start.cast()) }
 }
 
-/// Gives back what [`map`] gave.
+/// Frees memory of [`map`].
 ///
 /// # Safety
-/// Exactly what `map(bytes)` returned, used by nobody any more.
+/// The arguments must be exactly those and the result of `map(bytes)`, and the memory must not be used afterwards.
 #[cfg(unix)]
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
-    // SAFETY: as promised by the caller.
+    // SAFETY: guaranteed by the caller.
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
 
-/// Puts a copy of private memory in the place of memory that is shared with another program, and says whether it could.
+/// Replaces memory that is shared with another program by a copy in private memory. Returns true on success.
 ///
 /// # Safety
-/// Both are mappings of so many bytes that nobody else uses.
+/// Both must be mappings of `bytes` bytes that are not used elsewhere.
 #[cfg(unix)]
 pub(crate) unsafe fn replace(place: NonNull<u8>, copy: NonNull<u8>, bytes: usize) -> bool {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED);
-    // SAFETY: as promised by the caller. In a forked child nothing may be called here but system calls.
+    // SAFETY: guaranteed by the caller. A forked child may only make system calls here.
     unsafe {
         let start = libc::mmap(place.as_ptr().cast(), bytes, protection, flags, -1, 0);
         if start == libc::MAP_FAILED {
@@ -43,7 +43,7 @@ pub(crate) unsafe fn replace(place: NonNull<u8>, copy: NonNull<u8>, bytes: usize
     true
 }
 
-/// Nothing forks here.
+/// This system has no fork.
 #[cfg(not(unix))]
 pub(crate) unsafe fn replace(_: NonNull<u8>, _: NonNull<u8>, _: usize) -> bool {
     false
@@ -52,7 +52,7 @@ pub(crate) unsafe fn replace(_: NonNull<u8>, _: NonNull<u8>, _: usize) -> bool {
 #[cfg(not(unix))]
 const PAGE: usize = 4_096;
 
-/// Zeroed memory that starts at a page; `None` if there is none left.
+/// Returns zeroed memory that starts at a page boundary. `None` if there is none left.
 #[cfg(not(unix))]
 pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     use std::alloc::{GlobalAlloc, Layout, System};
@@ -62,16 +62,16 @@ pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     NonNull::new(unsafe { System.alloc_zeroed(layout) })
 }
 
-/// Gives back what [`map`] gave.
+/// Frees memory of [`map`].
 ///
 /// # Safety
-/// Exactly what `map(bytes)` returned, used by nobody any more.
+/// The arguments must be exactly those and the result of `map(bytes)`, and the memory must not be used afterwards.
 #[cfg(not(unix))]
 pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     use std::alloc::{GlobalAlloc, Layout, System};
 
     if let Ok(layout) = Layout::from_size_align(bytes, PAGE) {
-        // SAFETY: as promised by the caller.
+        // SAFETY: guaranteed by the caller.
         unsafe { System.dealloc(start.as_ptr(), layout) };
     }
 }

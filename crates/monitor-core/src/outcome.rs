@@ -1,4 +1,4 @@
-//! How a returned value is understood: an `Err` is a failure, whatever its `Result` is called.
+//! Evaluation of returned values: an `Err` is a failure, under any name of its `Result` type.
 
 use std::any::type_name;
 use std::error::Error;
@@ -10,26 +10,26 @@ use std::task::Poll;
 
 use crate::record::Failure;
 
-/// How many sources of an error are kept.
+/// Maximum number of recorded sources of an error.
 const LONGEST_CHAIN: usize = 64;
 
-/// A value that says whether [`ProcessBuilder::run`](crate::ProcessBuilder::run) or
-/// [`instrument`](crate::ProcessBuilder::instrument) succeeded: `()`, an `ExitCode`, a `Result` whose error is an
-/// [`Error`], a boxed one, `anyhow::Error`, or text, or an `Option` or `Poll` of one of these.
+/// A value that determines if [`ProcessBuilder::run`](crate::ProcessBuilder::run) or [`instrument`](crate::ProcessBuilder::instrument)
+/// succeeded. Implemented for `()`, an `ExitCode`, a `Result` whose error is an [`Error`], a boxed error, `anyhow::Error`, or text, and an
+/// `Option` or `Poll` of these.
 ///
-/// `Way` tells these apart and is always inferred.
+/// `Way` distinguishes the implementations and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether the process succeeded",
     label = "expected `()`, `ExitCode`, a `Result` with an error or text, or an `Option` or `Poll` of one of these",
     note = "for anything else use `.run_any(…)` or `.instrument_any(…)`, or `.enter()` and `.fail(…)` on what it returns"
 )]
 pub trait Reported<Way> {
-    /// Why it failed, if it did.
+    /// Returns the failure, if there is one.
     #[doc(hidden)]
     fn failure(&self) -> Option<Failure>;
 }
 
-/// The ways to understand a value.
+/// Markers of the implementations of [`Reported`].
 pub(crate) mod way {
     #[derive(Debug)]
     pub struct Nothing;
@@ -94,7 +94,7 @@ impl<T> Reported<way::ByText> for Result<T, &str> {
     }
 }
 
-/// What `Box<dyn Error>`, `anyhow::Error` and their like dereference to.
+/// Target of `Deref` of `Box<dyn Error>`, `anyhow::Error` and similar types.
 #[doc(hidden)]
 pub trait AsError {
     fn as_error(&self) -> &(dyn Error + 'static);
@@ -118,7 +118,7 @@ impl AsError for dyn Error + Send + Sync {
     }
 }
 
-/// A failure by an error of the type `E`.
+/// Creates the failure for an error of type `E`.
 pub(crate) fn of_error<E: ?Sized>(error: &(dyn Error + '_)) -> Failure {
     let mut chain = Vec::new();
     let mut source = source(error);
@@ -139,14 +139,14 @@ pub(crate) fn of_debug<E: fmt::Debug>(error: &E) -> Failure {
     returned::<E>(text(format_args!("{error:?}")))
 }
 
-/// A failure by an error that has no words.
+/// Creates the failure for an error that can't be formatted.
 pub(crate) fn of_any<E>() -> Failure {
     returned::<E>(type_name::<E>().to_owned())
 }
 
-/// A failure by an exit code other than 0.
+/// Creates the failure for an exit code other than 0.
 pub(crate) fn of_exit_code(code: ExitCode) -> Option<Failure> {
-    // It doesn't tell its number, but it can be compared.
+    // `ExitCode` doesn't provide its number, but it can be compared.
     let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
     number.map_or_else(
         || Some(Failure { kind: "exit", message: "an exit code above 255".to_owned(), ..Failure::default() }),
@@ -158,7 +158,7 @@ fn returned<E: ?Sized>(message: String) -> Failure {
     Failure { kind: "error", type_name: Some(type_name::<E>().into()), message, ..Failure::default() }
 }
 
-/// What a value of the user says of itself: neither an error nor a panic in there may reach the monitored function.
+/// Formats a value of the user. Errors and panics of the formatting don't propagate to the monitored function.
 pub(crate) fn text(value: impl fmt::Display) -> String {
     let write = AssertUnwindSafe(|| {
         let mut text = String::new();
@@ -172,8 +172,8 @@ fn source<'e>(error: &'e (dyn Error + 'e)) -> Option<&'e (dyn Error + 'static)> 
     guarded(AssertUnwindSafe(|| error.source())).flatten()
 }
 
-/// Code of the user's that the monitored function would not have called.
+/// Calls code of the user that the monitored function would not have called, and catches its panics.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
-    // What a panic carries may panic again when it is dropped.
+    // Dropping the payload of a panic may panic again.
     catch_unwind(call).map_err(std::mem::forget).ok()
 }

@@ -1,41 +1,41 @@
-//! What belongs to one operating-system process: a forked child begins without it.
+//! Values of a single operating-system process. A forked child begins without them.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A value that is set once, and once more in a forked child that [`forget`](Self::forget)s its parent's.
+/// A value that is set once, and again in a forked child that [`forget`](Self::forget)s its parent's value.
 ///
-/// It never waits: a lock that another thread holds at a fork is held in the child for ever.
+/// It never waits, because a lock that another thread holds at a fork stays locked in the child forever.
 #[derive(Debug)]
 pub struct Own<T: 'static> {
     value: AtomicPtr<T>,
 }
 
 impl<T: Send + Sync> Own<T> {
-    /// Without a value.
+    /// Creates an empty cell.
     pub const fn new() -> Self {
         Own { value: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// The value, if it is set.
+    /// Returns the value, if it is set.
     #[inline]
     #[allow(unsafe_code, reason = "a forked child needs a cell that can be emptied without waiting; the standard library has none")]
     pub fn get(&self) -> Option<&'static T> {
-        // SAFETY: what is stored is null or was leaked by `set`: it is valid for ever and only ever shared. The load
-        // acquires what the thread that set it had written, and `T` may be shared between threads.
+        // SAFETY: the stored pointer is null or was leaked by `set`, so it is valid forever and only shared. The load acquires everything
+        // that the setting thread had written, and `T` may be shared between threads.
         unsafe { self.value.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Sets the value for the rest of the program; `false` if there is one already.
+    /// Sets the value for the rest of the program. Returns false if there already is one.
     pub fn set(&self, value: T) -> bool {
-        // Two that set it at once leak one value: whoever sets it does so once.
+        // If two threads set the value concurrently, one value is leaked. Callers set it once.
         self.get().is_none() && {
             let value = Box::leak(Box::new(value));
             self.value.compare_exchange(ptr::null_mut(), value, Ordering::AcqRel, Ordering::Acquire).is_ok()
         }
     }
 
-    /// Leaves the value to the parent: for a forked child, where it may be half changed. Nothing is freed, nothing waits.
+    /// Removes the value without freeing it. For a forked child, where the value may be partly changed. Never waits.
     pub fn forget(&self) {
         self.value.store(ptr::null_mut(), Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! What a panic says, and where it came from.
+//! Messages and places of panics.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,25 +11,25 @@ thread_local! {
     static LATEST: RefCell<Option<Latest>> = const { RefCell::new(None) };
 }
 
-/// What the hook saw last on this thread.
+/// The last panic that the hook has seen on this thread.
 struct Latest {
     message: String,
     file: String,
     line: u32,
 }
 
-/// Puts ours before the program's hook; one that the program sets later takes its place, and panics have no place then.
+/// Installs a panic hook before the program's hook. If the program sets another hook later, panics are recorded without their place.
 pub(crate) fn install_hook() {
-    // No `Once`: a child that is forked meanwhile would wait for it for ever.
+    // Not a `Once`, because a child that is forked during its initialization would wait forever.
     static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
-    // A thread that is panicking may not set a hook.
+    // A panicking thread must not set a hook.
     if !std::thread::panicking() && !IS_INSTALLED.swap(true, Ordering::AcqRel) {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if let Some(location) = info.location() {
                 let latest = Latest { message: message(info.payload()), file: location.file().to_owned(), line: location.line() };
-                // A second panic in here would end the program.
+                // A second panic here would abort the program.
                 let _ = LATEST.try_with(|cell| cell.try_borrow_mut().map(|mut cell| *cell = Some(latest)));
             }
             previous(info);
@@ -37,27 +37,27 @@ pub(crate) fn install_hook() {
     }
 }
 
-/// The failure of a panic that was caught.
+/// Creates the failure for a caught panic.
 pub(crate) fn caught(payload: &(dyn Any + Send)) -> Failure {
     let message = message(payload);
-    // One that was re-raised without the hook must not get the place of an older one.
+    // A panic that was resumed without the hook must not get the place of an older panic.
     let place = with_latest(|latest| (latest.message == message).then(|| (latest.file.clone().into(), latest.line))).flatten();
     Failure { kind: "panic", message, place, ..Failure::default() }
 }
 
-/// The failure of the panic that this thread is unwinding from.
+/// Creates the failure for the panic that this thread is unwinding from.
 pub(crate) fn latest() -> Failure {
     let seen = with_latest(|latest| (latest.message.clone(), Some((latest.file.clone().into(), latest.line))));
     let (message, place) = seen.unwrap_or_else(|| ("panicked".to_owned(), None));
     Failure { kind: "panic", message, place, ..Failure::default() }
 }
 
-/// The last panic that this thread has seen, if any.
+/// Returns the last panic of this thread, if there was one.
 pub(crate) fn seen() -> Option<Failure> {
     with_latest(|_| ()).map(|()| latest())
 }
 
-/// Registers what the thread remembers of panics, so that it is there as long as what is registered later.
+/// Registers the destructor of the thread-local, so that it runs after destructors that are registered later.
 pub(crate) fn prepare() {
     let _ = LATEST.try_with(|_| ());
 }

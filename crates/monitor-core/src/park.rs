@@ -1,8 +1,8 @@
-//! How the one who drains sleeps, and who wakes it.
+//! The drainer's sleep, and the wake-up by recorders.
 //!
-//! A recorder asks with one relaxed load whether anybody sleeps. That this load is not done before its record is to be
-//! seen is the business of the sleeper: it makes all threads of the program pass a barrier (`membarrier`) after it has said
-//! that it sleeps, and looks once more. Where the system has no such barrier, each recorder passes one of its own.
+//! A recorder checks with one relaxed load if the drainer sleeps. This load could be executed before the record is visible to the drainer.
+//! The drainer handles this: after it has raised the flag, it makes all threads of the program pass a barrier (`membarrier`) and checks for
+//! records once more. On systems without this barrier, each recorder executes a fence. The module `model` tests all orders with loom.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{Ordering, fence};
@@ -17,7 +17,7 @@ use crate::{inside, switch};
 
 mod flag;
 
-/// The flag's atomics; the model of it has loom's.
+/// The flag's atomics. The model uses those of loom.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 }
@@ -25,7 +25,7 @@ mod atomic {
 static FLAG: Flag = Flag(atomic::AtomicU8::new(0));
 static WAKER: Own<Mutex<Option<Waker>>> = Own::new();
 
-/// Prepares the barrier. To be called before anything is recorded.
+/// Prepares the barrier. Must be called before anything is recorded.
 pub(crate) fn set_up() {
     WAKER.set(Mutex::new(None));
     if !barrier::register() {
@@ -33,13 +33,13 @@ pub(crate) fn set_up() {
     }
 }
 
-/// Nobody sleeps yet: for a forked child.
+/// Resets the state in a forked child, where no drainer sleeps yet.
 pub(crate) fn forget() {
     WAKER.forget();
     FLAG.lower();
 }
 
-/// To be called after each record: wakes the one who sleeps, if it does.
+/// Wakes the drainer if it sleeps. Must be called after each record.
 #[inline]
 pub(crate) fn wake() {
     if FLAG.may_be_up() {
@@ -47,14 +47,14 @@ pub(crate) fn wake() {
     }
 }
 
-/// What the caller wrote before is seen by whoever has [`pass`]ed a barrier since, or what that one wrote before is seen by
-/// the caller after this.
+/// Orders the caller's earlier writes and later reads with respect to [`pass`]: either the caller's writes are visible to a thread that has
+/// passed the barrier since, or that thread's earlier writes are visible to the caller after this.
 #[inline]
 pub(crate) fn order() {
     FLAG.order();
 }
 
-/// The other side of [`order`], for all threads of the program; dear.
+/// The counterpart of [`order`], for all threads of the program. Expensive.
 pub(crate) fn pass() {
     fence(Ordering::SeqCst);
     if !FLAG.is_fenced() {
@@ -63,7 +63,7 @@ pub(crate) fn pass() {
     fence(Ordering::SeqCst);
 }
 
-/// From now on the next [`wake`] wakes. Whoever sleeps looks once more for records after this.
+/// Makes the next [`wake`] wake the drainer. The drainer must check for records once more afterwards.
 pub(crate) fn park(waker: &Waker) {
     if let Some(sleeper) = WAKER.get() {
         *sleeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
@@ -72,7 +72,7 @@ pub(crate) fn park(waker: &Waker) {
     pass();
 }
 
-/// There was something to do after all.
+/// Cancels [`park`], because there were records.
 pub(crate) fn unpark() {
     FLAG.lower();
 }
@@ -88,8 +88,8 @@ fn wake_slowly() {
     }
 }
 
-/// The waker is the drainer's. One that panics, as tokio's does when the program has closed its files, must not take the
-/// monitored function along.
+/// Calls the drainer's waker and catches its panics. tokio's waker panics if the program has closed its files; the panic must not propagate
+/// to the monitored function.
 fn wake_safely(waker: Waker) {
     static WARNING: Warning = Warning::new();
 
@@ -120,7 +120,7 @@ mod barrier {
     }
 
     fn call(command: libc::c_int) -> bool {
-        // SAFETY: takes numbers only.
+        // SAFETY: all arguments are numbers.
         unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
     }
 }

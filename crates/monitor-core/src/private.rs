@@ -1,6 +1,6 @@
-//! The only thing that the code made by an attribute calls. Not for users: it changes without notice.
+//! The functions called by the code that an attribute generates. Not for users: this module changes without notice.
 //!
-//! `monitor-client` passes it on as `monitor_client::__private` and adds `remote`, which reads the ids of a
+//! `monitor-client` re-exports it as `monitor_client::__private` and adds `remote`, which reads the ids of a
 //! `#[cross_process]` function into a [`Remote`].
 
 use std::any::Any;
@@ -34,7 +34,7 @@ pub use telling::tell;
 
 pub use crate::told::Told;
 
-/// Stands for every place when nothing is recorded.
+/// The site of all calls if nothing is recorded.
 #[cfg(not(feature = "record"))]
 pub static NOWHERE: Site = Site::new("", "", "", 0);
 
@@ -44,7 +44,7 @@ mod outermost;
 pub mod probe;
 mod telling;
 
-/// What the kind of an attribute adds to a start.
+/// The information about a start that depends on the kind of the attribute.
 #[derive(Debug)]
 pub enum How {
     /// `#[normal_task]`
@@ -53,25 +53,25 @@ pub enum How {
     Root,
     /// `#[cross_thread]`
     CrossThread,
-    /// A normal one by `cargo monitor`
+    /// A normal call instrumented by `cargo monitor`.
     Woven,
-    /// A call within another one of the same function, of which nothing is recorded
+    /// A call within another call of the same function, which is not recorded.
     Within,
-    /// What needs memory is apart, so that all of it is passed in registers.
+    /// Values that need memory are boxed, so that this enum is passed in registers.
     Parameters(Box<Parameters>),
 }
 
-/// What a function's parameters tell.
+/// The information from a function's parameters.
 #[derive(Debug)]
 pub enum Parameters {
-    /// `#[root_task]`: the mark of its batch, if the parameter has a value
+    /// `#[root_task]`: the batch mark, if the parameter has a value.
     Batch(Option<String>),
-    /// `#[cross_process]`: the ids that it was called with
+    /// `#[cross_process]`: the ids that the function was called with.
     CrossProcess(Remote),
 }
 
-/// Returns true if a call at this place is told, be it only if it fails: whoever begins it looks for that ([`current::take_quiet`]). Costs
-/// no more than [`switch::is_on`] while all is told, or nothing.
+/// Returns true if a call of this site is reported, even if only in case of a failure; the code that begins it checks for the latter
+/// ([`current::take_quiet`]). Costs no more than [`switch::is_on`] while all processes are reported, or none.
 #[inline]
 fn is_told(site: &'static Site, how: &How) -> bool {
     switch::is_told(|| !matches!(how, How::Within) && is_leveled(site))
@@ -91,7 +91,7 @@ fn is_leveled(site: &'static Site) -> bool {
     }
 }
 
-/// A process whose work is the rest of a sync function: current until it is dropped.
+/// A process whose work is the rest of a sync function. It is current until it is dropped.
 #[derive(Debug)]
 pub struct Guard {
     running: Running,
@@ -99,13 +99,13 @@ pub struct Guard {
 
 #[derive(Debug)]
 enum Running {
-    /// Nothing is recorded, or all is said.
+    /// Nothing is recorded, or the process has ended.
     Off,
-    /// In this thread's ring.
+    /// The process is in this thread's ring.
     InRing(Call),
-    /// By the queue.
+    /// The process was recorded by the queue.
     Queued(Box<Queued>),
-    /// If it fails.
+    /// The process is reported if it fails.
     Quiet(Quiet),
 }
 
@@ -116,7 +116,7 @@ struct Queued {
 }
 
 impl Guard {
-    /// Starts a process, if anything is recorded.
+    /// Starts a process, unless nothing is recorded.
     #[inline]
     pub fn enter(site: &'static Site, how: How) -> Self {
         Guard { running: if is_told(site, &how) { Running::start(site, how) } else { Running::Off } }
@@ -163,7 +163,7 @@ impl Running {
         if let How::Normal | How::Root | How::CrossThread | How::Woven = how {
             match ring::start(site, matches!(how, How::Woven)) {
                 Begun::Recorded(call) => return Running::InRing(call),
-                // What it starts hangs below what is current.
+                // The children of the call become children of the current process.
                 Begun::Refused => return Running::Off,
                 Begun::Elsewhere => {}
             }
@@ -171,7 +171,7 @@ impl Running {
         Running::start_slowly(site, how)
     }
 
-    /// At a place that is to be found first.
+    /// Starts a process whose place must be determined first.
     #[inline(never)]
     fn start_slowly(site: &'static Site, how: How) -> Self {
         let is_quiet = current::take_quiet();
@@ -185,8 +185,8 @@ impl Running {
             let lacks_room = !current::attach_ring();
             match ring::start_at(site, draft.attached, is_woven) {
                 Begun::Recorded(call) => return Running::InRing(call),
-                // Nothing of it is current, so that the next call within it looks for room again. By the queue, all of them would have
-                // rows until it ends.
+                // Nothing becomes current, so that the next call within this one checks for room again. If the process were queued, all
+                // calls within it would have rows until it ends.
                 Begun::Refused if is_woven => return Running::Off,
                 Begun::Elsewhere if is_woven && lacks_room => {
                     sending::refuse(draft.attached.parent.map_or(0, Context::root));
@@ -201,7 +201,7 @@ impl Running {
         Running::Queued(Box::new(Queued { _current: CurrentGuard::of(live.push()), live: Some(live) }))
     }
 
-    /// Without a word: failed if the thread panics, else succeeded.
+    /// Ends the process as failed if the thread has begun to panic, and otherwise as succeeded.
     #[inline(never)]
     fn close(self) {
         match self {
@@ -263,13 +263,13 @@ fn refused_future() -> future::Running {
     future::Running::begun(Live::refused(current::local()))
 }
 
-/// At a place that is to be found first.
+/// Starts a process whose place must be determined first.
 #[inline(never)]
 fn start_future_slowly(site: &'static Site, how: How) -> future::Running {
     draft(site, how, current::take_quiet()).map_or(future::Running::Off, future::Running::begin)
 }
 
-/// What is to be started; nothing if it is not recorded.
+/// Returns the process to start. `None` if it is not recorded.
 #[inline(never)]
 fn draft(site: &'static Site, how: How, is_quiet: bool) -> Option<Draft> {
     let _inside = inside::enter();
@@ -278,7 +278,7 @@ fn draft(site: &'static Site, how: How, is_quiet: bool) -> Option<Draft> {
         How::Normal => Bond::Normal,
         How::Root => Bond::Root,
         How::CrossThread => Bond::CrossThread,
-        // Of a call within another one nothing is begun.
+        // Nothing is begun for a call within another call.
         How::Woven | How::Within => Bond::Woven(site.name),
         How::Parameters(told) => match *told {
             Parameters::Batch(batch) => {
@@ -295,15 +295,15 @@ fn draft(site: &'static Site, how: How, is_quiet: bool) -> Option<Draft> {
     Some(draft)
 }
 
-/// What a parameter adds to a start, which nobody needs if nothing is recorded.
+/// Wraps the information from a parameter, which is only read if something is recorded.
 #[inline]
 pub fn how(tell: impl FnOnce() -> Parameters) -> How {
     if switch::is_recorded() { How::Parameters(Box::new(tell())) } else { How::Normal }
 }
 
-/// Calls the body of a function with its parameters; a panic is the end of the process.
+/// Calls the body of a function with its parameters. A panic ends the process.
 ///
-/// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
+/// The parameters are passed and not captured, so that they are dropped in the order of the original function.
 #[inline]
 pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
     if is_told(site, &how) {
@@ -312,14 +312,14 @@ pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnc
     Done { returned: body(parameters), process: Guard { running: Running::Off } }
 }
 
-/// Like [`call`], for a process that has begun: something was told of it before.
+/// Calls a body like [`call`], for a process that has already begun because values were recorded.
 #[inline]
 pub fn call_begun<A, R>(mut process: Guard, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
     let returned = if process.is_off() { body(parameters) } else { process.call(parameters, body) };
     Done { process, returned }
 }
 
-/// The same for a function that returns what can be no failure.
+/// Calls a body like [`call`], for a function whose return value can't be a failure.
 #[inline]
 pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> R {
     if is_told(site, &how) {
@@ -328,8 +328,8 @@ pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: imp
     body(parameters)
 }
 
-/// Like [`call`], for functions that nobody chose and that may call themselves: all of it becomes part of the function's own frame,
-/// and only the guard is added to that. A panic is seen by the guard.
+/// Calls a body like [`call`], for woven functions, which may be recursive. Everything becomes part of the function's own stack frame,
+/// which grows only by the guard. The guard detects panics.
 #[expect(clippy::inline_always, reason = "without optimization it would be a frame of its own, with a copy of what is returned")]
 #[inline(always)]
 pub fn call_in_place<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
@@ -337,7 +337,7 @@ pub fn call_in_place<A, R>(site: &'static Site, how: How, parameters: A, body: i
     Done { returned: body(parameters), process }
 }
 
-/// Apart, so that a call that isn't recorded has nothing to look after.
+/// A separate function, so that a call that isn't recorded needs no cleanup code.
 #[inline(never)]
 fn call_within<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
     let mut process = Guard { running: Running::start(site, how) };
@@ -351,38 +351,38 @@ pub fn run<R, F: Future<Output = R>>(site: &'static Site, how: How, body: F) -> 
     Run::new(start(site, how), body, Keep)
 }
 
-/// The same for a function that returns what can be no failure.
+/// Runs a body like [`run`], for a function whose return value can't be a failure.
 #[inline]
 pub fn run_simply<R, F: Future<Output = R>>(site: &'static Site, how: How, body: F) -> Run<F, Succeed> {
     Run::new(start(site, how), body, Succeed)
 }
 
-/// Like [`run`], for a process that has begun: something was told of it before.
+/// Runs a body like [`run`], for a process that has already begun because values were recorded.
 #[inline]
 pub fn run_begun<R, F: Future<Output = R>>(task: Task, body: F) -> Run<F, Keep> {
     Run::new(task, body, Keep)
 }
 
-/// Makes the future of a function that returns one: a child of what is current at the call, begun by the first poll.
-/// `finish` ends the process.
+/// Wraps the future of a function that returns one. Its process is a child of the process that is current at the call, and begins at the
+/// first poll. `finish` ends the process.
 #[inline]
 pub fn run_later<F: Future, N: Fn(Done<Task, F::Output>) -> F::Output>(task: Task, body: F, finish: N) -> Run<F, Finish<N>> {
     Run::new(task, body, Finish(finish))
 }
 
-/// The same for a future of what can be no failure.
+/// Wraps a future like [`run_later`], if its output can't be a failure.
 #[inline]
 pub fn run_later_simply<F: Future>(task: Task, body: F) -> Run<F, Succeed> {
     Run::new(task, body, Succeed)
 }
 
-/// Starts the process of an async function, if anything is recorded.
+/// Starts the process of an async function, unless nothing is recorded.
 #[inline]
 pub fn start(site: &'static Site, how: How) -> Task {
     Task::new(if is_told(site, &how) && !inside::is_inside() { start_future(site, how) } else { future::Running::Off })
 }
 
-/// Finds the parent, if anything is recorded; the process starts when its future is first polled.
+/// Determines the parent, unless nothing is recorded. The process starts when its future is first polled.
 #[inline]
 pub fn capture(site: &'static Site, how: How) -> Task {
     if is_told(site, &how) && !inside::is_inside() {
@@ -392,19 +392,19 @@ pub fn capture(site: &'static Site, how: How) -> Task {
     }
 }
 
-/// Makes the future of a function that returns `impl Future<Output = T>`. Says what `T` is before the body is looked at,
-/// as the signature does for the plain function.
+/// Creates the future of a function that returns `impl Future<Output = T>`. Sets `T` before the body is type-checked, as the signature of
+/// the original function does.
 #[inline]
 pub fn future<T, F: Future<Output = T>, A>(parameters: A, body: impl FnOnce(A) -> F) -> F {
     body(parameters)
 }
 
-/// Gives an async block its type, so that `?` and coercions work as in the plain function. Never called.
+/// Sets the type of an async block, so that `?` and coercions work as in the original function. Never called.
 pub fn never<R>() -> R {
     unreachable!("stands behind `if false`")
 }
 
-/// The place of an attributed function; lists it among the registered ones.
+/// Defines the site of an attributed function and registers it.
 #[cfg(feature = "record")]
 #[doc(hidden)]
 #[macro_export]
@@ -424,7 +424,7 @@ macro_rules! __site {
     }};
 }
 
-/// The place of an attributed function, which nobody will ask for.
+/// Returns a placeholder for the site of an attributed function, which is not used.
 #[cfg(not(feature = "record"))]
 #[doc(hidden)]
 #[macro_export]

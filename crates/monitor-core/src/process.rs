@@ -1,4 +1,4 @@
-//! Processes that are no functions.
+//! Processes begun by hand, without a function.
 
 mod builder;
 
@@ -16,10 +16,10 @@ use crate::record::{Exit, Level, Value};
 use crate::task::TaskRun;
 use crate::value::Amount;
 
-/// A process that was begun by hand. It ends when it is dropped: failed if the thread panics meanwhile, else succeeded,
-/// unless one of [`fail`](Self::fail), [`cancel`](Self::cancel) and [`succeed`](Self::succeed) said so before.
+/// A process that was begun by hand. When it is dropped, it ends as failed if the thread has begun to panic, and otherwise as succeeded,
+/// unless [`fail`](Self::fail), [`cancel`](Self::cancel) or [`succeed`](Self::succeed) was called before.
 ///
-/// It is not current: only what is told so by [`context`](Self::context) becomes its child.
+/// It is not current. Other processes become its children only through its [`context`](Self::context).
 ///
 /// ```
 /// use monitor_client::Process;
@@ -37,10 +37,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Begins to describe a process; [`begin`](ProcessBuilder::begin), [`enter`](ProcessBuilder::enter),
+    /// Begins the description of a process. [`begin`](ProcessBuilder::begin), [`enter`](ProcessBuilder::enter),
     /// [`run`](ProcessBuilder::run) or [`instrument`](ProcessBuilder::instrument) start it.
     ///
-    /// Its parent is what is current; without that it begins a tree of its own.
+    /// Its parent is the current process. Without a current process, it begins a tree of its own.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -53,14 +53,14 @@ impl Process {
         ProcessBuilder::new(name, Location::caller())
     }
 
-    /// Begins to describe an attempt of a task of a queue, which is received at this place.
+    /// Begins the description of an attempt of a queue task, which is received at this place.
     #[doc(hidden)]
     pub fn of_task(name: impl Into<String>, task: TaskRun, place: Option<&'static Location<'static>>) -> ProcessBuilder {
         ProcessBuilder::of_task(name, task, place)
     }
 
-    /// What others can be started under: this process or, if there was no room to record it, its parent. `None` when
-    /// nothing is recorded.
+    /// Returns the context under which other processes can be started: this process or, if there was no room to record it, its parent.
+    /// `None` if nothing is recorded.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -77,8 +77,8 @@ impl Process {
         self.live.as_ref().and_then(Live::handed_on)
     }
 
-    /// Another program has begun it and was killed, and this one goes on with it, under the ids that
-    /// [`again`](ProcessBuilder::again) was given. How long it took counts from the start that the other one told.
+    /// Declares that another program has begun this process and was killed, and that this program continues it under the ids passed to
+    /// [`again`](ProcessBuilder::again). The duration is measured from the start that the other program recorded.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -95,7 +95,7 @@ impl Process {
         self
     }
 
-    /// Sets a field, or sets it anew.
+    /// Sets a field, or replaces its value.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -110,7 +110,7 @@ impl Process {
         }
     }
 
-    /// Gives it another name. The latest one counts.
+    /// Renames the process. The last name is used.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -124,7 +124,7 @@ impl Process {
         }
     }
 
-    /// It has to do with this other process, which is to it what the word says. What is known before it starts is said by
+    /// Links the process to another process; `relation` is the other process's role. Links that are known before the start are set by
     /// [`ProcessBuilder::link`].
     ///
     /// ```
@@ -142,7 +142,8 @@ impl Process {
         }
     }
 
-    /// Says how far it is: how much is done, and of how much, if that is known. At most ten a second are sent, and always the last.
+    /// Reports the progress: the amount done, and the total amount if it is known. At most ten reports per
+    /// second are sent, and always the last.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -160,7 +161,7 @@ impl Process {
         }
     }
 
-    /// It says something, which is kept in its log.
+    /// Adds a line to the log of the process.
     ///
     /// ```
     /// use monitor_client::{Level, Process};
@@ -174,7 +175,7 @@ impl Process {
         }
     }
 
-    /// A line of what a command writes to `stdout`, `stderr` or its `terminal`.
+    /// Adds a line that a command has written to `stdout`, `stderr` or its `terminal`.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -188,7 +189,7 @@ impl Process {
         }
     }
 
-    /// It succeeded.
+    /// Ends the process as succeeded.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -201,7 +202,7 @@ impl Process {
         }
     }
 
-    /// It was given up.
+    /// Ends the process as cancelled.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -214,7 +215,7 @@ impl Process {
         }
     }
 
-    /// It was a command, which ended so.
+    /// Ends the process with the exit status of a command.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -229,13 +230,13 @@ impl Process {
         }
     }
 
-    /// The attempt of a task of a queue that it is, to say how it ends.
+    /// Returns the attempt of a queue task, to set how it ends.
     #[doc(hidden)]
     pub fn task(&mut self) -> Option<&mut TaskRun> {
         self.live.as_mut().and_then(Live::task)
     }
 
-    /// It failed by an error, which is kept with its sources; text will do as well.
+    /// Ends the process as failed by an error, which is recorded with its sources. Text is accepted as well.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -262,7 +263,7 @@ impl Drop for Process {
 
 /// A process that is current on this thread until it is dropped.
 ///
-/// Bound to its thread:
+/// It is bound to its thread:
 /// ```compile_fail,E0277
 /// let entered = monitor_client::Process::builder("here").enter();
 /// std::thread::spawn(move || drop(entered));
@@ -284,7 +285,7 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// It succeeded.
+    /// Ends the process as succeeded.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -295,7 +296,7 @@ impl Entered {
         self.leave().succeed();
     }
 
-    /// It was given up.
+    /// Ends the process as cancelled.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -306,7 +307,7 @@ impl Entered {
         self.leave().cancel();
     }
 
-    /// It failed by an error, which is kept with its sources; text will do as well.
+    /// Ends the process as failed by an error, which is recorded with its sources. Text is accepted as well.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -317,7 +318,7 @@ impl Entered {
         self.leave().fail(error);
     }
 
-    /// The process goes on and is no longer current; it may be sent to another thread.
+    /// Ends being current and returns the process, which continues and can be sent to another thread.
     ///
     /// ```
     /// use monitor_client::Process;

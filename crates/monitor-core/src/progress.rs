@@ -1,8 +1,8 @@
-//! How far processes are: at most ten a second of each are sent, and always the last.
+//! Progress reports of processes: at most ten per second and process are sent, and always the last.
 //!
-//! The first one is sent at once. One that follows within a tenth of a second waits, and a later one takes its place. It is sent by the one
-//! who drains when it has waited long enough, and by whoever ends the process. So a loop that tells each of a million steps costs the queue
-//! ten records a second.
+//! The first report is sent immediately. A report within a tenth of a second after it waits, and is replaced by later reports. The drainer
+//! sends it after the time has elapsed, and the end of the process sends it earlier. So a loop that reports each of a million steps makes
+//! ten queue records per second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,23 +15,23 @@ use crate::record::Progressed;
 use crate::value::Amount;
 use crate::{clock, current, inside, park, sending};
 
-/// Time between two of one process.
+/// Minimum time between two reports of a process.
 const BETWEEN: Duration = Duration::from_millis(100);
-/// Most processes whose last one is remembered. Those of further ones are all sent.
+/// Maximum number of processes whose last report is stored. All reports of further processes are sent.
 const MOST: usize = 10_000;
 
 static SAID: Own<Mutex<HashMap<u64, Said>>> = Own::new();
-/// Number of entries, so that the one who drains takes no lock for nothing.
+/// Number of entries, so that the drainer acquires no lock if there are none.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 struct Said {
     sent: Instant,
-    /// The latest one, which waits, and when it was said, in ticks.
+    /// The latest waiting report, with its time in ticks.
     waiting: Option<(Progressed, u64)>,
 }
 
-/// Says how far the process is that runs here: how much is done, and of how much, if that is known. At most ten a second are sent, and
-/// always the last. Nothing happens where nothing is recorded.
+/// Reports the progress of the current process: the amount done, and the total amount if it is known. At most ten reports per second are
+/// sent, and always the last. Does nothing if nothing is recorded.
 ///
 /// ```
 /// use monitor_client::{normal_task, progress};
@@ -77,12 +77,12 @@ pub(crate) fn say(context: Context, done: Option<f64>, total: Option<f64>) {
     sending::progressed(progressed, at);
 }
 
-/// Returns true while something waits or may have to.
+/// Returns true if there are entries, which may contain waiting reports.
 pub(crate) fn is_waiting() -> bool {
     COUNT.load(Ordering::Relaxed) > 0
 }
 
-/// Sends what has waited long enough, or all that waits.
+/// Sends the waiting reports whose time has elapsed, or all of them.
 pub(crate) fn send_due(is_all: bool) {
     if !is_waiting() {
         return;
@@ -111,7 +111,7 @@ pub(crate) fn send_due(is_all: bool) {
     }
 }
 
-/// Sends what waits of a process that ends, so that it is told before the end.
+/// Sends the waiting report of a process that ends, so that it is recorded before the end.
 pub(crate) fn ended(id: u64) {
     if !is_waiting() {
         return;
@@ -126,7 +126,7 @@ pub(crate) fn ended(id: u64) {
     }
 }
 
-/// Leaves all of it to the parent of a forked child, where another thread may be in the middle of it.
+/// Removes all entries in a forked child, because another thread of the parent may have been changing them.
 pub(crate) fn forget() {
     COUNT.store(0, Ordering::Relaxed);
     SAID.forget();

@@ -1,9 +1,9 @@
-//! Folds of what comes by the queue. Beyond a number of children of one parent and name a start is held back until its end
-//! tells whether it is counted: unless its ids are handed on meanwhile, it says something of its own, runs for long, is slow
-//! or fails.
+//! Folds of processes recorded by the queue. Beyond a number of children with the same parent and name, a start is held back
+//! until its end determines if it is counted. It is recorded individually if its ids are read before, or if it records values,
+//! runs for a long time, is slow or fails.
 //!
-//! What is held back is in no batch, but counts among what was taken: each batch says what that is, for who reads what a dead
-//! program left.
+//! Starts that are held back are in no batch, but count as taken. Each batch lists them, for the process that
+//! reads the spool of a dead program.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -13,45 +13,45 @@ use crate::ring::Counted;
 use crate::sending::Sent;
 use crate::{budget, clock, ids};
 
-/// Parents and names whose children are counted. Beyond, those that have no fold are counted anew.
+/// Maximum number of parents and names whose children are counted. Beyond it, the counts without a fold start again.
 const MOST_NAMES: usize = 20_000;
-/// Starts that are held back at the same time.
+/// Maximum number of starts that are held back.
 const MOST_HELD: usize = 10_000;
-/// Folds that count at the same time; further names are told singly.
+/// Maximum number of folds. Processes of further names are recorded individually.
 const MOST_FOLDS: usize = 4_096;
-/// Processes that were counted and whose fold is still known in any case: what they began may be met later.
+/// Minimum number of counted processes whose folds stay known, because children of them may arrive later.
 const REMEMBERED: usize = 1 << 16;
-/// A fold is told when so many ends were counted, however soon that is.
+/// Number of counted ends after which the folds are reported immediately.
 const UNTOLD: u64 = 8_192;
-/// What it holds that the fold of a process is known.
+/// Memory for the fold of a process.
 const MARK_BYTES: usize = size_of::<(u64, u64, Mark)>();
-/// What a fold holds.
+/// Memory of a fold.
 const FOLD_BYTES: usize = size_of::<Fold>() + fold::BUCKETS * size_of::<u64>();
 
-/// All that is counted, and held back.
+/// The counts and the starts that are held back.
 #[derive(Debug, Default)]
 pub(crate) struct QueueFolds {
-    /// By parent, which may be the mark of its fold, and name.
+    /// By parent, which may be the mark of its fold, and by name.
     counts: HashMap<u64, HashMap<Box<str>, Count>>,
     names: usize,
-    /// In the order in which they began: a fold comes after the one that it is in.
+    /// In the order of their start, so that a fold comes after the fold that contains it.
     folds: BTreeMap<u64, Fold>,
     last_fold: u64,
     held: HashMap<u64, Held>,
-    /// What was held back, in the order of the queue, some of it no longer.
+    /// Starts that were held back, in the order of the queue. Some are no longer held back.
     order: VecDeque<(u64, u64)>,
-    /// Marks of the folds that processes are or may be counted in: what hangs below them belongs to these.
+    /// Marks of the folds that processes are or may be counted in. Children of these processes belong to the folds.
     marks: HashMap<u64, Mark>,
     counted: VecDeque<u64>,
-    /// Handed on, and not met yet.
+    /// Ids that were read by the program before their start arrived.
     early: HashSet<u64>,
-    /// Number by the queue of the last that came.
+    /// Queue number of the last record.
     last_place: u64,
-    /// Ends that were counted since the folds were told.
+    /// Number of ends that were counted since the folds were last reported.
     untold: u64,
 }
 
-/// Children of one parent and name.
+/// The children with the same parent and name.
 #[derive(Debug)]
 enum Count {
     Singly(u64),
@@ -77,25 +77,25 @@ struct Fold {
     parent: u64,
     root: u128,
     origin: Origin,
-    /// In ticks.
+    /// Start in ticks.
     start: u64,
     tally: Tally,
     held: u64,
     failures_kept: u64,
-    /// What runs so long is told singly, in ticks.
+    /// Minimum duration of a call that is recorded individually, in ticks.
     slow_from: u64,
     revision: u64,
-    /// How many were told, and when.
+    /// Last reported count, and its time.
     told: Option<(u64, u64)>,
-    /// Something hangs below it.
+    /// True if there are processes below the fold.
     is_parent: bool,
     has_parent_ended: bool,
 }
 
 impl QueueFolds {
-    /// Takes note of what has just come by the queue; `None` if it is held back.
+    /// Handles a record that has arrived by the queue. Returns `None` if it is held back.
     pub(crate) fn meet(&mut self, mut sent: Sent) -> Option<Sent> {
-        // One that found no room where the queue is kept has the number of the one before.
+        // A record without room in the queue's storage has the number of the record before it.
         let is_kept = sent.place == 0 || sent.place != self.last_place;
         self.last_place = sent.place;
         let Record::Started(started) = &mut sent.record else { return Some(sent) };
@@ -117,7 +117,7 @@ impl QueueFolds {
         None
     }
 
-    /// The fold of a start, if there were many before it.
+    /// Returns the fold of a start, if there were many before it.
     fn count(&mut self, started: &Started, at: u64) -> Option<u64> {
         let name = started.origin.name();
         if self.names >= MOST_NAMES {
@@ -161,7 +161,7 @@ impl QueueFolds {
         Some(self.last_fold)
     }
 
-    /// What a child of this process hangs below.
+    /// Returns the parent to record for a child of this process.
     pub(crate) fn parent(&mut self, id: u64) -> u64 {
         let Some(Mark { mark, fold }) = self.marks.get(&id).copied() else { return id };
         if let Some(fold) = self.folds.get_mut(&fold) {
@@ -170,9 +170,9 @@ impl QueueFolds {
         mark
     }
 
-    /// Ids of these are known to others: what is given back is to be told singly.
+    /// Handles ids that the program has read. Returns the starts to record individually.
     pub(crate) fn hand_on(&mut self, ids: impl Iterator<Item = u64>) -> Vec<Sent> {
-        // One that came before the start it is about was met with it by now.
+        // The starts of earlier ids have arrived by now.
         self.early.clear();
         let mut told = Vec::new();
         for id in ids {
@@ -184,7 +184,7 @@ impl QueueFolds {
         told
     }
 
-    /// What was held back of this process, which is to be told singly.
+    /// Returns the start of this process if it was held back. It is then recorded individually.
     pub(crate) fn tell_singly(&mut self, id: u64) -> Option<Sent> {
         let held = self.held.remove(&id)?;
         self.marks.remove(&id);
@@ -194,7 +194,8 @@ impl QueueFolds {
         Some(held.sent)
     }
 
-    /// What began before, and runs; and the oldest of what is too much to hold back.
+    /// Returns starts that must be recorded because the process has been running since `begun_before`, and
+    /// the oldest starts beyond the limit.
     pub(crate) fn tell_older(&mut self, begun_before: u64) -> Vec<Sent> {
         self.order.retain(|(_, id)| self.held.contains_key(id));
         let many = self.order.len().saturating_sub(MOST_HELD);
@@ -204,7 +205,7 @@ impl QueueFolds {
         ids.into_iter().filter_map(|id| self.tell_singly(id)).collect()
     }
 
-    /// Whether an end is counted. If not, its start is to be told, if it was held back.
+    /// Returns true if an end is counted. If not, its start is added to `singly` if it was held back.
     pub(crate) fn end(&mut self, id: u64, (elapsed, ended): (u64, u64), outcome: &Outcome, table: &Table, singly: &mut Vec<Sent>) -> bool {
         let Some(held) = self.held.get(&id) else { return false };
         let bytes = held.sent.bytes;
@@ -233,7 +234,8 @@ impl QueueFolds {
         true
     }
 
-    /// All is known that the processes had begun that are counted by now, but for what goes on without them.
+    /// Removes old marks. Called when all records of the children of the counted processes have arrived, except
+    /// those of processes that outlive them.
     pub(crate) fn forget(&mut self) {
         while self.counted.len() > REMEMBERED
             && let Some(oldest) = self.counted.pop_front()
@@ -243,7 +245,7 @@ impl QueueFolds {
         }
     }
 
-    /// A process has ended, or the last of a fold: nothing more will hang below it.
+    /// Handles the end of a process, or of the last process of a fold: it gets no more children.
     pub(crate) fn parent_ended(&mut self, id: u64) {
         let Some(counts) = self.counts.remove(&id) else { return };
         self.names -= counts.len();
@@ -256,13 +258,13 @@ impl QueueFolds {
         }
     }
 
-    /// Whether there is something to tell, now or when it has run long enough.
+    /// Returns true if there is something to report, now or later.
     pub(crate) fn has_news(&self) -> bool {
         !self.held.is_empty() || self.folds.values().any(|fold| fold.is_changed() || fold.is_over())
     }
 
-    /// The folds that have changed. With a batch that is made anyway (`has_others`) all of them: it says how far the queue was
-    /// taken, and so has to say all that was counted.
+    /// Returns the changed folds. If a batch is made anyway (`has_others`), all changed folds must be in it, because the batch records the
+    /// position in the queue and thus must contain all counts up to there.
     pub(crate) fn tell(&mut self, has_others: bool, is_asked: bool) -> Vec<Counted> {
         let now = clock::now();
         let is_full = has_others || is_asked || self.untold >= UNTOLD;
@@ -270,7 +272,7 @@ impl QueueFolds {
             let is_time = |longest| fold.told.is_none_or(|(_, at)| now.saturating_sub(at) >= longest);
             fold.is_over() || fold.is_changed() && fold::table().is_none_or(|table| is_time(table.longest))
         };
-        // One that is due is a batch.
+        // A fold that is due makes a batch.
         if !is_full && !self.folds.values().any(is_due) {
             return Vec::new();
         }
@@ -293,7 +295,7 @@ impl QueueFolds {
         told
     }
 
-    /// Numbers by the queue of what is held back, in their order.
+    /// Returns the queue numbers of the starts that are held back, in order.
     pub(crate) fn held(&self) -> impl Iterator<Item = u64> {
         self.order.iter().filter(|(_, id)| self.held.contains_key(id)).map(|(place, _)| *place)
     }

@@ -1,7 +1,7 @@
-//! Calls that are told only if they fail: those below something that is told, where the [`levels`](crate::levels) ask for roots alone.
+//! Calls that are reported only if they fail: calls below a reported process while the [`levels`](crate::levels) request roots only.
 //!
-//! Nothing is current but what was before, so that whatever such a call begins hangs below the next call up that is told. What
-//! it says of itself is kept from that one ([`current::quiet`]).
+//! Such a call does not become current, so that processes that it begins are attached to the nearest reported ancestor. Its updates are not
+//! applied to that ancestor ([`current::quiet`]).
 
 use crate::context::{Attached, Attachment};
 use crate::current::{self, QuietMark};
@@ -9,29 +9,29 @@ use crate::live::{Draft, Live};
 use crate::record::{Failure, Origin, Site, StartExtra};
 use crate::{clock, inside, panic, verdict};
 
-/// A sync call, until it ends. On its own thread.
+/// A sync call on its own thread, until it ends.
 #[derive(Debug)]
 pub(crate) struct Quiet(Box<Begun>);
 
 #[derive(Debug)]
 struct Begun {
     site: &'static Site,
-    /// In ticks.
+    /// Start in ticks.
     at: u64,
     was_panicking: bool,
-    /// What was innermost before.
+    /// The innermost call before.
     outer: QuietMark,
 }
 
 impl Quiet {
-    /// Begins a call below what is current.
+    /// Begins a call below the current process.
     pub(crate) fn begin(site: &'static Site) -> Self {
         let _inside = inside::enter();
         let (was_panicking, outer) = (std::thread::panicking(), current::begin_quiet());
         Self(Box::new(Begun { site, at: clock::now(), was_panicking, outer }))
     }
 
-    /// Ends it: its start is told with its end if it has failed.
+    /// Ends the call. If it has failed, its start and end are recorded.
     pub(crate) fn end(self, failure: Option<Failure>) {
         let said = current::end_quiet(self.0.outer).and_then(|key| verdict::take(key.get()));
         if let Some(failure) = failure.or(said) {
@@ -42,13 +42,13 @@ impl Quiet {
         }
     }
 
-    /// Ends it without a word: failed if the thread panics, else as it has said.
+    /// Ends the call as failed if the thread has begun to panic, and otherwise with the failure that it has recorded.
     pub(crate) fn close(self) {
         let failure = (std::thread::panicking() && !self.0.was_panicking).then(panic::latest);
         self.end(failure);
     }
 
-    /// Goes on elsewhere.
+    /// Continues the call outside of this thread.
     pub(crate) fn go_on(self) -> Live {
         current::end_quiet(self.0.outer);
         self.into_live()

@@ -1,4 +1,4 @@
-//! What the monitored side says: plain data, turned into wire events by whoever drains the queue.
+//! The records of the monitored side, as plain data. The drainer converts them to wire events.
 
 use std::borrow::Cow;
 use std::panic::Location;
@@ -11,7 +11,7 @@ pub use crate::context::Attachment;
 
 /// A place in the program that begins processes: one static per attributed function.
 ///
-/// Its size is a power of two, so that its number among all of them is found by a shift.
+/// Its size is a power of two, so that its number is computed by a shift.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct Site {
@@ -23,20 +23,20 @@ pub struct Site {
     pub file: &'static str,
     /// Line of the function's name.
     pub line: u32,
-    /// After how many milliseconds its processes are overdue; 0 for never.
+    /// Time after which its processes are overdue, in milliseconds. 0 for never.
     pub timeout_ms: u32,
     /// Module of the function, as the compiler names it.
     pub module: &'static &'static str,
 }
 
 impl Site {
-    /// A place in no module, whose processes are never overdue.
+    /// Creates a site without a module, whose processes are never overdue.
     pub const fn new(name: &'static str, kind: &'static str, file: &'static str, line: u32) -> Self {
         Site { name, kind, file, line, timeout_ms: 0, module: &"" }
     }
 }
 
-/// What a process is an instance of.
+/// The definition that a process is an instance of.
 #[derive(Debug, Clone)]
 pub enum Origin {
     /// An attributed function.
@@ -46,7 +46,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Name of its processes.
+    /// Returns the name of the processes.
     pub fn name(&self) -> &str {
         match self {
             Self::Site(site) => site.name,
@@ -54,12 +54,12 @@ impl Origin {
         }
     }
 
-    /// After how many milliseconds its processes are overdue, if the place says so.
+    /// Returns the time after which the processes are overdue, in milliseconds, if it is set.
     pub fn timeout_ms(&self) -> Option<u64> {
         if let Self::Site(site) = self { Some(u64::from(site.timeout_ms)).filter(|ms| *ms > 0) } else { None }
     }
 
-    /// File and line where it stands in the source; empty for what stands in none.
+    /// Returns the file and line in the source. Empty for a process without a place in the source.
     pub(crate) fn place(&self) -> (&'static str, u32) {
         match self {
             Self::Site(site) => (site.file, site.line),
@@ -67,7 +67,7 @@ impl Origin {
         }
     }
 
-    /// Tells places of the source apart; never 0.
+    /// Returns a key that identifies the place in the source. Never 0.
     pub(crate) fn key(&self) -> usize {
         match self {
             Self::Site(site) => std::ptr::from_ref(*site).addr(),
@@ -76,14 +76,14 @@ impl Origin {
     }
 }
 
-/// Name, kind and place of a process that is no function.
+/// Name, kind and place of a process without a function.
 #[derive(Debug, Clone)]
 pub struct Named {
     /// Name of the process.
     pub name: String,
-    /// Its kind; `normal` unless said otherwise.
+    /// Kind of the process; `normal` by default.
     pub kind: Cow<'static, str>,
-    /// Where it was started; none for what stands in no source of this program, as a command.
+    /// Place where the process was started. `None` for a process without a place in the source, such as a command.
     pub place: Option<&'static Location<'static>>,
 }
 
@@ -112,213 +112,214 @@ pub enum Value {
 /// Keys and values, in the order they were set.
 pub type Fields = Vec<(Cow<'static, str>, Value)>;
 
-/// One fact about a process.
+/// A fact about a process.
 #[derive(Debug, Clone)]
 pub enum Record {
-    /// It began.
+    /// A start.
     Started(Started),
-    /// It learned something about itself.
+    /// New values of a process.
     Updated(Box<Updated>),
-    /// It said something.
+    /// A log line.
     Logged(Box<Logged>),
-    /// It said how far it is.
+    /// A progress report.
     Progressed(Box<Progressed>),
-    /// A queue has it.
+    /// A step of a queue task.
     Task(Box<Tasked>),
-    /// It ended.
+    /// An end.
     Ended(Ended),
-    /// Many that were not recorded one by one.
+    /// Counts of processes that were not recorded individually.
     Folded(Box<Folded>),
 }
 
-/// The beginning of a process.
+/// The start of a process.
 #[derive(Debug, Clone)]
 pub struct Started {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Its parent, 0 for none.
+    /// Id of the parent, 0 for none.
     pub parent: u64,
-    /// What it is an instance of.
+    /// Definition of the process.
     pub origin: Origin,
-    /// Unix microseconds.
+    /// Time in Unix microseconds.
     pub time_us: u64,
-    /// Name of the thread, or its number where it has none.
+    /// Name of the thread, or its number if it has no name.
     pub thread: Arc<str>,
-    /// How it came by its parent.
+    /// How the parent was determined.
     pub attachment: Attachment,
-    /// What few processes have.
+    /// Values that few processes have.
     pub extra: Option<Box<StartExtra>>,
 }
 
-/// What few processes say at their start.
+/// Values that few processes have at their start.
 #[derive(Debug, Clone, Default)]
 pub struct StartExtra {
-    /// The batch mark of a root.
+    /// Batch mark of a root.
     pub batch: Option<String>,
     /// Fields known at the start.
     pub fields: Fields,
-    /// After how long it is overdue.
+    /// Time after which the process is overdue.
     pub timeout_ms: Option<u64>,
-    /// Which attempt it is, from 2; 0 for the first one.
+    /// Number of the attempt, from 2. 0 for the first attempt.
     pub attempt: u32,
-    /// How many attempts there are to be at most, if there may be more than one.
+    /// Maximum number of attempts, if more than one.
     pub attempts_of: Option<u32>,
-    /// Other processes that it has to do with, and what each is to it.
+    /// Linked processes and their roles.
     pub links: Vec<(Context, String)>,
-    /// The queue's own id, of a task of a queue.
+    /// Id in the queue, for a queue task.
     pub task: Option<String>,
 }
 
-/// What a fold counts by now: calls of one name below one parent.
+/// The current counts of a fold: calls with the same name and parent.
 #[derive(Debug, Clone)]
 pub struct Folded {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// The parent or, if that is folded itself, the mark of its fold.
+    /// Id of the parent or, if the parent is folded itself, the mark of its fold.
     pub parent: u64,
-    /// Names the fold: what it counts began on one thread. What its calls begin has it for a parent, and comes after it.
+    /// Identifies the fold, whose calls began on one thread. It is the parent of the processes that its
+    /// calls begin, which are recorded later.
     pub mark: u64,
-    /// Names this count where a mark has several, which add up.
+    /// Identifies this count among those of the mark, which are added up.
     pub shard: u64,
-    /// What they are instances of.
+    /// Definition of the calls.
     pub origin: Origin,
-    /// When the first one began, in Unix microseconds.
+    /// Start of the first call, in Unix microseconds.
     pub time_us: u64,
-    /// Grows with each record of this shard.
+    /// Increases with each record of this shard.
     pub revision: u64,
-    /// How many began.
+    /// Number of calls that began.
     pub count: u64,
-    /// How many of them run.
+    /// Number of running calls.
     pub running: u64,
-    /// How many failed.
+    /// Number of failed calls.
     pub failed: u64,
-    /// How many were cancelled.
+    /// Number of cancelled calls.
     pub cancelled: u64,
-    /// All durations together, in nanoseconds.
+    /// Sum of all durations, in nanoseconds.
     pub total_ns: u64,
-    /// The shortest and the longest duration, in nanoseconds, if any ended.
+    /// Shortest and longest duration, in nanoseconds, if any call has ended.
     pub range_ns: Option<(u64, u64)>,
-    /// Numbers of buckets and how many lasted 1.04^i to 1.04^(i+1) nanoseconds.
+    /// Numbers of buckets, and the number of calls in each. Bucket i is for durations of 1.04^i to 1.04^(i+1) nanoseconds.
     pub histogram: Vec<(u32, u64)>,
-    /// Distinct error texts of those that failed, up to 100.
+    /// Distinct error texts of the failed calls, up to 100.
     pub errors: Vec<FoldedError>,
-    /// Nothing more will be counted.
+    /// True if nothing more will be counted.
     pub is_last: bool,
 }
 
 /// Failures of a fold whose messages differ only in numbers, ids and quoted parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoldedError {
-    /// The message without what differs.
+    /// The message without the different parts.
     pub text: String,
     /// Number of failures.
     pub count: u64,
-    /// End of the first one, in Unix microseconds.
+    /// End of the first failure, in Unix microseconds.
     pub first_us: u64,
-    /// End of the last one, in Unix microseconds.
+    /// End of the last failure, in Unix microseconds.
     pub last_us: u64,
 }
 
-/// Fields, links, or a name, that came later.
+/// Fields, links, or a name, set after the start.
 #[derive(Debug, Clone)]
 pub struct Updated {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Unix microseconds.
+    /// Time in Unix microseconds.
     pub time_us: u64,
-    /// Its new name, if it got one.
+    /// New name, if it was changed.
     pub name: Option<String>,
     /// The new values.
     pub fields: Fields,
-    /// Other processes that it has to do with, and what each is to it.
+    /// Linked processes and their roles.
     pub links: Vec<(Context, String)>,
 }
 
-/// How far a process is.
+/// The progress of a process.
 #[derive(Debug, Clone)]
 pub struct Progressed {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Unix microseconds.
+    /// Time in Unix microseconds.
     pub time_us: u64,
-    /// How much is done; neither negative nor infinite.
+    /// Amount done. Neither negative nor infinite.
     pub done: f64,
-    /// Of how much, if that is known.
+    /// Total amount, if it is known.
     pub total: Option<f64>,
 }
 
-/// A step of a task on its way through a queue, while nobody works on it.
+/// A step of a queue task that is not running.
 #[derive(Debug, Clone)]
 pub struct Tasked {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Unix microseconds.
+    /// Time in Unix microseconds.
     pub time_us: u64,
-    /// Which attempt it is about, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// Its id in the queue.
+    /// Id of the task in the queue.
     pub native_id: String,
-    /// What happened.
+    /// The step.
     pub step: TaskStep,
 }
 
-/// What happens to a task while nobody works on it.
+/// A step of a task that is not running.
 #[derive(Debug, Clone)]
 pub enum TaskStep {
-    /// It was put into a queue.
+    /// The task was sent to a queue.
     Sent(TaskMessage),
-    /// A worker took it from its queue.
+    /// A worker received the task from its queue.
     Received(TaskMessage),
-    /// A worker refused it.
+    /// A worker rejected the task.
     Rejected {
-        /// It went back into its queue.
+        /// True if the message returned to its queue.
         requeued: bool,
     },
-    /// It is not to be done any more.
+    /// The task must not be executed any more.
     Revoked {
-        /// It was too late for it.
+        /// True if its expiry time has passed.
         expired: bool,
     },
 }
 
-/// What a task is, with what it is called, and how it travels.
+/// The message of a task: its name, arguments and routing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaskMessage {
-    /// Its parent, 0 for none.
+    /// Id of the parent, 0 for none.
     pub parent: u64,
     /// Name of the task.
     pub name: String,
-    /// Arguments by position, as JSON.
+    /// Positional arguments, as JSON.
     pub args: Option<String>,
-    /// Arguments by name, as JSON.
+    /// Named arguments, as JSON.
     pub kwargs: Option<String>,
-    /// Not to be started before.
+    /// Time before which the task must not start.
     pub eta: Option<SystemTime>,
-    /// Not to be started after.
+    /// Time after which the task must not start.
     pub expires: Option<SystemTime>,
-    /// The queue that it goes through.
+    /// Queue of the task.
     pub queue: Option<String>,
-    /// The exchange that it was sent to.
+    /// Exchange to which the message was sent.
     pub exchange: Option<String>,
-    /// The key that it was routed by.
+    /// Routing key of the message.
     pub routing_key: Option<String>,
 }
 
 impl Tasked {
-    /// What it is, where the step says so.
+    /// Returns the message, if the step contains it.
     pub fn message(&self) -> Option<&TaskMessage> {
         if let TaskStep::Sent(message) | TaskStep::Received(message) = &self.step { Some(message) } else { None }
     }
 
-    /// The event that tells it.
+    /// Returns the event type of the step.
     pub(crate) fn event(&self) -> &'static str {
         match self.step {
             TaskStep::Sent(_) => "task-sent",
@@ -328,7 +329,7 @@ impl Tasked {
         }
     }
 
-    /// Bytes that it holds in memory.
+    /// Returns the size in memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let words = self.message().map_or(0, |message| {
             let TaskMessage { name, args, kwargs, queue, exchange, routing_key, .. } = message;
@@ -338,28 +339,28 @@ impl Tasked {
     }
 }
 
-/// A line of a process's log.
+/// A log line of a process.
 #[derive(Debug, Clone)]
 pub struct Logged {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Unix microseconds.
+    /// Time in Unix microseconds.
     pub time_us: u64,
-    /// How severe.
+    /// Severity of the line.
     pub level: Level,
-    /// Which output of a command it stood in.
+    /// Output stream of a command that contained the line.
     pub stream: Option<&'static str>,
-    /// What was said.
+    /// Text of the line.
     pub message: String,
-    /// Part of the program that said it, as a module's path.
+    /// Part of the program that logged the line, as a module's path.
     pub target: Option<Cow<'static, str>>,
-    /// Its own fields.
+    /// Fields of the line.
     pub fields: Fields,
 }
 
-/// How severe a line of a log is.
+/// Severity of a log line.
 ///
 /// ```
 /// use monitor_client::Level;
@@ -369,20 +370,20 @@ pub struct Logged {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Something failed.
+    /// A failure.
     Error,
-    /// Something may go wrong.
+    /// A condition that may lead to a failure.
     Warn,
-    /// Something worth knowing.
+    /// Information for operators.
     Info,
-    /// For those who look for a mistake.
+    /// Information for debugging.
     Debug,
-    /// Everything else.
+    /// Any other information.
     Trace,
 }
 
 impl Level {
-    /// Its word on the wire.
+    /// Returns the name on the wire.
     ///
     /// ```
     /// assert_eq!(monitor_client::Level::Warn.as_str(), "warn");
@@ -401,123 +402,124 @@ impl Level {
 /// The end of a process.
 #[derive(Debug, Clone)]
 pub struct Ended {
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Unix microseconds.
+    /// Time in Unix microseconds.
     pub time_us: u64,
-    /// By the monotonic clock; none if its start isn't known where it ends.
+    /// Duration, measured by the monotonic clock. `None` if the start is not known where the process ends.
     pub elapsed_ns: Option<u64>,
-    /// How it ended.
+    /// Outcome of the process.
     pub outcome: Outcome,
-    /// What few ends have.
+    /// Values that few ends have.
     pub extra: Option<Box<EndExtra>>,
 }
 
-/// The attempt that is to come.
+/// The next attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// When it is to begin.
+    /// Planned start.
     pub next: SystemTime,
-    /// How many attempts there are to be at most, the first one included.
+    /// Maximum number of attempts, including the first.
     pub of: u32,
 }
 
-/// What the end of a command says, or of a further attempt.
+/// Values of the end of a command, or of a further attempt.
 #[derive(Debug, Clone, Default)]
 pub struct EndExtra {
-    /// The command's exit code.
+    /// Exit code of the command.
     pub exit_code: Option<i32>,
-    /// The signal that ended it.
+    /// Signal that ended the command.
     pub signal: Option<i32>,
-    /// Why it ended so, in one word.
+    /// Reason for the outcome, in one word.
     pub reason: Option<Cow<'static, str>>,
-    /// Which attempt ended, from 2; 0 for the first one.
+    /// Number of the attempt, from 2. 0 for the first attempt.
     pub attempt: u32,
-    /// Another attempt is to come.
+    /// The next attempt, if one is planned.
     pub retry: Option<Retry>,
-    /// What only the end of a task of a queue says.
+    /// Values of the end of a queue task.
     pub task: Option<Box<TaskEnd>>,
 }
 
-/// What the end of an attempt of a task says.
+/// Values of the end of an attempt of a task.
 #[derive(Debug, Clone, Default)]
 pub struct TaskEnd {
-    /// Its id in the queue.
+    /// Id of the task in the queue.
     pub native_id: String,
-    /// What it returned, as JSON.
+    /// Result of the task, as JSON.
     pub result: Option<String>,
-    /// The worker refused it after it had begun; true if it went back into its queue.
+    /// Set if the worker rejected the task after its start. True if the message returned to its queue.
     pub rejected: Option<bool>,
 }
 
-/// How a process ended.
+/// Outcome of a process.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// It returned.
+    /// The process returned.
     Succeeded,
-    /// It returned an error or panicked.
+    /// The process returned an error or panicked.
     Failed(Box<Failure>),
-    /// It was dropped, or given up, before its end.
+    /// The process was dropped or cancelled before its end.
     Cancelled,
 }
 
-/// Why a process failed.
+/// Reason why a process failed.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
-    /// `error` or `panic`; of a command, or by an exit code, `exit` or `signal`.
+    /// `error` or `panic`. For a command or an exit code, `exit` or `signal`.
     pub kind: &'static str,
-    /// Type of the error, as the compiler names it; none for a panic.
+    /// Type of the error, as the compiler names it. `None` for a panic.
     pub type_name: Option<Cow<'static, str>>,
-    /// The error's or the panic's own words.
+    /// Message of the error or panic.
     pub message: String,
-    /// The error's sources, nearest first.
+    /// Messages of the error's sources, nearest first.
     pub chain: Vec<String>,
-    /// Where: the panic's place, or the function that returned the error.
+    /// Place of the panic, or of the function that returned the error.
     pub place: Option<(Cow<'static, str>, u32)>,
-    /// The exit code that says so.
+    /// Exit code that is the reason for the failure.
     pub exit_code: Option<i32>,
-    /// The exit code of a command or the signal that ended it, where the message doesn't say it.
+    /// Exit code of a command, or the signal that ended it, if the message does not include it.
     pub code: Option<i32>,
-    /// The last lines that a command wrote.
+    /// Last output lines of a command.
     pub tail: Option<String>,
 }
 
-/// Placeholder text, stored when there is no room for the words of a failure.
+/// Placeholder message, stored if there is no room for the message of a failure.
 pub(crate) const NOT_KEPT: &str = "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)";
 
 impl Failure {
-    /// Bytes that it holds in memory.
+    /// Returns the size in memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(self) + self.message.len() + self.chain.iter().map(|cause| cause.len() + size_of::<String>()).sum::<usize>()
     }
 
-    /// The failure that an exit code tells; none for 0.
+    /// Returns the failure for an exit code. `None` for 0.
     pub(crate) fn of_exit_code(code: i32) -> Option<Self> {
         (code != 0).then(|| Failure { kind: "exit", message: format!("exit code {code}"), exit_code: Some(code), ..Failure::default() })
     }
 }
 
-/// How a command ended.
+/// Exit status of a command.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exit {
-    /// Its exit code, if it has one.
+    /// Exit code, if there is one.
     pub code: Option<i32>,
-    /// The signal that ended it.
+    /// Signal that ended the command.
     pub signal: Option<i32>,
-    /// Why it ended so, in one word, as `timeout`.
+    /// Reason for the outcome in one word, such as `timeout`.
     pub reason: Option<Cow<'static, str>>,
-    /// Why it failed; none if it succeeded.
+    /// Failure message. `None` if the command succeeded.
     pub message: Option<String>,
-    /// Type of the error that the message tells of, if it is known.
+    /// Type of the error that the message describes, if it is known.
     pub type_name: Option<String>,
-    /// The message doesn't say the exit code or the signal: whoever shows it says it besides.
+    /// True if the message does not include the exit code or signal. Views append them when they display the message.
     pub is_apart: bool,
-    /// The last lines that it wrote.
+    /// Last output lines of the command.
     pub tail: Option<String>,
-    /// It is to be tried again, by [`ProcessBuilder::again`](crate::ProcessBuilder::again) with the same ids: until then it waits, and has not failed.
+    /// The next attempt, started by [`ProcessBuilder::again`](crate::ProcessBuilder::again) with the same ids. Until then, the process
+    /// waits and has not failed.
     pub retry: Option<Retry>,
-    /// Somebody asked it to end: it was cancelled, and has not failed, whatever its code or signal.
+    /// True if the command was cancelled. The process then counts as cancelled and not as failed, regardless of its code or signal.
     pub is_cancelled: bool,
 }

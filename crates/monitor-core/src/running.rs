@@ -1,23 +1,23 @@
-//! What runs now, for whoever asks a program.
+//! Running processes, for the command `active`.
 
 use std::collections::HashMap;
 
 use crate::record::Started;
 
-/// A process that runs.
+/// A running process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// Its own id.
+    /// Id of the process.
     pub id: u64,
-    /// Its tree.
+    /// Id of the tree.
     pub root: u128,
-    /// Its name.
+    /// Name of the process.
     pub name: String,
-    /// When it began, in Unix microseconds.
+    /// Start in Unix microseconds.
     pub time_us: u64,
 }
 
-/// Processes whose starts came by the queue, and whose ends did not yet. Those of the rings stand there as long as they run.
+/// Processes with a start in the queue and no end yet. Running processes of the rings are found in the rings.
 #[derive(Debug, Default)]
 pub(crate) struct Begun(HashMap<u64, Running>);
 

@@ -1,9 +1,10 @@
-//! What all crates of a program place in one section, whose bounds the linker knows: a list that is made without a call.
+//! A linker section in which all crates of a program place values: a list that is built without a call, because the
+//! linker knows the section's bounds.
 //!
-//! Not by `linkme`: its attribute takes the compiler 0.7 ms for each item, and would be one more crate to be built.
+//! `linkme` is not used: its attribute costs 0.7 ms of compile time per item, and it is another crate to build.
 
-/// Declares the section of this name, of values of a type: `all()` are those that are linked. They are placed there by a `static` with
-/// `link_section`; each is to be as large as its alignment, or a multiple of it.
+/// Declares the section with this name, of values of a type. `all()` returns the linked values. A `static` with `link_section` adds a
+/// value. The size of a value must be its alignment, or a multiple of it.
 macro_rules! section {
     ($item:ty, $name:literal, $empty:expr) => {
         #[allow(unsafe_code, reason = "names that the linker gives, or goes by")]
@@ -21,14 +22,14 @@ macro_rules! section {
                 static STOP: [$item; 0];
             }
 
-            /// Without any item there would be no section.
+            /// Without an item, the section would not exist.
             #[cfg(not(windows))]
             #[used]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = concat!("__DATA,__", $name, ",regular,no_dead_strip")))]
             #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = $name))]
             static NONE: [$item; 0] = [];
 
-            // This linker sorts by what stands behind the `$`. What has no size would have one there.
+            // This linker sorts by the text after the `$`. A zero-sized value would get an address there.
             #[cfg(windows)]
             #[unsafe(link_section = concat!(".", $name, "$a"))]
             static START: $item = $empty;
@@ -40,8 +41,8 @@ macro_rules! section {
                 let (start, stop) = ((&raw const START).cast::<$item>(), (&raw const STOP).cast::<$item>());
                 let start = start.wrapping_add(usize::from(cfg!(windows)));
                 let count = (stop.addr() - start.addr()) / size_of::<$item>();
-                // SAFETY: between the two stands nothing but what was placed there, one directly behind the other, for each is as
-                // large as its alignment. Where the pointer comes from is concealed: to the compiler nothing is behind it.
+                // SAFETY: the range contains only the placed values, one directly after the other, because the size of each is its
+                // alignment or a multiple of it. The origin of the pointer is hidden, because for the compiler the static is empty.
                 unsafe { std::slice::from_raw_parts(std::hint::black_box(start), count) }
             }
         }

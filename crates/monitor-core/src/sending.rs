@@ -1,7 +1,7 @@
-//! The way out for what is rare or large: processes by name, marks, fields, lines of logs, the words of a failure. Unbounded in count,
-//! bounded in bytes by the [`budget`](crate::budget), never blocking.
+//! The queue for rare or large records: processes by name, batch marks, fields, log lines, failure messages. It is unbounded in count,
+//! bounded in bytes by the [`budget`](crate::budget), and never blocks.
 //!
-//! A start reserves the bytes of its own end, so that an end is never dropped whose start was kept.
+//! A start reserves the bytes of its own end, so that the end of a recorded start is never dropped.
 
 use std::mem::size_of;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -21,60 +21,60 @@ struct Queue {
     handed_on: Sender<u64>,
 }
 
-/// The other ends of the queue.
+/// The receiving ends of the queue.
 #[derive(Debug)]
 pub(crate) struct Ends {
     pub(crate) sent: Receiver<Sent>,
     pub(crate) failed: Receiver<Failed>,
-    /// Ids that somebody got to know.
+    /// Ids that the program has read.
     pub(crate) handed_on: Receiver<u64>,
 }
 
-/// A record and the bytes that it holds.
+/// A record and its size.
 #[derive(Debug)]
 pub struct Entry {
-    /// What was recorded.
+    /// The record.
     pub record: Record,
-    /// Bytes to [`release`](crate::queue::Receiver::release) once it is acknowledged or given up.
+    /// Bytes to [`release`](crate::queue::Receiver::release) when the record is acknowledged or given up.
     pub bytes: usize,
 }
 
-/// A record on its way, with its times in ticks; in the record itself they are filled in by the one who drains.
+/// A queued record with its times in ticks. The drainer sets the times in the record itself.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) record: Record,
     pub(crate) bytes: usize,
-    /// Ends: when the process began.
+    /// Start of the process, for ends.
     pub(crate) begun: u64,
     pub(crate) at: u64,
-    /// Its number, given by the keeper.
+    /// Number assigned by the keeper.
     pub(crate) place: u64,
 }
 
-/// The words of a failure whose end is in a ring.
+/// The message of a failure whose end is in a ring.
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) id: u64,
     pub(crate) failure: Box<Failure>,
     pub(crate) bytes: usize,
-    /// Its number, given by the keeper.
+    /// Number assigned by the keeper.
     pub(crate) place: u64,
 }
 
-/// Opens the queue; what is queued is kept by `keeper`.
+/// Opens the queue. `keeper` stores the queued records.
 pub(crate) fn open(keeper: &'static dyn Keeper) -> Ends {
     let ((sender, sent), (failures, failed), (sender_of_ids, handed_on)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
     QUEUE.set(Queue { keeper, sender, failures, handed_on: sender_of_ids });
     Ends { sent, failed, handed_on }
 }
 
-/// Leaves the queue to the parent of a forked child: another thread may have been in the middle of it.
+/// Removes the queue in a forked child, because another thread of the parent may have been using it.
 pub(crate) fn forget() {
     QUEUE.forget();
     budget::forget();
 }
 
-/// Queues a start together with the place of its end; `false` when there is no room.
+/// Queues a start and reserves the room of its end. Returns false if there is no room.
 pub(crate) fn started(record: Started, at: u64) -> bool {
     let Some(queue) = QUEUE.get() else { return false };
     let bytes = start_bytes(&record);
@@ -86,7 +86,7 @@ pub(crate) fn started(record: Started, at: u64) -> bool {
     true
 }
 
-/// Counts a start of this tree that is recorded nowhere; zero for one that would have begun a tree.
+/// Counts a start of this tree that is not recorded. `root` is zero if it would have begun a tree.
 #[cold]
 pub(crate) fn refuse(root: u128) {
     if let Some(queue) = QUEUE.get() {
@@ -94,7 +94,7 @@ pub(crate) fn refuse(root: u128) {
     }
 }
 
-/// The ids of a process are known to others from here on: it is told singly, if it came by the queue.
+/// Notifies the drainer that the program has read the ids of a process. If the process was queued, it is then recorded individually.
 #[cold]
 pub(crate) fn handed_on(id: u64) {
     if let Some(queue) = QUEUE.get()
@@ -107,19 +107,19 @@ pub(crate) fn handed_on(id: u64) {
     }
 }
 
-/// Queues a start that was admitted by a ring before, together with the place of its end.
+/// Queues a start that a ring has already admitted, and reserves the room of its end.
 pub(crate) fn started_before(record: Started, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = start_bytes(&record);
     budget::hold(bytes + RECORD_BYTES);
     let id = record.id;
     queue.push(Record::Started(record), bytes, at, at);
-    // Whether somebody knows its ids is not known any more.
+    // It is unknown if the program has read the ids.
     handed_on(id);
 }
 
-/// Queues the end of a process whose start was taken; `begun` is 0 if it isn't known here. Without room for a failure's words, or for
-/// a task's result, they are left out.
+/// Queues the end of a process whose start was recorded. `begun` is 0 if it is unknown. If there is no room for a failure message or a
+/// task's result, it is omitted.
 pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let mut bytes = RECORD_BYTES;
@@ -143,7 +143,7 @@ pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
     queue.push(Record::Ended(record), bytes, begun, at);
 }
 
-/// Queues the words of a failure, before its end is recorded. Without room they are left out.
+/// Queues the message of a failure, before its end is recorded. If there is no room, it is omitted.
 fn failed(id: u64, failure: Failure) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = size_of::<Failed>() + failure.bytes();
@@ -153,7 +153,7 @@ fn failed(id: u64, failure: Failure) {
         let mut failed = Some(Failed { id, failure: Box::new(failure), bytes, place: 0 });
         queue.keeper.append(Slip::Failure { id }, &encoded, &mut |place| {
             if let Some(failed) = failed.take() {
-                // The receiver lives as long as the program; if it is gone nobody wants the words.
+                // The receiver lives as long as the program. If it was dropped, the message is not needed.
                 let _ = queue.failures.send(Failed { place, ..failed });
             }
         });
@@ -172,7 +172,7 @@ pub(crate) fn updated(record: Updated, at: u64) {
     }
 }
 
-/// Queues a line of a process's log, or counts it as dropped.
+/// Queues a log line of a process, or counts it as dropped.
 pub(crate) fn logged(record: Logged, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = RECORD_BYTES + size_of::<Logged>() + record.message.len() + fields_bytes(&record.fields);
@@ -183,7 +183,7 @@ pub(crate) fn logged(record: Logged, at: u64) {
     }
 }
 
-/// Queues how far a process is, or counts it as dropped.
+/// Queues a progress report, or counts it as dropped.
 pub(crate) fn progressed(record: Progressed, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = RECORD_BYTES + size_of::<Progressed>();
@@ -205,7 +205,7 @@ pub(crate) fn tasked(record: Tasked, at: u64) {
     }
 }
 
-/// Lends the rings room within the budget, and a place in the queue for the words of their failures.
+/// Provides the rings with room within the budget, and with the queue for their failure messages.
 pub(crate) struct ForRings;
 
 impl ring::Host for ForRings {
@@ -241,7 +241,7 @@ impl Queue {
         let mut sent = Some(Sent { record, bytes, begun, at, place: 0 });
         self.keeper.append(Slip::Record { begun, at }, &encoded, &mut |place| {
             if let Some(sent) = sent.take() {
-                // The receiver lives as long as the program; if it is gone nobody wants the record.
+                // The receiver lives as long as the program. If it was dropped, the record is not needed.
                 let _ = self.sender.send(Sent { place, ..sent });
             }
         });
@@ -255,9 +255,9 @@ impl Queue {
     }
 }
 
-/// What it holds that an id is known to others, until that is drained.
+/// Memory for an id that was read, until it is drained.
 pub(crate) const HANDED_ON_BYTES: usize = 2 * size_of::<u64>();
-/// What a record holds that has no words of its own.
+/// Memory for a record without texts.
 pub(crate) const RECORD_BYTES: usize = size_of::<Sent>();
 
 fn start_bytes(record: &Started) -> usize {

@@ -1,7 +1,7 @@
-//! The places of a program that begin processes: its attributed functions, and the callsites of its spans.
+//! The sites of a program: its attributed functions, and the callsites of its spans.
 //!
-//! A place has a number by which rings name it: how far it lies from the first attributed function, in sites. Callsites are made at run
-//! time, in a table of the same program, so that their numbers are found in the same way and are none of a function's.
+//! Rings refer to a site by a number: its distance from the first attributed function, in sites. Callsites are created at run time in a
+//! static table, so that their numbers are computed in the same way and differ from those of functions.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::inside;
 use crate::record::Site;
 
-/// Every attributed function that is linked into the program.
+/// All attributed functions that are linked into the program.
 #[cfg(feature = "record")]
 mod section {
     use crate::record::Site;
@@ -17,8 +17,8 @@ mod section {
     crate::section::section!(Site, "monitor_sites", Site::new("", "", "", 0));
 }
 
-/// All attributed functions that are linked into this program, called or not, in no particular order. Empty without the
-/// feature `record`.
+/// Returns all attributed functions that are linked into this program, called or not, in no particular order.
+/// Empty without the feature `record`.
 ///
 /// ```
 /// for site in monitor_core::registered() {
@@ -36,34 +36,34 @@ pub fn registered() -> &'static [Site] {
     }
 }
 
-/// Bits of a number.
+/// Number of bits of a site's number.
 const BITS: u32 = 31;
 pub(crate) const NUMBERS: usize = (1 << BITS) - 1;
 
-/// Most callsites that have a number; spans of further ones say each time what they are.
+/// Maximum number of callsites with a number. Spans of further callsites are recorded with their definition each time.
 pub(crate) const MOST: usize = 4096;
-/// Set in the key of a callsite while the first who asks makes its site.
+/// Bit that is set in the key of a callsite while its site is being created.
 const IS_MADE: usize = 1;
 
 static KEYS: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
 static INTERNED: [OnceLock<Site>; MOST] = [const { OnceLock::new() }; MOST];
 
-/// Address of the first one.
+/// Returns the address of the first attributed function.
 pub(crate) fn first() -> usize {
     registered().as_ptr().addr()
 }
 
-/// Its number, if the first attributed function has this address.
+/// Returns the number of a site, given the address of the first attributed function.
 #[inline]
 pub(crate) fn number(site: &'static Site, first: usize) -> usize {
     let sites = std::ptr::from_ref(site).addr().wrapping_sub(first) / size_of::<Site>();
     sites & NUMBERS
 }
 
-/// The site of this number.
+/// Returns the site with this number.
 pub(crate) fn of(number: usize) -> Option<&'static Site> {
     registered().get(number).or_else(|| {
-        // The table may lie before the functions: then the number is one below zero.
+        // The table may be located before the functions. The number is then negative.
         let sites = (number << (usize::BITS - BITS)).cast_signed() >> (usize::BITS - BITS);
         let address = first().wrapping_add_signed(sites.wrapping_mul(size_of::<Site>().cast_signed()));
         let place = address.wrapping_sub(INTERNED.as_ptr().addr()) / size_of::<OnceLock<Site>>();
@@ -71,8 +71,9 @@ pub(crate) fn of(number: usize) -> Option<&'static Site> {
     })
 }
 
-/// The site of a callsite, made by the first who asks, who also tells of it before anybody uses it. `key` is the address of something
-/// that lives as long as the program, and no odd one. None if there are too many of them, or while the first makes it.
+/// Returns the site of a callsite. The first caller creates it by `make` and passes it to `tell` before any thread uses it.
+/// `key` is the even address of a value that lives as long as the program. `None` if there are too many callsites, or while
+/// the first caller creates the site.
 pub(crate) fn intern(key: usize, make: impl FnOnce() -> Site, tell: impl FnOnce(u32, &'static Site)) -> Option<&'static Site> {
     // Addresses of statics are far apart and aligned.
     let first = (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (usize::BITS - MOST.trailing_zeros());
@@ -97,13 +98,13 @@ pub(crate) fn intern(key: usize, make: impl FnOnce() -> Site, tell: impl FnOnce(
     None
 }
 
-/// Which of the callsites it is, if it is one.
+/// Returns the index of a callsite, if the site is one.
 pub(crate) fn callsite(site: &'static Site) -> Option<usize> {
     let place = std::ptr::from_ref(site).addr().wrapping_sub(INTERNED.as_ptr().addr()) / size_of::<OnceLock<Site>>();
     Some(place).filter(|place| *place < MOST)
 }
 
-/// All callsites that have a number, with it.
+/// Returns all callsites with their numbers.
 pub fn interned() -> impl Iterator<Item = (u32, &'static Site)> {
     INTERNED.iter().filter_map(OnceLock::get).map(|site| (number(site, first()) as u32, site))
 }
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(all, told);
         all.dedup();
         assert_eq!(all.len(), MOST);
-        // A place of the table is larger than a site.
+        // An entry of the table is larger than a site.
         assert!(all.iter().all(|number| of(*number as usize + 1).is_none() && of(*number as usize - 1).is_none()));
         assert!(of(NUMBERS).is_none() && of(registered().len()).is_none());
     }

@@ -11,12 +11,12 @@ use crate::record::{Failure, Fields, Origin, Site, StartExtra, Updated};
 use crate::ring::{self, Ending, Slot};
 use crate::{clock, inside, panic, sending, site, switch};
 
-/// What a span is to hang below.
+/// The parent of a span.
 #[derive(Debug, Clone, Copy)]
 pub enum Below {
-    /// What is current on this thread.
+    /// The current process of this thread.
     Current,
-    /// Nothing: it begins a tree.
+    /// No parent: the span begins a tree.
     Nothing,
     /// This process.
     Process(Context),
@@ -28,14 +28,14 @@ pub struct Span(Begun);
 
 #[derive(Debug)]
 enum Begun {
-    /// In the open table of the thread that it began on.
+    /// The process is in the open table of the thread that began it.
     InRing { slot: Slot, own: Context, was_panicking: bool },
-    /// By the queue. Apart, for it is large.
+    /// The process was recorded by the queue. Boxed, because it is large.
     Queued(Box<Live>),
 }
 
 impl Span {
-    /// Begins a process; none if nothing is recorded.
+    /// Begins a process. `None` if nothing is recorded.
     pub fn begin(origin: Origin, below: Below, fields: Fields) -> Option<Self> {
         if !switch::is_recorded() {
             return None;
@@ -84,17 +84,17 @@ impl Span {
         Span(Begun::Queued(Box::new(live)))
     }
 
-    /// Makes it current on this thread.
+    /// Makes the process current on this thread.
     pub fn enter(&self) -> CurrentGuard {
         match &self.0 {
             Begun::InRing { slot, .. } if slot.is_own() => CurrentGuard::enter_slot(slot),
-            // A child does not touch the slots of the process that it was forked from.
+            // A forked child must not access the slots of its parent.
             Begun::InRing { own, .. } => CurrentGuard::enter(Some(*own)),
             Begun::Queued(live) => CurrentGuard::of(live.push()),
         }
     }
 
-    /// The process for its own children, which come after it.
+    /// Returns the context for children of the process, which are recorded after it.
     pub fn parent(&self) -> Option<Context> {
         match &self.0 {
             Begun::InRing { .. } => self.context(),
@@ -102,7 +102,7 @@ impl Span {
         }
     }
 
-    /// The process for somebody who has something to say of it, or to others.
+    /// Returns the context for code that records values of the process or passes its ids on.
     pub fn context(&self) -> Option<Context> {
         match &self.0 {
             Begun::InRing { slot, .. } if slot.is_own() => slot.context(),
@@ -111,7 +111,7 @@ impl Span {
         }
     }
 
-    /// The process for whoever may name it after its end; none if it is counted with others.
+    /// Returns the context for code that may refer to the process after its end. `None` if the process is only counted.
     pub fn to_remember(&self) -> Option<Context> {
         match &self.0 {
             Begun::InRing { slot, own, .. } => Some(*own).filter(|_| !slot.is_folded()),
@@ -119,7 +119,7 @@ impl Span {
         }
     }
 
-    /// Gives it another name, or further fields.
+    /// Renames the process, or adds fields.
     pub fn update(&self, name: Option<String>, fields: Fields) {
         match &self.0 {
             Begun::InRing { .. } => self.tell(name, fields, Vec::new()),
@@ -127,7 +127,7 @@ impl Span {
         }
     }
 
-    /// It has to do with another process.
+    /// Links the process to another process.
     pub fn link(&self, other: Context, relation: &str) {
         match &self.0 {
             Begun::InRing { .. } => self.tell(None, Fields::new(), vec![(other, relation.to_owned())]),
@@ -135,7 +135,7 @@ impl Span {
         }
     }
 
-    /// Tells more of one that is in a ring.
+    /// Records values of a process in a ring.
     fn tell(&self, name: Option<String>, fields: Fields, links: Vec<(Context, String)>) {
         let _inside = inside::enter();
         if let Begun::InRing { slot, .. } = &self.0
@@ -147,7 +147,7 @@ impl Span {
         }
     }
 
-    /// The panic that this thread is unwinding from, if that began after the process did.
+    /// Returns the panic that this thread is unwinding from, if it began after the process.
     pub fn panicked(&self) -> Option<Failure> {
         let is_panicking = match &self.0 {
             Begun::InRing { was_panicking, .. } => std::thread::panicking() && !was_panicking,
@@ -156,25 +156,25 @@ impl Span {
         is_panicking.then(panic::latest)
     }
 
-    /// Ends it.
+    /// Ends the process.
     pub fn end(self, failure: Option<Failure>) {
         match (self.0, failure) {
             (Begun::InRing { slot, .. }, None) => ring::close(slot, Ending::Succeeded),
             (Begun::InRing { slot, .. }, Some(failure)) => slot.fail(failure),
-            // It says where.
+            // The failure contains its place.
             (Begun::Queued(live), Some(failure)) if failure.place.is_some() => live.panic(failure),
             (Begun::Queued(live), failure) => live.end_with(failure),
         }
     }
 }
 
-/// Sources of an error, nearest first, as a failure keeps them.
+/// Returns the messages of an error's sources, nearest first.
 pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     std::iter::successors(error.source(), |error| (*error).source()).take(64).map(ToString::to_string).collect()
 }
 
-/// The site that stands for a place in the source; `key` is the address of something that lives as long as the program. None if nothing
-/// is recorded, or there are too many of them.
+/// Returns the site of a place in the source; `key` is the address of a value that lives as long as the program. `None` if nothing is
+/// recorded, or if there are too many places.
 pub fn site(key: usize, make: impl FnOnce() -> Site) -> Option<&'static Site> {
     if switch::is_recorded() { site::intern(key, make, ring::keep_site) } else { None }
 }

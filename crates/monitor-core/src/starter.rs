@@ -1,4 +1,4 @@
-//! The calls that started threads: parents of woven calls on threads to which nobody has carried a context.
+//! The calls that started threads. They are the parents of woven calls on threads without a context.
 
 use std::cell::Cell;
 
@@ -14,12 +14,12 @@ thread_local! {
 pub struct Starter {
     context: Context,
     call: ring::Lent,
-    /// The memory of the call is of no other recording: a forked child has a copy in which the call never ends.
+    /// The recording that the memory of the call belongs to. In a forked child's copy, the call never ends.
     recording: u32,
 }
 
 impl Starter {
-    /// The call that is current on this thread. From here on it is to have a row of its own, for another thread may name it as a parent.
+    /// Returns the current call of this thread. It then gets a row of its own, because another thread may refer to it as a parent.
     #[must_use]
     pub fn here() -> Option<Self> {
         if !switch::is_on() || inside::is_inside() {
@@ -29,14 +29,14 @@ impl Starter {
         Some(Self { context: current::of_program()?, call: call?, recording: switch::recording() })
     }
 
-    /// Says on a new thread that it was started by this call.
+    /// Stores on a new thread that this call started it.
     pub fn has_started_this_thread(self) {
         STARTER.set(Some(self));
     }
 }
 
-/// The call that started this thread, while that call runs. Once it has ended, what the thread does is work of others as likely as not:
-/// so it is with the threads of a pool.
+/// Returns the call that started this thread, while that call runs. After its end, the thread often works for other
+/// calls, as the threads of a pool do.
 pub(crate) fn of_this_thread() -> Option<Context> {
     let starter = STARTER.get()?;
     (starter.recording == switch::recording() && starter.call.is_open()).then_some(starter.context)

@@ -1,5 +1,5 @@
-//! Stray calls: those of `#[normal_task]` functions without a context. Each would begin a tree of its own, as many as there are
-//! requests in a server whose tasks carry none.
+//! Stray calls: calls of `#[normal_task]` functions without a context. If each began a tree of its own, a server whose tasks carry no
+//! context would have a tree per request.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -8,21 +8,21 @@ use crate::live::{Draft, Live};
 use crate::own::Own;
 use crate::record::{Attachment, Named, Origin, StartExtra};
 
-/// So many of a program begin trees of their own before others are gathered.
+/// Number of stray calls of a program that begin trees of their own.
 const SINGLY: u64 = 100;
-/// The name of the root that has the others below it.
+/// Name of the root of further stray calls.
 const NAME: &str = "calls without a tree";
 
-/// What becomes of stray calls.
+/// Handling of stray calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Strays {
-    /// Each begins a tree.
+    /// Each call begins a tree.
     Tree,
-    /// After the first 100 they hang below one root of the program, where they are folded by name.
+    /// After the first 100, calls are attached to one root of the program, where they are folded by name.
     #[default]
     Fold,
-    /// They are not recorded.
+    /// The calls are not recorded.
     Skip,
 }
 
@@ -31,18 +31,18 @@ static SEEN: AtomicU64 = AtomicU64::new(0);
 static IS_BEGUN: AtomicBool = AtomicBool::new(false);
 static ROOT: Own<Live> = Own::new();
 
-/// Sets what becomes of them; [`Strays::Tree`] as long as nobody does. To be called before recording begins.
+/// Sets the handling of stray calls. The default is [`Strays::Tree`]. Must be called before recording begins.
 pub fn set(strays: Strays) {
     MODE.store(strays as u8, Ordering::Relaxed);
 }
 
-/// The place of a stray call; none if it is not recorded.
+/// Returns the place of a stray call. `None` if it is not recorded.
 pub(crate) fn place() -> Option<Attached> {
     let mode = MODE.load(Ordering::Relaxed);
     if mode == Strays::Skip as u8 {
         return None;
     }
-    // No entry: the next stray thread would take it for the tree that it belongs to.
+    // Not an entry, because the next stray thread would consider an entry as its tree.
     let alone = Attached { parent: None, attachment: Attachment::Unattached, entry: false };
     if mode == Strays::Tree as u8 || SEEN.fetch_add(1, Ordering::Relaxed) < SINGLY {
         return Some(alone);
@@ -52,12 +52,12 @@ pub(crate) fn place() -> Option<Attached> {
         let draft = Draft::new(Origin::Named(Box::new(named)), alone, StartExtra::default(), None);
         ROOT.set(draft.start());
     }
-    // Whoever comes while another thread begins it stands alone.
+    // A call that arrives while another thread begins the root begins a tree of its own.
     let root = ROOT.get().and_then(Live::handed_on);
     Some(root.map_or(alone, |root| Attached { parent: Some(root), attachment: Attachment::Explicit, entry: false }))
 }
 
-/// Ends the root that has them below it: the program ends.
+/// Ends the root of stray calls at the end of the program.
 pub(crate) fn end() {
     if let Some(root) = ROOT.get() {
         ROOT.forget();
@@ -65,7 +65,7 @@ pub(crate) fn end() {
     }
 }
 
-/// For a forked child, which has strays of its own.
+/// Resets the state in a forked child, which has stray calls of its own.
 pub(crate) fn forget() {
     ROOT.forget();
     SEEN.store(0, Ordering::Relaxed);

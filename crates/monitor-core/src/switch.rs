@@ -1,11 +1,11 @@
-//! Whether anything is recorded: off, on, or not decided yet.
+//! The switch of recording: off, on, or not decided yet.
 //!
-//! The decision is made once, by the first monitored call: it runs what [`starter!`](crate::starter) registered. A starter
-//! reads the settings, sets up whoever drains the queue and calls [`turn_on`]; if none does, the program stays unmonitored.
-//! A forked child decides anew ([`fork`](crate::fork)).
+//! The first monitored call makes the decision: it runs the function registered by [`starter!`](crate::starter). A starter reads the
+//! settings, sets up the drainer and calls [`turn_on`]. If no starter does, the program stays unmonitored. A forked child decides again
+//! ([`fork`](crate::fork)).
 //!
-//! Two words keep it. One says whether anything begins: it is off as well while the [`levels`] say that nothing new is
-//! told. The other one says whether recording goes on, for what has begun.
+//! Two atomics store the state. The first determines if starts are recorded: it is also off while the [`levels`] exclude all new processes.
+//! The second determines if recording continues for processes that have begun.
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
@@ -18,21 +18,21 @@ use crate::{filter, inside};
 
 const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
-/// And above: on, plus the number of forks between the first program and this one.
+/// This value and those above it mean on. The difference is the number of forks between the first program and this one.
 const ON: u32 = 2;
 
-/// Added while not everything is told of all that begins: signed, the state is then less than all others.
+/// Added while not all starts are reported. As a signed number, the state is then less than all other states.
 const FILTERED: u32 = 1 << 31;
 
-/// What begins.
+/// State for starts.
 static STATE: AtomicU32 = AtomicU32::new(UNDECIDED);
-/// What goes on: never [`FILTERED`], and on while nothing new is told.
+/// State for processes that have begun. It never contains [`FILTERED`], and is on while no new processes are reported.
 static RECORDING: AtomicU32 = AtomicU32::new(UNDECIDED);
 static FORKS: AtomicU32 = AtomicU32::new(0);
-/// The operating-system process that decides, or decided.
+/// Id of the operating-system process that makes or has made the decision.
 static DECIDER: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the program is recorded. Costs one relaxed load and a branch; without the feature `record`, nothing.
+/// Returns true if the program is recorded. Costs one relaxed load and a branch; without the feature `record`, nothing.
 #[inline]
 pub fn is_on() -> bool {
     if !cfg!(feature = "record") {
@@ -42,16 +42,17 @@ pub fn is_on() -> bool {
     recording != OFF && (recording >= ON || decide(&RECORDING))
 }
 
-/// What is told of a process that begins.
+/// The part of the starts that is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Start {
     Nothing,
     All,
-    /// It depends on what it is.
+    /// Depends on the kind and name.
     Depends,
 }
 
-/// Whether anything is told of what begins now, which may depend on what it is. Costs one relaxed load and a branch if not.
+/// Returns true if a start may be reported now; `depends` is called if that depends on its kind and name. Costs one relaxed load and a
+/// branch if nothing is reported.
 #[inline]
 pub(crate) fn is_told(depends: impl FnOnce() -> bool) -> bool {
     if !cfg!(feature = "record") {
@@ -61,7 +62,7 @@ pub(crate) fn is_told(depends: impl FnOnce() -> bool) -> bool {
     state != OFF && (state.cast_signed() >= ON.cast_signed() || depends())
 }
 
-/// What is told of what begins now.
+/// Returns the part of the starts that is reported now.
 #[inline]
 fn start() -> Start {
     if !cfg!(feature = "record") {
@@ -77,12 +78,12 @@ fn start() -> Start {
     }
 }
 
-/// The level of what begins at this place, where it depends on that.
+/// Returns the level of starts at this site, if they depend on it.
 pub(crate) fn level_at(site: &'static Site) -> EventLevel {
     if is_starting() { levels::at(site) } else { EventLevel::Off }
 }
 
-/// The level of what begins as this.
+/// Returns the level of starts with this origin.
 pub(crate) fn level_of(origin: &Origin) -> EventLevel {
     match start() {
         Start::All => EventLevel::All,
@@ -91,7 +92,7 @@ pub(crate) fn level_of(origin: &Origin) -> EventLevel {
     }
 }
 
-/// Whether anything that begins now is told.
+/// Returns true if any starts are reported now.
 #[inline]
 pub fn is_starting() -> bool {
     if !cfg!(feature = "record") {
@@ -101,20 +102,20 @@ pub fn is_starting() -> bool {
     state != OFF && (state >= ON || decide(&STATE))
 }
 
-/// Whether what is called here and now is recorded: as [`is_starting`], but not from inside the recorder.
+/// Returns true if calls made here are recorded: like [`is_starting`], but false inside the recorder.
 #[inline]
 pub(crate) fn is_recorded() -> bool {
     is_starting() && !inside::is_inside()
 }
 
-/// Names what is recorded at present. A process that began under another name is none of ours: it belongs to the parent of
-/// a forked child, or recording is over.
+/// Returns a number that identifies the current recording. A process that began in another recording must be ignored: it belongs to the
+/// parent of a forked child, or recording has ended.
 #[inline]
 pub(crate) fn recording() -> u32 {
     RECORDING.load(Ordering::Relaxed)
 }
 
-/// Records from now on. Whoever drains the queue opens it before.
+/// Turns recording on. The drainer must have opened the queue before.
 pub fn turn_on() {
     if cfg!(feature = "record") {
         crate::panic::install_hook();
@@ -124,7 +125,7 @@ pub fn turn_on() {
     }
 }
 
-/// What begins while this is recorded.
+/// Returns the state for starts during this recording.
 fn state(recording: u32) -> u32 {
     match levels::of_all() {
         Some(EventLevel::Off) => OFF,
@@ -133,13 +134,13 @@ fn state(recording: u32) -> u32 {
     }
 }
 
-/// Tells so much of what begins from now on. What has begun and was told gets its end.
+/// Sets the levels of new processes. Processes whose start was reported get their ends.
 pub fn set_levels(levels: &Levels) {
     levels::set(levels);
     look_again();
 }
 
-/// Says whether somebody looks at this program, for what is told only then.
+/// Sets if a client watches this program, for levels that depend on it.
 pub fn set_watched(is_watched: bool) {
     levels::set_watched(is_watched);
     look_again();
@@ -151,22 +152,21 @@ fn look_again() {
         return;
     }
     STATE.store(state(recording), Ordering::SeqCst);
-    // Recording may have been turned off meanwhile, before that was stored.
+    // Recording may have been turned off before the state was stored.
     if RECORDING.load(Ordering::SeqCst) != recording {
         STATE.store(OFF, Ordering::SeqCst);
     }
 }
 
-/// Records nothing from now on, neither starts nor ends: nobody is there any more to take them. Whether anything was
-/// recorded until now.
+/// Turns recording off, for starts and ends, because they are no longer drained. Returns true if it was on.
 pub fn turn_off() -> bool {
     let was_on = RECORDING.swap(OFF, Ordering::SeqCst) >= ON;
     STATE.store(OFF, Ordering::SeqCst);
     was_on
 }
 
-/// For the child of a fork, before anything else runs in it: its first monitored call decides anew, and what was recorded
-/// or begun before is the parent's, which `forget` sees to. Nothing here allocates or waits.
+/// Resets the switch in a forked child, before anything else runs in it. The child's first monitored call decides again. Everything
+/// recorded or begun before belongs to the parent, and `forget` removes it. Neither allocates nor waits.
 pub(crate) fn forked(forget: impl FnOnce()) {
     FORKS.fetch_add(1, Ordering::Relaxed);
     forget();
@@ -175,12 +175,12 @@ pub(crate) fn forked(forget: impl FnOnce()) {
     RECORDING.store(UNDECIDED, Ordering::Release);
 }
 
-/// Returns true if it was decided to record.
+/// Returns true if recording was turned on.
 pub(crate) fn was_turned_on() -> bool {
     recording() >= ON
 }
 
-/// What the first monitored call runs; see [`starter!`](crate::starter).
+/// Functions that the first monitored call runs; see [`starter!`](crate::starter).
 #[cfg(feature = "record")]
 mod starters {
     crate::section::section!(fn(), "monitor_start", || {});
@@ -193,7 +193,7 @@ mod starters {
     }
 }
 
-/// Registers a `fn()` to be run by the first monitored call of the program. Needs the feature `record`.
+/// Registers a `fn()` that the first monitored call of the program runs. Needs the feature `record`.
 ///
 /// All other monitored calls wait for it, so it must not wait for a thread that makes one.
 ///
@@ -225,18 +225,18 @@ macro_rules! starter {
 fn decide(of: &AtomicU32) -> bool {
     thread_local!(static DECIDING: Cell<bool> = const { Cell::new(false) });
 
-    // What a starter itself calls is not recorded: it would wait for its own end.
+    // Calls made by a starter are not recorded, because they would wait for the starter's end.
     if DECIDING.get() || inside::is_inside() {
         return false;
     }
     let own = std::process::id();
-    // No `Once`: it would be held for ever in a child that another thread forks while this one decides. There the decider
-    // is somebody else, the parent.
+    // Not a `Once`: in a child that another thread forks during the decision, it would stay locked forever. In the child, the stored
+    // decider is the parent, so that the child decides itself.
     let before = DECIDER.load(Ordering::Acquire);
     if before != own && DECIDER.compare_exchange(before, own, Ordering::AcqRel, Ordering::Acquire).is_ok() {
         DECIDING.set(true);
         for start in starters::all() {
-            // The hook has told of a panic; the program goes on, unmonitored.
+            // The hook has reported the panic. The program continues unmonitored.
             let _ = catch_unwind(start);
         }
         for word in [&RECORDING, &STATE] {

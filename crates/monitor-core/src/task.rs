@@ -1,4 +1,4 @@
-//! Tasks of queues: what is told of one before and after somebody works on it.
+//! Queue tasks: the records before and after a worker executes a task.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -8,24 +8,24 @@ use crate::levels::{self, EventLevel};
 use crate::record::{Outcome, Retry, TaskEnd, TaskStep, Tasked};
 use crate::{clock, ids, inside, sending, switch};
 
-/// An attempt of a task, by its ids.
+/// The ids of an attempt of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskIds {
-    /// Its tree and its own id.
+    /// Ids of the tree and of the process.
     pub context: Context,
-    /// Its id in the queue.
+    /// Id of the task in the queue.
     pub native_id: String,
-    /// Which attempt it is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
 }
 
-/// Returns true if it is told what becomes of a task of this name that is sent or received now.
+/// Returns true if a task of this name that is sent or received now is reported.
 pub fn is_told(name: &str) -> bool {
     switch::is_recorded() && levels::of_named("task", name) != EventLevel::Off
 }
 
-/// New ids for a task of this name: below what is current, or at the head of a tree of its own. With its parent, 0 for none; none when
-/// nothing is told of it.
+/// Creates ids for a task of this name, below the current process or as the root of a tree. Also returns the id of the parent, 0 for none.
+/// `None` if the task is not reported.
 pub fn new_ids(name: &str) -> Option<(Context, u64)> {
     if !is_told(name) {
         return None;
@@ -37,18 +37,18 @@ pub fn new_ids(name: &str) -> Option<(Context, u64)> {
     Some((Context::new(root, id)?, parent.map_or(0, Context::process)))
 }
 
-/// Ids of a task that begins a tree of its own, whatever is current; none when nothing is recorded.
+/// Creates ids for a task that begins a tree of its own, even if a process is current. `None` if nothing is recorded.
 pub fn new_tree() -> Option<Context> {
     let id = switch::is_recorded().then(ids::new_process)?.get();
     Context::new(ids::new_root_now(id), id)
 }
 
-/// A new id for a queue: 32 hex digits at random.
+/// Returns a new id for a queue: 32 random hex digits.
 pub fn new_native_id() -> String {
     format!("{:016x}{:016x}", ids::new_process(), ids::new_process())
 }
 
-/// Tells a step of a task that [`is_told`]: what was told of it before is to have its end.
+/// Records a step of a task. The caller has checked [`is_told`] when the task was sent or received; all later steps are recorded.
 pub fn tell(task: &TaskIds, step: TaskStep) {
     if !switch::is_on() || inside::is_inside() {
         return;
@@ -58,14 +58,14 @@ pub fn tell(task: &TaskIds, step: TaskStep) {
     sending::tasked(Tasked { root: context.root(), id: context.process(), time_us: 0, attempt, native_id, step }, clock::now());
 }
 
-/// The result of an attempt as JSON, once its work has returned it.
+/// The result of an attempt as JSON, set when its work has returned it.
 pub type ResultSlot = Arc<OnceLock<String>>;
 
-/// An attempt of a task that somebody works on, and how it is to end.
+/// An attempt of a task that is being executed, and the values of its end.
 #[derive(Debug, Default)]
 pub struct TaskRun {
     pub(crate) native_id: String,
-    /// When the next attempt begins after a failure, and how many there are at most.
+    /// Pause before the next attempt after a failure, and the maximum number of attempts.
     again_after: Option<(Duration, u32)>,
     again_at: Option<SystemTime>,
     result: ResultSlot,
@@ -73,37 +73,37 @@ pub struct TaskRun {
 }
 
 impl TaskRun {
-    /// An attempt of the task with this id in the queue.
+    /// Creates an attempt of the task with this id in the queue.
     pub fn new(native_id: String) -> Self {
         Self { native_id, ..Self::default() }
     }
 
-    /// Whenever it fails another attempt is to come so much later, until there were so many.
+    /// Announces another attempt after `wait` for each failure, up to `most` attempts.
     pub fn again_after(&mut self, wait: Duration, most: u32) {
         self.again_after = Some((wait, most));
     }
 
-    /// If it fails, another attempt is to come at that time.
+    /// Announces another attempt at this time if this attempt fails.
     pub fn again_at(&mut self, at: SystemTime) {
         self.again_at = Some(at);
     }
 
-    /// What it returns, as JSON.
+    /// Sets the result, as JSON.
     pub fn returns(&mut self, json: String) {
         self.result = Arc::new(json.into());
     }
 
-    /// Its end reads the result from this slot, which the work fills.
+    /// Sets the slot of the result. The work fills it, and the end reads it.
     pub fn returns_by(&mut self, slot: ResultSlot) {
         self.result = slot;
     }
 
-    /// It is refused; true if it goes back into its queue.
+    /// Rejects the task; true if the message returns to its queue.
     pub fn reject(&mut self, requeued: bool) {
         self.rejected = Some(requeued);
     }
 
-    /// What its end says, and the attempt that is to come.
+    /// Returns the next attempt and the values of the end.
     pub(crate) fn end(self, outcome: &Outcome, attempt: u32) -> (Option<Retry>, Box<TaskEnd>) {
         let has_failed = matches!(outcome, Outcome::Failed(_));
         let by_rule = self.again_after.filter(|(_, most)| attempt < *most).and_then(|(wait, _)| SystemTime::now().checked_add(wait));

@@ -1,4 +1,4 @@
-//! What the current thread is called.
+//! Name of the current thread.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ thread_local! {
     static NAME: OnceCell<Arc<str>> = const { OnceCell::new() };
 }
 
-/// Name of the current thread, or its number where it has none.
+/// Returns the name of the current thread, or its number if it has no name.
 pub(crate) fn name() -> Arc<str> {
     NAME.try_with(|name| Arc::clone(name.get_or_init(read))).unwrap_or_else(|_| Arc::from("ending"))
 }
@@ -16,7 +16,7 @@ fn read() -> Arc<str> {
     let thread = std::thread::current();
     match thread.name() {
         Some(name) => Arc::from(name),
-        // The number has no other stable form than `ThreadId(7)`.
+        // The number is only available as `ThreadId(7)` in stable Rust.
         None => format!("{:?}", thread.id()).chars().filter(char::is_ascii_digit).collect::<String>().into(),
     }
 }

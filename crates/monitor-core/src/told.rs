@@ -1,4 +1,5 @@
-//! What an attribute tells of a call besides its start and end: arguments, fields, the value it returned, a name made of these.
+//! Values that an attribute records for a call in addition to its start and end: arguments, fields, the
+//! returned value, and a name made of these.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -14,14 +15,14 @@ use crate::outcome::guarded;
 use crate::own::Own;
 use crate::record::{Fields, Site, Value};
 
-/// Bytes that are kept of a value.
+/// Maximum length of a recorded value, in bytes.
 const LONGEST: usize = 1024;
-/// Names that the calls of one function may have. Beyond, further calls have the pattern itself for a name.
+/// Maximum number of names of the calls of one function. Further calls are named by the pattern itself.
 const MOST_NAMES: usize = 1_000;
-/// Shown in place of a value that must not leave the program.
+/// Text in place of a value that must not leave the program.
 const MASKED: &str = "[masked]";
 
-/// Fields, and perhaps a name, as they are found.
+/// Collected fields, and possibly a name.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
     pub(crate) name: Option<String>,
@@ -29,7 +30,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// Collects what `tell` tells. What panics in there ends it, and so harms nothing; what it calls is not recorded.
+    /// Collects the values that `tell` adds. A panic ends the collection and is caught. Calls made by `tell` are not recorded.
     #[inline(never)]
     pub(crate) fn collect(tell: impl FnOnce(&mut Told)) -> Self {
         let _inside = inside::enter();
@@ -42,24 +43,24 @@ impl Told {
         self.name.is_none() && self.fields.is_empty()
     }
 
-    /// A value as its `Debug` shows it; numbers and booleans as such.
+    /// Adds a value formatted by `Debug`. Numbers and booleans are added as such.
     pub fn debug<T: Debug + ?Sized>(&mut self, key: &'static str, value: &T) {
         let text = cut(format_args!("{value:?}"));
         let value = number(type_name::<T>().trim_start_matches('&'), &text).unwrap_or(Value::Text(text));
         self.fields.push((Cow::Borrowed(key), value));
     }
 
-    /// A value as its `Display` shows it.
+    /// Adds a value formatted by `Display`.
     pub fn display<T: Display + ?Sized>(&mut self, key: &'static str, value: &T) {
         self.fields.push((Cow::Borrowed(key), Value::Text(cut(format_args!("{value}")))));
     }
 
-    /// A value that nobody may see.
+    /// Adds a placeholder for a value that must not be recorded.
     pub fn masked(&mut self, key: &'static str) {
         self.fields.push((Cow::Borrowed(key), Value::Text(MASKED.to_owned())));
     }
 
-    /// The name of this call, unless the function's calls have very many names.
+    /// Sets the name of this call, unless the function's calls have too many names.
     pub fn name(&mut self, site: &'static Site, name: fmt::Arguments<'_>) {
         let name = cut(name);
         if !name.trim().is_empty() && is_admitted(site, &name) {
@@ -68,7 +69,7 @@ impl Told {
     }
 }
 
-/// Numbers and booleans are told by their own type.
+/// Parses numbers and booleans, so that they are recorded with their own type.
 fn number(type_name: &str, text: &str) -> Option<Value> {
     match type_name {
         "bool" => text.parse().ok().map(Value::Bool),
@@ -79,7 +80,7 @@ fn number(type_name: &str, text: &str) -> Option<Value> {
     }
 }
 
-/// Hashes of the names that the calls of each site had.
+/// Hashes of the names of each site's calls.
 static NAMES: Own<Mutex<HashMap<usize, HashSet<u64>>>> = Own::new();
 
 fn is_admitted(site: &'static Site, name: &str) -> bool {
@@ -94,12 +95,12 @@ fn is_admitted(site: &'static Site, name: &str) -> bool {
     names.contains(&hasher.finish()) || names.len() < MOST_NAMES && names.insert(hasher.finish())
 }
 
-/// For a forked child, where another thread of its parent may have been in the middle of it.
+/// Removes all entries in a forked child, because another thread of the parent may have been changing them.
 pub(crate) fn forget() {
     NAMES.forget();
 }
 
-/// What of a text has room, and how much has not. No more than that is ever held in memory.
+/// Returns the part of a text that fits, with the number of bytes cut. The rest is never held in memory.
 fn cut(text: fmt::Arguments<'_>) -> String {
     let mut kept = Kept { text: String::new(), cut: 0 };
     if guarded(AssertUnwindSafe(|| kept.write_fmt(text))).is_none() {

@@ -1,56 +1,56 @@
-//! The entries of trees that are alive in this program, to find the one that a stray thread belongs to.
+//! The entries of running trees in this program, to find the tree that a stray thread belongs to.
 //!
-//! Only one question is ever asked — is there exactly one, and which? —, so it is enough to keep their number and the
-//! exclusive-or of their ids: no lock and no allocation, however many there are.
+//! The only query is for the single running entry, if there is exactly one. So it is sufficient to store the number of entries and the
+//! exclusive-or of their ids, without a lock or an allocation.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crate::context::Context;
 
-/// How often a reader tries to look between two writers before it takes the answer for "several".
+/// Maximum number of attempts to read between two writers. After it, the answer is "several".
 const ATTEMPTS: usize = 1_000;
 
 static ALIVE: Entries = Entries::new();
 
-/// When entries last began or ended.
+/// Time of the last start or end of an entry.
 static CHANGED: Changed = Changed { tick: AtomicU64::new(0), thread: AtomicU64::new(0), asked: AtomicU64::new(0) };
 
-/// An entry of a tree begins: a root, or a process that continues a tree of another program.
+/// Adds an entry of a tree: a root, or a process that continues a tree of another program.
 pub(crate) fn enter(context: Context) {
     ALIVE.change(context, 1);
     CHANGED.note();
 }
 
-/// An entry that [`enter`]ed ends.
+/// Removes an entry.
 pub(crate) fn leave(context: Context) {
     ALIVE.change(context, u64::MAX);
     CHANGED.note();
 }
 
-/// The entry that is alive, if there is exactly one.
+/// Returns the running entry, if there is exactly one.
 pub(crate) fn the_one() -> Option<Context> {
     ALIVE.the_one()
 }
 
-/// The same for a thread that has a right to it: it was started after the last of all entries began or ended, so that nothing else
-/// can have started it. Where the operating system doesn't say when a thread was started, every thread has.
+/// Returns the running entry, if there is exactly one and this thread was started after the last change of entries, so that only this entry
+/// can have started the thread. If the operating system doesn't provide the start of threads, only the first condition applies.
 pub(crate) fn the_one_of_this_thread() -> Option<Context> {
     the_one().filter(|_| started::this_thread().is_none_or(|(tick, thread)| CHANGED.is_before(tick, thread)))
 }
 
-/// When the entries that are alive last changed: in ticks of 10 ms, as the operating system knows when threads were started, and
-/// within such a tick by the number of the newest thread.
+/// Time of the last change of the running entries: in ticks of 10 ms, which is the precision of the start of threads, and within a tick by
+/// the number of the newest thread.
 struct Changed {
     tick: AtomicU64,
-    /// The newest thread then; 0 if it isn't known.
+    /// The newest thread at that time. 0 if it is unknown.
     thread: AtomicU64,
-    /// How often this was asked for within the tick.
+    /// Number of times that the newest thread was read within the tick.
     asked: AtomicU64,
 }
 
 impl Changed {
-    /// So often the newest thread is asked for within a tick: it takes some microseconds.
+    /// Maximum number of times that the newest thread is read within a tick, because this takes some microseconds.
     const MOST_ASKED: u64 = 8;
 
     fn note(&self) {
@@ -64,28 +64,28 @@ impl Changed {
 
     fn is_before(&self, tick: u64, thread: u64) -> bool {
         let changed = self.tick.load(SeqCst);
-        // If nobody knows, the thread is taken for one that the tree has started: most are.
+        // If the thread number is unknown, the thread is assumed to be started by the tree, as most are.
         changed < tick || changed == tick && self.thread.load(SeqCst) < thread
     }
 }
 
-/// When threads were started, as Linux has it.
+/// Start times of threads, on Linux.
 #[cfg(target_os = "linux")]
 mod started {
     use std::cell::Cell;
 
     const NS_PER_TICK: u64 = 10_000_000;
 
-    /// This moment, in ticks of 10 ms since the machine was started.
+    /// Returns the current time, in ticks of 10 ms since the start of the machine.
     #[allow(unsafe_code, reason = "the standard library doesn't have this clock, by which threads are dated")]
     pub(super) fn now() -> u64 {
         let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: there is room for the time.
+        // SAFETY: the pointer is to a valid `timespec`.
         unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
         (now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64) / NS_PER_TICK
     }
 
-    /// When this thread was started, and its number.
+    /// Returns the start of this thread, and its number.
     pub(super) fn this_thread() -> Option<(u64, u64)> {
         thread_local!(static STARTED: Cell<Option<(u64, u64)>> = const { Cell::new(None) });
         STARTED.get().or_else(|| {
@@ -96,14 +96,14 @@ mod started {
         })
     }
 
-    /// Number and start by a line of `stat`, whose second field is a name of any text in brackets.
+    /// Parses number and start in a line of `stat`, whose second field is a name of any text in parentheses.
     pub(super) fn parse(stat: &str) -> Option<(u64, u64)> {
         let number = stat.split(' ').next()?.parse().ok()?;
         let started = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
         Some((started, number))
     }
 
-    /// Number of the thread that was started last on this machine.
+    /// Returns the number of the last thread started on this machine.
     pub(super) fn newest_thread() -> Option<u64> {
         let load = std::fs::read_to_string("/proc/loadavg").ok()?;
         load.trim_end().rsplit_once(' ')?.1.parse().ok()
@@ -125,13 +125,13 @@ mod started {
     }
 }
 
-/// None is alive: for a forked child, whose parent's other threads may have been in the middle of a change.
+/// Removes all entries in a forked child, because other threads of the parent may have been changing them.
 pub(crate) fn forget() {
     ALIVE.forget();
 }
 
 struct Entries {
-    /// Changes begun and changes ended: between equal numbers nobody writes.
+    /// Number of changes begun and ended. If they are equal, no thread is writing.
     begun: AtomicU64,
     ended: AtomicU64,
     count: AtomicU64,
@@ -173,7 +173,7 @@ impl Entries {
             let count = self.count.load(SeqCst);
             let root = u128::from(self.root_high.load(SeqCst)) << 64 | u128::from(self.root_low.load(SeqCst));
             let process = self.process.load(SeqCst);
-            // Whoever had begun by now had ended before the first look.
+            // All changes that had begun by now had ended before the first load.
             if self.begun.load(SeqCst) == ended {
                 return if count == 1 { Context::new(root, process) } else { None };
             }

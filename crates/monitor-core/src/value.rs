@@ -1,4 +1,4 @@
-//! What a field can be made from.
+//! Conversions to the value of a field.
 
 use crate::record::Value;
 
@@ -35,7 +35,7 @@ impl From<&str> for Value {
     }
 }
 
-/// A number that tells how much is done, or of how much: any number, or an `Option` of one. What is negative or not finite says nothing.
+/// An amount of progress: any number, or an `Option` of one. Negative and non-finite numbers count as unknown.
 ///
 /// ```
 /// use monitor_client::Process;
@@ -46,7 +46,7 @@ impl From<&str> for Value {
 /// import.progress(5, Some(10));
 /// ```
 pub trait Amount {
-    /// The number; none if it is not known.
+    /// Returns the number. `None` if it is unknown.
     #[doc(hidden)]
     fn amount(self) -> Option<f64>;
 }

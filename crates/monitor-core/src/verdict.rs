@@ -1,4 +1,4 @@
-//! Failures that running processes said of themselves by [`fail`](crate::fail), until they end.
+//! Failures that running processes have recorded by [`fail`](crate::fail), until they end.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,14 +8,14 @@ use crate::own::Own;
 use crate::record::{Failure, NOT_KEPT};
 use crate::{budget, inside};
 
-/// Most processes that may have said so and still run. Beyond, further ones end as if they had said nothing.
+/// Maximum number of running processes with a recorded failure. Failures of further processes are ignored.
 const MOST: usize = 10_000;
 
 static SAID: Own<Mutex<HashMap<u64, Failure>>> = Own::new();
-/// Number of entries, so that an end with nothing to find takes no lock.
+/// Number of entries, so that an end acquires no lock if there are none.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Keeps the words until the process of this id ends. The latest ones count.
+/// Stores the failure until the process with this id ends. The latest failure is kept.
 pub(crate) fn say(id: u64, mut failure: Failure) {
     let _inside = inside::enter();
     if !budget::reserve(failure.bytes()) {
@@ -32,7 +32,7 @@ pub(crate) fn say(id: u64, mut failure: Failure) {
     }
 }
 
-/// The words of the process of this id, which ends now.
+/// Removes and returns the failure of the process with this id, which ends now.
 pub(crate) fn take(id: u64) -> Option<Failure> {
     if COUNT.load(Ordering::Relaxed) == 0 {
         return None;
@@ -45,7 +45,7 @@ pub(crate) fn take(id: u64) -> Option<Failure> {
     Some(failure)
 }
 
-/// Leaves all of it to the parent of a forked child, where another thread may be in the middle of it.
+/// Removes all entries in a forked child, because another thread of the parent may have been changing them.
 pub(crate) fn forget() {
     COUNT.store(0, Ordering::Relaxed);
     SAID.forget();

@@ -1,16 +1,16 @@
-//! What this crate has to say to the user: each kind of warning once in a program.
+//! Warnings of this crate to the user. Each kind is given once per program.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 static WARN: OnceLock<fn(&str)> = OnceLock::new();
 
-/// Sets who passes warnings on. The first one stays; without one they are lost.
+/// Sets the function that logs warnings. The first one is kept. Without one, warnings are lost.
 pub fn set(warn: fn(&str)) {
     let _ = WARN.set(warn);
 }
 
-/// Passes on what is said once by whoever says it.
+/// Logs a warning. The caller makes sure that it is given once.
 #[doc(hidden)]
 pub fn tell(text: &str) {
     if let Some(warn) = WARN.get() {
@@ -18,7 +18,7 @@ pub fn tell(text: &str) {
     }
 }
 
-/// A kind of warning; remembers whether it was given.
+/// A kind of warning that is given once.
 pub(crate) struct Warning(AtomicBool);
 
 impl Warning {
@@ -35,7 +35,7 @@ impl Warning {
     }
 }
 
-/// A kind of warning that is given once for each place of the source; beyond [`Self::MOST`] of them no more.
+/// A kind of warning that is given once per place in the source, for up to [`Self::MOST`] places.
 pub(crate) struct Warnings([AtomicUsize; Warnings::MOST]);
 
 impl Warnings {
@@ -45,7 +45,7 @@ impl Warnings {
         Warnings([const { AtomicUsize::new(0) }; Self::MOST])
     }
 
-    /// `key` tells places apart and is not 0.
+    /// Gives the warning. `key` identifies the place and is not 0.
     pub(crate) fn give(&self, key: usize, text: impl FnOnce() -> String) {
         let Some(warn) = WARN.get() else { return };
         for place in &self.0 {

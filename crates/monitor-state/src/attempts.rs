@@ -1,4 +1,4 @@
-//! The attempts of a process before the one that decides.
+//! The attempts of a process before the deciding attempt.
 
 use monitor_wire::{Attempt, Outcome, Process, State};
 use serde::{Deserialize, Serialize};
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 use crate::process::{Definition, End, ProcessFacts};
 use crate::told::{Told, keep_first};
 
-/// So many of the first earlier attempts of a process are kept, and so many of the last ones.
+/// Maximum number of the first earlier attempts of a process that are kept. Up to the same number of the last ones is kept.
 pub const MAX_ATTEMPTS: usize = 50;
 
-/// What is known of an attempt that is over: another one came.
+/// Facts about an attempt that was followed by another attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Earlier {
-    /// Its start.
+    /// Start of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Told<()>>,
-    /// Its end, without the last lines of a command.
+    /// End of the attempt, without the last output lines of a command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Told<End>>,
 }
 
-/// Which attempt a process is at, while it runs or waits for the next one.
+/// The attempt of a process that is running or waits for its next attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AttemptNow {
-    /// Which one: none for the first one unless others may come.
+    /// Number of the attempt. `None` for the first attempt, unless more attempts are possible.
     pub attempt: Option<u32>,
-    /// How many there are to be at most.
+    /// Maximum number of attempts.
     pub of: Option<u32>,
-    /// When the next one is to begin.
+    /// Planned start of the next attempt.
     pub next_us: Option<u64>,
 }
 
 impl ProcessFacts {
-    /// Remembers a start if a later attempt decides.
+    /// Stores a start if a later attempt decides.
     pub(crate) fn remember_start<T>(&mut self, told: &Told<T>) {
         if told.attempt < self.attempt {
             keep_first(&mut self.earlier.entry(told.attempt).or_default().started, told.map(()));
@@ -41,7 +41,7 @@ impl ProcessFacts {
         }
     }
 
-    /// Remembers an end if a later attempt decides.
+    /// Stores an end if a later attempt decides.
     pub(crate) fn remember_end(&mut self, told: &Told<End>) {
         if told.attempt < self.attempt {
             let mut end = told.what.clone();
@@ -51,7 +51,7 @@ impl ProcessFacts {
         }
     }
 
-    /// Remembers what was kept of the attempt that decided until now.
+    /// Stores the start and the end of the attempt that decided until now as those of an earlier attempt.
     pub(crate) fn remember_kept(&mut self) {
         let (started, ended): (Option<Told<Definition>>, _) = (self.started.clone(), self.ended.clone());
         if let Some(told) = &started {
@@ -65,7 +65,8 @@ impl ProcessFacts {
         }
     }
 
-    /// The first and the last ones stay: whatever comes, it makes none of the others one of these.
+    /// Keeps the first and the last [`MAX_ATTEMPTS`] attempts and removes those between them. An attempt that is removed here would also be
+    /// removed if more attempts were known, so the result does not depend on the order of the events.
     fn forget_some(&mut self) {
         while self.earlier.len() > 2 * MAX_ATTEMPTS {
             let middle = self.earlier.keys().nth(MAX_ATTEMPTS).copied().expect("there are more than that");
@@ -73,18 +74,18 @@ impl ProcessFacts {
         }
     }
 
-    /// When the first attempt began of which that is known, if it isn't the one that decides.
+    /// Returns the start time of the earliest attempt with a known start, if it is not the deciding attempt.
     pub fn first_start_us(&self) -> Option<u64> {
         self.earlier.values().find_map(|earlier| earlier.started.as_ref()).map(|told| told.stamp.time_us)
     }
 
-    /// When the attempt that decides began, as far as is known.
+    /// Returns the start time of the deciding attempt, or the best approximation of it.
     pub fn attempt_at_us(&self) -> u64 {
         self.start().map_or_else(|| self.at_us(), |told| told.stamp.time_us)
     }
 
-    /// Its attempts in this state, if there is more than one or another is to come. An attempt whose end is not known is lost if another one
-    /// followed; the last one ended as the process did.
+    /// Returns the attempts of a process in this state, if there is more than one or another one is planned. An attempt without a known end
+    /// that was followed by another attempt counts as lost. The last attempt has the state of the process.
     pub(crate) fn attempts(&self, state: &State) -> Vec<Attempt> {
         let ended = self.now(self.ended.as_ref());
         let is_retried = ended.is_some_and(|told| told.what.retry.is_some());
@@ -95,7 +96,7 @@ impl ProcessFacts {
         earlier.chain([shown(self.attempt, self.start().as_ref(), ended, state)]).collect()
     }
 
-    /// How many attempts there are to be at most, by the attempt that decides, or else by the end of the last one that said it.
+    /// Returns the maximum number of attempts, as specified by the deciding attempt, or else by the last earlier end that specifies it.
     pub(crate) fn attempts_of(&self) -> Option<u32> {
         let of = |told: &Told<End>| told.what.retry.as_ref()?.of;
         let at_start = || self.now(self.started.as_ref())?.what.attempts_of;
@@ -103,7 +104,7 @@ impl ProcessFacts {
         self.now(self.ended.as_ref()).and_then(of).or_else(at_start).or_else(earlier)
     }
 
-    /// When the next attempt is to begin, if one is waited for.
+    /// Returns the planned start of the next attempt, if the process waits for it.
     pub(crate) fn next_attempt_us(&self, state: &State) -> Option<u64> {
         let retry = self.now(self.ended.as_ref())?.what.retry?;
         retry.next_us.filter(|_| *state == State::RETRYING)
@@ -111,7 +112,7 @@ impl ProcessFacts {
 }
 
 impl ProcessFacts {
-    /// Which attempt it is at, if it is in this state.
+    /// Returns the attempt of the process, given its state.
     pub fn attempt_now(&self, state: &State) -> AttemptNow {
         let of = self.attempts_of();
         if !AttemptNow::is_told(state, self.attempt, of) {
@@ -126,7 +127,7 @@ impl AttemptNow {
         *state == State::RETRYING || (*state == State::RUNNING && (attempt > 1 || of > Some(1)))
     }
 
-    /// Which attempt a process is at, as it is shown.
+    /// Returns the attempt of a process, as displayed.
     pub fn of(process: &Process) -> Self {
         if !Self::is_told(&process.state, process.attempt, process.attempts_of) {
             return Self::default();

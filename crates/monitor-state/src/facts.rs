@@ -1,4 +1,4 @@
-//! All that is known: the fold over whole batches, held in memory.
+//! The fold over whole batches, held in memory.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::view::title;
 use crate::why::{Why, failing_path};
 use crate::worker::{WorkerFacts, WorkerStatus};
 
-/// The facts of all trees and workers. Equal for the same events, however they came.
+/// The facts of all trees and workers. Equal for the same events in any order, grouping and repetition.
 ///
 /// ```
 /// # use monitor_state::Facts;
@@ -36,20 +36,20 @@ pub struct Facts {
     workers: BTreeMap<WorkerId, WorkerFacts>,
     applied: BTreeMap<WorkerId, Ranges>,
     unknown: BTreeMap<String, u64>,
-    /// Trees of processes that another system gave an id.
+    /// Trees of the processes with a native id.
     named: BTreeMap<(ProcessId, String), RootId>,
-    /// Events that wait for such a tree, by the number and the sender of each.
+    /// Events that wait for the tree of a process to become known, by sender and number.
     waiting: BTreeMap<(ProcessId, String), BTreeMap<(WorkerId, u64), Unplaced>>,
 }
 
-/// The facts of one tree.
+/// Facts of a tree.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct TreeFacts {
     processes: BTreeMap<ProcessId, ProcessFacts>,
 }
 
 impl Facts {
-    /// The facts of these batches.
+    /// Returns the facts in these batches.
     pub fn of<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> Self {
         let mut facts = Self::default();
         for batch in batches {
@@ -58,7 +58,7 @@ impl Facts {
         facts
     }
 
-    /// Takes a batch; every event of it counts once, however often it comes.
+    /// Applies a batch. Each event counts once, even if the batch is applied repeatedly.
     pub fn apply_batch(&mut self, batch: &Batch) {
         self.workers.entry(batch.worker.id).or_default().describe(&batch.worker);
         for (number, event) in (batch.sequence..).zip(&batch.events) {
@@ -70,7 +70,8 @@ impl Facts {
         }
     }
 
-    /// Takes one event, by its number and by whose number that is. Except that unknown ones are counted, repetition is harmless.
+    /// Applies an event with its number and the worker that numbered it. Repetition has no effect, except that
+    /// unknown events are counted each time.
     pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &Event) {
         if let Some(about) = ProcessEvent::of(event) {
             self.describe(about.worker, batch_worker);
@@ -84,7 +85,7 @@ impl Facts {
         if let Event::Unplaced(unplaced) = event {
             let worker = ProcessEvent::of(unplaced.event()).and_then(|about| about.worker);
             self.describe(worker, batch_worker);
-            // Without an id nobody filled in which process it is.
+            // An event without an id can't be assigned to a process.
             let Some(id) = unplaced.id else { return };
             let key = (id, unplaced.native_id().to_owned());
             match self.named.get(&key) {
@@ -104,7 +105,7 @@ impl Facts {
         self.workers.entry(id).or_default().apply(id, number, batch_worker, event);
     }
 
-    /// Takes the description of a worker that another relays.
+    /// Applies the description of a worker that another worker relays.
     fn describe(&mut self, relayed: Option<&WorkerRef>, by: WorkerId) {
         if let Some(relayed) = relayed {
             let worker = self.workers.entry(relayed.id).or_default();
@@ -116,11 +117,11 @@ impl Facts {
         }
     }
 
-    /// Learns in which tree a process of another system is, and takes what waits for that.
+    /// Stores the tree of a process with a native id, and applies the events that waited for it.
     fn name(&mut self, about: &ProcessEvent<'_>) {
         let Some(native_id) = about.native_id() else { return };
         let key = (about.id, native_id.to_owned());
-        // Of several trees the smallest, whichever comes first.
+        // If the process is in several trees, keep the smallest id, regardless of the order.
         let root = self.named.entry(key.clone()).or_insert(about.root_id);
         *root = about.root_id.min(*root);
         for ((worker, number), unplaced) in self.waiting.remove(&key).unwrap_or_default() {
@@ -128,60 +129,60 @@ impl Facts {
         }
     }
 
-    /// Returns true if nothing has told yet in which tree the process of an event is.
+    /// Returns true if the tree of the event's process is not known yet.
     pub fn is_waiting(&self, unplaced: &Unplaced) -> bool {
         unplaced.id.is_some_and(|id| !self.named.contains_key(&(id, unplaced.native_id().to_owned())))
     }
 
-    /// Where a worker is, as shown.
+    /// Returns the state of a worker, as displayed.
     pub fn worker_state(&self, id: WorkerId) -> WorkerState {
         let Some(facts) = self.workers.get(&id) else { return WorkerState::ONLINE };
         let is_online = |relay| self.worker_status(relay) == WorkerStatus::Online;
         if facts.status() == WorkerStatus::Online && facts.is_behind_silence(is_online) { WorkerState::UNHEARD } else { facts.state() }
     }
 
-    /// Where a worker is; one never heard of counts as online.
+    /// Returns the status of a worker. An unknown worker counts as online.
     pub fn worker_status(&self, id: WorkerId) -> WorkerStatus {
         self.workers.get(&id).map(WorkerFacts::status).unwrap_or_default()
     }
 
-    /// The workers, by id.
+    /// Returns the workers by id.
     pub fn workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerFacts)> {
         self.workers.iter().map(|(id, facts)| (*id, facts))
     }
 
-    /// Which numbers of a worker's were applied.
+    /// Returns the applied numbers of a worker.
     pub fn applied(&self, worker: WorkerId) -> Option<&Ranges> {
         self.applied.get(&worker)
     }
 
-    /// How many events of each type that is unknown here.
+    /// Returns the number of events of each unknown type.
     pub fn unknown(&self) -> &BTreeMap<String, u64> {
         &self.unknown
     }
 
-    /// What is known of a process.
+    /// Returns the facts of a process.
     pub fn process(&self, root: RootId, id: ProcessId) -> Option<&ProcessFacts> {
         self.trees.get(&root)?.processes.get(&id)
     }
 
-    /// The trees, by id.
+    /// Returns the ids of the trees.
     pub fn roots(&self) -> impl Iterator<Item = RootId> {
         self.trees.keys().copied()
     }
 
-    /// Forgets a tree. Which events of it were taken stays known.
+    /// Removes a tree. The numbers of its applied events are kept.
     pub fn forget(&mut self, root: RootId) {
         self.trees.remove(&root);
     }
 
-    /// Forgets a worker, and which of its events were taken.
+    /// Removes a worker and the numbers of its applied events.
     pub fn forget_worker(&mut self, id: WorkerId) {
         self.workers.remove(&id);
         self.applied.remove(&id);
     }
 
-    /// A tree as it stands, given the number that the server gave it; none if it is not known.
+    /// Returns the root and the processes of a tree, which has this number on the server. `None` if the tree is unknown.
     pub fn tree(&self, root_id: RootId, number: u64) -> Option<(Root, Vec<Process>)> {
         let facts: Vec<_> = self.trees.get(&root_id)?.processes.iter().collect();
         let mut views: Vec<_> =
@@ -191,7 +192,7 @@ impl Facts {
 
         let face = own.or_else(|| (0..nodes.len()).min_by_key(|index| (nodes[*index].at_us, nodes[*index].id)));
         let batch = face.and_then(|index| facts[index].1.batch());
-        // The error texts of a fold are no reason why the tree failed: the program may handle those failures.
+        // The error texts of a fold are not a reason for the failure of the tree, because the program may have handled those failures.
         let shown: Vec<_> =
             views.iter_mut().zip(&facts).map(|(view, (_, facts))| std::mem::replace(&mut view.error, facts.error().cloned())).collect();
         let mut root = root(root_id, number, (face.map(|index| &views[index]), own.is_some()), batch, &views);
@@ -209,7 +210,7 @@ impl Facts {
     }
 }
 
-/// Which worker an event that is about none of the processes is about, and how it describes it if that isn't the batch's.
+/// Returns the worker that a worker event is about, and its description if another worker relays the event.
 pub fn about_worker(event: &Event, batch_worker: WorkerId) -> (WorkerId, Option<&WorkerRef>) {
     let relayed = match event {
         Event::WorkerOnline(event) => event.worker.as_ref(),
@@ -221,7 +222,7 @@ pub fn about_worker(event: &Event, batch_worker: WorkerId) -> (WorkerId, Option<
     (relayed.map_or(batch_worker, |worker| worker.id), relayed)
 }
 
-/// Returns true for events that may change where a worker is.
+/// Returns true for events that may change the status of a worker.
 pub fn is_about_liveness(event: &Event) -> bool {
     matches!(
         event,
@@ -229,7 +230,7 @@ pub fn is_about_liveness(event: &Event) -> bool {
     )
 }
 
-/// A tree seen from its root: the face is the root's own process, or as long as that is unknown the earliest of all.
+/// Builds the root of a tree from its face: the root's own process, or the earliest process while the root's own is unknown.
 fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), batch: Option<&str>, processes: &[Process]) -> Root {
     let mut counts = Counts::default();
     for process in processes {
@@ -264,7 +265,8 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
     }
 }
 
-/// The error of a failed root, from its failing path. Below a face that isn't the root's own hang only its own children.
+/// Returns the error of a failed root, from its failing path. If the face isn't the root's own process, only the
+/// face's own descendants are considered.
 fn error_of_path(face: &Process, is_own: bool, processes: &[Process]) -> Option<Error> {
     let known: HashSet<_> = processes.iter().map(|process| process.id).collect();
     let failed = processes.iter().filter(|process| process.state == State::FAILED).filter_map(|process| {

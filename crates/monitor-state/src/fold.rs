@@ -1,4 +1,4 @@
-//! Folds: many like processes, counted by shards.
+//! Folds: many similar processes, counted in shards.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 use crate::told::Stamp;
 use crate::worker::WorkerStatus;
 
-/// What one recording thread of one worker counted, at its highest revision.
+/// Counts of a worker's recording thread, at its highest revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Shard {
-    /// Whose.
+    /// Worker that counted.
     pub worker: WorkerId,
-    /// Which of its threads.
+    /// Number of the thread's shard within the worker.
     pub shard: u64,
-    /// How often it was told before.
+    /// Number of earlier reports of this shard.
     pub revision: u64,
-    /// By which event.
+    /// Stamp of the event that reported it.
     pub stamp: Stamp,
-    /// The parent of what is counted.
+    /// Parent of the counted processes.
     pub parent_id: Option<ProcessId>,
-    /// What it is.
+    /// Kind of the counted processes.
     pub kind: Kind,
-    /// Its name.
+    /// Name of the counted processes.
     pub name: String,
     /// The counts.
     pub counts: Fold,
 }
 
-/// Keeps the highest revision of each shard, ascending by (worker, shard).
+/// Keeps the highest revision of each shard, sorted by worker and shard.
 pub(crate) fn keep(shards: &mut Vec<Shard>, worker: WorkerId, stamp: Stamp, event: &ProcessFolded) {
     let ProcessFolded { count, running, failed, cancelled, total_ns, min_ns, max_ns, .. } = *event;
     let counts = Fold {
@@ -65,7 +65,8 @@ pub(crate) fn keep_shard(shards: &mut Vec<Shard>, new: Shard) {
     }
 }
 
-/// All shards together, and whether a lost worker left some of it open. What a worker left open when it went offline is cancelled.
+/// Sums all shards. Also returns true if a lost worker has running processes. Running processes of a worker
+/// that went offline count as cancelled.
 pub(crate) fn sum(shards: &[Shard], status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> Option<(Fold, bool)> {
     let mut is_lost = false;
     let mut histogram = BTreeMap::<u32, u64>::new();
@@ -101,7 +102,7 @@ pub(crate) fn sum(shards: &[Shard], status: &mut dyn FnMut(WorkerId) -> WorkerSt
     Some((total, is_lost))
 }
 
-/// The error texts of all shards, the earliest first.
+/// Returns the error texts of all shards, earliest first.
 fn all_errors(shards: &[Shard]) -> Vec<FoldError> {
     let mut by_text = BTreeMap::<&str, FoldError>::new();
     for error in shards.iter().flat_map(|shard| &shard.counts.errors) {
@@ -115,13 +116,14 @@ fn all_errors(shards: &[Shard]) -> Vec<FoldError> {
             .or_insert_with(|| error.clone());
     }
     let mut errors: Vec<_> = by_text.into_values().collect();
-    // Stable: texts of the same moment stay in the order of their letters.
+    // The sort is stable: texts with the same time stay in alphabetical order.
     errors.sort_by_key(|error| error.first_us);
     errors.truncate(Fold::MAX_ERRORS);
     errors
 }
 
-/// The error that a fold shows: its distinct texts, one per line. It has no counts, so that it changes only when a text is added.
+/// Returns the error that a fold shows: its distinct texts, one per line. It contains no counts, so that it
+/// changes only when a text is added.
 pub(crate) fn error(fold: &Fold) -> Option<Error> {
     let message = fold.errors.iter().map(|error| error.text.as_str()).collect::<Vec<_>>().join("\n");
     let error =

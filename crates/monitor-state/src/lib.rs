@@ -1,7 +1,7 @@
-//! The pure fold: events in, the state of processes, workers and trees out. No I/O, no clock.
+//! The pure fold: derives the state of processes, workers and trees from events. No I/O, no clock.
 //!
-//! What is folded is a set of facts, each kept by a rule that knows neither order nor repetition (the smallest start, the
-//! greatest update …). What is shown is derived from the facts when it is asked for, so it needs no order either.
+//! The fold keeps a set of facts. Each fact is kept by a rule that is independent of order and repetition, such as the smallest start or
+//! the greatest update. Views are derived from the facts on request, so they are independent of the order, too.
 #![forbid(unsafe_code)]
 
 mod attempts;

@@ -1,4 +1,4 @@
-//! What is known of a process.
+//! The facts about a process.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,127 +15,128 @@ use crate::task::TaskFacts;
 use crate::told::{Stamp, Told, keep_first, keep_last};
 use crate::worker::WorkerStatus;
 
-/// All that events said about a process. Equal however they came.
+/// All facts that events reported about a process. Independent of order and repetition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProcessFacts {
-    /// The highest attempt that any event spoke of: it decides.
+    /// The highest attempt that any event reported. It is the deciding attempt.
     pub attempt: u32,
-    /// Its queueing.
+    /// Queueing of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<Told<Definition>>,
-    /// Its start.
+    /// Start of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Told<Definition>>,
-    /// Its end.
+    /// End of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Told<End>>,
-    /// The first sign of life other than a start.
+    /// The first event that shows the process running, other than a start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sign: Option<Told<()>>,
-    /// Its parent, by the latest update.
+    /// Parent, by the latest update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<(Stamp, ProcessId)>,
-    /// Its name, by the latest update.
+    /// Name, by the latest update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<(Stamp, String)>,
-    /// Its batch mark, by the latest update.
+    /// Batch mark, by the latest update.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<(Stamp, String)>,
-    /// Its own fields, each by its latest update.
+    /// Fields, each by its latest update.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, (Stamp, serde_json::Value)>,
-    /// How far it is.
+    /// Latest progress.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<Told<Progress>>,
-    /// What it counts, if it is a fold.
+    /// Shards of the counts, if the process is a fold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shards: Vec<Shard>,
-    /// The id that another system gave it, by the first who said one.
+    /// Native id, by the first event that contains one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_id: Option<(Stamp, String)>,
-    /// Ends that came beside the one that counts: the first ones of the highest attempts, in that order.
+    /// Ends other than the end that counts: the first ends of the highest attempts, in this order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_ends: Vec<(u32, Stamp, Outcome)>,
-    /// Attempts before the one that decides, by their numbers.
+    /// Attempts before the deciding attempt, by number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub earlier: BTreeMap<u32, Earlier>,
-    /// What it has to do with, all that was ever said, sorted.
+    /// All reported links, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
-    /// What it is as a task of a queue.
+    /// Facts about the process as a queue task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Box<TaskFacts>>,
-    /// It had more fields or links than are kept.
+    /// True if there were more fields or links than are kept.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
 }
 
-/// So many of its own fields that updates told are kept, and so many links: the first in their order, which is that of no event.
+/// Maximum number of updated fields, and of links. The first ones in their sort order are kept, which is
+/// independent of the order of the events.
 pub const MAX_FIELDS: usize = 1_000;
-/// Reasons that an agent gives if it judges a run whose command has succeeded, of the table of results (`monitor_tasks::EndReason`).
+/// Reasons that an agent reports for a failed run whose command succeeded. They are defined by `monitor_tasks::EndReason`.
 const JUDGED: [&str; 2] = ["expectation", "publishing"];
-/// So many ends are remembered beside the one that counts.
+/// Maximum number of stored ends other than the end that counts.
 const MAX_OTHER_ENDS: usize = 8;
 
-/// What a start says, or a queueing.
+/// Content of a start or a queueing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
-    /// Its parent, none for a root.
+    /// Parent. `None` for a root.
     pub parent_id: Option<ProcessId>,
-    /// What it is.
+    /// Kind of the process.
     pub kind: Kind,
-    /// Its name.
+    /// Name of the process.
     pub name: String,
-    /// The batch mark of a root.
+    /// Batch mark of a root.
     pub batch: Option<String>,
-    /// Name of its thread.
+    /// Name of the thread.
     pub thread: Option<String>,
-    /// Where it stands in the program.
+    /// Place in the source of the program.
     pub source: Option<Source>,
-    /// How it came by its parent.
+    /// How the parent was determined.
     pub attachment: Attachment,
-    /// Its own fields.
+    /// Fields at the start.
     pub fields: Fields,
-    /// After how long it is overdue.
+    /// Time after which the process is overdue.
     pub timeout_ms: Option<u64>,
-    /// How many attempts there are to be at most.
+    /// Maximum number of attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts_of: Option<u32>,
 }
 
-/// What an end says.
+/// Content of an end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct End {
-    /// How long it took, by a monotonic clock.
+    /// Duration, measured by a monotonic clock.
     pub elapsed_ns: Option<u64>,
-    /// How it ended.
+    /// Outcome of the process.
     pub outcome: Outcome,
-    /// Why it failed.
+    /// Error, if the process failed.
     pub error: Option<Error>,
     /// Exit code of a command.
     pub exit_code: Option<i32>,
     /// Signal that ended a command.
     pub signal: Option<i32>,
-    /// Why it ended so, in one word.
+    /// Reason for the outcome, in one word.
     pub reason: Option<String>,
-    /// Another attempt is to come.
+    /// The next attempt, if one is planned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
 }
 
-/// What every event about a process carries.
+/// The data that all events about processes have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessEvent<'a> {
-    /// The tree.
+    /// Id of the tree.
     pub root_id: RootId,
-    /// The process.
+    /// Id of the process.
     pub id: ProcessId,
-    /// When.
+    /// Time of the event.
     pub time_us: u64,
-    /// Which attempt.
+    /// Number of the attempt.
     pub attempt: u32,
-    /// Whom it is about, where someone else relays it.
+    /// Worker that the event is about, if another worker relays the event.
     pub worker: Option<&'a WorkerRef>,
     native_id: Option<&'a str>,
     links: &'a [Link],
@@ -143,7 +144,7 @@ pub struct ProcessEvent<'a> {
 }
 
 impl<'a> ProcessEvent<'a> {
-    /// The event as one about a process; none if it is about something else.
+    /// Returns the common data of an event about a process. `None` for other events.
     pub fn of(event: &'a Event) -> Option<Self> {
         macro_rules! common {
             ($of:expr) => {
@@ -183,19 +184,19 @@ impl<'a> ProcessEvent<'a> {
         }
     }
 
-    /// The id that another system gave the process, if the event says one.
+    /// Returns the native id of the process, if the event contains one.
     pub fn native_id(&self) -> Option<&'a str> {
         self.native_id
     }
 
-    /// Returns true if the event says anything about the process's state: what a process logs, or tells somebody, doesn't.
+    /// Returns true if the event affects the state of the process. Log lines and notifications don't.
     pub fn is_fact(&self) -> bool {
         !matches!(self.event, Event::ProcessLogged(_) | Event::ProcessNotified(_))
     }
 }
 
 impl ProcessFacts {
-    /// Takes an event about this process, by the number of the batch's worker.
+    /// Applies an event about this process. The number is that of the batch's worker.
     pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &ProcessEvent<'_>) {
         if !event.is_fact() {
             return;
@@ -203,7 +204,7 @@ impl ProcessFacts {
         let stamp = Stamp { time_us: event.time_us, worker: batch_worker, number };
         let worker = event.worker.map_or(batch_worker, |worker| worker.id);
         let told = Told { attempt: event.attempt, stamp, worker, what: () };
-        // Whoever tells that an attempt is to be repeated speaks of the next one, too.
+        // An event that announces a retry also reports the next attempt.
         let attempt = event.attempt.saturating_add(u32::from(matches!(event.event, Event::TaskRetried(_))));
         if attempt > self.attempt {
             self.attempt = attempt;
@@ -245,7 +246,7 @@ impl ProcessFacts {
         }
     }
 
-    /// Takes what other facts of the same process say: as if their events had been applied here.
+    /// Merges facts of the same process, as if their events had been applied here.
     pub fn merge(&mut self, other: Self) {
         let Self {
             attempt,
@@ -324,7 +325,7 @@ impl ProcessFacts {
         }
     }
 
-    /// Keeps the end that counts, and remembers the other.
+    /// Keeps the end that counts, and stores the other end.
     pub(crate) fn keep_end(&mut self, told: Told<End>) {
         let of = |told: &Told<End>| (told.attempt, told.stamp, told.what.outcome.clone());
         let before = self.ended.as_ref().map(of);
@@ -346,8 +347,8 @@ impl ProcessFacts {
         }
     }
 
-    /// How many ends of the attempt that decides say otherwise than the one that counts. If that is what an agent makes of a command that
-    /// has succeeded, the command's own end contradicts nothing.
+    /// Returns the number of ends of the deciding attempt whose outcome differs from the end that counts. If an agent has judged a run with
+    /// a successful command as failed, the command's own end is not a contradiction.
     pub fn contradictions(&self) -> u64 {
         let Some(ended) = self.now(self.ended.as_ref()) else { return 0 };
         if ended.what.reason.as_deref().is_some_and(|reason| JUDGED.contains(&reason)) {
@@ -357,7 +358,7 @@ impl ProcessFacts {
         self.other_ends.iter().filter(is_contrary).count() as u64
     }
 
-    /// After how long it is overdue, by its own word.
+    /// Returns the timeout set by the start of the process.
     pub fn timeout_ms(&self) -> Option<u64> {
         self.now(self.started.as_ref())?.what.timeout_ms
     }
@@ -368,7 +369,7 @@ impl ProcessFacts {
             _ => {
                 self.fields.insert(key, (stamp, value));
                 if self.fields.len() > MAX_FIELDS {
-                    // Whatever comes later, there are enough before it: it is never one of those that are kept.
+                    // A field that is removed here can never belong to the kept fields, because later fields only add to those before it.
                     self.fields.pop_last();
                     self.is_cut = true;
                 }
@@ -391,38 +392,38 @@ impl ProcessFacts {
         }
     }
 
-    /// Its start and its end, if both are known and no other attempt was to come: what counts in statistics.
+    /// Returns the start and the end for statistics, if both are known and no other attempt was planned.
     pub fn finished(&self) -> Option<(Told<()>, &Told<End>)> {
         let ended = self.now(self.ended.as_ref()).filter(|told| told.what.retry.is_none());
         self.start().zip(ended)
     }
 
-    /// The first start of the attempt that decides, whoever told it.
+    /// Returns the first start of the deciding attempt, reported by any kind of event.
     pub(crate) fn start(&self) -> Option<Told<()>> {
         let started = self.now(self.started.as_ref()).map(|told| told.map(()));
         let of_task = self.task.as_ref().and_then(|task| self.now(task.started.as_ref())).map(|told| told.map(()));
         started.into_iter().chain(of_task).min_by_key(|told| told.stamp)
     }
 
-    /// The worker on which the attempt that decides began last.
+    /// Returns the worker that last started the deciding attempt.
     pub(crate) fn starter(&self) -> Option<WorkerId> {
         let of_task = self.task.as_ref().and_then(|task| self.now(task.running.as_ref())).map(|told| told.worker);
         of_task.or_else(|| self.now(self.started.as_ref()).map(|told| told.worker))
     }
 
-    /// The first word that the attempt that decides waits.
+    /// Returns the first event that reports the deciding attempt as waiting.
     pub(crate) fn waiting(&self) -> Option<Stamp> {
         let queued = self.now(self.queued.as_ref()).map(|told| told.stamp);
         let of_task = self.task.as_ref().and_then(|task| self.now(task.waiting.as_ref())).map(|told| told.stamp);
         queued.into_iter().chain(of_task).min()
     }
 
-    /// Why it failed.
+    /// Returns the error of the deciding attempt.
     pub fn error(&self) -> Option<&Error> {
         self.now(self.ended.as_ref())?.what.error.as_ref()
     }
 
-    /// The workers on whose state this process's depends: it has something open there.
+    /// Returns the workers that determine the state of this process: its runner, and the workers with running processes in its counts.
     pub fn open_at(&self) -> Vec<WorkerId> {
         let counting = self.shards.iter().filter(|shard| shard.counts.running > 0).map(|shard| shard.worker);
         let mut workers: Vec<_> = self.runner().into_iter().chain(counting).collect();
@@ -431,26 +432,27 @@ impl ProcessFacts {
         workers
     }
 
-    /// Who runs it now.
+    /// Returns the worker that runs the process now.
     pub(crate) fn runner(&self) -> Option<WorkerId> {
         if let Some(ended) = self.now(self.ended.as_ref()) {
-            // Whoever is to begin the next attempt.
+            // The worker that will begin the next attempt.
             return ended.what.retry.map(|_| ended.worker);
         }
         if self.is_requeued() {
             return None;
         }
-        // Something that waits runs nowhere, whatever was said about it meanwhile.
+        // A waiting process has no runner, even if other events were reported about it.
         let is_waiting = self.waiting().is_some();
         self.starter().or_else(|| self.now(self.sign.as_ref()).filter(|_| !is_waiting && self.shards.is_empty()).map(|told| told.worker))
     }
 
-    /// What was told, if it is of the attempt that decides.
+    /// Returns the fact if it belongs to the deciding attempt.
     pub(crate) fn now<'a, T>(&self, told: Option<&'a Told<T>>) -> Option<&'a Told<T>> {
         told.filter(|told| told.attempt == self.attempt)
     }
 
-    /// When it began, as far as is known: the start of its first attempt, else its queueing, its end, or the first sign of it.
+    /// Returns the best approximation of the start: the start of the first known attempt, or else the time of the
+    /// queueing, of the end, or of another event.
     pub fn at_us(&self) -> u64 {
         self.first_start_us()
             .or_else(|| self.start().map(|told| told.stamp.time_us))
@@ -461,12 +463,13 @@ impl ProcessFacts {
             .unwrap_or(0)
     }
 
-    /// Whether anyone said what it is and where it belongs.
+    /// Returns true if an event has reported the kind, name and parent of the process.
     pub fn is_defined(&self) -> bool {
         self.definition().is_some() || !self.shards.is_empty()
     }
 
-    /// What it is, by the start or queueing of the highest attempt that has one; else by the messages of a queue.
+    /// Returns the definition of the process, by the start or queueing of the highest attempt that has one,
+    /// or else by the messages of a queue.
     pub(crate) fn definition(&self) -> Option<Cow<'_, Definition>> {
         let started = self.started.as_ref().map(|told| (told.attempt, true, &told.what));
         let queued = self.queued.as_ref().map(|told| (told.attempt, false, &told.what));
@@ -474,7 +477,7 @@ impl ProcessFacts {
         told.map(|(_, _, what)| Cow::Borrowed(what)).or_else(|| self.task.as_ref()?.definition().map(Cow::Owned))
     }
 
-    /// What a worker that is gone made of it.
+    /// Returns the status of the worker that runs the process.
     pub(crate) fn left_by(&self, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> WorkerStatus {
         self.runner().map(status).unwrap_or_default()
     }

@@ -1,45 +1,45 @@
-//! Which numbers were seen.
+//! A set of event numbers.
 
-/// A set of numbers, small as long as they come in runs.
+/// A set of numbers, stored as ranges. Small if the numbers are consecutive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ranges(Vec<(u64, u64)>);
 
 impl Ranges {
-    /// Whether the number is in the set.
+    /// Returns true if the number is in the set.
     pub fn contains(&self, number: u64) -> bool {
         let after = self.0.partition_point(|(first, _)| *first <= number);
         after > 0 && self.0[after - 1].1 >= number
     }
 
-    /// Whether any number from `first` to `last` is in the set.
+    /// Returns true if any number from `first` to `last` is in the set.
     pub fn overlaps(&self, first: u64, last: u64) -> bool {
         let after = self.0.partition_point(|(begin, _)| *begin <= last);
         after > 0 && self.0[after - 1].1 >= first
     }
 
-    /// Adds all numbers from `first` to `last`; none if `last` is less.
+    /// Adds all numbers from `first` to `last`. Does nothing if `last` is less than `first`.
     pub fn insert(&mut self, first: u64, last: u64) {
         if last < first {
             return;
         }
-        // All that overlap or touch become one.
+        // Merge all ranges that overlap or touch the new one.
         let begin = self.0.partition_point(|(_, end)| end.saturating_add(1) < first);
         let end = self.0.partition_point(|(start, _)| *start <= last.saturating_add(1));
         let merged = if begin < end { (first.min(self.0[begin].0), last.max(self.0[end - 1].1)) } else { (first, last) };
         self.0.splice(begin..end, [merged]);
     }
 
-    /// The runs, ascending, both ends included.
+    /// Returns the ranges in ascending order, with both ends included.
     pub fn runs(&self) -> &[(u64, u64)] {
         &self.0
     }
 
-    /// The runs as bytes, 16 each.
+    /// Encodes the ranges as 16 bytes each.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(first, last)| [first.to_be_bytes(), last.to_be_bytes()]).flatten().collect()
     }
 
-    /// Reads what [`Ranges::to_bytes`] wrote; none if it is something else.
+    /// Decodes the result of [`Ranges::to_bytes`]. `None` for other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (numbers, rest) = bytes.as_chunks::<8>();
         let (pairs, odd) = numbers.as_chunks::<2>();

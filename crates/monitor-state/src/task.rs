@@ -1,4 +1,4 @@
-//! What is known of a process as a task of a queue.
+//! The facts about a process as a queue task.
 
 use monitor_wire::{
     Attachment, Error, ErrorKind, Event, Fields, Kind, Outcome, Phase, ProcessId, Task, TaskFailed, TaskReceived, TaskRetried, TaskRevoked,
@@ -10,40 +10,40 @@ use serde_json::Value;
 use crate::process::{Definition, End, ProcessFacts};
 use crate::told::{Told, keep_first, keep_last};
 
-/// All that events of a queue said about a task. Equal however they came.
+/// All facts that queue events reported about a task. Independent of order and repetition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskFacts {
-    /// The first word that the attempt waits: sent, received, given back, or to be tried again.
+    /// The first event that reports the attempt as waiting: sent, received, requeued, or to be retried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) waiting: Option<Told<()>>,
-    /// Its message, as it was first sent.
+    /// Message, as first sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<Told<Message>>,
-    /// Its message, as it was last received.
+    /// Message, as last received.
     #[serde(skip_serializing_if = "Option::is_none")]
     received: Option<Told<Message>>,
-    /// The first start of the attempt.
+    /// First start of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) started: Option<Told<()>>,
-    /// The last start of the attempt, and the operating-system process that works on it: what was given back starts again.
+    /// Last start of the attempt, with the pid of the process that executes it. A requeued task starts again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<Told<Option<u32>>>,
-    /// The last time that the attempt was given back to its queue.
+    /// Last time that the attempt was returned to its queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     requeued: Option<Told<()>>,
-    /// The attempt that follows one that failed, and when it is to begin.
+    /// The attempt that follows a failed one, with its planned start.
     #[serde(skip_serializing_if = "Option::is_none")]
     retried: Option<Told<Option<u64>>>,
-    /// What it returned.
+    /// Result of the task.
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Told<Value>>,
-    /// Where its error came from.
+    /// Traceback of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     traceback: Option<Told<String>>,
 }
 
-/// What a task is, and how it travels.
+/// Content of a task's message.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Message {
@@ -67,7 +67,7 @@ struct Message {
 }
 
 impl ProcessFacts {
-    /// Takes an event of a queue; any other changes nothing.
+    /// Applies a queue event. Other events have no effect.
     pub(crate) fn apply_task(&mut self, told: &Told<()>, event: &Event) {
         let next = Told { attempt: told.attempt.saturating_add(1), ..told.map(()) };
         match event {
@@ -129,7 +129,7 @@ impl ProcessFacts {
         self.keep_end(told);
     }
 
-    /// Returns true if the attempt was given back to its queue after its last start.
+    /// Returns true if the attempt was returned to its queue after its last start.
     pub(crate) fn is_requeued(&self) -> bool {
         let Some(task) = &self.task else { return false };
         let Some(requeued) = self.now(task.requeued.as_ref()) else { return false };
@@ -138,12 +138,12 @@ impl ProcessFacts {
         started.max(running).is_none_or(|start| start < requeued.stamp)
     }
 
-    /// The process as a task, if events of a queue tell of it.
+    /// Returns the process as a task, if there are queue events about it.
     pub(crate) fn shown_task(&self) -> Option<Box<Task>> {
         let task = self.task.as_deref()?;
         let text = |pick: fn(&Message) -> Option<&String>| task.message(pick).cloned();
         let retried = self.now(task.retried.as_ref());
-        // What was said of an attempt that failed says nothing of when the next one begins.
+        // Only messages of the current attempt specify when it begins.
         let eta_us = match retried {
             Some(retried) => {
                 let messages = [&task.received, &task.sent].into_iter().flatten();
@@ -211,7 +211,7 @@ impl TaskFacts {
         }
     }
 
-    /// Takes what other facts of the same task say.
+    /// Merges facts of the same task.
     pub(crate) fn merge(&mut self, other: Self) {
         let Self { waiting, sent, received, started, running, requeued, retried, result, traceback } = other;
         each(&mut self.waiting, waiting, keep_first);
@@ -225,7 +225,7 @@ impl TaskFacts {
         each(&mut self.traceback, traceback, keep_first);
     }
 
-    /// The messages, that of the higher attempt first, and of one attempt the received one.
+    /// Returns the messages. The message of the higher attempt is first, and within an attempt the received one.
     fn messages(&self) -> impl Iterator<Item = &Message> {
         let is_sent_newer = self.sent.as_ref().map(|told| told.attempt) > self.received.as_ref().map(|told| told.attempt);
         let both = if is_sent_newer { [&self.sent, &self.received] } else { [&self.received, &self.sent] };
@@ -236,7 +236,7 @@ impl TaskFacts {
         self.messages().find_map(pick)
     }
 
-    /// What the messages say that it is; none if none is known.
+    /// Returns the definition in the messages. `None` if there is no message.
     pub(crate) fn definition(&self) -> Option<Definition> {
         let name = self.messages().next()?.name.clone();
         Some(Definition {

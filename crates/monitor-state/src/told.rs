@@ -1,40 +1,40 @@
-//! Who said what when, and which of two that say different things is believed.
+//! Facts with their origin, and the rules that choose between conflicting facts.
 
 use monitor_wire::WorkerId;
 use serde::{Deserialize, Serialize};
 
-/// Tells events apart and orders them: by time, then by who counted them, then by number.
+/// Identifies and orders events: by time, then by the worker that numbered them, then by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
-    /// When it happened, in Unix microseconds.
+    /// Time of the event, in Unix microseconds.
     pub time_us: u64,
-    /// Whose number it is: the batch's worker.
+    /// Worker that numbered the event: the batch's worker.
     pub worker: WorkerId,
-    /// The event's number.
+    /// Number of the event.
     pub number: u64,
 }
 
-/// Something that an event said.
+/// A fact reported by an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Told<T> {
-    /// Of which attempt.
+    /// Attempt that the fact belongs to.
     pub attempt: u32,
-    /// By which event.
+    /// Stamp of the event.
     pub stamp: Stamp,
-    /// Whom the event is about: its own worker, or else the batch's.
+    /// Worker that the event is about: the event's own worker, or else the batch's.
     pub worker: WorkerId,
-    /// What.
+    /// The fact.
     pub what: T,
 }
 
 impl<T> Told<T> {
-    /// The same event's word on something else.
+    /// Returns another fact of the same event.
     pub(crate) fn map<U>(&self, what: U) -> Told<U> {
         Told { attempt: self.attempt, stamp: self.stamp, worker: self.worker, what }
     }
 }
 
-/// Keeps the highest attempt's; within it the smallest.
+/// Keeps the fact of the highest attempt, and within an attempt the fact with the smallest stamp.
 pub(crate) fn keep_first<T>(kept: &mut Option<Told<T>>, told: Told<T>) {
     let is_better = kept.as_ref().is_none_or(|kept| (told.attempt, kept.stamp) > (kept.attempt, told.stamp));
     if is_better {
@@ -42,7 +42,7 @@ pub(crate) fn keep_first<T>(kept: &mut Option<Told<T>>, told: Told<T>) {
     }
 }
 
-/// Keeps the highest attempt's; within it the greatest.
+/// Keeps the fact of the highest attempt, and within an attempt the fact with the greatest stamp.
 pub(crate) fn keep_last<T>(kept: &mut Option<Told<T>>, told: Told<T>) {
     let is_better = kept.as_ref().is_none_or(|kept| (told.attempt, told.stamp) > (kept.attempt, kept.stamp));
     if is_better {

@@ -1,4 +1,4 @@
-//! What is shown: read models derived from facts.
+//! Read models derived from facts.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::fold;
 use crate::process::ProcessFacts;
 use crate::worker::WorkerStatus;
 
-/// As shown: `name <batch:number>`, or `name <number>` without a batch.
+/// Formats the title of a run: `name <batch:number>`, or `name <number>` without a batch.
 pub fn title(name: &str, batch: Option<&str>, number: u64) -> String {
     match batch {
         Some(batch) => format!("{name} <{batch}:{number}>"),
@@ -17,7 +17,7 @@ pub fn title(name: &str, batch: Option<&str>, number: u64) -> String {
 }
 
 impl ProcessFacts {
-    /// The process as it stands, apart from what only its tree can tell (`orphan`, `depth`).
+    /// Returns the current view of the process, without the values that depend on the tree (`orphan`, `depth`).
     pub fn view(&self, root_id: RootId, id: ProcessId, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> Process {
         let start = self.start();
         let ended = self.now(self.ended.as_ref());
@@ -27,7 +27,7 @@ impl ProcessFacts {
         let definition = definition.as_deref();
         let shard = self.shards.first();
         let state = self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost)));
-        // An attempt that was to come and can't any more leaves the end of the last one as it is.
+        // If a planned attempt can't begin any more, the end of the last attempt is the end of the process.
         let is_retried = ended.is_some_and(|told| told.what.retry.is_some());
         let is_given_up = is_retried && matches!(left, WorkerStatus::Offline { .. });
         let began_us = start.map(|told| told.stamp.time_us);
@@ -84,23 +84,23 @@ impl ProcessFacts {
         }
     }
 
-    /// Where it is, given what became of its workers.
+    /// Returns the state of the process, given the status of its workers.
     pub fn state(&self, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> State {
         let fold = fold::sum(&self.shards, status);
         let left = self.left_by(status);
         self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost)))
     }
 
-    /// What it has counted, if it is a fold, whatever became of its workers; and when that was told.
+    /// Returns the counts if the process is a fold, regardless of the status of its workers, and the time of the last report.
     pub fn counted(&self) -> Option<(monitor_wire::Fold, u64)> {
         let told_us = self.shards.iter().map(|shard| shard.stamp.time_us).max()?;
         fold::sum(&self.shards, &mut |_| WorkerStatus::Online).map(|(fold, _)| (fold, told_us))
     }
 
-    /// Its batch mark.
+    /// Returns the batch mark.
     pub fn batch(&self) -> Option<&str> {
         let updated = self.batch.as_ref().map(|(_, batch)| batch);
-        // The messages of a queue have none.
+        // The messages of a queue contain no batch mark.
         let defined = || match self.definition()? {
             Cow::Borrowed(definition) => definition.batch.as_ref(),
             Cow::Owned(_) => None,
@@ -127,7 +127,7 @@ impl ProcessFacts {
         }
     }
 
-    /// Updates over the start's over the queueing's.
+    /// Returns all fields. Updates take precedence over the start's fields, and these over the queueing's.
     fn all_fields(&self) -> Fields {
         let mut fields = Fields::new();
         for told in [&self.queued, &self.started].into_iter().flatten() {

@@ -1,30 +1,31 @@
-//! Why a tree failed: the failing path, and the error that a list shows for it.
+//! The failing path of a tree, and the error that lists show for the tree.
 //!
-//! The failing path is followed from the root's own process through failed children of a failed parent. Of several such children it
-//! takes the one whose error the parent carries, else one that ended as its parent did (a parent is lost with its children), else the
-//! last to end. What failed below a parent that succeeded was handled, and is never on the path. The page follows the same rule
-//! (`crates/monitor-web/app/src/model/failures.ts`); `cases/failing_path.txt` is what both are tested by.
+//! The failing path leads from the root's own process through failed children of failed parents. If a parent has several failed children,
+//! the path continues with a child whose error is contained in the parent's error; otherwise with a child that ended like the parent (a
+//! parent is lost with its children); otherwise with the last child to end. Failures below a parent that succeeded were handled and are not
+//! on the path. The page implements the same rule (`crates/monitor-web/app/src/model/failures.ts`). `cases/failing_path.txt` contains test
+//! cases for both implementations.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use monitor_wire::{Error, ErrorKind, Process, ProcessId, State};
 
-/// Most processes of a path, and most failed children of a parent that are looked at: those that ended last.
+/// Maximum number of processes on a path.
 pub const MOST_ON_PATH: usize = 1_000;
-/// See [`MOST_ON_PATH`].
+/// Maximum number of failed children of a parent that are considered, out of those that ended last.
 pub const MOST_CHILDREN: usize = 100;
 
-/// As much of a failed or lost process as the failing path depends on.
+/// The part of a failed or lost process that the failing path depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failing<'a> {
-    /// The process.
+    /// Id of the process.
     pub id: ProcessId,
-    /// Where it is.
+    /// State of the process.
     pub state: Cow<'a, State>,
-    /// When it ended; when it began, if it has not.
+    /// End time, or the start time if the process has not ended.
     pub time_us: u64,
-    /// Why it failed.
+    /// Error of the process.
     pub error: Option<Cow<'a, Error>>,
 }
 
@@ -39,7 +40,8 @@ impl<'a> From<&'a Process> for Failing<'a> {
     }
 }
 
-/// The child that the failing path goes on with, if there is any. Of those that end at the same time, the one of the least id.
+/// Returns the child that the failing path continues with, if there is any. If several children end at the same time, it
+/// is the child with the smallest id.
 pub fn decisive<'a>(parent: &Failing<'_>, children: impl Iterator<Item = Failing<'a>>) -> Option<Failing<'a>> {
     let rank = |child: &Failing<'_>| {
         let is_carried = parent.error.as_deref().zip(child.error.as_deref()).is_some_and(|(parent, child)| carries(parent, child));
@@ -49,8 +51,9 @@ pub fn decisive<'a>(parent: &Failing<'_>, children: impl Iterator<Item = Failing
     children.max_by_key(rank)
 }
 
-/// The failing path of a tree, from the root's own process on; empty unless that one failed or is lost. With each of the other failed
-/// and lost processes comes the id of the one that it hangs below; what hangs below an unknown one hangs below the root's own.
+/// Returns the failing path of a tree, beginning with the root's own process. Empty unless that process has failed or is lost.
+/// `others` are the other failed and lost processes with the ids of their parents. Processes with an unknown parent count as
+/// children of the root's own process.
 pub fn failing_path<'a>(own: &'a Process, others: impl Iterator<Item = (Option<ProcessId>, &'a Process)>) -> Vec<&'a Process> {
     if !needs_attention(&own.state) {
         return Vec::new();
@@ -68,7 +71,7 @@ pub fn failing_path<'a>(own: &'a Process, others: impl Iterator<Item = (Option<P
     path
 }
 
-/// Returns true if an error says more than that a command ended otherwise than well: `exit code 2` is no reason.
+/// Returns true if an error states more than the exit status of a command: `exit code 2` is not a reason.
 fn is_telling(error: &Error) -> bool {
     let is_of_command = [ErrorKind::EXIT, ErrorKind::SIGNAL].contains(&error.kind);
     let is_bare =
@@ -77,7 +80,7 @@ fn is_telling(error: &Error) -> bool {
     !is_bare && !is_silent
 }
 
-/// The error that stands for a tree: of the errors on its failing path the first that tells a reason, else the first.
+/// Chooses the error to show for a tree: the first error on its failing path that states a reason, or else the first error.
 #[derive(Debug, Clone, Default)]
 pub struct Why<T> {
     found: Option<T>,
@@ -85,7 +88,8 @@ pub struct Why<T> {
 }
 
 impl<T> Why<T> {
-    /// Takes the error of the next process on the path, and what is to be kept of it. Returns true if no later one counts.
+    /// Offers the error of the next process on the path. If it is chosen, `kept` creates the value to keep. Returns true
+    /// if later errors are not considered.
     pub fn take(&mut self, error: Option<&Error>, kept: impl FnOnce() -> T) -> bool {
         if let Some(error) = error.filter(|_| !self.is_telling) {
             self.is_telling = is_telling(error);
@@ -96,7 +100,7 @@ impl<T> Why<T> {
         self.is_telling
     }
 
-    /// The one that counts.
+    /// Returns the value of the chosen error.
     pub fn found(self) -> Option<T> {
         self.found
     }
@@ -106,7 +110,7 @@ pub(crate) fn needs_attention(state: &State) -> bool {
     *state == State::FAILED || *state == State::LOST
 }
 
-/// Returns true if the error of a parent names that of a child, as its cause or within its own words.
+/// Returns true if the error of a parent contains the error of a child, as its cause or within its message.
 fn carries(parent: &Error, child: &Error) -> bool {
     let mut links = std::iter::once(&parent.message).chain(&parent.chain);
     !child.message.is_empty() && links.any(|link| link.contains(&child.message))

@@ -1,4 +1,4 @@
-//! What is known of a worker.
+//! The facts about a worker.
 
 use std::collections::BTreeSet;
 
@@ -7,51 +7,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::told::Stamp;
 
-/// All that events reported about a worker. Equal however they were delivered.
+/// All facts that events reported about a worker. Independent of order and repetition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerFacts {
-    /// Its own reports.
+    /// Reports by the worker itself.
     #[serde(flatten)]
     own: Reports,
-    /// True once it has sent a batch itself. What others relay about it has no effect then.
+    /// True if the worker has sent a batch itself. Relayed reports about it have no effect then.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reports_itself: bool,
-    /// What others relayed about it.
+    /// Reports relayed by other workers.
     #[serde(skip_serializing_if = "Reports::is_empty")]
     relayed: Reports,
-    /// When the server last took it for gone because it had said nothing for long and had nothing open. Only of a worker that never
-    /// announced itself, and so promised no heartbeat.
+    /// Last time at which the server considered the worker offline because it had sent nothing for a long time and had no running
+    /// processes. Only set for a worker that never sent an online event, and so specified no heartbeat interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     idle: Option<u64>,
-    /// The workers that relay what it says: the greatest ids of all that ever did.
+    /// Workers that relay reports of this worker: those with the greatest ids.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     relayed_by: BTreeSet<WorkerId>,
 }
 
-/// What was reported about a worker, by itself or by others.
+/// Reports about a worker, by itself or by others.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Reports {
-    /// Name of its host.
+    /// Name of the host.
     hostname: String,
-    /// Its process number on the host.
+    /// Process id on the host.
     pid: u32,
-    /// Name of its program.
+    /// Name of the program.
     program: String,
-    /// Its first announcement.
+    /// First online event.
     #[serde(skip_serializing_if = "Option::is_none")]
     online: Option<(Stamp, Announced)>,
-    /// Figures of the last heartbeat that has any.
+    /// Values of the last heartbeat that contains any.
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat: Option<(Stamp, Figures)>,
-    /// Time of its latest announcement or heartbeat.
+    /// Time of the latest online event or heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     alive_us: Option<u64>,
-    /// Its latest goodbye.
+    /// Latest offline event.
     #[serde(skip_serializing_if = "Option::is_none")]
     offline: Option<Stamp>,
-    /// When it was last lost or found, and true if found. The server's own events count as the worker's.
+    /// Time at which the server last marked the worker as lost or found; true if found. The server's own
+    /// events are applied like the worker's.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<(u64, bool)>,
 }
@@ -61,12 +62,12 @@ impl Reports {
         *self == Self::default()
     }
 
-    /// Its names, by which descriptions are compared.
+    /// Returns the names, in the order of their comparison.
     fn names(&self) -> (&str, u32, &str) {
         (&self.hostname, self.pid, &self.program)
     }
 
-    /// Takes a description; of conflicting ones the greatest counts. Returns true if it was news.
+    /// Applies a description. Of conflicting descriptions, the greatest is kept. Returns true if the description changed.
     fn describe(&mut self, worker: &WorkerRef) -> bool {
         let is_news = self.names() < (&*worker.hostname, worker.pid, &*worker.program);
         if is_news {
@@ -111,103 +112,103 @@ impl Reports {
     }
 }
 
-/// So many of the workers that relay what another says are remembered.
+/// Maximum number of stored relays of a worker.
 const MAX_RELAYS: usize = 8;
 
-/// What a worker says when it begins to report.
+/// Content of a worker's online event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Announced {
-    /// When its program began.
+    /// Start time of the program.
     pub started_us: u64,
-    /// Version of what reports.
+    /// Version of the reporting software.
     pub version: String,
-    /// How often it says that it is alive.
+    /// Interval between heartbeats.
     pub heartbeat_interval_ms: u64,
-    /// The attributed functions of its program.
+    /// Attributed functions of the program.
     pub registered: Vec<Registered>,
-    /// What it is for, unless it is a program that records itself.
+    /// Role of the worker. `None` for a program that records itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<WorkerRole>,
-    /// What it can be asked to do.
+    /// Methods and features that the worker supports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
 }
 
-/// Figures of a heartbeat.
+/// Values of a heartbeat.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Figures {
-    /// How many tasks it works on.
+    /// Number of tasks that the worker executes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<u64>,
-    /// How many tasks it has done.
+    /// Number of tasks that the worker has executed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processed: Option<u64>,
-    /// How busy its host was over the last 1, 5 and 15 minutes.
+    /// Load averages of the host over 1, 5 and 15 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loadavg: Option<[f64; 3]>,
 }
 
-/// What a worker's state means for what it had open.
+/// Status of a worker, as far as its running processes depend on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WorkerStatus {
-    /// It goes on.
+    /// The worker is running.
     #[default]
     Online,
-    /// Unknown, because the server has received no heartbeat from it.
+    /// Unknown, because the server has received no heartbeat from the worker.
     Lost,
-    /// It was closed.
+    /// The worker has ended.
     Offline {
-        /// When.
+        /// Time of the end.
         time_us: u64,
     },
 }
 
 impl WorkerFacts {
-    /// What counts: its own reports and, as long as it has sent nothing itself, what others relayed.
+    /// Returns the reports that count: the worker's own reports, and the relayed reports unless the worker has sent a batch itself.
     fn reports(&self) -> impl Iterator<Item = &Reports> {
         std::iter::once(&self.own).chain(Some(&self.relayed).filter(|_| !self.reports_itself))
     }
 
-    /// Takes the description that the worker itself sends with a batch. Returns true if it was news.
+    /// Applies the description that the worker itself sends with a batch. Returns true if a fact changed.
     pub fn describe(&mut self, worker: &WorkerRef) -> bool {
         let is_first = !std::mem::replace(&mut self.reports_itself, true);
         self.own.describe(worker) || is_first
     }
 
-    /// Takes the description that another worker relays. Returns true if it was news.
+    /// Applies the description that another worker relays. Returns true if a fact changed.
     pub fn describe_relayed(&mut self, worker: &WorkerRef, by: WorkerId) -> bool {
         let is_news = self.relayed.describe(worker);
         self.relay(by) || is_news
     }
 
-    /// Learns that another worker relays what this one says. Returns true if that was news.
+    /// Stores that another worker relays reports of this worker. Returns true if this is new.
     fn relay(&mut self, by: WorkerId) -> bool {
         let is_news = self.relayed_by.insert(by);
         if self.relayed_by.len() > MAX_RELAYS {
-            // The same ones are left in whatever order they come.
+            // The remaining relays do not depend on the order of insertion.
             let least = self.relayed_by.pop_first();
             return is_news && least != Some(by);
         }
         is_news
     }
 
-    /// True if it has sent a batch itself: what others relay about it has no effect.
+    /// Returns true if the worker has sent a batch itself. Relayed reports about it have no effect then.
     pub fn reports_itself(&self) -> bool {
         self.reports_itself
     }
 
-    /// Name of its host.
+    /// Returns the name of the host.
     pub fn hostname(&self) -> &str {
         self.names().0
     }
 
-    /// Its process number on the host.
+    /// Returns the process id on the host.
     pub fn pid(&self) -> u32 {
         self.names().1
     }
 
-    /// Name of its program.
+    /// Returns the name of the program.
     pub fn program(&self) -> &str {
         self.names().2
     }
@@ -216,27 +217,28 @@ impl WorkerFacts {
         self.reports().map(Reports::names).max().unwrap_or_default()
     }
 
-    /// Its first announcement.
+    /// Returns the first online event.
     pub fn online(&self) -> Option<&Announced> {
         self.reports().filter_map(|of| of.online.as_ref()).min_by_key(|(stamp, _)| *stamp).map(|(_, announced)| announced)
     }
 
-    /// Figures of the last heartbeat that has any.
+    /// Returns the values of the last heartbeat that contains any.
     pub fn heartbeat(&self) -> Option<&Figures> {
         self.reports().filter_map(|of| of.heartbeat.as_ref()).max_by_key(|(stamp, _)| *stamp).map(|(_, figures)| figures)
     }
 
-    /// The workers that relay what it says; none if it reports itself.
+    /// Returns the workers that relay this worker's reports. Empty if the worker reports itself.
     pub fn relayed_by(&self) -> impl Iterator<Item = WorkerId> {
         self.relayed_by.iter().copied().filter(|_| !self.reports_itself)
     }
 
-    /// Returns true if nobody who relays what it says is online, given where those are, so that its silence says nothing.
+    /// Returns true if all of the worker's relays are offline or lost, so that missing heartbeats give no information about the worker.
     pub fn is_behind_silence(&self, is_online: impl FnMut(WorkerId) -> bool) -> bool {
         self.relayed_by().next().is_some() && !self.relayed_by().any(is_online)
     }
 
-    /// Takes an event about this worker, `id`, by the number of the batch's worker; 0 if the server made it itself. Others change nothing.
+    /// Applies an event about this worker, `id`. `number` is the number of the batch's worker, or 0 if the server created the
+    /// event. Other events have no effect.
     pub fn apply(&mut self, id: WorkerId, number: u64, batch_worker: WorkerId, event: &Event) {
         match event {
             Event::WorkerOffline(event) if number == 0 => self.idle = self.idle.max(Some(event.time_us)),
@@ -245,18 +247,18 @@ impl WorkerFacts {
         }
     }
 
-    /// Its latest goodbye, unless it has reported later that it is there.
+    /// Returns the latest offline event, unless the worker has reported itself as alive later.
     fn offline(&self) -> Option<Stamp> {
         let alive_us = self.reports().filter_map(|of| of.alive_us).max();
         self.reports().filter_map(|of| of.offline).max().filter(|stamp| alive_us.is_none_or(|alive_us| alive_us <= stamp.time_us))
     }
 
-    /// When it was last lost or found, and true if found.
+    /// Returns the time at which the worker was last marked as lost or found; true if found.
     pub fn changed(&self) -> Option<(u64, bool)> {
         self.reports().filter_map(|of| of.changed).max()
     }
 
-    /// Where it is. Its own goodbye is stronger than the server's missing it.
+    /// Returns the status. The worker's own offline event takes precedence over the server's lost event.
     pub fn status(&self) -> WorkerStatus {
         match (self.offline(), self.changed()) {
             (Some(stamp), _) => WorkerStatus::Offline { time_us: stamp.time_us },
@@ -268,17 +270,18 @@ impl WorkerFacts {
         }
     }
 
-    /// When the server last judged where it is: found it lost, idle, or there again.
+    /// Returns the time at which the server last changed its judgement of the worker to lost, idle or found.
     pub fn judged_us(&self) -> Option<u64> {
         self.changed().map(|(time_us, _)| time_us).max(self.idle)
     }
 
-    /// Returns true if the server took it for gone, and it didn't say so itself: whatever comes of it finds it again.
+    /// Returns true if the server considers the worker as lost or idle, without an offline event of the worker itself. Any report of the
+    /// worker then changes it to found.
     pub fn is_missed(&self) -> bool {
         self.offline().is_none() && self.status() != WorkerStatus::Online
     }
 
-    /// Where it is, as shown.
+    /// Returns the state, as displayed.
     pub fn state(&self) -> WorkerState {
         match self.status() {
             WorkerStatus::Online => WorkerState::ONLINE,
@@ -287,7 +290,7 @@ impl WorkerFacts {
         }
     }
 
-    /// How often it promised to say that it is alive; none if it promised nothing.
+    /// Returns the specified heartbeat interval. `None` if the worker specified none.
     pub fn heartbeat_interval_ms(&self) -> Option<u64> {
         self.online().map(|announced| announced.heartbeat_interval_ms).filter(|interval| *interval > 0)
     }

@@ -1,8 +1,8 @@
-//! Tasks of tokio's that end when what they belong to is cancelled.
+//! Tokio tasks that end when their processes are cancelled.
 //!
-//! A task is listed where it is spawned, with the process that it belongs to. If that one is cancelled, the task is aborted. If a process
-//! within the task is, the task has to find that out: it is woken, polls what it is made of, and is aborted if all processes that it has
-//! begun itself are to end.
+//! A task is added to the list when it is spawned, with its process. If that process is cancelled, `abort` aborts the task. If a process
+//! inside the task is cancelled, the task has to detect it: `abort` wakes the task, which polls its future, and is aborted if all processes
+//! that it has begun itself are cancelled.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,14 +14,14 @@ use monitor_core::{Context, InCurrent, cancel};
 use tokio::task::AbortHandle;
 
 static LIST: Own<Mutex<List>> = Own::new();
-/// A list that is shorter is not looked through for tasks that have ended.
+/// Minimum length at which ended tasks are removed from the list.
 const SMALL: usize = 256;
 
-/// All tasks that run, and some that have ended.
+/// All running tasks, and some tasks that have ended.
 #[derive(Debug)]
 struct List {
     tasks: Vec<Weak<Task>>,
-    /// At this length it is looked through.
+    /// Length at which ended tasks are removed.
     full: usize,
 }
 
@@ -32,12 +32,12 @@ struct Task {
     waker: Mutex<Option<Waker>>,
 }
 
-/// A task that is about to be spawned; none if nothing is recorded where that is done.
+/// A task that is about to be spawned. Empty if no process is current.
 #[derive(Debug)]
 pub(crate) struct Spawned(Weak<Task>);
 
 impl Spawned {
-    /// The task is spawned, and this is how it is aborted.
+    /// Stores the handle that aborts the task. Called after the task was spawned.
     pub(crate) fn of(self, abort: AbortHandle) -> AbortHandle {
         if let Some(task) = self.0.upgrade() {
             let _ = task.abort.set(abort.clone());
@@ -46,7 +46,8 @@ impl Spawned {
     }
 }
 
-/// What a task is to be made of, so that it belongs to what is current and ends with it.
+/// Wraps `work` so that it belongs to the current process and ends with it. Returns the future to spawn, and the list
+/// entry that needs its abort handle.
 pub(crate) fn task<F: Future>(work: F) -> (impl Future<Output = F::Output>, Spawned) {
     let task = Context::current().map(|context| Arc::new(Task { context, abort: OnceLock::new(), waker: Mutex::default() }));
     let spawned = Spawned(task.as_ref().map_or_else(Weak::new, Arc::downgrade));
@@ -84,7 +85,8 @@ fn list(task: &Arc<Task>) {
     list.tasks.push(Arc::downgrade(task));
 }
 
-/// Aborts tasks whose processes are to end, and has all others look. Returns how many are aborted at once.
+/// Aborts tasks whose processes are cancelled and wakes all others, which then check their own processes.
+/// Returns the number of tasks aborted.
 #[cfg(feature = "ship")]
 pub(crate) fn abort() -> usize {
     let Some(list) = LIST.get() else { return 0 };
@@ -102,19 +104,19 @@ pub(crate) fn abort() -> usize {
     aborted
 }
 
-/// A forked child has none of its parent's tasks.
+/// Clears the list in a forked child, which has none of its parent's tasks.
 #[cfg(feature = "ship")]
 pub(crate) fn forget() {
     LIST.forget();
 }
 
 impl Task {
-    /// It was polled and waits. `is_meant`: what it has begun is to end.
+    /// Handles a poll that returned `Pending`. `is_meant`: the processes that the task has begun are cancelled.
     fn waits(&self, cx: &task::Context<'_>, is_meant: bool) {
         if is_meant || cancel::is_meant(self.context) {
             match self.abort.get() {
                 Some(abort) => abort.abort(),
-                // Whoever spawns it is about to say.
+                // The caller of `task` is about to store the handle.
                 None => cx.waker().wake_by_ref(),
             }
         }
@@ -126,7 +128,7 @@ impl Task {
 
     #[cfg(feature = "ship")]
     fn wake(&self) {
-        // It may have ended meanwhile, and waking it may call anything: not within the lock.
+        // Release the lock before waking: the waker may run any code, including code that ends the task.
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(waker) = waker {
             waker.wake();

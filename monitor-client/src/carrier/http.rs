@@ -1,4 +1,4 @@
-//! Headers of HTTP.
+//! HTTP headers as a carrier.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::Carrier;
 
 impl Carrier for HeaderMap {
-    /// Several headers of one name are joined by commas, as HTTP has it: a `traceparent` that came twice is none.
+    /// Joins several headers with the same name by commas, as HTTP specifies. A `traceparent` that occurs twice is therefore invalid.
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         let mut values = self.get_all(key).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let first = values.next()?;

@@ -1,4 +1,4 @@
-//! Headers of AMQP.
+//! AMQP headers as a carrier.
 
 use std::borrow::Cow;
 

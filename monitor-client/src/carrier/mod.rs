@@ -1,4 +1,4 @@
-//! Whatever takes ids to another program: headers, messages, the environment.
+//! Carriers of ids to another program: headers, messages, the environment.
 
 #[cfg(feature = "http")]
 mod http;
@@ -17,12 +17,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Headers, a message or an environment that can hold texts by their keys. [`ContextExt`](crate::ContextExt) puts ids into it and takes
-/// them out.
+/// Headers, a message or an environment that stores text values by key. [`ContextExt`](crate::ContextExt)
+/// writes ids into it and reads them.
 ///
-/// It is there for pairs and maps of strings (Kafka's headers, the fields of a Redis stream), for JSON objects and for commands; with the
-/// feature of the crate's name for `http`'s `HeaderMap`, tonic's `MetadataMap`, lapin's `FieldTable` and what `redis` reads from a stream. For
-/// a type of your own it is two functions:
+/// Implemented for pairs and maps of strings (such as Kafka's headers and the fields of a Redis stream), JSON objects and commands. With
+/// the feature of the crate's name, it is also implemented for `http`'s `HeaderMap`, tonic's `MetadataMap`, lapin's `FieldTable` and the
+/// stream entries that `redis` reads. An implementation for another type needs two functions:
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -45,14 +45,15 @@ use serde_json::Value;
 /// assert_eq!(Context::extract(&frame), Some(sender));
 /// ```
 pub trait Carrier {
-    /// The value of a key, if it is there and is text. Bytes that are no text may stand as replacement characters, for then they are told
-    /// apart from what is absent.
+    /// Returns the value of a key, if it exists and is text. Bytes that are not valid UTF-8 may be returned as replacement characters, so
+    /// that an invalid value differs from an absent one.
     fn get(&self, key: &str) -> Option<Cow<'_, str>>;
 
-    /// Sets the value of a key, in place of one that is there.
+    /// Sets the value of a key and replaces an existing value.
     fn set(&mut self, key: &str, value: String);
 
-    /// Returns true if it carries `root_id` and `parent_id` besides `traceparent` and `tracestate`, which are all that headers carry.
+    /// Returns true if the carrier contains `root_id` and `parent_id` in addition to `traceparent` and `tracestate`.
+    /// Headers contain only the latter two.
     fn is_message(&self) -> bool {
         true
     }
@@ -71,7 +72,7 @@ impl Carrier for Vec<(String, String)> {
     }
 }
 
-/// As Kafka's clients have headers.
+/// Headers in the form that Kafka clients use.
 impl Carrier for Vec<(String, Vec<u8>)> {
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         self.iter().find(|(name, _)| name == key).map(|(_, value)| String::from_utf8_lossy(value))
@@ -106,7 +107,7 @@ impl Carrier for BTreeMap<String, String> {
     }
 }
 
-/// An object; nothing is put into any other value.
+/// A JSON object. For any other JSON value, `set` does nothing.
 impl Carrier for Value {
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         self.get(key)?.as_str().map(Into::into)
@@ -119,8 +120,8 @@ impl Carrier for Value {
     }
 }
 
-/// The environment of a command: `MONITOR_ROOT_ID` and `MONITOR_PARENT_ID`, which a monitored program reads at its start, and
-/// `TRACEPARENT` and `TRACESTATE` for others.
+/// The environment of a command. The variables are `MONITOR_ROOT_ID` and `MONITOR_PARENT_ID`, which a monitored program reads at its start,
+/// and `TRACEPARENT` and `TRACESTATE` for other programs.
 impl Carrier for Command {
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         let name = variable(key);

@@ -1,4 +1,4 @@
-//! Entries of Redis streams, as they are read. They are written as pairs of strings.
+//! Entries of Redis streams that were read. To write an entry, use pairs of strings.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

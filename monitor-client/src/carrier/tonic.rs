@@ -1,4 +1,4 @@
-//! Metadata of gRPC.
+//! gRPC metadata as a carrier.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 use super::Carrier;
 
 impl Carrier for MetadataMap {
-    /// Several values of one key are joined by commas: a `traceparent` that came twice is none.
+    /// Joins several values of a key by commas. A `traceparent` that occurs twice is therefore invalid.
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         let mut values = self.get_all(key).iter().map(|value| String::from_utf8_lossy(value.as_encoded_bytes()));
         let first = values.next()?;

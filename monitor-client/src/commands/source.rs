@@ -1,13 +1,14 @@
-//! The one who answers for the queue tasks of a program.
+//! The object that answers requests about the queue tasks of a program.
 
 use monitor_wire::{Fields, Order};
 use once_cell::race::OnceBox;
 use serde_json::Value;
 
-/// A part of the program that works on tasks of a queue and does what it is told: `monitor inspect`, `monitor control`, the page.
-/// A library of queues implements it; a program that takes its tasks from a queue by itself may take [`TaskControl`] instead.
+/// A part of the program that works on tasks of a queue and executes requests of `monitor inspect`, `monitor control` and the page. A queue
+/// library implements it. A program that reads its tasks from a queue by itself can use [`TaskControl`] instead.
 ///
-/// Its methods are called on threads of their own, several at once. What changes something is asked only where `MONITOR_COMMANDS` allows it.
+/// Its methods are called on threads of their own, several at once. Methods that change something are called
+/// only if `MONITOR_COMMANDS` allows it.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -37,23 +38,23 @@ use serde_json::Value;
 ///
 /// [`TaskControl`]: crate::control::TaskControl
 pub trait TaskSource: Send + Sync + 'static {
-    /// Names of the methods that it does; all of [`Order::METHODS`] unless it says otherwise.
+    /// Returns the names of the implemented methods. The default is all of [`Order::METHODS`].
     fn methods(&self) -> &[&str] {
         &Order::METHODS
     }
 
-    /// Does what it is asked, and says what came of it.
+    /// Executes an order and returns its result.
     ///
     /// # Errors
-    /// Why it doesn't, in words for whoever has asked.
+    /// When the order is not executed. The error message is shown to the user who sent the order.
     fn handle(&self, order: Order) -> Result<Value, String>;
 
-    /// Added to what the program answers to `stats`: `pool`, `limits`, `queues`.
+    /// Returns entries to add to the answer to `stats`: `pool`, `limits`, `queues`.
     fn stats(&self) -> Fields {
         Fields::new()
     }
 
-    /// Its settings, for `conf`. What is called password, token, secret or key in it is masked.
+    /// Returns the settings, for `conf`. Values named password, token, secret or key are masked.
     fn conf(&self) -> Value {
         Value::Null
     }
@@ -61,15 +62,15 @@ pub trait TaskSource: Send + Sync + 'static {
 
 static SOURCE: OnceBox<Box<dyn TaskSource>> = OnceBox::new();
 
-/// Has a source answer for the tasks of this program. Returns false if there is one already, which goes on answering.
+/// Registers the source that answers for the tasks of this program. Returns false if there already is one, which stays registered.
 pub fn register_source(source: impl TaskSource) -> bool {
     let is_first = SOURCE.set(Box::new(Box::new(source))).is_ok();
-    // A worker can be asked before it has a task.
+    // Starts the recorder, because a worker can receive requests before its first task.
     crate::enabled();
     is_first
 }
 
-/// The source of this program.
+/// Returns the source of this program.
 #[cfg(feature = "ship")]
 pub(crate) fn source() -> Option<&'static dyn TaskSource> {
     SOURCE.get().map(|source| &**source)

@@ -1,13 +1,13 @@
-//! A thread that says when a moment has come. There is none as long as nobody asks for one.
+//! A thread that calls a function at a given time. It starts with the first alarm.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Somebody has to look now and then whether the thread is still needed.
+/// Maximum time between two calls of `tick`, so that the thread ends soon after it isn't needed any more.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// The next moment that somebody waits for. When it has come, all who wait look again and say anew what they wait for.
+/// The time of the next alarm. When it is reached, `tick` checks all waiting tasks, and each of them sets its next alarm.
 #[derive(Debug, Default)]
 pub(super) struct Alarms {
     clock: Mutex<Clock>,
@@ -21,7 +21,7 @@ struct Clock {
 }
 
 impl Alarms {
-    /// Calls `tick` soon after the moment. It returns the next moment that it knows of itself, or breaks if nobody needs it any more.
+    /// Calls `tick` soon after `moment`. `tick` returns the next known alarm, or breaks if the thread isn't needed any more.
     pub(super) fn at(self: &Arc<Self>, moment: Instant, tick: impl Fn() -> ControlFlow<(), Option<Instant>> + Send + 'static) {
         let mut clock = self.clock();
         clock.sooner(moment);

@@ -1,4 +1,4 @@
-//! What only the program can do: put tasks into its queue, take them out, count them, and begin anew.
+//! Functions that only the program can implement: add tasks to its queue, remove them, count them, and restart.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -15,7 +15,7 @@ type Retry = dyn Fn(&str) -> Result<String, String> + Send + Sync;
 type Restart = dyn Fn() -> Result<(), String> + Send + Sync;
 type Lengths = dyn Fn() -> Result<BTreeMap<String, u64>, String> + Send + Sync;
 
-/// What the program has given. Each is given once.
+/// The functions that the program has set. Each can be set once.
 #[derive(Default)]
 pub(super) struct Hooks {
     call: OnceLock<Box<Call>>,
@@ -24,14 +24,14 @@ pub(super) struct Hooks {
     lengths: OnceLock<Box<Lengths>>,
     restart: OnceLock<Box<Restart>>,
     pool_restart: OnceLock<Box<Restart>>,
-    /// Names of what is offered, once somebody has asked for them.
+    /// Names of the offered methods. Fixed at the first request.
     methods: OnceLock<Vec<&'static str>>,
 }
 
 impl TaskControl {
-    /// Starts a task by its name when somebody says so (`monitor call`): puts it into its queue, and returns its id there. Without it,
-    /// `call` is unsupported. Like [`on_purge`](Self::on_purge) and [`on_retry`](Self::on_retry) it is given before
-    /// [`register`](Self::register), and only the first one counts.
+    /// Sets the function that starts a task by name (`monitor call`): it adds the task to its queue and returns the task's id there.
+    /// Without it, `call` is unsupported. Set it before [`register`](Self::register), like [`on_purge`](Self::on_purge) and
+    /// [`on_retry`](Self::on_retry). Only the first call has an effect.
     ///
     /// ```
     /// use monitor_client::control::TaskControl;
@@ -53,39 +53,40 @@ impl TaskControl {
         self
     }
 
-    /// Throws away what waits in the queues that are meant (`monitor purge`), or only counts it ([`QueuePurge::count_only`]). Returns how
-    /// many tasks of each queue that is or would be.
+    /// Sets the function that discards the waiting tasks of the given queues (`monitor purge`), or only counts them
+    /// ([`QueuePurge::count_only`]). It returns the number of tasks of each queue. Without it, `purge` is unsupported.
     #[must_use]
     pub fn on_purge(self, purge: impl Fn(&QueuePurge) -> Result<BTreeMap<String, u64>, String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.purge.set(Box::new(purge));
         self
     }
 
-    /// Has a task that has ended run again (`monitor retry`), by its id in the queue. Returns the id that it runs by: better a new one, for a
-    /// task that was revoked is not run by its own.
+    /// Sets the function that runs an ended task again (`monitor retry`), by its id in the queue. It returns the id of the new attempt.
+    /// This should be a new id, because a revoked task is not run under its old one.
     #[must_use]
     pub fn on_retry(self, retry: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.retry.set(Box::new(retry));
         self
     }
 
-    /// Counts the tasks that wait in each queue, for `monitor queue list`. Without it, a worker tells only what it has received itself.
+    /// Sets the function that counts the waiting tasks of each queue, for `monitor queue list`. Without it, a worker reports
+    /// only the tasks that it has received.
     #[must_use]
     pub fn on_queues(self, lengths: impl Fn() -> Result<BTreeMap<String, u64>, String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.lengths.set(Box::new(lengths));
         self
     }
 
-    /// Has the program begin anew (`monitor control restart`): it ends so that whoever keeps it running starts it again, or replaces itself.
-    /// It is answered first. Without it, `restart` is unsupported.
+    /// Sets the function that restarts the program (`monitor control restart`). It ends the program so that its supervisor starts it again,
+    /// or replaces the process. The reply is sent before the function is called. Without it, `restart` is unsupported.
     #[must_use]
     pub fn on_restart(self, restart: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.restart.set(Box::new(restart));
         self
     }
 
-    /// Has what works on tasks begin anew, while the program goes on (`monitor control pool-restart`): its threads, or the programs that it
-    /// has started. Without it, `pool-restart` is unsupported.
+    /// Sets the function that restarts the threads or child programs that execute tasks, while the program continues (`monitor control
+    /// pool-restart`). Without it, `pool-restart` is unsupported.
     #[must_use]
     pub fn on_pool_restart(self, restart: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         let _ = self.inner.hooks.pool_restart.set(Box::new(restart));
@@ -94,7 +95,7 @@ impl TaskControl {
 }
 
 impl Hooks {
-    /// Names of the methods of a queue's worker that are offered: all but those that only the program can do and doesn't.
+    /// Returns the names of the offered methods: all except those whose function is not set.
     pub(super) fn methods(&self) -> &[&'static str] {
         self.methods.get_or_init(|| {
             let is_offered = |method: &&str| match *method {
@@ -109,7 +110,7 @@ impl Hooks {
         })
     }
 
-    /// Does what is the program's to do; none if an order isn't.
+    /// Executes an order that needs a function of the program. `None` for all other orders.
     pub(super) fn handle(&self, order: &Order) -> Option<Result<Value, String>> {
         Some(match order {
             Order::Call(call) => match self.call.get() {
@@ -130,7 +131,7 @@ impl Hooks {
         })
     }
 
-    /// Adds how many tasks wait to what is known of queues.
+    /// Adds the numbers of waiting tasks to the known queues.
     pub(super) fn queues(&self, mut known: Vec<QueueLength>) -> Result<Value, String> {
         let lengths = self.lengths.get().map(|lengths| lengths()).transpose()?.unwrap_or_default();
         for (name, waiting) in lengths {

@@ -1,14 +1,14 @@
-//! What may be said of tasks for a while or for ever: how often they begin, how long they take, how many run at once.
+//! Limits that operators set for tasks, permanently or for a duration: start rate, run time, number of concurrent tasks.
 
 use std::time::{Duration, Instant};
 
 use monitor_wire::Rate;
 
-/// A value that another one may stand in for, until a moment.
+/// A value that can be replaced for a limited time.
 #[derive(Debug, Default)]
 pub(crate) struct Timed<T> {
     value: T,
-    /// Until when it holds, and what comes then.
+    /// End of the temporary value, and the permanent value that applies afterwards.
     before: Option<(Instant, T)>,
 }
 
@@ -24,7 +24,7 @@ impl<T: Clone> Timed<T> {
         &self.value
     }
 
-    /// Sets it, for ever or so long. What held for ever comes back then.
+    /// Sets the value, permanently or for the duration `hold`. After a temporary value, the last permanent one applies again.
     pub(crate) fn set(&mut self, value: T, hold: Option<Duration>, now: Instant) {
         self.get(now);
         let replaced = std::mem::replace(&mut self.value, value);
@@ -32,19 +32,19 @@ impl<T: Clone> Timed<T> {
         self.before = hold.map(|hold| (now + hold, lasting));
     }
 
-    /// Changes what holds now, for as long as that does.
+    /// Changes the current value without changing its end.
     pub(super) fn change(&mut self, value: T, now: Instant) {
         self.get(now);
         self.value = value;
     }
 
-    /// The moment when another value comes back; none if this one holds for ever.
+    /// Returns the time at which the permanent value applies again. `None` if the current value is permanent.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.before.as_ref().map(|(until, _)| *until)
     }
 }
 
-/// How many tasks are worked on at once.
+/// Minimum and maximum number of concurrent tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) min: usize,
@@ -52,26 +52,26 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Grows or shrinks by so many, to one at least.
+    /// Adds `by` to both bounds. The maximum is at least one.
     pub(super) fn by(self, by: isize) -> Self {
         let of = |count: usize| count.saturating_add_signed(by);
         Self { min: of(self.min).max(usize::from(self.min == self.max)), max: of(self.max).max(1) }
     }
 }
 
-/// How long a task of a name may take.
+/// Limits on the run time of tasks with one name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct TimeLimit {
     pub(super) soft: Option<Duration>,
     pub(super) hard: Option<Duration>,
 }
 
-/// What holds for tasks of a name.
+/// Limits of tasks with one name.
 #[derive(Debug)]
 pub(super) struct Limit {
     pub(super) rate: Timed<Option<Rate>>,
     pub(super) time: Timed<TimeLimit>,
-    /// Before this moment none begins.
+    /// Earliest start of the next task.
     next: Option<Instant>,
 }
 
@@ -80,13 +80,14 @@ impl Limit {
         Self { rate: Timed::new(None), time: Timed::new(TimeLimit::default()), next: None }
     }
 
-    /// The moment when the next task may begin, or the rate is another one; none if that is now.
+    /// Returns the time at which the next task can start, or the rate changes. `None` if a task can start now.
     pub(super) fn wait(&mut self, now: Instant) -> Option<Instant> {
         let next = self.rate.get(now).and(self.next).filter(|next| *next > now)?;
         Some(self.rate.until().map_or(next, |until| next.min(until)))
     }
 
-    /// Notes that one begins. Whoever comes a little late doesn't lower the rate: a bucket of one token fills meanwhile.
+    /// Records the start of a task. A start that is slightly late does not lower the rate: up to one interval of delay is
+    /// compensated by an earlier next start.
     pub(super) fn begin(&mut self, now: Instant) {
         let Some(rate) = *self.rate.get(now) else { return self.next = None };
         let interval = rate.interval();
@@ -94,13 +95,13 @@ impl Limit {
         self.next = Some(due + interval);
     }
 
-    /// Another rate holds from now on.
+    /// Sets the rate and allows the next task to start immediately.
     pub(super) fn set_rate(&mut self, rate: Option<Rate>, hold: Option<Duration>, now: Instant) {
         self.rate.set(rate, hold, now);
         self.next = None;
     }
 
-    /// Returns true if it limits nothing, and never will.
+    /// Returns true if no limit applies, now or later.
     pub(super) fn is_void(&mut self, now: Instant) -> bool {
         let is_free = self.rate.get(now).is_none() && *self.time.get(now) == TimeLimit::default();
         is_free && self.rate.until().is_none() && self.time.until().is_none()
@@ -134,7 +135,7 @@ mod tests {
         assert_eq!(limit.wait(start), None);
         limit.begin(start);
         limit.set_rate(Rate::read("10/s").unwrap(), None, start);
-        // Somebody looks every 7 ms for ten seconds.
+        // One attempt every 7 ms for ten seconds.
         let mut begun = 0;
         for at in (0..10_000).step_by(7).map(|ms| start + Duration::from_millis(ms)) {
             if limit.wait(at).is_none() {
@@ -143,7 +144,7 @@ mod tests {
             }
         }
         assert_eq!(begun, 100);
-        // After a long time without any there is no rush.
+        // A long pause does not allow a burst of starts.
         let late = start + 60 * SECOND;
         let rush = (0..5).filter(|_| limit.wait(late).is_none().then(|| limit.begin(late)).is_some()).count();
         assert!(rush <= 2, "{rush}");

@@ -1,8 +1,8 @@
-//! Tasks of a queue under control: what `monitor control`, the page and `POST /api/v1/commands` may say of them to a worker, for programs
-//! that take their tasks from a queue by themselves.
+//! Control of queue tasks by `monitor control`, the page and `POST /api/v1/commands`, for programs that read
+//! their tasks from a queue themselves.
 //!
-//! A [`TaskControl`] keeps what operators have said: limits of how often tasks of a name begin and how long they take, how many run at
-//! once, a pause, the queues, and which tasks were revoked. The worker asks it before it runs a task.
+//! A [`TaskControl`] keeps the settings made by operators: the start rates and time limits of tasks by name, the number of concurrent
+//! tasks, a pause, the queues, and the revoked tasks. The worker asks it before it runs a task.
 //!
 //! ```
 //! use monitor_client::control::TaskControl;
@@ -23,11 +23,12 @@
 //! }
 //! ```
 //!
-//! A program that can put tasks into its queue by name, throw away what waits there, or have a task run again, says how, and `monitor call`,
-//! `monitor purge` and `monitor retry` do it: [`TaskControl::on_call`], [`on_purge`](TaskControl::on_purge), [`on_retry`](TaskControl::on_retry).
-//! One that can begin anew says how by [`on_restart`](TaskControl::on_restart) and [`on_pool_restart`](TaskControl::on_pool_restart).
+//! A program that can add tasks to its queue by name, discard waiting tasks, or run a task again sets functions for `monitor call`,
+//! `monitor purge` and `monitor retry`: [`TaskControl::on_call`], [`on_purge`](TaskControl::on_purge), [`on_retry`](TaskControl::on_retry).
+//! A program that can restart sets [`on_restart`](TaskControl::on_restart) and [`on_pool_restart`](TaskControl::on_pool_restart).
 //!
-//! What changes something is done where `MONITOR_COMMANDS` allows it. A program that forks makes it in the child.
+//! Methods that change something are executed only if `MONITOR_COMMANDS` allows it. A program that forks
+//! creates the [`TaskControl`] in the child.
 
 mod alarms;
 mod hooks;
@@ -55,7 +56,7 @@ use self::state::State;
 pub use self::turn::{Held, Permit, Turn};
 use crate::commands::{self, TaskSource};
 
-/// What operators have said to this worker, and the tasks that it has. Clones are the same one.
+/// The operators' settings for this worker, and its tasks. Clones share the same state.
 #[derive(Clone)]
 pub struct TaskControl {
     inner: Arc<Inner>,
@@ -63,7 +64,7 @@ pub struct TaskControl {
 
 struct Inner {
     state: Mutex<State>,
-    /// Something has changed for those who wait for their turn.
+    /// Notified when something has changed for tasks that wait for their turn.
     turn: Condvar,
     alarms: Arc<Alarms>,
     listener: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -72,13 +73,13 @@ struct Inner {
 }
 
 impl TaskControl {
-    /// A pool that works on so many tasks at once, one at least.
+    /// Creates the control of a pool that runs up to `size` tasks at once. The minimum is one.
     pub fn new(size: usize) -> Self {
         let size = size.max(1);
         Self::with_bounds(Bounds { min: size, max: size })
     }
 
-    /// A pool that works on as many tasks at once as there are, between these.
+    /// Creates the control of a pool that runs all available tasks at once, within `min` and `max`.
     pub fn autoscaled(min: usize, max: usize) -> Self {
         let max = max.max(1);
         Self::with_bounds(Bounds { min: min.min(max), max })
@@ -96,43 +97,43 @@ impl TaskControl {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The queues that the worker takes tasks from, until somebody says otherwise.
+    /// Sets the queues that the worker reads tasks from. Operators can change them.
     #[must_use]
     pub fn from_queues(self, queues: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.inner.state().queues = queues.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Settings of the worker, shown by `conf`. What is called password, token, secret or key in them is masked.
+    /// Sets the settings that `conf` shows. Values named password, token, secret or key are masked.
     #[must_use]
     pub fn conf(self, conf: Value) -> Self {
         let _ = self.inner.conf.set(conf);
         self
     }
 
-    /// Answers for the tasks of this program from now on, unless another source does.
+    /// Registers this control as the source that answers for the program's tasks, unless there already is one.
     #[must_use]
     pub fn register(self) -> Self {
         commands::register_source(self.clone());
         self
     }
 
-    /// Calls `listener` whenever somebody has said something: the queues may be others, or the worker is to end. Only the first one is called.
+    /// Calls `listener` after every order, which may have changed the queues or stopped the worker. Only the first listener is called.
     pub fn on_change(&self, listener: impl Fn() + Send + Sync + 'static) {
         let _ = self.inner.listener.set(Box::new(listener));
     }
 
-    /// The queues to take tasks from.
+    /// Returns the queues to read tasks from.
     pub fn queues(&self) -> Vec<String> {
         self.inner.state().queues.clone()
     }
 
-    /// Returns true if the worker is to end: it takes no more tasks.
+    /// Returns true if the worker must end and not accept more tasks.
     pub fn is_stopping(&self) -> bool {
         self.inner.state().is_stopping
     }
 
-    /// How many tasks may run at once now.
+    /// Returns the current maximum number of concurrent tasks.
     pub fn size(&self) -> usize {
         self.inner.state().size(Instant::now())
     }
@@ -182,21 +183,21 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something has changed, or a moment has come.
+    /// Waits until something has changed, or until `until`.
     fn wait<'a>(&self, state: MutexGuard<'a, State>, until: Option<Instant>) -> MutexGuard<'a, State> {
         let Some(until) = until else { return self.turn.wait(state).unwrap_or_else(PoisonError::into_inner) };
         let wait = until.saturating_duration_since(Instant::now());
         self.turn.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Has all who wait for their turn look again.
+    /// Wakes all tasks that wait for their turn.
     fn changed(&self) {
         let wakers = std::mem::take(&mut self.state().wakers);
         self.turn.notify_all();
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
 
-    /// Looks at this moment who is to go on, and who is to end.
+    /// Sets an alarm: at `moment`, ends runs that exceed their hard time limit and wakes the waiting tasks.
     fn alarm(self: &Arc<Self>, moment: Instant) {
         let inner = Arc::downgrade(self);
         self.alarms.at(moment, move || {

@@ -1,4 +1,4 @@
-//! A task that runs, and what may end it.
+//! A running task and the possible reasons to end it.
 
 use std::fmt;
 use std::pin::pin;
@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use monitor_core::Context;
 
-/// Why a task is to end, or doesn't begin.
+/// Reason why a task must end, or isn't started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stop {
-    /// Somebody has revoked it.
+    /// The task was revoked.
     Revoked,
-    /// It has run for longer than its time limit.
+    /// The task has exceeded its time limit.
     TimeLimit,
-    /// The worker is to end.
+    /// The worker ends.
     Shutdown,
 }
 
@@ -42,9 +42,9 @@ pub(super) struct Run {
     context: Option<Context>,
     soft: Option<Instant>,
     pub(super) hard: Option<Instant>,
-    /// Zero, or one more than the place in [`Stop::ALL`].
+    /// Zero, or one more than the index in [`Stop::ALL`].
     why: AtomicU8,
-    /// It has ended.
+    /// True after the end of the task.
     is_over: AtomicBool,
     waker: Mutex<Option<Waker>>,
 }
@@ -63,13 +63,13 @@ impl Run {
         self.soft.is_some_and(|soft| Instant::now() >= soft)
     }
 
-    /// Notes why it is to end, unless that is known already.
+    /// Records why the task must end. The first reason is kept.
     pub(super) fn note(&self, why: Stop) {
         let at = Stop::ALL.iter().position(|other| *other == why).unwrap_or(0) as u8;
         let _ = self.why.compare_exchange(0, at + 1, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Has it end: what asks `cancel::requested()` is told, and its tasks are aborted. It may call the program's code.
+    /// Cancels the task: `cancel::requested()` returns true in it, and its async tasks are aborted. Wakes code of the program.
     pub(super) fn end(&self) {
         if let Some(context) = self.context {
             crate::cancel::request(context.root(), Some(&[context.process()]));
@@ -83,7 +83,7 @@ impl Run {
         }
     }
 
-    /// It has ended, and the next attempt of the same task is not to end because of it.
+    /// Records the end of the task and withdraws its cancellation, so that the next attempt of the same task is not cancelled.
     pub(super) fn close(&self) {
         self.is_over.store(true, Ordering::SeqCst);
         if self.stopped().is_some() {
@@ -97,7 +97,7 @@ impl Run {
         }
     }
 
-    /// Does `work` until it is done or is to end.
+    /// Polls `work` until it is ready or the task must end.
     pub(super) async fn until_stopped<F: Future>(&self, work: F) -> Result<F::Output, Stop> {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {

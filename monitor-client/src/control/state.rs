@@ -1,4 +1,4 @@
-//! What a [`TaskControl`](super::TaskControl) knows: limits, the pool, and the tasks that the program has.
+//! The state of a [`TaskControl`](super::TaskControl): limits, the pool, and the tasks of the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,31 +13,31 @@ use super::Stop;
 use super::limits::{Bounds, Limit, TimeLimit, Timed};
 use super::run::Run;
 
-/// A list in an answer has so many entries at most.
+/// Maximum number of entries of a list in an answer.
 const MOST_TOLD: usize = 2_000;
-/// Limits of so many names, and so many queues.
+/// Maximum number of names with limits, and of queues.
 const MOST_NAMES: usize = 1_000;
 
-/// A task that the program has.
+/// A task that the program has received.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Its id in the queue.
+    /// Id of the task in the queue.
     pub(super) uuid: Option<String>,
     pub(super) name: String,
     pub(super) queue: Option<String>,
     pub(super) context: Option<Context>,
     pub(super) received_us: u64,
-    /// It doesn't begin before.
+    /// Earliest start.
     pub(super) eta: Option<SystemTime>,
-    /// It has begun.
+    /// The attempt, once it has started.
     pub(super) run: Option<Arc<Run>>,
 }
 
-/// What a task that waits for its turn is told.
+/// Decision about a task that waits for its turn.
 #[derive(Debug)]
 pub(super) enum Step {
     Go(Arc<Run>),
-    /// Not yet: something has to change, or this moment to come.
+    /// Wait until something changes, or until this time.
     Wait(Option<Instant>),
     Never(Stop),
 }
@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) is_stopping: bool,
     tasks: BTreeMap<u64, Entry>,
     next_task: u64,
-    /// Those who wait for their turn in tasks of an executor.
+    /// Wakers of the async tasks that wait for their turn.
     pub(super) wakers: Vec<Waker>,
 }
 
@@ -85,7 +85,7 @@ impl State {
         self.tasks.remove(&id);
     }
 
-    /// Has a task begin if nothing is against it.
+    /// Starts a task if no setting prevents it.
     pub(super) fn step(&mut self, id: u64) -> Step {
         let (now, time) = (Instant::now(), SystemTime::now());
         let Some(task) = self.tasks.get(&id) else { return Step::Never(Stop::Shutdown) };
@@ -120,7 +120,7 @@ impl State {
         Step::Go(run)
     }
 
-    /// Returns true if one more task of a queue may be taken, and else when that may have changed by itself.
+    /// Returns true if one more task of a queue can be accepted, and the time at which that may change without an order.
     pub(super) fn room(&mut self, queue: Option<&str>, now: Instant) -> (bool, Option<Instant>) {
         let takes_from_it = queue.is_none_or(|queue| self.queues.iter().any(|name| name == queue));
         let is_paused = *self.is_paused.get(now);
@@ -129,19 +129,19 @@ impl State {
         (has_room, if is_paused { self.is_paused.until() } else { self.pool.until() })
     }
 
-    /// Wakes this one as soon as something has changed.
+    /// Registers a waker to wake after the next change.
     pub(super) fn wake_later(&mut self, waker: &Waker) {
         if !self.wakers.iter().any(|other| other.will_wake(waker)) {
             self.wakers.push(waker.clone());
         }
     }
 
-    /// How many tasks run.
+    /// Returns the number of running tasks.
     fn busy(&self) -> usize {
         self.tasks.values().filter(|task| task.run.is_some()).count()
     }
 
-    /// How many tasks may run now: as many as there are, within the bounds.
+    /// Returns the number of tasks that may run now: the number of available tasks, within the bounds.
     pub(super) fn size(&mut self, now: Instant) -> usize {
         let Bounds { min, max } = *self.pool.get(now);
         let time = SystemTime::now();
@@ -149,7 +149,7 @@ impl State {
         wanted.clamp(min, max)
     }
 
-    /// Tasks that have run too long and weren't told yet, and the moment when the next one will have.
+    /// Returns the running tasks that exceed their hard time limit and have no reason to end yet, and the time of the next such limit.
     pub(super) fn overdue(&self, now: Instant) -> (Vec<Arc<Run>>, Option<Instant>) {
         let limited = self.running().filter(|run| run.stopped().is_none()).filter_map(|run| Some((run, run.hard?)));
         let (over, coming): (Vec<_>, Vec<_>) = limited.partition(|(_, hard)| now >= *hard);
@@ -160,7 +160,7 @@ impl State {
         self.tasks.values().filter_map(|task| task.run.as_ref())
     }
 
-    /// Does what is ordered. Returns the answer, and what is to end because of it.
+    /// Executes an order. Returns the answer, and the runs that must end.
     pub(super) fn handle(&mut self, order: Order) -> Result<(Value, Vec<Arc<Run>>), String> {
         let now = Instant::now();
         let mut ended = Vec::new();
@@ -255,7 +255,7 @@ impl State {
         Ok(told)
     }
 
-    /// How many tasks run, and may run.
+    /// Returns the current and the allowed number of running tasks.
     pub(super) fn pool(&mut self, now: Instant) -> Value {
         let is_paused = *self.is_paused.get(now);
         let (busy, size) = (self.busy(), self.size(now));
@@ -269,7 +269,7 @@ impl State {
         pool
     }
 
-    /// What holds for tasks of which names.
+    /// Returns the limits by task name.
     pub(super) fn limits(&mut self, now: Instant) -> Value {
         self.limits.retain(|_, limit| !limit.is_void(now));
         let limits = self.limits.iter_mut().map(|(name, limit)| tell_limit(name, limit, now));
@@ -283,7 +283,7 @@ impl State {
         json!({ "tasks": tasks, "more": meant.len().saturating_sub(MOST_TOLD) })
     }
 
-    /// The queues that tasks are taken from, or that the program has tasks of, and how many it has.
+    /// Returns the queues that the worker reads from or has tasks of, with the number of its tasks.
     pub(super) fn lengths(&self) -> Vec<QueueLength> {
         let (mut reserved, mut active) = (BTreeMap::new(), BTreeMap::new());
         for task in self.tasks.values() {
@@ -307,7 +307,7 @@ impl State {
         names.into_iter().map(length).collect()
     }
 
-    /// What is known of tasks, in which state.
+    /// Returns the known tasks with these ids and their states.
     fn query(&self, ids: &[String]) -> Value {
         let time = SystemTime::now();
         let mut found: Vec<Value> = Vec::new();
@@ -338,7 +338,7 @@ fn note(runs: &[Arc<Run>], why: Stop) {
     }
 }
 
-/// How long a task still has to wait for its time.
+/// Returns the time until the earliest start of a task.
 fn ahead(task: &Entry, time: SystemTime) -> Option<Duration> {
     task.eta?.duration_since(time).ok().filter(|ahead| !ahead.is_zero())
 }
@@ -364,7 +364,7 @@ fn tell_limit(name: &str, limit: &mut Limit, now: Instant) -> Value {
     json!({ "name": name, "rate": rate, "soft_ms": ms(soft), "hard_ms": ms(hard), "until_us": until })
 }
 
-/// A moment to come, in Unix µs.
+/// Returns a future time in Unix µs.
 fn moment(until: Instant, now: Instant) -> u64 {
     micros(SystemTime::now()) + until.saturating_duration_since(now).as_micros() as u64
 }

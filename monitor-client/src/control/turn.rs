@@ -1,4 +1,4 @@
-//! From a task that was received to the end of its work.
+//! A task from its arrival at the worker to its end.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,14 +13,14 @@ use super::state::{Entry, Step, micros};
 use super::{Inner, TaskControl};
 use crate::task::{Received, Work};
 
-/// A task that the program has received and that waits for its turn. It is listed by `reserved`, or by `scheduled` before its time.
+/// A received task that waits for its turn. `reserved` lists it, or `scheduled` before its earliest start.
 #[must_use = "the task waits until `start` or `ready` is called"]
 pub struct Held {
     pub(super) listed: Listed,
     pub(super) received: Received,
 }
 
-/// A task's place in the list, until it is dropped.
+/// Entry of a task in the list. Dropping it removes the entry.
 pub(super) struct Listed {
     pub(super) inner: Arc<Inner>,
     pub(super) id: u64,
@@ -34,7 +34,7 @@ impl Drop for Listed {
 }
 
 impl Held {
-    /// It is not to begin before.
+    /// Sets the earliest start of the task.
     pub fn not_before(self, eta: SystemTime) -> Self {
         if let Some(task) = self.listed.inner.state().entry(self.listed.id) {
             task.eta = Some(eta);
@@ -42,10 +42,11 @@ impl Held {
         self
     }
 
-    /// Waits for its turn: for its time, the end of a pause, its rate, and a place in the pool.
+    /// Blocks until the task may start: after its earliest start, the end of a pause, and its rate limit,
+    /// and with a free place in the pool.
     ///
     /// # Errors
-    /// If it is not to be run. That is told then: as revoked, or, if the worker ends, as given back to its queue.
+    /// When the task must not run. It is then reported as revoked, or as returned to its queue if the worker ends.
     pub fn start(self) -> Result<Turn, Stop> {
         let inner = self.listed.inner.clone();
         let mut state = inner.state();
@@ -65,19 +66,19 @@ impl Held {
         }
     }
 
-    /// Like [`start`](Self::start), in a task of an executor.
+    /// Waits like [`start`](Self::start), asynchronously.
     ///
     /// # Errors
-    /// If it is not to be run. That is told then: as revoked, or, if the worker ends, as given back to its queue.
+    /// When the task must not run. It is then reported as revoked, or as returned to its queue if the worker ends.
     pub async fn ready(self) -> Result<Turn, Stop> {
         self.ready_unless(|_| false).await
     }
 
-    /// Like [`ready`](Self::ready), but the task is given back to its queue as soon as `is_ending` says that whoever took it ends. That is
-    /// asked at first, and whenever the task is woken: it may keep the waker.
+    /// Waits like [`ready`](Self::ready), and returns the task to its queue when `is_ending` returns true. `is_ending` is called at every
+    /// poll and can keep the waker to wake the task.
     ///
     /// # Errors
-    /// If it is not to be run. That is told then: as revoked, or, if the worker ends, as given back to its queue.
+    /// When the task must not run. It is then reported as revoked, or as returned to its queue if the worker ends.
     pub async fn ready_unless(self, is_ending: impl Fn(&Waker) -> bool) -> Result<Turn, Stop> {
         let inner = self.listed.inner.clone();
         let step = poll_fn(|cx| {
@@ -119,7 +120,7 @@ impl Held {
     }
 }
 
-/// A task whose turn has come.
+/// A task that may start now.
 #[must_use = "the task begins when `run`, `instrument` or `begin` is called"]
 pub struct Turn {
     received: Received,
@@ -127,28 +128,29 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Calls `work` as the task. An `Err` or a panic is its failure. Long work asks the permit, or `cancel::requested()`, whether it is to end.
+    /// Calls `work` as the task. The task fails if `work` returns an `Err` or panics. Long work should check the permit or
+    /// `cancel::requested()` to see if the task must end.
     pub fn run<R: Reported<Way>, Way>(self, work: impl FnOnce(&Permit) -> R) -> R {
         let permit = self.permit;
         self.received.run(|| work(&permit))
     }
 
-    /// Makes the task of a future. If it is to end, the future is dropped, and the task was cancelled.
+    /// Runs a future as the task. If the task must end, the future is dropped and the task is cancelled.
     ///
     /// # Errors
-    /// Why it was dropped.
+    /// When the task had to end before the future was ready. The error is the reason.
     pub async fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> Result<F::Output, Stop> {
         let permit = self.permit;
         permit.run.until_stopped(self.received.instrument(future)).await
     }
 
-    /// Starts to work on it, by hand. The permit is its place in the pool.
+    /// Starts the task. The caller ends it through [`Work`]. The permit is its place in the pool.
     pub fn begin(self) -> (Work, Permit) {
         (self.received.begin(), self.permit)
     }
 }
 
-/// A place in the pool, until it is dropped.
+/// A place in the pool, which is free again when the permit is dropped.
 #[must_use = "the place in the pool is free again once the permit is dropped"]
 pub struct Permit {
     run: Arc<Run>,
@@ -156,7 +158,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Why the task is to end; none if it may go on.
+    /// Returns the reason why the task must end. `None` if it may continue.
     pub fn stopped(&self) -> Option<Stop> {
         self.run.stopped().or_else(|| {
             let is_over = self.run.hard.is_some_and(|hard| Instant::now() >= hard);
@@ -164,15 +166,15 @@ impl Permit {
         })
     }
 
-    /// Does work of the task until it is done or the task is to end; then the future is dropped.
+    /// Polls work of the task until it is ready or the task must end. In the latter case, the future is dropped.
     ///
     /// # Errors
-    /// Why it was dropped.
+    /// When the task had to end before the future was ready. The error is the reason.
     pub async fn until_stopped<F: Future>(&self, work: F) -> Result<F::Output, Stop> {
         self.run.until_stopped(work).await
     }
 
-    /// Returns true if the task has run for longer than its soft time limit: it had better come to an end by itself.
+    /// Returns true if the task has exceeded its soft time limit and should end by itself.
     pub fn is_late(&self) -> bool {
         self.run.is_late()
     }
@@ -203,8 +205,8 @@ impl fmt::Debug for Permit {
 }
 
 impl TaskControl {
-    /// Is ready when there is room for one more task of this queue (of any, if none is named): the worker takes tasks from it, isn't paused
-    /// and isn't about to end, and has fewer tasks than may run at once. Whoever asks is woken, ready or not, when something has changed.
+    /// Is ready if one more task of this queue (of any queue for `None`) can be accepted: the worker reads from the queue, is neither
+    /// paused nor ending, and has fewer tasks than may run at once. The caller is woken after every change, even if this returned ready.
     pub fn poll_room(&self, queue: Option<&str>, cx: &mut task::Context<'_>) -> Poll<()> {
         let (has_room, until) = {
             let mut state = self.inner.state();
@@ -220,7 +222,7 @@ impl TaskControl {
         Poll::Pending
     }
 
-    /// Takes a task that was received: it is told as received, and listed until it has its turn.
+    /// Accepts a received task: reports it as received, and lists it until it starts.
     pub fn accept(&self, receive: crate::task::Receive) -> Held {
         let (name, queue) = receive.about();
         let received = receive.accept();

@@ -1,4 +1,4 @@
-//! Ships what programs left that are gone: beside this program's own work, and slower.
+//! Ships the spool folders of dead programs, concurrently with this program's own events and at a lower rate.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -12,12 +12,12 @@ use super::post::Post;
 use super::shipper::Shared;
 use crate::report;
 
-/// Of all programs' folders together it keeps so many times the bytes of one.
+/// Limit on the size of all programs' folders together, as a multiple of a single program's limit.
 const PROGRAMS: u64 = 4;
 
-/// Once the server has answered: looks for the dead, and takes one after the other.
+/// Waits until the server has answered, then ships the folders of dead programs one after the other.
 pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
-    // Now, for there may be no server for long.
+    // Enforce the limit now, because the server may not be reachable for a long time.
     let within = dir.clone();
     let _ = spawn_blocking(move || keep_within(&within, one_bytes)).await;
     shared.is_reached().await;
@@ -26,7 +26,7 @@ pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
         let dead = spool.dead()?;
         Ok((spool, dead))
     });
-    // What is wrong with the folder was said when this program's own was made.
+    // Problems with the folder were already logged when this program's own folder was created.
     let Ok(Ok((spool, dead))) = listed.await else { return };
     for worker in dead {
         let spool = spool.clone();
@@ -35,7 +35,7 @@ pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
     }
 }
 
-/// Gives up the oldest of what dead programs left, if all programs' folders together hold too much.
+/// Deletes the oldest data of dead programs if the folders of all programs exceed the limit.
 pub(super) fn keep_within(dir: &Path, one_bytes: u64) {
     let _ = Spool::open(dir).and_then(|spool| spool.keep_within(one_bytes.saturating_mul(PROGRAMS)));
 }
@@ -43,7 +43,7 @@ pub(super) fn keep_within(dir: &Path, one_bytes: u64) {
 async fn ship(post: &Post, mut replay: Replay) {
     let mut begun = Instant::now();
     let beside = async |_: &mut Replay, answered: Answered<'_>| {
-        // After one that was taken as long again, for those who have something new.
+        // After an accepted batch, pause for as long as it took, so that programs with new events have priority.
         sleep(answered.wait.unwrap_or_else(|| begun.elapsed().min(Duration::from_secs(1)))).await;
         begun = Instant::now();
         Next::GoOn

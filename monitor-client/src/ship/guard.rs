@@ -1,4 +1,4 @@
-//! Around the shipper's thread: whatever happens in there, the program goes on.
+//! Isolates the shipper's thread: if it fails, the program continues.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,20 +7,20 @@ use monitor_core::{inside, switch};
 
 use crate::{report, silence};
 
-/// Runs `ship` to its end, by a panic or not; nothing is recorded afterwards. Whoever waits for a flush or the end of the
-/// program is set free, because the other ends of their channels are gone.
+/// Runs `ship` until it returns or panics. Nothing is recorded afterwards. Threads that wait for a flush or for the end of the program are
+/// released, because the other ends of their channels are dropped.
 pub(super) fn run(ship: impl FnOnce()) {
-    // Its allocations must make nothing more to be sent.
+    // Allocations of the shipper must not be recorded.
     inside::stay();
     silence::begin();
     let result = catch_unwind(AssertUnwindSafe(ship));
     if let Err(payload) = result {
-        // Whoever could not wake it may have said so already. A program that sees that nothing is recorded may end at once: it is
-        // said before.
+        // A recorder that could not wake the shipper may have logged the problem already. Log before the switch is turned off, because a
+        // program that sees the switch off may end immediately.
         if switch::is_on() {
             report::warn(&format!("what is recorded can't be sent any more, nothing more is recorded: {}", words(&*payload)));
         }
-        // It may panic again when it is dropped.
+        // Dropping the payload may panic again.
         std::mem::forget(payload);
     }
     switch::turn_off();

@@ -1,20 +1,20 @@
-//! What the end of a program has no time for.
+//! Events that are only counted because the end of the program is late.
 
 use std::collections::HashSet;
 
 use monitor_spool::Rejected;
 use monitor_wire::{Event, ProcessId};
 
-/// Decides which events are only counted once the end of the program may take no longer. Counting costs a fraction of encoding.
+/// Decides which events are only counted once the program's end is late. Counting is much cheaper than encoding.
 #[derive(Debug, Default)]
 pub(super) struct Late {
-    /// Processes whose starts were only counted.
+    /// Processes whose start events were only counted.
     counted: HashSet<ProcessId>,
 }
 
 impl Late {
-    /// Returns what to count in place of the event; none if it is to be kept all the same, as what closes a process that is known and
-    /// what begins a tree: so no process stays open for want of its end, and none is without its parent.
+    /// Returns the count entry that replaces the event, or `None` to keep the event. Ends of processes whose start was kept, and starts of
+    /// trees, are kept. So no known process stays open, and no process lacks its parent.
     pub(super) fn counts(&mut self, event: &Event) -> Option<Rejected> {
         let is_counted = match event {
             Event::ProcessStarted(start) if start.parent_id.is_some() => {

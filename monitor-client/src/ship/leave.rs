@@ -1,4 +1,4 @@
-//! The other way to end: what the server hasn't taken is left to another process, and nobody waits for the server.
+//! An end of recording that doesn't wait for the server: another process sends the events in the spool.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,27 +15,30 @@ use super::{Command, Handle, SHIPPER, exit};
 use crate::settings::Settings;
 use monitor_spool::now_us;
 
-/// A server that asks to wait is not waited for longer.
+/// Maximum total wait for a busy server.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Of what came by the queue, so much is left as it was recorded: whoever ships it tells each of it singly.
+/// Maximum number of unread queue records that are left in the spool as recorded. The process that ships
+/// them sends each record individually.
 const FEW: u64 = 200;
-/// The shipper is waited for no longer when it counts what is more than that.
+/// Maximum time that the program waits while the shipper folds a larger number of records.
 const GATHERING: Duration = Duration::from_secs(5);
 
-/// What a program has left in the spool for another process, which may get this as JSON.
+/// Reference to the events that a program has left in the spool. Another process can receive it as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Left {
-    /// Of any bytes, which JSON has no path for.
+    /// An `OsString`, because a path may have bytes that JSON can't represent as a string.
     dir: OsString,
     worker: WorkerId,
     ended_us: u64,
 }
 
-/// Ends recording and leaves what the server hasn't taken yet in the spool, so that the end of the program waits for nobody. The
-/// other process is to call [`Left::ship`] once this one has ended; whoever ships what the dead left does it else.
+/// Ends recording and leaves events that the server has not stored in the spool, so that the program ends without waiting.
+/// Another process should call [`Left::ship`] after the end of this program. Otherwise, the next program that ships the spools
+/// of dead programs sends the events.
 ///
-/// `None` when all of it is sent as ever at the program's end: nothing was recorded, or not all of it is in the spool.
+/// Returns `None` if the events are sent as usual at the end of the program, because nothing was recorded or a part
+/// of the events is not in the spool.
 ///
 /// ```
 /// assert_eq!(monitor_client::launcher::leave(), None); // MONITOR_ENABLED is not set
@@ -57,7 +60,7 @@ pub fn leave() -> Option<Left> {
     Some(Left { ended_us: now_us(), ..left.clone() })
 }
 
-/// Has the shipper take out what is recorded, so that what is many and alike is counted. The server is not waited for.
+/// Requests the shipper to drain the records, so that many similar calls are folded. Does not wait for the server.
 fn gather(shipper: &Handle) {
     let (done, answer) = mpsc::channel();
     if shipper.commands.send(Command::Gather { done }).is_ok() {
@@ -70,15 +73,15 @@ impl Left {
         Self { dir: dir.into(), worker, ended_us: 0 }
     }
 
-    /// Sends it to the server of this process's own settings, and says goodbye for the program, which has ended. Whether the server
-    /// has all of it; else it stays in the spool. It is tried once, and silently.
+    /// Sends the events, and the end of the worker, to the server in this process's settings. The program that left them must have ended.
+    /// Returns true if the server has stored everything; otherwise the events stay in the spool. Makes one attempt and logs nothing.
     #[must_use]
     pub fn ship(&self) -> bool {
         let (settings, _) = Settings::read(&|name| std::env::var_os(name));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let (true, Ok(runtime)) = (settings.recording.enabled, runtime) else { return false };
         let is_shipped = runtime.block_on(self.send(&Post::new(&settings)));
-        // The name of a server may still be looked up.
+        // A DNS lookup may still be running.
         runtime.shutdown_background();
         is_shipped
     }
@@ -86,7 +89,7 @@ impl Left {
     async fn send(&self, post: &Post) -> bool {
         let claimed =
             Spool::existing(self.dir.as_ref()).ok().flatten().and_then(|spool| spool.claim_ended(self.worker, self.ended_us).ok());
-        // Somebody else may have been faster.
+        // Another process may have claimed the folder.
         let Some(mut replay) = claimed.flatten() else { return false };
         let begun = Instant::now();
         let once = async |_: &mut Replay, Answered { answer, wait, .. }: Answered<'_>| {

@@ -1,4 +1,4 @@
-//! From the queue to the server: a thread of its own, with its own runtime, that the program never waits for.
+//! From the queue to the server: a thread with its own runtime. The program never waits for it.
 
 mod adopt;
 mod channel;
@@ -38,40 +38,40 @@ use crate::settings::Settings;
 
 pub use self::leave::{Left, leave};
 
-/// What this program was told at its start. A forked child was told the same, and does not ask again: another thread may
-/// have been about to change the environment.
+/// Settings that this program read at its start. A forked child uses the same settings, because another thread of the parent may have been
+/// changing the environment at the time of the fork.
 static SETTINGS: OnceBox<Settings> = OnceBox::new();
-/// A program without calls that has lived for so long begins to send.
+/// Minimum age at which a program without calls begins to send.
 const BIDING: Duration = Duration::from_millis(200);
 
-/// No memory is to be made ready for calls.
+/// True if no memory must be prepared for calls.
 static WITHOUT_CALLS: AtomicBool = AtomicBool::new(false);
-/// The way to the shipper, once there is one.
+/// Handle of the shipper, once it has started.
 static SHIPPER: Own<Handle> = Own::new();
 
 struct Handle {
     commands: UnboundedSender<Command>,
-    /// Where its thread runs.
+    /// Id of the process that runs the shipper's thread.
     pid: u32,
     exit_timeout: Duration,
-    /// What the server has not taken at the end stays for whoever comes next: where, and by whom it is kept.
+    /// The spool folder where unsent events stay at the end, and the keeper that writes it.
     kept: Option<(Left, &'static SpoolKeeper)>,
 }
 
-/// All that crosses from the program's threads to the shipper, the queue apart.
+/// Requests from the program's threads to the shipper. Records are sent through the queue.
 #[derive(Debug)]
 enum Command {
-    /// Send what is recorded, then say so.
+    /// Send everything recorded, then reply.
     Flush { done: mpsc::Sender<()> },
-    /// Take all that is recorded out of rings and queue, then say so; or at once if there is no room for it.
+    /// Drain rings and queue, then reply. Reply immediately if there is no room for the records.
     Gather { done: mpsc::Sender<()> },
-    /// Send all, and the goodbye behind it. Sending is given up where it is in vain to try on, and `until` then; from `late` on, what is
-    /// still in memory is only counted.
+    /// Send everything and the offline event after it. Stop at `until`, or as soon as another attempt is pointless. From `late` on, records
+    /// in memory are only counted.
     Exit { done: mpsc::Sender<()>, until: Instant, late: Instant },
 }
 
-/// Says before anything is recorded that this program records processes of its own and few calls of functions, if any: no memory is made
-/// ready for these, which is most of what the beginning costs, and if it ends within a moment all is sent at once.
+/// Declares, before anything is recorded, that this program records processes of its own and few or no calls of functions. The memory for
+/// calls is then not prepared, which saves most of the startup cost, and a program that ends quickly sends everything at once.
 ///
 /// ```
 /// monitor_client::launcher::without_calls();
@@ -110,7 +110,7 @@ fn start() {
     }
 }
 
-/// Turns recording on, and starts the thread that ships.
+/// Turns recording on and starts the shipper's thread.
 fn begin(settings: &'static Settings) -> std::io::Result<()> {
     let Settings { recording, .. } = settings;
     monitor_core::fold::set_after(recording.fold_after);
@@ -119,7 +119,7 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
         monitor_core::filter::set(filter);
     }
     monitor_core::switch::set_levels(&recording.events);
-    // Woven calls are rare where the program ships itself: whoever weaves says so.
+    // A program with its own shipper contains few woven calls; a program that weaves calls sets the limit.
     monitor_core::fold::set_below(recording.fold_below.unwrap_or_default());
     let worker = worker::identity();
     let slot = SpoolSlot::begin(recording, &worker).unwrap_or_else(|why| {
@@ -138,14 +138,14 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     let kept = recording.spool_dir.as_deref().zip(keeper).map(|(dir, keeper)| (Left::new(dir, worker_id), keeper));
     SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: recording.exit_timeout, kept });
     exit::register();
-    // Before the thread begins, so that one that ends at once has the last word.
+    // Turn the switch on before the thread starts, so that a thread that ends immediately can turn it off.
     monitor_core::switch::turn_on();
     let ship = move || {
         guard::run(|| {
             if keeper.is_some() && is_without_calls() {
                 bide();
             }
-            // First of all: the calls that follow the first one are not to wait for it.
+            // Prepare the next files first, so that the calls after the first one don't wait for them.
             if let Some(keeper) = keeper {
                 keeper.prepare();
             }
@@ -156,8 +156,8 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship).map(drop)
 }
 
-/// Waits for a moment, unless much is recorded. A program that has ended by then needs no connection of its own: whoever sends what it has
-/// left sends all of it.
+/// Waits for a short time, unless many records are made. A program that has ended by then needs no connection of its own: the process that
+/// ships its spool sends everything.
 fn bide() {
     fork::asleep();
     let begun = Instant::now();
@@ -167,7 +167,7 @@ fn bide() {
     fork::awake();
 }
 
-/// Reads the settings, and says what is wrong with them.
+/// Reads the settings and logs the problems.
 fn settings() -> Settings {
     let (mut settings, problems) = Settings::read(&|name| std::env::var_os(name));
     report::set(settings.recording.log);
@@ -210,7 +210,7 @@ pub(crate) fn flush(timeout: Duration) -> Result<(), FlushError> {
         return Err(FlushError::Over);
     }
     let (done, answer) = mpsc::channel();
-    // To wake a shipper whose files the program has closed is a panic of tokio's.
+    // Waking a shipper whose files the program has closed panics inside tokio.
     let is_asked = catch_unwind(|| shipper.commands.send(Command::Flush { done }).is_ok()).unwrap_or(false);
     if !is_asked {
         return Err(FlushError::Over);

@@ -1,7 +1,7 @@
-//! Another way than to the server: what has ended goes as spans to a receiver of OTLP over HTTP.
+//! Sends processes that have ended as spans to an OTLP receiver over HTTP, instead of events to a server.
 //!
-//! Events are numbered, kept and tried again as ever. A batch becomes the spans of what ended by its events, so that a batch that comes
-//! again makes the same spans, and one that is halved makes half of them.
+//! Events are numbered, kept and retried as usual. A batch is converted to the spans of the processes that end in it. So a repeated batch
+//! results in the same spans, and each half of a split batch in a part of them.
 
 use std::cell::RefCell;
 
@@ -14,20 +14,20 @@ use super::outbox::Request;
 use super::post::causes;
 use crate::report::{self, Said};
 
-/// The way to a receiver.
+/// Converts batches to spans and sends them to a receiver.
 #[derive(Debug)]
 pub(super) struct Otlp {
     headers: OtlpHeaders,
     told: RefCell<Told>,
 }
 
-/// What the batches so far have told.
+/// State after the batches so far.
 #[derive(Debug, Default)]
 struct Told {
     collector: Collector,
-    /// Number of spans of the request that was made last.
+    /// Number of spans in the last request.
     spans: usize,
-    /// The receiver has answered. A batch without spans is taken before anybody is asked.
+    /// True if the receiver has answered. A batch without spans is accepted without a request.
     is_answered: bool,
     said: Said,
 }
@@ -42,10 +42,10 @@ impl Otlp {
         self.told.borrow().is_answered
     }
 
-    /// The request of what ended by the events of a parcel; without a body if nothing did.
+    /// Builds the request for the processes that end in a parcel. The body is empty if there are none.
     pub(super) fn request(&self, parcel: &Parcel, head: &Head<'_>) -> Request {
         let told = &mut *self.told.borrow_mut();
-        // A parcel is what this program has encoded itself.
+        // Decoding can't fail, because this program has encoded the parcel.
         let part = Part::whole(parcel.batch(head).map(|batch| told.collector.collect(&batch)).unwrap_or_default());
         if told.collector.left_out() > 0 {
             told.said.warn_once("open", || "too many processes are open at once: those that began last make no span".to_owned());
@@ -54,7 +54,7 @@ impl Otlp {
         Request { body: if told.spans == 0 { Vec::new() } else { part.body() }, sent: parcel.sent() }
     }
 
-    /// Sends such a body. The receiver's answer, as if a server had given it.
+    /// Sends a body and converts the receiver's answer to a server's answer.
     pub(super) async fn send(&self, request: RequestBuilder, body: Vec<u8>, receiver: &str) -> Answer {
         if body.is_empty() {
             return Answer::Accepted;
@@ -75,7 +75,7 @@ impl Otlp {
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]),
                 Ok(None) => break,
-                // What was taken is taken, though nobody knows how much of it.
+                // The receiver has accepted the request, even if the number of rejected spans is unknown.
                 Err(_) if status.is_success() => break,
                 Err(error) => return Answer::Away { why: causes(error) },
             }

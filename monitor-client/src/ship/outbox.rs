@@ -1,6 +1,6 @@
-//! What is on its way: numbered events until the server has them, cut as the server wants them.
+//! Numbered events that the server has not stored yet, in parcels of the sizes that the server accepts.
 //!
-//! Events are encoded and compressed once. However often a parcel is sent, only what stands around its events is new.
+//! Events are encoded and compressed once. Only the head of the batch is new in each request.
 
 use std::collections::VecDeque;
 
@@ -12,34 +12,34 @@ use super::spool_slot::SpoolSlot;
 use super::worker;
 use monitor_spool::now_us;
 
-/// Numbers events and keeps them until they are taken or given up.
+/// Numbers events and keeps them until the server has stored them or they are given up.
 #[derive(Debug)]
 pub(super) struct Outbox {
     worker: WorkerRef,
     next_number: u64,
-    /// Where they are kept, as long as it works.
+    /// Spool folder, as long as it works.
     slot: Option<SpoolSlot>,
-    /// Parts of the first parcel in the slot: what is left of it to be sent.
+    /// The unsent parts of the first parcel in the slot.
     parts: VecDeque<Parcel>,
     /// Number of the last event of that parcel.
     end: u64,
-    /// Behind what is in the slot, in the order of their numbers.
+    /// Parcels in memory, which follow the parcels in the slot, in the order of their numbers.
     parcels: VecDeque<Parcel>,
-    /// Bytes of these, and how many events they are.
+    /// Size of these parcels in bytes, and their number of events.
     bytes: usize,
     events: u64,
-    /// Events that the server can't read, or that the end of the program had no time for, and why.
+    /// Events that the server can't read, or that the program had no time to keep at its end, with the reason.
     lost: Lost,
-    /// True after the goodbye, the last event.
+    /// True after the offline event, which is the last event.
     has_left: bool,
 }
 
-/// A request as it is sent.
+/// A request to send.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// Compressed; [`content_encoding`](monitor_spool::content_encoding) says how.
+    /// Compressed body; [`content_encoding`](monitor_spool::content_encoding) returns the encoding.
     pub(super) body: Vec<u8>,
-    /// What the rule of [answers](Answer) needs to know of it.
+    /// Facts about the request that are needed to evaluate its [answer](Answer).
     pub(super) sent: Sent,
 }
 
@@ -69,34 +69,35 @@ impl Outbox {
         self.parts.is_empty() && self.parcels.is_empty() && self.slot.as_ref().is_none_or(SpoolSlot::is_empty)
     }
 
-    /// The worker's own id.
+    /// Id of this worker.
     pub(super) fn worker(&self) -> WorkerId {
         self.worker.id
     }
 
-    /// Number of the last event that was put in.
+    /// Number of the last added event.
     pub(super) fn last(&self) -> u64 {
         self.next_number - 1
     }
 
-    /// All events up to this number are stored or given up.
+    /// Returns the number up to which all events are stored or given up.
     pub(super) fn settled(&self) -> u64 {
         let kept = || self.slot.as_ref().and_then(SpoolSlot::first_waiting);
         let first = self.parts.front().map(Parcel::first).or_else(kept).or_else(|| self.parcels.front().map(Parcel::first));
         first.unwrap_or(self.next_number) - 1
     }
 
-    /// What it holds in memory.
+    /// Size of the parcels in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Events that are kept for whoever comes after this program; none if some are in memory alone.
+    /// Returns the number of events kept in the spool. `None` if a part of them is only in memory.
     pub(super) fn kept(&self) -> Option<u64> {
         self.slot.as_ref().filter(|_| self.parcels.is_empty()).map(SpoolSlot::waiting)
     }
 
-    /// Gives events their numbers. What it keeps of them in memory counts among what the program may hold.
+    /// Numbers events and adds them to the spool, or keeps them in memory if that fails. The latter counts
+    /// towards the program's buffer limit.
     pub(super) fn put(&mut self, events: &[Event], taken: &Taken) {
         let Some(parcel) = Parcel::encode(self.next_number, events) else { return };
         self.next_number += parcel.count();
@@ -106,27 +107,27 @@ impl Outbox {
             self.parcels.push_back(parcel);
             self.tell_memory();
             if let Some(slot) = &mut self.slot {
-                // The process that ships the rest numbers its events behind these.
+                // The process that ships the rest continues numbering after these events.
                 slot.advance(self.next_number);
             }
         }
     }
 
-    /// Notes in the spool how many events a kill of the program would cost.
+    /// Records in the spool how many events are lost if the program is killed.
     fn tell_memory(&self) {
         if let Some(slot) = &self.slot {
             slot.in_memory(self.events);
         }
     }
 
-    /// What ticks mean, for who reads what this program leaves.
+    /// Stores the calibration of the clock's ticks, for the process that reads the spool of this program.
     pub(super) fn calibrate(&mut self, clock: Clock) {
         if let Some(slot) = &mut self.slot {
             slot.calibrate(clock);
         }
     }
 
-    /// Puts the goodbye, after which nothing is sent aside: to the server, a worker that reports later is there again.
+    /// Adds the offline event. `aside` returns no request afterwards, because a server considers a worker that reports later to be online.
     pub(super) fn leave(&mut self, taken: &Taken) {
         self.put(&[worker::offline()], taken);
         self.has_left = true;
@@ -135,7 +136,7 @@ impl Outbox {
         }
     }
 
-    /// A request of one event that is worth sending now or never; its number is used up either way. None after the goodbye.
+    /// Returns a request for one event that is sent now or never. Its number is used in either case. `None` after the offline event.
     pub(super) fn aside(&mut self, event: Event) -> Option<Request> {
         if self.has_left {
             return None;
@@ -148,23 +149,23 @@ impl Outbox {
         Some(Request::of(&parcel, &self.head(now_us(), &self.all_dropped())))
     }
 
-    /// Counts an event that the end of the program had no time for.
+    /// Counts an event that is lost because the program's end is late.
     pub(super) fn lose(&mut self, event: Rejected) {
         self.lost.add(event, "exit", 1);
     }
 
-    /// How many of these there were.
+    /// Returns the number of these events.
     pub(super) fn lost_at_exit(&self) -> u64 {
         self.lost.count_for("exit")
     }
 
-    /// Returns true if the spool works no more, and events are in memory alone.
+    /// Returns true if the spool has failed and events are only in memory.
     pub(super) fn has_rest(&self) -> bool {
         self.slot.is_some() && !self.parcels.is_empty()
     }
 
-    /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
-    /// how many events that were, and why.
+    /// Writes the parcels in memory to the spool at the end of the program, as far as there is room. Events without room are counted in the
+    /// spool. Returns their number and the reason.
     pub(super) fn keep_rest(&mut self) -> Option<(u64, String)> {
         let goodbye = self.last();
         let spool = self.slot.as_mut().filter(|_| !self.parcels.is_empty())?;
@@ -184,14 +185,14 @@ impl Outbox {
         first.filter(|_| count > 0).map(|why| (count, why.to_string()))
     }
 
-    /// All is said: nothing is left behind.
+    /// Deletes the folder, after the server has stored everything.
     pub(super) fn remove(&self) {
         if let Some(slot) = &self.slot {
             slot.remove();
         }
     }
 
-    /// All is said, and what the server has not is numbered: nothing else is left behind.
+    /// Deletes the files of unnumbered records. The events that the server has not stored are in the journal.
     pub(super) fn remove_memory(&self) {
         if let Some(slot) = &self.slot {
             slot.remove_memory();
@@ -202,7 +203,7 @@ impl Outbox {
         self.parts.front().or(self.parcels.front())
     }
 
-    /// Puts what is left of what was next in its place.
+    /// Replaces the next parcel by its unsent parts.
     fn replace(&mut self, left: [Option<Parcel>; 2]) {
         if let Some(settled) = self.parts.pop_front() {
             let is_all = left.iter().all(Option::is_none);
@@ -236,7 +237,7 @@ impl Outbox {
         Head { worker: &self.worker, sent_us, dropped, lost: false }
     }
 
-    /// What was dropped by this program, and what was lost on the way through the spool.
+    /// Returns the events that this program dropped, and those lost in the spool.
     fn all_dropped(&self) -> Vec<Dropped> {
         let mut dropped = self.dropped();
         dropped.extend(self.slot.as_ref().map(SpoolSlot::dropped).unwrap_or_default());
@@ -283,7 +284,7 @@ impl Batches for Outbox {
     }
 }
 
-/// What was dropped on the way here, and what the server could not take.
+/// Returns the events dropped by the queue, and those that the server could not accept.
 fn dropped(lost: &Lost) -> Vec<Dropped> {
     let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
         event_type: drop.event.to_owned(),
@@ -320,7 +321,7 @@ mod tests {
         outbox.request(now_us(), Request::of)
     }
 
-    /// As the server reads it.
+    /// Decodes a request like the server does.
     fn batch(request: &Request) -> Batch {
         let mut json = Vec::new();
         if monitor_spool::content_encoding(&request.body) == "gzip" {
@@ -333,7 +334,7 @@ mod tests {
         batch
     }
 
-    /// Numbers of the batches that are left, first to last.
+    /// Returns the first and last numbers of the remaining batches.
     fn ranges(mut outbox: Outbox) -> Vec<(u64, u64)> {
         let one = || {
             let batch = batch(&next(&mut outbox)?);
@@ -381,7 +382,7 @@ mod tests {
         outbox.put(&(0..5).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
         next(&mut outbox).unwrap();
         outbox.settle(&unreadable(2));
-        // Not taken the first time.
+        // The first attempt fails.
         next(&mut outbox).unwrap();
         assert_eq!((outbox.settled(), batch(&next(&mut outbox).unwrap()).last_number()), (0, 1));
         outbox.settle(&Answer::Accepted);

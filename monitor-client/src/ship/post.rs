@@ -1,4 +1,4 @@
-//! One request: a batch out, the server's word back.
+//! One request to the server and its answer.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -11,18 +11,18 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use super::outbox::Request;
 use crate::settings::Settings;
 
-/// A connection that isn't made by then will not be made.
+/// Maximum time to establish a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A batch that isn't answered by then is sent again; the server counts it once.
+/// Maximum time until the answer. After it, the batch is sent again; the server counts its events once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// More of an answer is not read: it is none of our server's.
+/// Number of bytes after which the rest of an answer is ignored. Our server sends no longer answers.
 const LONGEST_ANSWER: usize = 64 << 10;
 
-/// The way to the server.
+/// HTTP client of the server or receiver.
 #[derive(Debug)]
 pub(super) struct Post {
-    /// Made when there is something to send: it is the work of milliseconds, and many a program has ended before.
+    /// Created at the first request. This takes milliseconds, and many programs end earlier.
     client: OnceCell<Client>,
     url: reqwest::Url,
     authorization: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Nothing is connected yet.
+    /// Creates the client without a connection.
     pub(super) fn new(settings: &Settings) -> Self {
         let authorization = settings.token.as_ref().map(|token| format!("Bearer {token}"));
         Self {
@@ -49,12 +49,12 @@ impl Post {
         }
     }
 
-    /// Returns true if who takes what is recorded is a receiver of OTLP and no server of ours.
+    /// Returns true if events are sent to an OTLP receiver instead of a server.
     pub(super) fn is_otlp(&self) -> bool {
         self.is_otlp
     }
 
-    /// Returns true if whoever took a batch has answered: of one that makes no spans nobody is told.
+    /// Returns true if the accepted batch was answered over the network. A batch without spans is accepted without a request.
     pub(super) fn is_answered(&self) -> bool {
         #[cfg(feature = "otlp")]
         if let Some(otlp) = &self.otlp {
@@ -63,7 +63,7 @@ impl Post {
         !self.is_otlp
     }
 
-    /// Who takes what is recorded, in words.
+    /// Returns a description of the server or receiver, for messages.
     pub(super) fn receiver(&self) -> String {
         let who = if self.is_otlp() { "OTLP receiver" } else { "server" };
         format!("the {who} at {}", self.address())
@@ -77,12 +77,12 @@ impl Post {
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
         let is_loopback = self.url.host_str().is_some_and(monitor_wire::is_loopback);
         if is_loopback {
-            // A proxy is for what is elsewhere.
+            // Don't use a proxy for the local machine.
             client = client.no_proxy();
         }
         #[cfg(feature = "tls")]
         if self.url.scheme() == "http" {
-            // No certificate is ever looked at: none has to be read, and none has to be there.
+            // No certificate is needed for http, so don't read any.
             client = client.tls_certs_only([]);
         } else if let Some(path) = &self.certificate_file {
             client = client.tls_backend_preconfigured(monitor_http::pinned(path.clone()));
@@ -91,12 +91,12 @@ impl Post {
         Ok(self.client.get_or_init(|| client))
     }
 
-    /// The server's address, as it may be shown.
+    /// Returns the address of the server in a form that can be displayed.
     pub(super) fn address(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
-    /// A request to another path of the server's API, like `["commands", id, "replies"]`.
+    /// Builds a request to another path of the server's API, like `["commands", id, "replies"]`.
     pub(super) fn call(&self, method: Method, path: &[&str], query: Option<&str>) -> Result<RequestBuilder, reqwest::Error> {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -143,7 +143,7 @@ impl Way for Post {
     }
 }
 
-/// The meaning of an answer to what was sent.
+/// Reads the answer to a request and evaluates it.
 pub(super) async fn answer(mut response: Response, sent: Sent) -> Answer {
     let status = response.status();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| monitor_wire::retry_after(value.to_str().ok()?));
@@ -158,7 +158,7 @@ pub(super) async fn answer(mut response: Response, sent: Sent) -> Answer {
     Answer::of(sent, status.as_u16(), retry_after, &body)
 }
 
-/// reqwest's own words are "error sending request"; what helps stands in its sources.
+/// Formats an error with its sources. The message of a reqwest error itself is only "error sending request".
 pub(super) fn causes(error: reqwest::Error) -> String {
     let text = with_causes(&error.without_url());
     match certificate_hint(&text) {

@@ -1,4 +1,4 @@
-//! Sends what is in the outbox, one request after the other, and again until the server has it.
+//! Sends the batches in the outbox, one request at a time, and retries until the server has stored them.
 
 use std::rc::Rc;
 
@@ -8,12 +8,12 @@ use tokio::time::timeout;
 use super::shipper::Shared;
 use crate::report::{self, Said};
 
-/// Runs beside the one who gathers.
+/// The sending task. Runs concurrently with the gathering loop.
 pub(super) struct Sender {
     shared: Rc<Shared>,
-    /// Somebody has answered before.
+    /// True if the server has ever answered.
     was_reached: bool,
-    /// It was said that the server is there.
+    /// True if the message that the server is reached was logged.
     has_greeted: bool,
     said: Said,
 }
@@ -33,7 +33,7 @@ impl Sender {
         }
     }
 
-    /// Tells those who wait how far the server is, and waits itself if the batch is to be sent again.
+    /// Notifies the waiters of the stored events, and waits if the batch must be sent again.
     async fn settled(&mut self, Answered { answer, settled, wait }: Answered<'_>) -> Next {
         self.say(answer, settled == Settled::GivenUp);
         self.shared.waiters.sent(self.shared.outbox.borrow().settled());
@@ -41,11 +41,11 @@ impl Sender {
         if self.shared.is_in_vain.get() {
             self.shared.sent.notify_one();
         }
-        // Less if somebody is in a hurry.
+        // Wait less if a flush or the end of the program is requested.
         if timeout(wait, self.shared.hurry.notified()).await.is_ok() { Next::GoOnAfresh } else { Next::GoOn }
     }
 
-    /// Says once what somebody may want to change, and notes whether it is in vain to try on.
+    /// Logs each kind of problem once, and notes if more attempts are pointless.
     fn say(&mut self, answer: &Answer, has_given_up: bool) {
         let (shared, receiver) = (self.shared.clone(), || self.shared.post.receiver());
         match answer {
@@ -59,8 +59,8 @@ impl Sender {
             }
             Answer::Away { why } => {
                 self.said.warn_once("away", || format!("{} is not reached, what is recorded waits: {why}", receiver()));
-                // A server that was never there will not come in the last seconds; one that was there may only be restarting,
-                // but if what waits is kept anyway nobody has to wait with it.
+                // A server that was never reached is unlikely to become reachable in the last seconds. A server that was reached may be
+                // restarting, but if the spool keeps the events, the program need not wait for it.
                 shared.is_in_vain.set(!self.was_reached || shared.outbox.borrow().kept().is_some());
             }
             Answer::Busy { why, .. } => {

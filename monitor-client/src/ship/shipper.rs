@@ -1,4 +1,4 @@
-//! The shipper's loop: wait, gather, hand on. Sending and heartbeats go beside it, whatever it is doing.
+//! The shipper's loop: wait, gather, hand over to the sender. Sending and heartbeats run concurrently.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -30,34 +30,34 @@ use crate::report::{self, Said};
 use crate::settings::{Allowed, Settings};
 use crate::silence;
 
-/// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
+/// Time to wait for more records after the first one: short enough to show starts soon, and long enough to send several in one request.
 const LINGER: Duration = Duration::from_millis(20);
-/// A call that has run for so long is shown as running; a shorter one as soon as it has ended.
+/// Minimum run time of a call that is reported as running. Shorter calls are reported when they end.
 const RUNNING_FOR: Duration = Duration::from_millis(5);
-/// While there is no room, it is looked so often whether something was dropped.
+/// Interval at which dropped records are checked while there is no room.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
-/// Processes that run, and how many more there are.
+/// Running processes, and the number of others that are not included.
 pub(super) type WhatRuns = (Vec<Running>, usize);
 
-/// What the shipper's tasks share.
+/// State shared by the shipper's tasks.
 pub(super) struct Shared {
     pub(super) outbox: RefCell<Outbox>,
     pub(super) post: Post,
     pub(super) waiters: FlushWaiters,
-    /// There is something to send.
+    /// There are events to send.
     pub(super) filled: Notify,
-    /// All is sent, or it is in vain to try on.
+    /// Everything is sent, or more attempts are pointless.
     pub(super) sent: Notify,
-    /// Somebody waits: don't wait for the next try.
+    /// A thread is waiting: send now instead of after the pause.
     pub(super) hurry: Notify,
-    /// True once the server has answered.
+    /// True after the first answer of the server.
     pub(super) reached: watch::Sender<bool>,
-    /// Requests for what runs, to be answered.
+    /// Pending requests for the running processes.
     pub(super) asking: RefCell<Vec<oneshot::Sender<WhatRuns>>>,
-    /// As far as is known, nobody will take what is recorded.
+    /// True if the server is not expected to accept the events soon.
     pub(super) is_in_vain: Cell<bool>,
-    /// How much is told.
+    /// Levels of reporting that operators can change.
     pub(super) switches: Switches,
 }
 
@@ -67,7 +67,7 @@ impl Shared {
         let _ = self.reached.subscribe().wait_for(|is_reached| *is_reached).await;
     }
 
-    /// Says that the program is alive. Returns true if the server has taken it.
+    /// Sends a heartbeat. Returns true if the server has accepted it.
     pub(super) async fn beat(&self) -> bool {
         let request = self.outbox.borrow_mut().aside(worker::heartbeat());
         match request {
@@ -77,7 +77,7 @@ impl Shared {
     }
 }
 
-/// Neither what this thread calls nor its events are the program's.
+/// Excludes this thread's calls and events from the program's recording and output.
 fn stay_inside() {
     monitor_core::inside::stay();
     silence::begin();
@@ -93,8 +93,8 @@ pub(super) fn run(
 ) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().on_thread_park(fork::asleep).on_thread_unpark(fork::awake);
-    // Names are looked up, and files read, on threads of their own. They end with their work: where tokio is built with `parking_lot`, one
-    // that waits for more stands in a list of the whole program, in which a forked child would look for it for ever.
+    // DNS lookups and file reads run on threads of the runtime. They end with their work: if tokio is built with `parking_lot`, an idle
+    // thread is listed in a table of the whole program, and a forked child would wait for it forever.
     runtime.on_thread_start(stay_inside).thread_keep_alive(Duration::ZERO);
     let runtime = match runtime.build() {
         Ok(runtime) => runtime,
@@ -119,7 +119,7 @@ pub(super) fn run(
     let spool = recording.spool_dir.clone().map(|dir| (dir, recording.spool_bytes));
     let mut beside: Vec<Pin<Box<dyn Future<Output = ()>>>> = vec![Box::pin(Sender::new(shared.clone()).run())];
     if !shared.post.is_otlp() {
-        // OTLP has no word for it.
+        // OTLP has no heartbeats.
         beside.push(Box::pin(beat(recording.heartbeat, shared.clone())));
     }
     if let Some((dir, bytes)) = spool.clone() {
@@ -132,21 +132,21 @@ pub(super) fn run(
     }
     let mut shipping =
         Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), late: Late::default(), spool, said: Said::default() }.run());
-    // Not tasks of the runtime's, which would keep their panics to themselves.
+    // Polled directly instead of spawned, because the runtime would catch the panics of spawned tasks.
     let mut work = Box::pin(poll_fn(move |cx| {
         beside.retain_mut(|beside| beside.as_mut().poll(cx).is_pending());
         shipping.as_mut().poll(cx)
     }));
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work.as_mut()))) {
-        // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
-        // Their numbers may be the program's by now: nothing that would close them again is dropped.
+        // tokio panics if the program has closed file descriptors that it doesn't own, as programs do that turn into daemons. The
+        // descriptors may be reused by now, so don't drop anything that would close them again.
         std::mem::forget((work, runtime));
         waiters.close();
         resume_unwind(payload);
     }
 }
 
-/// Says at each interval that the program is alive. A beat that doesn't arrive is not repeated: the next one says more.
+/// Sends heartbeats. A heartbeat that doesn't arrive is not repeated, because the next one replaces it.
 async fn beat(interval: Duration, shared: Rc<Shared>) {
     loop {
         sleep(interval).await;
@@ -157,16 +157,16 @@ async fn beat(interval: Duration, shared: Rc<Shared>) {
 struct Shipper {
     receiver: Receiver,
     shared: Rc<Shared>,
-    /// Keeps what is recorded, unless memory does.
+    /// Keeps the records in the spool. `None` if they are in memory.
     keeper: Option<&'static SpoolKeeper>,
     folds: Folds,
     late: Late,
-    /// Where all programs have their folders, and what one may hold there.
+    /// Folder of all programs' spools, and the size limit of each spool.
     spool: Option<(PathBuf, u64)>,
     said: Said,
 }
 
-/// Why a wait ended.
+/// Reason why a wait ended.
 enum Woken {
     News,
     Command,
@@ -176,7 +176,7 @@ enum Woken {
 impl Shipper {
     async fn run(mut self) {
         loop {
-            // Whoever asks to flush from here on has its records in the next rounds.
+            // The records of a flush that is requested after this point are gathered in the next rounds.
             if self.shared.waiters.take_commands() {
                 self.shared.hurry.notify_one();
             }
@@ -184,7 +184,7 @@ impl Shipper {
             if self.gather() {
                 self.shared.filled.notify_one();
                 if self.shared.waiters.is_awaited() || self.receiver.is_behind() || queue::is_filling() {
-                    // The others have their turn, and forks, for which no runtime parks here.
+                    // Let the other tasks run, and forks, which wait for the runtime to park.
                     yield_now().await;
                     fork::give_way();
                 } else {
@@ -199,23 +199,23 @@ impl Shipper {
         }
     }
 
-    /// Answers those who ask what runs.
+    /// Answers the requests for the running processes.
     fn tell_running(&mut self) {
         let asking = std::mem::take(&mut *self.shared.asking.borrow_mut());
         if !asking.is_empty() {
             let running = self.receiver.running(channel::MOST_TOLD);
             for asking in asking {
-                // Whoever has gone meanwhile needn't know.
+                // The requesting task may have ended.
                 let _ = asking.send(running.clone());
             }
         }
     }
 
-    /// Waits for a record, and a moment more for others; for a command; or until all is sent.
+    /// Waits for a record and a moment longer for more, for a command, or until everything is sent.
     async fn wait(&mut self) {
         let has_room = self.has_room();
         if !has_room {
-            // What is recorded finds no room soon, and nobody else looks before the server answers.
+            // New records will be dropped soon, and this is the only check before the server answers.
             self.report_drops();
         }
         let (receiver, shared) = (&mut self.receiver, &self.shared);
@@ -229,7 +229,7 @@ impl Shipper {
             }
             if has_room { receiver.poll_news(cx).map(|()| Woken::News) } else { Poll::Pending }
         });
-        // What finds no room meanwhile is to be told.
+        // Return regularly to check for dropped records.
         let woken = if has_room { news.await } else { timeout(NO_ROOM, news).await.unwrap_or(Woken::Sent) };
         match woken {
             Woken::Command => self.shared.hurry.notify_one(),
@@ -238,19 +238,20 @@ impl Shipper {
         }
     }
 
-    /// Waits for more to be recorded, unless there is a command.
+    /// Waits for more records, unless a command arrives.
     async fn linger(&self) {
         if timeout(LINGER, self.shared.waiters.command()).await.is_ok() {
             self.shared.hurry.notify_one();
         }
     }
 
-    /// Unless what waits may become more, the rest stays where it was recorded; starts that find no room there are dropped.
+    /// Returns true if more records may be gathered. Otherwise they stay where they were recorded, and
+    /// starts without room there are dropped.
     fn has_room(&self) -> bool {
         self.shared.waiters.is_exit() || queue::has_room(self.shared.outbox.borrow().bytes())
     }
 
-    /// Says at once that something was dropped, and how much by then.
+    /// Logs once that records were dropped, with their number so far.
     fn report_drops(&mut self) {
         let dropped: u64 = queue::dropped().iter().map(|(_, count)| count).sum();
         if dropped > 0 {
@@ -260,7 +261,7 @@ impl Shipper {
         }
     }
 
-    /// Moves what is recorded into the outbox, as much as makes one batch. Whether there was anything.
+    /// Moves the records of one batch into the outbox. Returns true if there were any.
     fn gather(&mut self) -> bool {
         if !self.has_room() {
             self.shared.waiters.gathers_nothing();
@@ -268,10 +269,10 @@ impl Shipper {
         }
         let waiters = &self.shared.waiters;
         waiters.mark(|| self.receiver.mark());
-        // Who waits for a flush, or for the end, wants all that runs to be known.
+        // A flush or the end of the program needs all running calls to be reported.
         let has_taken = self.receiver.look(if waiters.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
-        // What the spool has stays there for whoever ships it.
+        // Records in the spool stay there for the process that ships them.
         let is_late = waiters.is_late() && !self.keeper.is_some_and(SpoolKeeper::is_whole);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
@@ -300,7 +301,7 @@ impl Shipper {
         has_taken
     }
 
-    /// All is gathered: the last word, which closes what is still open, and then as much as the server takes.
+    /// Ends shipping after everything is gathered: adds the offline event, which ends open processes, and sends events until the deadline.
     async fn say_goodbye(self) {
         let Shared { outbox, filled, sent, hurry, is_in_vain, waiters, post, .. } = &*self.shared;
         outbox.borrow_mut().leave(&self.receiver.taken());
@@ -321,7 +322,7 @@ impl Shipper {
             ));
         }
         if outbox.borrow().has_rest() {
-            // All of the rings is numbered: the rest may have their room on the disk.
+            // All records of the rings are numbered, so the disk space of the rings can be used for the rest.
             self.receiver.detach();
         }
         let lost = outbox.borrow_mut().keep_rest();

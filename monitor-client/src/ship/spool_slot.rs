@@ -1,4 +1,4 @@
-//! This program's folder in the spool.
+//! The folder of this program in the spool.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use monitor_wire::{Dropped, WorkerRef};
 use super::to_wire;
 use monitor_spool::now_us;
 
-/// What is numbered, until the server has it; and how far that is.
+/// Journal of numbered events that the server has not stored, with the progress of numbering.
 #[derive(Debug)]
 pub(super) struct SpoolSlot {
     folder: Arc<Folder>,
@@ -22,10 +22,10 @@ pub(super) struct SpoolSlot {
 }
 
 impl SpoolSlot {
-    /// Makes the folder; none if the settings say so.
+    /// Creates the folder. `None` if the spool is disabled.
     ///
     /// # Errors
-    /// When the disk refuses, or somebody else may have made what is there.
+    /// When the disk refuses, or the existing folder may belong to another user.
     pub(super) fn begin(settings: &Settings, worker: &WorkerRef) -> Result<Option<Self>, SpoolError> {
         let Some(dir) = &settings.spool_dir else { return Ok(None) };
         let fold_below_ns = settings.fold_below.map_or(0, |below| below.as_nanos() as u64);
@@ -35,17 +35,17 @@ impl SpoolSlot {
         let begun = Spool::open(dir)?.begin(&about, crate::registered(), u64::from(LAYOUT), sample, settings.spool_bytes)?;
         let Begun { folder, program, journal, lane, pieces } = begun;
         let keeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks(), to_wire::json)));
-        // A forked child has those that its parent has met.
+        // A forked child inherits the sites that its parent has seen.
         monitor_core::span::sites().for_each(|(number, site)| keeper.site(number, site));
         Ok(Some(SpoolSlot { folder, program, journal, keeper }))
     }
 
-    /// Keeps what is recorded from now on.
+    /// Returns the keeper of records.
     pub(super) fn keeper(&self) -> &'static SpoolKeeper {
         self.keeper
     }
 
-    /// Keeps a parcel, behind which is what was `taken`; `false` if it can't.
+    /// Appends a parcel to the journal and marks the records up to `taken` as read. Returns false on failure.
     pub(super) fn put(&mut self, parcel: &Parcel, taken: &Taken, dropped: Vec<Dropped>) -> bool {
         if !self.keeper.is_good() {
             return false;
@@ -65,43 +65,44 @@ impl SpoolSlot {
         }
     }
 
-    /// As [`put`](Self::put), at the end of the program, whatever has failed before: older events are given up for it if the disk is
-    /// full. Returns why anything had to be given up.
+    /// Appends a parcel at the end of the program, even after earlier failures. If the disk is full, older events are deleted. Returns the
+    /// reason if any event had to be given up.
     pub(super) fn put_last(&mut self, parcel: &Parcel, dropped: Vec<Dropped>) -> Option<SpoolError> {
         let why = self.journal.append_on_full_disk(parcel, &Meta { dropped, ..Meta::default() });
         self.program.advance(parcel.last() + 1, 0);
         why
     }
 
-    /// If the event of this number, the goodbye, is in the journal, nobody else has to send one.
+    /// Marks the worker as ended if the journal contains the offline event with this number. Otherwise, the
+    /// process that ships the journal sends one.
     pub(super) fn said_goodbye(&self, number: u64) {
         if self.journal.last_waiting() == Some(number) {
             self.keeper.ended(0);
         }
     }
 
-    /// So many events are in memory alone.
+    /// Stores the number of events that are only in memory.
     pub(super) fn in_memory(&self, events: u64) {
         self.program.in_memory(events);
     }
 
-    /// All numbers below are used, whatever becomes of them.
+    /// Marks all numbers below `next` as used.
     pub(super) fn advance(&mut self, next: u64) {
         self.program.advance(next, 0);
     }
 
-    /// What ticks mean.
+    /// Stores the calibration of the clock's ticks.
     pub(super) fn calibrate(&mut self, clock: Clock) {
         let Clock { ticks, wall_ns, ns_per_tick, .. } = clock;
         self.program.calibrate(Calibration { ticks, wall_ns, ns_per_tick });
     }
 
-    /// The oldest parcel that the server has not.
+    /// Returns the oldest parcel that the server has not stored.
     pub(super) fn front(&mut self) -> Option<Parcel> {
         self.journal.front_joined()
     }
 
-    /// Number of the first event that the server has not.
+    /// Returns the number of the first event that the server has not stored.
     pub(super) fn first_waiting(&self) -> Option<u64> {
         self.journal.first_waiting()
     }
@@ -110,31 +111,31 @@ impl SpoolSlot {
         self.journal.is_empty()
     }
 
-    /// Events that wait.
+    /// Returns the number of events that the server has not stored.
     pub(super) fn waiting(&self) -> u64 {
         self.journal.waiting()
     }
 
-    /// The server has all up to this number.
+    /// Records that the server has stored all events up to this number.
     pub(super) fn acknowledge(&mut self, number: u64) {
         self.program.acknowledge(number);
         self.journal.acknowledge(number);
     }
 
-    /// What it could not keep.
+    /// Returns the events that could not be kept.
     pub(super) fn dropped(&self) -> Vec<Dropped> {
         self.journal.dropped()
     }
 
-    /// All is said, and what the server has not is in the journal: nothing else is left behind.
+    /// Deletes the files of unnumbered records. The events that the server has not stored are in the journal.
     pub(super) fn remove_memory(&self) {
         self.keeper.release_lane();
         self.folder.remove_memory();
     }
 
-    /// All is said: nothing is left behind.
+    /// Deletes the folder, after the server has stored everything.
     pub(super) fn remove(&self) {
-        // What stays is found to be empty by whoever looks for what the dead left.
+        // If this fails, the next program that ships the spools of dead programs finds the folder empty.
         let _ = self.folder.delete();
     }
 }

@@ -1,4 +1,4 @@
-//! What somebody has said about how much this program tells, for ever or for a while: events by kind and name, and lines of logs.
+//! Levels of reporting that operators have set, permanently or for a duration: events by kind and name, and log lines.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -12,24 +12,24 @@ use tokio::time::timeout_at;
 
 use crate::control::Timed;
 
-/// Levels, each until its time is up.
+/// Current levels with their ends.
 pub(super) struct Switches {
     said: RefCell<Said>,
-    /// Something may return by itself earlier than before.
+    /// Notified when the next end may be earlier than before.
     changed: Notify,
 }
 
 struct Said {
-    /// In the order in which they were said, with the end of those that hold for a while.
+    /// In insertion order, with the end of temporary rules.
     rules: Vec<(Rule, Option<Instant>)>,
     /// One of [`LOG_LEVELS`].
     log_level: Timed<&'static str>,
-    /// Until when somebody looks at the program.
+    /// Time until which the program counts as watched.
     watched: Option<Instant>,
 }
 
 impl Switches {
-    /// What holds at the start: these levels, and all lines of logs.
+    /// Creates the initial state: the given levels, and all log lines.
     pub(super) fn new(events: &Levels) -> Self {
         let rules = events.0.iter().map(|rule| (rule.clone(), None)).collect();
         let said = RefCell::new(Said { rules, log_level: Timed::new(LOG_LEVELS[LOG_LEVELS.len() - 1]), watched: None });
@@ -37,12 +37,13 @@ impl Switches {
         Self { said, changed: Notify::new() }
     }
 
-    /// Tells so much of what begins from now on. What held for ever comes back when a rule's time is up.
+    /// Sets the level of new processes that match a rule. When a temporary rule ends, the permanent rules apply again.
     pub(super) fn set_events(&self, rule: Rule, hold: Option<Duration>) -> Result<(), String> {
         let now = Instant::now();
         let mut said = self.said.borrow_mut();
         said.forget(now);
-        // The last one that fits decides: what it covers has no more say, but for what comes back after it.
+        // The last matching rule applies, so rules that the new rule covers are removed, except permanent rules that
+        // apply again after a temporary rule.
         let is_covered = |old: &Rule| rule.is_of_all() || (&old.kind, &old.name) == (&rule.kind, &rule.name);
         said.rules.retain(|(old, until)| !is_covered(old) || (hold.is_some() && until.is_none()));
         if said.rules.len() >= MOST_RULES {
@@ -54,7 +55,7 @@ impl Switches {
         Ok(())
     }
 
-    /// Sends lines of logs of this level, one of [`LOG_LEVELS`], and more severe ones.
+    /// Sets the least severe level of log lines to send, out of [`LOG_LEVELS`].
     pub(super) fn set_log_level(&self, level: &'static str, hold: Option<Duration>) {
         let mut said = self.said.borrow_mut();
         said.log_level.set(level, hold, Instant::now());
@@ -62,7 +63,7 @@ impl Switches {
         self.changed.notify_one();
     }
 
-    /// Somebody looks at the program for so long, as far as is known.
+    /// Marks the program as watched for a duration.
     pub(super) fn watch(&self, hold: Duration) {
         let mut said = self.said.borrow_mut();
         if said.watched.replace(Instant::now() + hold).is_none() {
@@ -71,7 +72,7 @@ impl Switches {
         self.changed.notify_one();
     }
 
-    /// Shows what holds.
+    /// Adds the current levels to an answer.
     pub(super) fn show(&self, conf: &mut Value) {
         let now = Instant::now();
         let mut said = self.said.borrow_mut();
@@ -81,7 +82,7 @@ impl Switches {
         conf["log_level"] = (*said.log_level.get(now)).into();
     }
 
-    /// Gives way to what held before, whenever a time is up.
+    /// Restores the permanent levels when temporary levels end.
     pub(super) async fn run(&self) {
         loop {
             let next = self.said.borrow().next_end();
@@ -95,7 +96,7 @@ impl Switches {
 }
 
 impl Said {
-    /// Drops what is over.
+    /// Removes rules and levels that have ended.
     fn forget(&mut self, now: Instant) {
         let is_over = |until: Option<Instant>| until.is_some_and(|until| now >= until);
         if self.rules.iter().any(|(_, until)| is_over(*until)) {

@@ -1,4 +1,4 @@
-//! Those who wait for the shipper. Apart from all else that it owns, so that they are set free whatever becomes of it.
+//! Threads that wait for the shipper. Separate from the shipper's other state, so that they are released even if the shipper fails.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -12,14 +12,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Command;
 
-/// Where commands come in, and are answered.
+/// Receives commands and answers them.
 #[derive(Debug, Clone)]
 pub(super) struct FlushWaiters(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
     commands: UnboundedReceiver<Command>,
-    /// Those who wait for a flush.
+    /// Threads that wait for a flush.
     waiting: Vec<Waiting>,
     /// Set when the program ends.
     exit: Option<Ending>,
@@ -28,31 +28,31 @@ struct Inner {
 /// The end of the program.
 #[derive(Debug)]
 struct Ending {
-    /// Whom to tell that all is said.
+    /// Notified when everything is done.
     done: mpsc::Sender<()>,
-    /// Until when the server is waited for.
+    /// Time until which the server is waited for.
     until: Instant,
-    /// From when on what is in memory is only counted.
+    /// After this time, records in memory are only counted.
     late: Instant,
 }
 
-/// Somebody who waits for a flush.
+/// A thread that waits for a flush.
 #[derive(Debug)]
 struct Waiting {
     done: mpsc::Sender<()>,
     until: Until,
-    /// The server need not have it.
+    /// True if it waits for gathering only, and not for the server.
     is_gathering: bool,
 }
 
-/// What somebody waits for.
+/// Condition that a thread waits for.
 #[derive(Debug)]
 enum Until {
-    /// Whatever is recorded by now.
+    /// All records made by now; no mark is set yet.
     Now,
-    /// What was recorded is to be numbered.
+    /// All records before the mark are numbered.
     Gathered(Mark),
-    /// The server is to have the event of this number.
+    /// The server has stored the event with this number.
     Sent(u64),
 }
 
@@ -61,7 +61,7 @@ impl FlushWaiters {
         Self(Rc::new(RefCell::new(Inner { commands, waiting: Vec::new(), exit: None })))
     }
 
-    /// The next command was taken note of.
+    /// Is ready when a command was received and stored.
     pub(super) fn poll_command(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut waiters = self.0.borrow_mut();
         match waiters.commands.poll_recv(cx) {
@@ -69,17 +69,17 @@ impl FlushWaiters {
                 waiters.note(command);
                 Poll::Ready(())
             }
-            // The sender is a static: it is never dropped.
+            // The sender is in a static and never dropped.
             Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
     }
 
-    /// Waits until a command was taken note of.
+    /// Waits until a command was received and stored.
     pub(super) async fn command(&self) {
         poll_fn(|cx| self.poll_command(cx)).await;
     }
 
-    /// Takes note of all that is commanded by now; whether there was anything.
+    /// Stores all pending commands. Returns true if there were any.
     pub(super) fn take_commands(&self) -> bool {
         let mut waiters = self.0.borrow_mut();
         let mut is_any = false;
@@ -90,35 +90,35 @@ impl FlushWaiters {
         is_any
     }
 
-    /// Somebody waits for what is not all numbered yet.
+    /// Returns true if a thread waits for records that are not all numbered yet.
     pub(super) fn is_awaited(&self) -> bool {
         let waiters = self.0.borrow();
         waiters.exit.is_some() || waiters.waiting.iter().any(|waiting| !matches!(waiting.until, Until::Sent(_)))
     }
 
-    /// The program ends.
+    /// Returns true if the program ends.
     pub(super) fn is_exit(&self) -> bool {
         self.0.borrow().exit.is_some()
     }
 
-    /// Until when the end of the program may wait for the server.
+    /// Returns the time until which the end of the program may wait for the server.
     pub(super) fn exit_until(&self) -> Instant {
         self.0.borrow().exit.as_ref().map_or_else(Instant::now, |ending| ending.until)
     }
 
-    /// Whether the program's end has no time to keep what is still in memory.
+    /// Returns true if the program's end has no time to keep records that are still in memory.
     pub(super) fn is_late(&self) -> bool {
         self.0.borrow().exit.as_ref().is_some_and(|ending| ending.late <= Instant::now())
     }
 
-    /// Who has asked since waits for what was recorded by this mark.
+    /// Sets the mark for requests without one: they wait for the records before it.
     pub(super) fn mark(&self, mut mark: impl FnMut() -> Mark) {
         for waiting in self.0.borrow_mut().waiting.iter_mut().filter(|waiting| matches!(waiting.until, Until::Now)) {
             waiting.until = Until::Gathered(mark());
         }
     }
 
-    /// A look was made: events up to the number `last` are what those wait for whose mark is past.
+    /// Handles the end of a scan: requests whose mark is past wait for the event `last` to be sent.
     pub(super) fn gathered(&self, is_past: impl Fn(&Mark) -> bool, last: u64) {
         let waiting = &mut self.0.borrow_mut().waiting;
         for waiting in waiting.iter_mut() {
@@ -131,14 +131,14 @@ impl FlushWaiters {
         }
     }
 
-    /// Nothing can be gathered by now: nobody waits for it.
+    /// Answers the requests that wait for gathering, because nothing can be gathered now.
     pub(super) fn gathers_nothing(&self) {
         for gathering in self.0.borrow_mut().waiting.extract_if(.., |waiting| waiting.is_gathering) {
             let _ = gathering.done.send(());
         }
     }
 
-    /// The server has all events up to this number, but for what was given up.
+    /// Answers the requests whose events are all stored or given up, up to this number.
     pub(super) fn sent(&self, number: u64) {
         let is_sent = |waiting: &mut Waiting| matches!(waiting.until, Until::Sent(until) if until <= number);
         for waiting in self.0.borrow_mut().waiting.extract_if(.., is_sent) {
@@ -146,14 +146,14 @@ impl FlushWaiters {
         }
     }
 
-    /// Nothing more will be done for the program's end.
+    /// Answers the end of the program: nothing more will be sent.
     pub(super) fn exited(&self) {
         if let Some(ending) = self.0.borrow_mut().exit.take() {
             let _ = ending.done.send(());
         }
     }
 
-    /// Sends everybody away without an answer, those to come as well.
+    /// Drops all requests without an answer, and refuses new requests.
     pub(super) fn close(&self) {
         if let Ok(mut waiters) = self.0.try_borrow_mut() {
             waiters.commands.close();

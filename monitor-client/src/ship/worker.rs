@@ -1,4 +1,4 @@
-//! Who this program is, and what it says about itself.
+//! The identity of this program, and the events about it.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -22,7 +22,7 @@ pub(super) fn identity() -> WorkerRef {
     WorkerRef { id, hostname: monitor_spool::hostname(), pid, program }
 }
 
-/// The first thing said.
+/// Returns the first event of this worker.
 pub(super) fn online(heartbeat: Duration) -> Event {
     let time_us = now_us();
     Event::WorkerOnline(WorkerOnline {
@@ -37,18 +37,18 @@ pub(super) fn online(heartbeat: Duration) -> Event {
     })
 }
 
-/// Still alive.
+/// Returns a heartbeat event.
 pub(super) fn heartbeat() -> Event {
     let (active, processed) = crate::task::counts().unzip();
     Event::WorkerHeartbeat(WorkerHeartbeat { time_us: now_us(), active, processed, loadavg: active.and_then(|_| loadavg()), worker: None })
 }
 
-/// The last thing said.
+/// Returns the last event of this worker.
 pub(super) fn offline() -> Event {
     Event::WorkerOffline(WorkerOffline { time_us: now_us(), worker: None })
 }
 
-/// How busy the host was over the last 1, 5 and 15 minutes, where it says so as Linux does.
+/// Returns the load averages of the host over 1, 5 and 15 minutes, on systems with `/proc/loadavg`.
 fn loadavg() -> Option<[f64; 3]> {
     let text = std::fs::read_to_string("/proc/loadavg").ok()?;
     let mut figures = text.split(' ').map_while(|word| word.parse().ok()).filter(|figure: &f64| figure.is_finite());

@@ -1,9 +1,10 @@
-//! Two texts line by line.
+//! Line-by-line comparison of two texts.
 
-/// All lines of both texts in one order: those of the first alone begin with `-`, those of the second alone with `+`.
+/// Returns the lines of both texts in one order. Lines that only the first text has begin with `-`, lines
+/// that only the second has with `+`.
 pub(super) fn lines(first: &str, second: &str) -> String {
     let (first, second): (Vec<_>, Vec<_>) = (first.lines().collect(), second.lines().collect());
-    // Lengths of the longest common rests.
+    // `common[a][b]` is the length of the longest common subsequence of `first[a..]` and `second[b..]`.
     let mut common = vec![vec![0_usize; second.len() + 1]; first.len() + 1];
     for a in (0..first.len()).rev() {
         for b in (0..second.len()).rev() {
@@ -30,7 +31,7 @@ pub(super) fn lines(first: &str, second: &str) -> String {
     shown
 }
 
-/// Takes away empty lines around a text and the indentation that all its lines share.
+/// Removes empty lines around a text, and the indentation shared by all its lines.
 pub(super) fn unindent(text: &str) -> String {
     let lines: Vec<_> = text.lines().skip_while(|line| line.trim().is_empty()).collect();
     let indent = |line: &&str| line.len() - line.trim_start().len();

@@ -1,4 +1,4 @@
-//! In the place of the shipper: takes out what was recorded and sorts it by the roots of the tests that run.
+//! Replaces the shipper in tests: drains the records and sorts them by the roots of the running tests.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -12,15 +12,15 @@ use monitor_core::{Context, fold, switch};
 
 use super::Recorded;
 
-/// Room for what all tests record at the same time.
+/// Size of the buffer for the records of all tests that run at the same time.
 const ROOM_BYTES: usize = 512 << 20;
-/// Most processes outside of any root that are told.
+/// Maximum number of processes outside of any root that are listed.
 const MOST_OUTSIDE: usize = 20;
 
 static IS_WANTED: AtomicBool = AtomicBool::new(false);
 static DRAINER: OnceLock<Mutex<Drainer>> = OnceLock::new();
 
-/// Returns true if this program records for its own tests: then nothing is shipped.
+/// Returns true if this program records for its own tests. Nothing is shipped then.
 #[cfg(feature = "ship")]
 pub(crate) fn is_wanted() -> bool {
     IS_WANTED.load(Ordering::Acquire)
@@ -28,11 +28,11 @@ pub(crate) fn is_wanted() -> bool {
 
 struct Drainer {
     receiver: Receiver,
-    /// Records of the tests that run, by root.
+    /// Records of the running tests, by root.
     running: HashMap<u128, Vec<Record>>,
-    /// Roots of tests that are over: what comes of them late belongs to nobody.
+    /// Roots of tests that have ended. Late records of these roots are dropped.
     over: HashSet<u128>,
-    /// What began outside of any root, the first ones, and how many there were.
+    /// Descriptions of the first processes that began outside of any root. `outside_count` is the number of all of them.
     outside: Vec<String>,
     outside_count: usize,
 }
@@ -40,7 +40,7 @@ struct Drainer {
 impl Drainer {
     fn open() -> Mutex<Self> {
         IS_WANTED.store(true, Ordering::Release);
-        // Whoever decides meanwhile has done so after this.
+        // A thread that decided about shipping concurrently has finished: either it saw `IS_WANTED`, or the switch is on.
         let is_shipping = switch::is_on();
         let receiver = if is_shipping { None } else { queue::open(ROOM_BYTES) };
         let receiver = receiver.expect(
@@ -56,7 +56,7 @@ impl Drainer {
         DRAINER.get_or_init(Self::open).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes all that was recorded by now.
+    /// Drains everything recorded up to now.
     fn drain(&mut self) {
         let mark = self.receiver.mark();
         loop {
@@ -106,7 +106,7 @@ fn described(started: &Started) -> String {
     format!("{name} ({place}thread {})", started.thread)
 }
 
-/// A test that records.
+/// A test that is recording.
 pub(super) struct Session {
     context: Context,
     outside_before: usize,
@@ -127,7 +127,7 @@ impl Session {
         self.context
     }
 
-    /// Gives back what was recorded below the root by now.
+    /// Returns everything recorded below the root up to now.
     pub(super) fn end(self) -> Recorded {
         let mut drainer = Drainer::lock();
         drainer.drain();

@@ -1,7 +1,7 @@
-//! Tests of one's own instrumentation: what a closure records, as a tree in text, without a server.
+//! Tests of a program's own instrumentation: records a closure without a server and shows the processes as a tree in text.
 //!
-//! Each [`record`] has a root of its own, so tests may run in parallel. Nothing is sent, whatever the environment says, as long as `record`
-//! is called before any other monitored call, or `MONITOR_ENABLED` is not set.
+//! Each [`record`] has a root of its own, so tests can run in parallel. Nothing is sent if `record` is called before any other monitored
+//! call, or if `MONITOR_ENABLED` is not set.
 //!
 //! ```
 //! use monitor_client::testing::record;
@@ -49,12 +49,12 @@ use self::drainer::Session;
 pub(crate) use self::drainer::is_wanted;
 pub use self::recorded::{LogLine, Recorded, RecordedProcess};
 
-/// Calls `work` below a root of its own, and gives back what was recorded in it. A panic goes on.
+/// Calls `work` below a root of its own and returns everything recorded below it. A panic of `work` is propagated.
 ///
-/// What other threads do belongs to it if the context is carried there, and is complete if they have ended by then.
+/// Work on other threads belongs to the root if the context is carried there. It is complete only if those threads have ended.
 ///
 /// # Panics
-/// If the program records for a server already.
+/// When the program already records for a server.
 ///
 /// ```
 /// let recorded = monitor_client::testing::record(|| drop(monitor_client::Process::builder("import").begin()));
@@ -73,7 +73,7 @@ pub fn record<R>(work: impl FnOnce() -> R) -> Recorded {
     }
 }
 
-/// Like [`record`], for a future.
+/// Calls a future below a root of its own, like [`record`].
 ///
 /// ```
 /// use monitor_client::testing::record_async;
@@ -92,7 +92,7 @@ pub fn record<R>(work: impl FnOnce() -> R) -> Recorded {
 /// ```
 ///
 /// # Panics
-/// If the program records for a server already.
+/// When the program already records for a server.
 pub async fn record_async<F: Future>(work: F) -> Recorded {
     let session = Session::begin();
     let work = {
@@ -103,11 +103,11 @@ pub async fn record_async<F: Future>(work: F) -> Recorded {
     session.end()
 }
 
-/// Asserts that a tree was recorded: a line for each process, indented by two spaces below its parent, siblings in the order of their
-/// starts, without ids and times. Siblings that follow each other and are alike, with all below them, are one line with their number
-/// (`compile ×4`). After a colon stands how one ended that did not succeed: `failed: words`, `cancelled`, or that it is `running`.
+/// Asserts that a tree was recorded. The text has a line for each process, without ids and times, indented by two spaces below its parent.
+/// Siblings are in the order of their starts. Consecutive siblings that are equal, including their descendants, are one line with their
+/// number (`compile ×4`). A process that did not succeed has its end after a colon: `failed: message`, `cancelled` or `running`.
 ///
-/// Empty lines around the text, and the indentation that all lines share, don't count. [`testing`](crate::testing) has an example.
+/// Empty lines around the text and the indentation shared by all lines are ignored. [`testing`](crate::testing) has an example.
 ///
 /// ```
 /// use monitor_client::{Process, assert_tree, testing::record};
@@ -128,7 +128,7 @@ macro_rules! assert_tree {
     };
 }
 
-/// Does what [`assert_tree!`](crate::assert_tree) says.
+/// Implementation of [`assert_tree!`](crate::assert_tree).
 #[doc(hidden)]
 #[track_caller]
 pub fn assert_tree(recorded: &Recorded, expected: &str) {

@@ -1,4 +1,4 @@
-//! What a test recorded, and its tree as text.
+//! The processes that a test recorded, and their tree as text.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{self, Write};
@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use monitor_core::record::{Origin, Outcome, Record, Started, TaskStep, Tasked};
 use monitor_core::{Level, Value};
 
-/// What was recorded below one root. As text it is the tree that [`assert_tree!`](crate::assert_tree) compares.
+/// Processes recorded below one root. Formats as the tree that [`assert_tree!`](crate::assert_tree) compares.
 ///
 /// ```
 /// use monitor_client::{Process, testing::record};
@@ -16,14 +16,14 @@ use monitor_core::{Level, Value};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// In the order of their starts.
+    /// Processes in the order of their starts.
     processes: Vec<RecordedProcess>,
     outside: Vec<String>,
     outside_count: usize,
     dropped: u64,
 }
 
-/// A process that was recorded.
+/// A recorded process.
 ///
 /// ```
 /// use monitor_client::{Process, testing::record};
@@ -43,11 +43,11 @@ pub struct RecordedProcess {
     fields: BTreeMap<String, Value>,
     logs: Vec<LogLine>,
     outcome: Option<Outcome>,
-    /// It is a task that nobody works on.
+    /// True if the process is a task that no worker has started.
     is_waiting: bool,
 }
 
-/// A line of a process's log.
+/// A log line of a process.
 ///
 /// ```
 /// use monitor_client::{Level, Process, testing::{LogLine, record}};
@@ -57,9 +57,9 @@ pub struct RecordedProcess {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// How severe.
+    /// Severity of the line.
     pub level: Level,
-    /// What was said.
+    /// Text of the line.
     pub message: String,
 }
 
@@ -70,7 +70,7 @@ impl Recorded {
         for record in records {
             match record {
                 Record::Started(started) => match processes.iter_mut().find(|process| process.id == started.id) {
-                    // An attempt of a task that was told of before.
+                    // An attempt of a task that was already sent or received.
                     Some(process) => (process.is_waiting, process.outcome) = (false, None),
                     None => processes.push(RecordedProcess::of(started)),
                 },
@@ -97,10 +97,10 @@ impl Recorded {
         Recorded { processes, outside, outside_count, dropped }
     }
 
-    /// The first process of this name.
+    /// Returns the first process with this name.
     ///
     /// # Panics
-    /// If none has this name. The message has the tree.
+    /// When no process has this name. The message contains the tree.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -114,7 +114,7 @@ impl Recorded {
         found.unwrap_or_else(|| panic!("no process {name:?} was recorded, but:\n{self}{}", self.remarks()))
     }
 
-    /// All processes, in the order of their starts.
+    /// Returns all processes, in the order of their starts.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -126,7 +126,7 @@ impl Recorded {
         &self.processes
     }
 
-    /// What may be why a tree is another one.
+    /// Returns hints about possible reasons for an unexpected tree.
     pub(super) fn remarks(&self) -> String {
         let mut remarks = String::new();
         if self.outside_count > 0 {
@@ -146,7 +146,8 @@ impl Recorded {
     }
 }
 
-/// In the order of their starts. Ids of one thread ascend, from a random one on; the times of several threads are only nearly exact.
+/// Sorts processes by their starts. The ids within a thread ascend from a random id; the times of different threads
+/// are only approximately comparable.
 fn in_order(processes: Vec<RecordedProcess>) -> Vec<RecordedProcess> {
     let count = processes.len();
     let mut threads: BTreeMap<u64, Vec<RecordedProcess>> = BTreeMap::new();
@@ -188,7 +189,7 @@ impl RecordedProcess {
         }
     }
 
-    /// A task that was sent or received.
+    /// Creates the process of a task that was sent or received.
     fn of_task(of: &Tasked) -> Option<Self> {
         let message = of.message()?;
         Some(RecordedProcess {
@@ -221,7 +222,7 @@ impl RecordedProcess {
         }
     }
 
-    /// Its name, the last one that it got.
+    /// Returns the name, after all changes of it.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -233,7 +234,7 @@ impl RecordedProcess {
         &self.name
     }
 
-    /// `root`, `normal`, `cross_thread`, `cross_process`, or the kind that it was given.
+    /// Returns the kind: `root`, `normal`, `cross_thread`, `cross_process`, or a kind set by the program.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -245,7 +246,7 @@ impl RecordedProcess {
         &self.kind
     }
 
-    /// Its batch mark.
+    /// Returns the batch mark.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -257,7 +258,7 @@ impl RecordedProcess {
         self.batch.as_deref()
     }
 
-    /// Its fields, of each key the last value.
+    /// Returns the fields, with the last value of each key.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -269,7 +270,7 @@ impl RecordedProcess {
         &self.fields
     }
 
-    /// What it said, in that order.
+    /// Returns the log lines, in their original order.
     ///
     /// ```
     /// use monitor_client::{Level, Process, testing::record};
@@ -281,7 +282,7 @@ impl RecordedProcess {
         &self.logs
     }
 
-    /// `pending`, `running`, `succeeded`, `failed` or `cancelled`.
+    /// Returns `pending`, `running`, `succeeded`, `failed` or `cancelled`.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -299,7 +300,7 @@ impl RecordedProcess {
         }
     }
 
-    /// The words of its failure, if it failed.
+    /// Returns the failure message, if the process failed.
     ///
     /// ```
     /// use monitor_client::{Process, testing::record};
@@ -312,7 +313,7 @@ impl RecordedProcess {
     }
 }
 
-/// A process with all below it, as it is shown.
+/// A process with its descendants, as displayed.
 #[derive(PartialEq, Eq)]
 struct Node {
     name: String,
@@ -337,7 +338,7 @@ impl fmt::Display for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known: HashMap<u64, ()> = self.processes.iter().map(|process| (process.id, ())).collect();
         let mut children: HashMap<u64, Vec<Node>> = HashMap::new();
-        // From the last one on: those below it are complete by then, and are in reverse.
+        // In reverse order, so that the children of a process are complete when it is handled. They are collected in reverse, too.
         for process in self.processes.iter().rev() {
             let mut below = children.remove(&process.id).unwrap_or_default();
             below.reverse();

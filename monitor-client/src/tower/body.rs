@@ -1,4 +1,4 @@
-//! A body that ends its request's process with its last byte.
+//! A response body that ends the process of its request with its last byte.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use super::Call;
 
 pin_project! {
-    /// The body of an answer, which ends the process of its request: with the last byte, with the trailers, or when it is dropped.
+    /// Response body that ends the process of its request with the last byte, with the trailers, or when it is dropped.
     ///
     /// ```
     /// use axum::{Router, response::Response, routing::get};
@@ -29,13 +29,13 @@ pin_project! {
         #[pin]
         inner: B,
         call: Call,
-        // Bytes that are still to come, if that is known: whoever sends them may not ask for more.
+        // Number of bytes left in the body, if it is known. The server may stop polling after the last byte.
         left: Option<u64>,
     }
 }
 
 impl<B: HttpBody> Body<B> {
-    /// A body of so many bytes, if that is known.
+    /// Wraps a body of `length` bytes, if the length is known.
     pub(super) fn new(inner: B, mut call: Call, length: Option<u64>) -> Self {
         let left = length.or_else(|| inner.size_hint().exact());
         if inner.is_end_stream() {

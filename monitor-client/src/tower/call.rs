@@ -1,20 +1,20 @@
-//! The process of one request, on either side.
+//! The process of a request, for servers and clients.
 
 use std::fmt::Display;
 
 use http::{HeaderMap, StatusCode};
 use monitor_core::{Context, Process, ProcessBuilder};
 
-/// The longest message of a gRPC status that is kept, in bytes.
+/// Maximum length of a recorded gRPC status message, in bytes.
 const LONGEST: usize = 1024;
 
-/// The process of a request, as long as it runs. Dropped before its end it was cancelled; within a panic it failed.
+/// The process of a request while it runs. If it is dropped before its end, it is cancelled, or failed if the thread panics.
 #[derive(Debug, Default)]
 pub(crate) struct Call {
-    /// None: nothing is recorded, or it has ended.
+    /// `None` if nothing is recorded, or the process has ended.
     process: Option<Process>,
     context: Option<Context>,
-    /// Why it will have failed when it ends.
+    /// Failure to report when the process ends.
     failure: Option<String>,
 }
 
@@ -29,7 +29,8 @@ impl Call {
         self.context
     }
 
-    /// Does a part of its work. A panic ends it at once: the one who catches it may drop the rest much later.
+    /// Runs a part of the request's work. If it panics, the process ends immediately, because code that catches the
+    /// panic may drop this value much later.
     pub(crate) fn within<T>(&mut self, work: impl FnOnce() -> T) -> T {
         struct EndAtPanic<'a>(&'a mut Option<Process>);
         impl Drop for EndAtPanic<'_> {
@@ -44,12 +45,12 @@ impl Call {
         let current = context.map(Context::enter);
         let done = work();
         drop(current);
-        // Nothing panicked, even if it is done while something else does.
+        // `work` returned without a panic, even if the thread is unwinding from an earlier one.
         std::mem::forget(end);
         done
     }
 
-    /// The status of the answer is known: from `failing` on it is a failure.
+    /// Records the status of the response. A status of `failing` or above is a failure.
     pub(crate) fn status(&mut self, status: StatusCode, failing: u16) {
         let Some(process) = &self.process else { return };
         process.field("http.status_code", status.as_u16());
@@ -58,7 +59,7 @@ impl Call {
         }
     }
 
-    /// The status of gRPC, if it is in these headers or trailers.
+    /// Records the gRPC status, if the headers or trailers contain one.
     pub(crate) fn grpc_status(&mut self, headers: &HeaderMap) {
         let Some(process) = &self.process else { return };
         let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -71,7 +72,7 @@ impl Call {
         }
     }
 
-    /// It has come to its end, and failed only if its status says so.
+    /// Ends the process. It has failed if a recorded status was a failure.
     pub(crate) fn end(&mut self) {
         let Some(process) = self.process.take() else { return };
         match self.failure.take() {
@@ -90,13 +91,13 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
-            // Closing by itself, it tells of the panic.
+            // Dropping the process during a panic records the panic.
             if std::thread::panicking() { drop(process) } else { process.cancel() }
         }
     }
 }
 
-/// A message of gRPC, in which bytes stand as `%E4`.
+/// Decodes the percent-encoding of a gRPC message (`%E4`).
 fn decode(message: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = message.as_bytes();

@@ -1,4 +1,4 @@
-//! The side that calls.
+//! The client side.
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -15,11 +15,13 @@ use super::server::method_of;
 use super::{Body, Call};
 use crate::ContextExt;
 
-/// Makes a process of every request that goes out, and sends its ids along as `traceparent`: what the other side does hangs below it.
+/// A layer that records every outgoing request as a process and sends its ids as `traceparent`, so that the server's processes become
+/// children of the request.
 ///
-/// It is named `GET api.example.org`, a call of gRPC by its service and method, and has the fields `http.method` and `server.address`. It
-/// ends with the head of the answer, a call of gRPC with its trailers; it fails by a status of 400 and above, as OpenTelemetry has it for
-/// clients, a status of gRPC or an error, and is cancelled when it is given up.
+/// The process is named `GET api.example.org`, or by service and method for a gRPC call, and has the fields `http.method` and
+/// `server.address`. It ends when the response's head arrives, or with the trailers for a gRPC call. It fails if the status
+/// is 400 or above, as OpenTelemetry specifies for clients, if the gRPC status is not 0, or if an error occurs. It is
+/// cancelled if the request is dropped.
 ///
 /// ```
 /// use monitor_client::tower::ClientLayer;
@@ -33,7 +35,7 @@ use crate::ContextExt;
 pub struct ClientLayer;
 
 impl ClientLayer {
-    /// A layer for any client.
+    /// Creates a layer for any client.
     ///
     /// ```
     /// let layer = monitor_client::tower::ClientLayer::new();
@@ -52,7 +54,7 @@ impl<S> Layer<S> for ClientLayer {
     }
 }
 
-/// A service whose requests are processes; made by [`ClientLayer`].
+/// Service that records its requests as processes. Created by [`ClientLayer`].
 ///
 /// ```
 /// use monitor_client::tower::{Client, ClientLayer};
@@ -66,7 +68,7 @@ pub struct Client<S> {
     inner: S,
 }
 
-/// Begins the process of a request, whose ids it puts into the headers. `host` and `path` are those of its URL.
+/// Begins the process of a request and adds its ids to the headers. `host` and `path` are the parts of its URL.
 pub(crate) fn begin(method: &Method, host: Option<&str>, path: &str, headers: &mut HeaderMap) -> Call {
     let method = method_of(method);
     let name = match host {
@@ -89,7 +91,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// The host, by the URL or else by the header.
+/// Returns the host of the URL, or else of the `Host` header.
 fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     uri.host().or_else(|| {
         let host = headers.get(header::HOST)?.to_str().ok()?;
@@ -123,7 +125,7 @@ where
 }
 
 pin_project! {
-    /// The answer to come; made by [`Client`].
+    /// Future of the response. Created by [`Client`].
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -180,7 +182,7 @@ where
                 call.status(response.status(), 400);
                 call.grpc_status(response.headers());
                 if !is_grpc(response.headers()) || response.headers().contains_key("grpc-status") {
-                    // Nobody has to read the rest, if there is any.
+                    // End the process now, because the caller may never read the body.
                     call.end();
                 }
                 Ok(response.map(|body| Body::new(body, call, None)))

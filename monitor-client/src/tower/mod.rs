@@ -1,4 +1,4 @@
-//! Layers for servers and clients of HTTP and gRPC: axum, tonic, hyper and all else that is made of tower's services.
+//! Layers for HTTP and gRPC servers and clients: axum, tonic, hyper and all other crates based on tower's services.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -7,7 +7,7 @@
 //! let app: Router = Router::new().route("/users/{id}", get(|| async { "Ada" })).layer(ServerLayer::new());
 //! ```
 //!
-//! Where nothing is recorded, a request passes through untouched.
+//! If nothing is recorded, requests pass through unchanged.
 
 mod body;
 mod call;

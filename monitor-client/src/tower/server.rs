@@ -1,4 +1,4 @@
-//! The side that is called.
+//! The server side.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -19,12 +19,14 @@ use crate::ContextExt;
 
 type Name = Arc<dyn Fn(&Parts) -> Option<String> + Send + Sync>;
 
-/// Makes a process of every request: `GET /users/{id}` where axum has matched a path (feature `axum`), else the method alone; the path as it
-/// came is in no name. It continues the tree of a caller's `traceparent`, else it begins one.
+/// A layer that records every request as a process. It is named `GET /users/{id}` if axum has matched a route (feature `axum`), and
+/// otherwise by the method alone. The path of the URL is never part of a name. The process continues the tree in the caller's
+/// `traceparent`, or begins a tree.
 ///
-/// It has the fields `http.method`, `http.route`, `http.status_code` and `rpc.grpc.status_code`. It fails by a status of 500 and above, a
-/// status of gRPC in headers or trailers, an error of the service or the body, or a panic; it is cancelled when the client goes; it ends
-/// with the last byte of its answer. Of several layers around one another the outermost counts.
+/// Its fields are `http.method`, `http.route`, `http.status_code` and `rpc.grpc.status_code`. It ends with the last byte of the
+/// response. It fails if the status is 500 or above, if the gRPC status in the headers or trailers is not 0, if the service or the body
+/// returns an error, or if either panics. It is cancelled if the client disconnects. If several of these layers are nested, only the
+/// outermost one records the request.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -38,7 +40,7 @@ pub struct ServerLayer {
 }
 
 impl ServerLayer {
-    /// A layer that names processes as above.
+    /// Creates a layer that names processes by method and route.
     ///
     /// ```
     /// let layer = monitor_client::tower::ServerLayer::new();
@@ -48,7 +50,8 @@ impl ServerLayer {
         Self::default()
     }
 
-    /// Has processes named by this, where it gives a name. Names are to be few: a path as it came gives callers the say.
+    /// Sets a function that names processes. If it returns `None`, the default name is used. The set of names should be small, so don't
+    /// return the path of the URL: clients could choose any number of names.
     ///
     /// For tonic, whose services have a path of their own for each method:
     /// ```
@@ -93,7 +96,7 @@ impl<S> Layer<S> for ServerLayer {
     }
 }
 
-/// A method that anybody has heard of: clients may invent others, and as many as they like.
+/// Returns a standard method unchanged, and `HTTP` for all others: clients can send any number of different methods.
 pub(super) fn method_of(method: &Method) -> Cow<'static, str> {
     const KNOWN: [Method; 9] = [
         Method::GET,
@@ -119,7 +122,7 @@ fn route_of(_: &Parts) -> Option<&str> {
     None
 }
 
-/// A service whose requests are processes; made by [`ServerLayer`].
+/// Service that records its requests as processes. Created by [`ServerLayer`].
 ///
 /// ```
 /// use axum::Router;
@@ -134,7 +137,7 @@ pub struct Server<S> {
     layer: ServerLayer,
 }
 
-/// Says that a layer further out has made a process of the request.
+/// Request extension that marks a request as recorded by an outer layer.
 #[derive(Debug, Clone)]
 struct Taken;
 
@@ -166,7 +169,7 @@ where
 }
 
 pin_project! {
-    /// The answer to come; made by [`Server`].
+    /// Future of the response. Created by [`Server`].
     ///
     /// ```
     /// use axum::{Router, body::Body, routing::get};
@@ -185,14 +188,14 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         call: Call,
-        // The body of an answer to HEAD and CONNECT is never asked for.
+        // False for HEAD and CONNECT: the body of their response is never polled.
         has_body: bool,
     }
 
     impl<F> PinnedDrop for ServerFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // What is given up belongs to the process, which is cancelled thereafter.
+            // The drop of the future belongs to the process, which is cancelled afterwards.
             this.call.within(|| this.inner.set(None));
         }
     }
@@ -229,7 +232,7 @@ where
     }
 }
 
-/// The body of such an answer is never asked for.
+/// Returns true if the body of such a response is never polled.
 fn is_without_body(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

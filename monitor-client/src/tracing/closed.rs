@@ -1,4 +1,4 @@
-//! The processes of spans that have closed lately: somebody may still follow from them.
+//! The processes of recently closed spans, which other spans may still follow from.
 
 use std::sync::Mutex;
 
@@ -6,9 +6,9 @@ use monitor_core::Context;
 
 use super::spans::patiently;
 
-/// Tables, by id, so that threads seldom meet at one.
+/// Number of tables. Spans are distributed by id to reduce lock contention between threads.
 const TABLES: usize = 64;
-/// Spans that each of them remembers.
+/// Number of spans in each table.
 const EACH: usize = 64;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Closed {
         Closed((0..TABLES).map(|_| Mutex::default()).collect())
     }
 
-    /// Remembers the process of a span, in place of the one that closed longest ago.
+    /// Stores the process of a span in place of the oldest entry.
     pub(super) fn add(&self, id: u64, context: Context) {
         if let Some(mut table) = patiently(self.table(id)) {
             let next = table.next;
@@ -37,7 +37,7 @@ impl Closed {
         }
     }
 
-    /// The process of a span that closed lately.
+    /// Returns the process of a recently closed span.
     pub(super) fn find(&self, id: u64) -> Option<Context> {
         let table = patiently(self.table(id))?;
         table.spans.iter().find(|(known, _)| *known == id).map(|(_, context)| *context)

@@ -9,10 +9,10 @@ use ::tracing::field::{Field, Visit};
 use monitor_core::Value;
 use monitor_core::record::{Failure, Fields};
 
-/// Bytes of a value that are kept.
+/// Maximum length of a recorded value, in bytes.
 const LONGEST: usize = 16 << 10;
 
-/// What a span or an event says, its special fields apart.
+/// Fields of a span or event. Special fields are stored separately.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) message: String,
@@ -23,22 +23,22 @@ pub(super) struct Said {
     pub(super) is_failed: Option<bool>,
     /// `otel.status_description`, or `otel.status_message`.
     status: Option<String>,
-    /// `log.target`, of an event that came from the crate `log`.
+    /// `log.target`, for events from the crate `log`.
     pub(super) target: Option<String>,
-    /// The first error among the fields: its words, and its sources.
+    /// The first error among the fields: its message and the messages of its sources.
     error: Option<(String, Vec<String>)>,
 }
 
 impl Said {
-    /// What `record` says to a visitor. A value that panics ends the list: its panic is not to be the program's.
+    /// Collects the fields that `record` passes to a visitor. If a value panics, the panic is caught and the remaining fields are lost.
     pub(super) fn of(record: impl FnOnce(&mut Said)) -> Self {
         let mut said = Said::default();
-        // What a panic carries may panic again when it is dropped.
+        // Dropping the payload of a panic may panic again.
         let _ = catch_unwind(AssertUnwindSafe(|| record(&mut said))).map_err(std::mem::forget);
         said
     }
 
-    /// The failure that an event of level ERROR tells.
+    /// Returns the failure described by an event of level ERROR.
     pub(super) fn failure(&mut self, place: Option<(Cow<'static, str>, u32)>) -> Failure {
         let failure = Failure { kind: "error", place, ..Failure::default() };
         let (message, chain) = match self.error.take() {
@@ -58,7 +58,7 @@ impl Said {
         Failure { message, chain, ..failure }
     }
 
-    /// The failure that the fields of a span tell.
+    /// Returns the failure described by the fields of a span.
     pub(super) fn status(&mut self) -> Failure {
         let message = self.status.take().unwrap_or_else(|| "otel.status_code is ERROR".to_owned());
         Failure { kind: "error", message, ..Failure::default() }
@@ -123,10 +123,10 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// The beginning of a text that may be of any length, and how much was left out.
+/// Formats a text, cut after `LONGEST` bytes, with the number of bytes cut.
 fn cut(text: fmt::Arguments<'_>) -> String {
     let mut cut = Cut { kept: String::new(), more: 0 };
-    // A value that can't be shown is shown as far as it went.
+    // If formatting fails, the text before the error is kept.
     let _ = cut.write_fmt(text);
     if cut.more > 0 {
         let more = cut.more;

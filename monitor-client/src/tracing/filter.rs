@@ -1,4 +1,4 @@
-//! Which spans and events are taken (`MONITOR_TRACING`).
+//! The filter of spans and events (`MONITOR_TRACING`).
 
 use ::tracing::level_filters::LevelFilter;
 use ::tracing::span::{Attributes, Id, Record};
@@ -9,16 +9,16 @@ use tracing_subscriber::layer::{Context, Filter};
 
 const VARIABLE: &str = "MONITOR_TRACING";
 
-/// Takes what `MONITOR_TRACING` says, and nothing while nothing is recorded.
+/// Filter that accepts the spans and events in `MONITOR_TRACING`, or none if nothing is recorded.
 #[derive(Debug)]
 pub(super) struct Wanted {
     filter: Option<EnvFilter>,
-    /// Some directive is about what is within a span: `app[import]=debug`. Only such a filter wants to know where spans are entered.
+    /// True if a directive depends on a span: `app[import]=debug`. Only such a filter needs the notifications about spans.
     has_spans: bool,
 }
 
 impl Wanted {
-    /// Reads the environment.
+    /// Reads the filter from the environment.
     pub(super) fn read() -> Self {
         let text = std::env::var_os(VARIABLE).unwrap_or_default();
         let filter = crate::enabled().then(|| {
@@ -34,7 +34,7 @@ impl Wanted {
         Self { filter, has_spans: text.to_string_lossy().contains('[') }
     }
 
-    /// Returns true if the filter has to be told which spans are entered, left and closed.
+    /// Returns true if the filter must be notified when spans are entered, left and closed.
     pub(super) fn has_spans(&self) -> bool {
         self.has_spans
     }

@@ -1,4 +1,4 @@
-//! The layer: spans behind the filter of `MONITOR_TRACING`.
+//! The layer: [`Spans`] with the filter of `MONITOR_TRACING`.
 
 use std::any::TypeId;
 
@@ -14,11 +14,7 @@ use super::FailOn;
 use super::filter::Wanted;
 use super::spans::Spans;
 
-/// Records spans as processes; made by [`layer`](super::layer).
-///
-/// What `Filtered` keeps from a layer because the span it is about has closed meanwhile goes past it: leaving a span that was closed
-/// first, and following from one that is over. So does what happens to a span that the layer has recorded, which it knows again by
-/// itself: `Filtered` would look the span up once more each time. It is asked where the filter wants to know.
+/// Layer that records spans as processes. Created by [`layer`](super::layer).
 ///
 /// ```
 /// use monitor_client::tracing::{FailOn, MonitorLayer, layer};
@@ -34,12 +30,12 @@ pub struct MonitorLayer<S>(Filtered<Spans, Wanted, S>);
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> MonitorLayer<S> {
     pub(super) fn new() -> Self {
-        // Recording begins here and not within a subscriber, where whatever it has to say would come back to it.
+        // Start recording here and not inside a subscriber, where the recorder's own messages would return to the subscriber.
         Self(Spans::new().with_filter(Wanted::read()))
     }
 
-    /// Says at the end of each process how long its span was entered (`busy_ns`) and how long it was not (`idle_ns`), and on which thread
-    /// it was entered last (`thread`).
+    /// Records for each process how long its span was entered (`busy_ns`), how long it was not (`idle_ns`), and the thread on which it was
+    /// last entered (`thread`). The fields are sent when the process ends.
     ///
     /// ```
     /// use tracing_subscriber::prelude::*;
@@ -53,7 +49,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> MonitorLayer<S> {
         self
     }
 
-    /// Says which events make a process failed.
+    /// Sets which events make a process fail.
     ///
     /// ```
     /// use monitor_client::tracing::{FailOn, layer};
@@ -69,6 +65,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> MonitorLayer<S> {
     }
 }
 
+// `Filtered` discards notifications about a span that has closed: leaving a span that was closed first, and following from a closed span.
+// `Spans` is called directly for these. It is also called directly for notifications about spans that it has recorded, because it
+// recognises them itself and `Filtered` would repeat the lookup of the span. `Filtered` is called if the filter depends on spans.
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for MonitorLayer<S> {
     fn on_follows_from(&self, span: &Id, follows: &Id, context: Context<'_, S>) {
         self.0.inner().follow(span, follows, &context);
@@ -146,8 +145,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for MonitorLayer<S> {
         if id == TypeId::of::<Self>() {
             return Some(std::ptr::from_ref(self).cast());
         }
-        // SAFETY: the promise of the caller and of `Filtered` is the same as ours: the pointer is to a value of type `id` that lives as
-        // long as `self`, of which the filtered layer is a part.
+        // SAFETY: the contracts of the caller and of `Filtered` equal ours: the pointer is to a value of type `id` that lives as long as
+        // `self`, because the filtered layer is a part of `self`.
         unsafe { self.0.downcast_raw(id) }
     }
 }

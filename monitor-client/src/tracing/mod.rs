@@ -1,4 +1,4 @@
-//! A layer for programs that have `tracing` already: each span is a process, shown while it runs, and each event a line of a log.
+//! A layer for programs that use `tracing`: each span is a process, shown while it runs, and each event is a log line.
 //!
 //! ```
 //! use tracing_subscriber::prelude::*;
@@ -10,17 +10,17 @@
 //! drop(import);
 //! ```
 //!
-//! - A process of kind `span` begins when the span is created and ends when it is closed. While it is entered it is current: spans,
-//!   attributed functions and [`Process`](crate::Process)es that begin there hang below it, and a span within an attributed function hangs
-//!   below that. `parent: None` begins a tree, and an explicit parent wins.
-//! - `record` sets fields anew, `follows_from` is a link. The field `otel.name` is the name.
-//! - A process failed if there was an event of level ERROR within its span ([`MonitorLayer::fail_on`]), if it has the field
-//!   `otel.status_code = "ERROR"`, or if a panic went through it. `#[instrument(err)]` makes such an event.
-//! - `tracing` has no word for a span that was given up: a future that is dropped before its end has succeeded here, too.
+//! - A process of kind `span` begins when the span is created and ends when it is closed. The process is current while the span is entered:
+//!   spans, attributed functions and [`Process`](crate::Process)es that begin during this time are its children. A span that begins within
+//!   an attributed function is that function's child. `parent: None` begins a tree, and an explicit parent takes precedence.
+//! - `record` sets fields or replaces their values, and `follows_from` adds a link. The field `otel.name` sets the name.
+//! - A process fails if an event of level ERROR occurs within its span ([`MonitorLayer::fail_on`]), if it has the field `otel.status_code =
+//!   "ERROR"`, or if a panic unwinds through it. `#[instrument(err)]` emits such an event.
+//! - `tracing` does not report that a span was abandoned, so a future that is dropped before its end counts as succeeded.
 //!
-//! `MONITOR_TRACING` says which spans and events are taken, as [`EnvFilter`](tracing_subscriber::EnvFilter) has it: `info` unless it is set,
-//! or `info,hyper=off`. What hangs below a span that is not taken hangs below the next one up. Filters of your own go on top of it by
-//! `with_filter`. Without `MONITOR_ENABLED` every callsite is told that nobody listens.
+//! `MONITOR_TRACING` specifies the recorded spans and events in the syntax of [`EnvFilter`](tracing_subscriber::EnvFilter), such as
+//! `info,hyper=off`. The default is `info`. The children of a span that is not recorded are attached to its nearest recorded ancestor.
+//! Additional filters can be set by `with_filter`. Without `MONITOR_ENABLED`, all callsites are disabled.
 
 mod closed;
 mod fields;
@@ -33,7 +33,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 pub use layer::MonitorLayer;
 
-/// Makes a layer that records spans as processes.
+/// Creates a layer that records spans as processes.
 ///
 /// ```
 /// use tracing_subscriber::prelude::*;
@@ -47,7 +47,7 @@ pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> MonitorLayer<S> {
     MonitorLayer::new()
 }
 
-/// What makes a process failed, besides a panic and `otel.status_code = "ERROR"`.
+/// Events that make a process fail. A panic and `otel.status_code = "ERROR"` always do.
 ///
 /// ```
 /// use monitor_client::tracing::FailOn;
@@ -57,7 +57,7 @@ pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> MonitorLayer<S> {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FailOn {
-    /// An event of level ERROR within its span.
+    /// An event of level ERROR within the span.
     #[default]
     Error,
     /// No event.

@@ -1,7 +1,8 @@
 //! Spans as processes.
 //!
-//! The process of a span is shared by the subscriber, which drops it when the span closes, and by each thread that has entered the span:
-//! it ends with the last of them. So a span that is closed while some thread is still in it is nobody else's parent.
+//! The process of a span is shared by the subscriber, which drops it when the span closes, and by each thread that has entered the span. It
+//! ends when the last of them drops it. If a span is closed while a thread is still inside, its process stays current on that thread, and
+//! other threads can't start children of it.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -27,23 +28,24 @@ use super::fields::Said;
 pub(super) struct Spans {
     pub(super) with_timing: bool,
     pub(super) fail_on: FailOn,
-    /// Tells layers apart: several subscribers have the same ids, and of two layers of one subscriber only the first records.
+    /// Number of this layer. Several subscribers use the same span ids, and if one subscriber has two of
+    /// these layers, only the first records.
     number: u64,
     closed: Closed,
 }
 
-/// What a span's extensions hold: its process, until the span closes.
+/// Extension of a span: its process, until the span closes.
 #[derive(Debug)]
 struct Recorded(Option<Arc<Shared>>);
 
 /// The process of a span.
 #[derive(Debug)]
 struct Shared {
-    /// The layer that has recorded it.
+    /// Number of the layer that has recorded the span.
     layer: u64,
-    /// None once it has ended.
+    /// `None` after the end.
     span: Option<Span>,
-    /// Apart, for most spans have none.
+    /// Boxed, because most spans have no notes.
     notes: Mutex<Option<Box<Notes>>>,
 }
 
@@ -55,7 +57,7 @@ struct Notes {
 
 #[derive(Debug)]
 struct Timing {
-    /// When the span was last entered by its first thread, or left by its last.
+    /// Time at which the first thread entered the span, or the last thread left it.
     changed: Instant,
     entered: u32,
     busy_ns: u64,
@@ -67,7 +69,7 @@ struct Timing {
 struct Entered {
     id: u64,
     was_panicking: bool,
-    /// Before the process, so that it is not current any more when it ends.
+    /// Declared before the process, so that it is dropped first and the process isn't current any more when it ends.
     current: CurrentGuard,
     process: Arc<Shared>,
 }
@@ -82,23 +84,23 @@ impl Spans {
         Spans { with_timing: false, fail_on: FailOn::Error, number: LAST.fetch_add(1, Ordering::Relaxed), closed: Closed::new() }
     }
 
-    /// The process of a span, if this layer has recorded it.
+    /// Returns the process of a span, if this layer has recorded it.
     fn process<S: for<'a> LookupSpan<'a>>(&self, span: &SpanRef<'_, S>) -> Option<Arc<Shared>> {
         let extensions = span.extensions();
         extensions.get::<Recorded>()?.0.as_ref().filter(|process| process.layer == self.number).cloned()
     }
 
-    /// What a new span hangs below.
+    /// Returns the parent of a new span.
     fn below<S: Subscriber + for<'a> LookupSpan<'a>>(&self, attributes: &Attributes<'_>, span: &SpanRef<'_, S>) -> Below {
         if attributes.is_contextual() {
             return Below::Current;
         }
-        // Of an explicit parent that is filtered out, the next one up stands for it.
+        // If an explicit parent is filtered out, its nearest recorded ancestor is the parent.
         let parent = span.parent().and_then(|parent| self.process(&parent)?.span.as_ref()?.parent());
         parent.map_or(Below::Nothing, Below::Process)
     }
 
-    /// Links a span to one that it follows from, which may have closed.
+    /// Links a span to the span that it follows from, which may have closed.
     pub(super) fn follow<S: Subscriber + for<'a> LookupSpan<'a>>(&self, id: &Id, follows: &Id, context: &Context<'_, S>) {
         let Some(process) = context.span(id).and_then(|span| self.process(&span)) else { return };
         let open = context.span(follows).and_then(|span| self.process(&span)?.span.as_ref()?.context());
@@ -107,7 +109,7 @@ impl Spans {
         }
     }
 
-    /// Leaves a span on this thread, which may have closed.
+    /// Leaves a span on this thread. The span may have closed.
     pub(super) fn leave(&self, id: &Id) {
         let left = ENTERED.try_with(|all| {
             let mut all = all.try_borrow_mut().ok()?;
@@ -134,7 +136,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             return;
         }
         let Some(span) = context.span(id) else { return };
-        // Nobody else knows the span yet, so that it is locked but once.
+        // No other thread knows the span yet. Hold the lock of its extensions for the whole function, so that it is acquired once.
         let mut extensions = span.extensions_mut();
         if extensions.get_mut::<Recorded>().is_some() {
             return;
@@ -170,7 +172,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             return;
         }
         let level = level(*metadata.level());
-        // While nothing new is told, an error still says how a span ends that was told.
+        // While no new processes are reported, an error still decides the outcome of a span that was reported.
         if level != Level::Error && !is_starting() {
             return;
         }
@@ -183,7 +185,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
             let place = metadata.file().zip(metadata.line()).map(|(file, line)| (Cow::Borrowed(file), line));
             span.note_failure(Some(said.failure(place)));
         }
-        // What is current may be a call of an attributed function within the span.
+        // For a contextual event, the current process may be a call of an attributed function within the span.
         let below = span.filter(|_| !event.is_contextual()).and_then(|process| process.span.as_ref()?.context());
         if below.is_none() && !event.is_contextual() {
             return;
@@ -204,7 +206,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         let current = span.enter();
         let entered = Entered { id: id.into_u64(), was_panicking: std::thread::panicking(), current, process };
         let mut entered = Some(entered);
-        // Without its thread-locals a thread is about to end: nothing is current there.
+        // If the thread-locals are destroyed, the thread is about to end and the process is not made current.
         let _ = ENTERED.try_with(|all| all.try_borrow_mut().map(|mut all| all.extend(entered.take())));
         drop(entered);
     }
@@ -214,7 +216,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         let mut extensions = span.extensions_mut();
         let recorded = extensions.get_mut::<Recorded>();
         let process = recorded.and_then(|Recorded(process)| process.take_if(|process| process.layer == self.number));
-        // Its end may say something, and is not to find the span locked.
+        // Unlock the extensions first: the end of the process may emit an event, which needs them.
         drop(extensions);
         let Some(process) = process else { return };
         if let Some(own) = process.span.as_ref().and_then(Span::to_remember) {
@@ -231,7 +233,7 @@ impl Shared {
         }
     }
 
-    /// The latest one counts.
+    /// Stores the failure. The latest one is reported.
     fn note_failure(&self, failure: Option<Failure>) {
         self.note(|notes| notes.failure = failure);
     }
@@ -249,17 +251,17 @@ impl Drop for Shared {
     }
 }
 
-/// What the fields of a new span say.
+/// Fields of a new span.
 #[derive(Default)]
 struct Fielded {
     name: Option<String>,
     fields: Fields,
-    /// With a failure, if they say so.
+    /// Contains a failure if the fields describe one.
     notes: Option<Box<Notes>>,
 }
 
 fn fielded(attributes: &Attributes<'_>) -> Fielded {
-    // Most spans have none, and are not to pay for a visitor.
+    // Skip the visitor for spans without fields, which are most.
     if attributes.metadata().fields().is_empty() {
         return Fielded::default();
     }
@@ -289,7 +291,7 @@ impl Timing {
         }
     }
 
-    /// Time since the last turn, in nanoseconds.
+    /// Returns the time since the last change in nanoseconds, and sets the time of the last change to now.
     fn turn(&mut self) -> u64 {
         let now = Instant::now();
         let since = now.duration_since(std::mem::replace(&mut self.changed, now));
@@ -304,7 +306,7 @@ impl Timing {
     }
 }
 
-/// What processes of a callsite are instances of.
+/// Returns the origin of the processes of a callsite.
 fn origin(metadata: &'static Metadata<'static>, name: Option<String>) -> Origin {
     let site = match (metadata.file(), metadata.line(), &name) {
         (Some(file), Some(line), None) => {
@@ -331,7 +333,8 @@ fn level(level: ::tracing::Level) -> Level {
     }
 }
 
-/// Takes a lock that is held for moments only. It gives up after a while: in a forked child nobody may be there to open it.
+/// Acquires a lock that is held for short times only. Returns `None` after a number of tries: in a forked child,
+/// the owner of the lock may not exist.
 pub(super) fn patiently<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     const TRIES: u32 = 100_000;
     for turn in 0..TRIES {

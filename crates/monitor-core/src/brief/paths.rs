@@ -1,116 +1,115 @@
-//! Call paths: the names that lead from a root to a call, and how many calls of each path were told singly.
+//! Call paths: the names from a root to a call, and the number of calls of each path that were reported individually.
 //!
-//! A loop may make thousands of calls that are too long to be brief and as alike as those that are. So after some calls of a path
-//! ([`SINGLY`]) further ones are counted as brief ones are, whichever parent of the path they have, unless they take twice as long as
-//! those before them.
+//! A loop may make thousands of similar calls that are too long to be brief. After [`SINGLY`] calls of a path, further calls are therefore
+//! counted like brief calls, regardless of their parent in the path, unless they take twice as long as those before them.
 //!
-//! A parser that calls itself has so many paths that this limits little. So the rows are limited as well ([`MOST_ROWS`]): those of a
-//! part of a tree, which is what a child of the root has called. Beyond, the whole part is treated like one path. A tree of many parts has
-//! fewer rows in each.
+//! A recursive parser has very many paths, so this limit has little effect there. The number of rows is therefore limited too
+//! ([`MOST_ROWS`]) for each part of a tree. A part is a child of the root with everything that it calls. Beyond the limit, the whole part
+//! is treated like a single path. In a tree with many parts, each part has fewer rows.
 
 use std::collections::HashMap;
 
 use super::MAX_KEPT;
 
-/// Failed calls of a name that get rows in a tree.
+/// Maximum number of failed calls per name in a tree that get rows.
 const MAX_KEPT_OF_NAME: usize = 30;
-/// The same in a part of a tree that has [`MOST_ROWS`].
+/// Maximum number of failed calls per name that get rows, in a part of a tree that has reached [`MOST_ROWS`].
 const MAX_KEPT_AMONG_MANY: usize = 3;
 
-/// Number of calls of a path that are told singly, beside those that are slow.
+/// Number of calls of a path that are reported individually, in addition to slow calls.
 const SINGLY: u64 = 10;
-/// Number of rows in a part of a tree, counted ones included, after which calls get rows only if they are slow.
+/// Number of rows in a part of a tree, including rows with counts, after which only slow calls get rows.
 const MOST_ROWS: u64 = 500;
-/// The same for all parts together: a tree of many parts has fewer rows in each.
+/// Maximum number of rows of all parts together, which is distributed over the parts.
 const MOST_ROWS_TOGETHER: u64 = 2_000;
-/// However many parts there are, each has as many.
+/// Minimum number of rows per part, for any number of parts.
 const LEAST_ROWS: u64 = 50;
-/// Of more paths than this, all are forgotten and counted anew.
+/// Maximum number of paths. Beyond it, all are removed and counted again.
 const MOST_PATHS: usize = 1 << 16;
-/// Calls within each other that make up a path, at most: what a damaged file says may go round in circles.
+/// Maximum length of a path. A damaged file may contain circular parents.
 const MOST_NAMES: usize = 1 << 10;
 
 /// Durations that decide whether a call is counted, in the unit of [`Ended::elapsed`](super::Ended::elapsed).
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A call that took less is brief.
+    /// A shorter call is brief.
     pub below: u64,
-    /// The first call of a path that took as long is slow, and each that takes twice as long as the slowest before it.
+    /// The first call of a path with this duration is slow, and each that takes twice as long as the slowest before it.
     pub slow: u64,
-    /// A call that took as long is always told singly.
+    /// A call with this duration is always reported individually.
     pub longest: u64,
 }
 
-/// A call that others may have been called by.
+/// A call that may be the parent of other calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Link {
-    /// Its parent.
+    /// Id of the parent.
     pub parent: u64,
     /// Number of its site.
     pub site: u32,
-    /// How long it took, or has run by now.
+    /// Duration of the call, or its run time so far.
     pub elapsed: u64,
-    /// Nobody knows its ids, and it has not failed.
+    /// True if the program doesn't know the ids of the call and it has not failed.
     pub may_be_counted: bool,
 }
 
 /// The paths of the calls of a program.
 #[derive(Debug, Default)]
 pub struct Paths {
-    /// Calls that run, by id.
+    /// Running calls, by id.
     running: HashMap<u64, Link>,
-    /// Calls that have ended, are not brief, and were not told by now, by id.
+    /// Ended calls that are not brief and were not reported yet, by id.
     ended: HashMap<u64, Link>,
-    /// Paths of these calls, as far as they were asked for.
+    /// Paths of these calls that were computed.
     found: HashMap<u64, Path>,
-    /// Calls of each path that were told singly, by hash.
+    /// Number of individually reported calls of each path, by hash.
     told: HashMap<u64, Told>,
-    /// Rows of each part of a tree, by hash.
+    /// Number of rows in each part of a tree, by hash.
     parts: HashMap<u64, Told>,
-    /// Failed calls that are kept of each path, and of each name of a tree, by hash.
+    /// Number of kept failed calls of each path, and of each name in a tree, by hash.
     kept: HashMap<u64, usize>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Path {
-    /// Hash of all of its names.
+    /// Hash of all names of the path.
     all: u64,
-    /// Hash of its names down to the child of the root. Zero for the root.
+    /// Hash of the names down to the child of the root. Zero for the root.
     part: u64,
-    /// That child.
+    /// Id of that child.
     top: u64,
 }
 
 #[derive(Debug)]
 struct Told {
     count: u64,
-    /// A call that takes as long is told singly, whatever the count.
+    /// Minimum duration of a call that is reported individually, regardless of the count.
     slow_from: u64,
 }
 
 impl Paths {
-    /// Makes a call known that has ended.
+    /// Adds a call that has ended.
     pub fn link(&mut self, id: u64, link: Link) {
         self.ended.insert(id, link);
     }
 
-    /// Makes a call known that runs.
+    /// Adds a running call.
     pub fn link_running(&mut self, id: u64, link: Link) {
         self.running.insert(id, link);
     }
 
-    /// Forgets a call that has ended, and was told or counted.
+    /// Removes an ended call that was reported or counted.
     pub(crate) fn unlink(&mut self, id: u64) {
         self.ended.remove(&id);
     }
 
-    /// Forgets which calls run. How many were told of each path stays known.
+    /// Removes the running calls. The numbers of reported calls of each path are kept.
     pub(crate) fn unlink_running(&mut self) {
         self.running.clear();
         self.found.clear();
     }
 
-    /// Returns true if it runs, or has ended and was not told by now.
+    /// Returns true if the call is running, or has ended and was not reported yet.
     pub(crate) fn knows(&self, id: u64) -> bool {
         self.get(id).is_some()
     }
@@ -119,21 +118,21 @@ impl Paths {
         self.ended.get(&id).or_else(|| self.running.get(&id))
     }
 
-    /// The parent of a call that is to be counted with others of its path, as far as is known by now.
+    /// Returns the parent of a call that will be counted with other calls of its path, according to the current state.
     pub(crate) fn parent_of_counted(&mut self, id: u64) -> Option<u64> {
         let link = *self.get(id).filter(|link| link.may_be_counted)?;
         self.counts(link.parent, link.site, link.elapsed).then_some(link.parent)
     }
 
-    /// Returns true if so many calls of this site were told below parents of this path that one more, which has taken so long by now,
-    /// is to be counted.
+    /// Returns true if a further call of this site below parents of this path, with this run time so far, must be counted because the limit
+    /// of its path or part is reached.
     pub(crate) fn counts(&mut self, parent: u64, site: u32, elapsed: u64) -> bool {
         let path = self.path(parent).child(parent, 0, site);
         let is_over = |told: Option<&Told>, most| told.is_some_and(|told| told.count >= most && elapsed < told.slow_from);
         is_over(self.told.get(&path.all), SINGLY) || is_over(self.parts.get(&path.part), self.most_rows())
     }
 
-    /// Notes a call that is told singly.
+    /// Records a call that is reported individually.
     pub(crate) fn told(&mut self, parent: u64, site: u32, elapsed: u64, limits: Limits) {
         let path = self.path(parent).child(parent, 0, site);
         if elapsed >= limits.below {
@@ -144,15 +143,15 @@ impl Paths {
         }
     }
 
-    /// The call below which the calls that this one has made are counted: itself, or the child of the root in a part of a tree that has
-    /// many rows. A call that makes thousands of calls of one name has a row however many there are, and would have a row for each name
-    /// below it.
+    /// Returns the call below which the calls made by this call are counted: the call itself, or the child of the root in a part of a tree
+    /// with many rows. A call that makes thousands of calls of the same name always has a row, and without this rule it would also get a
+    /// row for each name below it.
     pub fn place_of_counts(&mut self, id: u64) -> u64 {
         let path = self.path(id);
         if self.has_many(path.part) { path.top } else { id }
     }
 
-    /// Returns true if the part of the tree that a call belongs to has so many rows that no more than the names of the calls are told apart.
+    /// Returns true if the part of the tree that a call belongs to has too many rows, so that calls are distinguished by name only.
     pub fn is_among_many(&mut self, id: u64) -> bool {
         let part = self.path(id).part;
         self.has_many(part)
@@ -162,12 +161,12 @@ impl Paths {
         self.parts.get(&part).is_some_and(|told| told.count >= self.most_rows())
     }
 
-    /// Rows that each part has before its calls are counted.
+    /// Returns the number of rows that each part may have before its calls are counted.
     fn most_rows(&self) -> u64 {
         (MOST_ROWS_TOGETHER / self.parts.len().max(1) as u64).clamp(LEAST_ROWS, MOST_ROWS)
     }
 
-    /// Notes new rows below a call that count others.
+    /// Records new rows with counts below a call.
     pub fn counted(&mut self, parent: u64, rows: usize, limits: Limits) {
         let part = self.path(parent).part;
         if part != 0 {
@@ -175,8 +174,8 @@ impl Paths {
         }
     }
 
-    /// Returns true if a failed call of this site below this row gets a row of its own: the first ones below each path do, up to a
-    /// number for each name of the tree. A parser that calls itself has very many paths.
+    /// Returns true if a failed call of this site below this row gets a row of its own. The first failures below each path do, up to a
+    /// limit for each name in the tree, because a recursive parser has very many paths.
     pub fn keeps_failure(&mut self, parent: u64, root: u128, site: u32) -> bool {
         let above = self.path(parent);
         let has_many = self.has_many(above.part);
@@ -198,7 +197,7 @@ impl Paths {
         is_kept
     }
 
-    /// A call's path, which begins at the first parent that isn't known.
+    /// Returns the path of a call, which begins below the first unknown parent.
     fn path(&mut self, id: u64) -> Path {
         let (mut names, mut at) = (Vec::new(), id);
         let above = loop {
@@ -218,7 +217,7 @@ impl Paths {
 }
 
 impl Path {
-    /// The path of a call that has this one above it. `parent` is zero for a root.
+    /// Returns the path of a call made by a call with this path. `parent` is zero for a root.
     fn child(self, parent: u64, id: u64, site: u32) -> Self {
         let all = step(self.all, site);
         let (part, top) = if self.part == 0 && parent != 0 { (all, id) } else { (self.part, self.top) };
@@ -240,7 +239,7 @@ impl Told {
     }
 }
 
-/// The hash of a path that is longer by one name.
+/// Returns the hash of a path extended by one name.
 fn step(above: u64, site: u32) -> u64 {
     (above ^ (u64::from(site) + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }

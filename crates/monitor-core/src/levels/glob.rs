@@ -1,9 +1,9 @@
-//! Patterns of names: `*` stands for any characters, `?` for one, and anything else for itself.
+//! Patterns of names: `*` matches any characters, `?` a single character, and any other character itself.
 
-/// Returns true if all of the name fits the pattern. Takes the product of their lengths at the most.
+/// Returns true if the whole name matches the pattern. The time is at most proportional to the product of their lengths.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    // What follows the last star, and where in the name it was tried last.
+    // The pattern after the last star, and the place in the name where it was last tried.
     let mut last_star = None;
     loop {
         let before = name.clone();
@@ -15,7 +15,7 @@ pub(super) fn fits(pattern: &str, name: &str) -> bool {
             }
             (Some('?'), Some(_)) => {}
             (Some(wanted), Some(found)) if wanted == found => {}
-            // The star takes one character more.
+            // Let the star match one more character.
             _ => {
                 let Some((after, tried)) = &mut last_star else { return false };
                 if tried.next().is_none() {

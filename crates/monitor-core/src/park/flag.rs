@@ -1,28 +1,28 @@
-//! The flag that says whether anybody sleeps.
+//! The flag that is raised while the drainer sleeps.
 
 use super::atomic::{AtomicU8, Ordering, compiler_fence, fence};
 
-/// Somebody sleeps.
+/// The drainer sleeps.
 const UP: u8 = 1;
-/// Recorders need a barrier of their own.
+/// Recorders need fences of their own.
 const FENCED: u8 = 2;
 
-/// Shares its cache line with nothing that is written to.
+/// Aligned so that its cache line contains nothing that is written to.
 #[repr(align(128))]
 pub(super) struct Flag(pub(super) AtomicU8);
 
 impl Flag {
-    /// The system has no barrier for all threads at once.
+    /// Records that the system has no barrier for all threads at once.
     pub(super) fn need_fences(&self) {
         self.0.fetch_or(FENCED, Ordering::SeqCst);
     }
 
-    /// Whether recorders pass barriers of their own.
+    /// Returns true if recorders execute fences of their own.
     pub(super) fn is_fenced(&self) -> bool {
         self.0.load(Ordering::Relaxed) & FENCED != 0
     }
 
-    /// Passes a barrier, if recorders have to.
+    /// Executes a fence, if recorders need one.
     #[inline]
     pub(super) fn order(&self) {
         compiler_fence(Ordering::SeqCst);
@@ -31,20 +31,20 @@ impl Flag {
         }
     }
 
-    /// For the recorder, after its record: whether to [`take`](Self::take) it. One relaxed load.
+    /// Returns true if the recorder should [`take`](Self::take) the flag. Called after each record; one relaxed load.
     #[inline]
     pub(super) fn may_be_up(&self) -> bool {
         compiler_fence(Ordering::SeqCst);
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// Lowers it for the one who was faster than all others: it wakes the sleeper.
+    /// Lowers the flag. Returns true for a single recorder, which then wakes the drainer.
     pub(super) fn take(&self) -> bool {
         fence(Ordering::SeqCst);
         self.0.load(Ordering::Relaxed) & UP != 0 && self.0.fetch_and(!UP, Ordering::SeqCst) & UP != 0
     }
 
-    /// For the sleeper, before it makes all pass a barrier and looks for the last time.
+    /// Raises the flag. The drainer then makes all threads pass a barrier and checks for records a last time.
     pub(super) fn raise(&self) {
         self.0.fetch_or(UP, Ordering::SeqCst);
     }

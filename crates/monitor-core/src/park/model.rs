@@ -1,4 +1,4 @@
-//! The flag as loom tries it: in all orders that threads and processors allow.
+//! Tests of the flag with loom, in all orders that threads and processors allow.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -13,15 +13,15 @@ mod flag;
 mod atomic {
     pub(super) use loom::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
-    /// loom compiles nothing away.
+    /// loom has no compiler that reorders instructions.
     pub(super) fn compiler_fence(_: Ordering) {}
 }
 
-/// Records, and wakes if somebody is to be woken; how many were.
+/// Makes a record and wakes the drainer if needed. Returns the number of wake-ups.
 fn record(head: &AtomicU64, flag: &Flag, is_passing_barrier: bool) -> u64 {
     head.fetch_add(1, Ordering::Release);
     if is_passing_barrier {
-        // What `membarrier` makes of a thread that runs.
+        // The effect of `membarrier` on a running thread.
         fence(Ordering::SeqCst);
     }
     u64::from(flag.may_be_up() && flag.take())
@@ -29,7 +29,7 @@ fn record(head: &AtomicU64, flag: &Flag, is_passing_barrier: bool) -> u64 {
 
 fn nobody_sleeps_over_a_record(is_fenced: bool) {
     let mut model = loom::model::Builder::new();
-    // With more it takes minutes, and finds no more.
+    // A higher bound takes minutes and finds no further errors.
     model.preemption_bound = Some(3);
     model.check(move || {
         let shared = Arc::new((AtomicU64::new(0), Flag(AtomicU8::new(0))));
@@ -50,7 +50,7 @@ fn nobody_sleeps_over_a_record(is_fenced: bool) {
             flag.lower();
         }
         let woken: u64 = recorders.into_iter().map(|recorder| recorder.join().unwrap()).sum();
-        // It sleeps only if it has seen nothing, and one of them wakes it then.
+        // The drainer sleeps only if it has seen no record, and then one recorder wakes it.
         assert!(woken <= 1 && (seen > 0 || woken == 1), "{seen} seen, {woken} times woken");
     });
 }

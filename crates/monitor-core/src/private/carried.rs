@@ -1,4 +1,4 @@
-//! What is current, carried to the closures of a woven function: they may run on other threads.
+//! Carries the current process to the closures of a woven function, which may run on other threads.
 
 use std::cell::Cell;
 
@@ -7,25 +7,26 @@ use crate::current::{self, CurrentGuard};
 use crate::{ring, switch};
 
 thread_local! {
-    /// Its address names the thread.
+    /// Its address identifies the thread.
     static THREAD: Cell<u8> = const { Cell::new(0) };
 }
 
-/// The context of a function, for all its closures: a copy of a few words.
+/// The context of a function, for all its closures. A copy costs a few words.
 #[derive(Debug, Clone, Copy)]
 pub struct Carried {
     context: Option<Context>,
     thread: usize,
-    /// The closures end before the function does.
+    /// Set if the closures end before the function does.
     lent: Option<ring::Lent>,
 }
 
-/// The context of a function for a closure that is called once: it is moved there.
+/// The context of a function for a closure that is called once. It is moved into the closure.
 #[derive(Debug)]
 pub struct CarriedOnce(Carried);
 
-/// Lends what is current to closures that end before the function does, until dropped. Unlike what is carried to closures that may
-/// outlive it, the function may still be counted as a brief call, if nothing has begun in those closures on other threads.
+/// Lends the current process to closures that end before the function does, until it is dropped. The function may still be counted as a
+/// brief call if no process has begun in these closures on other threads. This is not possible with a context that is carried to closures
+/// that may outlive the function.
 #[derive(Debug)]
 pub struct Lender(Carried);
 
@@ -39,20 +40,20 @@ pub struct Entered {
 #[derive(Debug)]
 struct Elsewhere {
     current: CurrentGuard,
-    /// Whose context it is, and the last id of this thread before.
+    /// The lent context, and the last id of this thread before the closure.
     lent: Option<(ring::Lent, Option<u64>)>,
 }
 
 impl Carried {
     const NOTHING: Self = Self { context: None, thread: 0, lent: None };
 
-    /// For closures that may outlive the function: it is to have a row.
+    /// Returns the context for closures that may outlive the function. The function then gets a row.
     #[inline]
     pub fn here() -> Self {
         if switch::is_on() { Self { context: Context::current(), thread: thread(), lent: None } } else { Self::NOTHING }
     }
 
-    /// For closures that end before the function does.
+    /// Returns the context for closures that end before the function does.
     #[inline]
     pub fn lender() -> Lender {
         Lender(if switch::is_on() { Self::lent() } else { Self::NOTHING })
@@ -64,13 +65,14 @@ impl Carried {
         Self { context, thread: thread(), lent }
     }
 
-    /// For one closure.
+    /// Converts the context for a single closure.
     #[inline]
     pub fn once(self) -> CarriedOnce {
         CarriedOnce(self)
     }
 
-    /// On the thread of the function itself nothing changes: there the closure is called by whatever is current.
+    /// Makes the context current. On the thread of the function itself this does nothing, because the closure is
+    /// called by the current process there.
     #[inline]
     pub fn enter(&self) -> Entered {
         Entered { _elsewhere: self.context.and_then(|context| self.elsewhere(context)) }
@@ -78,14 +80,14 @@ impl Carried {
 
     #[inline(never)]
     fn elsewhere(&self, context: Context) -> Option<Elsewhere> {
-        // A closure that is called after the function's end belongs to nothing that is known.
+        // A closure that is called after the function's end has no known parent.
         let is_elsewhere = thread() != self.thread && self.lent.is_none_or(ring::Lent::is_open) && !current::is_local(context);
         is_elsewhere.then(|| Elsewhere { current: context.enter(), lent: self.lent.map(|lent| (lent, ring::last_id())) })
     }
 }
 
 impl CarriedOnce {
-    /// Like [`Carried::enter`].
+    /// Makes the context current like [`Carried::enter`].
     #[inline]
     pub fn enter(self) -> Entered {
         self.0.enter()
@@ -93,7 +95,7 @@ impl CarriedOnce {
 }
 
 impl Lender {
-    /// What closures take along.
+    /// Returns the context for the closures.
     #[inline]
     pub fn carried(&self) -> Carried {
         self.0
@@ -112,7 +114,7 @@ impl Drop for Lender {
 impl Drop for Elsewhere {
     fn drop(&mut self) {
         if let Some((lent, before)) = self.lent {
-            // Whatever begins below what is lent, or reads its ids, takes an id of this thread.
+            // A process that begins below the lent context, or a read of its ids, uses an id of this thread.
             if !self.current.is_in_ring() || before.is_none() || before != ring::last_id() {
                 lent.has_children();
             }

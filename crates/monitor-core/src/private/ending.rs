@@ -1,4 +1,4 @@
-//! When a process ends: as its function returns, or with the boxed future that it returns.
+//! The end of a process: when its function returns, or with the boxed future that the function returns.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use crate::live::Live;
 use crate::record::Failure;
 use crate::told::Told;
 
-/// A process that may go on in a future.
+/// A process that may continue in a future.
 pub trait IntoTask: Ending {
     fn into_task(self) -> Task;
 }
@@ -27,7 +27,7 @@ impl Ending for Guard {
 }
 
 impl IntoTask for Guard {
-    /// From then on the process is current only where its future is polled.
+    /// Converts the process. From then on, it is current only while its future is polled.
     fn into_task(mut self) -> Task {
         match self.take() {
             Running::Off => Task::off(),
@@ -59,14 +59,14 @@ impl IntoTask for Task {
     }
 }
 
-/// The process of a function that returns no boxed future ends as it returns. For a boxed one `finish` is a method of
-/// [`Done`] itself, which the compiler takes first.
+/// Ends the process of a function that does not return a boxed future when the function returns. For a boxed future, `finish` is a method
+/// of [`Done`] itself, which the compiler prefers.
 pub trait EndsNow {
     type Returned;
 
     fn finish(self, failure: impl FnOnce(&Self::Returned) -> Option<Failure>) -> Self::Returned;
 
-    /// The same, and tells of what is returned.
+    /// Ends the process like `finish`, and records the returned value.
     fn finish_telling(
         self,
         failure: impl FnOnce(&Self::Returned) -> Option<Failure>,
@@ -91,13 +91,13 @@ type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 type LocalBoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
 
 impl<'f, P: IntoTask, T: 'f> Done<P, BoxFuture<'f, T>> {
-    /// The process ends with the returned future, as `#[async_trait]` makes them.
+    /// Ends the process with the returned future, like those of `#[async_trait]`.
     pub fn finish(self, failure: fn(&T) -> Option<Failure>) -> BoxFuture<'f, T> {
         let Done { process, returned } = self;
         if process.is_off() { returned } else { Box::pin(process.into_task().run(returned, failure)) }
     }
 
-    /// The same, and tells of what the future returns.
+    /// Ends the process like `finish`, and records the output of the future.
     pub fn finish_telling(self, failure: fn(&T) -> Option<Failure>, tell: fn(&T, &mut Told)) -> BoxFuture<'f, T> {
         let Done { process, returned } = self;
         if process.is_off() { returned } else { Box::pin(process.into_task().run_telling(returned, failure, tell)) }
@@ -105,13 +105,13 @@ impl<'f, P: IntoTask, T: 'f> Done<P, BoxFuture<'f, T>> {
 }
 
 impl<'f, P: IntoTask, T: 'f> Done<P, LocalBoxFuture<'f, T>> {
-    /// The process ends with the returned future.
+    /// Ends the process with the returned future.
     pub fn finish(self, failure: fn(&T) -> Option<Failure>) -> LocalBoxFuture<'f, T> {
         let Done { process, returned } = self;
         if process.is_off() { returned } else { Box::pin(process.into_task().run(returned, failure)) }
     }
 
-    /// The same, and tells of what the future returns.
+    /// Ends the process like `finish`, and records the output of the future.
     pub fn finish_telling(self, failure: fn(&T) -> Option<Failure>, tell: fn(&T, &mut Told)) -> LocalBoxFuture<'f, T> {
         let Done { process, returned } = self;
         if process.is_off() { returned } else { Box::pin(process.into_task().run_telling(returned, failure, tell)) }

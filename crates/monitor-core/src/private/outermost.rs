@@ -1,4 +1,4 @@
-//! Functions that call themselves: only the outermost call on each thread is recorded.
+//! Recursive functions: only the outermost call on each thread is recorded.
 
 use std::cell::Cell;
 use std::thread::LocalKey;
@@ -6,10 +6,10 @@ use std::thread::LocalKey;
 use super::How;
 use crate::switch;
 
-/// True while a call of one function runs on this thread.
+/// True while a call of the function runs on this thread.
 pub type IsOpen = Cell<bool>;
 
-/// A call of a function that calls itself, until it is dropped.
+/// A call of a recursive function, until it is dropped.
 #[derive(Debug)]
 pub struct Outermost(State);
 
@@ -18,7 +18,7 @@ enum State {
     /// Nothing is recorded.
     Off,
     Within,
-    /// The first of its calls on this thread.
+    /// The outermost call on this thread.
     Outermost(&'static LocalKey<IsOpen>),
 }
 
@@ -28,7 +28,7 @@ impl Outermost {
         Self(if switch::is_on() { State::among(is_open) } else { State::Off })
     }
 
-    /// How the call is recorded, which is by `how` unless it runs within another.
+    /// Returns `how`, or [`How::Within`] for a call within another call.
     #[inline]
     pub fn how(&self, how: How) -> How {
         if matches!(self.0, State::Within) { How::Within } else { how }
@@ -51,7 +51,7 @@ impl Drop for Outermost {
     }
 }
 
-/// Begins a call of a function that calls itself.
+/// Begins a call of a recursive function.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __outermost {

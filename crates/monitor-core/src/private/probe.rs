@@ -1,7 +1,7 @@
-//! Finds by its type what a value says: the compiler takes the first of the impls that fits
-//! `(&&&&&&Returned(&value)).failure()`, the one for the most references.
+//! Evaluates a returned value by its type. The compiler chooses the first impl that fits `(&&&&&&Returned(&value)).failure()`, which is the
+//! one for the most references.
 //!
-//! One trait for all of them: the compiler looks at each trait for each reference that it takes away.
+//! All of these are impls of one trait, because the compiler checks each trait for each reference that it removes.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
@@ -14,16 +14,16 @@ pub use super::ending::EndsNow;
 use crate::outcome::{self, AsError};
 use crate::record::Failure;
 
-/// The value in question.
+/// The value to evaluate.
 #[derive(Debug)]
 pub struct Returned<'a, T>(pub &'a T);
 
-/// Why what returned it failed, if it did.
+/// Evaluation of a returned value as a failure.
 pub trait Fails {
     fn failure(&self) -> Option<Failure>;
 }
 
-/// A `Result`, alone or in what may hold one.
+/// Impls for a `Result`, alone or in an `Option` or `Poll`.
 macro_rules! failures {
     ($($(#[$doc:meta])* [$($reference:tt)*] Result<T, E> where [$($bound:tt)*] => $failure:expr;)*) => {
         $(
@@ -58,11 +58,11 @@ failures! {
     [&&&&&] Result<T, E> where [Error] => |error| outcome::of_error::<E>(error);
     /// A box of an error, or `anyhow::Error`.
     [&&&&] Result<T, E> where [Deref<Target: AsError>] => |error| outcome::of_error::<E>(error.as_error());
-    /// Text, or what can be shown as text.
+    /// Text, or an error with `Display`.
     [&&&] Result<T, E> where [Display] => |error| outcome::of_display(error);
-    /// What can be shown to a programmer.
+    /// An error with `Debug`.
     [&&] Result<T, E> where [Debug] => |error| outcome::of_debug(error);
-    /// An error that says nothing.
+    /// An error that can't be formatted.
     [&] Result<T, E> where [Sized] => |_error| outcome::of_any::<E>();
 }
 
@@ -74,7 +74,7 @@ impl Fails for &Returned<'_, ExitCode> {
     }
 }
 
-/// Anything else: succeeded.
+/// Any other type: succeeded.
 impl<T> Fails for Returned<'_, T> {
     #[inline]
     fn failure(&self) -> Option<Failure> {
@@ -82,7 +82,7 @@ impl<T> Fails for Returned<'_, T> {
     }
 }
 
-/// Why it failed, in the words of the error's `Debug`.
+/// Returns the failure with the error's `Debug` text as its message.
 pub fn by_debug<R: FailsByDebug>(returned: &R, failure: Option<Failure>) -> Option<Failure> {
     failure.map(|failure| match returned.words() {
         Some(message) => Failure { message, ..failure },
@@ -90,7 +90,7 @@ pub fn by_debug<R: FailsByDebug>(returned: &R, failure: Option<Failure>) -> Opti
     })
 }
 
-/// A `Result`, alone or in what may hold one, whose error is told by its `Debug`.
+/// A `Result`, alone or in an `Option` or `Poll`, whose error is formatted by `Debug`.
 #[diagnostic::on_unimplemented(
     message = "`err = Debug` needs a `Result` whose error has `Debug`, and the function returns `{Self}`",
     label = "told by the error's `Debug`"
@@ -117,7 +117,7 @@ impl<R: FailsByDebug> FailsByDebug for Poll<R> {
     }
 }
 
-/// Why what returned an exit code within a `Result` failed, if it did.
+/// Evaluation of an exit code within a `Result` as a failure.
 pub trait Exits {
     fn exit_failure(&self) -> Option<Failure>;
 }
@@ -136,8 +136,7 @@ impl<T> Exits for Returned<'_, T> {
     }
 }
 
-/// The batch mark that a value makes: what it shows by `Display`, a path's own text, what an `Option` holds, or else what it shows by
-/// `Debug`.
+/// The batch mark of a value: its `Display` text, the text of a path, the content of an `Option`, or else its `Debug` text.
 pub trait Marks {
     fn mark(&self) -> Option<String>;
 }
@@ -172,7 +171,7 @@ impl<T: Debug> Marks for &Returned<'_, T> {
     }
 }
 
-/// The user's own `AsRef` is called as its `Display` would be.
+/// The user's own `AsRef` is called in the same way as a `Display`, with panics caught.
 fn of_path(path: &impl AsRef<Path>) -> String {
     struct Shown<'a, T>(&'a T);
     impl<T: AsRef<Path>> Display for Shown<'_, T> {
@@ -183,7 +182,7 @@ fn of_path(path: &impl AsRef<Path>) -> String {
     outcome::text(Shown(path))
 }
 
-/// A value of a type that says nothing: the compiler tells so at the parameter.
+/// A value of a type that can't be formatted. The compiler reports an error at the parameter.
 pub trait Silent {
     type Value: ?Sized;
 
@@ -203,7 +202,7 @@ impl<T> Silent for Returned<'_, T> {
     }
 }
 
-/// A value that can mark a batch. No type has this: one that could is met before.
+/// A value that can mark a batch. No type implements this, because types that can are handled by the impls above.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't mark a batch: it has neither `Display` nor `Debug`",
     label = "the parameter that marks the batch",

@@ -1,4 +1,4 @@
-//! Telling of a call what its attribute asks for, unless the call is counted instead of told singly.
+//! Records the values that an attribute requests for a call, unless the call is only counted.
 
 use super::{Guard, Running, Task};
 use crate::context::Context;
@@ -7,7 +7,7 @@ use crate::record::Updated;
 use crate::told::Told;
 use crate::{clock, inside, sending};
 
-/// Tells of a process that has begun. Nothing is asked for if nothing is recorded, or if the call is one of many alike that are counted.
+/// Records values of a process that has begun. `tell` is not called if nothing is recorded or if the call is only counted.
 #[inline]
 pub fn tell(process: &mut impl Tells, tell: impl FnOnce(&mut Told)) {
     process.tell(tell);

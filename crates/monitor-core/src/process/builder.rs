@@ -1,4 +1,4 @@
-//! Processes that are no functions, before they start.
+//! Processes without a function, before they start.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -27,7 +27,7 @@ use crate::{inside, panic, switch};
 /// ```
 #[must_use = "nothing is started until `begin`, `enter`, `run` or `instrument` is called"]
 pub struct ProcessBuilder {
-    /// None: nothing is recorded.
+    /// `None` if nothing is recorded.
     draft: Option<Sketch>,
 }
 
@@ -51,7 +51,7 @@ impl ProcessBuilder {
         Self { draft: switch::is_recorded().then(|| Sketch::new(name.into(), Some(place))) }
     }
 
-    /// An attempt of a task of a queue, of which something was told before: it is told, whatever is told of what begins now.
+    /// Creates an attempt of a queue task with earlier events. It is reported regardless of the current levels.
     pub(super) fn of_task(name: impl Into<String>, task: TaskRun, place: Option<&'static Location<'static>>) -> Self {
         let draft = (switch::is_on() && !inside::is_inside()).then(|| {
             let mut sketch = Sketch::new(name.into(), place);
@@ -62,7 +62,7 @@ impl ProcessBuilder {
         Self { draft }
     }
 
-    /// Its kind, `normal` by default: `job`, `step`, `span`, or any word of your own.
+    /// Sets the kind: `job`, `step`, `span`, or any other word. The default is `normal`.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -73,7 +73,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.named.kind = kind.into())
     }
 
-    /// Starts it under this process instead of what is current.
+    /// Sets the parent, instead of the current process.
     ///
     /// ```
     /// use monitor_client::{Context, Process};
@@ -85,7 +85,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.bond = Bond::Under(parent))
     }
 
-    /// Begins a new tree with it, whatever is current.
+    /// Begins a new tree, even if a process is current.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -96,7 +96,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.bond = Bond::NewTree)
     }
 
-    /// Marks the batch that a root works on.
+    /// Sets the batch mark of a root.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -118,7 +118,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.fields.push((key.into(), value.into())))
     }
 
-    /// It has to do with this other process, which is to it what the word says: `triggered_by`, `retry_of`.
+    /// Links the process to another process; `relation` is the other process's role: `triggered_by`, `retry_of`.
     ///
     /// ```
     /// use monitor_client::{Context, Process};
@@ -130,7 +130,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.links.push((other, relation.into())))
     }
 
-    /// It stands in no source of this program: a command, for example.
+    /// Removes the place in the source, for a process without one, such as a command.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -141,7 +141,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.named.place = None)
     }
 
-    /// After so long it is overdue.
+    /// Sets the time after which the process is overdue.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -152,7 +152,7 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.timeout_ms = Some(timeout.as_millis() as u64))
     }
 
-    /// It is tried so many times at most. Said at the start of each attempt, so that the first one tells it as well.
+    /// Sets the maximum number of attempts. Set it at the start of each attempt, so that it is known from the first attempt on.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -163,8 +163,8 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.attempts_of = Some(most).filter(|most| *most > 1))
     }
 
-    /// It is the attempt of this number of the process with these ids: from 2 on one that has ended, whose name, kind and parent are
-    /// to be the same; 1 for one that got its ids elsewhere. The highest attempt decides what became of the process.
+    /// Starts this attempt of the process with these ids. For an attempt from 2 on, the name, kind and parent must be those of the earlier
+    /// attempts. For 1, the process gets its ids from elsewhere. The highest attempt determines the state of the process.
     ///
     /// ```
     /// use monitor_client::{Context, Process};
@@ -174,13 +174,13 @@ impl ProcessBuilder {
     /// ```
     pub fn again(self, process: Context, attempt: u32) -> Self {
         self.with(|draft| {
-            // The first one is nothing to tell of.
+            // The first attempt is not recorded as a number.
             draft.extra.attempt = if attempt > 1 { attempt } else { 0 };
             draft.again = Some(process);
         })
     }
 
-    /// Starts it. It is not current and may be sent to another thread.
+    /// Starts the process. It is not current and can be sent to another thread.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -192,7 +192,7 @@ impl ProcessBuilder {
         Process { live: self.attach().map(Draft::start) }
     }
 
-    /// Starts it and makes it current on this thread.
+    /// Starts the process and makes it current on this thread.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -207,7 +207,7 @@ impl ProcessBuilder {
         Entered { process, current }
     }
 
-    /// Calls `work` within it. An `Err` or a panic is its failure.
+    /// Calls `work` within the process. The process fails if `work` returns an `Err` or panics.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -237,8 +237,8 @@ impl ProcessBuilder {
         }
     }
 
-    /// Makes a process of a future: below what is current now, begun when it is first polled, cancelled if it is dropped
-    /// before its end. An `Err` or a panic is its failure.
+    /// Wraps a future as the process. Its parent is the process that is current now. It begins when the future is first polled, fails if
+    /// the future returns an `Err` or panics, and is cancelled if the future is dropped before its end.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -256,7 +256,7 @@ impl ProcessBuilder {
         Run::new(task, future, Finish(|done: Done<_, F::Output>| done.end(Reported::failure)))
     }
 
-    /// Calls `work` within it like [`run`](Self::run), whatever it returns: only a panic is a failure.
+    /// Calls `work` like [`run`](Self::run), with any return type. Only a panic is a failure.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -270,7 +270,7 @@ impl ProcessBuilder {
         returned.expect("the work was done, or has panicked")
     }
 
-    /// Makes a process of a future like [`instrument`](Self::instrument), whatever it returns: only a panic is a failure.
+    /// Wraps a future like [`instrument`](Self::instrument), with any output type. Only a panic is a failure.
     ///
     /// ```
     /// use monitor_client::Process;
@@ -294,7 +294,7 @@ impl ProcessBuilder {
     fn attach(self) -> Option<Draft> {
         let Sketch { named, bond, extra, again, task } = self.draft?;
         let origin = Origin::Named(Box::new(named));
-        // What was told of a task before is to have its end.
+        // The end of a task that was already reported must be reported.
         let level = if task.is_some() { EventLevel::All } else { switch::level_of(&origin) };
         if level == EventLevel::Off && again.is_none() {
             return None;

@@ -1,8 +1,8 @@
-//! Folds that move with the call that they are below.
+//! Folds that move with the call above them.
 //!
 //! A woven call has a fold below it if it makes many calls of one name. The call needs no row because of that: if it is counted itself, the
-//! counts of its folds are added to its own, as if each of those calls had been brief. So a fold that may move ([`waits`](Folds::waits))
-//! is not reported until it is known whether its caller gets a row. A fold stays in its place as soon as something below it is reported.
+//! counts of its folds are added to its own, as if each of those calls had been brief. So a fold that may move ([`waits`](Folds::waits)) is
+//! not reported until it is known whether its caller gets a row. A fold stays in its place as soon as something below it is reported.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::layout::{CLOSING, Fold};
 use crate::brief::{Count, Link, Pending, Row};
 
 impl Folds {
-    /// The call above this fold and above all folds that it is within. `None` if this is no mark of a fold.
+    /// Returns the call above this fold and above all folds around it. `None` if this is not the mark of a fold.
     pub(super) fn caller(&self, mark: u64) -> Option<u64> {
         let mut parent = self.known.get(&mark)?.fold.parent.get();
         while let Some(known) = self.known.get(&parent) {
@@ -21,7 +21,7 @@ impl Folds {
         Some(parent)
     }
 
-    /// The places of all folds among the paths of calls, by their marks.
+    /// Returns the places of all folds in the paths of calls, by their marks.
     pub(super) fn links(&self) -> impl Iterator<Item = (u64, Link)> {
         let link = |fold: &Fold| Link {
             parent: fold.parent.get(),
@@ -59,15 +59,15 @@ impl Folds {
         if at == mark { None } else { self.caller(mark) }
     }
 
-    /// Keeps all folds in their places that contain one which stays. Returns the calls that need rows because of that.
+    /// Keeps every fold in its place that contains one which stays. Returns the calls that need rows because of that.
     pub(super) fn stay_above(&mut self) -> Vec<u64> {
         let above = |mark: &u64| self.known.get(mark).map(|known| known.fold.parent.get()).filter(|above| self.may_move(*above));
         let stays: Vec<u64> = self.known.keys().filter(|mark| !self.may_move(**mark)).filter_map(above).collect();
         stays.into_iter().filter_map(|mark| self.stay(mark)).collect()
     }
 
-    /// Turns the folds below an ended call into rows of that call. `parts` holds the brief calls below the call and below its folds. Returns
-    /// the parts of folds that stay, the rows of the call, and true if no fold stays.
+    /// Turns the folds below an ended call into rows of that call. `parts` holds the brief calls below the call and below its folds.
+    /// Returns the parts of folds that stay, the rows of the call, and true if no fold stays.
     pub(super) fn absorb(&mut self, call: u64, root: u128, parts: Vec<Pending>) -> (Vec<Pending>, Pending, bool) {
         let mut own = Pending { parent: call, root, rows: Vec::new(), is_told: false };
         let mut within: HashMap<u64, Vec<Row>> = HashMap::new();
@@ -102,7 +102,7 @@ impl Folds {
         is_over && self.may_move(mark) && self.by_parent.get(&mark).into_iter().flatten().all(|mark| self.has_settled(*mark))
     }
 
-    /// Takes what a fold and those within it have counted: one row, or those of what its calls have made if none of these is counted.
+    /// Takes the counts of a fold and of the folds within it. Returns one row, or the rows of the calls below if the fold has counted none.
     fn rows(&mut self, mark: u64, within: &mut HashMap<u64, Vec<Row>>) -> Vec<Row> {
         let inner = self.by_parent.get(&mark).cloned().unwrap_or_default();
         let mut rows: Vec<Row> = within.remove(&mark).unwrap_or_default();

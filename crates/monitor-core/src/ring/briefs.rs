@@ -1,8 +1,8 @@
-//! The rows of brief calls, by parent: told when the parent ends and, while it runs, with each look that has counted more.
+//! The rows of brief calls, by parent. Each is reported when the parent ends and, while it runs, with each scan that has counted more.
 //!
-//! A look tells all that it takes out of the rings, so that a program may be killed between any two: what was taken is told or
-//! counted in the batch that says so. Hence it leaves those records in the ring of which it can't be known by now whether they
-//! belong to a brief call ([`undecided`]): those within calls that run and have just begun.
+//! A scan reports everything that it takes out of the rings, because the program may be killed between two scans: the records taken are
+//! reported or counted in the batch that names them as taken. So a scan leaves those records in the ring for which it can't be decided yet
+//! whether they belong to a brief call ([`undecided`]): the calls below calls that have just begun and still run.
 
 use std::collections::HashMap;
 use std::mem;
@@ -16,11 +16,11 @@ use crate::fold::{self, BUCKETS, Tally};
 use crate::ids;
 use crate::record::Origin;
 
-/// Rows are forgotten when nothing was added to them for so long, in multiples of the longest call that is counted: the end of their
-/// parent may have been seen before they were. What is added later is counted beside them.
+/// Time after which unchanged rows are forgotten, in multiples of the longest call that is counted. The end of their parent may have been
+/// seen before they were. Calls that come later get rows of their own.
 const IDLE: u64 = 2;
 
-/// All rows that may grow.
+/// All rows that may still grow.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     by_parent: HashMap<u64, Open>,
@@ -30,11 +30,11 @@ pub(super) struct Rows {
 struct Open {
     root: u128,
     rows: Vec<Row>,
-    /// Of each row, and of what is within it: mark and last revision, by site.
+    /// Mark and last revision of each row and of each count within it, by site.
     marks: HashMap<(u32, Option<u32>), (u64, u64)>,
     is_changed: bool,
     has_ended: bool,
-    /// In ticks.
+    /// Time of the last change, in ticks.
     touched: u64,
 }
 
@@ -90,14 +90,14 @@ impl Rows {
         self.by_parent.contains_key(&parent)
     }
 
-    /// Nothing more will be brief below this process.
+    /// Notes that this process has ended: its rows are complete.
     pub(super) fn ended(&mut self, parent: u64) {
         if let Some(open) = self.by_parent.get_mut(&parent) {
             open.has_ended = true;
         }
     }
 
-    /// Tells of what has changed.
+    /// Reports the rows that have changed.
     pub(super) fn look(&mut self, now: u64, tell: &mut impl FnMut(RingItem)) {
         let longest = fold::table().map_or(u64::MAX, |table| table.longest);
         self.by_parent.retain(|parent, open| {
@@ -106,7 +106,7 @@ impl Rows {
                 open.tell(*parent, open.has_ended, tell);
             }
             let is_open = !open.has_ended && now.saturating_sub(open.touched) < longest.saturating_mul(IDLE);
-            // Otherwise the last report of the fold closes it.
+            // If the parent has ended, the last report of the row closes it.
             if !is_open && !open.has_ended {
                 open.marks.values().for_each(|(mark, _)| tell(RingItem::Closed(*mark)));
             }
@@ -116,12 +116,12 @@ impl Rows {
 }
 
 impl Open {
-    /// The mark of a row, or of what is within it.
+    /// Returns the mark of a row or of a count within it.
     fn mark(&mut self, row: (u32, Option<u32>)) -> u64 {
         self.marks.entry(row).or_insert_with(|| (ids::new_process().get(), 0)).0
     }
 
-    /// Reports the failed calls that a row has counted since it was last asked.
+    /// Reports the failed calls that a row has counted since the last scan.
     fn failures_counted(&mut self, row: (u32, Option<u32>), count: &mut Count, tell: &mut impl FnMut(RingItem)) {
         for (id, at) in mem::take(&mut count.failures) {
             tell(RingItem::FailureCounted { id, mark: self.mark(row), at });
@@ -139,7 +139,7 @@ impl Open {
     }
 }
 
-/// Tells what a row counts; its mark.
+/// Reports the counts of a row. Returns its mark.
 fn counted(
     marks: &mut HashMap<(u32, Option<u32>), (u64, u64)>,
     row: (u32, Option<u32>),
@@ -165,16 +165,16 @@ fn counted(
     *mark
 }
 
-/// What runs in the frames of a thread before its records are looked at.
+/// The calls that run in the frames of a thread before its records are read.
 pub(super) struct Running {
-    /// Ids, when they began, and whether they may be brief.
+    /// Id and start of each call, and true if it may be brief.
     calls: Vec<(u64, u64, bool)>,
     at: u64,
 }
 
 impl Running {
-    /// `at`: before that all threads passed a barrier. So what is not found in its frame is stored later, and what it calls begins
-    /// later as well.
+    /// Reads the frames of a region. All threads passed a barrier after `at`, so a call that is not found in its frame was stored later,
+    /// and the calls that it makes begin later, too.
     pub(super) fn of(region: &'static Region, at: u64) -> Self {
         let frames = region.frames.iter().take(region.writer.depth.observe() as usize);
         let calls = frames.filter_map(|frame| frame.line.read(RUNNING));
@@ -182,13 +182,13 @@ impl Running {
     }
 }
 
-/// When the first call began whose parent may be brief or not, of these, which have numbers. `old`: what runs and
-/// began before is not brief. `is_cut`: there are more records than these.
+/// Returns the earliest start among the children of calls that may yet turn out to be brief. `calls` are numbered records. A call that runs
+/// and began before `old` is not brief. `is_cut` is true if more records follow.
 pub(super) fn undecided(calls: &[(u64, Words)], running: &Running, old: u64, is_cut: bool, is_told: impl Fn(u64) -> bool) -> Option<u64> {
     let below = fold::table()?.below;
     let singly = calls.iter().filter(|(_, words)| !Facts(words.facts).is_folded());
     let parents = brief::parents_elsewhere(singly.map(|(_, words)| (words.id, words.parent, words.start)));
-    // What began later may not have been found in its frame, and what ended late may stand in the records that are left.
+    // A call that began later may be missing from the frames, and one that ended late may be among the records that follow.
     let left = if is_cut { calls.last().map_or(0, |(_, words)| words.end).saturating_sub(below) } else { u64::MAX };
     let unseen = running.at.min(left);
     let is_undecided = |(parent, since): &(u64, u64)| match running.calls.iter().find(|(id, ..)| id == parent) {

@@ -1,25 +1,25 @@
-//! Children of one name below one parent, counted for all threads together.
+//! Counts of the children of one name below one parent, for all threads together.
 //!
-//! A thread counts a pair of parent and name by itself and adds what it has counted here, a share at a time: so one line of
-//! memory is not written by all threads at each call. It adds the rest when it forgets the pair for another one, so that the count
-//! goes on wherever the parent's next child begins: later on this thread, when others have had their turn, or on another one.
+//! A thread counts a pair of parent and name by itself and adds its count to this table in shares, so that the threads don't all write to
+//! one line of memory at each call. It adds the rest when it forgets the pair for another one. So the count continues wherever the parent's
+//! next child begins: later on this thread, or on another one.
 //!
-//! The table is of fixed size: of more pairs than it holds, those that were not met for longest are forgotten, and counted anew.
-//! Several threads write to it without a lock, and any of them may be held up for long between two steps. So a place is one word,
-//! which holds pair and count: a thread that was held up can't overwrite what others have counted meanwhile, for the word has
-//! changed. Two threads that meet a pair at the same time may give it a place each; what counts is the sum of all its places.
+//! The table has a fixed size. If there are more pairs than it holds, those that were not met for longest are forgotten, and counted from
+//! zero when they come back. Several threads write to the table without a lock, and any of them may be delayed for long between two steps.
+//! So a slot is one word that holds pair and count: a delayed thread can't overwrite a newer count, because the word has changed. Two
+//! threads that meet a pair at the same time may each give it a slot; its count is the sum of all its slots.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock;
 
 const SETS: usize = 1_024;
-/// Places that a pair may take.
+/// Number of slots that a pair may take.
 const WAYS: usize = 8;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-/// A set is found by the upper bits of a pair's hash, and a pair in its set by the lower ones.
+/// The upper bits of a pair's hash select its set, and the lower bits identify the pair in the set.
 const SET_SHIFT: u32 = u64::BITS - SETS.ilog2();
-/// Bits of a place that hold the count; those above hold the pair.
+/// Bits of a slot that hold the count. The bits above them hold the pair.
 const COUNT_BITS: u32 = 32;
 const MOST: u64 = (1 << COUNT_BITS) - 1;
 
@@ -28,23 +28,23 @@ static TABLE: Table = Table::new();
 struct Table([[CountSlot; WAYS]; SETS]);
 
 struct CountSlot {
-    /// The pair and its count; 0 for none.
+    /// Pair and count, or 0 if the slot is free.
     word: AtomicU64,
-    /// When the pair was last met, in ticks.
+    /// Time when the pair was last met, in ticks.
     seen: AtomicU64,
 }
 
-/// Adds so many children to those of the pair; how many there were so far.
+/// Adds this many children to the pair. Returns the new count.
 pub(super) fn add(key: u64, count: u64) -> u64 {
     TABLE.add(key, count)
 }
 
-/// How many children of the pair were added so far.
+/// Returns the count of the pair.
 pub(super) fn get(key: u64) -> u64 {
     TABLE.get(key)
 }
 
-/// Counts the pair anew.
+/// Counts the pair from zero.
 pub(super) fn reset(key: u64) {
     TABLE.reset(key);
 }
@@ -62,7 +62,7 @@ impl Table {
             return sum(set, pair);
         }
         loop {
-            // All words are read before any is decided on: if the pair gets a place meanwhile, that place's word is another one.
+            // All words are read before a slot is chosen: if the pair gets a slot meanwhile, the word of that slot has changed.
             let words = words_of(set);
             let known = (0..WAYS).find(|way| words[*way] != 0 && pair_of(words[*way]) == pair);
             let Some(way) = known.or_else(|| (0..WAYS).min_by_key(|way| set[*way].seen.load(Ordering::Relaxed))) else { break };
@@ -92,7 +92,7 @@ impl Table {
         }
     }
 
-    /// The places that a pair may take, and the word of one that has no children.
+    /// Returns the slots that a pair may take, and its word with a count of zero.
     fn find(&self, key: u64) -> (&[CountSlot; WAYS], u64) {
         let hash = key.wrapping_mul(GOLDEN);
         (&self.0[(hash >> SET_SHIFT) as usize], hash << COUNT_BITS)
@@ -129,7 +129,7 @@ mod tests {
         let key = 0x1234_5678_9abc_def1;
         for round in 1..=100_u64 {
             assert_eq!(table.add(key, 10), round * 10);
-            // As many as are met once while a thread has other things to do.
+            // Number of pairs that a thread may meet once while it does other things.
             for other in 0..50 {
                 table.add(GOLDEN.wrapping_mul(round * 50 + other), 1);
             }

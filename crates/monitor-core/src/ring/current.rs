@@ -1,4 +1,5 @@
-//! What is current on a thread, by its frames: a stack of calls, of futures that are polled, and of contexts that are only made current.
+//! The stack of contexts that are current on a thread, in its frames: calls, futures that are polled, and
+//! contexts that are only made current.
 
 use std::num::NonZeroU64;
 
@@ -8,7 +9,7 @@ use super::{fold, registry};
 use crate::context::Context;
 use crate::switch;
 
-/// Makes a context current: the number of its frame, or `None` if it is to be kept elsewhere.
+/// Makes a context current. Returns the number of its frame, or `None` if it must be kept elsewhere.
 #[inline]
 pub(crate) fn push(context: Context) -> Option<usize> {
     push_as(|frame| {
@@ -16,13 +17,13 @@ pub(crate) fn push(context: Context) -> Option<usize> {
         frame.line.set_ids(id, [(context.root() >> 64) as u64, context.root() as u64]);
         frame.below.set(id);
         frame.set_fold(None);
-        // Of no recording of ours, as far as is known here.
+        // It belongs to no recording of this program, as far as is known here.
         frame.set_marks(0, false);
         frame
     })
 }
 
-/// Makes a future current, in the same way.
+/// Makes a future current, like [`push`].
 #[inline]
 pub(crate) fn push_slot(slot: &Slot) -> Option<usize> {
     push_as(|_| slot.0)
@@ -40,7 +41,7 @@ fn push_as(current: impl FnOnce(&'static Frame) -> &'static Frame) -> Option<usi
     Some(depth as usize)
 }
 
-/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+/// Removes a frame wherever it is in the stack: guards may be dropped in any order.
 #[inline]
 pub(crate) fn pop_context(frame: usize) {
     if let Some(region) = registry::region() {
@@ -48,20 +49,20 @@ pub(crate) fn pop_context(frame: usize) {
     }
 }
 
-/// What is current by this thread's frames.
+/// Returns the current context according to this thread's frames.
 pub(crate) fn top() -> Option<Context> {
     let region = registry::region()?;
     let frame = region.current((region.writer.depth.get() as usize).checked_sub(1)?)?;
     fold::pin(region, frame);
     writer::known(frame);
     if frame.line.is_clear() {
-        // Another thread may have lent it, and is to see that it was used.
+        // Another thread may have lent it. The new id shows at the end of the closure that the context was used.
         writer::id_after(&region.writer);
     }
     context_of(frame)
 }
 
-/// Returns true if this is current by this thread's frames.
+/// Returns true if this context is current according to this thread's frames.
 pub(crate) fn is_top(context: Context) -> bool {
     let top = || {
         let region = registry::region()?;
@@ -70,33 +71,33 @@ pub(crate) fn is_top(context: Context) -> bool {
     top() == Some(context)
 }
 
-/// Returns true if this is so of anything that is current by this thread's frames.
+/// Returns true if `is_so` holds for any context in this thread's frames.
 pub(crate) fn any_current(is_so: &mut impl FnMut(Context) -> bool) -> bool {
     let Some(region) = registry::region() else { return false };
     let depth = region.writer.depth.get() as usize;
     (0..depth).any(|at| region.current(at).and_then(context_of).is_some_and(&mut *is_so))
 }
 
-/// The last id that this thread has given, if it has a ring of its own.
+/// Returns the last id given by this thread. `None` if it has no ring of its own.
 pub(crate) fn last_id() -> Option<u64> {
     registry::region().filter(|_| registry::is_own()).map(|region| region.writer.last_id.get())
 }
 
-/// A call that is lent, as the parent of what others begin, to closures that may run on other threads and end before it does.
+/// A call that is lent as a parent to closures, which may run on other threads and end before the call does.
 ///
-/// It may still be counted as a brief one at its end. So other threads only note in its frame that something hangs below it, and its
-/// own thread, which they have joined by then, sees to it that it has a row.
+/// The call may still be counted as brief at its end. So other threads only note in its frame that it has children. The call's own thread,
+/// which has joined them by then, then gives it a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lent {
     frame: &'static Frame,
     id: u64,
 }
 
-/// Lends what is current by this thread's frames, if that is a call.
+/// Lends the current context of this thread's frames, if it is a call.
 pub(crate) fn lend() -> Option<(Context, Lent)> {
     let region = registry::region().filter(|_| registry::is_own())?;
     let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
-    // What has a slot may end on another thread, and what is clear is only made current.
+    // A future in a slot may end on another thread, and a frame with a clear line is only a context made current.
     let frame = region.current(depth).filter(|frame| std::ptr::eq(*frame, &raw const region.frames[depth]))?;
     if frame.line.is_clear() || !writer::is_recorded(frame) {
         return None;
@@ -112,12 +113,12 @@ impl Lent {
         !self.frame.line.is_clear() && self.frame.line.id() == self.id
     }
 
-    /// Notes that something on another thread hangs below the call.
+    /// Notes that something on another thread is a child of the call.
     pub(crate) fn has_children(self) {
         self.frame.leftover.set(self.id);
     }
 
-    /// To be called by the call's own thread, after all closures have ended.
+    /// Ends the loan. Must be called on the call's own thread, after all closures have ended.
     #[inline]
     pub(crate) fn take_back(self) {
         if self.frame.leftover.get() == self.id && self.is_open() {
@@ -126,7 +127,7 @@ impl Lent {
     }
 }
 
-/// What was just pushed is a process of this program that came by the queue, and nobody knows its ids.
+/// Notes that the frame just pushed is a process of this program that was recorded by the queue, and that its ids were not read yet.
 pub(crate) fn set_own(frame: usize) {
     if let Some(frame) = registry::region().and_then(|region| region.frames.get(frame)) {
         frame.leftover.set(frame.line.id());
@@ -135,7 +136,7 @@ pub(crate) fn set_own(frame: usize) {
     }
 }
 
-/// What was just pushed is the parent of a process that has no row, which keeps what it says of itself by this key.
+/// Notes that the frame just pushed is the parent of a process without a row, whose own values are kept under this key.
 pub(crate) fn set_quiet(frame: usize, key: NonZeroU64) {
     if let Some(frame) = registry::region().and_then(|region| region.frames.get(frame)) {
         frame.leftover.set(key.get());
@@ -143,7 +144,7 @@ pub(crate) fn set_quiet(frame: usize, key: NonZeroU64) {
     }
 }
 
-/// The key that [`set_quiet`] was given, if what is current was pushed by that.
+/// Returns the key given to [`set_quiet`], if it was called for the current frame.
 pub(crate) fn quiet() -> Option<NonZeroU64> {
     let region = registry::region()?;
     let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
@@ -151,16 +152,16 @@ pub(crate) fn quiet() -> Option<NonZeroU64> {
     NonZeroU64::new(frame.leftover.get())
 }
 
-/// How much is current by this thread's frames.
+/// Returns the number of frames in use on this thread.
 pub(crate) fn depth() -> usize {
     registry::region().map_or(0, |region| region.writer.depth.get() as usize)
 }
 
-/// Whether this is so of what is current; from here on it is not.
+/// Returns true if the ids of the current process were not read yet ([`set_own`]), and marks them as read.
 pub(crate) fn take_unread() -> bool {
     let top = registry::region().and_then(|region| {
         let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
-        // What is current may be a future, which has a slot: then what the frame says is of something that was there before.
+        // A future is current by its slot. Then the frame at this depth still holds the data of an earlier use.
         region.current(depth).filter(|current| std::ptr::eq(*current, &raw const region.frames[depth]))
     });
     top.is_some_and(|frame| {
@@ -172,7 +173,7 @@ pub(crate) fn take_unread() -> bool {
     })
 }
 
-/// While newer contexts are kept elsewhere, nothing may come above the frames.
+/// While newer contexts are kept elsewhere, nothing must be pushed on the frames.
 pub(crate) fn set_overflowing(is_overflowing: bool) {
     if let Some(region) = registry::region().filter(|_| registry::is_own()) {
         region.writer.ceiling.set(if is_overflowing { 0 } else { DEPTH as u64 });

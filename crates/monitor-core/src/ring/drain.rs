@@ -1,4 +1,4 @@
-//! The reading side of the rings. There is one reader in a program.
+//! The reading side of the rings. A program has one reader.
 
 #![allow(unsafe_code, reason = "gives back segments that were read to their end")]
 
@@ -14,50 +14,50 @@ use crate::brief::{self, Briefs, Paths};
 use crate::record::{Attachment, Site};
 use crate::{clock, fold, park};
 
-/// Names of ended threads that are kept for records in the rings of others.
+/// Number of names of ended threads that are kept for records in the rings of others.
 const RETIRED: usize = 1_024;
 
-/// What is looked for.
+/// The limits of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
-    /// Records, at most.
+    /// Maximum number of records.
     pub(crate) limit: usize,
-    /// In ticks.
+    /// The current time, in ticks.
     pub(crate) now: u64,
-    /// What runs is told if it began before, in ticks.
+    /// Running calls that began before this time are reported, in ticks.
     pub(crate) begun_before: u64,
-    /// Every fold is told that has changed, and not only those that were not told for a while.
+    /// True if every changed fold is reported, and false if only those that were not reported for a while.
     pub(crate) all_folds: bool,
 }
 
-/// What a look has come upon.
+/// The result of a scan.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Looked {
-    /// Something was taken, be it only to be counted.
+    /// True if something was taken, even if it was only counted.
     pub(crate) has_taken: bool,
-    /// Records are left in the rings.
+    /// True if records are left in the rings.
     pub(crate) is_behind: bool,
-    /// More may stand in frames and slots than was told.
+    /// True if the frames and slots may hold more than was reported.
     pub(crate) is_limited: bool,
 }
 
-/// What was found.
+/// A thing found by a scan.
 pub(crate) enum RingItem {
     Call(Seen),
     Fold(Counted),
     /// A failed call that is counted in a fold.
     FailureCounted {
         id: u64,
-        /// The fold's mark.
+        /// Mark of the fold.
         mark: u64,
-        /// Its end, in ticks.
+        /// End of the call, in ticks.
         at: u64,
     },
     /// Nothing more will be counted in the fold with this mark.
     Closed(u64),
 }
 
-/// Something that began, and maybe ended, since the last look.
+/// A call that began, and perhaps ended, since the last scan.
 pub(crate) struct Seen {
     pub(crate) id: u64,
     pub(crate) parent: u64,
@@ -65,39 +65,39 @@ pub(crate) struct Seen {
     pub(crate) site: &'static Site,
     pub(crate) thread: Arc<str>,
     pub(crate) attachment: Attachment,
-    /// In ticks.
+    /// Start, in ticks.
     pub(crate) start: u64,
-    /// Its start was not told before.
+    /// True if its start was not reported before.
     pub(crate) is_new: bool,
-    /// When and how it ended.
+    /// Time of its end, in ticks, and how it ended. `None` while it runs.
     pub(crate) end: Option<(u64, Ending)>,
 }
 
-/// All rings of the program, and what was told of them.
+/// All rings of the program, and what was reported of them.
 #[derive(Debug, Default)]
 pub(crate) struct Rings {
     pub(super) all: Vec<Ring>,
     names: HashMap<u64, Arc<str>>,
     retired: VecDeque<u64>,
     news_seen: u64,
-    /// Who runs and is told to have begun.
+    /// Running calls whose start was reported.
     pub(super) announced: HashSet<u64>,
-    /// Parents of what this look has told: they are told as well, however short they have run, and before the next look.
+    /// Parents of the calls reported by this scan. They are reported in the same scan, however short they have run.
     pub(super) wanted: HashSet<u64>,
     pub(super) folds: Folds,
-    /// Calls that had not ended when what is below them was told: they get a row at their end, however short they were.
+    /// Calls that had not ended when something below them was reported. They get a row at their end, however short they were.
     pub(super) owed: HashSet<u64>,
     /// Brief calls of the ring that is being read.
     pub(super) briefs: Briefs,
-    /// The rows that count them.
+    /// The rows that count the brief calls.
     pub(super) rows: Rows,
-    /// The paths of the calls that run, and of those in the rings that are not brief.
+    /// Paths of the running calls, and of the calls in the rings that are not brief.
     pub(super) paths: Paths,
-    /// The ring that is read first, so that none is always the last.
+    /// The ring that is read first. It changes with each scan, so that no ring is always the last.
     first: usize,
-    /// Slots whose ends were told and are not freed yet, and their regions.
+    /// Slots whose ends were reported and that are not freed yet, with their regions.
     told: Vec<(&'static Region, &'static Frame)>,
-    /// Segments that were read to their end and are not given back yet, and their regions.
+    /// Segments that were read to their end and not given back yet, with their regions.
     left: Vec<(&'static Region, SegmentRef)>,
 }
 
@@ -106,20 +106,20 @@ pub(super) struct Ring {
     pub(super) region: &'static Region,
     /// The segment that is read.
     segment: SegmentRef,
-    /// Records that were taken.
+    /// Number of records taken.
     pub(super) taken: u64,
-    /// Records whose paths are known.
+    /// Number of records whose paths are known.
     pub(super) linked: u64,
     thread: u64,
-    /// It waits for a thread.
+    /// True if the region waits for a thread.
     is_free: bool,
     fold_news_seen: u64,
 }
 
 impl Rings {
-    /// Tells what has ended, of what runs all that began early enough and was not told yet, of each as many at most as the look
-    /// says; and what folds count. Nothing is freed before the next [`commit`](Self::commit), which there has to be before the
-    /// next look.
+    /// Reports the calls that have ended, the running calls that began early enough and were not reported yet, and the counts of the
+    /// folds. The limit applies to ended and running calls separately. Nothing is freed before the next [`commit`](Self::commit),
+    /// which must come before the next scan.
     pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(RingItem)) -> Looked {
         self.meet();
         let passed = fold::has_below().then(|| {
@@ -135,7 +135,7 @@ impl Rings {
             left = left.saturating_sub(self.read(at, left, look, passed, &mut tell));
             self.settle(look.now, &mut tell);
         }
-        // However much stands in the rings: the slots are not to wait for the end of it.
+        // The slots have a limit of their own, so that they don't wait for the end of the rings.
         let mut in_slots = look.limit;
         for at in 0..self.all.len() {
             let region = self.all[at].region;
@@ -147,13 +147,13 @@ impl Rings {
         if passed.is_some() {
             self.link_running(look.now);
         }
-        // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
+        // After the records: the frame of a record that was read is gone, so no call is reported as running after it was reported as ended.
         let (mut running, mut long) = (look.limit, BTreeMap::new());
         loop {
             let before = running;
             for at in 0..self.all.len() {
                 let region = self.all[at].region;
-                // The topmost first: who is told wants its parent told.
+                // The innermost call first: a reported call needs its parent to be reported.
                 for frame in slots(region).chain(frames(region).rev()) {
                     running -= self.running(frame, look, running, &mut long, &mut tell);
                 }
@@ -164,7 +164,7 @@ impl Rings {
         }
         self.wanted.clear();
         self.promote(&long, &mut tell);
-        // After all else: whoever is told to hang below a fold began after it.
+        // After everything else: a reported call below a fold began after that fold.
         self.discover();
         self.owed.extend(self.folds.stay_above());
         self.folds.look(look, &self.announced, &mut tell);
@@ -173,35 +173,36 @@ impl Rings {
         Looked { has_taken: left < look.limit || in_slots < look.limit, is_behind: left == 0, is_limited: running == 0 || in_slots == 0 }
     }
 
-    /// How many records there are by now, by ring.
+    /// Returns the number of records written so far, by ring.
     pub(crate) fn heads(&mut self) -> Vec<u64> {
         self.meet();
         self.all.iter().map(|ring| ring.region.writer.head.observe()).collect()
     }
 
-    /// Whether all of these were taken.
+    /// Returns true if all of these records were taken.
     pub(crate) fn is_past(&self, heads: &[u64]) -> bool {
         self.all.iter().zip(heads).all(|(ring, head)| ring.taken >= *head)
     }
 
-    /// Gives back the room that the rings take outside of this program's memory. Nothing is read from them after this: it consumes the
-    /// reader.
+    /// Gives back the space that the rings take outside of this program's memory. It consumes the reader,
+    /// because nothing can be read after that.
     pub(crate) fn detach(mut self) {
         self.commit();
         for Ring { region, segment, .. } in self.all {
-            // SAFETY: the only reader ends here; keeper and region are its own.
+            // SAFETY: the only reader ends here; keeper and region are those of the segment.
             unsafe { segment.detach(host::keeper(), region.number()) };
         }
     }
 
-    /// Frees what the last look has told.
+    /// Frees what the last scan has reported.
     pub(crate) fn commit(&mut self) {
         for ring in &self.all {
             ring.region.reader.tail.publish(ring.taken);
         }
         for (region, segment) in self.left.drain(..) {
             let bytes = segment.bytes();
-            // SAFETY: the writer has left it before it said where it ends, and all of it was read; keeper and region are its own.
+            // SAFETY: the writer left the segment before it published its end, and all of it was read; keeper
+            // and region are those of the segment.
             unsafe { segment.free(host::keeper(), region.number()) };
             host::release(bytes);
         }
@@ -215,12 +216,12 @@ impl Rings {
         }
     }
 
-    /// How many records were taken out of each region.
+    /// Returns the number of records taken out of each region.
     pub(crate) fn taken(&self) -> impl Iterator<Item = (u32, u64)> {
         self.all.iter().map(|ring| (ring.region.number(), ring.taken))
     }
 
-    /// Whether [`look`](Self::look) would find something, now or when it has run long enough.
+    /// Returns true if [`look`](Self::look) would find something, now or once it has run long enough.
     pub(crate) fn has_news(&self) -> bool {
         registry::has_news(self.news_seen)
             || self.folds.has_news(&self.announced)
@@ -237,7 +238,7 @@ impl Rings {
             })
     }
 
-    /// Tells id, tree, function and start, in ticks, of each call that runs.
+    /// Calls `tell` with id, tree, function and start in ticks of each running call.
     pub(crate) fn each_running(&self, mut tell: impl FnMut(u64, u128, &'static Site, u64)) {
         for ring in &self.all {
             for words in slots(ring.region).chain(frames(ring.region)).filter_map(|frame| frame.line.read(RUNNING)) {
@@ -248,7 +249,7 @@ impl Rings {
         }
     }
 
-    /// An end that came by another way.
+    /// Notes an end that was reported in another way.
     pub(crate) fn forget(&mut self, id: u64) {
         self.announced.remove(&id);
         self.owed.remove(&id);
@@ -279,7 +280,7 @@ impl Rings {
         }
     }
 
-    /// Takes records out of a ring. How many.
+    /// Takes records out of a ring. Returns their number.
     fn read(&mut self, at: usize, limit: usize, look: Look, passed: Option<u64>, tell: &mut impl FnMut(RingItem)) -> usize {
         let (region, mut segment, from) = (self.all[at].region, self.all[at].segment, self.all[at].taken);
         let to = match passed {
@@ -300,11 +301,11 @@ impl Rings {
         (to - from) as usize
     }
 
-    /// Number of the first record that is left in a ring, so that nothing is taken that may belong to a brief call.
+    /// Returns the number of the first record that stays in a ring, so that no record is taken that may belong to a brief call.
     fn decided(&mut self, at: usize, limit: usize, look: Look, passed: u64) -> u64 {
         let Ring { region, taken: from, .. } = self.all[at];
         let Some(below) = fold::table().map(|table| table.below) else { return from };
-        // Before the records: what ends meanwhile is found among them.
+        // Before the records: a call that ends meanwhile is found among them.
         let running = Running::of(region, passed);
         let head = region.writer.head.observe();
         let old = look.begun_before.max(look.now.saturating_sub(below));
@@ -317,11 +318,11 @@ impl Rings {
         };
         let to = head.min(from + limit as u64);
         let first = decided(to);
-        // One brief call may have called more than the limit.
+        // One brief call may have made more calls than the limit.
         if first == from && to < head { decided(head) } else { first }
     }
 
-    /// Records of a ring that were not taken, and their numbers.
+    /// Returns the records in this range with their numbers.
     pub(super) fn records(&self, at: usize, from: u64, to: u64) -> Vec<(u64, Words)> {
         let mut segment = self.all[at].segment;
         let mut records = Vec::new();
@@ -338,7 +339,7 @@ impl Rings {
         let is_owed = !self.owed.is_empty() && self.owed.remove(&words.id);
         let ending = Facts(words.facts).ending();
         if Facts(words.facts).is_folded() {
-            // Its fold may have come since the last look.
+            // Its fold may be newer than the last scan.
             if !self.folds.knows(words.parent) {
                 self.discover();
             }
@@ -348,7 +349,7 @@ impl Rings {
                 }
                 return;
             };
-            // It is told singly after all.
+            // The call is not counted in its fold after all.
             words.parent = parent;
         }
         let is_new = !self.announced.remove(&words.id);
@@ -391,7 +392,7 @@ impl Rings {
         }
     }
 
-    /// Tells what runs in a frame. How many: none or one.
+    /// Reports the running call in a frame. Returns the number of reported calls: 0 or 1.
     fn running(
         &mut self,
         frame: &'static Frame,
@@ -400,7 +401,7 @@ impl Rings {
         long: &mut BTreeMap<u64, (&'static Frame, Words)>,
         tell: &mut impl FnMut(RingItem),
     ) -> usize {
-        // One that can't be read is just being written: the next look will see it, or its record.
+        // A line that can't be read is being written: the next scan will find the call or its record.
         let Some(words) = frame.line.read(RUNNING) else { return 0 };
         if Facts(words.facts).is_folded() {
             let is_long = |table: &fold::Table| look.now.saturating_sub(words.start) >= table.longest;
@@ -417,7 +418,7 @@ impl Rings {
         }
     }
 
-    /// Whether it is told by this.
+    /// Reports a running call once. Returns true if it was reported now.
     fn announce(&mut self, words: Words, tell: &mut impl FnMut(RingItem)) -> bool {
         if self.announced.insert(words.id)
             && let Some(seen) = self.seen(words, true, None)
@@ -428,12 +429,12 @@ impl Rings {
         false
     }
 
-    /// Tells singly of folded calls that have run for long: those whose threads will know of it when they end.
+    /// Reports folded calls individually that have run for long, if their threads will notice it when the calls end.
     fn promote(&mut self, long: &BTreeMap<u64, (&'static Frame, Words)>, tell: &mut impl FnMut(RingItem)) {
         if long.is_empty() {
             return;
         }
-        // Their folds may have come since the last look.
+        // Their folds may be newer than the last scan.
         self.discover();
         for (frame, words) in long.values() {
             frame.promoted.set(words.id);
@@ -447,12 +448,12 @@ impl Rings {
         }
     }
 
-    /// Meets the folds that came since the last look, and with each one those that it is in.
+    /// Finds the folds that came into use since the last scan, and for each one the folds around it.
     pub(super) fn discover(&mut self) {
         let mut is_any = true;
         while is_any {
             is_any = false;
-            // A future may have begun on a thread that came later than the one that it has ended on.
+            // The thread on which a future began may be newer than the thread on which it ended.
             self.meet();
             for ring in &mut self.all {
                 let news = ring.region.writer.fold_news.observe();
@@ -496,7 +497,7 @@ impl Rings {
         })
     }
 
-    /// Has a region that nobody records into, and of which all is taken, begin again with a small ring.
+    /// Replaces the ring of a region by a small one, if no thread records into it and all its records are taken.
     fn shrink(&mut self, at: usize) {
         let Ring { region, segment: old, taken, .. } = self.all[at];
         let bytes = SegmentRef::bytes_of(FIRST_RECORDS);
@@ -509,12 +510,12 @@ impl Rings {
         region.set_segment(small);
         self.all[at].segment = small;
         let bytes = old.bytes();
-        // SAFETY: its thread is gone, and the next one gets the region with the new one; keeper and region are its own.
+        // SAFETY: its thread is gone, and the next thread gets the region with the new segment; keeper and region are those of the segment.
         unsafe { old.free(host::keeper(), region.number()) };
         host::release(bytes);
     }
 
-    /// Gives a region to the next thread when nothing of its last one is left.
+    /// Makes a region available to the next thread when nothing of its last thread is left in it.
     fn recycle(&mut self, at: usize) {
         let Ring { region, thread, is_free, .. } = self.all[at];
         let is_left = !is_free && region.reader.is_left.observe() == 1;

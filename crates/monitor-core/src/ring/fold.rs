@@ -1,15 +1,15 @@
 //! Calls that are counted instead of recorded: the monitored side.
 //!
-//! A thread counts the children of each parent by name, and adds them to those of the other threads a share at a time
-//! ([`counts`]). Beyond a number the next ones are *folded*: they run in frames as all others do, but their ends are counted in
-//! a fold slot of the thread. A call leaves its fold and is recorded singly if its ids are read, if it fails (up to a number, and
-//! beyond it with each error text that is new), if it is slow, and if the one who drains has told of it because it runs so long.
+//! A thread counts the children of each parent by name, and adds its counts to those of the other threads in shares ([`counts`]). Beyond a
+//! certain number, further children are *folded*: they run in frames like all others, but their ends are counted in a fold slot of the
+//! thread. A call leaves its fold and is recorded individually if its ids are read, if it fails (up to a limit, and beyond it with each new
+//! error text), if it is slow, or if the drainer has reported it because it runs for long.
 //!
-//! A thread has few places for the pairs of parent and name that it counts. When one has to give way, its count is added to the
-//! others first, and when it comes back the count goes on from there: parents that take turns lose nothing. Only where the parent
-//! is a call that is gone there is nothing to keep, and this is what most pairs are: a call that calls another one once.
+//! A thread has few slots for the pairs of parent and name that it counts. When a pair must give up its slot, its count is added to those
+//! of the other threads first, and continues from there when the pair comes back. So parents that take turns lose nothing. The count is
+//! dropped only if the parent is a call that is gone. This is the usual case: a call that makes another one once.
 //!
-//! What a folded call begins has the *mark* of the fold for its parent, which only the one who drains knows to resolve.
+//! The children of a folded call have the *mark* of the fold as their parent, which only the drainer can resolve.
 
 use super::layout::{Child, ChildrenSeen, FOLD_CHUNK_BYTES, FREE, Fold, Frame, RUNNING, Region, Words, child_key, site_of};
 use super::{Ending, Facts, counts, host, new_texts, writer};
@@ -17,11 +17,11 @@ use crate::fold::{self, FAILURES_KEPT};
 use crate::record::Attachment;
 use crate::{clock, inside, park, site};
 
-/// A pair that was not met for so many calls gives up the place where it is found at once.
+/// A pair that was not met for this many calls gives up the slot where a lookup starts.
 const IDLE: u64 = 256;
 
-/// Counts a child of this parent; the fold that it begins in, if it is one too many to be recorded singly. `above`: what is
-/// current, if that is the parent.
+/// Counts a child of this parent. Returns the fold that the child begins in, if there are too many to record it individually. `above` is
+/// the current call, if it is the parent.
 #[inline]
 pub(super) fn join(
     region: &'static Region,
@@ -31,7 +31,7 @@ pub(super) fn join(
     site: usize,
 ) -> Option<&'static Fold> {
     if region.writer.fold_after.get() == u64::MAX {
-        // Nothing is folded: there is nothing to count for.
+        // Nothing is folded, so no count is needed.
         return None;
     }
     let key = child_key(parent, site as u64);
@@ -56,11 +56,11 @@ fn join_as(region: &'static Region, child: &Child, parent: u64, root: [u64; 2], 
     };
     fold.begun.publish(fold.begun.get() + 1);
     park::order();
-    // Whoever closes it sees that one has begun, or is seen here.
+    // Either the thread that closes the fold sees this beginning, or this thread sees that the fold is closing.
     if fold.reader.state.get() == 0 { Some(fold) } else { stay_out(child, fold) }
 }
 
-/// The pair is counted at another place, or not by now.
+/// Like [`join`], for a pair that is counted in another slot or not counted yet.
 #[cold]
 #[inline(never)]
 fn join_slowly(
@@ -88,7 +88,7 @@ fn join_slowly(
     give_way(child);
     child.key.set(key);
     child.count.set(0);
-    // A line that is clear is of what is only made current, and for a moment.
+    // A clear line belongs to a context that is only made current, and only for a moment.
     let place = above.map_or(ChildrenSeen::Unknown, |above| match above.fold() {
         Some(fold) => ChildrenSeen::ParentFold(fold),
         None if above.line.is_clear() => ChildrenSeen::Unknown,
@@ -103,7 +103,7 @@ fn join_slowly(
     join_as(region, child, parent, root, site)
 }
 
-/// Adds what is counted of a pair to what others have, if its parent may have more children.
+/// Adds the count of a pair to those of the other threads, if its parent may have more children.
 #[inline]
 fn give_way(child: &Child) {
     let (key, count) = (child.key.get(), child.count.get());
@@ -125,7 +125,7 @@ fn give_way(child: &Child) {
     }
 }
 
-/// What all threads count a pair by. Each thread has a mark of its own for a fold, so its mark tells them apart.
+/// Returns the key of a pair in the counts of all threads. Each thread has its own mark for a fold, so marks can't be used.
 fn shared_key(child: &Child, parent: u64, site: usize) -> u64 {
     match child.place() {
         ChildrenSeen::ParentFold(fold) if fold.mark.get() == parent => child_key(fold.key.get(), site as u64),
@@ -133,11 +133,11 @@ fn shared_key(child: &Child, parent: u64, site: usize) -> u64 {
     }
 }
 
-/// A share is full: adds it to what others have counted, and begins a fold if those are enough.
+/// Adds a full share to the counts of the other threads, and begins a fold if the sum is large enough.
 #[cold]
 #[inline(never)]
 fn add_share(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
-    // In the first moment it is not known what a tick is worth: then each call tries.
+    // In the first moment the length of a tick is unknown; then each call tries again.
     fold::set_up_early()?;
     if counts::add(shared_key(child, parent, site), child.count.get()) < region.writer.fold_after.get() {
         child.count.set(1);
@@ -146,7 +146,7 @@ fn add_share(region: &'static Region, child: &Child, parent: u64, root_high: u64
     open(region, child, parent, root_high, root_low, site)
 }
 
-/// The fold is being closed: the pair is counted anew.
+/// Counts the pair from zero, because its fold is being closed.
 #[cold]
 #[inline(never)]
 fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
@@ -156,7 +156,7 @@ fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
     None
 }
 
-/// Finds the thread's fold of the pair or begins it. If there is no slot for it, or it is none to be folded, it is counted anew.
+/// Finds or begins the thread's fold of the pair. Counts the pair from zero if there is no slot for a fold, or if it must not be folded.
 #[cold]
 #[inline(never)]
 fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
@@ -168,7 +168,7 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     let place = region.fold_place(child.key.get());
     let known = region.fold(place.get()).filter(is_own);
     let known = known.or_else(|| (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(is_own));
-    // The call that has the fold below it, unless it has a row for certain.
+    // The call above the fold, unless it certainly has a row.
     let caller = match child.place() {
         ChildrenSeen::Parent(above) => Some(above).filter(|above| may_be_counted(above, parent)),
         _ => None,
@@ -191,7 +191,7 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
         fold
     };
     place.set(fold.number.get());
-    // Who comes back finds it open.
+    // A pair that comes back finds the fold open.
     if let ChildrenSeen::Parent(above) = child.place() {
         above.gave_way.set(parent);
         match caller.filter(|_| Facts(fold.facts.get()).may_be_brief()) {
@@ -203,15 +203,15 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     join_as(region, child, parent, root, site)
 }
 
-/// Returns true if the call that runs in this frame has this id and may be counted with others, with all that it has called: it began on
-/// the frame's thread and ends there.
+/// Returns true if the call in this frame has this id and may be counted with others, including everything below it: it began on the
+/// frame's thread and ends there.
 fn may_be_counted(frame: &Frame, id: u64) -> bool {
     let words = frame.line.own();
     let is_call = words.id == id && frame.home().is_none() && !frame.line.is_clear() && writer::is_recorded(frame);
     is_call && Facts(words.facts).may_be_brief()
 }
 
-/// Has the one who drains look for the folds below a call when it ends.
+/// Makes the drainer look for folds below this call when the call ends.
 fn note_folds(frame: &Frame) {
     let words = frame.line.own();
     if !Facts(words.facts).has_folds() {
@@ -249,7 +249,7 @@ fn free_slot(region: &'static Region) -> Option<&'static Fold> {
     Some(fold)
 }
 
-/// Brings a slot into use. `may_move`: its parent may be a call that is counted itself.
+/// Brings a slot into use. `may_move` is true if its parent may be a call that is counted itself.
 fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usize, slow_from: u64, may_move: bool) {
     let counts = [&fold.failures_kept, &fold.begun, &fold.ended, &fold.max, &fold.last, &fold.left, &fold.failed, &fold.cancelled];
     let reader = [&fold.reader.state, &fold.reader.elsewhere, &fold.reader.revision];
@@ -268,11 +268,11 @@ fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usiz
     region.writer.fold_news.publish(region.writer.fold_news.get() + 1);
 }
 
-/// Ends a call in its fold, if it is one like most, on its own thread. One of another thread's is left to be cleared: that
-/// thread would begin the next one in it.
+/// Ends a call in its fold and returns true, if it is a normal call on its own thread. A line of another thread is only retired and cleared
+/// later, because that thread would begin its next future in the slot.
 #[inline]
 pub(super) fn take(fold: &Fold, is_own: bool, frame: &Frame, end: u64, ending: Ending) -> bool {
-    // Whoever promotes it from here on finds it gone, and whoever did before is seen here.
+    // A thread that promotes the call later finds it gone, and an earlier promotion is visible here.
     if is_own {
         frame.line.clear();
     } else {
@@ -287,8 +287,8 @@ pub(super) fn take(fold: &Fold, is_own: bool, frame: &Frame, end: u64, ending: E
     is_usual && is_own
 }
 
-/// The same for any other: true if it is counted. Else it is to be recorded by `words`, which say by now whether it is to be
-/// counted by whoever reads them.
+/// Ends any other call in its fold. Returns true if it is counted. Otherwise it must be recorded by `words`, whose facts then
+/// say whether the drainer counts it.
 #[cold]
 #[inline(never)]
 pub(super) fn take_unusual(fold: &Fold, is_own: bool, frame: &Frame, words: &mut Words, ending: Ending) -> bool {
@@ -324,7 +324,7 @@ pub(super) fn take_unusual(fold: &Fold, is_own: bool, frame: &Frame, words: &mut
     true
 }
 
-/// Adds one that has ended.
+/// Adds an ended call to the counts.
 #[inline]
 fn count(fold: &Fold, elapsed: u64) {
     let Some(table) = fold::table() else { return };
@@ -338,8 +338,7 @@ fn count(fold: &Fold, elapsed: u64) {
         fold.max.set(elapsed);
     }
     fold.total[next].set(fold.total[now].get() + elapsed);
-    // To write to a place that is known only after the clock was read would hold up all that is read later: the histogram
-    // is one call behind.
+    // A write to an address that depends on the clock's value would delay all later reads, so the histogram is one call behind.
     if let Some(last) = fold.buckets.get(fold.last.get() as usize) {
         last.set(last.get() + u64::from(ended != 0));
     }
@@ -347,8 +346,8 @@ fn count(fold: &Fold, elapsed: u64) {
     fold.ended.publish(ended + 1);
 }
 
-/// Returns true if the words of a failure are to be handed on: the call will be recorded singly, or that is not decided here. A call
-/// that fails in a way that is new to its fold leaves the fold.
+/// Returns true if the message of a failure must be sent, because the call will be recorded individually, or because the drainer decides
+/// that. A call that fails with a text that is new to its fold leaves the fold.
 pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame, message: &str) -> bool {
     let Some(fold) = frame.fold() else { return true };
     if !is_own(region, frame) {
@@ -365,7 +364,7 @@ pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame, message: &st
     is_new || is_single
 }
 
-/// The ids of what is current are about to be known: from here on it is a call like any other.
+/// Takes the current call out of its fold, because its ids are about to be read.
 #[inline]
 pub(super) fn pin(region: &Region, frame: &Frame) {
     if frame.below.get() != frame.line.id() {
@@ -376,16 +375,16 @@ pub(super) fn pin(region: &Region, frame: &Frame) {
     }
 }
 
-/// It is not [`brief`](crate::brief), however short: something will hang below it that its thread may not tell before its end. To be
-/// called on the thread on which it is current.
+/// Gives a call its own row, however short it is ([`brief`](crate::brief)), because something below it may be reported after its end or by
+/// another thread. Must be called on the thread on which it is current.
 #[cold]
 #[inline(never)]
 pub(super) fn keep(frame: &Frame) {
     let words = frame.line.own();
-    // A line that is clear is of what is only made current; in a forked child it may be the parent's.
+    // A frame with a clear line is only a context made current, and in a forked child the frame may belong to the parent.
     if Facts(words.facts).may_be_brief() && !frame.line.is_clear() && writer::is_recorded(frame) {
         frame.line.write(&Words { facts: Facts(words.facts).not_brief().0, ..words }, RUNNING);
-        // What hangs below a folded call has the mark of its fold, which must not move.
+        // The children of a folded call have the mark of its fold as their parent, so the fold must not move.
         if let Some(fold) = frame.fold() {
             fold.facts.set(Facts(fold.facts.get()).not_brief().0);
         }
@@ -399,9 +398,9 @@ fn pin_slowly(region: &Region, frame: &Frame) {
     frame.below.set(frame.line.id());
 }
 
-/// Takes what runs out of its fold.
+/// Takes a running call out of its fold.
 pub(super) fn leave(region: Option<&Region>, frame: &Frame) {
-    // In a forked child it may be the parent's, whose memory both share.
+    // In a forked child the frame may belong to the parent, which shares the memory.
     if frame.fold().is_none() || !writer::is_recorded(frame) {
         return;
     }
@@ -418,7 +417,7 @@ pub(super) fn leave(region: Option<&Region>, frame: &Frame) {
     }
 }
 
-/// Whether the thread of this region is the one that writes to the fold of the frame.
+/// Returns true if the thread of this region writes to the fold of the frame.
 #[inline]
 pub(super) fn is_own(region: Option<&Region>, frame: &Frame) -> bool {
     frame.home().is_none_or(|home| region.is_some_and(|region| std::ptr::eq(home, region)))

@@ -1,4 +1,4 @@
-//! The reading side of the folds: what each of them counts, told while it grows and once more when it is over.
+//! The reading side of the folds: the counts of each fold are reported while it grows and once more when it is complete.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,24 +10,24 @@ use crate::fold::{self, FAILURES_KEPT, Tally};
 use crate::park;
 use crate::record::Origin;
 
-/// So often a reader tries to find totals that fit the number.
+/// Maximum number of attempts to read totals that fit the number of calls.
 const TRIES: usize = 16;
 
-/// What a fold counts now.
+/// The current counts of a fold.
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) mark: u64,
-    /// Names this count: the mark, or another one for what ended on other threads, where that is told apart.
+    /// Identifies this count: the mark, or another number for calls that ended on other threads, if those are reported separately.
     pub(crate) shard: u64,
     /// Id of the parent, or mark of its fold.
     pub(crate) parent: u64,
     pub(crate) root: u128,
     pub(crate) origin: Origin,
-    /// In ticks.
+    /// Start, in ticks.
     pub(crate) start: u64,
     pub(crate) revision: u64,
     pub(crate) tally: Tally,
-    /// Nothing more will be counted.
+    /// True if nothing more will be counted.
     pub(crate) is_last: bool,
 }
 
@@ -35,37 +35,37 @@ pub(crate) struct Counted {
 #[derive(Debug, Default)]
 pub(super) struct Folds {
     pub(super) known: HashMap<u64, Known>,
-    /// Marks, by parent.
+    /// Marks of the folds, by parent.
     pub(super) by_parent: HashMap<u64, Vec<u64>>,
-    /// Marks of the folds that calls belong to which were told of singly while they run, by call.
+    /// Marks of the folds of running calls that were reported individually, by call.
     promoted: HashMap<u64, u64>,
-    /// What ended since the last look: a parent may have ended before its fold was met.
+    /// Calls that ended since the last scan: a parent may have ended before its fold was found.
     ended: Vec<u64>,
-    /// Told for the last time, and not given back yet.
+    /// Folds that were reported for the last time and not given back yet.
     over: Vec<&'static Fold>,
 }
 
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) fold: &'static Fold,
-    /// What ended on other threads.
+    /// Calls that ended on other threads.
     pub(super) elsewhere: Tally,
     failures_kept: u64,
-    /// How many of those that run were told of singly.
+    /// Number of running calls that were reported individually.
     pub(super) promoted: u64,
     pub(super) has_parent_ended: bool,
-    /// It has a row of its own: something was told of as below it.
+    /// True if the fold has a row of its own because something below it was reported.
     pub(super) stays: bool,
-    /// Revision of what was told of these by itself, and whether there is more by now.
+    /// Revision of the separate report of these calls, and true if there is more to report.
     elsewhere_told: (u64, bool),
-    /// The counts that were told, and when.
+    /// The counts that were last reported, and the time of that.
     pub(super) told: Option<([u64; 5], u64)>,
 }
 
 impl Folds {
     pub(super) fn meet(&mut self, fold: &'static Fold) {
         let mark = fold.mark.observe();
-        // One that is not in use any more was absorbed.
+        // A fold that is no longer in use was absorbed.
         if mark == 0 || fold.reader.state.get() != 0 || self.known.contains_key(&mark) {
             return;
         }
@@ -88,7 +88,7 @@ impl Folds {
         self.known.contains_key(&mark)
     }
 
-    /// A process has ended, and is told singly.
+    /// Notes that a process has ended that is reported individually.
     pub(super) fn ended(&mut self, id: u64) {
         if fold::after() == u64::MAX {
             return;
@@ -100,7 +100,7 @@ impl Folds {
         self.close_below(id);
     }
 
-    /// A call of this fold is told of singly while it runs.
+    /// Notes that a running call of this fold is reported individually.
     pub(super) fn promoted(&mut self, id: u64, mark: u64) {
         if let Some(known) = self.known.get_mut(&mark) {
             known.promoted += 1;
@@ -108,7 +108,7 @@ impl Folds {
         }
     }
 
-    /// Counts a call that ended on another thread than it began; its parent if it is to be told singly instead.
+    /// Counts a call that ended on another thread than it began on. Returns its parent if it must be reported individually instead.
     pub(super) fn take(&mut self, words: &Words, ending: Ending) -> Option<u64> {
         let (Some(known), Some(table)) = (self.known.get_mut(&words.parent), fold::table()) else { return Some(words.parent) };
         known.fold.reader.elsewhere.count();
@@ -131,7 +131,8 @@ impl Folds {
         })
     }
 
-    /// Tells of what has changed but for what waits, and gives back what is over. `announced`: who runs and is told to have begun.
+    /// Reports all changed folds except those that wait, and gives back those that are complete. `announced` holds the
+    /// running calls whose start was reported.
     pub(super) fn look(&mut self, look: Look, announced: &HashSet<u64>, tell: &mut impl FnMut(RingItem)) {
         self.close();
         let over: HashSet<u64> = self.known.iter().filter(|(_, known)| known.is_over()).map(|(mark, _)| *mark).collect();
@@ -139,7 +140,7 @@ impl Folds {
         let due = self.known.iter().filter(|(mark, known)| known.is_due(look) || over.contains(mark));
         let due = due.filter(|(mark, _)| !self.waits(**mark, announced));
         let mut due: Vec<_> = due.map(|(mark, _)| (self.depth(*mark), *mark)).collect();
-        // The parents first, for their marks are to be known when those of their children are told.
+        // Parents first, so that their marks are known when their children are reported.
         due.sort_unstable();
         for (_, mark) in due {
             let Some(known) = self.known.get_mut(&mark) else { continue };
@@ -157,12 +158,12 @@ impl Folds {
         }
     }
 
-    /// How many folds it is in.
+    /// Returns the number of folds around this one, itself included.
     fn depth(&self, mark: u64) -> usize {
         std::iter::successors(self.known.get(&mark), |known| self.known.get(&known.fold.parent.get())).count()
     }
 
-    /// Nothing is to begin from here on in folds whose parents have ended.
+    /// Closes the folds whose parents have ended, so that no call begins in them from here on.
     fn close(&mut self) {
         let closing = self.known.values().filter(|known| known.has_parent_ended && known.fold.reader.state.get() == 0);
         let mut is_any = false;
@@ -175,12 +176,12 @@ impl Folds {
         }
     }
 
-    /// Marks of the folds that the last look has told for the last time.
+    /// Returns the marks of the folds that the last scan has reported for the last time.
     pub(super) fn over(&self) -> impl Iterator<Item = u64> {
         self.over.iter().map(|fold| fold.mark.get())
     }
 
-    /// Gives back what the last look has told for the last time.
+    /// Gives back the folds that the last scan has reported for the last time.
     pub(super) fn commit(&mut self) {
         for fold in self.over.drain(..) {
             fold.mark.set(0);
@@ -211,29 +212,29 @@ impl Folds {
 }
 
 impl Known {
-    /// Numbers that change whenever there is something to tell.
+    /// Returns numbers that change whenever there is something to report.
     pub(super) fn counts(&self) -> [u64; 5] {
         let Fold { begun, ended, left, reader, .. } = self.fold;
         [ended.observe(), left.observe(), reader.elsewhere.observe(), begun.observe(), self.promoted]
     }
 
     fn is_due(&self, look: Look) -> bool {
-        // What was taken out of the rings and is only counted is told with what was taken.
+        // A record that was taken out of a ring and only counted must be reported in the same batch.
         self.elsewhere_told.1 && is_apart()
             || self.told.is_none_or(|(told, at)| {
-                // Once a second.
+                // Once a second
                 let is_time = look.all_folds || fold::table().is_none_or(|table| look.now.saturating_sub(at) >= table.longest);
                 is_time && told != self.counts()
             })
     }
 
-    /// Its parent and all its calls have ended.
+    /// Returns true if the parent and all calls of the fold have ended.
     fn is_over(&self) -> bool {
         let [ended, left, elsewhere, begun, promoted] = self.counts();
         self.fold.reader.state.get() == CLOSING && promoted == 0 && begun == ended + left + elsewhere
     }
 
-    /// What ended on other threads, by itself: what the own one counts is there for whoever comes after this program.
+    /// Returns the separate count of calls that ended on other threads. The fold's own count remains in memory for a reader after a crash.
     fn count_elsewhere(&mut self) -> Option<Counted> {
         if !is_apart() || !std::mem::take(&mut self.elsewhere_told.1) {
             return None;
@@ -248,7 +249,7 @@ impl Known {
         let fold = self.fold;
         let mut tally = snapshot(fold);
         let [_, left, elsewhere, begun, promoted] = counts;
-        // One that finds the fold closed counts for a moment as begun.
+        // A call that finds the fold closed counts as begun for a moment.
         tally.running = if is_last { 0 } else { begun.saturating_sub(tally.count + left + elsewhere + promoted) };
         tally.count += tally.running;
         if !is_apart() {
@@ -275,12 +276,13 @@ impl Known {
     }
 }
 
-/// Whether what other threads have ended is told apart.
+/// Returns true if calls that ended on other threads are reported separately.
 fn is_apart() -> bool {
     host::keeper().is_shared()
 }
 
-/// What its own thread has counted. While that goes on, the number is exact and the rest may be a call ahead or behind.
+/// Reads the counts of the fold's own thread. While that thread counts, the number of calls is exact and the other
+/// values may be one call ahead or behind.
 pub(super) fn snapshot(fold: &Fold) -> Tally {
     let mut tally = Tally::default();
     for _ in 0..TRIES {

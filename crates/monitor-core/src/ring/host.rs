@@ -1,5 +1,5 @@
-//! What the rings need of the rest of the recorder: room within its bound, memory, a count of what found no room, and a way for the
-//! words of a failure.
+//! The services that the rings need from the rest of the recorder: memory within its limit, a count of the starts without room, and a way
+//! to send the message of a failure.
 
 use crate::keep::{Keeper, Memory};
 use crate::own::Own;
@@ -7,34 +7,34 @@ use crate::record::{Failure, Site};
 
 static HOST: Own<&'static dyn Host> = Own::new();
 
-/// Lends the rings what they need. It is called by monitored threads, inside the recorder.
+/// Provides these services. The methods are called by monitored threads, inside the recorder.
 pub(crate) trait Host: Sync {
-    /// Where rings lie.
+    /// Returns the storage of the rings.
     fn keeper(&self) -> &'static dyn Keeper;
 
-    /// Takes room for a part of a ring. Returns false if there is none.
+    /// Reserves memory for a part of a ring. Returns false if there is none.
     fn reserve(&self, bytes: usize) -> bool;
 
-    /// Gives back what was [`reserve`](Self::reserve)d.
+    /// Gives back memory that was [`reserve`](Self::reserve)d.
     fn release(&self, bytes: usize);
 
-    /// Adds as many starts of a tree that found no room, of no tree for zero. While `replace` is called nobody reads
-    /// [`refused`](super::refused).
+    /// Adds `count` starts of a tree that found no room; `root` is zero for starts that would have begun a tree.
+    /// [`refused`](super::refused) is not read while `replace` is called.
     fn count_refused(&self, root: u128, count: u64, replace: &mut dyn FnMut());
 
-    /// Adds a record that was damaged in memory.
+    /// Counts a record that was damaged in memory.
     fn count_unreadable(&self);
 
-    /// Keeps the words of a failure, until the end of its process is drained.
+    /// Keeps the message of a failure until the end of its process is drained.
     fn keep_words(&self, id: u64, failure: Failure);
 }
 
-/// Sets who lends it. Until then nothing has room.
+/// Sets the host. Until then there is no memory.
 pub(super) fn set(host: &'static dyn Host) {
     HOST.set(host);
 }
 
-/// Leaves it to the parent of a forked child.
+/// Leaves the host to the parent of a forked child.
 pub(super) fn forget() {
     HOST.forget();
 }
@@ -43,7 +43,7 @@ pub(super) fn keeper() -> &'static dyn Keeper {
     HOST.get().map_or(&Memory, |host| host.keeper())
 }
 
-/// Keeps what a callsite is for whoever reads the rings after a crash, before anything of it stands there.
+/// Keeps the description of a callsite for a reader after a crash. Must be called before the rings refer to it.
 pub(crate) fn keep_site(number: u32, site: &'static Site) {
     keeper().site(number, site);
 }

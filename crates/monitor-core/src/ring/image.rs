@@ -1,7 +1,7 @@
-//! Reads what a program has left in the memory of its rings: from plain bytes, which may be damaged or made up.
+//! Reads the data that a program has left in the memory of its rings, from plain bytes, which may be damaged or forged.
 //!
-//! Each record stands for itself by its checksum. No count, length or pointer in the memory is relied on: where a record
-//! stands and what number it has follows from the record. So a damaged byte costs the record that it is in, and no other.
+//! Each record is validated by its own checksum. The reader relies on no count, length or pointer in the memory: the number and the place
+//! of a record follow from the record itself. So a damaged byte invalidates the record that contains it, and no other.
 
 #[doc(hidden)]
 pub mod made;
@@ -17,106 +17,106 @@ use super::{Ending, Facts};
 use crate::fold::BUCKETS;
 use crate::record::Attachment;
 
-/// Rises with every change of what lies where. A reader knows no other layout than its own.
+/// Version of the memory layout. A reader knows only its own version.
 pub const LAYOUT: u32 = 3;
 
-/// Bytes of a region.
+/// Size of a region in bytes.
 pub const REGION_BYTES: usize = size_of::<Region>();
-/// Bytes of a chunk.
+/// Size of a chunk in bytes.
 pub const CHUNK_BYTES: usize = CHUNK * FRAME;
-/// Bytes of the fold slots that are added at once.
+/// Size in bytes of the fold slots that are added together.
 pub const FOLDS_BYTES: usize = FOLD_CHUNK_BYTES;
-/// Bytes of a segment for so many records.
+/// Returns the size in bytes of a segment for this many records.
 pub const fn segment_bytes(records: usize) -> usize {
     size_of::<Segment>() + records * LINE
 }
 
-/// No record is farther from the last one taken: what looks like one is none.
+/// Maximum distance of a record from the last one taken. Beyond it, data that looks like a record is ignored.
 const FARTHEST: u64 = 1 << 32;
 
 const LINE: usize = 64;
 const FRAME: usize = size_of::<Frame>();
 
-/// What one region holds.
+/// The contents of one region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
     /// Number of the thread that has the region.
     pub thread: u64,
-    /// Its name.
+    /// Name of that thread.
     pub thread_name: String,
-    /// What has ended and was not taken. A [`Call`] that is `running` elsewhere has ended all the same.
+    /// Calls that have ended and were not taken. A [`Call`] that is `running` in another region has ended nevertheless.
     pub ended: Vec<Call>,
-    /// What runs, without what runs in a fold.
+    /// Running calls, without those in a fold.
     pub running: Vec<Call>,
-    /// What is counted.
+    /// Counts of the folds.
     pub folds: Vec<Counted>,
-    /// Folds of calls that run and were told of singly, one for each.
+    /// Marks of the folds of running calls that were reported individually, one entry for each call.
     pub promoted: Vec<u64>,
-    /// Places among the records not taken that hold no whole record.
+    /// Number of places among the records not taken that hold no valid record.
     pub damaged: u64,
-    /// Starts that found no room since the program began.
+    /// Number of starts that found no room since the program began.
     pub refused: u64,
 }
 
-/// A process as it stands in a ring. Times are ticks.
+/// A process as it is stored in a ring. Times are in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call {
     /// Its id.
     pub id: u64,
-    /// Its parent, 0 for none.
+    /// Its parent, or 0 if it has none.
     pub parent: u64,
     /// Its tree.
     pub root: u128,
-    /// Number of its site in the program that wrote it: among [`registered`](crate::registered), or beyond.
+    /// Number of its site in the program that wrote it. It is among the [`registered`](crate::registered) sites, or beyond them.
     pub site: u32,
-    /// How it came by its parent.
+    /// How its parent was determined.
     pub attachment: Attachment,
-    /// Number of the thread that it began on.
+    /// Number of the thread on which it began.
     pub thread: u64,
-    /// When it began.
+    /// Start.
     pub start: u64,
-    /// When and how it ended.
+    /// Time of its end, and how it ended. `None` while it runs.
     pub end: Option<(u64, End)>,
-    /// It is to be counted: its parent is the mark of its fold.
+    /// True if it must be counted in a fold. Its parent is then the mark of the fold.
     pub is_folded: bool,
-    /// It is to be counted if it is [`brief`](crate::brief).
+    /// True if it must be counted if it is [`brief`](crate::brief).
     pub may_be_brief: bool,
-    /// There are folds below it that move with it if it is counted.
+    /// True if there are folds below it that move with it if it is counted.
     pub has_folds: bool,
 }
 
-/// What a fold counts, which began on one thread. Times and durations are ticks.
+/// The counts of a fold, which belongs to one thread. Times and durations are in ticks.
 ///
-/// It is not checksummed, for it changes with each call; what doesn't add up is left out.
+/// There is no checksum, because the values change with each call. Counts that are inconsistent are left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
-    /// Stands for it as a parent.
+    /// Represents the fold as a parent.
     pub mark: u64,
-    /// Its parent, or the mark of the fold that it belongs to.
+    /// Its parent, or the mark of the fold that the parent belongs to.
     pub parent: u64,
-    /// It moves with its parent if that is counted.
+    /// True if it moves with its parent if that is counted.
     pub may_move: bool,
     /// Its tree.
     pub root: u128,
     /// Number of the site.
     pub site: u32,
-    /// When the first one began.
+    /// Start of the first call.
     pub start: u64,
-    /// The last revision that was told.
+    /// The last revision that was reported.
     pub revision: u64,
-    /// How many ended on this thread.
+    /// Number of calls that ended on this thread.
     pub ended: u64,
-    /// How many began and are not known to have ended.
+    /// Number of calls that began and are not known to have ended.
     pub running: u64,
-    /// How many failed.
+    /// Number of failed calls.
     pub failed: u64,
-    /// How many were cancelled.
+    /// Number of cancelled calls.
     pub cancelled: u64,
-    /// All durations together.
+    /// Sum of all durations.
     pub total: u64,
-    /// The shortest and the longest, if any ended. The call that was being counted last may be in there.
+    /// The shortest and the longest duration, `None` if no call ended. The range may include the call that was being counted last.
     pub range: Option<(u64, u64)>,
-    /// Numbers of buckets and how many ended are in them.
+    /// Number of ended calls, by number of the bucket.
     pub histogram: Vec<(u32, u64)>,
 }
 
@@ -125,7 +125,7 @@ pub struct Counted {
 pub enum End {
     /// It returned.
     Succeeded,
-    /// It was given up.
+    /// It was dropped before its end.
     Cancelled,
     /// It returned an error.
     Error,
@@ -133,8 +133,8 @@ pub enum End {
     Panic,
 }
 
-/// Reads a region, its segments by the numbers of their first records, its chunks and its folds, which may all be shorter or
-/// longer than they should be. Of the records, the first `taken` are left out.
+/// Reads a region, its segments by the numbers of their first records, its chunks and its folds. Each of these may be shorter or longer
+/// than it should be. The first `taken` records are left out.
 pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], folds: &[&[u8]], taken: u64) -> Image {
     let mut image = Image { thread: word(region, offset::THREAD), thread_name: name(region), refused: refused(region), ..Image::default() };
     let mut segments = segments.to_vec();
@@ -155,19 +155,19 @@ pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], folds: &
     for folds in folds {
         image.folds.extend(folds.chunks_exact(size_of::<Fold>()).filter_map(counted));
     }
-    // A call is recorded before its frame is cleared.
+    // A call is recorded before its frame is cleared, so it may be in both.
     let ended: HashSet<u64> = image.ended.iter().map(|call| call.id).collect();
     image.running.retain(|call| !ended.contains(&call.id));
     image
 }
 
-/// How many of a region's records were taken, as the one who took them noted there: for want of a better source.
+/// Returns how many records of a region were taken, as noted there by the reader. To be used if there is no better source.
 pub fn taken(region: &[u8]) -> u64 {
     let (taken, head) = (word(region, offset::TAIL), word(region, offset::HEAD));
     if taken <= head { taken } else { 0 }
 }
 
-/// Starts that found no room. The program may have died between the two words.
+/// Returns the number of starts that found no room. The program may have died between writing the two words.
 fn refused(region: &[u8]) -> u64 {
     let [count, check] = [0, 8].map(|at| word(region, offset::REFUSED + at));
     let counted = check.wrapping_mul(inverse(FACTORS[0]));
@@ -217,7 +217,7 @@ mod offset {
     }
 }
 
-/// The records of a segment with numbers from `taken` and below `next`.
+/// Reads the records of a segment with numbers from `taken` up to `next`, exclusive.
 fn ended(image: &mut Image, bytes: &[u8], base: u64, taken: u64, next: u64, head: u64) {
     let lines = bytes.get(size_of::<Segment>()..).unwrap_or_default();
     let places = places(bytes, lines.len() / LINE);
@@ -230,7 +230,7 @@ fn ended(image: &mut Image, bytes: &[u8], base: u64, taken: u64, next: u64, head
         }
     }
     found.sort_unstable_by_key(|(number, _)| *number);
-    // As far as the head can be believed, for this alone.
+    // The head is trusted only here, and only if it is plausible.
     let (from, to) = (taken.max(base), head.min(next));
     if to.saturating_sub(from) <= places {
         let counted = found.iter().filter(|(number, _)| *number < to).count() as u64;
@@ -239,14 +239,15 @@ fn ended(image: &mut Image, bytes: &[u8], base: u64, taken: u64, next: u64, head
     image.ended.extend(found.into_iter().map(|(_, words)| call(&words, true)));
 }
 
-/// Places of a ring: as it says itself, unless the bytes, that may have been cut short or filled up to a page, say otherwise.
+/// Returns the number of places in a ring, as stored there. If that doesn't fit the bytes, which may be cut off or filled up to a page, it
+/// follows from their length.
 fn places(bytes: &[u8], lines: usize) -> u64 {
     let said = word(bytes, offset::RECORDS);
     let is_plausible = said.is_power_of_two() && (lines as u64 / 2..=lines as u64 * 2).contains(&said);
     if is_plausible { said } else { 1 << lines.max(1).ilog2() }
 }
 
-/// What runs in a frame, or has ended in its slot.
+/// Reads the running call of a frame, or the one that has ended in its slot.
 fn slot(image: &mut Image, frame: &[u8]) {
     let (words, check) = words(frame);
     if check == 0 {
@@ -284,9 +285,9 @@ fn call(words: &Words, is_ended: bool) -> Call {
     }
 }
 
-/// A fold that is in use, and whose numbers fit each other.
+/// Reads a fold that is in use and whose numbers are consistent.
 fn counted(bytes: &[u8]) -> Option<Counted> {
-    /// More are never counted: no number overflows.
+    /// Maximum count. It is so small that no sum overflows.
     const MOST: u64 = 1 << 48;
     let at = |offset| word(bytes, offset);
     let [mark, begun, ended] = [offset::fold::MARK, offset::fold::BEGUN, offset::fold::ENDED].map(at);
@@ -300,7 +301,7 @@ fn counted(bytes: &[u8]) -> Option<Counted> {
     let total = at(offset::fold::TOTAL + (ended & 1) as usize * 8);
     let mut buckets: Vec<u64> = (0..BUCKETS).map(|index| at(offset::fold::BUCKETS + index * 8)).collect();
     let sum = buckets.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count))?;
-    // The histogram is one call behind, but for the moment in which that one is counted.
+    // The histogram is one call behind, except while that call is being counted.
     if sum.checked_add(1) == Some(ended) {
         *buckets.get_mut(usize::try_from(at(offset::fold::LAST)).ok()?)? += 1;
     } else if sum != ended {
@@ -326,7 +327,7 @@ fn counted(bytes: &[u8]) -> Option<Counted> {
     })
 }
 
-/// A record and its number, which its check was made with. The number of what is no record is as good as random.
+/// Returns a record and its number, which is part of its checksum. The number of anything that is no record is as good as random.
 fn numbered(line: &[u8]) -> Option<(Words, u64)> {
     let (words, check) = words(line);
     (check != 0).then(|| (words, check.wrapping_sub(words.check(0)).wrapping_mul(inverse(FACTORS[7]))))
@@ -337,7 +338,7 @@ fn words(bytes: &[u8]) -> (Words, u64) {
     (Words { start, id, parent, root: [high, low], end, facts }, check)
 }
 
-/// The word at an offset; 0 behind the end.
+/// Returns the word at an offset, or 0 behind the end.
 fn word(bytes: &[u8], offset: usize) -> u64 {
     bytes.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
 }
@@ -353,7 +354,7 @@ mod tests {
     use super::*;
     use crate::keep::Memory;
 
-    /// Bits of a generator that is good enough for bytes (splitmix64).
+    /// Returns the next number of a generator that is good enough for test bytes (splitmix64).
     fn random(state: &mut u64) -> u64 {
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -363,7 +364,7 @@ mod tests {
 
     fn bytes_of<T>(value: &T) -> Vec<u8> {
         #[allow(unsafe_code, reason = "to see the memory as a file has it")]
-        // SAFETY: plain words without gaps that matter here, alive and not written to meanwhile.
+        // SAFETY: plain words without relevant padding, alive and not written to meanwhile.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
     }
 
@@ -372,8 +373,8 @@ mod tests {
         Words { start: 1_000 + number, id: number + 1, parent: 9, root: [3, 4], end: 2_000 + number, facts }
     }
 
-    /// A region with two calls that run, and a ring of 8 places in which records 100 to 111 were written, the last one not
-    /// counted yet.
+    /// Builds a region with two running calls, and a ring of 8 places in which the records 100 to 111 were written, the
+    /// last one not yet counted in the head.
     fn left_behind() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         let (region, _) = Region::new(&Memory, 2, 8).expect("memory");
         region.reader.set_name("the thread with a name that is longer than what there is room für");
@@ -424,7 +425,7 @@ mod tests {
             has_folds: false,
         };
         assert_eq!(image.ended[0], call);
-        // A record whose frame was not cleared yet.
+        // A record whose frame was not cleared yet
         let (_, running) = (call, Words { id: 112, ..example(0) });
         let mut region = region;
         let line = offset::FRAMES..offset::FRAMES + LINE;
@@ -451,7 +452,7 @@ mod tests {
             assert_eq!((&image.ended, &image.running), (&left, &whole.running), "bit {bit}");
         }
         for bit in 0..(offset::FRAMES + 3 * FRAME) * 8 {
-            // All that is counted, and each bit of a word somewhere in the rest.
+            // All counted words, and one bit of each word in the rest
             if bit / 8 % 8 != bit / 64 % 8 {
                 continue;
             }
@@ -476,7 +477,7 @@ mod tests {
                 image.running.is_empty() && image.folds.is_empty() && image.ended.iter().all(|call| (100..112).contains(&(call.id - 1))),
                 "{image:?}"
             );
-            // Counts that lie.
+            // Wrong counts
             let mut region = region.clone();
             region[..offset::FRAMES].iter_mut().for_each(|byte| *byte = noise(1)[0]);
             assert_eq!(read(&region, &[(100, &ring)], &[&chunk], &[], 104).ended.len(), 9);
@@ -500,7 +501,7 @@ mod tests {
             assert_eq!(refused(&region), 0, "bit {bit}");
             region[byte] ^= 1 << (bit % 8);
         }
-        // Killed in between.
+        // Killed between the two words
         put(&mut region, offset::REFUSED, 8);
         assert_eq!(refused(&region), 8);
         assert_eq!(refused(&[]), 0);

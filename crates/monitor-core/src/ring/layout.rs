@@ -1,21 +1,21 @@
-//! How recorded calls lie in memory: whole words, all atomic, zeroed at first.
+//! The layout of recorded calls in memory: whole words, all atomic, initially zero.
 //!
 //! ```text
 //! region, one per recording thread
-//! ├─ writer      what the thread writes: how many records, how deep, …
-//! ├─ reader      what the one who drains writes: how many it has taken, …
-//! ├─ current     frames and slots of futures that are current on the thread now: a stack
-//! ├─ frames      what runs on the thread now, at its place in that stack
-//! ├─ chunks      what runs as futures that began on the thread: an open table
-//! ├─ refused     how many starts found no room, by tree
-//! ├─ children    how many of one name the thread began below one parent, for the latest of these pairs
+//! ├─ writer      data written by the thread: number of records, depth, …
+//! ├─ reader      data written by the drainer: number of records taken, …
+//! ├─ current     stack of the frames and of the slots of futures that are current on the thread
+//! ├─ frames      calls that run on the thread, at their places in that stack
+//! ├─ chunks      open table of the futures that began on the thread
+//! ├─ refused     number of starts that found no room, by tree
+//! ├─ children    number of calls by pair of parent and name, for the latest pairs of the thread
 //! ├─ folds       calls that are counted instead of recorded: one slot per parent and name
-//! └─ fold_places which of these to look at first
+//! └─ fold_places the slot where a search starts
 //! segment, one or more per region
-//! └─ records     what has ended: a ring
+//! └─ records     ring of the ended calls
 //! ```
-//! A record is 64 bytes: start, id, parent, root (2 words), end, facts, check. Its last word is its checksum and is stored
-//! last: it commits the record. A frame holds the same without an end, and what only its owner needs.
+//! A record has 64 bytes: start, id, parent, root (2 words), end, facts, check. The last word is the checksum and is stored last: it
+//! commits the record. A frame holds the same without an end, and data for its owner.
 
 #![allow(unsafe_code, reason = "memory of the operating system's is given its form here")]
 
@@ -32,85 +32,87 @@ pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words,
 use crate::keep::{Keeper, Piece};
 use crate::memory;
 
-/// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
+/// Maximum number of sync calls open in the frames of one thread. Deeper calls are recorded in another way.
 pub(super) const DEPTH: usize = 512;
-/// Futures of one chunk of the open table.
+/// Number of futures in one chunk of the open table.
 pub(super) const CHUNK: usize = 64;
-/// Chunks of one thread.
+/// Maximum number of chunks per thread.
 pub(super) const CHUNKS: usize = 512;
-/// Bytes of a thread's name that are kept with its region.
+/// Maximum number of bytes of a thread's name that are kept in its region.
 pub(super) const NAME: usize = 64;
-/// Trees whose refused starts one thread counts by itself.
+/// Number of trees whose refused starts one thread counts by itself.
 const REFUSED: usize = 16;
-/// Pairs of a parent and a name whose children one thread counts.
+/// Number of pairs of parent and name whose children one thread counts.
 const CHILDREN: usize = 128;
-/// Places that such a pair may take.
+/// Number of slots that such a pair may take.
 const WAYS: usize = 4;
-/// Fold slots that are added at once.
+/// Number of fold slots that are added together.
 const FOLDS_AT_ONCE: usize = 8;
-/// As often.
+/// Maximum number of such additions.
 const FOLD_CHUNKS: usize = 64;
 
 pub(super) const REGION_BYTES: usize = size_of::<Region>();
 pub(super) const CHUNK_BYTES: usize = size_of::<Chunk>();
 pub(super) const FOLD_CHUNK_BYTES: usize = FOLDS_AT_ONCE * size_of::<Fold>();
 
-/// Something that runs.
+/// A running call or future, or a context that is current.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(super) struct Frame {
     pub(super) line: Line,
-    /// What its children have for a parent: its own id or, if it is folded, the mark of its fold.
+    /// The parent of its children: its own id or, if it is folded, the mark of its fold.
     pub(super) below: Word,
     fold: AtomicPtr<Fold>,
-    /// The id of a folded call that the one who drains has told of singly; written by that one.
+    /// Id of a folded call that the drainer has reported individually. Written by the drainer.
     pub(super) promoted: Word,
-    /// What was [`recording`](crate::switch::recording) when it began, above the [`Mark`]s.
+    /// The [`recording`](crate::switch::recording) that it began in, in the bits above the [`Mark`]s.
     marks: Word,
-    /// Slots: whose they are.
+    /// In slots: the region that the slot belongs to.
     home: AtomicPtr<Region>,
-    /// Free slots: the next free one.
+    /// In free slots: the next free one.
     next_free: AtomicPtr<Frame>,
-    /// Frames of what came by the queue: its id, while nobody else knows that.
-    /// Frames of what has no row: its key, see [`set_quiet`](super::current::set_quiet).
-    /// Frames of calls: their id, once something on another thread hangs below what was [lent](super::Lent).
-    /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
+    /// A value that depends on the kind of frame. 0 for nothing.
+    ///
+    /// - Process recorded by the queue: its id, until its ids are read.
+    /// - Process without a row: its key, see [`set_quiet`](super::current::set_quiet).
+    /// - Call: its id, once it was [lent](super::Lent) and has a child on another thread.
+    /// - Slot: the token returned by [`context::push`](crate::context::push) if the future was dropped before its end.
     pub(super) leftover: Word,
-    /// What its children have for a parent, if [`counts`](super::counts) may know of them.
+    /// The parent of its children, if [`counts`](super::counts) may hold a count of them.
     pub(super) gave_way: Word,
 }
 
-/// What is so with a frame or is not.
+/// A flag of a frame.
 #[derive(Debug, Clone, Copy)]
 #[repr(u64)]
 pub(super) enum Mark {
-    /// Its thread was panicking already when it began.
+    /// Its thread was already panicking when it began.
     Panicking = 1,
-    /// Threads without a context may take it for the tree that they belong to.
+    /// Threads without a context may join its tree.
     Entry = 2,
-    /// It ended while another was above it.
+    /// It ended while another frame was above it.
     Gone = 4,
-    /// It stands for a process of this program that came by the queue.
+    /// It represents a process of this program that was recorded by the queue.
     Queued = 8,
-    /// Its ids were read: somebody may have said that it failed.
+    /// Its ids were read, so it may have been marked as failed.
     Known = 16,
     /// It was pushed for a process that has no row of its own.
     Quiet = 32,
 }
 
 impl Frame {
-    /// Something begins in it while this is [`recording`](crate::switch::recording).
+    /// Resets the marks for something that begins in this [`recording`](crate::switch::recording).
     #[inline]
     pub(super) fn set_marks(&self, recording: u32, was_panicking: bool) {
         self.marks.set(u64::from(recording) << 32 | u64::from(was_panicking));
     }
 
-    /// The same is so with it as with another.
+    /// Takes the marks of another frame.
     pub(super) fn copy_marks(&self, other: &Frame) {
         self.marks.set(other.marks.get());
     }
 
-    /// What was [`recording`](crate::switch::recording) when it began.
+    /// Returns the [`recording`](crate::switch::recording) that it began in.
     #[inline]
     pub(super) fn recording(&self) -> u32 {
         (self.marks.get() >> 32) as u32
@@ -121,7 +123,7 @@ impl Frame {
         self.marks.get() & mark as u64 != 0
     }
 
-    /// Returns true if its end has more to do than that of most calls.
+    /// Returns true if its end needs more work than that of most calls.
     #[inline]
     pub(super) fn is_unusual(&self) -> bool {
         self.marks.get() & (Mark::Entry as u64 | Mark::Known as u64) != 0
@@ -135,16 +137,16 @@ impl Frame {
         self.marks.set(self.marks.get() & !(mark as u64));
     }
 
-    /// What it is counted in, if it is folded.
+    /// Returns the fold that it is counted in, if it is folded.
     #[inline]
     pub(super) fn fold(&self) -> Option<&'static Fold> {
         // SAFETY: null, or a slot that lives as long as the program.
         unsafe { self.fold.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Takes it out of its fold: given back to one alone of those that do so at once.
+    /// Takes it out of its fold. Only one of several concurrent callers gets the fold.
     pub(super) fn take_fold(&self) -> Option<&'static Fold> {
-        // SAFETY: as above.
+        // SAFETY: see `fold`.
         unsafe { self.fold.swap(null_mut(), Ordering::Relaxed).as_ref() }
     }
 
@@ -153,13 +155,13 @@ impl Frame {
         self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);
     }
 
-    /// Parent and tree of what begins below it.
+    /// Returns parent and tree of its children.
     #[inline]
     pub(super) fn parent_ids(&self) -> (u64, [u64; 2]) {
         (self.below.get(), self.line.ids().1)
     }
 
-    /// The region of a slot.
+    /// Returns the region of a slot.
     pub(super) fn home(&self) -> Option<&'static Region> {
         // SAFETY: null until `set_home`, which takes a region that lives as long as the program.
         unsafe { self.home.load(Ordering::Relaxed).as_ref() }
@@ -177,30 +179,30 @@ pub(super) struct Chunk {
     pub(super) slots: [Frame; CHUNK],
 }
 
-/// How many children of one name a parent has had on a thread.
+/// The number of children with the same name that a parent has had on a thread.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Child {
-    /// Parent and site, see [`child_key`]; 0 for none.
+    /// Key of parent and site, see [`child_key`]. 0 if the slot is free.
     pub(super) key: Word,
-    /// Those that were not added to what other threads have counted.
+    /// Number of children that were not yet added to the counts of the other threads.
     pub(super) count: Word,
-    /// The last id of the thread when there was one more.
+    /// The last id of the thread when the last child began.
     pub(super) seen: Word,
-    /// See [`ChildrenSeen`]: a pointer, and in its lowest bits to what.
+    /// A pointer, whose lowest bits say what it points to, see [`ChildrenSeen`].
     place: AtomicPtr<u8>,
 }
 
 /// What is known of the children of one name besides their number.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum ChildrenSeen {
-    /// Further ones are counted in this fold.
+    /// Further children are counted in this fold.
     Fold(&'static Fold),
-    /// None is folded by now. Their parent had this frame or slot when the first of them began; it may be another one's now.
+    /// No child is folded yet. Their parent had this frame or slot when the first child began; it may be used for something else now.
     Parent(&'static Frame),
-    /// None is folded by now. Their parents are the calls that were counted in this fold; it may count others now.
+    /// No child is folded yet. Their parents are the calls that were counted in this fold; it may count others now.
     ParentFold(&'static Fold),
-    /// None is folded by now, and their parent may live anywhere.
+    /// No child is folded yet, and their parent may be anywhere.
     Unknown,
 }
 
@@ -213,20 +215,20 @@ impl ChildrenSeen {
 
 const SITE: u64 = FACTORS[1];
 
-/// Stands for a parent and a site. Ids are random, so no two pairs have the same.
+/// Returns the key of a parent and a site. Ids are random, so no two pairs have the same key.
 #[inline]
 pub(super) fn child_key(parent: u64, site: u64) -> u64 {
     parent.wrapping_add(site.wrapping_mul(SITE))
 }
 
-/// The site, if the key is of this parent.
+/// Returns the site of a key if the key belongs to this parent.
 pub(super) fn site_of(key: u64, parent: u64) -> Option<u64> {
     const MOST_SITES: u64 = 1 << 32;
     Some(key.wrapping_sub(parent).wrapping_mul(inverse(SITE))).filter(|site| *site < MOST_SITES)
 }
 
 impl Child {
-    /// The fold that further ones begin in, if there is one.
+    /// Returns the fold that further children begin in, if there is one.
     #[inline]
     #[allow(clippy::cast_ptr_alignment, reason = "what `set_place` was given is aligned")]
     pub(super) fn fold(&self) -> Option<&'static Fold> {
@@ -240,7 +242,7 @@ impl Child {
     pub(super) fn place(&self) -> ChildrenSeen {
         let place = self.place.load(Ordering::Relaxed);
         let pointer = place.map_addr(|place| place & !ChildrenSeen::BITS);
-        // SAFETY: what `set_place` was given, all of which lives as long as the program.
+        // SAFETY: the pointer comes from `set_place`, and everything that it takes lives as long as the program.
         unsafe {
             match place.addr() & ChildrenSeen::BITS {
                 ChildrenSeen::FOLD => ChildrenSeen::Fold(&*pointer.cast::<Fold>()),
@@ -274,77 +276,77 @@ impl Child {
     }
 }
 
-/// Starts of one tree that found no room. Which tree it is changes only while the queue's count of drops is locked.
+/// Refused starts of a tree. The tree changes only while the queue's count of drops is locked.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Refused {
-    /// Zero for what begins a tree: nobody will know that one.
+    /// The tree, or zero for starts that would have begun one, because such a tree is unknown to everyone.
     pub(super) root: [Word; 2],
     pub(super) count: Word,
 }
 
-/// What the recording thread writes.
+/// The part of a region that is written by the recording thread.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(super) struct Writer {
-    /// Records written so far.
+    /// Number of records written.
     pub(super) head: Word,
-    /// Frames in use.
+    /// Number of frames in use.
     pub(super) depth: Word,
-    /// A start is admitted while `head + depth` is below: each open frame has the place of its record.
+    /// A start is admitted while `head + depth` is below this: each open frame has a place for its record.
     pub(super) limit: Word,
-    /// Frames may be used up to here.
+    /// Number of frames that may be used.
     pub(super) ceiling: Word,
-    /// How many of the frames in use are gone.
+    /// Number of frames in use that have ended already.
     pub(super) gone: Word,
     /// The last id that was given.
     pub(super) last_id: Word,
-    /// Where the sites of the program lie.
+    /// Address of the program's sites.
     pub(super) sites: Word,
-    /// Number of the thread, as it stands in the facts of what it begins.
+    /// Number of the thread, as stored in the facts of its calls.
     pub(super) thread: Word,
     /// The first free slot.
     free: AtomicPtr<Frame>,
-    /// Slots that were ever used.
+    /// Number of slots that were ever used.
     pub(super) slots: Word,
-    /// [`Reader::freed`] when free slots were last looked for.
+    /// Value of [`Reader::freed`] when the thread last searched for free slots.
     pub(super) freed_seen: Word,
-    /// Bytes of the current segment's records, in records.
+    /// Capacity of the current segment, in records.
     pub(super) capacity: Word,
     /// Number of the region.
     pub(super) region: Word,
-    /// So many children of one parent and name are counted before they are added to those of other threads.
+    /// Number of children of one parent and name that are counted before they are added to the counts of the other threads.
     pub(super) fold_share: Word,
-    /// Fold slots that were ever used.
+    /// Number of fold slots that were ever used.
     pub(super) folds: Word,
-    /// How often one came into use.
+    /// How often a fold slot came into use.
     pub(super) fold_news: Word,
     segment: AtomicPtr<Segment>,
-    /// Starts that found no room, and the same times an odd number: a reader can tell that it is a count.
+    /// Number of refused starts, and its product with an odd number, so that a reader can validate it.
     pub(super) refused: [Word; 2],
-    /// So many children of one parent and name are recorded singly.
+    /// Number of children of one parent and name that are recorded individually.
     pub(super) fold_after: Word,
-    /// What the facts of a woven call say further: that it may be brief, or nothing.
+    /// Bits added to the facts of woven calls: `MAY_BE_BRIEF`, or none.
     pub(super) woven: Word,
 }
 
-/// What others than the recording thread write.
+/// The part of a region that is written by others than the recording thread.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(super) struct Reader {
-    /// Records taken so far.
+    /// Number of records taken.
     pub(super) tail: Word,
-    /// Slots that were freed by others.
+    /// Number of slots that were freed by others.
     pub(super) freed: Word,
-    /// The thread is gone: the region waits for another one.
+    /// 1 if the thread is gone and the region waits for another one.
     pub(super) is_left: Word,
-    /// Bytes of the thread's name, and those bytes in little-endian words.
+    /// Length of the thread's name in bytes, and those bytes in little-endian words.
     pub(super) name_len: Word,
     pub(super) name: [Word; NAME / 8],
 }
 
 impl Reader {
-    /// What of a name has room.
+    /// Stores as much of the name as there is room for.
     pub(super) fn set_name(&self, name: &str) {
         let mut bytes = [0; NAME];
         let len = (0..=name.len().min(NAME)).rfind(|at| name.is_char_boundary(*at)).unwrap_or(0);
@@ -357,7 +359,7 @@ impl Reader {
     }
 }
 
-/// What one thread records into.
+/// The memory that one thread records into.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Region {
@@ -367,19 +369,19 @@ pub(super) struct Region {
     folds: [AtomicPtr<Fold>; FOLD_CHUNKS],
     children: [Child; CHILDREN],
     pub(super) refused: [Refused; REFUSED],
-    /// For each frame in use what is current by it: itself, or the slot of a future. Means something to its own thread alone.
+    /// For each frame in use: the frame itself if it is current, or the slot of the future that is. Only valid for its own thread.
     current: [AtomicPtr<Frame>; DEPTH],
     pub(super) frames: [Frame; DEPTH],
-    /// Numbers of fold slots, by the [`child_key`] of what they count: where to look first.
+    /// Numbers of fold slots, by the [`child_key`] that they count: where a search starts.
     fold_places: [Word; FOLDS_AT_ONCE * FOLD_CHUNKS],
 }
 
 impl Region {
-    /// A new one, with a first segment for `records` records.
+    /// Creates a region with a first segment for `records` records.
     pub(super) fn new(keeper: &dyn Keeper, number: u32, records: usize) -> Option<(&'static Self, SegmentRef)> {
         let segment = SegmentRef::new(keeper, number, records, 0)?;
         let Some(memory) = keeper.map(Piece::Region(number), REGION_BYTES) else {
-            // SAFETY: nobody else has seen it.
+            // SAFETY: the segment was not passed to anyone else.
             unsafe { segment.free(keeper, number) };
             return None;
         };
@@ -390,18 +392,18 @@ impl Region {
         Some((region, segment))
     }
 
-    /// Where this thread counts the refused starts of a tree, or of another one.
+    /// Returns the place where this thread counts the refused starts of a tree, which may hold those of another tree.
     pub(super) fn refused(&self, root: [u64; 2]) -> &Refused {
-        // Random bits.
+        // These are random bits.
         &self.refused[root[1] as usize % REFUSED]
     }
 
-    /// Its number among the regions of the program.
+    /// Returns its number among the regions of the program.
     pub(super) fn number(&self) -> u32 {
         self.writer.region.get() as u32
     }
 
-    /// What is current on its thread, in memory of this program's own.
+    /// Copies the current contexts of its thread into private memory of this program.
     pub(super) fn copy(&self) -> Option<NonNull<u8>> {
         let start = memory::map(REGION_BYTES)?;
         // SAFETY: zeroed memory of this size, aligned to a page, is a region of zeroed atomics.
@@ -411,34 +413,34 @@ impl Region {
         copy.writer.gone.set(self.writer.gone.get());
         for depth in 0..self.writer.depth.get() as usize {
             let (Some(frame), copied) = (self.current(depth), &copy.frames[depth]) else { continue };
-            // The child's processes will hang below it.
+            // The child's processes will be below it.
             super::fold::keep(frame);
             copied.line.set_ids(frame.line.own().id, frame.line.own().root);
             copied.below.set(frame.below.get());
             copied.copy_marks(&self.frames[depth]);
-            // Where it will be.
+            // The place where the copy will be
             copy.set_current(depth, &self.frames[depth]);
         }
         Some(start)
     }
 
-    /// What is current by this frame, which is in use.
+    /// Returns the frame or slot that is current at this depth, which is in use.
     #[inline]
     pub(super) fn current(&self, depth: usize) -> Option<&'static Frame> {
         // SAFETY: null, or a frame or slot that lives as long as the program.
         unsafe { self.current.get(depth)?.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Has a frame make something current; `depth` is below [`DEPTH`].
+    /// Makes a frame or slot current at this depth, which is below [`DEPTH`].
     #[inline]
     pub(super) fn set_current(&self, depth: usize, frame: &Frame) {
         self.current[depth].store(std::ptr::from_ref(frame).cast_mut(), Ordering::Relaxed);
     }
 
-    /// The segment that is written to.
+    /// Returns the segment that is written to.
     #[inline]
     pub(super) fn segment(&self) -> SegmentRef {
-        // SAFETY: set by `new` before anybody saw the region, and never to null.
+        // SAFETY: set by `new` before the region was shared, and never to null.
         SegmentRef(unsafe { NonNull::new_unchecked(self.writer.segment.load(Ordering::Relaxed)) })
     }
 
@@ -463,12 +465,12 @@ impl Region {
         self.writer.free.store(std::ptr::from_ref(slot).cast_mut(), Ordering::Relaxed);
     }
 
-    /// No slot is free.
+    /// Empties the list of free slots.
     pub(super) fn clear_free(&self) {
         self.writer.free.store(null_mut(), Ordering::Relaxed);
     }
 
-    /// The slot of this number, from 1; `None` if there is no such chunk yet.
+    /// Returns the slot with this number, counted from 1. `None` if its chunk doesn't exist yet.
     pub(super) fn slot(&self, number: u64) -> Option<&'static Frame> {
         let index = number as usize - 1;
         // SAFETY: null, or a chunk that lives as long as the program.
@@ -476,20 +478,20 @@ impl Region {
         chunk.map(|chunk| &chunk.slots[index % CHUNK])
     }
 
-    /// Where the children of this key are counted, if not in its neighbourhood.
+    /// Returns the slot where a lookup of this key starts; the key may also be counted in a neighbour.
     #[inline]
     pub(super) fn child(&self, key: u64) -> &Child {
-        // Ids of a thread ascend, so the lowest bits tell its parents apart.
+        // Ids of a thread ascend, so the lowest bits differ between its parents.
         &self.children[key as usize % CHILDREN]
     }
 
-    /// All places where the children of this key may be counted.
+    /// Returns all slots where this key may be counted.
     pub(super) fn child_ways(&self, key: u64) -> &[Child] {
         let first = key as usize % CHILDREN / WAYS * WAYS;
         &self.children[first..first + WAYS]
     }
 
-    /// The fold slot of this number, from 1; `None` if there is no such chunk yet.
+    /// Returns the fold slot with this number, counted from 1. `None` if its chunk doesn't exist yet.
     #[inline]
     pub(super) fn fold(&self, number: u64) -> Option<&'static Fold> {
         let index = (number as usize).wrapping_sub(1);
@@ -498,12 +500,12 @@ impl Region {
         Some(unsafe { chunk.add(index % FOLDS_AT_ONCE).as_ref() })
     }
 
-    /// Holds the number of the fold slot of this key, or of another one's.
+    /// Returns the word with the number of the fold slot of this key, or of another key.
     pub(super) fn fold_place(&self, key: u64) -> &Word {
         &self.fold_places[(key.wrapping_mul(FACTORS[0]) >> 32) as usize % (FOLDS_AT_ONCE * FOLD_CHUNKS)]
     }
 
-    /// Adds the chunk that holds the fold slot of this number, which is the first one in it.
+    /// Adds the chunk that begins with the fold slot of this number. Returns false if there is no memory.
     pub(super) fn add_folds(&self, keeper: &dyn Keeper, number: u64) -> bool {
         let index = (number as usize - 1) / FOLDS_AT_ONCE;
         let Some(place) = self.folds.get(index) else { return false };
@@ -514,17 +516,17 @@ impl Region {
         true
     }
 
-    /// Whether the fold slot of this number is the first one of a chunk.
+    /// Returns true if the fold slot with this number is the first one of a chunk.
     pub(super) fn begins_fold_chunk(number: u64) -> bool {
         (number as usize - 1).is_multiple_of(FOLDS_AT_ONCE)
     }
 
-    /// All that are counted.
+    /// Returns all slots for pairs of parent and name.
     pub(super) fn all_children(&self) -> &[Child] {
         &self.children
     }
 
-    /// Adds the chunk that holds the slot of this number.
+    /// Adds the chunk that holds the slot of this number. Returns false if there is no memory.
     pub(super) fn add_chunk(&self, keeper: &dyn Keeper, number: u64) -> bool {
         let index = (number as usize - 1) / CHUNK;
         let Some(place) = self.chunks.get(index) else { return false };

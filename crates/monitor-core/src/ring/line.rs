@@ -1,14 +1,14 @@
-//! A block of words that one thread writes and others read, and whose last word says that it is whole.
+//! A block of words that one thread writes and others read. Its last word shows whether the block is complete.
 
 use super::atomic::{AtomicU64, Ordering};
 
-/// What makes the checksum of a frame differ from that of a record and of an end that waits in its slot.
+/// Salt of the checksum of a frame, so that it differs from that of a record and of an end that waits in its slot.
 pub(super) const RUNNING: u64 = 0x5851_f42d_4c95_7f2d;
 pub(super) const ENDED_IN_SLOT: u64 = 0x2545_f491_4f6c_dd1d;
-/// In the place of a checksum: no record, and not clear either.
+/// Stored instead of a checksum: neither a record nor clear.
 const RETIRED: u64 = 1;
 
-/// Odd, so that any change of one word changes the sum.
+/// Odd factors, so that any change of one word changes the sum.
 pub(super) const FACTORS: [u64; 8] = [
     0x9e37_79b9_7f4a_7c15,
     0xc2b2_ae3d_27d4_eb4f,
@@ -20,7 +20,8 @@ pub(super) const FACTORS: [u64; 8] = [
     0xe703_7ed1_a0b4_28db,
 ];
 
-/// By which an odd number is multiplied to give 1: each step doubles the bits that are right, of which there are three at first.
+/// Returns the inverse of an odd number, modulo 2 to the power of 64. Each step doubles the number of correct bits,
+/// of which there are three at first.
 pub(super) const fn inverse(odd: u64) -> u64 {
     let mut inverse = odd;
     let mut step = 0;
@@ -47,25 +48,25 @@ impl Word {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Sees all that was written before the value that it returns was [`publish`](Self::publish)ed.
+    /// Returns the value, and makes everything visible that was written before the value was [`publish`](Self::publish)ed.
     #[inline]
     pub(super) fn observe(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Shows all that was written before to whoever [`observe`](Self::observe)s the value.
+    /// Stores the value, and makes everything written before visible to a thread that [`observe`](Self::observe)s it.
     #[inline]
     pub(super) fn publish(&self, value: u64) {
         self.0.store(value, Ordering::Release);
     }
 
-    /// One more; for a word with several writers.
+    /// Adds one, for a word with several writers.
     pub(super) fn count(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
 
-/// The words of a record, its check apart.
+/// The words of a record without its check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) start: u64,
@@ -103,7 +104,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Made of new words; elsewhere lines are found in zeroed memory.
+    /// Creates a line of new words, for the model. Elsewhere lines are found in zeroed memory.
     #[cfg(all(test, loom))]
     #[allow(dead_code, reason = "this file is compiled once with loom's atomics and once without")]
     pub(super) fn new(word: fn() -> Word) -> Self {
@@ -116,8 +117,8 @@ impl Line {
         self.check.publish(words.check(salt));
     }
 
-    /// Writes what `running` is, which has no end, with an end and further `facts`. Its check is a sum, so that of the whole
-    /// needs only what is added.
+    /// Writes the words of `running`, which has no end, with an end and further `facts`. The check is a sum, so
+    /// only the additions must be calculated.
     #[inline]
     pub(super) fn write_ended(&self, running: &Line, end: u64, facts: u64, salt: u64) {
         let words = running.own();
@@ -132,7 +133,7 @@ impl Line {
         [&self.start, &self.id, &self.parent, &self.root[0], &self.root[1], &self.end, &self.facts, &self.check]
     }
 
-    /// The ids of something that is no process here and is only current; of a line that is clear.
+    /// Stores the ids of a context that is only made current. Its line stays clear.
     #[inline]
     pub(super) fn set_ids(&self, id: u64, root: [u64; 2]) {
         self.id.set(id);
@@ -140,13 +141,14 @@ impl Line {
         self.root[1].set(root[1]);
     }
 
-    /// Its words are no record any more.
+    /// Marks the words as no record.
     #[inline]
     pub(super) fn clear(&self) {
         self.check.publish(0);
     }
 
-    /// The same, but whoever ended it goes on reading: it is for nobody else before it is [`clear`](Self::clear)ed.
+    /// Marks the words as no record, while the thread that ended it still reads them. The line must not be reused before it is
+    /// [`clear`](Self::clear)ed.
     #[inline]
     pub(super) fn retire(&self) {
         self.check.publish(RETIRED);
@@ -157,7 +159,7 @@ impl Line {
         self.check.observe() == 0
     }
 
-    /// What its one writer has written.
+    /// Returns the words, for the one thread that writes them.
     #[inline]
     pub(super) fn own(&self) -> Words {
         Words {
@@ -185,7 +187,7 @@ impl Line {
         self.start.get()
     }
 
-    /// What another thread finds in it; `None` if that is no whole record of this `salt`.
+    /// Returns the words as seen by another thread. `None` if they are no complete record with this `salt`.
     pub(super) fn read(&self, salt: u64) -> Option<Words> {
         let check = self.check.observe();
         let words = self.own();

@@ -1,7 +1,7 @@
-//! Recording a call for two readings of the clock: memory of each thread's own, which the one who drains reads along.
+//! Records a call at the cost of reading the clock twice: in memory that belongs to one thread and that the drainer reads concurrently.
 //!
-//! The monitored side is [`writer`] and, for what is counted instead, [`fold`]; the draining side is [`drain`]; [`layout`] is
-//! what they share.
+//! The monitored side is [`writer`] and, for calls that are counted instead, [`fold`]. The draining side
+//! is [`drain`]. Both share [`layout`].
 
 mod absorbed;
 mod briefs;
@@ -24,7 +24,7 @@ mod writer;
 #[cfg(all(test, loom))]
 mod model;
 
-/// The atomics of [`line`]; its model has loom's.
+/// The atomics of [`line`]. Its model uses those of loom.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
@@ -44,32 +44,32 @@ pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, end_open, ne
 use crate::record::{Attachment, Site};
 use crate::site;
 
-/// What a record says beside ids and times: number of the site (31 bits), whether it may be brief (1), how it ended (2), how it came by its parent (2),
-/// whether it is counted in a fold (1), whether there are folds below it that may move with it (1), number of the thread that it began on
-/// (26).
+/// The facts of a record besides ids and times: number of the site (31 bits), whether it may be brief (1), how it ended (2), how its parent
+/// was determined (2), whether it is counted in a fold (1), whether there are folds below it that may move with it (1), number of the
+/// thread on which it began (26).
 #[derive(Debug, Clone, Copy)]
 struct Facts(u64);
 
 impl Facts {
-    /// It may be counted with others if it turns out to be [`brief`](crate::brief): nobody knows its ids, and nothing that will be
-    /// told singly, but by its own thread and before its end, hangs below it.
+    /// The call may be counted with others if it turns out to be [`brief`](crate::brief): its ids were not read, and everything below it
+    /// that gets a row is reported by its own thread before its end.
     const MAY_BE_BRIEF: u64 = 1 << 31;
     const ENDING: u32 = 32;
     const ATTACHMENT: u32 = 34;
     const FOLDED: u64 = 1 << 36;
-    /// There are folds below it. They are told below the next row above it if it is counted itself.
+    /// There are folds below it. If it is counted itself, they are reported below the next row above it.
     const HAS_FOLDS: u64 = 1 << 37;
     const THREAD: u32 = 38;
-    /// Beyond, threads are numbered anew.
+    /// The highest thread number. After it, numbering starts again.
     const MOST_THREADS: u64 = (1 << 26) - 1;
 
-    /// `site` has no more bits than [`site::NUMBERS`].
+    /// Creates the facts of a start. `site` has no more bits than [`site::NUMBERS`].
     #[inline]
     fn new(site: usize, attachment: Attachment, thread: u64) -> Self {
         Facts(site as u64 | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
     }
 
-    /// What it adds that something has ended.
+    /// Returns the bits that an end adds.
     #[inline]
     fn of(ending: Ending) -> u64 {
         (ending as u64) << Self::ENDING
@@ -93,7 +93,7 @@ impl Facts {
         self.0 & Self::MAY_BE_BRIEF != 0
     }
 
-    /// It has a row of its own.
+    /// Returns the facts of a call that has a row of its own.
     fn not_brief(self) -> Self {
         Facts(self.0 & !Self::MAY_BE_BRIEF)
     }

@@ -1,4 +1,4 @@
-//! Frame, ring and slot as loom tries them: in all orders that threads and processors allow.
+//! Model of frame, ring and slot for loom, which tries all interleavings and reorderings.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -17,8 +17,8 @@ mod atomic {
 const END: u64 = 9;
 const FACTS: u64 = 1 << 33;
 
-/// What a thread and the one who drains share: the frame of the running call, a ring of one record, how many were written
-/// and how many were taken.
+/// The memory shared by a thread and the drainer: the frame of the running call, a ring of one record, and the
+/// numbers of records written and taken.
 struct Shared {
     frame: Line,
     ring: Line,
@@ -38,7 +38,7 @@ fn ended(id: u64) -> Words {
     Words { end: END, facts: 6 | FACTS, ..call(id) }
 }
 
-/// Begins and ends a call if the ring has room for its record, as `writer::begin` and `writer::publish` do.
+/// Begins and ends a call if the ring has room for its record, like `writer::begin` and `writer::publish`.
 fn record(shared: &Shared, id: u64) -> bool {
     let head = shared.head.get();
     if head == shared.tail.observe() + 1 {
@@ -51,7 +51,7 @@ fn record(shared: &Shared, id: u64) -> bool {
     true
 }
 
-/// Looks once, as `Rings::look` and `Rings::commit` do: the record that it takes, and what it finds running.
+/// Scans once, like `Rings::look` and `Rings::commit`. Returns the record that it takes and the call that it finds running.
 fn look(shared: &Shared) -> (Option<Words>, Option<Words>) {
     let (tail, head) = (shared.tail.get(), shared.head.observe());
     let taken = (tail < head).then(|| shared.ring.read(tail).expect("what counts is whole"));
@@ -89,7 +89,7 @@ fn a_record_that_counts_is_whole_and_its_frame_is_gone() {
     });
 }
 
-/// Ends a folded future on another thread than it began on, as `fold::take` and `writer::publish_unusual` do: its words.
+/// Ends a folded future on another thread than it began on, like `fold::take` and `writer::publish_unusual`. Returns its words.
 fn end_elsewhere(slot: &Line) -> Words {
     slot.retire();
     let words = slot.own();
@@ -106,7 +106,7 @@ fn a_slot_is_for_the_next_future_only_when_whoever_ended_the_last_one_is_done_wi
             let slot = slot.clone();
             thread::spawn(move || end_elsewhere(&slot))
         };
-        // As `slots::more` takes it back, and `writer::begin` uses it.
+        // Like `slots::more`, which takes it back, and `writer::begin`, which uses it.
         let is_taken = slot.is_clear();
         if is_taken {
             slot.write(&call(2), RUNNING);

@@ -1,4 +1,4 @@
-//! Error texts that a thread has seen in each fold: a failure with a new one is recorded singly, however many were counted before.
+//! Error texts that a thread has seen in each fold. A failure with a new text is recorded individually, however many were counted before.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::error_texts::{MAX_TEXTS, shared_text};
 
-/// Folds whose texts a thread remembers. Beyond, it forgets all.
+/// Maximum number of folds whose texts a thread remembers. Beyond it, the thread forgets all.
 const MAX_FOLDS: usize = 256;
 
 #[derive(Default)]
@@ -18,9 +18,10 @@ struct Seen {
 
 thread_local!(static SEEN: RefCell<Seen> = RefCell::default());
 
-/// Notes a failure in the fold of this mark; true if it is the first one with its text. Of more than [`MAX_TEXTS`], none is new.
+/// Notes a failure in the fold with this mark. Returns true if it is the first one with its text. After
+/// [`MAX_TEXTS`] texts, none counts as new.
 pub(super) fn is_new(mark: u64, message: &str) -> bool {
-    // A thread that ends has none, and may be in the midst of it only by a signal.
+    // A thread that ends has no list, and a signal may interrupt a thread that is changing it.
     let is_new = SEEN.try_with(|seen| seen.try_borrow_mut().ok().is_some_and(|mut seen| seen.add(mark, message)));
     is_new.unwrap_or(false)
 }

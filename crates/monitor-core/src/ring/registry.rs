@@ -1,4 +1,4 @@
-//! Which thread records into which region. A region outlives its thread: when all of it is drained, another thread gets it.
+//! Assigns regions to the threads that record into them. A region outlives its thread: when all of it is drained, another thread gets it.
 
 #![allow(unsafe_code, reason = "memory that a forked child must not share is replaced")]
 
@@ -12,7 +12,7 @@ use super::{Facts, host, room};
 use crate::own::Own;
 use crate::{ids, inside, memory, site, thread};
 
-/// Records of a thread's first segment.
+/// Number of records in a thread's first segment.
 pub const FIRST_RECORDS: usize = 1_024;
 
 static SHARED: Own<Shared> = Own::new();
@@ -26,7 +26,7 @@ thread_local! {
 
 struct Shared {
     registry: Mutex<Registry>,
-    /// How many entries [`Registry::news`] ever had.
+    /// Total number of entries that [`Registry::news`] ever had.
     news: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ struct Registry {
 /// A thread that has got a region.
 pub(super) struct Attached {
     pub(super) region: &'static Region,
-    /// Its first segment, if the region is a new one.
+    /// Its first segment, if the region is new.
     pub(super) segment: Option<SegmentRef>,
     pub(super) thread: u64,
     pub(super) name: Arc<str>,
@@ -50,21 +50,21 @@ pub(super) struct Attached {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Unattached,
-    /// What its allocator records meanwhile has no region.
+    /// The thread is getting a region. Calls recorded by its allocator meanwhile have none.
     Attaching,
     Left,
-    /// The region is the parent's of a forked child, and holds what was current when it was forked.
+    /// The thread runs in a forked child. The region belongs to the parent, and holds what was current at the fork.
     Forked,
 }
 
-/// What a child of a fork by this thread does with the thread's region.
+/// What the child of a fork by this thread does with the thread's region.
 #[derive(Clone, Copy)]
 enum Fork {
-    /// It has a copy anyway.
+    /// Nothing, because it has a copy of the memory.
     Private,
-    /// It would share it with its parent, and leaves it alone: nothing is current.
+    /// It would share the region with its parent, and leaves it. Nothing is current then.
     Leave,
-    /// It puts this copy in its place.
+    /// It puts this copy in the place of the region.
     Replace(NonNull<u8>),
 }
 
@@ -76,36 +76,36 @@ impl Drop for Leaving {
     }
 }
 
-/// Threads get regions from now on.
+/// Enables regions for threads.
 pub(crate) fn set_up(host: &'static dyn host::Host) {
     host::set(host);
     SHARED.set(Shared { registry: Mutex::default(), news: AtomicU64::new(0) });
 }
 
-/// Before this thread forks: keeps what is current for the child, if its parent's memory would be the child's as well.
+/// Prepares a fork by this thread: copies the current contexts for the child, if the child would share the memory with its parent.
 pub(crate) fn before_fork() {
     let Some(region) = REGION.get().filter(|_| is_own() && host::keeper().is_shared()) else { return };
     let copy = if region.writer.depth.get() > 0 { region.copy() } else { None };
     FORK.set(copy.map_or(Fork::Leave, Fork::Replace));
 }
 
-/// After the fork, in the parent.
+/// Frees the copy in the parent, after the fork.
 pub(crate) fn after_fork() {
     if let Fork::Replace(copy) = FORK.replace(Fork::Private) {
-        // SAFETY: it was made by `before_fork`, for the child alone.
+        // SAFETY: it was made by `before_fork`, only for the child.
         unsafe { memory::unmap(copy, REGION_BYTES) };
     }
 }
 
-/// Leaves all regions to the parent of a forked child. What is current on its one thread stays so, in the copy of that
-/// thread's region, into which nothing more is recorded.
+/// Leaves all regions to the parent of a forked child. What is current on the child's only thread stays current, in a copy of that thread's
+/// region. Nothing more is recorded into the copy.
 pub(crate) fn forget() {
     host::forget();
     SHARED.forget();
     let region = REGION.get().filter(|region| match FORK.replace(Fork::Private) {
         Fork::Private => region.writer.depth.get() > 0,
         Fork::Leave => false,
-        // SAFETY: from here on the region is this one thread's, which is the only one there is, and nobody reads from it.
+        // SAFETY: from here on the region belongs to this thread, which is the only one, and nobody else reads it.
         Fork::Replace(copy) => unsafe { memory::replace(NonNull::from(*region).cast(), copy, REGION_BYTES) },
     });
     if let Some(region) = region {
@@ -115,18 +115,18 @@ pub(crate) fn forget() {
     PHASE.set(if region.is_some() { Phase::Forked } else { Phase::Unattached });
 }
 
-/// Whether the frames of this thread may be used when nothing is kept elsewhere.
+/// Returns true if the frames of this thread may be used when no context is kept elsewhere.
 pub(super) fn is_own() -> bool {
     PHASE.get() != Phase::Forked
 }
 
-/// The region of this thread.
+/// Returns the region of this thread.
 #[inline]
 pub(super) fn region() -> Option<&'static Region> {
     REGION.get()
 }
 
-/// Gives this thread a region, if it has none and there is room. Whether it has got one.
+/// Gives this thread a region, if it has none and there is room. Returns true if it has got one.
 pub(crate) fn attach() -> bool {
     if REGION.get().is_some() || PHASE.get() != Phase::Unattached {
         return false;
@@ -153,7 +153,7 @@ fn take() -> Option<&'static Region> {
     } else {
         let (region, segment) = new_region(registry.all.len() as u32)?;
         registry.all.push(region);
-        // So that giving one back allocates nothing.
+        // So that giving a region back allocates nothing
         let regions = registry.all.len();
         registry.free.reserve(regions);
         (region, Some(segment))
@@ -178,7 +178,7 @@ fn new_region(number: u32) -> Option<(&'static Region, SegmentRef)> {
     new
 }
 
-/// Nothing of what ran on the thread before is left.
+/// Prepares a region for a thread: nothing of its last thread remains.
 fn prepare(region: &'static Region, thread: u64, name: &str) {
     let writer = &region.writer;
     region.reader.set_name(name);
@@ -198,7 +198,7 @@ fn prepare(region: &'static Region, thread: u64, name: &str) {
             region.push_free(slot);
         }
     }
-    // The first start finds out how much room there is.
+    // The first start determines how much room there is.
     writer.limit.set(0);
     region.reader.is_left.publish(0);
 }
@@ -206,7 +206,7 @@ fn prepare(region: &'static Region, thread: u64, name: &str) {
 fn leave() {
     let Some(region) = REGION.get() else { return };
     if PHASE.get() == Phase::Forked || region.writer.depth.get() > 0 {
-        // Guards that later destructors drop, or that nobody will: the region stays with them.
+        // There are guards that later destructors drop, or that are never dropped. The region stays with them.
         return;
     }
     REGION.set(None);
@@ -215,7 +215,7 @@ fn leave() {
     crate::park::wake();
 }
 
-/// The threads that came since the last look, which was told `seen` news.
+/// Returns the threads that got a region since the last scan, which had `seen` this many news.
 pub(super) fn news(seen: &mut u64) -> Vec<Attached> {
     if !has_news(*seen) {
         return Vec::new();
@@ -230,15 +230,15 @@ pub(super) fn has_news(seen: u64) -> bool {
     SHARED.get().is_some_and(|shared| shared.news.load(Ordering::Acquire) != seen)
 }
 
-/// Starts that found no room, by tree; zero for those that would have begun one. To be called while the queue's count of drops
-/// is locked.
+/// Returns the number of starts that found no room, by tree. The tree is zero for starts that would have begun one. Must be called
+/// while the queue's count of drops is locked.
 pub(crate) fn refused() -> Vec<(u128, u64)> {
     let Some(shared) = SHARED.get() else { return Vec::new() };
     let registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
     registry.all.iter().flat_map(|region| room::refused(region)).collect()
 }
 
-/// For the next thread that comes.
+/// Makes a region available to the next thread.
 pub(super) fn give_back(region: &'static Region) {
     if let Some(shared) = SHARED.get() {
         shared.registry.lock().unwrap_or_else(PoisonError::into_inner).free.push(region);

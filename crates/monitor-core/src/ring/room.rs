@@ -1,18 +1,18 @@
-//! Room for what a thread records: in its ring, in a larger one, or none, which is counted.
+//! Memory for the records of a thread: in its ring, in a larger ring, or none. Starts without room are counted.
 
 use super::layout::{FACTORS, Refused, Region, SegmentRef};
 use super::writer::Begun;
 use super::{host, registry, slots};
 use crate::inside;
 
-/// Whether there is room for one record more beside those of all open frames, in a larger segment if need be.
+/// Returns true if there is room for another record besides those of all open frames. Begins a larger segment if necessary.
 #[inline]
 pub(super) fn admits(region: &Region, depth: u64) -> bool {
     let writer = &region.writer;
     writer.head.get() + depth < writer.limit.get() || has_room(region) || grow(region)
 }
 
-/// Whether the segment has room for one record more, by what the reader has taken meanwhile.
+/// Returns true if the segment has room for another record, considering what the reader has taken meanwhile.
 #[cold]
 #[inline(never)]
 fn has_room(region: &Region) -> bool {
@@ -22,7 +22,7 @@ fn has_room(region: &Region) -> bool {
     writer.head.get() + writer.depth.get() < limit
 }
 
-/// Begins a larger segment, or one that still fits: into the program's bound, and where rings are kept.
+/// Begins a larger segment, or the largest one that fits into the program's limit and into the storage of the rings.
 #[cold]
 #[inline(never)]
 fn grow(region: &Region) -> bool {
@@ -47,7 +47,7 @@ fn grow(region: &Region) -> bool {
     false
 }
 
-/// Counts a start that found no room: where memory ends is no place to wait for a lock.
+/// Counts a start that found no room. It takes the lock only if the tree has changed, because a full recorder must not block.
 #[cold]
 #[inline(never)]
 pub(super) fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Begun<T> {
@@ -68,14 +68,15 @@ pub(super) fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Beg
     Begun::Refused
 }
 
-/// The table is full, or memory is: what has no place in the table is recorded in another way.
+/// Handles a start without a slot: if the table is full, the start is recorded in another way; if memory is full, it is refused.
 #[cold]
 #[inline(never)]
 pub(super) fn without_slot<T>(region: &Region, parent: (u64, [u64; 2])) -> Begun<T> {
     if slots::are_all_in_use(region) { Begun::Elsewhere } else { refuse(region, parent) }
 }
 
-/// Starts of a thread that found no room, by tree. To be called while the queue's count of drops is locked.
+/// Returns the number of a thread's starts that found no room, by tree. Must be called while
+/// the queue's count of drops is locked.
 pub(super) fn refused(region: &Region) -> impl Iterator<Item = (u128, u64)> {
     region.refused.iter().map(|place| (root_of(place), place.count.get())).filter(|(_, count)| *count > 0)
 }

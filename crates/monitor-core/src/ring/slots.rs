@@ -1,19 +1,19 @@
-//! The open table of a thread: which slot the next future gets.
+//! Assigns the slots of a thread's open table to futures.
 
 use super::host;
 use super::layout::{CHUNK, CHUNK_BYTES, CHUNKS, Frame, Region};
 use crate::inside;
 
-/// Futures that began on one thread and are open in its table, at most.
+/// Maximum number of futures that began on one thread and are open in its table.
 const MOST: u64 = (CHUNK * CHUNKS) as u64;
 
-/// A free slot; `None` if the table is full, or memory is.
+/// Takes a free slot. `None` if the table or the memory is full.
 #[inline]
 pub(super) fn take(region: &'static Region) -> Option<&'static Frame> {
     region.pop_free().or_else(|| more(region))
 }
 
-/// Takes back what others have freed, if that is worth a look at all slots, or begins a further one.
+/// Takes back the slots freed by others, if there are enough to be worth a search, or adds a new slot.
 #[cold]
 #[inline(never)]
 fn more(region: &'static Region) -> Option<&'static Frame> {
@@ -50,7 +50,7 @@ fn more(region: &'static Region) -> Option<&'static Frame> {
     Some(slot)
 }
 
-/// Whether the table is as large as it may be.
+/// Returns true if the table has its maximum size.
 pub(super) fn are_all_in_use(region: &Region) -> bool {
     region.writer.slots.get() == MOST
 }

@@ -1,21 +1,21 @@
-//! Recording a call in its thread's ring: the start fills a frame, the end turns the frame into a record.
+//! Records a call in its thread's ring: the start fills a frame, the end turns the frame into a record.
 //!
-//! Only the thread itself writes its frames and its ring. The one who drains reads both at any moment, and so does whoever reads the
-//! file after the program was killed between any two stores. Four orders keep what they see right:
+//! Only the thread itself writes its frames and its ring. The drainer reads both at any moment, and so does a reader of the file after the
+//! program was killed between any two stores. Four orders keep what they see correct:
 //!
 //! 1. *A frame is filled before it counts.* A start writes the frame's line, whose check is stored last, and then publishes the depth.
 //!    Readers skip a line whose check doesn't fit (`ring/model.rs`, `tests/damaged.rs`).
-//! 2. *The record is there before the frame goes, and the frame is gone before the record counts.* An end writes the record, clears the frame
-//!    and only then publishes the head. In the other order a call could be lost by a kill in between, or told as running
-//!    after it was told as ended (`ring/model.rs`: `a_record_that_counts_is_whole_and_its_frame_is_gone`).
+//! 2. *The record is there before the frame goes, and the frame is gone before the record counts.* An end writes the record, clears the
+//!    frame and only then publishes the head. In the other order a call could be lost by a kill in between, or be reported as running after
+//!    it was reported as ended (`ring/model.rs`: `a_record_that_counts_is_whole_and_its_frame_is_gone`).
 //! 3. *Room for the end is taken at the start.* A start is admitted only if the ring has room for the records of all open frames besides.
-//!    So the end of an admitted call always finds room, and only starts are dropped and counted
-//!    (`tests/rings.rs`: `a_full_ring_drops_starts_and_no_ends`).
-//! 4. *Who sleeps is woken last.* Each start and end ends with [`park::wake`], after its stores
-//!    (`tests/rings.rs`: `parking_loses_no_wake_up`).
+//!    So the end of an admitted call always finds room, and only starts are dropped and counted (`tests/rings.rs`:
+//!    `a_full_ring_drops_starts_and_no_ends`).
+//! 4. *A sleeping drainer is woken last.* Each start and end finishes with [`park::wake`], after its stores (`tests/rings.rs`:
+//!    `parking_loses_no_wake_up`).
 //!
-//! A future may end on another thread, where no room was taken. If that thread's ring is full, the end stays in the future's own
-//! slot until it is drained (`tests/rings.rs`: `a_thousand_futures_end_on_another_thread_with_a_full_ring`).
+//! A future may end on another thread, where no room was taken. If that thread's ring is full, the end stays in the future's own slot until
+//! it is drained (`tests/rings.rs`: `a_thousand_futures_end_on_another_thread_with_a_full_ring`).
 
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -38,7 +38,7 @@ pub(crate) enum Begun<T> {
     Elsewhere,
 }
 
-/// How a recorded call ended. The words of a failure are too long for a record and go by the queue.
+/// How a recorded call ended. The message of a failure is too long for a record and goes by the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum Ending {
@@ -55,11 +55,11 @@ pub(crate) struct Call {
     thread_bound: PhantomData<*mut ()>,
 }
 
-/// A future that has begun and not ended: its slot of the open table.
+/// A future that has begun and not ended: its slot in the open table.
 #[derive(Debug)]
 pub(crate) struct Slot(pub(super) &'static Frame);
 
-/// A call that was taken out of its frame, with all that is needed to record its end by the queue.
+/// A call that was taken out of its frame, with everything needed to record its end by the queue.
 #[derive(Clone, Copy)]
 pub(crate) struct TakenOut {
     pub(crate) context: Context,
@@ -71,7 +71,7 @@ pub(crate) struct TakenOut {
     pub(crate) was_panicking: bool,
 }
 
-/// Begins a sync call below what is current, and makes it current.
+/// Begins a sync call below the current process, and makes it current.
 #[inline]
 pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
@@ -81,7 +81,7 @@ pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
     }
     let Some(above) = region.current(depth as usize - 1) else { return Begun::Elsewhere };
     let parent = above.parent_ids();
-    // Before anything is written: the end that belongs to this start is to find room.
+    // Before anything is written: the end of this call must find room.
     if !admits(region, depth) {
         return refuse(region, parent);
     }
@@ -89,7 +89,7 @@ pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
     region.set_current(depth as usize, frame);
     let facts = woven(region, is_woven);
     if region.writer.woven.get() != 0 && above.home().is_some() {
-        // A future: it may end on another thread.
+        // A future, which may end on another thread
         fold::keep(above);
     }
     begin(region, frame, site, Some(above), parent, Attachment::Explicit, facts, std::thread::panicking());
@@ -99,7 +99,7 @@ pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
 }
 
-/// Begins a sync call at the place that was found for it, and makes it current.
+/// Begins a sync call at the place that was determined for it, and makes it current.
 pub(crate) fn start_at(site: &'static Site, attached: Attached, is_woven: bool) -> Begun<Call> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
@@ -122,26 +122,26 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached, is_woven: bool) 
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
 }
 
-/// Ends a sync call; what was current before it is current again.
+/// Ends a sync call. What was current before it is current again.
 #[inline]
 #[expect(clippy::needless_pass_by_value, reason = "it is over")]
 pub(crate) fn end(call: Call, ending: Ending) {
-    // First of all, so that what is done here isn't part of the call's time.
+    // First of all, so that the work done here isn't part of the call's time.
     let end = clock::now();
     let Some(region) = registry::region() else { return };
     let frame = &region.frames[call.frame];
     if is_recorded(frame) {
         publish(region, frame, true, end, ending);
     } else {
-        // The frame was copied from the parent of a forked child, or recording is over: nothing is told of it.
+        // The frame was copied from the parent of a forked child, or recording is over: nothing is reported.
         frame.line.clear();
     }
-    // After the record: until here the frame counts, and what the record's words call belongs to it.
+    // After the record: until here the frame counts, and calls made meanwhile belong to this call.
     pop(region, call.frame);
     park::wake();
 }
 
-/// Begins a future below what is current. It is current only while it is polled.
+/// Begins a future below the current process. It is current only while it is polled.
 #[inline]
 pub(crate) fn open(site: &'static Site, is_woven: bool) -> Begun<Slot> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
@@ -159,7 +159,7 @@ pub(crate) fn open(site: &'static Site, is_woven: bool) -> Begun<Slot> {
     Begun::Recorded(Slot(slot))
 }
 
-/// Begins a future at the place that was found for it.
+/// Begins a future at the place that was determined for it.
 pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
     let parent = ids_of(&region.writer, attached.parent);
@@ -173,7 +173,7 @@ pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     Begun::Recorded(Slot(slot))
 }
 
-/// Ends a future, on whichever thread.
+/// Ends a future, on any thread.
 #[inline(never)]
 #[expect(clippy::needless_pass_by_value, reason = "it is over")]
 pub(crate) fn close(slot: Slot, ending: Ending) {
@@ -184,8 +184,8 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     }
     match registry::region() {
         Some(region) if admits(region, region.writer.depth.get()) => {
-            // Only the thread whose table the slot stands in keeps the list of free slots. Another thread counts the slot as freed, and
-            // its own thread takes it back.
+            // Only the thread that owns the slot's table keeps the list of free slots. Another thread counts the slot as
+            // freed, and its own thread takes it back.
             if fold::is_own(Some(region), slot) {
                 publish(region, slot, true, end, ending);
                 region.push_free(slot);
@@ -198,8 +198,8 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     park::wake();
 }
 
-/// Ends a future on a thread whose ring is full or that has none. The ended words take the place of the running ones in the slot, marked by
-/// [`ENDED_IN_SLOT`], in one checked write; the one who drains makes the record and frees the slot.
+/// Ends a future on a thread whose ring is full or that has none. The ended words replace the running ones in the slot, marked by
+/// [`ENDED_IN_SLOT`], in one checked write. The drainer makes the record and frees the slot.
 #[cold]
 #[inline(never)]
 fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end: u64, ending: Ending) {
@@ -234,8 +234,8 @@ impl Call {
         std::thread::panicking() && self.frame().is_some_and(|frame| !frame.is(Mark::Panicking))
     }
 
-    /// Moves the call from its frame into a slot: it goes on as a future and is no longer current. Returns it unchanged if no slot
-    /// is free.
+    /// Moves the call from its frame into a slot, where it continues as a future and is no longer current.
+    /// Returns it unchanged if no slot is free.
     pub(crate) fn into_slot(self) -> Result<Slot, Self> {
         let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
         let Some(slot) = slots::take(region) else { return Err(self) };
@@ -244,8 +244,8 @@ impl Call {
         slot.copy_marks(frame);
         slot.below.set(frame.below.get());
         slot.set_fold(frame.fold());
-        // The call is nowhere for a moment. If it stood in both, the one who drains could tell both as running; it marks what it told
-        // as promoted, and the mark is copied after the barrier, so that it isn't lost either.
+        // For a moment the call is stored nowhere. If it were stored in both, the drainer could report both as running. The drainer marks a
+        // call that it reported as promoted, and the mark is copied after the barrier, so that it isn't lost either.
         frame.line.clear();
         park::order();
         slot.promoted.set(frame.promoted.get());
@@ -255,7 +255,7 @@ impl Call {
         Ok(Slot(slot))
     }
 
-    /// Takes the call out of its frame, to be told by the queue from now on. It is no longer current here.
+    /// Takes the call out of its frame, to be reported by the queue from now on. It is no longer current here.
     pub(crate) fn take_out(self) -> Option<TakenOut> {
         let (region, frame) = registry::region().zip(self.frame())?;
         fold::leave(Some(region), frame);
@@ -275,7 +275,7 @@ impl Call {
         Some(taken)
     }
 
-    /// Its ids, for what is said of it, unless it is counted in a fold. It keeps a row of its own.
+    /// Returns its ids for a report about it, `None` if it is counted in a fold. It keeps a row of its own.
     pub(crate) fn told_singly(&self) -> Option<Context> {
         self.frame().and_then(told_singly)
     }
@@ -286,7 +286,7 @@ impl Call {
 }
 
 impl Slot {
-    /// Ids of the process that is current while the future is polled. As somebody gets to know them, the call leaves its fold.
+    /// Returns the ids of the process that is current while the future is polled. Since the ids are read, the call leaves its fold.
     #[inline]
     pub(crate) fn context(&self) -> Option<Context> {
         fold::leave(registry::region(), self.0);
@@ -295,12 +295,12 @@ impl Slot {
         context_of(self.0)
     }
 
-    /// Its ids, for what is said of it, unless it is counted in a fold. It keeps a row of its own.
+    /// Returns its ids for a report about it, `None` if it is counted in a fold. It keeps a row of its own.
     pub(crate) fn told_singly(&self) -> Option<Context> {
         told_singly(self.0)
     }
 
-    /// Its ids, which nobody gets to know by this.
+    /// Returns its ids for use within the recorder. They don't count as read.
     pub(crate) fn own(&self) -> Option<Context> {
         context_of(self.0)
     }
@@ -315,7 +315,7 @@ impl Slot {
         is_recorded(self.0)
     }
 
-    /// Stores the guard by which a future that is dropped before its end stays current until all that it holds is dropped.
+    /// Stores the guard that keeps a future current while everything in it is dropped, if it is dropped before its end.
     pub(crate) fn set_leftover(&self, token: Option<Token>) {
         self.0.leftover.set(token.map_or(0, Token::get));
     }
@@ -332,8 +332,8 @@ impl Slot {
     }
 }
 
-/// Ends all calls that this thread is in the middle of, and the futures that it polls, the innermost first. What came by the queue
-/// and is current here is given back, to be ended there.
+/// Ends all open calls of this thread and the futures that it polls, the innermost first. Returns the current processes that were recorded
+/// by the queue, which must be ended there.
 pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
     let Some(region) = registry::region() else { return Vec::new() };
     let mut queued = Vec::new();
@@ -355,7 +355,7 @@ pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
     queued
 }
 
-/// Fills a frame or a slot. It counts only when the caller publishes the depth; a slot counts as soon as its check is written.
+/// Fills a frame or a slot. A frame counts only when the caller publishes the depth; a slot counts as soon as its check is written.
 #[inline(always)]
 #[expect(clippy::inline_always, clippy::too_many_arguments, reason = "each of its callers knows other arguments beforehand")]
 fn begin(
@@ -384,20 +384,20 @@ fn begin(
     frame.line.write(&Words { start, id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
-/// Bits that the facts of a woven call have besides.
+/// Returns the bits that are added to the facts of a woven call.
 #[inline]
 fn woven(region: &Region, is_woven: bool) -> u64 {
     if is_woven { region.writer.woven.get() } else { 0 }
 }
 
-/// Returns true if the frame was filled by this program while it records: not by the parent of a forked child, nor in a recording that
-/// is over.
+/// Returns true if the frame was filled by this program in the current recording, not by the parent of a forked
+/// child or in a recording that is over.
 #[inline]
 pub(super) fn is_recorded(frame: &Frame) -> bool {
     frame.recording() == switch::recording()
 }
 
-/// Makes a record of a call that has ended, or counts it in its fold. `is_own` is true if it began on this thread.
+/// Records a call that has ended, or counts it in its fold. `is_own` is true if it began on this thread.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the end of every call, which has no other work to do")]
 fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
@@ -432,20 +432,21 @@ fn publish_unusual(region: &Region, frame: &Frame, fold: &Fold, is_own: bool, en
     region.writer.head.publish(head + 1);
 }
 
-/// The frame's words with the end added.
+/// Returns the frame's words with the end added.
 #[inline]
 fn ended(frame: &Frame, end: u64, ending: Ending) -> Words {
     let words = frame.line.own();
     Words { end, facts: Facts(words.facts).ended(ending).0, ..words }
 }
 
-/// A new id of this thread, if it has a ring of its own.
+/// Returns a new id of this thread, if it has a ring of its own.
 pub(crate) fn new_id() -> Option<NonZeroU64> {
     let region = registry::region().filter(|_| registry::is_own())?;
     NonZeroU64::new(id_after(&region.writer))
 }
 
-/// Ids of one thread ascend, so that calls of the same microsecond are shown in their order. Where they begin is random.
+/// Returns the next id. The ids of one thread ascend, so that calls of the same microsecond are shown in
+/// their order. The first id is random.
 #[inline]
 pub(super) fn id_after(writer: &Writer) -> u64 {
     let id = next_id(writer);
@@ -458,7 +459,7 @@ fn next_id(writer: &Writer) -> u64 {
     writer.last_id.get().wrapping_add(1).max(1)
 }
 
-/// Ids of a parent: without one, those of the new tree that the next process of this thread begins.
+/// Returns the ids of a parent. Without a parent, the root is that of the new tree that the next process of this thread begins.
 fn ids_of(writer: &Writer, parent: Option<Context>) -> (u64, [u64; 2]) {
     let (process, root) = parent.map_or_else(|| (0, ids::new_root_now(next_id(writer))), |parent| (parent.process(), parent.root()));
     (process, [(root >> 64) as u64, root as u64])
@@ -468,7 +469,7 @@ fn told_singly(frame: &'static Frame) -> Option<Context> {
     if frame.fold().is_some() || !is_recorded(frame) {
         return None;
     }
-    // What is said of it needs its row.
+    // A report about the call needs its row.
     fold::keep(frame);
     context_of(frame)
 }
@@ -478,7 +479,7 @@ pub(super) fn context_of(frame: &Frame) -> Option<Context> {
     Context::new(u128::from(high) << 64 | u128::from(low), id)
 }
 
-/// Has the call above this frame keep its own row: it has a child that will end elsewhere and needs its parent.
+/// Makes the call above this frame keep its own row: it has a child that will end elsewhere and needs its parent.
 fn keep_above(region: &Region, frame: usize) {
     if let Some(above) = frame.checked_sub(1).and_then(|above| region.current(above)) {
         fold::keep(above);
@@ -492,7 +493,7 @@ fn enter_tree(frame: &Frame) {
     }
 }
 
-/// Leaves the trees that threads without a context may join, and looks whether the call said that it failed. Returns how it ends.
+/// Leaves the trees that threads without a context may join, and checks whether the call was marked as failed. Returns how it ends.
 #[cold]
 #[inline(never)]
 fn conclude(frame: &Frame, ending: Ending) -> Ending {
@@ -507,16 +508,15 @@ fn conclude(frame: &Frame, ending: Ending) -> Ending {
     }
 }
 
-/// Notes that the ids of what is current are read.
+/// Notes that the ids of the current process were read.
 pub(super) fn known(frame: &Frame) {
-    // In a forked child it may be the parent's, whose memory both share.
+    // In a forked child the frame may belong to the parent, which shares the memory.
     if is_recorded(frame) {
         frame.mark(Mark::Known);
     }
 }
 
-/// Sends the words of a failure to the queue, before the record that they belong to is published: the one who drains the record must
-/// find them.
+/// Sends the message of a failure to the queue before its record is published, because the drainer of the record must find it.
 #[cold]
 fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     let _inside = inside::enter();
@@ -532,7 +532,7 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     ending
 }
 
-/// Ends what began on another thread. The slot is for another future of that one.
+/// Ends a future that began on another thread, and counts its slot as freed for that thread.
 #[inline(never)]
 fn publish_elsewhere(region: &Region, slot: &Frame, end: u64, ending: Ending) {
     publish(region, slot, false, end, ending);

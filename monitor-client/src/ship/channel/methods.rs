@@ -1,4 +1,4 @@
-//! What a program answers when it is asked.
+//! Methods that a program executes for a server.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -16,16 +16,16 @@ use crate::settings::Allowed;
 use crate::ship::shipper::Shared;
 use monitor_spool::now_us;
 
-/// A server takes so many names of methods.
+/// Maximum number of method names that a server accepts.
 const MOST_METHODS: usize = 64;
-/// So many own methods run at once.
+/// Maximum number of the program's own methods that run at once.
 const MOST_RUNNING: usize = 8;
-/// The largest answer, as JSON in bytes, but for what stands around it.
+/// Maximum size of an answer, as JSON in bytes, without the reply around it.
 const LARGEST: usize = (1 << 20) - (16 << 10);
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-/// Status, answer, and why there is none.
+/// Status, answer, and error message.
 pub(super) type Answered = (CommandStatus, Option<Value>, Option<String>);
 
 /// Returns the methods that the client library executes in every program: those that read, or those that change something.
@@ -34,7 +34,7 @@ fn of_library(is_reading: bool) -> impl Iterator<Item = &'static str> {
     methods.filter(move |method| (method.scope == MethodScope::Read) == is_reading).map(|method| method.name)
 }
 
-/// Names of what the program does when it is asked.
+/// Returns the names of the methods that the program offers.
 pub(super) fn offered(allowed: &Allowed) -> Vec<&'static str> {
     let own = commands::names().into_iter().filter(|name| commands::is_method(name));
     let of_source = commands::source().map(commands::TaskSource::methods).unwrap_or_default();
@@ -50,7 +50,7 @@ pub(super) fn offered(allowed: &Allowed) -> Vec<&'static str> {
     offered
 }
 
-/// Does what is asked.
+/// Executes an order.
 pub(super) async fn answer(listener: &Listener, order: &CommandOrder) -> Answered {
     let Listener { shared, allowed, since_us, conf, .. } = listener;
     let answered = match order.method.as_str() {
@@ -94,7 +94,7 @@ pub(super) fn error(why: &str) -> Answered {
     (CommandStatus::ERROR, None, Some(why.to_owned()))
 }
 
-/// Has processes of a tree end: those of these ids, or all that run here.
+/// Cancels processes of a tree: those with the given ids, or all that run here.
 fn cancel(arguments: &Fields) -> Answered {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let root = arguments.get("root_id").and_then(text).and_then(|id| id.parse::<RootId>().ok());
@@ -115,7 +115,7 @@ pub(super) fn ok(value: Value) -> Answered {
     (CommandStatus::OK, Some(value), None)
 }
 
-/// Figures of the program and of what it records.
+/// Returns statistics of the program and its recording.
 fn stats(shared: &Rc<Shared>, since_us: u64) -> Value {
     let mut stats = json!({
         "pid": std::process::id(),
@@ -139,10 +139,10 @@ fn stats(shared: &Rc<Shared>, since_us: u64) -> Value {
     stats
 }
 
-/// What the operating system says of this process.
+/// Returns the operating system's statistics of this process.
 #[cfg(target_os = "linux")]
 fn system() -> Value {
-    // What a tick is, in which the kernel counts the processor's time for programs, on every machine.
+    // Length of a tick, the unit of the processor times that the kernel reports to programs, on every machine.
     const TICK_NS: u64 = 10_000_000;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let number = |name: &str| {
@@ -150,7 +150,7 @@ fn system() -> Value {
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name of any characters.
+    // The second field is a name, which may contain any characters.
     let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
     let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).map(|ticks| ticks * TICK_NS);
     json!({
@@ -168,11 +168,11 @@ fn system() -> Value {
     json!({})
 }
 
-/// What runs now.
+/// Returns the running processes.
 async fn active(shared: &Rc<Shared>) -> Answered {
     let (tell, told) = oneshot::channel();
     shared.asking.borrow_mut().push(tell);
-    // The shipper looks when it is woken.
+    // The shipper answers when it is woken.
     shared.sent.notify_one();
     let Ok((running, more)) = told.await else {
         return (CommandStatus::ERROR, None, Some("the program ends".to_owned()));
@@ -190,7 +190,7 @@ async fn active(shared: &Rc<Shared>) -> Answered {
     ok(json!({ "processes": running.iter().map(process).collect::<Vec<_>>(), "more": more }))
 }
 
-/// The attributed functions of the program.
+/// Returns the attributed functions of the program.
 fn registered() -> Value {
     let mut functions: Vec<_> = crate::registered().collect();
     functions.sort_by(|a, b| (&a.name, &a.source.file, a.source.line).cmp(&(&b.name, &b.source.file, b.source.line)));
@@ -199,7 +199,7 @@ fn registered() -> Value {
     json!({ "functions": functions, "more": more })
 }
 
-/// Calls a method of the program's own, if not too many run.
+/// Calls a method of the program, unless too many run already.
 pub(super) async fn call(method: commands::Method, arguments: Fields) -> Answered {
     if RUNNING.fetch_add(1, Ordering::AcqRel) >= MOST_RUNNING {
         RUNNING.fetch_sub(1, Ordering::AcqRel);
@@ -213,7 +213,7 @@ pub(super) async fn call(method: commands::Method, arguments: Fields) -> Answere
     .await
 }
 
-/// One of the methods that run, until it is dropped.
+/// Counts a running method until it is dropped.
 struct Running;
 
 impl Drop for Running {
@@ -222,17 +222,17 @@ impl Drop for Running {
     }
 }
 
-/// Calls code of the program's on a thread of its own, so that the shipper goes on.
+/// Calls the program's code on a thread of its own, so that the shipper continues.
 pub(super) async fn on_thread(work: impl FnOnce() -> Result<Value, String> + Send + 'static) -> Answered {
     let (tell, told) = oneshot::channel();
     let run = move || {
         let answered = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
             let words = crate::ship::guard::words(&*payload).to_owned();
-            // It may panic again when it is dropped.
+            // Dropping the payload may panic again.
             std::mem::forget(payload);
             Err(format!("it panicked: {words}"))
         });
-        // To wake a shipper whose files the program has closed is a panic of tokio's.
+        // Waking a shipper whose files the program has closed panics inside tokio.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(tell.send(answered))));
     };
     if let Err(why) = std::thread::Builder::new().name("monitor-command".to_owned()).spawn(run) {

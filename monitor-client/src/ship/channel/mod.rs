@@ -1,5 +1,6 @@
-//! A word back: once the program has lived for a moment it opens its channel at the server, is told there what it is asked, and posts
-//! its answers. Nothing of it is needed to ship: a server that refuses it or has none is tried again now and then, and silently.
+//! The channel for commands. A program that has run for a short time opens a channel to the server, receives orders there, and posts its
+//! answers. Shipping doesn't depend on it. If the server refuses the channel or doesn't support it, the program retries at intervals and
+//! logs only the first refusal.
 
 mod methods;
 mod program;
@@ -29,43 +30,43 @@ use crate::report;
 use crate::settings::Allowed;
 use monitor_spool::now_us;
 
-/// A program that ends earlier opens no channel.
+/// Minimum age at which a program opens a channel.
 const LIVED: Duration = Duration::from_secs(2);
-/// A list in an answer has so many entries at most.
+/// Maximum number of entries of a list in an answer.
 pub(super) const MOST_TOLD: usize = 2_000;
-/// Answers under way; what is asked beyond is not answered.
+/// Maximum number of orders in progress. Further orders are ignored.
 const MOST_ANSWERING: usize = 64;
-/// A connection may be silent for so long before the server has said how often it speaks.
+/// Maximum silence of a connection before the server has sent its heartbeat interval.
 const SILENCE: Duration = Duration::from_secs(100);
-/// The end of a channel is not waited for by any clock.
+/// Timeout of the request that opens the channel. The response has no end.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
-/// A channel that was open for so long was no failure.
+/// Minimum duration of a channel that counts as successful.
 const WELL: Duration = Duration::from_secs(10);
 
-/// Somebody is taken to look for no longer than this after the server has said so.
+/// Maximum time that a single message of the server marks the program as watched.
 const LONGEST_WATCH: Duration = Duration::from_secs(600);
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What one channel's parts share.
+/// State shared by the parts of a channel.
 struct Listener {
     shared: Rc<Shared>,
     allowed: Allowed,
     worker: WorkerId,
-    /// Binds the channel to this program. Nobody else ever sees it.
+    /// Secret that binds the channel to this program.
     key: String,
     since_us: u64,
-    /// The settings from its environment, for `inspect conf`.
+    /// Settings from the environment, for `inspect conf`.
     conf: Value,
-    /// Durable orders that are being taken or done: the server repeats those on every new connection that it has not heard of.
+    /// Durable orders in progress. On every new connection, the server repeats the orders without an answer.
     under_way: RefCell<HashSet<CommandId>>,
 }
 
-/// Opens the channel, again and again, until the program ends.
+/// Opens the channel, and reopens it until the program ends.
 pub(super) async fn listen(shared: Rc<Shared>, allowed: Allowed, conf: Value) {
     let since_us = now_us();
     sleep(LIVED).await;
-    // Its worker is known to the server then.
+    // By then the server knows this worker.
     shared.is_reached().await;
     let worker = shared.outbox.borrow().worker();
     let listener = Rc::new(Listener { shared, allowed, worker, key: key(), since_us, conf, under_way: RefCell::default() });
@@ -95,14 +96,14 @@ pub(super) async fn listen(shared: Rc<Shared>, allowed: Allowed, conf: Value) {
     }
 }
 
-/// A key that nobody guesses.
+/// Returns a random key.
 fn key() -> String {
-    // Hashers seeded by the operating system, as the standard library's maps have them against those who would guess.
+    // Hashers are seeded by the operating system, like those of the standard library's maps, which makes them unpredictable.
     let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), now_us(), "channel")));
     format!("{:032x}{:032x}", random(0) << 64 | random(1), random(2) << 64 | random(3))
 }
 
-/// Does `work`, and goes on answering meanwhile.
+/// Runs `work` and polls the orders in progress during that time.
 async fn beside<T>(answering: &mut Vec<Work>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|cx| {
@@ -118,13 +119,13 @@ struct Opened {
     heartbeat_ms: u64,
 }
 
-/// Tasks that were revoked before the channel was opened.
+/// Ids of tasks that were revoked before the channel was opened.
 #[derive(Deserialize)]
 struct Revoked {
     ids: Vec<String>,
 }
 
-/// Somebody looks at this program, and is taken to do so for a while.
+/// Message that a client watches this program.
 #[derive(Deserialize)]
 struct Watched {
     for_ms: u64,
@@ -145,7 +146,7 @@ impl Listener {
     /// Reads orders until the connection ends.
     async fn read(self: &Rc<Self>, mut response: Response, offered: &[&str], answering: &mut Vec<Work>) {
         let (mut reader, mut silence) = (sse::Reader::default(), SILENCE);
-        // Methods that the program registers later are told by a new channel.
+        // If the program registers more methods, a new channel announces them.
         while methods::offered(&self.allowed) == *offered {
             let Ok(Ok(Some(bytes))) = beside(answering, timeout(silence, response.chunk())).await else { return };
             let Ok(messages) = reader.take(&bytes) else { return };
@@ -168,7 +169,7 @@ impl Listener {
                     }
                     "command" => match serde_json::from_str::<CommandOrder>(&message.data) {
                         Ok(order) if answering.len() < MOST_ANSWERING => answering.push(Box::pin(self.clone().obey(order))),
-                        // The server tells that there was no answer.
+                        // The server reports the missing answer.
                         Ok(_) | Err(_) => {}
                     },
                     _ => {}
@@ -177,7 +178,7 @@ impl Listener {
         }
     }
 
-    /// Does what is asked, and says what came of it.
+    /// Executes an order and posts the result.
     async fn obey(self: Rc<Self>, order: CommandOrder) {
         let until = order.until_us.map(|until_us| Instant::now() + Duration::from_micros(until_us.saturating_sub(now_us())));
         let Some(until) = until else {
@@ -188,7 +189,7 @@ impl Listener {
         if !self.under_way.borrow_mut().insert(order.id) {
             return;
         }
-        // What is done must be taken before, and what was taken by another one is not done here.
+        // Report the order as taken before executing it. If the server refuses that, another worker has taken it.
         if self.post_until(order.id, &self.reply((CommandStatus::TAKEN, None, None)), until).await {
             let reply = self.reply(methods::answer(&self, &order).await);
             self.post_until(order.id, &reply, until).await;
@@ -201,7 +202,7 @@ impl Listener {
         CommandReply { worker_id: self.worker, status, value, error }
     }
 
-    /// Posts a reply once. Returns what the server answered if it has not taken it.
+    /// Posts a reply once. On failure, returns the evaluated answer of the server.
     async fn post(&self, id: CommandId, reply: &CommandReply) -> Result<(), Answer> {
         let refused = |error: reqwest::Error| Answer::Refused { why: causes(error) };
         let request = self.shared.post.call(Method::POST, &["commands", &id.to_string(), "replies"], None).map_err(refused)?;
@@ -211,7 +212,7 @@ impl Listener {
         if response.status() == 204 { Ok(()) } else { Err(answer(response, NOTHING_SENT).await) }
     }
 
-    /// Posts a reply until the server has it or refuses it, or nobody waits for it any more. Returns true if the server has it.
+    /// Posts a reply until the server accepts or refuses it, or until the time `until`. Returns true if the server has accepted it.
     async fn post_until(&self, id: CommandId, reply: &CommandReply, until: Instant) -> bool {
         let mut backoff = Backoff::default();
         loop {
@@ -229,5 +230,5 @@ impl Listener {
     }
 }
 
-/// No batch, whose answers are judged in the same way.
+/// Range of no events, for evaluating answers to requests that are not batches.
 const NOTHING_SENT: Sent = Sent { first: 0, last: 0, is_small: true };

@@ -1,4 +1,4 @@
-//! How much the program tells, as somebody says while it runs.
+//! Orders that change the levels of reporting while the program runs.
 
 use monitor_core::levels::Rule;
 use monitor_wire::{CommandOrder, ProgramOrder};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::methods::{Answered, error, ok};
 use crate::ship::shipper::Shared;
 
-/// Does one of [`ProgramOrder::METHODS`], and answers what holds then.
+/// Executes one of [`ProgramOrder::METHODS`] and answers with the current levels.
 pub(super) async fn answer(shared: &Shared, order: &CommandOrder) -> Answered {
     match ProgramOrder::read(&order.method, &order.arguments) {
         Ok(Some(ProgramOrder::Events { kind, name, level, hold })) => {

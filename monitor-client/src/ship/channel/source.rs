@@ -1,4 +1,4 @@
-//! What the one who answers for tasks of a queue is asked.
+//! Orders for the source of the program's queue tasks.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use super::methods::{Answered, call, error, ok, on_thread, refused};
 use crate::settings::Allowed;
 use crate::{commands, report};
 
-/// Returns true if it is the source's to answer.
+/// Returns true if the source answers this method.
 pub(super) fn is_asked(method: &str) -> bool {
     commands::source().is_some() && Order::METHODS.contains(&method)
 }
 
-/// Asks the source.
+/// Passes an order to the source.
 pub(super) async fn answer(allowed: &Allowed, order: &CommandOrder) -> Answered {
     let method = order.method.as_str();
     let Some(source) = commands::source().filter(|source| source.methods().contains(&method)) else {
@@ -25,7 +25,7 @@ pub(super) async fn answer(allowed: &Allowed, order: &CommandOrder) -> Answered 
     }
     match Order::read(method, &order.arguments) {
         Err(wrong) => error(&wrong.to_string()),
-        // The program may end by it before the answer is sent: see `after`.
+        // The program may end during the order, so answer first: see `after`.
         Ok(Some(Order::Shutdown { .. })) => ok(json!({ "stopping": true })),
         Ok(Some(Order::Restart)) => ok(json!({ "restarting": true })),
         Ok(Some(read)) => call(Arc::new(move |_| source.handle(read.clone())), Fields::new()).await,
@@ -33,7 +33,7 @@ pub(super) async fn answer(allowed: &Allowed, order: &CommandOrder) -> Answered 
     }
 }
 
-/// Does what was put off until the answer was sent.
+/// Executes an order that had to wait until its answer was sent.
 pub(super) async fn after(order: &CommandOrder, answered: CommandStatus) {
     if answered == CommandStatus::OK
         && is_asked(&order.method)
@@ -45,7 +45,7 @@ pub(super) async fn after(order: &CommandOrder, answered: CommandStatus) {
     }
 }
 
-/// Has the source refuse tasks that were revoked before this program came.
+/// Revokes tasks in the source that were revoked before this program started.
 pub(super) async fn revoked(allowed: &Allowed, ids: Vec<String>) {
     if let Some(source) = commands::source().filter(|source| allowed.allows("revoke") && source.methods().contains(&"revoke")) {
         let order = Order::Revoke { ids, terminate: false };
@@ -53,7 +53,7 @@ pub(super) async fn revoked(allowed: &Allowed, ids: Vec<String>) {
     }
 }
 
-/// Figures of the program, and of its tasks.
+/// Returns statistics of the program and its tasks.
 pub(super) async fn stats(mut stats: Value) -> Answered {
     if let Some(source) = commands::source()
         && let (_, Some(Value::Object(of_source)), _) = on_thread(|| Ok(json!(source.stats()))).await
@@ -64,7 +64,7 @@ pub(super) async fn stats(mut stats: Value) -> Answered {
     ok(stats)
 }
 
-/// Settings of the client, and of the source, without secrets.
+/// Returns the settings of the client and of the source, without secrets.
 pub(super) async fn conf(mut conf: Value) -> Answered {
     if let Some(source) = commands::source() {
         let (_, value, _) = on_thread(|| Ok(source.conf())).await;

@@ -1,6 +1,6 @@
-//! Reads server-sent events as far as a channel needs them: their types and data.
+//! Reads server-sent events with the fields that a channel needs: type and data.
 
-/// Longer lines are none of our server's.
+/// Maximum length of a line and its event. Our server sends no longer lines.
 const LONGEST: usize = 1 << 20;
 
 /// One event.
@@ -10,7 +10,7 @@ pub(super) struct Message {
     pub(super) data: String,
 }
 
-/// Reads events however the bytes are cut.
+/// Parses events from chunks of any size.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     line: Vec<u8>,
@@ -18,16 +18,16 @@ pub(super) struct Reader {
     has_returned: bool,
 }
 
-/// A line or an event is too long.
+/// Error for a line or an event that is too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
 impl Reader {
-    /// Takes more bytes. Returns the events that are complete by them.
+    /// Parses more bytes. Returns the events that they complete.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Vec<Message>, TooLong> {
         let mut messages = Vec::new();
         for byte in bytes {
-            // A line ends by CR, LF, or both.
+            // A line ends with CR, LF or CRLF.
             let is_second = std::mem::replace(&mut self.has_returned, *byte == b'\r') && *byte == b'\n';
             match byte {
                 _ if is_second => {}
@@ -59,7 +59,7 @@ impl Reader {
                 }
                 self.message.data.push_str(value);
             }
-            // A comment, or what a channel has no use for.
+            // Ignore comments and other fields.
             _ => {}
         }
         None

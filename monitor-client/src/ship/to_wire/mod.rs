@@ -1,4 +1,4 @@
-//! The one place where the core's records become wire events.
+//! The only place that converts the core's records to wire events.
 
 mod task;
 
@@ -14,7 +14,7 @@ use monitor_spool::Folds;
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
 
-/// The event of a record; none for ids that are zero, which the core never gives.
+/// Converts a record to an event. `None` for ids that are zero, which the core never creates.
 pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
     match record {
         Record::Started(record) => started(record, folds),
@@ -27,7 +27,7 @@ pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
     }
 }
 
-/// What is queued as JSON, to be kept; nothing for what has none.
+/// Converts a queued item to JSON for the spool. Empty if it has no event.
 pub(super) fn json(queued: Queued<'_>) -> Vec<u8> {
     let encoded = match queued {
         Queued::Record(record) => event(record.clone(), &mut Folds::default()).map(|event| serde_json::to_vec(&event)),
@@ -36,7 +36,7 @@ pub(super) fn json(queued: Queued<'_>) -> Vec<u8> {
     encoded.and_then(Result::ok).unwrap_or_default()
 }
 
-/// The words of a failure.
+/// Converts a failure to an error on the wire.
 fn error(failure: Failure) -> wire::Error {
     wire::Error {
         kind: wire::ErrorKind::from(failure.kind),

@@ -1,4 +1,4 @@
-//! Tasks of queues: their starts and ends are events of their own.
+//! Queue tasks, whose starts and ends are separate event types.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::unix_us;
 
-/// An event of a task; `$more` are the fields that only this event has.
+/// Creates an event of a task. `$more` are the fields that only this event type has.
 macro_rules! event {
     ($name:ident, $of:expr, $attempt:expr, $native_id:expr, { $($more:tt)* }) => {
         Event::$name($name {
@@ -26,7 +26,7 @@ macro_rules! event {
     };
 }
 
-/// A message as an event.
+/// Creates an event from a message.
 macro_rules! message {
     ($name:ident, $of:expr, $attempt:expr, $native_id:expr, $message:expr) => {{
         let TaskMessage { parent, name, args, kwargs, eta, expires, queue, exchange, routing_key } = $message;
@@ -45,7 +45,7 @@ macro_rules! message {
     }};
 }
 
-/// A step of a task while nobody works on it.
+/// Converts a step of a task that is not running.
 pub(super) fn step(of: Tasked) -> Option<Event> {
     Some(match of.step {
         TaskStep::Sent(message) => message!(TaskSent, of, of.attempt, of.native_id, message),
@@ -55,13 +55,13 @@ pub(super) fn step(of: Tasked) -> Option<Event> {
     })
 }
 
-/// The start of an attempt.
+/// Converts the start of an attempt.
 pub(super) fn started(of: Started) -> Option<Event> {
     let extra = of.extra?;
     Some(event!(TaskStarted, of, extra.attempt, extra.task?, { pid: None }))
 }
 
-/// The end of an attempt.
+/// Converts the end of an attempt.
 pub(super) fn ended(of: Ended) -> Option<Event> {
     let extra = of.extra?;
     let TaskEnd { native_id, result, rejected } = *extra.task?;
@@ -82,12 +82,12 @@ pub(super) fn ended(of: Ended) -> Option<Event> {
     })
 }
 
-/// JSON as it is; anything else as a text.
+/// Parses JSON. Any other text becomes a string.
 fn value(json: String) -> Value {
     serde_json::from_str(&json).unwrap_or(Value::String(json))
 }
 
-/// Type, place and message of an error, and a line for each of its sources.
+/// Formats the type, place and message of an error, with a line for each of its sources.
 fn traceback(failure: &Failure) -> Option<String> {
     let mut text = failure.type_name.as_deref().unwrap_or(failure.kind).to_owned();
     if let Some((file, line)) = &failure.place {

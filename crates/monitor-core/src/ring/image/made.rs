@@ -1,10 +1,10 @@
-//! Memory as a program might have left it, made up: for those who try the reader.
+//! Generated memory as a program might have left it, for tests of the reader.
 
 use super::super::layout::{CHUNK, DEPTH, ENDED_IN_SLOT, RUNNING, Words};
 use super::{FOLDS_BYTES, FRAME, Fold, LINE, REGION_BYTES, Segment, offset};
 use crate::fold::BUCKETS;
 
-/// Where a record stands.
+/// The place of a record.
 #[derive(Debug, Clone, Copy)]
 pub enum RecordPlace {
     /// In a ring, with this number.
@@ -15,7 +15,7 @@ pub enum RecordPlace {
     Ended,
 }
 
-/// A record whose check fits: start, id, parent, both words of its root, end, facts.
+/// Builds a record with a valid check: start, id, parent, both words of its root, end, facts.
 pub fn record(words: [u64; 7], place: RecordPlace) -> [u8; LINE] {
     let [start, id, parent, high, low, end, facts] = words;
     let salt = match place {
@@ -31,7 +31,7 @@ pub fn record(words: [u64; 7], place: RecordPlace) -> [u8; LINE] {
     bytes
 }
 
-/// A region of these frames, of which `head` records were written, and where as many starts were refused.
+/// Builds a region of these frames, in which `head` records were written and `refused` starts found no room.
 pub fn region(frames: &[[u8; LINE]], head: u64, refused: u64) -> Vec<u8> {
     let mut bytes = vec![0; REGION_BYTES];
     put(&mut bytes, offset::HEAD, head);
@@ -44,7 +44,7 @@ pub fn region(frames: &[[u8; LINE]], head: u64, refused: u64) -> Vec<u8> {
     bytes
 }
 
-/// A chunk of these slots, each with the mark of the fold that it is told singly of.
+/// Builds a chunk of these slots, each with the mark of the fold if its call was reported individually.
 pub fn chunk(slots: &[([u8; LINE], u64)]) -> Vec<u8> {
     let mut bytes = vec![0; CHUNK * FRAME];
     for (slot, (line, mark)) in bytes.chunks_exact_mut(FRAME).zip(slots) {
@@ -55,7 +55,7 @@ pub fn chunk(slots: &[([u8; LINE], u64)]) -> Vec<u8> {
     bytes
 }
 
-/// A ring of so many places, a power of two, whose first record has the number `base`, with these records.
+/// Builds a ring of `places` places, a power of two, whose first record has the number `base`, with these records.
 pub fn segment(base: u64, places: usize, records: &[(u64, [u8; LINE])]) -> Vec<u8> {
     let mut bytes = vec![0; size_of::<Segment>() + places * LINE];
     put(&mut bytes, offset::RECORDS, places as u64);
@@ -66,7 +66,7 @@ pub fn segment(base: u64, places: usize, records: &[(u64, [u8; LINE])]) -> Vec<u
     bytes
 }
 
-/// What a fold counts: all that ended took as long as each other.
+/// The counts of a fold. All calls that ended took the same time.
 #[derive(Debug, Clone, Copy)]
 #[allow(missing_docs, reason = "as in the memory")]
 pub struct Counts {
@@ -84,7 +84,7 @@ pub struct Counts {
     pub revision: u64,
 }
 
-/// These folds.
+/// Builds these folds.
 pub fn folds(counts: &[Counts]) -> Vec<u8> {
     let mut bytes = vec![0; FOLDS_BYTES];
     for (fold, counts) in bytes.chunks_exact_mut(size_of::<Fold>()).zip(counts) {

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use super::{Line, Word};
 use crate::keep::{Keeper, Piece};
 
-/// A ring of records, or what came before a larger one.
+/// A ring of records, the current one of a region or one before it.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(in crate::ring) struct Segment {
     /// Number of its first record.
     base: u64,
-    /// How many it holds: a power of two.
+    /// Its capacity in records, a power of two.
     pub(in crate::ring) records: u64,
     /// Number after its last record, once there is a next segment.
     end: Word,
@@ -26,11 +26,11 @@ pub(in crate::ring) struct Segment {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::ring) struct SegmentRef(pub(super) NonNull<Segment>);
 
-// SAFETY: it points to memory that belongs to no thread and holds atomics, apart from what was written before it was shared.
+// SAFETY: it points to memory that belongs to no thread and holds atomics, apart from the header, which was written before it was shared.
 unsafe impl Send for SegmentRef {}
 
 impl SegmentRef {
-    /// Room for `records` records of a region, a power of two, of which the first has the number `base`.
+    /// Creates a segment for `records` records of a region, a power of two. The first record has the number `base`.
     pub(in crate::ring) fn new(keeper: &dyn Keeper, region: u32, records: usize, base: u64) -> Option<Self> {
         let start = keeper.map(Piece::Segment { region, base }, Self::bytes_of(records))?.cast::<Segment>();
         let header = Segment { base, records: records as u64, end: Word(AtomicU64::new(0)), next: AtomicPtr::new(null_mut()) };
@@ -55,49 +55,51 @@ impl SegmentRef {
         self.header().base
     }
 
-    /// The place of the record of this number.
+    /// Returns the line of the record with this number.
     #[inline]
     pub(in crate::ring) fn line(&self, number: u64) -> &Line {
         let header = self.header();
         let index = number.wrapping_sub(header.base) & (header.records - 1);
-        // SAFETY: the mapping is as long as the header and `records` lines, and the index is smaller than that: a power of two.
+        // SAFETY: the mapping is as long as the header and `records` lines, and the index is smaller than that, which is a power of two.
         unsafe { self.0.add(1).cast::<Line>().add(index as usize).as_ref() }
     }
 
-    /// The one after it, and the number of the first record there.
+    /// Returns the next segment, and the number of its first record.
     pub(in crate::ring) fn next(self) -> Option<(SegmentRef, u64)> {
         let next = NonNull::new(self.header().next.load(Ordering::Acquire))?;
         Some((SegmentRef(next), self.header().end.get()))
     }
 
-    /// From the record of the number `end` on, they stand in `next`.
+    /// Ends the segment: from the record with the number `end` on, records are in `next`.
     pub(in crate::ring) fn close(self, end: u64, next: SegmentRef) {
         self.header().end.set(end);
         self.header().next.store(next.0.as_ptr(), Ordering::Release);
     }
 
+    /// Frees the segment.
+    ///
     /// # Safety
     /// Nobody writes to it or reads from it any more, and keeper and region are those of `new`.
     pub(in crate::ring) unsafe fn free(self, keeper: &dyn Keeper, region: u32) {
         let (piece, bytes) = (Piece::Segment { region, base: self.base() }, self.bytes());
-        // SAFETY: as promised by the caller; the memory is what `new` got.
+        // SAFETY: guaranteed by the caller; the memory is what `new` got.
         unsafe { keeper.unmap(piece, self.0.cast(), bytes) };
     }
 
-    /// Gives back the room that its records take outside of this program's memory. Its header, which stands in the first page, stays;
-    /// records that are lost or half written by this are none, by their checksums.
+    /// Gives back the space that the records take outside of this program's memory. The header, which is in the first page, stays. Records
+    /// that are lost or half written by this are invalid by their checksums.
     ///
     /// # Safety
     /// Nobody reads its records any more, and keeper and region are those of `new`.
     pub(in crate::ring) unsafe fn detach(self, keeper: &dyn Keeper, region: u32) {
         let (piece, bytes) = (Piece::Segment { region, base: self.base() }, self.bytes());
-        // SAFETY: as promised by the caller; the memory is what `new` got.
+        // SAFETY: guaranteed by the caller; the memory is what `new` got.
         unsafe { keeper.detach(piece, self.0.cast(), bytes) };
     }
 
     #[inline]
     fn header(&self) -> &Segment {
-        // SAFETY: written by `new`; alive until `free`, which is promised to be the last use.
+        // SAFETY: written by `new`; alive until `free`, which is the last use by its contract.
         unsafe { self.0.as_ref() }
     }
 }
