@@ -7,24 +7,22 @@ mod settings;
 mod summary;
 mod text;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use monitor_server::alerts::template;
 
 const EXAMPLES: &str = "\
 Examples:
-  monitor server                  takes events and serves the page, http://127.0.0.1:60010/tasks
-  monitor run -- make -j8         a command as a process, with no line of it changed
-  monitor roots --state failed    the trees that failed
-  monitor tree 2106               one of them
-  monitor show 2106               why it failed, and what took longest
-  monitor logs 2106 -f            what its processes say, while they say it
-  monitor top                     all of it in the terminal, while it happens
-  monitor events --types 'task-*' what happens, while it happens
-  monitor spool list              what programs have recorded that no server has yet";
+  monitor server                  Run the server; the page is at http://127.0.0.1:60010/tasks
+  monitor run -- make -j8         Run a command and record it, without a change to it
+  monitor roots --state failed    List the runs that failed
+  monitor show 2106               Show why a run failed, and its slowest steps
+  monitor logs 2106 -f            Follow the logs of a run
 
-/// Shows anything that has a start and an end as a live tree.
+`monitor help COMMAND` and `monitor COMMAND --help` describe a command, its examples and its exit codes.";
+
+/// Record multi-step work, and watch it live as a tree
 #[derive(Debug, Parser)]
-#[command(name = "monitor", version, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(name = "monitor", version, disable_help_subcommand = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -90,6 +88,7 @@ enum Command {
     Shell(commands::shell::Args),
     Completions(commands::completions::Completions),
     Man(commands::completions::Man),
+    Help(commands::help::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -103,7 +102,8 @@ fn main() -> std::process::ExitCode {
     if let Some(folder) = commands::run::launched(std::env::args_os()) {
         return commands::run::launch(&folder);
     }
-    let cli = match Cli::try_parse() {
+    let matches = commands::help::with_overview(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             exit::misread(&error);
@@ -173,6 +173,7 @@ fn main() -> std::process::ExitCode {
         },
         Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
         Command::Man(args) => commands::completions::man(&args, Cli::command()),
+        Command::Help(args) => commands::help::run(&args, commands::help::with_overview(Cli::command())),
     };
     exit::report(result)
 }

@@ -21,6 +21,7 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod export;
 pub(crate) mod heartbeat;
+pub(crate) mod help;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod logs;

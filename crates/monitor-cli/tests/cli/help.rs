@@ -24,12 +24,24 @@ fn help_has_examples_and_exit_codes() {
         assert!(words.iter().all(|words| help.contains(words)), "{help}");
         assert_eq!(help.contains("MONITOR_SERVER_URL="), command == "ship");
     }
-    let help = monitor(&["--help"]).assert().success().get_output().stdout.clone();
-    let help = String::from_utf8(help).unwrap();
-    assert!(
-        ["server", "status", "roots", "tree", "logs", "spool", "Examples:", "Exit codes:"].iter().all(|words| help.contains(words)),
-        "{help}"
-    );
+}
+
+fn printed(args: &[&str]) -> String {
+    String::from_utf8(monitor(args).assert().success().get_output().stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_overview_fits_on_a_screen_and_all_commands_are_listed() {
+    let overview = printed(&["--help"]);
+    assert_eq!(overview, printed(&["help"]));
+    assert!(overview.lines().count() <= 50 && overview.lines().all(|line| line.chars().count() <= 100), "{overview}");
+    let words = ["\n  server ", "\n  Alerts ", "\nExamples:\n", "`monitor help --all`"];
+    assert!(words.iter().all(|words| overview.contains(words)), "{overview}");
+    let all = printed(&["help", "--all"]);
+    assert!(["Setup:\n", "\n  check-alive ", "\n  man "].iter().all(|words| all.contains(words)), "{all}");
+    assert_eq!(printed(&["help", "task", "list"]), printed(&["task", "list", "--help"]));
+    let unknown = monitor(&["help", "task", "lst"]).assert().code(2).get_output().stderr.clone();
+    assert!(String::from_utf8_lossy(&unknown).contains("a similar subcommand exists: 'list'"), "{}", String::from_utf8_lossy(&unknown));
 }
 
 #[test]
