@@ -279,6 +279,12 @@ open_word!(
         LOCK = "lock",
         /// The maximum number of running or waiting runs was reached.
         FULL = "full",
+        /// The start of the run was still delayed, by jitter or the time before a further attempt.
+        DELAY = "delay",
+        /// The task was deleted.
+        DELETED = "deleted",
+        /// Tasks would have started each other without end.
+        CYCLE = "cycle",
     }
 );
 

@@ -82,11 +82,14 @@ impl Guard {
     }
 
     fn bad_host(&self, host: &str) -> ApiError {
-        let own = self.public_url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+        let listen = self.listen;
+        let address = if listen.ip().is_unspecified() { format!("any IP address, port {}", listen.port()) } else { listen.to_string() };
+        let public = self.public_url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
+        let scheme = if self.is_tls { "https" } else { "http" };
         ApiError::Host {
             detail: format!(
-                "this server does not answer to the Host {host:?}, only to localhost and {}{own}: to reach it by another name, start it with `--public-url http://NAME:PORT`",
-                self.listen
+                "this server does not answer to the Host {host:?}, only to localhost, {address}{public}: to reach it by another name, start it \
+                 with `--public-url {scheme}://NAME:PORT`"
             ),
         }
     }
@@ -185,6 +188,19 @@ mod tests {
             ("0.0.0.0:60010", None, "evil.example", 421),
         ] {
             assert_eq!(verdict(listen, public_url, host, None), expected, "{listen} {public_url:?} {host}");
+        }
+    }
+
+    #[test]
+    fn a_refused_host_reads_which_names_are_accepted() {
+        for (listen, is_tls, expected) in [
+            ("0.0.0.0:60010", true, ["localhost, any IP address, port 60010:", "`--public-url https://NAME:PORT`"]),
+            ("192.0.2.1:60010", false, ["localhost, 192.0.2.1:60010:", "`--public-url http://NAME:PORT`"]),
+        ] {
+            let ApiError::Host { detail } = Guard::new(listen.parse().unwrap(), None, is_tls).bad_host("evil.example") else {
+                unreachable!()
+            };
+            assert!(expected.iter().all(|words| detail.contains(words)), "{detail}");
         }
     }
 
