@@ -65,7 +65,7 @@ fn online(store: &dyn Queries) -> Result<Vec<Worker>, StoreError> {
     online.filter_map(|(id, _)| store.worker(id).transpose()).collect()
 }
 
-/// Values of one response.
+/// Values in a response.
 #[derive(Debug)]
 struct Figures {
     status: Status,

@@ -285,7 +285,7 @@ enum Note {
     Greeting(u64),
     /// The reader has to load its data again. The stream continues after this event.
     Reset(u64),
-    /// The reader wants no event up to this one.
+    /// No event up to this number passes the client's filter.
     Nothing(u64),
     /// The alerts that are firing.
     Alerts(Firing),

@@ -1,4 +1,4 @@
-//! `POST /api/v1/batch-tasks/apply`
+//! `POST /api/v1/batch-tasks/apply`: changes several batch tasks at once.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -13,10 +13,12 @@ use super::super::{Answer, App};
 use super::change::{check_together, read, who};
 use crate::access::Principal;
 
-/// The most that is applied at once, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Makes the tasks be as they are told here, all or none of them. With `dry_run` it tells what it would do.
+/// Changes all given batch tasks to the given definitions, or none of them.
+///
+/// With `dry_run`, the changes are only returned.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/apply",
