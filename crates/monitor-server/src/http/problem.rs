@@ -264,7 +264,7 @@ impl From<IngestError> for ApiError {
             IngestError::OtherAgent { number, .. } => Self::OtherAgent { number, detail: error.to_string() },
             IngestError::Ahead { number, server_time_us, .. } => Self::Ahead { number, server_time_us, detail: error.to_string() },
             IngestError::Shut(cause) => Self::Shut { cause: cause.to_string() },
-            // The writer task has logged the error.
+            // The writer thread has logged the error.
             IngestError::Store(error) if error.is_passing() => Self::Shut { cause: with_causes(&error) },
             IngestError::Store(error) => Self::Store(error),
             IngestError::Stopped => Self::Stopping,

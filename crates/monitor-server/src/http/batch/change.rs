@@ -1,4 +1,4 @@
-//! Changes of batch tasks. A change is checked against all other tasks and then executed by the writer task.
+//! Changes of batch tasks. A change is checked against all other tasks and then executed by the writer thread.
 
 use jiff::tz::TimeZone;
 use monitor_store::{Definition as Json, Refused, TaskChange};
