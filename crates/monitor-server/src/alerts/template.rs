@@ -105,7 +105,7 @@ async fn ask(program: &std::path::Path, wanted: &[u8]) -> Result<String, String>
     }
 }
 
-/// Renders one text: reads a [`Wanted`] and writes a [`Made`]. This is all that a child does.
+/// Renders one text: reads a template with its values as JSON, and writes the text or an error as JSON. This is all that a child does.
 ///
 /// # Errors
 /// Returns an error if the output can't be written.
