@@ -1,7 +1,7 @@
 //! Authentication and authorization of every request: by a token, a login session, or a connection from this machine.
 //!
-//! [`super::routes`] declares each route together with the scope that it requires. [`check`] compares the caller's scopes with it before
-//! any handler runs. A request that matches no route requires a scope as well.
+//! [`mod@super::routes`] declares each route together with the scope that it requires. [`check`] compares the caller's scopes with it
+//! before any handler runs. A request that matches no route requires a scope as well.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
