@@ -17,7 +17,7 @@ use crate::ingest::{Ingest, IngestError};
 /// Pause before another attempt when too much data waits to be stored.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Counts of the records that one program left.
+/// Counts of the records that a program left.
 pub(crate) struct Taken {
     events: u64,
     damaged: u64,
@@ -73,7 +73,7 @@ impl Taker {
         problem
     }
 
-    /// Stores the records of one program. Returns the number of events, or `None` if another process is working on them or they must wait.
+    /// Stores the records of a program. Returns the number of events, or `None` if another process is working on them or they must wait.
     fn adopt(&self, spool: &Spool, worker: WorkerId) -> Result<Option<u64>, SpoolError> {
         let Some(mut replay) = spool.claim(worker)? else { return Ok(None) };
         let Some(taken) = self.take(&mut replay) else { return Ok(None) };

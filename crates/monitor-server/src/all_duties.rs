@@ -1,4 +1,4 @@
-//! All duties of a server, in the order in which they start.
+//! All duties of a server, in starting order.
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ pub struct Duty {
 struct State {
     /// End of the last run, in Unix microseconds.
     last_us: Option<u64>,
-    /// Time by which the next run should have ended, on the monotonic clock.
+    /// Latest expected end of the next run, on the monotonic clock.
     due: Option<Duration>,
     error: Option<String>,
     restarts: u64,

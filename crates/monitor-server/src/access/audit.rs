@@ -1,11 +1,11 @@
-//! The audit log: changes, and who made them.
+//! The audit log: changes, and the callers who made them.
 
 use monitor_store::cut::cut;
 use monitor_wire::{AuditEntry, AuditPage};
 
 use super::{Access, AccessError, How};
 
-/// Maximum number of entries. Older ones are deleted, so that failed attempts can't fill the disk.
+/// Maximum number of entries. Older entries are deleted, so that failed attempts can't fill the disk.
 const KEPT: u64 = 100_000;
 /// Maximum length of an action, in bytes.
 const MOST_ACTION: usize = 2_048;
@@ -15,7 +15,7 @@ const MOST_ACTION: usize = 2_048;
 pub struct Deed<'a> {
     /// Name of the token or user, or the address of the caller.
     pub who: &'a str,
-    /// Way in which the caller was identified.
+    /// Means of identifying the caller.
     pub how: How,
     /// Address of the caller. `None` for the command line.
     pub address: Option<String>,

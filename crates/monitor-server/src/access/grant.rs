@@ -15,7 +15,7 @@ pub(crate) enum Credential {
     Session(Arc<str>),
 }
 
-/// Right by which a request was admitted.
+/// Right that a request was admitted with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     /// Secret that granted the right.

@@ -49,9 +49,9 @@ pub struct Access {
 /// Caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Name of the token or user. `None` for callers from this machine, and for anonymous ones.
+    /// Name of the token or user. `None` for callers from this machine, and for anonymous callers.
     pub name: Option<String>,
-    /// Way in which the caller was identified.
+    /// Means of identifying the caller.
     pub how: How,
     /// Rights of the caller.
     pub scopes: Scopes,
@@ -59,7 +59,7 @@ pub struct Principal {
     pub expires_us: Option<u64>,
 }
 
-/// Way in which a caller was identified.
+/// Means of identifying a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
     /// Connection from this machine.

@@ -14,7 +14,7 @@ const MAX_CLIENTS: usize = 10_000;
 pub(crate) struct Pace<K> {
     period: Duration,
     burst: Duration,
-    /// Times by key. The key `None` counts all clients for which there was no more room.
+    /// Times by key. The key `None` counts all clients that no longer fit into the map.
     clients: Mutex<HashMap<Option<K>, Instant>>,
 }
 

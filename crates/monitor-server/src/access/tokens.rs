@@ -140,7 +140,7 @@ mod tests {
         {
             assert_eq!(access.by_token(wrong).unwrap(), None, "{wrong}");
         }
-        // The other connection revokes while this one is open, as the command line does next to a server.
+        // The other connection revokes while the first is open, as the command line does next to a server.
         beside.revoke_token("build-7").unwrap();
         assert_eq!(access.by_token(&text).unwrap(), None);
         assert!(matches!(access.revoke_token(&token.id), Err(AccessError::Missing { .. })));

@@ -9,7 +9,7 @@ use monitor_wire::{BatchRun, ProcessId, RootId, State};
 
 /// Maximum number of ancestors to add.
 const MOST_ANCESTORS: usize = 32;
-/// Maximum number of failures of one subject, processed together, whose ancestors are looked up.
+/// Maximum number of failures per subject whose ancestors are looked up at a time.
 const MOST_LOOKED_UP: usize = 20;
 /// Maximum time that a notification waits until its run is known, in microseconds.
 const PATIENCE_US: u64 = 5_000_000;
@@ -32,7 +32,7 @@ const FAILED: usize = 20;
 pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bool {
     let mut counts = BTreeMap::<Subject, usize>::new();
     for sign in signs.iter_mut().filter(|sign| matches!(sign.what, What::Cause(Cause::Failed | Cause::Lost | Cause::Timeout))) {
-        // Of many failures of one subject, only the first ones are looked up. The others are counted together with them.
+        // If a subject has many failures, only the first [`MOST_LOOKED_UP`] are looked up. The others are counted together with these.
         let count = counts.entry(sign.subject.clone()).or_default();
         *count += 1;
         if *count > MOST_LOOKED_UP {

@@ -63,7 +63,7 @@ impl Alerts {
         let caller = Caller::server(by(order), Some(format!("follow-up-{}", order.alert)));
         Ok(match self.parts.commands.ask(caller, request(order, &task)).await {
             Ok(command) => Ok(format!("command {} asks for it", command.id.map(|id| id.to_string()).unwrap_or_default())),
-            // The task is now for other agents, and the command with this key was for the former ones.
+            // The task has been moved to other agents, and the command with this key was sent to the former agents.
             Err(CommandError::OtherKey(_)) => Ok("it was asked for before".to_owned()),
             Err(error) => {
                 Err(Refusal { is_final: matches!(error, CommandError::Parameter { .. }), why: monitor_http::with_causes(&error) })

@@ -218,8 +218,8 @@ impl Alerts {
         Ok(())
     }
 
-    /// Returns the signs about a channel that follow from an attempt, after `attempts` earlier ones for the same message. A single attempt
-    /// is not enough to report a failure, because it may have taken long while the server's machine was asleep.
+    /// Returns the signs about a channel that follow from an attempt, after `attempts` earlier attempts for the same message. A single
+    /// attempt is not enough to report a failure, because it may have taken long while the server's machine was asleep.
     fn judge(&self, name: &str, message: &Message, attempts: u64, state: DeliveryState, words: &str, now_us: u64) -> Vec<Sign> {
         let mut channels = self.sending.lock();
         if state == DeliveryState::Sent {

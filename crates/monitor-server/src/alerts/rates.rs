@@ -46,7 +46,7 @@ impl Alerts {
     }
 }
 
-/// Compares the calls within a rule's window with its share. `firing` contains the subjects for which the rule is firing.
+/// Compares the calls within a rule's window with its share. `firing` contains the subjects of the rule's firing alerts.
 fn judge(store: &dyn Store, rule: &Rule, firing: &BTreeSet<Subject>, now_us: u64, signs: &mut Vec<Sign>) -> Result<(), StoreError> {
     let Times::Share(_, window) = rule.times else { return Ok(()) };
     let query = StatsQuery {

@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Maximum number of running processes named in the result.
 const MOST_NAMED: usize = 100;
-/// Maximum number of processes in one order. Further ones are sent in the next order.
+/// Maximum number of processes in an order. Further processes are sent in the next order.
 const MOST_TOLD: usize = 2_000;
 /// Number of processes read per page.
 const PAGE: usize = 1_000;
@@ -32,7 +32,7 @@ const PAGE: usize = 1_000;
 /// Ids that have been sent to each worker.
 type Told = HashMap<WorkerId, HashSet<ProcessId>>;
 
-/// Processes to cancel that have not ended: running and pending ones.
+/// Processes to cancel that have not ended, running or pending.
 #[derive(Debug, Default)]
 struct Open(BTreeMap<ProcessId, Process>);
 

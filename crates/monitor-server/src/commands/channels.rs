@@ -49,7 +49,7 @@ impl Channel {
     }
 }
 
-/// Receiving end of a channel, from which the response to the worker is made. Dropping it closes the channel.
+/// Receiving end of a channel. It becomes the body of the response to the worker. Dropping it closes the channel.
 pub(crate) struct Opened {
     commands: Arc<Commands>,
     worker: WorkerId,
@@ -83,9 +83,9 @@ pub(super) fn order(id: CommandId, command: &Command, arguments: &Fields) -> Byt
 }
 
 impl Commands {
-    /// Opens the channel of a worker. The first connection binds the channel to its key, and later ones must have the same key. An existing
-    /// channel of the same worker is closed. Waiting commands are sent at once. `check` gets the worker's name, `program@host`, and can
-    /// refuse.
+    /// Opens the channel of a worker. The first connection binds the channel to its key, and later connections must have the same key. An
+    /// existing channel of the same worker is closed. Waiting commands are sent at once. `check` gets the worker's name, `program@host`,
+    /// and can refuse.
     pub(crate) async fn open_channel(
         self: &Arc<Self>,
         worker: WorkerId,
@@ -166,7 +166,7 @@ impl Commands {
 }
 
 impl Opened {
-    /// Returns the messages to the worker, until the server stops or another channel replaces this one.
+    /// Returns the messages to the worker, until the server stops or another channel replaces this channel.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
         futures_util::stream::unfold(self, |mut opened| async move {
             let bytes = opened.next().await?;

@@ -16,14 +16,14 @@ const SCHEMA: Schema = Schema {
     steps: &[include_str!("schema.sql")],
 };
 
-/// Number of commands to keep. Older ones are deleted.
+/// Number of commands to keep. Older commands are deleted.
 const KEPT: i64 = 10_000;
 /// Size beyond which the lines of the oldest commands are deleted.
 const KEPT_BYTES: i64 = 64 << 20;
 /// Number of ids of revoked tasks to keep, and the time to keep them in microseconds.
 const KEPT_REVOKED: i64 = 50_000;
 const KEPT_REVOKED_US: u64 = 3 * 3_600 * 1_000_000;
-/// Number of channels to keep. The ones opened longest ago are deleted.
+/// Number of channels to keep. Channels opened before these are deleted.
 const KEPT_CHANNELS: i64 = 200_000;
 /// Error of a line whose reply was not received before the server ended.
 pub(super) const BROKEN_OFF: &str = "the server ended before all answers had come";
@@ -81,7 +81,7 @@ pub(super) enum Step {
 
 impl Ledger {
     /// Opens the book of a data folder, and creates both if necessary. Commands that were waiting when the server was killed are marked as
-    /// done, except for durable ones.
+    /// done. Durable commands continue to wait.
     pub(super) fn open(folder: &Path) -> Stored<Self> {
         let file = SubjectFile::open(folder, "commands.db", &SCHEMA)?;
         file.write_by(Durability::Kill, |connection| {
@@ -161,7 +161,7 @@ impl Ledger {
         })
     }
 
-    /// Records a new command, and deletes the oldest ones.
+    /// Records a new command, and deletes the oldest commands.
     pub(super) fn enter(&self, Entry { command, key, request, targets }: &Entry<'_>) -> Stored<()> {
         let is_durable = command.until_us.is_some();
         let durability = if is_durable { Durability::Machine } else { Durability::Kill };
@@ -428,7 +428,7 @@ fn count(connection: &Connection, command: i64) -> Result<bool> {
     Ok(is_done)
 }
 
-/// Deletes commands that are too old, except durable ones that aren't done.
+/// Deletes commands that are too old, except durable commands that aren't done.
 fn forget(connection: &Connection, newest: i64) -> Result<()> {
     let old = "SELECT number FROM command WHERE number <= ? AND done = 1";
     for table in ["line", "meant"] {

@@ -109,7 +109,7 @@ impl Commands {
         Ok((0..offering.len()).rev().max_by_key(|at| count(&offering[*at])).unwrap_or(0))
     }
 
-    /// Assigns each task to the worker that executed it last, or to the first worker if that one isn't there.
+    /// Assigns each task to the worker that executed it last, or to the first worker if the former isn't there.
     async fn plan_retry(&self, offering: Vec<Target>, ids: Vec<String>) -> Result<Plan, CommandError> {
         let store = self.store.clone();
         let looked_up = tokio::task::spawn_blocking(move || {

@@ -15,7 +15,7 @@ use super::Commands;
 use super::channels::Channel;
 use crate::live::{Wanted, WantedWorker};
 
-/// Time after the last notification for which a worker counts as watched.
+/// Time after the last notification until a worker no longer counts as watched.
 const HOLDS: Duration = Duration::from_secs(60);
 /// Minimum time between two notifications of a worker.
 const AGAIN: Duration = Duration::from_secs(20);

@@ -76,7 +76,7 @@ settings! {
     max_batch_events: usize = 100_000, COUNT;
     /// Maximum size of an event, after its texts have been cut as below; a larger event is refused by itself
     max_event_bytes: usize = Limits::DEFAULT.event_bytes, BYTES;
-    /// Maximum length of a name, batch mark, thread, file or id of another system; longer ones are cut and marked
+    /// Maximum length of a name, batch mark, thread, file or id of another system; longer texts are cut and marked
     max_name_bytes: usize = Limits::DEFAULT.name_bytes, BYTES;
     /// Maximum length of an error with its causes, a reason, or a log line; longer ones are cut and marked
     max_text_bytes: usize = Limits::DEFAULT.text_bytes, BYTES;
@@ -104,7 +104,7 @@ settings! {
     mcp: Mcp = Mcp::Read, MCP;
     /// Number of first and of last log lines kept per process; the lines between them are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
-    /// Maximum number of processes per root; events about further ones are counted as dropped
+    /// Maximum number of processes per root; events about further processes are counted as dropped
     max_processes_per_root: usize = 10_000_000, COUNT;
     /// Maximum depth of a tree; deeper processes are attached to the root's own process and counted
     max_depth: usize = 10_000, COUNT;
@@ -143,10 +143,10 @@ settings! {
     /// Groups that may log in, comma-separated `GROUP=ROLE` with the role `viewer`, `operator` or `admin`, the highest of several; `*` for
     /// all users of the provider; commas and percent signs in names are percent-encoded
     oidc_roles: RolesOfGroups = RolesOfGroups::default(), ROLES;
-    /// Memory for recent events from which the stream can resume immediately, in bytes
+    /// Memory for recent events, which the stream can resume without reading the disk, in bytes
     stream_buffer_bytes: usize = 64 << 20, BYTES;
-    /// Size of the log of past events in the database, from which the stream can resume later, in bytes; at most a quarter of
-    /// `retention-size`; `off` for none
+    /// Size of the log of past events in the database, which the stream can resume later, in bytes; at most a quarter of `retention-size`;
+    /// `off` for none
     stream_keep_bytes: Option<u64> = Some(KeepEvents::DEFAULT.bytes), FREE_BYTES;
     /// Time to keep past events
     stream_keep: Duration = KeepEvents::DEFAULT.age, DURATION;
@@ -173,8 +173,8 @@ settings! {
     spool_dir: Option<PathBuf> = None, SPOOL;
     /// Interval of scanning that folder
     spool_interval: Duration = Duration::from_secs(60), DURATION;
-    /// OTLP/HTTP receiver to which ended processes are forwarded as spans: a collector, or any other receiver with `/v1/traces` below this
-    /// address
+    /// OTLP/HTTP receiver for ended processes, which are forwarded as spans: a collector, or any other receiver with `/v1/traces` below
+    /// this address
     otlp_endpoint: Option<Url> = None, RECEIVER;
     /// Headers to send to it, comma-separated `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`, `NAME=file:PATH` or
     /// `NAME=env:VARIABLE`

@@ -2,7 +2,7 @@
 
 use monitor_otlp::Part;
 
-/// Result of one read from the log.
+/// Events read from the log at a time.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) parts: Vec<Part>,

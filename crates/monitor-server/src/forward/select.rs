@@ -78,7 +78,8 @@ impl Selector {
                 is_more = false;
                 break;
             };
-            // If a worker leaves in the transaction in which one of its processes began, no later event reports that this process was lost.
+            // If a worker leaves in the same transaction as the start of a process of it, no later event reports that this process was
+            // lost.
             let has_left = (0..piece.count()).any(|place| matches!(piece.type_name(place), "worker-offline" | "worker-lost"));
             for place in (next + 1 - piece.first_seq()) as usize..piece.count() {
                 next = piece.first_seq() + place as u64;

@@ -25,7 +25,7 @@ pub enum TargetError {
         /// URL of the endpoint.
         url: Url,
     },
-    /// The log of events, from which spans are read, is off.
+    /// The log of events is off, so spans can't be read from it.
     #[error(
         "otlp-endpoint: what is sent on is read from the log of events, and `stream-keep-bytes` is `off`: set it, or leave out `otlp-endpoint`"
     )]

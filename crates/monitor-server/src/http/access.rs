@@ -26,7 +26,7 @@ use crate::config::{Config, Loopback};
 /// Burst of failures allowed per client; after the burst, one failure per period is allowed.
 const FAILURES: u32 = 10;
 const FAILURES_PERIOD: Duration = Duration::from_secs(6);
-/// Period for wrong passwords of one account after the burst, counted over all clients.
+/// Period for wrong passwords of an account after the burst, counted over all clients.
 const ACCOUNT_PERIOD: Duration = Duration::from_secs(60);
 /// Burst of pings allowed per heartbeat; after the burst, one ping per period is allowed.
 const PINGS: u32 = 60;
@@ -59,7 +59,7 @@ pub(super) struct Paces {
 }
 
 impl Paces {
-    /// Creates the limits. `requests_per_second` is the limit of one client.
+    /// Creates the limits. `requests_per_second` is the limit per client.
     pub(super) fn new(requests_per_second: usize) -> Self {
         let per_second = u32::try_from(requests_per_second).unwrap_or(u32::MAX).clamp(1, 1_000_000);
         Self {
@@ -291,7 +291,8 @@ pub(super) fn cookie<'a>(app: &App, peer: Option<Peer>, headers: &'a HeaderMap, 
 pub(super) fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {
     match principal {
         Some(principal) if principal.scopes.has(scope) => Ok(()),
-        // Only a caller without a name can solve the problem by logging in or sending a token, so only that one gets a 401.
+        // A named caller lacks the right, so it gets a 403. Only a caller without a name can help itself by logging in or sending a token,
+        // and gets a 401.
         Some(Principal { name: Some(name), scopes, .. }) => {
             let has = scopes.to_string();
             Err(ApiError::Forbidden { detail: format!("{name} may not do this: it wants `{}`, and {name} has `{has}`", scope.as_str()) })

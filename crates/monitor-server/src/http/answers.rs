@@ -18,7 +18,7 @@ pub(super) struct Answers {
     most: u32,
 }
 
-/// Share of one response in the budget. It is returned on drop.
+/// Share of a response in the budget. It is returned on drop.
 #[derive(Debug)]
 pub(super) struct Room(OwnedSemaphorePermit);
 

@@ -218,7 +218,7 @@ impl Bodies {
     }
 }
 
-/// Share of one request in the budget.
+/// Share of a request in the budget.
 #[derive(Debug)]
 pub(super) struct Memory {
     kibibytes: Arc<Semaphore>,

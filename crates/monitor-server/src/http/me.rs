@@ -44,7 +44,7 @@ pub(super) struct AuditParams {
     cursor: Option<String>,
 }
 
-/// Lists the changes in the audit log and who made them, newest first.
+/// Lists the changes in the audit log with their callers, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",

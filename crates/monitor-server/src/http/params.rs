@@ -205,7 +205,7 @@ impl<'de> de::Deserialize<'de> for RootNames {
     }
 }
 
-/// Range of process ids, from the first to the last that begins with the given digits. A complete id is a range of one.
+/// Range of process ids, from the first to the last that begins with the given digits. A complete id is a range with a single id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProcessIds(pub(super) ProcessId, pub(super) ProcessId);
 

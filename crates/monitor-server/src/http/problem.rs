@@ -80,7 +80,7 @@ pub(super) enum ApiError {
     /// An object that the request names does not exist.
     #[error("{detail}")]
     Missing {
-        /// Missing object, and where to list the existing ones.
+        /// Missing object, and the route that lists existing objects.
         detail: String,
     },
     /// The server no longer waits for the request.

@@ -130,8 +130,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits up to `timeout` for work and takes it. With `after_jobs`, a task comes first; otherwise the waiting batches come first, up to
-    /// the size of one transaction.
+    /// Waits up to `timeout` for work and takes it. With `after_jobs`, a task comes first. Otherwise the waiting batches come first, up to
+    /// the size of a transaction.
     pub(super) fn take(&self, timeout: Duration, after_jobs: bool) -> Taken {
         let is_idle = |state: &mut State| state.jobs.is_empty() && state.tasks.is_empty() && !state.is_stopped;
         let (mut state, _) = self.changed.wait_timeout_while(self.lock(), timeout, is_idle).unwrap_or_else(PoisonError::into_inner);

@@ -257,7 +257,7 @@ fn at_once(mut parts: Vec<Arc<Part>>, newest: u64) -> (Vec<Arc<Part>>, u64) {
     (parts, newest)
 }
 
-/// Returns the positions of the newest event of each run for which only the root is sent: one set per part, for the last part first.
+/// Returns the positions of the newest event of each run that is sent as its root only: one set per part, beginning with the last part.
 fn newest_of_trees(parts: &[Arc<Part>], wanted: &Wanted) -> Vec<HashSet<usize>> {
     let mut seen = HashSet::default();
     let of_part = |part: &Arc<Part>| {

@@ -1,4 +1,4 @@
-//! Changes of one transaction, prepared for readers: an index of their types and runs, and each change as JSON once a reader needs it.
+//! Changes of a transaction, prepared for readers: an index of their types and runs, and each change as JSON once a reader needs it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -42,7 +42,7 @@ pub(super) struct About {
     pub(super) native_id: Option<Arc<str>>,
 }
 
-/// Changes of one transaction.
+/// Changes of a transaction.
 pub(super) struct Part {
     pub(super) changes: Changes,
     index: OnceLock<Index>,
@@ -101,8 +101,7 @@ impl Part {
         (wanted.roots.is_empty() || wanted.each_root || is_of_root()) && (wanted.types.are_all() || is_of_type())
     }
 
-    /// Returns the types of the part with true for wanted ones, and the type of each change as a position among them. `None` if all types
-    /// are wanted.
+    /// Returns true for each wanted type of the part, and for each change the position of its type. `None` if all types are wanted.
     pub(super) fn types(&self, wanted: &Wanted) -> Option<(Vec<bool>, &[u32])> {
         if wanted.types.are_all() {
             return None;

@@ -177,7 +177,7 @@ struct Places<'a> {
     piece: &'a Logged,
     wanted: &'a Wanted,
     types: HashMap<&'a str, bool>,
-    /// Positions of the newest event of each run for which only the root is sent.
+    /// Positions of the newest event of each run that is sent as its root only.
     newest_of_trees: HashSet<usize>,
 }
 

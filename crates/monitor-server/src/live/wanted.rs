@@ -184,8 +184,8 @@ impl Wanted {
         }
     }
 
-    /// Returns the positions of the changes that are the newest of their run, for runs of which only the root is sent. Runs in `seen` are
-    /// skipped, and new ones are added to it.
+    /// Returns the positions of the changes that are the newest of their run, for runs that are sent as roots only. Skips the runs in
+    /// `seen`, and adds the others to it.
     pub(super) fn newest_of_trees(
         &self,
         seen: &mut HashSet<RootId>,
@@ -199,7 +199,7 @@ impl Wanted {
         }
         for place in (0..count).rev().filter(|place| is_of_type(*place)) {
             let root = root_of(place);
-            // Events of one run are usually adjacent.
+            // Events of the same run are usually adjacent.
             if root != last && root.is_some_and(|root| !self.roots.contains(&root) && seen.insert(root)) {
                 places.insert(place);
             }

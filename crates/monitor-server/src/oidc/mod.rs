@@ -135,7 +135,8 @@ impl Oidc {
         Ok((flow, url))
     }
 
-    /// Accepts the pending login of a cookie that the response belongs to, once, and only in the browser in which it began.
+    /// Accepts the pending login in the cookie if the response belongs to it. Each login is accepted only once, and only in the browser
+    /// where it began.
     pub(crate) fn take(&self, cookie: Option<&str>, answer: &Answer) -> Result<Flow, Refusal> {
         let stranger = || Refusal::new(Reason::Stranger, "");
         let flow = cookie.and_then(Flow::read).ok_or_else(stranger)?;

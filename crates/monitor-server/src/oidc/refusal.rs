@@ -37,7 +37,7 @@ pub(crate) enum Reason {
     Nonce,
     /// The token is invalid, or from another provider.
     Token,
-    /// None of the user's groups may log in.
+    /// No group of the user may log in.
     NoRole,
 }
 

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::ingest::{Ingest, IngestError};
 pub use monitor_otlp::proto;
 
-/// Numbers events as events of one worker, which represents this server.
+/// Numbers events as the events of a worker that represents this server.
 pub struct Receiver {
     worker: WorkerRef,
     next: AtomicU64,
@@ -38,7 +38,7 @@ pub struct Most {
     pub events: usize,
     /// Maximum number of bytes in the events beyond the size of the request: each event repeats its sender.
     pub bytes: usize,
-    /// Limits on the size of one event.
+    /// Limits on the size of an event.
     pub limits: Limits,
 }
 
@@ -108,7 +108,7 @@ impl Said {
         self.rejected.1.get_or_insert(why);
     }
 
-    /// Rejects the log lines of runs of which nothing is stored: a trace that is not sampled sends no spans.
+    /// Rejects the log lines of runs that the store does not contain: a trace that is not sampled sends no spans.
     pub fn reject_lines_of(&mut self, roots: &HashSet<RootId>) {
         let before = self.events.len();
         self.events.retain(|event| of_line(event).is_none_or(|(root, _)| !roots.contains(&root)));
@@ -117,7 +117,7 @@ impl Said {
         }
     }
 
-    /// Returns the processes for which the request contains both an end and log lines.
+    /// Returns the processes that have both an end and log lines in the request.
     pub fn ended_with_lines(&self) -> HashSet<(RootId, ProcessId)> {
         let ended = |event: &Event| if let Event::ProcessEnded(ended) = event { Some((ended.root_id, ended.id)) } else { None };
         let with_lines: HashSet<_> = self.events.iter().filter_map(of_line).collect();

@@ -39,7 +39,7 @@ struct State {
     /// Current time for ages, in Unix microseconds.
     now_us: u64,
     running: Duration,
-    /// Time for which the time of day has been ahead. `None` if it is not ahead.
+    /// Time since the time of day has been ahead. `None` if it is not ahead.
     waited_us: Option<u64>,
     saved_us: u64,
 }
@@ -160,7 +160,7 @@ impl State {
     }
 }
 
-/// Parses the three numbers of the file: the time for ages, the time of day at that moment, and the time for which that had been ahead.
+/// Parses the three numbers of the file: the time for ages, the time of day at that moment, and how long that had been ahead.
 fn read(text: &str) -> Option<(u64, u64, Option<u64>)> {
     let mut words = text.split_whitespace();
     let mut number = || words.next()?.parse::<u64>().ok();

@@ -81,7 +81,7 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// Step of one transaction, which is the longest that batches wait for it.
+    /// Step that consists of a single transaction, so that batches wait for no longer than that.
     pub(super) const GENTLE: Self = Self { share: GENTLE, time: Duration::ZERO };
 
     /// Returns the time for which the writer thread is left to others after a step that took `took`.

@@ -18,7 +18,7 @@ const MOST_TITLE: usize = 500;
 
 pub(super) fn request(url: Url, secret: Option<&str>, letter: &Letter<'_>) -> Post {
     let text = &letter.text;
-    // Each line is an element of type `text`, in which Feishu interprets no markup.
+    // Each line is an element of type `text`. Feishu interprets no markup in such elements.
     let mut room = MOST_BYTES;
     let mut lines: Vec<Value> = Vec::new();
     let rows = text.rows.iter().map(|(label, value)| format!("{label}: {value}"));

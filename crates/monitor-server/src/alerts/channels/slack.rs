@@ -14,7 +14,7 @@ const MOST_SECTION: usize = 3_000;
 
 pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
     let text = &letter.text;
-    // External text is sent as plain text, in which Slack creates no mentions, links or emoji.
+    // External text is sent as plain text, so that Slack creates no mentions, links or emoji from it.
     let plain = |text: &str, most: usize| json!({"type": "plain_text", "text": cut(text, most), "emoji": false});
     let section = |text: &str| json!({"type": "section", "text": plain(text, MOST_SECTION)});
     let rows: Vec<String> = text.rows.iter().map(|(label, value)| format!("{label}: {value}")).collect();

@@ -85,7 +85,7 @@ struct Labels {
     link: &'static str,
 }
 
-/// Texts of one language.
+/// Texts in a language.
 struct Words {
     labels: &'static Labels,
     /// Describes the problem of a subject, by its cause.

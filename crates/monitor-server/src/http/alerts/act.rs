@@ -11,7 +11,7 @@ use super::super::{Answer, App};
 use super::{no_alert, show};
 use crate::access::Principal;
 
-/// Acknowledges an alert: somebody is handling it.
+/// Acknowledges an alert: a person is handling it.
 ///
 /// Reminders and escalation to further recipients stop.
 #[utoipa::path(

@@ -117,7 +117,8 @@ pub(in super::super) struct ExplainAlertParams {
     process: Option<String>,
 }
 
-/// Explains the decisions about the events of a run: which recipients were notified, which were not, and by which rule, window or hush.
+/// Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or hush
+/// that decided it.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/explain",

@@ -69,7 +69,7 @@ pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Defi
 }
 
 impl App {
-    /// Returns all tasks, including deleted ones.
+    /// Returns all tasks, including deleted tasks.
     pub(super) async fn all_tasks(&self) -> Result<Vec<BatchTask>, ApiError> {
         Ok(self.ask(|store| store.batch_changes(0)).await?.into_iter().map(|(_, task)| task).collect())
     }

@@ -182,7 +182,7 @@ fn not_run(word: &str, of: &Explained) -> BatchDayMark {
     }
 }
 
-/// Combines marks, sorted by due time, that are close to each other and have the same result. Running ones are not combined.
+/// Combines marks, sorted by due time, that are close to each other and have the same result. Running runs are not combined.
 fn together(marks: Vec<BatchDayMark>) -> Vec<BatchDayMark> {
     let mut told: Vec<BatchDayMark> = Vec::new();
     // Index of the last mark of each kind.

@@ -138,7 +138,7 @@ pub(in super::super) async fn post_agent_resume(
     Ok(order(&app, by, &[agent], &AgentOrder::Resume { task: None }).await)
 }
 
-/// Lists the known agents, each with the time up to which it has decided due times, and its pause.
+/// Lists the known agents, each with its last decided due time and its pause.
 #[utoipa::path(
     get,
     path = "/api/v1/agents",

@@ -22,12 +22,12 @@ pub(in super::super) struct RulesParams {
     rules: String,
     /// Time zone of the rules, such as Europe/Berlin (default: zone of the server's machine).
     zone: Option<String>,
-    /// Name of the task, from which the value of `H` is derived (default `task`).
+    /// Name of the task, which determines the value of `H` (default `task`).
     name: Option<String>,
     /// Maximum number of due times to return (1 to 100, default 5).
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<Limit<100>>,
-    /// Only due times after this one, in Unix microseconds (default: now).
+    /// Only due times after this time, in Unix microseconds (default: now).
     #[param(value_type = Option<u64>)]
     after: Option<TimeUs>,
 }

@@ -34,7 +34,7 @@ pub(super) struct Phase {
 struct State {
     /// Number of requests being answered, or more precisely of live [`Busy`] values.
     busy: usize,
-    /// Right by which the current request was admitted, if it had a token or a login.
+    /// Right that admitted the current request, if it had a token or a login.
     grant: Option<Grant>,
     waits: Waits,
     since: Instant,
@@ -74,7 +74,7 @@ impl Phase {
         (state.busy == 0).then_some(state.since)
     }
 
-    /// Returns the right by which the current request was admitted.
+    /// Returns the right that admitted the current request.
     pub(super) fn granted(&self) -> Option<Grant> {
         self.lock().grant.clone()
     }
@@ -108,7 +108,7 @@ impl Phase {
         }
     }
 
-    /// Returns the time by which something must be received. `None` while the connection is busy; the reader is then woken when it is not.
+    /// Returns the deadline for receiving more data. `None` while the connection is busy; the reader is then woken when it is not.
     fn deadline(&self, limits: Limits, reader: &Waker) -> Option<Instant> {
         let mut state = self.lock();
         if state.busy > 0 {
@@ -123,7 +123,7 @@ impl Phase {
 pub(in crate::http) struct Busy(Arc<Phase>);
 
 impl Busy {
-    /// Sets the right by which the current request was admitted.
+    /// Sets the right that admitted the current request.
     pub(in crate::http) fn grant(&self, grant: Option<Grant>) {
         self.0.lock().grant = grant;
     }

@@ -39,7 +39,7 @@ fn close_revoked(access: &Access, room: &Room) -> Result<(), AccessError> {
     for (phase, grant) in granted.into_iter().filter(|(_, grant)| access.is_stale(grant, version)) {
         let holds = *looked_up.entry((grant.credential.clone(), grant.scope)).or_insert_with(|| {
             access.holds(&grant.credential, grant.scope).unwrap_or_else(|error| {
-                // If the lookup fails, new requests are refused too, so the running ones are closed.
+                // If the lookup fails, new requests are refused too, so running requests are ended.
                 tracing::error!(%error, "a right could not be looked up: its connections are closed");
                 false
             })

@@ -97,7 +97,7 @@ fn address(app: &App, request: &Request) -> Option<String> {
     origin(app, peer(request), request.headers()).map(|address| address.to_string())
 }
 
-/// Key by which a login attempt is counted. It is counted before the password is checked, so that parallel attempts can't exceed the limit.
+/// Key for counting a login attempt. It is counted before the password is checked, so that parallel attempts can't exceed the limit.
 enum Counted {
     /// A browser that has logged in to this account before.
     Device(String),

@@ -114,8 +114,8 @@ async fn tree(app: App, below: &str, uri: &Uri, words: &'static Words) -> Result
     Ok(document(words, &title, &tree_of(&page, &path, uri, words)))
 }
 
-/// Returns the failing path from the root down. It ends before the first process that is not among the last 1,000 failed ones. Empty
-/// unless the root failed or is lost.
+/// Returns the failing path from the root down. It ends before the first process that is not among the last 1,000 failures. Empty unless
+/// the root failed or is lost.
 async fn failing_path(app: &App, root: RootKey, page: &TreePage) -> Result<Vec<Process>, ApiError> {
     let Some(own) =
         page.processes.first().filter(|own| own.depth == Some(0) && page.root.counts.failed + page.root.counts.lost > 0).cloned()

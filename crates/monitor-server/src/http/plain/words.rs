@@ -1,6 +1,6 @@
 //! Texts of the plain pages, by language.
 
-/// Texts of one language. Each is HTML.
+/// Texts in a language. Each is HTML.
 #[derive(Debug)]
 pub(super) struct Words {
     pub(super) language: &'static str,
