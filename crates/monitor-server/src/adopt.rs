@@ -96,7 +96,8 @@ impl Taker {
                 Answer::Unreadable { number, why } => {
                     tracing::warn!(%worker, number, "an event that a dead program had left can't be read, it is dropped: {why}");
                 }
-                // A part that is refused and would be refused again is given up.
+                // A part that waits can be sent again later. A part that was refused for good falls through to the last arm and is given
+                // up.
                 Answer::Refused { why } if settled == Settled::Waits => {
                     tracing::warn!(%worker, "what a dead program had left is not taken in now: {why}");
                     return Next::Stop;

@@ -122,6 +122,8 @@ impl Commands {
             identity: identity.clone(),
             watched: None,
         };
+        // The waiting commands are sent and the channel is registered under one lock, which `Commands::send` takes too. A command that is
+        // sent at the same time is therefore delivered once through this channel: here, if it is already in the hub, or by `send`.
         let mut hub = self.hub();
         if channel.does("revoke")
             && let Some(revoked) = hub.revoked.messages(self.clock.wall_us())

@@ -83,10 +83,10 @@ pub(super) enum ApiError {
         /// Missing object, and the route that lists existing objects.
         detail: String,
     },
-    /// The server no longer waits for the request.
+    /// The reply arrived too late: the server no longer waits for it.
     #[error("{detail}")]
     Late {
-        /// Object of the request.
+        /// Command, and the reason.
         detail: String,
     },
     /// OTLP metrics were sent.

@@ -306,7 +306,7 @@ struct Reader {
     stopping: CancellationToken,
     /// Permit for the one piece that a client may hold in memory at a time.
     hand: Arc<Semaphore>,
-    /// Request to the workers to report more often, because a client is watching.
+    /// Task that keeps notifying the workers that a client is watching them.
     _watching: Option<AbortOnDropHandle<()>>,
     _turn: OwnedSemaphorePermit,
 }

@@ -110,7 +110,8 @@ impl Live {
             part.index();
         }
         let newest = self.lock().push(&part);
-        // Comes last: a reader that sees this number has been called for all wanted events up to it. [`Live::skip`] relies on this order.
+        // Comes last: a reader that sees this number has already been called for all wanted events up to it. `skip` relies on this order.
+        // With the reverse order it could see the new number and the old call, and skip a wanted event.
         self.newest.send_replace(newest);
     }
 
@@ -142,7 +143,8 @@ impl Live {
     }
 
     /// Returns the number of the newest event if no event after `after` is wanted, even if they are no longer in memory. A call that
-    /// arrives after this returns counts as new.
+    /// arrives after this returns counts as new. Reads `newest` before the calls, because [`Live::publish`] updates them in the reverse
+    /// order.
     pub fn skip(&self, after: u64, reader: &mut Subscription) -> Option<u64> {
         let newest = self.newest();
         (*reader.calls.borrow_and_update()..=newest).contains(&after).then_some(newest)

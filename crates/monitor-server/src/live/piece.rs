@@ -194,6 +194,7 @@ impl Live {
             return Some(Next::Piece(piece));
         }
         let turn = pieces.turns.clone().acquire_owned().await.ok()?;
+        // Another reader may have written the piece while this one waited for the permit.
         if let Some(piece) = pieces.find(&key) {
             return Some(Next::Piece(piece));
         }
