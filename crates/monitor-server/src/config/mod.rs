@@ -84,7 +84,7 @@ settings! {
     max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
     /// Memory for request bodies, in bytes; beyond it, clients must send again later
     max_pending_bytes: usize = 512 << 20, BYTES;
-    /// Memory for trees that are being sent to clients, in bytes; beyond it, requests wait briefly and are then refused for now
+    /// Memory for large responses that are being sent, in bytes; beyond it, requests wait briefly and are then refused for now
     max_answer_bytes: usize = 256 << 20, BYTES;
     /// Memory for decoded batches that wait for the disk, in bytes; beyond it, clients must send again later
     max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;

@@ -21,7 +21,7 @@ use super::show;
 const MAX_BYTES: usize = 64 << 10;
 /// Maximum number of rules in a draft.
 const MOST_RULES: usize = 20;
-/// Maximum number of signs tried per request, divided among the rules.
+/// Maximum number of signs times the number of rules, per request. With several rules, fewer signs are read.
 const MOST_SIGNS: usize = 100_000;
 /// Maximum number of alerts in the response.
 const MOST_ALERTS: usize = 100;
