@@ -16,9 +16,10 @@ use crate::access::Principal;
 /// Maximum size of a request, in bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Changes all given batch tasks to the given definitions, or none of them.
+/// Adds or changes batch tasks so that they have the given definitions: all of them, or none.
 ///
-/// With `dry_run`, the changes are only returned.
+/// With `delete`, the server's other tasks are deleted. With `dry_run`, nothing is changed, and the response contains the changes that
+/// would be made.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/apply",
