@@ -106,7 +106,7 @@ impl Work<'_> {
         }
     }
 
-    /// Returns the position from which to read the log. The first time, this is its end: processes that ended before are not forwarded.
+    /// Returns the position where reading the log begins. The first time, this is its end: processes that ended before are not forwarded.
     async fn begin(&self) -> Result<u64, Trouble> {
         let store = self.parts.store.clone();
         let (cursor, status) = spawn_blocking(move || Ok::<_, StoreError>((store.cursor(CURSOR)?, store.status()?))).await??;

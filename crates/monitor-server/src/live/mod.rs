@@ -43,7 +43,7 @@ pub struct Live {
     names: Arc<Names>,
 }
 
-/// Reader of the stream. Readers with the same filter form a group, for which each event is filtered once.
+/// Reader of the stream. Readers with the same filter form a group, so that each event is filtered once for all of them.
 #[derive(Debug, Clone)]
 pub struct Subscription {
     group: u64,
@@ -151,7 +151,7 @@ impl Live {
     }
 
     /// Returns the next wanted events after number `after`. They are filtered first by type and run, without JSON, and then by their
-    /// subject, for which they are converted to JSON.
+    /// subject, which requires the conversion to JSON.
     fn read(&self, after: u64, wanted: &Wanted) -> Result<Read, StoreError> {
         let (parts, newest) = {
             let ring = self.lock();

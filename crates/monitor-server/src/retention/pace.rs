@@ -84,7 +84,7 @@ impl Step {
     /// Step that consists of a single transaction, so that batches wait for no longer than that.
     pub(super) const GENTLE: Self = Self { share: GENTLE, time: Duration::ZERO };
 
-    /// Returns the time for which the writer thread is left to others after a step that took `took`.
+    /// Returns the time to leave the writer thread to others after a step that took `took`.
     pub(super) fn pause(self, took: Duration) -> Duration {
         took.mul_f64((1.0 - self.share) / self.share)
     }

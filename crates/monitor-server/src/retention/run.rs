@@ -23,9 +23,9 @@ use crate::ingest::{Ingest, IngestError};
 
 /// Interval of the passes.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Interval after a pass in which a cap was exceeded, because new data may exceed it again by a little.
+/// Interval after a pass that found a cap exceeded, because new data may exceed it again by a little.
 const EXCEEDED: Duration = Duration::from_secs(5);
-/// Interval of checking if so much data has arrived that a pass must begin early.
+/// Interval of checking if enough data has arrived to begin a pass early.
 const GLANCE: Duration = Duration::from_millis(100);
 /// Pause after a failed pass.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -212,7 +212,7 @@ async fn behind_a_proxy_each_client_is_paced_by_itself() {
     assert_eq!(wrong("203.0.113.9, 192.0.2.1").await, 429, "what a client says of itself stands first");
     assert_eq!(wrong("192.0.2.1, 192.0.2.2").await, 401);
     assert_eq!(wrong("[2001:db8::1]:4711").await, 401);
-    // Connections from a proxy are not counted as those of one client: these two are busy at the same time.
+    // Connections from a proxy don't count as connections of the same client: these two are busy at the same time.
     let server = &server;
     let slow = async || {
         let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();

@@ -235,7 +235,7 @@ async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
     let server = TestServer::start().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
     let (second, hour) = (1_000_000, 3_600_000_000);
-    // There is a due time every five seconds, so that the number of missed ones does not depend on the time of the test.
+    // There is a due time every five seconds, so that the number of missed due times does not depend on the time of the test.
     let due = now / (5 * second) * 5 * second;
     let event = |nth: u64, due: u64, more: Value| {
         let mut event = json!({"root_id": format!("{nth:032x}"), "id": format!("{nth:016x}"), "native_id": format!("gold@{nth}.1")});
@@ -282,7 +282,7 @@ async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
     assert_eq!(of("started", json!("succeeded")), [1, 999]);
     assert_eq!((of("started", json!("failed")), of("started", json!("running"))), (vec![1], vec![1]));
     assert_eq!(of("missed", Value::Null), [361]);
-    // No agent has reported on the other past due times. Future ones are planned.
+    // No agent has reported on the other past due times. Future due times are planned.
     assert!(of("unknown", Value::Null).iter().sum::<u64>() > 1_000, "{gold}");
     let planned = of("will-start", Value::Null).iter().sum::<u64>() + of("will-be-skipped", Value::Null).iter().sum::<u64>();
     assert!((600..720).contains(&planned), "{planned}");

@@ -94,8 +94,8 @@ async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
     server.send(&batch(1, &events)).await;
     for number in 1..=roots.len() {
         let path = format!("/api/v1/roots/{number}");
-        // A client that disconnects too early has not sent its request. Each attempt waits a little longer, so that one of them disconnects
-        // while the change is being made.
+        // A client that disconnects too early has not sent its request. Each attempt waits a little longer, so that eventually a client
+        // disconnects while the change is being made.
         for pause in (0..).map(|n| Duration::from_micros(200 * n)) {
             ask_and_leave(&server, "DELETE", &path, async || tokio::time::sleep(pause).await).await;
             if request(&server, "GET", &format!("{path}/tree")).await.0 == 410 {

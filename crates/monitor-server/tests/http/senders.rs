@@ -74,7 +74,7 @@ async fn an_agent_s_event_that_is_ahead_of_the_server_is_refused_with_the_server
     let server = TestServer::start().await;
     let token = token(&server, "db-1", "agent");
     let mut ahead: Vec<Value> = events_of_agent(now_us() + 90_000_000).into();
-    // The time up to which due times are decided may not be ahead either.
+    // The last decided due time may not be ahead either.
     ahead.push(json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": now_us() + 90_000_000}));
     for event in ahead {
         let before_us = now_us();

@@ -118,7 +118,7 @@ async fn a_reader_goes_on_where_it_was() {
             }
         }
     }
-    // Events that were loaded are not sent again. Later ones are.
+    // Events that were loaded are not sent again. Later events are sent.
     let as_of = server.ask("/api/v1/roots/1/tree").await["as_of"].as_u64().unwrap();
     let mut reader = Reader::open(server.get(&format!("/api/v1/stream?{types}&after={as_of}"))).await;
     server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
@@ -206,7 +206,7 @@ async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_la
         json!({"type": event_type, "root_id": ROOT, "id": TASK, "time_us": 1_763_600_000_123_456_u64, "name": "render",
             "native_id": "8a/1c\0根", "exception": "no disk"})
     };
-    // The expected events of each query. Additional ones would arrive before the last expected one.
+    // The expected events of each query. Additional events would arrive before the last expected event.
     let queries = [
         ("types=task-*", &[4, 5, 6, 9][..]),
         ("types=task-s*,process-ended", &[3, 4, 5, 7, 9, 10]),

@@ -162,7 +162,7 @@ async fn what_is_no_websocket_is_told_so() {
     assert!(status == 400 && problem["detail"].as_str().unwrap().contains("no WebSocket"), "{problem}");
 }
 
-/// The number of subscribers that one server must support. Each gets every event, in order.
+/// The number of subscribers that a server must support. Each gets every event, in order.
 #[tokio::test]
 async fn a_thousand_subscribers_get_every_event_in_order() {
     // The interval of heartbeats is long, so that only events arrive however long it takes to connect all subscribers.
