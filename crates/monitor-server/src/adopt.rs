@@ -1,4 +1,5 @@
-//! Takes in what dead programs of this host left in their spools, by the way that batches of living ones take.
+//! Stores the records that dead programs of this host have left in their spools. They pass through [`Ingest`] like the batches of living
+//! programs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,17 +14,17 @@ use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
 
-/// Between two tries when too much waits to be stored.
+/// Pause before another attempt when too much data waits to be stored.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Counts of the records that one program left.
+/// Counts of the records that a program left.
 pub(crate) struct Taken {
     events: u64,
     damaged: u64,
     dropped: u64,
 }
 
-/// Looks into the spool now and at every interval, until it is told to stop.
+/// Scans the spool now and at every interval, until the server stops.
 pub(crate) async fn run(spool: &Path, interval: Duration, taker: &Taker, duty: &Duty) {
     loop {
         let (path, looker) = (spool.to_owned(), taker.clone());
@@ -39,7 +40,7 @@ pub(crate) async fn run(spool: &Path, interval: Duration, taker: &Taker, duty: &
     }
 }
 
-/// Hands to the writer what a spool has.
+/// Sends the records of spools to the writer thread.
 #[derive(Clone)]
 pub(crate) struct Taker {
     pub(crate) ingest: Arc<Ingest>,
@@ -62,7 +63,7 @@ impl Taker {
                     programs += 1;
                     events += count;
                 }
-                // The others are none the worse for it.
+                // Continue with the other programs.
                 Err(error) => problem = Err(error),
             }
         }
@@ -72,7 +73,7 @@ impl Taker {
         problem
     }
 
-    /// How many events there were; none if somebody else is at them, or they are left for another time.
+    /// Stores the records of a program. Returns the number of events, or `None` if another process is working on them or they must wait.
     fn adopt(&self, spool: &Spool, worker: WorkerId) -> Result<Option<u64>, SpoolError> {
         let Some(mut replay) = spool.claim(worker)? else { return Ok(None) };
         let Some(taken) = self.take(&mut replay) else { return Ok(None) };
@@ -86,7 +87,8 @@ impl Taker {
         Ok(Some(events))
     }
 
-    /// Returns `None` if a part was refused. Blocks; the thread must have entered a multi-threaded runtime.
+    /// Stores all records of a dead program. Returns `None` if a part of them could not be stored now. Blocks; the calling thread must have
+    /// entered a multi-threaded runtime.
     pub(crate) fn take(&self, replay: &mut Replay) -> Option<Taken> {
         let worker = replay.worker().id;
         let then = async |_: &mut Replay, Answered { answer, settled, .. }: Answered<'_>| {
@@ -94,7 +96,8 @@ impl Taker {
                 Answer::Unreadable { number, why } => {
                     tracing::warn!(%worker, number, "an event that a dead program had left can't be read, it is dropped: {why}");
                 }
-                // What nobody will ever read is given up.
+                // A part that waits can be sent again later. A part that was refused for good falls through to the last arm and is given
+                // up.
                 Answer::Refused { why } if settled == Settled::Waits => {
                     tracing::warn!(%worker, "what a dead program had left is not taken in now: {why}");
                     return Next::Stop;
@@ -113,9 +116,9 @@ impl Taker {
     }
 }
 
-/// The way to the writer.
+/// Transport for [`Replay`] that passes batches to the writer thread of the same process.
 impl Way for Taker {
-    /// The batch; an answer if it can't be read.
+    /// Batch to store, or the answer to give if the records can't be decoded.
     type Request = Result<Batch, Answer>;
 
     fn now_us(&self) -> u64 {
@@ -135,7 +138,7 @@ impl Way for Taker {
         match self.ingest.accept(batch).await {
             Ok(_) => Answer::Accepted,
             Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
-            // No agent leaves these in a spool.
+            // Agents do not use a spool, so a spool does not contain such events.
             Err(ref error @ (IngestError::OtherAgent { number, .. } | IngestError::Ahead { number, .. })) => {
                 Answer::unreadable(sent, Some(number), error.to_string())
             }

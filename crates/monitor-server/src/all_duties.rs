@@ -1,4 +1,4 @@
-//! All duties of a server, in the order in which they begin.
+//! All duties of a server, in starting order.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::retention::{self, AgeClock, Keeper};
 #[cfg(target_os = "linux")]
 use crate::watchdog;
 
-/// What duties work with.
+/// Parts of the server that duties use.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
@@ -35,13 +35,13 @@ pub(crate) struct Parts {
     pub(crate) alerts: Arc<Alerts>,
     pub(crate) commands: Arc<Commands>,
     pub(crate) target: Option<Target>,
-    /// Wakes the duty that drops trees.
+    /// Wakes the duty that deletes dropped runs.
     pub(crate) wake: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) stopping: CancellationToken,
 }
 
-/// Begins all duties.
+/// Starts all duties.
 pub(crate) fn begin(duties: &mut Duties, parts: &Arc<Parts>) {
     let Parts { config, store, ingest, clock, stopping, .. } = &**parts;
     if let Some(spool) = config.spool_dir.clone() {
@@ -88,7 +88,7 @@ pub(crate) fn begin(duties: &mut Duties, parts: &Arc<Parts>) {
     }
 }
 
-/// Begins to drop trees by the rules of retention, and to tidy up.
+/// Starts the duties that apply the retention rules and that clean up.
 fn keep(duties: &mut Duties, parts: &Parts) {
     let retention = parts.config.keeps();
     tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });

@@ -1,39 +1,40 @@
-//! The server's clock, handed down from [`crate::Server`] to all that asks for the time: the time of day, which may be set, and the time
-//! since the machine began, which only goes on. Nothing else in this crate reads the time of day (`tests/walls.rs` holds that), so that
-//! whoever holds the clock holds all that depends on it. Lengths of time are measured with `Instant` where they decide nothing but how
-//! long something lasts.
+//! The server's clock. [`crate::Server`] passes it to everything that needs the time: the time of day, which can be set, and the time since
+//! boot, which is monotonic.
+//!
+//! Nothing else in this crate reads the time of day (`tests/walls.rs` checks that), so a test that controls this clock controls everything
+//! that depends on it. `Instant` is used only to measure durations that decide nothing beyond how long something lasts.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A clock that all parts of a server share.
+/// Clock that all parts of a server share.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Hands>);
 
 type Pause<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Where a clock has its times from.
+/// Source of the times of a clock.
 trait Hands: Send + Sync {
     fn wall_us(&self) -> u64;
     fn running(&self) -> Duration;
-    /// Waits for about so long by [`Hands::running`], or for less: whoever asks looks again.
+    /// Waits for about `length` as measured by [`Hands::running`]. It may return early, so the caller checks the time again.
     fn pause(&self, length: Duration) -> Pause<'_>;
 }
 
 impl Clock {
-    /// The clocks of the operating system.
+    /// Returns the clocks of the operating system.
     pub fn system() -> Self {
         Self(Arc::new(System { began: Instant::now() }))
     }
 
-    /// The time of day, in Unix microseconds.
+    /// Returns the time of day, in Unix microseconds.
     pub fn wall_us(&self) -> u64 {
         self.0.wall_us()
     }
 
-    /// A time that only goes on, also while the machine sleeps, where the system has one.
+    /// Returns a monotonic time. On systems that support it, it includes the time during which the machine sleeps.
     pub fn running(&self) -> Duration {
         self.0.running()
     }
@@ -45,7 +46,7 @@ impl Clock {
         }
     }
 
-    /// Waits for so long.
+    /// Waits for `length`.
     pub async fn sleep(&self, length: Duration) {
         self.sleep_until(self.running().saturating_add(length)).await;
     }
@@ -77,7 +78,7 @@ impl Hands for System {
 
 #[cfg(target_os = "linux")]
 fn since_boot() -> Option<Duration> {
-    // By the C library, as all of the standard library's clocks are: so a test steers them together (`tests/clock`).
+    // Read through the C library, like all clocks of the standard library, so that a test can replace them together (`tests/clock`).
     nix::time::ClockId::CLOCK_BOOTTIME.now().ok().map(Duration::from)
 }
 
@@ -86,7 +87,7 @@ fn since_boot() -> Option<Duration> {
     None
 }
 
-/// A clock that a test steers: it stands still until it is told to go on.
+/// Clock for tests. It stands still until the test advances it.
 #[cfg(test)]
 pub(crate) mod steered {
     use tokio::sync::watch;
@@ -96,7 +97,7 @@ pub(crate) mod steered {
     #[derive(Clone)]
     pub(crate) struct Steered(Arc<Times>);
 
-    /// The time of day in microseconds, and the time that only goes on.
+    /// Time of day in microseconds, and monotonic time.
     struct Times(watch::Sender<(u64, Duration)>);
 
     impl Steered {
@@ -112,12 +113,12 @@ pub(crate) mod steered {
             self.0.wall_us()
         }
 
-        /// Time goes by.
+        /// Advances both times.
         pub(crate) fn pass(&self, us: u64) {
             self.0.0.send_modify(|(wall_us, running)| (*wall_us, *running) = (*wall_us + us, *running + Duration::from_micros(us)));
         }
 
-        /// Somebody sets the time of day.
+        /// Sets the time of day.
         pub(crate) fn set(&self, to_us: u64) {
             self.0.0.send_modify(|(wall_us, _)| *wall_us = to_us);
         }

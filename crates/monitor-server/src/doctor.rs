@@ -1,32 +1,32 @@
-//! Which processes lost their parents, what ran when they began, and what likely mends it.
+//! Diagnosis of processes that have lost their parents: the processes that ran when they began, and the likely fix.
 
 use monitor_store::{ProcessesQuery, Queries, RootKey, RootsQuery, StoreError};
 use monitor_wire::{Attachment, Diagnosis, Finding, Fix, Likely, Loss, Process, ProcessId, Root, Worker};
 use std::fmt::Write as _;
 
-/// So many processes of a tree are looked at at a time.
+/// Number of processes of a run that are read at a time.
 const CHUNK: usize = 10_000;
-/// So many in all; a tree that is larger is looked at in part.
+/// Maximum number of processes that are read. A larger run is examined in part.
 const MOST_LOOKED_AT: usize = 1_000_000;
-/// So many trees of a worker are looked at for a parent.
+/// Maximum number of runs of a worker that are searched for a parent.
 const MOST_TREES: usize = 50;
-/// And so many processes of each, those that began last.
+/// Maximum number of processes that are searched per run, latest start first.
 const MOST_OF_TREE: usize = 200;
-/// So many likely parents are named.
+/// Maximum number of likely parents in a finding.
 const MOST_LIKELY: usize = 5;
 
-/// What is to be looked at.
+/// Request for a diagnosis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question {
-    /// One tree, or the newest of all.
+    /// Run to examine. `None` examines the newest runs.
     pub root: Option<RootKey>,
-    /// One process of it.
+    /// Process of the run to examine. `None` examines all.
     pub process: Option<ProcessId>,
-    /// At most so many findings.
+    /// Maximum number of findings.
     pub limit: usize,
 }
 
-/// Looks for processes without parents; none if there is no such tree or process.
+/// Finds processes without parents. Returns `None` if the run or the process does not exist.
 pub(crate) fn diagnose(store: &dyn Queries, question: Question) -> Result<Option<Diagnosis>, StoreError> {
     let Question { root, process, limit } = question;
     let Some(key) = root else { return newest(store, limit).map(Some) };
@@ -43,7 +43,7 @@ pub(crate) fn diagnose(store: &dyn Queries, question: Question) -> Result<Option
     Ok(Some(Diagnosis { findings, more }))
 }
 
-/// The newest trees whose own processes began without a context.
+/// Examines the newest runs whose root's own process began without a context.
 fn newest(store: &dyn Queries, limit: usize) -> Result<Diagnosis, StoreError> {
     let page = store.roots(&RootsQuery { unattached: Some(true), limit, ..RootsQuery::default() })?;
     let mut findings = Vec::new();
@@ -56,7 +56,7 @@ fn newest(store: &dyn Queries, limit: usize) -> Result<Diagnosis, StoreError> {
     Ok(Diagnosis { findings, more: page.next_cursor.is_some() })
 }
 
-/// Processes of a tree without parents, and whether there may be more.
+/// Returns processes of a run without parents, and true if there may be more.
 fn in_tree(store: &dyn Queries, root: RootKey, limit: usize) -> Result<(Vec<Process>, bool), StoreError> {
     let (mut lost, mut cursor, mut looked_at) = (Vec::new(), None::<String>, 0);
     loop {
@@ -83,7 +83,7 @@ fn in_tree(store: &dyn Queries, root: RootKey, limit: usize) -> Result<(Vec<Proc
 }
 
 fn loss(process: &Process) -> Option<Loss> {
-    // What is unattached hangs nowhere, or below the calls without a tree.
+    // An unattached process has no parent, or is below the calls without a run.
     if process.attachment == Attachment::UNATTACHED {
         return Some(Loss::UNATTACHED);
     }
@@ -91,7 +91,7 @@ fn loss(process: &Process) -> Option<Loss> {
 }
 
 fn finding(store: &dyn Queries, root: &Root, mut process: Process) -> Result<Finding, StoreError> {
-    // Only lists of a tree say it.
+    // Only lists of a tree contain the depth.
     process.depth = None;
     let loss = loss(&process).unwrap_or(Loss::ORPHAN);
     let likely = likely(store, root, &process)?;
@@ -101,8 +101,8 @@ fn finding(store: &dyn Queries, root: &Root, mut process: Process) -> Result<Fin
     Ok(Finding { title: root.title.clone(), process, loss, likely, fix, line, words })
 }
 
-/// Processes of the same worker that ran when a process began: those that began last first, for they are the deepest, and those of other
-/// trees without a parent last.
+/// Returns processes of the same worker that ran when a process began. Latest starts come first, because these are the deepest. Processes
+/// of other runs without a parent come last.
 fn likely(store: &dyn Queries, own: &Root, lost: &Process) -> Result<Vec<Likely>, StoreError> {
     let (Some(began_us), Some(worker)) = (lost.started_us, lost.worker_id) else { return Ok(Vec::new()) };
     let started_before = Some(began_us.saturating_add(1));
@@ -110,7 +110,7 @@ fn likely(store: &dyn Queries, own: &Root, lost: &Process) -> Result<Vec<Likely>
     let mut found = Vec::new();
     for root in store.roots(&of_worker)?.roots {
         let is_own = root.root_id == own.root_id;
-        // What hangs in the process's own tree ran below it, unless that is a tree with a parent of another name.
+        // Processes in the lost process's own run were started below it, unless the run has a parent with another name.
         if is_own && lost.attachment == Attachment::UNATTACHED || root.ended_us.is_some_and(|ended| ended < began_us) {
             continue;
         }
@@ -140,7 +140,7 @@ fn likely(store: &dyn Queries, own: &Root, lost: &Process) -> Result<Vec<Likely>
     Ok(found.into_iter().map(|(_, likely)| likely).collect())
 }
 
-/// What to write, and the line itself.
+/// Returns the kind of fix and the line of code to write.
 fn fix(lost: &Process, how: &Loss, likely: &[Likely]) -> (Fix, Option<String>) {
     let name = called(&lost.name);
     if *how == Loss::ORPHAN {
@@ -157,7 +157,7 @@ fn fix(lost: &Process, how: &Loss, likely: &[Likely]) -> (Fix, Option<String>) {
     }
 }
 
-/// A process's name as a function that is called, if it can be one.
+/// Returns the process's name if it can be the name of a function, for use in the line of code.
 fn called(name: &str) -> &str {
     let is_path = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
     if is_path { name } else { "work" }

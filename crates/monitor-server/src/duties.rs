@@ -1,6 +1,6 @@
-//! What runs beside requests: a list of named duties. Each is a task of its own that begins with the server and ends with it. One that
-//! breaks off before, by a panic or because it returned, begins anew after a pause that doubles each time. How each goes is shown by
-//! `/metrics`, `GET /api/v1/status` and the page's *About*.
+//! Work that the server does in the background: a list of named duties. Each is a separate task that starts and ends with the server. A
+//! duty that panics or returns early is restarted after a pause, which doubles each time. Its state is shown by `/metrics`, `GET
+//! /api/v1/status` and *About* on the page.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::Clock;
 
-/// Pause before a duty that broke off begins anew; it doubles with each time in a row.
+/// First pause before a restart. It doubles with each consecutive restart.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest of these pauses. A duty that went on for longer than this begins with the first one again.
+/// Maximum pause. A duty that has run for longer than this starts again with the first pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// One duty, as it sees itself: it says here how its runs went.
+/// State of a duty. The duty itself records the results of its runs here.
 #[derive(Debug)]
 pub struct Duty {
     name: &'static str,
@@ -30,7 +30,7 @@ pub struct Duty {
 struct State {
     /// End of the last run, in Unix microseconds.
     last_us: Option<u64>,
-    /// By when the next run should have ended, by the clock that only goes on.
+    /// Latest expected end of the next run, on the monotonic clock.
     due: Option<Duration>,
     error: Option<String>,
     restarts: u64,
@@ -41,14 +41,14 @@ impl Duty {
         Self { name, clock, state: Mutex::default() }
     }
 
-    /// Notes how a run went and in what time the next one is due. An error is logged, unless the run before had the same.
+    /// Records the result of a run and the time until the next one is due. An error is logged unless the previous run had the same error.
     pub fn ran(&self, result: Result<(), String>, next: Duration) {
         if let Some(error) = self.note(result, next) {
             tracing::warn!(duty = self.name, "{error}");
         }
     }
 
-    /// Like [`Duty::ran`], for an error that is logged elsewhere. Returns the error if the run before did not have the same.
+    /// Like [`Duty::ran`], for an error that is logged elsewhere. Returns the error if the previous run did not have the same.
     pub(crate) fn note(&self, result: Result<(), String>, next: Duration) -> Option<String> {
         let mut state = self.lock();
         state.last_us = Some(self.clock.wall_us());
@@ -64,7 +64,7 @@ impl Duty {
         state.restarts += 1;
     }
 
-    /// How it goes, as the API tells it.
+    /// Returns the state as a type of the API.
     fn told(&self) -> DutyState {
         let (state, now) = (self.lock(), self.clock.running());
         let lag = state.due.map_or(Duration::ZERO, |due| now.saturating_sub(due));
@@ -82,12 +82,12 @@ impl Duty {
     }
 }
 
-/// How all duties go, for whoever shows it.
+/// States of all duties, for display.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Board(Arc<Mutex<Vec<Arc<Duty>>>>);
 
 impl Board {
-    /// Has a duty shown that somebody else does.
+    /// Adds a duty that is performed outside [`Duties`].
     pub(crate) fn put(&self, duty: Arc<Duty>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(duty);
     }
@@ -97,7 +97,7 @@ impl Board {
     }
 }
 
-/// The duties of a server.
+/// Running duties of a server.
 pub(crate) struct Duties {
     board: Board,
     clock: Clock,
@@ -106,12 +106,13 @@ pub(crate) struct Duties {
 }
 
 impl Duties {
-    /// No duties so far.
+    /// Creates an empty list.
     pub(crate) fn new(board: Board, clock: Clock, stopping: CancellationToken) -> Self {
         Self { board, clock, stopping, running: JoinSet::new() }
     }
 
-    /// Begins a duty. `begin` makes the task, and makes another one whenever that breaks off; it ends by itself soon after `stopping`.
+    /// Starts a duty. `begin` creates the task, and is called again whenever the task ends early. The task must end by itself soon after
+    /// `stopping` is cancelled.
     pub(crate) fn begin<F>(&mut self, name: &'static str, begin: impl Fn(Arc<Duty>) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -121,7 +122,7 @@ impl Duties {
         self.running.spawn(keep(duty, begin, self.stopping.clone()));
     }
 
-    /// Waits until all have ended, which they do when the server stops.
+    /// Waits until all duties have ended, which they do when the server stops.
     pub(crate) async fn ended(mut self) {
         while let Some(ended) = self.running.join_next().await {
             if let Err(error) = ended {
@@ -131,7 +132,7 @@ impl Duties {
     }
 }
 
-/// Begins a duty again and again until the server stops.
+/// Runs a duty and restarts it until the server stops.
 async fn keep<F>(duty: Arc<Duty>, begin: impl Fn(Arc<Duty>) -> F, stopping: CancellationToken)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -156,7 +157,7 @@ where
     }
 }
 
-/// Says why a task did not end by itself.
+/// Returns the reason why a task ended unexpectedly.
 fn why(error: JoinError) -> String {
     match error.try_into_panic() {
         Ok(panic) => format!("it panicked: {}", words(&*panic)),
@@ -164,7 +165,7 @@ fn why(error: JoinError) -> String {
     }
 }
 
-/// The message of a panic, if it has one.
+/// Returns the message of a panic, if it has one.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
@@ -179,7 +180,7 @@ mod tests {
 
     const BEGIN_US: u64 = 1_763_600_000_000_000;
 
-    /// What a duty does when it is begun.
+    /// Behavior of a duty in a test.
     #[derive(Clone, Copy)]
     enum Does {
         Panics,
@@ -187,7 +188,7 @@ mod tests {
         Works,
     }
 
-    /// Begins a duty that does this the first time, that the second, and tells each time that it begins.
+    /// Starts a duty with one behavior per start, and sends a message at each start.
     fn begin(steered: &Steered, does: &'static [Does]) -> (Duties, mpsc::UnboundedReceiver<()>) {
         let stopping = CancellationToken::new();
         let mut duties = Duties::new(Board::default(), steered.clock(), stopping.clone());

@@ -1,16 +1,17 @@
-//! Made-up requests: whatever is in them, reading comes back, without a panic.
+//! Entry points for fuzzing: parsing arbitrary requests must return without a panic.
 
 use monitor_store::packed::{Limits, Packed};
 use monitor_wire::Batch;
 
 use crate::otlp::{self, Form, Most};
 
-/// Reads the bytes as a batch, packed at once and by way of the wire's own types; both must find the same events.
+/// Parses the bytes as a batch, once into the packed form directly and once through the types of the wire format. Both must find the same
+/// events.
 ///
 /// # Panics
-/// If they don't.
+/// Panics if they differ.
 pub fn batch(bytes: &[u8]) {
-    // Each event has more than one byte.
+    // An event takes more than one byte.
     let packed = Packed::from_json(bytes, bytes.len());
     let careful = Batch::from_json(bytes).map(Packed::from);
     assert_eq!(packed.is_ok(), careful.is_ok(), "one reader takes what the other refuses");
@@ -20,10 +21,10 @@ pub fn batch(bytes: &[u8]) {
     let _ = packed.cut(&Limits { name_bytes: 40, text_bytes: 60, fields_bytes: 80, event_bytes: 1_000 });
 }
 
-/// Reads the bytes as spans and as records of OTLP, in both of its forms.
+/// Parses the bytes as spans and as log records of OTLP, in both formats.
 ///
 /// # Panics
-/// If more is made of them than may be.
+/// Panics if the result exceeds the limits.
 pub fn otlp(bytes: &[u8]) {
     let most = Most { events: 1_000, bytes: 1 << 20, limits: Limits::DEFAULT };
     for form in [Form::Protobuf, Form::Json] {
@@ -36,7 +37,7 @@ pub fn otlp(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes, if they are text, as the parameters of requests.
+/// Parses the bytes as query parameters, if they are UTF-8.
 pub fn query(bytes: &[u8]) {
     if let Ok(query) = std::str::from_utf8(bytes) {
         crate::http::read_queries(query);

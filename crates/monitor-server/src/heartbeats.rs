@@ -1,4 +1,4 @@
-//! Heartbeats of jobs that run elsewhere: when their next ping is due, and telling of those that don't come.
+//! Heartbeats of external jobs: when their next ping is due, and detection of missing pings.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use crate::clock::Clock;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
 
-/// How often missing pings are looked for.
+/// Interval of the checks for missing pings.
 const EVERY: Duration = Duration::from_secs(1);
-/// The longest period, grace or timeout: 400 days.
+/// Maximum period, grace or timeout: 400 days.
 const LONGEST_MS: u64 = 400 * 86_400_000;
-/// The shortest period and grace.
+/// Minimum period and grace.
 const SHORTEST_MS: u64 = 1_000;
-/// A ping counts for a due time that is so near: the clocks of two machines differ by a little.
+/// A ping counts for the next due time if it arrives at most this much before it, because the clocks of two machines differ a little.
 const EARLY_US: u64 = 60_000_000;
 
-/// When pings are expected.
+/// Schedule of the pings of a heartbeat.
 #[derive(Debug, Clone)]
 enum Expected {
-    /// So many microseconds after the one before.
+    /// At this interval after the previous ping, in microseconds.
     After(u64),
-    /// By a rule of time in a zone.
+    /// At the times of a rule in a time zone.
     By(Box<Rule>, TimeZone),
 }
 
 impl Expected {
-    /// Reads when the pings of a heartbeat are expected.
+    /// Parses the schedule of a heartbeat.
     fn of(definition: &HeartbeatDefinition) -> Result<Self, String> {
         match (&definition.rule, definition.every_ms) {
             (Some(rule), None) => {
@@ -50,7 +50,7 @@ impl Expected {
         }
     }
 
-    /// When the next ping is due after one at this time.
+    /// Returns the time at which the ping after the one at `seen_us` is due.
     fn due_us(&self, seen_us: u64) -> Option<u64> {
         let (rule, zone) = match self {
             Self::After(every_us) => return Some(seen_us.saturating_add(*every_us)),
@@ -62,13 +62,13 @@ impl Expected {
         };
         let first = next(seen_us)?;
         let second = next(first);
-        // One that came a little before its time was meant for it.
+        // A ping shortly before a due time was meant for it.
         let is_early = second.is_some_and(|second| first - seen_us < EARLY_US.min((second - first) / 4));
         if is_early { second } else { Some(first) }
     }
 }
 
-/// What is wrong with a definition, all at once; none if nothing is.
+/// Returns all mistakes of a definition, or an empty list.
 pub(crate) fn mistakes(definition: &HeartbeatDefinition) -> Vec<String> {
     let HeartbeatDefinition { name, rule, zone, every_ms, grace_ms, timeout_ms, agent } = definition;
     let is_name = |name: &str| (1..=64).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || ".-_@".contains(c));
@@ -92,7 +92,7 @@ pub(crate) fn mistakes(definition: &HeartbeatDefinition) -> Vec<String> {
     mistakes
 }
 
-/// A heartbeat as it is shown.
+/// Converts a heartbeat to the type of the API.
 pub(crate) fn shown(row: HeartbeatRow, now_us: u64) -> Heartbeat {
     let due_us = Expected::of(&row.definition).ok().zip(row.seen_us).and_then(|(expected, seen)| expected.due_us(seen));
     let state = match (row.seen_us, due_us) {
@@ -113,7 +113,7 @@ pub(crate) fn shown(row: HeartbeatRow, now_us: u64) -> Heartbeat {
     }
 }
 
-/// Parts of the server that looking for missing pings takes.
+/// Parts of the server that the duty uses.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
@@ -121,7 +121,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
 }
 
-/// Begins to look for pings that don't come.
+/// Starts the duty that detects missing pings.
 pub(crate) fn begin(duties: &mut Duties, Parts { store, ingest, clock }: Parts, stopping: &CancellationToken) {
     let watch = Watch { since_us: clock.wall_us(), store, ingest, clock };
     let stopping = stopping.clone();
@@ -136,22 +136,23 @@ struct Watch {
     store: Arc<dyn Store>,
     ingest: Arc<Ingest>,
     clock: Clock,
-    /// When the server began: pings before that may have found nobody, and will come again.
+    /// Start of the server. Earlier pings may have failed because the server was not running, so each job gets its grace from here on.
     since_us: u64,
 }
 
-/// Due times that were found, by name, each for a definition and a last ping: to search a rule takes a while.
+/// Computed due times by name, with the definition and the last ping they were computed for. They are cached because evaluating a rule is
+/// slow.
 type Known = HashMap<String, (HeartbeatDefinition, u64, Option<u64>)>;
 
 impl Watch {
-    /// Looks again and again, until it is told to stop.
+    /// Checks at an interval until the server stops.
     async fn run(&self, duty: &Duty, stopping: &CancellationToken) {
         let mut known = Known::new();
         while stopping.run_until_cancelled(self.clock.sleep(EVERY)).await.is_some() {
             match self.look(&mut known).await {
                 Ok(()) => duty.ran(Ok(()), EVERY),
                 Err(IngestError::Stopped) => return,
-                // The writer says so of the disk.
+                // The writer thread logs problems with the disk.
                 Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
                 Err(error) => duty.ran(Err(format!("could not look for missing pings: {}", monitor_http::with_causes(&error))), EVERY),
             }
@@ -175,7 +176,7 @@ impl Watch {
     }
 }
 
-/// The ping that a heartbeat misses, if it does and nobody was told.
+/// Returns the missing ping of a heartbeat, if one is missing and has not been reported.
 fn missed(row: HeartbeatRow, before: &Known, known: &mut Known, (since_us, now_us): (u64, u64)) -> Option<MissedPing> {
     let HeartbeatRow { definition, seen_us, missed_us, .. } = row;
     let (name, seen_us, grace_us) = (definition.name.clone(), seen_us?, definition.grace_ms.saturating_mul(1_000));

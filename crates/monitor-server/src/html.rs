@@ -1,8 +1,8 @@
-//! Text from outside as HTML: none of it is markup, and characters that hide or reorder text become visible.
+//! External text as HTML. Markup is escaped, and characters that hide or reorder text are made visible.
 
 use std::fmt::{self, Write};
 
-/// Displays a text as HTML, also within attributes.
+/// Displays a text as HTML, including inside attributes.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -16,7 +16,7 @@ impl fmt::Display for Text<'_> {
                 '\'' => f.write_str("&#39;")?,
                 '\n' | '\t' => f.write_char(character)?,
                 '\0'..='\x1f' => f.write_char(char::from_u32(0x2400 + u32::from(character)).unwrap_or('?'))?,
-                // Other controls, and the marks that turn the direction of all that follows.
+                // Other control characters, and characters that change the direction of the text after them.
                 '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
                     write!(f, "‹U+{:04X}›", u32::from(character))?;
                 }

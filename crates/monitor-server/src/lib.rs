@@ -1,7 +1,7 @@
 //! The server: ingest, store, API and live stream.
 //!
-//! A batch walks from `http` through [`ingest`] into the [store](monitor_store); what it changed walks on to [`live`], once it is durable.
-//! The API and the stream only read.
+//! A batch passes from `http` through [`ingest`] to the [store](monitor_store). After the commit, its changes are passed to [`live`]. The
+//! API and the stream only read.
 
 pub mod access;
 mod adopt;

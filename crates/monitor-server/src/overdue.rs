@@ -1,4 +1,4 @@
-//! Finds workers that fell silent and processes that are overdue, which no event tells.
+//! Detects workers that have stopped reporting and processes that are overdue. No event reports either.
 
 use std::time::Duration;
 
@@ -8,13 +8,15 @@ use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
 
-/// How often they are looked for.
+/// Interval of the checks.
 const EVERY: Duration = Duration::from_secs(1);
-/// A server that hasn't looked for so long stood still itself, in microseconds: its machine slept, or somebody set the clock ahead.
+/// Time without a check, in microseconds, after which the server itself is assumed to have been suspended: its machine slept, or its clock
+/// was set ahead.
 const STOOD_STILL_US: u64 = 10_000_000;
 
-/// Looks again and again, until it is told to stop. No worker is lost that was last heard of before `since_us`, when the server began, and
-/// may not have found it again yet. The same holds of a time in which the server stood still: nobody could report.
+/// Checks at an interval until the server stops. A worker that was last seen before `since_us`, the start of the server, is not marked as
+/// lost, because it may not have reconnected yet. The same applies to a time during which the server was suspended, when no worker could
+/// report.
 pub(crate) async fn run(ingest: &Ingest, clock: &Clock, since_us: u64, duty: &Duty, stopping: &CancellationToken) {
     let (mut since_us, mut looked_us) = (since_us, since_us);
     while stopping.run_until_cancelled(clock.sleep(EVERY)).await.is_some() {
@@ -25,17 +27,17 @@ pub(crate) async fn run(ingest: &Ingest, clock: &Clock, since_us: u64, duty: &Du
         looked_us = now_us;
         match look(ingest, clock, now_us, since_us).await {
             Ok(()) => duty.ran(Ok(()), EVERY),
-            // The writer has stopped, or broke off: to begin anew is all that is left.
+            // The writer thread has stopped or panicked. The duty ends and is restarted.
             Err(IngestError::Stopped) => return,
-            // The writer says so of the disk.
+            // The writer thread logs problems with the disk.
             Err(IngestError::Store(error)) if error.is_passing() => drop(duty.note(Err(error.to_string()), EVERY)),
             Err(error) => duty.ran(Err(format!("could not look for what is overdue: {}", monitor_http::with_causes(&error))), EVERY),
         }
     }
 }
 
-/// Looks once, in the writer's turn. Whether a worker is lost is judged by the time at which the look began: if the server stands still
-/// before the writer comes to it, that is seen by the next look.
+/// Checks once, on the writer thread. Lost workers are determined as of the time at which the check began: if the server is suspended
+/// before the writer thread executes it, the next check notices that.
 async fn look(ingest: &Ingest, clock: &Clock, now_us: u64, since_us: u64) -> Result<(), IngestError> {
     let clock = clock.clone();
     ingest.change(move |store| Ok(((), store.lose_workers(now_us, since_us)?))).await?;
@@ -55,7 +57,7 @@ mod tests {
     use monitor_store::memory::{Memory, MemoryStore};
     use monitor_store::support::batch;
 
-    /// A server with one worker that reports each second, and its duty under way.
+    /// Server with one worker that reports each second, and a running duty.
     struct Looks {
         steered: Steered,
         published: mpsc::UnboundedReceiver<monitor_store::Changes>,
@@ -89,11 +91,11 @@ mod tests {
             Self { steered, published, stopping, task }
         }
 
-        /// Seconds that go by, each after a look, until a worker is lost, and what was published.
+        /// Returns the number of seconds, with one check per second, until a worker is lost, and the published types of events.
         async fn seconds_to_loss(&mut self) -> (usize, Vec<String>) {
             let (mut seconds, mut types) = (0, Vec::new());
             while types.last().is_none_or(|last| last != "worker-lost") {
-                // As long as nothing is told, another second goes by.
+                // Advance the clock by another second while nothing is published.
                 self.steered.pass(EVERY.as_micros() as u64);
                 seconds += 1;
                 let told = tokio::time::timeout(Duration::from_millis(20), self.published.recv()).await;

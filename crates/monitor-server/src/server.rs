@@ -38,7 +38,7 @@ pub struct Server {
     access: Arc<Access>,
     tls: Option<Tls>,
     oidc: Option<Oidc>,
-    /// Clock for the ages of trees.
+    /// Clock for the ages of runs.
     ages: Arc<AgeClock>,
     commands: Arc<Commands>,
     /// Receiver that ended processes are forwarded to, as OTLP spans.

@@ -1,8 +1,8 @@
-//! What systemd is told where it asked to be (`Type=notify`): that the server serves, that it stops, and, as often as `WatchdogSec=`
-//! wants it, that it works.
+//! Notifications to systemd, if it requests them (`Type=notify`): that the server is ready, that it is stopping, and at the interval of
+//! `WatchdogSec=` that it works.
 //!
-//! It works as long as its writer gets around to a task and its readers answer a question. Either may take its time, but if one of them
-//! takes longer than `WatchdogSec=`, systemd restarts the server.
+//! The server works if its writer thread executes a task and a reader answers a query. Both may be slow, but if one takes longer than
+//! `WatchdogSec=`, systemd restarts the server.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::Ingest;
 
-/// Returns true if somebody asked to be told.
+/// True if systemd requests notifications.
 pub(crate) fn is_asked() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Tells that the server serves, and then that it works, until it stops.
+/// Notifies systemd that the server is ready, and then at an interval that it works, until it stops.
 pub(crate) async fn run(ingest: &Ingest, store: Arc<dyn Queries>, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
     tell(NotifyState::Ready);
     if let Some(limit) = sd_notify::watchdog_enabled() {
@@ -43,10 +43,10 @@ pub(crate) async fn run(ingest: &Ingest, store: Arc<dyn Queries>, clock: &Clock,
     tell(NotifyState::Stopping);
 }
 
-/// Waits until the writer and a reader have answered; false if one of them never will.
+/// Waits until the writer thread and a reader have answered. Returns false if one of them never will.
 pub(crate) async fn works(ingest: &Ingest, store: &Arc<dyn Queries>) -> bool {
     let store = store.clone();
-    // A database that fails is told by `/healthz`: to begin anew would not mend it.
+    // A failing database is reported by `/healthz`. A restart would not repair it, so it does not count as a failure here.
     let read = tokio::task::spawn_blocking(move || store.workers(1, None).map(drop));
     let (wrote, read) = tokio::join!(ingest.change(|_| Ok(((), Changes::none()))), read);
     wrote.is_ok() && read.is_ok()

@@ -1,35 +1,35 @@
-//! Who changed what.
+//! The audit log: changes, and the callers who made them.
 
 use monitor_store::cut::cut;
 use monitor_wire::{AuditEntry, AuditPage};
 
 use super::{Access, AccessError, How};
 
-/// Older ones are forgotten, so that nobody can fill the disk with tries.
+/// Maximum number of entries. Older entries are deleted, so that failed attempts can't fill the disk.
 const KEPT: u64 = 100_000;
-/// Longest action of an entry, in bytes.
+/// Maximum length of an action, in bytes.
 const MOST_ACTION: usize = 2_048;
 
-/// Something that was done, or tried.
+/// Action that was done or attempted.
 #[derive(Debug, Clone)]
 pub struct Deed<'a> {
-    /// A token's or a user's name, or the address.
+    /// Name of the token or user, or the address of the caller.
     pub who: &'a str,
-    /// How that is known.
+    /// Means of identifying the caller.
     pub how: How,
-    /// From where; none for the command line.
+    /// Address of the caller. `None` for the command line.
     pub address: Option<String>,
-    /// What, like `DELETE /api/v1/roots/7` or `token create build-7`.
+    /// Action, such as `DELETE /api/v1/roots/7` or `token create build-7`.
     pub action: &'a str,
-    /// `done`, or why not.
+    /// `done`, or the reason for the failure.
     pub outcome: &'a str,
 }
 
 impl Access {
-    /// Records a deed.
+    /// Adds an entry to the audit log.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn record(&self, deed: &Deed<'_>) -> Result<(), AccessError> {
         let Deed { who, how, address, outcome, .. } = deed;
         let entry = AuditEntry {
@@ -44,7 +44,7 @@ impl Access {
         self.records.add_deed(&entry, KEPT)
     }
 
-    /// One page of deeds, newest first; those before number `before`.
+    /// Returns a page of entries before number `before`, newest first.
     pub(crate) fn audit(&self, limit: usize, before: Option<u64>) -> Result<AuditPage, AccessError> {
         let mut entries = self.records.deeds(before.unwrap_or(u64::MAX), limit.saturating_add(1))?;
         let has_more = entries.len() > limit;

@@ -1,53 +1,53 @@
-//! Rights of requests that are still being answered: each was checked when it began, and is checked again when something of the
-//! records has changed, by this process or by another one.
+//! Rights of requests that are still being answered. Each was checked when the request began, and is checked again when the access database
+//! changes, whichever process changes it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Access, AccessError, Scope};
 
-/// A secret that a request came with.
+/// Secret that a request was authenticated with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Credential {
-    /// A token, as text.
+    /// Token as text.
     Token(Arc<str>),
-    /// The value of a login's cookie.
+    /// Value of the session cookie.
     Session(Arc<str>),
 }
 
-/// The right by which a request was admitted.
+/// Right that a request was admitted with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
-    /// The secret that gave it.
+    /// Secret that granted the right.
     pub(crate) credential: Credential,
-    /// The scope that the request needs.
+    /// Scope that the request requires.
     pub(crate) scope: Scope,
-    /// When the credential ends by itself, Unix µs.
+    /// Expiry time of the credential, in Unix microseconds.
     pub(crate) expires_us: Option<u64>,
-    /// The version of the database ([`Access::version`]) before the credential was looked up.
+    /// Version of the database ([`Access::version`]) before the credential was looked up.
     pub(crate) version: u64,
 }
 
 impl Access {
-    /// The newest version of the database that [`Access::look`] has seen. Whoever looks up a credential reads this first: a change that the
-    /// lookup misses then leads to another version, and so to another lookup.
+    /// Returns the newest version of the database that [`Access::look`] has seen. A caller reads it before it looks up a credential. A
+    /// change that the lookup misses then leads to a different version, and so to another check.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Looks whether the file has changed since the last time, by whichever process, and returns its version.
+    /// Reads the current version of the database, which changes with each modification by any process.
     pub(crate) fn look(&self) -> Result<u64, AccessError> {
         let version = self.records.version()?;
         self.version.store(version, Ordering::Release);
         Ok(version)
     }
 
-    /// Returns true if a grant needs to be looked up again at this version of the database.
+    /// True if a grant must be checked again at this version of the database.
     pub(crate) fn is_stale(&self, grant: &Grant, version: u64) -> bool {
         grant.version != version || grant.expires_us.is_some_and(|expires| expires <= self.clock.wall_us())
     }
 
-    /// Returns true if the credential still allows what it was used for.
+    /// True if the credential still grants the scope.
     pub(crate) fn holds(&self, credential: &Credential, scope: Scope) -> Result<bool, AccessError> {
         let principal = match credential {
             Credential::Token(token) => self.by_token(token)?.map(|(principal, _)| principal),
@@ -87,7 +87,7 @@ mod tests {
         assert!(!access.holds(&token, Scope::Read).unwrap());
         assert!(access.holds(&session, Scope::Operate).unwrap());
         let version = access.look().unwrap();
-        // Somebody of the same name with fewer rights is somebody else.
+        // A new user with the same name and fewer rights does not inherit the session.
         access.remove_user("ada").unwrap();
         access.add_user("ada", Role::Viewer, "correct horse").unwrap();
         assert_ne!(access.look().unwrap(), version, "what this process changes counts as well");

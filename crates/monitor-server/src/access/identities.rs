@@ -1,36 +1,36 @@
-//! People whom a provider of OpenID Connect knows. They are users without a password, known again by the provider's issuer and its subject.
-//! The name is that of the first login.
+//! Users who log in through OpenID Connect. They have no password and are identified by the provider's issuer and subject. Their name is
+//! that of the first login.
 
 use std::time::Duration;
 
 use super::secret::{hash, hex};
 use super::{Access, AccessError, Role};
 
-/// The longest name of a user.
+/// Maximum length of a user's name.
 const LONGEST: usize = 64;
 
-/// Somebody whom a provider has let in.
+/// User whom a provider has authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// The provider.
+    /// Issuer of the provider.
     pub(crate) issuer: String,
-    /// By which it knows them, and nobody else.
+    /// Subject: the provider's unique id of the user.
     pub(crate) subject: String,
-    /// By which people know them, as the provider says it.
+    /// Name that the provider reports.
     pub(crate) name: String,
-    /// What their groups make them; none if they may not come in.
+    /// Role by the user's groups. `None` if no group may log in.
     pub(crate) role: Option<Role>,
 }
 
 impl Identity {
-    /// The provider's name for somebody as a name of a user: what can't stand there is an underscore.
+    /// Converts the provider's name to a user name. Characters that are not allowed become underscores.
     pub(crate) fn user(&self) -> String {
         let shown = self.name.chars().map(|c| if c.is_alphanumeric() || ".-_@".contains(c) { c } else { '_' });
         let shown: String = shown.take(LONGEST).collect();
         if shown.is_empty() { "somebody".to_owned() } else { shown }
     }
 
-    /// Names to choose from: the provider's own, and one that nobody else comes to.
+    /// Returns the candidates for the user name: the provider's name, and that name with a unique suffix.
     fn names(&self) -> [String; 2] {
         let user = self.user();
         let mark = &hex(&hash(&format!("{} {}", self.issuer, self.subject)))[..8];
@@ -40,8 +40,8 @@ impl Identity {
 }
 
 impl Access {
-    /// Logs in whoever a provider has let in, with the role of their groups: the user's name, and what their cookie is to have. None for
-    /// somebody without a role, whose logins from before end by that.
+    /// Logs in a user whom a provider has authenticated, with the role of the user's groups. Returns the user name and the value of the
+    /// session cookie. Returns `None` for a user without a role, whose existing sessions end.
     pub(crate) fn enter(&self, identity: &Identity, lifetime: Duration) -> Result<Option<(String, String)>, AccessError> {
         let Some(role) = identity.role else {
             self.records.remove_identity(identity)?;
@@ -83,7 +83,7 @@ mod tests {
             let principal = access.by_session(session).unwrap().unwrap();
             assert!(principal.scopes.has(Scope::Read) && !principal.scopes.has(Scope::Operate), "what is less holds for both");
         }
-        // Nobody takes a name of somebody else's.
+        // A name that another user has is not reused.
         let (other, _) = enter("2", "bob", Some(Role::Viewer)).unwrap();
         let (local, _) = enter("3", "ada", Some(Role::Viewer)).unwrap();
         assert!(other.starts_with("bob-") && local.starts_with("ada-") && other.len() == 12, "{other} {local}");

@@ -1,21 +1,21 @@
-//! Links that let a browser in once: `monitor open` makes one in the data folder, the browser comes by it and gets a token of its own, as a
-//! cookie. That token has a name, so that it is listed and revoked as any other.
+//! One-time links that log in a browser. `monitor open` creates a link in the data folder. The browser that follows it gets a token of its
+//! own as a cookie. The token has a name, so that it is listed and can be revoked like any other.
 
 use std::time::Duration;
 
 use super::secret::{hash, random};
 use super::{Access, AccessError, How, NewToken, Principal, Role};
 
-/// How long a link waits for its browser.
+/// Time within which a link must be used.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(60);
-/// Names of browsers' tokens begin so.
+/// Prefix of the names of browsers' tokens.
 pub(super) const BROWSER: &str = "browser-";
 
 impl Access {
-    /// Makes a link's secret. A browser that shows it within [`LINK_LIFETIME`] may do what this role may.
+    /// Creates the secret of a link. A browser that presents it within [`LINK_LIFETIME`] gets this role.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn create_link(&self, role: Role) -> Result<String, AccessError> {
         let secret = random(32)?;
         let (now, expires) = (self.clock.wall_us(), self.clock.wall_us().saturating_add(LINK_LIFETIME.as_micros() as u64));
@@ -23,7 +23,7 @@ impl Access {
         Ok(secret)
     }
 
-    /// Takes a link, which is over by that: the name of the browser's token, and the token. None if there is no such link, or no more.
+    /// Uses up a link. Returns the name of the browser's token, and the token. Returns `None` if the link does not exist or has expired.
     pub(crate) fn take_link(&self, secret: &str, lifetime: Duration) -> Result<Option<(String, String)>, AccessError> {
         let Some(role) = self.records.take_link(&hash(secret), BROWSER, self.clock.wall_us())? else { return Ok(None) };
         let name = format!("{BROWSER}{}", random(4)?);
@@ -32,13 +32,13 @@ impl Access {
         Ok(Some((name, token)))
     }
 
-    /// Whose browser this is, by the token in its cookie.
+    /// Returns the browser that a token in a cookie belongs to.
     pub(super) fn by_browser(&self, token: &str) -> Result<Option<Principal>, AccessError> {
         let found = self.by_token(token)?.map(|(principal, _)| Principal { how: How::Session, ..principal });
         Ok(found.filter(|principal| principal.name.as_deref().is_some_and(|name| name.starts_with(BROWSER))))
     }
 
-    /// Logs a browser out.
+    /// Logs out a browser.
     pub(super) fn end_browser(&self, token: &str) -> Result<(), AccessError> {
         match self.by_browser(token)?.and_then(|principal| principal.name) {
             Some(name) => self.revoke_token(&name),
@@ -76,7 +76,7 @@ mod tests {
         assert!(matches!(access.create_token(&NewToken { name, ..new }), Err(AccessError::Reserved { .. })));
         access.end_session(&token).unwrap();
         assert_eq!(access.by_session(&token).unwrap(), None);
-        // A browser whose time is over is forgotten when the next one comes.
+        // Expired tokens of browsers are deleted when the next browser logs in.
         let links = [access.create_link(Role::Viewer).unwrap(), access.create_link(Role::Viewer).unwrap()];
         let (_, brief) = access.take_link(&links[0], Duration::ZERO).unwrap().unwrap();
         assert_eq!(access.by_session(&brief).unwrap(), None);

@@ -1,4 +1,4 @@
-//! The token of whoever may read the data folder: `monitor` on the same machine takes it from there.
+//! Token in the data folder, for `monitor` on the same machine. Everyone who can read the folder may use it.
 
 use std::path::Path;
 
@@ -8,22 +8,22 @@ use url::Url;
 
 use super::{Access, AccessError, NewToken, Scope};
 
-/// The token's name. Nobody can give it to another one: it has a space.
+/// Name of the token. It contains a space, so no other token can have it.
 pub(super) const NAME: &str = "data folder";
 const FILE: &str = "local.token";
 
-/// What the file says: two lines, the server's own address and the token.
+/// Content of the file: two lines with the server's URL and the token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// Where the server of this folder listens.
+    /// URL of the server that uses this folder.
     pub url: Url,
-    /// May do all.
+    /// Token with all rights.
     pub token: String,
 }
 
 impl Local {
-    /// That of a data folder whose server runs. Nobody else can have that server's address then, so that the token may be sent there,
-    /// and nowhere else. Others than a server may hold the folder, so it has to say its address in the lock file, too.
+    /// Reads the file of a data folder whose server is running. While it runs, no other program can have its address, so it is safe to send
+    /// the token there. A program other than a server may hold the folder's lock, so the lock file must contain the same address.
     pub fn find(folder: &Path) -> Option<Self> {
         let served_at = served_at(folder)?;
         Self::read(folder).filter(|local| local.url.as_str() == served_at)
@@ -37,11 +37,11 @@ impl Local {
 }
 
 impl Access {
-    /// Writes the file for a server at `url` that holds the folder's lock, readable by its owner alone; the token stays the same as long
-    /// as it is valid.
+    /// Writes the file for a server at `url`, which must hold the folder's lock. Only the owner can read the file. A token that is still
+    /// valid is kept.
     ///
     /// # Errors
-    /// If the disk or the database fails.
+    /// Returns an error if the disk or the database fails.
     pub(crate) fn write_local(&self, url: &Url) -> Result<(), AccessError> {
         let kept = Local::read(&self.folder).map(|local| local.token);
         let is_valid = |token: &String| self.by_token(token).is_ok_and(|found| found.is_some_and(|(by, _)| by.scopes.has(Scope::Admin)));
@@ -59,7 +59,7 @@ impl Access {
         let text = format!("{url}\n{token}\n");
         let is_there = std::fs::read_to_string(&path).is_ok_and(|there| there == text);
         let written = if is_there { Ok(()) } else { write_private(&path, &text) };
-        // Last, so that whoever reads the address there finds its token.
+        // The address is written to the lock file last, so that a reader which finds it there also finds the token.
         let written = written.and_then(|()| serve_at(&self.folder, url.as_str()));
         written.map_err(|source| AccessError::File(StoreError::Disk { action: "write", path: path.clone(), source }))
     }

@@ -8,7 +8,7 @@ use monitor_wire::AuditEntry;
 use super::records::{Hash, Records};
 use super::{AccessError, Identity, Role, Token, User};
 
-/// Records that are gone in the end. A clone is another connection to the same.
+/// Records that are not persistent. A clone is another connection to the same records.
 #[derive(Clone, Default)]
 pub(super) struct MemoryRecords(Arc<Mutex<Rows>>);
 
@@ -17,7 +17,7 @@ struct Rows {
     version: u64,
     tokens: BTreeMap<String, (Token, Hash)>,
     users: BTreeMap<String, (User, String)>,
-    /// By issuer and subject, the names of those who log in by a provider.
+    /// Names of the users who log in through a provider, by issuer and subject.
     identities: BTreeMap<(String, String), String>,
     sessions: BTreeMap<Hash, (String, u64)>,
     links: BTreeMap<Hash, (Role, u64)>,

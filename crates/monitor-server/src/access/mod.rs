@@ -1,6 +1,6 @@
-//! Who may do what: tokens, users, their sessions, and what they changed. What is kept of that stands behind the trait `Records`; it lies in
-//! `access.db` of the data folder, which the command line opens beside a running server. Every request looks there, so what is revoked is
-//! refused at once, and what is still being answered is looked up again when something has changed (`grant`).
+//! Authentication and authorization: tokens, users, sessions and the audit log. The data is stored behind the trait `Records`, in
+//! `access.db` of the data folder, which the command line opens next to a running server. Every request reads it, so a revoked token is
+//! refused at once. Requests that are still being answered are checked again after each change (`grant`).
 
 mod audit;
 mod grant;
@@ -37,45 +37,45 @@ pub use self::tokens::{NewToken, Token};
 pub use self::users::User;
 use crate::clock::Clock;
 
-/// The tokens, users, sessions and deeds of a data folder. Every method blocks, briefly.
+/// Tokens, users, sessions and audit log of a data folder. Every method blocks briefly.
 pub struct Access {
     folder: PathBuf,
     records: Box<dyn Records>,
-    /// Version of the records as it was last seen.
+    /// Last known version of the records.
     version: AtomicU64,
     clock: Clock,
 }
 
-/// The sender of a request.
+/// Caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// A token's or a user's name; none for whoever is on this machine, or anybody.
+    /// Name of the token or user. `None` for callers from this machine, and for anonymous callers.
     pub name: Option<String>,
-    /// How that is known.
+    /// Means of identifying the caller.
     pub how: How,
-    /// What they may do.
+    /// Rights of the caller.
     pub scopes: Scopes,
-    /// When their token or login ends by itself, Unix µs.
+    /// Expiry time of the token or session, in Unix microseconds.
     pub expires_us: Option<u64>,
 }
 
-/// How it is known who asks.
+/// Means of identifying a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// By a connection from this machine.
+    /// Connection from this machine.
     Loopback,
-    /// By a token.
+    /// Token.
     Token,
-    /// By a login.
+    /// Login session.
     Session,
-    /// Not at all: the server was told to let everybody.
+    /// Not identified, because the server runs with `--insecure`.
     Insecure,
-    /// By the data folder: whoever may write to it may do all.
+    /// Access to the data folder. Everyone who can write to it has all rights.
     Folder,
 }
 
 impl How {
-    /// Its word.
+    /// Returns the name used in the audit log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Loopback => "loopback",
@@ -87,11 +87,11 @@ impl How {
     }
 }
 
-/// Why tokens or users could not be asked or changed.
+/// Error of an operation on tokens or users.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AccessError {
-    /// There is one of this name.
+    /// The name is in use.
     #[error("there is a {what} named {name:?} already: choose another name, or remove that one first")]
     Exists {
         /// `token` or `user`.
@@ -99,7 +99,7 @@ pub enum AccessError {
         /// The name.
         name: String,
     },
-    /// There is none of this name.
+    /// The name does not exist.
     #[error("there is no {what} named {name:?}: `monitor {what} list` shows those that there are")]
     Missing {
         /// `token` or `user`.
@@ -107,50 +107,50 @@ pub enum AccessError {
         /// The name.
         name: String,
     },
-    /// A name that the server uses itself.
+    /// The name is reserved for the server.
     #[error("tokens named {name:?} are made by `monitor open`, for browsers: choose another name")]
     Reserved {
         /// The name.
         name: String,
     },
-    /// A name that is none.
+    /// The name is invalid.
     #[error("{name:?} can't be a name: use 1 to 64 letters, digits and `.`, `-`, `_`, `@`")]
     Name {
-        /// As it came.
+        /// The received name.
         name: String,
     },
-    /// Somebody without a password.
+    /// The user has no password.
     #[error("{name} logs in by {issuer} and has no password here")]
     Elsewhere {
-        /// The name.
+        /// Name of the user.
         name: String,
-        /// The provider.
+        /// Issuer of the user's provider.
         issuer: String,
     },
-    /// A password that is none.
+    /// The password is too short or too long.
     #[error("a password has from {} to {} characters", users::PASSWORD.start(), users::PASSWORD.end())]
     Password,
     /// The file can't be used: it belongs to another version or program, or the disk fails.
     #[error(transparent)]
     File(StoreError),
-    /// The database.
+    /// The database failed.
     #[error("the database of tokens and users failed")]
     Database(#[source] StoreError),
-    /// The operating system has no randomness.
+    /// The operating system provides no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
 impl Access {
-    /// Opens those of a data folder; makes both if need be, readable by their owner alone.
+    /// Opens the records of a data folder. Creates the folder and the file if necessary, readable only by their owner.
     ///
     /// # Errors
-    /// If the folder or the file can't be used.
+    /// Returns an error if the folder or the file can't be used.
     pub fn open(folder: &Path) -> Result<Self, AccessError> {
         Self::open_by(folder, Clock::system())
     }
 
-    /// Like [`Access::open`], with times by this clock.
+    /// Like [`Access::open`], with this clock.
     pub(crate) fn open_by(folder: &Path, clock: Clock) -> Result<Self, AccessError> {
         Ok(Self::over(SqliteRecords::open(folder)?, folder, clock))
     }
@@ -159,23 +159,24 @@ impl Access {
         Self { folder: folder.to_owned(), records: Box::new(records), version: AtomicU64::new(0), clock }
     }
 
-    /// Returns true if anybody but whoever has the data folder could come in: there is any token made by hand, or any user.
+    /// True if other callers than those with access to the data folder could log in: there is a token that was created explicitly, or a
+    /// user.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn has_any(&self) -> Result<bool, AccessError> {
         let is_made_by_hand = |token: &Token| token.name != local::NAME && !token.name.starts_with(links::BROWSER);
         Ok(self.records.tokens()?.iter().any(is_made_by_hand) || !self.records.users()?.is_empty())
     }
 }
 
-/// A name of a token or a user: it stands in messages, in the log and in a form.
+/// Checks the name of a token or user, which is used in messages, logs and a form.
 fn check_name(name: &str) -> Result<(), AccessError> {
     let is_name = (1..=64).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || ".-_@".contains(c));
     if is_name { Ok(()) } else { Err(AccessError::Name { name: name.chars().take(80).collect() }) }
 }
 
-/// Accesses in a folder and in memory, each with another connection to the same, for tests of what holds for both.
+/// Returns records in a folder and in memory, each with two connections, for tests of both implementations.
 #[cfg(test)]
 fn both() -> (tempfile::TempDir, [[Access; 2]; 2]) {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! How often a client or an account may do something: an even pace, and a burst before it. What is remembered is bounded.
+//! Rate limiter: a burst, then an even rate, for each client or account. The number of remembered clients is bounded.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,25 +6,25 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many clients are told apart; in a crowd beyond that the new ones share one pace.
+/// Maximum number of clients with a rate of their own. Beyond it, new clients share one rate.
 const MAX_CLIENTS: usize = 10_000;
 
-/// Counts by client (GCRA: one time is kept of each, when its burst would be whole again).
+/// Rate limiter by key. It implements GCRA: it stores one time per key, at which the key's whole burst is available again.
 #[derive(Debug)]
 pub(crate) struct Pace<K> {
     period: Duration,
     burst: Duration,
-    /// The key `None` stands for all that came when there was no more room.
+    /// Times by key. The key `None` counts all clients that no longer fit into the map.
     clients: Mutex<HashMap<Option<K>, Instant>>,
 }
 
 impl<K: Eq + Hash> Pace<K> {
-    /// `burst` at once, then one every `period`.
+    /// Allows `burst` events at once, then one every `period`.
     pub(crate) fn new(period: Duration, burst: u32) -> Self {
         Self { period, burst: period * burst, clients: Mutex::default() }
     }
 
-    /// Counts one; how long to wait if it is too many.
+    /// Counts an event. Returns the time to wait as an error if the limit is exceeded.
     pub(crate) fn count(&self, client: K, now: Instant) -> Result<(), Duration> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let mut client = Some(client);
@@ -43,7 +43,7 @@ impl<K: Eq + Hash> Pace<K> {
         Err(wait)
     }
 
-    /// Takes one back that was counted.
+    /// Removes a counted event.
     pub(crate) fn forgive(&self, client: K) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(whole) = clients.get_mut(&Some(client)) {
@@ -52,7 +52,7 @@ impl<K: Eq + Hash> Pace<K> {
     }
 }
 
-/// Whom an address stands for: whoever has an IPv6 address has 2⁶⁴ of them.
+/// Key for rate limiting by address. IPv6 addresses are grouped by /64, because one client usually controls the whole prefix.
 pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),

@@ -1,28 +1,28 @@
-//! What may be done.
+//! Scopes and roles.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that may be done.
+/// Right to perform a group of actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Send events.
     Ingest,
-    /// Be an agent: send events, and get its own book and commands.
+    /// Act as an agent: send events, and read its own batch tasks and commands.
     Agent,
-    /// Read all there is.
+    /// Read all recorded data.
     Read,
-    /// Change what is recorded, and start what can be started; includes reading.
+    /// Change recorded data, and start processes. Includes reading.
     Operate,
-    /// See who did what, and all else.
+    /// Read the audit log, and everything else.
     Admin,
 }
 
-/// A set of [`Scope`]s.
+/// Set of [`Scope`]s.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scopes(u8);
 
-/// No word for a scope.
+/// Error of an unknown scope.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is no scope: there are `ingest`, `agent`, `read`, `operate` and `admin`")]
 pub struct InvalidScope(String);
@@ -30,7 +30,7 @@ pub struct InvalidScope(String);
 impl Scope {
     const ALL: [Self; 5] = [Self::Ingest, Self::Agent, Self::Read, Self::Operate, Self::Admin];
 
-    /// Its word.
+    /// Returns the name of the scope.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ingest => "ingest",
@@ -61,17 +61,17 @@ impl FromStr for Scope {
 }
 
 impl Scopes {
-    /// Whether this may be done.
+    /// True if the set includes the scope.
     pub fn has(self, scope: Scope) -> bool {
         self.0 & scope.bits() == scope.bits()
     }
 
-    /// What role they make; none for those who may not read.
+    /// Returns the highest role that the scopes correspond to. `None` if they do not include reading.
     pub fn role(self) -> Option<Role> {
         Role::ALL.into_iter().rev().find(|role| self.has(role.scope()))
     }
 
-    /// Their words, those left out that others include.
+    /// Returns the names of the scopes, without those that others include.
     pub fn words(self) -> Vec<&'static str> {
         let is_included =
             |scope: Scope| Scope::ALL.iter().any(|other| *other != scope && self.has(*other) && Scopes(other.bits()).has(scope));
@@ -99,21 +99,21 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// What a user may do, from the least on.
+/// Rights of a user, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Viewer,
-    /// Reads, and changes what is recorded.
+    /// May read and change recorded data.
     Operator,
-    /// May do all.
+    /// May do everything.
     Admin,
 }
 
 impl Role {
     const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
-    /// Its word.
+    /// Returns the name of the role.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -122,7 +122,7 @@ impl Role {
         }
     }
 
-    /// What makes it.
+    /// Returns the scope that corresponds to the role.
     pub fn scope(self) -> Scope {
         match self {
             Self::Viewer => Scope::Read,

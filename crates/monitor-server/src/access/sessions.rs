@@ -1,4 +1,4 @@
-//! Who is logged in.
+//! Login sessions.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::secret::{hash, random};
 use super::{Access, AccessError, How, Principal};
 
 impl Access {
-    /// Logs somebody in: what their cookie is to have.
+    /// Starts a session of a user. Returns the value of the session cookie.
     pub(crate) fn begin_session(&self, user: &str, lifetime: Duration) -> Result<String, AccessError> {
         let secret = random(32)?;
         let now = self.clock.wall_us();
@@ -15,12 +15,12 @@ impl Access {
         Ok(secret)
     }
 
-    /// Whose cookie this is; none if nobody's who is logged in.
+    /// Returns the user of a session cookie. `None` if there is no such session.
     pub(crate) fn by_session(&self, secret: &str) -> Result<Option<Principal>, AccessError> {
         if secret.starts_with("pm_") {
             return self.by_browser(secret);
         }
-        // A row is found by a hash, so that how long that takes tells nothing of what is hashed.
+        // The row is found by a hash, so the time of the lookup reveals nothing about the secret.
         let found = self.records.session(&hash(secret), self.clock.wall_us())?;
         Ok(found.map(|(user, expires_us)| {
             let scopes = [user.role.scope()].into_iter().collect();
@@ -28,7 +28,7 @@ impl Access {
         }))
     }
 
-    /// Logs out.
+    /// Ends a session.
     pub(crate) fn end_session(&self, secret: &str) -> Result<(), AccessError> {
         if secret.starts_with("pm_") {
             return self.end_browser(secret);

@@ -1,4 +1,4 @@
-//! The records in `access.db` of the data folder.
+//! Records in `access.db` of the data folder.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const SCHEMA: Schema = Schema {
     steps: &[include_str!("schema.sql")],
 };
 
-/// Records in a file, which the command line opens beside a running server.
+/// Records in a file, which the command line opens next to a running server.
 pub(super) struct SqliteRecords(SubjectFile);
 
 impl SqliteRecords {
@@ -186,7 +186,7 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
     Ok(Token {
         id: row.get(0)?,
         name: row.get(1)?,
-        // One that can't be read allows nothing.
+        // Unreadable scopes grant no rights.
         scopes: row.get::<_, String>(2)?.parse().unwrap_or_default(),
         created_us: time(3)?.unwrap_or_default(),
         expires_us: time(4)?,
@@ -199,7 +199,7 @@ fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User { name: row.get(0)?, role, created_us: row.get::<_, i64>(2)? as u64, issuer: row.get(3)? })
 }
 
-/// One that can't be read may do the least.
+/// An unreadable role is the lowest one.
 fn role(text: &str) -> Role {
     text.parse().unwrap_or(Role::Viewer)
 }

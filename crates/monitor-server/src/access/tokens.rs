@@ -1,46 +1,46 @@
-//! Tokens: `pm_` + id + `_` + secret, both hex digits. The id finds the row, the secret is checked.
+//! Tokens of the form `pm_` + id + `_` + secret, both as hex digits. The id selects the row, and the secret is compared by its hash.
 
 use std::time::Duration;
 
 use super::secret::{hash, is_same, random};
 use super::{Access, AccessError, How, Principal, Scopes, check_name};
 
-/// When a token was last used is told to so much.
+/// Resolution at which the last use of a token is recorded.
 const USED_EVERY_US: u64 = 60_000_000;
 
-/// What may be shown of a token.
+/// Token without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// The part of it that may be shown.
+    /// Public part of the token.
     pub id: String,
-    /// Its name, like no other's.
+    /// Unique name.
     pub name: String,
-    /// What it allows.
+    /// Scopes that the token grants.
     pub scopes: Scopes,
-    /// When it was made, Unix µs.
+    /// Creation time, in Unix microseconds.
     pub created_us: u64,
-    /// When it ends, Unix µs; none if never.
+    /// Expiry time, in Unix microseconds. `None` if the token does not expire.
     pub expires_us: Option<u64>,
-    /// When it was last used, to a minute.
+    /// Time of the last use, with a resolution of a minute.
     pub used_us: Option<u64>,
 }
 
-/// A token as it is to be.
+/// Parameters of a new token.
 #[derive(Debug, Clone)]
 pub struct NewToken {
-    /// Its name, like no other's.
+    /// Unique name.
     pub name: String,
-    /// What it allows.
+    /// Scopes that the token grants.
     pub scopes: Scopes,
-    /// When it ends; none for never.
+    /// Lifetime. `None` if the token does not expire.
     pub lifetime: Option<Duration>,
 }
 
 impl Access {
-    /// Makes a token. It is shown this once: only a hash of it is kept.
+    /// Creates a token and returns it. Only its hash is stored, so the token can't be read again.
     ///
     /// # Errors
-    /// If there is one of this name, or it is the server's own, or the database fails.
+    /// Returns an error if the name is in use or reserved for the server, or the database fails.
     pub fn create_token(&self, new: &NewToken) -> Result<String, AccessError> {
         check_name(&new.name)?;
         if new.name.starts_with(super::links::BROWSER) {
@@ -66,27 +66,27 @@ impl Access {
         Ok(format!("pm_{id}_{secret}"))
     }
 
-    /// All tokens, by name.
+    /// Returns all tokens, by name.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn tokens(&self) -> Result<Vec<Token>, AccessError> {
         self.records.tokens()
     }
 
-    /// Ends a token, by its name or its id.
+    /// Revokes a token, by its name or its id.
     ///
     /// # Errors
-    /// If there is none, or the database fails.
+    /// Returns an error if there is no such token, or the database fails.
     pub fn revoke_token(&self, name: &str) -> Result<(), AccessError> {
         let missing = || AccessError::Missing { what: "token", name: name.to_owned() };
         self.records.remove_token(name)?.then_some(()).ok_or_else(missing)
     }
 
-    /// Whose token this is; none if it is none, or has ended.
+    /// Returns the caller that a token belongs to. `None` if the token is invalid or has expired.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub(crate) fn by_token(&self, text: &str) -> Result<Option<(Principal, Token)>, AccessError> {
         let (id, secret) = text.strip_prefix("pm_").and_then(|rest| rest.split_once('_')).unwrap_or_default();
         let (token, kept) = self.records.token(id)?.map_or((None, [0; 32]), |(token, kept)| (Some(token), kept));
@@ -98,12 +98,12 @@ impl Access {
         }))
     }
 
-    /// Whether [`Access::used`] is to be called.
+    /// True if [`Access::used`] must be called.
     pub(crate) fn is_used_anew(&self, token: &Token) -> bool {
         token.used_us.is_none_or(|used| self.clock.wall_us().saturating_sub(used) >= USED_EVERY_US)
     }
 
-    /// Notes that a token was used.
+    /// Records that a token was used.
     pub(crate) fn used(&self, token: &Token) -> Result<(), AccessError> {
         self.records.use_token(&token.id, self.clock.wall_us())
     }
@@ -140,7 +140,7 @@ mod tests {
         {
             assert_eq!(access.by_token(wrong).unwrap(), None, "{wrong}");
         }
-        // Beside a server that has it open.
+        // The other connection revokes while the first is open, as the command line does next to a server.
         beside.revoke_token("build-7").unwrap();
         assert_eq!(access.by_token(&text).unwrap(), None);
         assert!(matches!(access.revoke_token(&token.id), Err(AccessError::Missing { .. })));

@@ -9,30 +9,30 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use super::secret::{hash as hash_of_secret, hex, is_same};
 use super::{Access, AccessError, Role, check_name};
 
-/// How long a password may be, in characters.
+/// Allowed length of a password, in characters.
 pub(super) const PASSWORD: RangeInclusive<usize> = 8..=256;
 
-/// Checked for users that there are not: of the default costs, and of no password.
+/// Hash that is verified if a user does not exist, so that this takes equally long. It has the default costs and matches no password.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$2WN0fHnCBuzTsk4EvIGTU9KDYHbpcVUwPOvWjSEFbXQ";
 
-/// Somebody who logs in.
+/// User who can log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// By which they log in.
+    /// Name for the login.
     pub name: String,
-    /// What they may do.
+    /// Role of the user.
     pub role: Role,
-    /// When they were added, Unix µs.
+    /// Creation time, in Unix microseconds.
     pub created_us: u64,
-    /// The provider of OpenID Connect that they log in by; none for those who have a password here.
+    /// OpenID Connect issuer for the login. `None` for users with a password.
     pub issuer: Option<String>,
 }
 
 impl Access {
-    /// Adds somebody. It takes a while, by intent.
+    /// Adds a user. Takes some time, because the password hash is deliberately slow.
     ///
     /// # Errors
-    /// If there is one of this name, the password is too short, or the database fails.
+    /// Returns an error if the name is in use, the password is too short, or the database fails.
     pub fn add_user(&self, name: &str, role: Role, password: &str) -> Result<(), AccessError> {
         check_name(name)?;
         let password = hash(password)?;
@@ -41,27 +41,27 @@ impl Access {
         self.records.add_user(&user, &password)?.then_some(()).ok_or_else(exists)
     }
 
-    /// All users, by name.
+    /// Returns all users, by name.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub fn users(&self) -> Result<Vec<User>, AccessError> {
         self.records.users()
     }
 
-    /// Removes somebody, who is logged out by that.
+    /// Removes a user and ends all sessions of the user.
     ///
     /// # Errors
-    /// If there is nobody of this name, or the database fails.
+    /// Returns an error if the user does not exist, or the database fails.
     pub fn remove_user(&self, name: &str) -> Result<(), AccessError> {
         let missing = || AccessError::Missing { what: "user", name: name.to_owned() };
         self.records.remove_user(name)?.then_some(()).ok_or_else(missing)
     }
 
-    /// Gives somebody another password, and logs them out.
+    /// Sets the password of a user and ends all sessions of the user.
     ///
     /// # Errors
-    /// If there is nobody of this name, or they log in by a provider, the password is too short, or the database fails.
+    /// Returns an error if the user does not exist or logs in through OpenID Connect, the password is too short, or the database fails.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccessError> {
         let issuer = self.records.users()?.into_iter().find(|user| user.name == name).and_then(|user| user.issuer);
         if let Some(issuer) = issuer {
@@ -72,10 +72,10 @@ impl Access {
         self.records.set_password(name, &password)?.then_some(()).ok_or_else(missing)
     }
 
-    /// Returns true if it is this user's password. It takes as long for users that there are not.
+    /// True if this is the user's password. Takes equally long if the user does not exist.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub(crate) fn is_password(&self, name: &str, password: &str) -> Result<bool, AccessError> {
         let kept = self.records.password(name)?;
         let is_known = kept.is_some();
@@ -86,21 +86,21 @@ impl Access {
 }
 
 impl Access {
-    /// What a browser keeps that has once logged in as this user; none if there is nobody of this name. It lets nobody in. It tells the
-    /// tries of those who knew the password before from the tries of strangers, and changes with the password.
+    /// Returns the device cookie of browsers that have logged in as this user. `None` if the user does not exist. The cookie grants no
+    /// access. It separates login attempts by browsers that have known the password from those by others, and changes with the password.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub(crate) fn device(&self, name: &str) -> Result<Option<String>, AccessError> {
         let kept = self.records.password(name)?;
-        // The salt and the hash in it are known to nobody else.
+        // It is derived from the password hash with its salt, which only the server knows.
         Ok(kept.map(|kept| hex(&hash_of_secret(&format!("a browser that knows {kept}")))))
     }
 
-    /// Returns true if a browser has logged in as this user before, by the password that holds.
+    /// True if a browser has logged in as this user before, with the current password.
     ///
     /// # Errors
-    /// If the database fails.
+    /// Returns an error if the database fails.
     pub(crate) fn is_device(&self, name: &str, kept: &str) -> Result<bool, AccessError> {
         Ok(self.device(name)?.is_some_and(|device| is_same(device.as_bytes(), kept.as_bytes())))
     }

@@ -1,4 +1,5 @@
-//! What is known of a sign or a message beyond its event: processes above it, its task's owner, its last lines, where the page shows it.
+//! Adds stored context to signs and messages: the processes above the failed one, the owner of its task, its last log lines, and a link to
+//! the page.
 
 use std::collections::BTreeMap;
 
@@ -6,31 +7,32 @@ use monitor_alerts::{Alert, Cause, Facts, GoodRun, Message, MessageKind, Publish
 use monitor_store::{BatchRunsQuery, LogsQuery, PAST, RootKey, Store, StoreError, diff, is_alert, owners, shape, usual_ns};
 use monitor_wire::{BatchRun, ProcessId, RootId, State};
 
-/// So many processes above one are told at most.
+/// Maximum number of ancestors to add.
 const MOST_ANCESTORS: usize = 32;
-/// Of so many failures of one subject, taken at once, the processes above them are looked up.
+/// Maximum number of failures per subject whose ancestors are looked up at a time.
 const MOST_LOOKED_UP: usize = 20;
-/// Maximum time that a notification waits until its tree is known, in microseconds.
+/// Maximum time that a notification waits until its run is known, in microseconds.
 const PATIENCE_US: u64 = 5_000_000;
-/// So many of the last lines of a log are told.
+/// Number of last log lines to add.
 const LINES: usize = 10;
-/// So long a line may be, in characters.
+/// Maximum length of a log line, in characters.
 const LONGEST_LINE: usize = 500;
-/// So many lines of what differs between two definitions are told.
+/// Maximum number of lines of the difference between two definitions.
 const CHANGES: usize = 10;
-/// So many characters of each.
+/// Maximum length of such a line, in characters.
 const LONGEST_CHANGE: usize = 120;
-/// So many of a task's last failed runs tell whether an error is new.
+/// Number of a task's last failed runs that are searched for the same error.
 const FAILED: usize = 20;
 
-/// Adds to signs of failures the processes above them, and to notifications the run that they come from. What can't be read is left out.
+/// Adds the ancestors to signs of failures, and the originating run to notifications. Data that can't be read is omitted.
 ///
-/// The program that notifies may be faster than its run's launcher. So a notification of an unknown tree waits for [`PATIENCE_US`], and so
-/// do the signs behind it, which are removed. Returns true if any are.
+/// The program that notifies may be faster than its run's launcher. A notification of an unknown run therefore waits for up to
+/// [`PATIENCE_US`], and so do the signs after it, because signs are processed in order. The waiting signs are removed from `signs`. Returns
+/// true if there are any.
 pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bool {
     let mut counts = BTreeMap::<Subject, usize>::new();
     for sign in signs.iter_mut().filter(|sign| matches!(sign.what, What::Cause(Cause::Failed | Cause::Lost | Cause::Timeout))) {
-        // Of many failures of one subject the first ones are looked at: the others are counted with them.
+        // If a subject has many failures, only the first [`MOST_LOOKED_UP`] are looked up. The others are counted together with these.
         let count = counts.entry(sign.subject.clone()).or_default();
         *count += 1;
         if *count > MOST_LOOKED_UP {
@@ -53,7 +55,7 @@ pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bo
         let Some((root, _)) = place(sign.root.as_deref(), sign.process.as_deref()) else { continue };
         let run = store.tree(RootKey::Id(root), 1, None).ok().flatten().and_then(|page| page.processes.into_iter().next());
         let Some(run) = run.filter(|run| !run.name.is_empty()) else {
-            // Also a clock that is set back must not hold it up.
+            // The absolute difference is used so that a clock that is set back does not block the signs.
             if now_us.abs_diff(sign.time_us) < PATIENCE_US {
                 signs.truncate(number);
                 return true;
@@ -70,11 +72,11 @@ pub(super) fn signs(store: &dyn Store, signs: &mut Vec<Sign>, now_us: u64) -> bo
     false
 }
 
-/// Adds to messages what helps whoever reads them.
+/// Adds context to messages for their recipients.
 pub(super) fn messages(store: &dyn Store, page_url: &str, messages: &mut [Message]) {
     let mut last: Option<(u64, Facts)> = None;
     for message in messages {
-        // The same is told to all who hear of an alert.
+        // All recipients of an alert get the same context.
         if let Some((_, facts)) = last.as_ref().filter(|(alert, _)| *alert == message.alert && *alert > 0) {
             message.facts = facts.clone();
             continue;
@@ -85,12 +87,12 @@ pub(super) fn messages(store: &dyn Store, page_url: &str, messages: &mut [Messag
     }
 }
 
-/// Adds to an alert what helps whoever reads it, as its messages have it.
+/// Adds the same context to an alert as to its messages.
 pub(crate) fn alert(store: &dyn Store, page_url: &str, alert: &mut Alert) {
     facts_of(store, page_url, &alert.subject, false, &mut alert.facts);
 }
 
-/// Adds to the facts about something what helps whoever reads them. What can't be read is left out.
+/// Adds context to the facts about a subject. Data that can't be read is omitted.
 fn facts_of(store: &dyn Store, page_url: &str, subject: &Subject, is_over: bool, facts: &mut Facts) {
     if subject.kind == SubjectKind::Task && !is_over {
         let _ = past(store, &subject.name, facts);
@@ -117,8 +119,7 @@ fn facts_of(store: &dyn Store, page_url: &str, subject: &Subject, is_over: bool,
     }
 }
 
-/// Adds to the facts of a run what its task's past tells: how long it usually takes, what has changed since the last good run, and
-/// whether the error is new.
+/// Adds the history of a run's task to its facts: the usual duration, the changes since the last successful run, and if the error is new.
 fn past(store: &dyn Store, task: &str, facts: &mut Facts) -> Result<(), StoreError> {
     let (Some(run), Some(due_us)) = (&facts.run, facts.due_us) else { return Ok(()) };
     let before = |outcome: State, limit: usize| {
@@ -149,7 +150,7 @@ fn past(store: &dyn Store, task: &str, facts: &mut Facts) -> Result<(), StoreErr
         let versions = store.batch_versions(task)?;
         let of = |version: u64| versions.iter().find(|of| of.version == version).map(|of| &of.definition);
         if let Some((was, is)) = of(last.version).zip(of(version)) {
-            // Variables of the environment may be secrets: that they changed is enough.
+            // Environment variables may contain secrets, so only the fact that they changed is added.
             let lines = diff(Some(was), is).into_iter().map(|line| match line.split_once(" = ") {
                 Some((name, _)) if name.ends_with(" env") => format!("{name} = …"),
                 _ => line.chars().take(LONGEST_CHANGE).collect(),
@@ -160,7 +161,7 @@ fn past(store: &dyn Store, task: &str, facts: &mut Facts) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Number of files that a run has published to each target, as `monitor publish` notes it in the fields of the run's process.
+/// Returns the number of files that a run has published to each target. `monitor publish` records it in the fields of the run's process.
 fn published(store: &dyn Store, root: RootId, id: ProcessId) -> Result<BTreeMap<String, u64>, StoreError> {
     let fields = store.process(RootKey::Id(root), id)?.map(|process| process.fields).unwrap_or_default();
     let count = |words: &str| words.split_once(" file")?.0.parse().ok();

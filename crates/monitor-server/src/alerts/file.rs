@@ -1,4 +1,4 @@
-//! `alerts.toml`, looked at again and again, and a copy of its last version without mistakes.
+//! `alerts.toml`, which is checked for changes at an interval, and a copy of its last valid version.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use monitor_tasks::reading::Source;
 
 use super::template::check;
 
-/// Largest file that is read, in bytes.
+/// Maximum size of the file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// The file, and what was seen of it last.
+/// The file, and its state at the last check.
 #[derive(Debug)]
 pub(crate) struct AlertsFile {
     path: PathBuf,
-    /// A copy of the last version without mistakes: it holds if the server starts while the file has some.
+    /// Path of the copy of the last valid version. It is used if the server starts while the file has mistakes.
     copy: PathBuf,
     seen: Mutex<Option<Seen>>,
 }
 
-/// A file as it was: none if it was not there.
+/// Modification time and size of the file. `None` if the file did not exist.
 type Seen = Option<(SystemTime, u64)>;
 
 impl AlertsFile {
@@ -35,8 +35,8 @@ impl AlertsFile {
         &self.path
     }
 
-    /// What the file says, or what is wrong with it, each with its place; none if it hasn't changed since the last time. A file that isn't
-    /// there says nothing.
+    /// Returns the settings in the file, or its mistakes with their places. Returns `None` if the file has not changed since the last call.
+    /// A missing file counts as empty.
     pub(crate) fn read(&self) -> Option<Result<Settings, Vec<String>>> {
         let found = self.path.metadata().ok().and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +45,7 @@ impl AlertsFile {
         }
         *seen = Some(found);
         let Some((_, size)) = found else {
-            // Rules and channels that were removed must not come back.
+            // The copy is deleted too, so that removed rules and channels do not return.
             let removed = std::fs::remove_file(&self.copy);
             self.noted(removed.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }));
             return Some(Ok(Settings::default()));
@@ -53,12 +53,12 @@ impl AlertsFile {
         Some(self.parse(size))
     }
 
-    /// Has [`read`](Self::read) return the file again although it hasn't changed.
+    /// Makes the next [`read`](Self::read) return the file even if it has not changed.
     pub(crate) fn forget(&self) {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The last version of the file without mistakes; none if there was no such version.
+    /// Returns the last valid version of the file, if there is one.
     pub(crate) fn last_good(&self) -> Option<Settings> {
         Settings::from_toml(&std::fs::read_to_string(&self.copy).ok()?).ok()
     }
@@ -94,7 +94,7 @@ impl AlertsFile {
     }
 }
 
-/// Templates of channels that can't be read, with their places in the file.
+/// Returns the invalid templates of channels, with their places in the file.
 fn broken_templates(text: &str, settings: &Settings) -> Vec<Mistake> {
     let Ok(source) = Source::toml(text) else { return Vec::new() };
     let broken = settings.channels.values().filter_map(|channel| Some((&channel.name, check(channel.template.as_deref()?).err()?)));

@@ -1,7 +1,8 @@
-//! Tasks that alerts start: asked of agents by durable commands, as somebody would ask who runs a task by hand.
+//! Runs of tasks that alerts start. Agents get durable commands for them, like those of a user who runs a task by hand.
 //!
-//! What is to be started is stored with the decision that it be. The command is given at least once and always under the same key, of which
-//! there is one command at most: whoever is killed between the command and the note that it was given finds the command there.
+//! An order for a run is stored in the same transaction as the decision. The command is sent at least once and always with the same key, so
+//! that at most one command exists: if the server is killed between sending the command and recording that, the repeated command finds the
+//! first one.
 
 use monitor_alerts::{Decision, Note, Order};
 use monitor_store::{AlertsChange, DeliveryState, FollowUp, FollowUpAttempt};
@@ -13,17 +14,17 @@ use super::{Alerts, blocking};
 use crate::commands::{Caller, CommandError};
 use crate::ingest::IngestError;
 
-/// Name of the agent that runs tasks which name none.
+/// Name of the agent that runs tasks without an explicit agent.
 pub(super) const OWN_AGENT: &str = "local";
-/// An order waits so long for its agent, in microseconds: 10 minutes.
+/// Time that an order waits for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;
-/// An answer of the agent is waited for so long, which is as short as may be: what becomes of the run is seen by the run.
+/// Time to wait for the agent's reply. It is as short as possible, because the result is reported by the run itself.
 const WAIT_MS: u64 = 10;
-/// So many orders are given at a time.
+/// Maximum number of orders sent at a time.
 const AT_ONCE: usize = 100;
 
 impl Alerts {
-    /// Asks agents for the runs that alerts start. Whether they come to pass is seen by the runs.
+    /// Sends the due orders for runs to the agents. The runs themselves report their results.
     pub(super) async fn follow_due(&self) -> Result<(), IngestError> {
         let (store, now_us) = (self.parts.store.clone(), self.parts.clock.wall_us());
         for FollowUp { order, attempts } in blocking(move || store.follow_ups_due(now_us, AT_ONCE)).await? {
@@ -49,7 +50,7 @@ impl Alerts {
         Ok(())
     }
 
-    /// Asks for one run. Returns what was done, in words.
+    /// Sends the command for one run. Returns a description of the result.
     async fn ask_for(&self, order: &Order) -> Result<Result<String, Refusal>, IngestError> {
         let (store, name) = (self.parts.store.clone(), order.task.clone());
         let task = blocking(move || store.batch_task(&name)).await?;
@@ -62,7 +63,7 @@ impl Alerts {
         let caller = Caller::server(by(order), Some(format!("follow-up-{}", order.alert)));
         Ok(match self.parts.commands.ask(caller, request(order, &task)).await {
             Ok(command) => Ok(format!("command {} asks for it", command.id.map(|id| id.to_string()).unwrap_or_default())),
-            // The task is for other agents by now.
+            // The task has been moved to other agents, and the command with this key was sent to the former agents.
             Err(CommandError::OtherKey(_)) => Ok("it was asked for before".to_owned()),
             Err(error) => {
                 Err(Refusal { is_final: matches!(error, CommandError::Parameter { .. }), why: monitor_http::with_causes(&error) })
@@ -71,19 +72,19 @@ impl Alerts {
     }
 }
 
-/// Why an agent could not be asked.
+/// Reason why a command could not be sent.
 struct Refusal {
     why: String,
-    /// To try again does no good.
+    /// True if another attempt would fail too.
     is_final: bool,
 }
 
-/// Who asks, as the run shows it: by this it is known that an alert started it.
+/// Returns the name of the caller as recorded in the run. It marks the run as started by an alert.
 fn by(order: &Order) -> String {
     format!("alert {}", order.alert)
 }
 
-/// The command, which is the same however often it is made.
+/// Creates the command. It is the same for each attempt.
 fn request(order: &Order, task: &BatchTask) -> CommandRequest {
     let sent = match order.repeats.clone() {
         Some(run) => AgentOrder::Rerun { run, as_it_was: true },
@@ -93,7 +94,7 @@ fn request(order: &Order, task: &BatchTask) -> CommandRequest {
     CommandRequest { until_us, timeout_ms: Some(WAIT_MS), ..sent.request(Some(&by(order)), &agents(order, task)) }
 }
 
-/// The agent that ran what is repeated; else those that the task is for.
+/// Returns the agent that executed the run to repeat, or else the agents that the task is for.
 fn agents(order: &Order, task: &BatchTask) -> Vec<String> {
     if let Some(agent) = order.agent.as_ref().filter(|_| order.repeats.is_some()).or(task.agent.as_ref()) {
         return vec![agent.clone()];

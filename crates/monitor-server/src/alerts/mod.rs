@@ -1,5 +1,5 @@
-//! Alerts: takes signs, lets `monitor-alerts` decide, and keeps what was decided in one transaction with the place up to which signs
-//! were taken, so that a crash neither loses nor repeats a decision.
+//! Alerts. The duty reads signs, `monitor-alerts` decides, and the decisions are stored. Decisions and the cursor of the processed signs
+//! are stored in the same transaction, so that a crash neither loses nor repeats a decision.
 
 pub mod channels;
 pub(crate) mod enrich;
@@ -30,85 +30,86 @@ use crate::commands::Commands;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
 
-/// So many signs are decided on in one transaction.
+/// Maximum number of signs processed in one transaction.
 const AT_ONCE: usize = 1_000;
-/// How often the file is looked at.
+/// Interval of checking the file.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What alerts are made of.
+/// Parts of the server that alerts use.
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) clock: Clock,
-    /// Where the page is.
+    /// URL of the page.
     pub(crate) page_url: String,
-    /// The way to agents.
+    /// Connection to the agents.
     pub(crate) commands: Arc<Commands>,
-    /// The way to the receivers of channels.
+    /// Sends messages through channels.
     pub(crate) sender: Sender,
     pub(crate) file: AlertsFile,
     pub(crate) signal: Arc<Notify>,
     pub(crate) stopping: CancellationToken,
 }
 
-/// Decides on alerts, and lets others look and act.
+/// State of alerts: decides in a duty, and serves queries and actions of the API.
 pub(crate) struct Alerts {
     parts: Parts,
-    /// Something is to be decided on: signs, a change of rules, an action of somebody.
+    /// Wakes the deciding duty: new signs, changed rules, or an action of a user.
     signal: Arc<Notify>,
-    /// Something is to be sent.
+    /// Wakes the sending duty.
     to_send: Notify,
     rules: watch::Sender<Arc<Ruleset>>,
-    /// When the file and the rules of the database were looked at.
+    /// Time of the last check of the file and the stored rules.
     looked: Mutex<Option<Duration>>,
     memory: tokio::sync::Mutex<Option<Memory>>,
     sending: outbox::Sending,
     firing: watch::Sender<Firing>,
-    /// Which of the server's own troubles there were at the last look.
+    /// Troubles of the server itself at the last check.
     troubles: Mutex<BTreeMap<&'static str, bool>>,
-    /// The server's own agent sends mail, if that is known.
+    /// True if the agent on the server's machine sends mail. `None` if unknown.
     mails: Mutex<Option<bool>>,
-    /// When shares of failed calls were looked at.
+    /// Time of the last check of shares of failed calls.
     shares_looked: Mutex<Option<Duration>>,
 }
 
-/// Alerts that fire, as they are told to all who look at the page.
+/// Summary of the firing alerts, sent to all clients that subscribe to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Firing {
-    /// Their number.
+    /// Number of firing alerts.
     pub(crate) count: usize,
-    /// The newest of them; 0 if there is none.
+    /// Number of the newest firing alert, 0 if there is none.
     pub(crate) newest: u64,
-    /// Rises with each change of an alert, a message, a hush, a rule, a channel or a heartbeat: whoever shows some of them reads them again.
+    /// Counter that increases with each change of an alert, a message, a hush, a rule, a channel or a heartbeat. Clients that show them
+    /// then read them again.
     pub(crate) version: u64,
 }
 
-/// Rules and channels as they hold.
+/// Rules and channels in effect.
 #[derive(Debug, Default)]
 pub(crate) struct Ruleset {
-    /// The settings of the file.
+    /// Settings from the file.
     pub(crate) settings: Settings,
-    /// What is wrong with the file as it is now: then it holds as it was before.
+    /// Mistakes of the current file. If there are any, the last valid version stays in effect.
     pub(crate) mistakes: Vec<String>,
-    /// Rules that are kept in the database.
+    /// Rules stored in the database.
     pub(crate) stored: Vec<StoredRule>,
-    /// All rules that hold.
+    /// All rules in effect.
     pub(crate) rules: Vec<Rule>,
-    /// The server's own agent sends mail.
+    /// True if the agent on the server's machine sends mail.
     can_mail: bool,
 }
 
-/// Signs that wait are looked at again after this time, in microseconds.
+/// Time after which waiting signs are checked again, in microseconds.
 const HELD_US: u64 = 100_000;
 
-/// A server whose database is too busy to list the rules answers without them after this time.
+/// Maximum time to wait for the first reading of the rules. After it, a server whose database is too busy answers without rules.
 const LONGEST_FIRST_READ: Duration = Duration::from_secs(2);
 
-/// What is remembered between steps.
+/// State that is kept in memory between steps.
 struct Memory {
     cursor: u64,
     state: State,
-    /// When the next step is due.
+    /// Time of the next step.
     wake_us: Option<u64>,
 }
 
@@ -116,7 +117,7 @@ impl Alerts {
     pub(crate) fn new(parts: Parts) -> Self {
         let signal = parts.signal.clone();
         let (rules, memory, sending) = (watch::Sender::default(), tokio::sync::Mutex::default(), outbox::Sending::default());
-        // After a restart the version is another one than before, so that readers who come back read again.
+        // The initial version is derived from the time, so that it differs from that before a restart and reconnecting clients read again.
         let firing = watch::Sender::new(Firing { version: parts.clock.wall_us() / 1_000, ..Firing::default() });
         Self {
             parts,
@@ -133,12 +134,12 @@ impl Alerts {
         }
     }
 
-    /// Alerts that fire, now and whenever that changes.
+    /// Returns a receiver for the summary of firing alerts.
     pub(crate) fn firing(&self) -> watch::Receiver<Firing> {
         self.firing.subscribe()
     }
 
-    /// Tells those who look how many alerts fire.
+    /// Updates the summary of firing alerts.
     fn tell_firing(&self, state: &State) {
         self.firing.send_if_modified(|known| {
             let none = Firing { count: 0, newest: 0, ..*known };
@@ -151,12 +152,12 @@ impl Alerts {
         });
     }
 
-    /// Tells those who look that something of alerts or heartbeats has changed.
+    /// Notifies subscribers that alerts or heartbeats have changed.
     pub(crate) fn tell_changed(&self) {
         self.firing.send_modify(|firing| firing.version += 1);
     }
 
-    /// Begins to decide and to send.
+    /// Starts the duties that decide and send.
     pub(crate) fn begin(self: &Arc<Self>, duties: &mut Duties) {
         let alerts = self.clone();
         duties.begin("alerts", move |duty| {
@@ -170,12 +171,12 @@ impl Alerts {
         });
     }
 
-    /// Rules and channels as they hold.
+    /// Returns the rules and channels in effect.
     pub(crate) fn rules(&self) -> Arc<Ruleset> {
         self.rules.borrow().clone()
     }
 
-    /// Waits until rules and channels were read for the first time, but at most [`LONGEST_FIRST_READ`].
+    /// Waits until rules and channels have been read for the first time, up to [`LONGEST_FIRST_READ`].
     pub(crate) async fn first_read(&self) {
         let mut rules = self.rules.subscribe();
         drop(tokio::time::timeout(LONGEST_FIRST_READ, rules.wait_for(|ruleset| !ruleset.rules.is_empty())).await);
@@ -208,7 +209,7 @@ impl Alerts {
         }
     }
 
-    /// Looks at what no event tells of, and then at the file and at signs.
+    /// Checks the conditions that no event reports, then the file and the signs.
     async fn look_at_all(&self) -> Result<Option<u64>, IngestError> {
         self.look_at_disk().await?;
         let wake_us = self.look().await?;
@@ -218,7 +219,7 @@ impl Alerts {
         Ok(wake_us)
     }
 
-    /// Looks at the file, takes all signs that there are, and what time has brought. Returns when the next step is due.
+    /// Reads the file if it has changed, and processes all new signs and everything that is due. Returns the time of the next step.
     pub(crate) async fn look(&self) -> Result<Option<u64>, IngestError> {
         self.read_rules().await?;
         self.look_at_mistakes().await?;
@@ -253,7 +254,7 @@ impl Alerts {
         }
     }
 
-    /// Acts on what is remembered, and keeps what came of it. None if nothing was to be done.
+    /// Applies `act` to the state and stores the result. Returns `None` if nothing was done or another process has moved the cursor.
     async fn act(
         &self,
         memory: &mut Option<Memory>,
@@ -262,7 +263,8 @@ impl Alerts {
         act: impl FnOnce(&mut State, World<'_>) -> Option<Step>,
     ) -> Result<Option<()>, IngestError> {
         self.remembered(memory).await?;
-        // If it can't be kept, it is read anew: what is in the database is what holds.
+        // The state is taken out while it is changed. If storing fails, the state stays empty and is read again, because the database is
+        // authoritative.
         let is_action = cursor.is_none();
         let Some(Memory { mut state, cursor: at, wake_us }) = memory.take() else { return Ok(None) };
         let ruleset = self.rules();
@@ -297,16 +299,16 @@ impl Alerts {
         let has_orders = !change.orders.is_empty();
         let is_something = change.cursor.is_some() || !change.entries.is_empty() || has_messages || !change.notes.is_empty();
         if is_something && !self.change(change).await? {
-            // Another has moved the cursor.
+            // Another process has moved the cursor.
             return Ok(None);
         }
         if has_alerts {
             self.tell_firing(&state);
         }
         let cursor = cursor.map_or(at, |(_, to)| to);
-        // Time goes on even if nothing came of a step.
+        // The next step is at least 1 ms later, so that a step without a result does not lead to a busy loop.
         let wake_us = step.wake_us.map(|wake_us| wake_us.max(now_us + 1_000));
-        // After an action of somebody it is looked again.
+        // An action of a user may change what is due, so the next step follows at once.
         let wake_us = if is_action { None } else { Some(wake_us.unwrap_or(u64::MAX)) };
         *memory = Some(Memory { cursor, state, wake_us });
         if is_action {
@@ -318,12 +320,12 @@ impl Alerts {
         Ok(Some(()))
     }
 
-    /// Address of the page that shows trees.
+    /// Returns the URL of the page that shows runs.
     pub(crate) fn page_url(&self) -> &str {
         &self.parts.page_url
     }
 
-    /// Says that somebody looks after an alert. False if it doesn't fire.
+    /// Acknowledges an alert. Returns false if it isn't firing.
     pub(crate) async fn acknowledge(&self, alert: u64, who: &str) -> Result<bool, IngestError> {
         let now_us = self.parts.clock.wall_us();
         let mut memory = self.memory.lock().await;
@@ -331,7 +333,7 @@ impl Alerts {
         Ok(done.is_some())
     }
 
-    /// Ends an alert because somebody says so. False if it doesn't fire.
+    /// Resolves an alert on behalf of a user. Returns false if it isn't firing.
     pub(crate) async fn resolve(&self, alert: u64, who: &str) -> Result<bool, IngestError> {
         let now_us = self.parts.clock.wall_us();
         let mut memory = self.memory.lock().await;
@@ -339,7 +341,7 @@ impl Alerts {
         Ok(done.is_some())
     }
 
-    /// Decides at once on what time has brought.
+    /// Makes the duty decide at once on everything that is due.
     pub(crate) async fn wake_now(&self) {
         if let Some(memory) = self.memory.lock().await.as_mut() {
             memory.wake_us = None;
@@ -347,12 +349,12 @@ impl Alerts {
         self.signal.notify_one();
     }
 
-    /// The file of rules and channels.
+    /// Returns the path of the file with rules and channels.
     pub(crate) fn file(&self) -> &std::path::Path {
         self.parts.file.path()
     }
 
-    /// Changes what is kept of alerts. False if another has moved the cursor.
+    /// Stores a change of alerts. Returns false if another process has moved the cursor.
     pub(crate) async fn change(&self, change: AlertsChange) -> Result<bool, IngestError> {
         let (clock, is_shown) = (self.parts.clock.clone(), change.is_shown());
         let change = move |store: &dyn Intake| Ok((store.change_alerts(&change, clock.wall_us())?, monitor_store::Changes::none()));
@@ -363,7 +365,7 @@ impl Alerts {
         Ok(is_done)
     }
 
-    /// What is remembered, read if need be.
+    /// Returns the state, reading it from the database if necessary.
     async fn remembered<'a>(&self, memory: &'a mut Option<Memory>) -> Result<&'a mut Memory, IngestError> {
         if memory.is_none() {
             let store = self.parts.store.clone();
@@ -375,18 +377,18 @@ impl Alerts {
         Ok(memory.as_mut().expect("it was just read"))
     }
 
-    /// Rules have been changed in the database: they are read anew at once.
+    /// Makes the duty read rules again that were changed in the database.
     pub(crate) fn rules_changed(&self) {
         *self.looked.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.signal.notify_one();
     }
 
-    /// Returns true if it is time to look at the rules.
+    /// True if the rules must be checked now.
     fn is_time_to_look(&self) -> bool {
         self.is_time(&self.looked, EVERY)
     }
 
-    /// Returns true if it is time to look at something once more.
+    /// True if the last check in `looked` is at least `every` ago. Then also sets it to now.
     fn is_time(&self, looked: &Mutex<Option<Duration>>, every: Duration) -> bool {
         let mut looked = looked.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.parts.clock.running();
@@ -397,7 +399,7 @@ impl Alerts {
         is_time
     }
 
-    /// Reads rules and channels again if the file or the rules of the database have changed.
+    /// Reads rules and channels if the file or the stored rules have changed.
     async fn read_rules(&self) -> Result<(), IngestError> {
         if !self.is_time_to_look() {
             return Ok(());
@@ -444,7 +446,7 @@ impl Alerts {
     }
 }
 
-/// Asks the store where blocking is allowed.
+/// Reads from the store on a thread that may block.
 async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, IngestError> {
     match tokio::task::spawn_blocking(ask).await {
         Ok(answer) => Ok(answer?),

@@ -1,4 +1,5 @@
-//! Sends what is to be sent: each channel by itself, one message after another, so that one that is slow or down harms no other.
+//! Sends the stored messages. Each channel has a task of its own that sends one message after another, so that a slow or failing channel
+//! does not delay the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,18 +15,18 @@ use super::{Alerts, EVERY, blocking};
 use crate::duties::Duty;
 use crate::ingest::IngestError;
 
-/// So many messages are looked at.
+/// Maximum number of due messages read at a time.
 const AT_ONCE: usize = 1_000;
-/// Pause before the second attempt; it doubles with each further one.
+/// Pause before the second attempt. It doubles with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause.
+/// Maximum pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// After so long a message is given up.
+/// Time after which a message is given up.
 const GIVEN_UP_US: u64 = 86_400_000_000;
-/// A channel that fails for so long is told of by another.
+/// Time after which a failing channel is reported through other channels.
 const FAILS_US: u64 = 600_000_000;
 
-/// What is known of channels while messages are sent.
+/// State of the channels while messages are sent.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     channels: Mutex<Channels>,
@@ -33,11 +34,11 @@ pub(super) struct Sending {
 
 #[derive(Debug, Default)]
 struct Channels {
-    /// Channels that are being sent by.
+    /// Channels that are currently sending.
     busy: BTreeSet<String>,
-    /// Since when channels fail, and whether that is told.
+    /// Failing channels: start of the failure, and true if it has been reported.
     failing: BTreeMap<String, (u64, bool)>,
-    /// Channels that have delivered since the server began.
+    /// Channels that have delivered a message since the server started.
     proven: BTreeSet<String>,
 }
 
@@ -51,7 +52,7 @@ impl Alerts {
     /// Sends until the server stops.
     pub(super) async fn send(self: &Arc<Self>, duty: &Duty) {
         let mut running = tokio::task::JoinSet::new();
-        // One that broke off has left its channel.
+        // The duty may have been restarted after a panic, which left its channels marked as busy.
         self.sending.lock().busy.clear();
         loop {
             let done = match self.follow_due().await {
@@ -76,10 +77,11 @@ impl Alerts {
         }
     }
 
-    /// Begins to send by each channel that has something to send and isn't at it.
+    /// Starts a task for each channel that has due messages and isn't sending.
     async fn send_due(self: &Arc<Self>, running: &mut tokio::task::JoinSet<()>) -> Result<(), IngestError> {
         let (store, now_us) = (self.parts.store.clone(), self.parts.clock.wall_us());
-        // A channel that sends while this is read has sent some of it by then: what is read would be sent twice.
+        // The set is copied before the messages are read. A channel that is sending during the read may deliver some of them, and they
+        // would be sent twice.
         let busy = self.sending.lock().busy.clone();
         let due = blocking(move || store.deliveries_due(now_us, AT_ONCE)).await?;
         let mut by_channel = BTreeMap::<String, Vec<Delivery>>::new();
@@ -104,7 +106,7 @@ impl Alerts {
         Ok(())
     }
 
-    /// Sends these messages of a channel, until one can't be sent now. Returns true if all were sent: there may be more.
+    /// Sends these messages of a channel, until one can't be sent now. Returns true if all were sent, because there may be more.
     async fn send_by(&self, name: &str, deliveries: Vec<Delivery>) -> Result<bool, IngestError> {
         let count = deliveries.len();
         for (nth, Delivery { message, attempts, .. }) in deliveries.into_iter().enumerate() {
@@ -121,7 +123,7 @@ impl Alerts {
             let (state, words, pause) = match answer {
                 Ok(words) => (DeliveryState::Sent, words, None),
                 Err(Undelivered { why, after }) => {
-                    // Never for one attempt, which may have taken so long because the server's own machine slept.
+                    // A message is never given up after one attempt, which may have taken long because the server's machine was asleep.
                     let is_over = attempts > 0 && now_us.saturating_sub(message.time_us) >= GIVEN_UP_US;
                     let state = if is_over { DeliveryState::Undelivered } else { DeliveryState::Waiting };
                     (state, why, Some(after.unwrap_or_default().max(pause(attempts))))
@@ -133,7 +135,7 @@ impl Alerts {
                 self.remember_failing(name).await?;
             }
             let signs = self.judge(name, &message, attempts, state, &words, now_us);
-            // It is noted once, however often the message is tried.
+            // Recorded only at the first attempt.
             let notes = trouble.filter(|_| attempts == 0).map(|why| text_failed(name, &message, why, now_us)).into_iter().collect();
             self.change(AlertsChange { attempts: vec![attempt], signs, notes, ..AlertsChange::default() }).await?;
             if state == DeliveryState::Waiting {
@@ -146,8 +148,8 @@ impl Alerts {
         Ok(false)
     }
 
-    /// Sends a message by a channel, in the words of its own template or, if they can't be made, in the built-in ones; why they can't is
-    /// returned as well.
+    /// Sends a message through a channel, with the text of its own template or, if that fails, with the built-in text. Also returns the
+    /// reason for such a failure.
     async fn send_once(&self, channel: &Channel, message: &Message) -> (Result<String, Undelivered>, Option<String>) {
         let sender = &self.parts.sender;
         let (own, trouble) = match sender.own_text(channel, message).await.transpose() {
@@ -157,7 +159,7 @@ impl Alerts {
         (sender.send(channel, message, own.as_deref()).await, trouble)
     }
 
-    /// Sends a message by a channel to try it. None if there is no such channel.
+    /// Sends a test message through a channel. Returns `None` if the channel does not exist.
     pub(crate) async fn test(&self, name: &str) -> Option<Delivery> {
         let ruleset = self.rules();
         let channel = ruleset.settings.channels.get(name)?;
@@ -178,7 +180,7 @@ impl Alerts {
         Some(Delivery { message, state, attempts: 1, next_us: now_us, answer: Some(answer) })
     }
 
-    /// A message that tries a channel.
+    /// Creates a test message.
     pub(super) fn test_message(&self, name: &str) -> Message {
         let now_us = self.parts.clock.wall_us();
         Message {
@@ -203,7 +205,7 @@ impl Alerts {
         }
     }
 
-    /// Looks, at the first delivery by a channel, for an alert which says that it fails: that was told before the server began.
+    /// At the first delivery of a channel, reads the firing alert about its failure, which may stem from before the server started.
     async fn remember_failing(&self, name: &str) -> Result<(), IngestError> {
         if !self.sending.lock().proven.insert(name.to_owned()) {
             return Ok(());
@@ -216,8 +218,8 @@ impl Alerts {
         Ok(())
     }
 
-    /// What an attempt says of its channel, after so many others for the same message. One attempt alone may have taken long because the
-    /// server's own machine slept.
+    /// Returns the signs about a channel that follow from an attempt, after `attempts` earlier attempts for the same message. A single
+    /// attempt is not enough to report a failure, because it may have taken long while the server's machine was asleep.
     fn judge(&self, name: &str, message: &Message, attempts: u64, state: DeliveryState, words: &str, now_us: u64) -> Vec<Sign> {
         let mut channels = self.sending.lock();
         if state == DeliveryState::Sent {
@@ -245,7 +247,7 @@ fn of_channel(name: &str, what: What, words: &str, now_us: u64) -> Sign {
     Sign { seq: 0, time_us: now_us, what, subject, root: None, process: None, agent: None, ancestors: Vec::new(), facts }
 }
 
-/// Pause after so many attempts and one more.
+/// Returns the pause after `attempts` failed attempts and one more.
 pub(super) fn pause(attempts: u64) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << attempts.min(20)).min(LONGEST_PAUSE)
 }

@@ -1,4 +1,4 @@
-//! Mail by the `sendmail` of the server's own agent, which is there by itself as long as there is no channel.
+//! Default channel: mail through the `sendmail` of the agent on the server's machine. It exists as long as no other channel is configured.
 
 use std::sync::PoisonError;
 
@@ -9,11 +9,11 @@ use super::follow::OWN_AGENT;
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
 
-/// Among so many of the newest workers an agent is looked for that isn't there.
+/// Number of newest workers among which an agent that is offline is searched.
 const NEWEST: usize = 100;
 
 impl Alerts {
-    /// Returns true if the server's own agent sends mail. An agent that is away for a while sends it when it is back.
+    /// True if the agent on the server's machine sends mail. An agent that is temporarily offline sends it when it is back.
     pub(super) async fn can_mail(&self) -> Result<bool, IngestError> {
         let known = *self.mails.lock().unwrap_or_else(PoisonError::into_inner);
         let can = match self.parts.commands.does(&AgentOrder::worker(OWN_AGENT), AgentOrder::ALERT_MAIL).or(known) {
@@ -24,7 +24,7 @@ impl Alerts {
         Ok(can)
     }
 
-    /// Returns true if the agent did before this server began.
+    /// True if the agent could send mail before this server started.
     async fn could_mail(&self) -> Result<bool, IngestError> {
         let store = self.parts.store.clone();
         let look = move || {
@@ -37,16 +37,16 @@ impl Alerts {
                     return Ok(true);
                 }
             }
-            // It may have been stopped with the server.
+            // The agent may have been stopped together with the server.
             Ok(store.workers(NEWEST, None)?.workers.iter().any(mails))
         };
         blocking(look).await
     }
 }
 
-/// The settings with the channel that there is by itself, if there is no other and it works; without it otherwise.
+/// Adds the default channel to the settings if it works and there is no other channel. Otherwise removes it.
 pub(super) fn with_own_mail(mut settings: Settings, can_mail: bool) -> Settings {
-    // A channel of the file that has this name is another one.
+    // A channel of the file with the same name is a different channel.
     let is_own = |channel: &Channel| channel.kind == Channel::sendmail().kind;
     settings.channels.retain(|_, channel| !is_own(channel));
     if can_mail && settings.channels.is_empty() {

@@ -1,4 +1,4 @@
-//! Messages that are shown before they are sent.
+//! Previews of messages.
 
 use monitor_alerts::{Alert, Message, MessageKind};
 use monitor_store::AlertsQuery;
@@ -7,17 +7,17 @@ use super::text::Text;
 use super::{Alerts, blocking, enrich};
 use crate::ingest::IngestError;
 
-/// A message as a channel would send it.
+/// Message as a channel would send it.
 pub(crate) struct Preview {
-    /// The alert; none if there never was one, and a test message is shown.
+    /// Number of the alert. `None` if there has never been an alert and a test message is shown.
     pub(crate) alert: Option<u64>,
     pub(crate) text: Text,
-    /// Why the channel's own template makes no text of it.
+    /// Reason why the channel's own template failed.
     pub(crate) trouble: Option<String>,
 }
 
 impl Alerts {
-    /// The last alert as a channel would tell it. None if there is no such channel.
+    /// Returns the newest alert as the channel would format it. Returns `None` if the channel does not exist.
     pub(crate) async fn preview(&self, name: &str) -> Result<Option<Preview>, IngestError> {
         let ruleset = self.rules();
         let Some(channel) = ruleset.settings.channels.get(name) else { return Ok(None) };
@@ -41,7 +41,7 @@ impl Alerts {
     }
 }
 
-/// The message that tells of an alert's begin.
+/// Creates the message about the beginning of an alert.
 fn fired(alert: Alert) -> Message {
     let to = alert.told.iter().map(ToString::to_string).collect();
     Message {

@@ -1,4 +1,4 @@
-//! Shares of failed calls: once a minute the sums of the last minutes are looked at, for the rules that ask for a share.
+//! Shares of failed calls. Once a minute, the sums of the last minutes are compared with the rules that limit a share.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use monitor_wire::BatchStatus;
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
 
-/// How often sums are looked at: they are kept by the minute.
+/// Interval of the checks. Sums are stored per minute.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
-/// Names that are looked at for a rule, those with the most failures.
+/// Maximum number of names checked per rule, most failures first.
 const MOST: usize = 1_000;
 
 impl Alerts {
-    /// Stores a sign where a share is reached, and another where it no longer is.
+    /// Stores a sign where a share is reached, and another one where it is no longer reached.
     pub(super) async fn look_at_shares(&self) -> Result<(), IngestError> {
         let ruleset = self.rules();
         let rules: Vec<Rule> = ruleset.rules.iter().filter(|rule| matches!(rule.times, Times::Share(..))).cloned().collect();
@@ -46,7 +46,7 @@ impl Alerts {
     }
 }
 
-/// Compares the calls of a rule's window with its share. `firing`: what the rule fires for.
+/// Compares the calls within a rule's window with its share. `firing` contains the subjects of the rule's firing alerts.
 fn judge(store: &dyn Store, rule: &Rule, firing: &BTreeSet<Subject>, now_us: u64, signs: &mut Vec<Sign>) -> Result<(), StoreError> {
     let Times::Share(_, window) = rule.times else { return Ok(()) };
     let query = StatsQuery {
@@ -78,7 +78,8 @@ fn judge(store: &dyn Store, rule: &Rule, firing: &BTreeSet<Subject>, now_us: u64
     Ok(())
 }
 
-/// What a rule means by a name: a batch task, or processes of that name. None if it doesn't ask for it.
+/// Returns the subject that a rule means by a name: a batch task, or processes of that name. Returns `None` if the rule does not apply to
+/// it.
 fn subject_of(store: &dyn Store, rule: &Rule, name: &str) -> Result<Option<(Subject, Facts)>, StoreError> {
     let of_name = (Subject::new(SubjectKind::Name, name), Facts::default());
     if rule.on.name.is_some() {

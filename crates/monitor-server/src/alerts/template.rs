@@ -1,5 +1,6 @@
-//! Texts by a channel's own template, made in a child process. Fuel bounds the steps of a template and what it knowingly allocates; an allocation
-//! that fails beyond that ends a program. So the child may take so much memory and time, and the server never runs a template itself.
+//! Rendering of the templates of channels in a child process. The template engine's fuel limits the steps of a template and the memory that
+//! it accounts for. Other allocations can still fail, which aborts the process. The server therefore never renders a template itself; it
+//! uses a child with limited memory and time.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -14,33 +15,33 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::text::clean;
 
-/// The word by which the program is asked to make a text, and nothing else.
+/// Argument that makes the program render a text and do nothing else.
 pub const WORD: &str = "make-alert-text";
-/// A template may take so many steps.
+/// Maximum number of steps of a template.
 const FUEL: u64 = 100_000;
-/// A child may take so much memory beyond what it has when it begins, in bytes.
+/// Maximum memory of a child in addition to what it has at its start, in bytes.
 #[cfg(unix)]
 const MEMORY: u64 = 64 << 20;
-/// A child may take so many seconds of a processor.
+/// Maximum CPU time of a child, in seconds.
 #[cfg(unix)]
 const SECONDS: u64 = 3;
-/// A child is ended after so long.
+/// Time after which a child is killed.
 const LONGEST: Duration = Duration::from_secs(10);
-/// A text has at most so many bytes.
+/// Maximum size of a text, in bytes.
 const MOST_BYTES: usize = 32 << 10;
-/// A line of a text has at most so many characters.
+/// Maximum length of a line of a text, in characters.
 const LONGEST_LINE: usize = 2_000;
-/// Why a text could not be made is told in so many characters.
+/// Maximum length of an error, in characters.
 const LONGEST_WHY: usize = 300;
 
-/// What a child is asked for.
+/// Input of a child.
 #[derive(Debug, Serialize, Deserialize)]
 struct Wanted {
     template: String,
     values: Value,
 }
 
-/// What a child answers.
+/// Output of a child.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Made {
@@ -48,24 +49,24 @@ enum Made {
     Failed(String),
 }
 
-/// Makes texts by templates, each in a child process.
+/// Renders templates, each in a child process.
 #[derive(Debug, Clone)]
 pub(super) struct Templates {
-    /// The program that does it when it is called with [`WORD`].
+    /// Program that renders when it is called with [`WORD`].
     program: Option<PathBuf>,
 }
 
 impl Templates {
-    /// Children are processes of this same program, on Linux also if another file has taken its place.
+    /// Uses the running program for the children. On Linux, this works even if its file has been replaced.
     pub(super) fn new() -> Self {
         let of_process = PathBuf::from("/proc/self/exe");
         Self { program: if of_process.exists() { Some(of_process) } else { std::env::current_exe().ok() } }
     }
 
-    /// Makes a text. Ends of lines in values are none in the text.
+    /// Renders a text. Line breaks in values do not become line breaks in the text.
     ///
     /// # Errors
-    /// Why it could not be made, in words.
+    /// Describes the failure.
     pub(super) async fn make(&self, template: &str, values: Value) -> Result<String, String> {
         let wanted = serde_json::to_vec(&Wanted { template: template.to_owned(), values }).map_err(|error| error.to_string())?;
         let Some(program) = &self.program else { return Err("the program doesn't know its own place".to_owned()) };
@@ -81,13 +82,13 @@ impl Templates {
 
 async fn ask(program: &std::path::Path, wanted: &[u8]) -> Result<String, String> {
     let mut child = tokio::process::Command::new(program);
-    // It has nothing of the server: no environment, no files, no words of its own.
+    // The child gets neither the server's environment nor its standard error.
     child.arg(WORD).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
     let failed = |error: std::io::Error| format!("the process that makes it failed: {error}");
     let mut child = child.spawn().map_err(failed)?;
     let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else { return Err("it has no pipes".to_owned()) };
     let write = async {
-        // One that ends without reading tells why by how it ends.
+        // If the child ends without reading its input, its exit status explains why.
         _ = input.write_all(wanted).await;
         drop(input);
     };
@@ -104,10 +105,10 @@ async fn ask(program: &std::path::Path, wanted: &[u8]) -> Result<String, String>
     }
 }
 
-/// Makes one text: reads what is wanted, and writes what came of it. This is all that a child does.
+/// Renders one text: reads a template with its values as JSON, and writes the text or an error as JSON. This is all that a child does.
 ///
 /// # Errors
-/// If the answer can't be written.
+/// Returns an error if the output can't be written.
 pub fn child(input: impl Read, output: impl Write) -> std::io::Result<()> {
     #[cfg(unix)]
     limit();
@@ -123,10 +124,11 @@ fn answer(input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     output.flush()
 }
 
-/// Checks that a template can be read. What only shows while a text is made, such as an unknown filter, costs that text alone.
+/// Checks the syntax of a template. Mistakes that show only during rendering, such as an unknown filter, affect only the text being
+/// rendered.
 ///
 /// # Errors
-/// What is wrong with it, and on which of its lines.
+/// Describes the mistake and its line.
 pub(super) fn check(template: &str) -> Result<(), String> {
     Environment::new().template_from_named_str("template", template).map(drop).map_err(|error| told(&error))
 }
@@ -135,7 +137,7 @@ fn make(wanted: &Wanted) -> Result<String, String> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    // Values that are text stand in it as they are: a message is no page.
+    // Values are not escaped, because the text is not HTML.
     let template = environment.template_from_named_str("template", &wanted.template).map_err(|error| told(&error))?;
     let text = template.render(Serde(&wanted.values)).map_err(|error| told(&error))?;
     if text.len() > MOST_BYTES {
@@ -144,7 +146,7 @@ fn make(wanted: &Wanted) -> Result<String, String> {
     Ok(text)
 }
 
-/// What is wrong with a template, and on which of its lines.
+/// Describes a mistake in a template and its line.
 fn told(error: &minijinja::Error) -> String {
     let what = match (error.kind(), error.detail()) {
         (ErrorKind::OutOfFuel, _) => format!("it takes more than {FUEL} steps"),
@@ -154,12 +156,12 @@ fn told(error: &minijinja::Error) -> String {
     error.line().map_or_else(|| what.clone(), |line| format!("line {line}: {what}"))
 }
 
-/// Takes from this process what a text doesn't need. Where the system doesn't do so, the time that its parent waits is the limit.
+/// Limits the resources of this process. On systems without such limits, only the parent's timeout applies.
 #[cfg(unix)]
 fn limit() {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let most = |most| Rlimit { current: Some(most), maximum: Some(most) };
-    // The program itself counts. Where Linux doesn't say how large it is, it is not larger than this.
+    // The limit includes the program itself. If Linux does not report its size, it is assumed to be at most 1 GiB.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     let has = size.map_or(1 << 30, |kibibytes| kibibytes << 10);

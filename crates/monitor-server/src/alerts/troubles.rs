@@ -1,4 +1,4 @@
-//! Troubles of the server itself, which no event tells: its disk has no room, or the file of rules and channels has mistakes.
+//! Troubles of the server itself, which no event reports: a full disk, and mistakes in the file of rules and channels.
 
 use std::sync::PoisonError;
 
@@ -8,25 +8,25 @@ use monitor_store::{AlertsChange, AlertsQuery, of_server};
 use super::{Alerts, blocking};
 use crate::ingest::IngestError;
 
-/// Name of the server's disk, as alerts are about it.
+/// Subject of alerts about the server's disk.
 const DISK: &str = "disk";
-/// Name of the file of rules and channels, as alerts are about it.
+/// Subject of alerts about the file of rules and channels.
 const FILE: &str = "alerts.toml";
 
 impl Alerts {
-    /// Looks whether the disk has room.
+    /// Checks if the disk is full.
     pub(super) async fn look_at_disk(&self) -> Result<(), IngestError> {
         self.note_trouble(Cause::Disk, DISK, self.parts.ingest.full().as_deref()).await
     }
 
-    /// Looks whether the file of rules and channels has mistakes.
+    /// Checks if the file of rules and channels has mistakes.
     pub(super) async fn look_at_mistakes(&self) -> Result<(), IngestError> {
         let ruleset = self.rules();
         let why = (!ruleset.mistakes.is_empty()).then(|| ruleset.mistakes.join("\n"));
         self.note_trouble(Cause::Settings, FILE, why.as_deref()).await
     }
 
-    /// Stores a sign when a trouble begins, and another when it is over.
+    /// Stores a sign when a trouble begins, and another one when it ends.
     async fn note_trouble(&self, cause: Cause, name: &'static str, why: Option<&str>) -> Result<(), IngestError> {
         let known = self.troubles.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied();
         let was = match known {
@@ -41,7 +41,7 @@ impl Alerts {
         Ok(())
     }
 
-    /// Returns true if an alert about it fires: the server may have been stopped meanwhile.
+    /// True if an alert about the trouble is firing, which may stem from before the server started.
     async fn tells_of(&self, name: &str) -> Result<bool, IngestError> {
         let subject = Subject::new(SubjectKind::Server, name).to_string();
         let query = AlertsQuery { state: Some(AlertState::Firing), subject: Some(subject), before: None, limit: 1 };

@@ -1,29 +1,30 @@
-//! The rules for commands to agents. An agent starts commands, so `POST /api/v1/commands` sends it only `ping`. The server itself sends all other
-//! orders ([`monitor_wire::AgentOrder`]), from routes that have a scope of their own.
+//! The rules for commands to agents. An agent starts commands, so `POST /api/v1/commands` sends it only `ping`. The server itself sends all
+//! other orders ([`monitor_wire::AgentOrder`]), from routes that have their own scopes.
 
 use monitor_wire::{AgentMethod, CHANGING_METHODS, CommandRequest, MethodScope};
 
 use super::names::Target;
 use super::{CommandError, is_reading};
 
-/// Where a command comes from.
+/// Origin of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A client of `POST /api/v1/commands`.
     Client,
-    /// The server itself: a route with a scope of its own, or an alert.
+    /// The server itself: a route with its own scope, or an alert.
     Server,
 }
 
 impl Origin {
-    /// Returns false for reads that the server itself makes: the book of commands would be full of them, and of what they read.
+    /// False for reads that the server itself makes: these and their results would fill the book of commands.
     pub(super) fn is_recorded(self, request: &CommandRequest) -> bool {
         let is_read = || AgentMethod::of(&request.method).is_some_and(|of| of.is_internal() && of.scope == MethodScope::Read);
         self == Self::Client || request.until_us.is_some() || !is_read()
     }
 
-    /// Checks that a command may be sent to its targets. A method that programs have as well (`pause`, `stats`) isn't sent to agents: a command
-    /// for all workers leaves them out, and those that a pattern names are marked. Any other command for an agent is refused as a whole.
+    /// Checks that a command may be sent to its targets. A method that programs support as well (`pause`, `stats`) isn't sent to agents: a
+    /// command for all workers leaves them out, and those that a pattern matches are marked as refused. Any other command for an agent is
+    /// refused as a whole.
     pub(super) fn check(self, request: &CommandRequest, targets: &mut Vec<Target>) -> Result<(), CommandError> {
         if self == Self::Server || request.method == "ping" || !targets.iter().any(Target::is_agent) {
             return Ok(());

@@ -1,19 +1,19 @@
-//! Which methods this server passes on at all (`commands`).
+//! Setting `commands`: the methods that this server passes on.
 
 use std::fmt;
 
 use super::channels::is_method;
 use super::{CommandError, is_reading};
 
-/// Methods that workers may be asked. Programs choose for themselves besides.
+/// Methods that workers may be sent. Each program also has its own setting.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum AllowedCommands {
-    /// All of them.
+    /// All methods.
     #[default]
     All,
-    /// Those that only tell something, and these.
+    /// Methods that only query, and these.
     Read(Vec<String>),
-    /// None.
+    /// No methods.
     Off,
 }
 
@@ -30,7 +30,7 @@ impl AllowedCommands {
         names.map(name).collect::<Option<_>>().map(Self::Read).ok_or_else(expected)
     }
 
-    /// Checks that a method may be asked.
+    /// Returns an error if a method may not be sent.
     pub(super) fn check(&self, method: &str) -> Result<(), CommandError> {
         match self {
             Self::All => return Ok(()),

@@ -1,4 +1,4 @@
-//! Asking workers: from the request to the line of the last worker.
+//! Sending commands to workers, from the request to the last worker's reply.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,53 +18,53 @@ use super::{CommandError, Commands, Durable, Origin};
 const DEFAULT_TIMEOUT_MS: u64 = 1_000;
 pub(super) const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
 const LONGEST_UNTIL_US: u64 = 30 * 24 * 3_600 * 1_000_000;
-/// The most bytes of arguments, as JSON.
+/// Maximum size of the arguments, as JSON.
 const MOST_ARGUMENTS: usize = 64 << 10;
-/// The answers to one command may take so many bytes.
+/// Maximum size of all replies to one command.
 const MOST_ANSWERS: usize = 32 << 20;
-/// So many commands may wait for answers at once.
+/// Maximum number of commands that wait for replies.
 const MOST_ASKED: usize = 256;
-/// So many lines of durable commands may wait.
+/// Maximum number of waiting lines of durable commands.
 const MOST_OPEN_LINES: usize = 20_000;
-/// A worker of this age that has never opened a channel won't open one.
+/// Age after which a worker that has never opened a channel is assumed to support no commands.
 const YOUNG_US: u64 = 10_000_000;
 
-/// Returns true if a method only tells something.
+/// True if a method only queries.
 pub(crate) fn is_reading(method: &str) -> bool {
     READING_METHODS.contains(&method)
 }
 
-/// Arguments of those workers that don't get the command's own.
+/// Arguments of workers that get other arguments than those of the command.
 pub(super) type Each = HashMap<WorkerId, Fields>;
 
-/// The sender of a command.
+/// Sender of a command.
 #[derive(Debug)]
 pub(crate) struct Caller {
     /// Name of the user or token, or the kind of access.
     pub(crate) name: String,
     /// The sender's `Idempotency-Key`.
     pub(crate) key: Option<String>,
-    /// Decides what agents may be sent.
+    /// Origin, which decides what may be sent to agents.
     pub(crate) origin: Origin,
 }
 
 impl Caller {
-    /// The server itself, in the name of somebody.
+    /// Returns the server itself as the sender, on behalf of `name`.
     pub(crate) fn server(name: String, key: Option<String>) -> Self {
         Self { name, key, origin: Origin::Server }
     }
 }
 
-/// A command that waits for its answers.
+/// Command that is not durable and waits for replies.
 #[derive(Debug)]
 pub(super) struct Asked {
     command: Command,
     places: HashMap<WorkerId, LineSlot>,
-    /// It is written into the book.
+    /// True if the command is written to the book.
     is_recorded: bool,
-    /// Bytes of the answers so far.
+    /// Size of the replies so far.
     bytes: usize,
-    /// How many lines wait.
+    /// Number of lines that are still waiting.
     left: watch::Sender<usize>,
 }
 
@@ -76,17 +76,17 @@ struct LineSlot {
 }
 
 impl Asked {
-    /// As it stands.
+    /// Returns the current state of the command.
     pub(super) fn command(&self) -> Command {
         Command { counts: counts(&self.command.lines), ..self.command.clone() }
     }
 
-    /// Returns true if a worker's line waits.
+    /// True if the line of a worker is waiting.
     pub(super) fn waits_for(&self, worker: WorkerId) -> bool {
         self.places.get(&worker).is_some_and(|place| !self.command.lines[place.at].status.is_final())
     }
 
-    /// Sends it to a worker whose line waits, unless it was sent.
+    /// Sends the command to a worker whose line is waiting, unless it was already sent.
     pub(super) fn send(&mut self, worker: WorkerId, channel: &Channel) {
         if self.waits_for(worker)
             && let Some(place) = self.places.get_mut(&worker).filter(|place| place.sent.is_none())
@@ -96,20 +96,20 @@ impl Asked {
         }
     }
 
-    /// Returns a worker's line and when the command was sent to it.
+    /// Returns a worker's line, and the time at which the command was sent to the worker.
     pub(super) fn line(&mut self, worker: WorkerId) -> Option<(&mut CommandLine, Option<Instant>)> {
         let place = self.places.get(&worker)?;
         Some((&mut self.command.lines[place.at], place.sent))
     }
 
-    /// Counts the bytes of an answer. Returns false if it is too much.
+    /// Counts the size of a reply. Returns false if the replies are too large together.
     pub(super) fn has_room(&mut self, bytes: usize) -> bool {
         let has_room = self.bytes + bytes <= MOST_ANSWERS;
         self.bytes += if has_room { bytes } else { 0 };
         has_room
     }
 
-    /// Gives the lines that still wait their last word.
+    /// Sets the final status of the lines that are still waiting.
     fn finish(&mut self, online: &HashMap<WorkerId, u64>) -> Command {
         for line in self.command.lines.iter_mut().filter(|line| !line.status.is_final()) {
             give_up(line, online);
@@ -119,19 +119,20 @@ impl Asked {
         self.command()
     }
 
-    /// Counts the lines that still wait.
+    /// Counts the lines that are still waiting.
     pub(super) fn settled(&self) {
         self.left.send_replace(self.command.lines.iter().filter(|line| !line.status.is_final()).count());
     }
 
-    /// Settles one line more.
+    /// Counts one line less as waiting.
     pub(super) fn settled_one(&self) {
         self.left.send_modify(|left| *left -= 1);
     }
 }
 
 impl Commands {
-    /// Asks workers, and waits until each has its line. The same request with the same key is the same command.
+    /// Sends a command to workers, and waits until each has replied or the time is over. The same request with the same key is the same
+    /// command.
     pub(crate) async fn ask(self: &Arc<Self>, caller: Caller, request: CommandRequest) -> Result<Command, CommandError> {
         let timeout = check(&request, self.clock.wall_us())?;
         if request.dry_run {
@@ -163,12 +164,12 @@ impl Commands {
         self.wait(id, timeout).await
     }
 
-    /// The workers that a command names.
+    /// Returns the workers that a command names.
     pub(super) async fn targets(self: &Arc<Self>, request: &CommandRequest) -> Result<Vec<Target>, CommandError> {
         meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())
     }
 
-    /// Enters a command and sends it to those that have a channel, to some of them with arguments of their own.
+    /// Records a command and sends it to the workers with a channel, to some of them with arguments of their own.
     pub(super) async fn begin(
         self: &Arc<Self>,
         caller: &Caller,
@@ -192,7 +193,7 @@ impl Commands {
                 return Err(CommandError::TooManyWaiting(what));
             }
         }
-        // If the server is killed before the answers are written, this is what is known of it.
+        // If the server is killed before the replies are written, the book contains this state.
         let entered = match command.until_us {
             Some(_) => command.clone(),
             None => broken_off(&command),
@@ -212,7 +213,7 @@ impl Commands {
         Ok(id)
     }
 
-    /// Remembers that tasks are revoked, for workers that come later.
+    /// Records that tasks are revoked, for workers that connect later.
     async fn revoke(self: &Arc<Self>, ids: Vec<String>) -> Result<(), CommandError> {
         let (now_us, written) = (self.clock.wall_us(), ids.clone());
         self.book(move |ledger| ledger.revoke(&written, now_us)).await?;
@@ -260,7 +261,7 @@ impl Commands {
         hub.asked.insert(id, asked);
     }
 
-    /// The command with its first lines, and whom they are about.
+    /// Creates the command with its initial lines, and returns it with the target of each line.
     pub(super) async fn prepare(
         self: &Arc<Self>,
         id: Option<CommandId>,
@@ -309,7 +310,7 @@ impl Commands {
         Ok((command, targets))
     }
 
-    /// Waits until a command is done, or its time is over; then it is told as it stands.
+    /// Waits until a command is done or its time is over. Returns its state at that point.
     pub(super) async fn wait(self: &Arc<Self>, id: CommandId, timeout: Duration) -> Result<Command, CommandError> {
         let (asked, order) = {
             let hub = self.hub();
@@ -333,11 +334,11 @@ impl Commands {
         self.command(id).await
     }
 
-    /// Gives the lines that still wait their last word, and writes all into the book.
+    /// Sets the final status of the lines that are still waiting, and writes the command to the book.
     async fn finish(self: &Arc<Self>, id: CommandId) -> Result<Command, CommandError> {
         let online: HashMap<WorkerId, u64> = self.online().await?.into_iter().collect();
         let finished = self.hub().asked.get_mut(&id).map(|asked| (asked.finish(&online), asked.is_recorded));
-        // Another request with the same key may have been faster.
+        // Another request with the same key may have finished the command first.
         let Some((command, is_recorded)) = finished else { return self.command(id).await };
         let written = command.clone();
         if is_recorded && let Err(error) = self.book(move |ledger| ledger.finish(&written)).await {
@@ -347,7 +348,7 @@ impl Commands {
         Ok(command)
     }
 
-    /// The channel of a worker has closed: if it has ended, nobody waits for it any more.
+    /// Called when a worker's channel has closed. If the worker has ended, its lines are no longer waited for.
     pub(super) async fn ended(self: &Arc<Self>, worker: WorkerId) {
         match self.online().await {
             Ok(online) if online.iter().all(|(id, _)| *id != worker) => {
@@ -364,7 +365,7 @@ impl Commands {
     }
 }
 
-/// The last word about a worker that did not answer.
+/// Sets the final status of a worker that did not reply.
 fn give_up(line: &mut CommandLine, online: &HashMap<WorkerId, u64>) {
     let last_seen_us = line.worker_id.and_then(|worker| online.get(&worker)).copied();
     line.status = if last_seen_us.is_some() { CommandStatus::UNANSWERED } else { CommandStatus::GONE };
@@ -390,15 +391,15 @@ pub(super) fn counts(lines: &[CommandLine]) -> BTreeMap<String, u64> {
 
 fn new_id() -> CommandId {
     let random = getrandom::u64().unwrap_or_else(|_| {
-        // Only needs to be new, not secret.
+        // The id must be unique, not secret.
         use std::hash::BuildHasher;
         std::collections::hash_map::RandomState::new().hash_one(Instant::now())
     });
     CommandId::new(random.max(1)).expect("it isn't zero")
 }
 
-/// The hash that is equal for equal requests with one `Idempotency-Key`. The server computes `until_us` and `timeout_ms` of its own orders from the
-/// current time and the open channels, so that they differ when a client repeats its request.
+/// Computes a hash that is equal for equal requests with one `Idempotency-Key`. The server computes `until_us` and `timeout_ms` of its own
+/// orders from the current time and the open channels, so they differ when a client repeats its request and are left out of the hash.
 fn fingerprint(origin: Origin, request: &CommandRequest) -> [u8; 32] {
     let mut request = request.clone();
     if origin == Origin::Server {
@@ -407,7 +408,7 @@ fn fingerprint(origin: Origin, request: &CommandRequest) -> [u8; 32] {
     Sha256::digest(serde_json::to_vec(&request).expect("plain data with text keys is JSON")).into()
 }
 
-/// Returns how long answers are waited for.
+/// Validates a request. Returns the time to wait for replies.
 fn check(request: &CommandRequest, now_us: u64) -> Result<Duration, CommandError> {
     let wrong = |name: &str, detail: String| Err(CommandError::Parameter { name: name.to_owned(), detail: format!("`{name}`: {detail}") });
     if !is_method(&request.method) {
@@ -428,8 +429,8 @@ fn check(request: &CommandRequest, now_us: u64) -> Result<Duration, CommandError
     Ok(Duration::from_millis(timeout_ms))
 }
 
-/// Checks the arguments of a method for workers of queues. Agents have methods of these names with other arguments, which only the server
-/// itself asks for.
+/// Checks the arguments of a method for workers of queues. Agents have methods of the same names with other arguments, which only the
+/// server itself sends.
 pub(crate) fn check_arguments(request: &CommandRequest) -> Result<(), CommandError> {
     let wrong = |error: OrderError| CommandError::Parameter { name: format!("arguments.{}", error.argument), detail: error.to_string() };
     monitor_wire::check_arguments(&request.method, &request.arguments).map_err(wrong)

@@ -1,5 +1,6 @@
-//! The end of a process and of all below it, in whatever program that runs. Each worker that runs any of it is told which of its processes
-//! are meant. What begins meanwhile is told as well, until nothing is left or the time is over; what goes on then is named.
+//! Cancels a process and all processes below it, in all programs that take part. Each worker that runs some of them is sent their ids. New
+//! processes are searched for repeatedly and sent as well, until nothing is running or the time is over. The result names the processes
+//! that are still running.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -17,26 +18,26 @@ use super::single::Plan;
 use super::{Caller, CommandError, Commands};
 
 const DEFAULT_TIMEOUT_MS: u64 = 10_000;
-/// How often it is looked what goes on.
+/// Interval of the search for processes that are still running.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Answers of workers that have ended what they ran are waited for so long.
+/// Time to wait for the replies of workers whose processes have ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// So many processes that go on are named.
+/// Maximum number of running processes named in the result.
 const MOST_NAMED: usize = 100;
-/// One order names so many processes. Those beyond are in the next one.
+/// Maximum number of processes in an order. Further processes are sent in the next order.
 const MOST_TOLD: usize = 2_000;
-/// Processes are read in pages of so many.
+/// Number of processes read per page.
 const PAGE: usize = 1_000;
 
-/// What each worker was told.
+/// Ids that have been sent to each worker.
 type Told = HashMap<WorkerId, HashSet<ProcessId>>;
 
-/// The processes that are to end, and that have not: those that run, or wait to.
+/// Processes to cancel that have not ended, running or pending.
 #[derive(Debug, Default)]
 struct Open(BTreeMap<ProcessId, Process>);
 
 impl Commands {
-    /// Has a process end, or a whole tree, and waits until it has or the time is over.
+    /// Cancels a process or a whole run, and waits until it has ended or the time is over.
     pub(crate) async fn cancel(self: &Arc<Self>, caller: Caller, root: RootId, request: CancelRequest) -> Result<Cancelled, CommandError> {
         let timeout_ms = request.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
         if !TIMEOUT_MS.contains(&timeout_ms) {
@@ -66,7 +67,7 @@ impl Commands {
                 for (worker, arguments) in &each {
                     told.entry(*worker).or_default().extend(ids_of(arguments));
                 }
-                // It can't be asked again: nothing else has this key.
+                // The order has no key, so the hash of its request is never compared.
                 let plan = Plan { targets: self.targets(&asked).await?, each };
                 result.commands.push(self.begin(&Caller::server(caller.name.clone(), None), asked, plan, timeout, [0; 32]).await?);
             }
@@ -80,7 +81,7 @@ impl Commands {
         let mut lines: HashMap<Option<WorkerId>, CommandLine> = HashMap::new();
         for command in &result.commands {
             for line in self.wait(*command, patience).await?.lines {
-                // Of one that was told more than once, the word that isn't good.
+                // If a worker has replied to several orders, a reply other than `ok` is kept.
                 let known = lines.entry(line.worker_id).or_insert_with(|| line.clone());
                 if *known.status.as_str() == *"ok" {
                     *known = line;
@@ -93,7 +94,7 @@ impl Commands {
         Ok(open.name(result))
     }
 
-    /// What is open of a tree: below this process and itself, or all.
+    /// Returns the processes of a run that have not ended: `process` and those below it, or all.
     async fn open_below(&self, root: RootId, process: Option<ProcessId>) -> Result<Open, CommandError> {
         let store = self.store.clone();
         let found = tokio::task::spawn_blocking(move || open_below(&*store, RootKey::Id(root), process)).await??;
@@ -105,15 +106,16 @@ impl Commands {
 }
 
 impl Open {
-    /// Builds the request for the workers that run processes to be cancelled, with the ids for each worker, without ids that were sent before.
+    /// Builds the request for the workers that run processes to cancel, with the ids for each worker, without ids that were sent before.
     fn order(&self, root: RootId, top: Option<ProcessId>, timeout_ms: u64, told: &Told) -> (CommandRequest, Each) {
         let mut ids: BTreeMap<WorkerId, Vec<ProcessId>> = BTreeMap::new();
         for process in self.0.values() {
             let Some(worker) = process.worker_id else { continue };
-            // What a program begins next hangs below what it was started by, which another program runs.
+            // A process that the program starts later is a child of a process that may belong to another program, so the parent's id is
+            // sent too.
             let parent = process.parent_id.filter(|parent| self.0.contains_key(parent));
             let known = told.get(&worker);
-            // Of a whole tree it need not be told again.
+            // For a whole run, each worker is sent only one order.
             let is_told = |id: &ProcessId| known.is_some_and(|known| top.is_none() || known.contains(id));
             ids.entry(worker).or_default().extend([Some(process.id), parent].into_iter().flatten().filter(|id| !is_told(id)));
         }
@@ -135,11 +137,11 @@ impl Open {
             timeout_ms: Some(timeout_ms),
             ..CommandRequest::default()
         };
-        // Without ids the whole tree is meant, what begins later as well.
+        // Without ids, the order means the whole run, including processes that start later.
         (request, ids.into_iter().map(|(worker, ids)| (worker, arguments("processes", top.map(|_| json!(ids))))).collect())
     }
 
-    /// Names what goes on.
+    /// Adds the processes that are still running to the result.
     fn name(self, result: Cancelled) -> Cancelled {
         let still = |process: &Process| StillRunning {
             id: process.id,
@@ -151,13 +153,13 @@ impl Open {
     }
 }
 
-/// The processes that an order names.
+/// Returns the processes that an order names.
 fn ids_of(arguments: &Fields) -> impl Iterator<Item = ProcessId> + '_ {
     let ids = arguments.get("processes").and_then(serde_json::Value::as_array).map(Vec::as_slice).unwrap_or_default();
     ids.iter().filter_map(|id| id.as_str()?.parse().ok())
 }
 
-/// None if there is no such tree or process.
+/// Returns the processes that have not ended. `None` if the run or process does not exist.
 fn open_below(store: &dyn Queries, root: RootKey, process: Option<ProcessId>) -> Result<Option<Open>, StoreError> {
     let is_there = match process {
         Some(id) => store.process(root, id)?.is_some(),
@@ -188,7 +190,7 @@ fn open_below(store: &dyn Queries, root: RootKey, process: Option<ProcessId>) ->
     Ok(Some(below))
 }
 
-/// Returns true if a process is another one, or below it. What is between them may have ended.
+/// True if a process is `top` or below it. Processes between the two may have ended.
 fn is_below(
     store: &dyn Queries,
     root: RootKey,

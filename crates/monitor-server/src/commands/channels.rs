@@ -1,4 +1,4 @@
-//! Channels of workers: each is one answer that goes on, over which the worker is told what it is to do.
+//! Command channels of workers. A channel is an HTTP response that stays open and delivers commands to the worker.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,31 +14,31 @@ use super::ledger::KeyHash;
 use super::names::{Identity, names};
 use super::{CommandError, Commands};
 
-/// How often a channel on which nothing happens says that it lives.
+/// Interval of the messages that show that an idle channel is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-/// The keys that there may be, in bytes.
+/// Allowed length of a channel's key, in bytes.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=128;
-/// A worker may name so many methods, each of so many bytes at most.
+/// Maximum number and length of the methods that a worker may list.
 const MOST_METHODS: usize = 64;
 const LONGEST_METHOD: usize = 64;
 
-/// An open channel.
+/// Open channel.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) key: KeyHash,
     to_worker: mpsc::UnboundedSender<Bytes>,
-    /// Tells it from one that was opened in its place.
+    /// Distinguishes the channel from one that replaces it.
     serial: u64,
     since_us: u64,
     pub(super) methods: Box<str>,
-    /// Who its worker is.
+    /// Identity of the worker.
     pub(super) identity: Arc<Identity>,
-    /// When its worker was told that somebody looks at it.
+    /// Time at which the worker was last notified that a client is watching it.
     pub(super) watched: Option<Instant>,
 }
 
 impl Channel {
-    /// Returns true if its worker does this when it is asked.
+    /// True if the worker supports the method.
     pub(super) fn does(&self, method: &str) -> bool {
         self.methods.split(',').any(|known| known == method)
     }
@@ -49,7 +49,7 @@ impl Channel {
     }
 }
 
-/// The end of a channel from which the worker's answer is made. The channel is closed when it is dropped.
+/// Receiving end of a channel. It becomes the body of the response to the worker. Dropping it closes the channel.
 pub(crate) struct Opened {
     commands: Arc<Commands>,
     worker: WorkerId,
@@ -58,18 +58,18 @@ pub(crate) struct Opened {
     has_greeted: bool,
 }
 
-/// Reads a channel's key as its holder sends it.
+/// Validates and hashes the key of a channel.
 pub(crate) fn key_hash(key: &[u8]) -> Option<KeyHash> {
     let is_key = KEY_BYTES.contains(&key.len()) && key.iter().all(u8::is_ascii_alphanumeric);
     is_key.then(|| Sha256::digest(key).into())
 }
 
-/// A method's name that can be written.
+/// True if this is a valid name of a method.
 pub(crate) fn is_method(name: &str) -> bool {
     (1..=LONGEST_METHOD).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// A command as channels carry it, with these arguments.
+/// Formats a command with these arguments as a message of a channel.
 pub(super) fn order(id: CommandId, command: &Command, arguments: &Fields) -> Bytes {
     let order = CommandOrder {
         id,
@@ -83,8 +83,9 @@ pub(super) fn order(id: CommandId, command: &Command, arguments: &Fields) -> Byt
 }
 
 impl Commands {
-    /// Opens the channel of a worker for whoever has its key; the first one who comes chooses it. Another channel of the same worker is
-    /// closed by it. What waits for the worker is sent at once. `check` is told the worker's name, `program@host`, and may refuse.
+    /// Opens the channel of a worker. The first connection binds the channel to its key, and later connections must have the same key. An
+    /// existing channel of the same worker is closed. Waiting commands are sent at once. `check` gets the worker's name, `program@host`,
+    /// and can refuse.
     pub(crate) async fn open_channel(
         self: &Arc<Self>,
         worker: WorkerId,
@@ -121,6 +122,8 @@ impl Commands {
             identity: identity.clone(),
             watched: None,
         };
+        // The waiting commands are sent and the channel is registered under one lock, which `Commands::send` takes too. A command that is
+        // sent at the same time is therefore delivered once through this channel: here, if it is already in the hub, or by `send`.
         let mut hub = self.hub();
         if channel.does("revoke")
             && let Some(revoked) = hub.revoked.messages(self.clock.wall_us())
@@ -138,7 +141,7 @@ impl Commands {
         Ok(Opened { commands: self.clone(), worker, serial, orders, has_greeted: false })
     }
 
-    /// How commands reach a worker; none if there is no such worker.
+    /// Returns the state of a worker's channel. `None` if the worker does not exist.
     pub(crate) async fn channel(self: &Arc<Self>, worker: WorkerId) -> Result<Option<WorkerChannel>, CommandError> {
         let known = self.known(vec![worker]).await?;
         let (online, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|known| known.is_online);
@@ -158,14 +161,14 @@ impl Commands {
         }))
     }
 
-    /// How many channels are open.
+    /// Returns the number of open channels.
     pub(crate) fn channels(&self) -> usize {
         self.hub().channels.len()
     }
 }
 
 impl Opened {
-    /// What the worker is told, until the server stops or another channel is opened in this one's place.
+    /// Returns the messages to the worker, until the server stops or another channel replaces this channel.
     pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
         futures_util::stream::unfold(self, |mut opened| async move {
             let bytes = opened.next().await?;

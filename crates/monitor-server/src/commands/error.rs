@@ -6,15 +6,15 @@ use monitor_wire::{CommandId, ProcessId, RootId, WorkerId};
 use super::AllowedCommands;
 use super::agents::refusal;
 
-/// The reason why a command, a channel or a reply is refused. The sender reads its message.
+/// Reason for refusing a command, a channel or a reply. Its text is sent to the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// A parameter can't be read, or its value isn't allowed.
+    /// A parameter can't be parsed, or its value isn't allowed.
     #[error("{detail}")]
     Parameter {
-        /// Its name.
+        /// Name of the parameter.
         name: String,
-        /// The mistake, and the allowed values.
+        /// Mistake and allowed values.
         detail: String,
     },
 
@@ -24,61 +24,61 @@ pub(crate) enum CommandError {
     /// No worker has this name.
     #[error("there is no worker {name:?} online{near} (`GET /api/v1/workers` lists those that there are)")]
     UnknownName {
-        /// The name, or its beginning.
+        /// The name or its beginning.
         name: String,
-        /// Names the most similar one, if one is similar.
+        /// Hint with the most similar name, if there is one.
         near: String,
     },
-    /// A channel of a worker that has sent no events.
+    /// The worker has not sent any events, so it can't open a channel.
     #[error("there is no worker {0}: it opens its channel once it has sent events")]
     SilentWorker(WorkerId),
-    /// There is no such tree.
+    /// The run does not exist.
     #[error("there is no tree {0}: `GET /api/v1/roots` lists the trees that there are")]
     UnknownTree(RootId),
-    /// There is no such process.
+    /// The process does not exist.
     #[error("there is no process {process} in tree {root}: `GET /api/v1/roots` lists the trees that there are")]
     UnknownProcess {
-        /// Its id.
+        /// Id of the process.
         process: ProcessId,
-        /// Its tree.
+        /// Root of the process.
         root: RootId,
     },
-    /// There is no such command.
+    /// The command does not exist.
     #[error("there is no command {0}: `GET /api/v1/commands` lists those that are remembered")]
     UnknownCommand(CommandId),
 
     /// The server's setting `commands` doesn't allow the method.
     #[error("this server passes no {method:?} on to programs: its setting `commands` is `{setting}`, which whoever runs it has chosen")]
     NotPassedOn {
-        /// The method, or its beginning.
+        /// The method or its beginning.
         method: String,
         /// The setting.
         setting: AllowedCommands,
     },
-    /// A method that only the server itself sends to agents.
+    /// Only the server itself sends this method to agents.
     #[error("{}", refusal(.method, *.route))]
     NotForAgents {
         /// The method.
         method: String,
-        /// The route that sends it to agents, if one does.
+        /// Route that sends it to agents, if there is one.
         route: Option<&'static str>,
     },
     /// The key of a reply is not that of the worker's channel.
     #[error("the key is none of worker {0}'s channel: it is bound to the one who first opened it")]
     WrongKey(WorkerId),
-    /// A reply by a worker that was not asked.
+    /// The command was not sent to the worker that replied.
     #[error("the command {id} is not for worker {worker}")]
     NotAsked {
-        /// The command.
+        /// Id of the command.
         id: CommandId,
-        /// The worker that replied.
+        /// Worker that replied.
         worker: WorkerId,
     },
-    /// Another program opens the channel of an agent.
+    /// A program without the agent's token tries to open the agent's channel.
     #[error("the commands of the agent {0:?} are told to a token of that name, of scope `agent`: the token's name is the agent's")]
     NotTheAgent(String),
 
-    /// No worker that is meant does this.
+    /// No target supports the method.
     #[error(
         "nobody does {method:?}: {who}. A worker does with a queue that can (`TaskControl::on_{method}`, or a `TaskSource` with this \
          method), started with MONITOR_COMMANDS=all or read,{method}; `GET /api/v1/commands/methods` names those that do"
@@ -86,39 +86,39 @@ pub(crate) enum CommandError {
     NotOffered {
         /// The method.
         method: String,
-        /// The number of workers that offer it, in words.
+        /// Text with the number of workers that support it.
         who: String,
     },
-    /// An `Idempotency-Key` that another command has.
+    /// The `Idempotency-Key` belongs to another command.
     #[error("the Idempotency-Key is that of command {0}, which asks for something else: take a new key")]
     OtherKey(CommandId),
-    /// A channel that is bound to another key.
+    /// The channel is bound to another key.
     #[error("the channel of worker {0} belongs to another key: the first one who opens a worker's channel has it")]
     OtherChannel(WorkerId),
-    /// Another worker has taken a command that one worker is to do.
+    /// Another worker has taken the command, which is for one worker.
     #[error("the command {0} was taken by another worker")]
     TakenByOther(CommandId),
-    /// A durable command was answered before it was taken.
+    /// The reply to a durable command arrived before the worker has taken the command.
     #[error("the command {0} is durable: reply `taken` first, and do it after a 204")]
     NotTaken(CommandId),
-    /// A second answer of a worker.
+    /// The worker has already replied.
     #[error("the command {0} has its answer from this worker already")]
     Answered(CommandId),
-    /// The command ended before the reply came.
+    /// The command ended before the reply arrived.
     #[error("the command {0} is over: nobody waits for this answer any more")]
     Late(CommandId),
 
-    /// The largest number of channels is open.
+    /// The maximum number of channels is open.
     #[error("{0} workers hold a channel, which is all that the setting `max-channels` allows")]
     TooManyChannels(usize),
-    /// The largest number of commands is waiting.
+    /// The maximum number of commands is waiting.
     #[error("{0} wait for answers already, which is all that is allowed: try again later")]
     TooManyWaiting(String),
 
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A task of the server broke off.
+    /// A task of the server panicked or was cancelled.
     #[error("a task of the server broke off")]
     Failed(#[from] tokio::task::JoinError),
 }

@@ -1,27 +1,27 @@
-//! How many commands and replies there were since the server began.
+//! Numbers of commands and replies since the server started.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a reply of a worker turned out to be.
+/// Classification of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Somebody waited for it.
+    /// The reply was expected.
     Taken,
-    /// Nobody waits for it any more.
+    /// The reply arrived too late.
     Late,
-    /// The worker has answered before.
+    /// The worker had replied before.
     Double,
-    /// It can't be read, or it is none of this worker's commands.
+    /// The reply is invalid, or not for one of this worker's commands.
     Garbage,
 }
 
 impl Reply {
-    /// All of them, with their words.
+    /// All kinds, with their names.
     pub(crate) const ALL: [(Self, &'static str); 4] =
         [(Self::Taken, "taken"), (Self::Late, "late"), (Self::Double, "double"), (Self::Garbage, "garbage")];
 }
 
-/// The counters.
+/// Counters.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     commands: AtomicU64,
@@ -34,7 +34,7 @@ impl Figures {
         self.commands.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A number that no channel has had.
+    /// Returns a new serial number for a channel.
     pub(super) fn next_serial(&self) -> u64 {
         self.serials.fetch_add(1, Ordering::Relaxed)
     }
@@ -44,12 +44,12 @@ impl Figures {
         self.replies[reply as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many commands were asked.
+    /// Returns the number of commands.
     pub(crate) fn commands(&self) -> u64 {
         self.commands.load(Ordering::Relaxed)
     }
 
-    /// How many replies were of this kind.
+    /// Returns the number of replies of this kind.
     pub(crate) fn replies(&self, reply: Reply) -> u64 {
         self.replies[reply as usize].load(Ordering::Relaxed)
     }

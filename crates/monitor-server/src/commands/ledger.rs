@@ -1,5 +1,5 @@
-//! The book of commands: `commands.db` of the data folder. It keeps the newest commands, the keys that workers' channels are bound to,
-//! and each step of durable commands, which is on the disk before anybody is told of it.
+//! The book of commands: `commands.db` of the data folder. It stores the newest commands, the keys that workers' channels are bound to, and
+//! each step of durable commands. A step is written to disk before its sender gets a response.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,38 +16,38 @@ const SCHEMA: Schema = Schema {
     steps: &[include_str!("schema.sql")],
 };
 
-/// Older commands are forgotten.
+/// Number of commands to keep. Older commands are deleted.
 const KEPT: i64 = 10_000;
-/// Lines of older commands are forgotten beyond so many bytes.
+/// Size beyond which the lines of the oldest commands are deleted.
 const KEPT_BYTES: i64 = 64 << 20;
-/// Ids of revoked tasks that are kept, and how long, in µs.
+/// Number of ids of revoked tasks to keep, and the time to keep them in microseconds.
 const KEPT_REVOKED: i64 = 50_000;
 const KEPT_REVOKED_US: u64 = 3 * 3_600 * 1_000_000;
-/// Channels of workers that opened theirs before so many others are forgotten.
+/// Number of channels to keep. Channels opened before these are deleted.
 const KEPT_CHANNELS: i64 = 200_000;
-/// Marks a line whose answer could not be heard.
+/// Error of a line whose reply was not received before the server ended.
 pub(super) const BROKEN_OFF: &str = "the server ended before all answers had come";
 
 pub(super) type KeyHash = [u8; 32];
 
 type Stored<T> = std::result::Result<T, StoreError>;
 
-/// The book of a data folder. Every method blocks, briefly.
+/// The book of a data folder. Every method blocks briefly.
 pub(super) struct Ledger {
     pub(super) file: SubjectFile,
 }
 
-/// A new command as it is entered.
+/// New command to record.
 #[derive(Debug)]
 pub(super) struct Entry<'a> {
     pub(super) command: &'a Command,
     pub(super) key: Option<&'a str>,
     pub(super) request: &'a [u8; 32],
-    /// For each line of a durable one: whoever has this name may take it.
+    /// For each line of a durable command, the name of the workers that may take it.
     pub(super) targets: &'a [Option<String>],
 }
 
-/// A line of a durable command that isn't answered.
+/// Line of a durable command that has no reply yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Waiting {
     pub(super) is_taken: bool,
@@ -55,32 +55,33 @@ pub(super) struct Waiting {
     pub(super) target: Option<String>,
 }
 
-/// A durable command that isn't done, as it is found when the server begins.
+/// Durable command that is not done, as found when the server starts.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub(super) command: Command,
     pub(super) waiting: Vec<Waiting>,
 }
 
-/// What became of a step of a durable command.
+/// Result of a step of a durable command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It is written; true if the command is done by it.
+    /// The step was written. True if the command is done.
     Written(bool),
-    /// It was written before, by the same worker.
+    /// The step was written before, by the same worker.
     Repeated,
-    /// Another one has taken it.
+    /// Another worker has taken the command.
     Taken,
-    /// It must be taken first.
+    /// The worker must take the command first.
     NotTaken,
-    /// It has its last word already.
+    /// The line already has its final status.
     Over,
     /// The command is not for this worker.
     NotMeant,
 }
 
 impl Ledger {
-    /// Opens the book of a data folder, and makes both if need be. What the server was in the middle of is over.
+    /// Opens the book of a data folder, and creates both if necessary. Commands that were waiting when the server was killed are marked as
+    /// done. Durable commands continue to wait.
     pub(super) fn open(folder: &Path) -> Stored<Self> {
         let file = SubjectFile::open(folder, "commands.db", &SCHEMA)?;
         file.write_by(Durability::Kill, |connection| {
@@ -89,7 +90,8 @@ impl Ledger {
         Ok(Self { file })
     }
 
-    /// Binds a worker's channel to a key, and the worker to its name, unless they are bound. Returns true if it is bound to this key.
+    /// Binds a worker's channel to a key, and the worker to its name, unless they are already bound. Returns true if the channel is bound
+    /// to this key.
     pub(super) fn bind(&self, worker: WorkerId, key: &KeyHash, name: &str) -> Stored<bool> {
         if let Some(bound) = self.key(worker)? {
             if bound == *key && self.name(worker)?.is_none() {
@@ -111,7 +113,7 @@ impl Ledger {
         Ok(self.key(worker)? == Some(*key))
     }
 
-    /// The key that a worker's channel is bound to.
+    /// Returns the key that a worker's channel is bound to.
     pub(super) fn key(&self, worker: WorkerId) -> Stored<Option<KeyHash>> {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT key FROM channel WHERE worker = ?")?;
@@ -119,7 +121,8 @@ impl Ledger {
         })
     }
 
-    /// The name that a worker had when its channel was bound. It has no other one for commands, whatever is reported of it later.
+    /// Returns the name that a worker had when its channel was bound. Commands use only this name, whatever is reported about the worker
+    /// later.
     pub(super) fn name(&self, worker: WorkerId) -> Stored<Option<String>> {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT name FROM channel WHERE worker = ?")?;
@@ -127,7 +130,7 @@ impl Ledger {
         })
     }
 
-    /// Which of these workers have ever opened a channel.
+    /// Returns true for each of these workers that has ever opened a channel.
     pub(super) fn have_opened(&self, workers: &[WorkerId]) -> Stored<Vec<bool>> {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT 1 FROM channel WHERE worker = ?")?;
@@ -136,7 +139,7 @@ impl Ledger {
         })
     }
 
-    /// Writes that tasks are revoked, and forgets the oldest ones.
+    /// Records that tasks are revoked, and deletes the oldest entries.
     pub(super) fn revoke(&self, ids: &[String], now_us: u64) -> Stored<()> {
         self.file.write_by(Durability::Machine, |connection| {
             let mut insert = connection.prepare_cached("INSERT INTO revoked(id, at) VALUES(?, ?)")?;
@@ -150,7 +153,7 @@ impl Ledger {
         })
     }
 
-    /// Ids of revoked tasks and when that was, the oldest first.
+    /// Returns the ids of revoked tasks and their times, oldest first.
     pub(super) fn revoked(&self) -> Stored<Vec<(String, u64)>> {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT id, at FROM revoked ORDER BY number")?;
@@ -158,7 +161,7 @@ impl Ledger {
         })
     }
 
-    /// Enters a new command, and forgets the oldest ones.
+    /// Records a new command, and deletes the oldest commands.
     pub(super) fn enter(&self, Entry { command, key, request, targets }: &Entry<'_>) -> Stored<()> {
         let is_durable = command.until_us.is_some();
         let durability = if is_durable { Durability::Machine } else { Durability::Kill };
@@ -200,7 +203,7 @@ impl Ledger {
         })
     }
 
-    /// Notes how a command that isn't durable ended.
+    /// Records the end of a command that isn't durable.
     pub(super) fn finish(&self, command: &Command) -> Stored<()> {
         let lines = json(&command.lines);
         self.file.write_by(Durability::Kill, |connection| {
@@ -211,7 +214,8 @@ impl Ledger {
         })
     }
 
-    /// Writes that a worker takes its line of a durable command. `name` is the name that the worker shares with those before it.
+    /// Records that a worker takes its line of a durable command. `name` is the name that the worker shares with earlier workers of the
+    /// same program and host.
     pub(super) fn take(&self, id: CommandId, worker: WorkerId, name: &str, now_us: u64) -> Stored<Step> {
         self.file.write_by(Durability::Machine, |connection| {
             let Some(line) = line_of(connection, id, worker, name)? else { return Ok(Step::NotMeant) };
@@ -229,7 +233,7 @@ impl Ledger {
         })
     }
 
-    /// Writes what a worker answers to a durable command.
+    /// Records a worker's reply to a durable command.
     pub(super) fn answer(&self, id: CommandId, worker: WorkerId, name: &str, answer: &CommandLine, now_us: u64) -> Stored<Step> {
         self.file.write_by(Durability::Machine, |connection| {
             let Some(line) = line_of(connection, id, worker, name)? else { return Ok(Step::NotMeant) };
@@ -252,7 +256,7 @@ impl Ledger {
         })
     }
 
-    /// Tells those lines as expired, or unanswered, whose commands wait no longer; and returns the commands.
+    /// Sets the lines of expired commands to expired or unanswered. Returns these commands.
     pub(super) fn expire(&self, now_us: u64) -> Stored<Vec<CommandId>> {
         let due = |connection: &Connection| -> Result<Vec<(i64, CommandId)>> {
             let mut statement = connection.prepare_cached("SELECT number, id FROM command WHERE done = 0 AND until <= ?")?;
@@ -274,7 +278,7 @@ impl Ledger {
         })
     }
 
-    /// Tells the lines of a durable command as gone whose workers have ended. Returns true if the command is done by it.
+    /// Sets the lines of a durable command whose workers have ended to gone. Returns true if the command is done.
     pub(super) fn lose(&self, id: CommandId, workers: &[WorkerId]) -> Stored<bool> {
         self.file.write_by(Durability::Machine, |connection| {
             let Some(command) = number_of(connection, id)? else { return Ok(true) };
@@ -286,7 +290,7 @@ impl Ledger {
         })
     }
 
-    /// The command that somebody has asked by this key, and the hash of what they asked.
+    /// Returns the command that a caller sent with this key, and the hash of its request.
     pub(super) fn by_key(&self, by: &str, key: &str) -> Stored<Option<(CommandId, [u8; 32])>> {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached("SELECT id, request FROM command WHERE who = ? AND key = ?")?;
@@ -294,12 +298,12 @@ impl Ledger {
         })
     }
 
-    /// Returns true if a command is remembered.
+    /// True if a command is stored.
     pub(super) fn is_there(&self, id: CommandId) -> Stored<bool> {
         self.file.read(|connection| connection.prepare_cached("SELECT 1 FROM command WHERE id = ?")?.exists([number(id)]))
     }
 
-    /// Returns true if a durable command has its answer from a worker.
+    /// True if a worker has replied to a durable command.
     pub(super) fn has_answered(&self, id: CommandId, worker: WorkerId) -> Stored<bool> {
         self.file.read(|connection| {
             let sql = "SELECT 1 FROM line JOIN command ON number = command
@@ -308,7 +312,7 @@ impl Ledger {
         })
     }
 
-    /// A command with its lines.
+    /// Returns a command with its lines.
     pub(super) fn command(&self, id: CommandId) -> Stored<Option<Command>> {
         self.file.read(|connection| {
             let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS}, lines FROM command WHERE id = ?"))?;
@@ -321,7 +325,7 @@ impl Ledger {
         })
     }
 
-    /// The durable commands that aren't done.
+    /// Returns the durable commands that aren't done.
     pub(super) fn unfinished(&self) -> Stored<Vec<Unfinished>> {
         self.file.read(|connection| {
             let mut statement =
@@ -338,7 +342,7 @@ impl Ledger {
         })
     }
 
-    /// How many lines of durable commands aren't done.
+    /// Returns the number of lines of durable commands that aren't done.
     pub(super) fn open_lines(&self) -> Stored<usize> {
         self.file.read(|connection| {
             let sql = "SELECT count(*) FROM line JOIN command ON number = command WHERE done = 0";
@@ -347,10 +351,10 @@ impl Ledger {
     }
 }
 
-/// The columns of a command, but for its lines.
+/// Columns of a command, without its lines.
 pub(super) const COLUMNS: &str = "number, id, method, arguments, created, who, timeout, until, done, counts";
 
-/// Reads a command: [`COLUMNS`], and behind them lines as JSON.
+/// Reads a command from [`COLUMNS`], followed by its lines as JSON.
 pub(super) fn read(row: &Row<'_>) -> Result<Command> {
     Ok(Command {
         id: Some(id_of(row, 1)?),
@@ -383,7 +387,7 @@ pub(super) fn lines(connection: &Connection, command: i64) -> Result<Vec<Command
     statement.query_map([command], line)?.collect::<Result<_>>()
 }
 
-/// A line as its steps need it.
+/// Line of a durable command, for a step.
 struct Found {
     command: i64,
     place: i64,
@@ -392,7 +396,7 @@ struct Found {
     at: Option<u64>,
 }
 
-/// The line of a command that is for this worker: because it has taken it, because it is meant, or because of its name.
+/// Returns the line of a command for this worker: the one that it has taken, that names it, or that names its shared name.
 fn line_of(connection: &Connection, id: CommandId, of: WorkerId, name: &str) -> Result<Option<Found>> {
     let Some(command) = number_of(connection, id)? else { return Ok(None) };
     let sql = "SELECT place, worker, status, at FROM line WHERE command = ?1 AND (worker = ?2 OR target = ?3)
@@ -410,7 +414,7 @@ fn number_of(connection: &Connection, id: CommandId) -> Result<Option<i64>> {
     statement.query_row([number(id)], |row| row.get(0)).optional()
 }
 
-/// Counts the lines of a durable command anew. Returns true if it is done.
+/// Counts the lines of a durable command again. Returns true if it is done.
 fn count(connection: &Connection, command: i64) -> Result<bool> {
     let mut statement = connection.prepare_cached("SELECT status, count(*) FROM line WHERE command = ? GROUP BY status")?;
     let counts: BTreeMap<String, u64> =
@@ -424,7 +428,7 @@ fn count(connection: &Connection, command: i64) -> Result<bool> {
     Ok(is_done)
 }
 
-/// Forgets commands that are too old, but for durable ones that aren't done.
+/// Deletes commands that are too old, except durable commands that aren't done.
 fn forget(connection: &Connection, newest: i64) -> Result<()> {
     let old = "SELECT number FROM command WHERE number <= ? AND done = 1";
     for table in ["line", "meant"] {
@@ -434,7 +438,7 @@ fn forget(connection: &Connection, newest: i64) -> Result<()> {
     forget_lines(connection)
 }
 
-/// Forgets lines of the oldest commands while all take too much.
+/// Deletes the lines of the oldest commands while all lines together are too large.
 fn forget_lines(connection: &Connection) -> Result<()> {
     loop {
         let mut statement = connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM command WHERE bytes > 0")?;

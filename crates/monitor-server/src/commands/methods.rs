@@ -1,4 +1,4 @@
-//! Methods that workers may be asked, and who does them now.
+//! Methods that workers can be sent, and the workers that currently support them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use monitor_wire::{CHANGING_METHODS, CommandLine, CommandMethod, CommandMethods,
 use super::names::names;
 use super::{CommandError, Commands, is_reading};
 
-/// So many workers are named for each method.
+/// Maximum number of workers named for each method.
 const MOST_NAMED: usize = 100;
 
 impl Commands {
-    /// All methods that are known or that a worker does, with the workers whose channels are open. Of agents only `ping`.
+    /// Returns all methods that are known or that a worker supports, with the workers whose channels are open. For agents, only `ping` is
+    /// listed.
     pub(crate) async fn methods(self: &Arc<Self>) -> Result<CommandMethods, CommandError> {
         let online: Vec<_> = self.known(Vec::new()).await?.into_iter().filter(|known| known.is_online).collect();
         let names: HashMap<_, _> =
@@ -22,7 +23,7 @@ impl Commands {
         let mut methods: BTreeMap<String, Vec<String>> = known.collect();
         for (worker, channel) in &self.hub().channels {
             let Some((name, is_agent)) = names.get(worker) else { continue };
-            // Agents may be sent no other: their routes have scopes of their own.
+            // Clients may send agents no other method: the routes for agents have their own scopes.
             let may_be_sent = |method: &&str| !method.is_empty() && (!is_agent || *method == "ping");
             for method in channel.methods.split(',').filter(may_be_sent) {
                 methods.entry(method.to_owned()).or_default().push(name.clone());
@@ -38,7 +39,7 @@ impl Commands {
         Ok(CommandMethods { methods: reading.into_iter().chain(changing).collect() })
     }
 
-    /// Refuses a method that nobody knows, if all who would be asked have said what they know.
+    /// Returns an error for an unknown method if all targets have listed the methods they support.
     pub(super) fn check_method(&self, method: &str, lines: &[CommandLine]) -> Result<(), CommandError> {
         let known = READING_METHODS.into_iter().chain(CHANGING_METHODS);
         let hub = self.hub();

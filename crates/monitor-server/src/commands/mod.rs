@@ -1,6 +1,6 @@
-//! Commands: a word back to workers, and what they answer. A worker that opens its channel gets the commands that are for it, and posts
-//! its answers. What is asked waits for every worker that is meant, but no longer than its time-out; a durable command waits in the
-//! [book](ledger) until its worker comes, over restarts of both.
+//! Commands to workers, and their replies. A worker that opens its channel receives its commands, and posts its replies. A command waits
+//! for the replies of all its targets until its time-out. A durable command waits in the [book](ledger) until its worker connects, even if
+//! both are restarted.
 
 mod agents;
 mod allowed;
@@ -45,10 +45,10 @@ pub(crate) use self::watched::Watched;
 use crate::clock::Clock;
 use crate::duties::Duty;
 
-/// How often it is looked which durable commands wait no longer.
+/// Interval of the check for expired durable commands.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// All commands of a server, and the channels of its workers.
+/// Commands of a server, and the channels of its workers.
 pub(crate) struct Commands {
     hub: Mutex<Hub>,
     ledger: Ledger,
@@ -58,11 +58,11 @@ pub(crate) struct Commands {
     max_channels: usize,
     allowed: AllowedCommands,
     figures: Figures,
-    /// Held by whoever asks with an `Idempotency-Key`, until the command is entered.
+    /// Held while a command with an `Idempotency-Key` is recorded, so that two requests with the same key can't both create one.
     keyed: tokio::sync::Mutex<()>,
 }
 
-/// What is in memory.
+/// State in memory.
 #[derive(Debug, Default)]
 struct Hub {
     channels: HashMap<WorkerId, Channel>,
@@ -70,27 +70,27 @@ struct Hub {
     asked: HashMap<CommandId, Asked>,
     /// Durable commands, until they are done.
     orders: HashMap<CommandId, Durable>,
-    /// Who workers are, as far as anybody has asked.
+    /// Cache of identities of workers.
     identities: HashMap<WorkerId, Arc<Identity>>,
-    /// Lines of durable commands that aren't done, or little more.
+    /// Number of lines of durable commands that aren't done. It can be slightly too high.
     open_lines: usize,
-    /// Tasks that workers that come later aren't to run.
+    /// Revoked tasks that workers which connect later must not execute.
     revoked: Revocations,
 }
 
-/// A durable command that isn't done.
+/// Durable command that isn't done.
 #[derive(Debug)]
 struct Durable {
-    /// As channels carry it.
+    /// The command as a message of a channel.
     order: axum::body::Bytes,
     waiting: Vec<Waiting>,
     until_us: u64,
-    /// True once it is done.
+    /// True once the command is done.
     done: watch::Sender<bool>,
 }
 
 impl Commands {
-    /// Opens the book of a data folder; at most so many channels are open at once. What waits there goes on waiting.
+    /// Opens the book of a data folder, for up to `max_channels` open channels. Durable commands in it continue to wait.
     pub(crate) fn open(
         folder: &Path,
         store: Arc<dyn Queries>,
@@ -112,7 +112,7 @@ impl Commands {
         Ok(Self { hub, ledger, store, clock, stopping, max_channels, allowed, figures, keyed })
     }
 
-    /// Tells durable commands as expired whose time is over, and those as gone whose workers have ended, until the server stops.
+    /// Ends durable commands whose time is over, and lines whose workers have ended, until the server stops.
     pub(crate) async fn expire(self: &Arc<Self>, duty: &Duty) {
         while self.stopping.run_until_cancelled(self.clock.sleep(LOOK_EVERY)).await.is_some() {
             let result = self
@@ -154,12 +154,12 @@ impl Commands {
         Ok(())
     }
 
-    /// Checks that this server passes a method on.
+    /// Returns an error if this server doesn't pass a method on.
     pub(crate) fn check_allowed(&self, method: &str) -> Result<(), CommandError> {
         self.allowed.check(method)
     }
 
-    /// A command and what became of it.
+    /// Returns a command with its results.
     pub(crate) async fn command(self: &Arc<Self>, id: CommandId) -> Result<Command, CommandError> {
         if let Some(asked) = self.hub().asked.get(&id) {
             return Ok(asked.command());
@@ -167,7 +167,7 @@ impl Commands {
         self.book(move |ledger| ledger.command(id)).await?.ok_or(CommandError::UnknownCommand(id))
     }
 
-    /// One page of the newest commands, newest first, without their lines but that of the worker that is asked for.
+    /// Returns a page of the newest commands, newest first, without lines except for those of the requested worker.
     pub(crate) async fn page(self: &Arc<Self>, query: CommandsQuery) -> Result<CommandsPage, CommandError> {
         let identity = match query.worker {
             Some(worker) => self.identity(worker).await?,
@@ -177,7 +177,7 @@ impl Commands {
         let mut page = self.book(move |ledger| ledger.page(&query, name.as_deref())).await?;
         let hub = self.hub();
         for command in page.commands.iter_mut().filter(|command| !command.done) {
-            // The book has it as if the server had been killed.
+            // The book contains the state for the case that the server is killed.
             let Some(asked) = command.id.and_then(|id| hub.asked.get(&id)) else { continue };
             *command = asked.command();
             command.lines.retain(|line| worker.is_some() && line.worker_id == worker);
@@ -185,13 +185,13 @@ impl Commands {
         Ok(page)
     }
 
-    /// Returns true if a worker of this name, `program@host`, does this when it is asked; none if none is there now.
+    /// True if a worker of this name, `program@host`, supports the method. `None` if no such worker has a channel now.
     pub(crate) fn does(&self, name: &str, method: &str) -> Option<bool> {
         let hub = self.hub();
         hub.channels.values().find(|channel| channel.identity.plain == name).map(|channel| channel.does(method))
     }
 
-    /// Returns true if a worker of this name, `program@host`, holds its channel.
+    /// True if a worker of this name, `program@host`, has an open channel.
     pub(crate) fn has_channel(&self, name: &str) -> bool {
         self.hub().channels.values().any(|channel| channel.identity.plain == name)
     }
@@ -204,7 +204,7 @@ impl Commands {
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads or writes the book where blocking is allowed.
+    /// Reads or writes the book on a thread that may block.
     async fn book<T: Send + 'static>(
         self: &Arc<Self>,
         ask: impl FnOnce(&Ledger) -> Result<T, StoreError> + Send + 'static,
@@ -213,13 +213,13 @@ impl Commands {
         Ok(tokio::task::spawn_blocking(move || ask(&commands.ledger)).await??)
     }
 
-    /// Workers that are online, and when they were last heard of.
+    /// Returns the online workers, with the time at which each was last seen.
     async fn online(self: &Arc<Self>) -> Result<Vec<(WorkerId, u64)>, CommandError> {
         let commands = self.clone();
         Ok(tokio::task::spawn_blocking(move || commands.read_online()).await??)
     }
 
-    /// Reads which workers are online: those that send heartbeats, and those without heartbeats that hold a channel. Blocks.
+    /// Reads the online workers: those that send heartbeats, and those without heartbeats that have a channel. Blocks.
     fn read_online(&self) -> Result<Vec<(WorkerId, u64)>, StoreError> {
         let mut holders: HashSet<WorkerId> = self.hub().channels.keys().copied().collect();
         let mut online = self.store.online()?;
@@ -227,7 +227,7 @@ impl Commands {
             holders.remove(id);
         }
         for id in holders {
-            // One that should send heartbeats and is not online has ended or is lost.
+            // A worker that should send heartbeats and is not online has ended or is lost.
             if let Some(worker) = self.store.worker(id)?
                 && worker.state == WorkerState::ONLINE
             {
@@ -237,8 +237,8 @@ impl Commands {
         Ok(online)
     }
 
-    /// Workers that are online, and of these others all that there are. Of several agents of a name only those count that hold a channel, if
-    /// one does: whoever has no token of that name has none.
+    /// Returns the online workers, and those of `others` that exist. If one of several agents with the same name has a channel, the others
+    /// are left out: opening the channel requires the token of that name, so a worker without it may only claim the name.
     async fn known(self: &Arc<Self>, others: Vec<WorkerId>) -> Result<Vec<Known>, CommandError> {
         let mut identities = self.hub().identities.clone();
         let commands = self.clone();
@@ -274,19 +274,19 @@ impl Commands {
         Ok(known)
     }
 
-    /// Who a worker is, as the store and the book have it; none if there is no such worker. Blocks.
+    /// Returns the identity of a worker from the store and the book. `None` if the worker does not exist. Blocks.
     fn look_up(&self, id: WorkerId) -> Result<Option<Arc<Identity>>, StoreError> {
         self.store.worker(id)?.map(|worker| self.identify(&worker)).transpose()
     }
 
-    /// Who a worker is: its name is the one that it had when its channel was bound.
+    /// Returns the identity of a worker. Its name is the one that it had when its channel was bound.
     fn identify(&self, worker: &Worker) -> Result<Arc<Identity>, StoreError> {
         let identity = Identity::from(worker);
         let plain = self.ledger.name(worker.id)?.unwrap_or_else(|| identity.plain.clone());
         Ok(Arc::new(Identity { plain, ..identity }))
     }
 
-    /// Who a worker is; none if there is no such worker.
+    /// Returns the identity of a worker. `None` if the worker does not exist.
     async fn identity(self: &Arc<Self>, id: WorkerId) -> Result<Option<Arc<Identity>>, CommandError> {
         if let Some(identity) = self.hub().identities.get(&id) {
             return Ok(Some(identity.clone()));
@@ -301,7 +301,7 @@ impl Commands {
 }
 
 impl Hub {
-    /// Nobody waits for a durable command any more.
+    /// Ends a durable command for those that wait for it.
     fn end(&mut self, id: CommandId) {
         if let Some(order) = self.orders.remove(&id) {
             order.done.send_replace(true);
@@ -315,7 +315,7 @@ impl Durable {
         Self { order: channels::order(id, command, &command.arguments), waiting, until_us, done: watch::Sender::new(false) }
     }
 
-    /// Returns true if it waits for this worker, or for whoever has its name.
+    /// True if a line waits for this worker, or for any worker with its name.
     fn waits_for(&self, worker: WorkerId, plain: &str) -> bool {
         self.waiting.iter().any(|line| !line.is_taken && line.is_for(worker, plain))
     }

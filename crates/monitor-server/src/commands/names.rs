@@ -1,4 +1,4 @@
-//! Names of workers, and which workers a command is for.
+//! Names of workers, and selection of the workers that a command is for.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use monitor_wire::{CommandStatus, CommandTo, Worker, WorkerId};
 use super::CommandError;
 use crate::live::Pattern;
 
-/// A command may be for so many workers.
+/// Maximum number of workers of a command.
 const MOST_WORKERS: usize = 10_000;
-/// The longest pattern or name, in bytes.
+/// Maximum length of a pattern or name, in bytes.
 const LONGEST: usize = 1_000;
 
-/// What a worker's name is made of. It never changes.
+/// Parts of a worker's name. They never change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     /// `program@host`
@@ -24,16 +24,16 @@ pub(super) struct Identity {
     pub(super) started_us: Option<u64>,
 }
 
-/// What the names of agents begin with.
+/// Beginning of the names of agents.
 const AGENT: &str = "monitor-agent@";
 
 impl Identity {
-    /// Returns true for an agent, whose channel is opened with the token of its name.
+    /// True for an agent, whose channel is opened with the token of its name.
     pub(super) fn is_agent(&self) -> bool {
         self.plain.starts_with(AGENT)
     }
 
-    /// Returns true if its name, with the number of its process or without, is like this.
+    /// True if the name, with or without the pid, matches the pattern.
     pub(super) fn is_like(&self, pattern: &Pattern) -> bool {
         pattern.matches(&self.plain) || pattern.matches(&format!("{}:{}", self.plain, self.pid))
     }
@@ -46,7 +46,7 @@ impl From<&Worker> for Identity {
     }
 }
 
-/// A worker that is online, or was.
+/// Worker that is online or was online.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) id: WorkerId,
@@ -60,20 +60,20 @@ pub(super) struct Known {
 pub(super) struct Target {
     pub(super) worker: Option<Known>,
     pub(super) name: String,
-    /// Any worker of this name may take the command, if it is durable.
+    /// Name whose workers may take the command, if it is durable.
     pub(super) shared: Option<String>,
-    /// The reason why the command isn't sent to it.
+    /// Reason why the command isn't sent to the target.
     pub(super) refusal: Option<String>,
 }
 
 impl Target {
-    /// Returns true for an agent, whether it is online or awaited.
+    /// True for an agent, online or awaited.
     pub(super) fn is_agent(&self) -> bool {
         self.worker.as_ref().map_or_else(|| self.name.starts_with(AGENT), |worker| worker.identity.is_agent())
     }
 }
 
-/// Names of workers: `program@host`; where several share that with `:pid`, and where they share even that with the beginning of their id.
+/// Returns names of workers: `program@host`, with `:pid` if several share that, and with the beginning of the id if they share even that.
 pub(super) fn names(workers: &[Known]) -> Vec<String> {
     let mut plain: HashMap<&str, usize> = HashMap::new();
     let mut with_pid: HashMap<(&str, u32), usize> = HashMap::new();
@@ -92,12 +92,12 @@ pub(super) fn names(workers: &[Known]) -> Vec<String> {
     workers.iter().map(name).collect()
 }
 
-/// Reads the ids that a command names, for whoever looks up those that aren't online.
+/// Returns the ids that a command names, for looking up workers that aren't online.
 pub(super) fn named_ids(to: &CommandTo) -> Vec<WorkerId> {
     to.workers.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
-/// The workers that a command is for, by name. `known` are those that are online, and those others that it names by their ids.
+/// Returns the workers that a command is for. `known` contains the online workers, and others that the command names by id.
 pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result<Vec<Target>, CommandError> {
     let (online, others): (Vec<Known>, Vec<Known>) = known.iter().cloned().partition(|worker| worker.is_online);
     let names = names(&online);
@@ -124,7 +124,7 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
         let found: Vec<usize> = (0..online.len()).filter(|at| is_meant(*at)).collect();
         let is_name = found.iter().all(|at| online[*at].identity.plain == *word);
         match found.is_empty() {
-            // One that ends may come again under its name, and takes up where the one before it was.
+            // If a worker ends, its program may start again with the same name and take the command.
             _ if is_durable && is_name && word.contains('@') => drop(awaited.insert(word.clone())),
             false => found.into_iter().for_each(|at| chosen[at] = true),
             true => return Err(unknown(word, &names)),
@@ -168,7 +168,7 @@ fn parameter(name: &str, detail: &str) -> CommandError {
     CommandError::Parameter { name: name.to_owned(), detail: format!("`{name}`: {detail}") }
 }
 
-/// Says how the line of a worker begins: waiting, or with its last word if that is known already.
+/// Returns the initial status of a worker's line: waiting, or final if the result is already known.
 pub(super) fn first_status(target: &Target, may_answer: bool) -> CommandStatus {
     match &target.worker {
         Some(worker) if !worker.is_online => CommandStatus::GONE,

@@ -1,4 +1,4 @@
-//! The newest commands of the [book](super::ledger), all of them or those for one worker.
+//! The newest commands of the [book](super::ledger), either all or those for one worker.
 
 use monitor_store::StoreError;
 use monitor_wire::{CommandLine, CommandStatus, CommandsPage, READING_METHODS, WorkerId};
@@ -6,27 +6,28 @@ use rusqlite::{Result, Row, params};
 
 use super::ledger::{COLUMNS, Ledger, bytes, lines, read};
 
-/// Commands that belong to a worker: those that aren't durable, those that it took or that are for it alone, and those that wait for
-/// whoever has its name.
+/// Condition for the commands of a worker: those that aren't durable, those that it took or that are for it alone, and those that wait for
+/// any worker with its name.
 const OF_WORKER: &str = "AND number IN (SELECT command FROM meant WHERE worker = ?3 UNION SELECT command FROM line WHERE worker = ?3
                                         UNION SELECT command FROM line WHERE status = 'waiting' AND target = ?4)";
 /// The worker's line of a command that isn't durable.
 const ITS_LINE: &str = "(SELECT json_group_array(json(value)) FROM json_each(lines) WHERE value ->> 'worker_id' = ?5)";
 
-/// Commands that are listed.
+/// Query for a list of commands.
 #[derive(Debug, Clone)]
 pub(crate) struct CommandsQuery {
     pub(crate) limit: usize,
-    /// Only those before this number.
+    /// Only commands before this number.
     pub(crate) before: i64,
-    /// Only those for this worker, each with its line.
+    /// Only commands for this worker, each with its line.
     pub(crate) worker: Option<WorkerId>,
-    /// Only those that change something, or only those that ask.
+    /// True for only commands that change something, false for only those that query.
     pub(crate) is_changing: Option<bool>,
 }
 
 impl Ledger {
-    /// The newest commands, newest first. `name` is the name that the worker, if one is asked for, shares with those before it.
+    /// Returns the newest commands, newest first. `name` is the name that the requested worker shares with earlier workers of the same
+    /// program and host.
     pub(super) fn page(&self, query: &CommandsQuery, name: Option<&str>) -> std::result::Result<CommandsPage, StoreError> {
         let CommandsQuery { limit, before, worker, is_changing } = *query;
         self.file.read(|connection| {

@@ -1,4 +1,4 @@
-//! What workers that are online say of their queues.
+//! Queues as reported by the online workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use super::ask::Each;
 use super::single::Plan;
 use super::{Caller, CommandError, Commands};
 
-/// A worker may tell of so many queues.
+/// Maximum number of queues that a worker may report.
 const MOST_QUEUES: usize = 1_000;
 
 impl Commands {
-    /// Asks the workers that know their queues, and returns each queue by its name as each of them knows it.
+    /// Queries the workers that support it, and returns the name of each queue with one worker's figures.
     pub(crate) async fn queues(self: &Arc<Self>, by: &str, timeout_ms: u64) -> Result<Vec<(String, QueueOfWorker)>, CommandError> {
         let request = CommandRequest { method: "queues".to_owned(), timeout_ms: Some(timeout_ms), ..CommandRequest::default() };
         let targets = self.targets(&request).await?;
@@ -30,7 +30,7 @@ impl Commands {
         let id = self.begin(&caller, request, plan, timeout, [0; 32]).await?;
         let mut told = Vec::new();
         for line in self.wait(id, timeout).await?.lines.into_iter().filter(|line| line.status == CommandStatus::OK) {
-            // A worker may answer anything.
+            // The reply of a worker can be any JSON.
             let answer = line.value.and_then(|value| serde_json::from_value::<QueuesAnswer>(value).ok()).unwrap_or_default();
             for queue in answer.queues.into_iter().take(MOST_QUEUES) {
                 let of_worker = QueueOfWorker {

@@ -1,4 +1,4 @@
-//! What workers reply.
+//! Replies of workers.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::figures::Reply;
 use super::ledger::{KeyHash, Step};
 use super::{CommandError, Commands};
 
-/// The longest words of an error that are kept, in characters.
+/// Maximum length of an error that is kept, in characters.
 const LONGEST_ERROR: usize = 4_000;
-/// The longest answer to a durable command that is kept, in bytes.
+/// Maximum size of a reply to a durable command, in bytes.
 const LONGEST_DURABLE: usize = 64 << 10;
 
 impl Commands {
-    /// Takes the reply of a worker, or says why not. Every one is counted.
+    /// Accepts the reply of a worker or returns the reason for refusing it. Every reply is counted.
     pub(crate) async fn reply(self: &Arc<Self>, id: CommandId, key: KeyHash, reply: CommandReply) -> Result<(), CommandError> {
         let result = self.take_reply(id, key, reply).await;
         self.figures.count(match &result {
@@ -75,7 +75,7 @@ impl Commands {
         self.step(id, answer).await
     }
 
-    /// Writes a step of a durable command.
+    /// Records a step of a durable command.
     async fn step(self: &Arc<Self>, id: CommandId, answer: CommandLine) -> Result<(), CommandError> {
         let until_us = self.hub().orders.get(&id).map(|order| order.until_us);
         let Some(until_us) = until_us else {

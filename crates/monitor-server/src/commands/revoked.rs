@@ -1,18 +1,18 @@
-//! Tasks that were revoked, for workers that come later.
+//! Revoked tasks, for workers that connect later.
 
 use std::fmt::Write as _;
 
 use axum::body::Bytes;
 use monitor_wire::RevokedIds;
 
-/// One message has so many bytes of ids, or little more.
+/// Approximate maximum size of the ids in one message.
 const MESSAGE_BYTES: usize = 256 << 10;
 
-/// Ids of revoked tasks, as channels are told them when they open.
+/// Ids of revoked tasks, which are sent to each channel when it opens.
 #[derive(Debug, Default)]
 pub(super) struct Revocations {
     ids: RevokedIds,
-    /// The same as messages, until one more is revoked.
+    /// The ids formatted as messages, until another one is revoked.
     messages: Option<Bytes>,
 }
 
@@ -22,7 +22,7 @@ impl Revocations {
         self.messages = None;
     }
 
-    /// As a channel carries them; none if there are none.
+    /// Returns the ids as messages of a channel. `None` if there are none.
     pub(super) fn messages(&mut self, now_us: u64) -> Option<Bytes> {
         let before = self.ids.len();
         let ids = self.ids.iter(now_us).map(|(id, _)| id).collect::<Vec<_>>();

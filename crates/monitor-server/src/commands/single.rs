@@ -1,4 +1,5 @@
-//! Who does what is asked: all workers that are meant, or a single one of them for what must not be done twice (`call`, `purge`, `retry`).
+//! Selection of the workers that execute a command: all targets, or a single one for actions that must not be done twice (`call`, `purge`,
+//! `retry`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,12 +13,12 @@ use super::ask::Each;
 use super::names::Target;
 use super::{Caller, CommandError, Commands};
 
-/// Workers are asked for their queues for so long, before one of them is chosen.
+/// Time to wait for the workers' queues before one worker is chosen.
 const QUEUES_TIMEOUT: Duration = Duration::from_secs(1);
-/// So many workers are asked for their queues.
+/// Maximum number of workers that are queried for their queues.
 const MOST_ASKED: usize = 100;
 
-/// Whom a command goes to, and what some of them are told instead of its own arguments.
+/// Targets of a command, with the arguments of those that get other arguments than the command's.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) targets: Vec<Target>,
@@ -25,8 +26,8 @@ pub(super) struct Plan {
 }
 
 impl Commands {
-    /// Plans who does what is asked. A method of [`SINGLE_METHODS`] goes to one worker of those that are meant and that offer it: the one that
-    /// takes tasks from the queue in question, and for a task that is to run again the one that had it, if it still offers that.
+    /// Selects the targets of a command. A method of [`SINGLE_METHODS`] goes to one of the named workers that support it: the one that
+    /// consumes the queue in question, or for a task to be retried the one that executed it, if that worker still supports the method.
     pub(super) async fn plan(self: &Arc<Self>, caller: &Caller, request: &CommandRequest, timeout: Duration) -> Result<Plan, CommandError> {
         let mut targets = self.targets(request).await?;
         caller.origin.check(request, &mut targets)?;
@@ -53,7 +54,7 @@ impl Commands {
         }
     }
 
-    /// Those of the workers that are meant that offer a method on an open channel; one at least.
+    /// Returns the targets that support a method on an open channel. Returns an error if there are none.
     fn offering(&self, method: &str, targets: Vec<Target>) -> Result<Vec<Target>, CommandError> {
         let hub = self.hub();
         let does = |worker: &WorkerId| hub.channels.get(worker).is_some_and(|channel| channel.does(method));
@@ -72,7 +73,7 @@ impl Commands {
         Err(CommandError::NotOffered { method: method.to_owned(), who })
     }
 
-    /// The place of the worker that takes tasks from most of these queues; the first one if nobody does, or none is named.
+    /// Returns the index of the worker that consumes most of these queues. Returns 0 if no worker does, or no queue is named.
     async fn consumer(
         self: &Arc<Self>,
         caller: &Caller,
@@ -104,11 +105,11 @@ impl Commands {
         let answers = answered.lines.iter().filter(|line| line.status == CommandStatus::OK);
         let counts: HashMap<WorkerId, usize> = answers.filter_map(|line| Some((line.worker_id?, taken(line.value.as_ref()?)))).collect();
         let count = |target: &Target| ids(target).and_then(|id| counts.get(&id)).copied().unwrap_or(0);
-        // Of several the first.
+        // In reverse, so that `max_by_key`, which returns the last maximum, selects the first worker.
         Ok((0..offering.len()).rev().max_by_key(|at| count(&offering[*at])).unwrap_or(0))
     }
 
-    /// Each task goes to the worker that had it last; those whose worker isn't there to the first one.
+    /// Assigns each task to the worker that executed it last, or to the first worker if the former isn't there.
     async fn plan_retry(&self, offering: Vec<Target>, ids: Vec<String>) -> Result<Plan, CommandError> {
         let store = self.store.clone();
         let looked_up = tokio::task::spawn_blocking(move || {
@@ -138,7 +139,7 @@ impl Commands {
     }
 }
 
-/// Returns true if a worker's answer to `active-queues` has a queue.
+/// True if a worker's reply to `active-queues` contains a queue.
 fn has_queue(answer: &Value, queue: &str) -> bool {
     answer["queues"].as_array().is_some_and(|queues| queues.iter().any(|known| known["name"] == queue || known == queue))
 }

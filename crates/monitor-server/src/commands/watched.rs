@@ -1,4 +1,5 @@
-//! Workers that somebody looks at are told so, again and again while that goes on: some tell everything only then (`MONITOR_EVENTS=watched`).
+//! Notifications to workers while clients watch them. Some programs report everything only while they are watched
+//! (`MONITOR_EVENTS=watched`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,26 +15,26 @@ use super::Commands;
 use super::channels::Channel;
 use crate::live::{Wanted, WantedWorker};
 
-/// A worker goes back so long after it was told last.
+/// Time after the last notification until a worker no longer counts as watched.
 const HOLDS: Duration = Duration::from_secs(60);
-/// It is told again no sooner.
+/// Minimum time between two notifications of a worker.
 const AGAIN: Duration = Duration::from_secs(20);
-/// While a stream is read, it is looked so often which workers have come.
+/// Interval at which new workers are searched for while a stream is read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What somebody looks at.
+/// Subject that a client watches.
 #[derive(Debug, Clone)]
 pub(crate) enum Watched {
-    /// All that happens.
+    /// All events.
     Everything,
-    /// What these workers do.
+    /// These workers.
     Worker(WantedWorker),
-    /// What happens in these trees.
+    /// These runs.
     Trees(Vec<RootKey>),
 }
 
 impl Watched {
-    /// What a reader of the stream looks at; none if it is told of roots alone, as those are that show a list of trees.
+    /// Returns the subject of a stream with this filter. `None` if it contains only roots, as for a list of runs.
     pub(crate) fn of(wanted: &Wanted) -> Option<Self> {
         let Wanted { roots, each_root, worker, .. } = wanted;
         match worker {
@@ -46,7 +47,7 @@ impl Watched {
 }
 
 impl Commands {
-    /// Tells workers that somebody looks at them, until the answer is dropped.
+    /// Notifies workers that they are watched, until the returned handle is dropped.
     pub(crate) fn watch_on(self: &Arc<Self>, watched: Watched) -> AbortOnDropHandle<()> {
         let commands = self.clone();
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -57,14 +58,14 @@ impl Commands {
         }))
     }
 
-    /// Tells workers that somebody has looked at them.
+    /// Notifies workers once that they are watched.
     pub(crate) fn watch_once(self: &Arc<Self>, watched: Watched) {
         let commands = self.clone();
         drop(tokio::spawn(async move { commands.tell_watched(&watched).await }));
     }
 
     async fn tell_watched(&self, watched: &Watched) {
-        // Whoever was told a moment ago needn't be looked for.
+        // Workers that were notified recently are left out.
         let mut due: BTreeSet<WorkerId> = {
             let hub = self.hub();
             let is_named = |id: &WorkerId, channel: &Channel| match watched {
@@ -87,7 +88,7 @@ impl Commands {
                 }
                 Ok(found)
             };
-            // A store that fails says so to whoever reads it.
+            // A failing store is reported to the clients that read from it.
             due = tokio::task::spawn_blocking(look).await.map(Result::unwrap_or_default).unwrap_or_default();
         }
         let mut hub = self.hub();

@@ -1,4 +1,4 @@
-//! The settings file. All of it is checked, also what is not used.
+//! The settings file. The whole file is checked, including profiles that are not used.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Config, Form, SETTINGS, Setting};
 
-/// A settings file that was read: keys at its top, and `[profile.NAME]` whose keys are stronger where it is chosen.
+/// Parsed settings file: keys at the top level, and `[profile.NAME]` tables. The keys of the selected profile override the top level.
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
@@ -18,39 +18,39 @@ pub struct File {
     profiles: BTreeMap<String, Keys>,
 }
 
-/// By key, the value's words and its line.
+/// Text and line of each value, by key.
 type Keys = BTreeMap<String, (String, usize)>;
 
-/// Why a settings file is not taken.
+/// Error in a settings file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("could not read the settings file {}", path.display())]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: io::Error,
     },
-    /// Something in it is wrong.
+    /// A line is invalid.
     #[error("{}:{line}: {message}", path.display())]
     Line {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// Which key, what is wrong, and what is expected.
+        /// Key, mistake and expected value.
         message: String,
     },
-    /// There is no such profile.
+    /// The profile does not exist.
     #[error("{}: there is no [profile.{name}]{hint}", path.display())]
     NoProfile {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// As it was asked for.
+        /// Requested name.
         name: String,
-        /// Which there are.
+        /// Existing profiles.
         hint: String,
     },
 }
@@ -59,7 +59,7 @@ impl File {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it can't be read, or anything in it is no setting.
+    /// Returns an error if the file can't be read or contains anything that is not a setting.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text)
@@ -91,15 +91,15 @@ impl File {
         Ok(Self { path: path.to_owned(), top, profiles })
     }
 
-    /// Where it is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it sets, key by key: the value, and where it stands.
+    /// Returns the values in the file by key, each with its place in the file.
     ///
     /// # Errors
-    /// If there is no such profile.
+    /// Returns an error if the profile does not exist.
     pub fn values(&self, profile: Option<&str>) -> Result<BTreeMap<String, (String, String)>, FileError> {
         let none = Keys::new();
         let chosen = match profile {
@@ -153,7 +153,7 @@ impl Reader<'_> {
     }
 }
 
-/// The value's words, if it has the setting's form.
+/// Returns the value as text if it has the form of the setting.
 fn words(setting: &Setting, value: &DeValue<'_>) -> Option<String> {
     match (setting.form, value) {
         (Form::Text | Form::Secret | Form::Number | Form::Tables, DeValue::String(text)) => Some(text.to_string()),
@@ -164,7 +164,7 @@ fn words(setting: &Setting, value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// A value on one line.
+/// Formats a value on one line.
 fn inline(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => toml::Value::from(&**text).to_string(),
@@ -186,7 +186,7 @@ fn inline(value: &DeValue<'_>) -> String {
     }
 }
 
-/// What may have been meant.
+/// Returns a hint with a similar key.
 fn near(name: &str) -> String {
     let keys: Vec<_> = SETTINGS.iter().map(Setting::key).collect();
     let near = did_you_mean(name, keys.iter().map(AsRef::as_ref));

@@ -1,4 +1,4 @@
-//! How values are written: read from words, shown as words.
+//! Parsing and formatting of the values of settings.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,27 +13,27 @@ use crate::commands::AllowedCommands;
 use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::oidc::{self, RolesOfGroups};
 
-/// What a value is in a file.
+/// Type of a value in the settings file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// A string.
+    /// String.
     Text,
-    /// A string that may have a secret in it, and is not repeated in an error.
+    /// String that may contain a secret. Errors do not quote it.
     Secret,
-    /// A whole number, or a string with a unit.
+    /// Whole number, or a string with a unit.
     Number,
     /// `true` or `false`.
     Switch,
-    /// Tables in brackets.
+    /// Array of inline tables.
     Tables,
 }
 
-/// How values of a type are written.
+/// Parser and formatter for the values of a type.
 pub(super) struct Kind<T> {
     pub placeholder: &'static str,
     pub form: Form,
     pub read: fn(&str) -> Result<T, String>,
-    /// Empty for what is unset.
+    /// Returns an empty string for an unset value.
     pub show: fn(&T) -> String,
 }
 
@@ -88,7 +88,7 @@ pub(super) const ISSUER: Kind<Option<String>> = Kind {
         if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
             return Err("expected a URL without a query and a password, like https://login.example.com".to_owned());
         }
-        // As it is compared with what the provider says of itself, it stays as it was written.
+        // The text is kept as written, because it is compared with the issuer that the provider reports.
         if oidc::is_safe(&url) { Ok(Some(text.to_owned())) } else { Err("expected https, or http on loopback".to_owned()) }
     },
     show: |issuer| issuer.clone().unwrap_or_default(),
@@ -243,7 +243,7 @@ pub(super) const BYTES: Kind<usize> = Kind {
     },
 };
 
-/// Bytes of which none means the server's own choice, and 0 is off.
+/// Bytes. `None` means the server's default, 0 means off.
 pub(super) const FREE_BYTES: Kind<Option<u64>> = Kind {
     placeholder: "BYTES",
     form: Form::Number,
@@ -258,7 +258,7 @@ pub(super) const DURATION: Kind<Duration> = Kind {
     show: |duration| monitor_duration::write(*duration),
 };
 
-/// A value that may be off, as all of these are unless they are set.
+/// Declares a setting that can be `off`, which is also its default.
 macro_rules! optional {
     ($name:ident: $type:ty = $kind:ident as $inner:ty) => {
         pub(super) const $name: Kind<Option<$type>> = Kind {

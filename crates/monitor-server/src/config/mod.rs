@@ -1,4 +1,4 @@
-//! What a server is told before it begins. One table makes the fields, their defaults, flags, environment variables and keys.
+//! Settings of a server. One table defines the fields, their defaults, flags, environment variables and keys in the file.
 
 mod file;
 mod kinds;
@@ -24,11 +24,12 @@ use self::kinds::{
 };
 use crate::oidc::RolesOfGroups;
 
-/// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
-/// `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key `max-body-bytes`.
+/// Generates [`Config`] and [`SETTINGS`] from entries of the form `field: Type = default, kind;`. The doc comment of an entry is also its
+/// text in `--help`. `max_body_bytes` becomes the flag `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key
+/// `max-body-bytes`.
 macro_rules! settings {
     ($($(#[doc = $help:literal])+ $field:ident: $type:ty = $default:expr, $kind:ident;)+) => {
-        /// How a server listens, where it keeps what it is told, and its limits.
+        /// Address, data folder and limits of a server.
         #[derive(Debug, Clone)]
         pub struct Config {
             $($(#[doc = $help])+ pub $field: $type,)+
@@ -56,140 +57,140 @@ macro_rules! settings {
 }
 
 settings! {
-    /// The address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     listen: SocketAddr = Config::DEFAULT_LISTEN, ADDRESS;
-    /// The folder of the database, made if it is missing [default: `monitor` in the user's data folder]
+    /// Folder of the database, created if it is missing [default: `monitor` in the user's data folder]
     data: PathBuf = PathBuf::new(), FOLDER;
-    /// The address that others reach the server by, if it is another; whoever comes then needs a token or a login
+    /// URL under which other machines reach the server; requests through it need a token or a login
     public_url: Option<Url> = None, ORIGIN;
-    /// The proxies before the server, addresses and networks between commas: `X-Forwarded-For` is read from its right, past these and no
-    /// further
+    /// Proxies in front of the server, comma-separated addresses and networks: `X-Forwarded-For` is read from the right, up to the first
+    /// address that is not one of them
     trusted_proxies: Vec<IpNet> = Vec::new(), NETWORKS;
-    /// Who may record and read by loopback: `open`, everybody on this machine, or `token`, whoever has a token or a login
+    /// Access through loopback for recording and reading: `open` for everyone on this machine, or `token` to require a token or a login
     loopback: Loopback = Loopback::Open, LOOPBACK;
-    /// Lets everybody who reaches it record and read without a token
+    /// Allow everyone who can reach the server to record and read without a token
     insecure: bool = false, SWITCH;
-    /// The largest batch, compressed and decompressed
+    /// Maximum size of a batch, compressed and decompressed
     max_body_bytes: usize = 32 << 20, BYTES;
-    /// The most events in a batch
+    /// Maximum number of events in a batch
     max_batch_events: usize = 100_000, COUNT;
-    /// The largest event, once what follows is cut; larger ones are refused, each by itself
+    /// Maximum size of an event, after its texts have been cut as below; a larger event is refused by itself
     max_event_bytes: usize = Limits::DEFAULT.event_bytes, BYTES;
-    /// The longest name, batch mark, thread, file or id of another system; longer ones are cut and say so
+    /// Maximum length of a name, batch mark, thread, file or id of another system; longer texts are cut and marked
     max_name_bytes: usize = Limits::DEFAULT.name_bytes, BYTES;
-    /// The longest error, its causes together, reason, or line of a log; longer ones are cut and say so
+    /// Maximum length of an error with its causes, a reason, or a log line; longer ones are cut and marked
     max_text_bytes: usize = Limits::DEFAULT.text_bytes, BYTES;
-    /// The most bytes in an event's fields; those beyond are left out and counted
+    /// Maximum total size of an event's fields; further fields are omitted and counted
     max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
-    /// How many bytes of request bodies may be in memory at once; more are told to come again
+    /// Memory for request bodies, in bytes; beyond it, clients must send again later
     max_pending_bytes: usize = 512 << 20, BYTES;
-    /// How many bytes of trees may be in memory at once to be sent to those who read them; others wait a moment, or are told to come again
+    /// Memory for large responses that are being sent, in bytes; beyond it, requests wait briefly and are then refused for now
     max_answer_bytes: usize = 256 << 20, BYTES;
-    /// How many bytes of batches may wait for the disk, decoded; more are told to come again
+    /// Memory for decoded batches that wait for the disk, in bytes; beyond it, clients must send again later
     max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;
-    /// How many connections are open at once; who comes then takes the place of one that idles, or waits
+    /// Maximum number of open connections; beyond it, a new connection replaces an idle one, or waits
     max_connections: usize = 16_384, COUNT;
-    /// How many of them one client may have
+    /// Maximum number of open connections per client
     max_connections_per_client: usize = 8_192, COUNT;
-    /// How many read the stream at once
+    /// Maximum number of clients that read the stream
     max_subscribers: usize = 2_000, COUNT;
-    /// How many workers hold a channel for commands at once, but never more than half of `max-connections` and of
-    /// `max-connections-per-client`
+    /// Maximum number of workers with an open command channel; at most half of `max-connections` and of `max-connections-per-client`
     max_channels: usize = 4_096, COUNT;
-    /// Which commands are passed on to programs: `all`; `read`, those that only tell something; `read,cancel,pause`, these methods too;
-    /// `off`, none
+    /// Commands that are passed on to programs: `all`; `read` for those that only query; `read,cancel,pause` for these methods too; `off`
+    /// for none
     commands: AllowedCommands = AllowedCommands::All, COMMANDS;
-    /// Tools for coding assistants at `/mcp`: `read`, those that change nothing; `operate`, also those that run, pause, cancel, acknowledge
-    /// and retry, for callers with the scope `operate`; `off`, none
+    /// Tools for coding assistants at `/mcp`: `read` for those that change nothing; `operate` also for those that run, pause, cancel,
+    /// acknowledge and retry, for callers with the scope `operate`; `off` for none
     mcp: Mcp = Mcp::Read, MCP;
-    /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
+    /// Number of first and of last log lines kept per process; the lines between them are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
-    /// How many processes are kept of one root; what is said of more is counted with the tree as dropped
+    /// Maximum number of processes per root; events about further processes are counted as dropped
     max_processes_per_root: usize = 10_000_000, COUNT;
-    /// How deep a tree is shown; what would hang deeper hangs below its root's own process and is counted
+    /// Maximum depth of a tree; deeper processes are attached to the root's own process and counted
     max_depth: usize = 10_000, COUNT;
-    /// How long a tree is kept after it has ended; `off` for ever
+    /// Time to keep a run after its end; `off` for unlimited
     retention_age: Option<Duration> = None, SOME_DURATION;
-    /// How long one is kept that failed or was lost [default: as all others]
+    /// Time to keep a run that failed or was lost [default: as all others]
     retention_failed_age: Option<Duration> = None, SOME_DURATION;
-    /// How many trees of each name are kept, the newest; `off` for all
+    /// Number of newest runs to keep per name; `off` for all
     retention_count: Option<u64> = None, SOME_COUNT;
-    /// How large the database may be before the oldest trees go; `off` for any size
+    /// Size of the database beyond which the oldest runs are deleted; `off` for unlimited
     retention_size: Option<u64> = None, SOME_BYTES;
-    /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
-    /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
+    /// Rules for runs of some names and outcomes, which precede the settings above, such as `[{ name = "nightly*", state = ["failed"], age
+    /// = "90d", count = 100 }]`: the first matching rule decides, and a rule without a limit keeps runs permanently
     retention: Vec<Rule> = Vec::new(), RULES;
-    /// How much stays free on the disk of the data folder: batches are refused while less is, and reading and deleting go on; `off` for
-    /// nothing [default: 256MiB, or a tenth of the disk if that is less]
+    /// Free space to leave on the disk of the data folder: with less, batches are refused, and reading and deleting continue; `off` for
+    /// none [default: 256MiB, or a tenth of the disk if that is less]
     min_free_bytes: Option<u64> = None, FREE_BYTES;
-    /// Keeps a copy of the database in the data folder, for a week at least, when a new version brings it up to date
+    /// Keep a copy of the database in the data folder, for at least a week, when a new version migrates it
     migration_copy: bool = true, SWITCH;
-    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
+    /// Number of names with metrics of their own at `/metrics`, those with the most runs; the others are summed
     metrics_names: usize = 100, COUNT;
-    /// How many requests a client may send per second; more are told to come again
+    /// Maximum number of requests per second and client; beyond it, clients must send again later
     max_requests_per_second: usize = 10_000, COUNT;
-    /// How long a login lasts
+    /// Lifetime of a login
     session_lifetime: Duration = Duration::from_secs(7 * 24 * 3_600), DURATION;
-    /// The provider of OpenID Connect that people log in by, beside users with passwords: its issuer, letter by letter as it says it itself
+    /// OpenID Connect provider for logins, in addition to users with passwords: its issuer, exactly as the provider reports it
     oidc_issuer: Option<String> = None, ISSUER;
-    /// This server's name there
+    /// Client id of this server at the provider
     oidc_client_id: Option<String> = None, CLIENT;
-    /// The file with its secret there, read at every login; none for a client without a secret
+    /// File with the client secret, read at every login; not set for a client without a secret
     oidc_client_secret_file: Option<PathBuf> = None, FILE;
-    /// What is asked for of whoever logs in, between spaces
+    /// Scopes to request at login, separated by spaces
     oidc_scopes: Vec<String> = ["openid", "profile", "email"].map(str::to_owned).to_vec(), SCOPES;
-    /// The claim with the groups of whoever logs in; `realm_access.roles` is one within another
+    /// Claim that contains the user's groups; `realm_access.roles` for a nested claim
     oidc_groups_claim: String = "groups".to_owned(), CLAIM;
-    /// Which groups may come in, between commas: `GROUP=ROLE` with the role `viewer`, `operator` or `admin`, the highest of several; `*` is
-    /// everybody whom the provider lets in; commas and percent signs in names are percent-encoded
+    /// Groups that may log in, comma-separated `GROUP=ROLE` with the role `viewer`, `operator` or `admin`, the highest of several; `*` for
+    /// all users of the provider; commas and percent signs in names are percent-encoded
     oidc_roles: RolesOfGroups = RolesOfGroups::default(), ROLES;
-    /// How many bytes of past events the stream resumes from at once, out of memory
+    /// Memory for recent events, which the stream can resume without reading the disk, in bytes
     stream_buffer_bytes: usize = 64 << 20, BYTES;
-    /// How many bytes of past events are kept in the database, for whoever resumes the stream later; no more than a quarter of
-    /// `retention-size`; `off` for none
+    /// Size of the log of past events in the database, which the stream can resume later, in bytes; at most a quarter of `retention-size`;
+    /// `off` for none
     stream_keep_bytes: Option<u64> = Some(KeepEvents::DEFAULT.bytes), FREE_BYTES;
-    /// How long they are kept
+    /// Time to keep past events
     stream_keep: Duration = KeepEvents::DEFAULT.age, DURATION;
-    /// How often a stream without events says that it lives
+    /// Interval of the heartbeat messages of a stream without events
     stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
-    /// How long a connection may take to send a request's head
+    /// Maximum time to receive the head of a request
     header_timeout: Duration = Duration::from_secs(8), DURATION;
-    /// How long a connection may idle between requests
+    /// Maximum idle time of a connection between requests
     idle_timeout: Duration = Duration::from_secs(75), DURATION;
-    /// How long a request's body or an answer's reader may stand still
+    /// Maximum time without progress while a body is received or a response is sent
     stall_timeout: Duration = Duration::from_secs(15), DURATION;
-    /// How many bytes of a request's body must come per second, beyond one `stall-timeout` in all
+    /// Minimum number of bytes per second of a request's body, after one `stall-timeout` in total
     min_body_rate_bytes: usize = 1 << 10, BYTES;
-    /// The server's certificate and those between it and its root, as PEM: then it speaks https only
+    /// Server certificate and intermediate certificates, as PEM; the server then uses https only
     tls_cert: Option<PathBuf> = None, FILE;
-    /// The certificate's private key, as PEM
+    /// Private key of the certificate, as PEM
     tls_key: Option<PathBuf> = None, FILE;
-    /// How often these files are looked at, and taken if they have changed
+    /// Interval of checking these files for changes
     tls_interval: Duration = Duration::from_secs(10), DURATION;
-    /// Browsers that have come by https use nothing else for a year (`Strict-Transport-Security`), on every port of this server's host name
+    /// Make browsers use only https for a year (`Strict-Transport-Security`), on every port of this server's host name
     hsts: bool = false, SWITCH;
-    /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
-    /// programs have it, `monitor/spool` in the user's folder for state]
+    /// Folder in which dead programs of this machine leave their records, which the server stores; `off` to leave them there [default: as
+    /// for the programs, `monitor/spool` in the user's state folder]
     spool_dir: Option<PathBuf> = None, SPOOL;
-    /// How often to look there
+    /// Interval of scanning that folder
     spool_interval: Duration = Duration::from_secs(60), DURATION;
-    /// Where what has ended is sent on as spans, by OTLP over HTTP: a collector, or whatever takes OTLP at `/v1/traces` below this address
+    /// OTLP/HTTP receiver for ended processes, which are forwarded as spans: a collector, or any other receiver with `/v1/traces` below
+    /// this address
     otlp_endpoint: Option<Url> = None, RECEIVER;
-    /// What to say there in headers, between commas: `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`, `NAME=file:PATH` or
+    /// Headers to send to it, comma-separated `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`, `NAME=file:PATH` or
     /// `NAME=env:VARIABLE`
     otlp_headers: OtlpHeaders = OtlpHeaders::default(), HEADERS;
-    /// Which processes are sent on, by conditions that must all be fulfilled, like `root=nightly* kind!=span state={failed,lost}`; the keys
-    /// are name, kind, state, root, program and host [default: all]
+    /// Processes to forward, by conditions that must all be met, such as `root=nightly* kind!=span state={failed,lost}`; the keys are name,
+    /// kind, state, root, program and host [default: all]
     otlp_filter: OtlpFilter = OtlpFilter::default(), FILTER;
-    /// The file with rules and channels of alerts, looked at every second [default: `alerts.toml` beside the settings file]
+    /// File with alert rules and channels, checked every second [default: `alerts.toml` beside the settings file]
     alerts_file: Option<PathBuf> = None, FILE;
-    /// Starts an agent that runs batch tasks on this machine: `on`, `off`, or `auto`, if only this machine reaches the server
+    /// Start an agent that runs batch tasks on this machine: `on`, `off`, or `auto` to start it if only this machine can reach the server
     agent: StartAgent = StartAgent::Auto, AGENT;
-    /// How long requests may go on after the server was told to stop
+    /// Time for running requests to finish when the server stops
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }
 
-/// Fields of settings that few servers change.
+/// Fields of settings that few servers need to change.
 const ADVANCED: [&str; 20] = [
     "max_batch_events",
     "max_event_bytes",
@@ -213,30 +214,30 @@ const ADVANCED: [&str; 20] = [
     "spool_interval",
 ];
 
-/// Who may record and read by loopback.
+/// Access through loopback for recording and reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loopback {
-    /// Everybody on this machine.
+    /// Everyone on this machine.
     Open,
-    /// Whoever has a token or a login.
+    /// Callers with a token or a login.
     Token,
 }
 
-/// Which tools for coding assistants exist at `/mcp`.
+/// Tools for coding assistants at `/mcp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mcp {
-    /// None.
+    /// No tools.
     Off,
-    /// Those that change nothing.
+    /// Tools that change nothing.
     Read,
-    /// All.
+    /// All tools.
     Operate,
 }
 
-/// Says whether a server starts an agent of its own machine.
+/// Condition under which a server starts an agent on its machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAgent {
-    /// If only this machine reaches the server.
+    /// Starts the agent if only this machine can reach the server.
     Auto,
     /// Always.
     On,
@@ -245,10 +246,10 @@ pub enum StartAgent {
 }
 
 impl Config {
-    /// The address to listen on unless told otherwise.
+    /// Default address to listen on.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
 
-    /// What events may hold.
+    /// Returns the limits on the size of events.
     pub(crate) fn limits(&self) -> Limits {
         Limits {
             name_bytes: self.max_name_bytes,
@@ -258,28 +259,28 @@ impl Config {
         }
     }
 
-    /// Returns true if this is an address of a proxy whose `X-Forwarded-For` is believed.
+    /// True if this is the address of a proxy whose `X-Forwarded-For` is trusted.
     pub(crate) fn trusts_proxy(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// The file with rules and channels of alerts: `alerts-file`, or `alerts.toml` in the data folder.
+    /// Returns the path of the file with alert rules and channels: `alerts-file`, or `alerts.toml` in the data folder.
     pub fn alerts_path(&self) -> PathBuf {
         self.alerts_file.clone().unwrap_or_else(|| self.data.join("alerts.toml"))
     }
 
-    /// The copy of that file as it was last without mistakes.
+    /// Returns the path of the copy of that file in its last valid state.
     pub fn alerts_copy(&self) -> PathBuf {
         self.data.join("alerts.last-good.toml")
     }
 
-    /// Whether others than this machine reach it.
+    /// True if other machines can reach the server.
     pub fn is_open(&self) -> bool {
         let is_public = |url: &Url| !url.host_str().is_some_and(monitor_wire::is_loopback);
         !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(is_public)
     }
 
-    /// Returns true if the server has an agent of its own machine.
+    /// True if the server starts an agent on its machine.
     pub fn starts_agent(&self) -> bool {
         match self.agent {
             StartAgent::Auto => !self.is_open(),
@@ -288,66 +289,66 @@ impl Config {
         }
     }
 
-    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
+    /// Default number of first and of last lines kept of a process's log.
     pub const LOGS_KEPT: usize = monitor_store::LOGS_KEPT;
 
-    /// What is kept.
+    /// Returns the retention rules.
     pub fn keeps(&self) -> Retention {
         let (age, failed_age) = (self.retention_age, self.retention_failed_age);
         Retention::new(self.retention.clone(), age, failed_age, self.retention_count, self.retention_size)
     }
 
-    /// How much of the log of events is kept.
+    /// Returns the limits on the log of events.
     pub(crate) fn keeps_events(&self) -> KeepEvents {
         let most = self.retention_size.map_or(u64::MAX, |size| size / 4);
         KeepEvents { bytes: self.stream_keep_bytes.unwrap_or(KeepEvents::DEFAULT.bytes).min(most), age: self.stream_keep }
     }
 
-    /// A server on `data` that keeps to the defaults for all else.
+    /// Creates the settings for a server on the folder `data`, with defaults for everything else.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self { data: data.into(), ..Self::default() }
     }
 }
 
-/// A row of the table.
+/// Row of the table of settings.
 #[derive(Debug)]
 pub struct Setting {
     field: &'static str,
-    /// What it is for, as `--help` says it.
+    /// Description for `--help`.
     pub help: &'static str,
-    /// Stands for its value in `--help`.
+    /// Placeholder of the value in `--help`.
     pub placeholder: &'static str,
-    /// How the file has it.
+    /// Type of the value in the settings file.
     pub form: Form,
     set: fn(&mut Config, &str) -> Result<(), String>,
     show: fn(&Config) -> String,
 }
 
 impl Setting {
-    /// Its name as a flag and as a key.
+    /// Returns the name of the flag and the key.
     pub fn key(&self) -> String {
         self.field.replace('_', "-")
     }
 
-    /// Its name in the environment.
+    /// Returns the name of the environment variable.
     pub fn variable(&self) -> String {
         format!("MONITOR_{}", self.field.to_uppercase())
     }
 
-    /// Returns true if few servers change it. `--help` lists such settings in a section of their own.
+    /// True if few servers need to change the setting. `--help` lists such settings in a separate section.
     pub fn is_advanced(&self) -> bool {
         ADVANCED.contains(&self.field)
     }
 
-    /// Takes the value.
+    /// Parses and sets the value.
     ///
     /// # Errors
-    /// What was expected, if it is none.
+    /// Describes the expected value if the text is invalid.
     pub fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
         (self.set)(config, text)
     }
 
-    /// Its value as the file has it; none if it is unset.
+    /// Formats the value as in the settings file. `None` if it is unset.
     pub fn show(&self, config: &Config) -> Option<String> {
         let text = (self.show)(config);
         match self.form {

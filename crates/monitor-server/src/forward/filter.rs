@@ -1,9 +1,9 @@
-//! Which processes go on.
+//! Filter for the processes to forward.
 
 use globset::{Glob, GlobMatcher};
 use monitor_wire::{Process, Root, Worker};
 
-/// Conditions that a process must fulfil, all of them, to go on as a span; `name=db* kind!=span state={failed,lost}`.
+/// Conditions that a process must meet to be forwarded, such as `name=db* kind!=span state={failed,lost}`.
 #[derive(Debug, Clone, Default)]
 pub struct OtlpFilter {
     terms: Vec<Term>,
@@ -12,7 +12,7 @@ pub struct OtlpFilter {
 #[derive(Debug, Clone)]
 struct Term {
     key: Key,
-    /// It must not match.
+    /// True if the pattern must not match.
     is_not: bool,
     pattern: GlobMatcher,
 }
@@ -31,20 +31,20 @@ const KEYS: [(&str, Key); 6] =
     [("name", Key::Name), ("kind", Key::Kind), ("state", Key::State), ("root", Key::Root), ("program", Key::Program), ("host", Key::Host)];
 
 impl OtlpFilter {
-    /// Reads conditions with spaces between them.
+    /// Parses conditions separated by spaces.
     ///
     /// # Errors
-    /// Which one is wrong, and what was expected.
+    /// Describes the invalid condition and the expected syntax.
     pub fn read(text: &str) -> Result<Self, String> {
         Ok(Self { terms: text.split_whitespace().map(Term::read).collect::<Result<_, _>>()? })
     }
 
-    /// As it is read again.
+    /// Formats the conditions so that they can be parsed again.
     pub fn show(&self) -> String {
         self.terms.iter().map(Term::show).collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns true if the process of this tree, run by this worker, goes on.
+    /// True if the process with this root and worker is forwarded.
     pub(super) fn admits(&self, process: &Process, root: &Root, worker: Option<&Worker>) -> bool {
         self.terms.iter().all(|term| {
             let value = match term.key {

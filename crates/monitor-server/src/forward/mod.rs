@@ -1,7 +1,7 @@
-//! What has ended goes on as spans to another receiver of OTLP over HTTP.
+//! Forwards ended processes as spans to an OTLP/HTTP receiver.
 //!
-//! A cursor on the log of events says what has gone on. It moves once the receiver has answered, so that a span goes twice only if the server
-//! breaks off between the two.
+//! A cursor on the log of events marks the last forwarded event. It is moved after the receiver has responded. A span is therefore sent
+//! twice only if the server is killed between the two.
 
 mod batch;
 mod filter;
@@ -30,16 +30,16 @@ use crate::clock::Clock;
 use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
 
-/// Name of the cursor, in the database.
+/// Name of the cursor in the database.
 const CURSOR: &str = "otlp";
-/// How often the log is looked at when all of it has gone on.
+/// Interval of checking the log when everything has been forwarded.
 const EVERY: Duration = Duration::from_secs(1);
-/// The first wait before a request is sent again, and the longest.
+/// First and maximum wait before a request is sent again.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// The shortest wait, whatever a receiver says.
+/// Minimum wait, whatever the receiver requests.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
-/// What the duty works with.
+/// Parts of the server that the duty uses.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub store: Arc<dyn Store>,
@@ -48,7 +48,7 @@ pub(crate) struct Parts {
     pub stopping: CancellationToken,
 }
 
-/// Why the duty can't go on for now.
+/// Error that interrupts the duty.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
@@ -61,7 +61,7 @@ enum Trouble {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Begins the duty, if there is a receiver.
+/// Starts the duty, if a receiver is configured.
 pub(crate) fn begin(duties: &mut Duties, target: Option<Target>, parts: Parts) {
     let Some(target) = target else { return };
     duties.begin("otlp", move |duty| {
@@ -70,7 +70,7 @@ pub(crate) fn begin(duties: &mut Duties, target: Option<Target>, parts: Parts) {
     });
 }
 
-/// Sends on what has ended, until the server stops.
+/// Forwards ended processes until the server stops.
 async fn run(target: &Target, parts: &Parts, duty: &Duty) {
     let work = Work { sender: Sender::new(target), parts, duty };
     let Some(ended) = parts.stopping.run_until_cancelled(work.go_on(target.filter.clone())).await else { return };
@@ -106,7 +106,7 @@ impl Work<'_> {
         }
     }
 
-    /// Where the log is to be read from. The first time that is its end: what had ended before stays here.
+    /// Returns the position where reading the log begins. The first time, this is its end: processes that ended before are not forwarded.
     async fn begin(&self) -> Result<u64, Trouble> {
         let store = self.parts.store.clone();
         let (cursor, status) = spawn_blocking(move || Ok::<_, StoreError>((store.cursor(CURSOR)?, store.status()?))).await??;
@@ -128,7 +128,7 @@ impl Work<'_> {
         if moved.await? { Ok(()) } else { Err(Trouble::Moved) }
     }
 
-    /// Sends parts until each was taken or refused for good; what was refused, in words.
+    /// Sends parts until each is accepted or permanently refused. Returns the reason if any was refused.
     async fn send(&self, parts: Vec<Part>) -> Option<String> {
         let (mut backoff, mut refused) = (Backoff::default(), None);
         let mut left = VecDeque::from(parts);
@@ -150,7 +150,7 @@ impl Work<'_> {
         refused
     }
 
-    /// Lets a part wait for another try.
+    /// Puts a part back and waits before the next attempt.
     async fn wait(&self, part: Part, why: String, after: Option<Duration>, left: &mut VecDeque<Part>, backoff: &mut Backoff) {
         left.push_front(part);
         let wait = after.map_or_else(|| backoff.next(WAITS.0, WAITS.1), |after| after.max(SHORTEST_WAIT));

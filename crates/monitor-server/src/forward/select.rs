@@ -1,4 +1,4 @@
-//! What of the log of events goes on: processes that have ended, each as one span.
+//! Selects the processes in the log of events to forward: processes that have ended, each as one span.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -15,46 +15,47 @@ use super::batch::Batch;
 use crate::export::resource;
 use crate::otlp::Receiver;
 
-/// About so many events that may make a span are taken from the log at once.
+/// Approximate number of events read per batch that may lead to a span.
 const MOST: usize = 500;
-/// And so many transactions are looked at, so that a server that is to stop doesn't wait for long.
+/// Maximum number of transactions read per batch, so that stopping the server does not have to wait long.
 const MOST_PIECES: usize = 500;
-/// So many spans are remembered as sent, so that what is told twice goes once.
+/// Number of sent spans that are remembered. A process whose end is reported twice is sent once.
 const REMEMBERED: usize = 1 << 16;
-/// So many folds wait for the ends of their parents; beyond that all of them are forgotten but for what is told of them later.
+/// Maximum number of folds that wait for the ends of their parents. Beyond it all of them are forgotten, and a fold is sent only if it is
+/// reported again later.
 const MOST_WAITING: usize = 1 << 16;
 
 type Key = (RootId, ProcessId);
-/// By what a span would be another one if it were sent again: state, attempt, end, and calls that were counted.
+/// Properties that make a span differ from one already sent: state, attempt, end, and number of counted calls.
 type Version = (String, u32, Option<u64>, Option<u64>);
 
-/// Reads the log of events.
+/// Reader of the log of events.
 pub(super) struct Selector {
     filter: OtlpFilter,
     sent: HashSet<(Key, Version)>,
     sent_order: VecDeque<(Key, Version)>,
-    /// Folds by the process that their calls were made in, until that has ended.
+    /// Folds by the process that made their calls, until that process has ended.
     waiting: HashMap<Key, Vec<ProcessId>>,
-    /// Whether senders are receivers of OTLP.
+    /// Known workers, with true for OTLP receivers.
     receivers: HashMap<WorkerId, bool>,
 }
 
-/// An event that may make a span.
+/// Event that may lead to a span.
 struct Told {
     of: Key,
     what: What,
 }
 
 enum What {
-    /// An attempt ended, at this time.
+    /// An attempt ended at this time.
     Ended { attempt: u32, time_us: u64 },
-    /// Its worker has gone.
+    /// The worker of the process is gone.
     Left,
-    /// More calls were counted.
+    /// More calls of a fold were counted.
     Folded,
 }
 
-/// A process to be sent, with the start and end of its span.
+/// Process to send, with the start and end of its span.
 struct Chosen {
     process: Process,
     root: Root,
@@ -66,7 +67,7 @@ impl Selector {
         Self { filter, sent: HashSet::new(), sent_order: VecDeque::new(), waiting: HashMap::new(), receivers: HashMap::new() }
     }
 
-    /// The spans of what ended after event number `after`.
+    /// Returns the spans of processes that ended after event number `after`.
     pub(super) fn read(&mut self, store: &dyn Queries, after: u64) -> Result<Batch, StoreError> {
         let (mut told, mut next, mut is_more) = (Vec::new(), after, true);
         for _ in 0..MOST_PIECES {
@@ -77,7 +78,8 @@ impl Selector {
                 is_more = false;
                 break;
             };
-            // A worker that leaves in the transaction in which a process of it began is not told again for that process.
+            // If a worker leaves in the same transaction as the start of a process of it, no later event reports that this process was
+            // lost.
             let has_left = (0..piece.count()).any(|place| matches!(piece.type_name(place), "worker-offline" | "worker-lost"));
             for place in (next + 1 - piece.first_seq()) as usize..piece.count() {
                 next = piece.first_seq() + place as u64;
@@ -111,7 +113,8 @@ impl Selector {
         Ok(Batch { parts: Part::of(self.spans(store, chosen)?), next, is_more })
     }
 
-    /// Whoever is sent what came by OTLP might send it back.
+    /// True if the sender is an OTLP receiver. Spans that were received by OTLP are not forwarded, because the receiver could send them
+    /// back in a loop.
     fn is_receiver(&mut self, store: &dyn Queries, sender: WorkerId) -> Result<bool, StoreError> {
         if self.receivers.len() > REMEMBERED {
             self.receivers.clear();
@@ -126,7 +129,7 @@ impl Selector {
         })
     }
 
-    /// Of what was told, the processes that have ended and were not sent, and folds whose parents have.
+    /// Selects the processes that have ended and were not sent, and the folds whose parents have ended.
     fn choose(&mut self, store: &dyn Queries, told: Vec<Told>) -> Result<Vec<Chosen>, StoreError> {
         let subjects: Vec<_> = told.iter().map(|told| subject(told.of)).collect();
         let (models, _) = store.models(&subjects)?;
@@ -142,7 +145,7 @@ impl Selector {
         Ok(chosen)
     }
 
-    /// Chooses a process, if it is over, and the folds that waited for it.
+    /// Selects a process if it has ended, and the folds that waited for it.
     fn choose_ended(&mut self, store: &dyn Queries, root: Root, process: Process, chosen: &mut Vec<Chosen>) -> Result<(), StoreError> {
         if process.fold.is_some() || !is_over(&process) {
             return Ok(());
@@ -158,7 +161,7 @@ impl Selector {
         Ok(())
     }
 
-    /// Chooses a fold if the process that its calls were made in is over, or lets it wait for that.
+    /// Selects a fold if the process that made its calls has ended. Otherwise the fold waits for the end.
     fn choose_fold(&mut self, store: &dyn Queries, root: Root, fold: Process, chosen: &mut Vec<Chosen>) -> Result<(), StoreError> {
         let mut above = fold.parent_id;
         let (mut seen, mut parent) = (HashSet::new(), None);
@@ -183,7 +186,7 @@ impl Selector {
         Ok(())
     }
 
-    /// Takes what was not sent as it is.
+    /// Adds a process unless the same version of it was sent.
     fn add(&mut self, new: Chosen, chosen: &mut Vec<Chosen>) {
         let Process { state, attempt, ended_us, fold, .. } = &new.process;
         let version = (state.to_string(), *attempt, *ended_us, fold.as_ref().map(|fold| fold.count));
@@ -199,7 +202,7 @@ impl Selector {
         }
     }
 
-    /// The spans of those that the filter admits, with their workers and the lines of their logs.
+    /// Creates the spans of the processes that the filter admits, with their workers and log lines.
     fn spans(&self, store: &dyn Queries, chosen: Vec<Chosen>) -> Result<Vec<(Arc<Resource>, Span)>, StoreError> {
         let mut workers = HashMap::<Option<WorkerId>, (Option<Worker>, Arc<Resource>)>::new();
         let mut spans = Vec::new();
@@ -228,7 +231,7 @@ fn subject((root_id, process_id): Key) -> Subject {
     Subject { root_id: Some(root_id), process_id: Some(process_id), worker_id: None }
 }
 
-/// When its span begins and ends, in Unix nanoseconds. What was lost ends when its worker was last heard of.
+/// Returns the begin and end of the span, in Unix nanoseconds. A lost process ends when its worker was last seen.
 fn times_of(store: &dyn Queries, process: &Process) -> Result<Option<(u64, u64)>, StoreError> {
     let worker = match process.worker_id.filter(|_| process.ended_us.is_none()) {
         Some(id) => store.models(&[Subject { worker_id: Some(id), ..Subject::default() }])?.0.pop().and_then(|models| models.worker),
@@ -237,7 +240,7 @@ fn times_of(store: &dyn Queries, process: &Process) -> Result<Option<(u64, u64)>
     Ok(monitor_otlp::times(process, worker.map(|worker| worker.last_seen_us)))
 }
 
-/// Adds the lines of a process's log as events: the first ones, and a count of the others.
+/// Adds the first lines of a process's log as span events, and the number of the others.
 fn add_lines(store: &dyn Queries, process: &Process, span: &mut Span) -> Result<(), StoreError> {
     let mut query = LogsQuery { process: Some(process.id), limit: MOST_LINES, ..LogsQuery::default() };
     let (mut left_out, mut events) = (0_u64, Vec::new());

@@ -1,4 +1,4 @@
-//! One request: spans out, the receiver's word back.
+//! Client of the OTLP receiver: sends spans in one request and evaluates the response.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use url::Url;
 
 use super::target::Target;
 
-/// A connection that isn't made by then will not be made.
+/// Maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A request that isn't answered by then is sent again, as OpenTelemetry's own exporters do.
+/// Maximum time to wait for a response. After it, the request is sent again, as in OpenTelemetry's own exporters.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The way to a receiver.
+/// Connection to a receiver.
 pub(super) struct Sender {
     url: Url,
     headers: OtlpHeaders,
@@ -22,17 +22,17 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Nothing is connected yet.
+    /// Creates the client. It connects with the first request.
     pub(super) fn new(target: &Target) -> Self {
         let url = target.url.clone();
         let mut client =
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
         if url.host_str().is_some_and(monitor_wire::is_loopback) {
-            // A proxy is for what is elsewhere.
+            // Proxies are meant for other hosts.
             client = client.no_proxy();
         }
         if url.scheme() == "http" {
-            // No certificate is ever looked at: none has to be read, and none has to be there.
+            // Plain HTTP needs no certificates, so the system's certificates need not exist.
             client = client.tls_certs_only([]);
         }
         let client = client.build().map_err(|error| format!("no HTTP client can be made: {}", monitor_http::with_causes(&error)));
@@ -57,7 +57,7 @@ impl Sender {
         format!("{} is not reached: {}", self.shown(), monitor_http::with_causes(&error.without_url()))
     }
 
-    /// Where it sends, as it may be shown.
+    /// Returns the receiver's address for messages.
     fn shown(&self) -> String {
         format!("the OTLP receiver at {}", self.url.origin().ascii_serialization())
     }
@@ -71,7 +71,7 @@ impl Sender {
             match response.chunk().await {
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]),
                 Ok(None) => break,
-                // What was taken is taken, though nobody knows how much of it.
+                // The status shows that the receiver accepted the request, even if its details are unreadable.
                 Err(_) if status.is_success() => break,
                 Err(error) => return Answer::Away { why: self.away(error) },
             }

@@ -1,4 +1,4 @@
-//! Where spans go, and whether they may.
+//! Receiver of forwarded spans, and checks of its settings.
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 
@@ -7,7 +7,7 @@ use url::Url;
 use super::{OtlpFilter, OtlpHeaders};
 use crate::config::Config;
 
-/// The receiver that spans go to.
+/// Receiver of the spans.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(super) url: Url,
@@ -15,25 +15,25 @@ pub(crate) struct Target {
     pub(super) filter: OtlpFilter,
 }
 
-/// Why nothing can be sent on by OTLP.
+/// Error in the settings for forwarding.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// It is this server.
+    /// The endpoint is this server itself.
     #[error("otlp-endpoint: {url} is this server itself, which would receive what it sends: name another receiver, or leave it out")]
     Loop {
-        /// The endpoint.
+        /// URL of the endpoint.
         url: Url,
     },
-    /// Nothing keeps what is to be sent.
+    /// The log of events is off, so spans can't be read from it.
     #[error(
         "otlp-endpoint: what is sent on is read from the log of events, and `stream-keep-bytes` is `off`: set it, or leave out `otlp-endpoint`"
     )]
     NoLog,
-    /// Without an endpoint nothing is sent.
+    /// A setting has no effect without an endpoint.
     #[error("{setting} is set and otlp-endpoint is not: name the receiver, or leave it out")]
     NoEndpoint {
-        /// Which setting is of no use.
+        /// Name of the setting.
         setting: &'static str,
     },
     /// A header has no value.
@@ -42,10 +42,10 @@ pub enum TargetError {
 }
 
 impl Target {
-    /// The receiver that the settings name, if they name one. Blocks while its name is looked up.
+    /// Returns the configured receiver, if any. Blocks while its name is resolved.
     ///
     /// # Errors
-    /// If nothing can be sent to it.
+    /// Returns an error if the settings are invalid.
     pub(crate) fn of(config: &Config) -> Result<Option<Self>, TargetError> {
         let (headers, filter) = (config.otlp_headers.clone(), config.otlp_filter.clone());
         let Some(endpoint) = &config.otlp_endpoint else {
@@ -63,14 +63,14 @@ impl Target {
     }
 }
 
-/// The address of spans at an endpoint.
+/// Returns the URL for spans at an endpoint.
 fn traces(endpoint: &Url) -> Url {
     let mut url = endpoint.clone();
     url.set_path(&monitor_otlp::traces_path(endpoint.path()));
     url
 }
 
-/// Returns true if the server would send to itself: by its public name, or by an address of this machine that it listens on.
+/// True if the server would send to itself: under its public URL, or an address of this machine that it listens on.
 fn is_self(endpoint: &Url, config: &Config) -> bool {
     if config.public_url.as_ref().is_some_and(|public| public.origin() == endpoint.origin()) {
         return true;
@@ -79,12 +79,12 @@ fn is_self(endpoint: &Url, config: &Config) -> bool {
     if port != config.listen.port() {
         return false;
     }
-    // A name that nobody knows now is known to the duty's error.
+    // A name that can't be resolved now is reported by the duty later.
     let addresses = (host.trim_matches(['[', ']']), port).to_socket_addrs();
     addresses.is_ok_and(|mut addresses| addresses.any(|address| reaches(address, config.listen.ip())))
 }
 
-/// Returns true if whoever connects to the address reaches a listener on `listen`.
+/// True if a connection to the address reaches a listener on `listen`.
 fn reaches(address: SocketAddr, listen: IpAddr) -> bool {
     let (to, listen) = (address.ip().to_canonical(), listen.to_canonical());
     let is_here = || to.is_unspecified() || UdpSocket::bind((to, 0)).is_ok();

@@ -1,6 +1,7 @@
-//! Who asks, and whether they may: by a token, a login, or a connection from this machine.
+//! Authentication and authorization of every request: by a token, a login session, or a connection from this machine.
 //!
-//! Every route is declared with the scope that it wants ([`super::routes`]), and a request that no route takes wants one, too.
+//! [`mod@super::routes`] declares each route together with the scope that it requires. [`check`] compares the caller's scopes with it
+//! before any handler runs. A request that matches no route requires a scope as well.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,42 +23,43 @@ use super::routes::{Rules, Wants, is_read};
 use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
 use crate::config::{Config, Loopback};
 
-/// Failures of a client: so many at once, then one per period.
+/// Burst of failures allowed per client; after the burst, one failure per period is allowed.
 const FAILURES: u32 = 10;
 const FAILURES_PERIOD: Duration = Duration::from_secs(6);
-/// Wrong passwords of an account, from wherever they come, then have this period.
+/// Period for wrong passwords of an account after the burst, counted over all clients.
 const ACCOUNT_PERIOD: Duration = Duration::from_secs(60);
-/// Pings of a heartbeat: so many at once, then one per period.
+/// Burst of pings allowed per heartbeat; after the burst, one ping per period is allowed.
 const PINGS: u32 = 60;
 const PINGS_PERIOD: Duration = Duration::from_secs(1);
-/// What proxies add.
+/// Headers that proxies add to the requests they forward.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
-/// From where a connection comes.
+/// Remote end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     pub(super) is_tls: bool,
 }
 
-/// Paces clients.
+/// Rate limits per client, account and heartbeat.
 #[derive(Debug)]
 pub(super) struct Paces {
     requests: Pace<IpAddr>,
-    /// Wrong tokens and passwords of a client.
+    /// Wrong tokens and passwords, by client.
     pub(super) failures: Pace<IpAddr>,
-    /// Wrong passwords for an account, whether there is one of that name or not, from browsers that it doesn't know.
+    /// Wrong passwords by account name, sent by browsers that have not logged in to the account before. Names without an account are
+    /// counted too, so that the answer does not show which names exist.
     pub(super) accounts: Pace<String>,
-    /// Pings of a heartbeat.
+    /// Pings by heartbeat.
     pub(super) pings: Pace<String>,
-    /// Pings of a client with keys that there are not.
+    /// Pings with unknown keys, by client.
     pub(super) unknown_pings: Pace<IpAddr>,
-    /// Wrong passwords for an account from browsers that have logged in to it before.
+    /// Wrong passwords by account name, sent by browsers that have logged in to the account before.
     pub(super) devices: Pace<String>,
 }
 
 impl Paces {
-    /// So many requests per second.
+    /// Creates the limits. `requests_per_second` is the limit per client.
     pub(super) fn new(requests_per_second: usize) -> Self {
         let per_second = u32::try_from(requests_per_second).unwrap_or(u32::MAX).clamp(1, 1_000_000);
         Self {
@@ -71,23 +73,23 @@ impl Paces {
     }
 }
 
-/// Decides who comes in.
+/// State of the middleware [`check`].
 #[derive(Clone)]
 pub(super) struct Gate {
     pub(super) app: App,
     pub(super) rules: Arc<Rules>,
 }
 
-/// What the audit log has of a change beside its path, as the one who answers says it in the answer's extensions.
+/// Description of a change for the audit log, in addition to its path. The handler puts it into the extensions of its response.
 #[derive(Debug, Clone)]
 pub(super) struct DeedWords {
-    /// What was done.
+    /// Action, with its arguments.
     pub(super) what: String,
-    /// What came of it.
+    /// Result of the action.
     pub(super) outcome: String,
 }
 
-/// Longest part of an entry with an order's arguments, in bytes, and of its method and of its recipients.
+/// Maximum lengths in bytes, within one audit entry: of an order's arguments, and of its method and its recipients.
 const MOST_ARGUMENTS: usize = 1_400;
 const MOST_WORDS: usize = 200;
 
@@ -101,7 +103,7 @@ impl DeedWords {
         format!("{} {arguments} to {}", cut(method, MOST_WORDS), cut(&to, MOST_WORDS))
     }
 
-    /// Adds this description to an answer.
+    /// Adds this description to a response.
     pub(super) fn recorded(self, answer: impl IntoResponse) -> Response {
         let mut response = answer.into_response();
         response.extensions_mut().insert(self);
@@ -109,7 +111,7 @@ impl DeedWords {
     }
 }
 
-/// Lets a request pass, or says what it takes. What changes something is recorded.
+/// Passes a permitted request on, and answers any other with an error that names the missing scope. Changes are written to the audit log.
 pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: Request, next: Next) -> Response {
     let rule = rules.of(request.method(), request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     match admit(&app, rule.wants, &mut request) {
@@ -125,7 +127,7 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
             let Some(words) = rule.audit else { return next.run(request).await };
             let action = if words.is_empty() { format!("{method} {path}") } else { format!("{method} {path} ({words})") };
             let action = assistant(request.headers()).map_or(action.clone(), |client| format!("{action} by {client}"));
-            // What has begun to change something is done and recorded, though nobody waits for the answer any more.
+            // A change that has begun runs to its end and is recorded even if the client disconnects, so it runs in a task of its own.
             let tasks = app.changing.clone();
             let changed = tasks.spawn(async move {
                 let response = next.run(request).await;
@@ -140,7 +142,8 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
     }
 }
 
-/// The MCP client that has sent a request, as its `User-Agent` states. Any program can claim to be one: it shows next to who has logged in.
+/// Returns the MCP client that sent a request, taken from its `User-Agent`. Any program can claim to be one, so the audit log shows it next
+/// to the authenticated caller.
 fn assistant(headers: &HeaderMap) -> Option<String> {
     let agent = headers.get(header::USER_AGENT)?.to_str().ok()?;
     agent.starts_with("monitor-mcp/").then(|| cut(agent, MOST_WORDS))
@@ -156,11 +159,12 @@ fn admit(app: &App, wants: Wants, request: &mut Request) -> Result<Admitted, Api
     if let Some(client) = client(app, peer, request.headers()) {
         app.paces.requests.count(client, Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "requests" })?;
     }
-    // Before the lookup, so that no change falls between the two.
+    // Read before the lookup: if a token or user changes during the lookup, the version differs and the connection's rights are checked
+    // again.
     let version = app.access.version();
     let (principal, credential) = identify(app, peer, request.headers())?;
     let is_write = !is_read(request.method());
-    // A cookie is sent by pages of every port of this host.
+    // Browsers send cookies for a host to all of its ports, so a page from another port could make this request.
     if is_write && principal.as_ref().is_some_and(|principal| principal.how == How::Session) {
         app.guard.check_same(request.uri(), request.headers())?;
     }
@@ -186,7 +190,7 @@ pub(super) fn peer(request: &Request) -> Option<Peer> {
     request.extensions().get::<Peer>().copied()
 }
 
-/// Who asks, and the secret that tells so, if it is one.
+/// Returns the caller, and the token or session that identified it, if any.
 fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<(Option<Principal>, Option<Credential>), ApiError> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -220,7 +224,7 @@ fn by_token(app: &App, client: Option<IpAddr>, text: &str) -> Result<Principal, 
         }
         return Ok(principal);
     }
-    // One that is right always passes, however many were wrong before it.
+    // A valid token always passes, even if the client has used up its failures.
     if let Some(client) = client {
         app.paces.failures.count(client, Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "failures" })?;
     }
@@ -229,14 +233,14 @@ fn by_token(app: &App, client: Option<IpAddr>, text: &str) -> Result<Principal, 
     Err(ApiError::Unauthorized { detail: detail.to_owned() })
 }
 
-/// Whose requests and failures are counted together. Rights never follow from it.
+/// Returns the key under which requests and failures of a client are counted. It never decides about rights.
 pub(super) fn client(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
     origin(app, peer, headers).map(network)
 }
 
-/// From where a request comes, as far as that is known: the address of its connection, or whom a trusted proxy names there. Each proxy
-/// adds the address that it was asked from at the end of `X-Forwarded-For`, so the header is read from its right, and no further than to
-/// the first address that is no trusted proxy: what stands before that one is its own word.
+/// Returns the client's address: the address of the connection, or the one that a trusted proxy reports. Each proxy appends the address of
+/// its own client to `X-Forwarded-For`. The header is therefore read from the right, up to the first address that is not a trusted proxy;
+/// the entries to the left of it could be forged by that client.
 pub(super) fn origin(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
     let mut at = peer?.address.ip().to_canonical();
     let lists = headers.get_all("x-forwarded-for").iter().rev().map(|list| list.to_str().unwrap_or_default());
@@ -246,37 +250,37 @@ pub(super) fn origin(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Opti
         }
         let hop = hop.trim();
         let named = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
-        // A proxy that names nobody speaks for itself.
+        // A trusted proxy that reports no valid address counts as the client itself.
         let Ok(named) = named else { break };
         at = named.to_canonical();
     }
     Some(at)
 }
 
-/// Whether there is a proxy before the server: behind one that says nothing of itself everybody comes from this machine, and
-/// `--public-url` tells that there is one.
+/// True if there is a proxy in front of the server, which a `--public-url` without a loopback name implies. Behind a proxy that adds no
+/// headers, all requests seem to come from this machine.
 pub(super) fn has_proxy(config: &Config) -> bool {
     config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(monitor_wire::is_loopback))
 }
 
-/// Whether a request comes from this machine, and not by a proxy on it, and may do so without a token.
+/// True if a request comes from this machine without a proxy and may be made without a token.
 fn is_local(app: &App, ip: IpAddr, headers: &HeaderMap) -> bool {
     let is_open = app.config.loopback == Loopback::Open && ip.to_canonical().is_loopback() && !has_proxy(&app.config);
     is_open && !FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
-/// Returns true if browsers reach the server by https, at this connection or at a proxy before the server.
+/// True if browsers reach the server by https, on this connection or at a proxy in front of the server.
 pub(super) fn is_https(app: &App, peer: Option<Peer>) -> bool {
     peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
 }
 
-/// The value of a login's cookie.
+/// Returns the value of the session cookie.
 pub(super) fn session<'a>(app: &App, peer: Option<Peer>, headers: &'a HeaderMap) -> Option<&'a str> {
     cookie(app, peer, headers, super::login::SESSION)
 }
 
-/// The value of a cookie. Over https its name has the prefix [`super::login::SECURE`]: without that, a neighbour domain or another port
-/// could have set it.
+/// Returns the value of a cookie. Over https, its name must have the prefix [`super::login::SECURE`]: cookies without that prefix can be
+/// set by a sibling domain or another port.
 pub(super) fn cookie<'a>(app: &App, peer: Option<Peer>, headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let prefix = if is_https(app, peer) { super::login::SECURE } else { "" };
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -287,7 +291,8 @@ pub(super) fn cookie<'a>(app: &App, peer: Option<Peer>, headers: &'a HeaderMap, 
 pub(super) fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {
     match principal {
         Some(principal) if principal.scopes.has(scope) => Ok(()),
-        // Whoever has no name may get one.
+        // A named caller lacks the right, so it gets a 403. Only a caller without a name can help itself by logging in or sending a token,
+        // and gets a 401.
         Some(Principal { name: Some(name), scopes, .. }) => {
             let has = scopes.to_string();
             Err(ApiError::Forbidden { detail: format!("{name} may not do this: it wants `{}`, and {name} has `{has}`", scope.as_str()) })
@@ -296,7 +301,7 @@ pub(super) fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), A
     }
 }
 
-/// What is to be done for a scope.
+/// Returns the remedy for a missing scope.
 fn wanted(scope: Scope) -> &'static str {
     match scope {
         Scope::Ingest => {
@@ -318,7 +323,7 @@ fn wanted(scope: Scope) -> &'static str {
     }
 }
 
-/// Records what was changed, or was tried by somebody who may.
+/// Writes a change, or a permitted attempt that failed, to the audit log.
 async fn record(
     app: &App,
     principal: Option<Principal>,

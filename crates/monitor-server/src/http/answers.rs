@@ -1,4 +1,4 @@
-//! How much memory large answers take together, until they are sent.
+//! Limit on the memory that large responses use together until they are sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::ApiError;
 
-/// Who finds no room waits so long for it.
+/// Time that a request waits for free memory before it is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Room for answers that are in memory whole.
+/// Shared memory budget of responses that are built completely before they are sent.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     kibibytes: Arc<Semaphore>,
     most: u32,
 }
 
-/// What one answer has of it, given back when dropped.
+/// Share of a response in the budget. It is returned on drop.
 #[derive(Debug)]
 pub(super) struct Room(OwnedSemaphorePermit);
 
@@ -29,7 +29,8 @@ impl Answers {
         Self { kibibytes: Arc::new(Semaphore::new(most as usize)), most }
     }
 
-    /// Room for about so many bytes, in the order in which it is asked for; one that is larger than all of it is answered alone.
+    /// Reserves memory for about `bytes` bytes. Requests are served in their order of arrival. A request for more than the whole budget
+    /// waits until it can have all of it, and so runs alone.
     pub(super) async fn room(&self, bytes: usize) -> Result<Room, ApiError> {
         let kibibytes = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.most);
         let room = tokio::time::timeout(PATIENCE, self.kibibytes.clone().acquire_many_owned(kibibytes)).await;
@@ -41,13 +42,13 @@ impl Answers {
 }
 
 impl Room {
-    /// Gives back what an answer of so many bytes doesn't need.
+    /// Returns the part of the reservation that a response of `bytes` bytes does not need.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let surplus = self.0.num_permits().saturating_sub(bytes.div_ceil(1 << 10));
         drop(self.0.split(surplus));
     }
 
-    /// A body that holds the room until it is sent.
+    /// Turns the bytes into a body that keeps the reservation until it is sent.
     pub(super) fn body(mut self, bytes: Vec<u8>) -> Body {
         struct Held {
             bytes: Vec<u8>,

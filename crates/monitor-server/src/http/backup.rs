@@ -1,4 +1,4 @@
-//! `POST /api/v1/backup`
+//! `POST /api/v1/backup`: a copy of the database.
 
 use std::io::{self, Read as _};
 
@@ -15,11 +15,12 @@ use super::App;
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 
-/// So many bytes are read from the copy at once.
+/// Number of bytes read from the copy at a time.
 const CHUNK: usize = 1 << 20;
 
-/// A copy of the whole database as it is at one moment, an `SQLite` file. It is made in the data folder first, which takes as much
-/// space again for a while; one at a time.
+/// Returns a consistent copy of the whole database as an `SQLite` file.
+///
+/// The copy is first made in the data folder, which needs the same amount of free disk space for that time. One copy can be made at a time.
 #[utoipa::path(
     post,
     path = "/api/v1/backup",
@@ -35,10 +36,11 @@ pub(super) async fn post_backup(State(app): State<App>, Strict(NoParams {}): Str
         return Err(ApiError::TooManyAnswers { detail: detail.to_owned() });
     };
     let store = app.store.clone();
-    // It goes on if the client goes: the turn and the copy are given back by whoever has them last.
+    // `spawn_blocking` continues if the client disconnects. The permit and the copy move through the closure, so they are released by its
+    // last owner.
     let made = spawn_blocking(move || Ok::<_, ApiError>((store.backup()?, turn)));
     let (Backup { bytes, media_type, read }, turn) = made.await??;
-    // Held until the last byte is sent, or nobody reads any more.
+    // The stream owns the permit and the copy until the last byte is sent or the client disconnects.
     let chunks = stream::unfold((read, turn), |(mut read, turn)| async move {
         let chunk = spawn_blocking(move || {
             let mut chunk = vec![0; CHUNK];
@@ -49,7 +51,7 @@ pub(super) async fn post_backup(State(app): State<App>, Strict(NoParams {}): Str
         match chunk.await.map_err(io::Error::other).and_then(|chunk| chunk) {
             Ok((chunk, _)) if chunk.is_empty() => None,
             Ok((chunk, read)) => Some((Ok(chunk), (read, turn))),
-            // Whoever reads learns by its length that it breaks off.
+            // The stream ends early. The client detects that by `Content-Length`.
             Err(_) => None,
         }
     });

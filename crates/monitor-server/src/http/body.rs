@@ -1,4 +1,4 @@
-//! The body of a request as a batch: size, encoding and content are checked before anything is stored.
+//! Bodies of requests: their size, encoding and content are checked before anything is stored.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,10 +17,10 @@ use super::encoding::{Encoding, decompress, encoding};
 use super::problem::ApiError;
 use crate::ingest::IngestError;
 
-/// A batch that was read from a request's body.
+/// Batch that was read from a request's body.
 pub(super) struct Wire {
     pub(super) batch: Packed,
-    /// Counts its bytes among those in memory until dropped.
+    /// Memory reserved for the body, until dropped.
     pub(super) memory: Memory,
 }
 
@@ -49,16 +49,16 @@ impl FromRequest<App> for Wire {
     }
 }
 
-/// A body as it was sent, by its type.
+/// Body as received, still compressed, with its parsed content type.
 pub(super) struct Received<T> {
     pub(super) content_type: T,
     pub(super) encoding: Encoding,
     pub(super) body: Vec<u8>,
-    /// Counts its bytes among those in memory until dropped.
+    /// Memory reserved for the body, until dropped.
     pub(super) memory: Memory,
 }
 
-/// Reads a body of a type that is known, if there is room for it.
+/// Receives a body of a supported content type, if there is enough memory for it.
 pub(super) async fn received<T>(
     request: Request,
     app: &App,
@@ -85,7 +85,7 @@ pub(super) async fn received<T>(
     Ok(Received { content_type, encoding, body, memory })
 }
 
-/// Reads a body of a few bytes of JSON, which is not compressed.
+/// Reads a small, uncompressed JSON body.
 pub(super) async fn small<T: DeserializeOwned>(request: Request, app: &App, limit: usize) -> Result<T, ApiError> {
     let (parts, mut stream) = request.into_parts();
     let mut memory = app.bodies.memory();
@@ -104,7 +104,7 @@ pub(super) async fn small<T: DeserializeOwned>(request: Request, app: &App, limi
             return Err(error);
         }
     };
-    // A list would be taken for the values of an object, in their order, and an empty one for an object with nothing in it.
+    // serde would deserialize a list into a struct by the order of its fields, and an empty list into a struct without required fields.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(ApiError::Body { detail: "the body can't be read: it is a list, and should be an object".to_owned() });
     }
@@ -116,7 +116,7 @@ pub(super) async fn small<T: DeserializeOwned>(request: Request, app: &App, limi
     })
 }
 
-/// The first bytes of a body of any type, and whether there were more.
+/// Returns up to `limit` bytes of a body of any type, and true if the body is longer.
 pub(super) async fn beginning(request: Request, app: &App, limit: usize) -> Result<(Vec<u8>, bool), ApiError> {
     let (parts, mut stream) = request.into_parts();
     let mut memory = app.bodies.memory();
@@ -138,7 +138,7 @@ pub(super) async fn beginning(request: Request, app: &App, limit: usize) -> Resu
     Ok((body, is_cut))
 }
 
-/// The body's type without its parameters.
+/// Returns the media type of the body without its parameters.
 pub(super) fn essence(headers: &HeaderMap) -> Option<&str> {
     let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
     content_type.and_then(|value| value.split(';').next()).map(str::trim)
@@ -152,13 +152,13 @@ fn is_json(essence: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-/// A type that is not read here, and what is.
+/// Returns the error for an unsupported content type; `read` names the supported type.
 pub(super) fn unread(essence: Option<&str>, read: &str) -> ApiError {
     let found = essence.map_or("has no Content-Type".to_owned(), |found| format!("is {found:?}"));
     ApiError::MediaType { detail: format!("the body {found}: send `Content-Type: {read}`") }
 }
 
-/// The body as it was sent.
+/// Receives the body without decompressing it.
 async fn receive(headers: &HeaderMap, stream: &mut Body, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
     let too_large = || ApiError::TooLarge { limit, when: "" };
     if content_length(headers).is_some_and(|length| length > limit as u64) {
@@ -180,8 +180,8 @@ async fn receive(headers: &HeaderMap, stream: &mut Body, limit: usize, memory: &
     }
 }
 
-/// Reads what is left of a refused body, within reason: a connection that is closed while its client still sends is reset, and
-/// the client would never read why it was refused.
+/// Reads the rest of a refused body, up to a limit. If the server closed the connection while the client was still sending, the connection
+/// would be reset and the client could not read the response.
 async fn discard(headers: &HeaderMap, mut stream: Body, app: &App) {
     let within_reason = app.config.max_body_bytes.saturating_mul(4);
     let is_waiting = headers.contains_key(header::EXPECT);
@@ -200,7 +200,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Bounds the memory of all bodies together.
+/// Shared memory budget of all bodies that are being received.
 #[derive(Debug, Clone)]
 pub(super) struct Bodies {
     kibibytes: Arc<Semaphore>,
@@ -218,7 +218,7 @@ impl Bodies {
     }
 }
 
-/// What one request holds of it.
+/// Share of a request in the budget.
 #[derive(Debug)]
 pub(super) struct Memory {
     kibibytes: Arc<Semaphore>,
@@ -231,7 +231,7 @@ impl Memory {
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let bytes = self.bytes + bytes;
         if bytes > self.most {
-            // It would have no room if it were alone: to come again is in vain, to come in parts is not.
+            // The body would not fit even if it were the only one. Sending it again would fail too, so the error advises to split it.
             return Err(ApiError::TooLarge { limit: self.most, when: " with what it decompresses to" });
         }
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

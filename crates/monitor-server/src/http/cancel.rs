@@ -1,4 +1,4 @@
-//! `POST /api/v1/roots/{root}/cancel`
+//! `POST /api/v1/roots/{root}/cancel`: cancels a process or a run.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,11 +14,13 @@ use super::params::{NoParams, PathParts, Strict};
 use super::problem::ApiError;
 use super::refusals::{NotAllowed, NotTaken};
 
-/// The largest request, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_BYTES: usize = 4 << 10;
 
-/// Has a process end and all below it, or a whole tree, in whatever programs it runs: each is told which of its processes are meant. Answers once
-/// all have ended, or with those that go on when the time is over.
+/// Cancels a process with all processes below it, or a whole run, in all programs that take part in it.
+///
+/// The server sends each of these programs the ids of its processes. The response is sent when all have ended, or after the time-out with
+/// the processes that are still running.
 #[utoipa::path(
     post,
     path = "/api/v1/roots/{root}/cancel",

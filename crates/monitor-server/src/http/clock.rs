@@ -1,4 +1,4 @@
-//! `POST /api/v1/clock/confirm`
+//! `POST /api/v1/clock/confirm`: confirms the server's clock.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,8 +9,9 @@ use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::retention::Jump;
 
-/// Confirms that the server's clock is right after it jumped ahead: ages of trees are counted by it at once. It changes nothing where
-/// the clock did not jump.
+/// Confirms that the server's clock is right after it jumped ahead, so that retention uses it for the ages of runs at once.
+///
+/// Has no effect if the clock did not jump.
 #[utoipa::path(
     post,
     path = "/api/v1/clock/confirm",

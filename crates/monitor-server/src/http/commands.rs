@@ -1,4 +1,4 @@
-//! What is asked of workers: `/api/v1/commands`, `/api/v1/workers/{id}/commands` and `/api/v1/workers/{id}/channel`.
+//! Commands to workers: `/api/v1/commands`, `/api/v1/workers/{id}/commands` and `/api/v1/workers/{id}/channel`.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
@@ -22,14 +22,14 @@ use super::{Answer, App};
 use crate::access::{How, Principal, Scope};
 use crate::commands::{Caller, CommandError, CommandsQuery, Origin, Reply, check_arguments, is_reading, key_hash};
 
-/// The largest request, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_REQUEST_BYTES: usize = 512 << 10;
-/// The largest reply.
+/// Maximum size of a reply, in bytes.
 const MAX_REPLY_BYTES: usize = 1 << 20;
-/// The longest key that makes a repeated command one.
+/// Maximum length of an idempotency key.
 const MAX_KEY_BYTES: usize = 255;
 
-/// A body of JSON of at most so many bytes.
+/// Extractor for a JSON body of at most `LIMIT` bytes.
 pub(super) struct Small<T, const LIMIT: usize>(pub(super) T);
 
 impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Small<T, LIMIT> {
@@ -40,7 +40,7 @@ impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Sm
     }
 }
 
-/// How commands reach a worker, and what its name is.
+/// Returns the state of a worker's command channel, and its name.
 #[utoipa::path(
     get,
     path = "/api/v1/workers/{id}/channel",
@@ -60,14 +60,15 @@ pub(super) async fn get_channel(State(app): State<App>, path: PathParts, Strict(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OrdersParams {
-    /// What the worker does when it is asked, between commas, for those who show it.
+    /// Comma-separated methods that the worker supports. They are shown to clients that list workers.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     methods: Words,
 }
 
-/// A worker's channel: what it is asked to do, while it is open. The first one who opens it binds it to its key; from then on it is opened
-/// by that key alone.
+/// Opens a worker's channel: an event stream of the commands for the worker.
+///
+/// The first connection binds the channel to its key. Later connections must use the same key.
 #[utoipa::path(
     get,
     path = "/api/v1/workers/{id}/commands",
@@ -94,7 +95,7 @@ pub(super) async fn get_orders(
     Strict(params): Strict<OrdersParams>,
 ) -> Result<Response, ApiError> {
     let methods: Vec<String> = params.methods.each().into_iter().collect();
-    // What agents are told starts commands: nobody else may take it from them.
+    // Orders to agents start commands, so only a caller with the token of the agent may open its channel.
     let check = |name: &str| match name.strip_prefix(AgentOrder::PROGRAM).and_then(|rest| rest.strip_prefix('@')) {
         Some(agent) if !is_agent(principal.as_ref(), agent) => Err(CommandError::NotTheAgent(agent.to_owned())),
         _ => Ok(()),
@@ -104,7 +105,9 @@ pub(super) async fn get_orders(
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(opened.into_stream())).into_response())
 }
 
-/// What a worker replies to a command. Replies that come late, twice or not as they should are counted, and change nothing.
+/// Accepts a worker's reply to a command.
+///
+/// Late, repeated and invalid replies are counted and have no other effect.
 #[utoipa::path(
     post,
     path = "/api/v1/commands/{id}/replies",
@@ -135,9 +138,10 @@ pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request:
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks workers to do something, and answers once each of them has its line, or the time is over. With `until_us` the command is durable: what
-/// no worker has taken by the end of the time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however
-/// often it is sent.
+/// Sends a command to workers, and responds when each of them has replied or the time is over.
+///
+/// With `until_us` the command is durable: if no worker has accepted it by the end of the time-out, it keeps waiting for one. Requests with
+/// the same `Idempotency-Key` are one command, however often they are sent.
 #[utoipa::path(
     post,
     path = "/api/v1/commands",
@@ -177,7 +181,7 @@ async fn ask(app: &App, principal: Option<Principal>, headers: &HeaderMap, reque
     Ok(app.commands.ask(Caller { name, key: idempotency_key(headers)?, origin: Origin::Client }, request).await?)
 }
 
-/// How many workers have which line, for the audit log.
+/// Counts the workers by status, for the audit log.
 pub(super) fn outcome(command: &Command) -> String {
     let counts = command.counts.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>();
     format!("done: {}", if counts.is_empty() { "nobody is meant".to_owned() } else { counts.join(", ") })
@@ -186,20 +190,20 @@ pub(super) fn outcome(command: &Command) -> String {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CommandsParams {
-    /// Only those for this worker, each with its line: its id, 32 lower-case hex digits.
+    /// Only commands for this worker, each with the worker's line. The id has 32 lower-case hex digits.
     worker: Option<WorkerId>,
-    /// Only those that want this scope: `read`, which only ask, or `operate`, which change something.
+    /// Only commands of this scope: `read` for those that only query, or `operate` for those that change something.
     #[param(inline)]
     scope: Option<CommandScope>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of commands to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Scope of the commands that are listed.
+/// Scope of the listed commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum CommandScope {
@@ -207,7 +211,9 @@ pub(super) enum CommandScope {
     Operate,
 }
 
-/// The newest 10,000 commands, newest first, without their lines. Those for one worker have its line, as long as lines are kept.
+/// Lists the newest 10,000 commands, newest first.
+///
+/// Commands are listed without their lines. With `worker`, each has the line of that worker, as long as lines are kept.
 #[utoipa::path(
     get,
     path = "/api/v1/commands",
@@ -228,7 +234,7 @@ pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<
     Ok(Json(app.commands.page(query).await?))
 }
 
-/// One command, and what became of it with each worker.
+/// Returns a command with its result for each worker.
 #[utoipa::path(
     get,
     path = "/api/v1/commands/{id}",
@@ -244,7 +250,7 @@ pub(super) async fn get_command(State(app): State<App>, path: PathParts, Strict(
     Ok(Json(app.commands.command(path.read("id")?).await?))
 }
 
-/// Methods that workers may be asked, and who does them now.
+/// Lists the methods that workers can be asked to execute, with the workers that currently support each.
 #[utoipa::path(
     get,
     path = "/api/v1/commands/methods",
@@ -264,12 +270,12 @@ fn channel_key(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
     headers.get(CHANNEL_KEY).and_then(|key| key_hash(key.as_bytes())).ok_or_else(wrong)
 }
 
-/// The header that makes a repeated request one.
+/// Header that makes a repeated request idempotent.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "describes the header")]
 pub(super) struct Keyed {
-    /// Up to 255 visible characters; the request is repeated with the same one
+    /// Up to 255 visible ASCII characters. Send the same key when the request is repeated.
     #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
     key: Option<String>,
 }

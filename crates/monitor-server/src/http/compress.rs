@@ -1,5 +1,5 @@
-//! Answers compressed as their reader accepts them: the page's files as they were compressed when it was built, all other text and the
-//! columns of a tree while they are sent.
+//! Compression of responses, by what the client accepts. The page's files are served as they were compressed at build time. All other text,
+//! and the columns of a tree, are compressed while they are sent.
 
 use std::cmp::Reverse;
 
@@ -14,23 +14,24 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
-/// Codings that are answered, the best first. Only files have the first: it takes too long while somebody waits.
+/// Supported codings, best first. Brotli is used only for files, because it is too slow for responses that a client waits for.
 const CODINGS: [&str; 3] = ["br", "zstd", "gzip"];
-/// An answer of fewer bytes fits into a packet or two as it is.
+/// Minimum size of a response to be compressed. A smaller response fits into one or two packets without compression.
 const LEAST_BYTES: u64 = 1 << 10;
 
-/// Compresses answers while they are sent, at the level that costs the least. Behind [`choose`], which decides about the coding.
+/// Returns the layer that compresses responses while they are sent, at the fastest level. [`choose`] must run before it and select the
+/// coding.
 pub(super) fn layer() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(LEAST_BYTES).and(is_worth_it))
 }
 
-/// Lets a body be asked for more after its end, as the compressor does: streams of pieces break off when they are asked again.
+/// Makes a body safe to poll after its end, which the compressor does. Some of our streams fail if they are polled again.
 pub(super) async fn fuse(response: Response) -> Response {
     response.map(|body| Body::new(body.fuse()))
 }
 
-/// Text and columns, but for the stream, whose events must not wait in a compressor. A copy of the database tells its length, by which its
-/// reader knows that it is whole.
+/// True for text and columns. The event stream is excluded, because its events must not wait in the compressor. A copy of the database is
+/// excluded, because its `Content-Length` must remain: the client checks by it that the copy is complete.
 fn is_worth_it(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -41,7 +42,7 @@ fn is_worth_it(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -
     }
 }
 
-/// Puts the codings among which the server may choose in the place of what the request says of them.
+/// Replaces the request's `Accept-Encoding` by the codings that the server may choose.
 pub(super) async fn choose(mut request: Request, next: Next) -> Response {
     let accepted = accepted(request.headers());
     let weighed: Vec<_> = accepted.iter().map(|(coding, weight)| format!("{coding};q={}.{:03}", weight / 1_000, weight % 1_000)).collect();
@@ -52,17 +53,17 @@ pub(super) async fn choose(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The codings that a request's `Accept-Encoding` likes no less than the plain answer, with their weights in thousandths: what it likes
-/// best comes first, and of what it likes as much what is best (RFC 9110, 12.5.3). None if it says nothing, or nothing that can be read.
-/// A request that accepts nothing that there is gets the plain answer, too.
+/// Returns the codings that a request's `Accept-Encoding` prefers to the plain response or weighs the same, with their weights in
+/// thousandths. They are sorted by weight; of equal weights, the better coding comes first (RFC 9110, 12.5.3). The list is empty if the
+/// header is missing or unreadable, or accepts none of the supported codings; the response is then sent plain.
 pub(super) fn accepted(headers: &HeaderMap) -> Vec<(&'static str, u16)> {
     let values = headers.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
     let said: Vec<(&str, u16)> = values.flat_map(|value| value.split(',')).filter_map(weighed).collect();
     let of = |name: &str| said.iter().find(|(said, _)| said.eq_ignore_ascii_case(name)).map(|(_, weight)| *weight);
-    // One that isn't named is liked less than all that are.
+    // An `identity` that is not listed has a lower weight than all listed codings.
     let plain = of("identity").unwrap_or(0).max(1);
     let weight = |coding: &str| {
-        // Some call gzip by its name of long ago.
+        // RFC 9110 keeps `x-gzip` as an old name of gzip.
         let named = of(coding).or_else(|| if coding == "gzip" { of("x-gzip") } else { None });
         named.or_else(|| of("*")).filter(|weight| *weight >= plain)
     };
@@ -71,7 +72,7 @@ pub(super) fn accepted(headers: &HeaderMap) -> Vec<(&'static str, u16)> {
     accepted
 }
 
-/// A coding and its weight in thousandths; none if the weight is none.
+/// Parses a coding and its weight in thousandths. `None` if the weight is invalid.
 fn weighed(said: &str) -> Option<(&str, u16)> {
     let Some((coding, weight)) = said.split_once(';') else { return Some((said.trim(), 1_000)) };
     let (name, weight) = weight.trim().split_once('=')?;
@@ -108,7 +109,7 @@ mod tests {
             (&[""], &[]),
             (&[], &[]),
             (&["deflate, compress, aws-chunked"], &[]),
-            // What can't be read is as if it were not said.
+            // Unreadable entries are ignored.
             (&["gzip;q=2, br;q=-1, zstd;q=NaN"], &[]),
             (&["gzip;q=inf"], &[]),
             (&["gzip;q="], &[]),

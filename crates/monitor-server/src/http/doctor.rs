@@ -1,4 +1,4 @@
-//! `GET /api/v1/doctor`
+//! `GET /api/v1/doctor`: processes that have lost their parents.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,18 +15,20 @@ use crate::doctor::{Question, diagnose};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DoctorParams {
-    /// In this tree: its id, or its number. Without it, of the newest trees that began without a context.
+    /// Only this run, by its id or number. Without it, the newest runs that began without a context are examined.
     #[param(value_type = Option<String>)]
     root: Option<RootName>,
-    /// Of this process of the tree alone.
+    /// Only this process of the run.
     process: Option<ProcessId>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of findings to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
 }
 
-/// Finds processes that lost their parents, and says what was likely the parent of each and which line would mend it.
+/// Finds processes that have lost their parents.
+///
+/// For each, it names the likely parent and the line of code that would fix it.
 #[utoipa::path(
     get,
     path = "/api/v1/doctor",

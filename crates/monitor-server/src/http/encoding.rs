@@ -1,4 +1,4 @@
-//! Compressed bodies: which encodings are read, and how.
+//! Decompression of request bodies.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -9,10 +9,10 @@ use http::{HeaderMap, header};
 use super::body::Memory;
 use super::problem::ApiError;
 
-/// Frames that announce a larger window than this are refused: the window is memory, however small the frame.
+/// Maximum window of a zstd frame, as a power of two. The window is allocated in memory even for a small frame.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
-/// How a body is compressed.
+/// Compression of a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Encoding {
     Plain,
@@ -21,7 +21,7 @@ pub(super) enum Encoding {
     Deflate,
 }
 
-/// How a body is compressed, as its headers say.
+/// Reads the compression of a body from its headers.
 pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let encoding = encodings.next().map_or("identity", |value| value.to_str().unwrap_or("?").trim());
@@ -39,7 +39,7 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     }
 }
 
-/// The body as it was before it was compressed.
+/// Decompresses a body.
 pub(super) fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
     match encoding {
         Encoding::Plain => Ok(body),
@@ -60,11 +60,12 @@ pub(super) fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory
 }
 
 thread_local! {
-    /// Made once, for it takes longer to make than most bodies to decompress.
+    /// Reused, because creating a decompressor takes longer than decompressing most bodies.
     static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Decompresses a body that says how long it will be; none of any other, which is read as a stream.
+/// Decompresses a body whose header contains the decompressed size. Returns `None` for any other body; the caller then decompresses it as a
+/// stream.
 fn unpack(body: &[u8], limit: usize, memory: &mut Memory) -> Result<Option<Vec<u8>>, ApiError> {
     let said = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
     let Some(length) = said.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= limit) else { return Ok(None) };
@@ -77,7 +78,7 @@ fn unpack(body: &[u8], limit: usize, memory: &mut Memory) -> Result<Option<Vec<u
         };
         decoder.decompress_to_buffer(body, &mut whole)
     });
-    // What went wrong is found again by the one who reads it as a stream, and says so.
+    // The caller decompresses the body again as a stream, which meets the same error and reports it.
     Ok(is_whole.is_ok().then_some(whole))
 }
 
@@ -103,8 +104,8 @@ fn not_decompressed(name: &str, read: usize, error: &io::Error) -> ApiError {
     ApiError::Body { detail: format!("the body is no whole {name}: {error} (after {read} decompressed bytes)") }
 }
 
-/// A body by `Content-Encoding: deflate`. By RFC 9110 that is zlib's format; some send the bare one, which no encoder begins as zlib's
-/// begins.
+/// Body with `Content-Encoding: deflate`. RFC 9110 defines it as the zlib format, but some clients send a bare deflate stream. The two
+/// first bytes distinguish them: no encoder begins a bare stream with a valid zlib header.
 struct Deflated<'a> {
     state: Decompress,
     rest: &'a [u8],
@@ -113,7 +114,7 @@ struct Deflated<'a> {
 
 impl<'a> Deflated<'a> {
     fn new(body: &'a [u8]) -> Self {
-        // RFC 1950: the method, and a check of the first two bytes.
+        // RFC 1950: the compression method, and a checksum over the first two bytes.
         let is_zlib =
             body.first_chunk().is_some_and(|[first, second]| first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
         Self { state: Decompress::new(is_zlib), rest: body, is_done: false }

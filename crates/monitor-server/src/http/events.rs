@@ -1,4 +1,4 @@
-//! `POST /api/v1/events`
+//! `POST /api/v1/events`: stores events.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -10,8 +10,10 @@ use super::{Answer, App};
 use crate::access::{Principal, Scope};
 use crate::ingest::Speaker;
 
-/// Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once.
-/// `batch-task-changed`, `agent-decided`, `run-skipped` and `run-missed` are accepted from the token of the agent that they name, and from admins.
+/// Stores a batch of events durably; the response is sent after the commit.
+///
+/// A batch may be sent again, split or rearranged: every event is counted once. `batch-task-changed`, `agent-decided`, `run-skipped` and
+/// `run-missed` are accepted only from the token of the agent that they name, and from admins.
 #[utoipa::path(
     post,
     path = "/api/v1/events",
@@ -40,7 +42,7 @@ pub(super) async fn post_events(
     Ok(Json(accepted))
 }
 
-/// The agents that a sender may report for: an agent's token has the agent's name.
+/// Returns the agents that a caller may report for. The token of an agent has the agent's name.
 fn speaker(principal: Option<Principal>) -> Speaker {
     match principal {
         Some(by) if by.scopes.has(Scope::Admin) => Speaker::Admin,

@@ -1,8 +1,9 @@
-//! `Host` and `Origin`: loopback is no boundary between users, and a page of another site must not speak for its visitor.
+//! Checks of `Host` and `Origin`. Loopback does not separate the users of a machine, and a page of another site must not act on behalf of
+//! its visitor.
 //!
-//! A browser can be led to any address under a name that someone else owns (DNS rebinding), so names are only answered to when
-//! they are the machine's own: loopback names at any port, what `--listen` says, and what `--public-url` says. A server that
-//! listens on all addresses answers to every address written in digits as well, for those can't be rebound.
+//! An attacker who owns a name can make it resolve to any address (DNS rebinding), so a request is answered only if its `Host` is one of
+//! the machine's own names: a loopback name with any port, the address of `--listen`, or the host of `--public-url`. A server that listens
+//! on all addresses also accepts every numeric address, because numeric addresses can't be rebound.
 
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use url::Url;
 use super::App;
 use super::problem::ApiError;
 
-/// Which names are answered to.
+/// Names that the server answers to.
 #[derive(Debug, Clone)]
 pub(super) struct Guard {
     listen: SocketAddr,
@@ -26,7 +27,7 @@ pub(super) struct Guard {
     is_tls: bool,
 }
 
-/// Lets a request pass, or says what to set.
+/// Passes a request on if its `Host` and `Origin` are allowed. Otherwise the error names the setting to change.
 pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     match app.guard.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -60,7 +61,7 @@ impl Guard {
         }
     }
 
-    /// Takes only what a page of this very server sends: a cookie goes along with requests of every port of its host.
+    /// Accepts only requests of this server's own pages, by `Origin`. Browsers send a host's cookies to all of its ports.
     pub(super) fn check_same(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let host =
             uri.authority().map(http::uri::Authority::as_str).or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
@@ -102,7 +103,7 @@ impl Guard {
         is_loopback(name) || self.listens_on(name) || self.public_url.as_ref().is_some_and(|url| is_authority_of(url, host))
     }
 
-    /// Whether it is an address, in digits, that `--listen` covers.
+    /// True if `name` is a numeric address that `--listen` covers.
     fn listens_on(&self, name: &str) -> bool {
         let listen = self.listen.ip();
         address(name).is_some_and(|ip| ip == listen || (listen.is_unspecified() && !ip.is_unspecified()))
@@ -121,7 +122,7 @@ impl Guard {
     }
 }
 
-/// The one value of a header that may come only once.
+/// Returns the value of a header that may occur only once.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, String> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -136,7 +137,7 @@ fn address(name: &str) -> Option<IpAddr> {
     name.parse().ok()
 }
 
-/// Whether it is the URL's host and port; a port left out is the scheme's own.
+/// True if `authority` is the host and port of the URL. Without a port, it means the default port of the scheme.
 fn is_authority_of(url: &Url, authority: &Authority) -> bool {
     let port = authority.port_u16().or(url.port_or_known_default().filter(|_| url.port().is_none()));
     url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(authority.host())) && port == url.port_or_known_default()

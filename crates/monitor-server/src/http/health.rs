@@ -1,4 +1,4 @@
-//! `GET /healthz` and `GET /readyz`
+//! `GET /healthz` and `GET /readyz`: health checks.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,16 +11,16 @@ use super::problem::ApiError;
 use super::{Answer, App};
 use crate::ingest::IngestError;
 
-/// That the server works.
+/// Confirmation that the server works.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
-    /// Always `ok`; a server that can't take events or read its database answers with an error.
+    /// Always `ok`. A server that can't store events or read its database responds with an error.
     status: &'static str,
     /// Version of the server.
     version: &'static str,
 }
 
-/// Answers when the server takes events and can read its database.
+/// Checks that the server stores events and can read its database.
 #[utoipa::path(
     get,
     path = "/healthz",
@@ -33,13 +33,13 @@ pub(super) struct Health {
 )]
 pub(super) async fn get_health(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Health> {
     take_events(&app)?;
-    // Beside the readers' queue: a server that answers many searches is well.
+    // Bypasses the queue of readers, so that a server that is busy with many searches still counts as healthy.
     let store = app.store.clone();
     tokio::task::spawn_blocking(move || store.probe()).await??;
     Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }
 
-/// Answers when the server stores events, without a look into its database: for whoever chooses a server to send to.
+/// Checks that the server stores events, without reading its database. Intended for load balancers.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -54,7 +54,7 @@ pub(super) async fn get_ready(State(app): State<App>, Strict(NoParams {}): Stric
     Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }
 
-/// Fails while events are not stored.
+/// Returns an error while events are not stored.
 fn take_events(app: &App) -> Result<(), ApiError> {
     if app.stopping.is_cancelled() || !app.ingest.is_alive() {
         return Err(IngestError::Stopped.into());

@@ -1,4 +1,4 @@
-//! `/api/v1/heartbeats`, `/{name}`, `/{name}/roll`
+//! Heartbeats: `/api/v1/heartbeats`, `/{name}`, `/{name}/roll`.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -15,16 +15,16 @@ use super::{Answer, App};
 use crate::access::{Principal, hash, random};
 use crate::heartbeats::{mistakes, shown};
 
-/// The largest definition, in bytes.
+/// Maximum size of a definition, in bytes.
 const MAX_BYTES: usize = 16 << 10;
-/// A rolled key is taken for so long if nothing else is said, in milliseconds: a day.
+/// Default time during which the previous key remains valid after a roll, in milliseconds: a day.
 const OVERLAP_MS: u64 = 86_400_000;
-/// The longest such time, in milliseconds: 30 days.
+/// Maximum of that time, in milliseconds: 30 days.
 const LONGEST_OVERLAP_MS: u64 = 30 * 86_400_000;
-/// There are at most so many heartbeats.
+/// Maximum number of heartbeats.
 const MOST: usize = 10_000;
 
-/// All heartbeats, by name.
+/// Lists all heartbeats by name.
 #[utoipa::path(
     get,
     path = "/api/v1/heartbeats",
@@ -37,7 +37,9 @@ pub(super) async fn get_heartbeats(State(app): State<App>, Strict(NoParams {}): 
     Ok(Json(Heartbeats { heartbeats: rows.into_iter().map(|row| shown(row, now_us)).collect() }))
 }
 
-/// Adds a heartbeat, and tells its key, this once.
+/// Adds a heartbeat and returns its key.
+///
+/// The server stores only a hash, so the key cannot be read again.
 #[utoipa::path(
     post,
     path = "/api/v1/heartbeats",
@@ -64,7 +66,7 @@ pub(super) async fn post_heartbeat(
     };
     let conflict = |detail| Err(ApiError::Conflict { detail });
     match is_task {
-        // Their runs would be told as those of one.
+        // Runs of the task and of the heartbeat would be listed under one name.
         (true, _) => return conflict(format!("there is, or was, a batch task {name:?}: choose another name")),
         (_, MOST..) => return conflict(format!("there are {MOST} heartbeats, which is all that there may be: delete one")),
         _ => {}
@@ -77,7 +79,7 @@ pub(super) async fn post_heartbeat(
     Ok((StatusCode::CREATED, Json(app.told(name, key, crontab, None))))
 }
 
-/// Changes when a heartbeat is expected. Its key and its history stay.
+/// Changes when a heartbeat is expected. Its key and its history are kept.
 #[utoipa::path(
     put,
     path = "/api/v1/heartbeats/{name}",
@@ -112,7 +114,7 @@ pub(super) async fn put_heartbeat(
     Ok(Json(shown(row, now_us)))
 }
 
-/// Deletes a heartbeat. Its runs are still told.
+/// Deletes a heartbeat. Its runs are still listed.
 #[utoipa::path(
     delete,
     path = "/api/v1/heartbeats/{name}",
@@ -131,7 +133,8 @@ pub(super) async fn delete_heartbeat(
     let name = path.text("name").to_owned();
     let row = app.ask(HeartbeatQueries::heartbeats).await?.into_iter().find(|row| row.definition.name == name);
     let row = row.ok_or_else(|| none(&name))?;
-    // The open runs end before the heartbeat is deleted. If the server is killed in between, the heartbeat is still there and can be deleted again.
+    // The open runs end before the heartbeat is deleted. If the server is killed in between, the heartbeat is still there and can be
+    // deleted again.
     super::ping::end_open_runs(&app, row.clone()).await?;
     if !app.change_heartbeat(HeartbeatEdit::Delete(name.clone())).await? {
         return Err(none(&name));
@@ -141,7 +144,10 @@ pub(super) async fn delete_heartbeat(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives a heartbeat another key, and tells it, this once. The key so far is taken a while longer, so that jobs can be given the new one.
+/// Replaces the key of a heartbeat and returns the new one.
+///
+/// The previous key remains valid for some time, so that jobs can be given the new one. The server stores only a hash of the new key, so it
+/// cannot be read again.
 #[utoipa::path(
     post,
     path = "/api/v1/heartbeats/{name}/roll",
@@ -186,7 +192,7 @@ fn none(name: &str) -> ApiError {
     ApiError::Missing { detail: format!("there is no heartbeat {name:?}: `GET /api/v1/heartbeats` lists those that there are") }
 }
 
-/// 128 random bits, written as a UUID is.
+/// Returns 128 random bits, written like a UUID.
 fn new_key() -> Result<String, ApiError> {
     let hex = random(16)?;
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
@@ -202,7 +208,7 @@ impl App {
         Ok(is_done)
     }
 
-    /// A key as it is told.
+    /// Builds the response that contains a new key.
     fn told(&self, name: String, key: String, crontab: String, old_key_until_us: Option<u64>) -> HeartbeatKey {
         let path = format!("/ping/{key}");
         let url = self.config.public_url.as_ref().map(|url| format!("{}{path}", url.as_str().trim_end_matches('/')));

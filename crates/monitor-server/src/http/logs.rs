@@ -1,4 +1,4 @@
-//! `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`
+//! `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`: log lines.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,24 +14,24 @@ use super::{Answer, App};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogsParams {
-    /// This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there.
+    /// Minimum severity: `error`, `warn`, `info`, `debug` or `trace`. Lines with an unknown level are always included.
     #[param(value_type = Option<Level>)]
     level: Option<Level>,
-    /// Contains this text, in any case, in its message, target or fields.
+    /// Text to search for in message, target and fields, ignoring case.
     q: Option<String>,
-    /// `oldest` first (the default) or `newest` first.
+    /// Order: `oldest` first (the default) or `newest` first.
     #[serde(default)]
     #[param(value_type = Option<LogOrder>)]
     order: LogOrder,
-    /// At most so many, 1 to 10000; 50 if not given.
+    /// Maximum number of lines to return (1 to 10,000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
     limit: Limit<10_000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// How severe a line is.
+/// Severity of a log line.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
@@ -42,7 +42,7 @@ pub(super) enum Level {
     Trace,
 }
 
-/// In which order lines are listed.
+/// Order of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum LogOrder {
@@ -65,7 +65,7 @@ impl LogsParams {
     }
 }
 
-/// Lists what all processes of a tree said, by time.
+/// Lists the log lines of all processes of a run, by time.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/logs",
@@ -81,7 +81,7 @@ pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Stric
     Ok(Json(app.ask_root(&path, move |store, root| store.logs(root, &query)).await?))
 }
 
-/// Lists what a process said, by time.
+/// Lists the log lines of a process, by time.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/processes/{id}/logs",

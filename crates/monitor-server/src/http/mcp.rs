@@ -1,7 +1,7 @@
 //! `/mcp`: tools for coding assistants, by the Model Context Protocol over streamable HTTP.
 //!
-//! A tool asks the API by a request to the router of the same server, which carries the headers and the address of the caller: rights,
-//! limits and the audit log are those of the API.
+//! Each tool call becomes a request to this server's own router, with the headers and the address of the MCP client. Rights, rate limits
+//! and the audit log therefore work as for direct requests to the API.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -19,13 +19,13 @@ use super::problem::ApiError;
 use super::{App, ping};
 use crate::config::Mcp;
 
-/// The path.
+/// Path of the endpoint.
 pub(super) const PATH: &str = "/mcp";
 
-/// Longest answer of the API that a tool reads, in bytes.
+/// Maximum size of an API response that a tool reads, in bytes.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 
-/// Headers that describe the body, the answer or the connection of a request, and not its caller.
+/// Headers that describe one request's body, response or connection, not its sender. They are not copied to the requests of tools.
 const OF_REQUEST: [HeaderName; 9] = [
     header::ACCEPT,
     header::ACCEPT_ENCODING,
@@ -38,7 +38,7 @@ const OF_REQUEST: [HeaderName; 9] = [
     header::USER_AGENT,
 ];
 
-/// The routes of the API, for requests of tools.
+/// Routes of the API, which tools send their requests to.
 #[derive(Debug, Clone)]
 pub(super) struct Api(Router);
 
@@ -66,7 +66,7 @@ pub(super) async fn answer(State(app): State<App>, Extension(Api(api)): Extensio
     monitor_mcp::answer(assistant, request, app.stopping.child_token()).await.into_response()
 }
 
-/// Address of the page, as the caller reaches the server.
+/// Returns the URL of the page, at the address under which the client reaches the server.
 fn page(app: &App, request: &Request) -> String {
     if let Some(url) = &app.config.public_url {
         return url.to_string();
@@ -77,12 +77,12 @@ fn page(app: &App, request: &Request) -> String {
     format!("{scheme}://{host}")
 }
 
-/// Sends requests to the router, as the caller of a tool.
+/// Sends a tool's requests to the router on behalf of the MCP client.
 #[derive(Debug, Clone)]
 struct InProcess {
     api: Router,
     headers: HeaderMap,
-    /// Host of the request, where HTTP/2 has it.
+    /// Host of the client's request. HTTP/2 sends it as `:authority` and not as a header.
     authority: Option<String>,
     peer: Option<Peer>,
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/me`, `GET /api/v1/audit` and `GET /api/v1/tokens`
+//! `GET /api/v1/me`, `GET /api/v1/audit` and `GET /api/v1/tokens`: the caller, the audit log and the tokens.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -12,7 +12,7 @@ use super::refusals::Unreadable;
 use super::{Answer, App};
 use crate::access::{Access, Principal, Token};
 
-/// Who asks, and what they may do.
+/// Returns the caller's identity and scopes.
 #[utoipa::path(
     get,
     path = "/api/v1/me",
@@ -36,15 +36,15 @@ pub(super) async fn get_me(Extension(principal): Extension<Option<Principal>>, S
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditParams {
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of entries to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Who changed what, newest first.
+/// Lists the changes in the audit log with their callers, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",
@@ -65,7 +65,7 @@ pub(super) async fn get_audit(State(app): State<App>, Strict(params): Strict<Aud
     Ok(Json(app.ask_access(move |access| access.audit(params.limit.0, before)).await?))
 }
 
-/// All tokens, by name; a token itself is shown to nobody.
+/// Lists all tokens by name, without their secrets.
 #[utoipa::path(
     get,
     path = "/api/v1/tokens",

@@ -1,4 +1,4 @@
-//! `GET /metrics`: `OpenMetrics`.
+//! `GET /metrics`: metrics in the `OpenMetrics` format.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -16,15 +16,15 @@ use super::problem::ApiError;
 use crate::commands::Reply;
 use crate::ingest::Figures as IngestFigures;
 
-/// Upper bounds of the durations' buckets, in seconds; the last one has what takes longer.
+/// Upper bounds of the buckets for durations, in seconds. The last bucket counts everything longer.
 const BOUNDS: [f64; 16] =
     [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0, 86_400.0, f64::INFINITY];
-/// A label of those names that have none of their own.
+/// Label for the sum of all names that have no label of their own.
 const OTHERS: &str = "";
-/// So many workers have figures of their own.
+/// Maximum number of workers with metrics of their own.
 const MOST_WORKERS: usize = 200;
 
-/// Figures of the server and of what it holds, for Prometheus and the like.
+/// Returns metrics of the server and its data, for Prometheus and compatible systems.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -59,18 +59,18 @@ pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Str
     Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body).into_response())
 }
 
-/// The workers that are online, at most so many.
+/// Returns up to [`MOST_WORKERS`] workers that are online.
 fn online(store: &dyn Queries) -> Result<Vec<Worker>, StoreError> {
     let online = store.online()?.into_iter().take(MOST_WORKERS);
     online.filter_map(|(id, _)| store.worker(id).transpose()).collect()
 }
 
-/// What one answer tells.
+/// Values in a response.
 #[derive(Debug)]
 struct Figures {
     status: Status,
     names: Vec<NameTotals>,
-    /// Those that are online.
+    /// Workers that are online.
     workers: Vec<Worker>,
     ingest: IngestFigures,
     is_stopped: bool,
@@ -108,7 +108,7 @@ impl Collector for Figures {
         gauge(to, "waiting_events", "Events that wait until another tells in which tree their process is", None, status.waiting_events)?;
         gauge(to, "database", "The database on disk", Some(&Unit::Bytes), status.database_bytes)?;
         gauge(to, "stream_log", "The log of past events in the database", Some(&Unit::Bytes), status.stream_log_bytes)?;
-        // An empty log begins with what comes next.
+        // In an empty log, the oldest event is the next one to arrive.
         let oldest = status.stream_log_from.unwrap_or(status.as_of + 1);
         gauge(to, "stream_log_oldest", "Number of the oldest event in the log", None, oldest)?;
         gauge(to, "stream_newest", "Number of the newest event", None, status.as_of)?;
@@ -159,7 +159,7 @@ impl Collector for Figures {
     }
 }
 
-/// Tells what single workers do.
+/// Encodes the metrics of single workers.
 fn by_worker(to: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> Encoded {
     let title = |worker: &Worker| format!("{}@{}:{}", worker.program, worker.hostname, worker.pid);
     let of = |worker: &Worker| [("worker", title(worker)), ("id", worker.id.to_string())];
@@ -177,7 +177,7 @@ fn by_worker(to: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> Encoded {
     family(to, about, events, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))
 }
 
-/// Tells how what runs beside requests goes.
+/// Encodes the metrics of the background duties.
 fn duties(to: &mut DescriptorEncoder<'_>, duties: &[DutyState]) -> Encoded {
     let of = |duty: &DutyState| [("duty", duty.name.clone())];
     let last = duties.iter().filter_map(|duty| Some((of(duty), duty.last_us? as f64 / 1e6)));
@@ -219,8 +219,8 @@ fn by_state(mut counts: Counts) -> Vec<([(&'static str, &'static str); 1], u64)>
     states.map(|state| ([("state", state)], *counts.of(&state.into()))).to_vec()
 }
 
-/// How many took up to each bound and longer than the bound before. A bucket of the sums may lie on both sides of a bound: it counts
-/// for the upper one.
+/// Counts per bucket: durations up to its bound and above the previous bound. If a bucket of the stored histogram spans a bound, it counts
+/// for the upper bucket.
 fn buckets(of: &NameTotals) -> Vec<(f64, u64)> {
     let mut buckets = BOUNDS.map(|bound| (bound, 0));
     for (bucket, count) in &of.histogram {

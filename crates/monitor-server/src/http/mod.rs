@@ -1,4 +1,4 @@
-//! The HTTP API and the page: decode, call, encode. One file per resource.
+//! The HTTP API and the page. Handlers decode a request, call other modules and encode the response. There is one file per resource.
 
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
@@ -84,7 +84,7 @@ use params::{PathParts, RootName};
 use problem::ApiError;
 use routes::{ADMIN, AGENT, INGEST, PAGE, PUBLIC, READ, Routes, TRY, change};
 
-/// What every handler may use: shared, since each request takes a clone.
+/// State shared by all handlers. Each request clones the `Arc`.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Shared>);
 
@@ -96,55 +96,55 @@ impl Deref for App {
     }
 }
 
-/// The parts of [`App`].
+/// Fields of [`App`].
 pub(crate) struct Shared {
     config: Arc<Config>,
     store: Arc<dyn Store>,
     ingest: Arc<Ingest>,
     live: Live,
     access: Arc<Access>,
-    /// The provider that people log in by, if there is one.
+    /// OpenID Connect provider for logins, if configured.
     oidc: Option<Oidc>,
     guard: Arc<guard::Guard>,
     paces: Arc<access::Paces>,
-    /// A turn each for those who check passwords, which takes much memory.
+    /// Permits to hash a password, which needs much memory.
     hashing: Arc<Semaphore>,
     bodies: body::Bodies,
-    /// A turn each for those who read the stream.
+    /// Permits to subscribe to the event stream.
     subscribers: Arc<Semaphore>,
     pub(crate) otlp: Arc<crate::otlp::Receiver>,
-    /// Numbers what heartbeats tell.
+    /// Numbers the events that the server creates from pings of heartbeats.
     pub(crate) pings: Arc<crate::otlp::Receiver>,
-    /// A turn each for those who decode bodies, which takes many times their bytes.
+    /// Permits to decode a body, which needs many times the body's size.
     decoding: Arc<Semaphore>,
-    /// A turn each for those who ask the store, whose answers may be large.
+    /// Permits to query the store, whose results can be large.
     asking: Arc<Semaphore>,
-    /// Requests that change something, which outlive their connections.
+    /// Running requests that change something. They continue when their connection ends.
     pub(crate) changing: TaskTracker,
-    /// A turn for the one who copies the database.
+    /// Permit to copy the database.
     copying: Arc<Semaphore>,
-    /// Wakes the one who deletes what was dropped.
+    /// Wakes the duty that deletes dropped runs.
     pub(crate) sweep: Arc<Notify>,
-    /// Room for trees that are in memory until they are sent.
+    /// Memory budget of responses that are built completely before they are sent.
     answers: answers::Answers,
-    /// A turn each for those who export, who hold a thread each.
+    /// Permits to export. Each export blocks a thread.
     exporting: Arc<Semaphore>,
-    /// What ages of trees are counted by.
+    /// Clock for the ages of runs.
     ages: Arc<AgeClock>,
-    /// What is asked of workers.
+    /// Commands to workers.
     commands: Arc<Commands>,
-    /// Decides on alerts.
+    /// Decisions about alerts.
     alerts: Arc<Alerts>,
-    /// Told when batch tasks have changed, for agents that wait for their books.
+    /// Notifies agents that wait for changes of their batch tasks.
     books: watch::Sender<()>,
-    /// How the duties beside requests go.
+    /// State of the background duties.
     board: Board,
     stopping: CancellationToken,
     started_us: u64,
     clock: Clock,
 }
 
-/// Parts of the server that handlers are made of.
+/// Parts of the server that [`App::new`] needs.
 pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
     pub(crate) store: Arc<dyn Store>,
@@ -208,7 +208,7 @@ impl App {
         }))
     }
 
-    /// Asks the store where blocking is allowed.
+    /// Queries the store on a thread that may block.
     async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, ApiError> {
         let store = self.store.clone();
         let turn = self.asking.clone().acquire_owned().await;
@@ -219,7 +219,7 @@ impl App {
         Ok(answered.await??)
     }
 
-    /// Asks the store about the tree that a path names.
+    /// Queries the store about the run that the path names.
     async fn ask_root<T: Send + 'static>(
         &self,
         path: &PathParts,
@@ -232,7 +232,7 @@ impl App {
         }
     }
 
-    /// Asks the store about the process that a path names.
+    /// Queries the store about the process that the path names.
     async fn ask_process<T: Send + 'static>(
         &self,
         path: &PathParts,
@@ -245,7 +245,7 @@ impl App {
         }
     }
 
-    /// Why a tree is not there.
+    /// Returns the error for a run that was not found: deleted by retention, or unknown.
     async fn no_root(&self, key: RootKey, asked: &str) -> ApiError {
         let root = asked.to_owned();
         match self.is_dropped(key).await {
@@ -255,7 +255,7 @@ impl App {
         }
     }
 
-    /// Why a process is not there.
+    /// Returns the error for a process that was not found.
     async fn no_process(&self, key: RootKey, asked: &str, id: ProcessId) -> ApiError {
         let root = asked.to_owned();
         match self.is_dropped(key).await {
@@ -265,7 +265,8 @@ impl App {
         }
     }
 
-    /// Of an id that is not there nobody knows whether it ever was.
+    /// Returns true if a run is known to have been deleted. Only numbers can be checked: they are assigned in ascending order, while an
+    /// unknown id may never have existed.
     async fn is_dropped(&self, key: RootKey) -> Result<bool, ApiError> {
         match key {
             RootKey::Id(_) => Ok(false),
@@ -273,7 +274,7 @@ impl App {
         }
     }
 
-    /// Asks about tokens, users and deeds where blocking is allowed.
+    /// Queries tokens, users and the audit log on a thread that may block.
     async fn ask_access<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Access) -> Result<T, AccessError> + Send + 'static,
@@ -283,12 +284,12 @@ impl App {
     }
 }
 
-/// All routes, each with what it asks of its callers.
+/// Returns all routes, each with the scope it requires.
 fn routes() -> Routes {
     const LISTS: [fn(Routes) -> Routes; 9] =
         [events_of_programs, trees, queues, workers, batch_tasks, heartbeats_and_alerts, figures, about, pages];
     let routes = LISTS.into_iter().fold(Routes::new(openapi::Api::openapi()), |routes, add| add(routes));
-    // Files of the page are the same for everybody.
+    // The page's files contain no data, so they need no scope.
     monitor_web::paths().fold(routes, |routes, path| routes.hidden(PUBLIC, MethodFilter::GET, &format!("/{path}"), page::get_asset))
 }
 
@@ -334,7 +335,7 @@ fn workers(routes: Routes) -> Routes {
         .add(READ, routes!(commands::get_channel))
         .add(INGEST, routes!(commands::get_orders))
         .add(INGEST, routes!(commands::post_reply))
-        // Methods that change something want `operate`, which is known when the method is read.
+        // Methods that change something require `operate`. The handler checks that once it has read the method.
         .add(change(Scope::Read, "a command"), routes!(commands::post_command))
         .add(change(Scope::Operate, "cancel"), routes!(cancel::post_cancel))
         .add(READ, routes!(commands::get_commands))
@@ -412,7 +413,7 @@ fn figures(routes: Routes) -> Routes {
 fn about(routes: Routes) -> Routes {
     routes
         .add(change(Scope::Admin, "copy the database"), routes!(backup::post_backup))
-        // A caller without a login reads here how to log in.
+        // A caller without a login learns from this route how to log in.
         .add(PUBLIC, routes!(me::get_me))
         .add(ADMIN, routes!(me::get_audit))
         .add(ADMIN, routes!(me::get_tokens))
@@ -425,21 +426,21 @@ fn pages(routes: Routes) -> Routes {
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     routes
-        // It takes nothing, and says so.
+        // The handler accepts no metrics and responds with an error that explains it.
         .hidden(INGEST, POST, "/v1/metrics", otlp::post_metrics)
         .hidden(PUBLIC, GET, "/login", login::get_login)
-        // Logins are recorded where it is known whose they are.
+        // The handler writes the audit entry, because it knows the user.
         .hidden(PUBLIC, POST, "/login", login::post_login)
         .hidden(PUBLIC, GET, "/login/oidc", login::oidc::get_begin)
         .hidden(PUBLIC, GET, "/login/oidc/callback", login::oidc::get_callback)
         .hidden(PUBLIC, GET, "/login.css", login::get_style)
         .hidden(PUBLIC, POST, "/logout", login::post_logout)
-        // Whoever knows the key may ping.
+        // The key in the path is the only credential for a ping.
         .hidden(PUBLIC, GET, "/ping/{key}", ping::ping)
         .hidden(PUBLIC, POST, "/ping/{key}", ping::ping)
         .hidden(PUBLIC, GET, "/ping/{key}/{what}", ping::ping)
         .hidden(PUBLIC, POST, "/ping/{key}/{what}", ping::ping)
-        // What a tool asks or changes is a request of its own, with the caller's rights.
+        // Each query or change by a tool is a separate request with the caller's rights.
         .hidden(READ, GET, mcp::PATH, mcp::answer)
         .hidden(READ, POST, mcp::PATH, mcp::answer)
         .hidden(PAGE, GET, "/", page::get_home)
@@ -448,7 +449,7 @@ fn pages(routes: Routes) -> Routes {
         .hidden(PAGE, GET, "/tasks/{*path}", page::get_index)
 }
 
-/// The routes in all that every request passes.
+/// Returns the router with the routes and all layers that every request passes.
 pub(crate) fn router(app: App) -> Router {
     let (routes, rules, description) = routes().into_parts();
     let described = Arc::new(openapi::whole(&description, &rules));
@@ -465,15 +466,15 @@ pub(crate) fn router(app: App) -> Router {
         .layer(compress::layer())
         .layer(middleware::from_fn(compress::choose))
         .layer(middleware::from_fn_with_state(app.clone(), secure))
-        // What fails is logged with its cause where it is answered; that the server is busy is no failure.
+        // Errors are logged with their causes where the response is made. A 503 of a busy server is not an error.
         .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
         .with_state(app)
 }
 
-/// The span of a request in the log.
+/// Returns the tracing span of a request.
 fn span(request: &Request) -> tracing::Span {
     let (uri, shown) = (request.uri(), ping::shown_path(request.uri()));
-    // Links and codes of logins are secrets.
+    // Query strings of logins contain links and codes, which are secrets. Paths of pings contain keys.
     let query =
         uri.query().filter(|_| shown == uri.path() && !shown.starts_with("/login")).map(|query| format!("?{query}")).unwrap_or_default();
     tracing::debug_span!("request", method = %request.method(), uri = format!("{shown}{query}"), version = ?request.version())
@@ -487,9 +488,10 @@ async fn no_method(method: Method, uri: Uri) -> ApiError {
     ApiError::Method { method: method.to_string(), path: ping::shown_path(&uri).to_owned() }
 }
 
-/// Keeps other sites from framing, sniffing or embedding what is answered.
+/// Adds headers that prevent other sites from framing, sniffing or embedding responses.
 async fn secure(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Styles stand in elements made by scripts too, and those can carry no nonce: the page is a file.
+    // `style-src` needs `unsafe-inline`: scripts create elements with inline styles, and a nonce is impossible because the page is a static
+    // file.
     const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
                           base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
     let is_strict = app.config.hsts && access::is_https(&app, access::peer(&request));
@@ -500,7 +502,7 @@ async fn secure(State(app): State<App>, request: Request, next: Next) -> Respons
     }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With `no-referrer` a browser sends the login's form with `Origin: null`, which is refused.
+        // With `no-referrer`, a browser would send the login form with `Origin: null`, which the server refuses.
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {

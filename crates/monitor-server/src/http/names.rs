@@ -1,4 +1,4 @@
-//! `GET /api/v1/roots/names`
+//! `GET /api/v1/roots/names`: names of runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,17 +13,19 @@ use super::{Answer, App};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct NamesParams {
-    /// Contains this text, in any case.
+    /// Text to search for in the name, ignoring case.
     q: Option<String>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of names to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Lists the names of trees, that of the newest tree first, with how many there are of each and its newest ones.
+/// Lists the names of runs, each with its number of runs and the newest of them.
+///
+/// The name of the newest run comes first.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/names",

@@ -1,4 +1,4 @@
-//! `GET /api/openapi.json`
+//! `GET /api/openapi.json`: the description of the API.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::params::{NoParams, Strict};
 use super::routes::{Rules, Wants};
 use crate::access::Scope;
 
-/// What no route says by itself.
+/// Parts of the description that don't belong to a single route.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -48,7 +48,7 @@ use crate::access::Scope;
 )]
 pub(super) struct Api;
 
-/// This description.
+/// Returns this description.
 #[utoipa::path(
     get,
     path = "/api/openapi.json",
@@ -59,7 +59,7 @@ pub(super) async fn get_openapi(Extension(description): Extension<Arc<Value>>, S
     Json((*description).clone())
 }
 
-/// What the server asks others: the channels of alerts.
+/// Describes the requests that the server sends to others: the webhooks of alert channels.
 fn webhooks() -> Value {
     let header =
         |name: &str, description: &str| json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"}});
@@ -73,7 +73,7 @@ fn webhooks() -> Value {
     }}})
 }
 
-/// Returns a table of the methods that workers may know.
+/// Returns a table of the methods that workers may support.
 fn methods() -> String {
     let row = |method: &Method| {
         let argument = |argument: &monitor_wire::Argument| {
@@ -91,16 +91,16 @@ fn methods() -> String {
     )
 }
 
-/// A root's id, or its number.
+/// Pattern of a root's id or number.
 const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
 
-/// A process's id, or the beginning of one.
+/// Pattern of a process id or its first digits.
 const PROCESS: &str = "^(?!0{16}$)[0-9a-f]{6,16}$";
 
-/// The key of a worker's channel.
+/// Pattern of the key of a worker's channel.
 const CHANNEL_KEY: &str = "^[0-9A-Za-z]{32,128}$";
 
-/// The description as it is served: what holds for every route is added to what the routes say themselves.
+/// Returns the complete description: the routes' own descriptions plus everything that applies to all routes.
 pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Value {
     let mut whole = serde_json::to_value(description).expect("plain data with text keys is JSON");
     whole["components"]["securitySchemes"] = json!({
@@ -120,8 +120,8 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Va
     whole
 }
 
-/// Copies schemas without additional properties into the `allOf` that refers to them, and permits additional properties there: every part
-/// of an `allOf` is checked against the properties of all parts.
+/// Copies schemas without additional properties into the `allOf` that refers to them, and permits additional properties there, because JSON
+/// Schema validates each part of an `allOf` against the properties of all parts.
 fn open_parts(schemas: &mut Value) {
     let named = schemas.clone();
     for schema in schemas.as_object_mut().into_iter().flat_map(|schemas| schemas.values_mut()) {
@@ -135,7 +135,7 @@ fn open_parts(schemas: &mut Value) {
     }
 }
 
-/// Lets whole numbers without a sign have all of their bits, for which OpenAPI has no format.
+/// Sets the maximum of unsigned integers explicitly, because OpenAPI has no format for them.
 fn widen(schema: &mut Value) {
     if schema["minimum"] == 0 && schema.get("maximum").is_none() {
         match schema["format"].as_str() {
@@ -160,7 +160,7 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
     };
     operation["security"] = match scope {
         None => json!([]),
-        // From this machine, or with `--insecure`, without anything.
+        // Requests from this machine, and all requests with `--insecure`, need no credentials.
         Some(Scope::Ingest | Scope::Read) => json!([{"token": []}, {"login": []}, {}]),
         Some(Scope::Agent | Scope::Operate | Scope::Admin) => json!([{"token": []}, {"login": []}]),
     };
@@ -179,7 +179,7 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
         if answer.is_null() {
             *answer = json!({"description": description, "content": problem});
         }
-        // OTLP's errors have its own form, but for those of who doesn't get as far.
+        // Errors of OTLP routes have OTLP's own format, except for errors from before the handler, such as a missing token.
         answer["content"].as_object_mut().into_iter().for_each(|content| {
             let (kind, schema) = problem.as_object().into_iter().flatten().next().expect("one");
             content.entry(kind).or_insert_with(|| schema.clone());
@@ -187,7 +187,7 @@ fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
     }
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         if parameter["in"] == "query" && parameter["required"] != true {
-            // Forms send their empty fields, too: they are as if they weren't given.
+            // HTML forms also send their empty fields. The server treats an empty parameter as missing.
             parameter["allowEmptyValue"] = true.into();
         }
         if parameter["name"] == "root" {

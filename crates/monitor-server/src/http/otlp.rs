@@ -1,6 +1,6 @@
-//! `POST /v1/traces`, `POST /v1/logs` and `POST /v1/metrics`: OTLP/HTTP.
+//! `POST /v1/traces`, `POST /v1/logs` and `POST /v1/metrics`: the receiver of OTLP/HTTP.
 //!
-//! The answer is of the form that the request has. What is wrong with a request is told as `google.rpc.Status`, as OTLP says.
+//! A response has the format of its request, protobuf or JSON. As OTLP requires, errors are sent as `google.rpc.Status`.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -21,7 +21,9 @@ use crate::otlp::{self, Form, Most, Refused, Said};
 
 const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("application/json", Form::Json)];
 
-/// Takes spans as processes of kind `span`, each with its events as lines of its log. A span that comes again changes nothing.
+/// Stores spans as processes of kind `span`, with their span events as log lines.
+///
+/// A span that is sent again has no effect.
 #[utoipa::path(
     post,
     path = "/v1/traces",
@@ -45,7 +47,9 @@ pub(super) async fn post_traces(State(app): State<App>, request: Request) -> Res
     answer(app, request, otlp::traces, taken).await
 }
 
-/// Takes log records as lines of the logs of the processes that their spans are. One that names no span is rejected.
+/// Stores log records as log lines of the processes that represent their spans.
+///
+/// A record without a span is rejected.
 #[utoipa::path(
     post,
     path = "/v1/logs",
@@ -71,7 +75,7 @@ pub(super) async fn post_logs(State(app): State<App>, request: Request) -> Respo
 
 type Read = fn(&[u8], Form, &Most) -> Result<Said, Refused>;
 
-/// The events of a request may hold so many times its bytes.
+/// Maximum size of the events of a request, as a multiple of the size of its body.
 const GROWTH: usize = 3;
 
 async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, taken: fn(Option<(i64, String)>) -> T) -> Response {
@@ -85,7 +89,7 @@ async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, 
     }
 }
 
-/// How many items were rejected, if any, and why.
+/// Stores a request's items. Returns the number of rejected items and the reason, if any were rejected.
 async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(i64, String)>), ApiError> {
     let Received { content_type: form, encoding: by, body, mut memory } = body::received(request, app, form_of).await?;
     let limit = app.config.max_body_bytes;
@@ -117,7 +121,7 @@ async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(
     Ok((form, why.map(|why| (count as i64, format!("{count} rejected; the first: {why}")))))
 }
 
-/// Refuses metrics in words that name the setting which ends their sending; nothing is stored of them.
+/// Refuses metrics. The error names the setting that stops the sender from sending them.
 pub(super) async fn post_metrics(request: Request) -> Response {
     let error = ApiError::NoMetrics;
     match form_of(body::essence(request.headers())) {
@@ -126,13 +130,13 @@ pub(super) async fn post_metrics(request: Request) -> Response {
     }
 }
 
-/// Of these processes, those that are known to have ended: they were taken before.
+/// Returns those of the processes that are stored as ended. Their spans were received before.
 async fn ended(app: &App, processes: HashSet<(RootId, ProcessId)>) -> Result<HashSet<(RootId, ProcessId)>, ApiError> {
     filter(app, processes, |store, (root, id)| Ok(store.process(RootKey::Id(root), id)?.is_some_and(|process| process.ended_us.is_some())))
         .await
 }
 
-/// Of these trees, those of which nothing is here.
+/// Returns those of the roots that the store does not contain.
 async fn unknown(app: &App, roots: HashSet<RootId>) -> Result<HashSet<RootId>, ApiError> {
     filter(app, roots, |store, root| Ok(store.root(RootKey::Id(root))?.is_none())).await
 }
@@ -160,7 +164,7 @@ fn encode<T: Message + Serialize>(status: StatusCode, form: Form, message: &T) -
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static(name))], body).into_response()
 }
 
-/// An error as OTLP tells it; its status and headers stay.
+/// Converts an error to OTLP's format and keeps its status and headers.
 fn refuse(error: ApiError, form: Form) -> Response {
     const INVALID_ARGUMENT: i32 = 3;
     const DEADLINE_EXCEEDED: i32 = 4;

@@ -1,4 +1,4 @@
-//! The page: `/tasks` and all below are one document, which looks at the path itself.
+//! The page. `/tasks` and all paths below it return the same document, whose script evaluates the path.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -20,7 +20,7 @@ pub(super) async fn get_index(State(app): State<App>, uri: Uri, headers: HeaderM
     answer(monitor_web::index(), &headers)
 }
 
-/// A file of the page.
+/// Returns a file of the page.
 pub(super) async fn get_asset(uri: Uri, headers: HeaderMap) -> Response {
     match monitor_web::asset(uri.path().trim_start_matches('/')) {
         Some(asset) => answer(asset, &headers),

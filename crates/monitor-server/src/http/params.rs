@@ -1,4 +1,4 @@
-//! Parameters, read strictly: what is unknown, given twice or malformed is named, with what is allowed.
+//! Strict parsing of parameters: the error for an unknown, repeated or malformed parameter names it and describes the allowed values.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,7 +19,8 @@ use utoipa::openapi::schema::{KnownFormat, Schema, SchemaFormat};
 
 use super::problem::ApiError;
 
-/// The query of a request; its fields' descriptions say what is allowed.
+/// Extractor for the query parameters of a request. Error messages quote the doc comments of the fields of `T`, so these describe the
+/// allowed values.
 pub(super) struct Strict<T>(pub(super) T);
 
 impl<T: DeserializeOwned + IntoParams, S: Sync> FromRequestParts<S> for Strict<T> {
@@ -51,7 +52,7 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
             return Err(wrong(&name, format!("given twice. {}", meaning(&name))));
         }
         let value = decode(value).map_err(|found| wrong(&name, format!("{found:?} is not UTF-8. {}", meaning(&name))))?;
-        // Forms send their empty fields too.
+        // HTML forms also send their empty fields.
         if !value.is_empty() {
             pairs.push((name, value));
         }
@@ -74,7 +75,7 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
     Ok(read)
 }
 
-/// The largest number that the API description permits for a parameter.
+/// Returns the maximum of a parameter in the API description.
 fn maximum(parameter: &Parameter) -> Option<u64> {
     let Some(RefOr::T(Schema::Object(schema))) = &parameter.schema else { return None };
     match (&schema.maximum, &schema.format) {
@@ -86,7 +87,7 @@ fn maximum(parameter: &Parameter) -> Option<u64> {
     }
 }
 
-/// Reads a query as those of all requests, for whoever looks for one that is not read to its end.
+/// Parses a query as each kind of request would, for the fuzz target that looks for panics.
 pub(crate) fn read_queries(query: &str) {
     fn read<T: DeserializeOwned + IntoParams>(query: &str) {
         let _ = read_query::<T>(query);
@@ -130,7 +131,7 @@ fn decode(part: &str) -> Result<String, String> {
     percent_decode_str(&part).decode_utf8().map(String::from).map_err(|_| part.clone())
 }
 
-/// What stands in a request's path between slashes.
+/// Parameters in a request's path.
 pub(super) struct PathParts(RawPathParams);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathParts {
@@ -145,12 +146,12 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParts {
 }
 
 impl PathParts {
-    /// The part of this name, as it came.
+    /// Returns the parameter as text.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
     }
 
-    /// The part of this name, read.
+    /// Parses the parameter.
     pub(super) fn read<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, ApiError> {
         self.text(name)
             .parse()
@@ -158,7 +159,7 @@ impl PathParts {
     }
 }
 
-/// A tree by its id or its number, as callers name it.
+/// Run by its id or its number, as callers name it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RootName(pub(super) RootKey);
 
@@ -170,7 +171,7 @@ impl FromStr for RootName {
             return Ok(Self(RootKey::Id(id)));
         }
         let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        // The store's numbers are 63 bits wide.
+        // The store's numbers have 63 bits.
         let number = text.parse().ok().filter(|number| is_number && i64::try_from(*number).is_ok());
         number.map(|number| Self(RootKey::Number(number))).ok_or_else(|| {
             let found: String = text.chars().take(40).collect();
@@ -185,7 +186,7 @@ impl<'de> de::Deserialize<'de> for RootName {
     }
 }
 
-/// Trees between commas.
+/// Comma-separated runs.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RootNames(pub(super) Vec<RootName>);
 
@@ -204,7 +205,7 @@ impl<'de> de::Deserialize<'de> for RootNames {
     }
 }
 
-/// The id of a process, or six or more of the digits that it begins with: the first and the last id that it may be.
+/// Range of process ids, from the first to the last that begins with the given digits. A complete id is a range with a single id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProcessIds(pub(super) ProcessId, pub(super) ProcessId);
 
@@ -223,7 +224,7 @@ impl FromStr for ProcessIds {
     }
 }
 
-/// How many at most, from 1 to `MAX`.
+/// Maximum number of items to return, from 1 to `MAX`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit<const MAX: usize>(pub(super) usize);
 
@@ -241,7 +242,7 @@ impl<'de, const MAX: usize> de::Deserialize<'de> for Limit<MAX> {
     }
 }
 
-/// How many to leave out.
+/// Number of items to skip.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Offset(pub(super) usize);
 
@@ -253,7 +254,7 @@ impl<'de> de::Deserialize<'de> for Offset {
     }
 }
 
-/// Unix microseconds.
+/// Time in Unix microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TimeUs(pub(super) u64);
 
@@ -265,7 +266,7 @@ impl<'de> de::Deserialize<'de> for TimeUs {
     }
 }
 
-/// Words between commas.
+/// Comma-separated words.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Words(Vec<String>);
 
@@ -274,7 +275,7 @@ impl Words {
         self.0.into_iter().map(T::from).collect()
     }
 
-    /// The words of the parameter `name`, each of which must be one of `known`.
+    /// Returns the words of the parameter `name`. Each must be one of `known`.
     pub(super) fn each_of<T: From<String> + PartialEq + fmt::Display>(self, name: &str, known: &[T]) -> Result<Vec<T>, ApiError> {
         let words: Vec<T> = self.each();
         let Some(unknown) = words.iter().find(|word| !known.contains(word)) else { return Ok(words) };
@@ -293,7 +294,7 @@ impl<'de> de::Deserialize<'de> for Words {
     }
 }
 
-/// No parameters at all.
+/// Empty set of parameters, for routes that accept none.
 #[derive(serde::Deserialize, IntoParams)]
 pub(super) struct NoParams {}
 

@@ -1,7 +1,8 @@
-//! `/ping/KEY`: jobs that run elsewhere tell that they ran, in the form of Healthchecks. Whoever knows the key may.
+//! `/ping/KEY`: pings of heartbeats by external jobs, compatible with Healthchecks. The key is the only credential.
 //!
-//! `/ping/KEY` ends a run well, `/start` begins one, `/fail` and `/EXIT-CODE` end it, `/log` adds to its log; with `?rid=UUID` of that run,
-//! without it of the one that was begun last. Each run is a process of kind `run`, told by events as any other.
+//! `/ping/KEY` ends a run successfully, `/start` starts one, `/fail` and `/EXIT-CODE` end it, and `/log` adds to its log. With `?rid=UUID`
+//! the ping belongs to the run of that id, otherwise to the newest one started without an id. Each run is a process of kind `run`, made
+//! from events like any other process.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -26,22 +27,22 @@ use super::body::beginning;
 use super::problem::ApiError;
 use crate::access::{hash, random};
 
-/// Program of the workers that heartbeats are told by.
+/// Program name of the workers that report the runs of heartbeats.
 pub(super) const PROGRAM: &str = "heartbeats";
-/// So much of a body is kept; Healthchecks keeps as much.
+/// Number of bytes kept of a body. Healthchecks keeps the same number.
 const BODY_BYTES: usize = 100_000;
-/// A body has at most so many lines; of more the first and the last half are kept.
+/// Maximum number of lines kept of a body. Of a longer body, the first and the last half of this number are kept.
 const LINES: usize = 4_000;
-/// A line has at most so many bytes; what is longer becomes several.
+/// Maximum length of a line in bytes. A longer line is split.
 const LINE_BYTES: usize = 32_000;
-/// A failed run has so many of the last lines of its body with it.
+/// Number of lines from the end of the body that the error of a failed run contains.
 const TAIL: usize = 20;
-/// An open run is looked for among so many of the newest.
+/// Number of newest runs that are searched for an open run.
 const RUNS: usize = 30;
-/// The same word about a run of the same `rid` is a repetition within this time, in microseconds.
+/// Time in microseconds within which a ping with the same `rid` for an ended run counts as a repetition.
 const REPEATED_US: u64 = 60_000_000;
 
-/// The meaning of a ping.
+/// Meaning of a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     Success,
@@ -51,7 +52,7 @@ enum Said {
     Exit(i32),
 }
 
-/// What may follow the key.
+/// Text for error messages that lists the allowed suffixes of the key.
 const ALLOWED: &str = "nothing, start, fail, log, or an exit code, a whole number of 32 bits";
 
 impl Said {
@@ -63,7 +64,7 @@ impl Said {
             "log" => Self::Log,
             code => {
                 let number: i64 = code.parse().ok().filter(|number: &i64| number.to_string() == code)?;
-                // Windows has codes without a sign as well.
+                // Windows also has unsigned exit codes.
                 let unsigned = || u32::try_from(number).ok().map(u32::cast_signed);
                 Self::Exit(i32::try_from(number).ok().or_else(unsigned)?)
             }
@@ -75,13 +76,13 @@ impl Said {
     }
 }
 
-/// The path of a request as logs may show it: never with the key of a heartbeat, also where it was mistyped.
+/// Returns the path of a request for use in logs. It never contains the key of a heartbeat, not even if the path is mistyped.
 pub(super) fn shown_path(uri: &Uri) -> &str {
     let decoded = percent_decode_str(uri.path()).decode_utf8_lossy().to_ascii_lowercase();
     if decoded.split('/').any(|part| part == "ping") { "/ping/…" } else { uri.path() }
 }
 
-/// Takes a ping.
+/// Handles a ping.
 pub(super) async fn ping(State(app): State<App>, request: Request) -> Response {
     match take(&app, request).await {
         Ok(()) => (StatusCode::OK, [("ping-body-limit", "100000")], "OK").into_response(),
@@ -90,9 +91,9 @@ pub(super) async fn ping(State(app): State<App>, request: Request) -> Response {
     }
 }
 
-/// Why a ping is not taken.
+/// Reason for refusing a ping.
 enum Refused {
-    /// There is no such key, or it is none: that is told apart to nobody.
+    /// The key is unknown or malformed. The response is the same for both.
     NoKey,
     Error(ApiError),
 }
@@ -107,7 +108,7 @@ async fn take(app: &App, request: Request) -> Result<(), Refused> {
     let now_us = app.clock.wall_us();
     let path = request.uri().path().to_owned();
     let mut parts = path.trim_start_matches("/ping/").splitn(2, '/');
-    // Whatever it is: it is looked up by its hash, and takes as long as any other.
+    // The key is looked up by its hash, so that the time of the lookup does not depend on how much of the key is right.
     let key = hash(parts.next().unwrap_or_default());
     let said = Said::read(parts.next().unwrap_or_default());
     let Some(row) = app.ask(move |store| store.heartbeat_of_key(&key, now_us)).await? else {
@@ -131,7 +132,7 @@ async fn take(app: &App, request: Request) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Refuses a ping with a good key by which nothing is said. The log of the newest run has it, if there is one.
+/// Refuses a ping with a valid key and an invalid suffix. The newest run gets a log line about it, if there is a run.
 async fn refuse(app: &App, row: HeartbeatRow, path: &str, now_us: u64) -> Result<(), Refused> {
     let suffix: String = path.trim_start_matches("/ping/").split_once('/').map_or("", |(_, suffix)| suffix).chars().take(80).collect();
     let detail = format!("{suffix:?} can't follow the key of a heartbeat: expected {ALLOWED}");
@@ -143,7 +144,7 @@ async fn refuse(app: &App, row: HeartbeatRow, path: &str, now_us: u64) -> Result
     Err(Refused::Error(ApiError::Body { detail }))
 }
 
-/// Ends the open runs of a heartbeat that is deleted: no ping can end them any more.
+/// Ends the open runs of a heartbeat that is being deleted, because no ping can end them later.
 pub(super) async fn end_open_runs(app: &App, row: HeartbeatRow) -> Result<(), ApiError> {
     let ping = Ping { row, said: Said::Log, rid: None, from: None, lines: Vec::new(), now_us: app.clock.wall_us() };
     let query = BatchRunsQuery { task: Some(ping.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
@@ -156,13 +157,13 @@ pub(super) async fn end_open_runs(app: &App, row: HeartbeatRow) -> Result<(), Ap
     Ok(())
 }
 
-/// From where a ping came, as far as that is known.
+/// Returns the address of the sender, if it is known.
 fn from(app: &App, request: &Request) -> Option<String> {
     let headers: &HeaderMap = request.headers();
     origin(app, peer(request), headers).map(|address| address.to_string())
 }
 
-/// The run that is meant; none if that is not said.
+/// Returns the run id of a ping, if it has one.
 fn rid(uri: &Uri) -> Result<Option<String>, ApiError> {
     let mut rids = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).filter(|(name, _)| name == "rid");
     let Some((_, rid)) = rids.next() else { return Ok(None) };
@@ -174,7 +175,7 @@ fn rid(uri: &Uri) -> Result<Option<String>, ApiError> {
     Err(ApiError::Parameter { name: "rid".to_owned(), detail })
 }
 
-/// The lines of a body, whatever it holds.
+/// Splits a body of arbitrary content into lines.
 fn lines(body: &[u8], is_cut: bool) -> Vec<String> {
     let text = String::from_utf8_lossy(body);
     let mut lines: Vec<Cow<'_, str>> = Vec::new();
@@ -198,7 +199,7 @@ fn lines(body: &[u8], is_cut: bool) -> Vec<String> {
     lines.into_iter().map(Cow::into_owned).collect()
 }
 
-/// A ping that was read.
+/// Parsed ping.
 struct Ping {
     row: HeartbeatRow,
     said: Said,
@@ -208,10 +209,10 @@ struct Ping {
     now_us: u64,
 }
 
-/// A run that a ping is about.
+/// Run that a ping refers to.
 struct Run {
     native_id: String,
-    /// When it began, if it is known and has not ended.
+    /// Start time, if it is known and the run has not ended.
     started_us: Option<u64>,
 }
 
@@ -220,13 +221,13 @@ impl Run {
         Self { native_id, started_us: None }
     }
 
-    /// The ids of its tree and its process, which follow from its own.
+    /// Returns the ids of the run's root and process, which are derived from the native id.
     fn ids(&self) -> (RootId, ProcessId) {
         ids(&self.native_id)
     }
 }
 
-/// The ids of the tree and the process of a heartbeat's run.
+/// Returns the ids of the root and the process of a heartbeat's run.
 pub(super) fn ids(native_id: &str) -> (RootId, ProcessId) {
     let digest = Sha256::digest([PROGRAM.as_bytes(), native_id.as_bytes()].concat());
     let (id, rest) = digest.split_first_chunk::<8>().expect("8 of 32 bytes");
@@ -240,18 +241,18 @@ impl Ping {
         &self.row.definition.name
     }
 
-    /// What happened, as events.
+    /// Returns the events that the ping causes.
     async fn events(&self, app: &App) -> Result<Vec<Event>, ApiError> {
         let mut events = Vec::new();
         let run = match (&self.rid, self.said) {
             (Some(rid), _) => match self.run_of(app, format!("{}@{rid}", self.name())).await? {
                 Some(run) => run,
-                // It was said before.
+                // The ping is a repetition.
                 None => return Ok(events),
             },
             (None, Said::Start) => {
                 if let Some(open) = self.newest(app, |run| run.outcome == RunState::RUNNING).await? {
-                    // No ping can end that run any more.
+                    // No ping can end the open run after the new one has started.
                     events.push(self.cancelled(&open, "started-again"));
                 }
                 self.new_run()?
@@ -279,7 +280,7 @@ impl Ping {
         Ok(events)
     }
 
-    /// The end of a run that no ping can end any more.
+    /// Returns the end event of a run that no ping can end any more.
     fn cancelled(&self, run: &BatchRun, reason: &str) -> Event {
         let (root, id) = ids(&run.run);
         let mut ended = ProcessEnded::new(root, id, self.now_us, Outcome::CANCELLED);
@@ -292,7 +293,7 @@ impl Ping {
         Ok(Run::new(format!("{}@{time}.{}", self.name(), random(4)?)))
     }
 
-    /// The run of a `rid`; none if what is said of it is a repetition.
+    /// Returns the run of a `rid`, or `None` if the ping is a repetition.
     async fn run_of(&self, app: &App, native_id: String) -> Result<Option<Run>, ApiError> {
         let (root, id) = ids(&native_id);
         let Some(known) = app.ask(move |store| store.process(RootKey::Id(root), id)).await? else { return Ok(Some(Run::new(native_id))) };
@@ -300,12 +301,12 @@ impl Ping {
             None => Ok(Some(Run { native_id, started_us: known.started_us })),
             Some(_) if self.said == Said::Log => Ok(Some(Run { native_id, started_us: known.started_us })),
             Some(ended) if self.now_us < ended.saturating_add(REPEATED_US) => Ok(None),
-            // Whoever uses a `rid` again means another run.
+            // A `rid` that is used again later means a new run.
             Some(_) => self.new_run().map(Some),
         }
     }
 
-    /// The newest run that was begun without a `rid`, if it is so.
+    /// Returns the newest run that was started without a `rid` and for which `is_so` returns true.
     async fn newest(&self, app: &App, is_so: fn(&BatchRun) -> bool) -> Result<Option<BatchRun>, ApiError> {
         let query = BatchRunsQuery { task: Some(self.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
         let page = app.ask(move |store| store.batch_runs(&query)).await?;
@@ -313,7 +314,7 @@ impl Ping {
         Ok(page.runs.into_iter().find(|run| is_without_rid(run) && is_so(run)))
     }
 
-    /// The machine that speaks, as far as it is known.
+    /// Returns the worker of the events: the machine of the job, if it is known.
     fn worker(&self) -> WorkerRef {
         let hostname = self.row.definition.agent.clone().unwrap_or_else(|| "elsewhere".to_owned());
         let (root, _) = ids(&hostname);

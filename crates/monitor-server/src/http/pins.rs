@@ -1,4 +1,4 @@
-//! `POST` and `DELETE /api/v1/roots/{root}/pin`, and `DELETE /api/v1/roots/{root}`
+//! `POST` and `DELETE /api/v1/roots/{root}/pin`, and `DELETE /api/v1/roots/{root}`: pinning and deleting runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,9 @@ use super::problem::ApiError;
 use super::refusals::NoTree;
 use super::{Answer, App};
 
-/// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted.
+/// Pins a run.
+///
+/// A pinned run is kept until it is unpinned: retention does not delete it, and neither can a request.
 #[utoipa::path(
     post,
     path = "/api/v1/roots/{root}/pin",
@@ -28,7 +30,7 @@ pub(super) async fn post_pin(State(app): State<App>, path: PathParts, Strict(NoP
     pin(&app, &path, true).await
 }
 
-/// Unpins a tree: the rules of retention hold for it again.
+/// Unpins a run, so that retention can delete it.
 #[utoipa::path(
     delete,
     path = "/api/v1/roots/{root}/pin",
@@ -61,14 +63,15 @@ async fn pin(app: &App, path: &PathParts, is_pinned: bool) -> Answer<Root> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DeleteParams {
-    /// `true` deletes the tree although it runs. What is told of it afterwards makes a new tree with a new number.
+    /// `true` also deletes a run that is still running. Events that arrive for it later create a new run with a new number.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     running: bool,
 }
 
-/// Deletes a tree with all its processes and logs. What became of them stays counted in the statistics. A pinned tree is not deleted,
-/// and a running one only with `running=true`.
+/// Deletes a run with all its processes and logs.
+///
+/// Its outcomes and durations remain counted in the statistics. A pinned run is not deleted, and a running one only with `running=true`.
 #[utoipa::path(
     delete,
     path = "/api/v1/roots/{root}",

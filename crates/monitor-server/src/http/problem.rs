@@ -1,4 +1,4 @@
-//! What goes wrong with a request, and how it is told: `application/problem+json` (RFC 9457).
+//! Errors of requests and their representation as `application/problem+json` (RFC 9457).
 
 use std::time::Duration;
 
@@ -13,89 +13,89 @@ use crate::access::AccessError;
 use crate::commands::CommandError;
 use crate::ingest::IngestError;
 
-/// Why a request was not answered as asked. Its words are the `detail` that the caller reads.
+/// Reason for refusing a request or for failing to answer it. Its text is the `detail` in the response.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// A parameter is unknown, given twice, or can't be read.
+    /// A parameter is unknown, repeated or invalid.
     #[error("{detail}")]
     Parameter {
-        /// Its name.
+        /// Name of the parameter.
         name: String,
-        /// The mistake, and the allowed values.
+        /// Mistake and allowed values.
         detail: String,
     },
-    /// No such tree.
+    /// The run does not exist.
     #[error("there is no root {root}: `GET /api/v1/roots` lists those that there are")]
     NoRoot {
-        /// As it was asked for.
+        /// Id or number from the request.
         root: String,
     },
-    /// A tree that was dropped.
+    /// The run was deleted.
     #[error(
         "root {root} is no longer kept: a rule of retention dropped it, or somebody deleted it; what became of its processes is still \
          counted in `GET /api/v1/stats`"
     )]
     Gone {
-        /// As it was asked for.
+        /// Id or number from the request.
         root: String,
     },
-    /// A tree that may not be deleted as it is.
+    /// The run is pinned or running and must not be deleted.
     #[error("{detail}")]
     Kept {
-        /// Why, and what to do.
+        /// Reason and remedy.
         detail: String,
     },
-    /// No such process.
+    /// The process does not exist.
     #[error("there is no process {id} in root {root}: `GET /api/v1/roots/{root}/tree` lists those that there are")]
     NoProcess {
-        /// The tree as it was asked for.
+        /// Id or number of the run, from the request.
         root: String,
-        /// The process.
+        /// Id of the process.
         id: ProcessId,
     },
-    /// No such worker.
+    /// The worker does not exist.
     #[error("there is no worker {id}: `GET /api/v1/workers` lists those that there are")]
     NoWorker {
-        /// The worker.
+        /// Id of the worker.
         id: WorkerId,
     },
-    /// No such path.
+    /// The path does not exist.
     #[error("there is nothing at {path}: the page is at /tasks, the API is described by /api/openapi.json")]
     NoPath {
         /// The path.
         path: String,
     },
-    /// What is asked contradicts what there is.
+    /// The request contradicts the current state.
     #[error("{detail}")]
     Conflict {
-        /// What, and what to do.
+        /// Contradiction and remedy.
         detail: String,
     },
-    /// Somebody else has changed it meanwhile.
+    /// Another client has changed the object since the caller read it.
     #[error("{detail}")]
     Stale {
-        /// What, and what to do.
+        /// Change and remedy.
         detail: String,
     },
-    /// Something that is named isn't there.
+    /// An object that the request names does not exist.
     #[error("{detail}")]
     Missing {
-        /// What, and where to look.
+        /// Missing object, and the route that lists existing objects.
         detail: String,
     },
-    /// Nobody waits for it any more.
+    /// The reply arrived too late: the server no longer waits for it.
     #[error("{detail}")]
     Late {
-        /// For what.
+        /// Command, and the reason.
         detail: String,
     },
-    /// Metrics of OTLP.
+    /// OTLP metrics were sent.
     #[error(
         "this server takes traces and logs of OpenTelemetry, and no metrics: set OTEL_METRICS_EXPORTER=none in the environment of the \
          program that sends them"
     )]
     NoMetrics,
-    /// No such method here.
+    /// The path does not support the method.
     #[error("{method} is not possible at {path}: the header `Allow` names what is, /api/openapi.json describes it")]
     Method {
         /// The method.
@@ -103,145 +103,145 @@ pub(super) enum ApiError {
         /// The path.
         path: String,
     },
-    /// `Host` is none that this server answers to.
+    /// The server does not answer to the name in `Host`.
     #[error("{detail}")]
     Host {
-        /// What came, and what to set.
+        /// Received name, and the setting to change.
         detail: String,
     },
-    /// `Origin` is a foreign page.
+    /// `Origin` is a page of another site.
     #[error("{detail}")]
     Origin {
-        /// What came, and what to set.
+        /// Received origin, and the setting to change.
         detail: String,
     },
-    /// A worker was told to do something, and nobody knows whether it did.
+    /// A worker has received a command and has not confirmed it, so it is unknown whether the command was executed.
     #[error("{detail}")]
     Unanswered {
-        /// Who, and what to do.
+        /// Worker and remedy.
         detail: String,
     },
-    /// It takes a token or a login.
+    /// The request needs a token or a login.
     #[error("{detail}")]
     Unauthorized {
-        /// For what, and how to get it.
+        /// Required scope, and how to obtain it.
         detail: String,
     },
-    /// Somebody who is known may not.
+    /// The caller is authenticated and lacks the right.
     #[error("{detail}")]
     Forbidden {
-        /// Who, and what it takes.
+        /// Caller and required right.
         detail: String,
     },
-    /// Too much of a client.
+    /// The client exceeded a rate limit.
     #[error("too many {what} from this address: try again after the seconds in `Retry-After`")]
     TooOften {
-        /// Until there may be one more.
+        /// Time until the next request is allowed.
         wait: Duration,
-        /// Of what.
+        /// Limited kind of request.
         what: &'static str,
     },
-    /// Too many read the stream.
+    /// The maximum number of clients is reading the stream.
     #[error("{limit} read the stream already, which is all that the setting `max-subscribers` allows: try again later, or read lists")]
     TooManyReaders {
-        /// The most there may be.
+        /// Maximum number of clients.
         limit: usize,
     },
-    /// Too many read what is large.
+    /// Too many large responses are in memory.
     #[error("{detail}")]
     TooManyAnswers {
-        /// Of what, and what to do.
+        /// Kind of response, and remedy.
         detail: String,
     },
-    /// Tokens and users can't be looked up.
+    /// Tokens and users can't be read.
     #[error("the server could not read or write its tokens and users; its log says more")]
     Access(#[source] AccessError),
-    /// The body is of a type or an encoding that isn't read.
+    /// The content type or encoding of the body is not supported.
     #[error("{detail}")]
     MediaType {
-        /// The type that was sent, and the types that are accepted.
+        /// Received type and accepted types.
         detail: String,
     },
     /// The body is too large.
     #[error("the body is larger than {limit} bytes{when}: split the batch and send its parts, each with the `sequence` of its first event")]
     TooLarge {
-        /// The most that is taken.
+        /// Maximum size in bytes.
         limit: usize,
-        /// Compressed or not.
+        /// Suffix that states if the limit applies to the decompressed body.
         when: &'static str,
     },
-    /// The batch holds too many events.
+    /// The batch contains too many events.
     #[error("the batch holds more than {limit} events: split it and send its parts, each with the `sequence` of its first event")]
     TooMany {
-        /// The most that are taken.
+        /// Maximum number of events.
         limit: usize,
     },
-    /// What the body becomes is too much.
+    /// The body expands to too many events or too much data.
     #[error("{detail}")]
     TooMuch {
-        /// Of what, and what to do.
+        /// Exceeded limit and remedy.
         detail: String,
     },
     /// The body could not be read.
     #[error("{detail}")]
     Body {
-        /// Where and why.
+        /// Place and reason.
         detail: String,
     },
-    /// The body stopped coming.
+    /// The body arrived too slowly.
     #[error("{what}: send the batch again")]
     Stalled {
-        /// How much came in which time.
+        /// Amount received and the time it took.
         what: String,
     },
-    /// The body is no batch.
+    /// The body is not a batch.
     #[error("the body is no batch: {0}")]
     Batch(#[from] DecodeError),
-    /// One event of a batch can't be taken.
+    /// An event of the batch is not acceptable.
     #[error("event {number}: {message}; send the batch without it")]
     Event {
-        /// Its number.
+        /// Number of the event.
         number: u64,
-        /// Why.
+        /// Reason.
         message: String,
     },
-    /// One event of a batch reports for an agent that the sender is not.
+    /// An event of the batch reports for an agent, and the sender does not have that agent's token.
     #[error("{detail}")]
     OtherAgent {
-        /// Its number.
+        /// Number of the event.
         number: u64,
-        /// Whose it is, and which token may send it.
+        /// Agent, and the token that may send the event.
         detail: String,
     },
-    /// One event of a batch is dated ahead of the server.
+    /// The time of an event of the batch is ahead of the server's clock.
     #[error("{detail}")]
     Ahead {
-        /// Its number.
+        /// Number of the event.
         number: u64,
-        /// The server's time in Unix microseconds.
+        /// Server's time in Unix microseconds.
         server_time_us: u64,
-        /// By how much, and what to do.
+        /// Difference and remedy.
         detail: String,
     },
-    /// More is coming than can be taken now.
+    /// More data is arriving than the server can store now.
     #[error("the server has more to store than it can take in now: send the same batch again after the seconds in `Retry-After`")]
     Busy,
-    /// The disk has no room for what was asked.
+    /// There is not enough free disk space for the request.
     #[error("{0}")]
     NoRoom(StoreError),
     /// Nothing can be stored now.
     #[error("the server can't store it now: {cause}; send the same batch again after the seconds in `Retry-After`")]
     Shut {
-        /// Why not.
+        /// Reason.
         cause: String,
     },
-    /// The server is about to stop.
+    /// The server is stopping.
     #[error("the server is stopping: send the same batch again once it is back")]
     Stopping,
     /// The store failed.
     #[error("the server could not read or write its database: {}; its log says more", with_causes(.0))]
     Store(#[source] StoreError),
-    /// A task of the server ended before its time.
+    /// A task of the server panicked or was cancelled.
     #[error("the server failed while it answered; its log says more")]
     Failed(#[from] tokio::task::JoinError),
 }
@@ -264,7 +264,7 @@ impl From<IngestError> for ApiError {
             IngestError::OtherAgent { number, .. } => Self::OtherAgent { number, detail: error.to_string() },
             IngestError::Ahead { number, server_time_us, .. } => Self::Ahead { number, server_time_us, detail: error.to_string() },
             IngestError::Shut(cause) => Self::Shut { cause: cause.to_string() },
-            // Whoever writes has said it in the log.
+            // The writer thread has logged the error.
             IngestError::Store(error) if error.is_passing() => Self::Shut { cause: with_causes(&error) },
             IngestError::Store(error) => Self::Store(error),
             IngestError::Stopped => Self::Stopping,
@@ -305,7 +305,7 @@ impl From<CommandError> for ApiError {
 impl ApiError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            // Whoever sends it keeps it for a server that reads it.
+            // With 415, a sender keeps the events until a server accepts their version.
             Self::Batch(error) if error.wrong_version => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } | Self::NoMetrics => {
@@ -313,7 +313,7 @@ impl ApiError {
             }
             Self::Missing { .. } => StatusCode::NOT_FOUND,
             Self::Gone { .. } | Self::Late { .. } => StatusCode::GONE,
-            // Not a 400: the sender keeps the events and sends them again.
+            // With 409 instead of 400, the sender keeps the events and sends them again.
             Self::Kept { .. } | Self::Conflict { .. } | Self::Ahead { .. } => StatusCode::CONFLICT,
             Self::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -388,7 +388,7 @@ impl IntoResponse for ApiError {
             Self::MediaType { .. } => {
                 headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip, deflate"));
             }
-            // What is left of the body is not read, so the connection can't go on.
+            // The rest of the body has not been read, so the connection can't be used for another request.
             Self::TooLarge { .. } | Self::Stalled { .. } => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/roots/{root}/processes/{id}`
+//! `GET /api/v1/roots/{root}/processes/{id}`: one process.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,10 +8,12 @@ use super::params::{NoParams, PathParts, Strict};
 use super::refusals::Unreadable;
 use super::{Answer, App};
 
-/// The links of so many processes are told.
+/// Maximum number of processes whose incoming links are returned.
 const MOST_LINKS: usize = 50;
 
-/// One process, with the links that lead to it from other trees: those of up to 50 processes.
+/// Returns a process, with the links that lead to it from other runs.
+///
+/// Links of up to 50 processes are included.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/processes/{id}",

@@ -1,4 +1,4 @@
-//! `GET /api/v1/processes` and `GET /api/v1/processes/{id}`
+//! `GET /api/v1/processes` and `GET /api/v1/processes/{id}`: processes of all runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,40 +15,44 @@ use super::{Answer, App};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ProcessesParams {
-    /// In this tree: its id, or its number.
+    /// Only processes of this run, by its id or number.
     #[param(value_type = Option<String>)]
     root: Option<RootName>,
-    /// Of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`, `span` …
+    /// Only processes of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`,
+    /// `span` …
     #[param(value_type = Option<String>)]
     kind: Option<Kind>,
-    /// With exactly this id of another system, in whatever tree: a queue's task, a job.
+    /// Only processes with exactly this id in another system, such as a queue task or a job, in any run.
     native_id: Option<String>,
-    /// Exactly this name.
+    /// Only processes with exactly this name.
     name: Option<String>,
-    /// Run by this worker: its id, 32 lower-case hex digits.
+    /// Only processes of this worker. Its id has 32 lower-case hex digits.
     worker: Option<WorkerId>,
-    /// In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome.
+    /// Comma-separated states: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     state: Words,
-    /// Contains this text in its name, batch mark or error.
+    /// Text to search for in name, batch mark and error.
     q: Option<String>,
-    /// Started at this time or later, in Unix microseconds.
+    /// Only processes that started at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_after: Option<TimeUs>,
-    /// Started before this time, in Unix microseconds.
+    /// Only processes that started before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_before: Option<TimeUs>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of processes to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
-/// searched within a tree, a range of time or those with a `native_id`. A page looks at so many trees only: it may be short, even empty, and still have a `next_cursor`.
+/// Lists processes: newest runs first, and within a run the newest processes first.
+///
+/// The kinds `normal`, `cross_thread` and `span`, and all kinds together, can be searched only within a run, within a range of time or by
+/// `native_id`. One page examines a limited number of runs: it can contain fewer processes than `limit`, or none, and still have a
+/// `next_cursor`.
 #[utoipa::path(
     get,
     path = "/api/v1/processes",
@@ -83,11 +87,13 @@ pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict
     Ok(Json(app.ask(move |store| store.processes(&query)).await?))
 }
 
-/// So many trees hardly have a process of the same id.
+/// Maximum number of processes with the same id to return. Ids are random, so runs rarely share one.
 const MOST_OF_ID: usize = 50;
 
-/// Finds processes by their id alone, or by its first digits, in all trees, newest first, 50 at most: none if no such process is there.
-/// Each tree is looked into, by several readers at the same time: a million trees of ten processes take two of them about 0.2 s.
+/// Finds processes in all runs by their id or its first digits.
+///
+/// Returns at most 50 processes, newest first, and an empty list if there is none. Several readers search all runs in parallel: with two
+/// readers, a million runs of ten processes take about 0.2 s.
 #[utoipa::path(
     get,
     path = "/api/v1/processes/{id}",

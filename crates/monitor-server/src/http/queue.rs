@@ -1,4 +1,4 @@
-//! `GET /api/v1/queue-tasks`, `/types`, `/{uuid}`, `/{uuid}/result` and `GET /api/v1/queues`
+//! `GET /api/v1/queue-tasks`, `/types`, `/{uuid}`, `/{uuid}/result` and `GET /api/v1/queues`: queue tasks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,69 +20,71 @@ use super::problem::ApiError;
 use super::refusals::Unreadable;
 use super::{Answer, App};
 
-/// Longest time that a request waits for a result.
+/// Maximum time that a request waits for a result.
 const LONGEST_WAIT_MS: u64 = 60_000;
-/// Longest time that a request waits for a task that isn't known. A worker that has started a task may say so before it has told its events.
+/// Maximum time that a request waits for a task that is still unknown. A worker can confirm the start of a task before its events about the
+/// task reach the server.
 const LONGEST_UNKNOWN: Duration = Duration::from_secs(10);
-/// Longest time that tasks are examined for one page.
+/// Maximum time spent on examining tasks for one page.
 const LONGEST_SEARCH: Duration = Duration::from_secs(1);
-/// While a request waits it looks for the result so often.
+/// Interval at which a waiting request checks for the result.
 const LOOKS_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct QueueTasksParams {
-    /// By `name`, `state`, `received`, `started` or `runtime`, with `-` before it the greatest first; `-received` if not given.
+    /// Order: `name`, `state`, `received`, `started` or `runtime`, descending with a preceding `-` (default `-received`).
     #[serde(default)]
     #[param(value_type = Option<String>, example = "-runtime")]
     sort: Sort,
-    /// Of exactly this name.
+    /// Only tasks with exactly this name.
     #[serde(rename = "type")]
     #[param(example = "video.render")]
     name: Option<String>,
-    /// Worked on, or last received, by this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its
-    /// host, or a glob for its name. Several workers may have the same name.
+    /// Only tasks that this worker executes or received last: its id (32 lower-case hex digits), its name (`program@host` or
+    /// `program@host:pid`), its host, or a glob for its name. Several workers can have the same name.
     #[param(example = "render@build-7")]
     worker: Option<String>,
-    /// In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
+    /// Comma-separated states: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "failed,lost")]
     state: Words,
-    /// In one of these phases, between commas: `sent`, `received`, `started`, `succeeded`, `failed`, `rejected`, `requeued`, `revoked`, `retried`.
+    /// Comma-separated phases: `sent`, `received`, `started`, `succeeded`, `failed`, `rejected`, `requeued`, `revoked`, `retried`.
     #[serde(default)]
     #[param(value_type = Option<String>, example = "retried")]
     phase: Words,
-    /// Through this queue.
+    /// Only tasks of this queue.
     #[param(example = "video")]
     queue: Option<String>,
-    /// Received at this time or later, in Unix microseconds.
+    /// Only tasks received at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     received_after: Option<TimeUs>,
-    /// Received before this time, in Unix microseconds.
+    /// Only tasks received before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     received_before: Option<TimeUs>,
-    /// Started at this time or later, in Unix microseconds.
+    /// Only tasks started at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_after: Option<TimeUs>,
-    /// Started before this time, in Unix microseconds.
+    /// Only tasks started before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_before: Option<TimeUs>,
-    /// A search: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`, `or`, `not`, brackets.
+    /// Search expression: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`,
+    /// `or`, `not`, brackets.
     #[param(example = "name:render and not error:\"no disk\"")]
     q: Option<String>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of tasks to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// So many are left out, from `cursor` on.
+    /// Number of tasks to skip, counted from `cursor`.
     #[serde(default)]
     #[param(value_type = Option<u32>)]
     offset: Offset,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// In which order.
+/// Order of queue tasks: the field, and true if descending.
 #[derive(Debug)]
 struct Sort(QueueSort, bool);
 
@@ -108,8 +110,10 @@ impl<'de> Deserialize<'de> for Sort {
     }
 }
 
-/// Lists tasks of queues. The search for one page ends after 1 s: then the page is short, even empty, and has a `next_cursor`, from which the
-/// search goes on. `examined` is the number of tasks that were examined for the page.
+/// Lists queue tasks.
+///
+/// The search for one page ends after 1 s. The page can then contain fewer tasks than `limit`, or none, and its `next_cursor` continues the
+/// search. `examined` is the number of tasks that were examined for the page.
 #[utoipa::path(
     get,
     path = "/api/v1/queue-tasks",
@@ -147,7 +151,7 @@ pub(super) async fn get_queue_tasks(State(app): State<App>, Strict(params): Stri
     Ok(Json(app.ask(move |store| store.queue_tasks(&query)).await?))
 }
 
-/// Counts tasks by name and state.
+/// Counts queue tasks by name and state.
 #[utoipa::path(
     get,
     path = "/api/v1/queue-tasks/types",
@@ -162,14 +166,16 @@ pub(super) async fn get_queue_types(State(app): State<App>, Strict(NoParams {}):
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct QueuesParams {
-    /// Asks the workers that are online which queues they know, and waits for their answers for so many milliseconds, 10 to 60000; nobody is
-    /// asked if not given.
+    /// Asks the online workers for their queues and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
+    /// no worker is asked.
     #[serde(default)]
     #[param(value_type = Option<u32>, maximum = 60000, example = 1000)]
     timeout: Timeout,
 }
 
-/// Counts tasks by queue and state. With a `timeout` the workers that are online are asked how many tasks wait there.
+/// Counts queue tasks by queue and state.
+///
+/// With a `timeout`, the server also asks the online workers for the number of tasks that wait in their queues.
 #[utoipa::path(
     get,
     path = "/api/v1/queues",
@@ -196,7 +202,9 @@ pub(super) async fn get_queues(State(app): State<App>, by: Orderer, Strict(param
     Ok(Json(Queues { queues: queues.into_values().collect() }))
 }
 
-/// One task, with its attempts. Of several with the same id the newest.
+/// Returns a queue task with its attempts.
+///
+/// If several tasks have the same id, it returns the newest.
 #[utoipa::path(
     get,
     path = "/api/v1/queue-tasks/{uuid}",
@@ -215,7 +223,7 @@ pub(super) async fn get_queue_task(State(app): State<App>, path: PathParts, Stri
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ResultParams {
-    /// Waits for the end of the task for so many milliseconds, 0 to 60000; it doesn't wait if not given.
+    /// Number of milliseconds to wait for the end of the task (0 to 60,000). Without it, the response is immediate.
     #[serde(default)]
     #[param(value_type = Option<u32>, maximum = 60000, example = 30000)]
     timeout: Timeout,
@@ -232,7 +240,9 @@ impl<'de> Deserialize<'de> for Timeout {
     }
 }
 
-/// What a task returned, or its error. With a `timeout` it waits for the end of the task; for a task that isn't known yet 10 s at most.
+/// Returns the result of a queue task, or its error.
+///
+/// With a `timeout`, the request waits for the end of the task; for a task that is still unknown, it waits at most 10 s.
 #[utoipa::path(
     get,
     path = "/api/v1/queue-tasks/{uuid}/result",
@@ -276,7 +286,7 @@ pub(super) async fn get_queue_result(
                 has_result: result.is_some(),
                 result,
                 error: task.error.map(|error| error.message),
-                // That of an attempt before is none of a task that succeeded.
+                // After a success, the traceback is that of an earlier attempt.
                 traceback: traceback.filter(|_| !has_succeeded),
             }));
         }
@@ -285,9 +295,10 @@ pub(super) async fn get_queue_result(
 }
 
 impl App {
-    /// The newest task with this id in its queue.
+    /// Returns the newest task with this id in its queue.
     async fn task_of(&self, uuid: &str) -> Result<Process, ApiError> {
-        // That something is of kind `task` its sender says, or who receives it: of some tasks only what came later is known.
+        // The search has no condition on the kind. The sender and the receiver of a task report its kind, and neither may have done so: of
+        // some tasks only later events are known.
         let query = ProcessesQuery { native_id: Some(uuid.to_owned()), limit: 100, ..ProcessesQuery::default() };
         let found = self.ask(move |store| store.processes(&query)).await?.processes.into_iter().find(|process| process.task.is_some());
         found.ok_or_else(|| {

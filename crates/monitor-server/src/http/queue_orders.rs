@@ -1,4 +1,4 @@
-//! `POST /api/v1/queue-tasks`, `/revoke` and `/retry`: what workers are to do with tasks of their queues.
+//! `POST /api/v1/queue-tasks`, `/revoke` and `/retry`: orders to workers about queue tasks.
 
 use std::collections::HashMap;
 
@@ -20,13 +20,15 @@ use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 use super::refusals::{NotAllowed, NotTaken};
 
-/// The largest request, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_BYTES: usize = 768 << 10;
-/// How long workers' answers are waited for.
+/// Default time to wait for the workers' replies.
 const DEFAULT_TIMEOUT_MS: u64 = 5_000;
 
-/// Starts a task by its name: one worker that is online and offers it puts the task into its queue, if `queue` is said one that takes tasks
-/// from there. With an `Idempotency-Key` the same request starts one task, however often it is sent.
+/// Starts a queue task by its name.
+///
+/// An online worker that offers the task puts it into its queue; with `queue`, a worker that consumes that queue. Requests with the same
+/// `Idempotency-Key` start one task, however often they are sent.
 #[utoipa::path(
     post,
     path = "/api/v1/queue-tasks",
@@ -81,7 +83,9 @@ async fn call(app: &App, by: Orderer, request: QueueCallRequest) -> Result<Queue
     }
 }
 
-/// Has tasks not run, or end, by their ids in the queue. All workers that are online are told, and those that come within three hours.
+/// Revokes queue tasks by their ids: they are not executed, or end if they are running.
+///
+/// The order is sent to all online workers, and to workers that connect within three hours.
 #[utoipa::path(
     post,
     path = "/api/v1/queue-tasks/revoke",
@@ -114,8 +118,10 @@ pub(super) async fn post_revoke(
     DeedWords { what, outcome: done }.recorded(command.map(Json))
 }
 
-/// Has tasks that have ended run again, by their ids in the queue. Each is asked of one worker that offers it: of the one that had it last, if
-/// it is still there. That one says by which id the task runs again, or why not.
+/// Runs ended queue tasks again, by their ids.
+///
+/// Each order goes to one worker that offers the task, by preference to the one that executed it last. The worker replies with the id of
+/// the new execution, or with the reason for refusing.
 #[utoipa::path(
     post,
     path = "/api/v1/queue-tasks/retry",
@@ -146,7 +152,7 @@ pub(super) async fn post_retry(
     DeedWords { what, outcome: done }.recorded(retried.map(Json))
 }
 
-/// What became of each task, by the answers of the workers.
+/// Builds the result of each task from the workers' replies.
 fn retried(ids: Vec<String>, command: &Command) -> QueueRetried {
     let mut answered: HashMap<String, RetryLine> = HashMap::new();
     let mut unanswered = Vec::new();

@@ -1,9 +1,9 @@
-//! Refusals that many routes have in common, for the description of the API.
+//! Error responses that many routes have in common, for the description of the API.
 
 use monitor_wire::Problem;
 use utoipa::IntoResponses;
 
-/// The refusal of a request with a wrong parameter.
+/// Response to a request with an invalid parameter.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum Unreadable {
@@ -11,7 +11,7 @@ pub(super) enum Unreadable {
     Unreadable(Problem),
 }
 
-/// The refusals of a question about a tree.
+/// Error responses of routes about a run.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum NoTree {
@@ -23,7 +23,7 @@ pub(super) enum NoTree {
     Gone(Problem),
 }
 
-/// The refusals of a JSON body before it is read.
+/// Error responses to a JSON body that can't be accepted.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum NotTaken {
@@ -33,7 +33,7 @@ pub(super) enum NotTaken {
     NoJson(Problem),
 }
 
-/// The refusal of a command.
+/// Response to a command that is not allowed.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum NotAllowed {

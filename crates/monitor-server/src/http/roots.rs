@@ -1,4 +1,4 @@
-//! `GET /api/v1/roots` and `GET /api/v1/roots/{root}`
+//! `GET /api/v1/roots` and `GET /api/v1/roots/{root}`: runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,56 +14,55 @@ use super::{Answer, App};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RootsParams {
-    /// One of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome.
+    /// Comma-separated states: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     state: Words,
-    /// Exactly this name.
+    /// Only runs with exactly this name.
     name: Option<String>,
-    /// Exactly this batch mark.
+    /// Only runs with exactly this batch mark.
     batch: Option<String>,
-    /// Run by this worker: its id, 32 lower-case hex digits.
+    /// Only runs of this worker. Its id has 32 lower-case hex digits.
     worker: Option<WorkerId>,
-    /// `true`: only those that began because a call had no context; `false`: only others.
+    /// `true`: only runs that began because a call had no context. `false`: only other runs.
     unattached: Option<bool>,
-    /// Contains this text, in any case, in its name, its batch mark, or its error with its causes; or has this number (`2106`,
-    /// `<batch001:2106>`), or an id that begins so (four hex digits or more).
+    /// Text to search for in name, batch mark, and error with its causes, ignoring case; or a number (`2106`, `<batch001:2106>`), or the
+    /// first four or more hex digits of an id.
     q: Option<String>,
-    /// Started at this time or later, in Unix microseconds.
+    /// Only runs that started at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_after: Option<TimeUs>,
-    /// Started before this time, in Unix microseconds.
+    /// Only runs that started before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_before: Option<TimeUs>,
-    /// `newest` (by default) or `oldest` first, by their start; by when they were queued or ended, if no start is known.
+    /// Order by start: `newest` (default) or `oldest` first. Runs without a known start are ordered by the time at which they were queued
+    /// or ended.
     #[serde(default)]
     #[param(value_type = Option<Sort>)]
     sort: Sort,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of runs to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is. It says where a page ends, `start.number`: the page begins behind that place,
-    /// whatever was added or dropped since.
+    /// `next_cursor` of the previous page, unchanged. It contains the position where that page ended, `start.number`. The page begins after
+    /// this position, even if runs have been added or deleted since.
     cursor: Option<String>,
-    /// Leave out so many, from there on.
+    /// Number of runs to skip, counted from `cursor`.
     #[serde(default)]
     #[param(value_type = Option<u32>)]
     offset: Offset,
 }
 
-/// In which order.
+/// Order of runs.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Sort {
-    /// Newest first.
     #[default]
     Newest,
-    /// Oldest first.
     Oldest,
 }
 
-/// Lists trees.
+/// Lists runs.
 #[utoipa::path(
     get,
     path = "/api/v1/roots",
@@ -95,7 +94,7 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
     Ok(Json(app.ask(move |store| store.roots(&query)).await?))
 }
 
-/// Tells of one tree without its processes.
+/// Returns a run without its processes.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}",

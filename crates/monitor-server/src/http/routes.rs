@@ -1,5 +1,5 @@
-//! Routes, each declared with what it asks of its callers. A route can't be added without that, and what is not declared is refused to
-//! whoever may not read, or not change, what there is.
+//! Declaration of routes, each with the scope that it requires. A route can't be added without one. A request that matches no declared
+//! route requires `read`, or `operate` if its method can change something.
 
 use std::collections::BTreeMap;
 
@@ -13,51 +13,51 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use super::App;
 use crate::access::Scope;
 
-/// What one route asks of its callers.
+/// Requirements of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rule {
     pub(super) wants: Wants,
-    /// The words that the audit log has beside method and path, if calls are recorded there.
+    /// Text for the audit log, in addition to method and path. `None` if requests are not recorded there.
     pub(super) audit: Option<&'static str>,
 }
 
-/// The right that a caller needs.
+/// Right that a caller needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wants {
     Nothing,
-    /// A document of the page: whoever may not read is led to the login.
+    /// Document of the page: a caller without `read` is redirected to the login.
     Page,
     Scope(Scope),
 }
 
-/// A route that is the same for everybody, or that asks by itself.
+/// Route without a required scope: its response is the same for every caller, or its handler checks the caller.
 pub(super) const PUBLIC: Rule = Rule { wants: Wants::Nothing, audit: None };
-/// A document of the page.
 pub(super) const PAGE: Rule = Rule { wants: Wants::Page, audit: None };
-/// A route that takes events.
+/// Route that accepts events.
 pub(super) const INGEST: Rule = Rule { wants: Wants::Scope(Scope::Ingest), audit: None };
-/// A route that shows what is recorded.
+/// Route that shows recorded data.
 pub(super) const READ: Rule = Rule { wants: Wants::Scope(Scope::Read), audit: None };
-/// A route that shows what would become of what is sent, and changes nothing.
+/// Route that shows the effect of a request without changing anything.
 pub(super) const TRY: Rule = READ;
-/// A route for agents.
+/// Route for agents.
 pub(super) const AGENT: Rule = Rule { wants: Wants::Scope(Scope::Agent), audit: None };
-/// A route that shows who did what.
+/// Route that shows the audit log and tokens.
 pub(super) const ADMIN: Rule = Rule { wants: Wants::Scope(Scope::Admin), audit: None };
 
-/// A route that changes something, with its word for the audit log.
+/// Returns the rule of a route that changes something, with its text for the audit log.
 pub(super) const fn change(scope: Scope, audit: &'static str) -> Rule {
     Rule { wants: Wants::Scope(scope), audit: Some(audit) }
 }
 
-/// The rules of all routes, by path as it is declared and by method.
+/// Rules of all routes, by the path as declared and by method.
 #[derive(Debug, Default)]
 pub(super) struct Rules(BTreeMap<String, BTreeMap<String, Rule>>);
 
 impl Rules {
-    /// Returns the rule for a request that matched the route with this path, or none.
+    /// Returns the rule of the route with this path. A request without a route gets the rule `READ`, or `operate` for methods that change
+    /// something.
     pub(super) fn of(&self, method: &Method, path: Option<&str>) -> Rule {
-        // axum answers HEAD by the route for GET.
+        // axum answers HEAD with the handler of GET.
         let declared = if *method == Method::HEAD { "GET" } else { method.as_str() };
         let rule = path.and_then(|path| self.0.get(path)?.get(declared));
         rule.copied().unwrap_or_else(|| if is_read(method) { READ } else { change(Scope::Operate, "") })
@@ -73,12 +73,12 @@ impl Rules {
     }
 }
 
-/// Returns true if a method changes nothing.
+/// True if requests with this method change nothing.
 pub(super) fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Routes so far, with their rules and their description.
+/// Router under construction, with its rules and its description.
 pub(super) struct Routes {
     router: OpenApiRouter<App>,
     rules: Rules,
@@ -89,7 +89,7 @@ impl Routes {
         Self { router: OpenApiRouter::with_openapi(description), rules: Rules::default() }
     }
 
-    /// Adds described handlers of one path, as `routes!` makes them of their OpenAPI entries.
+    /// Adds the described handlers of one path, as returned by `routes!`.
     pub(super) fn add(mut self, rule: Rule, routes: UtoipaMethodRouter<App>) -> Self {
         for (path, item) in &routes.1.paths {
             let methods = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("PATCH", &item.patch), ("DELETE", &item.delete)];
@@ -101,7 +101,7 @@ impl Routes {
         self
     }
 
-    /// Adds a handler that is no part of the API, and so is not described.
+    /// Adds a handler that is not part of the API and not described.
     pub(super) fn hidden<T: 'static>(mut self, rule: Rule, method: MethodFilter, path: &str, handler: impl Handler<T, App>) -> Self {
         let name = if method == MethodFilter::GET { "GET" } else { "POST" };
         assert!(method == MethodFilter::GET || method == MethodFilter::POST, "only pages and forms are hidden");

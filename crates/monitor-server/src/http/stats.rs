@@ -1,4 +1,4 @@
-//! `GET /api/v1/stats`, `…/series`, `…/errors` and `…/causes`
+//! `GET /api/v1/stats`, `…/series`, `…/errors` and `…/causes`: statistics.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,65 +15,66 @@ use super::{Answer, App};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StatsParams {
-    /// `name`, which is the default and all there is: one entry per name.
+    /// Grouping. Only `name` exists, which is the default: one entry per name.
     #[serde(default, rename = "by")]
     #[param(value_type = Option<By>, rename = "by")]
     _by: By,
-    /// Of what ended at this time or later, in Unix microseconds.
+    /// Only processes that ended at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     from: Option<TimeUs>,
-    /// Of what ended before this time, in Unix microseconds.
+    /// Only processes that ended before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     to: Option<TimeUs>,
-    /// Of exactly this name.
+    /// Only processes with exactly this name.
     name: Option<String>,
-    /// Of names that contain this text, in any case.
+    /// Text to search for in the names, ignoring case.
     q: Option<String>,
-    /// The greatest first: `count` (by default), `failed`, `total`, `max`, `p50`, `p95`, `p99`; or by `name`, from A to Z.
+    /// Order, greatest first: `count` (default), `failed`, `total`, `max`, `p50`, `p95`, `p99`; or alphabetically by `name`.
     #[serde(default)]
     #[param(value_type = Option<StatsOrder>)]
     sort: StatsOrder,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of names to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// What statistics are grouped by.
+/// Grouping of statistics.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum By {
-    /// By name.
     #[default]
     Name,
 }
 
-/// In which order.
+/// Order of statistics.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum StatsOrder {
-    /// By how many there are.
+    /// Number of processes.
     #[default]
     Count,
-    /// By how many failed.
+    /// Number of failures.
     Failed,
-    /// By all durations together.
+    /// Sum of the durations.
     Total,
-    /// By the longest.
+    /// Longest duration.
     Max,
-    /// By the median.
+    /// Median of the durations.
     P50,
-    /// By the 95th percentile.
+    /// 95th percentile of the durations.
     P95,
-    /// By the 99th percentile.
+    /// 99th percentile of the durations.
     P99,
-    /// By name.
+    /// Alphabetical order of the names.
     Name,
 }
 
-/// Tells what became of processes, by name: how many ended how, and how long they took. From sums, which outlive the processes.
+/// Returns the outcomes and durations of processes by name.
+///
+/// They are read from stored sums, which are kept when the processes are deleted.
 #[utoipa::path(
     get,
     path = "/api/v1/stats",
@@ -110,21 +111,23 @@ pub(super) async fn get_stats(State(app): State<App>, Strict(params): Strict<Sta
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SeriesParams {
-    /// Of exactly this name; of all names together if not given.
+    /// Only processes with exactly this name. Without it, the sum of all names.
     name: Option<String>,
-    /// From this time on, in Unix microseconds.
+    /// Begin of the range, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     from: Option<TimeUs>,
-    /// Up to this time, in Unix microseconds.
+    /// End of the range, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     to: Option<TimeUs>,
-    /// How long a step is at least, in microseconds; the answer's `step_us` says how long it is: a minute, 5 or 15, an hour, 6 hours, a
-    /// day, 8 or 32 days, and longer than asked for where the range is long. If not given, about 200 steps make up the range.
+    /// Minimum length of a step in microseconds. `step_us` in the response is the actual length: a minute, 5 or 15 minutes, an hour, 6
+    /// hours, a day, 8 or 32 days; for a long range it is longer than requested. Without it, the range has about 200 steps.
     #[param(value_type = Option<u64>)]
     step: Option<TimeUs>,
 }
 
-/// Tells what ended when and how long it took, step by step. Steps without any are left out.
+/// Returns outcomes and durations of ended processes over time, in steps.
+///
+/// Steps without ended processes are omitted.
 #[utoipa::path(
     get,
     path = "/api/v1/stats/series",
@@ -144,21 +147,23 @@ pub(super) async fn get_series(State(app): State<App>, Strict(params): Strict<Se
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ErrorsParams {
-    /// Of what ended at this time or later, in Unix microseconds.
+    /// Only processes that ended at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     from: Option<TimeUs>,
-    /// Of what ended before this time, in Unix microseconds.
+    /// Only processes that ended before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     to: Option<TimeUs>,
-    /// Of exactly this name.
+    /// Only processes with exactly this name.
     name: Option<String>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of errors to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
 }
 
-/// Tells the most frequent errors: those of one name whose messages differ only in numbers, ids and what is quoted are one.
+/// Lists the most frequent errors.
+///
+/// Errors of the same name whose messages differ only in numbers, ids and quoted text are counted as one.
 #[utoipa::path(
     get,
     path = "/api/v1/stats/errors",
@@ -178,20 +183,22 @@ pub(super) async fn get_errors(State(app): State<App>, Strict(params): Strict<Er
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct CausesParams {
-    /// Of what ended at this time or later, in Unix microseconds.
+    /// Only runs that ended at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     from: Option<TimeUs>,
-    /// Of what ended before this time, in Unix microseconds.
+    /// Only runs that ended before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     to: Option<TimeUs>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of causes to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
 }
 
-/// Tells what runs failed by: those whose messages differ only in numbers, ids and what is quoted are one, whatever their names. From sums,
-/// of processes that are called like a root.
+/// Lists the errors that runs failed with.
+///
+/// Errors whose messages differ only in numbers, ids and quoted text are counted as one, whatever the names of the runs. They are read from
+/// stored sums by name, which include other processes with the same name as a root.
 #[utoipa::path(
     get,
     path = "/api/v1/stats/causes",

@@ -1,4 +1,4 @@
-//! `GET /api/v1/status`
+//! `GET /api/v1/status`: the state of the server.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use super::params::{NoParams, Strict};
 use super::{Answer, App};
 use crate::retention::Jump;
 
-/// The server at a glance.
+/// Returns an overview of the server.
 #[utoipa::path(
     get,
     path = "/api/v1/status",

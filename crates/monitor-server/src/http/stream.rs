@@ -1,7 +1,9 @@
-//! `GET /api/v1/stream`: server-sent events, or a WebSocket on upgrade. `docs/events.md` has every event and every message.
+//! `GET /api/v1/stream`: live events as server-sent events, or over a WebSocket on upgrade. `docs/events.md` describes each event and
+//! message.
 //!
-//! What is neither in memory nor in the log of events is one `reset`: load anew, the stream goes on from its id. While nothing happens the stream tells that it
-//! lives, with an id as well, so that a reader who filters doesn't fall behind.
+//! If events that a client missed are neither in memory nor in the log of events, the client gets one `reset` message. It must load its
+//! data again; the stream continues after the id of the message. When there are no events, the server sends a message at an interval to
+//! show that the connection is alive. This message also has an id, so that a client which filters does not fall behind.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -34,56 +36,58 @@ use crate::alerts::Firing;
 use crate::commands::Watched;
 use crate::live::{Format, Live, Next, Pattern, Piece, Subscription, Wanted, WantedTypes, WantedWorker};
 
-/// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
+/// Maximum time to wait until an event that the client has already loaded arrives in the stream. Events are stored shortly before they are
+/// published in the stream.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
-/// What readers say by WebSocket is not listened to, so it needn't be much.
+/// Maximum size of a message that a client sends over a WebSocket. The server ignores such messages.
 const MAX_SAID_BYTES: usize = 4 << 10;
-/// A WebSocket gathers so many bytes before they go to its socket.
+/// Size of a WebSocket's write buffer.
 const MAX_UNSENT_BYTES: usize = 16 << 10;
-/// A reader may name so many kinds.
+/// Maximum number of kinds in a filter.
 const MOST_KINDS: usize = 100;
-/// The longest id of a task that a reader may ask for, in bytes.
+/// Maximum length of a task id in a filter, in bytes.
 const LONGEST_TASK_ID: usize = 1_000;
-/// How long the last word on a WebSocket may take.
+/// Maximum time for sending the close message of a WebSocket.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StreamParams {
-    /// Only these types of events, between commas, like `process-started,process-ended`; with globs, at most 100: `task-*`.
+    /// Comma-separated types of events, such as `process-started,process-ended`, or globs, such as `task-*`; at most 100.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     types: Words,
-    /// Only events of these trees (ids or numbers, between commas, at most 100), and those of workers, which are of no tree.
+    /// Only events of these runs (comma-separated ids or numbers, at most 100), and events of workers, which belong to no run.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     root: RootNames,
-    /// `roots`: of every tree that `root` doesn't name, the newest of the events that are told at once, with the tree's root and no other
-    /// model. For whoever shows a list of trees. Not with `process`, `worker`, `name`, `kind` or `task`.
+    /// `roots`: for each run that `root` doesn't name, only the newest of several events that are sent together, with the run's root as its
+    /// only model. Intended for lists of runs. Not possible with `process`, `worker`, `name`, `kind` or `task`.
     #[param(inline)]
     subject: Option<Subject>,
     /// Only events of this process.
     process: Option<ProcessId>,
-    /// Only events that this worker told, and those about processes that it runs: its id, or a glob for its name `program@host` or
-    /// `program@host:pid`, like `render@*`.
+    /// Only events that this worker sent, and events about processes that it runs: its id, or a glob for its name `program@host` or
+    /// `program@host:pid`, such as `render@*`.
     #[param(value_type = Option<String>)]
     worker: Option<WantedWorker>,
-    /// Only events of processes of exactly this name.
+    /// Only events of processes with exactly this name.
     name: Option<String>,
-    /// Only events of processes of these kinds, between commas, at most 100: `root`, `script`, `run`, `task` …
+    /// Only events of processes of these comma-separated kinds, at most 100: `root`, `script`, `run`, `task` …
     #[serde(default)]
     #[param(value_type = Option<String>)]
     kind: Words,
-    /// Only events of the task of a queue with this id there, at most 1,000 bytes.
+    /// Only events of the queue task with this id in its queue, at most 1,000 bytes.
     task: Option<String>,
-    /// Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
-    /// stronger. Without either, from now on.
+    /// Continues after this event: an `as_of` or the id of an event, as far back as the log of events reaches. The header `Last-Event-ID`
+    /// has precedence. Without either, the stream begins with the next event.
     after: Option<u64>,
-    /// Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
-    /// them.
+    /// Maximum number of missed events to send. If the client missed more, it gets a `reset`. Intended for clients that can load their data
+    /// faster than they can read the events.
     within: Option<u64>,
-    /// Also tells how many alerts fire, which is the newest of them, and a version that rises with each change of an alert, a message, a hush,
-    /// a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and whenever it changes. It has no id, for it is no event.
+    /// Also sends the number of firing alerts, the newest of them, and a version that increases with each change of an alert, a message, a
+    /// hush, a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and after each change. The message is not an
+    /// event and has no id.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     alerts: bool,
@@ -102,16 +106,17 @@ impl<'de> Deserialize<'de> for WantedWorker {
     }
 }
 
-/// What a reader shows.
+/// Subject of a client's view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Subject {
-    /// Trees, by their roots.
+    /// Runs, by their roots.
     Roots,
 }
 
-/// Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
-/// `{"id", "event", "data"}`.
+/// Sends events as soon as they are stored.
+///
+/// They are sent as server-sent events, or on upgrade over a WebSocket as JSON texts `{"id", "event", "data"}`.
 #[utoipa::path(
     get,
     path = "/api/v1/stream",
@@ -134,7 +139,7 @@ pub(super) async fn get_stream(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let wants_upgrade = headers.contains_key(header::UPGRADE);
-    // A page may open a WebSocket anywhere and read what comes; only `Origin` tells whose it is.
+    // Browsers let any page open a WebSocket to any host and read the messages; only `Origin` shows which site the page belongs to.
     if wants_upgrade && headers.contains_key(header::ORIGIN) {
         app.guard.check_same(&uri, &headers)?;
     }
@@ -161,20 +166,22 @@ pub(super) async fn get_stream(
     for root in params.root.0 {
         match (find(&app, root).await, root) {
             (Ok(root), _) => _ = roots.insert(root),
-            // A list goes on without a tree that was dropped, or is to come.
+            // A list of runs continues without a run that was deleted or has not begun yet.
             (Err(ApiError::NoRoot { .. } | ApiError::Gone { .. }), RootName(RootKey::Id(root))) if each_root => _ = roots.insert(root),
             (Err(ApiError::NoRoot { .. } | ApiError::Gone { .. }), RootName(RootKey::Number(_))) if each_root => {}
             (Err(error), _) => return Err(error),
         }
     }
     let after = match headers.get("last-event-id") {
-        // A browser sends what it was sent; what is no number was never sent from here.
+        // A browser repeats the last id it received. A value that is not a number never came from this server, so the client must load its
+        // data again.
         Some(id) => Some(id.to_str().ok().and_then(|id| id.trim().parse().ok()).unwrap_or(u64::MAX)),
         None => params.after,
     };
     let after = match after {
         Some(after) => after,
-        // What is stored was before: whoever sent it may have heard so before the stream has.
+        // Events up to the newest stored one count as past: their senders may already have the acknowledgement, although the stream has not
+        // published them yet.
         None => as_of(&app).await?,
     };
     let after = caught_up(&app, after).await?;
@@ -207,8 +214,8 @@ pub(super) async fn get_stream(
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.into_stream())).into_response())
 }
 
-/// Tells by WebSocket until either side ends it, or the right to it has ended. What isn't read in time ends the connection, as for any
-/// answer.
+/// Sends events over a WebSocket until either side closes it or the client's token or login ends. As for any response, a client that
+/// doesn't read in time is disconnected.
 async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy) {
     let evicted = busy.evicted();
     let close = tokio::select! {
@@ -216,19 +223,19 @@ async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy) {
         () = evicted.cancelled() => Some(CloseFrame { code: close_code::POLICY, reason: "the token or login has ended".into() }),
     };
     if close.is_some() {
-        // One that doesn't read needn't hear it.
+        // A client that doesn't read its messages need not receive the close message.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, socket.send(Message::Close(close))).await;
     }
     drop(busy);
 }
 
-/// Tells all that there is; how to end, if the other side is still there.
+/// Sends all events. Returns the close message, if the other side is still connected.
 async fn tell(mut reader: Reader, socket: &mut WebSocket) -> Option<CloseFrame> {
     loop {
         let told = tokio::select! {
             told = reader.next() => told,
             said = socket.recv() => match said {
-                // Pings are answered by themselves; all else is not for us.
+                // axum answers pings. All other messages are ignored.
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return None,
             },
@@ -257,12 +264,12 @@ async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {
     }
 }
 
-/// Number of the newest event that is stored.
+/// Returns the number of the newest stored event.
 async fn as_of(app: &App) -> Result<u64, ApiError> {
     Ok(app.ask(|store| store.workers(1, None)).await?.as_of)
 }
 
-/// `after`, once the stream has come to it, if the store has.
+/// Returns `after`. If that event is stored, it first waits until the stream has published it.
 async fn caught_up(app: &App, after: u64) -> Result<u64, ApiError> {
     let mut newest = app.live.watch();
     if after > *newest.borrow_and_update() && after <= as_of(app).await? {
@@ -278,7 +285,7 @@ enum Note {
     Greeting(u64),
     /// The reader has to load its data again. The stream continues after this event.
     Reset(u64),
-    /// The reader wants no event up to this one.
+    /// No event up to this number passes the client's filter.
     Nothing(u64),
     /// The alerts that are firing.
     Alerts(Firing),
@@ -289,22 +296,22 @@ struct Reader {
     subscription: Subscription,
     format: Format,
     after: u64,
-    /// At most so many events are told late.
+    /// Maximum number of missed events to send; beyond it, the client gets a `reset`.
     within: u64,
-    /// Alerts that fire, if they are told.
+    /// Firing alerts, if the client subscribed to them.
     firing: Option<watch::Receiver<Firing>>,
     greeted: bool,
     heartbeat: Duration,
     last_sent: Instant,
     stopping: CancellationToken,
-    /// The place of the one piece that a reader holds.
+    /// Permit for the one piece that a client may hold in memory at a time.
     hand: Arc<Semaphore>,
-    /// Workers are told that somebody looks.
+    /// Task that keeps notifying the workers that a client is watching them.
     _watching: Option<AbortOnDropHandle<()>>,
     _turn: OwnedSemaphorePermit,
 }
 
-/// A piece in the hand of a reader, until its socket has taken all of it.
+/// Piece being sent to a client. It is held until the socket has consumed all of it.
 struct Held {
     piece: Arc<Piece>,
     _hand: OwnedSemaphorePermit,
@@ -325,7 +332,7 @@ impl Reader {
         })
     }
 
-    /// What to send next; nothing when the server stops.
+    /// Returns the next message, or `None` when the server stops.
     async fn next(&mut self) -> Option<Bytes> {
         let stopping = self.stopping.clone();
         stopping.run_until_cancelled(self.next_of_all()).await.flatten()
@@ -372,7 +379,7 @@ impl Reader {
                 return Some(self.format.note(Note::Nothing(self.after)));
             }
             if has_moved && skipped.is_none() {
-                // All were filtered out, and there may be many more of them.
+                // All events of the piece were filtered out, and many more pieces may follow, so other tasks get a turn.
                 tokio::task::yield_now().await;
             } else {
                 let (firing, subscription) = (&mut self.firing, &mut self.subscription);
@@ -388,12 +395,12 @@ impl Reader {
     }
 }
 
-/// Waits until other alerts fire.
+/// Waits until the set of firing alerts changes.
 async fn changed(firing: &mut Option<watch::Receiver<Firing>>) {
     if let Some(firing) = firing
         && firing.changed().await.is_ok()
     {
-        // It is left as new, and told with the next turn.
+        // The change stays marked as unseen, and the next iteration sends it.
         return firing.mark_changed();
     }
     std::future::pending::<()>().await;
@@ -419,7 +426,7 @@ impl Format {
     }
 }
 
-/// The texts of a WebSocket in what is to be told, a line each.
+/// Splits a message into the texts of a WebSocket, one per line.
 fn texts(told: &Bytes) -> impl Iterator<Item = Message> {
     let lines = told.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     lines.filter_map(|line| Utf8Bytes::try_from(told.slice_ref(line)).ok()).map(Message::Text)

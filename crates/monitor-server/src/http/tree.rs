@@ -1,4 +1,4 @@
-//! `GET /api/v1/roots/{root}/tree`
+//! `GET /api/v1/roots/{root}/tree`: the processes of a run.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -21,15 +21,17 @@ use crate::commands::Watched;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TreeParams {
-    /// At most so many, 1 to 100000; 50 if not given.
+    /// Maximum number of processes to return (1 to 100,000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
     limit: Limit<100_000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Lists the processes of a tree in pre-order, siblings as they started, the root's own first.
+/// Lists the processes of a run in pre-order.
+///
+/// The root's own process comes first. Siblings are ordered by their start.
 #[utoipa::path(
     get,
     path = "/api/v1/roots/{root}/tree",
@@ -59,7 +61,8 @@ pub(super) async fn get_tree(
     Ok(response)
 }
 
-/// As [`axum::Json`] answers, but written where blocking is allowed, and in memory only if there is room: it may be the largest of all.
+/// Responds like [`axum::Json`], which would serialize on an async thread. This response can be the largest of all, so it is serialized on
+/// a thread that may block, and only once it has its share of the memory budget.
 async fn json(app: &App, root: RootKey, params: TreeParams) -> Result<Option<Response>, ApiError> {
     let held = app.answers.room(json_bytes(params.limit.0)).await?;
     let json = app.ask(move |store| write_json(store, root, params.limit.0, params.cursor.as_deref())).await?;
@@ -67,12 +70,13 @@ async fn json(app: &App, root: RootKey, params: TreeParams) -> Result<Option<Res
     Ok(json.map(body))
 }
 
-/// About how many bytes a page of so many processes takes as JSON.
+/// Estimates the size in bytes of a page with `processes` processes as JSON.
 fn json_bytes(processes: usize) -> usize {
     600_usize.saturating_mul(processes.saturating_add(2))
 }
 
-/// One page of a tree as JSON, each process written before the next one is made; none if there is no such tree.
+/// Writes one page of a tree as JSON. Each process is written before the next one is created, to save memory. Returns `None` if the tree
+/// does not exist.
 fn write_json(store: &dyn Queries, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
     let mut json = Vec::new();
     let is_there = store.read_tree(root, limit, cursor, &mut |page, processes| {
@@ -84,7 +88,7 @@ fn write_json(store: &dyn Queries, root: RootKey, limit: usize, cursor: Option<&
     Ok(is_there.then_some(json))
 }
 
-/// A [`TreePage`] whose processes come one by one.
+/// [`TreePage`] whose processes are produced one at a time.
 #[derive(Serialize)]
 struct Page<'a> {
     root: Root,
@@ -96,7 +100,7 @@ struct Page<'a> {
     as_of: u64,
 }
 
-/// All that an iterator gives.
+/// Items of an iterator, serialized as a sequence.
 struct Each<'a>(RefCell<&'a mut dyn Iterator<Item = Process>>);
 
 impl Serialize for Each<'_> {
@@ -111,7 +115,7 @@ fn wants_columns(headers: &HeaderMap) -> bool {
     types.any(|media_type| media_type.trim().eq_ignore_ascii_case(COLUMNS_MEDIA_TYPE))
 }
 
-/// The whole tree as columns, each part made when the socket takes it. It is in memory meanwhile, if there is room.
+/// Returns the whole tree as columns. They stay in memory, within the memory budget, and each part is encoded when the socket can send it.
 async fn columns(app: &App, root: RootKey) -> Result<Option<Response>, ApiError> {
     let Some(known) = app.ask(move |store| store.root(root)).await? else { return Ok(None) };
     let count = usize::try_from(known.counts.total()).unwrap_or(usize::MAX);

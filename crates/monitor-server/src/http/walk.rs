@@ -1,4 +1,4 @@
-//! A walk over all routes, as everybody who may come: each is let in where the route's declaration says so, and refused elsewhere.
+//! Test that calls every route as each kind of caller, and checks that access is granted exactly as the route declares.
 
 use expect_test::expect_file;
 use reqwest::{Client, RequestBuilder, Response};
@@ -14,7 +14,7 @@ mod orders;
 
 const LIFETIME: std::time::Duration = std::time::Duration::from_secs(3_600);
 
-/// A caller and its scopes.
+/// Caller and its scopes.
 struct Caller {
     name: &'static str,
     scopes: &'static [Scope],
@@ -22,16 +22,16 @@ struct Caller {
 }
 
 enum By {
-    /// From this machine, without a name.
+    /// From this machine, without a token or a login.
     Loopback,
-    /// From elsewhere, without a name.
+    /// From another machine, without a token or a login.
     Stranger,
     Token(String),
-    /// A login of a user with this name.
+    /// Login of the user with this name.
     Login,
 }
 
-/// A running server, and who asks it.
+/// Running server, and the client that calls it.
 struct Walked {
     data: TempDir,
     own: String,
@@ -85,20 +85,20 @@ fn every_route_wants_what_this_list_says() {
 #[test]
 fn every_change_is_recorded() {
     for (method, path, rule) in declared() {
-        // What a tool of `/mcp` changes is a request of its own.
+        // A tool of `/mcp` sends a separate request, which is recorded.
         let tries = matches!(path.as_str(), "/api/v1/batch-tasks/rehearse" | "/api/v1/alerts/trials" | "/mcp");
         let changes = !matches!(rule.wants, Wants::Nothing | Wants::Scope(Scope::Ingest)) && method != "GET" && !tries;
         assert_eq!(rule.audit.is_some(), changes, "{method} {path}");
     }
 }
 
-/// Returns true if the server refused to let somebody in.
+/// True if the server refused the caller.
 fn is_refused(response: &Response) -> bool {
     let to_login = response.headers().get("location").is_some_and(|to| to.to_str().unwrap().starts_with("/login?"));
     [401, 403].contains(&response.status().as_u16()) || to_login
 }
 
-/// Sends a request to a path whose parameters name nothing that there is.
+/// Sends a request whose path parameters name objects that don't exist.
 fn request(client: &Client, own: &str, method: &str, path: &str) -> RequestBuilder {
     let path = path
         .replace("{root}", "999")
@@ -126,7 +126,7 @@ fn asked(request: RequestBuilder, access: &Access, caller: &Caller, origin: Opti
     }
 }
 
-/// All kinds of callers.
+/// Returns one caller of each kind.
 fn callers(access: &Access) -> Vec<Caller> {
     let mut callers = vec![
         Caller { name: "loopback", scopes: &[Scope::Ingest, Scope::Read], by: By::Loopback },
@@ -180,12 +180,13 @@ async fn each_route_lets_in_whom_it_says_and_nobody_else() {
             let (name, is_login) = (caller.name, matches!(caller.by, By::Login));
             let send = async |origin| asked(request(client, own, method, path), access, caller, origin).send().await.unwrap();
             let response = send(Some(own)).await;
-            // `/me` answers an unknown caller with the status of a refusal.
+            // `/me` answers an unknown caller with 401, the status of a refusal.
             let may = may && !(path == "/api/v1/me" && name == "stranger");
             assert_eq!(is_refused(&response), !may, "{method} {path} {name}: {}", response.status());
             let elsewhere = send(Some("https://evil.example")).await;
             assert_eq!(elsewhere.status(), 403, "{method} {path} {name}: a page of another site");
-            // Another port of this host gets the cookie as well: it may look, as a program here may, and change nothing.
+            // A page on another port of this host also gets the cookie. It may read, as any program on this machine may, but not change
+            // anything.
             let neighbour = send(Some("http://127.0.0.1:1")).await;
             assert_eq!(is_refused(&neighbour), !may || (is_login && is_change), "{method} {path} {name}: another port's page");
         }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/workers` and `GET /api/v1/workers/{id}`
+//! `GET /api/v1/workers` and `GET /api/v1/workers/{id}`: workers.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,21 +15,21 @@ use super::{Answer, App};
 use crate::commands::Watched;
 use crate::live::{Pattern, WantedWorker};
 
-/// Workers that are read at once.
+/// Number of workers read from the store at a time.
 const PAGE: usize = 1_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WorkersParams {
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of workers to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Lists who reports, newest first.
+/// Lists the workers, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/workers",
@@ -44,7 +44,7 @@ pub(super) async fn get_workers(State(app): State<App>, Strict(params): Strict<W
     Ok(Json(app.ask(move |store| store.workers(params.limit.0, params.cursor.as_deref())).await?))
 }
 
-/// One worker.
+/// Returns a worker.
 #[utoipa::path(
     get,
     path = "/api/v1/workers/{id}",
@@ -64,8 +64,8 @@ pub(super) async fn get_worker(State(app): State<App>, path: PathParts, Strict(N
 }
 
 impl App {
-    /// The workers with this id, name (with or without `:pid`) or host, or whose names match this glob. `parameter` is named in the error
-    /// if there are none.
+    /// Returns the workers with this id, name (with or without `:pid`) or host, or whose names match this glob. `parameter` is the name of
+    /// the parameter for the error if there are none.
     pub(super) async fn workers_named(&self, parameter: &str, text: String) -> Result<Vec<WorkerId>, ApiError> {
         if let Ok(id) = text.parse() {
             return Ok(vec![id]);

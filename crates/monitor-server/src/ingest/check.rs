@@ -1,4 +1,4 @@
-//! What no event may say. Its form was checked when it was read; this is about what it means.
+//! Semantic checks of events. Their syntax was checked when they were decoded.
 
 use monitor_state::ProcessEvent;
 use monitor_store::packed::{Packed, PackedEvent};
@@ -6,7 +6,7 @@ use monitor_wire::{Event, MAX_TIME_US};
 
 use super::IngestError;
 
-/// Finds the first event that can't be.
+/// Returns an error for the first invalid event.
 pub(super) fn check(batch: &Packed) -> Result<(), IngestError> {
     let end = batch.sequence.checked_add(batch.events.len() as u64);
     if batch.sequence == 0 || end.is_none_or(|end| end > i64::MAX as u64) {

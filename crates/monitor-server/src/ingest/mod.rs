@@ -1,4 +1,5 @@
-//! The way in: batches wait in a bounded queue for the one thread that writes them, and are answered once they are durable.
+//! Path of batches into the store. Batches wait in a bounded queue for the single writer thread, and are acknowledged after they are stored
+//! durably.
 
 mod check;
 mod queue;
@@ -22,10 +23,10 @@ pub use self::speaker::Speaker;
 use self::trouble::Trouble;
 use crate::clock::Clock;
 
-/// How much may wait for the writer, decoded, unless it is set otherwise.
+/// Default limit on the memory of waiting batches, decoded.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 
-/// Takes batches. Dropped, it stores what waits and then ends; that blocks.
+/// Accepts batches. Dropping it stores the waiting batches and joins the writer thread, which blocks.
 pub struct Ingest {
     queue: Arc<Queue>,
     limits: Limits,
@@ -36,11 +37,11 @@ pub struct Ingest {
     writer: Option<JoinHandle<()>>,
 }
 
-/// How to take batches.
+/// Settings of an [`Ingest`].
 pub struct Settings {
-    /// How much may wait for the writer, decoded.
+    /// Limit on the memory of waiting batches, decoded.
     pub queue_bytes: usize,
-    /// What events may hold.
+    /// Limits on the size of events.
     pub limits: Limits,
     /// The server's clock.
     pub clock: Clock,
@@ -52,89 +53,89 @@ impl Default for Settings {
     }
 }
 
-/// What came in since the server began, and what waits.
+/// Counts since the server started, and the current queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figures {
-    /// Batches that are stored.
+    /// Number of stored batches.
     pub batches: u64,
-    /// Batches that were told to come again.
+    /// Number of batches that were refused and must be sent again.
     pub refused: u64,
-    /// Batches that wait.
+    /// Number of waiting batches.
     pub waiting: u64,
-    /// How much they are, decoded.
+    /// Size of the waiting batches, decoded.
     pub waiting_bytes: u64,
 }
 
-/// Why a batch was not taken.
+/// Reason for refusing a batch.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IngestError {
-    /// Too much waits already: the same batch may be taken in a moment.
+    /// The queue is full. The same batch may be accepted soon.
     #[error("too much waits to be stored")]
     Busy,
-    /// One event can't be; without it the batch may be taken.
+    /// An event is invalid. The batch may be accepted without it.
     #[error("event {number}: {message}")]
     Event {
-        /// Its number.
+        /// Number of the event.
         number: u64,
-        /// What is wrong with it.
+        /// Mistake.
         message: String,
     },
-    /// One event reports for an agent that the sender is not.
+    /// An event reports for an agent that the sender is not.
     #[error(
         "event {number}, `{event_type}`, is of {}: only a token of scope `agent` and of that name may send it, or one of scope `admin`; \
          make one on the server's machine with `monitor token create NAME --scope agent`",
         agent.as_ref().map_or_else(|| "no agent".to_owned(), |agent| format!("the agent {agent:?}"))
     )]
     OtherAgent {
-        /// Its number.
+        /// Number of the event.
         number: u64,
-        /// Its type.
+        /// Type of the event.
         event_type: String,
-        /// The agent that it names.
+        /// Agent that the event names.
         agent: Option<String>,
     },
-    /// One event is dated ahead of the server.
+    /// The time of an event is ahead of the server's clock.
     #[error(
         "event {number}, `{event_type}`, is dated {} s ahead of the server's clock, which is at {server_time_us} \
          (Unix microseconds): set the clock of the agent's machine or of the server right, and send the batch again",
         (time_us - server_time_us) / 1_000_000
     )]
     Ahead {
-        /// Its number.
+        /// Number of the event.
         number: u64,
-        /// Its type.
+        /// Type of the event.
         event_type: String,
-        /// Its time in Unix microseconds.
+        /// Time of the event in Unix microseconds.
         time_us: u64,
-        /// The server's time in Unix microseconds.
+        /// Server's time in Unix microseconds.
         server_time_us: u64,
     },
-    /// Nothing can be stored now, and why.
+    /// Nothing can be stored now. Contains the cause.
     #[error("{0}")]
     Shut(Arc<str>),
-    /// The store failed; nothing of the batch is stored.
+    /// The store failed. Nothing of the batch is stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The server stops, or its writer broke off.
+    /// The server is stopping, or its writer thread panicked.
     #[error("batches are no longer taken")]
     Stopped,
 }
 
 impl Ingest {
-    /// Begins to take batches. `publish` is told of changes, in order, once they are durable.
+    /// Starts the writer thread. `publish` is called with the changes, in order, after they are durable.
     pub fn start(store: Arc<dyn Intake>, publish: impl Fn(Changes) + Send + 'static) -> Self {
         Self::start_with(store, publish, Settings::default())
     }
 
-    /// As [`Ingest::start`], with settings.
+    /// Like [`Ingest::start`], with settings.
     pub fn start_with(store: Arc<dyn Intake>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let (taken, limits, trouble) = (queue.clone(), settings.limits, Arc::new(Trouble::default()));
         let (known, clock) = (trouble.clone(), settings.clock.clone());
         let run = move || writer::run(&*store, &publish, &taken, &known, &settings.clock);
         let writer = std::thread::Builder::new().name("monitor-writer".to_owned()).spawn(run);
-        // Without a thread nothing can ever be taken: the queue says so to everyone who asks.
+        // Without a writer thread nothing can be stored. The stopped queue returns an error to all senders.
         let writer = writer.inspect_err(|error| tracing::error!(%error, "could not start the writer thread")).ok();
         if writer.is_none() {
             queue.stop();
@@ -145,7 +146,7 @@ impl Ingest {
     /// Accepts a batch of a sender that reports for no agent. See [`Ingest::accept_from`].
     ///
     /// # Errors
-    /// As [`Ingest::accept_from`].
+    /// Same as [`Ingest::accept_from`].
     pub async fn accept(&self, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
         self.accept_from(&Speaker::Program, batch).await
     }
@@ -153,8 +154,8 @@ impl Ingest {
     /// Accepts a batch and waits until it is stored durably.
     ///
     /// # Errors
-    /// If the batch can't be accepted now ([`IngestError::Busy`]), one of its events is invalid or not the sender's to report, or the
-    /// store fails.
+    /// Returns an error if the batch can't be accepted now ([`IngestError::Busy`]), one of its events is invalid or not the sender's to
+    /// report, or the store fails.
     pub async fn accept_from(&self, speaker: &Speaker, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
         if let Some(cause) = self.shut() {
             return Err(IngestError::Shut(cause));
@@ -169,7 +170,7 @@ impl Ingest {
             number,
             message: format!("it takes about {size} bytes, and an event may take {most} (the server's setting `max-event-bytes`)"),
         })?;
-        // Here and not on the writer's thread, for which all batches wait.
+        // Done here and not on the writer thread, which all batches share.
         batch.write_for_log();
         let events = batch.len() as u64;
         let (answer, answered) = oneshot::channel();
@@ -192,10 +193,11 @@ impl Ingest {
         answer
     }
 
-    /// Lets the writer do something else between two transactions, and waits for it. What it changed is published in order.
+    /// Runs `change` on the writer thread between two transactions and waits for its result. Its changes are published in order with all
+    /// others.
     ///
     /// # Errors
-    /// If the store fails, or the server stops.
+    /// Returns an error if the store fails or the server is stopping.
     pub async fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&dyn Intake) -> Result<(T, Changes), StoreError> + Send + 'static,
@@ -206,24 +208,24 @@ impl Ingest {
                 writer::tell(publish, changes);
                 result
             });
-            // Who went away doesn't need the answer.
+            // The caller may have gone away.
             let _ = answer.send(result);
         };
         self.queue.push_task(Box::new(task)).map_err(|_| IngestError::Stopped)?;
         Ok(answered.await.map_err(|_| IngestError::Stopped)??)
     }
 
-    /// Number of events that were taken and answered since the server began.
+    /// Returns the number of stored events since the server started.
     pub(crate) fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// Events that were taken to be stored in the past ten seconds, per second.
+    /// Returns the number of events per second that the writer thread took from the queue in the past ten seconds.
     pub fn events_per_second(&self) -> f64 {
         self.queue.events_per_second()
     }
 
-    /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.
+    /// True if a batch of `bytes` compressed bytes would be refused now, so that its body need not be read.
     pub fn is_busy(&self, bytes: usize) -> bool {
         let is_full = self.queue.is_full(bytes);
         if is_full {
@@ -232,22 +234,22 @@ impl Ingest {
         is_full
     }
 
-    /// Why a batch would be refused now whatever is in it, if that is so: then it needn't be read.
+    /// Returns the reason if any batch would be refused now, so that its body need not be read.
     pub fn shut(&self) -> Option<Arc<str>> {
         self.trouble.shut().inspect(|_| self.trouble.refuse())
     }
 
-    /// Why batches can't be stored now, if that is so.
+    /// Returns the reason if batches can't be stored now.
     pub fn trouble(&self) -> Option<Arc<str>> {
         self.trouble.cause()
     }
 
-    /// Why batches can't be stored now, if that is because the disk has no room.
+    /// Returns the reason if batches can't be stored now because the disk is full.
     pub(crate) fn full(&self) -> Option<Arc<str>> {
         self.trouble.full()
     }
 
-    /// What came, and what waits.
+    /// Returns the counts and the current queue.
     pub fn figures(&self) -> Figures {
         let (waiting, waiting_bytes) = self.queue.waiting();
         Figures {
@@ -258,7 +260,7 @@ impl Ingest {
         }
     }
 
-    /// Whether the writer lives.
+    /// True if the writer thread is running.
     pub fn is_alive(&self) -> bool {
         self.writer.as_ref().is_some_and(|writer| !writer.is_finished())
     }

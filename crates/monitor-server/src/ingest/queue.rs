@@ -1,4 +1,4 @@
-//! What waits for the writer, bounded in bytes.
+//! Queue in front of the writer thread, bounded in bytes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 
 use super::IngestError;
 
-/// About so many events become one transaction: more gain nothing and make the first ones wait.
+/// Approximate maximum number of events in a transaction. Larger transactions gain nothing and make the first batches wait.
 const MAX_EVENTS: usize = 20_000;
 
-/// The rate of events is a mean over so long.
+/// Period over which the rate of events is averaged.
 const RATE_OVER: Duration = Duration::from_secs(10);
 
-/// A batch that waits, and who waits for it.
+/// Waiting batch, with the channel for its result.
 pub(super) struct Job {
     pub batch: Arc<Packed>,
     pub answer: oneshot::Sender<Result<Accepted, IngestError>>,
@@ -30,10 +30,10 @@ impl Job {
     }
 }
 
-/// Something else that the writer is to do, between two transactions.
+/// Other work for the writer thread, done between two transactions.
 pub(super) type Task = Box<dyn FnOnce(&dyn Intake, &dyn Fn(Changes)) + Send>;
 
-/// The queue between those who bring batches and the writer.
+/// Queue between the senders of batches and the writer thread.
 pub(super) struct Queue {
     max_bytes: usize,
     state: Mutex<State>,
@@ -45,23 +45,23 @@ struct State {
     jobs: VecDeque<Job>,
     tasks: VecDeque<Task>,
     bytes: usize,
-    /// When how many events were taken, in the past [`RATE_OVER`].
+    /// Numbers of events taken in the past [`RATE_OVER`], with the time of each.
     taken: VecDeque<(Instant, usize)>,
     is_stopped: bool,
 }
 
-/// Why a job can't wait.
+/// Reason for refusing a job.
 pub(super) enum Full {
     Busy,
     Stopped,
 }
 
-/// What the writer finds.
+/// Next work for the writer thread.
 pub(super) enum Taken {
     Jobs(Vec<Job>),
     Task(Task),
     Nothing,
-    /// Nothing, and nothing will come.
+    /// The queue is empty and stopped.
     End,
 }
 
@@ -74,7 +74,7 @@ impl State {
 }
 
 impl Queue {
-    /// Events taken per second.
+    /// Returns the number of events taken per second.
     pub(super) fn events_per_second(&self) -> f64 {
         let mut state = self.lock();
         state.forget_taken(Instant::now());
@@ -90,19 +90,19 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a job that takes at least so many bytes would be refused now.
+    /// True if a job of at least `bytes` bytes would be refused now.
     pub(super) fn is_full(&self, bytes: usize) -> bool {
         let state = self.lock();
         !state.jobs.is_empty() && state.bytes.saturating_add(bytes) > self.max_bytes
     }
 
-    /// How many jobs wait, and how many bytes they take.
+    /// Returns the number of waiting jobs and their size in bytes.
     pub(super) fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
         (state.jobs.len(), state.bytes)
     }
 
-    /// Lets a job wait; a lone one always may, however large.
+    /// Adds a job. If no other job waits, it is accepted whatever its size.
     pub(super) fn push(&self, job: Job) -> Result<(), Full> {
         let mut state = self.lock();
         if state.is_stopped {
@@ -118,7 +118,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Lets a task wait.
+    /// Adds a task.
     pub(super) fn push_task(&self, task: Task) -> Result<(), Full> {
         let mut state = self.lock();
         if state.is_stopped {
@@ -130,7 +130,8 @@ impl Queue {
         Ok(())
     }
 
-    /// A task, after a transaction if `after_jobs`; else all batches that wait, up to one transaction's worth. Waits at most `timeout`.
+    /// Waits up to `timeout` for work and takes it. With `after_jobs`, a task comes first. Otherwise the waiting batches come first, up to
+    /// the size of a transaction.
     pub(super) fn take(&self, timeout: Duration, after_jobs: bool) -> Taken {
         let is_idle = |state: &mut State| state.jobs.is_empty() && state.tasks.is_empty() && !state.is_stopped;
         let (mut state, _) = self.changed.wait_timeout_while(self.lock(), timeout, is_idle).unwrap_or_else(PoisonError::into_inner);
@@ -161,13 +162,13 @@ impl Queue {
         }
     }
 
-    /// Takes no more; what waits is still to be taken.
+    /// Refuses new work. The writer thread still takes the work that waits.
     pub(super) fn stop(&self) {
         self.lock().is_stopped = true;
         self.changed.notify_all();
     }
 
-    /// Takes no more and forgets what waits, whose senders learn that nobody will answer.
+    /// Refuses new work and drops the work that waits. Dropping the channels of the results makes the senders return an error.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();
         state.is_stopped = true;

@@ -1,8 +1,8 @@
-//! Senders that may report the decisions of agents. A definition takes a task's name, and a decision is valid until a later one. Therefore
+//! Senders that may report the decisions of agents. A definition claims a task's name, and a decision is valid until a later one. Therefore
 //! both are accepted from that agent alone, and only with a time that is not in the future.
 //!
-//! Reports of where a worker is are accepted from everybody, and the latest one counts. One that is dated far ahead would count permanently,
-//! so it is dated a minute ahead at most.
+//! Reports about the state of a worker are accepted from every sender, and the latest one counts. A report dated far in the future would
+//! count permanently, so its time is limited to a minute ahead of the server.
 
 use monitor_store::MOST_AHEAD_US;
 use monitor_store::packed::{Packed, PackedEvent};
@@ -10,10 +10,10 @@ use monitor_wire::Event;
 
 use super::IngestError;
 
-/// The agents that a sender may report for.
+/// Agents that a sender may report for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Speaker {
-    /// None.
+    /// No agent.
     Program,
     /// The agent of this name.
     Agent(String),
@@ -31,7 +31,7 @@ impl Speaker {
     }
 }
 
-/// Finds the first event that this sender may not report, or that is dated ahead of the server.
+/// Returns an error for the first event that this sender may not report, or whose time is ahead of the server.
 pub(super) fn check(speaker: &Speaker, batch: &Packed, now_us: u64) -> Result<(), IngestError> {
     for (number, event) in (batch.sequence..).zip(&batch.events) {
         let PackedEvent::Other(event) = event else { continue };
@@ -53,7 +53,7 @@ pub(super) fn check(speaker: &Speaker, batch: &Packed, now_us: u64) -> Result<()
     Ok(())
 }
 
-/// Dates what a batch reports of where workers are a minute ahead of the server at most. The order of a worker's reports stays the same.
+/// Limits the times in reports about workers to a minute ahead of the server. The order of a worker's reports stays the same.
 pub(super) fn limit_times(batch: &mut Packed, now_us: u64) {
     let most_us = now_us.saturating_add(MOST_AHEAD_US);
     for event in &mut batch.events {

@@ -1,4 +1,4 @@
-//! What the way in promises to those who bring batches.
+//! Tests of the guarantees that [`Ingest`] gives to senders of batches.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -13,7 +13,7 @@ use tokio::task::yield_now;
 use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 
-/// A store that tells of each transaction and waits to be let on, and that fails for one worker.
+/// Store that reports each transaction to the test and waits for its permission, and that fails for one worker.
 struct Gate {
     inner: MemoryStore,
     entered: mpsc::Sender<usize>,
@@ -30,7 +30,7 @@ const FAILING: u128 = 13;
 impl Intake for Gate {
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         let _ = self.entered.send(batches.len());
-        // A gate that nobody holds is open.
+        // If the test has dropped the sender, transactions proceed.
         if let Ok(Pass::Panic) = self.pass.lock().unwrap().recv() {
             panic!("the gate was told to");
         }
@@ -85,7 +85,7 @@ impl Intake for Gate {
     }
 }
 
-/// An ingest over a gate, and the hands on both.
+/// Ingest over a [`Gate`], with the channels to control both.
 struct Bench {
     ingest: Arc<Ingest>,
     store: Arc<Gate>,
@@ -107,7 +107,7 @@ fn bench(queue_bytes: usize) -> Bench {
 }
 
 impl Bench {
-    /// A batch on its way; after this it waits for the writer.
+    /// Sends a batch. When this returns, the batch waits for the writer thread.
     async fn send(&self, batch: Batch) -> tokio::task::JoinHandle<Result<u64, IngestError>> {
         let ingest = self.ingest.clone();
         let sent = tokio::spawn(async move { ingest.accept(batch).await.map(|accepted| accepted.accepted) });
@@ -115,7 +115,7 @@ impl Bench {
         sent
     }
 
-    /// Lets `count` transactions through.
+    /// Permits `count` transactions.
     fn let_pass(&self, count: usize) {
         (0..count).for_each(|_| self.pass.send(Pass::Go).unwrap());
     }
@@ -242,7 +242,7 @@ async fn nobody_waits_for_a_writer_that_broke_off() {
         let result = sent.await.unwrap();
         assert!(matches!(result, Err(IngestError::Stopped)), "{result:?}");
     }
-    // Its last word comes a moment before its end.
+    // The writer thread sends its last answers shortly before it ends.
     while bench.ingest.is_alive() {
         yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! Why batches can't be stored, as long as they can't: said once in the log, and told to whoever asks.
+//! State of a store that can't store batches. The cause is logged once and available to all callers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use monitor_http::with_causes;
 use monitor_store::StoreError;
 
-/// What the writer knows, and those who bring batches look at.
+/// State shared by the writer thread, which sets it, and the senders, which read it.
 #[derive(Default)]
 pub(super) struct Trouble {
     state: Mutex<State>,
-    /// Batches are refused before they are tried.
+    /// True if batches are refused without trying to store them.
     is_shut: AtomicBool,
     refused: AtomicU64,
 }
@@ -18,9 +18,9 @@ pub(super) struct Trouble {
 #[derive(Default)]
 struct State {
     cause: Option<Arc<str>>,
-    /// The disk has no room.
+    /// True if the disk is full.
     is_full: bool,
-    /// How many batches had been refused when it began.
+    /// Number of refused batches at the beginning of the trouble.
     refused_before: u64,
 }
 
@@ -29,33 +29,33 @@ impl Trouble {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a batch that has to come again.
+    /// Counts a batch that must be sent again.
     pub(super) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Number of batches that had to come again.
+    /// Returns the number of batches that had to be sent again.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Why nothing can be stored now, if that is so.
+    /// Returns the reason if nothing can be stored now.
     pub(super) fn cause(&self) -> Option<Arc<str>> {
         self.lock().cause.clone()
     }
 
-    /// Why nothing can be stored now, if that is because the disk has no room.
+    /// Returns the reason if nothing can be stored now because the disk is full.
     pub(super) fn full(&self) -> Option<Arc<str>> {
         let state = self.lock();
         state.cause.clone().filter(|_| state.is_full)
     }
 
-    /// Why batches need not be tried, if that is so.
+    /// Returns the reason if batches are refused without trying to store them.
     pub(super) fn shut(&self) -> Option<Arc<str>> {
         if self.is_shut.load(Ordering::Relaxed) { self.cause() } else { None }
     }
 
-    /// Notes that something could not be stored. Returns true if that is known already.
+    /// Records a failure. Returns true if the trouble was already known.
     pub(super) fn begin(&self, error: &StoreError) -> bool {
         let mut state = self.lock();
         let is_known = state.cause.is_some();
@@ -72,7 +72,7 @@ impl Trouble {
         is_known
     }
 
-    /// Notes that it is over.
+    /// Records that storing works again.
     pub(super) fn end(&self) {
         let mut state = self.lock();
         if state.cause.take().is_some() {

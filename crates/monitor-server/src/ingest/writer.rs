@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The single thread that writes to the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::queue::{Job, Queue, Taken};
 use super::trouble::Trouble;
 use crate::clock::Clock;
 
-/// How often it is found out whether batches can be stored.
+/// Interval of the checks that batches can be stored.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes until the queue ends.
 pub(super) fn run(store: &dyn Intake, publish: &dyn Fn(Changes), queue: &Queue, trouble: &Trouble, clock: &Clock) {
-    // If a panic ends the writer, nobody may wait for it.
+    // If the writer thread panics, the waiting senders get an error.
     let _abandon = Abandon(queue);
     let mut checked_us = clock.wall_us();
     let mut after_jobs = false;
     look(store, trouble);
     loop {
-        // In turns: neither may keep the other waiting.
+        // Batches and tasks alternate, so that neither delays the other for long.
         match queue.take(CHECK_EVERY, std::mem::take(&mut after_jobs)) {
             Taken::Jobs(jobs) => {
                 write(store, publish, trouble, jobs, clock.wall_us());
@@ -35,7 +35,7 @@ pub(super) fn run(store: &dyn Intake, publish: &dyn Fn(Changes), queue: &Queue, 
             Taken::End => break,
         }
         let now_us = clock.wall_us();
-        // A clock that was set back must not stop the checks.
+        // The absolute difference is used so that setting the clock back does not stop the checks.
         if now_us.abs_diff(checked_us) >= CHECK_EVERY.as_micros() as u64 {
             checked_us = now_us;
             look(store, trouble);
@@ -43,7 +43,7 @@ pub(super) fn run(store: &dyn Intake, publish: &dyn Fn(Changes), queue: &Queue, 
     }
 }
 
-/// Finds out whether batches can be stored.
+/// Checks that batches can be stored, and updates `trouble`.
 fn look(store: &dyn Intake, trouble: &Trouble) {
     match store.look(trouble.cause().is_none()) {
         Ok(()) => trouble.end(),
@@ -51,7 +51,7 @@ fn look(store: &dyn Intake, trouble: &Trouble) {
     }
 }
 
-/// Says what failed. What may go well later is said when it begins and when it ends, and not of each try.
+/// Logs a failure. A temporary failure is logged when it begins and when it ends, and not for each attempt.
 fn failed(trouble: &Trouble, error: &StoreError, what: &str) {
     if error.is_passing() {
         trouble.begin(error);
@@ -60,7 +60,8 @@ fn failed(trouble: &Trouble, error: &StoreError, what: &str) {
     }
 }
 
-/// Stores jobs in one transaction. If that fails each gets its own, so that a batch fails by itself alone.
+/// Stores jobs in one transaction. If it fails, each batch is stored in a transaction of its own, so that an invalid batch does not affect
+/// the others.
 fn write(store: &dyn Intake, publish: &dyn Fn(Changes), trouble: &Trouble, jobs: Vec<Job>, now_us: u64) {
     let (batches, answers): (Vec<Arc<Packed>>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.answer)).unzip();
     match store.append(&batches, now_us) {
@@ -93,7 +94,7 @@ fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, trouble: 
     if let Err(error) = &result {
         failed(trouble, error, "store a batch");
     }
-    // Who went away doesn't need the answer.
+    // The sender may have gone away.
     let _ = answer.send(result.map(|batch| Accepted { accepted: batch.last_number() }).map_err(IngestError::Store));
 }
 

@@ -1,8 +1,9 @@
-//! The past few events, as readers of the stream are sent them.
+//! The newest events in memory, as sent to readers of the stream.
 //!
-//! Readers pull: each keeps its own place and is woken when there is more that it may want. So a slow one costs no more than the piece that
-//! it has in hand (`piece`); what it has not yet read and is forgotten here is told from the store's log of events (`past`), and a reader
-//! of what is not there either is told to load anew. A change becomes JSON when the first reader wants it, and is kept for the others.
+//! Readers pull: each keeps its own position and is woken when there may be more events that it wants. A slow reader therefore costs no
+//! more than the one piece that it holds (`piece`). Events that are no longer in memory are read from the store's log of events (`past`). A
+//! reader of events that are in neither gets a reset and must load its data again. An event is converted to JSON when the first reader
+//! needs it, and the JSON is kept for the others.
 
 mod names;
 mod part;
@@ -26,13 +27,13 @@ pub use self::piece::{Format, Next, Piece};
 use self::wanted::Extent;
 pub use self::wanted::{Pattern, Wanted, WantedTypes, WantedWorker};
 
-/// About how many bytes a reader takes at once, and makes JSON of for that; with what else is written for each event, a piece has room
-/// for them.
+/// Approximate number of bytes that a reader takes at a time, and that are converted to JSON for it. The rest of a piece is for the text
+/// around each event.
 const READ_AT_ONCE_BYTES: usize = piece::PIECE_BYTES * 3 / 4;
-/// How many changes a reader looks at at once, whether they are for it or not.
+/// Maximum number of changes that a reader examines at a time, including those it does not want.
 const LOOKED_AT_AT_ONCE: usize = 1 << 16;
 
-/// Holds the newest events up to a number of bytes.
+/// The newest events, up to a number of bytes.
 #[derive(Clone)]
 pub struct Live {
     ring: Arc<Mutex<Ring>>,
@@ -42,21 +43,21 @@ pub struct Live {
     names: Arc<Names>,
 }
 
-/// A reader, as one of those that want the same.
+/// Reader of the stream. Readers with the same filter form a group, so that each event is filtered once for all of them.
 #[derive(Debug, Clone)]
 pub struct Subscription {
     group: u64,
     wanted: Arc<Wanted>,
-    /// Number of the newest event of a part in which there may be some of what is wanted.
+    /// Number of the newest event of a part that may contain wanted events.
     calls: watch::Receiver<u64>,
 }
 
-/// What comes after a place, as far as it is in memory.
+/// Events after a position, if they are in memory.
 #[derive(Debug)]
 enum Read {
-    /// These, oldest first, and where to go on; none if nothing has happened since that is wanted.
+    /// Wanted events, oldest first, and the position to continue from. Empty if no wanted event has occurred.
     Frames(Vec<Frame>, u64),
-    /// It is forgotten, or never was; the newest event has this number.
+    /// The events are no longer in memory, or never were. Contains the number of the newest event.
     Reset(u64),
 }
 
@@ -64,25 +65,26 @@ struct Ring {
     parts: VecDeque<Arc<Part>>,
     bytes: usize,
     max_bytes: usize,
-    /// Number of the newest event that is no longer, or never was, in `parts`.
+    /// Number of the newest event that is no longer in `parts`, or that occurred before the server started.
     forgotten: u64,
     newest: u64,
-    /// Those who read, by what they want.
+    /// Groups of readers by filter.
     groups: HashMap<Arc<Wanted>, Group>,
-    /// How many groups there have been.
+    /// Number of groups created so far.
     group_count: u64,
 }
 
-/// Readers that want the same.
+/// Readers with the same filter.
 struct Group {
     number: u64,
     calls: watch::Sender<u64>,
-    /// Number of the newest event of a forgotten part in which there was some of it. What else is forgotten they need not know.
+    /// Number of the newest event of a forgotten part that may have contained wanted events. Other forgotten parts don't matter to these
+    /// readers.
     missed: u64,
 }
 
 impl Live {
-    /// Nothing yet, after `seq`; for at most so many readers at once.
+    /// Creates an empty ring for events after `seq`, for up to `max_readers` readers.
     pub fn new(seq: u64, max_bytes: usize, max_readers: usize) -> Self {
         let (parts, groups) = (VecDeque::new(), HashMap::default());
         let ring = Ring { parts, bytes: 0, max_bytes, forgotten: seq, newest: seq, groups, group_count: 0 };
@@ -90,39 +92,40 @@ impl Live {
         Self { ring, newest: watch::Sender::new(seq), pieces, past: None, names: Arc::new(Names::new(None)) }
     }
 
-    /// Tells what is forgotten here from the store's log of events.
+    /// Adds the store's log of events as the source of events that are no longer in memory.
     #[must_use]
     pub fn with_past(self, store: Arc<dyn Queries>) -> Self {
         let names = Arc::new(Names::new(Some(store.clone())));
         Self { past: Some(Arc::new(Past::new(store, names.clone()))), names, ..self }
     }
 
-    /// Makes durable changes known.
+    /// Publishes changes that are durable.
     pub fn publish(&self, changes: Changes) {
         if changes.count() == 0 {
             return;
         }
         let part = Arc::new(Part::new(changes));
         if self.lock().groups.keys().any(|wanted| wanted.needs_index()) {
-            // Others needn't wait for it.
+            // The index is built outside the lock, so that readers don't wait for it.
             part.index();
         }
         let newest = self.lock().push(&part);
-        // At last: whoever sees this number has been called for all up to it.
+        // Comes last: a reader that sees this number has already been called for all wanted events up to it. `skip` relies on this order.
+        // With the reverse order it could see the new number and the old call, and skip a wanted event.
         self.newest.send_replace(newest);
     }
 
-    /// Number of the newest event.
+    /// Returns the number of the newest event.
     pub fn newest(&self) -> u64 {
         *self.newest.borrow()
     }
 
-    /// How many wait for more.
+    /// Returns the number of subscribed readers.
     pub fn readers(&self) -> usize {
         self.lock().groups.values().map(|group| group.calls.receiver_count()).sum()
     }
 
-    /// Joins those who want this. However many they are, what came is looked at for them once.
+    /// Subscribes a reader. However many readers have the same filter, each event is filtered once for all of them.
     pub fn subscribe(&self, wanted: Wanted) -> Subscription {
         let mut ring = self.lock();
         let ring = &mut *ring;
@@ -134,20 +137,21 @@ impl Live {
         Subscription { group: group.number, wanted, calls: group.calls.subscribe() }
     }
 
-    /// Tells when there is more.
+    /// Returns a receiver for the number of the newest event.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
     }
 
-    /// Number of the newest event, if none after number `after` is wanted, though they may be forgotten. What is called later than this
-    /// is new.
+    /// Returns the number of the newest event if no event after `after` is wanted, even if they are no longer in memory. A call that
+    /// arrives after this returns counts as new. Reads `newest` before the calls, because [`Live::publish`] updates them in the reverse
+    /// order.
     pub fn skip(&self, after: u64, reader: &mut Subscription) -> Option<u64> {
         let newest = self.newest();
         (*reader.calls.borrow_and_update()..=newest).contains(&after).then_some(newest)
     }
 
-    /// The next events after number `after` of those that are wanted: first by type and tree, then by what they are about, for which
-    /// they become JSON.
+    /// Returns the next wanted events after number `after`. They are filtered first by type and run, without JSON, and then by their
+    /// subject, which requires the conversion to JSON.
     fn read(&self, after: u64, wanted: &Wanted) -> Result<Read, StoreError> {
         let (parts, newest) = {
             let ring = self.lock();
@@ -231,9 +235,9 @@ impl Ring {
         }
     }
 
-    /// Counts what these parts have encoded meanwhile.
+    /// Adds the JSON that these parts have created in the meantime to the size of the ring.
     fn recount(&mut self, parts: &[Arc<Part>]) {
-        // One that was forgotten meanwhile no longer counts.
+        // A part that has been forgotten in the meantime no longer counts.
         for part in parts.iter().filter(|part| part.last_seq() > self.forgotten) {
             let encoded = part.encoded.load(Ordering::Relaxed);
             self.bytes += encoded - part.counted.swap(encoded, Ordering::Relaxed);
@@ -242,7 +246,7 @@ impl Ring {
     }
 }
 
-/// Returns as many parts, oldest first, as are looked at at once, and the number of their newest event.
+/// Returns the parts, oldest first, that are examined at a time, and the number of their newest event.
 fn at_once(mut parts: Vec<Arc<Part>>, newest: u64) -> (Vec<Arc<Part>>, u64) {
     let mut changes = 0;
     let enough = parts.iter().position(|part| {
@@ -255,7 +259,7 @@ fn at_once(mut parts: Vec<Arc<Part>>, newest: u64) -> (Vec<Arc<Part>>, u64) {
     (parts, newest)
 }
 
-/// Returns the places of the newest event of each tree of which only the root is told: for each part, the last one first.
+/// Returns the positions of the newest event of each run that is sent as its root only: one set per part, beginning with the last part.
 fn newest_of_trees(parts: &[Arc<Part>], wanted: &Wanted) -> Vec<HashSet<usize>> {
     let mut seen = HashSet::default();
     let of_part = |part: &Arc<Part>| {
@@ -267,10 +271,10 @@ fn newest_of_trees(parts: &[Arc<Part>], wanted: &Wanted) -> Vec<HashSet<usize>> 
 }
 
 impl Subscription {
-    /// Waits until there may be more that is wanted.
+    /// Waits until there may be more wanted events.
     pub async fn called(&mut self) {
         if self.calls.changed().await.is_err() {
-            // The server is gone.
+            // The ring has been dropped, because the server is stopping.
             std::future::pending::<()>().await;
         }
     }
@@ -403,7 +407,7 @@ mod tests {
         assert!(frames.is_empty() && at > 0 && at < 20_000, "{at}");
         let encoded = live.lock().parts[0].encoded.load(Ordering::Relaxed);
         assert!(encoded < READ_AT_ONCE_BYTES + 1_000, "{encoded}");
-        // What is there already costs nothing.
+        // JSON that exists already costs nothing.
         assert!(matches!(live.read(0, &nobody), Ok(Read::Frames(_, further)) if further > at));
     }
 }

@@ -1,4 +1,4 @@
-//! Names of workers, for readers who want those whose names are alike.
+//! Cache of worker names, for readers that select workers by a pattern.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use monitor_wire::WorkerId;
 
 use super::wanted::Pattern;
 
-/// So many names are remembered. With one more, all are looked up anew.
+/// Maximum number of cached names. Beyond it, the cache is cleared.
 const MOST: usize = 100_000;
 
-/// What workers are called. A worker's name never changes.
+/// Names of workers. The name of a worker never changes.
 pub(super) struct Names {
     store: Option<Arc<dyn Queries>>,
     known: Mutex<HashMap<WorkerId, Arc<Name>>>,
@@ -29,10 +29,10 @@ impl Names {
         Self { store, known: Mutex::default() }
     }
 
-    /// Returns true if the worker's name is like this.
+    /// True if the worker's name matches the pattern.
     ///
     /// # Errors
-    /// When the store can't be asked.
+    /// Returns an error if the store can't be read.
     pub(super) fn is_like(&self, id: WorkerId, pattern: &Pattern) -> Result<bool, StoreError> {
         let name = self.of(id)?;
         Ok(name.is_some_and(|name| pattern.matches(&name.plain) || pattern.matches(&name.with_pid)))

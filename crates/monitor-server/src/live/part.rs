@@ -1,4 +1,4 @@
-//! The changes of a transaction as readers look at them: which types and trees they are of, and each as JSON when the first reader wants it.
+//! Changes of a transaction, prepared for readers: an index of their types and runs, and each change as JSON once a reader needs it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,60 +9,60 @@ use monitor_wire::{Event, Kind, ProcessId, RootId, StreamMessage, WorkerId};
 
 use super::Wanted;
 
-/// What a frame costs besides its bytes.
+/// Memory overhead of a frame, in bytes.
 const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// An event, encoded once for all readers.
+/// Event, encoded once for all readers.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    /// Its number.
+    /// Number of the event.
     pub(super) seq: u64,
-    /// Its type.
+    /// Type of the event.
     pub(super) event_type: Arc<str>,
     /// [`monitor_wire::StreamMessage`] as JSON, without line breaks.
     pub(super) data: Arc<str>,
-    /// What it is about.
+    /// Subject of the event.
     pub(super) about: About,
 }
 
-/// What an event is about, for those who want little.
+/// Subject of an event, for readers with a narrow filter.
 #[derive(Debug, Clone, Default)]
 pub(super) struct About {
     /// Its process.
     pub(super) process_id: Option<ProcessId>,
-    /// The worker that it is about, or that runs its process.
+    /// Worker that the event is about, or that runs the process.
     pub(super) worker_id: Option<WorkerId>,
-    /// The worker that told it. It may be another one: who sends a task is not who works on it.
+    /// Worker that sent the event. The worker that sends a queue task differs from the one that executes it.
     pub(super) sender: Option<WorkerId>,
-    /// The process's name.
+    /// Name of the process.
     pub(super) name: Option<Arc<str>>,
-    /// The process's kind.
+    /// Kind of the process.
     pub(super) kind: Option<Kind>,
-    /// The id of the process in a system with ids of its own.
+    /// Id of the process in a system with its own ids.
     pub(super) native_id: Option<Arc<str>>,
 }
 
-/// The changes of a transaction.
+/// Changes of a transaction.
 pub(super) struct Part {
     pub(super) changes: Changes,
     index: OnceLock<Index>,
     frames: Box<[OnceLock<Option<Frame>>]>,
-    /// Events with the root of their tree alone, by their places.
+    /// Events with the root as their only model, by position.
     root_frames: Mutex<HashMap<usize, Option<Frame>>>,
-    /// What the frames take that are encoded by now.
+    /// Size of the frames that exist so far.
     pub(super) encoded: AtomicUsize,
-    /// What of it the ring has counted.
+    /// Part of `encoded` that the ring has included in its size.
     pub(super) counted: AtomicUsize,
 }
 
-/// What a part has, so that whoever wants none of it need not look at each change. Made for the first reader who
-/// does not want all.
+/// Index of a part, so that readers which want nothing of it need not examine each change. It is built for the first reader that does not
+/// want all events.
 pub(super) struct Index {
-    /// Types of its events, each with a place.
+    /// Types of the events, each with its position in the list of types.
     types: HashMap<Arc<str>, u32>,
-    /// The place of the type of each change.
+    /// Position of the type of each change.
     type_of: Vec<u32>,
-    /// The trees of its events.
+    /// Roots of the events.
     roots: HashSet<Option<RootId>>,
 }
 
@@ -85,11 +85,11 @@ impl Part {
         self.index.get_or_init(|| Index::of(&self.changes))
     }
 
-    /// Whether some of it may be wanted.
+    /// True if the part may contain wanted events.
     pub(super) fn has(&self, wanted: &Wanted) -> bool {
         let is_of_root = || {
             let roots = &self.index().roots;
-            // Both may be as many as somebody likes.
+            // Both sets can be arbitrarily large, so the smaller one is iterated.
             roots.contains(&None)
                 || if wanted.roots.len() <= roots.len() {
                     wanted.roots.iter().any(|root| roots.contains(&Some(*root)))
@@ -101,7 +101,7 @@ impl Part {
         (wanted.roots.is_empty() || wanted.each_root || is_of_root()) && (wanted.types.are_all() || is_of_type())
     }
 
-    /// Which of its types are wanted, and the type of each change, by its place among these; none if all are.
+    /// Returns true for each wanted type of the part, and for each change the position of its type. `None` if all types are wanted.
     pub(super) fn types(&self, wanted: &Wanted) -> Option<(Vec<bool>, &[u32])> {
         if wanted.types.are_all() {
             return None;
@@ -118,7 +118,7 @@ impl Part {
         self.frames[index].get_or_init(|| self.encode(index, |message| message, encoded)).clone()
     }
 
-    /// An event with the root of its tree alone.
+    /// Returns an event with the root as its only model.
     pub(super) fn root_frame(&self, index: usize, encoded: &mut usize) -> Option<Frame> {
         let mut frames = self.root_frames.lock().unwrap_or_else(PoisonError::into_inner);
         frames.entry(index).or_insert_with(|| self.encode(index, with_root_alone, encoded)).clone()
@@ -136,7 +136,7 @@ impl Part {
     }
 }
 
-/// Leaves of the models the root.
+/// Removes all models except the root.
 pub(super) fn with_root_alone(message: StreamMessage) -> StreamMessage {
     StreamMessage { process: None, worker: None, log: None, ..message }
 }
@@ -177,7 +177,7 @@ impl About {
         }
     }
 
-    /// Returns what an event itself tells of its process.
+    /// Returns the facts about a process that its event itself contains.
     pub(super) fn told_by(event: &Event) -> Self {
         let (name, kind, native_id) = match event {
             Event::ProcessQueued(of) => (Some(&of.name), of.kind.clone(), &of.native_id),
@@ -199,7 +199,7 @@ impl About {
 }
 
 impl Frame {
-    /// Writes an event; none if that can't be done, which is said.
+    /// Encodes an event. Returns `None` and logs an error if that fails.
     pub(super) fn of(seq: u64, event_type: &str, message: &StreamMessage) -> Option<Self> {
         match serde_json::to_string(message) {
             Ok(data) => Some(Self { seq, event_type: event_type.into(), data: data.into(), about: About::of(message) }),

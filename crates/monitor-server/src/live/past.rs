@@ -1,7 +1,8 @@
-//! What is no longer in memory, told from the store's log of events.
+//! Events that are no longer in memory, read from the store's log of events.
 //!
-//! The facts are told as they came. The models beside them are read when they are told, so that they may be newer, and say what they are
-//! as of. A reader who catches up leaves most of the processors to those who store: while many events come in, it rests after each piece.
+//! The events are the original ones. The models next to them are read when they are sent, so they can be newer than the event; their
+//! `as_of` states how new. Reading the past uses much CPU time, so while many events arrive, a reader that catches up pauses after each
+//! piece and leaves the CPU to ingest.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,22 +18,22 @@ use super::part::{About, Frame, with_root_alone};
 use super::wanted::Extent;
 use super::{LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
 
-/// So many bytes of pieces that were read stay in memory for the next readers; at least one piece.
+/// Memory for pieces of the log that were read, kept for other readers. At least one piece is kept.
 const KEPT_BYTES: usize = 16 << 20;
-/// Models are read for at most so many events at once.
+/// Maximum number of events whose models are read at a time.
 const MODELS_AT_ONCE: usize = 64;
-/// About how many bytes of JSON the models beside an event take.
+/// Approximate size of an event's models as JSON.
 const MODELS_BYTES: usize = 1_000;
-/// The server is busy while so many events come in a second.
+/// Rate of incoming events above which the server counts as busy.
 const BUSY_EVENTS_PER_SECOND: f64 = 20_000.0;
-/// The rate of events is looked at again after so long.
+/// Interval at which the rate of events is measured.
 const RATE_OVER: Duration = Duration::from_millis(200);
-/// While the server is busy, a piece is followed by a rest of so many times as long as it took.
+/// Length of the pause after a piece while the server is busy, as a multiple of the time that the piece took.
 const REST: u32 = 5;
-/// No rest is longer.
+/// Maximum length of a pause.
 const MAX_REST: Duration = Duration::from_millis(500);
 
-/// Tells what has been told before.
+/// Reader of the log of events.
 pub(super) struct Past {
     store: Arc<dyn Queries>,
     names: Arc<Names>,
@@ -40,14 +41,14 @@ pub(super) struct Past {
     rate: Mutex<Rate>,
 }
 
-/// Pieces of the log that were read, the one that was used last at the end.
+/// Cached pieces of the log, least recently used first.
 #[derive(Default)]
 struct Read {
     pieces: VecDeque<Arc<Logged>>,
     bytes: usize,
 }
 
-/// How many events come in.
+/// Measured rate of incoming events.
 struct Rate {
     since: Instant,
     newest: u64,
@@ -60,8 +61,8 @@ impl Past {
         Self { store, names, read: Mutex::default(), rate: Mutex::new(rate) }
     }
 
-    /// The next events after number `after` of those that are wanted, and after which number to go on, but no further than `newest`; none
-    /// if they are no longer in the log.
+    /// Returns the next wanted events after number `after`, and the position to continue from, which is at most `newest`. Returns `None` if
+    /// the events are no longer in the log.
     pub(super) fn read(&self, mut after: u64, newest: u64, wanted: &Wanted) -> Result<Option<(Vec<Frame>, u64)>, StoreError> {
         let (mut frames, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
         let Some(mut piece) = self.piece(after)? else { return Ok(None) };
@@ -70,7 +71,7 @@ impl Past {
             while after < piece.last_seq().min(newest) {
                 let first = (after + 1 - piece.first_seq()) as usize;
                 let last = (piece.last_seq().min(newest) - piece.first_seq()) as usize;
-                // As many as fit into what is left, of about the size that they have in the log.
+                // The number that fits into the remaining space, estimated from the size of the events in the log.
                 let each = MODELS_BYTES + piece.bytes() / piece.count();
                 let most = (READ_AT_ONCE_BYTES.saturating_sub(bytes) / each).clamp(1, MODELS_AT_ONCE);
                 let (chosen, next) = places.next(first..=last, most, LOOKED_AT_AT_ONCE - looked_at);
@@ -91,13 +92,13 @@ impl Past {
             }
             match self.piece(after)? {
                 Some(next) => piece = next,
-                // It went meanwhile, or was never written: whoever goes on from here is told so.
+                // The piece was deleted in the meantime, or never written. The reader learns of it when it continues from here.
                 None => return Ok(Some((frames, after))),
             }
         }
     }
 
-    /// The piece with the event after `after`.
+    /// Returns the piece that contains the event after `after`.
     fn piece(&self, after: u64) -> Result<Option<Arc<Logged>>, StoreError> {
         let has = |piece: &Arc<Logged>| (piece.first_seq()..=piece.last_seq()).contains(&(after + 1));
         let lock = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +126,7 @@ impl Past {
         Ok(Some(piece))
     }
 
-    /// The events at these places of a piece, with what there is now of all that they are about.
+    /// Returns the events at these positions of a piece, with the current models of their subjects.
     fn frames(&self, piece: &Logged, places: &[usize], wanted: &Wanted) -> Result<Vec<Frame>, StoreError> {
         if places.is_empty() {
             return Ok(Vec::new());
@@ -140,7 +141,7 @@ impl Past {
                 message = with_root_alone(message);
             }
             let mut frame = Frame::of(piece.first_seq() + *place as u64, piece.type_name(*place), &message)?;
-            // Its tree may be dropped by now: what the event says itself is still known.
+            // The run may have been deleted. The event itself still contains some facts.
             if frame.about.process_id.is_none() {
                 frame.about = About { process_id: subject.process_id, worker_id: frame.about.worker_id, ..told };
             }
@@ -150,7 +151,7 @@ impl Past {
         Ok(places.iter().zip(&subjects).zip(models).filter_map(frame).collect())
     }
 
-    /// How long to rest after a piece that took so long, when the newest event has this number.
+    /// Returns the time to pause after a piece that took `took`. `newest` is the number of the newest event.
     pub(super) fn rest(&self, took: Duration, newest: u64) -> Duration {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         rate.look(Instant::now(), newest);
@@ -159,24 +160,24 @@ impl Past {
 }
 
 impl Rate {
-    /// Looks how many events came, if the last look was long ago.
+    /// Measures the rate again if the last measurement is old enough.
     fn look(&mut self, now: Instant, newest: u64) {
         let passed = now.saturating_duration_since(self.since);
         if passed >= RATE_OVER {
             let came = newest.saturating_sub(self.newest);
-            // Of the time before the first look nothing is known.
+            // The first measurement has no previous number to compare with.
             let is_busy = self.newest > 0 && came as f64 > BUSY_EVENTS_PER_SECOND * passed.as_secs_f64();
             *self = Self { since: now, newest, is_busy };
         }
     }
 }
 
-/// Finds the events of a piece that may be wanted, by type and tree.
+/// Finds the events of a piece that may be wanted, by type and run.
 struct Places<'a> {
     piece: &'a Logged,
     wanted: &'a Wanted,
     types: HashMap<&'a str, bool>,
-    /// Places of the newest event of each tree of which only the root is told.
+    /// Positions of the newest event of each run that is sent as its root only.
     newest_of_trees: HashSet<usize>,
 }
 
@@ -187,7 +188,7 @@ impl<'a> Places<'a> {
         Self { piece, wanted, types: HashMap::default(), newest_of_trees }
     }
 
-    /// At most `most` of these places, of which no more than `looked_at` are looked at; and the place to go on from.
+    /// Returns up to `most` of these positions, after examining up to `looked_at` of them, and the position to continue from.
     fn next(&mut self, places: std::ops::RangeInclusive<usize>, most: usize, looked_at: usize) -> (Vec<usize>, usize) {
         let (mut chosen, mut next) = (Vec::new(), *places.start());
         for place in places.take(looked_at) {

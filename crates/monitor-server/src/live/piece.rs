@@ -1,9 +1,10 @@
-//! Pieces of the stream as readers are sent them. Readers that want the same from the same place on share a piece, and all pieces that
-//! somebody has not yet sent are counted under one budget.
+//! Pieces of the stream, as sent to readers. Readers with the same filter and position share a piece, and all pieces that some reader has
+//! not sent yet are counted in one memory budget.
 //!
-//! A piece is written by one of few turns, for whoever asks first; those who ask for the same meanwhile wait for that turn and find it. The
-//! newest pieces are kept for readers that come a little later. A reader holds one piece at a time, until its socket has taken it, so that
-//! the budget holds all readers, however slow: only events larger than a piece make others wait for room.
+//! Pieces are written with a limited number of permits. The first reader that needs a piece writes it; others that need the same one wait
+//! for a permit and then find it. The newest pieces are kept for readers that need them a little later. Each reader holds one piece at a
+//! time until its socket has consumed it. The budget has room for one piece per reader, so however slow the readers are, none waits for
+//! another; only events larger than a piece make other readers wait.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -18,23 +19,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::part::Frame;
 use super::{Live, Read, Subscription};
 
-/// A piece has about so many bytes at most, unless a single event is larger.
+/// Approximate maximum size of a piece. A single larger event makes a larger piece.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
-/// Bytes of the newest pieces, kept for others.
+/// Memory for the newest pieces, kept for other readers.
 pub(crate) const RECENT_BYTES: usize = 8 << 20;
-/// What keeping a piece costs besides its bytes.
+/// Memory overhead of a piece, in bytes.
 const PIECE_OVERHEAD_BYTES: usize = 256;
 
-/// How events are written.
+/// Format of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// As server-sent events.
+    /// Server-sent events.
     Events,
-    /// Each as a line of JSON, for a WebSocket.
+    /// One line of JSON per event, for a WebSocket.
     Lines,
 }
 
-/// Some events, written.
+/// Formatted events.
 #[derive(Debug)]
 pub struct Piece {
     text: String,
@@ -42,32 +43,32 @@ pub struct Piece {
     room: OwnedSemaphorePermit,
 }
 
-/// What comes after a place.
+/// Events after a position.
 #[derive(Debug)]
 pub enum Next {
-    /// These events; none if nothing that is wanted has happened.
+    /// The next events. Empty if no wanted event has occurred.
     Piece(Arc<Piece>),
-    /// It is forgotten, or never was: load anew, and go on after this number.
+    /// The events are no longer available, or never were: the reader must load its data again and continue after this number.
     Reset(u64),
 }
 
-/// Events that were written.
+/// Formatted events, before they are counted in the budget.
 struct Written {
     text: String,
     until: u64,
-    /// How long to wait before they are sent.
+    /// Time to wait before they are sent.
     rest: Duration,
 }
 
-/// Why nothing was written.
+/// Reason why no piece was written.
 enum Unwritten {
-    /// It is forgotten, or never was.
+    /// The events are no longer available, or never were.
     Reset(u64),
-    /// It could not be read.
+    /// The events could not be read.
     Failed,
 }
 
-/// Writes pieces, and keeps the newest.
+/// Writer and cache of pieces.
 pub(super) struct Pieces {
     kibibytes: Arc<Semaphore>,
     most: usize,
@@ -76,7 +77,7 @@ pub(super) struct Pieces {
     recent: Mutex<Recent>,
 }
 
-/// Who may share a piece: whoever wants the same, in the same form, after the same event.
+/// Key of a piece that readers can share: same filter, same format, same position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     group: u64,
@@ -93,12 +94,12 @@ struct Recent {
 }
 
 impl Piece {
-    /// Number of the event after which to go on.
+    /// Returns the number of the event to continue after.
     pub fn until(&self) -> u64 {
         self.until
     }
 
-    /// Returns true if nothing is in it.
+    /// True if the piece contains no events.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -118,7 +119,7 @@ impl Format {
     fn write(self, Frame { seq, event_type, data, .. }: &Frame, text: &mut String) {
         let _ = match self {
             Self::Events => {
-                // A type unknown here is whatever was sent, and a line break would end its field.
+                // The type can be any text that a client sent. A line break would end the field early.
                 let event_type = event_type.replace(|c: char| c.is_control(), "\u{fffd}");
                 writeln!(text, "id: {seq}\nevent: {event_type}\ndata: {data}\n")
             }
@@ -131,11 +132,11 @@ impl Format {
 }
 
 impl Pieces {
-    /// Room for a piece of each of so many readers.
+    /// Creates a budget with room for one piece for each of `readers` readers.
     pub(super) fn new(readers: usize) -> Self {
         let most_of_readers = u32::try_from(readers.clamp(1, 1 << 20) * (PIECE_BYTES >> 10)).unwrap_or(u32::MAX);
         let most = most_of_readers as usize + (RECENT_BYTES >> 10);
-        // Others want the processors, too: who stores before all.
+        // At most half of the CPU cores write pieces, so that others remain free for ingest.
         let turns = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
         Self {
             kibibytes: Arc::new(Semaphore::new(most)),
@@ -165,13 +166,14 @@ impl Pieces {
         }
     }
 
-    /// Room for so many bytes; what is larger than the room of all readers gets all of that.
+    /// Reserves memory for `bytes` bytes. A request for more than the share of all readers gets exactly that share.
     async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kibibytes = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.most_of_readers);
         self.kibibytes.clone().acquire_many_owned(kibibytes).await.ok()
     }
 
-    /// Makes `room` that of a text of so many bytes. Nothing is held meanwhile, so that no two wait for each other.
+    /// Adjusts the reservation to the size of a text. A reservation that is too small is released before a larger one is acquired: if two
+    /// readers each kept one while waiting for more, they could wait for each other forever.
     async fn fit(&self, mut room: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kibibytes = bytes.div_ceil(1 << 10);
         if let Some(surplus) = room.num_permits().checked_sub(kibibytes) {
@@ -184,7 +186,7 @@ impl Pieces {
 }
 
 impl Live {
-    /// The next events after number `after`, written. None if that failed.
+    /// Returns the next events after number `after` as a piece. Returns `None` on failure.
     pub async fn next(&self, reader: &Subscription, after: u64, format: Format) -> Option<Next> {
         let pieces = &self.pieces;
         let key = Key { group: reader.group, format, after };
@@ -192,12 +194,13 @@ impl Live {
             return Some(Next::Piece(piece));
         }
         let turn = pieces.turns.clone().acquire_owned().await.ok()?;
+        // Another reader may have written the piece while this one waited for the permit.
         if let Some(piece) = pieces.find(&key) {
             return Some(Next::Piece(piece));
         }
         let room = pieces.room(PIECE_BYTES).await?;
         let (live, wanted) = (self.clone(), reader.wanted.clone());
-        // The turn is over when it is written, also if nobody waits for it any more.
+        // The permit moves into the closure, so it is held until the piece is written even if the caller is dropped.
         let written = tokio::task::spawn_blocking(move || (live.write(after, &wanted, format), turn));
         let (Written { text, until, rest }, turn) = match written.await.ok()? {
             (Ok(written), turn) => (written, turn),
@@ -209,7 +212,7 @@ impl Live {
         if until > after {
             pieces.keep(key, &piece);
         }
-        // Others find it by now.
+        // The piece is in the cache now, so readers that wait for the permit find it.
         drop(turn);
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;
@@ -224,7 +227,8 @@ impl Live {
             Unwritten::Failed
         };
         let (frames, until, rest) = match self.read(after, wanted).map_err(failed)? {
-            // Of roots only the newest counts: while many events come in, what changes often meanwhile is told once.
+            // Only the newest event of each root is sent. While many events arrive, a pause here lets several changes of a root be combined
+            // into one message.
             Read::Frames(frames, until) if wanted.each_root => (frames, until, self.rest(begun.elapsed())),
             Read::Frames(frames, until) => (frames, until, Duration::ZERO),
             Read::Reset(newest) => {
@@ -242,17 +246,17 @@ impl Live {
         Ok(Written { text, until, rest })
     }
 
-    /// How long to rest after reading for so long, so that processors are left to those who send.
+    /// Returns the time to pause after reading for `took`, so that CPU time is left for ingest.
     fn rest(&self, took: Duration) -> Duration {
         self.past.as_ref().map_or(Duration::ZERO, |past| past.rest(took, self.newest()))
     }
 
-    /// Bytes of pieces that readers have not yet sent, or that are kept for others.
+    /// Returns the number of bytes in pieces that readers have not sent yet or that are kept for others.
     pub fn unsent_bytes(&self) -> u64 {
         (self.pieces.most - self.pieces.kibibytes.available_permits()) as u64 * 1024
     }
 
-    /// Number of pieces written since the server began, each for however many readers.
+    /// Returns the number of pieces written since the server started. A piece counts once, however many readers share it.
     pub fn pieces_written(&self) -> u64 {
         self.pieces.recent.lock().unwrap_or_else(PoisonError::into_inner).made
     }
@@ -269,7 +273,7 @@ mod tests {
     use monitor_store::Changes;
     use monitor_store::memory::{Memory, MemoryStore};
 
-    /// Events of about so many bytes each.
+    /// Returns events of about `bytes` bytes each.
     fn changes(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Changes {
         let message = |seq: u64| {
             let event = serde_json::json!({"type": "large", "n": seq, "text": "x".repeat(bytes)});
@@ -318,7 +322,7 @@ mod tests {
             let piece = piece(&live, &reader, after, Format::Events).await;
             after = piece.until();
             held.push_back(piece);
-            // Each of four holds one at a time.
+            // Each of four readers holds one piece at a time.
             if held.len() > 3 {
                 held.pop_front();
             }
@@ -349,7 +353,7 @@ mod tests {
         assert!(next(after).await.is_some(), "what was sent makes room");
     }
 
-    /// Ends of processes of 40 trees.
+    /// Returns ends of processes of 40 runs.
     fn ends(seqs: std::ops::RangeInclusive<u64>) -> Changes {
         let message = |seq: u64| {
             let (root, id) = (format!("{:032x}", 1 + seq % 40), format!("{seq:016x}"));
@@ -359,8 +363,8 @@ mod tests {
         Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
     }
 
-    /// While many events come in, a reader of roots rests after each piece. What comes while it rests is told afterwards, though nothing
-    /// follows that would call the reader.
+    /// While many events arrive, a reader of roots pauses after each piece. Events that arrive during the pause are delivered when it ends,
+    /// even if no later event wakes the reader.
     #[tokio::test(start_paused = true)]
     async fn what_comes_while_a_reader_of_roots_rests_is_told_afterwards() {
         const CROWD: u64 = 30_000;
@@ -376,7 +380,7 @@ mod tests {
                 while live.pieces_written() == made {
                     tokio::task::yield_now().await;
                 }
-                // The piece is written and not sent.
+                // The piece is written and not sent yet.
                 live.publish(ends(last..=last));
             };
             let (first, ()) = tokio::join!(piece(&live, &reader, after, Format::Lines), one_more);

@@ -1,4 +1,4 @@
-//! Which events a reader wants.
+//! Filters of readers of the stream.
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
@@ -12,55 +12,55 @@ use monitor_wire::{Kind, ProcessId, RootId, WorkerId};
 use super::names::Names;
 use super::part::About;
 
-/// Which events a reader wants. Types and trees are known before anything is written as JSON; the others are looked at afterwards.
+/// Filter for events. Types and runs are checked before an event is converted to JSON, the other conditions afterwards.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Wanted {
-    /// Of these types.
+    /// Only these types.
     pub types: WantedTypes,
-    /// Of these trees, or of no tree; of any tree if there are none.
+    /// Only these runs, and events that belong to no run. Empty for all runs.
     pub roots: BTreeSet<RootId>,
-    /// Of all trees that are not among `roots` the newest of the events that are told at once, with the tree's root alone.
+    /// For runs that are not in `roots`: only the newest of the events that are sent together, with the root as its only model.
     pub each_root: bool,
-    /// Of this process.
+    /// Only this process.
     pub process_id: Option<ProcessId>,
-    /// That this worker told, and those about the processes that it runs.
+    /// Only events that this worker sent, and events about processes that it runs.
     pub worker: Option<WantedWorker>,
-    /// Of processes of exactly this name.
+    /// Only processes with exactly this name.
     pub name: Option<String>,
-    /// Of processes of these kinds; of any if there are none.
+    /// Only processes of these kinds. Empty for all kinds.
     pub kinds: BTreeSet<Kind>,
-    /// Of the task with this id in its queue.
+    /// Only the queue task with this id in its queue.
     pub task: Option<String>,
 }
 
-/// Types of events; all types if it names none.
+/// Types of events. Empty for all types.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct WantedTypes {
     words: BTreeSet<String>,
     patterns: Vec<Pattern>,
 }
 
-/// One worker, or those whose names are alike.
+/// One worker, or all workers whose names match a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WantedWorker {
     /// The worker with this id.
     Id(WorkerId),
-    /// Workers whose name, `program@host` or `program@host:pid`, is like this.
+    /// Workers whose name, `program@host` or `program@host:pid`, matches.
     Named(Pattern),
 }
 
-/// A glob, such as `task-*`.
+/// Glob, such as `task-*`.
 #[derive(Debug, Clone)]
 pub struct Pattern(GlobMatcher);
 
 impl Pattern {
-    /// The longest pattern, in bytes.
+    /// Maximum length of a pattern, in bytes.
     const LONGEST: usize = 1_000;
 
-    /// Reads a glob.
+    /// Parses a glob.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Describes the mistake.
     pub fn read(text: &str) -> Result<Self, String> {
         let shown: String = text.chars().take(40).collect();
         if text.len() > Self::LONGEST {
@@ -70,12 +70,12 @@ impl Pattern {
         Ok(Self(glob.compile_matcher()))
     }
 
-    /// Returns true if the text has a character that makes it a glob.
+    /// True if the text contains a character that makes it a glob.
     pub fn is_one(text: &str) -> bool {
         text.contains(['*', '?', '[', '{'])
     }
 
-    /// Returns true if the text is like this.
+    /// True if the text matches.
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
@@ -96,13 +96,13 @@ impl Hash for Pattern {
 }
 
 impl WantedTypes {
-    /// The most globs. What is no glob is looked up, however many there are.
+    /// Maximum number of globs. The number of plain words is not limited, because they are looked up in a set.
     const MOST_PATTERNS: usize = 100;
 
-    /// Reads types and globs.
+    /// Parses types and globs.
     ///
     /// # Errors
-    /// Which one is wrong, and how.
+    /// Describes the first mistake.
     pub fn read(words: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, String> {
         let mut types = Self::default();
         for word in words {
@@ -119,19 +119,19 @@ impl WantedTypes {
         Ok(types)
     }
 
-    /// Returns true if all types are wanted.
+    /// True if all types are wanted.
     pub fn are_all(&self) -> bool {
         self.words.is_empty() && self.patterns.is_empty()
     }
 
-    /// Returns true if events of this type are wanted.
+    /// True if events of this type are wanted.
     pub fn has(&self, name: &str) -> bool {
         self.are_all() || self.words.contains(name) || self.patterns.iter().any(|pattern| pattern.matches(name))
     }
 
-    /// Returns true if one of these types is wanted.
+    /// True if at least one of these types is wanted.
     pub(super) fn has_any(&self, types: &HashMap<Arc<str>, u32>) -> bool {
-        // Both may be as many as somebody likes.
+        // Both sets can be arbitrarily large, so the smaller one is iterated.
         if self.patterns.is_empty() && !self.words.is_empty() && self.words.len() <= types.len() {
             return self.words.iter().any(|name| types.contains_key(&**name));
         }
@@ -139,20 +139,20 @@ impl WantedTypes {
     }
 }
 
-/// How much of an event is told.
+/// Part of an event to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
     All,
-    /// The event and the root of its tree, if it is the tree's newest of those that are told at once.
+    /// The event and its root, if it is the newest event of its run among those sent together.
     Root,
     Nothing,
 }
 
 impl Wanted {
-    /// Returns true if an event about this is wanted.
+    /// True if an event about this subject is wanted.
     ///
     /// # Errors
-    /// When the name of a worker can't be looked up.
+    /// Returns an error if the name of a worker can't be looked up.
     pub(super) fn is_about(&self, about: &About, names: &Names) -> Result<bool, StoreError> {
         let is_wanted = self.process_id.is_none_or(|id| about.process_id == Some(id))
             && self.name.as_deref().is_none_or(|name| about.name.as_deref() == Some(name))
@@ -167,7 +167,7 @@ impl Wanted {
         }
     }
 
-    /// Returns how much is told of an event, by its tree.
+    /// Returns the part of an event to send, by its run.
     pub(super) fn extent(&self, root_id: impl FnOnce() -> Option<RootId>) -> Extent {
         if self.roots.is_empty() && !self.each_root {
             return Extent::All;
@@ -184,8 +184,8 @@ impl Wanted {
         }
     }
 
-    /// Returns which of some changes are the newest of their tree, for the trees of which only the root is told and that are not among
-    /// those `seen`, which they join.
+    /// Returns the positions of the changes that are the newest of their run, for runs that are sent as roots only. Skips the runs in
+    /// `seen`, and adds the others to it.
     pub(super) fn newest_of_trees(
         &self,
         seen: &mut HashSet<RootId>,
@@ -199,7 +199,7 @@ impl Wanted {
         }
         for place in (0..count).rev().filter(|place| is_of_type(*place)) {
             let root = root_of(place);
-            // Events of one tree mostly stand together.
+            // Events of the same run are usually adjacent.
             if root != last && root.is_some_and(|root| !self.roots.contains(&root) && seen.insert(root)) {
                 places.insert(place);
             }
@@ -208,7 +208,7 @@ impl Wanted {
         places
     }
 
-    /// Returns true if it takes the index of a part to tell what is wanted of it.
+    /// True if the filter needs the index of a part.
     pub(super) fn needs_index(&self) -> bool {
         !self.types.are_all() || (!self.roots.is_empty() && !self.each_root)
     }

@@ -1,6 +1,6 @@
-//! A login that has begun and has not come back from the provider. Its browser has it in a cookie; all that the provider is told of it
-//! follows from that cookie, so nothing is kept of logins that never end. Of those that have come back the state is remembered for as long
-//! as it would be taken, so that it is taken once.
+//! Pending login that has not come back from the provider. Its data is stored only in the browser's cookie, and everything that is sent to
+//! the provider is derived from it, so an abandoned login leaves nothing on the server. The state of a login that has come back is
+//! remembered as long as it would be valid, so that it can be used only once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{AccessError, hash, hex, random};
 
-/// How long somebody may take at the provider.
+/// Maximum time for the login at the provider.
 pub(crate) const FLOW_LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// So many logins that came back are remembered; beyond that the oldest one is forgotten, whose code the provider takes only once, too.
+/// Maximum number of remembered logins. Beyond it, the oldest one is removed; the provider also accepts its code only once.
 const MOST_TAKEN: usize = 10_000;
 
-/// A login that has begun.
+/// Pending login.
 #[derive(Debug)]
 pub(crate) struct Flow {
     /// Value of the cookie.
@@ -41,38 +41,39 @@ impl Flow {
         Ok(Self { cookie, content })
     }
 
-    /// Reads the login of a cookie; none if it is none.
+    /// Parses a cookie. `None` if it is invalid.
     pub(super) fn read(cookie: &str) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cookie).ok()?;
         Some(Self { cookie: cookie.to_owned(), content: serde_json::from_slice(&bytes).ok()? })
     }
 
-    /// The path that it leads to, as the browser has brought it back: pages look at it anew, for a cookie can be changed.
+    /// Returns the path that the login leads to. It comes from the cookie, which can be changed, so the pages check it again.
     pub(crate) fn next(&self) -> &str {
         &self.content.next
     }
 
-    /// The language of its pages.
+    /// Returns the language of the pages.
     pub(crate) fn lang(&self) -> &str {
         &self.content.lang
     }
 
-    /// Comes back with the provider's answer, so that it is known which browser the answer is for.
+    /// Returns `state`, which the provider sends back. It ties the response to the browser that began the login.
     pub(super) fn state(&self) -> String {
         self.derived("state")
     }
 
-    /// Comes back in the ID token, so that it is known which login the token is for.
+    /// Returns `nonce`, which the ID token contains. It ties the token to this login.
     pub(super) fn nonce(&self) -> String {
         self.derived("nonce")
     }
 
-    /// Proves to the provider that whoever brings the code has begun the login (PKCE). It leaves the server only with the code.
+    /// Returns the PKCE verifier, which proves to the provider that the server which sends the code has begun the login. It is sent only
+    /// together with the code.
     pub(super) fn verifier(&self) -> String {
         self.derived("verifier")
     }
 
-    /// Returns true if it has begun within [`FLOW_LIFETIME`].
+    /// True if the login began within [`FLOW_LIFETIME`].
     fn is_young(&self, now_us: u64) -> bool {
         now_us.saturating_sub(self.content.begun_us) < FLOW_LIFETIME.as_micros() as u64
     }
@@ -82,11 +83,11 @@ impl Flow {
     }
 }
 
-/// Logins that have come back.
+/// States of the logins that have come back.
 #[derive(Debug, Default)]
 pub(super) struct Taken(Mutex<HashMap<String, u64>>);
 
-/// Why a login that came back is not taken.
+/// Reason for refusing a login that has come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotTaken {
     /// It belongs to another browser, or is too old.
@@ -96,7 +97,7 @@ pub(super) enum NotTaken {
 }
 
 impl Taken {
-    /// Takes a login that came back with this state, once.
+    /// Accepts a login that comes back with this state, once.
     pub(super) fn take(&self, flow: &Flow, state: &str, now_us: u64) -> Result<(), NotTaken> {
         if flow.state() != state || !flow.is_young(now_us) {
             return Err(NotTaken::Stranger);

@@ -1,6 +1,6 @@
-//! Logins by a provider of OpenID Connect: the authorization code flow with PKCE, state and nonce. The browser goes to the provider and
-//! comes back with a code; the server changes the code for an ID token and looks whom the provider has let in, and what the groups make
-//! them. Nothing is asked of the provider before somebody logs in, so a provider that is away stops nothing else.
+//! Login through OpenID Connect: the authorization code flow with PKCE, state and nonce. The browser goes to the provider and comes back
+//! with a code. The server exchanges the code for an ID token, and derives the user and, from the groups, the role. The provider is
+//! contacted only for logins, so an unavailable provider affects nothing else.
 
 mod flow;
 mod refusal;
@@ -40,14 +40,14 @@ pub use self::settings::OidcError;
 use crate::access::{AccessError, Identity};
 use crate::clock::Clock;
 
-/// The path that the provider leads browsers back to.
+/// Path that the provider redirects browsers to.
 pub(crate) const CALLBACK: &str = "/login/oidc/callback";
-/// What the provider says of itself is asked for anew after this time.
+/// Time after which the provider's metadata is requested again.
 const KNOWN_FOR: Duration = Duration::from_secs(3_600);
-/// A provider that was away is not asked again within this time.
+/// Time after a failure within which the provider is not contacted again.
 const AWAY_FOR: Duration = Duration::from_secs(2);
 
-/// All claims that aren't OpenID Connect's own.
+/// Claims that OpenID Connect does not define.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Others(Map<String, Value>);
 
@@ -77,7 +77,7 @@ type OidcClient = Client<
     EndpointMaybeSet,
 >;
 
-/// The provider that people log in by.
+/// Client of the OpenID Connect provider.
 pub(crate) struct Oidc {
     issuer: IssuerUrl,
     client_id: ClientId,
@@ -86,7 +86,7 @@ pub(crate) struct Oidc {
     groups_claim: String,
     roles: RolesOfGroups,
     redirect: RedirectUrl,
-    /// This server's own address, as browsers have it.
+    /// URL of this server, as used by browsers.
     base: Url,
     http: reqwest::Client,
     known: Mutex<Known>,
@@ -94,14 +94,14 @@ pub(crate) struct Oidc {
     clock: Clock,
 }
 
-/// What is known of the provider, and since when.
+/// Cached metadata or failure of the provider, with its time.
 #[derive(Default)]
 struct Known {
     metadata: Option<(Arc<CoreProviderMetadata>, Instant)>,
     away: Option<(Refusal, Instant)>,
 }
 
-/// The provider's answer, as the browser brings it.
+/// Response of the provider, from the query of the callback.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Answer {
@@ -112,17 +112,17 @@ pub(crate) struct Answer {
 }
 
 impl Oidc {
-    /// The provider's host, which people know it by.
+    /// Returns the provider's host, which users recognize it by.
     pub(crate) fn name(&self) -> &str {
         self.issuer.url().host_str().unwrap_or_default()
     }
 
-    /// This server's own address: logins begin where they end, or their cookie would not be there.
+    /// Returns this server's URL. A login must begin under the same host name as the callback, because the cookie is bound to it.
     pub(crate) fn base(&self) -> &Url {
         &self.base
     }
 
-    /// Begins a login: the login, and the provider's address for its browser.
+    /// Begins a login. Returns it with the provider's URL for the browser.
     pub(crate) async fn begin(&self, next: &str, lang: &str) -> Result<(Flow, Url), BeginError> {
         let metadata = self.metadata(None).await?;
         let flow = Flow::begin(next, lang, self.clock.wall_us())?;
@@ -135,7 +135,8 @@ impl Oidc {
         Ok((flow, url))
     }
 
-    /// Takes the login that the provider answers, by its cookie: once, and only in the browser where it began.
+    /// Accepts the pending login in the cookie if the response belongs to it. Each login is accepted only once, and only in the browser
+    /// where it began.
     pub(crate) fn take(&self, cookie: Option<&str>, answer: &Answer) -> Result<Flow, Refusal> {
         let stranger = || Refusal::new(Reason::Stranger, "");
         let flow = cookie.and_then(Flow::read).ok_or_else(stranger)?;
@@ -146,7 +147,7 @@ impl Oidc {
         Ok(flow)
     }
 
-    /// Finishes a login that was taken: whom the provider has let in.
+    /// Finishes an accepted login. Returns the user whom the provider has authenticated.
     pub(crate) async fn finish(&self, flow: &Flow, answer: Answer) -> Result<Identity, Refusal> {
         if !answer.error.is_empty() || answer.code.is_empty() {
             let words = [answer.error, answer.error_description].into_iter().filter(|words| !words.is_empty());
@@ -158,7 +159,7 @@ impl Oidc {
         self.identity(&metadata, claims, tokens.access_token()).await
     }
 
-    /// Changes a code for tokens.
+    /// Exchanges a code for tokens.
     async fn exchange(&self, metadata: &CoreProviderMetadata, flow: &Flow, code: String) -> Result<Tokens, Refusal> {
         let client = self.client(metadata, self.secret().await?);
         let refused = |error: &dyn std::error::Error| Refusal::new(Reason::Refused, monitor_http::with_causes(error));
@@ -171,13 +172,14 @@ impl Oidc {
                 Refusal::new(Reason::Refused, answer.error_description().map_or(code.clone(), |words| format!("{code}: {words}")))
             }
             RequestTokenError::Request(error) => self.away(&error),
-            // Its error has the answer in it, and with it maybe tokens.
+            // The error contains the response, which may contain tokens, so only the inner error is shown.
             RequestTokenError::Parse(error, _) => Refusal::new(Reason::Token, error.inner()),
             RequestTokenError::Other(words) => Refusal::new(Reason::Refused, words),
         })
     }
 
-    /// The claims of an ID token that is to be trusted. A key that is not known may be new, so the provider's keys are asked for once more.
+    /// Returns the claims of a verified ID token. If its key is unknown, the provider's keys are requested again, because they may have
+    /// been replaced.
     async fn verified(
         &self,
         metadata: Arc<CoreProviderMetadata>,
@@ -196,8 +198,8 @@ impl Oidc {
         look(&anew).map_err(|error| Refusal::of_token(&error))
     }
 
-    /// Checks issuer, audience, signature, time and nonce. A signature by the client's secret proves nothing that the secret doesn't, so
-    /// only signatures by the provider's keys are taken.
+    /// Creates the verifier of issuer, audience, signature, time and nonce. Only signatures by the provider's keys are accepted. A
+    /// signature by the client's secret would prove nothing beyond knowledge of that secret.
     fn verifier<'a>(&'a self, metadata: &CoreProviderMetadata) -> IdTokenVerifier<'a, CoreJsonWebKey> {
         let algorithms = metadata.id_token_signing_alg_values_supported().iter().cloned();
         let by_keys = algorithms.filter(|one| !one.uses_shared_secret() && *one != CoreJwsSigningAlgorithm::None);
@@ -206,7 +208,7 @@ impl Oidc {
             .set_time_fn(|| DateTime::from_timestamp_micros(self.clock.wall_us() as i64).unwrap_or_default())
     }
 
-    /// Who it is by the claims, and what the groups make them. Claims that an ID token doesn't have are asked for.
+    /// Returns the user and the role by the claims. Claims that the ID token lacks are requested from the provider.
     async fn identity(
         &self,
         metadata: &CoreProviderMetadata,
@@ -214,7 +216,7 @@ impl Oidc {
         token: &AccessToken,
     ) -> Result<Identity, Refusal> {
         let subject = claims.subject().clone();
-        // Accounts are told apart by it.
+        // The subject distinguishes accounts.
         if subject.trim().is_empty() {
             return Err(Refusal::new(Reason::Token, "the ID token names no subject (`sub`)"));
         }
@@ -233,7 +235,7 @@ impl Oidc {
         })
     }
 
-    /// What the provider says of somebody beside the ID token; nothing if it says nothing more.
+    /// Returns the claims of the provider's user info endpoint. Empty if there is no such endpoint.
     async fn user_info(
         &self,
         metadata: &CoreProviderMetadata,
@@ -249,7 +251,8 @@ impl Oidc {
         Ok(object(&info))
     }
 
-    /// What the provider says of itself, with its keys; asked for when it is first needed, when it is old, and when `old` doesn't do.
+    /// Returns the provider's metadata with its keys. They are requested at the first use, when they are too old, and when they are the
+    /// same as `old`.
     async fn metadata(&self, old: Option<&Arc<CoreProviderMetadata>>) -> Result<Arc<CoreProviderMetadata>, Refusal> {
         let mut known = self.known.lock().await;
         if let Some((metadata, since)) = &known.metadata
@@ -294,7 +297,7 @@ impl Oidc {
     }
 }
 
-/// Why a login did not begin.
+/// Reason why a login did not begin.
 #[derive(Debug)]
 pub(crate) enum BeginError {
     Refused(Refusal),
@@ -313,7 +316,7 @@ impl From<AccessError> for BeginError {
     }
 }
 
-/// Claims by their names.
+/// Returns the claims by name.
 fn object(claims: &impl Serialize) -> Map<String, Value> {
     match serde_json::to_value(claims) {
         Ok(Value::Object(claims)) => claims,
@@ -321,7 +324,7 @@ fn object(claims: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// The name that people know somebody by.
+/// Returns the name of a user for display.
 fn shown_name(claims: &Map<String, Value>) -> Option<&str> {
     ["preferred_username", "email", "name"].into_iter().find_map(|name| claims.get(name)?.as_str().filter(|name| !name.is_empty()))
 }

@@ -1,54 +1,54 @@
-//! Why a login by the provider came to nothing, in words for whoever tried and for whoever runs the server.
+//! Failed logins through a provider, with texts for the user and for the operator.
 
 use std::fmt;
 
 use openidconnect::ClaimsVerificationError;
 
-/// A login that came to nothing.
+/// Failed login.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) reason: Reason,
-    /// What it was in detail, as a library or the provider says it; may be empty.
+    /// Details from a library or the provider. May be empty.
     pub(crate) detail: String,
 }
 
-/// What a login came to nothing by.
+/// Reason of a failed login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// The provider is not reached, or doesn't answer as one.
+    /// The provider can't be reached, or does not respond as a provider.
     Away,
-    /// The provider has let nobody in.
+    /// The provider has refused the user.
     Denied,
-    /// The answer is for another browser, or for none any more.
+    /// The response belongs to another browser, or to a login that is too old.
     Stranger,
-    /// The answer has come before.
+    /// The response was received before.
     Replayed,
-    /// The provider doesn't take the server's request for tokens.
+    /// The provider refuses the server's request for tokens.
     Refused,
-    /// The file with the client's secret can't be read.
+    /// The file with the client secret can't be read.
     Secret,
-    /// The token was made for another program.
+    /// The token was issued for another client.
     Audience,
-    /// The token's time is over.
+    /// The token has expired.
     Expired,
-    /// The token is signed by nobody whom the provider names.
+    /// The token is not signed by a key of the provider.
     Signature,
-    /// The token is of another login.
+    /// The token belongs to another login.
     Nonce,
-    /// The token is no token, or of another provider.
+    /// The token is invalid, or from another provider.
     Token,
-    /// No group may come in.
+    /// No group of the user may log in.
     NoRole,
 }
 
 impl Refusal {
     pub(super) fn new(reason: Reason, detail: impl fmt::Display) -> Self {
-        // The provider's words may be long, and anybody may bring some that are said to be.
+        // The text is shortened: it may be long, and callers can forge a response of the provider.
         let shown = detail.to_string().chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect();
         Self { reason, detail: shown }
     }
 
-    /// A token that is not to be trusted.
+    /// Converts the error of a token that can't be trusted.
     pub(super) fn of_token(error: &ClaimsVerificationError) -> Self {
         let reason = match error {
             ClaimsVerificationError::Expired(_) => Reason::Expired,
@@ -70,7 +70,7 @@ impl fmt::Display for Refusal {
 }
 
 impl Reason {
-    /// Its words in English and in Chinese.
+    /// Returns the text in English and in Chinese.
     pub(crate) fn words(self) -> [&'static str; 2] {
         match self {
             Self::Away => [

@@ -1,4 +1,4 @@
-//! Requests to the provider, by our own HTTP client: no redirects, bounded in time and size, and in plain words only to this machine.
+//! HTTP client for requests to the provider: no redirects, limits on time and size, and unencrypted only to this machine.
 
 use std::time::Duration;
 
@@ -7,38 +7,38 @@ use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::Client;
 use url::Url;
 
-/// A connection that isn't made by then will not be made.
+/// Maximum time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A request that isn't answered by then has failed.
+/// Maximum time to wait for a response.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A longer answer is not taken, in bytes.
+/// Maximum size of a response, in bytes.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// Why there is no answer.
+/// Error of a request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
-    /// The address is spoken to in plain words.
+    /// The URL is not encrypted.
     #[error("{0} is neither https nor on this machine: secrets would be read on the way")]
     Plain(String),
-    /// The connection.
+    /// The connection failed.
     #[error(transparent)]
     Away(#[from] reqwest::Error),
-    /// The answer.
+    /// The response is too long.
     #[error("the answer is longer than {LONGEST_ANSWER} bytes")]
     Long,
 }
 
-/// Returns true if nobody on the way reads what is said to an address: by https, or on this machine.
+/// True if requests to the URL can't be read on the way: it uses https, or is on this machine.
 pub(crate) fn is_safe(url: &Url) -> bool {
     url.has_host() && (url.scheme() == "https" || (url.scheme() == "http" && url.host_str().is_some_and(is_loopback)))
 }
 
-/// A client for the requests to an issuer.
+/// Creates the client for requests to an issuer.
 pub(super) fn client(issuer: &Url) -> Result<Client, reqwest::Error> {
     let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).user_agent("process-monitor");
     client = client.redirect(reqwest::redirect::Policy::none()).referer(false);
     if issuer.host_str().is_some_and(is_loopback) {
-        // A proxy is for what is elsewhere.
+        // Proxies are meant for other hosts.
         client = client.no_proxy();
     }
     client.build()

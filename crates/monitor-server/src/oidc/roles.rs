@@ -1,4 +1,4 @@
-//! What the groups of whoever logs in make them, and where the groups stand among the claims.
+//! Mapping of a user's groups to roles, and lookup of the groups among the claims.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use serde_json::{Map, Value};
 
 use crate::access::Role;
 
-/// The group of everybody whom the provider lets in.
+/// Group that contains all users of the provider.
 const EVERYBODY: &str = "*";
-/// Characters that mean something between groups.
+/// Characters with a meaning in the list of groups.
 const ENCODED: &AsciiSet = &CONTROLS.add(b',').add(b'%');
 
-/// The groups that may come in, each with its role.
+/// Groups that may log in, each with its role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RolesOfGroups(Vec<(String, Role)>);
 
 impl RolesOfGroups {
-    /// Reads `GROUP=ROLE`, between commas.
+    /// Parses comma-separated `GROUP=ROLE`.
     ///
     /// # Errors
-    /// What was expected, if it is none.
+    /// Describes the expected syntax.
     pub fn read(text: &str) -> Result<Self, String> {
         let one = |pair: &str| {
             let expected = || format!("{pair:?}: expected GROUP=ROLE, like makers=operator");
@@ -34,12 +34,12 @@ impl RolesOfGroups {
         Ok(Self(text.split(',').map(str::trim).map(one).collect::<Result<_, _>>()?))
     }
 
-    /// Returns true if nobody may come in.
+    /// True if no group may log in.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The highest role of somebody in these groups; none if none of them may come in.
+    /// Returns the highest role of a user in these groups. `None` if none of the groups may log in.
     pub(super) fn of(&self, groups: &[String]) -> Option<Role> {
         let fits = |group: &str| group == EVERYBODY || groups.iter().any(|other| other == group);
         self.0.iter().filter(|(group, _)| fits(group)).map(|(_, role)| *role).max()
@@ -56,16 +56,16 @@ impl fmt::Display for RolesOfGroups {
     }
 }
 
-/// A claim by its name, or by the names on the way to it between dots.
+/// Returns a claim by its name, or by its path with dots between the names.
 pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    // Names of claims may be addresses, with dots.
+    // The name of a claim may be a URL that contains dots, so the whole name is tried first.
     claims.get(name).or_else(|| {
         let (outer, inner) = name.split_once('.')?;
         claim(claims.get(outer)?.as_object()?, inner)
     })
 }
 
-/// The groups in a claim: a list of names, or one name.
+/// Returns the groups in a claim, which is a list of names or one name.
 pub(super) fn groups(claim: &Value) -> Vec<String> {
     let name = |value: &Value| match value {
         Value::String(name) => Some(name.clone()),

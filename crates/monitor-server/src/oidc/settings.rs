@@ -1,4 +1,4 @@
-//! The provider as the settings name it, and why they don't do.
+//! Settings of the provider and their errors.
 
 use openidconnect::{ClientId, ClientSecret, IssuerUrl, RedirectUrl, Scope};
 use tokio::sync::Mutex;
@@ -10,49 +10,49 @@ use super::{CALLBACK, Oidc, Reason, Refusal};
 use crate::clock::Clock;
 use crate::config::Config;
 
-/// No more of the file with the secret is read, in bytes.
+/// Maximum number of bytes read from the file with the secret.
 const LONGEST_SECRET: u64 = 64 << 10;
 
-/// Why nobody can log in by a provider.
+/// Error in the settings of the provider.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OidcError {
-    /// Something is missing.
+    /// A required setting is missing.
     #[error("oidc-issuer is set and {setting} is not: {what}")]
     Lacks {
-        /// The setting.
+        /// Name of the setting.
         setting: &'static str,
-        /// What it would say.
+        /// Purpose of the setting.
         what: &'static str,
     },
-    /// There is no provider.
+    /// A setting has no effect without an issuer.
     #[error("{setting} is set and oidc-issuer is not: name the provider, or leave it out")]
     NoIssuer {
-        /// Which setting is of no use.
+        /// Name of the setting.
         setting: &'static str,
     },
-    /// Browsers would be led back in plain words.
+    /// The provider would redirect browsers to an unencrypted URL.
     #[error(
         "oidc-issuer: the provider would lead browsers back to {url}, where others read their codes: set `public-url` to the https \
          address that people reach this server by (plain http is for loopback alone)"
     )]
     Plain {
-        /// The address.
+        /// The URL.
         url: Url,
     },
-    /// It isn't known where browsers find this server.
+    /// The URL under which browsers reach this server is unknown.
     #[error("oidc-issuer: the provider has to lead browsers back to this server: set `public-url` to the address that they reach it by")]
     NoAddress,
-    /// An address is none.
+    /// A URL is invalid.
     #[error("oidc-issuer: {0}")]
     Address(#[from] url::ParseError),
-    /// The HTTP client.
+    /// The HTTP client can't be created.
     #[error("oidc-issuer: no HTTP client can be made")]
     Client(#[source] reqwest::Error),
 }
 
 impl Oidc {
-    /// The provider that the settings name, if they name one.
+    /// Returns the configured provider, if there is one.
     pub(crate) fn of(config: &Config, own: &Url, clock: Clock) -> Result<Option<Self>, OidcError> {
         let Some(issuer) = &config.oidc_issuer else {
             let set = [
@@ -90,7 +90,7 @@ impl Oidc {
         }))
     }
 
-    /// The client's secret as its file has it now.
+    /// Reads the client secret from its file.
     pub(super) async fn secret(&self) -> Result<Option<ClientSecret>, Refusal> {
         let Some(path) = self.secret_file.clone() else { return Ok(None) };
         let shown = path.display().to_string();

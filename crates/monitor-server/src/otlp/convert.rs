@@ -1,4 +1,4 @@
-//! From spans and log records to events.
+//! Conversion of spans and log records to events.
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 
 use super::proto::{AnyValue, KeyValue, LogRecord, Resource, Scope, Span, SpanEvent, Status, Value};
 
-/// The bit of a trace's flags that says that its spans are kept.
+/// Bit of a trace's flags that means that its spans are exported.
 pub(super) const SAMPLED: u32 = 1;
-/// Bits of a span's flags: it is known whether its parent is remote, and it is.
+/// Bits of a span's flags: it is known if the parent is remote, and the parent is remote.
 const REMOTE_PARENT: u32 = 0x300;
 
-/// Who says something: its worker, and what else is known of it.
+/// Sender of spans or log records: its worker and further attributes of its resource.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Speaker {
     pub(super) worker: WorkerRef,
@@ -25,8 +25,8 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    /// The worker's id follows from `service.instance.id` or, without one, from service, host and pid; what is too long is cut, for every
-    /// event repeats it.
+    /// Derives the worker from a resource. Its id is derived from `service.instance.id` or, without one, from service, host and pid. Long
+    /// texts are cut, because every event repeats them.
     pub(super) fn of(resource: &Resource, limits: &Limits) -> Self {
         let mut fields = fields_of(&resource.attributes);
         let mut text = |key: &str| match fields.remove(key) {
@@ -56,18 +56,19 @@ impl Speaker {
         Self { worker: WorkerRef { id, hostname, pid, program }, fields }
     }
 
-    /// What every event holds of it.
+    /// Returns the number of bytes that every event contains of it.
     pub(super) fn worker_bytes(&self) -> usize {
         self.worker.hostname.len() + self.worker.program.len()
     }
 
-    /// What a span holds of it that tells its resource.
+    /// Returns the number of bytes that a span contains of it if [`tells_resource`] is true for the span.
     pub(super) fn fields_bytes(&self) -> usize {
         bytes_of_fields(&self.fields)
     }
 }
 
-/// Whether a span is the first of its program in its trace: it says what is known of the resource, once for all that is below it.
+/// True if a span is the first of its program in its trace. Only this span gets the attributes of the resource, on behalf of all spans
+/// below it.
 pub(super) fn tells_resource(span: &Span) -> bool {
     parent_of(span).is_none() || span.flags & REMOTE_PARENT == REMOTE_PARENT
 }
@@ -76,10 +77,11 @@ fn parent_of(span: &Span) -> Option<&[u8]> {
     Some(&span.parent_span_id[..]).filter(|parent| !parent.is_empty() && *parent != [0; 8])
 }
 
-/// The events of a span: what was logged in it, its start and its end. It comes when it has ended; one without an end still runs.
+/// Converts a span to its events: its log lines, its start and its end. SDKs send a span when it has ended; a span without an end is still
+/// running.
 ///
 /// # Errors
-/// If it can't be a process, and why.
+/// Returns the reason if the span can't be a process.
 pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span, limits: &Limits) -> Result<Vec<Event>, String> {
     let (root_id, id) = (root_of(&span.trace_id)?, process_of(&span.span_id, "span_id")?);
     let parent_id = parent_of(&span).map(|parent| process_of(parent, "parent_span_id")).transpose()?;
@@ -158,10 +160,10 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span, limits: &Limits
     Ok(events)
 }
 
-/// The line of a process's log that a record is.
+/// Converts a log record to a log line of its process.
 ///
 /// # Errors
-/// If it belongs to no process, and why.
+/// Returns the reason if the record belongs to no process.
 pub(super) fn log(speaker: &Speaker, scope: &Scope, record: LogRecord, limits: &Limits) -> Result<Event, String> {
     if record.trace_id.is_empty() || record.span_id.is_empty() {
         return Err("without trace_id and span_id it belongs to no process".to_owned());
@@ -188,7 +190,7 @@ fn target(scope: &Scope, limits: &Limits) -> Option<String> {
     Some(&scope.name).filter(|name| !name.is_empty()).map(|name| shortened(name, limits.name_bytes).into_owned())
 }
 
-/// The line that an event of a span is.
+/// Converts a span event to a log line.
 fn event_of(speaker: &Speaker, scope: &Scope, of: (RootId, ProcessId), event: &SpanEvent, limits: &Limits) -> Result<Event, String> {
     let fields = fields_of(&event.attributes);
     let text = |key: &str| fields.get(key).and_then(serde_json::Value::as_str);
@@ -227,7 +229,7 @@ fn logged(
     }
 }
 
-/// Why a span failed: by the last exception that it recorded, by its status, or else by what its attributes say of an answer.
+/// Returns the reason why a span failed: its last recorded exception, its status, or else the HTTP status in its attributes.
 fn error(status: Option<&Status>, events: &[SpanEvent], fields: &Fields) -> Error {
     let exception = events.iter().rev().find(|event| event.name == "exception").map(|event| fields_of(&event.attributes));
     let text = |key: &str| exception.as_ref()?.get(key)?.as_str().map(str::to_owned);
@@ -248,7 +250,7 @@ fn error(status: Option<&Status>, events: &[SpanEvent], fields: &Fields) -> Erro
     }
 }
 
-/// The status of an HTTP answer, by the attribute's names of now and of before.
+/// Returns the HTTP status of a response, by the current and the former names of the attribute.
 fn http_status(fields: &Fields) -> Option<String> {
     let found = ["http.response.status_code", "http.status_code"].iter().find_map(|name| fields.get(*name))?;
     let code = found.as_u64().or_else(|| found.as_str()?.parse().ok())?;
@@ -256,7 +258,7 @@ fn http_status(fields: &Fields) -> Option<String> {
     Some(format!("HTTP {status}").trim_end_matches(" <unknown status code>").to_owned())
 }
 
-/// Where a span stands in its program, by the names of now and of before.
+/// Returns the source location of a span, by the current and the former names of the attributes.
 fn source(fields: &mut Fields) -> Option<Source> {
     let mut take = |names: [&str; 2]| names.iter().find_map(|name| fields.remove(*name));
     let file = take(["code.file.path", "code.filepath"])?;
@@ -289,7 +291,7 @@ fn value(value: AnyValue) -> serde_json::Value {
         Some(Value::StringValue(text)) => text.into(),
         Some(Value::BoolValue(is)) => is.into(),
         Some(Value::IntValue(number)) => number.into(),
-        // JSON has no NaN and no infinity.
+        // JSON supports neither NaN nor infinity.
         Some(Value::DoubleValue(number)) => serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Into::into),
         Some(Value::ArrayValue(list)) => list.values.into_iter().map(self::value).collect(),
         Some(Value::KvlistValue(list)) => {

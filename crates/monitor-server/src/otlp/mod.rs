@@ -1,8 +1,9 @@
-//! OTLP/HTTP: what OpenTelemetry's SDKs send, as events.
+//! OTLP/HTTP receiver: converts the data of OpenTelemetry SDKs to events.
 //!
-//! A span comes when it has ended: it becomes a start and an end, its events lines of its log. Whoever sends it numbers nothing, so
-//! the [`Receiver`] numbers the events as its own and relays them for the workers that the resources name. Taken twice, a span says the
-//! same of the same process, and changes nothing; its lines are left out if it is known to have ended.
+//! An SDK sends a span when it has ended. The span becomes a start and an end, and its span events become log lines. SDKs do not number
+//! their data, so the [`Receiver`] numbers the events as its own and relays them for the workers named by the resources. A span that is
+//! received twice leads to the same facts about the same process, which changes nothing; its log lines are omitted if the process is known
+//! to have ended.
 
 mod convert;
 mod read;
@@ -23,30 +24,30 @@ use crate::clock::Clock;
 use crate::ingest::{Ingest, IngestError};
 pub use monitor_otlp::proto;
 
-/// Numbers events as those of one worker, this server.
+/// Numbers events as the events of a worker that represents this server.
 pub struct Receiver {
     worker: WorkerRef,
     next: AtomicU64,
     clock: Clock,
 }
 
-/// The most that a request may become.
+/// Limits on the events of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Most {
-    /// So many events.
+    /// Maximum number of events.
     pub events: usize,
-    /// So many bytes that they hold beyond what stands in the request: each of them says who says it.
+    /// Maximum number of bytes in the events beyond the size of the request: each event repeats its sender.
     pub bytes: usize,
-    /// What one of them may hold.
+    /// Limits on the size of an event.
     pub limits: Limits,
 }
 
-/// Why a request is not taken.
+/// Reason for refusing a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// It is none, and why.
+    /// The body can't be decoded. Contains the reason.
     Unreadable(String),
-    /// It becomes more than it may, and what to do.
+    /// The request expands to too many events or bytes. Contains the remedy.
     TooMuch(String),
 }
 
@@ -56,21 +57,21 @@ impl From<String> for Refused {
     }
 }
 
-/// What a request says.
+/// Decoded contents of a request.
 #[derive(Debug, Default)]
 pub struct Said {
-    /// The events, in their order.
+    /// Events in their order.
     pub events: Vec<Event>,
-    /// How many items can't be taken, and why the first one can't.
+    /// Number of rejected items, and the reason for the first rejection.
     pub rejected: (u64, Option<String>),
-    /// About how many bytes the events hold beyond what stands in the request.
+    /// Approximate number of bytes in the events beyond the size of the request.
     pub bytes: usize,
-    /// The traces of records that don't say that they are sampled: of the others the spans come, if they aren't here yet.
+    /// Traces of log records that are not marked as sampled. Spans of such a trace may never arrive.
     pub maybe_unsampled: HashSet<RootId>,
 }
 
 impl Said {
-    /// Looks whether there is room for so many events more, before anything is made of them.
+    /// Checks that there is room for `events` further events before they are created.
     fn charge(&mut self, events: usize, speaker: &Speaker, scope: &Scope, most: &Most) -> Result<(), Refused> {
         if self.events.len() + events > most.events {
             return Err(Refused::TooMuch(format!("the body makes more than {} events: send less at a time", most.events)));
@@ -91,7 +92,7 @@ impl Said {
     }
 
     fn take(&mut self, events: Result<Vec<Event>, String>, most: &Most) {
-        // Else the writer would refuse all that came with it.
+        // Otherwise the writer thread would refuse all events of the batch.
         let fitting = events.and_then(|mut events| match events.iter_mut().try_for_each(|event| fit(event, &most.limits)) {
             Ok(()) => Ok(events),
             Err(size) => Err(format!("it takes about {size} bytes, and an event may take {}", most.limits.event_bytes)),
@@ -107,7 +108,7 @@ impl Said {
         self.rejected.1.get_or_insert(why);
     }
 
-    /// Rejects the lines of trees of which nothing is known and nothing will be: a trace that isn't sampled sends no spans.
+    /// Rejects the log lines of runs that the store does not contain: a trace that is not sampled sends no spans.
     pub fn reject_lines_of(&mut self, roots: &HashSet<RootId>) {
         let before = self.events.len();
         self.events.retain(|event| of_line(event).is_none_or(|(root, _)| !roots.contains(&root)));
@@ -116,14 +117,14 @@ impl Said {
         }
     }
 
-    /// The processes whose end is told, and lines of them.
+    /// Returns the processes that have both an end and log lines in the request.
     pub fn ended_with_lines(&self) -> HashSet<(RootId, ProcessId)> {
         let ended = |event: &Event| if let Event::ProcessEnded(ended) = event { Some((ended.root_id, ended.id)) } else { None };
         let with_lines: HashSet<_> = self.events.iter().filter_map(of_line).collect();
         self.events.iter().filter_map(ended).filter(|of| with_lines.contains(of)).collect()
     }
 
-    /// Leaves out the lines of these.
+    /// Removes the log lines of these processes.
     pub fn without_lines_of(&mut self, processes: &HashSet<(RootId, ProcessId)>) {
         if !processes.is_empty() {
             self.events.retain(|event| of_line(event).is_none_or(|of| !processes.contains(&of)));
@@ -135,10 +136,10 @@ fn of_line(event: &Event) -> Option<(RootId, ProcessId)> {
     if let Event::ProcessLogged(logged) = event { Some((logged.root_id, logged.id)) } else { None }
 }
 
-/// The events of an `ExportTraceServiceRequest`.
+/// Converts an `ExportTraceServiceRequest` to events.
 ///
 /// # Errors
-/// If the body is none, or too much.
+/// Returns an error if the body can't be decoded or exceeds the limits.
 pub fn traces(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     let mut said = Said::default();
     let speak = |resource: &Resource| Speaker::of(resource, &most.limits);
@@ -161,10 +162,10 @@ pub fn traces(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     Ok(said)
 }
 
-/// The events of an `ExportLogsServiceRequest`.
+/// Converts an `ExportLogsServiceRequest` to events.
 ///
 /// # Errors
-/// If the body is none, or too much.
+/// Returns an error if the body can't be decoded or exceeds the limits.
 pub fn logs(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     let (mut said, mut sampled) = (Said::default(), HashSet::new());
     let speak = |resource: &Resource| Speaker::of(resource, &most.limits);
@@ -188,12 +189,12 @@ pub fn logs(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
 }
 
 impl Receiver {
-    /// Program of the workers that receivers are.
+    /// Program name of the workers that represent receivers.
     pub const PROGRAM: &str = "OTLP receiver";
 
-    /// A worker of its own, new for every server that is started.
+    /// Creates a worker with a new id, so that each start of a server has its own.
     pub fn new(program: &str, clock: Clock) -> Self {
-        // Two hashers seeded by the operating system.
+        // Randomness of two hashers that the operating system seeds.
         let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), clock.wall_us())));
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
@@ -203,21 +204,21 @@ impl Receiver {
     /// Stores events durably.
     ///
     /// # Errors
-    /// As [`Ingest::accept`].
+    /// Same as [`Ingest::accept`].
     pub async fn store(&self, ingest: &Ingest, events: Vec<Event>) -> Result<(), IngestError> {
         let batch = self.batch(events);
         let (sequence, end) = (batch.sequence, batch.last_number() + 1);
         match ingest.accept(batch).await {
             Ok(_) => Ok(()),
             Err(error) => {
-                // Numbers that nobody has would be remembered as gaps for ever: taken back, if none were given since.
+                // Unused numbers would be stored as gaps permanently. They are reused, unless other numbers have been assigned since.
                 let _ = self.next.compare_exchange(end, sequence, Ordering::Relaxed, Ordering::Relaxed);
                 Err(error)
             }
         }
     }
 
-    /// Says that it goes, if it was ever there: nobody beats for it, so that nobody would find out.
+    /// Reports that the worker is offline, if it has sent events. It sends no heartbeats, so the server would not notice otherwise.
     pub async fn leave(&self, ingest: &Ingest) {
         if self.next.load(Ordering::Relaxed) > 1 {
             let offline = Event::WorkerOffline(WorkerOffline { time_us: self.clock.wall_us(), worker: None });

@@ -1,4 +1,5 @@
-//! Reads requests of OTLP one span or line at a time, so that a small body can't become a large tree of messages.
+//! Incremental parser of OTLP requests. It decodes one span or log record at a time, so that a small body can't expand to a large tree of
+//! messages in memory.
 
 use prost::Message;
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde_json::value::RawValue;
 use super::Refused;
 use super::proto::{Resource, Scope};
 
-/// The form of a body.
+/// Format of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// `application/x-protobuf`
@@ -17,16 +18,17 @@ pub enum Form {
     Json,
 }
 
-/// The most bytes of one span, line, resource or scope.
+/// Maximum size of a span, log record, resource or scope, in bytes.
 const MAX_ITEM_BYTES: usize = 1 << 20;
 
-/// An item with who says it; or why it can't be read, by itself or for its resource or scope can't be.
+/// Item with its sender and scope, or the reason why the item, its resource or its scope can't be decoded.
 pub(super) type Item<'a, S, T> = Result<(&'a S, &'a Scope, T), String>;
 
-/// Hands over each item with who says it, as `speak` makes it of a resource. The outer two levels of both kinds of requests are alike.
+/// Calls `take` for each item, with the sender that `speak` derives from its resource. The outer two levels of both kinds of requests have
+/// the same structure.
 ///
 /// # Errors
-/// If the body is none of these requests, or `take` says so; what was handed over before is to be forgotten.
+/// Returns an error if the body is not such a request, or if `take` returns one. The caller must then discard the items it has received.
 pub(super) fn each<S, T: Message + Default + DeserializeOwned>(
     body: &[u8],
     form: Form,
@@ -69,10 +71,10 @@ fn said_by<'a, S, T>(
     Ok((said_by.0, said_by.1, item()?))
 }
 
-/// The first part of a message, by whom what follows is said; or why that can't be read.
+/// Decodes the resource or scope, which is field 1 of a message, or returns the reason why it can't be decoded.
 ///
 /// # Errors
-/// If the message around it is none.
+/// Returns an error if the enclosing message is invalid.
 fn head<T: Message + Default>(message: &[u8], what: &'static str) -> Result<Result<T, String>, String> {
     let mut found = Ok(T::default());
     for part in (Parts { rest: message, of: what }) {
@@ -95,7 +97,7 @@ fn check_size(bytes: usize, what: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The fields of a protobuf message that are messages themselves: tag and bytes.
+/// Iterator over the fields of a protobuf message that are messages themselves: tag and bytes.
 struct Parts<'a> {
     rest: &'a [u8],
     of: &'static str,
@@ -121,7 +123,7 @@ impl<'a> Parts<'a> {
         Some(skipped)
     }
 
-    /// The next field; none of its bytes if it is no message.
+    /// Returns the next field. Its bytes are `None` if it is not a message.
     fn field(&mut self) -> Option<(u64, Option<&'a [u8]>)> {
         let key = self.varint()?;
         let bytes = match key & 7 {
@@ -184,9 +186,9 @@ fn each_json<S, T: DeserializeOwned>(
         #[serde(borrow, default, alias = "logRecords")]
         spans: Vec<&'a RawValue>,
     }
-    // Bytes that are no text can only stand in what a span or line says: the rest of the request is read.
+    // Invalid UTF-8 can occur only inside the texts of a span or log record, so the rest of the request is usable.
     let text = String::from_utf8_lossy(body);
-    // To serde a list is a message too.
+    // serde would accept a list as a message.
     if !text.trim_ascii_start().starts_with('{') {
         return Err("the body can't be read: it is no JSON object".to_owned().into());
     }
@@ -213,7 +215,7 @@ fn parse<T: DeserializeOwned>(json: &RawValue, what: &str) -> Result<T, String> 
     parse_outer(json, what)
 }
 
-/// Reads what holds many items, and so may be large.
+/// Parses a part that contains many items and can therefore be large.
 fn parse_outer<'a, T: Deserialize<'a>>(json: &'a RawValue, what: &str) -> Result<T, String> {
     serde_json::from_str(json.get()).map_err(|error| format!("{what} can't be read: {error}"))
 }

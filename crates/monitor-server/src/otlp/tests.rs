@@ -1,4 +1,4 @@
-//! Whatever comes as OTLP is read or refused, and never more than it says.
+//! Tests that arbitrary input is accepted or refused without exceeding the limits.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use super::{Form, Most, Refused, logs, traces};
 
 const MOST: Most = Most { events: 50, bytes: 1 << 20, limits: Limits::DEFAULT };
 
-/// What OpenTelemetry's SDK for Python sent.
+/// Returns a request that OpenTelemetry's SDK for Python sent.
 fn request() -> Vec<u8> {
     let mut body = Vec::new();
     let packed = &include_bytes!("../../tests/http/sdk/traces.pb.gz")[..];
@@ -25,7 +25,7 @@ fn a_request_of_an_sdk_is_read() {
 
 #[test]
 fn what_every_event_would_repeat_is_bounded_before_anything_is_made_of_it() {
-    // Small in the request, and as large as it may be in each of its events.
+    // Small in the request, and repeated at its maximum size in each event.
     let request = |name: &str, spans: usize, events: usize| {
         let attribute = serde_json::json!({"key": name, "value": {"stringValue": "x".repeat(900_000)}});
         let event = serde_json::json!({"name": "e"});
@@ -40,7 +40,7 @@ fn what_every_event_would_repeat_is_bounded_before_anything_is_made_of_it() {
     for name in ["host.name", "service.name"] {
         assert!(matches!(read(request(name, 1, 1_000), 10_000), Err(Refused::TooMuch(_))), "{name}");
     }
-    // Too large to be kept in fields: left out.
+    // Too large to be kept in the fields, so it is omitted.
     assert!(read(request("whatever", 10, 0), 10_000).unwrap().bytes < 100_000);
     assert!(matches!(read(request("whatever", 1, 100), 50), Err(Refused::TooMuch(why)) if why.contains("more than 50 events")));
 }

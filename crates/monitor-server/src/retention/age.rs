@@ -1,11 +1,12 @@
-//! The time that the ages of trees are counted by: the time of day, unless that jumps forward.
+//! The clock for the ages of runs: the time of day, unless it jumps forward.
 //!
-//! A clock that is set a thousand days ahead would make every tree too old at once. So the time of day is believed only as far as a
-//! clock goes on that nobody sets. When it is further ahead than that, ages go on by the other clock, the log says so, and after a day,
-//! or when somebody confirms it, the time of day is believed again.
+//! If the time of day were set a thousand days ahead, every run would become too old at once. The time of day is therefore accepted only as
+//! far as a monotonic clock agrees. If it is further ahead, ages continue by the monotonic clock and a warning is logged. After a day, or
+//! when an operator confirms it, the time of day is accepted again.
 //!
-//! A file in the data folder keeps the time over restarts. While the server is off nothing tells how much time really goes by: up to
-//! [`OFF`] is believed at once, more is a jump as well. Whoever is back after a month keeps a day longer what became too old meanwhile.
+//! A file in the data folder keeps the time across restarts. While the server is not running, the elapsed time is unknown: up to [`OFF_US`]
+//! is accepted at once, and more counts as a jump. A server that was off for a month keeps the runs that became too old in that time for
+//! one more day.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,17 +17,17 @@ use monitor_wire::ClockJump;
 
 use crate::clock::Clock;
 
-/// The time of day may be so much ahead of the clock that nobody sets.
+/// Tolerated difference between the time of day and the monotonic clock.
 const SLACK_US: u64 = 3_600_000_000;
-/// The server may have been off for so long: over a week-end with holidays.
+/// Tolerated time during which the server is not running: a weekend with holidays.
 const OFF_US: u64 = 4 * DAY_US;
-/// After so long a jump is believed.
+/// Time after which a jump is accepted.
 const DAY_US: u64 = 86_400_000_000;
-/// The file is written so often, while nothing happens.
+/// Interval of writing the file while no jump begins or ends.
 const SAVE_US: u64 = 3_600_000_000;
 const FILE: &str = "clock";
 
-/// Asked for the time, from several threads.
+/// Clock for the ages of runs, used by several threads.
 pub(crate) struct AgeClock {
     clock: Clock,
     file: PathBuf,
@@ -35,32 +36,33 @@ pub(crate) struct AgeClock {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct State {
-    /// What ages are counted by, in Unix microseconds.
+    /// Current time for ages, in Unix microseconds.
     now_us: u64,
     running: Duration,
-    /// For how long the time of day was ahead, if it is.
+    /// Time since the time of day has been ahead. `None` if it is not ahead.
     waited_us: Option<u64>,
     saved_us: u64,
 }
 
-/// A time of day that is not believed yet.
+/// Jump of the time of day that is not accepted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Jump {
-    /// How far it is ahead, in microseconds.
+    /// Difference in microseconds.
     pub(crate) ahead_us: u64,
-    /// It is believed in so many microseconds.
+    /// Time until it is accepted, in microseconds.
     pub(crate) rest_us: u64,
 }
 
 impl Jump {
-    /// As the API tells it.
+    /// Converts the jump to the type of the API.
     pub(crate) fn told(self) -> ClockJump {
         ClockJump { ahead_s: self.ahead_us / 1_000_000, counts_in_s: self.rest_us / 1_000_000 }
     }
 }
 
 impl AgeClock {
-    /// Goes on from what the data folder's file says, or without one from when the newest tree was last heard of, if there is any.
+    /// Continues from the time in the data folder's file. Without a file, it continues from the last activity of the newest run, if there
+    /// is one.
     pub(crate) fn open(folder: &Path, newest_us: Option<u64>, clock: Clock) -> Self {
         let file = folder.join(FILE);
         let (wall_us, running) = (clock.wall_us(), clock.running());
@@ -80,7 +82,7 @@ impl AgeClock {
         opened
     }
 
-    /// What ages are counted by now, in Unix microseconds.
+    /// Returns the current time for ages, in Unix microseconds.
     pub(crate) fn now_us(&self) -> u64 {
         let mut state = self.lock();
         let (wall_us, running) = (self.clock.wall_us(), self.clock.running());
@@ -101,7 +103,7 @@ impl AgeClock {
         state.now_us
     }
 
-    /// The jump that is not believed yet, if there is one.
+    /// Returns the jump that is not accepted yet, if there is one.
     pub(crate) fn jump(&self) -> Option<Jump> {
         self.now_us();
         let state = self.lock();
@@ -109,7 +111,7 @@ impl AgeClock {
         Some(Jump { ahead_us: self.clock.wall_us().saturating_sub(state.now_us), rest_us })
     }
 
-    /// Believes the time of day.
+    /// Accepts the time of day.
     pub(crate) fn confirm(&self) {
         let mut state = self.lock();
         let wall_us = self.clock.wall_us();
@@ -125,7 +127,7 @@ impl AgeClock {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the file anew. On a full disk the old one stays, which is of an earlier time.
+    /// Replaces the file. On a full disk the old file remains, which contains an earlier time.
     fn save(&self, state: &mut State, wall_us: u64) {
         state.saved_us = state.now_us;
         let waited = state.waited_us.map_or("-".to_owned(), |waited| waited.to_string());
@@ -149,7 +151,7 @@ impl State {
         self.running = running;
         let now_us = self.now_us.saturating_add(gone_us);
         let waited_us = self.waited_us.map(|waited| waited.saturating_add(gone_us));
-        // What is set back counts at once: nothing grows older by it.
+        // A time of day that was set back is accepted at once, because nothing becomes older by it.
         if wall_us <= now_us.saturating_add(SLACK_US) || waited_us.is_some_and(|waited| waited >= DAY_US) {
             (self.now_us, self.waited_us) = (wall_us, None);
         } else {
@@ -158,7 +160,7 @@ impl State {
     }
 }
 
-/// The three numbers of the file: the time, the time of day then, and for how long that was ahead.
+/// Parses the three numbers of the file: the time for ages, the time of day at that moment, and how long that had been ahead.
 fn read(text: &str) -> Option<(u64, u64, Option<u64>)> {
     let mut words = text.split_whitespace();
     let mut number = || words.next()?.parse::<u64>().ok();
@@ -166,7 +168,7 @@ fn read(text: &str) -> Option<(u64, u64, Option<u64>)> {
     Some((now_us, wall_us, number()))
 }
 
-/// A length of time in days, hours or minutes.
+/// Formats a duration in days, hours or minutes.
 fn words(us: u64) -> String {
     let minutes = us / 60_000_000;
     match minutes {
@@ -208,7 +210,7 @@ mod tests {
     fn neither_sleep_nor_a_clock_that_is_set_back_is_a_jump() {
         let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
         let age = AgeClock::open(folder.path(), None, hands.clock());
-        // A month asleep: the other clock goes on as well.
+        // The machine sleeps for a month. The monotonic clock includes that time.
         hands.pass(30 * DAY_US);
         assert_eq!((age.now_us(), age.jump()), (BEGIN_US + 30 * DAY_US, None));
         hands.set(BEGIN_US);
@@ -227,7 +229,7 @@ mod tests {
         hands.set(hands.wall_us() + 1_000 * DAY_US);
         let before = age.now_us();
         drop(age);
-        // What came meanwhile has the time of the wrong clock: it is not asked.
+        // Events that arrived in the meantime have the time of the wrong clock, so the newest run is not used.
         let age = AgeClock::open(folder.path(), Some(hands.wall_us()), hands.clock());
         assert_eq!(age.now_us(), before);
         assert!(age.jump().is_some());

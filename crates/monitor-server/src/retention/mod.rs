@@ -1,4 +1,4 @@
-//! Carries out the rules of retention ([`monitor_store::retention`]).
+//! Applies the rules of retention ([`monitor_store::retention`]).
 
 mod age;
 mod pace;

@@ -1,30 +1,31 @@
-//! How much of the writer's time goes to deleting trees: a third, as long as that is enough. While what is held grows all the same, more
-//! and more, and batches wait for it. So caps hold however fast trees come in.
+//! Share of the writer thread's time that is spent on deleting runs. A third is used as long as that suffices. While the stored data keeps
+//! growing, the share increases and batches wait for it. The caps are therefore enforced however fast runs arrive.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The least and the most of the writer's time.
+/// Minimum and maximum share of the writer thread's time.
 const GENTLE: f64 = 1.0 / 3.0;
 const MOST: f64 = 0.95;
-/// It rises by so much whenever so much more is held, as a part of all, than at its last rise or at the least since.
+/// The share increases by `RISE` whenever the stored data has grown by the fraction `GROWN` since the last increase or the minimum after
+/// it.
 const RISE: f64 = 0.1;
 const GROWN: f64 = 0.05;
-/// A look so often.
+/// Interval of measurements.
 const LOOK: Duration = Duration::from_millis(100);
-/// A pass that begins so soon after the last one keeps its pace.
+/// A pass that begins within this time after the previous one keeps its share.
 const SOON: Duration = Duration::from_secs(1);
-/// A step takes so long at most, when it has most of the time.
+/// Maximum duration of a step, at the maximum share.
 const LONGEST: Duration = Duration::from_millis(500);
-/// So many trees are dropped in a transaction, and at most so many.
+/// Number of runs dropped per transaction at the minimum and at the maximum share.
 const TREES: f64 = 250.0;
 const MOST_TREES: f64 = 4_000.0;
-/// A pass that takes longer is told of, again and again.
+/// Duration after which the progress of a pass is logged, repeatedly.
 const LONG: Duration = Duration::from_secs(10);
-/// That batches wait is said at most so often.
+/// Minimum time between two warnings that batches wait.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Shared by those who delete.
+/// State shared by the tasks that delete.
 pub(super) struct Pace {
     state: Mutex<State>,
 }
@@ -34,14 +35,14 @@ struct State {
     begun: Instant,
     looked: Instant,
     said: Instant,
-    /// What was held when the share last rose, or the least since: processes, or bytes.
+    /// Amount of stored data, in processes or bytes, when the share last rose, or the minimum since.
     least: Option<u64>,
     dropped: usize,
-    /// When the last pass ended.
+    /// End of the last pass.
     ended: Option<Instant>,
-    /// When it was last said that batches wait.
+    /// Time of the last warning that batches wait.
     warned: Option<Instant>,
-    /// When it was last said how many trees brief passes have dropped, and how many they have dropped since.
+    /// Time at which the runs dropped by short passes were last logged. `untold` is their number since then.
     told: Option<Instant>,
     untold: usize,
 }
@@ -71,19 +72,19 @@ impl State {
     }
 }
 
-/// How long a step takes, and what of the time is for it.
+/// Duration of a step and its share of the time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Step {
     share: f64,
-    /// It goes on for so long.
+    /// Maximum duration of the step.
     pub(super) time: Duration,
 }
 
 impl Step {
-    /// Nobody waits for it longer than for one transaction.
+    /// Step that consists of a single transaction, so that batches wait for no longer than that.
     pub(super) const GENTLE: Self = Self { share: GENTLE, time: Duration::ZERO };
 
-    /// For so long the writer is left to others, after a step that took so long.
+    /// Returns the time to leave the writer thread to others after a step that took `took`.
     pub(super) fn pause(self, took: Duration) -> Duration {
         took.mul_f64((1.0 - self.share) / self.share)
     }
@@ -100,17 +101,17 @@ impl Pace {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A pass begins.
+    /// Begins a pass.
     pub(super) fn begin(&self) {
         self.lock().begin();
     }
 
-    /// It is time for a look.
+    /// True if the next measurement is due.
     pub(super) fn is_time(&self) -> bool {
         self.lock().looked.elapsed() >= LOOK
     }
 
-    /// Hears how much is held now, and how many trees the pass has dropped.
+    /// Updates the share. `held` is the current amount of data, `dropped` the number of runs that the pass has dropped.
     pub(super) fn look(&self, held: u64, dropped: usize) {
         let mut state = self.lock();
         state.looked = Instant::now();
@@ -140,19 +141,19 @@ impl Pace {
         }
     }
 
-    /// The next step.
+    /// Returns the limits of the next step.
     pub(super) fn step(&self) -> Step {
         let share = self.lock().share;
         Step { share, time: LONGEST.mul_f64((share - GENTLE) / (MOST - GENTLE)) }
     }
 
-    /// How many trees are dropped at once.
+    /// Returns the number of runs to drop per transaction.
     pub(super) fn trees(&self) -> usize {
         let excess = (self.lock().share - GENTLE) / (MOST - GENTLE);
         (TREES + (MOST_TREES - TREES) * excess) as usize
     }
 
-    /// A pass ends that has dropped so many trees.
+    /// Ends a pass that has dropped `dropped` runs.
     pub(super) fn end(&self, dropped: usize) {
         let mut state = self.lock();
         state.ended = Some(Instant::now());
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(pace.step().pause(LONGEST), 2 * LONGEST);
     }
 
-    /// The lines that `work` logs.
+    /// Returns the lines that `work` logs.
     fn logged(work: impl FnOnce()) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(file.reopen().unwrap())).finish();

@@ -1,8 +1,9 @@
-//! Carries out the rules beside ingest: what is due is looked for by a reader, and goes in steps between the writer's transactions.
+//! Applies the retention rules next to ingest. A reader finds the runs that are due, and they are deleted in steps between the writer
+//! thread's transactions.
 //!
-//! Two loops run side by side. One drops trees and deletes their rows, the other tidies up: sums, words, free space. So a long search for
-//! words doesn't keep the first from holding the caps. Where trees come in faster than they go, [`Pace`] gives the first one more and
-//! more of the writer's time, and who sends waits for it.
+//! Two loops run concurrently. One drops runs and deletes their rows; the other cleans up sums, texts and free space. A long search for
+//! unused texts therefore does not delay the first loop, which enforces the caps. If runs arrive faster than they are deleted, [`Pace`]
+//! gives the first loop an increasing share of the writer thread's time, and senders wait for it.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -20,21 +21,22 @@ use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
 
-/// How often what is due is looked for.
+/// Interval of the passes.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How soon after a cap was exceeded: what came since may exceed it again, be it little.
+/// Interval after a pass that found a cap exceeded, because new data may exceed it again by a little.
 const EXCEEDED: Duration = Duration::from_secs(5);
-/// How often it is looked whether so much came in that it has to be done earlier.
+/// Interval of checking if enough data has arrived to begin a pass early.
 const GLANCE: Duration = Duration::from_millis(100);
-/// What failed is tried again so long after it took.
+/// Pause after a failed pass.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Tidying up begins so long after it began before, at the earliest.
+/// Minimum time between the beginnings of two cleanups.
 const TIDY: Duration = Duration::from_secs(10);
-/// Much is as many events as processes are kept, within these bounds, and more than a part of what is kept: one in so many.
+/// A pass begins early after as many events as there are stored processes, within the bounds `MANY_EVENTS`, and at least a `GROWTH`th of
+/// the stored processes.
 const MANY_EVENTS: RangeInclusive<u64> = 4_000..=40_000;
 const GROWTH: u64 = 5;
 
-/// Whoever carries out the rules.
+/// Applies the retention rules.
 pub(crate) struct Keeper {
     retention: Arc<Retention>,
     store: Arc<dyn Store>,
@@ -43,15 +45,15 @@ pub(crate) struct Keeper {
     clock: Clock,
     stopping: CancellationToken,
     pace: Pace,
-    /// How many processes there were when the caps were last held.
+    /// Number of processes when the caps were last enforced.
     kept: AtomicU64,
-    /// Wakes the loop that drops trees.
+    /// Wakes the loop that drops runs.
     wake: Arc<Notify>,
-    /// Wakes the loop that tidies up.
+    /// Wakes the loop that cleans up.
     tidy_due: Notify,
 }
 
-/// Why a pass ended early.
+/// Reason why a pass ended early.
 enum Break {
     Stopping,
     Failed(String),
@@ -69,13 +71,13 @@ impl From<StoreError> for Break {
     }
 }
 
-/// Parts of the server that rules are carried out with.
+/// Parts of the server that a [`Keeper`] uses.
 pub(crate) struct Parts {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) ages: Arc<AgeClock>,
     pub(crate) clock: Clock,
-    /// Wakes the loop that drops trees.
+    /// Wakes the loop that drops runs.
     pub(crate) wake: Arc<Notify>,
     pub(crate) stopping: CancellationToken,
 }
@@ -87,7 +89,7 @@ impl Keeper {
         Self { retention, store, ingest, ages, clock, stopping, pace, kept, wake, tidy_due }
     }
 
-    /// Drops what the rules say, at once and every minute, and whenever it is woken or much came in, until it is told to stop.
+    /// Drops runs by the rules: at once, every minute, when it is woken, and when much data has arrived. Returns when the server stops.
     pub(crate) async fn keep_dropping(&self, duty: &Duty) {
         loop {
             let (begun, events) = (self.clock.running(), self.ingest.events());
@@ -96,13 +98,13 @@ impl Keeper {
                 Ok(dropped) if dropped > 0 && self.retention.has_caps() => (elapsed() + EXCEEDED, Ok(())),
                 Ok(_) => (INTERVAL, Ok(())),
                 Err(Break::Stopping) => return,
-                // What failed is tried again soon: it may be what makes the disk well.
+                // A failed pass is tried again soon, because deleting may be what frees the disk.
                 Err(Break::Failed(problem)) => (elapsed() + AGAIN, Err(format!("what is due could not be dropped: {problem}"))),
             };
             self.tidy_due.notify_one();
             duty.ran(result, interval.saturating_sub(elapsed()));
             while elapsed() < interval && !self.is_much(self.ingest.events() - events) {
-                // Nothing but a cap is exceeded by what comes in.
+                // New data can exceed only a cap, so without caps there is nothing to check.
                 let pause = if self.retention.has_caps() { GLANCE } else { interval };
                 tokio::select! {
                     () = self.stopping.cancelled() => return,
@@ -113,19 +115,19 @@ impl Keeper {
         }
     }
 
-    /// So many new events are worth a look whether a cap is exceeded.
+    /// True if this number of new events justifies checking the caps.
     fn is_much(&self, events: u64) -> bool {
         let kept = self.kept.load(Ordering::Relaxed);
         self.retention.has_caps() && events > kept.clamp(*MANY_EVENTS.start(), *MANY_EVENTS.end()).max(kept / GROWTH)
     }
 
-    /// Tidies up after each look at what is due, until it is told to stop.
+    /// Cleans up after each pass of the other loop, until the server stops.
     pub(crate) async fn keep_tidy(&self, duty: &Duty) {
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = self.tidy_due.notified() => {}
-                // A file that a reader kept from being cut is what the disk is short of.
+                // On a full disk, cleanup is tried often: a reader may have prevented the file from being truncated.
                 () = self.clock.sleep(AGAIN), if self.ingest.trouble().is_some() => {}
             }
             let begun = self.clock.running();
@@ -135,7 +137,7 @@ impl Keeper {
                 Err(Break::Failed(problem)) => Err(format!("could not tidy up: {problem}")),
             };
             duty.ran(result, INTERVAL + TIDY);
-            // Not as often as the caps are looked at, unless the disk is short of what is free.
+            // Cleanup is less frequent than checks of the caps, unless the disk lacks free space.
             let tidied = self.clock.running().saturating_sub(begun);
             let rest = if self.ingest.trouble().is_some() { AGAIN } else { TIDY.saturating_sub(tidied) };
             tokio::select! {
@@ -145,14 +147,14 @@ impl Keeper {
         }
     }
 
-    /// Drops what the rules say, and deletes it; how many trees went.
+    /// Drops runs by the rules and deletes their rows. Returns the number of dropped runs.
     async fn drop_due(&self) -> Result<usize, Break> {
         self.pace.begin();
         let (mut turn, mut dropped) = (Some(Turn::Look), 0);
         while let Some(next) = turn {
             let tidied = self.step(Chore::Trees, next, self.pace.step()).await?;
             (turn, dropped) = (tidied.more, dropped + tidied.dropped);
-            // Looks whether a cap is exceeded more and more.
+            // Checks if the excess over a cap grows.
             if self.retention.has_caps() && self.pace.is_time() {
                 self.pace.look(self.processes().await? + tidied.left, dropped);
             }
@@ -162,13 +164,13 @@ impl Keeper {
         Ok(dropped)
     }
 
-    /// How many processes there are in trees that are kept.
+    /// Returns the number of processes in stored runs.
     async fn processes(&self) -> Result<u64, Break> {
         let store = self.store.clone();
         self.look(move || Ok(store.status()?.processes.total())).await
     }
 
-    /// Deletes what is too old beside trees, and what nothing refers to any more; gives space back.
+    /// Deletes old data outside of runs and data that nothing refers to, and returns free space to the file system.
     async fn tidy(&self) -> Result<(), Break> {
         let mut turn = Some(Turn::Look);
         while let Some(next) = turn {
@@ -177,7 +179,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Does a step of a chore. If it changes something, it does so in the writer's turn, and then leaves the writer to others.
+    /// Executes a step of a chore. A step that changes something runs on the writer thread, followed by a pause for other work.
     async fn step(&self, chore: Chore, turn: Turn, step: Step) -> Result<Tidied, Break> {
         let budget = Budget { turn, time: step.time, trees: self.pace.trees() };
         let (store, retention) = (self.store.clone(), self.retention.clone());
@@ -197,9 +199,9 @@ impl Keeper {
         pause.map(|()| tidied).ok_or(Break::Stopping)
     }
 
-    /// Looks at the store beside its writer.
+    /// Reads from the store without the writer thread.
     async fn look<T: Send + 'static>(&self, look: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
-        // One look that broke off is not the last.
+        // A read that panicked is a failure of this pass. The loop continues.
         let broken = |error: tokio::task::JoinError| {
             if error.is_panic() { Break::Failed("a look at the database broke off".to_owned()) } else { Break::Stopping }
         };
@@ -276,7 +278,7 @@ mod tests {
             assert!(pass(&keeper).await.is_ok());
         }
         assert!(number_of_roots(&store) > 100, "{} trees are left", number_of_roots(&store));
-        // Once these events are old, they go.
+        // When these events are old enough, they are deleted.
         let age = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
         let keeper = Keeper { retention: Arc::new(age), ..keeper };
         assert!(pass(&keeper).await.is_ok());
@@ -303,7 +305,7 @@ mod tests {
         let retention = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
         let keeper = keeper(retention, folder.path(), &store, &ingest);
         assert!(pass(&keeper).await.is_ok());
-        // The last word of all keeps its key.
+        // The newest text keeps its key.
         assert!(words() <= 1, "{} words are left", words());
         assert!(store.worker(worker('A')).unwrap().is_some(), "the last of all, too");
         assert_eq!(number_of_roots(&store), 0);
@@ -326,7 +328,7 @@ mod tests {
         let keeper = Keeper { clock: steered.clock(), stopping: stopping.clone(), ..keeper(retention, folder.path(), &store, &ingest) };
         let duty = Duty::new("retention", steered.clock());
         let running = tokio::spawn(async move { keeper.keep_dropping(&duty).await });
-        // Steered time goes by, for a step leaves the writer to others for a while.
+        // The test advances the clock, because a step pauses to leave the writer thread to others.
         let kept_in_time = async || {
             for _ in 0..2_900 {
                 if number_of_roots(&store) == 10 {

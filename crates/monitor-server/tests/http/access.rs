@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{TestServer, read, tree, until};
 
-/// As if it came by a proxy, from elsewhere.
+/// Adds a header as if the request came from another host through a proxy.
 fn foreign(request: RequestBuilder) -> RequestBuilder {
     request.header("x-forwarded-for", "192.0.2.7")
 }
@@ -27,7 +27,7 @@ async fn every_scope_opens_what_it_is_for_and_nothing_else() {
     let tokens = ["ingest", "read", "operate", "admin"].map(|scope| (scope, server.token(scope)));
     let ingest = || server.post(tree().to_string());
     let roots = || server.get("/api/v1/roots");
-    // Nothing is there yet: who may, is told that.
+    // The run does not exist, so a caller with the right gets a 404.
     let change = || request(&server, Method::DELETE, "/api/v1/roots/999");
     let audit = || server.get("/api/v1/audit");
     let list = || server.get("/api/v1/tokens");
@@ -90,7 +90,7 @@ async fn behind_a_proxy_nobody_is_taken_for_this_machine() {
     assert_eq!(status(server.get("/api/v1/roots")).await.0, 401);
     assert_eq!(status(server.get("/api/v1/roots").bearer_auth(&token)).await.0, 200);
     assert_eq!(status(server.get("/healthz")).await.0, 200);
-    // A file of the page is the same for everybody; its documents lead to the login.
+    // The page's files contain no data, so they need no login. Its documents redirect to the login.
     for path in ["/tasks", "/", "/tasks/7?tab=1"] {
         let response = server.get(path).send().await.unwrap();
         assert_eq!(response.status(), 303, "{path}");
@@ -180,7 +180,7 @@ async fn wrong_passwords_are_slowed() {
 async fn passwords_that_are_tried_at_once_are_slowed_as_well() {
     let server = TestServer::start().await;
     server.access().add_user("ada", monitor_server::access::Role::Admin, "correct horse").unwrap();
-    // Who is right takes no turn from anybody.
+    // Successful logins do not count.
     for _ in 0..12 {
         assert_eq!(login(&server, "correct+horse", "").send().await.unwrap().status(), 303);
     }
@@ -212,7 +212,7 @@ async fn behind_a_proxy_each_client_is_paced_by_itself() {
     assert_eq!(wrong("203.0.113.9, 192.0.2.1").await, 429, "what a client says of itself stands first");
     assert_eq!(wrong("192.0.2.1, 192.0.2.2").await, 401);
     assert_eq!(wrong("[2001:db8::1]:4711").await, 401);
-    // All of the proxy's connections are not those of one client: these two are at work at once.
+    // Connections from a proxy don't count as connections of the same client: these two are busy at the same time.
     let server = &server;
     let slow = async || {
         let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
@@ -226,7 +226,7 @@ async fn behind_a_proxy_each_client_is_paced_by_itself() {
         socket.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 4"), "{answer:?}");
     }
-    // Without a proxy the header is anybody's word.
+    // Without a trusted proxy, the header is ignored, because any client can send it.
     let server = TestServer::start().await;
     for n in 0..10 {
         let request = server.get("/api/v1/roots").bearer_auth("pm_x").header("x-forwarded-for", format!("192.0.2.{n}"));
@@ -235,7 +235,7 @@ async fn behind_a_proxy_each_client_is_paced_by_itself() {
     assert_eq!(status(server.get("/api/v1/roots").bearer_auth("pm_x").header("x-forwarded-for", "192.0.2.77")).await.0, 429);
 }
 
-/// Logs in as the client that the proxy names; the answer's status and cookies.
+/// Logs in as the client that the proxy reports. Returns the status and the cookies of the response.
 async fn login_by(server: &TestServer, forwarded: &str, user: &str, password: &str, cookies: &str) -> (u16, Vec<String>) {
     let form = format!("user={user}&password={password}");
     let request = server.client.post(format!("http://{}/login", server.address)).header("x-forwarded-for", forwarded);
@@ -247,7 +247,7 @@ async fn login_by(server: &TestServer, forwarded: &str, user: &str, password: &s
 
 #[tokio::test]
 async fn passwords_are_not_guessed_by_naming_other_addresses_and_their_owner_is_not_locked_out() {
-    // A proxy that passes on what its clients say of themselves: one that is not trusted, and one that is by mistake.
+    // A proxy that passes on forged headers of its clients: not trusted in the first case, and trusted by mistake in the second.
     for trusted in ["", "127.0.0.1/32"] {
         let server = TestServer::with(|config| {
             config.public_url = Some("https://monitor.example.com".parse().unwrap());
@@ -271,13 +271,13 @@ async fn passwords_are_not_guessed_by_naming_other_addresses_and_their_owner_is_
         assert_eq!(statuses, [vec![401; 10], vec![429; 30]].concat(), "trusted: {trusted:?}");
         assert_eq!(login_by(&server, "198.51.100.99", "ada", "correct+horse", "").await.0, 429, "whoever never was here waits");
         assert_eq!(login_by(&server, "192.0.2.1", "ada", "correct+horse", device).await.0, 303, "its owner does not");
-        // A browser of somebody else's is no help, and one of hers has its own limit.
+        // Another user's browser has no advantage, and ada's own browser has a limit of its own.
         let other = login_by(&server, "192.0.2.2", "bob", "correct+horse", device).await;
         assert_eq!(other.0 == 303, !trusted.is_empty(), "by a proxy that is not trusted all are one client");
         for expected in [[401; 10].as_slice(), &[429]].concat() {
             assert_eq!(login_by(&server, "192.0.2.1", "ada", "wrong", device).await.0, expected);
         }
-        // Names that nobody has are slowed alike, or they would tell who there is.
+        // Names without an account are limited in the same way, so that the limit does not show which accounts exist.
         if !trusted.is_empty() {
             for (n, expected) in [[401; 10].as_slice(), &[429]].concat().into_iter().enumerate() {
                 assert_eq!(login_by(&server, &format!("198.51.101.{n}"), "eve", "wrong", "").await.0, expected);
@@ -312,7 +312,7 @@ async fn a_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
         let (_, page) = read(server.get("/api/v1/audit?limit=1").bearer_auth(&admin).send().await.unwrap()).await;
         assert_eq!(page["entries"][0]["address"], expected, "{forwarded}");
     }
-    // The header may come in parts, each after the one before.
+    // The header can be split. Each part continues the previous one.
     let form = "user=nobody&password=wrong";
     let request = server.client.post(format!("http://{}/login", server.address)).header("x-forwarded-for", "203.0.113.9, 192.0.2.8");
     let request = request.header("x-forwarded-for", "10.1.2.3").header("content-type", "application/x-www-form-urlencoded").body(form);
@@ -336,7 +336,7 @@ async fn on_loopback_a_token_may_be_wanted_of_everybody_and_a_link_lets_one_brow
 
     let link = server.access().create_link(monitor_server::access::Role::Operator).unwrap();
     let path = format!("/login?link={link}&next=/tasks/1");
-    // Whoever only looks what is there doesn't take it.
+    // A HEAD request does not use up the link.
     assert!(server.client.head(format!("http://{}{path}", server.address)).send().await.unwrap().headers().get("set-cookie").is_none());
     let taken = server.get(&path).send().await.unwrap();
     assert_eq!((taken.status().as_u16(), &taken.headers()["location"]), (303, &"/tasks/1".parse().unwrap()));
@@ -348,7 +348,7 @@ async fn on_loopback_a_token_may_be_wanted_of_everybody_and_a_link_lets_one_brow
     }
     let (_, me) = read(server.get("/api/v1/me").header("cookie", &cookie).send().await.unwrap()).await;
     assert_eq!((&me["how"], &me["role"]), (&json!("session"), &json!("operator")));
-    // It is a cookie as any other: it acts for this server's page alone, and is over when it is revoked.
+    // The cookie works like any other: it is accepted only from this server's page, and ends when its token is revoked.
     let delete = || request(&server, Method::DELETE, "/api/v1/roots/999").header("cookie", &cookie);
     assert_eq!(status(delete()).await.0, 403);
     assert_eq!(status(delete().header("origin", format!("http://{}", server.address))).await.0, 404);
@@ -410,7 +410,7 @@ async fn over_https_only_the_cookie_that_a_neighbour_can_not_set_counts() {
     };
     assert_eq!(who(format!("monitor_session={eve}; __Host-monitor_session={ada}")).await, "ada");
     assert_eq!(who(format!("monitor_session={eve}")).await, Value::Null);
-    // Without https, where a browser takes no name with the prefix, it is the other way round.
+    // Without https, browsers reject the prefix in a cookie's name, so only the name without it counts.
     let plain = TestServer::start().await;
     plain.access().add_user("ada", monitor_server::access::Role::Viewer, "correct horse").unwrap();
     let (_, cookies) = login_by(&plain, "192.0.2.1", "ada", "correct+horse", "").await;
@@ -471,7 +471,7 @@ async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
     let brief = NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(3600)) };
     server.access().create_token(&brief).unwrap();
     server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap();
-    // That it was used is noted beside the answer.
+    // The use of a token is recorded asynchronously.
     until(async || server.access().tokens().unwrap()[0].used_us.is_some()).await;
     let (_, page) = read(server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap()).await;
     let tokens = page["tokens"].as_array().unwrap();

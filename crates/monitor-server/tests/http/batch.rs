@@ -1,4 +1,4 @@
-//! Batch tasks over the API: definitions, versions, runs, books of agents.
+//! Tests of batch tasks over the API: definitions, versions, runs, and the tasks of agents.
 
 use serde_json::{Value, json};
 
@@ -74,7 +74,7 @@ async fn mistakes_of_definitions_are_told_at_once_and_by_place() {
     for body in [json!([]), json!("gold"), json!(null)] {
         assert_eq!(ask(&server, "POST", "batch-tasks", None, Some(body)).await.0, 400);
     }
-    // A task that another one starts can't go.
+    // A task that another one starts can't be deleted.
     let (b, a) = (json!({"name": "b", "command": ["true"]}), json!({"name": "a", "command": ["true"], "then": {"fail": ["b"]}}));
     assert_eq!(ask(&server, "POST", "batch-tasks/apply", None, Some(json!({"tasks": [a, b]}))).await.0, 200);
     let (status, problem) = ask(&server, "DELETE", "batch-tasks/b", None, None).await;
@@ -144,7 +144,7 @@ async fn an_agent_gets_what_the_server_knows_of_it() {
     for path in ["db-1/book", "db-1/book?known=false", "db-1/book?known=true&after=1"] {
         assert_eq!(known(path).await, Value::Null, "{path}");
     }
-    // Without `wait_ms` for those that have lost their database.
+    // `wait_ms` has no effect for agents that have lost their database.
     let of_other = known("db-2/book?known=true&wait_ms=60000").await;
     assert_eq!(of_other, json!({"agent": null, "tasks": []}));
     let version_us = ask(&server, "GET", "batch-tasks/gold", None, None).await.1["changed_us"].as_u64().unwrap();
@@ -170,7 +170,7 @@ async fn an_agent_of_a_server_without_tasks_waits_for_the_first_one() {
     let server = TestServer::start().await;
     let waiting = ask(&server, "GET", "agents/db-1/book?after=0&wait_ms=60000", None, None);
     let asking = async {
-        // By then the request before is there.
+        // The first request has arrived by then.
         let own = ask(&server, "GET", "agents/db-1/book?after=0", None, None).await;
         assert_eq!(own, (200, json!({"revision": 0, "tasks": []})));
         ask(&server, "POST", "batch-tasks", None, Some(gold())).await
@@ -235,7 +235,7 @@ async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
     let server = TestServer::start().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
     let (second, hour) = (1_000_000, 3_600_000_000);
-    // A due time of every five seconds, so that as many are missed whenever the test runs.
+    // There is a due time every five seconds, so that the number of missed due times does not depend on the time of the test.
     let due = now / (5 * second) * 5 * second;
     let event = |nth: u64, due: u64, more: Value| {
         let mut event = json!({"root_id": format!("{nth:032x}"), "id": format!("{nth:016x}"), "native_id": format!("gold@{nth}.1")});
@@ -247,11 +247,11 @@ async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
     };
     let start = |nth, due| event(nth, due, json!({"type": "process-started", "time_us": due + 5, "kind": "run", "name": "gold"}));
     let end = |nth, end, outcome: &str| event(nth, end, json!({"type": "process-ended", "time_us": end, "outcome": outcome}));
-    // The agent had its version since three hours ago.
+    // The agent has had its version for three hours.
     let definition = json!({"name": "gold", "command": ["true"], "rules": ["@every 5s"], "zone": "UTC", "on": ["db-1"]});
     let mut events = vec![
         json!({"type": "batch-task-changed", "time_us": due - 3 * hour, "task": "gold", "version": 1, "status": "active", "agent": "db-1", "definition": definition}),
-        // It ran into the day, and one runs still.
+        // The first run began before the day and ended within it, and the second is still running.
         start(1, due - 5 * hour),
         end(1, due - hour, "succeeded"),
         start(2, due - 4 * hour),
@@ -282,7 +282,7 @@ async fn a_day_has_what_was_planned_and_what_became_of_it_by_agent() {
     assert_eq!(of("started", json!("succeeded")), [1, 999]);
     assert_eq!((of("started", json!("failed")), of("started", json!("running"))), (vec![1], vec![1]));
     assert_eq!(of("missed", Value::Null), [361]);
-    // All else before now no agent has told of; what comes is planned.
+    // No agent has reported on the other past due times. Future due times are planned.
     assert!(of("unknown", Value::Null).iter().sum::<u64>() > 1_000, "{gold}");
     let planned = of("will-start", Value::Null).iter().sum::<u64>() + of("will-be-skipped", Value::Null).iter().sum::<u64>();
     assert!((600..720).contains(&planned), "{planned}");
@@ -301,7 +301,7 @@ async fn a_definition_is_rehearsed_on_real_durations() {
     let server = TestServer::start().await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as u64;
     let hour = 3_600_000_000;
-    // Each second run takes 72 minutes.
+    // Every second run takes 72 minutes.
     let events = (1..=4).flat_map(|nth: u64| {
         let due = (now - 10 * hour) / 1_000_000 * 1_000_000 + nth * hour;
         let fields = json!({"task.name": "gold", "task.version": "1", "task.due_us": due.to_string(), "task.trigger": "time"});

@@ -34,7 +34,7 @@ pub(crate) fn deflate(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// As some send what they call `deflate`.
+/// Compresses without the zlib header, as some clients do for `deflate`.
 pub(crate) fn bare_deflate(body: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(body).unwrap();
@@ -126,7 +126,7 @@ async fn what_is_no_whole_compressed_body_is_refused() {
         body.extend_from_slice(b"tail");
         body
     };
-    // A frame of a few bytes that wants 2 GiB to be read.
+    // A small frame that announces a window of 2 GiB.
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(27).unwrap();
     encoder.write_all(&body).unwrap();
@@ -225,7 +225,7 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
     let mut half = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n";
     half.write_all(format!("{head}{}", " ".repeat(3_000)).as_bytes()).await.unwrap();
-    // As soon as that is read there is no room beside it.
+    // Once the half has been read, there is no room for another body.
     loop {
         let response = server.post(body.clone()).send().await.unwrap();
         if response.status() == 503 {

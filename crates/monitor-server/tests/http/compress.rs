@@ -1,4 +1,4 @@
-//! What goes over the wire, by what the request says it accepts.
+//! Tests of the compression of responses, by the `Accept-Encoding` of the request.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{ROOT, TestServer, WORKER};
 
-/// A tree whose answers are longer than a kilobyte.
+/// Stores a run whose responses are larger than a kilobyte.
 async fn fill(server: &TestServer) {
     let mut events =
         vec![json!({"type": "process-started", "root_id": ROOT, "id": format!("{:016x}", 1), "kind": "root", "name": "all", "time_us": 1})];
@@ -29,7 +29,7 @@ async fn ask(server: &TestServer, method: Method, path: &str, headers: &[(&str, 
     request.send().await.unwrap()
 }
 
-/// An answer depends on what is accepted, whatever else it depends on.
+/// True if the response has `vary: accept-encoding`.
 fn varies(headers: &HeaderMap) -> bool {
     headers.get_all("vary").iter().any(|value| value == "accept-encoding")
 }
@@ -50,7 +50,8 @@ fn unpacked(coding: &str, bytes: &[u8]) -> Vec<u8> {
 }
 
 const SAID: [(&[u8], [&str; 2]); 15] = [
-    // For each: what a file comes by, and what is made while it is sent.
+    // Each entry: the request's `Accept-Encoding`, and the expected codings of a file and of a response that is compressed while it is
+    // sent.
     (b"gzip, deflate, br, zstd", ["br", "zstd"]),
     (b"gzip, deflate", ["gzip", "gzip"]),
     (b"zstd, gzip;q=0.5", ["zstd", "zstd"]),
@@ -88,14 +89,14 @@ async fn answers_come_by_the_coding_that_the_request_likes_best() {
                 assert_eq!((answer.status().as_u16(), text(headers, "content-encoding")), (200, coding), "{what} {method}");
                 assert!(varies(headers), "{what} {method}");
                 assert_eq!(headers.get_all("content-encoding").iter().count(), usize::from(!coding.is_empty()), "{what} {method}");
-                // An export is written while it is sent: nobody knows its length before.
+                // An export is written while it is sent, so its length is not known in advance.
                 let has_length = coding.is_empty() && path != export;
                 assert_eq!(headers.contains_key("content-length"), has_length, "{what} {method}");
             }
             assert_eq!(head.bytes().await.unwrap().len(), 0, "{what}");
             let sent = answer.bytes().await.unwrap();
             assert!(coding.is_empty() || sent.len() < plain.len() * 3 / 4, "{what}: {} of {}", sent.len(), plain.len());
-            // The others tell the time.
+            // The other responses contain the time.
             if path == "/api/openapi.json" {
                 assert!(unpacked(coding, &sent) == plain, "{what}");
             } else {
@@ -140,7 +141,7 @@ async fn files_come_as_they_were_compressed_when_they_were_built() {
             let accept = ("accept-encoding", said);
             let expected = if coding.is_empty() { asset.bytes.clone() } else { asset.coded(coding).unwrap() };
             for method in [Method::GET, Method::HEAD] {
-                // Parts are not served: a request for one gets all of it.
+                // Ranges are not supported: such a request gets the whole file.
                 for range in [&[][..], &[("range", b"bytes=5-9".as_slice())]] {
                     let answer = ask(&server, method.clone(), path, &[&[accept], range].concat()).await;
                     let headers = answer.headers().clone();
@@ -160,7 +161,7 @@ async fn files_come_as_they_were_compressed_when_they_were_built() {
                 assert_eq!(answer.headers().contains_key("content-encoding"), status == 200 && !coding.is_empty(), "{what}");
             }
         }
-        // A tag for each coding, so that no cache takes one for another.
+        // Each coding has its own tag, so that caches do not mix them up.
         tags.sort();
         tags.dedup();
         assert_eq!(tags.iter().map(|(coding, _)| *coding).collect::<Vec<_>>(), ["", "br", "gzip", "zstd"], "{tags:?}");

@@ -1,4 +1,4 @@
-//! Trees as deep as the server shows them, and deeper.
+//! Tests with runs as deep as the server shows them, and deeper.
 
 use monitor_server::Config;
 use serde_json::{Value, json};
@@ -9,7 +9,8 @@ fn id(number: usize) -> String {
     format!("{number:016x}")
 }
 
-/// A chain of so many processes, each below the one before it; all failed, so that whoever looks for what failed walks it too.
+/// Returns a chain of `length` processes, each below the previous one. All have failed, so that the search for failures walks the chain
+/// too.
 fn chain(length: usize) -> Vec<[Value; 2]> {
     let time = |number: usize| 1_763_600_000_000_000 + number as u64;
     let process = |number: usize| {
@@ -24,7 +25,7 @@ fn chain(length: usize) -> Vec<[Value; 2]> {
     (1..=length).map(process).collect()
 }
 
-/// A server that got these events in batches of so many.
+/// Starts a server and sends it these events in batches of `together`.
 async fn server_with(events: &[Value], together: usize, change: impl FnOnce(&mut Config)) -> TestServer {
     let server = TestServer::with(change).await;
     for (some, place) in events.chunks(together).zip(0..) {
@@ -33,7 +34,8 @@ async fn server_with(events: &[Value], together: usize, change: impl FnOnce(&mut
     server
 }
 
-/// The chain as it may come: in order, children before their parents, and ends before starts, in batches that share no process's parent.
+/// Returns the chain in several orders with batch sizes: in order; children before their parents; and ends before starts, in batches that
+/// never contain a process together with its parent.
 fn orders(length: usize) -> [(Vec<Value>, usize); 3] {
     let chain = chain(length);
     let in_order = chain.iter().flatten().cloned().collect();
@@ -45,7 +47,7 @@ fn orders(length: usize) -> [(Vec<Value>, usize); 3] {
     [(in_order, 100_000), (reversed, 3_000), (ends_first, 2_999)]
 }
 
-/// Every process of the tree, over all pages, without the numbers of the changes.
+/// Returns all processes of the run, over all pages, without their change numbers.
 async fn processes(server: &TestServer) -> (Value, Vec<Value>) {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
@@ -98,7 +100,7 @@ async fn what_would_hang_deeper_is_kept_and_counted_however_it_comes() {
     let shown = shown.map(|(number, depth, orphan)| json!([id(number), depth, orphan]));
     for (mut events, _) in orders(7) {
         for event in events.iter_mut().filter(|event| event["id"] == id(5)) {
-            // Siblings stand as they began.
+            // Siblings are ordered by their start.
             event["time_us"] = json!(1_763_600_000_000_001_u64);
         }
         let server = server_with(&events, 2, |config| config.max_depth = 3).await;
@@ -114,7 +116,7 @@ async fn what_would_hang_deeper_is_kept_and_counted_however_it_comes() {
         let columns = columns.await.unwrap().bytes().await.unwrap();
         assert!(String::from_utf8_lossy(&columns).contains(r#""deep_parents":1"#));
         let folder = server.stop().await;
-        // A setting that allows more shows more, of what is there.
+        // A higher limit shows more of the stored processes.
         let server = TestServer::on(folder, |config| config.max_depth = 6).await;
         let (deep, processes) = self::processes(&server).await;
         assert_eq!((deep, &processes[6]["depth"]), (json!(0), &json!(6)));

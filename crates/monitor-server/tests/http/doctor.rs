@@ -1,4 +1,4 @@
-//! What lost its parent, and what the doctor says of it.
+//! Tests of the diagnosis of processes without parents.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ fn ended(root: &str, id: &str, after_us: u64) -> Value {
     json!({"type": "process-ended", "root_id": root, "id": id, "time_us": BEGIN_US + after_us, "outcome": "succeeded"})
 }
 
-/// `name` begins without a context on `thread` while `serve`, below it `handle`, and before that `warm_up` run on thread `main`.
+/// Returns events in which `name` begins without a context on `thread`. At that time, `serve` and below it `handle` are running on thread
+/// `main`; `warm_up` ran there earlier.
 fn stray(name: &str, thread: &str) -> Value {
     let mut lone = begun(STRAY, "00000000000000e1", None, name, thread, 500);
     lone["attachment"] = "unattached".into();

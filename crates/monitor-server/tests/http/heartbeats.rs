@@ -1,4 +1,4 @@
-//! Heartbeats: jobs that run elsewhere ping an address, and each run of theirs is a process like any other.
+//! Tests of heartbeats: external jobs ping a URL, and each of their runs is a process like any other.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -15,14 +15,14 @@ async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>)
     if response.status() == 204 { (204, Value::Null) } else { read(response).await }
 }
 
-/// Adds a heartbeat that is expected every minute; returns its key.
+/// Adds a heartbeat that is expected every minute. Returns its key.
 async fn add(server: &TestServer, name: &str) -> String {
     let (status, told) = ask(server, "POST", "heartbeats", Some(json!({"name": name, "every_ms": 60_000, "grace_ms": 30_000}))).await;
     assert_eq!((status, &told["path"]), (201, &json!(format!("/ping/{}", told["key"].as_str().unwrap()))), "{told}");
     told["key"].as_str().unwrap().to_owned()
 }
 
-/// Sends a ping as bytes; returns the status line and the body.
+/// Sends a ping as bytes. Returns the status and the body.
 async fn ping(server: &TestServer, method: &str, path: &str, body: &str) -> (u16, String) {
     let head =
         format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", server.address, body.len());
@@ -35,7 +35,7 @@ async fn ok(server: &TestServer, path: &str, body: &str) {
     assert_eq!(ping(server, "POST", path, body).await, (200, "OK".to_owned()), "{path}");
 }
 
-/// The runs of a heartbeat, the newest first.
+/// Returns the runs of a heartbeat, newest first.
 async fn runs(server: &TestServer, name: &str) -> Vec<Value> {
     server.ask(&format!("/api/v1/batch-tasks/runs?task={name}")).await["runs"].as_array().unwrap().clone()
 }
@@ -72,7 +72,7 @@ async fn a_start_and_its_end_are_one_run_with_its_log_in_the_form_of_healthcheck
     let process = &tree["processes"][0];
     assert_eq!((&process["kind"], &process["name"], &process["error"]["tail"]), (&json!("run"), &json!("nightly"), &json!("no prices")));
 
-    // Without a start it takes no time; by each method, and with an exit code of 0.
+    // Without a start, the duration is zero. All methods are accepted, and so is the exit code 0.
     for (method, path) in [("GET", ""), ("HEAD", ""), ("POST", "/0"), ("GET", "/fail")] {
         assert_eq!(ping(&server, method, &format!("/ping/{key}{path}"), "").await.0, 200, "{method} {path}");
     }
@@ -160,7 +160,8 @@ async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
     for path in [endless.as_str(), other, &upper, hostile, "/ping/..%2f..", "/ping/%7B%7Bx%7D%7D", "/ping/x/start"] {
         assert_eq!(ping(&server, "GET", path, "").await, (404, "not found".to_owned()), "{path}");
     }
-    // Ten at once, then one in six seconds; and sixty of a key at once, then one in a second: however slow this machine is, more than that.
+    // The limits are ten at once and then one per six seconds, and per key sixty at once and then one per second. Even a slow machine
+    // exceeds them.
     until(async || paced(ping(&server, "POST", other, "x").await.0, 404)).await;
     ok(&server, &format!("/ping/{key}"), "").await;
     let log = format!("/ping/{key}/log");
@@ -174,7 +175,7 @@ async fn unknown_and_malformed_keys_are_answered_alike_and_paced() {
     .await;
 }
 
-/// Returns true if a request was refused as one too many; else it must have been answered so.
+/// True if a request was refused by the rate limit. Otherwise asserts the expected status.
 fn paced(status: u16, expected: u16) -> bool {
     assert!(status == 429 || status == expected, "{status}");
     status == 429
@@ -193,7 +194,7 @@ async fn a_large_or_hostile_body_is_kept_within_bounds_as_data() {
     ok(&server, &format!("/ping/{key}/fail"), hostile).await;
     let run = runs(&server, "nightly").await.remove(0);
     assert_eq!(lines(&server, &run).await.concat(), hostile.replace("\r\n", ""));
-    // Half a body is no ping.
+    // An incomplete body is not a ping.
     let head = format!("POST /ping/{key} HTTP/1.1\r\nhost: {}\r\ncontent-length: 100\r\n\r\nhalf", server.address);
     let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut socket, head.as_bytes()).await.unwrap();
@@ -276,7 +277,7 @@ async fn a_heartbeat_that_is_deleted_leaves_no_run_and_no_alert_behind() {
     assert!(decisions.to_string().contains("it was removed on purpose"), "{decisions}");
 }
 
-/// What is logged.
+/// Captured log.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -316,7 +317,8 @@ async fn no_log_has_a_key() {
     until(async || written.text().contains("/ping/…")).await;
     let audit = ask(&server, "GET", "audit", None).await.1.to_string();
     drop(server.stop().await);
-    // hyper and reqwest log what they read and write; the server runs without these.
+    // hyper and reqwest log the bytes they transfer at levels that the server does not enable, so only the lines of the server and tower
+    // are checked.
     let text = written.text();
     let ours: Vec<_> = text.lines().filter(|line| line.contains("monitor_server") || line.contains("tower_http")).collect();
     assert!(!ours.is_empty() && !ours.iter().any(|line| line.contains(&key)), "{ours:#?}");

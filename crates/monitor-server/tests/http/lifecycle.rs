@@ -89,13 +89,13 @@ async fn a_stop_ends_streams_and_idle_connections_and_keeps_what_was_taken() {
     assert_eq!(server.ask("/api/v1/roots").await["roots"][0]["title"], "nightly build <1>");
 }
 
-/// A request that is under way, and goes on until it is dropped.
+/// Opens a connection with a request that does not end until it is dropped.
 pub(crate) async fn endless(server: &TestServer) -> TcpStream {
     let mut endless = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\
                 expect: 100-continue\r\n\r\n";
     endless.write_all(head.as_bytes()).await.unwrap();
-    // The server says so when it begins to wait for the body.
+    // The server sends this when it begins to wait for the body.
     let mut said = [0; 25];
     endless.read_exact(&mut said).await.unwrap();
     assert_eq!(said, *b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -119,7 +119,7 @@ async fn a_slow_head_is_given_up() {
 #[tokio::test]
 async fn connections_are_bounded_and_wait_for_their_turn() {
     let server = TestServer::with(|config| config.max_connections = 1).await;
-    // One that idles would make room.
+    // The connection must be busy, because an idle one would be closed.
     let first = endless(&server).await;
     let second = server.get("/healthz").send();
     tokio::pin!(second);

@@ -1,4 +1,4 @@
-//! The server over real sockets, with its real database.
+//! Tests of the server over real sockets with its real database.
 
 mod access;
 mod batch;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::stream::Reader;
 use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, started, tree, until};
 
-/// Reads `OpenMetrics` strictly: each family once with its kind before its samples, the end at the end.
+/// Parses `OpenMetrics` strictly: each family occurs once, its type precedes its samples, and the end marker is last.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let text = text.strip_suffix("# EOF\n").expect("the end is said");
     let (mut families, mut samples) = (BTreeMap::<String, String>::new(), BTreeMap::new());
@@ -162,7 +162,7 @@ async fn no_figure_of_the_others_becomes_less() {
         run(name, runs).await;
     }
     assert!((others().await - 1.0).abs() < 0.1);
-    // It has the most from here on, and stays among the others.
+    // From here on, it has the most runs, and still remains among the others.
     run("c", 10).await;
     assert!((others().await - 11.0).abs() < 0.1);
 }

@@ -1,4 +1,4 @@
-//! Logins by npm's `oidc-provider` (`tests/oidc`), over real sockets.
+//! Tests of logins through npm's `oidc-provider` (`tests/oidc`) over real sockets.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -23,7 +23,7 @@ const SECRET: &str = "a secret of the tests";
 struct Provider {
     issuer: String,
     client: Client,
-    // Ends with its stdin.
+    // The process ends when its stdin is closed.
     _child: Child,
 }
 
@@ -46,13 +46,13 @@ impl Provider {
         Self { issuer, client: Client::builder().no_proxy().build().unwrap(), _child: child }
     }
 
-    /// Changes what it does.
+    /// Changes the provider's behavior.
     async fn tell(&self, what: Value) {
         let told = self.client.post(format!("{}/test", self.issuer)).body(what.to_string()).send().await.unwrap();
         assert_eq!(told.status(), 200);
     }
 
-    /// A server that people log in to by this provider.
+    /// Starts a server with logins through this provider.
     async fn server(&self, change: impl FnOnce(&mut Config)) -> TestServer {
         let data = tempfile::tempdir().unwrap();
         let secret = secret_file(data.path(), SECRET);
@@ -77,7 +77,7 @@ fn by_provider(config: &mut Config, issuer: &str, secret: PathBuf) {
     config.oidc_roles = monitor_server::RolesOfGroups::read("makers=operator,ops people=admin,guests=viewer").unwrap();
 }
 
-/// A browser: cookies by host and port, and no script.
+/// Browser with cookies by host and port, without scripts.
 struct Browser {
     client: Client,
     cookies: BTreeMap<(String, String), String>,
@@ -105,7 +105,7 @@ impl Browser {
         response
     }
 
-    /// From the login page to the provider and as this account back to the address of the callback, which is not called.
+    /// Goes from the login page to the provider, logs in with this account, and returns the URL of the callback without calling it.
     async fn visit_provider(&mut self, server: &TestServer, account: &str, next: &str) -> String {
         let begun = self.get(&format!("http://{}/login/oidc?next={next}", server.address)).await;
         assert_eq!(begun.status(), 303, "{}", begun.text().await.unwrap());
@@ -139,12 +139,12 @@ fn cookies(response: &Response) -> Vec<String> {
     response.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().to_owned()).collect()
 }
 
-/// Where an answer leads, as a whole address.
+/// Returns the absolute URL that a response redirects to.
 fn location(response: &Response) -> String {
     response.url().join(response.headers()["location"].to_str().unwrap()).unwrap().into()
 }
 
-/// Asserts that nobody was let in, and why.
+/// Asserts that the login was refused with this reason.
 async fn refused(response: Response, status: u16, words: &str) {
     let (found, set) = (response.status().as_u16(), cookies(&response));
     let page = response.text().await.unwrap();
@@ -184,12 +184,12 @@ async fn whoever_the_provider_knows_comes_in_by_the_role_of_their_groups() {
     let me = ada.me(&server).await;
     assert_eq!((&me["user"], &me["role"], &me["how"]), (&json!("ada"), &json!("admin"), &json!("session")), "the highest of two roles");
 
-    // One of the same name with a password is somebody else.
+    // A user with the same name and a password is a different user.
     let mut bob = Browser::new();
     assert_eq!(bob.log_in(&server, "bob").await.status(), 200);
     let me = bob.me(&server).await;
     assert!(me["role"] == "viewer" && me["user"].as_str().unwrap().starts_with("bob-"), "{me}");
-    // Groups that the ID token doesn't name are asked for.
+    // Groups that the ID token lacks are requested from the provider.
     provider.tell(json!({"userinfo": true})).await;
     let mut again = Browser::new();
     assert_eq!(again.log_in(&server, "ada").await.status(), 200);
@@ -231,7 +231,7 @@ async fn what_a_login_may_is_what_the_last_login_of_that_person_said() {
     for browser in [&mut first, &mut second] {
         assert_eq!(browser.me(&server).await["status"], 401, "whoever may no longer come in is logged out");
     }
-    // Removed by hand, somebody is logged out, and comes in again if the provider lets them.
+    // Removing the user ends the session. The user can log in again if the provider allows it.
     provider.tell(json!({"claims": {}})).await;
     assert_eq!(second.log_in(&server, "ada").await.status(), 200);
     server.access().remove_user("ada").unwrap();
@@ -250,14 +250,14 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     let theirs = other.visit_provider(&server, "bob", "/").await;
     refused(other.get(&callback).await, 400, "begun in another browser").await;
 
-    // Somebody else's code, though with one's own state: the provider refuses it, for the verifier is another one.
+    // A code of another user, with the attacker's own state: the provider refuses it, because the verifier differs.
     let part = |url: &str, name: &str| url.parse::<Url>().unwrap().query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
     let mut eve = Browser::new();
     let own = eve.visit_provider(&server, "eve", "/").await;
     let stolen = own.replace(&part(&own, "code"), &part(&theirs, "code"));
     refused(eve.get(&stolen).await, 401, "The provider has given no token").await;
 
-    // The cookie of a login that has begun is the browser's to change: where it leads is looked at anew.
+    // The browser can change the cookie of a pending login, so its target is checked again.
     let mut forger = Browser::new();
     forger.visit_provider(&server, "ada", "/").await;
     let key = (format!("http://{}", server.address), "monitor_oidc".to_owned());
@@ -275,7 +275,7 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
         assert!(page.contains("name=\"next\" value=\"/tasks\"") && !page.contains("evil"), "{next:?}: {page}");
     }
 
-    // Words that the browser brings are not the provider's, and make no second line of a log.
+    // The texts in the query may be forged by the browser. They must not create a second line in the log.
     let mut odd = Browser::new();
     let own = odd.visit_provider(&server, "ada", "/").await;
     let told = own.replace("code=", "error=a%0Ab%1b&was=");
@@ -287,7 +287,7 @@ async fn an_answer_is_taken_once_and_from_the_browser_that_asked() {
     assert_eq!(entered.status(), 200);
     assert!(entered.text().await.unwrap().contains("url=/tasks\""), "nobody is led elsewhere");
     refused(ada.get(&callback).await, 400, "begun in another browser").await;
-    // The cookie is gone; whoever has kept it is told so, too.
+    // The cookie has been removed, and a browser that kept it gets an error too.
     ada.cookies = begun;
     refused(ada.get(&callback).await, 400, "This login was used before").await;
     for odd in ["", "?state=", "?code=x&state=y", "?error=server_error", "?state=a&state=b", "?code=%FF%", "?&&=&"] {
@@ -425,6 +425,6 @@ async fn settings_that_let_nobody_in_are_refused_at_the_start() {
         let error = with(change).await.unwrap_err();
         assert!(error.contains(words), "{words:?} is not in {error}");
     }
-    // People may log in, so the server may be reached by others; neither the provider nor the file need be there.
+    // Users may log in, so the server may listen publicly. The provider and the file need not exist at the start.
     with(|config| config.public_url = Some("https://monitor.example.com".parse().unwrap())).await.unwrap();
 }

@@ -126,7 +126,7 @@ async fn every_route_is_described() {
 async fn operations_have_names_of_their_own_and_their_parameters_words() {
     let server = TestServer::start().await;
     let description = server.ask("/api/openapi.json").await;
-    // Programs that are made from the description have a function for each.
+    // Generated clients have one function per operation id.
     let operations = description["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
     let mut ids: Vec<&str> = operations.filter_map(|operation| operation["operationId"].as_str()).collect();
     ids.sort_unstable();
@@ -159,7 +159,7 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
             let wants = operation["security"].as_array().unwrap();
             let anybody = ["/healthz", "/readyz", "/api/v1/me"].contains(&path.as_str());
             let open = wants.contains(&json!({}));
-            // Whoever may read may ask workers what changes nothing, and rehearse.
+            // Callers with `read` may also send commands that change nothing, and rehearse.
             let is_open = [
                 "/api/v1/alerts/trials",
                 "/api/v1/batch-tasks/rehearse",
@@ -251,7 +251,8 @@ async fn answers_are_valid_for_a_client_that_permits_no_unknown_properties() {
     }
 }
 
-/// The page's types are made from it: after a change `UPDATE_EXPECT=1`, and `npm run types` in crates/monitor-web/app.
+/// The page's types are generated from this file. After a change, run with `UPDATE_EXPECT=1`, and then `npm run types` in
+/// crates/monitor-web/app.
 #[tokio::test]
 async fn the_page_knows_this_description() {
     let server = TestServer::start().await;
@@ -260,7 +261,7 @@ async fn the_page_knows_this_description() {
     expect_file!["../../../monitor-web/app/src/api/openapi.json"].assert_eq(&text);
 }
 
-/// The page's table of methods is made from the wire's: after a change `UPDATE_EXPECT=1`.
+/// The page's table of methods is generated from that of the wire format. After a change, run with `UPDATE_EXPECT=1`.
 #[test]
 fn the_page_knows_the_methods_of_workers() {
     let argument = |argument: &Argument| {
@@ -283,7 +284,7 @@ fn the_page_knows_the_methods_of_workers() {
     expect_file!["../../../monitor-web/app/src/api/methods.ts"].assert_eq(&text);
 }
 
-/// The schema of an answer, with all that it refers to.
+/// Returns the schema of a response, with all schemas it refers to.
 fn schema(description: &Value, path: &str, method: &str, status: &str) -> Value {
     let content = description["paths"][path][method]["responses"][status]["content"].as_object();
     let content = content.unwrap_or_else(|| panic!("{method} {path} {status} is not described"));
@@ -340,7 +341,7 @@ async fn answers_are_as_described() {
     }
 }
 
-/// The published samples of all events that workers send, and of one that is not known.
+/// Returns the published samples of all events that workers send, and of an unknown one.
 fn samples() -> Vec<Value> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-wire/fixtures");
     let types = ["queued", "started", "updated", "progressed", "logged", "folded", "ended"].map(|name| format!("process-{name}"));

@@ -1,4 +1,4 @@
-//! Commands for agents: `POST /api/v1/commands` sends them only `ping`.
+//! Tests of commands to agents: `POST /api/v1/commands` sends them only `ping`.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn worker(server: &TestServer, id: &str, program: &str, token: &str) -> Re
     channel
 }
 
-/// The methods of the commands that have arrived on a channel. The last of them is a ping, which is sent here.
+/// Returns the methods of the commands that have arrived on a channel. The last one is a ping, which this function sends.
 async fn received(server: &TestServer, channel: &mut Response, id: &str) -> Vec<String> {
     send(server, &server.local_token(), &json!({"method": "ping", "to": {"workers": [id]}, "timeout_ms": 10})).await;
     let mut text = String::new();
@@ -94,7 +94,7 @@ async fn agents_get_no_command_but_ping_from_anybody() {
         }
     }
     assert_eq!(received(&server, &mut agent, WORKER).await, ["ping"]);
-    // One that never was online gets nothing either once it arrives.
+    // An agent that was never online gets nothing when it connects later either.
     let away = json!({"method": "run", "to": {"workers": ["monitor-agent@db-9"]}, "arguments": {"task": "gold"}, "until_us": until_us});
     assert_eq!(send(&server, &server.local_token(), &away).await.0, 403);
     let commands = server.ask("/api/v1/commands").await;
@@ -111,7 +111,7 @@ async fn a_command_for_all_workers_leaves_agents_out() {
         let (status, command) = send(&server, &token, &json!({"method": method, "timeout_ms": 10})).await;
         let lines = command["lines"].as_array().unwrap();
         assert!(status == 200 && lines.iter().all(|line| line["worker_id"] == OTHER), "{command}");
-        // One that a pattern names has a line with the reason.
+        // An agent that the pattern matches has a line with the reason.
         let (status, command) = send(&server, &token, &json!({"method": method, "to": {"glob": "*@*"}, "timeout_ms": 10})).await;
         assert_eq!(status, 200, "{command}");
         let line = command["lines"].as_array().unwrap().iter().find(|line| line["worker_id"] == WORKER).unwrap();
@@ -120,9 +120,9 @@ async fn a_command_for_all_workers_leaves_agents_out() {
     }
     assert_eq!(received(&server, &mut agent, WORKER).await, ["ping"]);
     assert_eq!(received(&server, &mut program, OTHER).await, ["pause", "pause", "stats", "stats", "ping"]);
-    // Methods that only agents have are refused rather than sent to the programs alone.
+    // Methods that only agents have are refused, and not sent only to the programs.
     assert_eq!(send(&server, &token, &json!({"method": "run"})).await.0, 403);
-    // A program may have a method of its own by that name.
+    // A program may have a method with the same name.
     assert_eq!(send(&server, &token, &json!({"method": "run", "to": {"workers": ["nightly@db-1"]}, "timeout_ms": 10})).await.0, 200);
 }
 
@@ -176,7 +176,7 @@ async fn the_audit_log_names_orders_and_their_arguments_without_secrets_in_2_kil
     }
 }
 
-/// The next command that arrives on a channel.
+/// Returns the next command that arrives on a channel.
 async fn next_order(channel: &mut Response) -> Value {
     let mut text = String::new();
     loop {
@@ -197,14 +197,14 @@ async fn an_order_waits_longer_for_an_agent_that_is_there_and_is_one_by_its_key(
         read(request.header("idempotency-key", key).json(body).send().await.unwrap()).await
     };
     assert_eq!(post("batch-tasks", "task", &task).await.0, 201);
-    // The agent has never been here.
+    // The agent has never been online.
     let run = json!({"args": ["--again"]});
     let (status, away) = post("batch-tasks/gold/run", "first", &run).await;
     assert_eq!((status, &away["timeout_ms"], &away["done"]), (200, &json!(1_000), &json!(false)), "{away}");
     let new = NewToken { name: "db-1".to_owned(), scopes: "agent".parse().unwrap(), lifetime: None };
     let token = server.access().create_token(&new).unwrap();
     let mut agent = worker(&server, WORKER, "monitor-agent", &token).await;
-    // What has waited for the agent arrives with its channel, and the same request is the same command.
+    // A command that has waited for the agent arrives with its channel, and the same request is the same command.
     let reply = async |order: &Value| {
         let path = format!("http://{}/api/v1/commands/{}/replies", server.address, order["id"].as_str().unwrap());
         for status in ["taken", "ok"] {
@@ -220,7 +220,7 @@ async fn an_order_waits_longer_for_an_agent_that_is_there_and_is_one_by_its_key(
     assert_eq!((status, &repeated["id"], &repeated["done"]), (200, &away["id"], &json!(true)), "{repeated}");
     let (status, problem) = post("batch-tasks/gold/run", "first", &json!({"args": ["--other"]})).await;
     assert_eq!(status, 409, "{problem}");
-    // The answer to this one comes with that of the agent.
+    // The response to this request is sent after the agent's reply.
     let answer = async {
         let order = next_order(&mut agent).await;
         reply(&order).await;

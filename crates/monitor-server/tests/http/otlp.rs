@@ -9,7 +9,7 @@ use tokio_rustls::{TlsConnector, rustls};
 use crate::bodies::{bare_deflate, deflate, gzip, zstd};
 use crate::support::{PROCESS, ROOT, TestServer, batch, started};
 
-/// What OpenTelemetry's SDK for Python sent when `tests/otlp/spans.py` ran below process `PROCESS` of tree `ROOT`.
+/// Data that OpenTelemetry's SDK for Python sent when `tests/otlp/spans.py` ran below process `PROCESS` of run `ROOT`.
 const TRACES: &[u8] = include_bytes!("sdk/traces.pb.gz");
 const LOGS: &[u8] = include_bytes!("sdk/logs.pb");
 
@@ -19,7 +19,7 @@ fn post(server: &TestServer, path: &str, content_type: &str, body: impl Into<req
     server.client.post(format!("http://{}{path}", server.address)).header("content-type", content_type).body(body)
 }
 
-/// Status, type and bytes.
+/// Returns status, content type and body.
 async fn read(request: RequestBuilder) -> (u16, String, Vec<u8>) {
     let response: Response = request.send().await.unwrap();
     let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
@@ -93,7 +93,7 @@ async fn spans_of_an_sdk_hang_below_the_caller_that_sent_traceparent() {
     assert_eq!(server.ask("/api/v1/roots/1/logs").await["logs"], logs["logs"]);
 }
 
-/// Compresses the body of a request.
+/// Function that compresses the body of a request.
 type Encode = fn(&[u8]) -> Vec<u8>;
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn spans_are_taken_in_every_encoding_that_exporters_send() {
         assert_eq!((status, answer.as_slice()), (200, b"{}".as_slice()), "{encoding}: {}", String::from_utf8_lossy(&answer));
     }
     assert_eq!(tree(&server).await.len(), encodings.len());
-    // What can't be decoded is refused in words.
+    // The refusal of an undecodable body has a text.
     let (status, _, answer) = read(post(&server, "/v1/traces", "application/json", "{}").header("content-encoding", "deflate")).await;
     assert_eq!(status, 400, "{}", String::from_utf8_lossy(&answer));
 }
@@ -166,7 +166,7 @@ async fn a_span_without_an_end_runs_and_one_that_was_cancelled_is_that() {
         async || -> Vec<String> { tree(&server).await.iter().map(|process| process["state"].as_str().unwrap().to_owned()).collect() };
     assert_eq!(states().await, ["running", "cancelled"]);
     assert_eq!(tree(&server).await[0]["ended_us"], Value::Null);
-    // The end comes later.
+    // The end arrives later.
     assert_eq!(send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await, json!({}));
     assert_eq!(states().await, ["succeeded", "cancelled"]);
 }
@@ -233,7 +233,7 @@ async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
     assert_eq!(server.ask("/api/v1/roots").await["roots"], json!([]), "nothing of all that was taken");
 }
 
-/// Protobuf: a field of that number that is a message.
+/// Encodes a protobuf field with this number that is a message.
 fn wrap(tag: u8, bytes: &[u8]) -> Vec<u8> {
     let mut wrapped = vec![tag << 3 | 2];
     prost::encode_length_delimiter(bytes.len(), &mut wrapped).unwrap();
@@ -241,7 +241,7 @@ fn wrap(tag: u8, bytes: &[u8]) -> Vec<u8> {
     wrapped
 }
 
-/// Attributes that are 50 lists of keys and values in each other.
+/// Returns an attribute of `levels` nested lists of keys and values.
 fn deep(levels: usize) -> KeyValue {
     let innermost = KeyValue { key: "k".to_owned(), value: None };
     (0..levels).fold(innermost, |inner, _| {
@@ -263,7 +263,7 @@ async fn a_span_that_can_t_be_read_is_counted_and_the_rest_is_stored() {
     not_text[name] = 0xff;
     let spans_ = [message(1, vec![deep(10)]).encode_to_vec(), not_text, message(4, vec![deep(50)]).encode_to_vec(), b"\x0a\xff".to_vec()];
     let group = wrap(1, &wrap(2, &spans_.iter().flat_map(|span| wrap(2, span)).collect::<Vec<_>>()));
-    // A resource whose attribute is named by what is no text, with two spans.
+    // A resource with invalid UTF-8 in the name of an attribute, and two spans.
     let two = [wrap(2, &message(5, vec![]).encode_to_vec()), wrap(2, &message(6, vec![]).encode_to_vec())].concat();
     let nameless = wrap(1, &[wrap(1, &wrap(1, &wrap(1, b"\xff"))), wrap(2, &two)].concat());
     let last = wrap(1, &wrap(2, &wrap(2, &message(7, vec![]).encode_to_vec())));
@@ -284,7 +284,7 @@ async fn a_span_that_can_t_be_read_is_counted_and_the_rest_is_stored() {
     let words = "4 rejected; the first: number 1: an item can't be read: \"xy\" are no hex digits";
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().starts_with(words), "{answer}");
     assert_eq!(ids().await.len(), 3);
-    // Bytes that are no text, in JSON.
+    // Invalid UTF-8 in JSON.
     let mut body = spans(&json!([span("00000000000000b1"), span("00000000000000b2")])).to_string().into_bytes();
     let name = body.windows(6).position(|bytes| bytes == b"a span").unwrap();
     body[name] = 0xff;
@@ -314,7 +314,7 @@ async fn lines_of_a_trace_that_is_not_sampled_make_no_tree() {
     assert_eq!(answer["partialSuccess"]["rejectedLogRecords"], "1");
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("not sampled"), "{answer}");
     assert_eq!(server.ask("/api/v1/roots").await["roots"], json!([]));
-    // A line of a span that has not ended yet comes before it.
+    // A log line of a span that has not ended arrives before the span.
     assert_eq!(send_json(&server, "/v1/logs", &record(1)).await, json!({}));
     assert_eq!(send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await, json!({}));
     assert_eq!(send_json(&server, "/v1/logs", &record(0)).await, json!({}), "the trace is here, whatever its flags say");
@@ -361,12 +361,12 @@ async fn metrics_are_refused_in_words_that_say_what_to_set() {
     assert!(String::from_utf8_lossy(&answer).contains("OTEL_METRICS_EXPORTER=none"));
 }
 
-/// Begins HTTP/2, and expects the end of the connection without an answer.
+/// Sends the beginning of an HTTP/2 connection, and expects that the server closes it without a response.
 async fn is_disconnected(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
-    // The preface, and empty settings.
+    // The preface and empty settings.
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut answer = Vec::new();
-    // What was not read resets the connection.
+    // Unread data resets the connection.
     let _ = socket.read_to_end(&mut answer).await;
     assert_eq!(answer, b"");
 }

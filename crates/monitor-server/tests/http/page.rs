@@ -20,7 +20,7 @@ async fn the_page_is_one_document_at_tasks_and_below() {
 async fn its_files_are_cached_for_ever_and_it_is_asked_for_anew() {
     let server = TestServer::start().await;
     let html = String::from_utf8(monitor_web::index().bytes.into_owned()).unwrap();
-    // Without Node there is only the page that says so.
+    // Without Node, the page consists only of a notice.
     let files: Vec<_> = html.split('"').filter(|part| part.starts_with("/assets/")).collect();
     assert_eq!(files.is_empty(), monitor_web::missing().is_some());
     for path in files.into_iter().chain(["/tasks"]) {

@@ -1,4 +1,4 @@
-//! Pinning, deleting, and what is said of what is no longer there.
+//! Tests of pinning and deleting, and of the responses about deleted runs.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn request(server: &TestServer, method: &str, path: &str) -> (u16, Value) 
     if response.status() == 204 { (204, Value::Null) } else { read(response).await }
 }
 
-/// A tree that has ended.
+/// Returns a run that has ended.
 fn ended() -> Value {
     batch(1, &[started(ROOT, PROCESS, None, "nightly build"), failed(ROOT, PROCESS, "no such table")])
 }
@@ -69,7 +69,7 @@ async fn a_deleted_tree_is_gone_and_its_link_says_so() {
     }
     assert_eq!(server.ask("/api/v1/stats").await["stats"][0]["failed"], 1, "its sums stay");
     assert_eq!(server.ask("/api/v1/stats/errors").await["errors"][0]["root_id"], Value::Null);
-    // Its rows go soon.
+    // Its rows are deleted a little later.
     let database = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
     let rows = |table: &str| database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap();
     until(async || rows("process") == 0 && rows("leaving") == 0).await;
@@ -77,7 +77,7 @@ async fn a_deleted_tree_is_gone_and_its_link_says_so() {
     assert_eq!((&status["roots"]["failed"], &status["processes"]["failed"]), (&json!(0), &json!(0)), "{status}");
 }
 
-/// Sends a request and goes away.
+/// Sends a request and disconnects after `leave`.
 async fn ask_and_leave(server: &TestServer, method: &str, path: &str, leave: impl AsyncFnOnce()) {
     let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let (host, token) = (server.address, server.local_token());
@@ -94,7 +94,8 @@ async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
     server.send(&batch(1, &events)).await;
     for number in 1..=roots.len() {
         let path = format!("/api/v1/roots/{number}");
-        // Who leaves too early has asked for nothing; a little later each time, one leaves in between.
+        // A client that disconnects too early has not sent its request. Each attempt waits a little longer, so that eventually a client
+        // disconnects while the change is being made.
         for pause in (0..).map(|n| Duration::from_micros(200 * n)) {
             ask_and_leave(&server, "DELETE", &path, async || tokio::time::sleep(pause).await).await;
             if request(&server, "GET", &format!("{path}/tree")).await.0 == 410 {
@@ -102,7 +103,7 @@ async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
             }
         }
     }
-    // The deed follows upon the change.
+    // The audit entry is written after the change.
     until(async || {
         let (_, page) = request(&server, "GET", "/api/v1/audit?limit=100").await;
         let deeds = page["entries"].as_array().unwrap();
@@ -115,7 +116,7 @@ async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
 #[tokio::test]
 async fn a_copy_that_nobody_waits_for_is_not_left() {
     let server = TestServer::start().await;
-    // Large enough that the copy takes a while.
+    // Large enough that copying takes some time.
     let large = |n: u64| {
         let mut event = started(&format!("{n:032x}"), PROCESS, None, "large");
         event["fields"] = json!({"text": "x".repeat(60_000)});
@@ -130,9 +131,9 @@ async fn a_copy_that_nobody_waits_for_is_not_left() {
         names.filter(|name| name.contains("sending") || name.contains("backup")).collect()
     };
     ask_and_leave(&server, "POST", "/api/v1/backup", async || until(async || !left().is_empty()).await).await;
-    // Its turn is given back once it is gone.
+    // The permit is released when the copy is gone.
     until(async || left().is_empty()).await;
-    // A copy that is being sent: there is one at a time, and no batch is meant.
+    // Only one copy can be made at a time. The text of the error must not be the one for batches.
     let post = || server.client.post(format!("http://{}/api/v1/backup", server.address)).bearer_auth(server.local_token());
     let first = post().send().await.unwrap();
     let (status, problem) = read(post().send().await.unwrap()).await;
@@ -159,7 +160,7 @@ async fn a_running_tree_is_deleted_only_when_that_is_said() {
     let (status, problem) = request(&server, "DELETE", "/api/v1/roots/1?running=perhaps").await;
     assert_eq!((status, &problem["parameter"]), (400, &json!("running")), "{problem}");
     assert_eq!(request(&server, "DELETE", "/api/v1/roots/1?running=true").await.0, 204);
-    // What is told of it afterwards makes a new one.
+    // Later events create a new run.
     server.send(&batch(4, &[failed(ROOT, CHILD, "late")])).await;
     let roots = server.ask("/api/v1/roots").await;
     assert_eq!((&roots["roots"][0]["number"], roots["roots"].as_array().unwrap().len()), (&json!(2), 1), "{roots}");
@@ -181,7 +182,7 @@ async fn what_the_rules_say_is_dropped_while_the_server_runs() {
         "{told}"
     );
     let mut stream = Reader::open(server.get("/api/v1/stream?types=roots-dropped")).await;
-    // The rules are looked at every minute, and whenever something was deleted.
+    // The rules are checked every minute, and after every deletion.
     server.send(&ended()).await;
     let other = ROOT.replace('9', "8");
     server.send(&batch(3, &[started(&other, CHILD, None, "another"), failed(&other, CHILD, "x")])).await;

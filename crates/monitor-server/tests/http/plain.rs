@@ -1,4 +1,4 @@
-//! The page without a script.
+//! Tests of the page without scripts.
 
 use serde_json::{Value, json};
 

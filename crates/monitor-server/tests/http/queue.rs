@@ -1,4 +1,4 @@
-//! Tasks of queues over HTTP.
+//! Tests of queue tasks over HTTP.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn event(of: &str, id: &str, event: &Value) -> Value {
     all
 }
 
-/// One task that runs and one that failed.
+/// Starts a server with one running task and one failed task.
 async fn filled() -> TestServer {
     let server = TestServer::start().await;
     let message = |name: &str| json!({"type": "task-received", "name": name, "queue": "video", "kwargs": {"size": "4k"}});
@@ -88,7 +88,7 @@ async fn tasks_are_listed_counted_and_found() {
 async fn a_task_of_which_only_the_end_is_known_is_found_by_its_id() {
     let server = TestServer::start().await;
     server.send(&batch(1, &[event("late", PROCESS, &json!({"type": "task-succeeded", "result": 7}))])).await;
-    // A process that has the same id and is no task.
+    // A process with the same id that is not a task.
     let other = json!({"type": "process-started", "name": "late", "kind": "job", "time_us": 1_763_600_000_000_001_u64});
     server.send(&batch(2, &[event("late", CHILD, &other)])).await;
     assert_eq!(server.ask("/api/v1/queue-tasks/late").await["id"], PROCESS);

@@ -1,4 +1,4 @@
-//! Requests that mean nothing, or little, are read to their end. `fuzz/` does the same for longer.
+//! Tests that arbitrary and damaged requests are parsed without a panic. `fuzz/` does the same for longer.
 
 use monitor_server::fuzz;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Streams end soon after the right to them has: by whoever ends it, in this process or beside it.
+//! Tests that streams end soon after the right to them, whichever process ends it.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use crate::stream::Reader;
 use crate::support::{PROCESS, ROOT, TestServer, batch, started};
 
-/// Generous to a machine that has much else to do: the tests are about that it ends at all.
+/// Long enough for a busy machine, because the tests check that a stream ends at all.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn login(server: &TestServer) -> String {
@@ -35,7 +35,7 @@ async fn websocket(server: &TestServer, header: (&'static str, String)) -> WebSo
     connect_async(request).await.unwrap().0
 }
 
-/// The code of the frame that closes it.
+/// Returns the code of the close frame.
 async fn close_code(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> u16 {
     loop {
         match tokio::time::timeout(PATIENCE, socket.next()).await.expect("an end") {
@@ -58,7 +58,7 @@ async fn whatever_ends_a_right_ends_the_streams_that_go_on_by_it() {
     let token = server.token("operate");
     let mut reader = Reader::open(stream().bearer_auth(&token)).await;
     let mut socket = websocket(&server, ("authorization", format!("Bearer {token}"))).await;
-    // As `monitor token revoke` does, by a connection of its own to the file.
+    // Uses a separate connection to the file, as `monitor token revoke` does.
     server.access().revoke_token("a-operate").unwrap();
     reader.end().await;
     assert_eq!(close_code(&mut socket).await, 1008);
@@ -81,7 +81,7 @@ async fn whatever_ends_a_right_ends_the_streams_that_go_on_by_it() {
     let mut reader = Reader::open(with_cookie(&cookie)).await;
     let mut socket = websocket(&server, ("cookie", cookie)).await;
     server.access().remove_user("ada").unwrap();
-    // There again at once, but as somebody else.
+    // A new user with the same name does not inherit the session.
     add_ada(&server, Role::Viewer);
     reader.end().await;
     assert_eq!(close_code(&mut socket).await, 1008);
@@ -113,7 +113,7 @@ async fn who_does_not_read_is_cut_off_as_well() {
     let mut first = [0; 12];
     slow.read_exact(&mut first).await.unwrap();
     let mut socket = websocket(&server, ("authorization", format!("Bearer {token}"))).await;
-    // More than sockets hold.
+    // More data than the buffers of the sockets can hold.
     let name = "n".repeat(4_000);
     for sequence in 0..40 {
         let events: Vec<_> = (1..=250).map(|n| started(ROOT, &format!("{:016x}", sequence * 250 + n), Some(PROCESS), &name)).collect();
@@ -125,7 +125,7 @@ async fn who_does_not_read_is_cut_off_as_well() {
         metrics.contains("monitor_stream_subscribers 0\n")
     })
     .await;
-    // What was sent before may still be read, and then the connection is over.
+    // Data that was sent before can still be read. Then the connection ends.
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(PATIENCE, slow.read_to_end(&mut rest)).await.expect("an end");
     while let Some(Ok(_)) = tokio::time::timeout(PATIENCE, socket.next()).await.expect("an end") {}
@@ -146,7 +146,7 @@ async fn an_export_under_way_breaks_off() {
     assert!(export.chunk().await.unwrap().is_some());
     let mut stream = Reader::open(server.get("/api/v1/stream").bearer_auth(&token)).await;
     server.access().revoke_token("a-read").unwrap();
-    // All that goes on by one token ends together.
+    // All requests with the same token end together.
     stream.end().await;
     let mut end = export.chunk().await;
     while let Ok(Some(_)) = end {

@@ -1,4 +1,4 @@
-//! What one sender may report of another: an agent's decisions and definitions, and where a worker is.
+//! Tests of the events that a sender may report about others: the decisions and definitions of an agent, and the state of a worker.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,13 +16,13 @@ fn token(server: &TestServer, name: &str, scope: &str) -> String {
     server.access().create_token(&new).unwrap()
 }
 
-/// The status of a batch's answer, and its body.
+/// Sends a batch. Returns the status and the body of the response.
 async fn send(server: &TestServer, token: Option<&str>, batch: &Value) -> (u16, Value) {
     let request = token.into_iter().fold(server.post(batch.to_string()), reqwest::RequestBuilder::bearer_auth);
     read(request.send().await.unwrap()).await
 }
 
-/// One event of each type that only the agent db-1 reports.
+/// Returns one event of each type that only the agent db-1 may report.
 fn events_of_agent(time_us: u64) -> [Value; 4] {
     let definition = json!({"name": "gold", "command": ["true"], "rules": ["30 2 * * *"], "zone": "UTC"});
     [
@@ -43,12 +43,12 @@ async fn what_an_agent_decides_is_accepted_from_its_own_token_and_from_admins_al
         (Some(token(&server, "sender", "ingest")), 403),
         (Some(token(&server, "operator", "ingest,operate")), 403),
         (Some(token(&server, "db-2", "agent")), 403),
-        // A name alone is no agent.
+        // The name without the scope is not enough.
         (Some(token(&server, "db-1", "ingest")), 403),
     ];
     for (token, expected) in &tokens {
         for event in events_of_agent(now_us()) {
-            // Next to an event that anybody may send: nothing of the batch is stored.
+            // Next to an event that every sender may report: nothing of the batch is stored.
             let heartbeat = json!({"type": "worker-heartbeat", "time_us": 1});
             let (status, problem) = send(&server, token.as_deref(), &batch(1, &[heartbeat, event.clone()])).await;
             assert_eq!((status, &problem["event_number"]), (*expected, &json!(2)), "{event} {problem}");
@@ -64,7 +64,7 @@ async fn what_an_agent_decides_is_accepted_from_its_own_token_and_from_admins_al
         assert_eq!(status, 200, "{answer}");
     }
     assert_eq!(server.ask("/api/v1/batch-tasks").await["tasks"][0]["agent"], "db-1");
-    // Without an agent's name it is nobody's but an admin's.
+    // Without an agent's name, only an admin may report the event.
     let nameless = json!({"type": "batch-task-changed", "time_us": 1, "task": "gold", "version": 9, "status": "deleted"});
     assert_eq!(send(&server, Some(&tokens[1].0.clone().unwrap()), &batch(20, &[nameless])).await.0, 403);
 }
@@ -74,30 +74,30 @@ async fn an_agent_s_event_that_is_ahead_of_the_server_is_refused_with_the_server
     let server = TestServer::start().await;
     let token = token(&server, "db-1", "agent");
     let mut ahead: Vec<Value> = events_of_agent(now_us() + 90_000_000).into();
-    // The decision itself may be dated ahead as well.
+    // The last decided due time may not be ahead either.
     ahead.push(json!({"type": "agent-decided", "time_us": 1, "agent": "db-1", "until_us": now_us() + 90_000_000}));
     for event in ahead {
         let before_us = now_us();
         let (status, problem) = send(&server, Some(&token), &batch(7, std::slice::from_ref(&event))).await;
-        // Not a 400, by which a sender would give the event up.
+        // With a 400, the sender would drop the event.
         assert_eq!((status, &problem["event_number"]), (409, &json!(7)), "{event} {problem}");
         let server_us = problem["server_time_us"].as_u64().unwrap();
         assert!((before_us..=now_us()).contains(&server_us), "{problem}");
     }
-    // A minute is allowed, and so is the end of a pause in the future.
+    // A minute ahead is tolerated, and so is the end of a pause in the future.
     let mut near: Vec<Value> = events_of_agent(now_us() + 30_000_000).into();
     near[0]["until_us"] = json!(now_us() + 90_000_000);
     near[1]["paused_from_us"] = json!(1);
     near[1]["paused_until_us"] = json!(now_us() + 90_000_000);
     let (status, answer) = send(&server, Some(&token), &batch(1, &near)).await;
     assert_eq!(status, 200, "{answer}");
-    // Events of processes on a machine with a wrong clock are recorded as they are.
+    // Events of processes on a machine with a wrong clock are stored unchanged.
     let started = json!({"type": "process-started", "root_id": crate::support::ROOT, "id": crate::support::PROCESS, "kind": "root",
         "name": "a", "time_us": now_us() + 90_000_000});
     assert_eq!(send(&server, None, &batch(5, &[started])).await.0, 200);
 }
 
-/// A worker's batch: its id ends with this digit.
+/// Returns a batch of the worker whose id ends with this digit.
 fn batch_of(worker: u8, sequence: u64, events: &[Value]) -> Value {
     let id = format!("5b0c000000000000000000000000000{worker}");
     json!({"version": 1, "worker": {"id": id, "hostname": "build-7", "pid": 1, "program": "nightly"}, "sequence": sequence, "sent_us": 0,
@@ -131,18 +131,18 @@ async fn a_worker_that_reports_itself_is_there_whatever_others_say() {
     assert_eq!(states(&server).await, there);
     let worker = server.ask("/api/v1/workers/5b0c0000000000000000000000000001").await;
     assert_eq!((&worker["program"], &worker["version"], &worker["relayed_by"]), (&json!("nightly"), &json!("1"), &Value::Null), "{worker}");
-    // In the worker's own name, and dated far ahead.
+    // Sent in the worker's own name, and dated far ahead.
     server.send(&batch_of(1, 1_000, &[json!({"type": "worker-offline", "time_us": (1_u64 << 53) - 1})])).await;
     assert_eq!(states(&server).await, (json!("offline"), json!("cancelled")));
-    // It goes on to report a minute later, and is there again.
+    // The worker continues to report a minute later, and is online again.
     server.send(&batch_of(1, 3, &[json!({"type": "worker-heartbeat", "time_us": now_us() + 60_000_000})])).await;
     assert_eq!(states(&server).await, there);
-    // Its own goodbye counts.
+    // The worker's own end is accepted.
     server.send(&batch_of(1, 4, &[json!({"type": "worker-offline", "time_us": now_us() + 60_000_000})])).await;
     assert_eq!(states(&server).await, (json!("offline"), json!("cancelled")));
 }
 
-/// A batch of a worker with these names.
+/// Returns a batch of a worker with this program and host.
 fn batch_named(worker: u8, sequence: u64, program: &str, host: &str, events: &[Value]) -> Value {
     let mut batch = batch_of(worker, sequence, events);
     (batch["worker"]["program"], batch["worker"]["hostname"]) = (json!(program), json!(host));
@@ -160,7 +160,7 @@ async fn channel(server: &TestServer, worker: u8, token: Option<&str>) -> (u16, 
     (response.status().as_u16(), response)
 }
 
-/// The workers that a ping for the agent db-1 goes to.
+/// Returns the workers that a ping to the agent db-1 is sent to.
 async fn pinged(server: &TestServer) -> Vec<Value> {
     let ping = json!({"method": "ping", "to": {"workers": ["monitor-agent@db-1"]}, "timeout_ms": 10});
     let request = server.client.post(format!("http://{}/api/v1/commands", server.address)).json(&ping);
@@ -178,10 +178,10 @@ async fn a_worker_that_takes_an_agent_s_name_is_not_asked_as_that_agent() {
     server.send(&batch_named(1, 1, "monitor-agent", "db-1", &[online()])).await;
     let (status, agent) = channel(&server, 1, Some(&token)).await;
     assert_eq!(status, 200);
-    // Under the agent's name it gets no channel.
+    // A worker with the agent's name gets no channel.
     server.send(&batch_named(2, 1, "monitor-agent", "db-1", &[online()])).await;
     assert_eq!(channel(&server, 2, None).await.0, 403);
-    // Another one gets a channel under a name of its own, and takes the agent's afterwards.
+    // Another worker opens a channel under its own name, and claims the agent's name afterwards.
     server.send(&batch_named(3, 1, "a", "a", &[])).await;
     let (status, mut fake) = channel(&server, 3, None).await;
     assert_eq!(status, 200);
@@ -195,7 +195,7 @@ async fn a_worker_that_takes_an_agent_s_name_is_not_asked_as_that_agent() {
     })
     .await;
     assert!(!pinged(&server).await.contains(&json!("5b0c0000000000000000000000000003")), "nor while the agent is away");
-    // Another channel ends the one before: all that it was sent has come by then.
+    // Another channel replaces the first one, which has then delivered everything that was sent to it.
     let (status, _again) = channel(&server, 3, None).await;
     assert_eq!(status, 200);
     while let Some(chunk) = fake.chunk().await.unwrap() {
@@ -221,7 +221,7 @@ async fn an_admin_deletes_the_tasks_of_an_agent_that_is_not_there_any_more() {
     assert_eq!((delete(&operator).await, delete(&admin).await), (403, 409), "the agent is connected");
     drop(agent);
     crate::support::until(async || delete(&admin).await == 204).await;
-    // The agent hears of it, and announces the task again if it is there after all.
+    // The agent is sent the deletion, and announces the task again if it still has it.
     let (_, book) = read(server.get("/api/v1/agents/db-1/book").bearer_auth(&token).send().await.unwrap()).await;
     assert_eq!((&book["tasks"][0]["name"], &book["tasks"][0]["status"]), (&json!("gold"), &json!("deleted")), "{book}");
     let mut again = task;
@@ -229,7 +229,7 @@ async fn an_admin_deletes_the_tasks_of_an_agent_that_is_not_there_any_more() {
     assert_eq!(send(&server, Some(&token), &batch_named(1, 3, "monitor-agent", "db-1", &[again])).await.0, 200);
     assert_eq!(server.ask("/api/v1/batch-tasks/gold").await["status"], "active");
     assert_eq!(delete(&admin).await, 204);
-    // The name is free.
+    // The name can be used again.
     let own = json!({"name": "gold", "command": ["true"], "on": ["db-1"]});
     let added = server.client.post(format!("http://{}/api/v1/batch-tasks", server.address)).bearer_auth(&admin).json(&own);
     assert_eq!(read(added.send().await.unwrap()).await.0, 201);

@@ -1,4 +1,4 @@
-//! Those who dawdle, crowd or speak wrongly: they are answered or closed, and others are served meanwhile.
+//! Tests with slow, crowding and malformed clients: they get a response or are disconnected, and other clients are served in the meantime.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::lifecycle::endless;
 use crate::support::{PROCESS, ROOT, TestServer, batch, read, started, tree, until};
 
-/// Sends a byte every few milliseconds until the server has enough; what it said.
+/// Sends a byte every few milliseconds until the server closes the connection. Returns the response.
 async fn drip(server: &TestServer, head: &str) -> String {
     let (mut read, mut write) = TcpStream::connect(server.address).await.unwrap().into_split();
     write.write_all(head.as_bytes()).await.unwrap();
@@ -19,7 +19,7 @@ async fn drip(server: &TestServer, head: &str) -> String {
         }
     });
     let mut answer = Vec::new();
-    // It may be reset while it is read, for more was sent.
+    // Reading may fail with a reset, because unread data remained at the server.
     let read = tokio::time::timeout(Duration::from_secs(20), read.read_to_end(&mut answer)).await;
     read.expect("closed").ok();
     dripping.abort();
@@ -30,7 +30,7 @@ async fn drip(server: &TestServer, head: &str) -> String {
 async fn who_drips_a_head_is_closed() {
     let server = TestServer::with(|config| config.header_timeout = Duration::from_millis(100)).await;
     drip(&server, "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
-    // The second request of a connection as well.
+    // Also for the second request of a connection.
     drip(&server, "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
     server.ask("/healthz").await;
 }
@@ -62,7 +62,7 @@ async fn an_idle_connection_is_closed_but_a_stream_is_not() {
     let mut stream = crate::stream::Reader::open(server.get("/api/v1/stream")).await;
     server.raw("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     server.raw("").await;
-    // Many times as long as an idle connection lives.
+    // Several times the lifetime of an idle connection.
     for _ in 0..3 {
         stream.heartbeat().await;
     }
@@ -133,7 +133,7 @@ async fn what_is_no_request_is_answered_or_closed() {
         "\u{16}\u{3}\u{1}\0\u{5}hello".to_owned() + "\r\n\r\n",
     ] {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
-        // The server may have enough before it has all.
+        // The server may close the connection before it has received everything.
         let _ = socket.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.expect("answered or closed");
@@ -145,7 +145,7 @@ async fn what_is_no_request_is_answered_or_closed() {
     assert_eq!(server.ask("/api/v1/status").await["events"], 0);
 }
 
-/// A tree with so many children, whose answers are larger than what sockets take unread.
+/// Stores a run with `children` children, whose responses are larger than the buffers of sockets.
 async fn send_large_tree(server: &TestServer, children: u64) {
     let child = |n: u64| started(ROOT, &format!("{n:016x}"), Some(PROCESS), "a child of a large tree, with a name that takes its room");
     for first in (1..children).step_by(5_000) {
@@ -155,7 +155,7 @@ async fn send_large_tree(server: &TestServer, children: u64) {
     server.send(&batch(1, &[started(ROOT, PROCESS, None, "large")])).await;
 }
 
-/// Asks, and reads no more than the first bytes of the answer.
+/// Sends a request, and reads only the first bytes of the response.
 async fn ask_and_dawdle(server: &TestServer, path: &str, accept: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4_096).unwrap();
@@ -193,7 +193,7 @@ async fn trees_that_are_read_slowly_take_bounded_memory() {
     send_large_tree(&server, 20_000).await;
     let tree = format!("/api/v1/roots/{ROOT}/tree?limit=100000");
     let slow = ask_and_dawdle(&server, &tree, "*/*").await;
-    // Others find no room for as much, and don't wait for ever.
+    // Other requests find no memory for as much, and are refused after a while.
     for accept in ["*/*", "application/vnd.process-monitor.tree"] {
         let answer = server.get(&tree).header("accept", accept).send().await.unwrap();
         if accept == "*/*" {
@@ -219,7 +219,7 @@ async fn a_fast_start_buys_no_hours() {
     let length = 4 << 20;
     let head =
         format!("POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
-    // An hour's worth at once, and then one byte after the other.
+    // An hour's worth of bytes at once, and then one byte at a time.
     let answer = drip(&server, &(head + &" ".repeat(length - 100_000))).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }

@@ -1,4 +1,4 @@
-//! What killed programs left is taken in, once.
+//! Tests that the records of killed programs are stored exactly once.
 #![cfg(unix)]
 
 use std::path::Path;
@@ -63,7 +63,7 @@ async fn a_killed_program_is_taken_in_at_the_start_and_its_folder_goes() {
     let worker = begun.folder.worker();
     drop(begun);
 
-    // The first batch was taken, and the program killed before it heard of it.
+    // The first batch was stored, and the program was killed before it received the response.
     let server = TestServer::start().await;
     let of = WorkerRef { id: worker, hostname: "build-7".to_owned(), pid: 1, program: "nightly".to_owned() };
     let body = sent.body(&monitor_spool::Head { worker: &of, sent_us: 1, dropped: &[], lost: false });
@@ -129,7 +129,7 @@ async fn a_living_program_is_let_alone_until_it_dies() {
     .await;
     let mut living = begin(&spool, 8);
     numbered(&mut living, 1, &[event(1, "process-started")], &[]);
-    // That it looks there is seen by another one that goes.
+    // The scan is visible because another dead program's folder is removed.
     drop(begin(&spool, 9));
     until(async || folders(&spool) == 1).await;
     assert_eq!(server.ask("/api/v1/status").await["events"], 0);
@@ -173,7 +173,7 @@ async fn a_spool_of_somebody_else_does_not_keep_the_server_from_serving() {
         assert_eq!(server.ask("/api/v1/status").await["events"], 0);
     }
     assert_eq!(folders(dir.path()), 1, "it is left");
-    // It was looked at all the while: once it is the server's own, it is taken in.
+    // The spool was scanned all the time. Once it belongs to the server's user, its records are stored.
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     until(async || folders(dir.path()) == 0).await;
 }

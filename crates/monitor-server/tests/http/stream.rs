@@ -13,7 +13,7 @@ fn logged(root: &str, id: &str, message: &str) -> Value {
     json!({"type": "process-logged", "root_id": root, "id": id, "time_us": 1_763_600_000_123_999_u64, "level": "info", "message": message})
 }
 
-/// A reader of the stream.
+/// Reader of the stream.
 pub(crate) struct Reader {
     bytes: futures_util::stream::BoxStream<'static, reqwest::Result<axum::body::Bytes>>,
     text: String,
@@ -34,7 +34,7 @@ impl Reader {
         Self { bytes: response.bytes_stream().boxed(), text: String::new() }
     }
 
-    /// The next block as it came; none at the stream's end.
+    /// Returns the next block as received. `None` at the end of the stream.
     async fn block(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -46,17 +46,17 @@ impl Reader {
         }
     }
 
-    /// Reads on until the server ends it, or breaks it off.
+    /// Reads until the server ends or aborts the stream.
     pub(crate) async fn end(&mut self) {
         while let Some(Ok(_)) = tokio::time::timeout(Duration::from_secs(20), self.bytes.next()).await.expect("an end within 20 s") {}
     }
 
-    /// That it lives, before anything else.
+    /// Waits for a heartbeat message.
     pub(crate) async fn heartbeat(&mut self) {
         while !self.block().await.expect("no end").contains(": nothing new") {}
     }
 
-    /// The next event.
+    /// Returns the next event.
     pub(crate) async fn next(&mut self) -> Message {
         loop {
             let block = self.block().await.expect("no end");
@@ -109,7 +109,7 @@ async fn a_reader_goes_on_where_it_was() {
         for request in [
             server.get(&format!("/api/v1/stream?{types}&after={id}")),
             server.get(&format!("/api/v1/stream?{types}")).header("last-event-id", &id),
-            // A browser repeats the first URL and says how far it has come since.
+            // A browser repeats the first URL and sends the last id it received.
             server.get(&format!("/api/v1/stream?{types}&after={as_of}")).header("last-event-id", &id),
         ] {
             let mut again = Reader::open(request).await;
@@ -118,7 +118,7 @@ async fn a_reader_goes_on_where_it_was() {
             }
         }
     }
-    // What was loaded is not told again, what comes then is.
+    // Events that were loaded are not sent again. Later events are sent.
     let as_of = server.ask("/api/v1/roots/1/tree").await["as_of"].as_u64().unwrap();
     let mut reader = Reader::open(server.get(&format!("/api/v1/stream?{types}&after={as_of}"))).await;
     server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
@@ -206,7 +206,7 @@ async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_la
         json!({"type": event_type, "root_id": ROOT, "id": TASK, "time_us": 1_763_600_000_123_456_u64, "name": "render",
             "native_id": "8a/1c\0根", "exception": "no disk"})
     };
-    // The events of each; those beyond the last one that isn't wanted would be told before it.
+    // The expected events of each query. Additional events would arrive before the last expected event.
     let queries = [
         ("types=task-*", &[4, 5, 6, 9][..]),
         ("types=task-s*,process-ended", &[3, 4, 5, 7, 9, 10]),
@@ -216,7 +216,7 @@ async fn types_by_glob_kinds_tasks_and_workers_by_name_are_told_alone_now_and_la
         ("worker=nightly@build-7&types=process-*", &[1, 2, 3, 7, 8, 10]),
         ("worker=night*@*:4121&types=process-ended", &[3, 7, 10]),
         ("worker=*@build-?&kind=task&types=task-f*", &[6]),
-        // What a worker told is its own, though others work on it.
+        // An event belongs to the worker that sent it, even if other workers execute the task.
         ("worker=web@else&types=task-*", &[4, 11]),
         ("worker=5b0c0000000000000000000000000002&kind=task", &[4, 11]),
     ];
@@ -346,7 +346,7 @@ async fn whoever_shows_a_list_is_told_of_each_tree_once_and_in_full_of_those_tha
     let absent = "0199a3ce929d0e0e47360199a3ce92ff";
     let missing = format!("root=1,2,999999,{absent}");
     let cases = [
-        // Number, and whether the process of the event is told.
+        // Number of the event, and true if the event's process is included.
         ("", vec![(first + 3, false), (first + 4, false)]),
         ("root=1", vec![(first, true), (first + 2, true), (first + 3, false), (first + 4, true)]),
         ("root=1,2", (first..last).map(|id| (id, true)).collect()),
@@ -376,11 +376,11 @@ async fn whoever_shows_a_list_is_told_of_each_tree_once_and_in_full_of_those_tha
     assert_eq!(reader.next().await.data["process"]["name"], "late", "a tree that came after it was named");
 }
 
-/// While many events come in, a reader of roots rests between pieces. The end of a tree that comes while it rests must be told though
-/// nothing follows that would wake the reader.
+/// While many events arrive, a reader of roots pauses between pieces. The end of a run that arrives during the pause must be sent even if
+/// no later event wakes the reader.
 #[tokio::test]
 async fn the_last_event_is_told_to_whoever_wants_roots_though_nothing_follows() {
-    // From memory, and by a reader who has to be told from the log of events.
+    // From memory, and by a reader that must read the log of events.
     for buffer_bytes in [64 << 20, 1] {
         let change = |config: &mut Config| {
             (config.stream_buffer_bytes, config.stream_heartbeat) = (buffer_bytes, Duration::from_millis(100));
@@ -433,7 +433,7 @@ async fn a_quiet_stream_says_that_it_lives_and_how_far_it_is() {
 async fn a_reader_slower_than_memory_is_told_to_load_anew() {
     let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (100_000, Some(0))).await;
     let mut reader = Reader::open(server.get("/api/v1/stream")).await;
-    // More than sockets hold, while nobody reads.
+    // More data than the buffers of the sockets can hold, while the reader does not read.
     let name = "n".repeat(1_000);
     for sequence in 0..40 {
         let events: Vec<_> = (1..=250).map(|n| started(ROOT, &format!("{:016x}", sequence * 250 + n), Some(PROCESS), &name)).collect();
@@ -465,7 +465,7 @@ async fn what_a_reader_did_not_want_it_does_not_miss_when_it_is_forgotten() {
             server.send(&batch(from + sequence * 250, &events)).await;
         }
     };
-    // Each crowd is more than is remembered.
+    // Each crowd is larger than the memory for events.
     crowd(1_000).await;
     server.send(&batch(2, &[failed(ROOT, PROCESS, "first")])).await;
     assert_eq!(ends.next().await.data["event"]["error"]["message"], "first");
@@ -484,13 +484,13 @@ async fn a_reader_who_reads_nothing_is_cut_off() {
     })
     .await;
     let stalled = server.get("/api/v1/stream").send().await.unwrap();
-    // More than sockets hold.
+    // More data than the buffers of the sockets can hold.
     let name = "n".repeat(10_000);
     for sequence in 0..20 {
         let events: Vec<_> = (1..=100).map(|n| started(ROOT, &format!("{:016x}", sequence * 100 + n), Some(PROCESS), &name)).collect();
         server.send(&batch(sequence * 100 + 1, &events)).await;
     }
-    // Another has its turn once the first is closed.
+    // Another reader is accepted once the first one has been disconnected.
     let second = async {
         loop {
             let response = server.get("/api/v1/stream").send().await.unwrap();

@@ -1,4 +1,4 @@
-//! A server of its own for every test.
+//! Test server: each test starts its own.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,11 +19,11 @@ pub(crate) const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
 pub(crate) const PROCESS: &str = "a3ce929d0e0e4736";
 pub(crate) const CHILD: &str = "00000000000000c1";
 
-/// Asks again and again until it is so.
+/// Waits until `is_so` returns true.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let waited = async {
         while !is_so().await {
-            // A pause between two questions.
+            // Pause between two attempts.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -69,38 +69,38 @@ impl TestServer {
         request.header("content-type", "application/json").body(body)
     }
 
-    /// Its folder.
+    /// Returns the data folder.
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
     }
 
-    /// The tokens and users of its folder, as the command line opens them.
+    /// Opens the tokens and users of the data folder, as the command line does.
     pub(crate) fn access(&self) -> Access {
         Access::open(self.data.path()).expect("a folder")
     }
 
-    /// Makes a token.
+    /// Creates a token.
     pub(crate) fn token(&self, scope: &str) -> String {
         let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
         self.access().create_token(&new).expect("a token")
     }
 
-    /// Where its data is.
+    /// Returns the data folder.
     pub(crate) fn folder(&self) -> &Path {
         self.data.path()
     }
 
-    /// The token of whoever owns its folder, which may do all.
+    /// Returns the token in the data folder, which has all rights.
     pub(crate) fn local_token(&self) -> String {
         Local::find(self.data.path()).expect("a server that runs").token
     }
 
-    /// Sends a batch, which must be taken.
+    /// Sends a batch, which must be accepted.
     pub(crate) async fn send(&self, batch: &Value) {
         self.send_by(self.post(batch.to_string())).await;
     }
 
-    /// Sends a batch with events of agents, as the server's own agent does; it must be taken.
+    /// Sends a batch with events of agents, as the server's own agent does. It must be accepted.
     pub(crate) async fn send_of_agent(&self, batch: &Value) {
         self.send_by(self.post(batch.to_string()).bearer_auth(self.local_token())).await;
     }
@@ -111,14 +111,14 @@ impl TestServer {
         assert_eq!(status, 200, "{body}");
     }
 
-    /// The answer to a question that must be answered well.
+    /// Returns the response to a GET request, which must succeed.
     pub(crate) async fn ask(&self, path: &str) -> Value {
         let (status, body) = read(self.get(path).send().await.expect("an answer")).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
-    /// Sends these bytes and reads all that comes back until the server closes.
+    /// Sends these bytes, and returns everything received until the server closes the connection.
     pub(crate) async fn raw(&self, request: &str) -> String {
         let mut socket = TcpStream::connect(self.address).await.expect("a connection");
         socket.write_all(request.as_bytes()).await.expect("sent");
@@ -127,7 +127,7 @@ impl TestServer {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// Stops it as SIGTERM does; its folder is left.
+    /// Stops the server as SIGTERM does. Returns its data folder.
     pub(crate) async fn stop(self) -> TempDir {
         let Self { stop, running, data, .. } = self;
         stop.send(()).expect("a running server");
@@ -174,7 +174,7 @@ pub(crate) fn failed(root: &str, id: &str, message: &str) -> Value {
     })
 }
 
-/// A tree of a root that failed and a child that runs.
+/// Returns a run whose root failed and whose child is still running.
 pub(crate) fn tree() -> Value {
     let events = [
         started(ROOT, PROCESS, None, "nightly build"),

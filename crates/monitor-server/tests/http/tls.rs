@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestServer, config, until};
 
-/// An authority of the test's own.
+/// Authority of the test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -26,14 +26,14 @@ impl Authority {
         std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
     }
 
-    /// Trusts it alone.
+    /// Returns a client that trusts only this authority.
     fn client(&self) -> reqwest::Client {
         let root = reqwest::Certificate::from_pem(self.0.pem().as_bytes()).unwrap();
         reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([root]).build().unwrap()
     }
 }
 
-/// A server with the certificate in this folder, which it looks at again every 20 ms.
+/// Starts a server with the certificate in this folder, which it checks for changes every 20 ms.
 async fn serve(folder: &Path) -> TestServer {
     let [certificate, key] = ["cert.pem", "key.pem"].map(|file| folder.join(file));
     TestServer::with(move |config| {
@@ -54,7 +54,7 @@ async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
     let origin = format!("https://localhost:{}", server.address.port());
     let answer = first.client().get(&url).header("origin", origin).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    // Whoever forgets the `s` is told so.
+    // A client that uses plain HTTP gets an explanation.
     let plain = server.get("/healthz").send().await.unwrap();
     assert_eq!(plain.status(), 421);
     assert!(plain.text().await.unwrap().contains("https only"));

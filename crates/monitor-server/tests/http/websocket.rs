@@ -20,7 +20,7 @@ impl Socket {
         socket
     }
 
-    /// The next message: id, event, data.
+    /// Returns the next message: id, event, data.
     async fn next(&mut self) -> (u64, String, Value) {
         loop {
             let message = tokio::time::timeout(Duration::from_secs(20), self.0.next()).await.expect("something within 20 s");
@@ -62,7 +62,7 @@ async fn it_tells_what_the_lines_tell_and_resumes_without_gap_or_repeat() {
     let mut resumed = Socket::open(&server, &format!("?after={first}")).await;
     assert_eq!(resumed.next().await.0, first + 1);
     assert_eq!(resumed.next().await.0, first + 2);
-    // What is said to the server does no harm.
+    // Messages to the server are ignored.
     resumed.0.send(Message::Text("hello".into())).await.unwrap();
     server.send(&batch(4, &[failed(ROOT, CHILD, "again")])).await;
     assert_eq!(resumed.next().await.0, first + 3);
@@ -162,10 +162,10 @@ async fn what_is_no_websocket_is_told_so() {
     assert!(status == 400 && problem["detail"].as_str().unwrap().contains("no WebSocket"), "{problem}");
 }
 
-/// As many as one server is to hold; each gets every event, in order.
+/// The number of subscribers that a server must support. Each gets every event, in order.
 #[tokio::test]
 async fn a_thousand_subscribers_get_every_event_in_order() {
-    // However long it takes to connect them all, nothing but events is told.
+    // The interval of heartbeats is long, so that only events arrive however long it takes to connect all subscribers.
     let server = TestServer::with(|config| config.stream_heartbeat = Duration::from_secs(3_600)).await;
     let mut sockets = Vec::new();
     for _ in 0..1_000 {

@@ -1,4 +1,5 @@
-//! Messages by an agent: a command of the channel, or the `sendmail` of the agent's machine. The server runs nothing itself.
+//! Channels that deliver through an agent: a command of the channel, or `sendmail` on the agent's machine. The server itself runs no
+//! commands.
 
 use std::sync::Arc;
 
@@ -10,14 +11,15 @@ use super::super::follow::OWN_AGENT;
 use super::{Letter, Undelivered, mail, webhook};
 use crate::commands::{Caller, Commands};
 
-/// An agent has so long to do it, in milliseconds; an order that it did not come for by then is dropped. A command ends after 30 s.
+/// Time that an order waits for its agent and the agent's reply, in milliseconds. An order that the agent did not fetch within it is
+/// dropped. A command ends after 30 s.
 const WAITS_MS: u64 = 60_000;
-/// Most bytes of a message: an order has room for no more.
+/// Maximum size of a message in an order, in bytes.
 const MOST: usize = 48 << 10;
-/// Sender of mails that the machine's `sendmail` sends, which may put another in its place.
+/// Sender address of mails. The machine's `sendmail` may replace it.
 const SENDER: &str = "monitor@localhost";
 
-/// Sends the command of a channel to its agent, which runs it if its own configuration lists it.
+/// Sends a channel's command to its agent. The agent runs it if its own configuration lists it.
 pub(super) async fn run(
     commands: Option<&Arc<Commands>>,
     (channel, command, agent): (&str, &[String], Option<&str>),
@@ -28,7 +30,7 @@ pub(super) async fn run(
     send(commands, &order, agent.unwrap_or(OWN_AGENT), now_us).await
 }
 
-/// Sends a mail by the server's own agent.
+/// Sends a mail through the agent on the server's machine.
 pub(super) async fn send_mail(commands: Option<&Arc<Commands>>, now_us: u64, letter: &Letter<'_>) -> Result<String, Undelivered> {
     let to: Vec<String> = letter.message.address.iter().cloned().collect();
     let mail = mail::mail(SENDER, &to, letter)?.formatted();
@@ -37,7 +39,7 @@ pub(super) async fn send_mail(commands: Option<&Arc<Commands>>, now_us: u64, let
     send(commands, &AgentOrder::AlertMail { to, mail }, OWN_AGENT, now_us).await
 }
 
-/// The message as webhooks have it. Of one that is too long the last lines, and then all that a run said, are left out.
+/// Returns the message in the format of webhooks. If it is too long, it omits the last log lines, and then all output of the run.
 fn shortened(letter: &Letter<'_>) -> Map<String, Value> {
     let made = |message: &Message| {
         let letter = Letter { message, text: letter.text.clone(), now_us: letter.now_us };
@@ -59,7 +61,7 @@ fn shortened(letter: &Letter<'_>) -> Map<String, Value> {
     made(&message)
 }
 
-/// Sends an order to an agent, and waits for the result.
+/// Sends an order to an agent and waits for the result.
 async fn send(commands: Option<&Arc<Commands>>, order: &AgentOrder, agent: &str, now_us: u64) -> Result<String, Undelivered> {
     let commands = commands.ok_or_else(|| "no agent can be reached from here".to_owned())?;
     let (until_us, timeout_ms) = (Some(now_us + WAITS_MS * 1_000), Some(WAITS_MS));
@@ -71,7 +73,7 @@ async fn send(commands: Option<&Arc<Commands>>, order: &AgentOrder, agent: &str,
     judge(&worker, &line)
 }
 
-/// What an agent's answer says of the message.
+/// Evaluates an agent's reply.
 fn judge(worker: &str, line: &CommandLine) -> Result<String, Undelivered> {
     if line.status != CommandStatus::OK {
         let why = line.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();

@@ -11,9 +11,9 @@ use url::Url;
 
 use super::{Letter, Undelivered, request};
 
-/// The most that a message may have, in bytes: the robot takes 20,000 with all that is around it.
+/// Maximum size of a message, in bytes. The robot accepts 20,000 including the surrounding JSON.
 const MOST_BYTES: usize = 16_000;
-/// The most that a title in the list of chats may have, in bytes.
+/// Maximum size of a title in the list of chats, in bytes.
 const MOST_TITLE: usize = 200;
 
 pub(super) fn request(mut url: Url, secret: Option<&str>, letter: &Letter<'_>) -> Post {
@@ -25,7 +25,7 @@ pub(super) fn request(mut url: Url, secret: Option<&str>, letter: &Letter<'_>) -
     request::json(url, &json!({"msgtype": "markdown", "markdown": {"title": title, "text": letter.text.markdown(MOST_BYTES)}}))
 }
 
-/// HMAC-SHA256 by the secret over the time in milliseconds, a line feed and the secret.
+/// Computes HMAC-SHA256, with the secret as the key, over the time in milliseconds, a line feed and the secret.
 fn signature(secret: &str, now_ms: u64) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
     mac.update(format!("{now_ms}\n{secret}").as_bytes());
@@ -40,7 +40,7 @@ pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
 mod tests {
     use super::*;
 
-    /// By `printf '1700000000000\nSECtest' | openssl dgst -sha256 -hmac SECtest -binary | base64`.
+    /// Expected value from `printf '1700000000000\nSECtest' | openssl dgst -sha256 -hmac SECtest -binary | base64`.
     #[test]
     fn the_signature_is_that_of_openssl() {
         assert_eq!(signature("SECtest", 1_700_000_000_000), "aZLLrriXgn05YbwaGR7knYsLeJADjr9NwLaNNKpxh4g=");

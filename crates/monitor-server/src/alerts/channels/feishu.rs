@@ -11,14 +11,14 @@ use url::Url;
 
 use super::{Letter, Undelivered, request};
 
-/// The most that a message may have, in bytes: a request may have 20 KB with all that is around it.
+/// Maximum size of a message, in bytes. A request may have 20 KB including the surrounding JSON.
 const MOST_BYTES: usize = 12_000;
-/// The most that a title may have, in bytes.
+/// Maximum size of a title, in bytes.
 const MOST_TITLE: usize = 500;
 
 pub(super) fn request(url: Url, secret: Option<&str>, letter: &Letter<'_>) -> Post {
     let text = &letter.text;
-    // Each element is of a kind of its own: words within one are never markup.
+    // Each line is an element of type `text`. Feishu interprets no markup in such elements.
     let mut room = MOST_BYTES;
     let mut lines: Vec<Value> = Vec::new();
     let rows = text.rows.iter().map(|(label, value)| format!("{label}: {value}"));
@@ -40,7 +40,7 @@ pub(super) fn request(url: Url, secret: Option<&str>, letter: &Letter<'_>) -> Po
     request::json(url, &body)
 }
 
-/// HMAC-SHA256 over nothing, by a key of the time in seconds, a line feed and the secret.
+/// Computes HMAC-SHA256 over an empty message. The key consists of the time in seconds, a line feed and the secret.
 fn signature(secret: &str, now_s: u64) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(format!("{now_s}\n{secret}").as_bytes()).expect("a key of any length");
     STANDARD.encode(mac.finalize().into_bytes())
@@ -54,7 +54,7 @@ pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
 mod tests {
     use super::*;
 
-    /// By `printf '' | openssl dgst -sha256 -hmac "$(printf '1599360473\ndemo')" -binary | base64`.
+    /// Expected value from `printf '' | openssl dgst -sha256 -hmac "$(printf '1599360473\ndemo')" -binary | base64`.
     #[test]
     fn the_signature_is_that_of_openssl() {
         assert_eq!(signature("demo", 1_599_360_473), "l1N0gAcBjdwBvGm1xMjOF0XSyaLRpR7tuO5dHfhAYc8=");

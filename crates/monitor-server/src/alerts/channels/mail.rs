@@ -1,4 +1,4 @@
-//! Mail by SMTP.
+//! Channels that send mail by SMTP.
 
 use monitor_alerts::{ChannelKind, MailTls};
 use monitor_notify::mail::lettre::address::Envelope;
@@ -10,9 +10,9 @@ use monitor_store::cut::cut;
 
 use super::{Letter, Undelivered};
 
-/// Begin of a certificate in a file.
+/// First line of a certificate in a PEM file.
 const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-/// The most that a subject may have, in bytes.
+/// Maximum size of a subject, in bytes.
 const MOST_SUBJECT: usize = 300;
 
 pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &Letter<'_>) -> Result<String, Undelivered> {
@@ -35,7 +35,8 @@ pub(super) async fn send(kind: &ChannelKind, password: Option<String>, letter: &
     monitor_notify::mail::send(transport, mail).await.map_err(|error| format!("{server}: {error}").into())
 }
 
-/// The mail server's certificate is to be signed by somebody whom the system trusts or, if there is a file, by somebody in it.
+/// Returns the TLS parameters. The mail server's certificate must be signed by an authority that the system trusts or, if `ca` is set, by
+/// an authority in that file.
 fn parameters(host: &str, ca: Option<&str>) -> Result<TlsParameters, String> {
     let mut parameters = TlsParameters::builder(host.to_owned());
     if let Some(file) = ca {
@@ -50,7 +51,7 @@ fn parameters(host: &str, ca: Option<&str>) -> Result<TlsParameters, String> {
     parameters.build().map_err(|error| format!("TLS with {host}: {}", monitor_http::with_causes(&error)))
 }
 
-/// Host and port of a mail server; without a port the one that belongs to its protection.
+/// Returns host and port of a mail server. The default port depends on the kind of TLS.
 fn host_and_port(server: &str, tls: MailTls) -> Result<(&str, u16), String> {
     let usual = match tls {
         MailTls::Starttls => 587,
@@ -66,14 +67,15 @@ fn host_and_port(server: &str, tls: MailTls) -> Result<(&str, u16), String> {
     Ok((host.trim_matches(['[', ']']), port))
 }
 
-/// The mail. Without any address whoever sends it says whom it goes to.
+/// Creates the mail. Without any address, its envelope contains only the sender, and the program that sends it determines the recipients.
 pub(super) fn mail(from: &str, to: &[String], letter: &Letter<'_>) -> Result<Message, String> {
     let message = letter.message;
     let address = |text: &str| text.parse::<Address>().map_err(|error| format!("{text:?} is no address: {error}"));
     let sender = address(from)?;
     let host = sender.domain().to_owned();
     let to = message.address.as_ref().map_or(to, std::slice::from_ref);
-    // Each attempt is the same mail; all of an alert refer to the same one, which nobody sends, so that they are one thread.
+    // The id is the same for each attempt. All mails of an alert refer to one id that no mail has, so that mail clients show them as one
+    // thread.
     let id =
         |text: &str| format!("<{}@{host}>", text.chars().filter(|c| c.is_ascii_alphanumeric() || ".-_".contains(*c)).collect::<String>());
     let from = Mailbox::new(Some("Process Monitor".to_owned()), sender.clone());

@@ -1,4 +1,4 @@
-//! Channels: how a message gets to people, a file each. What a receiver answers is judged here; when to try again is for others to decide.
+//! Channels that deliver messages, one file each. A channel evaluates the receiver's response; the caller decides when to try again.
 
 pub(crate) mod command;
 mod dingtalk;
@@ -26,26 +26,26 @@ use super::text::{Context, Text, clean, redact, text};
 use crate::clock::Clock;
 use crate::commands::Commands;
 
-/// A receiver's own words are repeated to so many characters.
+/// Maximum number of characters quoted from a receiver's response.
 const LONGEST_ANSWER: usize = 300;
 
-/// The way to the receivers of all channels.
+/// Sends messages through all kinds of channels.
 pub struct Sender {
     clock: Clock,
     zone: TimeZone,
     public_url: Option<Url>,
     requests: Requests,
     templates: Templates,
-    /// The way to agents, for channels that one of them sends by.
+    /// Connection to the agents, for channels that deliver through an agent.
     agents: Option<Arc<Commands>>,
 }
 
-/// Why a message was not delivered. It may be tried again.
+/// Reason why a message was not delivered. It may be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
-    /// What happened, without any secret.
+    /// Description of the failure, without secrets.
     pub why: String,
-    /// Not sooner than after this, if the receiver says so.
+    /// Minimum wait requested by the receiver.
     pub after: Option<Duration>,
 }
 
@@ -55,7 +55,7 @@ impl From<String> for Undelivered {
     }
 }
 
-/// What a channel sends.
+/// Message with its text, for a channel to send.
 struct Letter<'a> {
     message: &'a Message,
     text: Text,
@@ -69,17 +69,18 @@ impl Letter<'_> {
 }
 
 impl Sender {
-    /// Nothing is connected yet. `public_url`: the server's address, for links.
+    /// Creates a sender without connections. `public_url` is the server's URL, for links.
     pub fn new(clock: Clock, zone: TimeZone, public_url: Option<Url>) -> Self {
         Self { clock, zone, public_url, requests: Requests::new(), templates: Templates::new(), agents: None }
     }
 
-    /// Lets agents send what is theirs to send.
+    /// Adds the connection to the agents.
     pub(crate) fn with_agents(self, agents: Arc<Commands>) -> Self {
         Self { agents: Some(agents), ..self }
     }
 
-    /// The text that a channel's own template makes of a message, or why it makes none; none if the channel has no template.
+    /// Renders the channel's own template for a message, or returns the reason why that failed. Returns `None` if the channel has no
+    /// template.
     pub async fn own_text(&self, channel: &Channel, message: &Message) -> Option<Result<String, String>> {
         let template = channel.template.as_deref()?;
         let secrets = Secrets::of(channel);
@@ -90,15 +91,15 @@ impl Sender {
         Some(made.map(|made| redact(&made, secrets.values())))
     }
 
-    /// A message in words, as a channel sends it: by its own text if there is one.
+    /// Formats a message as the channel sends it. `own` is the text of the channel's own template.
     pub(super) fn text(&self, channel: &Channel, message: &Message, own: Option<&str>) -> Text {
         self.letter(channel, message, own, &Secrets::of(channel)).text
     }
 
-    /// Sends a message by a channel, once. Returns what the receiver answered. `own`: what the channel's own template has made of it.
+    /// Sends a message through a channel once and returns the receiver's response. `own` is the text of the channel's own template.
     ///
     /// # Errors
-    /// If it was not delivered, as far as that is known.
+    /// Returns an error if the message is not known to be delivered.
     pub async fn send(&self, channel: &Channel, message: &Message, own: Option<&str>) -> Result<String, Undelivered> {
         let mut secrets = Secrets::default();
         let sent = self.send_with(channel, message, own, &mut secrets).await;

@@ -1,10 +1,11 @@
-//! Addresses that requests may go to. A name is looked up when a connection is made, and what it stands for then is what counts.
+//! Addresses that channels may send requests to. A name is resolved for each connection, and the resolved addresses decide, so a name that
+//! changes its address later can't bypass the check.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Looks names up, and leaves out addresses that aren't public.
+/// Resolver that omits addresses which aren't public.
 pub(super) struct Public;
 
 impl Resolve for Public {
@@ -16,18 +17,18 @@ impl Resolve for Public {
     }
 }
 
-/// Those of the addresses that a name stands for which are public.
+/// Returns the public addresses among those that a name resolves to.
 fn public_of(name: &str, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, String> {
     let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
     if public.is_empty() { Err(refused(name)) } else { Ok(public) }
 }
 
-/// Why no request goes to a host.
+/// Returns the error for a host that requests may not be sent to.
 pub(super) fn refused(host: &str) -> String {
     format!("{host} is an address of this machine or of a private network, which a channel reaches only with `private = true`")
 }
 
-/// Returns true if an address is one of the whole internet.
+/// True if an address belongs to the public internet.
 pub(super) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_public_v4(ip),
@@ -41,13 +42,13 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         // This network, private, loopback, multicast, reserved and broadcast.
         (0 | 10 | 127 | 224.., _) | (169, 254) | (192, 168) => true,
         (172, b) => (16..32).contains(&b),
-        // Of providers, where a cloud has its metadata.
+        // Shared address space of providers, in which a cloud may have its metadata service.
         (100, b) => (64..128).contains(&b),
         (192, 0) => c == 0 || c == 2,
         (192, 88) => c == 99,
         (198, b) => b == 18 || b == 19 || (b == 51 && c == 100),
         (203, 0) => c == 113,
-        // A cloud's metadata.
+        // Metadata service of a cloud.
         (168, 63) => ip == Ipv4Addr::new(168, 63, 129, 16),
         _ => false,
     };
@@ -59,11 +60,11 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         return is_public_v4(ip);
     }
     let [a, b, ..] = ip.segments();
-    // Only of 2000::/3 any are given to the internet; the tunnels, documentation and benchmarks within it are not.
+    // Only addresses within 2000::/3 are assigned to the internet. The tunnels, documentation and benchmark ranges in it are excluded.
     a & 0xe000 == 0x2000 && !(a == 0x2001 && (b < 0x200 || b == 0xdb8)) && a != 0x3fff
 }
 
-/// The address of IPv4 that one of IPv6 stands for.
+/// Returns the IPv4 address that is embedded in an IPv6 address.
 fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match ip.segments() {

@@ -1,19 +1,19 @@
-//! Values that channels refer to: read when a message is sent, and known so that no message or answer shows them.
+//! Secrets of channels. They are read when a message is sent, and recorded so that they can be removed from messages and responses.
 
 use monitor_alerts::{Channel, ChannelKind, Variable};
 use url::Url;
 
-/// Parts of an address that are this long may be keys.
+/// Minimum length of a part of a URL that is treated as a key.
 const SHORTEST_KEY: usize = 8;
-/// No more of a file is read, in bytes.
+/// Maximum number of bytes read from a file.
 const LONGEST: u64 = 64 << 10;
 
-/// Values that were read for a message.
+/// Secrets that were read for a message.
 #[derive(Default)]
 pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// All values that a channel refers to, as far as they can be read.
+    /// Reads all values that a channel refers to. Values that can't be read are skipped.
     pub(super) fn of(channel: &Channel) -> Self {
         let mut secrets = Self::default();
         let (url, others): (Option<&Variable>, Vec<&Variable>) = match &channel.kind {
@@ -23,7 +23,7 @@ impl Secrets {
             ChannelKind::Wecom { url } | ChannelKind::Slack { url } => (Some(url), Vec::new()),
             ChannelKind::Command { .. } | ChannelKind::Sendmail => (None, Vec::new()),
         };
-        // What can't be read stands in no text.
+        // A value that can't be read can't be part of a text either.
         for of in others {
             _ = secrets.take("value", of);
         }
@@ -34,10 +34,10 @@ impl Secrets {
     /// Reads a value.
     ///
     /// # Errors
-    /// Where it is not to be had, without the value.
+    /// Describes the source that can't be read, without the value.
     pub(super) fn take(&mut self, name: &str, of: &Variable) -> Result<String, String> {
         let value = match of {
-            // What stands in the settings as it is may be told.
+            // A literal value in the settings is not a secret.
             Variable::Value(value) => return Ok(value.clone()),
             Variable::File { file } => read(file).map_err(|error| format!("{name}: could not read {file}: {error}"))?,
             Variable::Env { env } => std::env::var(env).map_err(|_| format!("{name}: the environment of the server has no text {env}"))?,
@@ -50,10 +50,10 @@ impl Secrets {
         Ok(value)
     }
 
-    /// Reads an address. Addresses of chats have their keys within.
+    /// Reads a URL. URLs of chats contain their keys.
     ///
     /// # Errors
-    /// That it is none, or where it is not to be had.
+    /// Returns an error if the value is not a URL, or can't be read.
     pub(super) fn take_url(&mut self, of: &Variable) -> Result<Url, String> {
         let text = self.take("url", of)?;
         let url = Url::parse(&text).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
@@ -62,7 +62,7 @@ impl Secrets {
         let parts = url.path_segments().into_iter().flatten().map(str::to_owned);
         let values = url.query_pairs().map(|(_, value)| value.into_owned());
         self.0.extend(parts.chain(values).chain(url.password().map(str::to_owned)).filter(|part| part.len() >= SHORTEST_KEY));
-        // The whole goes before its parts.
+        // Longer secrets come first, so that the whole URL is removed before its parts.
         self.0.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Ok(url)
     }
@@ -78,7 +78,7 @@ fn read(file: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Where a value comes from.
+/// Describes the source of a value.
 fn source(of: &Variable) -> String {
     match of {
         Variable::Value(_) => "what the settings say".to_owned(),

@@ -7,14 +7,14 @@ use url::Url;
 
 use super::{Letter, Undelivered, request};
 
-/// The most that a header may have, in bytes: 150 characters.
+/// Maximum size of a header, in bytes. Slack accepts 150 characters.
 const MOST_HEADER: usize = 150;
-/// The most that a section may have, in bytes: 3,000 characters.
+/// Maximum size of a section, in bytes. Slack accepts 3,000 characters.
 const MOST_SECTION: usize = 3_000;
 
 pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
     let text = &letter.text;
-    // Words of others stand in plain text: no mentions, links or emoji are made of them.
+    // External text is sent as plain text, so that Slack creates no mentions, links or emoji from it.
     let plain = |text: &str, most: usize| json!({"type": "plain_text", "text": cut(text, most), "emoji": false});
     let section = |text: &str| json!({"type": "section", "text": plain(text, MOST_SECTION)});
     let rows: Vec<String> = text.rows.iter().map(|(label, value)| format!("{label}: {value}")).collect();
@@ -31,7 +31,7 @@ pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {
     request::json(url, &json!({"text": cut(&escaped, MOST_SECTION), "blocks": blocks, "unfurl_links": false}))
 }
 
-/// The answer to a message that was taken is the word `ok`.
+/// Evaluates the response. Slack responds with the word `ok` to an accepted message.
 pub(super) fn judge(answer: Answer) -> Result<String, Undelivered> {
     if answer.status.is_success() && answer.body.trim() == "ok" { Ok(answer.body) } else { Err(request::failed(&answer)) }
 }

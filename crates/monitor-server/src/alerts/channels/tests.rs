@@ -1,4 +1,4 @@
-//! Channels before real receivers: an HTTP server that keeps what it is sent, and a mail server.
+//! Tests of channels with real receivers: an HTTP server that records its requests, and a mail server.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// A request that came.
+/// Received request.
 #[derive(Debug, Clone)]
 struct Came {
     uri: Uri,
@@ -32,10 +32,10 @@ impl Came {
     }
 }
 
-/// Status, headers and body of an answer.
+/// Status, headers and body of a response.
 type Answered = (StatusCode, &'static [(&'static str, &'static str)], String);
 
-/// What a receiver answers, and what it was sent.
+/// HTTP server with a configurable response, and the requests it has received.
 struct Receiver {
     answer: Mutex<Answered>,
     came: Mutex<Vec<Came>>,
@@ -170,7 +170,7 @@ async fn a_webhook_is_signed_json_with_an_id_that_stays() {
     assert!(sender.send(&channel(kind), &message(), None).await.unwrap_err().why.contains("X-Bad can't be sent"));
 }
 
-/// Answers as the chats' documentation has them.
+/// The responses are those in the documentation of the chats.
 #[tokio::test]
 async fn a_chat_that_answers_200_with_a_number_has_not_taken_the_message() {
     let (receiver, url) = Receiver::start().await;
@@ -279,7 +279,7 @@ async fn a_private_address_is_reached_only_if_the_channel_says_so() {
     assert!(failed.why.contains("127.0.0.1 is not reached"), "{failed:?}");
 }
 
-/// A mail server, as far as one is needed: returns its address, and what it took.
+/// Starts a minimal mail server. Returns its address and the mails it receives.
 async fn mail_server(offers: &'static [&'static str], refuses: Option<&'static str>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -349,7 +349,7 @@ fn mail(server: &str, tls: MailTls, to: &[&str]) -> ChannelKind {
     }
 }
 
-/// The header of this name in a mail.
+/// Returns the header of this name in a mail.
 fn header<'a>(mail: &'a str, name: &str) -> &'a str {
     let begin = format!("{name}: ");
     mail.lines().find_map(|line| line.strip_prefix(&begin)).unwrap_or_else(|| panic!("no {name} in {mail}"))
@@ -397,7 +397,7 @@ async fn a_mail_server_that_does_not_take_a_mail_says_why_and_nothing_goes_unpro
     for tls in [MailTls::Starttls, MailTls::Tls] {
         sender.send(&channel(mail(&plain, tls, &["ops@example.com"])), &message(), None).await.unwrap_err();
     }
-    // It offers what it can't do.
+    // The server offers STARTTLS and does not support it.
     let (lying, lied) = mail_server(&["STARTTLS"], None).await;
     sender.send(&channel(mail(&lying, MailTls::Starttls, &["ops@example.com"])), &message(), None).await.unwrap_err();
     assert!(taken.lock().unwrap().is_empty() && lied.lock().unwrap().is_empty(), "nothing was sent unprotected");
@@ -427,6 +427,6 @@ async fn a_login_goes_to_the_mail_server_and_into_no_message() {
     told.facts.error = Some("login with hunter22 failed".to_owned());
     sender().send(&channel(kind), &told, None).await.unwrap();
     let mail = taken.lock().unwrap()[0].clone();
-    // `\0monitor\0hunter22`
+    // `\0monitor\0hunter22` in base64.
     assert!(mail.contains("AUTH PLAIN AG1vbml0b3IAaHVudGVyMjI=") && !mail.contains("hunter22"), "{mail}");
 }

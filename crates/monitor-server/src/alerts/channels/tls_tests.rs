@@ -1,4 +1,4 @@
-//! Mail over TLS, before a mail server that speaks it with a certificate of the test's own.
+//! Tests of mail over TLS with a mail server that uses certificates of a test authority.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,17 +14,17 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use super::tests::{channel, message, sender};
 use super::*;
 
-/// Somebody who signs certificates.
+/// Authority that signs certificates.
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// What a mail server does.
+/// Behavior of a mail server.
 #[derive(Clone)]
 struct Doing {
     tls: MailTls,
     acceptor: TlsAcceptor,
-    /// It says that it can become TLS, and doesn't.
+    /// True if the server offers STARTTLS and then does not switch to TLS.
     strips: bool,
-    /// All that was said to it, over TLS alone.
+    /// Lines that the server has received over TLS.
     said: Arc<Mutex<Vec<String>>>,
 }
 
@@ -34,7 +34,7 @@ fn authority() -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate for a name, signed by an authority; `is_over`: it has ended.
+/// Creates an acceptor with a certificate for a name, signed by `authority`. If `is_over`, the certificate has expired.
 fn acceptor(authority: &Authority, name: &str, is_over: bool) -> TlsAcceptor {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -60,7 +60,7 @@ async fn start(doing: Doing) -> u16 {
     port
 }
 
-/// One conversation, to whatever end.
+/// Handles one connection until it ends.
 async fn serve(socket: tokio::net::TcpStream, doing: &Doing) -> Option<()> {
     if doing.tls == MailTls::Tls {
         return converse(BufReader::new(doing.acceptor.accept(socket).await.ok()?), doing, true).await;

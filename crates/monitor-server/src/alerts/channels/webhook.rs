@@ -1,4 +1,4 @@
-//! JSON by POST, to whatever understands it. `AlertWebhook` in the API's description has its form.
+//! Webhooks: JSON by POST to any receiver. `AlertWebhook` in the API description defines the format.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderName, HeaderValue};
@@ -13,10 +13,10 @@ use crate::access::hex;
 /// Header of the signature.
 const SIGNATURE: &str = "monitor-signature";
 
-/// The request of a message.
+/// Creates the request for a message.
 ///
 /// # Errors
-/// If a header can't be sent.
+/// Returns an error if a header contains characters that can't be sent.
 pub(super) fn request(url: Url, secret: Option<&str>, headers: &[(&String, String)], letter: &Letter<'_>) -> Result<Post, String> {
     let body = serde_json::to_value(body(letter)).map_err(|error| error.to_string())?;
     let mut post = request::json(url, &body);
@@ -36,7 +36,7 @@ pub(super) fn request(url: Url, secret: Option<&str>, headers: &[(&String, Strin
     Ok(post)
 }
 
-/// HMAC-SHA256 over the time, a dot and the body, as hex digits.
+/// Computes HMAC-SHA256 over the time, a dot and the body, as hex digits.
 fn signature(secret: &str, now_s: u64, body: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("a key of any length");
     mac.update(format!("{now_s}.").as_bytes());
@@ -70,7 +70,7 @@ pub(super) fn body(letter: &Letter<'_>) -> AlertWebhook {
     }
 }
 
-/// Any 2xx is a delivery.
+/// Evaluates the response. Any 2xx status means that the message was delivered.
 pub(super) fn judge(answer: &Answer) -> Result<String, Undelivered> {
     if answer.status.is_success() { Ok(format!("{} {}", answer.status, answer.body)) } else { Err(request::failed(answer)) }
 }
@@ -79,7 +79,7 @@ pub(super) fn judge(answer: &Answer) -> Result<String, Undelivered> {
 mod tests {
     use super::*;
 
-    /// By `printf '1700000000.{}' | openssl dgst -sha256 -hmac key`.
+    /// Expected value from `printf '1700000000.{}' | openssl dgst -sha256 -hmac key`.
     #[test]
     fn the_signature_is_that_of_openssl() {
         let expected = "9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae";

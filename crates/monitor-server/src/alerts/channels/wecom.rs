@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{Letter, Undelivered, request};
 
-/// The most that a message of Markdown may have, in bytes.
+/// Maximum size of a Markdown message, in bytes.
 const MOST_BYTES: usize = 4_096;
 
 pub(super) fn request(url: Url, letter: &Letter<'_>) -> Post {

@@ -36,7 +36,7 @@ fn a_child_answers_whatever_it_is_sent() {
         [("", "nothing that it knows"), ("{}", "nothing that it knows"), (r#"{"template":"{{ a }}","values":{"a":1}}"#, r#"{"text":"1"}"#)]
     {
         let mut output = Vec::new();
-        // Without the limits of a child, which would hold for the tests beside this one.
+        // Calls `answer` and not `child`, whose resource limits would apply to all tests of this process.
         answer(input.as_bytes(), &mut output).unwrap();
         let answered = String::from_utf8(output).unwrap();
         assert!(answered.contains(words), "{input}: {answered}");
@@ -45,7 +45,7 @@ fn a_child_answers_whatever_it_is_sent() {
 
 #[tokio::test]
 async fn a_program_that_answers_nothing_useful_makes_no_text() {
-    // The program is the one of the tests, which knows nothing of templates; and one that isn't there.
+    // The first program is the test binary, which renders no templates; the second does not exist.
     let why = Templates::new().make("{{ a }}", json!({})).await.unwrap_err();
     assert!(why.contains("memory or time"), "{why}");
     let missing = Templates { program: Some("/nowhere/at/all".into()) };

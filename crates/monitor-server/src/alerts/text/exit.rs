@@ -1,8 +1,8 @@
-//! What exit codes and signals mean, apart from the words of a language.
+//! Meaning of exit codes and signals, independent of the language.
 
 use monitor_tasks::EndReason;
 
-/// Names of signals, from 1, as Linux numbers them.
+/// Names of signals from 1, as numbered by Linux.
 const SIGNALS: [&str; 31] = [
     "SIGHUP",
     "SIGINT",
@@ -40,29 +40,29 @@ const SIGNALS: [&str; 31] = [
 /// Meaning of an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit<'a> {
-    /// The command's own code says nothing of it.
+    /// The runner ended the command, or could not start it, so the code is not the command's own.
     Reason(EndReason),
-    /// A signal of this name ended it.
+    /// The command was ended by the signal of this name.
     Signal(&'static str),
-    /// A word of the task's `exit`.
+    /// A word from the task's `exit` definition.
     Task(&'a str),
 }
 
-/// What a code means. `word`: what is known of it.
+/// Returns the meaning of a code. `word` is the recorded meaning, if there is one.
 pub(super) fn meaning(code: i64, word: Option<&str>) -> Option<Exit<'_>> {
-    // Of a process that is no run as well: shells give these codes.
+    // Shells use these codes as well, so they also apply to processes that are not runs.
     let not_started = [EndReason::NotStarted, EndReason::NotExecutable, EndReason::NotFound];
     if let Some(word) = word {
         return Some(EndReason::by_word(word).map_or(Exit::Task(word), Exit::Reason));
     }
     Some(match not_started.into_iter().find(|reason| code == i64::from(reason.code())) {
         Some(reason) => Exit::Reason(reason),
-        // Shells say of a command that a signal ended: 128 and its number.
+        // Shells report a command that was ended by a signal as 128 plus the signal's number.
         None => Exit::Signal(signal(code.checked_sub(128)?)?),
     })
 }
 
-/// Name of a signal.
+/// Returns the name of a signal.
 pub(super) fn signal(number: i64) -> Option<&'static str> {
     usize::try_from(number).ok()?.checked_sub(1).and_then(|place| SIGNALS.get(place)).copied()
 }

@@ -1,4 +1,5 @@
-//! Messages in words, in English and Chinese. What a run said stands in them as data: never markup, a template or a header.
+//! Texts of messages, in English and Chinese. Output of runs is included as data: it is never interpreted as markup, a template or a
+//! header.
 
 mod clean;
 mod en;
@@ -15,44 +16,44 @@ use url::Url;
 pub use self::clean::{clean, redact};
 use self::exit::{Exit, meaning, signal};
 
-/// A value has at most so many characters.
+/// Maximum length of a value, in characters.
 const LONGEST_VALUE: usize = 500;
-/// At most so many of the last lines of a log are told.
+/// Maximum number of last log lines in a message.
 const LINES: usize = 20;
-/// At most so many changes are told.
+/// Maximum number of changes in a message.
 const CHANGES: usize = 15;
 
-/// A message in words. Each channel puts it into its own form.
+/// Text of a message, independent of the channel's format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// What is wrong and with what, in one line.
+    /// Problem and its subject, in one line.
     pub title: String,
-    /// What is known of it: a label of ours, and a value.
+    /// Facts: a built-in label and a value.
     pub rows: Vec<(&'static str, String)>,
-    /// The last lines of the log.
+    /// Last lines of the log.
     pub output: Vec<String>,
-    /// Address of the page that shows it, with its label.
+    /// Link to the page, with its label.
     pub link: Option<(&'static str, String)>,
-    /// What can be done about the alert.
+    /// Possible actions.
     pub closing: Option<String>,
-    /// What a channel's own template has made, below the title, in place of all the rest.
+    /// Text of the channel's own template, which replaces everything below the title.
     pub own: Option<String>,
 }
 
-/// How a message is put into words.
+/// Parameters for formatting a message.
 #[derive(Debug, Clone)]
 pub struct Context<'a> {
-    /// The language.
+    /// Language of the message.
     pub language: Language,
-    /// The server's address, for links.
+    /// URL of the server, for links.
     pub public_url: Option<&'a Url>,
-    /// Zone of times.
+    /// Time zone of the times.
     pub zone: TimeZone,
-    /// Values that no message has.
+    /// Secrets to remove from the message.
     pub secrets: &'a [String],
 }
 
-/// Labels of values in a language.
+/// Labels of values in one language.
 struct Labels {
     path: &'static str,
     heartbeat: &'static str,
@@ -84,40 +85,40 @@ struct Labels {
     link: &'static str,
 }
 
-/// Words of a language.
+/// Texts in a language.
 struct Words {
     labels: &'static Labels,
-    /// What is the matter with a name, by its cause.
+    /// Describes the problem of a subject, by its cause.
     matter: fn(Cause, &str, &Message) -> String,
-    /// The title, given what is the matter and the times of the outage.
+    /// Returns the title, given the problem and the times of the outage.
     title: fn(&Message, &str, &str) -> String,
-    /// What an exit code means.
+    /// Describes the meaning of an exit code.
     exit: fn(Exit<'_>) -> String,
-    /// What is different since the last good run.
+    /// Describes a change since the last successful run.
     change: fn(&Change<'_>) -> String,
-    /// What can be done about an alert.
+    /// Describes the possible actions for an alert.
     closing: fn(u64) -> String,
 }
 
-/// Something that is different since the last good run, or isn't.
+/// Difference from the last successful run, or the fact that there is none.
 enum Change<'a> {
-    /// The task has another version: as it was, and as it is.
+    /// The task has a new version: the previous number and the current one.
     Version(u64, u64),
     /// The task has the same version.
     Same(u64),
-    /// A line of what differs in its definition.
+    /// Line of the difference between the definitions.
     Line(&'a str),
-    /// It published another number of files to a target, or none.
+    /// The number of files published to a target has changed.
     Published(&'a PublishedChange),
-    /// It took so long instead of so long.
+    /// The duration has changed: the previous one and the current one.
     Took(String, String),
     /// The task's last failed runs had other errors.
     NewError,
-    /// The task failed with the same error then.
+    /// The task failed with the same error at this time.
     Seen(String),
 }
 
-/// The message in words.
+/// Formats a message.
 pub fn text(message: &Message, context: &Context<'_>) -> Text {
     let words = match context.language {
         Language::En => &en::WORDS,
@@ -142,7 +143,7 @@ pub fn text(message: &Message, context: &Context<'_>) -> Text {
     }
 }
 
-/// What is known, as labels and values.
+/// Returns the facts as labels and values.
 fn rows(message: &Message, words: &Words, context: &Context<'_>) -> Vec<(&'static str, String)> {
     let (facts, labels) = (&message.facts, words.labels);
     let time = |us: Option<u64>| us.map(|us| moment(us, &context.zone));
@@ -198,7 +199,7 @@ fn rows(message: &Message, words: &Words, context: &Context<'_>) -> Vec<(&'stati
     rows.into_iter().filter_map(|(label, value)| Some((label, value?))).collect()
 }
 
-/// What is known to be different since the last good run.
+/// Returns the known differences from the last successful run.
 fn changes<'a>(facts: &'a Facts, context: &Context<'_>) -> Vec<Change<'a>> {
     let mut changes = Vec::new();
     if let Some((good, version)) = facts.good.as_ref().zip(facts.version) {
@@ -218,7 +219,7 @@ fn changes<'a>(facts: &'a Facts, context: &Context<'_>) -> Vec<Change<'a>> {
     changes
 }
 
-/// The address of the page that shows what happened.
+/// Returns the URL of the page that shows the event.
 fn link(facts: &Facts, context: &Context<'_>) -> Option<String> {
     let is_address = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
     if let Some(link) = facts.link.as_ref().filter(is_address) {
@@ -229,7 +230,7 @@ fn link(facts: &Facts, context: &Context<'_>) -> Option<String> {
     Some(facts.root_id.as_ref().filter(is_id).map_or_else(|| format!("{below}/tasks/alerts"), |root| format!("{below}/tasks/{root}")))
 }
 
-/// When trouble began and was over.
+/// Formats the beginning and the end of the outage.
 fn outage(message: &Message, zone: &TimeZone) -> String {
     let from = moment(message.since_us, zone);
     let Some(to) = message.resolved_us.map(|us| moment(us, zone)) else { return from };
@@ -239,19 +240,20 @@ fn outage(message: &Message, zone: &TimeZone) -> String {
     }
 }
 
-/// A time in a zone.
+/// Formats a time in a zone.
 fn moment(us: u64, zone: &TimeZone) -> String {
     let time = i64::try_from(us).ok().and_then(|us| Timestamp::from_microsecond(us).ok());
     time.map_or_else(|| us.to_string(), |time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// A measured duration.
+/// Formats a measured duration.
 fn duration(ns: u64) -> String {
     monitor_duration::rounded(std::time::Duration::from_nanos(ns))
 }
 
 impl Text {
-    /// The message as a template of the channel has made it: its first line is the title. Links stay for those who show them apart.
+    /// Replaces the built-in text by the text of the channel's own template. Its first line is the title. The link is kept for channels
+    /// that show it separately.
     #[must_use]
     pub fn with_own(self, made: &str) -> Self {
         let (title, own) = made.trim_start().split_once('\n').unwrap_or((made.trim(), ""));
@@ -259,7 +261,7 @@ impl Text {
         Self { title: title.trim().to_owned(), rows: Vec::new(), output: Vec::new(), closing: None, own, ..self }
     }
 
-    /// The message without any markup.
+    /// Returns the message without markup.
     pub fn plain(&self) -> String {
         if let Some(own) = &self.own {
             return format!("{}\n\n{own}", self.title);
@@ -279,8 +281,8 @@ impl Text {
         parts.join("\n")
     }
 
-    /// The message in the Markdown that the chats of `WeCom` and `DingTalk` have in common, in at most so many bytes. Neither has a way to
-    /// escape, so characters that would be markup are told by their wide forms.
+    /// Returns the message in the Markdown that `WeCom` and `DingTalk` have in common, in at most `most_bytes` bytes. Neither supports
+    /// escaping, so characters with a meaning in Markdown are replaced by their full-width forms.
     pub fn markdown(&self, most_bytes: usize) -> String {
         if let Some(own) = &self.own {
             return cut(&format!("### {}\n{own}", inert(&self.title)), most_bytes);
@@ -290,7 +292,7 @@ impl Text {
         let link = self.link.as_ref().map(|(label, link)| format!("[{label}]({})\n\n", link.replace([')', '('], ""))).unwrap_or_default();
         let closing = self.closing.as_ref().map(|closing| inert(closing)).unwrap_or_default();
         let end = format!("\n{link}{closing}");
-        // What is cut is the middle: the title says what is the matter, and the end what to do.
+        // The middle is cut: the title contains the problem, and the end the possible actions.
         let begin = cut(&title, most_bytes.saturating_sub(end.len()).max(most_bytes / 2));
         let end = if begin.len() + end.len() > most_bytes { String::new() } else { end };
         let rows = cut(&rows, most_bytes - begin.len() - end.len());
@@ -300,7 +302,7 @@ impl Text {
     }
 }
 
-/// A value in which no character is markup.
+/// Replaces all markup characters in a value.
 pub(super) fn inert(value: &str) -> String {
     let wide = |c| match c {
         '<' => '＜',

@@ -128,7 +128,7 @@ fn each_kind_and_cause_has_words_in_both_languages() {
                 titles.insert(said.title);
             }
         }
-        // A sum and a test are of no cause.
+        // Digests and test messages have no cause.
         assert_eq!(titles.len(), (MessageKind::WORDS.len() - 2) * Cause::WORDS.len() + 2);
     }
 }
@@ -195,7 +195,7 @@ fn words_of_a_run_are_data() {
         if most < 100 {
             continue;
         }
-        // The markup is ours alone.
+        // Only the built-in markup remains.
         let ours =
             markdown.replace("### ", "").replace("\n> ", "\n").replace("[Open](https://monitor.example.com/tasks/", "").replace("\n\n", "");
         assert!(!ours.contains(['<', '[', ']', '*', '`', '#', '@', '\\']), "{most}: {ours}");

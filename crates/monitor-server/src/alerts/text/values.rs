@@ -1,14 +1,15 @@
-//! What a template of a channel can say: all that is known of a message, as values that hold no markup and no secret.
+//! Values that a channel's template can use: all facts about a message, without markup or secrets.
 
 use monitor_alerts::Message;
 use serde_json::{Map, Value, json};
 
 use super::{Context, LONGEST_VALUE, Text, clean, duration, inert, moment, redact};
 
-/// A list has at most so many values.
+/// Maximum number of items in a list.
 const MOST_ITEMS: usize = 20;
 
-/// The values of a message. `is_markdown`: the channel shows Markdown, and characters that would be markup are told by their wide forms.
+/// Returns the values of a message. With `is_markdown`, characters that the channel would interpret as Markdown are replaced by their
+/// full-width forms.
 pub(in crate::alerts) fn values(message: &Message, text: &Text, context: &Context<'_>, is_markdown: bool) -> Value {
     let markup = |value: &str| if is_markdown { inert(value) } else { value.to_owned() };
     let tidy = |value: &str| markup(&redact(&clean(value, LONGEST_VALUE), context.secrets));
@@ -26,7 +27,7 @@ pub(in crate::alerts) fn values(message: &Message, text: &Text, context: &Contex
     values.insert("title".to_owned(), markup(&text.title).into());
     let rows = text.rows.iter().map(|(label, value)| json!({"label": label, "value": markup(value)}));
     values.insert("rows".to_owned(), rows.collect());
-    // What is over has no output.
+    // A resolved alert has no output.
     values.insert("lines".to_owned(), text.output.iter().map(|line| markup(line)).collect());
     values.insert("link".to_owned(), text.link.as_ref().map(|(_, link)| link.replace(['(', ')'], "")).into());
     values.insert("closing".to_owned(), text.closing.as_deref().map(markup).into());
@@ -35,7 +36,7 @@ pub(in crate::alerts) fn values(message: &Message, text: &Text, context: &Contex
     Value::Object(values)
 }
 
-/// Adds a value; beside a time or a duration in digits also one in words.
+/// Adds a value. For a numeric time or duration, also adds its formatted text.
 fn add(values: &mut Map<String, Value>, key: String, value: Value, tidy: &dyn Fn(&str) -> String, context: &Context<'_>) {
     if let (Some(number), Some((name, unit))) = (value.as_u64(), key.rsplit_once('_')) {
         match unit {

@@ -1,4 +1,4 @@
-//! Chinese.
+//! Chinese texts of messages.
 
 use monitor_alerts::{Cause, Message, MessageKind, PublishedChange};
 use monitor_tasks::EndReason;

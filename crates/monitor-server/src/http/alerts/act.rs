@@ -1,4 +1,4 @@
-//! `POST /api/v1/alerts/{alert}/ack` and `/resolve`
+//! `POST /api/v1/alerts/{alert}/ack` and `/resolve`: handling of alerts.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -11,7 +11,9 @@ use super::super::{Answer, App};
 use super::{no_alert, show};
 use crate::access::Principal;
 
-/// Says that somebody looks after an alert: nobody is reminded of it, and nobody else is told.
+/// Acknowledges an alert: a person is handling it.
+///
+/// Reminders and escalation to further recipients stop.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/{alert}/ack",
@@ -34,7 +36,9 @@ pub(in super::super) async fn post_ack(
     done(&app, &path, id, is_done).await
 }
 
-/// Ends an alert because somebody knows that it is over. Those who were told hear of it.
+/// Resolves an alert that is known to be over.
+///
+/// Everyone who was notified of the alert is notified of its end.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/{alert}/resolve",

@@ -1,4 +1,4 @@
-//! `POST /api/v1/alerts/channels/{channel}/test` and `/preview`
+//! `POST /api/v1/alerts/channels/{channel}/test` and `/preview`: tests of alert channels.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use super::super::{Answer, App};
 use super::show;
 use crate::alerts::{Preview, Ruleset};
 
-/// Sends a message by a channel at once, and tells what the receiver answered.
+/// Sends a test message through a channel immediately and returns the receiver's response.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/channels/{channel}/test",
@@ -32,7 +32,7 @@ pub(in super::super) async fn post_test(
     Ok(Json(show::message(delivery)))
 }
 
-/// Shows the last alert as a channel would tell it, and sends nothing.
+/// Returns the newest alert as the channel would format it, without sending a message.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/channels/{channel}/preview",
@@ -62,7 +62,7 @@ fn no_channel(app: &App, name: &str) -> ApiError {
     ApiError::Missing { detail: format!("there is no channel {name:?}: {remedy}") }
 }
 
-/// Channels, each with its last message.
+/// Returns the channels, each with its last message.
 pub(super) async fn told(app: &App, ruleset: &Ruleset) -> Result<Vec<AlertChannel>, ApiError> {
     let channels: Vec<(String, &'static str)> =
         ruleset.settings.channels.values().map(|channel| (channel.name.clone(), channel.kind.as_str())).collect();

@@ -1,4 +1,4 @@
-//! `GET` and `POST /api/v1/alerts/hushes`, and `DELETE /api/v1/alerts/hushes/{hush}`
+//! `GET` and `POST /api/v1/alerts/hushes`, and `DELETE /api/v1/alerts/hushes/{hush}`: snoozes and maintenance windows.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -15,14 +15,14 @@ use super::super::refusals::NotTaken;
 use super::super::{Answer, App};
 use crate::access::Principal;
 
-/// The longest hush, in microseconds: 90 days.
+/// Maximum duration of a hush, in microseconds: 90 days.
 const LONGEST_US: u64 = 90 * 86_400 * 1_000_000;
-/// The longest reason, in bytes.
+/// Maximum length of a reason, in bytes.
 const LONGEST_WHY: usize = 1_000;
-/// The largest request, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_BYTES: usize = 16 << 10;
 
-/// Snoozes and maintenance that are not over.
+/// Lists the snoozes and maintenance windows that have not ended.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/hushes",
@@ -48,8 +48,9 @@ async fn hushes(app: &App) -> Result<Vec<Hush>, ApiError> {
     Ok(hushes.into_iter().map(show).collect())
 }
 
-/// Begins a snooze or a maintenance: nobody is told of alerts that it is for. Recoveries are told all the same, and what still fires at
-/// its end is told then.
+/// Starts a snooze or a maintenance window: no notifications are sent about the alerts it covers.
+///
+/// Notifications about recoveries are still sent. Alerts that still fire at the end of the hush are sent then.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/hushes",
@@ -87,7 +88,7 @@ pub(in super::super) async fn post_hush(
     Ok(Json(Hushes { hushes: hushes(&app).await? }))
 }
 
-/// Ends a hush now: what still fires is told.
+/// Ends a hush now, so that notifications are sent about alerts that still fire.
 #[utoipa::path(
     delete,
     path = "/api/v1/alerts/hushes/{hush}",

@@ -1,4 +1,4 @@
-//! `GET /api/v1/alerts`, `/alerts/{alert}` and `/alerts/explain`
+//! `GET /api/v1/alerts`, `/alerts/{alert}` and `/alerts/explain`: alerts and the decisions about them.
 
 use std::collections::BTreeSet;
 
@@ -17,28 +17,28 @@ use super::super::{Answer, App};
 use super::{no_alert, show};
 use crate::alerts::enrich;
 
-/// Largest numbers of decisions and of messages in the answer about one alert.
+/// Maximum numbers of decisions and of messages in the response about one alert.
 const MOST_NOTES: usize = 1_000;
 const MOST_MESSAGES: usize = 100;
-/// So many events of a tree are explained.
+/// Maximum number of events of a run that are explained.
 const MOST_SIGNS: usize = 100;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct AlertsParams {
-    /// Only alerts that are so: `firing` or `resolved`.
+    /// Only alerts in this state: `firing` or `resolved`.
     state: Option<String>,
-    /// Only alerts about this, such as `task:gold`.
+    /// Only alerts about this subject, such as `task:gold`.
     subject: Option<String>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of alerts to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Alerts, the newest first.
+/// Lists alerts, newest first.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts",
@@ -71,7 +71,7 @@ pub(in super::super) async fn get_alerts(State(app): State<App>, Strict(params):
     Ok(Json(AlertsPage { alerts, next_cursor, can_tell, mistakes: ruleset.mistakes.clone() }))
 }
 
-/// One alert, with all that was decided and sent.
+/// Returns an alert with its decisions and messages.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/{alert}",
@@ -93,7 +93,7 @@ pub(in super::super) async fn get_alert(
     Ok(Json(found.await?.ok_or_else(|| no_alert(path.text("alert")))?))
 }
 
-/// An alert with what was sent, and with those decisions that are wanted.
+/// Returns an alert with its messages, and the decisions for which `is_wanted` returns true.
 fn detail(
     store: &dyn Store,
     id: u64,
@@ -111,13 +111,14 @@ fn detail(
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct ExplainAlertParams {
-    /// The tree: its id, or its number.
+    /// Run, by its id or number.
     root: String,
-    /// One of its processes.
+    /// Id of a process of the run. Without it, all processes are considered.
     process: Option<String>,
 }
 
-/// Who was told of what happened in a tree, who was not, and by which rule, window or hush.
+/// Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or hush
+/// that decided it.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/explain",
@@ -136,7 +137,7 @@ pub(in super::super) async fn get_alert_explanation(
     let wrong = |name: &str| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: an id is expected") };
     let process = params.process.as_deref().map(|id| id.parse::<ProcessId>().map_err(|_| wrong("process"))).transpose()?;
     let root = match (params.root.parse(), params.root.parse::<u64>()) {
-        // A tree that is no longer kept is explained by its id.
+        // The id also explains a run that has been deleted.
         (Ok(id), _) => Some(id),
         (Err(_), Ok(number)) => app.ask(move |store| store.root(RootKey::Number(number))).await?.map(|root| root.root_id),
         _ => return Err(wrong("root")),

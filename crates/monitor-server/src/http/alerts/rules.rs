@@ -1,4 +1,4 @@
-//! `GET /api/v1/alerts/rules`, `PUT` and `DELETE /api/v1/alerts/rules/{rule}`
+//! `GET /api/v1/alerts/rules`, `PUT` and `DELETE /api/v1/alerts/rules/{rule}`: rules of alerts.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -17,10 +17,12 @@ use super::channels;
 use crate::access::Principal;
 use crate::alerts::Ruleset;
 
-/// The largest rule, in bytes.
+/// Maximum size of a rule, in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
-/// Rules and channels as they hold. Those of the file come first, then those of the page, then the built-in ones.
+/// Lists the rules and channels in effect.
+///
+/// The rules of the file come first, then the rules of the page, then the built-in rules.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/rules",
@@ -51,7 +53,7 @@ fn shown(ruleset: &Ruleset, rule: &Rule) -> AlertRule {
     AlertRule { name: rule.name.clone(), source: source(ruleset, rule).to_owned(), replaces_builtin, definition }
 }
 
-/// Where a rule comes from.
+/// Returns the origin of a rule.
 fn source(ruleset: &Ruleset, rule: &Rule) -> &'static str {
     if rule.is_builtin {
         "built-in"
@@ -62,7 +64,9 @@ fn source(ruleset: &Ruleset, rule: &Rule) -> &'static str {
     }
 }
 
-/// Keeps a rule, as docs/alerts.md describes it, or changes it. All its mistakes are told at once.
+/// Adds or changes a rule, in the format described in docs/alerts.md.
+///
+/// The error lists all mistakes of the rule.
 #[utoipa::path(
     put,
     path = "/api/v1/alerts/rules/{rule}",
@@ -90,7 +94,9 @@ pub(in super::super) async fn put_rule(
     change(&app, RuleEdit { name, who: who(principal), rule: Some(rule) }).await
 }
 
-/// Deletes a rule that is kept here. The built-in rule of its name, if there is one, holds again.
+/// Deletes a rule that was added on the page.
+///
+/// If there is a built-in rule with the same name, it takes effect again.
 #[utoipa::path(
     delete,
     path = "/api/v1/alerts/rules/{rule}",

@@ -1,4 +1,4 @@
-//! Alerts in the words of the API.
+//! Conversion of alerts to the types of the API.
 
 use monitor_store::{Delivery, DeliveryState};
 use monitor_wire::{Alert, AlertMessage, AlertNote};

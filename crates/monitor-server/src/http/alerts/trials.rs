@@ -1,4 +1,4 @@
-//! `GET /api/v1/alerts/try`, `GET` and `POST /api/v1/alerts/trials`
+//! `GET /api/v1/alerts/try`, `GET` and `POST /api/v1/alerts/trials`: trials of rules on past events.
 
 use std::collections::BTreeMap;
 
@@ -17,28 +17,30 @@ use super::super::{Answer, App};
 use super::rules::{no_rule, wrong};
 use super::show;
 
-/// The largest draft, in bytes.
+/// Maximum size of a draft, in bytes.
 const MAX_BYTES: usize = 64 << 10;
-/// So many rules of a draft are tried at once.
+/// Maximum number of rules in a draft.
 const MOST_RULES: usize = 20;
-/// So many signs are tried at most, all rules together.
+/// Maximum number of signs times the number of rules, per request. With several rules, fewer signs are read.
 const MOST_SIGNS: usize = 100_000;
-/// So many alerts of a trial are told.
+/// Maximum number of alerts in the response.
 const MOST_ALERTS: usize = 100;
 const DAY_US: u64 = 86_400_000_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct TryParams {
-    /// The rule's name.
+    /// Name of the rule.
     #[param(example = "failed")]
     rule: String,
-    /// The past days that it is tried on, 1 to 90; 7 if not given.
+    /// Number of past days to try the rule on (1 to 90, default 7).
     #[param(minimum = 1, maximum = 90)]
     days: Option<u32>,
 }
 
-/// Tries a rule on the events of the past days: what it would have told, by itself and without hushes.
+/// Tries a rule on past events.
+///
+/// Returns the alerts that this rule alone would have raised, without hushes.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/try",
@@ -61,12 +63,14 @@ pub(in super::super) async fn get_try(State(app): State<App>, Strict(params): St
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct TrialsParams {
-    /// The past days that rules are tried on, 1 to 90; 7 if not given.
+    /// Number of past days to try the rules on (1 to 90, default 7).
     #[param(minimum = 1, maximum = 90)]
     days: Option<u32>,
 }
 
-/// Tries all rules that hold on the events of the past days: what each would have told, by itself and without hushes.
+/// Tries all rules in effect on past events.
+///
+/// Returns the alerts that each rule alone would have raised, without hushes.
 #[utoipa::path(
     get,
     path = "/api/v1/alerts/trials",
@@ -84,8 +88,9 @@ pub(in super::super) async fn get_trials(State(app): State<App>, Strict(params):
     Ok(Json(AlertTrials { trials, warnings: Vec::new() }))
 }
 
-/// Tries rules that don't hold yet, as they would stand in `alerts.toml`. Nothing is kept of them, and nobody is told. All their mistakes are
-/// told at once, with line and column.
+/// Tries draft rules, written as in `alerts.toml`, on past events.
+///
+/// Nothing is stored and no notification is sent. The error lists all mistakes of the draft with line and column.
 #[utoipa::path(
     post,
     path = "/api/v1/alerts/trials",
@@ -124,7 +129,7 @@ fn days(days: Option<u32>) -> Result<u64, ApiError> {
     Ok(days.into())
 }
 
-/// What each rule would have told by itself.
+/// Returns the alerts that each rule alone would have raised.
 async fn tried(app: &App, rules: Vec<Rule>, channels: BTreeMap<String, Channel>, days: u64) -> Result<Vec<RuleTrial>, ApiError> {
     let until_us = app.clock.wall_us();
     let most = MOST_SIGNS / rules.len().max(1);

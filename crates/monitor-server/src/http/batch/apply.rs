@@ -1,4 +1,4 @@
-//! `POST /api/v1/batch-tasks/apply`
+//! `POST /api/v1/batch-tasks/apply`: changes several batch tasks at once.
 
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -13,10 +13,13 @@ use super::super::{Answer, App};
 use super::change::{check_together, read, who};
 use crate::access::Principal;
 
-/// The most that is applied at once, in bytes.
+/// Maximum size of a request, in bytes.
 const MAX_BYTES: usize = 8 << 20;
 
-/// Makes the tasks be as they are told here, all or none of them. With `dry_run` it tells what it would do.
+/// Adds or changes batch tasks so that they have the given definitions: all of them, or none.
+///
+/// With `delete`, the server's other tasks are deleted. With `dry_run`, nothing is changed, and the response contains the changes that
+/// would be made.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/apply",

@@ -1,4 +1,4 @@
-//! `GET /api/v1/agents/{name}/book`
+//! `GET /api/v1/agents/{name}/book`: the batch tasks of an agent.
 
 use std::time::Duration;
 
@@ -19,22 +19,25 @@ use crate::access::Principal;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct BookParams {
-    /// The `revision` that the agent has; 0, or not given, for all of its tasks.
+    /// `revision` that the agent has. 0 or a missing value requests all tasks.
     #[serde(default)]
     #[param(value_type = Option<u64>)]
     after: Option<u64>,
-    /// Waits for a change at most so many milliseconds, up to 60,000; 0, or not given, for not at all.
+    /// Maximum time to wait for a change, in milliseconds, up to 60,000. With 0 or without it, the response is immediate.
     #[serde(default)]
     #[param(value_type = Option<u64>, maximum = 60_000)]
     wait_ms: Option<u64>,
-    /// `true` adds pauses and decided due times, for an agent that has lost its database. Only without `after`; then the answer doesn't wait.
+    /// `true` adds pauses and decided due times, for an agent that has lost its database. Only without `after`; the response is then
+    /// immediate.
     #[serde(default)]
     #[param(value_type = Option<bool>)]
     known: Option<bool>,
 }
 
-/// The tasks of an agent that were changed after a revision. An agent asks with a token of scope `agent` that has its name. With `wait_ms` the
-/// answer waits for a change, so that an agent holds it at once.
+/// Returns the tasks of an agent that have changed since a revision.
+///
+/// An agent sends a token of scope `agent` with its own name. With `wait_ms`, the request waits for a change, so that the agent learns of
+/// it at once.
 #[utoipa::path(
     get,
     path = "/api/v1/agents/{name}/book",
@@ -64,7 +67,7 @@ pub(in super::super) async fn get_book(
     let patience = app.clock.sleep(wait);
     tokio::pin!(patience);
     loop {
-        // Before it is looked, so that no change falls between looking and waiting.
+        // The subscription comes before the query, so that a change between the query and the wait is not missed.
         let mut changed = app.books.subscribe();
         let book = app.book(&name, after, wants_known).await?;
         if !book.tasks.is_empty() || wait.is_zero() {
@@ -80,7 +83,7 @@ pub(in super::super) async fn get_book(
 }
 
 impl App {
-    /// The tasks of an agent that were changed after a revision, and on demand its pauses and decided due times.
+    /// Returns the tasks of an agent that have changed since a revision, and on request its pauses and decided due times.
     async fn book(&self, name: &str, after: u64, wants_known: bool) -> Result<AgentBook, ApiError> {
         let agent = name.to_owned();
         let (changes, known) = self
@@ -93,7 +96,8 @@ impl App {
         let revision = changes.last().map_or(after, |(revision, _)| *revision);
         let tasks = changes.into_iter().filter_map(|(_, task)| {
             let is_for = task.agent.is_none() && is_of(&task, name);
-            // An agent without tasks has none to forget, but announces those of its own files again that were deleted here.
+            // With `after` 0 the agent has no tasks to remove, so deleted tasks are omitted. Deleted tasks of its own files are included,
+            // so that the agent announces them again.
             let is_own = task.status == BatchStatus::DELETED && task.agent.as_deref() == Some(name);
             (is_for || is_own || after > 0).then(|| BookTask {
                 status: if is_for { task.status.clone() } else { BatchStatus::DELETED },
@@ -108,7 +112,7 @@ impl App {
     }
 }
 
-/// Returns true if a task is one of this agent's: by a file of the agent, or because the server keeps it for the agent.
+/// True if a task belongs to this agent: a file of the agent defines it, or the server keeps it for the agent.
 fn is_of(task: &BatchTask, agent: &str) -> bool {
     task.status != BatchStatus::DELETED && agents(task).iter().any(|of| of == agent)
 }

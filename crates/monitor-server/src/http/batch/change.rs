@@ -1,4 +1,4 @@
-//! Changes of tasks: what is asked is checked against all tasks, and done by the writer.
+//! Changes of batch tasks. A change is checked against all other tasks and then executed by the writer thread.
 
 use jiff::tz::TimeZone;
 use monitor_store::{Definition as Json, Refused, TaskChange};
@@ -14,15 +14,15 @@ use super::dues::timestamp;
 use super::no_task;
 use crate::access::Principal;
 
-/// Names that are parts of paths.
+/// Names that are parts of the API's paths and not allowed as names of tasks.
 const RESERVED: [&str; 4] = ["apply", "rehearse", "rules", "runs"];
 
-/// Who asks, as versions and events name it.
+/// Returns the caller's name as recorded in versions and events.
 pub(in super::super) fn who(principal: Option<Principal>) -> String {
     principal.map_or_else(String::new, |principal| principal.name.unwrap_or_else(|| principal.how.as_str().to_owned()))
 }
 
-/// Reads a definition as it was sent. All mistakes are told at once.
+/// Parses a definition. The error lists all mistakes.
 pub(super) fn read(json: &Json) -> Result<Definition, ApiError> {
     let definition =
         Definition::from_json(Value::Object(json.clone())).map_err(|mistakes| wrong(mistakes.iter().map(Mistake::to_string)))?;
@@ -36,8 +36,8 @@ fn wrong(mistakes: impl IntoIterator<Item = String>) -> ApiError {
     ApiError::Body { detail: mistakes.into_iter().collect::<Vec<_>>().join("\n") }
 }
 
-/// Fails if these changes make a mistake among tasks that belong together, or bring a rule that is past. None stands for a task that is
-/// deleted.
+/// Returns an error if the changes introduce a conflict between tasks, or a rule that lies completely in the past. `None` as the definition
+/// means that the task is deleted.
 pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Definition>)], now_us: u64) -> Result<(), ApiError> {
     let there = tasks.iter().filter(|task| task.status != BatchStatus::DELETED);
     let before: Vec<Definition> = there.filter_map(|task| Definition::from_json(Value::Object(task.definition.clone())).ok()).collect();
@@ -50,7 +50,7 @@ pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Defi
         };
         mistakes.map(text).collect::<Vec<_>>()
     };
-    // What was wrong before keeps nobody from changing something else.
+    // Mistakes that existed before do not prevent a change.
     let known = told(&before);
     let now = timestamp(now_us).unwrap_or_default();
     let past = |definition: &Definition| {
@@ -58,7 +58,7 @@ pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Defi
         past.into_iter().map(|index| (index, definition.rules[index].clone())).collect::<Vec<_>>()
     };
     let new_past = changed.iter().filter_map(|(name, definition)| Some((name, (*definition)?))).flat_map(|(name, definition)| {
-        // A task whose time has come is still changed otherwise.
+        // A task whose only due times have passed can still be changed in other respects.
         let had = before.iter().find(|task| task.name == *name).map(|task| task.rules.clone()).unwrap_or_default();
         let new = past(definition).into_iter().filter(move |(_, rule)| !had.contains(rule));
         new.map(move |(index, _)| format!("{name}: rules.{index}: {PAST_RULE}"))
@@ -69,12 +69,12 @@ pub(super) fn check_together(tasks: &[BatchTask], changed: &[(&str, Option<&Defi
 }
 
 impl App {
-    /// All tasks, deleted ones as well.
+    /// Returns all tasks, including deleted tasks.
     pub(super) async fn all_tasks(&self) -> Result<Vec<BatchTask>, ApiError> {
         Ok(self.ask(|store| store.batch_changes(0)).await?.into_iter().map(|(_, task)| task).collect())
     }
 
-    /// Changes tasks, all or none. Returns their versions.
+    /// Executes all changes or none. Returns the new versions of the tasks.
     pub(super) async fn change_tasks(&self, changes: Vec<TaskChange>) -> Result<Vec<u64>, ApiError> {
         let clock = self.clock.clone();
         let versions = self.ingest.change(move |store| store.change_tasks(&changes, clock.wall_us())).await?;

@@ -1,4 +1,4 @@
-//! `GET /api/v1/batch-tasks/runs/day`: planned against actual, of all tasks.
+//! `GET /api/v1/batch-tasks/runs/day`: planned and actual runs of all tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,36 +17,37 @@ use super::super::refusals::Unreadable;
 use super::super::{Answer, App};
 use super::explain::{Told, by_name, micros};
 
-/// Longest time that is told at once, in microseconds: 26 hours, as a day on which the clock is set back has 25.
+/// Maximum length of the range, in microseconds: 26 hours, because a day on which the clock is set back has 25.
 const LONGEST_US: u64 = 26 * 3_600_000_000;
-/// Runs and due times that went the same way stand together if they are no further apart than this, in microseconds.
+/// Maximum distance in microseconds between two due times with the same result that are combined in one mark.
 const CLOSE_US: u64 = 300_000_000;
-/// Runs that were due before the time and may have ended within it: so many of each task are looked at.
+/// Number of runs per task that are read from before the range, because they may have ended within it.
 const BEFORE: usize = 10;
-/// Most marks that are told.
+/// Maximum number of marks in the response.
 const MOST_MARKS: usize = 50_000;
-/// Most crowded minutes that are told.
+/// Maximum number of crowded minutes in the response.
 const MOST_CROWDED: usize = 50;
 const MINUTE_US: u64 = 60_000_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct DayParams {
-    /// From then on, in Unix microseconds.
+    /// Begin of the range, in Unix microseconds.
     #[param(value_type = u64)]
     from: TimeUs,
-    /// Until before then, at most 26 hours later.
+    /// End of the range, exclusive, at most 26 hours after `from`.
     #[param(value_type = u64)]
     to: TimeUs,
-    /// Only tasks whose names contain this.
+    /// Only tasks whose names contain this text.
     q: Option<String>,
     /// Only tasks of this agent.
     agent: Option<String>,
 }
 
-/// What was due on a day, by agent and task, with what became of it, and what will be. What no agent has told of is `unknown`. Runs and due
-/// times of a task that are close to each other and went the same way stand together, so that a task of every second takes no more room
-/// than one of every hour.
+/// Returns the past and future due times within a day, by agent and task, each with its result.
+///
+/// Due times that no agent has reported on are `unknown`. Runs and due times of a task are combined if they are close to each other and
+/// have the same result, so that a task of every second needs no more space than one of every hour.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/runs/day",
@@ -137,7 +138,7 @@ impl Day {
     }
 }
 
-/// Returns true for what starts, or started, because a rule says so.
+/// True if the run starts, or started, because of a rule.
 fn is_planned_start(of: &Explained) -> bool {
     match of.decision {
         What::Started => of.reason.as_deref() == Some("time"),
@@ -181,10 +182,10 @@ fn not_run(word: &str, of: &Explained) -> BatchDayMark {
     }
 }
 
-/// Puts marks together, sorted by due time, that are close and went the same way. What still runs stands alone.
+/// Combines marks, sorted by due time, that are close to each other and have the same result. Running runs are not combined.
 fn together(marks: Vec<BatchDayMark>) -> Vec<BatchDayMark> {
     let mut told: Vec<BatchDayMark> = Vec::new();
-    // The last mark of each kind.
+    // Index of the last mark of each kind.
     let mut last: BTreeMap<(String, Option<String>, Option<String>), usize> = BTreeMap::new();
     for mark in marks {
         let is_open = mark.outcome.is_some() && mark.ended_us.is_none();

@@ -1,4 +1,4 @@
-//! `GET /api/v1/batch-tasks/{name}/explain`: what [`monitor_tasks::explain`] makes of what the agents have told.
+//! `GET /api/v1/batch-tasks/{name}/explain`: the due times of a task as explained by [`monitor_tasks::explain`] from the agents' reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,26 +21,28 @@ use super::super::{Answer, App};
 use super::dues::timestamp;
 use super::{agents, no_task};
 
-/// So many answers are told at once.
+/// Maximum number of explanations in the response.
 const MOST: usize = 1_000;
-/// Without a time, what was due in the past day is told, and what will be in the next.
+/// Default range: this time before and after now.
 const DAY_US: u64 = 86_400_000_000;
-/// What a run usually takes is the median of so many of the newest.
+/// Number of newest runs whose median is the usual duration.
 const USUAL: usize = 50;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct ExplainParams {
-    /// From then on, in Unix microseconds; a day ago if not given.
+    /// Begin of the range, in Unix microseconds (default: a day ago).
     #[param(value_type = Option<u64>)]
     from: Option<TimeUs>,
-    /// Until before then; a day from now if not given.
+    /// End of the range, exclusive (default: a day from now).
     #[param(value_type = Option<u64>)]
     to: Option<TimeUs>,
 }
 
-/// Each due time of a batch task, and what was decided on it: also at times when no agent ran, as soon as one has told. What no agent has
-/// told of is `unknown`. Due times to come are planned by the same rules, with runs that take as long as they usually do.
+/// Explains each due time of a batch task.
+///
+/// This includes due times at which no agent ran, once an agent has reported its decision. Due times that no agent has reported on are
+/// `unknown`. Future due times are planned by the same rules, assuming that runs take as long as usual.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/explain",
@@ -70,29 +72,29 @@ pub(in super::super) async fn get_explain(
     explained.await?.map(Json).ok_or_else(|| no_task(&name))
 }
 
-/// The agents that the server has heard of, by name.
+/// Returns the known agents by name.
 pub(super) fn by_name(store: &dyn Store) -> Result<BTreeMap<String, BatchAgent>, StoreError> {
     Ok(store.batch_agents()?.into_iter().map(|agent| (agent.name.clone(), agent)).collect())
 }
 
-/// What the store has of a task.
+/// Stored data about a task.
 pub(super) struct Told<'a> {
     task: BatchTask,
-    /// The agents that it is for.
+    /// Agents that the task is for.
     own: Vec<String>,
-    /// The oldest first.
+    /// Versions of the definition, oldest first.
     versions: Vec<BatchVersion>,
-    /// Runs that were due at the time that is asked for.
+    /// Runs that were due within the range.
     pub(super) runs: Vec<BatchRun>,
     decisions: Vec<BatchDecision>,
-    /// Runs that have not ended, and what runs usually take.
+    /// Runs that have not ended.
     pub(super) open: Vec<BatchRun>,
     usual: Duration,
     /// Agents by name.
     known: &'a BTreeMap<String, BatchAgent>,
-    /// There is more than was read.
+    /// True if there are more runs or decisions than were read.
     pub(super) is_cut: bool,
-    /// Runs that were due before were not read.
+    /// Due time of the oldest run that was read. Runs that were due earlier may exist.
     known_from_us: u64,
 }
 
@@ -119,7 +121,7 @@ impl<'a> Told<'a> {
         }
         let mut versions = store.batch_versions(name)?;
         versions.reverse();
-        // Runs come newest first: of a time without them nobody can say that nothing ran.
+        // Runs are read newest first. For the time before the oldest one that was read, it is unknown which runs there were.
         let known_from_us = cursor.as_ref().and(runs.last()).map_or(0, |run| run.due_us);
         let decisions = store.batch_decisions(name, (from_us, to_us), MOST_EXPLAINED)?;
         Ok(Self {
@@ -150,10 +152,10 @@ impl<'a> Told<'a> {
         BatchExplanation { due, is_cut }
     }
 
-    /// The agents that the task is or was for, or the one that is wanted, each with its due times.
+    /// Returns the due times per agent. Agents are those that the task is or was for, or only `wanted`.
     pub(super) fn by_agent(&self, (from_us, to_us): (u64, u64), now_us: u64, wanted: Option<&str>) -> Vec<(String, Vec<Explained>)> {
         let from_us = from_us.max(self.known_from_us);
-        // A task that is gone is due no more.
+        // A deleted task is no longer due.
         let to_us = if self.task.status == BatchStatus::DELETED { to_us.min(self.task.changed_us) } else { to_us };
         let own = &self.own;
         let told = self.runs.iter().filter_map(|run| run.agent.clone()).chain(self.decisions.iter().map(|of| of.agent.clone()));
@@ -175,22 +177,23 @@ impl<'a> Told<'a> {
         explained.collect()
     }
 
-    /// The agent of a run. A run whose agent is not known is one of the first.
+    /// Returns the agent of a run. A run of an unknown agent is attributed to the task's first agent.
     pub(super) fn agent_of<'r>(&'r self, run: &'r BatchRun) -> Option<&'r String> {
         run.agent.as_ref().or(self.own.first())
     }
 
-    /// What becomes of a due time, in one word.
+    /// Returns the decision on a due time as one word.
     pub(super) fn word(&self, agent: &str, of: &Explained) -> &'static str {
         let until_us = self.known.get(agent).map_or(0, |known| known.decided_us);
         match of.decision {
-            // The agent has decided on all until then: for it nothing was due.
+            // The agent has decided all due times until then and has reported none here, so none was due for it.
             What::Unknown if micros(of.due) <= until_us => "none",
             what => what.word(),
         }
     }
 
-    /// The versions of the task as an agent has them, which may be paused as a whole. Those that can't be read here, as of a newer agent's files, are left out.
+    /// Returns the versions of the task as an agent has them, including a pause of the whole agent. Versions that this server can't parse,
+    /// such as those of a newer agent's files, are omitted.
     fn tasks(&self, place: Place, pause: Option<Paused>) -> Vec<Task> {
         let mut tasks: Vec<Task> = self
             .versions
@@ -212,7 +215,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Median of what these runs took.
+/// Returns the median duration of these runs.
 fn usual(runs: &[BatchRun]) -> Duration {
     let mut took: Vec<u64> = runs.iter().filter_map(|run| run.elapsed_ns).collect();
     took.sort_unstable();
@@ -245,7 +248,7 @@ fn decided(of: &BatchDecision) -> Option<Decision> {
     })
 }
 
-/// What is known of the runs that run now.
+/// Returns the known state of the runs that are currently running.
 fn ledger<'a>(task: &Task, open: impl Iterator<Item = &'a BatchRun>, now_us: u64) -> Ledger {
     let run = |run: &BatchRun| {
         Some(Run {
@@ -273,7 +276,7 @@ fn ledger<'a>(task: &Task, open: impl Iterator<Item = &'a BatchRun>, now_us: u64
     Ledger { tasks: [(task.definition.name.clone(), known)].into_iter().collect(), boot: None }
 }
 
-/// Adds an answer; several in a row that are the same stand together.
+/// Adds an explanation. Consecutive equal explanations are combined.
 fn add(due: &mut Vec<BatchExplained>, agent: &str, decision: &str, of: Explained) {
     let due_us = micros(of.due);
     let is_told = !matches!(of.decision, What::Unknown | What::WillStart | What::WillBeSkipped);
@@ -295,7 +298,7 @@ fn add(due: &mut Vec<BatchExplained>, agent: &str, decision: &str, of: Explained
     }
 }
 
-/// A time in Unix microseconds.
+/// Converts a time to Unix microseconds.
 pub(super) fn micros(at: Timestamp) -> u64 {
     u64::try_from(at.as_microsecond()).unwrap_or_default()
 }

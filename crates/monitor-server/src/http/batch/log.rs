@@ -1,4 +1,5 @@
-//! `GET /api/v1/batch-tasks/runs/{id}/log`: the output of a run, from its agent's machine. The server has that of a heartbeat's run itself.
+//! `GET /api/v1/batch-tasks/runs/{id}/log`: the output of a run, read from its agent's machine. The output of a heartbeat's run is stored
+//! on the server.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,22 +18,23 @@ use super::orders::Orderer;
 use super::publications::{silent, value};
 use crate::commands::CommandError;
 
-/// An agent has so long to read, in milliseconds.
+/// Maximum time to wait for the agent, in milliseconds.
 const TIMEOUT_MS: u64 = 5_000;
-/// Most bytes of one piece.
+/// Maximum number of bytes in a piece.
 const MOST: usize = 128 << 10;
-/// Most lines of a heartbeat's run: no more are kept.
+/// Maximum number of lines read from a heartbeat's run. No more lines are stored.
 const MOST_LINES: usize = 10_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct LogParams {
-    /// From this byte on; from the first one if not given.
+    /// Offset of the first byte (default 0).
     offset: Option<u64>,
 }
 
-/// A piece of what a run has written to stdout and stderr, at most 128 KiB, as its agent has it. While the run runs, or is there for more,
-/// ask again with `next_offset`.
+/// Returns a piece of at most 128 KiB of a run's stdout and stderr, as stored by its agent.
+///
+/// While the run is running, or if there is more output, request the next piece with `next_offset`.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/runs/{id}/log",
@@ -60,7 +62,7 @@ pub(in super::super) async fn get_log(
     let mut request = AgentOrder::Log { run: run.to_owned(), offset }.request(Some(&by.caller().name), &agents);
     request.timeout_ms = Some(TIMEOUT_MS);
     let lines = match app.commands.ask(by.into_caller(), request).await {
-        // It has never called here, or so long ago that it is forgotten.
+        // The agent has never connected to this server, or so long ago that its record was deleted.
         Err(error @ (CommandError::UnknownWorker(_) | CommandError::UnknownName { .. })) => {
             return Err(silent(&agents.join(", "), &error.to_string()));
         }
@@ -72,7 +74,7 @@ pub(in super::super) async fn get_log(
 }
 
 impl App {
-    /// A piece of what pings of a run have said; none if it is no run of a heartbeat.
+    /// Returns a piece of the output that pings of a run have sent. `None` if it is not a run of a heartbeat.
     async fn log_of_pings(&self, run: &str, offset: u64) -> Result<Option<BatchLog>, ApiError> {
         let ((root, id), query) = (ping::ids(run), LogsQuery { limit: MOST_LINES, ..LogsQuery::default() });
         let found = self.ask(move |store| {

@@ -1,5 +1,5 @@
-//! Batch tasks: `/api/v1/batch-tasks` and `/api/v1/agents/{name}/book`. What the server keeps of them, and what it asks of agents; it starts
-//! no command itself.
+//! Batch tasks: `/api/v1/batch-tasks` and `/api/v1/agents/{name}/book`. The server stores tasks and sends orders to agents; it never starts
+//! a command itself.
 
 pub(super) mod apply;
 pub(super) mod book;
@@ -23,10 +23,10 @@ use super::App;
 use super::problem::ApiError;
 use crate::access::{Principal, Scope};
 
-/// Name of the agent that runs tasks which name none.
+/// Name of the agent that runs tasks without an explicit agent.
 const OWN_AGENT: &str = "local";
 
-/// The agents that a task is for.
+/// Returns the agents that a task is for.
 fn agents(task: &BatchTask) -> Vec<String> {
     if let Some(agent) = &task.agent {
         return vec![agent.clone()];
@@ -36,7 +36,7 @@ fn agents(task: &BatchTask) -> Vec<String> {
     if named.is_empty() { vec![OWN_AGENT.to_owned()] } else { named }
 }
 
-/// Returns true for an agent itself, by a token of its name, and for whoever may do all.
+/// True if the caller is the agent itself, by a token with its name, or an admin.
 pub(super) fn is_agent(principal: Option<&Principal>, agent: &str) -> bool {
     principal.is_some_and(|by| by.scopes.has(Scope::Admin) || (by.scopes.has(Scope::Agent) && by.name.as_deref() == Some(agent)))
 }
@@ -47,7 +47,7 @@ fn no_task(name: &str) -> ApiError {
 }
 
 impl App {
-    /// A task that is there.
+    /// Returns an existing task.
     async fn batch_task(&self, name: &str) -> Result<BatchTask, ApiError> {
         let asked = name.to_owned();
         let task = self.ask(move |store| store.batch_task(&asked)).await?;

@@ -1,4 +1,4 @@
-//! Orders for agents, as durable commands: to run a task, to run it again, to end runs.
+//! Orders to agents, sent as durable commands: run a task, run it again, end runs.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
@@ -19,14 +19,14 @@ use super::{agents, no_task};
 use crate::access::Principal;
 use crate::commands::Caller;
 
-/// An order waits so long for its agent, in microseconds: 10 minutes.
+/// Time that an order waits for its agent, in microseconds: 10 minutes.
 const WAITS_US: u64 = 600_000_000;
-/// The answer to an order waits so long for agents that hold their channels, in milliseconds. For others it waits for the default of commands.
+/// Time that a response waits for agents that are connected, in milliseconds. For other agents it waits for the default time of commands.
 const ANSWERED_MS: u64 = 10_000;
-/// The largest order, in bytes.
+/// Maximum size of an order, in bytes.
 pub(super) const MAX_BYTES: usize = 64 << 10;
 
-/// Who orders something, by which `Idempotency-Key`.
+/// Caller of an order, with its `Idempotency-Key`.
 pub(in super::super) struct Orderer(Caller);
 
 impl Orderer {
@@ -48,7 +48,7 @@ impl FromRequestParts<App> for Orderer {
     }
 }
 
-/// How an order is answered.
+/// Responses to an order.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 pub(super) enum Ordered {
@@ -66,7 +66,9 @@ pub(super) enum Ordered {
     NoJson(Problem),
 }
 
-/// Asks the agents of a batch task to run it now, whatever its rules say. The command waits for an agent that is away for ten minutes.
+/// Runs a batch task now, independently of its rules.
+///
+/// The command is sent to the task's agents. It waits for up to ten minutes for an agent that is not connected.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/{name}/run",
@@ -90,7 +92,9 @@ pub(in super::super) async fn post_run(
     Ok(order(&app, by, &agents, &AgentOrder::Run { task: name.to_owned(), args: request.args }).await)
 }
 
-/// Asks the agents of a batch task to end its runs, or one of them.
+/// Ends all runs of a batch task, or one of them.
+///
+/// The command is sent to the task's agents.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/{name}/kill",
@@ -118,7 +122,9 @@ pub(in super::super) async fn post_kill(
     Ok(order(&app, by, &agents, &AgentOrder::Kill { what, now: request.now }).await)
 }
 
-/// Asks the agent of a run to end it.
+/// Ends a run.
+///
+/// The command is sent to the run's agent.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/runs/{id}/kill",
@@ -142,7 +148,9 @@ pub(in super::super) async fn post_end(
     Ok(order(&app, by, &agents, &AgentOrder::Kill { what: run.to_owned(), now: request.now }).await)
 }
 
-/// Asks the agent of a run to run its task once more, now, with the arguments that the run had.
+/// Runs the task of a run once more, now, with the arguments of that run.
+///
+/// The command is sent to the run's agent.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/runs/{id}/rerun",
@@ -164,14 +172,14 @@ pub(in super::super) async fn post_rerun(
     Ok(order(&app, by, &agents, &AgentOrder::Rerun { run: run.to_owned(), as_it_was: false }).await)
 }
 
-/// Sends an order to agents, and records it.
+/// Sends an order to agents and records it in the audit log.
 pub(super) async fn order(app: &App, by: Orderer, agents: &[String], order: &AgentOrder) -> Response {
     let (command, what) = send(app, by, agents, order).await;
     let outcome = command.as_ref().map(outcome).unwrap_or_default();
     DeedWords { what, outcome }.recorded(command.map(Json))
 }
 
-/// Sends an order to agents. Returns its description for the audit log as well.
+/// Sends an order to agents. Also returns its description for the audit log.
 pub(super) async fn send(app: &App, Orderer(by): Orderer, agents: &[String], order: &AgentOrder) -> (Result<Command, ApiError>, String) {
     let until_us = app.clock.wall_us() + WAITS_US;
     let are_there = agents.iter().all(|agent| app.commands.has_channel(&AgentOrder::worker(agent)));
@@ -182,12 +190,12 @@ pub(super) async fn send(app: &App, Orderer(by): Orderer, agents: &[String], ord
 }
 
 impl App {
-    /// The agents of a task that is there.
+    /// Returns the agents of an existing task.
     pub(super) async fn agents_of(&self, task: &str) -> Result<Vec<String>, ApiError> {
         Ok(agents(&self.batch_task(task).await?))
     }
 
-    /// The agent of a run; as long as it has told nothing of the run, the agents of its task.
+    /// Returns the agent of a run, or the agents of its task if none has reported the run yet.
     pub(super) async fn agents_of_run(&self, run: &str) -> Result<Vec<String>, ApiError> {
         let id: RunId = run.parse().map_err(|_| no_run(run))?;
         let (task, due_us) = (id.task.clone(), u64::try_from(id.due.as_microsecond()).unwrap_or_default());

@@ -1,5 +1,5 @@
-//! Pauses: of a task that the server keeps, of one that a file of an agent defines, and of a whole agent. A pause is no part of a
-//! definition, so what a file defines is paused by its agent.
+//! Pauses of tasks and agents. A pause is not part of a task's definition: the server pauses the tasks it keeps, and an agent pauses the
+//! tasks that its files define.
 
 use std::time::Duration;
 
@@ -21,15 +21,16 @@ use super::dues::timestamp;
 use super::orders::{Ordered, Orderer, order, send};
 use super::tasks::{change, shown, task};
 
-/// The largest pause, in bytes.
+/// Maximum size of a pause, in bytes.
 const MAX_BYTES: usize = 1_024;
-/// An agent that has paused a task is heard of so soon; else the answer says that it is accepted.
+/// Maximum time to wait for the agent's report of a pause. After it, the response is 202.
 const HEARD: Duration = Duration::from_secs(5);
-/// Between two looks whether the agent was heard of.
+/// Interval at which the store is checked for the agent's report.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Pauses a batch task: its rules start nothing, and each due time is told as skipped. What a file defines is paused by its agent, and the
-/// pause outlasts changes of the file.
+/// Pauses a batch task: its rules start nothing, and each due time is reported as skipped.
+///
+/// A task that a file defines is paused by its agent, and the pause remains in effect when the file changes.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/{name}/pause",
@@ -63,7 +64,7 @@ pub(in super::super) async fn post_pause(
     }
 }
 
-/// Ends the pause of a batch task.
+/// Resumes a batch task.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/{name}/resume",
@@ -92,7 +93,7 @@ pub(in super::super) async fn post_resume(
     }
 }
 
-/// Asks an agent to start nothing by time, of whatever task, until then or until it is resumed.
+/// Pauses an agent: it starts no due run of any task until the given time, or until it is resumed.
 #[utoipa::path(
     post,
     path = "/api/v1/agents/{name}/pause",
@@ -116,7 +117,7 @@ pub(in super::super) async fn post_agent_pause(
     Ok(order(&app, by, &[agent], &AgentOrder::Pause { task: None, until: until(pause) }).await)
 }
 
-/// Asks an agent to start again what is due.
+/// Resumes an agent, so that it starts due runs again.
 #[utoipa::path(
     post,
     path = "/api/v1/agents/{name}/resume",
@@ -137,7 +138,7 @@ pub(in super::super) async fn post_agent_resume(
     Ok(order(&app, by, &[agent], &AgentOrder::Resume { task: None }).await)
 }
 
-/// The agents that the server has heard of: how far each has decided, and whether it is paused.
+/// Lists the known agents, each with its last decided due time and its pause.
 #[utoipa::path(
     get,
     path = "/api/v1/agents",
@@ -148,7 +149,7 @@ pub(in super::super) async fn get_agents(State(app): State<App>, Strict(NoParams
     Ok(Json(BatchAgents { agents: app.ask(BatchQueries::batch_agents).await? }))
 }
 
-/// The name of an agent that the server has heard of.
+/// Returns the name if an agent of this name is known.
 async fn known_agent(app: &App, name: &str) -> Result<String, ApiError> {
     let agents = app.ask(BatchQueries::batch_agents).await?;
     if agents.iter().any(|agent| agent.name == name) {
@@ -167,12 +168,12 @@ fn check(app: &App, pause: BatchPause) -> Result<(), ApiError> {
     }
 }
 
-/// Returns the end of a pause in RFC 3339.
+/// Formats the end of a pause as RFC 3339.
 fn until(pause: BatchPause) -> Option<String> {
     pause.until_us.and_then(timestamp).map(|until| until.to_string())
 }
 
-/// Has an agent pause or resume a task that one of its files defines, and waits until the agent has reported it.
+/// Orders an agent to pause or resume a task that one of its files defines, and waits until the agent has reported it.
 async fn at_agent(app: &App, by: Orderer, agent: &str, name: &str, pause: Option<BatchPause>) -> Result<Response, ApiError> {
     let task = Some(name.to_owned());
     let order = match pause {
@@ -188,7 +189,7 @@ async fn at_agent(app: &App, by: Orderer, agent: &str, name: &str, pause: Option
     Ok(DeedWords { what, outcome: outcome.unwrap_or_default() }.recorded(answer))
 }
 
-/// Answers with the task once the agent, which replied this line, has reported the change.
+/// Responds with the task once the agent, which replied this line, has reported the change.
 async fn paused(
     app: &App,
     agent: &str,

@@ -1,4 +1,4 @@
-//! `/api/v1/batch-tasks/{name}/publications`: what runs have published and left, from their agents' machines.
+//! `/api/v1/batch-tasks/{name}/publications`: files that runs have published or left, read from the agents' machines.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,15 +19,15 @@ use super::super::{Answer, App};
 use super::orders::{MAX_BYTES, Ordered, Orderer, order};
 use crate::commands::{Caller, CommandError};
 
-/// An agent has so long to look at files, in milliseconds.
+/// Maximum time to wait for an agent that reads files, in milliseconds.
 const TIMEOUT_MS: u64 = 20_000;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct PublicationsParams {
-    /// Only those of this agent.
+    /// Only publications of this agent.
     agent: Option<String>,
-    /// At most so many of each agent, 1 to 200; 50 if not given.
+    /// Maximum number of publications to return for each agent (1 to 200, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Limit<200>,
@@ -36,14 +36,14 @@ pub(in super::super) struct PublicationsParams {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct PublicationParams {
-    /// The agent that has it; needed if the task is for several.
+    /// Agent that has the publication. Required if the task is for several agents.
     agent: Option<String>,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct FileParams {
-    /// The agent that has it; needed if the task is for several.
+    /// Agent that has the publication. Required if the task is for several agents.
     agent: Option<String>,
     /// Path of the file in the publication's folder.
     path: String,
@@ -52,13 +52,13 @@ pub(in super::super) struct FileParams {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct CompareParams {
-    /// The agent that has both; needed if the task is for several.
+    /// Agent that has both publications. Required if the task is for several agents.
     agent: Option<String>,
-    /// The other publication: its number, or the run that has left files.
+    /// Publication to compare with: its number, or the run that left the files.
     with: String,
 }
 
-/// How a question about files is answered.
+/// Error responses to requests for files.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "describes the answers")]
 enum Refusals {
@@ -78,7 +78,7 @@ enum Refusals {
     Silent(Problem),
 }
 
-/// What runs of a task have published, and what they have left in the history, newest first, as the task's agents have it.
+/// Lists the publications of a task's runs and the files that runs left in the history, newest first, as stored by the task's agents.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/publications",
@@ -117,7 +117,9 @@ pub(in super::super) async fn get_publications(
     Ok(Json(all))
 }
 
-/// The files of a publication, with their sizes. A publication is named by its number, and what a run has left in the history by the run.
+/// Lists the files of a publication, with their sizes.
+///
+/// A publication is identified by its number. Files that a run left in the history are identified by the run.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/publications/{publication}",
@@ -138,7 +140,7 @@ pub(in super::super) async fn get_publication(
     look(&app, by, &path, params.agent, AgentOrder::Publication).await
 }
 
-/// The beginning of a file of a publication, if it is text.
+/// Returns the beginning of a text file of a publication.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/publications/{publication}/file",
@@ -159,7 +161,7 @@ pub(in super::super) async fn get_file(
     look(&app, by, &path, params.agent, |publication| AgentOrder::PublicationFile { publication, path: params.path }).await
 }
 
-/// Files that another publication has otherwise than this one.
+/// Lists the files that differ between two publications.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/publications/{publication}/compare",
@@ -180,8 +182,9 @@ pub(in super::super) async fn get_comparison(
     look(&app, by, &path, params.agent, |publication| AgentOrder::ComparePublications { publication, with: params.with }).await
 }
 
-/// Asks the agent to publish the files of a publication again, to the target that they went to: what came after is taken back. What a run
-/// has left is published to the target that is named.
+/// Publishes the files of an earlier publication again, to the same target. This replaces later publications.
+///
+/// Files that a run left in the history are published to the target in the request.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/{name}/publications/{publication}/restore",
@@ -207,12 +210,12 @@ pub(in super::super) async fn post_restore(
     Ok(order(&app, by, &[agent], &AgentOrder::RestorePublication { publication, target: body.target }).await)
 }
 
-/// Returns the publication that a path names.
+/// Returns the publication that the path names.
 fn named(path: &PathParts) -> NamedPublication {
     NamedPublication { task: path.text("name").to_owned(), publication: path.text("publication").to_owned() }
 }
 
-/// Sends an order about a publication to the agent that has it, and returns the agent's answer.
+/// Sends an order about a publication to the agent that has it, and returns the agent's reply.
 async fn look<T: DeserializeOwned>(
     app: &App,
     by: Orderer,
@@ -225,23 +228,24 @@ async fn look<T: DeserializeOwned>(
     ask(app, by.caller(), &agent, &order(publication)).await.map(Json)
 }
 
-/// Asks an agent, which has a while to answer. Whoever asks again with the same `Idempotency-Key` is answered anew, for this changes nothing.
+/// Sends a query to an agent and waits for the reply. The `Idempotency-Key` is ignored: queries change nothing, so a repeated request gets
+/// a new reply.
 async fn ask<T: DeserializeOwned>(app: &App, by: &Caller, agent: &str, order: &AgentOrder) -> Result<T, ApiError> {
     let request = CommandRequest { timeout_ms: Some(TIMEOUT_MS), ..order.request(Some(&by.name), &[agent.to_owned()]) };
     match app.commands.ask(Caller::server(by.name.clone(), None), request).await {
         Ok(command) => command.lines.first().map_or_else(|| Err(silent(agent, "it is not known")), value),
-        // It has never called here, or so long ago that it is forgotten.
+        // The agent has never connected to this server, or so long ago that its record was deleted.
         Err(error @ (CommandError::UnknownWorker(_) | CommandError::UnknownName { .. })) => Err(silent(agent, &error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Says that an agent did not answer, and why.
+/// Returns the error for an agent that did not reply.
 pub(super) fn silent(agent: &str, why: &str) -> ApiError {
     ApiError::TooManyAnswers { detail: format!("this is on the machine of {agent}, which did not answer: {why}") }
 }
 
-/// The agent that is meant: the only one of a task, or the one that is named.
+/// Returns the agent to query: the named one, or the only one of the task.
 async fn the_agent(app: &App, task: &str, named: Option<String>) -> Result<String, ApiError> {
     let agents = app.agents_of(task).await?;
     match (named, &agents[..]) {
@@ -262,7 +266,7 @@ fn one_of(task: &str, agents: &[String], named: String) -> Result<String, ApiErr
     Err(ApiError::Parameter { name: "agent".to_owned(), detail })
 }
 
-/// The answer of an agent to a question.
+/// Decodes the value of an agent's reply.
 pub(super) fn value<T: DeserializeOwned>(line: &CommandLine) -> Result<T, ApiError> {
     let why = line.error.clone().unwrap_or_default();
     match (&line.status, &line.value) {

@@ -1,4 +1,4 @@
-//! `POST /api/v1/batch-tasks/rehearse`: a definition tried on the real durations of the last month, before it is saved.
+//! `POST /api/v1/batch-tasks/rehearse`: tries a definition on the actual durations of the last month before it is saved.
 
 use std::time::Duration;
 
@@ -21,13 +21,14 @@ use super::change::read;
 use super::dues::timestamp;
 use super::tasks::MAX_DEFINITION_BYTES;
 
-/// The time that is walked through: the last 30 days.
+/// Simulated time: the last 30 days.
 const MONTH_US: u64 = 30 * 86_400_000_000;
-/// Durations of so many past runs are used, the newest.
+/// Maximum number of past runs whose durations are used, newest first.
 const RUNS: usize = 1_000;
 
-/// Tells what would have happened in the last 30 days by a definition, with runs that take as long as the task's real ones of that time did,
-/// one after the other. Nothing is saved or started.
+/// Simulates a definition over the last 30 days.
+///
+/// The simulated runs take as long as the task's actual runs of that time, in the same sequence. Nothing is saved or started.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks/rehearse",
@@ -59,14 +60,14 @@ pub(in super::super) async fn post_rehearse(
     Ok(Json(tried.await?))
 }
 
-/// What the runs of a task took since then, the oldest first.
+/// Returns the durations of a task's runs since `from_us`, oldest first.
 fn durations(store: &dyn Store, name: &str, from_us: u64) -> Result<Vec<Duration>, StoreError> {
     let query = BatchRunsQuery { task: Some(name.to_owned()), from_us: Some(from_us), limit: RUNS, ..BatchRunsQuery::default() };
     let runs = store.batch_runs(&query)?.runs;
     Ok(runs.iter().rev().filter_map(|run| run.elapsed_ns).map(Duration::from_nanos).collect())
 }
 
-/// The other tasks of the agents that a task is for.
+/// Returns the other tasks of the agents that a task is for.
 fn others(store: &dyn Store, task: &Task) -> Result<Book, StoreError> {
     let on: &[String] = &task.definition.on;
     let is_there = |other: &BatchTask| {

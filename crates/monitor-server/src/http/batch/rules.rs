@@ -1,4 +1,4 @@
-//! `GET /api/v1/batch-tasks/rules/next`
+//! `GET /api/v1/batch-tasks/rules/next`: the next due times of rules.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,28 +11,28 @@ use super::super::problem::ApiError;
 use super::super::{Answer, App};
 use super::dues::Dues;
 
-/// Due times that are told unless a number is given.
+/// Default number of due times.
 const NEXT: usize = 5;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct RulesParams {
-    /// Rules of time, with semicolons between them.
+    /// Rules of time, separated by semicolons.
     #[param(example = "30 2 * * 1-5")]
     rules: String,
-    /// Zone of the rules, like Europe/Berlin; that of the server's machine if not given.
+    /// Time zone of the rules, such as Europe/Berlin (default: zone of the server's machine).
     zone: Option<String>,
-    /// Name of the task, which decides what `H` stands for; `task` if not given.
+    /// Name of the task, which determines the value of `H` (default `task`).
     name: Option<String>,
-    /// At most so many due times, 1 to 100; 5 if not given.
+    /// Maximum number of due times to return (1 to 100, default 5).
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
     limit: Option<Limit<100>>,
-    /// Due times after this one, in Unix microseconds; now if not given.
+    /// Only due times after this time, in Unix microseconds (default: now).
     #[param(value_type = Option<u64>)]
     after: Option<TimeUs>,
 }
 
-/// When rules are due next.
+/// Returns the next due times of rules.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/rules/next",

@@ -1,4 +1,4 @@
-//! `GET /api/v1/batch-tasks/runs`
+//! `GET /api/v1/batch-tasks/runs`: runs of batch tasks.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,27 +16,29 @@ use super::super::{Answer, App};
 pub(in super::super) struct RunsParams {
     /// Only runs of this task.
     task: Option<String>,
-    /// Only runs that were due then or later, in Unix microseconds.
+    /// Only runs that were due at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     from: Option<TimeUs>,
-    /// Only runs that were due before then.
+    /// Only runs that were due before this time.
     #[param(value_type = Option<u64>)]
     to: Option<TimeUs>,
     /// Only runs that ended with this exit code.
     exit_code: Option<i32>,
-    /// Only runs that are so: `succeeded`, `failed`, `cancelled`, `running`, `pending`, `lost`.
+    /// Only runs in this state: `succeeded`, `failed`, `cancelled`, `running`, `pending`, `lost`.
     outcome: Option<String>,
     /// Only runs of this agent.
     agent: Option<String>,
-    /// At most so many, 1 to 1000; 50 if not given.
+    /// Maximum number of runs to return (1 to 1000, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Runs of batch tasks, those that were due last first. They are told for 400 days, also when their trees are no longer kept.
+/// Lists runs of batch tasks, latest due time first.
+///
+/// Runs are listed for 400 days, even if retention has deleted their processes.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/runs",

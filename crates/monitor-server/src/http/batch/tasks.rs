@@ -1,4 +1,4 @@
-//! `/api/v1/batch-tasks`, `/{name}`, `/{name}/versions`
+//! `/api/v1/batch-tasks`, `/{name}`, `/{name}/versions`: batch tasks.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -19,27 +19,27 @@ use super::change::{check_together, read, who};
 use super::{dues, no_task};
 use crate::access::Principal;
 
-/// The largest definition, in bytes.
+/// Maximum size of a definition, in bytes.
 pub(super) const MAX_DEFINITION_BYTES: usize = 1 << 20;
-/// The next due times of a single task.
+/// Number of next due times in the response about a single task.
 const NEXT: usize = 5;
-/// The audit log has so many characters of what was changed.
+/// Maximum number of characters of a change in the audit log.
 const AUDITED: usize = 500;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in super::super) struct TasksParams {
-    /// Only those whose names contain this.
+    /// Only tasks whose names contain this text.
     q: Option<String>,
-    /// At most so many, 1 to 200; 50 if not given.
+    /// Maximum number of tasks to return (1 to 200, default 50).
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     limit: Limit<200>,
-    /// The `next_cursor` of the page before, as it is.
+    /// `next_cursor` of the previous page, unchanged.
     cursor: Option<String>,
 }
 
-/// Batch tasks by name, each with its next due time and its newest runs.
+/// Lists batch tasks by name, each with its next due time and its newest runs.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks",
@@ -62,7 +62,9 @@ pub(in super::super) async fn get_tasks(State(app): State<App>, Strict(params): 
     Ok(Json(page.await?))
 }
 
-/// One batch task, with its next five due times. `ETag` is its version, for `If-Match`.
+/// Returns a batch task with its next five due times.
+///
+/// `ETag` is its version, for use in `If-Match`.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}",
@@ -92,7 +94,9 @@ pub(super) fn shown(task: BatchTask) -> Response {
     ([(header::ETAG, format!("\"{}\"", task.version))], Json(task)).into_response()
 }
 
-/// Adds a batch task. The body is its definition, as docs/batch.md describes it; all that is wrong with it is told at once, a mistake per line.
+/// Adds a batch task.
+///
+/// The body is its definition, as described in docs/batch.md. The error lists all mistakes of the definition, one per line.
 #[utoipa::path(
     post,
     path = "/api/v1/batch-tasks",
@@ -117,8 +121,9 @@ pub(in super::super) async fn post_task(
     Ok((StatusCode::CREATED, response).into_response())
 }
 
-/// Gives a batch task another definition. `If-Match` names the version that it is a change of; to restore an older version, send that one's
-/// definition.
+/// Replaces the definition of a batch task.
+///
+/// `If-Match` is the version that the change is based on. To restore an older version, send its definition.
 #[utoipa::path(
     put,
     path = "/api/v1/batch-tasks/{name}",
@@ -157,8 +162,10 @@ pub(in super::super) async fn put_task(
     change(&app, who(principal), name, expects, TaskEdit::Define(definition)).await
 }
 
-/// Deletes a batch task. Its runs and versions are still listed. A task that a file of an agent defines can be deleted while that agent holds no
-/// channel to the server: an agent that comes back announces it again.
+/// Deletes a batch task. Its runs and versions are still listed.
+///
+/// A task that a file of an agent defines can be deleted only while that agent is not connected to the server. When the agent connects
+/// again, it announces the task again.
 #[utoipa::path(
     delete,
     path = "/api/v1/batch-tasks/{name}",
@@ -196,7 +203,7 @@ pub(in super::super) async fn delete_task(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The newest versions of a batch task, newest first, each with what differs from the one before it. Those of a deleted task as well.
+/// Lists the newest versions of a batch task, newest first, each with its differences from the previous one. Also works for deleted tasks.
 #[utoipa::path(
     get,
     path = "/api/v1/batch-tasks/{name}/versions",
@@ -218,7 +225,7 @@ pub(in super::super) async fn get_versions(
     if versions.is_empty() { Err(no_task(&name)) } else { Ok(Json(BatchVersions { versions })) }
 }
 
-/// Changes a task, and answers with it. The audit log has what differs.
+/// Changes a task and responds with the changed task. The audit log contains the differences.
 pub(super) async fn change(app: &App, who: String, name: &str, expects: Expects, edit: TaskEdit) -> Result<Response, ApiError> {
     let what = match &edit {
         TaskEdit::Define(definition) => {
@@ -238,7 +245,7 @@ pub(super) async fn change(app: &App, who: String, name: &str, expects: Expects,
     Ok(response)
 }
 
-/// The version that a change is of; none for whichever it is.
+/// Returns the version that a change is based on. `None` for `*`, which matches any version.
 fn if_match(headers: &HeaderMap) -> Result<Option<Expects>, ApiError> {
     let detail = "the header `If-Match` is the task's version, as `GET /api/v1/batch-tasks/{name}` tells it, like \"3\"; or `*`";
     let wrong = || ApiError::Parameter { name: "If-Match".to_owned(), detail: detail.to_owned() };

@@ -1,4 +1,4 @@
-//! The body of a request, which must come at a pace.
+//! Bodies of requests, with a minimum rate at which they must be received.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use axum::body::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The body did not come, or came too slowly.
+/// Error of a body that was not received in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the body came too slowly: {received} bytes in {} s", .after.as_secs())]
 pub(in crate::http) struct Stalled {
@@ -17,18 +17,19 @@ pub(in crate::http) struct Stalled {
     after: Duration,
 }
 
-/// A body that ends with [`Stalled`] unless it keeps coming.
+/// Body that ends with [`Stalled`] if it is received too slowly.
 pub(super) struct Received {
     body: Incoming,
     bytes: u64,
-    /// Since it was first asked for: until then nobody waits for it.
+    /// Time at which the body was first polled. Before that, no handler waits for it, so the time does not count.
     begun: Option<Instant>,
     pace: Pace,
     sleep: Pin<Box<Sleep>>,
 }
 
-/// How long a body may take: it may stand still for a while, and every second beyond must bring its bytes. Who was fast may be slow
-/// later, but not for longer than one more such while.
+/// Required rate of a body. A body may pause for `stall`, and each further second must be earned by `bytes_per_second` received bytes. A
+/// fast body earns time that it can use later, but never more than one additional `stall`; otherwise a client could send a large piece
+/// quickly and then hold the connection for hours.
 #[derive(Debug)]
 struct Pace {
     stall: Duration,
@@ -48,7 +49,7 @@ impl Pace {
         self.last = now;
     }
 
-    /// When it is too slow unless more comes.
+    /// Returns the time at which the body is too slow unless more data arrives.
     fn deadline(&self) -> Instant {
         self.due.min(self.last + self.stall)
     }
@@ -96,7 +97,7 @@ impl Body for Received {
     }
 }
 
-/// Whether a body broke off because it came too slowly.
+/// Returns the cause if a body ended because it was received too slowly.
 pub(in crate::http) fn is_stalled(error: &axum::Error) -> Option<&Stalled> {
     let first: &(dyn Error + 'static) = error;
     std::iter::successors(Some(first), |error| (*error).source()).find_map(|error| error.downcast_ref())
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!(pace.deadline(), begun + stall + Duration::from_millis(1), "a byte buys a millisecond");
         pace.take(2_000, begun + 10 * second);
         assert_eq!(pace.deadline(), begun + stall + 2 * second + Duration::from_millis(1));
-        // Nine hours' worth at once.
+        // Nine hours' worth of bytes at once.
         pace.take(32 << 20, begun + 11 * second);
         let mut now = begun + 11 * second;
         while pace.deadline() > now + second {

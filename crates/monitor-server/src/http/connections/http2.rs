@@ -1,4 +1,5 @@
-//! Clients that begin with HTTP/2, as gRPC does. The server reads HTTP/1.1 only: it closes the connection, and its log names the setting.
+//! Detection of clients that use HTTP/2, as gRPC does. The server supports only HTTP/1.1: it closes such a connection and logs the setting
+//! to change.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,20 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::net::TcpStream;
 
-/// The first bytes of HTTP/2 (RFC 9113, 3.4).
+/// First bytes of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The warning is written once, because such clients try again and again.
+/// Set after the first warning, because such clients reconnect continually.
 static IS_WARNED: AtomicBool = AtomicBool::new(false);
 
-/// Returns true if a connection begins with HTTP/2.
+/// True if a connection begins with HTTP/2.
 pub(super) async fn is_http2(socket: &TcpStream) -> io::Result<bool> {
     let mut first = [0; PREFACE.len()];
     let peeked = socket.peek(&mut first).await?;
     Ok(peeked > "PRI".len() && first[..peeked] == PREFACE[..peeked])
 }
 
-/// Writes to the log what to set so that a client uses HTTP/1.1.
+/// Logs the setting that makes a client use HTTP/1.1.
 pub(super) fn warn(address: SocketAddr) {
     if IS_WARNED.swap(true, Ordering::Relaxed) {
         tracing::debug!(%address, "a client that uses gRPC or HTTP/2 is disconnected");

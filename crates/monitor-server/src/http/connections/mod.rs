@@ -1,4 +1,4 @@
-//! Accepts connections, bounds how many there are and how long they may dawdle, and lets them end when the server stops.
+//! Connections: accepts them, limits their number and their slowness, and ends them when the server stops.
 
 mod body;
 mod http2;
@@ -34,15 +34,15 @@ pub use self::tls::TlsError;
 use super::access::{Peer, has_proxy};
 use crate::config::Config;
 
-/// After a failure to accept, which is mostly a lack of file descriptors.
+/// Pause after a failed accept, which is usually caused by a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Of what comes by plain HTTP where TLS is spoken no more is read.
+/// Maximum number of bytes to read and discard from a client that uses plain HTTP on a TLS port.
 const LONGEST_PLAIN: u64 = 4 << 20;
 
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 
-/// Serves until told to stop, and then until all requests are answered or `stop_timeout` is over.
+/// Accepts connections until `stopping` is cancelled. Then waits until all requests are answered, for up to `stop_timeout`.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -62,7 +62,8 @@ pub(crate) async fn serve(
                     continue;
                 }
             };
-            // Dropped, and so closed, if its client has too many. A proxy is not one client.
+            // `None` drops and so closes the socket, because its client has too many connections. Connections from a proxy belong to many
+            // clients, so they are not counted by address.
             let is_proxy = config.trusts_proxy(address.ip()) || (address.ip().to_canonical().is_loopback() && has_proxy(config));
             let Some(phase) = room.enter((!is_proxy).then_some(address.ip())).await else { continue };
             limit_unsent(&socket);
@@ -118,7 +119,7 @@ async fn serve_one(
         let answered = router.call(request.map(|body| Body::new(Received::new(body, config.stall_timeout, config.min_body_rate_bytes))));
         async move {
             let response = answered.await?;
-            // Until all of the answer is written.
+            // The connection counts as busy until the complete response has been written.
             Ok::<_, std::convert::Infallible>(response.map(|body| Kept { body, _busy: busy }))
         }
     });
@@ -135,7 +136,7 @@ async fn serve_one(
     }
 }
 
-/// Keeps the system from buffering megabytes of what a slow client has not asked for yet, whatever its connection could hold under way.
+/// Limits the unsent data that the kernel buffers per connection to 128 KiB. Otherwise it would buffer megabytes for a slow client.
 #[cfg(target_os = "linux")]
 fn limit_unsent(socket: &TcpStream) {
     const UNSENT_BYTES: u32 = 128 << 10;
@@ -153,7 +154,7 @@ fn bounded(socket: TcpStream, config: &Config) -> Box<dyn Socket> {
     Box::new(Box::pin(socket))
 }
 
-/// The connection once its first bytes have come. `None` if its client uses another protocol than this server.
+/// Returns the connection after its first bytes have arrived. `None` if its client uses a protocol that the server does not support.
 async fn greet(socket: TcpStream, address: SocketAddr, tls: Option<Tls>, config: &Config) -> Option<Box<dyn Socket>> {
     let (socket, is_http2): (Box<dyn Socket>, bool) = if let Some(tls) = tls {
         handshake(socket, tls, config).await?
@@ -168,16 +169,18 @@ async fn greet(socket: TcpStream, address: SocketAddr, tls: Option<Tls>, config:
     Some(socket)
 }
 
-/// A connection with TLS, and whether its client only uses HTTP/2.
+/// Completes the TLS handshake. Returns the connection, and true if its client supports only HTTP/2. A client that uses plain HTTP gets an
+/// error that explains it.
 async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<(Box<dyn Socket>, bool)> {
-    // Every TLS connection begins with this byte, and no HTTP request.
+    // First byte of every TLS connection, which no HTTP request begins with.
     const HANDSHAKE: u8 = 0x16;
     let mut first = [0];
     if socket.peek(&mut first).await.ok()? == 1 && first[0] != HANDSHAKE {
         let mut socket = bounded(socket, config);
         let _ = socket.write_all(&plain_answer()).await;
         let _ = socket.shutdown().await;
-        // A connection that is closed while its client still sends is reset, and the client would never read why.
+        // If the server closed the connection while the client was still sending, the connection would be reset and the client could not
+        // read the response.
         let _ = tokio::io::copy(&mut socket.take(LONGEST_PLAIN), &mut tokio::io::sink()).await;
         return None;
     }
@@ -193,7 +196,7 @@ async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<(Box<
     }
 }
 
-/// What somebody reads who speaks plain HTTP to a server with TLS.
+/// Response to a client that uses plain HTTP on a TLS port.
 fn plain_answer() -> Vec<u8> {
     let detail = "this server speaks https only: begin the address with https://";
     let body = format!(r#"{{"type":"about:blank","title":"Misdirected Request","status":421,"detail":"{detail}"}}"#);
@@ -204,7 +207,7 @@ fn plain_answer() -> Vec<u8> {
     (head + &body).into_bytes()
 }
 
-/// The body of an answer, whose connection is busy until it is dropped.
+/// Body of a response. The connection counts as busy until it is dropped.
 struct Kept {
     body: Body,
     _busy: Busy,

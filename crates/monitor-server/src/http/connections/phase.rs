@@ -1,4 +1,5 @@
-//! What a connection does: nothing, sending a head, or waiting for its answer. Only who is answered may take its time.
+//! State of a connection: idle, receiving the head of a request, or answering a request. Only the last may take any amount of time; the
+//! others are limited by [`Limits`].
 
 use std::io;
 use std::pin::Pin;
@@ -13,16 +14,17 @@ use tokio_util::sync::CancellationToken;
 use super::room::RoomSlot;
 use crate::access::Grant;
 
-/// How long a connection may take.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// For a head, from its first byte; also for the first byte of all.
+    /// Time for the head of a request, from its first byte; also for the first byte of the connection.
     pub head: Duration,
-    /// Between requests.
+    /// Time between two requests.
     pub idle: Duration,
 }
 
-/// Shared by those who read from the connection, those who answer, and those who look for room.
+/// State of a connection. It is shared by the task that reads from the socket, by the tasks that answer requests, and by [`super::room`],
+/// which looks for idle connections to close.
 pub(super) struct Phase {
     state: Mutex<State>,
     evicted: CancellationToken,
@@ -30,23 +32,23 @@ pub(super) struct Phase {
 }
 
 struct State {
-    /// Requests under way.
+    /// Number of requests being answered, or more precisely of live [`Busy`] values.
     busy: usize,
-    /// The right to the request under way, if it came with a token or a login.
+    /// Right that admitted the current request, if it had a token or a login.
     grant: Option<Grant>,
     waits: Waits,
     since: Instant,
-    /// Who reads, and has to count the time again once nobody is busy.
+    /// Waker of the reading task. It computes a new deadline when the connection is no longer busy.
     reader: Option<Waker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waits {
-    /// For the first byte of all.
+    /// The first byte of the connection.
     First,
-    /// For the rest of a head.
+    /// The rest of a head.
     Head,
-    /// For the first byte of another request.
+    /// The first byte of another request.
     Next,
 }
 
@@ -60,25 +62,25 @@ impl Phase {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// It is busy until what is returned is dropped.
+    /// Marks the connection as busy until the returned value is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
         self.lock().busy += 1;
         Busy(self.clone())
     }
 
-    /// Since when nobody works for it; none if somebody does.
+    /// Returns the time since when the connection is not busy. `None` while it is busy.
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.busy == 0).then_some(state.since)
     }
 
-    /// The right to what is under way.
+    /// Returns the right that admitted the current request.
     pub(super) fn granted(&self) -> Option<Grant> {
         self.lock().grant.clone()
     }
 
-    /// Notes that this right was found to hold at a version of the database, or closes the connection. Does nothing if another request is
-    /// under way by now.
+    /// Records that a right is still valid at a version of the access database, or closes the connection if it is not. Does nothing if
+    /// another request has been admitted in the meantime.
     pub(super) fn settle(&self, grant: &Grant, version: u64, holds: bool) {
         let mut state = self.lock();
         if let Some(own) = state.grant.as_mut().filter(|own| *own == grant) {
@@ -90,7 +92,7 @@ impl Phase {
         }
     }
 
-    /// Tells it to close.
+    /// Closes the connection.
     pub(super) fn evict(&self) {
         self.evicted.cancel();
     }
@@ -106,7 +108,7 @@ impl Phase {
         }
     }
 
-    /// Until when something has to be read; none as long as somebody is busy.
+    /// Returns the deadline for receiving more data. `None` while the connection is busy; the reader is then woken when it is not.
     fn deadline(&self, limits: Limits, reader: &Waker) -> Option<Instant> {
         let mut state = self.lock();
         if state.busy > 0 {
@@ -117,16 +119,16 @@ impl Phase {
     }
 }
 
-/// Keeps a connection from being taken for idle, and in its place.
+/// Marks a connection as busy while it exists. A busy connection is not closed for being idle, and keeps its slot in the [`super::room`].
 pub(in crate::http) struct Busy(Arc<Phase>);
 
 impl Busy {
-    /// Says by which right the request under way was admitted.
+    /// Sets the right that admitted the current request.
     pub(in crate::http) fn grant(&self, grant: Option<Grant>) {
         self.0.lock().grant = grant;
     }
 
-    /// Cancelled when the connection is to close.
+    /// Returns the token that is cancelled when the connection must close.
     pub(in crate::http) fn evicted(&self) -> CancellationToken {
         self.0.evicted()
     }
@@ -151,7 +153,7 @@ impl Drop for Busy {
     }
 }
 
-/// A socket that ends when a phase takes too long.
+/// Socket whose reads fail with a timeout when a [`Phase`] exceeds its limit.
 pub(super) struct Watched<S> {
     socket: S,
     phase: Arc<Phase>,

@@ -1,5 +1,5 @@
-//! Closes connections whose requests go on after the right to them has ended: a token was revoked, somebody was removed or logged out, or
-//! a time was over.
+//! Closes connections that are still answering a request after the caller has lost the right to it: the token was revoked or has expired,
+//! the user was removed, or the session has ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::access::{Access, AccessError};
 use crate::clock::Clock;
 use crate::duties::Duty;
 
-/// Between two looks at what has changed; a stream ends within a second of it.
+/// Interval of the checks. A stream ends within a second of a change.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Looks again and again, until it is told to stop.
+/// Checks at an interval until `stopping` is cancelled.
 pub(crate) async fn watch(access: &Arc<Access>, room: &Arc<Room>, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
     while stopping.run_until_cancelled(clock.sleep(LOOK_EVERY)).await.is_some() {
         let (access, room) = (access.clone(), room.clone());
@@ -34,12 +34,12 @@ fn close_revoked(access: &Access, room: &Room) -> Result<(), AccessError> {
         return Ok(());
     }
     let version = access.look()?;
-    // Many streams may go on by one credential.
+    // Cached per credential and scope, because many streams may use the same one.
     let mut looked_up = HashMap::new();
     for (phase, grant) in granted.into_iter().filter(|(_, grant)| access.is_stale(grant, version)) {
         let holds = *looked_up.entry((grant.credential.clone(), grant.scope)).or_insert_with(|| {
             access.holds(&grant.credential, grant.scope).unwrap_or_else(|error| {
-                // Every new request is refused then, too.
+                // If the lookup fails, new requests are refused too, so running requests are ended.
                 tracing::error!(%error, "a right could not be looked up: its connections are closed");
                 false
             })

@@ -1,4 +1,4 @@
-//! How many connections there may be, in all and of one client. Who comes when it is full takes the place of one that idles.
+//! Limits on the number of connections, in total and per client. When a limit is reached, a new connection replaces an idle one.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::phase::Phase;
 use crate::access::{Grant, network};
 
-/// Of those that idle so many go at once: one of 16, so that a flood doesn't search all of them each time.
+/// Fraction of idle connections to close at once: one of 16. Closing several means that a flood of connections does not scan all of them
+/// each time.
 const SHARE: usize = 16;
 
 pub(crate) struct Room {
@@ -26,7 +27,7 @@ struct Inside {
     clients: HashMap<IpAddr, usize>,
 }
 
-/// Given back when dropped.
+/// Slot of a connection, returned on drop.
 pub(super) struct RoomSlot {
     inside: Arc<Mutex<Inside>>,
     key: u64,
@@ -39,7 +40,8 @@ impl Room {
         Self { slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), max_of_client, inside: Arc::default() }
     }
 
-    /// A place for a connection, once there is one; none if its client, if it is one, has too many that are all at work.
+    /// Waits for a slot and returns the state of the new connection. Returns `None` if the client has reached its limit and all of its
+    /// connections are busy. `client` is `None` for proxies, which have no limit of their own.
     pub(super) async fn enter(&self, client: Option<IpAddr>) -> Option<Arc<Phase>> {
         let client = client.map(network);
         let of_client = client.and_then(|client| self.lock().clients.get(&client).copied()).unwrap_or_default();
@@ -63,9 +65,10 @@ impl Room {
         Some(phase)
     }
 
-    /// Closes some that idle, those first that have idled longest; how many.
+    /// Closes some of the idle connections, those first that have been idle longest. Returns the number of closed connections.
     fn evict(&self, is_meant: impl Fn(Option<IpAddr>) -> bool) -> usize {
-        // Kept until the lock is free: the last one to hold a phase gives its place back, which takes the lock.
+        // The `Arc`s are collected while the lock is held and dropped after it is released: dropping the last reference to a phase returns
+        // its slot, which takes the same lock.
         let phases: Vec<Arc<Phase>> =
             self.lock().connections.values().filter(|(of, _)| is_meant(*of)).filter_map(|(_, phase)| phase.upgrade()).collect();
         let mut idle: Vec<(Instant, &Arc<Phase>)> = phases.iter().filter_map(|phase| Some((phase.waits_since()?, phase))).collect();
@@ -75,7 +78,7 @@ impl Room {
         count
     }
 
-    /// The connections with a request under way that came with a token or a login, and the right by which it was admitted.
+    /// Returns the connections whose current request was admitted by a token or a login, with that right.
     pub(super) fn granted(&self) -> Vec<(Arc<Phase>, Grant)> {
         let phases: Vec<Arc<Phase>> = self.lock().connections.values().filter_map(|(_, phase)| phase.upgrade()).collect();
         phases.into_iter().filter_map(|phase| phase.granted().map(|grant| (phase, grant))).collect()

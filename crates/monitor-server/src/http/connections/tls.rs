@@ -1,4 +1,4 @@
-//! TLS by certificate files, which are read anew when they change.
+//! TLS with certificate files, which are reloaded when they change.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::duties::Duty;
 
-/// How TLS names HTTP/2.
+/// ALPN name of HTTP/2.
 pub(super) const HTTP2: &[u8] = b"h2";
 
-/// The newest certificate, for every connection that begins.
+/// Current certificate, used by all new connections.
 #[derive(Clone)]
 pub(crate) struct Tls {
     files: Arc<Files>,
@@ -30,52 +30,52 @@ struct Files {
     key: PathBuf,
 }
 
-/// What the files hold.
+/// Contents of the files.
 #[derive(PartialEq, Eq)]
 struct Read {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// Why TLS can't be spoken.
+/// Reason why TLS can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// Only one of two.
+    /// Only one of the two files is configured.
     #[error("--tls-cert and --tls-key go together: give both files, or none")]
     Half,
     /// A file can't be read.
     #[error("could not read {}", path.display())]
     Disk {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why not.
+        /// Cause.
         source: std::io::Error,
     },
-    /// A file holds something else.
+    /// A file does not contain the expected PEM block.
     #[error("{} holds no {what} in PEM", path.display())]
     Pem {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What was expected.
+        /// Expected content.
         what: &'static str,
-        /// Why it isn't.
+        /// Cause, if the file contains invalid PEM.
         source: Option<pem::Error>,
     },
-    /// They don't fit each other, or can't be used.
+    /// The certificate and the key do not match, or can't be used.
     #[error("the certificate in {} and the key in {} can't be used together", certificate.display(), key.display())]
     Unfit {
-        /// The file of the certificate.
+        /// Path of the certificate's file.
         certificate: PathBuf,
-        /// The file of its key.
+        /// Path of the key's file.
         key: PathBuf,
-        /// Why not.
+        /// Cause.
         source: rustls::Error,
     },
 }
 
 impl Tls {
-    /// Reads the files; none if none are named.
+    /// Reads the files. Returns `None` if none are configured.
     pub(crate) fn open(certificate: Option<&Path>, key: Option<&Path>) -> Result<Option<Self>, TlsError> {
         let files = match (certificate, key) {
             (None, None) => return Ok(None),
@@ -91,7 +91,7 @@ impl Tls {
         self.newest.read().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
-    /// Takes files that have changed, every now and then; those that can't be used leave the ones before them in place.
+    /// Reloads changed files at an interval. If the new files can't be used, the previous certificate stays in use.
     pub(crate) async fn watch(&self, interval: Duration, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
         while stopping.run_until_cancelled(clock.sleep(interval)).await.is_some() {
             let tls = self.clone();
@@ -101,7 +101,7 @@ impl Tls {
                     Ok(())
                 }
                 Ok(Ok(false)) => Ok(()),
-                // Between two files being replaced they don't fit for a moment.
+                // While the two files are being replaced one after the other, they briefly don't match. The next check tries again.
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
@@ -148,16 +148,18 @@ impl Files {
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(unfit)?;
         let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified));
         let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-        // The server's order decides: HTTP/2 is taken from those only who offer nothing else, to be told what they should speak.
+        // The server's order decides: HTTP/2 is negotiated only with clients that offer nothing else, so that they get an explanation in
+        // the log.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), HTTP2.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 
-/// Returns true if a certificate has the extension `basicConstraints` (RFC 5280, 4.2.1.9) with `cA` true. rustls refuses such a one as a
-/// server's own.
+/// True if a certificate has the extension `basicConstraints` (RFC 5280, 4.2.1.9) with `cA` true. rustls refuses to use such a certificate
+/// as the server's own.
 fn is_authority(certificate: &[u8]) -> bool {
-    // In DER: the extension's id 2.5.29.19; `critical`, if it is; a text of bytes with a list that begins with `cA`, if that is true.
+    // DER encoding: the extension's id 2.5.29.19, optionally `critical`, then an octet string with a sequence that begins with `cA` if it
+    // is true.
     const ID: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x13];
     const TRUE: &[u8] = &[0x01, 0x01, 0xff];
     let behind = |place: usize| &certificate[place + ID.len()..];

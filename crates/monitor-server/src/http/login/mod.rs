@@ -1,8 +1,10 @@
-//! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookies. `oidc` has the way by a provider.
+//! `GET /login`, `POST /login`, `POST /logout`: a login page without scripts, and its cookies. The module `oidc` contains the login through
+//! a provider.
 //!
-//! Passwords are guessed by the thousand, from as many addresses as somebody has, or names to a careless proxy. So tries are counted twice:
-//! by the client's address, and by the account, whether there is one or not. A stranger could keep an account's owner out by that; but
-//! whoever has logged in before has a second cookie that proves it, which no stranger has, and is counted by that alone.
+//! Attackers can guess passwords from many addresses, real or forged through a careless proxy. Attempts are therefore counted twice: by the
+//! client's address and by the account, whether or not the account exists. By that alone, an attacker could lock the owner out of an
+//! account. A browser that has logged in before therefore has a second cookie as proof, which an attacker lacks, and its attempts are
+//! counted only by that.
 
 pub(super) mod oidc;
 mod page;
@@ -23,16 +25,16 @@ use super::access::{Peer, client, cookie, is_https, origin, peer, session};
 use super::problem::ApiError;
 use crate::access::{Deed, How};
 
-/// Name of the cookie that somebody is logged in by.
+/// Name of the session cookie.
 pub(super) const SESSION: &str = "monitor_session";
 /// Name of the cookie of a browser that has logged in before.
 const DEVICE: &str = "monitor_device";
-/// Before a cookie's name with TLS: a browser takes it only by TLS, and for this host alone.
+/// Prefix of cookie names with TLS. Browsers accept such a cookie only over TLS and send it only to this host.
 pub(super) const SECURE: &str = "__Host-";
-/// As long as browsers keep a cookie at most.
+/// Maximum lifetime that browsers grant a cookie.
 const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3_600);
 
-/// Whoever logs in waits so long for others whose passwords are checked.
+/// Maximum time that a login waits while the passwords of other logins are checked.
 const HASH_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,13 +57,13 @@ pub(super) struct Credentials {
     lang: String,
 }
 
-/// The query of the login page, or why it can't be read: a parameter may be there twice.
+/// Query of the login page. Parsing fails if a parameter is repeated.
 type LoginQuery = Result<Query<LoginParams>, QueryRejection>;
 
 pub(super) async fn get_login(State(app): State<App>, params: LoginQuery, request: Request) -> Response {
     let Ok(Query(params)) = params else { return unreadable_address(&app, request.headers()) };
     let words = Words::of(&params.lang, request.headers());
-    // Whoever only looks what is there takes nothing.
+    // A HEAD request must not use up a one-time link.
     if params.link.is_empty() || *request.method() != Method::GET {
         return Page::new(&app, words, &params.next).answer(StatusCode::OK);
     }
@@ -85,7 +87,7 @@ pub(super) async fn get_login(State(app): State<App>, params: LoginQuery, reques
     }
 }
 
-/// The page for an address whose parameters can't be read.
+/// Returns the page for an address with invalid parameters.
 fn unreadable_address(app: &App, headers: &HeaderMap) -> Response {
     let words = Words::of("", headers);
     Page::new(app, words, "").problem(words.unreadable_address).answer(StatusCode::BAD_REQUEST)
@@ -95,19 +97,19 @@ fn address(app: &App, request: &Request) -> Option<String> {
     origin(app, peer(request), request.headers()).map(|address| address.to_string())
 }
 
-/// By what a try is counted, before it is looked at: of many at once not more are looked at than one by one.
+/// Key for counting a login attempt. It is counted before the password is checked, so that parallel attempts can't exceed the limit.
 enum Counted {
     /// A browser that has logged in to this account before.
     Device(String),
-    /// Anybody: by the address and by the account.
+    /// Any other browser: by address and by account.
     Stranger(Option<IpAddr>, String),
 }
 
 impl Counted {
-    /// Counts a try; how long to wait if it is one too many.
+    /// Counts an attempt. The inner error is the time to wait if the limit is exceeded.
     fn new(app: &App, client: Option<IpAddr>, user: &str, device: Option<&str>) -> Result<Result<Self, Duration>, ApiError> {
         let (now, paces) = (Instant::now(), &app.paces);
-        // No user's name is longer.
+        // Names of users have at most 64 characters.
         let user: String = user.chars().take(65).collect();
         let is_device = device.map(|device| app.access.is_device(&user, device)).transpose()?.unwrap_or_default();
         if is_device {
@@ -123,7 +125,7 @@ impl Counted {
         Ok(counted.map(|()| Self::Stranger(client, user)))
     }
 
-    /// Takes the try back.
+    /// Removes the attempt from the count.
     fn forgive(self, app: &App) {
         match self {
             Self::Device(user) => app.paces.devices.forgive(user),
@@ -154,7 +156,7 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
         }
         Ok(Ok(counted)) => counted,
     };
-    // A hash takes 19 MiB: not many at once.
+    // Hashing a password takes 19 MiB, so the number of parallel hashes is limited.
     let Ok(turn) = tokio::time::timeout(HASH_PATIENCE, app.hashing.clone().acquire_owned()).await else {
         counted.forgive(&app);
         return refused(StatusCode::SERVICE_UNAVAILABLE, words.too_often);
@@ -185,12 +187,12 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     }
 }
 
-/// Which requests of other sites a cookie goes along with.
+/// `SameSite` attribute of a cookie.
 #[derive(Debug, Clone, Copy)]
 enum SameSite {
-    /// None.
+    /// The cookie is not sent with any request from another site.
     Strict,
-    /// A browser's way here from a page of another site.
+    /// The cookie is sent when the user navigates here from another site.
     Lax,
 }
 
@@ -216,7 +218,7 @@ pub(super) async fn get_style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], include_str!("login.css")).into_response()
 }
 
-/// A path of this server, and never another's address.
+/// Returns `next` if it is a path on this server, and the default page otherwise.
 fn local(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.bytes().all(|byte| byte.is_ascii_graphic());
     if is_path && !next.starts_with("/log") { next } else { "/tasks" }

@@ -1,7 +1,8 @@
-//! `GET /login/oidc` and `GET /login/oidc/callback`: to the provider of OpenID Connect, and back.
+//! `GET /login/oidc` and `GET /login/oidc/callback`: to the OpenID Connect provider and back.
 //!
-//! A login's own cookie is strict: a browser doesn't send it along a way that began at the provider. So the callback answers with a page
-//! of this server, which goes on by itself. The cookie of a login that has begun must come back by that way, and is lax.
+//! The session cookie is `SameSite=Strict`, so a browser does not send it on a navigation that began at the provider. The callback
+//! therefore responds with a page of this server, which forwards the browser to its target. The cookie of the pending login must be sent
+//! with the navigation from the provider, so it is `Lax`.
 
 use std::time::{Duration, Instant};
 
@@ -18,11 +19,11 @@ use super::{LoginQuery, SESSION, SameSite, address, local, set_cookie, unreadabl
 use crate::access::{Deed, How};
 use crate::oidc::{Answer, BeginError, FLOW_LIFETIME, Oidc, Reason, Refusal};
 
-/// Name of the cookie of a login that has begun.
+/// Name of the cookie of a pending login.
 const FLOW: &str = "monitor_oidc";
-/// A longer path to go on to is left out: it has to find room in a cookie.
+/// Maximum length of the target path. A longer one is omitted, because it is stored in a cookie.
 const LONGEST_NEXT: usize = 1_024;
-/// What the audit log has for it.
+/// Action in the audit log.
 const ACTION: &str = "login by OpenID Connect";
 
 fn provider<'a>(app: &'a App, request: &Request) -> Result<&'a Oidc, ApiError> {
@@ -53,7 +54,8 @@ pub(in crate::http) async fn get_begin(State(app): State<App>, params: LoginQuer
     }
 }
 
-/// Where a login has to begin if this browser has come by another of this machine's names: its cookie would be missing in the end.
+/// Returns the address where the login must begin, if the browser used another of this machine's names. The cookie is bound to the name, so
+/// it would be missing in the callback.
 fn elsewhere(app: &App, oidc: &Oidc, request: &Request) -> Option<String> {
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
     let own = &oidc.base()[url::Position::BeforeHost..url::Position::AfterPort];
@@ -66,7 +68,7 @@ pub(in crate::http) async fn get_callback(
     answer: Result<Query<Answer>, QueryRejection>,
     request: Request,
 ) -> Response {
-    // An answer that can't be read belongs to no login.
+    // A response that can't be parsed belongs to no pending login, and `take` refuses it.
     let answer = answer.map(|Query(answer)| answer).unwrap_or_default();
     let oidc = match provider(&app, &request) {
         Ok(oidc) => oidc,
@@ -82,7 +84,7 @@ pub(in crate::http) async fn get_callback(
     };
     let (words, next) = (Words::of(flow.lang(), headers), flow.next());
     let client = client(&app, peer, headers);
-    // From here on the provider is asked, and what came of it is recorded.
+    // From here on, the provider is queried and the result is recorded.
     if let Err(wait) = client.map_or(Ok(()), |client| app.paces.failures.count(client, Instant::now())) {
         let mut response = Page::new(&app, words, next).problem(words.too_often).answer(StatusCode::TOO_MANY_REQUESTS);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
@@ -108,7 +110,7 @@ pub(in crate::http) async fn get_callback(
         Err(error) => error.into_response(),
         Ok(Err(refusal)) => {
             tracing::warn!(%refusal, "a login by OpenID Connect came to nothing");
-            // The provider knows this person, so it was no guess.
+            // The provider authenticated the user, so the attempt was not a guess.
             if refusal.reason == Reason::NoRole {
                 client.inspect(|client| app.paces.failures.forgive(*client));
             }
@@ -125,7 +127,7 @@ pub(in crate::http) async fn get_callback(
     response
 }
 
-/// The page of the login, with why this one came to nothing.
+/// Returns the login page with the reason for the failure.
 fn refused(app: &App, words: Words, next: &str, refusal: &Refusal) -> Response {
     let [english, chinese] = refusal.reason.words();
     let status = match refusal.reason {

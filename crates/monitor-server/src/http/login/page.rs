@@ -1,4 +1,4 @@
-//! The page of the login: words and a form, without scripts, in both languages.
+//! The login page: text and a form, without scripts, in both languages.
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -7,7 +7,7 @@ use super::super::App;
 use super::local;
 use crate::html::Text;
 
-/// Stricter than the page's: there is nothing here but words and a form.
+/// Stricter than the policy of the main page, because this page contains only text and a form.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self' data:";
 
@@ -24,7 +24,7 @@ pub(super) struct Words {
     pub(super) unreadable: &'static str,
     pub(super) unreadable_address: &'static str,
     pub(super) used: &'static str,
-    /// What stands before and after the provider's name.
+    /// Text before and after the provider's name.
     log_in_by: (&'static str, &'static str),
     pub(super) going_on: &'static str,
     other: (&'static str, &'static str),
@@ -65,7 +65,7 @@ const CHINESE: Words = Words {
 };
 
 impl Words {
-    /// In the language asked for, or else the browser's first.
+    /// Returns the texts in the requested language, or in the browser's preferred language.
     pub(super) fn of(lang: &str, headers: &HeaderMap) -> Self {
         let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let lang = if lang.is_empty() { accepted } else { lang };
@@ -73,33 +73,33 @@ impl Words {
     }
 }
 
-/// The form, with what went wrong before it.
+/// Builder of the page.
 pub(super) struct Page<'a> {
     words: Words,
     next: &'a str,
     problem: Option<&'a str>,
     user: &'a str,
-    /// Host of the provider that people may log in by instead.
+    /// Host of the OpenID Connect provider, if configured.
     provider: Option<&'a str>,
 }
 
 impl<'a> Page<'a> {
-    /// A page that leads to the path `next`.
+    /// Creates a page that leads to the path `next`.
     pub(super) fn new(app: &'a App, words: Words, next: &'a str) -> Self {
         Self { words, next: local(next), problem: None, user: "", provider: app.oidc.as_ref().map(crate::oidc::Oidc::name) }
     }
 
-    /// Says what went wrong.
+    /// Sets the error message.
     pub(super) fn problem(self, problem: &'a str) -> Self {
         Self { problem: Some(problem), ..self }
     }
 
-    /// Keeps the name that was typed.
+    /// Fills in the user name.
     pub(super) fn user(self, user: &'a str) -> Self {
         Self { user, ..self }
     }
 
-    /// The page as an answer.
+    /// Renders the page as a response.
     pub(super) fn answer(self, status: StatusCode) -> Response {
         let Self { words, next, problem, user, provider } = self;
         let (user, shown_next) = (Text(user), Text(next));
@@ -127,7 +127,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// A page that goes on by itself. It is this server's own, so that cookies go along which don't with a way that began elsewhere.
+/// Returns a page that forwards the browser to `next`. The navigation then begins on this site, so that the browser sends strict cookies.
 pub(super) fn going_on(words: Words, next: &str) -> Response {
     let next = Text(local(next));
     let head = format!("<meta http-equiv=\"refresh\" content=\"0; url={next}\">");

@@ -1,4 +1,4 @@
-//! What came in becomes HTML: nothing in it is markup, and what would hide or disturb becomes visible.
+//! Rendering of received text as HTML: markup is escaped, and invisible or disruptive characters are made visible.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use monitor_wire::{Counts, State};
 use super::words::Words;
 use crate::html::Text;
 
-/// A whole document. `title` and `body` are HTML already.
+/// Returns a whole document. `title` and `body` are HTML.
 pub(super) fn document(words: &Words, title: &str, body: &str) -> Html<String> {
     const STYLE: &str = "body{font:14px/1.5 sans-serif;color-scheme:light dark;color:light-dark(#18191b,#e8e9eb);background:light-dark(#fff,#111214);max-width:1100px;margin:1em auto;padding:0 1em}table{border-collapse:collapse}\
                          th,td{text-align:left;vertical-align:top;padding:.1em .6em;border-bottom:1px solid #8884}.n{text-align:right;\
@@ -22,12 +22,12 @@ pub(super) fn document(words: &Words, title: &str, body: &str) -> Html<String> {
     ))
 }
 
-/// A link to an address of ours; `text` is HTML already.
+/// Returns a link to an address of this server. `text` is HTML.
 pub(super) fn link(address: &str, text: &str) -> String {
     format!("<a href=\"{}\">{text}</a>", Text(address))
 }
 
-/// Sign and word.
+/// Returns the symbol and the name of a state.
 pub(super) fn state(words: &Words, state: &State) -> String {
     let (sign, word) = match state.as_str() {
         "pending" => ("○", words.pending),
@@ -42,7 +42,7 @@ pub(super) fn state(words: &Words, state: &State) -> String {
     format!("{sign} {word}")
 }
 
-/// How many are in which state, without those that none are in.
+/// Returns the number of processes per state, without states that no process is in.
 pub(super) fn counts(words: &Words, counts: &Counts) -> String {
     let mut counts = *counts;
     let mut shown = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn counts(words: &Words, counts: &Counts) -> String {
     shown.join(", ")
 }
 
-/// A time of Unix microseconds, in UTC: who reads it is not known.
+/// Formats a time in Unix microseconds in UTC, because the reader's time zone is unknown.
 pub(super) fn moment(time_us: Option<u64>) -> String {
     let Some(time_us) = time_us else { return "–".to_owned() };
     match i64::try_from(time_us).ok().and_then(|time| Timestamp::from_microsecond(time).ok()) {
@@ -64,7 +64,7 @@ pub(super) fn moment(time_us: Option<u64>) -> String {
     }
 }
 
-/// A measured duration.
+/// Formats a measured duration.
 pub(super) fn duration(ns: Option<u64>) -> String {
     ns.map_or_else(|| "–".to_owned(), |ns| monitor_duration::rounded(Duration::from_nanos(ns)))
 }

@@ -1,4 +1,5 @@
-//! `?plain` at the page's addresses: the list, a tree, what failed and why, as HTML that needs neither a script nor the built page.
+//! `?plain` at the page's addresses: the list of runs, a run, and its failures with their causes, as HTML that needs neither scripts nor
+//! the built page.
 
 mod html;
 mod words;
@@ -19,26 +20,26 @@ use super::problem::ApiError;
 use crate::commands::Watched;
 use crate::html::Text;
 
-/// So many roots a page.
+/// Number of runs per page.
 const ROOTS: usize = 100;
-/// So many processes of a tree a page.
+/// Number of processes per page of a run.
 const PROCESSES: usize = 1_000;
-/// Deeper rows are indented no further.
+/// Maximum indentation. Deeper rows are indented no further.
 const MOST_INDENTED: u32 = 24;
 
-/// Whether an address asks for it.
+/// True if the address requests the plain page.
 pub(super) fn is_wanted(uri: &Uri) -> bool {
     uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "plain" || pair.starts_with("plain=")))
 }
 
-/// The list, or one tree, by the path below `/tasks`.
+/// Returns the list or a run, by the path below `/tasks`.
 pub(super) async fn get_plain(app: App, uri: Uri, headers: HeaderMap) -> Response {
     let words = Words::of(headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default());
     let below = uri.path().trim_start_matches("/tasks").trim_matches('/').to_owned();
     let made = if below.is_empty() { list(app, &uri, words).await } else { tree(app, &below, &uri, words).await };
     match made {
         Ok(html) => html.into_response(),
-        // The answer's status and its words, in the form that was asked for.
+        // The status of the API's error response with its text, as HTML.
         Err(error) => {
             let detail = error.to_string();
             let status = error.into_response().status();
@@ -48,7 +49,7 @@ pub(super) async fn get_plain(app: App, uri: Uri, headers: HeaderMap) -> Respons
     }
 }
 
-/// What an address says of `name`. The page's own addresses say more than these pages know: that is no mistake.
+/// Returns the parameter `name`. Other parameters are ignored, because addresses of the full page can have more than this page supports.
 fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let query = uri.query().unwrap_or_default();
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
@@ -113,7 +114,8 @@ async fn tree(app: App, below: &str, uri: &Uri, words: &'static Words) -> Result
     Ok(document(words, &title, &tree_of(&page, &path, uri, words)))
 }
 
-/// The failing path, as far as its first processes are among the 1,000 that failed last; empty unless the root failed or is lost.
+/// Returns the failing path from the root down. It ends before the first process that is not among the last 1,000 failures. Empty unless
+/// the root failed or is lost.
 async fn failing_path(app: &App, root: RootKey, page: &TreePage) -> Result<Vec<Process>, ApiError> {
     let Some(own) =
         page.processes.first().filter(|own| own.depth == Some(0) && page.root.counts.failed + page.root.counts.lost > 0).cloned()
@@ -164,7 +166,7 @@ fn tree_of(page: &TreePage, path: &[Process], uri: &Uri, words: &Words) -> Strin
             body,
             "<tr><td>{}<td>{}{}{}{}{}<td class=n>{}",
             html::state(words, &process.state),
-            // Text browsers know no style: indented by what they show as well.
+            // Text browsers ignore styles, so the indentation also consists of visible characters.
             "· ".repeat(depth.min(MOST_INDENTED) as usize),
             if on_path.contains(&process.id) { format!("<b>{shown}</b>") } else { shown },
             process.fold.as_ref().map(|fold| format!(" ×{}", fold.count)).unwrap_or_default(),
@@ -183,7 +185,7 @@ fn name(process: &Process, words: &Words) -> String {
     if process.name.is_empty() { words.unnamed.to_owned() } else { Text(&process.name).to_string() }
 }
 
-/// On one line: the cause first, then what it led to.
+/// Formats an error on one line: the root cause first, then its consequences.
 fn why(error: &Error) -> String {
     let links = error.chain.iter().rev().chain([&error.message]);
     links.map(|link| Text(link).to_string()).collect::<Vec<_>>().join(" ← ") + &ended_by(error)
@@ -205,12 +207,12 @@ fn error_of(body: &mut String, error: &Error) {
     body.push_str("</pre>");
 }
 
-/// The exit code or the signal that a message doesn't say itself.
+/// Returns the exit code or the signal, which the message does not contain.
 fn ended_by(error: &Error) -> String {
     error.code.map(|code| format!(" ({} {code})", error.kind)).unwrap_or_default()
 }
 
-/// The same address from where this page ends.
+/// Adds a link to the next page of the same address.
 fn next_page(body: &mut String, cursor: Option<&str>, uri: &Uri, words: &Words) {
     let Some(cursor) = cursor else { return };
     let query = uri.query().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The words of the plain pages, by language.
+//! Texts of the plain pages, by language.
 
-/// All that they say. Each is HTML.
+/// Texts in a language. Each is HTML.
 #[derive(Debug)]
 pub(super) struct Words {
     pub(super) language: &'static str,
@@ -90,7 +90,7 @@ const CHINESE: Words = Words {
 };
 
 impl Words {
-    /// Those of the first language of an `Accept-Language` that there is.
+    /// Returns the texts of the first supported language in an `Accept-Language` header.
     pub(super) fn of(accepted: &str) -> &'static Self {
         for language in accepted.split(',') {
             match language.trim().get(..2) {

@@ -1,5 +1,5 @@
-//! A walk over all routes as every caller, with an agent that receives their orders: the table "What can start a command" in
-//! docs/operations.md lists exactly these orders.
+//! Test that calls every route as every kind of caller while an agent records the orders it receives. The table "What can start a command"
+//! in docs/operations.md must list exactly these orders.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -17,15 +17,16 @@ const DOCS: &str = include_str!("../../../../../docs/operations.md");
 const TITLE: &str = "### What can start a command\n";
 const AGENT: &str = "5b0c0000000000000000000000000001";
 
-/// Channels of alerts by which the agent is sent something, and `alerts.toml` with them. The second one is there if no other is.
+/// Alert channels through which the agent is sent something, and `alerts.toml` with them. The second one exists only if no other channel
+/// does.
 const CHANNELS: [(&str, &str); 2] =
     [("page", "[channel.page]\nkind = \"command\"\ncommand = [\"/usr/local/bin/page\"]\n"), ("sendmail", "")];
-/// Name of a rule that stands in no other file.
+/// Name of a rule that no other file contains.
 const QUIET: &str = "quiet-walk";
-/// The server reads the file in this time.
+/// Maximum time until the server has read the file.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A row of the table.
+/// Row of the table.
 struct Row {
     scope: Scope,
     route: String,
@@ -46,7 +47,7 @@ fn table() -> Vec<Row> {
     rows.map(row).collect()
 }
 
-/// Requests of a route by which it could send an order.
+/// Returns requests of a route that could send an order.
 fn requests(method: &str, path: &str, methods: &BTreeSet<String>) -> Vec<(String, Value)> {
     let filled = path
         .replace("/agents/{name}", "/agents/local")
@@ -76,7 +77,7 @@ fn requests(method: &str, path: &str, methods: &BTreeSet<String>) -> Vec<(String
     }
 }
 
-/// The agent `local`, which refuses each order but `ping`.
+/// The agent `local`, which refuses every order except `ping`.
 struct Agent {
     own: String,
     client: Client,
@@ -130,7 +131,8 @@ impl Agent {
         }
     }
 
-    /// The orders since the last call. A channel keeps their order, so all of them have arrived before this ping.
+    /// Returns the orders since the last call. A channel preserves the order of commands, so all earlier orders have arrived when this ping
+    /// is answered.
     async fn orders(&self) -> BTreeSet<String> {
         let ping = json!({"method": "ping", "to": {"workers": [AGENT]}, "timeout_ms": 60_000});
         let answer = self.client.post(format!("{}/api/v1/commands", self.own)).bearer_auth(&self.token).json(&ping).send().await.unwrap();
@@ -142,7 +144,7 @@ impl Agent {
     }
 }
 
-/// Rules that tell nobody, in place of all built-in ones.
+/// Returns rules without recipients that replace all built-in rules.
 fn quiet() -> String {
     let names = monitor_alerts::builtin().into_iter().map(|rule| rule.name).chain([QUIET.to_owned()]);
     let rules = names.map(|name| format!("[[rule]]\nname = \"{name}\"\non = {{ cause = [\"failed\"] }}\nto = []\n"));
@@ -178,14 +180,15 @@ async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
     let Walked { data, own, access, client, .. } = &walked;
     let new = NewToken { name: "walk".to_owned(), scopes: "admin".parse().unwrap(), lifetime: None };
     let token = access.create_token(&new).unwrap();
-    // What fires of what was walked would be told once there is a channel, and again and again, for the agent refuses it.
+    // The calls raise alerts. With the built-in rules, these would be sent once there is a channel, and repeatedly, because the agent
+    // refuses them.
     let (file, quiet) = (data.path().join("alerts.toml"), quiet());
     std::fs::write(&file, &quiet).unwrap();
     has_channel(client, own, &token, QUIET).await;
     let agent = Agent::start(own, &token, &methods).await;
     let callers = callers(access);
     let mut routes = declared();
-    // What is deleted is needed until then.
+    // DELETE routes come last, because other routes need the objects they delete.
     routes.sort_by_key(|(method, _, _)| method == "DELETE");
     let mut seen = BTreeSet::new();
     for (method, path, _) in &routes {
@@ -201,7 +204,7 @@ async fn the_documentation_lists_who_can_send_which_order_to_an_agent() {
                     let request = if body.is_null() || method == "GET" { request } else { request.json(&body) };
                     drop(asked(request, access, caller, Some(own)).send().await.unwrap());
                 }
-                // Orders about queues go to all workers. No agent has their methods.
+                // Orders about queues go to all workers. Agents support none of their methods, so these are not orders to agents.
                 sent.extend(agent.orders().await.into_iter().filter(|method| methods.contains(method)));
             }
         }
