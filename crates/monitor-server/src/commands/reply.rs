@@ -46,8 +46,7 @@ impl Commands {
         let mut answer =
             CommandLine { worker_id: Some(worker), name: String::new(), status, value, error, elapsed_ns: None, last_seen_us: None };
         if let Some(asked) = self.hub().asked.get_mut(&id) {
-            let has_room = asked.has_room(bytes);
-            let (line, sent) = asked.line(worker).ok_or(CommandError::NotAsked { id, worker })?;
+            let (line, _) = asked.line(worker).ok_or(CommandError::NotAsked { id, worker })?;
             if answer.status == CommandStatus::TAKEN {
                 let detail = "`status`: only durable commands are taken first".to_owned();
                 return Err(CommandError::Parameter { name: "status".to_owned(), detail });
@@ -56,11 +55,13 @@ impl Commands {
                 let is_given_up = line.status == CommandStatus::UNANSWERED || line.status == CommandStatus::GONE;
                 return Err(if is_given_up { CommandError::Late(id) } else { CommandError::Answered(id) });
             }
-            if !has_room {
+            // Only accepted replies count.
+            if !asked.has_room(bytes) {
                 answer.value = None;
                 answer.status = CommandStatus::ERROR;
                 answer.error = Some("the answers of all workers together are too large: ask fewer at once".to_owned());
             }
+            let (line, sent) = asked.line(worker).ok_or(CommandError::NotAsked { id, worker })?;
             answer.name = std::mem::take(&mut line.name);
             answer.elapsed_ns = sent.map(|sent| sent.elapsed().as_nanos() as u64);
             *line = answer;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_store::ProcessesQuery;
-use monitor_wire::{CommandRequest, CommandStatus, CommandTo, Fields, Kind, Order, SINGLE_METHODS, WorkerId};
+use monitor_wire::{CommandRequest, CommandStatus, CommandTo, Fields, Order, SINGLE_METHODS, WorkerId};
 use serde_json::{Value, json};
 
 use super::ask::Each;
@@ -114,8 +114,9 @@ impl Commands {
         let store = self.store.clone();
         let looked_up = tokio::task::spawn_blocking(move || {
             let worker = |id: String| {
-                let query = ProcessesQuery { native_id: Some(id.clone()), kind: Some(Kind::TASK), limit: 1, ..ProcessesQuery::default() };
-                let task = store.processes(&query)?.processes.pop();
+                // No condition on the kind, because for some tasks only later events are known.
+                let query = ProcessesQuery { native_id: Some(id.clone()), limit: 100, ..ProcessesQuery::default() };
+                let task = store.processes(&query)?.processes.into_iter().find(|process| process.task.is_some());
                 Ok::<_, monitor_store::StoreError>((id, task.and_then(|task| task.worker_id)))
             };
             ids.into_iter().map(worker).collect::<Result<Vec<_>, _>>()

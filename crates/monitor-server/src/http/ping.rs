@@ -39,6 +39,8 @@ const LINE_BYTES: usize = 32_000;
 const TAIL: usize = 20;
 /// Number of newest runs that are searched for an open run.
 const RUNS: usize = 30;
+/// Number of open runs per page when a heartbeat is deleted.
+const OPEN: usize = 1_000;
 /// Time in microseconds within which a ping with the same `rid` for an ended run counts as a repetition.
 const REPEATED_US: u64 = 60_000_000;
 
@@ -147,10 +149,18 @@ async fn refuse(app: &App, row: HeartbeatRow, path: &str, now_us: u64) -> Result
 /// Ends the open runs of a heartbeat that is being deleted, because no ping can end them later.
 pub(super) async fn end_open_runs(app: &App, row: HeartbeatRow) -> Result<(), ApiError> {
     let ping = Ping { row, said: Said::Log, rid: None, from: None, lines: Vec::new(), now_us: app.clock.wall_us() };
-    let query = BatchRunsQuery { task: Some(ping.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
-    let runs = app.ask(move |store| store.batch_runs(&query)).await?.runs;
-    let open = runs.into_iter().filter(|run| run.trigger == PING && run.outcome == RunState::RUNNING);
-    let events: Vec<Event> = open.map(|run| ping.cancelled(&run, "removed")).collect();
+    let mut query =
+        BatchRunsQuery { task: Some(ping.name().to_owned()), outcome: Some(RunState::RUNNING), limit: OPEN, ..BatchRunsQuery::default() };
+    let mut events = Vec::new();
+    loop {
+        let asked = query.clone();
+        let page = app.ask(move |store| store.batch_runs(&asked)).await?;
+        events.extend(page.runs.iter().filter(|run| run.trigger == PING).map(|run| ping.cancelled(run, "removed")));
+        query.cursor = page.next_cursor;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
     if !events.is_empty() {
         app.pings.store(&app.ingest, events).await?;
     }
@@ -293,17 +303,34 @@ impl Ping {
         Ok(Run::new(format!("{}@{time}.{}", self.name(), random(4)?)))
     }
 
-    /// Returns the run of a `rid`, or `None` if the ping is a repetition.
-    async fn run_of(&self, app: &App, native_id: String) -> Result<Option<Run>, ApiError> {
-        let (root, id) = ids(&native_id);
-        let Some(known) = app.ask(move |store| store.process(RootKey::Id(root), id)).await? else { return Ok(Some(Run::new(native_id))) };
-        match known.ended_us {
-            None => Ok(Some(Run { native_id, started_us: known.started_us })),
-            Some(_) if self.said == Said::Log => Ok(Some(Run { native_id, started_us: known.started_us })),
-            Some(ended) if self.now_us < ended.saturating_add(REPEATED_US) => Ok(None),
-            // A `rid` that is used again later means a new run.
-            Some(_) => self.new_run().map(Some),
-        }
+    /// Returns the run of a `rid`, or `None` if the ping is a repetition. A `rid` that is used again after the end of its run means a new run.
+    async fn run_of(&self, app: &App, first: String) -> Result<Option<Run>, ApiError> {
+        let (root, id) = ids(&first);
+        let Some(known) = app.ask(move |store| store.process(RootKey::Id(root), id)).await? else { return Ok(Some(Run::new(first))) };
+        let later = if known.ended_us.is_some() { self.later_run_of(app, &first).await? } else { None };
+        let (native_id, started_us, ended_us) = match later {
+            Some(run) => (run.run, run.started_us, run.ended_us),
+            None => (first.clone(), known.started_us, known.ended_us),
+        };
+        Ok(match ended_us {
+            Some(ended) if self.said != Said::Log && self.is_repeated(ended) => None,
+            // Runs of one `rid` start more than a minute apart, so that the time alone makes the id unique.
+            Some(_) if self.said != Said::Log => Some(Run::new(format!("{first}~{}", self.now_us))),
+            _ => Some(Run { native_id, started_us }),
+        })
+    }
+
+    /// Returns the newest run of a `rid` after its first one.
+    async fn later_run_of(&self, app: &App, first: &str) -> Result<Option<BatchRun>, ApiError> {
+        let prefix = format!("{first}~");
+        let query = BatchRunsQuery { task: Some(self.name().to_owned()), limit: RUNS, ..BatchRunsQuery::default() };
+        let runs = app.ask(move |store| store.batch_runs(&query)).await?.runs;
+        Ok(runs.into_iter().find(|run| run.trigger == PING && run.run.starts_with(&prefix)))
+    }
+
+    /// Returns true if a ping belongs to a run with this end, because a client may send each ping several times.
+    fn is_repeated(&self, ended_us: u64) -> bool {
+        self.now_us < ended_us.saturating_add(REPEATED_US)
     }
 
     /// Returns the newest run that was started without a `rid` and for which `is_so` returns true.

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::stream::Reader;
-use crate::support::{TestServer, read, until};
+use crate::support::{TestServer, batch, read, until};
 
 async fn ask(server: &TestServer, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
     let request = server.client.request(method.parse().unwrap(), format!("http://{}/api/v1/{path}", server.address));
@@ -103,6 +104,51 @@ async fn runs_with_ids_of_their_own_may_overlap_and_a_new_start_ends_the_run_bef
     ok(&server, &format!("/ping/{key}/start"), "").await;
     let newest: Vec<_> = runs(&server, "import").await.iter().take(2).map(|run| (run["outcome"].clone(), run["reason"].clone())).collect();
     assert_eq!(newest, [(json!("running"), Value::Null), (json!("cancelled"), json!("started-again"))]);
+}
+
+#[tokio::test]
+async fn an_id_that_is_used_again_is_a_new_run_from_its_start_to_its_end() {
+    let server = TestServer::start().await;
+    let key = add(&server, "import").await;
+    let rid = "0199a3ce-929d-7e0e-8736-0199a3ce9201";
+    // The first run ended two minutes ago.
+    let native_id = format!("import@{rid}");
+    let digest = Sha256::digest(format!("heartbeats{native_id}"));
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let about = json!({"root_id": hex(&digest[8..24]), "id": hex(&digest[..8])});
+    let began = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64 - 120_000_000;
+    let fields = json!({"task.name": "import", "task.version": 1, "task.due_us": began, "task.trigger": "ping"});
+    let mut started =
+        json!({"type": "process-started", "time_us": began, "kind": "run", "name": "import", "native_id": native_id, "fields": fields});
+    let mut ended = json!({"type": "process-ended", "time_us": began + 1, "outcome": "succeeded"});
+    for event in [&mut started, &mut ended] {
+        event.as_object_mut().unwrap().extend(about.as_object().unwrap().clone());
+    }
+    server.send(&batch(1, &[started, ended])).await;
+
+    let path = |what: &str| format!("/ping/{key}{what}?rid={rid}");
+    ok(&server, &path("/start"), "").await;
+    ok(&server, &path("/start"), "").await;
+    ok(&server, &path("/log"), "half of it").await;
+    ok(&server, &path("/3"), "no prices").await;
+    ok(&server, &path("/3"), "no prices").await;
+    let runs = runs(&server, "import").await;
+    let told: Vec<_> = runs.iter().map(|run| (run["outcome"].as_str().unwrap(), run["exit_code"].as_u64())).collect();
+    assert_eq!(told, [("failed", Some(3)), ("succeeded", None)], "{runs:#?}");
+    assert_eq!(lines(&server, &runs[0]).await, ["half of it", "no prices"]);
+}
+
+#[tokio::test]
+async fn deleting_a_heartbeat_ends_all_of_its_open_runs() {
+    let server = TestServer::start().await;
+    let key = add(&server, "import").await;
+    for number in 0..35 {
+        ok(&server, &format!("/ping/{key}/start?rid=0199a3ce-929d-7e0e-8736-0199a3ce92{number:02x}"), "").await;
+    }
+    assert_eq!(ask(&server, "DELETE", "heartbeats/import", None).await.0, 204);
+    let runs = runs(&server, "import").await;
+    assert_eq!(runs.len(), 35);
+    assert!(runs.iter().all(|run| (&run["outcome"], &run["reason"]) == (&json!("cancelled"), &json!("removed"))), "{runs:#?}");
 }
 
 #[tokio::test]

@@ -189,6 +189,34 @@ async fn next_order(channel: &mut Response) -> Value {
 }
 
 #[tokio::test]
+async fn refused_replies_take_no_room_from_those_of_other_workers() {
+    let server = TestServer::start().await;
+    let token = server.local_token();
+    let mut first = worker(&server, WORKER, "nightly", &token).await;
+    let _second = worker(&server, OTHER, "nightly", &token).await;
+    let request = json!({"method": "stats", "to": {"workers": [WORKER, OTHER]}, "timeout_ms": 120_000});
+    let asked = send(&server, &token, &request);
+    let answers = async {
+        let id = next_order(&mut first).await["id"].as_str().unwrap().to_owned();
+        let reply = async |worker: &str| {
+            let path = format!("http://{}/api/v1/commands/{id}/replies", server.address);
+            let body = json!({"worker_id": worker, "status": "ok", "value": "x".repeat(1_000_000)});
+            let request = server.client.post(path).header("monitor-channel-key", worker).bearer_auth(&token).json(&body);
+            request.send().await.unwrap().status().as_u16()
+        };
+        assert_eq!(reply(WORKER).await, 204);
+        // All replies together may have 32 MiB.
+        for _ in 0..40 {
+            assert_eq!(reply(WORKER).await, 409);
+        }
+        assert_eq!(reply(OTHER).await, 204);
+    };
+    let ((status, command), ()) = tokio::join!(asked, answers);
+    let statuses: Vec<_> = command["lines"].as_array().unwrap().iter().map(|line| line["status"].as_str().unwrap()).collect();
+    assert_eq!((status, statuses), (200, vec!["ok", "ok"]));
+}
+
+#[tokio::test]
 async fn an_order_waits_longer_for_an_agent_that_is_there_and_is_one_by_its_key() {
     let server = TestServer::start().await;
     let task = json!({"name": "gold", "command": ["true"], "on": ["db-1"]});

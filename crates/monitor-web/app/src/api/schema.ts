@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This description. */
+        /** Returns this description. */
         get: operations["get_openapi"];
         put?: never;
         post?: never;
@@ -28,7 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The agents that the server has heard of: how far each has decided, and whether it is paused. */
+        /** Lists the known agents, each with its last decided due time and its pause. */
         get: operations["get_agents"];
         put?: never;
         post?: never;
@@ -46,8 +46,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The tasks of an agent that were changed after a revision. An agent asks with a token of scope `agent` that has its name. With `wait_ms` the
-         *     answer waits for a change, so that an agent holds it at once.
+         * Returns the tasks of an agent that have changed since a revision.
+         * @description An agent sends a token of scope `agent` with its own name. With `wait_ms`, the request waits for a change, so that the agent learns of
+         *     it at once.
          */
         get: operations["get_book"];
         put?: never;
@@ -67,7 +68,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks an agent to start nothing by time, of whatever task, until then or until it is resumed. */
+        /** Pauses an agent: it starts no due run of any task until the given time, or until it is resumed. */
         post: operations["post_agent_pause"];
         delete?: never;
         options?: never;
@@ -84,7 +85,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks an agent to start again what is due. */
+        /** Resumes an agent, so that it starts due runs again. */
         post: operations["post_agent_resume"];
         delete?: never;
         options?: never;
@@ -99,7 +100,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Alerts, the newest first. */
+        /** Lists alerts, newest first. */
         get: operations["get_alerts"];
         put?: never;
         post?: never;
@@ -118,7 +119,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Shows the last alert as a channel would tell it, and sends nothing. */
+        /** Returns the newest alert as the channel would format it, without sending a message. */
         post: operations["post_preview"];
         delete?: never;
         options?: never;
@@ -135,7 +136,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sends a message by a channel at once, and tells what the receiver answered. */
+        /** Sends a test message through a channel immediately and returns the receiver's response. */
         post: operations["post_test"];
         delete?: never;
         options?: never;
@@ -150,7 +151,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who was told of what happened in a tree, who was not, and by which rule, window or hush. */
+        /**
+         * Explains the decisions about the events of a run: the recipients that were notified, those that were not, and the rule, window or hush
+         *     that decided it.
+         */
         get: operations["get_alert_explanation"];
         put?: never;
         post?: never;
@@ -167,12 +171,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Snoozes and maintenance that are not over. */
+        /** Lists the snoozes and maintenance windows that have not ended. */
         get: operations["get_hushes"];
         put?: never;
         /**
-         * Begins a snooze or a maintenance: nobody is told of alerts that it is for. Recoveries are told all the same, and what still fires at
-         *     its end is told then.
+         * Starts a snooze or a maintenance window: no notifications are sent about the alerts it covers.
+         * @description Notifications about recoveries are still sent. Alerts that still fire at the end of the hush are sent then.
          */
         post: operations["post_hush"];
         delete?: never;
@@ -191,7 +195,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Ends a hush now: what still fires is told. */
+        /** Ends a hush now, so that notifications are sent about alerts that still fire. */
         delete: operations["delete_hush"];
         options?: never;
         head?: never;
@@ -205,7 +209,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Rules and channels as they hold. Those of the file come first, then those of the page, then the built-in ones. */
+        /**
+         * Lists the rules and channels in effect.
+         * @description The rules of the file come first, then the rules of the page, then the built-in rules.
+         */
         get: operations["get_rules"];
         put?: never;
         post?: never;
@@ -223,10 +230,16 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Keeps a rule, as docs/alerts.md describes it, or changes it. All its mistakes are told at once. */
+        /**
+         * Adds or changes a rule, in the format described in docs/alerts.md.
+         * @description The error lists all mistakes of the rule.
+         */
         put: operations["put_rule"];
         post?: never;
-        /** Deletes a rule that is kept here. The built-in rule of its name, if there is one, holds again. */
+        /**
+         * Deletes a rule that was added on the page.
+         * @description If there is a built-in rule with the same name, it takes effect again.
+         */
         delete: operations["delete_rule"];
         options?: never;
         head?: never;
@@ -240,12 +253,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tries all rules that hold on the events of the past days: what each would have told, by itself and without hushes. */
+        /**
+         * Tries all rules in effect on past events.
+         * @description Returns the alerts that each rule alone would have raised, without hushes.
+         */
         get: operations["get_trials"];
         put?: never;
         /**
-         * Tries rules that don't hold yet, as they would stand in `alerts.toml`. Nothing is kept of them, and nobody is told. All their mistakes are
-         *     told at once, with line and column.
+         * Tries draft rules, written as in `alerts.toml`, on past events.
+         * @description Nothing is stored and no notification is sent. The error lists all mistakes of the draft with line and column.
          */
         post: operations["post_trials"];
         delete?: never;
@@ -261,7 +277,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tries a rule on the events of the past days: what it would have told, by itself and without hushes. */
+        /**
+         * Tries a rule on past events.
+         * @description Returns the alerts that this rule alone would have raised, without hushes.
+         */
         get: operations["get_try"];
         put?: never;
         post?: never;
@@ -278,7 +297,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One alert, with all that was decided and sent. */
+        /** Returns an alert with its decisions and messages. */
         get: operations["get_alert"];
         put?: never;
         post?: never;
@@ -297,7 +316,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Says that somebody looks after an alert: nobody is reminded of it, and nobody else is told. */
+        /**
+         * Acknowledges an alert: a person is handling it.
+         * @description Reminders and escalation to further recipients stop.
+         */
         post: operations["post_ack"];
         delete?: never;
         options?: never;
@@ -314,7 +336,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends an alert because somebody knows that it is over. Those who were told hear of it. */
+        /**
+         * Resolves an alert that is known to be over.
+         * @description Everyone who was notified of the alert is notified of its end.
+         */
         post: operations["post_resolve"];
         delete?: never;
         options?: never;
@@ -329,7 +354,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who changed what, newest first. */
+        /** Lists the changes in the audit log with their callers, newest first. */
         get: operations["get_audit"];
         put?: never;
         post?: never;
@@ -349,8 +374,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A copy of the whole database as it is at one moment, an `SQLite` file. It is made in the data folder first, which takes as much
-         *     space again for a while; one at a time.
+         * Returns a consistent copy of the whole database as an `SQLite` file.
+         * @description The copy is first made in the data folder, which needs the same amount of free disk space for that time. One copy can be made at a time.
          */
         post: operations["post_backup"];
         delete?: never;
@@ -366,10 +391,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Batch tasks by name, each with its next due time and its newest runs. */
+        /** Lists batch tasks by name, each with its next due time and its newest runs. */
         get: operations["get_tasks"];
         put?: never;
-        /** Adds a batch task. The body is its definition, as docs/batch.md describes it; all that is wrong with it is told at once, a mistake per line. */
+        /**
+         * Adds a batch task.
+         * @description The body is its definition, as described in docs/batch.md. The error lists all mistakes of the definition, one per line.
+         */
         post: operations["post_task"];
         delete?: never;
         options?: never;
@@ -386,7 +414,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes the tasks be as they are told here, all or none of them. With `dry_run` it tells what it would do. */
+        /**
+         * Adds or changes batch tasks so that they have the given definitions: all of them, or none.
+         * @description With `delete`, the server's other tasks are deleted. With `dry_run`, nothing is changed, and the response contains the changes that
+         *     would be made.
+         */
         post: operations["post_apply"];
         delete?: never;
         options?: never;
@@ -404,8 +436,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tells what would have happened in the last 30 days by a definition, with runs that take as long as the task's real ones of that time did,
-         *     one after the other. Nothing is saved or started.
+         * Simulates a definition over the last 30 days.
+         * @description The simulated runs take as long as the task's actual runs of that time, in the same sequence. Nothing is saved or started.
          */
         post: operations["post_rehearse"];
         delete?: never;
@@ -421,7 +453,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** When rules are due next. */
+        /** Returns the next due times of rules. */
         get: operations["get_next"];
         put?: never;
         post?: never;
@@ -438,7 +470,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Runs of batch tasks, those that were due last first. They are told for 400 days, also when their trees are no longer kept. */
+        /**
+         * Lists runs of batch tasks, latest due time first.
+         * @description Runs are listed for 400 days, even if retention has deleted their processes.
+         */
         get: operations["get_runs"];
         put?: never;
         post?: never;
@@ -456,9 +491,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What was due on a day, by agent and task, with what became of it, and what will be. What no agent has told of is `unknown`. Runs and due
-         *     times of a task that are close to each other and went the same way stand together, so that a task of every second takes no more room
-         *     than one of every hour.
+         * Returns the past and future due times within a day, by agent and task, each with its result.
+         * @description Due times that no agent has reported on are `unknown`. Runs and due times of a task are combined if they are close to each other and
+         *     have the same result, so that a task of every second needs no more space than one of every hour.
          */
         get: operations["get_day"];
         put?: never;
@@ -478,7 +513,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks the agent of a run to end it. */
+        /**
+         * Ends a run.
+         * @description The command is sent to the run's agent.
+         */
         post: operations["post_end"];
         delete?: never;
         options?: never;
@@ -494,8 +532,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A piece of what a run has written to stdout and stderr, at most 128 KiB, as its agent has it. While the run runs, or is there for more,
-         *     ask again with `next_offset`.
+         * Returns a piece of at most 128 KiB of a run's stdout and stderr, as stored by its agent.
+         * @description While the run is running, or if there is more output, request the next piece with `next_offset`.
          */
         get: operations["get_log"];
         put?: never;
@@ -515,7 +553,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks the agent of a run to run its task once more, now, with the arguments that the run had. */
+        /**
+         * Runs the task of a run once more, now, with the arguments of that run.
+         * @description The command is sent to the run's agent.
+         */
         post: operations["post_rerun"];
         delete?: never;
         options?: never;
@@ -530,17 +571,21 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One batch task, with its next five due times. `ETag` is its version, for `If-Match`. */
+        /**
+         * Returns a batch task with its next five due times.
+         * @description `ETag` is its version, for use in `If-Match`.
+         */
         get: operations["get_task"];
         /**
-         * Gives a batch task another definition. `If-Match` names the version that it is a change of; to restore an older version, send that one's
-         *     definition.
+         * Replaces the definition of a batch task.
+         * @description `If-Match` is the version that the change is based on. To restore an older version, send its definition.
          */
         put: operations["put_task"];
         post?: never;
         /**
-         * Deletes a batch task. Its runs and versions are still listed. A task that a file of an agent defines can be deleted while that agent holds no
-         *     channel to the server: an agent that comes back announces it again.
+         * Deletes a batch task. Its runs and versions are still listed.
+         * @description A task that a file of an agent defines can be deleted only while that agent is not connected to the server. When the agent connects
+         *     again, it announces the task again.
          */
         delete: operations["delete_task"];
         options?: never;
@@ -556,8 +601,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Each due time of a batch task, and what was decided on it: also at times when no agent ran, as soon as one has told. What no agent has
-         *     told of is `unknown`. Due times to come are planned by the same rules, with runs that take as long as they usually do.
+         * Explains each due time of a batch task.
+         * @description This includes due times at which no agent ran, once an agent has reported its decision. Due times that no agent has reported on are
+         *     `unknown`. Future due times are planned by the same rules, assuming that runs take as long as usual.
          */
         get: operations["get_explain"];
         put?: never;
@@ -577,7 +623,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks the agents of a batch task to end its runs, or one of them. */
+        /**
+         * Ends all runs of a batch task, or one of them.
+         * @description The command is sent to the task's agents.
+         */
         post: operations["post_kill"];
         delete?: never;
         options?: never;
@@ -595,8 +644,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Pauses a batch task: its rules start nothing, and each due time is told as skipped. What a file defines is paused by its agent, and the
-         *     pause outlasts changes of the file.
+         * Pauses a batch task: its rules start nothing, and each due time is reported as skipped.
+         * @description A task that a file defines is paused by its agent, and the pause remains in effect when the file changes.
          */
         post: operations["post_pause"];
         delete?: never;
@@ -612,7 +661,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What runs of a task have published, and what they have left in the history, newest first, as the task's agents have it. */
+        /** Lists the publications of a task's runs and the files that runs left in the history, newest first, as stored by the task's agents. */
         get: operations["get_publications"];
         put?: never;
         post?: never;
@@ -629,7 +678,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The files of a publication, with their sizes. A publication is named by its number, and what a run has left in the history by the run. */
+        /**
+         * Lists the files of a publication, with their sizes.
+         * @description A publication is identified by its number. Files that a run left in the history are identified by the run.
+         */
         get: operations["get_publication"];
         put?: never;
         post?: never;
@@ -646,7 +698,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Files that another publication has otherwise than this one. */
+        /** Lists the files that differ between two publications. */
         get: operations["get_comparison"];
         put?: never;
         post?: never;
@@ -663,7 +715,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The beginning of a file of a publication, if it is text. */
+        /** Returns the beginning of a text file of a publication. */
         get: operations["get_file"];
         put?: never;
         post?: never;
@@ -683,8 +735,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Asks the agent to publish the files of a publication again, to the target that they went to: what came after is taken back. What a run
-         *     has left is published to the target that is named.
+         * Publishes the files of an earlier publication again, to the same target. This replaces later publications.
+         * @description Files that a run left in the history are published to the target in the request.
          */
         post: operations["post_restore"];
         delete?: never;
@@ -702,7 +754,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ends the pause of a batch task. */
+        /** Resumes a batch task. */
         post: operations["post_resume"];
         delete?: never;
         options?: never;
@@ -719,7 +771,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks the agents of a batch task to run it now, whatever its rules say. The command waits for an agent that is away for ten minutes. */
+        /**
+         * Runs a batch task now, independently of its rules.
+         * @description The command is sent to the task's agents. It waits for up to ten minutes for an agent that is not connected.
+         */
         post: operations["post_run"];
         delete?: never;
         options?: never;
@@ -734,7 +789,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The newest versions of a batch task, newest first, each with what differs from the one before it. Those of a deleted task as well. */
+        /** Lists the newest versions of a batch task, newest first, each with its differences from the previous one. Also works for deleted tasks. */
         get: operations["get_versions"];
         put?: never;
         post?: never;
@@ -754,8 +809,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Confirms that the server's clock is right after it jumped ahead: ages of trees are counted by it at once. It changes nothing where
-         *     the clock did not jump.
+         * Confirms that the server's clock is right after it jumped ahead, so that retention uses it for the ages of runs at once.
+         * @description Has no effect if the clock did not jump.
          */
         post: operations["post_confirm"];
         delete?: never;
@@ -771,13 +826,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The newest 10,000 commands, newest first, without their lines. Those for one worker have its line, as long as lines are kept. */
+        /**
+         * Lists the newest 10,000 commands, newest first.
+         * @description Commands are listed without their lines. With `worker`, each has the line of that worker, as long as lines are kept.
+         */
         get: operations["get_commands"];
         put?: never;
         /**
-         * Asks workers to do something, and answers once each of them has its line, or the time is over. With `until_us` the command is durable: what
-         *     no worker has taken by the end of the time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however
-         *     often it is sent.
+         * Sends a command to workers, and responds when each of them has replied or the time is over.
          * @description Any other method is a program's own and needs the scope `operate`.
          *
          *     | method | scope | arguments | effect |
@@ -829,7 +885,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Methods that workers may be asked, and who does them now. */
+        /** Lists the methods that workers can be asked to execute, with the workers that currently support each. */
         get: operations["get_methods"];
         put?: never;
         post?: never;
@@ -846,7 +902,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One command, and what became of it with each worker. */
+        /** Returns a command with its result for each worker. */
         get: operations["get_command"];
         put?: never;
         post?: never;
@@ -865,7 +921,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What a worker replies to a command. Replies that come late, twice or not as they should are counted, and change nothing. */
+        /**
+         * Accepts a worker's reply to a command.
+         * @description Late, repeated and invalid replies are counted and have no other effect.
+         */
         post: operations["post_reply"];
         delete?: never;
         options?: never;
@@ -880,7 +939,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Finds processes that lost their parents, and says what was likely the parent of each and which line would mend it. */
+        /**
+         * Finds processes that have lost their parents.
+         * @description For each, it names the likely parent and the line of code that would fix it.
+         */
         get: operations["get_doctor"];
         put?: never;
         post?: never;
@@ -900,8 +962,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once.
-         *     `batch-task-changed`, `agent-decided`, `run-skipped` and `run-missed` are accepted from the token of the agent that they name, and from admins.
+         * Stores a batch of events durably; the response is sent after the commit.
+         * @description A batch may be sent again, split or rearranged: every event is counted once. `batch-task-changed`, `agent-decided`, `run-skipped` and
+         *     `run-missed` are accepted only from the token of the agent that they name, and from admins.
          */
         post: operations["post_events"];
         delete?: never;
@@ -917,10 +980,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All heartbeats, by name. */
+        /** Lists all heartbeats by name. */
         get: operations["get_heartbeats"];
         put?: never;
-        /** Adds a heartbeat, and tells its key, this once. */
+        /**
+         * Adds a heartbeat and returns its key.
+         * @description The server stores only a hash, so the key cannot be read again.
+         */
         post: operations["post_heartbeat"];
         delete?: never;
         options?: never;
@@ -936,10 +1002,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Changes when a heartbeat is expected. Its key and its history stay. */
+        /** Changes when a heartbeat is expected. Its key and its history are kept. */
         put: operations["put_heartbeat"];
         post?: never;
-        /** Deletes a heartbeat. Its runs are still told. */
+        /** Deletes a heartbeat. Its runs are still listed. */
         delete: operations["delete_heartbeat"];
         options?: never;
         head?: never;
@@ -955,7 +1021,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Gives a heartbeat another key, and tells it, this once. The key so far is taken a while longer, so that jobs can be given the new one. */
+        /**
+         * Replaces the key of a heartbeat and returns the new one.
+         * @description The previous key remains valid for some time, so that jobs can be given the new one. The server stores only a hash of the new key, so it
+         *     cannot be read again.
+         */
         post: operations["post_roll"];
         delete?: never;
         options?: never;
@@ -970,7 +1040,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who asks, and what they may do. */
+        /** Returns the caller's identity and scopes. */
         get: operations["get_me"];
         put?: never;
         post?: never;
@@ -988,8 +1058,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
-         *     searched within a tree, a range of time or those with a `native_id`. A page looks at so many trees only: it may be short, even empty, and still have a `next_cursor`.
+         * Lists processes: newest runs first, and within a run the newest processes first.
+         * @description The kinds `normal`, `cross_thread` and `span`, and all kinds together, can be searched only within a run, within a range of time or by
+         *     `native_id`. One page examines a limited number of runs: it can contain fewer processes than `limit`, or none, and still have a
+         *     `next_cursor`.
          */
         get: operations["get_processes"];
         put?: never;
@@ -1008,8 +1080,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Finds processes by their id alone, or by its first digits, in all trees, newest first, 50 at most: none if no such process is there.
-         *     Each tree is looked into, by several readers at the same time: a million trees of ten processes take two of them about 0.2 s.
+         * Finds processes in all runs by their id or its first digits.
+         * @description Returns at most 50 processes, newest first, and an empty list if there is none. Several readers search all runs in parallel: with two
+         *     readers, a million runs of ten processes take about 0.2 s.
          */
         get: operations["get_processes_of_id"];
         put?: never;
@@ -1028,14 +1101,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists tasks of queues. The search for one page ends after 1 s: then the page is short, even empty, and has a `next_cursor`, from which the
-         *     search goes on. `examined` is the number of tasks that were examined for the page.
+         * Lists queue tasks.
+         * @description The search for one page ends after 1 s. The page can then contain fewer tasks than `limit`, or none, and its `next_cursor` continues the
+         *     search. `examined` is the number of tasks that were examined for the page.
          */
         get: operations["get_queue_tasks"];
         put?: never;
         /**
-         * Starts a task by its name: one worker that is online and offers it puts the task into its queue, if `queue` is said one that takes tasks
-         *     from there. With an `Idempotency-Key` the same request starts one task, however often it is sent.
+         * Starts a queue task by its name.
+         * @description An online worker that offers the task puts it into its queue; with `queue`, a worker that consumes that queue. Requests with the same
+         *     `Idempotency-Key` start one task, however often they are sent.
          */
         post: operations["post_call"];
         delete?: never;
@@ -1054,8 +1129,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Has tasks that have ended run again, by their ids in the queue. Each is asked of one worker that offers it: of the one that had it last, if
-         *     it is still there. That one says by which id the task runs again, or why not.
+         * Runs ended queue tasks again, by their ids.
+         * @description Each order goes to one worker that offers the task, by preference to the one that executed it last. The worker replies with the id of
+         *     the new execution, or with the reason for refusing.
          */
         post: operations["post_retry"];
         delete?: never;
@@ -1073,7 +1149,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Has tasks not run, or end, by their ids in the queue. All workers that are online are told, and those that come within three hours. */
+        /**
+         * Revokes queue tasks by their ids: they are not executed, or end if they are running.
+         * @description The order is sent to all online workers, and to workers that connect within three hours.
+         */
         post: operations["post_revoke"];
         delete?: never;
         options?: never;
@@ -1088,7 +1167,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Counts tasks by name and state. */
+        /** Counts queue tasks by name and state. */
         get: operations["get_queue_types"];
         put?: never;
         post?: never;
@@ -1105,7 +1184,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One task, with its attempts. Of several with the same id the newest. */
+        /**
+         * Returns a queue task with its attempts.
+         * @description If several tasks have the same id, it returns the newest.
+         */
         get: operations["get_queue_task"];
         put?: never;
         post?: never;
@@ -1122,7 +1204,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a task returned, or its error. With a `timeout` it waits for the end of the task; for a task that isn't known yet 10 s at most. */
+        /**
+         * Returns the result of a queue task, or its error.
+         * @description With a `timeout`, the request waits for the end of the task; for a task that is still unknown, it waits at most 10 s.
+         */
         get: operations["get_queue_result"];
         put?: never;
         post?: never;
@@ -1139,7 +1224,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Counts tasks by queue and state. With a `timeout` the workers that are online are asked how many tasks wait there. */
+        /**
+         * Counts queue tasks by queue and state.
+         * @description With a `timeout`, the server also asks the online workers for the number of tasks that wait in their queues.
+         */
         get: operations["get_queues"];
         put?: never;
         post?: never;
@@ -1156,7 +1244,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists trees. */
+        /** Lists runs. */
         get: operations["get_roots"];
         put?: never;
         post?: never;
@@ -1173,7 +1261,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the names of trees, that of the newest tree first, with how many there are of each and its newest ones. */
+        /**
+         * Lists the names of runs, each with its number of runs and the newest of them.
+         * @description The name of the newest run comes first.
+         */
         get: operations["get_names"];
         put?: never;
         post?: never;
@@ -1190,13 +1281,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tells of one tree without its processes. */
+        /** Returns a run without its processes. */
         get: operations["get_root"];
         put?: never;
         post?: never;
         /**
-         * Deletes a tree with all its processes and logs. What became of them stays counted in the statistics. A pinned tree is not deleted,
-         *     and a running one only with `running=true`.
+         * Deletes a run with all its processes and logs.
+         * @description Its outcomes and durations remain counted in the statistics. A pinned run is not deleted, and a running one only with `running=true`.
          */
         delete: operations["delete_root"];
         options?: never;
@@ -1214,8 +1305,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Has a process end and all below it, or a whole tree, in whatever programs it runs: each is told which of its processes are meant. Answers once
-         *     all have ended, or with those that go on when the time is over.
+         * Cancels a process with all processes below it, or a whole run, in all programs that take part in it.
+         * @description The server sends each of these programs the ids of its processes. The response is sent when all have ended, or after the time-out with
+         *     the processes that are still running.
          */
         post: operations["post_cancel"];
         delete?: never;
@@ -1248,7 +1340,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists what all processes of a tree said, by time. */
+        /** Lists the log lines of all processes of a run, by time. */
         get: operations["get_root_logs"];
         put?: never;
         post?: never;
@@ -1267,9 +1359,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted. */
+        /**
+         * Pins a run.
+         * @description A pinned run is kept until it is unpinned: retention does not delete it, and neither can a request.
+         */
         post: operations["post_pin"];
-        /** Unpins a tree: the rules of retention hold for it again. */
+        /** Unpins a run, so that retention can delete it. */
         delete: operations["delete_pin"];
         options?: never;
         head?: never;
@@ -1283,7 +1378,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One process, with the links that lead to it from other trees: those of up to 50 processes. */
+        /**
+         * Returns a process, with the links that lead to it from other runs.
+         * @description Links of up to 50 processes are included.
+         */
         get: operations["get_process"];
         put?: never;
         post?: never;
@@ -1300,7 +1398,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists what a process said, by time. */
+        /** Lists the log lines of a process, by time. */
         get: operations["get_process_logs"];
         put?: never;
         post?: never;
@@ -1317,7 +1415,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the processes of a tree in pre-order, siblings as they started, the root's own first. */
+        /**
+         * Lists the processes of a run in pre-order.
+         * @description The root's own process comes first. Siblings are ordered by their start.
+         */
         get: operations["get_tree"];
         put?: never;
         post?: never;
@@ -1334,7 +1435,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tells what became of processes, by name: how many ended how, and how long they took. From sums, which outlive the processes. */
+        /**
+         * Returns the outcomes and durations of processes by name.
+         * @description They are read from stored sums, which are kept when the processes are deleted.
+         */
         get: operations["get_stats"];
         put?: never;
         post?: never;
@@ -1352,8 +1456,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tells what runs failed by: those whose messages differ only in numbers, ids and what is quoted are one, whatever their names. From sums,
-         *     of processes that are called like a root.
+         * Lists the errors that runs failed with.
+         * @description Errors whose messages differ only in numbers, ids and quoted text are counted as one, whatever the names of the runs. They are read from
+         *     stored sums by name, which include other processes with the same name as a root.
          */
         get: operations["get_causes"];
         put?: never;
@@ -1371,7 +1476,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tells the most frequent errors: those of one name whose messages differ only in numbers, ids and what is quoted are one. */
+        /**
+         * Lists the most frequent errors.
+         * @description Errors of the same name whose messages differ only in numbers, ids and quoted text are counted as one.
+         */
         get: operations["get_errors"];
         put?: never;
         post?: never;
@@ -1388,7 +1496,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tells what ended when and how long it took, step by step. Steps without any are left out. */
+        /**
+         * Returns outcomes and durations of ended processes over time, in steps.
+         * @description Steps without ended processes are omitted.
+         */
         get: operations["get_series"];
         put?: never;
         post?: never;
@@ -1405,7 +1516,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The server at a glance. */
+        /** Returns an overview of the server. */
         get: operations["get_status"];
         put?: never;
         post?: never;
@@ -1423,8 +1534,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
-         *     `{"id", "event", "data"}`.
+         * Sends events as soon as they are stored.
+         * @description They are sent as server-sent events, or on upgrade over a WebSocket as JSON texts `{"id", "event", "data"}`.
          */
         get: operations["get_stream"];
         put?: never;
@@ -1442,7 +1553,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All tokens, by name; a token itself is shown to nobody. */
+        /** Lists all tokens by name, without their secrets. */
         get: operations["get_tokens"];
         put?: never;
         post?: never;
@@ -1459,7 +1570,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists who reports, newest first. */
+        /** Lists the workers, newest first. */
         get: operations["get_workers"];
         put?: never;
         post?: never;
@@ -1476,7 +1587,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One worker. */
+        /** Returns a worker. */
         get: operations["get_worker"];
         put?: never;
         post?: never;
@@ -1493,7 +1604,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How commands reach a worker, and what its name is. */
+        /** Returns the state of a worker's command channel, and its name. */
         get: operations["get_channel"];
         put?: never;
         post?: never;
@@ -1511,8 +1622,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A worker's channel: what it is asked to do, while it is open. The first one who opens it binds it to its key; from then on it is opened
-         *     by that key alone.
+         * Opens a worker's channel: an event stream of the commands for the worker.
+         * @description The first connection binds the channel to its key. Later connections must use the same key.
          */
         get: operations["get_orders"];
         put?: never;
@@ -1530,7 +1641,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Answers when the server takes events and can read its database. */
+        /** Checks that the server stores events and can read its database. */
         get: operations["get_health"];
         put?: never;
         post?: never;
@@ -1547,7 +1658,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Figures of the server and of what it holds, for Prometheus and the like. */
+        /** Returns metrics of the server and its data, for Prometheus and compatible systems. */
         get: operations["get_metrics"];
         put?: never;
         post?: never;
@@ -1564,7 +1675,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Answers when the server stores events, without a look into its database: for whoever chooses a server to send to. */
+        /** Checks that the server stores events, without reading its database. Intended for load balancers. */
         get: operations["get_ready"];
         put?: never;
         post?: never;
@@ -1583,7 +1694,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes log records as lines of the logs of the processes that their spans are. One that names no span is rejected. */
+        /**
+         * Stores log records as log lines of the processes that represent their spans.
+         * @description A record without a span is rejected.
+         */
         post: operations["post_logs"];
         delete?: never;
         options?: never;
@@ -1600,7 +1714,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes spans as processes of kind `span`, each with its events as lines of its log. A span that comes again changes nothing. */
+        /**
+         * Stores spans as processes of kind `span`, with their span events as log lines.
+         * @description A span that is sent again has no effect.
+         */
         post: operations["post_traces"];
         delete?: never;
         options?: never;
@@ -2460,7 +2577,7 @@ export interface components {
             version: number;
         };
         /**
-         * @description What statistics are grouped by.
+         * @description Grouping of statistics.
          * @enum {string}
          */
         By: "name";
@@ -2920,9 +3037,9 @@ export interface components {
             /** @description The message, with `…` in place of numbers, ids and quoted parts. */
             text: string;
         };
-        /** @description That the server works. */
+        /** @description Confirmation that the server works. */
         Health: {
-            /** @description Always `ok`; a server that can't take events or read its database answers with an error. */
+            /** @description Always `ok`. A server that can't store events or read its database responds with an error. */
             status: string;
             /** @description Version of the server. */
             version: string;
@@ -3115,7 +3232,7 @@ export interface components {
             version: number;
         };
         /**
-         * @description How severe a line is.
+         * @description Severity of a log line.
          * @enum {string}
          */
         Level: "error" | "warn" | "info" | "debug" | "trace";
@@ -3186,7 +3303,7 @@ export interface components {
             before_us: number;
         };
         /**
-         * @description In which order lines are listed.
+         * @description Order of log lines.
          * @enum {string}
          */
         LogOrder: "oldest" | "newest";
@@ -4043,7 +4160,7 @@ export interface components {
         /** @description The reason why a due run was skipped. */
         SkipReason: string;
         /**
-         * @description In which order.
+         * @description Order of runs.
          * @enum {string}
          */
         Sort: "newest" | "oldest";
@@ -4057,7 +4174,7 @@ export interface components {
         /** @description The state of a process. A process that ended with an unknown outcome has this outcome as its state. */
         State: string;
         /**
-         * @description In which order.
+         * @description Order of statistics.
          * @enum {string}
          */
         StatsOrder: "count" | "failed" | "total" | "max" | "p50" | "p95" | "p99" | "name";
@@ -4782,11 +4899,14 @@ export interface operations {
     get_book: {
         parameters: {
             query?: {
-                /** @description The `revision` that the agent has; 0, or not given, for all of its tasks. */
+                /** @description `revision` that the agent has. 0 or a missing value requests all tasks. */
                 after?: number;
-                /** @description Waits for a change at most so many milliseconds, up to 60,000; 0, or not given, for not at all. */
+                /** @description Maximum time to wait for a change, in milliseconds, up to 60,000. With 0 or without it, the response is immediate. */
                 wait_ms?: number;
-                /** @description `true` adds pauses and decided due times, for an agent that has lost its database. Only without `after`; then the answer doesn't wait. */
+                /**
+                 * @description `true` adds pauses and decided due times, for an agent that has lost its database. Only without `after`; the response is then
+                 *     immediate.
+                 */
                 known?: boolean;
             };
             header?: never;
@@ -4879,7 +4999,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -5011,7 +5131,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -5138,13 +5258,13 @@ export interface operations {
     get_alerts: {
         parameters: {
             query?: {
-                /** @description Only alerts that are so: `firing` or `resolved`. */
+                /** @description Only alerts in this state: `firing` or `resolved`. */
                 state?: string;
-                /** @description Only alerts about this, such as `task:gold`. */
+                /** @description Only alerts about this subject, such as `task:gold`. */
                 subject?: string;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of alerts to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -5427,11 +5547,11 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description The tree: its id, or its number.
+                 * @description Run, by its id or number.
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root: string;
-                /** @description One of its processes. */
+                /** @description Id of a process of the run. Without it, all processes are considered. */
                 process?: string;
             };
             header?: never;
@@ -6134,7 +6254,7 @@ export interface operations {
     get_trials: {
         parameters: {
             query?: {
-                /** @description The past days that rules are tried on, 1 to 90; 7 if not given. */
+                /** @description Number of past days to try the rules on (1 to 90, default 7). */
                 days?: number;
             };
             header?: never;
@@ -6326,11 +6446,11 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description The rule's name.
+                 * @description Name of the rule.
                  * @example failed
                  */
                 rule: string;
-                /** @description The past days that it is tried on, 1 to 90; 7 if not given. */
+                /** @description Number of past days to try the rule on (1 to 90, default 7). */
                 days?: number;
             };
             header?: never;
@@ -6737,9 +6857,9 @@ export interface operations {
     get_audit: {
         parameters: {
             query?: {
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of entries to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -6908,11 +7028,11 @@ export interface operations {
     get_tasks: {
         parameters: {
             query?: {
-                /** @description Only those whose names contain this. */
+                /** @description Only tasks whose names contain this text. */
                 q?: string;
-                /** @description At most so many, 1 to 200; 50 if not given. */
+                /** @description Maximum number of tasks to return (1 to 200, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -7343,17 +7463,17 @@ export interface operations {
         parameters: {
             query: {
                 /**
-                 * @description Rules of time, with semicolons between them.
+                 * @description Rules of time, separated by semicolons.
                  * @example 30 2 * * 1-5
                  */
                 rules: string;
-                /** @description Zone of the rules, like Europe/Berlin; that of the server's machine if not given. */
+                /** @description Time zone of the rules, such as Europe/Berlin (default: zone of the server's machine). */
                 zone?: string;
-                /** @description Name of the task, which decides what `H` stands for; `task` if not given. */
+                /** @description Name of the task, which determines the value of `H` (default `task`). */
                 name?: string;
-                /** @description At most so many due times, 1 to 100; 5 if not given. */
+                /** @description Maximum number of due times to return (1 to 100, default 5). */
                 limit?: number;
-                /** @description Due times after this one, in Unix microseconds; now if not given. */
+                /** @description Only due times after this time, in Unix microseconds (default: now). */
                 after?: number;
             };
             header?: never;
@@ -7441,19 +7561,19 @@ export interface operations {
             query?: {
                 /** @description Only runs of this task. */
                 task?: string;
-                /** @description Only runs that were due then or later, in Unix microseconds. */
+                /** @description Only runs that were due at this time or later, in Unix microseconds. */
                 from?: number;
-                /** @description Only runs that were due before then. */
+                /** @description Only runs that were due before this time. */
                 to?: number;
                 /** @description Only runs that ended with this exit code. */
                 exit_code?: number;
-                /** @description Only runs that are so: `succeeded`, `failed`, `cancelled`, `running`, `pending`, `lost`. */
+                /** @description Only runs in this state: `succeeded`, `failed`, `cancelled`, `running`, `pending`, `lost`. */
                 outcome?: string;
                 /** @description Only runs of this agent. */
                 agent?: string;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of runs to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -7539,11 +7659,11 @@ export interface operations {
     get_day: {
         parameters: {
             query: {
-                /** @description From then on, in Unix microseconds. */
+                /** @description Begin of the range, in Unix microseconds. */
                 from: number;
-                /** @description Until before then, at most 26 hours later. */
+                /** @description End of the range, exclusive, at most 26 hours after `from`. */
                 to: number;
-                /** @description Only tasks whose names contain this. */
+                /** @description Only tasks whose names contain this text. */
                 q?: string;
                 /** @description Only tasks of this agent. */
                 agent?: string;
@@ -7632,7 +7752,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -7763,7 +7883,7 @@ export interface operations {
     get_log: {
         parameters: {
             query?: {
-                /** @description From this byte on; from the first one if not given. */
+                /** @description Offset of the first byte (default 0). */
                 offset?: number;
             };
             header?: never;
@@ -7865,7 +7985,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -8349,9 +8469,9 @@ export interface operations {
     get_explain: {
         parameters: {
             query?: {
-                /** @description From then on, in Unix microseconds; a day ago if not given. */
+                /** @description Begin of the range, in Unix microseconds (default: a day ago). */
                 from?: number;
-                /** @description Until before then; a day from now if not given. */
+                /** @description End of the range, exclusive (default: a day from now). */
                 to?: number;
             };
             header?: never;
@@ -8453,7 +8573,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -8585,7 +8705,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -8725,9 +8845,9 @@ export interface operations {
     get_publications: {
         parameters: {
             query?: {
-                /** @description Only those of this agent. */
+                /** @description Only publications of this agent. */
                 agent?: string;
-                /** @description At most so many of each agent, 1 to 200; 50 if not given. */
+                /** @description Maximum number of publications to return for each agent (1 to 200, default 50). */
                 limit?: number;
             };
             header?: never;
@@ -8828,7 +8948,7 @@ export interface operations {
     get_publication: {
         parameters: {
             query?: {
-                /** @description The agent that has it; needed if the task is for several. */
+                /** @description Agent that has the publication. Required if the task is for several agents. */
                 agent?: string;
             };
             header?: never;
@@ -8934,9 +9054,9 @@ export interface operations {
     get_comparison: {
         parameters: {
             query: {
-                /** @description The agent that has both; needed if the task is for several. */
+                /** @description Agent that has both publications. Required if the task is for several agents. */
                 agent?: string;
-                /** @description The other publication: its number, or the run that has left files. */
+                /** @description Publication to compare with: its number, or the run that left the files. */
                 with: string;
             };
             header?: never;
@@ -9042,7 +9162,7 @@ export interface operations {
     get_file: {
         parameters: {
             query: {
-                /** @description The agent that has it; needed if the task is for several. */
+                /** @description Agent that has the publication. Required if the task is for several agents. */
                 agent?: string;
                 /** @description Path of the file in the publication's folder. */
                 path: string;
@@ -9150,11 +9270,11 @@ export interface operations {
     post_restore: {
         parameters: {
             query?: {
-                /** @description The agent that has it; needed if the task is for several. */
+                /** @description Agent that has the publication. Required if the task is for several agents. */
                 agent?: string;
             };
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -9291,7 +9411,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -9410,7 +9530,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path: {
@@ -9722,13 +9842,13 @@ export interface operations {
     get_commands: {
         parameters: {
             query?: {
-                /** @description Only those for this worker, each with its line: its id, 32 lower-case hex digits. */
+                /** @description Only commands for this worker, each with the worker's line. The id has 32 lower-case hex digits. */
                 worker?: components["schemas"]["WorkerId"];
-                /** @description Only those that want this scope: `read`, which only ask, or `operate`, which change something. */
+                /** @description Only commands of this scope: `read` for those that only query, or `operate` for those that change something. */
                 scope?: "read" | "operate";
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of commands to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -9815,7 +9935,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -10261,13 +10381,13 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description In this tree: its id, or its number. Without it, of the newest trees that began without a context.
+                 * @description Only this run, by its id or number. Without it, the newest runs that began without a context are examined.
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root?: string;
-                /** @description Of this process of the tree alone. */
+                /** @description Only this process of the run. */
                 process?: components["schemas"]["ProcessId"];
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of findings to return (1 to 1000, default 50). */
                 limit?: number;
             };
             header?: never;
@@ -11112,29 +11232,32 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description In this tree: its id, or its number.
+                 * @description Only processes of this run, by its id or number.
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root?: string;
-                /** @description Of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`, `span` … */
+                /**
+                 * @description Only processes of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`,
+                 *     `span` …
+                 */
                 kind?: string;
-                /** @description With exactly this id of another system, in whatever tree: a queue's task, a job. */
+                /** @description Only processes with exactly this id in another system, such as a queue task or a job, in any run. */
                 native_id?: string;
-                /** @description Exactly this name. */
+                /** @description Only processes with exactly this name. */
                 name?: string;
-                /** @description Run by this worker: its id, 32 lower-case hex digits. */
+                /** @description Only processes of this worker. Its id has 32 lower-case hex digits. */
                 worker?: components["schemas"]["WorkerId"];
-                /** @description In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome. */
+                /** @description Comma-separated states: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome. */
                 state?: string;
-                /** @description Contains this text in its name, batch mark or error. */
+                /** @description Text to search for in name, batch mark and error. */
                 q?: string;
-                /** @description Started at this time or later, in Unix microseconds. */
+                /** @description Only processes that started at this time or later, in Unix microseconds. */
                 started_after?: number;
-                /** @description Started before this time, in Unix microseconds. */
+                /** @description Only processes that started before this time, in Unix microseconds. */
                 started_before?: number;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of processes to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -11310,54 +11433,55 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description By `name`, `state`, `received`, `started` or `runtime`, with `-` before it the greatest first; `-received` if not given.
+                 * @description Order: `name`, `state`, `received`, `started` or `runtime`, descending with a preceding `-` (default `-received`).
                  * @example -runtime
                  */
                 sort?: string;
                 /**
-                 * @description Of exactly this name.
+                 * @description Only tasks with exactly this name.
                  * @example video.render
                  */
                 type?: string;
                 /**
-                 * @description Worked on, or last received, by this worker: its id (32 lower-case hex digits), its name (`program@host` or `program@host:pid`), its
-                 *     host, or a glob for its name. Several workers may have the same name.
+                 * @description Only tasks that this worker executes or received last: its id (32 lower-case hex digits), its name (`program@host` or
+                 *     `program@host:pid`), its host, or a glob for its name. Several workers can have the same name.
                  * @example render@build-7
                  */
                 worker?: string;
                 /**
-                 * @description In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
+                 * @description Comma-separated states: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`.
                  * @example failed,lost
                  */
                 state?: string;
                 /**
-                 * @description In one of these phases, between commas: `sent`, `received`, `started`, `succeeded`, `failed`, `rejected`, `requeued`, `revoked`, `retried`.
+                 * @description Comma-separated phases: `sent`, `received`, `started`, `succeeded`, `failed`, `rejected`, `requeued`, `revoked`, `retried`.
                  * @example retried
                  */
                 phase?: string;
                 /**
-                 * @description Through this queue.
+                 * @description Only tasks of this queue.
                  * @example video
                  */
                 queue?: string;
-                /** @description Received at this time or later, in Unix microseconds. */
+                /** @description Only tasks received at this time or later, in Unix microseconds. */
                 received_after?: number;
-                /** @description Received before this time, in Unix microseconds. */
+                /** @description Only tasks received before this time, in Unix microseconds. */
                 received_before?: number;
-                /** @description Started at this time or later, in Unix microseconds. */
+                /** @description Only tasks started at this time or later, in Unix microseconds. */
                 started_after?: number;
-                /** @description Started before this time, in Unix microseconds. */
+                /** @description Only tasks started before this time, in Unix microseconds. */
                 started_before?: number;
                 /**
-                 * @description A search: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`, `or`, `not`, brackets.
+                 * @description Search expression: words, `name:`, `id:`, `state:`, `worker:`, `args:`, `kwargs:key=value`, `result:`, `error:`, quotes, `and`,
+                 *     `or`, `not`, brackets.
                  * @example name:render and not error:"no disk"
                  */
                 q?: string;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of tasks to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description So many are left out, from `cursor` on. */
+                /** @description Number of tasks to skip, counted from `cursor`. */
                 offset?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -11444,7 +11568,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -11579,7 +11703,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -11705,7 +11829,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                /** @description Up to 255 visible ASCII characters. Send the same key when the request is repeated. */
                 "Idempotency-Key"?: string | null;
             };
             path?: never;
@@ -12003,7 +12127,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Waits for the end of the task for so many milliseconds, 0 to 60000; it doesn't wait if not given.
+                 * @description Number of milliseconds to wait for the end of the task (0 to 60,000). Without it, the response is immediate.
                  * @example 30000
                  */
                 timeout?: number;
@@ -12107,8 +12231,8 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description Asks the workers that are online which queues they know, and waits for their answers for so many milliseconds, 10 to 60000; nobody is
-                 *     asked if not given.
+                 * @description Asks the online workers for their queues and waits up to this number of milliseconds for their replies (10 to 60,000). Without it,
+                 *     no worker is asked.
                  * @example 1000
                  */
                 timeout?: number;
@@ -12196,35 +12320,38 @@ export interface operations {
     get_roots: {
         parameters: {
             query?: {
-                /** @description One of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome. */
+                /** @description Comma-separated states: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome. */
                 state?: string;
-                /** @description Exactly this name. */
+                /** @description Only runs with exactly this name. */
                 name?: string;
-                /** @description Exactly this batch mark. */
+                /** @description Only runs with exactly this batch mark. */
                 batch?: string;
-                /** @description Run by this worker: its id, 32 lower-case hex digits. */
+                /** @description Only runs of this worker. Its id has 32 lower-case hex digits. */
                 worker?: components["schemas"]["WorkerId"];
-                /** @description `true`: only those that began because a call had no context; `false`: only others. */
+                /** @description `true`: only runs that began because a call had no context. `false`: only other runs. */
                 unattached?: boolean;
                 /**
-                 * @description Contains this text, in any case, in its name, its batch mark, or its error with its causes; or has this number (`2106`,
-                 *     `<batch001:2106>`), or an id that begins so (four hex digits or more).
+                 * @description Text to search for in name, batch mark, and error with its causes, ignoring case; or a number (`2106`, `<batch001:2106>`), or the
+                 *     first four or more hex digits of an id.
                  */
                 q?: string;
-                /** @description Started at this time or later, in Unix microseconds. */
+                /** @description Only runs that started at this time or later, in Unix microseconds. */
                 started_after?: number;
-                /** @description Started before this time, in Unix microseconds. */
+                /** @description Only runs that started before this time, in Unix microseconds. */
                 started_before?: number;
-                /** @description `newest` (by default) or `oldest` first, by their start; by when they were queued or ended, if no start is known. */
+                /**
+                 * @description Order by start: `newest` (default) or `oldest` first. Runs without a known start are ordered by the time at which they were queued
+                 *     or ended.
+                 */
                 sort?: components["schemas"]["Sort"];
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of runs to return (1 to 1000, default 50). */
                 limit?: number;
                 /**
-                 * @description The `next_cursor` of the page before, as it is. It says where a page ends, `start.number`: the page begins behind that place,
-                 *     whatever was added or dropped since.
+                 * @description `next_cursor` of the previous page, unchanged. It contains the position where that page ended, `start.number`. The page begins after
+                 *     this position, even if runs have been added or deleted since.
                  */
                 cursor?: string;
-                /** @description Leave out so many, from there on. */
+                /** @description Number of runs to skip, counted from `cursor`. */
                 offset?: number;
             };
             header?: never;
@@ -12310,11 +12437,11 @@ export interface operations {
     get_names: {
         parameters: {
             query?: {
-                /** @description Contains this text, in any case. */
+                /** @description Text to search for in the name, ignoring case. */
                 q?: string;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of names to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -12507,7 +12634,7 @@ export interface operations {
     delete_root: {
         parameters: {
             query?: {
-                /** @description `true` deletes the tree although it runs. What is told of it afterwards makes a new tree with a new number. */
+                /** @description `true` also deletes a run that is still running. Events that arrive for it later create a new run with a new number. */
                 running?: boolean;
             };
             header?: never;
@@ -12887,15 +13014,15 @@ export interface operations {
     get_root_logs: {
         parameters: {
             query?: {
-                /** @description This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there. */
+                /** @description Minimum severity: `error`, `warn`, `info`, `debug` or `trace`. Lines with an unknown level are always included. */
                 level?: components["schemas"]["Level"];
-                /** @description Contains this text, in any case, in its message, target or fields. */
+                /** @description Text to search for in message, target and fields, ignoring case. */
                 q?: string;
-                /** @description `oldest` first (the default) or `newest` first. */
+                /** @description Order: `oldest` first (the default) or `newest` first. */
                 order?: components["schemas"]["LogOrder"];
-                /** @description At most so many, 1 to 10000; 50 if not given. */
+                /** @description Maximum number of lines to return (1 to 10,000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -13331,15 +13458,15 @@ export interface operations {
     get_process_logs: {
         parameters: {
             query?: {
-                /** @description This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there. */
+                /** @description Minimum severity: `error`, `warn`, `info`, `debug` or `trace`. Lines with an unknown level are always included. */
                 level?: components["schemas"]["Level"];
-                /** @description Contains this text, in any case, in its message, target or fields. */
+                /** @description Text to search for in message, target and fields, ignoring case. */
                 q?: string;
-                /** @description `oldest` first (the default) or `newest` first. */
+                /** @description Order: `oldest` first (the default) or `newest` first. */
                 order?: components["schemas"]["LogOrder"];
-                /** @description At most so many, 1 to 10000; 50 if not given. */
+                /** @description Maximum number of lines to return (1 to 10,000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -13454,9 +13581,9 @@ export interface operations {
     get_tree: {
         parameters: {
             query?: {
-                /** @description At most so many, 1 to 100000; 50 if not given. */
+                /** @description Maximum number of processes to return (1 to 100,000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: {
@@ -13570,21 +13697,21 @@ export interface operations {
     get_stats: {
         parameters: {
             query?: {
-                /** @description `name`, which is the default and all there is: one entry per name. */
+                /** @description Grouping. Only `name` exists, which is the default: one entry per name. */
                 by?: components["schemas"]["By"];
-                /** @description Of what ended at this time or later, in Unix microseconds. */
+                /** @description Only processes that ended at this time or later, in Unix microseconds. */
                 from?: number;
-                /** @description Of what ended before this time, in Unix microseconds. */
+                /** @description Only processes that ended before this time, in Unix microseconds. */
                 to?: number;
-                /** @description Of exactly this name. */
+                /** @description Only processes with exactly this name. */
                 name?: string;
-                /** @description Of names that contain this text, in any case. */
+                /** @description Text to search for in the names, ignoring case. */
                 q?: string;
-                /** @description The greatest first: `count` (by default), `failed`, `total`, `max`, `p50`, `p95`, `p99`; or by `name`, from A to Z. */
+                /** @description Order, greatest first: `count` (default), `failed`, `total`, `max`, `p50`, `p95`, `p99`; or alphabetically by `name`. */
                 sort?: components["schemas"]["StatsOrder"];
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of names to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -13670,11 +13797,11 @@ export interface operations {
     get_causes: {
         parameters: {
             query?: {
-                /** @description Of what ended at this time or later, in Unix microseconds. */
+                /** @description Only runs that ended at this time or later, in Unix microseconds. */
                 from?: number;
-                /** @description Of what ended before this time, in Unix microseconds. */
+                /** @description Only runs that ended before this time, in Unix microseconds. */
                 to?: number;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of causes to return (1 to 1000, default 50). */
                 limit?: number;
             };
             header?: never;
@@ -13760,13 +13887,13 @@ export interface operations {
     get_errors: {
         parameters: {
             query?: {
-                /** @description Of what ended at this time or later, in Unix microseconds. */
+                /** @description Only processes that ended at this time or later, in Unix microseconds. */
                 from?: number;
-                /** @description Of what ended before this time, in Unix microseconds. */
+                /** @description Only processes that ended before this time, in Unix microseconds. */
                 to?: number;
-                /** @description Of exactly this name. */
+                /** @description Only processes with exactly this name. */
                 name?: string;
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of errors to return (1 to 1000, default 50). */
                 limit?: number;
             };
             header?: never;
@@ -13852,15 +13979,15 @@ export interface operations {
     get_series: {
         parameters: {
             query?: {
-                /** @description Of exactly this name; of all names together if not given. */
+                /** @description Only processes with exactly this name. Without it, the sum of all names. */
                 name?: string;
-                /** @description From this time on, in Unix microseconds. */
+                /** @description Begin of the range, in Unix microseconds. */
                 from?: number;
-                /** @description Up to this time, in Unix microseconds. */
+                /** @description End of the range, in Unix microseconds. */
                 to?: number;
                 /**
-                 * @description How long a step is at least, in microseconds; the answer's `step_us` says how long it is: a minute, 5 or 15, an hour, 6 hours, a
-                 *     day, 8 or 32 days, and longer than asked for where the range is long. If not given, about 200 steps make up the range.
+                 * @description Minimum length of a step in microseconds. `step_us` in the response is the actual length: a minute, 5 or 15 minutes, an hour, 6
+                 *     hours, a day, 8 or 32 days; for a long range it is longer than requested. Without it, the range has about 200 steps.
                  */
                 step?: number;
             };
@@ -14030,44 +14157,45 @@ export interface operations {
     get_stream: {
         parameters: {
             query?: {
-                /** @description Only these types of events, between commas, like `process-started,process-ended`; with globs, at most 100: `task-*`. */
+                /** @description Comma-separated types of events, such as `process-started,process-ended`, or globs, such as `task-*`; at most 100. */
                 types?: string;
                 /**
-                 * @description Only events of these trees (ids or numbers, between commas, at most 100), and those of workers, which are of no tree.
+                 * @description Only events of these runs (comma-separated ids or numbers, at most 100), and events of workers, which belong to no run.
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root?: string;
                 /**
-                 * @description `roots`: of every tree that `root` doesn't name, the newest of the events that are told at once, with the tree's root and no other
-                 *     model. For whoever shows a list of trees. Not with `process`, `worker`, `name`, `kind` or `task`.
+                 * @description `roots`: for each run that `root` doesn't name, only the newest of several events that are sent together, with the run's root as its
+                 *     only model. Intended for lists of runs. Not possible with `process`, `worker`, `name`, `kind` or `task`.
                  */
                 subject?: "roots";
                 /** @description Only events of this process. */
                 process?: components["schemas"]["ProcessId"];
                 /**
-                 * @description Only events that this worker told, and those about processes that it runs: its id, or a glob for its name `program@host` or
-                 *     `program@host:pid`, like `render@*`.
+                 * @description Only events that this worker sent, and events about processes that it runs: its id, or a glob for its name `program@host` or
+                 *     `program@host:pid`, such as `render@*`.
                  */
                 worker?: string;
-                /** @description Only events of processes of exactly this name. */
+                /** @description Only events of processes with exactly this name. */
                 name?: string;
-                /** @description Only events of processes of these kinds, between commas, at most 100: `root`, `script`, `run`, `task` … */
+                /** @description Only events of processes of these comma-separated kinds, at most 100: `root`, `script`, `run`, `task` … */
                 kind?: string;
-                /** @description Only events of the task of a queue with this id there, at most 1,000 bytes. */
+                /** @description Only events of the queue task with this id in its queue, at most 1,000 bytes. */
                 task?: string;
                 /**
-                 * @description Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
-                 *     stronger. Without either, from now on.
+                 * @description Continues after this event: an `as_of` or the id of an event, as far back as the log of events reaches. The header `Last-Event-ID`
+                 *     has precedence. Without either, the stream begins with the next event.
                  */
                 after?: number;
                 /**
-                 * @description Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
-                 *     them.
+                 * @description Maximum number of missed events to send. If the client missed more, it gets a `reset`. Intended for clients that can load their data
+                 *     faster than they can read the events.
                  */
                 within?: number;
                 /**
-                 * @description Also tells how many alerts fire, which is the newest of them, and a version that rises with each change of an alert, a message, a hush,
-                 *     a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and whenever it changes. It has no id, for it is no event.
+                 * @description Also sends the number of firing alerts, the newest of them, and a version that increases with each change of an alert, a message, a
+                 *     hush, a rule or a heartbeat: `{"firing", "newest", "version"}` as `alerts`, at once and after each change. The message is not an
+                 *     event and has no id.
                  */
                 alerts?: boolean;
             };
@@ -14256,9 +14384,9 @@ export interface operations {
     get_workers: {
         parameters: {
             query?: {
-                /** @description At most so many, 1 to 1000; 50 if not given. */
+                /** @description Maximum number of workers to return (1 to 1000, default 50). */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /** @description `next_cursor` of the previous page, unchanged. */
                 cursor?: string;
             };
             header?: never;
@@ -14540,7 +14668,7 @@ export interface operations {
     get_orders: {
         parameters: {
             query?: {
-                /** @description What the worker does when it is asked, between commas, for those who show it. */
+                /** @description Comma-separated methods that the worker supports. They are shown to clients that list workers. */
                 methods?: string;
             };
             header: {
